@@ -1,0 +1,1 @@
+"""A SageMaker-compatible endpoint on localhost that really runs training jobs."""

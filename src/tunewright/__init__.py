@@ -1,0 +1,1 @@
+"""Tunewright: distributed hyperparameter optimisation whose trials are real training jobs."""
