@@ -1,0 +1,78 @@
+"""The exceptions of Tunewright. Each builds its own message: the cause, then the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """Say which known name was probably meant.
+
+    Parameters
+    ----------
+    name
+        What was given.
+    known
+        What would have been understood.
+
+    Returns
+    -------
+    str
+        ``" Did you mean 'x'?"``, or all known names where none is near, or an empty string where there is none.
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    return f" Known: {', '.join(names)}." if names else ""
+
+
+class TunewrightError(Exception):
+    """Base of every error that Tunewright raises on purpose."""
+
+
+class SpaceError(TunewrightError, ValueError):
+    """A search space, a domain or a configuration is not valid."""
+
+
+class SettingsError(TunewrightError, ValueError):
+    """A setting has a value that cannot work."""
+
+
+class UnknownNameError(SettingsError):
+    """A name is not among the known ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"Unknown {kind} {name!r}.{nearest_hint(name, known)}")
+
+
+class MissingExtraError(TunewrightError, ImportError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, extra: str, needed_for: str) -> None:
+        super().__init__(f"{needed_for} needs an optional package: pip install 'tunewright[{extra}]'")
+
+
+class IllegalTransitionError(TunewrightError):
+    """A trial was to change to a status that its present one does not lead to."""
+
+    def __init__(self, trial_id: int, old: str, new: str) -> None:
+        super().__init__(f"Trial {trial_id} cannot go from {old} to {new}")
+
+
+class JournalError(TunewrightError):
+    """The journal cannot be read, locked or written."""
+
+
+class BackendError(TunewrightError):
+    """A backend cannot work at all (not: one of its runs failed)."""
+
+
+class ExperimentFailedError(TunewrightError):
+    """More trials failed than ``max_failures`` allows; every result is kept in the journal."""
+
+    def __init__(self, n_failed: int, max_failures: int, last_error: str) -> None:
+        super().__init__(
+            f"{n_failed} trials failed, more than max_failures={max_failures} allows. The last error: {last_error}"
+        )

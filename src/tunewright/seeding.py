@@ -1,0 +1,41 @@
+"""Random streams: every random number is a function of (seed, purpose, count)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Stream(IntEnum):
+    """Purposes of random numbers. The integers are part of the journal's meaning: never renumber them."""
+
+    CONFIG = 0
+    """Drawing configurations; counted in trials begun."""
+    BRACKET = 1
+    """Drawing the bracket of a new trial; counted in runs begun."""
+    GRID = 2
+    """The order of a shuffled grid; count 0."""
+    MODEL = 3
+    """Fits and acquisition of surrogate models; counted in runs begun."""
+
+
+def generator(seed: int, stream: Stream, count: int) -> np.random.Generator:
+    """The generator of one purpose at one point of the experiment.
+
+    Parameters
+    ----------
+    seed
+        The experiment's seed, >= 0.
+    stream
+        What the numbers are for.
+    count
+        Trials begun for ``CONFIG`` (so that methods and backends share random numbers), runs begun for the rest.
+
+    Returns
+    -------
+    numpy.random.Generator
+        Always the same one for the same arguments, on every machine.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(int(stream), count))
+    return np.random.Generator(np.random.PCG64(sequence))

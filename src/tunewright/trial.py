@@ -1,0 +1,208 @@
+"""The records that cross boundaries: trials, runs, what backends say, what schedulers decide.
+
+All are frozen, slotted and keyword-only. Resources are integers >= 1 (epochs, mostly), times are seconds on the
+experiment's clock, costs are US dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tunewright.types import EMPTY_NOTE, Config, Note
+
+
+class TrialStatus(StrEnum):
+    """Where a trial stands.
+
+    ::
+
+        (new) --> RUNNING --> COMPLETED | FAILED | STOPPED      (final)
+                   ^    |
+                   |    v
+                   PAUSED
+    """
+
+    RUNNING = "running"
+    """A run of it is with the backend, also while that run is being paused or stopped."""
+    PAUSED = "paused"
+    """Its last run ended at a rung and left a whole checkpoint; it may be resumed."""
+    STOPPED = "stopped"
+    """The scheduler stopped it."""
+    COMPLETED = "completed"
+    """The script came to its own end."""
+    FAILED = "failed"
+    """The script crashed, or never reported the tuned metric."""
+
+
+LEGAL_TRANSITIONS: Mapping[TrialStatus, frozenset[TrialStatus]] = {
+    TrialStatus.RUNNING: frozenset(
+        {TrialStatus.PAUSED, TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.FAILED}
+    ),
+    TrialStatus.PAUSED: frozenset({TrialStatus.RUNNING}),
+    TrialStatus.STOPPED: frozenset(),
+    TrialStatus.COMPLETED: frozenset(),
+    TrialStatus.FAILED: frozenset(),
+}
+"""From each status, the ones that may follow."""
+
+
+class Decision(StrEnum):
+    """What a scheduler says to a report."""
+
+    CONTINUE = "continue"
+    PAUSE = "pause"
+    """End this run; its checkpoint is kept, the trial may be resumed."""
+    STOP = "stop"
+    """End the trial for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A decision and why."""
+
+    decision: Decision
+    reason: str = ""
+
+
+CONTINUE = Verdict(decision=Decision.CONTINUE)
+"""The verdict of a scheduler that has nothing to say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One configuration under evaluation."""
+
+    id: int
+    """Consecutive from 0."""
+    config: Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A frozen, whole training state, named by where it was written."""
+
+    trial_id: int
+    resource: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a backend starts: a trial from ``resume_from`` (excluded) to ``until`` (included)."""
+
+    trial_id: int
+    attempt: int
+    """The Tuner's number of this run among the trial's runs, from 0."""
+    until: int | None = None
+    """The resource at which the run ends by itself; None: the script's own end."""
+    resume_from: int = 0
+    """The resource that the checkpoint holds; 0: from scratch."""
+    from_checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """A run that the journal has begun and not ended, as a backend gets it after a crash."""
+
+    run: Run
+    config: Config
+    started_at: float
+    """Experiment time of its start."""
+    retry: int = 0
+    """The highest retry of which a report is in the journal."""
+    seen: int = 0
+    """Number (seq) of the last report of that retry in the journal; 0: none."""
+    seen_resource: int = 0
+    """The highest resource of the trial in the journal; 0: none."""
+    verdict: Verdict | None = None
+    """A PAUSE or STOP that the backend has not carried out to its end."""
+    verdict_at: float | None = None
+    """Experiment time of that verdict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A run printed a report."""
+
+    trial_id: int
+    attempt: int
+    retry: int = 0
+    seq: int
+    """Number of the report in this attempt and retry, from 1."""
+    resource: int
+    """From the resource attribute; without one ``resume_from + seq``."""
+    metrics: Mapping[str, object]
+    """As the script printed it, whatever the values are."""
+    cost: float = 0.0
+    """Dollars of the run so far, all its retries included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A run is over and its worker free."""
+
+    trial_id: int
+    attempt: int
+    exit: int
+    """The script's exit code; 0 also where the run ended at ``until``."""
+    error: str = ""
+    """What went wrong, with the last log lines; empty when nothing did."""
+    cost: float = 0.0
+    """Dollars of the whole run."""
+    checkpoint: Checkpoint | None = None
+    """The newest whole checkpoint that the run left, if any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One accepted report."""
+
+    metrics: Mapping[str, float]
+    resource: int
+    time: float
+    """Experiment time at which it was handled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """What a searcher returns."""
+
+    config: Config
+    note: Note = EMPTY_NOTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A scheduler wants a new trial."""
+
+    config: Config
+    until: int | None = None
+    note: Note = field(default_factory=dict)
+    from_checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """A scheduler wants a paused trial to go on."""
+
+    trial_id: int
+    until: int | None = None
+    note: Note = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendSummary:
+    """What a backend did and what it cost."""
+
+    jobs: int = 0
+    """Runs that were started, replacements included."""
+    warm_starts: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)
+    """Service requests by operation."""
+    billable_seconds: float = 0.0
+    pool_idle_seconds: float = 0.0
+    cost: float = 0.0
+    """Dollars, running runs included."""
+    notices: tuple[str, ...] = ()
+    """Quiet lines for the user, such as "waiting for capacity"."""
