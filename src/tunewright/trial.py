@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tunewright.types import EMPTY_NOTE, Config, Note
+from tunewright.types import Config, Note
 
 
 class TrialStatus(StrEnum):
@@ -169,7 +169,7 @@ class Suggestion:
     """What a searcher returns."""
 
     config: Config
-    note: Note = EMPTY_NOTE
+    note: Note = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +180,7 @@ class Start:
     until: int | None = None
     note: Note = field(default_factory=dict)
     from_checkpoint: Checkpoint | None = None
+    """Begin from this checkpoint of another trial (population based training); None: from scratch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

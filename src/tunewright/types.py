@@ -19,5 +19,3 @@ Note: TypeAlias = Mapping[str, Json]
 
 The searcher's part stands under the key ``"searcher"``.
 """
-
-EMPTY_NOTE: Note = {}
