@@ -1,0 +1,26 @@
+"""Search spaces: typed domains, their encoding to the unit cube, JSON and TOML forms, and converters."""
+
+from __future__ import annotations
+
+from tunewright.space.discrete import Categorical, Ordinal
+from tunewright.space.domain import Domain
+from tunewright.space.files import load_space, space_from_toml
+from tunewright.space.finite_range import FiniteRange
+from tunewright.space.grid import ConfigGrid
+from tunewright.space.numeric import Float, Integer
+from tunewright.space.search_space import SearchSpace
+from tunewright.space.specs import domain_from_json
+
+__all__ = [
+    "Categorical",
+    "ConfigGrid",
+    "Domain",
+    "FiniteRange",
+    "Float",
+    "Integer",
+    "Ordinal",
+    "SearchSpace",
+    "domain_from_json",
+    "load_space",
+    "space_from_toml",
+]

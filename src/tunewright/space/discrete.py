@@ -1,0 +1,199 @@
+"""Lists of values: Categorical and Ordinal."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from itertools import pairwise
+from typing import Literal, final, get_args
+
+from tunewright.exceptions import SpaceError, nearest_hint
+from tunewright.space.checks import as_config_value, as_float, distinct
+from tunewright.space.domain import MIDPOINT, Domain, Spec, part, spread
+from tunewright.space.scale import LINEAR, LOG, UnitScale
+from tunewright.types import ConfigValue
+
+OrdinalKind = Literal["equal", "nearest", "nearest-log"]
+
+
+@final
+class _Choice:
+    """A tuple of distinct values with their numbers, also by their text."""
+
+    __slots__ = ("_by_text", "_numbers", "values")
+
+    def __init__(self, values: tuple[ConfigValue, ...]) -> None:
+        self.values = values
+        self._numbers = {value: number for number, value in enumerate(values)}
+        self._by_text = {str(value): number for number, value in enumerate(values)}
+
+    def number(self, value: object) -> int:
+        """Return the number of a value, of an equal number of another type, or of its text."""
+        plain = as_config_value(value)
+        number = self._numbers.get(plain)
+        if number is not None and isinstance(plain, bool) == isinstance(self.values[number], bool):
+            return number
+        if isinstance(plain, str) and plain in self._by_text:
+            return self._by_text[plain]
+        raise SpaceError(f"{value!r} is not among the values.{nearest_hint(str(plain), self._by_text)}")
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class Categorical(Domain):
+    """Values without an order. The default is the first one.
+
+    Encoded one-hot; two values take one column, 0 and 1. Decoding takes the largest entry, the first of equal ones.
+
+    Raises
+    ------
+    SpaceError
+        If there are fewer than two values, two are equal, or one is no text, int, float or bool.
+    """
+
+    values: Sequence[ConfigValue]
+    _: KW_ONLY
+    default: ConfigValue = MIDPOINT
+    _choice: _Choice = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "values", distinct(self.values))
+        put(self, "_choice", _Choice(tuple(self.values)))
+        put(self, "default", self.values[0] if self.default is MIDPOINT else self.cast(self.default))
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return len(self.values)
+
+    @property
+    def width(self) -> int:
+        """Number of columns: one per value, but one for two values."""
+        return 1 if len(self.values) == 2 else len(self.values)
+
+    def quantile(self, u: float) -> ConfigValue:
+        """Map a uniform number of [0, 1] to a value; all are equally likely."""
+        return self.values[part(u, len(self.values))]
+
+    def cast(self, value: object) -> ConfigValue:
+        """Return the value that is equal to ``value`` or has it as its text."""
+        return self.values[self._choice.number(value)]
+
+    def encode(self, value: ConfigValue) -> tuple[float, ...]:
+        """Map a value to zeros and a one."""
+        number = self._choice.number(value)
+        if self.width == 1:
+            return (float(number),)
+        return tuple(float(i == number) for i in range(len(self.values)))
+
+    def decode(self, point: Sequence[float]) -> ConfigValue:
+        """Map `width` numbers to a value."""
+        if self.width == 1:
+            return self.values[int(point[0] >= 0.5)]
+        return self.values[max(range(len(self.values)), key=point.__getitem__)]
+
+    def at(self, index: int) -> ConfigValue:
+        """Return the value number ``index``."""
+        return self.values[index]
+
+    def grid(self, n: int) -> list[ConfigValue]:
+        """List all values, whatever ``n``: there is no order to thin them out by."""
+        spread(1, n)  # refuses n < 1
+        return list(self.values)
+
+    def to_json(self) -> Spec:
+        """Describe the domain as data."""
+        return {"type": "categorical", "values": list(self.values), "default": self.default}
+
+
+@final
+@dataclass(frozen=True, slots=True, repr=False)
+class Ordinal(Domain):
+    """Values in a meaningful order. All are drawn equally often; the default is the middle one (the upper of two).
+
+    ``kind`` says where values lie on [0, 1]: ``"equal"`` gives each an equal share; ``"nearest"`` places numbers
+    by their size and ``"nearest-log"`` by their logarithm, and a point decodes to the nearest number (beyond
+    the outermost ones half a gap is added). The nearest kinds need ascending numbers.
+
+    Raises
+    ------
+    SpaceError
+        If the values are not distinct, or do not suit the kind.
+    """
+
+    values: Sequence[ConfigValue]
+    _: KW_ONLY
+    kind: OrdinalKind = "equal"
+    default: ConfigValue = MIDPOINT
+    _choice: _Choice = field(init=False, compare=False)
+    _units: tuple[float, ...] = field(init=False, compare=False)
+    _borders: tuple[float, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        if self.kind not in get_args(OrdinalKind):
+            raise SpaceError(
+                f"unknown kind {self.kind!r}.{nearest_hint(str(self.kind), get_args(OrdinalKind))}"
+            )
+        put(self, "values", distinct(self.values))
+        put(self, "_choice", _Choice(tuple(self.values)))
+        places = self._places()
+        gaps = [(places[0] - places[1]) / 2, (places[-1] - places[-2]) / 2]
+        scale = UnitScale(places[0] + gaps[0], places[-1] + gaps[1], LINEAR)
+        put(self, "_units", tuple(scale.to_unit(x) for x in places))
+        put(self, "_borders", tuple((a + b) / 2 for a, b in pairwise(self._units)))
+        middle = self.values[len(self.values) // 2]
+        put(self, "default", middle if self.default is MIDPOINT else self.cast(self.default))
+
+    def _places(self) -> list[float]:
+        if self.kind == "equal":
+            return [float(i) for i in range(len(self.values))]
+        if any(isinstance(value, str | bool) for value in self.values):
+            raise SpaceError(f"kind={self.kind!r} needs numbers, got {list(self.values)}: use kind='equal'")
+        numbers = [as_float(value) for value in self.values]
+        if any(a >= b for a, b in pairwise(numbers)):
+            raise SpaceError(f"kind={self.kind!r} needs ascending values, got {numbers}: sort them")
+        if self.kind == "nearest":
+            return numbers
+        if numbers[0] <= 0:
+            raise SpaceError(
+                f"kind='nearest-log' needs positive values, got {numbers[0]}: use kind='nearest'"
+            )
+        return [LOG.forward(number) for number in numbers]
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return len(self.values)
+
+    def quantile(self, u: float) -> ConfigValue:
+        """Map a uniform number of [0, 1] to a value; all are equally likely."""
+        return self.values[part(u, len(self.values))]
+
+    def cast(self, value: object) -> ConfigValue:
+        """Return the value that is equal to ``value`` or has it as its text."""
+        return self.values[self._choice.number(value)]
+
+    def encode(self, value: ConfigValue) -> tuple[float]:
+        """Map a value to one number in [0, 1]."""
+        return (self._units[self._choice.number(value)],)
+
+    def decode(self, point: Sequence[float]) -> ConfigValue:
+        """Map one number to the nearest value."""
+        return self.values[bisect_right(self._borders, point[0])]
+
+    def at(self, index: int) -> ConfigValue:
+        """Return the value number ``index``."""
+        return self.values[index]
+
+    def grid(self, n: int) -> list[ConfigValue]:
+        """List at most ``n`` values, evenly spread over their order."""
+        if n == 1:
+            return [self.default]
+        return [self.values[index] for index in spread(len(self.values), n)]
+
+    def to_json(self) -> Spec:
+        """Describe the domain as data."""
+        return {"type": "ordinal", "values": list(self.values), "kind": self.kind, "default": self.default}

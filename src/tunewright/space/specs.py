@@ -1,0 +1,70 @@
+"""Domains and constants from data: what JSON and space files hold. Only data is read, nothing is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+from tunewright.exceptions import SpaceError, nearest_hint
+from tunewright.space.checks import as_config_value
+from tunewright.space.discrete import Categorical, Ordinal
+from tunewright.space.domain import Domain
+from tunewright.space.finite_range import FiniteRange
+from tunewright.space.numeric import Float, Integer
+from tunewright.types import ConfigValue
+
+_RANGE: Final = ("log", "reverse_log", "step", "default")
+
+
+def _constant(*, value: object) -> ConfigValue:
+    return as_config_value(value)
+
+
+_TYPES: Final[Mapping[str, tuple[Callable[..., Domain | ConfigValue], tuple[str, ...], tuple[str, ...]]]] = {
+    "float": (Float, ("low", "high"), _RANGE),
+    "integer": (Integer, ("low", "high"), _RANGE),
+    "categorical": (Categorical, ("values",), ("default",)),
+    "ordinal": (Ordinal, ("values",), ("kind", "default")),
+    "finite_range": (FiniteRange, ("low", "high", "size"), ("log", "integer", "default")),
+    "constant": (_constant, ("value",), ()),
+}
+"""Per type: what builds it, the keys that it needs, and those that it may have besides."""
+
+_FLAGS: Final = ("log", "reverse_log", "integer")
+
+
+def domain_from_json(spec: object) -> Domain | ConfigValue:
+    """Build a domain from its description, or a constant from its value.
+
+    Parameters
+    ----------
+    spec
+        A mapping with the key ``type`` (float, integer, categorical, ordinal, finite_range or constant) and the
+        arguments of that type by name; or a plain value, which is a constant.
+
+    Raises
+    ------
+    SpaceError
+        If the type or a key is unknown or missing, or an argument is wrong.
+    """
+    if not isinstance(spec, Mapping):
+        return as_config_value(spec)
+    arguments = dict(cast("Mapping[str, Any]", spec))
+    kind = arguments.pop("type", None)
+    if kind is None:
+        raise SpaceError(f"the key 'type' is missing: give one of {', '.join(_TYPES)}")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        raise SpaceError(f"unknown type {kind!r}.{nearest_hint(str(kind), _TYPES)}")
+    build, needed, optional = _TYPES[kind]
+    for key in arguments:
+        if key not in needed + optional:
+            raise SpaceError(f"type {kind!r} has no key {key!r}.{nearest_hint(str(key), needed + optional)}")
+    for key in needed:
+        if key not in arguments:
+            raise SpaceError(f"type {kind!r} needs the key {key!r}: add it")
+    for key in _FLAGS:
+        if not isinstance(arguments.get(key, False), bool):
+            raise SpaceError(f"{key} must be true or false, got {arguments[key]!r}")
+    if not isinstance(arguments.get("values", []), list | tuple):
+        raise SpaceError(f"values must be a list, got {arguments['values']!r}")
+    return build(**arguments)
