@@ -1,0 +1,232 @@
+"""What scripts/check, scripts/test and scripts/demo do; standard library only.
+
+Each sets up its own environment first: uv (installed into ``.tools`` where it is missing) brings ``.venv`` to what
+``uv.lock`` says. A stamp of the lock in the environment makes the second time quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COVERAGE_FLOOR = 90
+"""Per cent of branches that the tests reach in their own processes; what runs in children is not counted."""
+
+
+class SetupError(Exception):
+    """The environment cannot be made; the text says why."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command with the name under which it is reported."""
+
+    name: str
+    command: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended."""
+
+    step: Step
+    exit_code: int
+    output: str
+    seconds: float
+
+
+def say(text: str) -> None:
+    """Print a line at once, so that it stands before what the next command prints."""
+    print(text, flush=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Environment
+
+
+def find_uv() -> str:
+    """The uv to use; installed into ``.tools`` where there is none."""
+    own = ROOT / ".tools" / "bin" / "uv"
+    if own.exists():
+        return str(own)
+    if found := shutil.which("uv"):
+        return found
+    say("Installing uv into .tools ...")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if (
+        subprocess.run([*pip, "--target", str(ROOT / ".tools"), "uv>=0.9"], check=False).returncode
+        or not own.exists()
+    ):
+        raise SetupError(
+            "uv could not be installed with pip (see above). Install uv, or pip for this Python."
+        )
+    return str(own)
+
+
+def version_of(python: str) -> str | None:
+    """``"3.11"`` for an interpreter that works, None for one that does not."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def environment(wanted: str | None) -> Path:
+    """The folder of an environment that is complete.
+
+    Parameters
+    ----------
+    wanted
+        Interpreter (name or path) that gets an environment of its own, ``.venv-X.Y``; None: ``.venv``.
+    """
+    python = shutil.which(wanted) if wanted else sys.executable
+    version = version_of(python) if python else None
+    if python is None or version is None:
+        raise SetupError(f"There is no Python interpreter {wanted!r} on the PATH that works.")
+    venv = ROOT / (f".venv-{version}" if wanted else ".venv")
+    version = version_of(str(venv / "bin" / "python")) or version
+    digest = hashlib.sha256(version.encode())
+    for name in ("uv.lock", "pyproject.toml"):
+        digest.update((ROOT / name).read_bytes())
+    stamp = venv / ".complete"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return venv
+    say(f"Setting up {venv.name} with Python {version} (minutes the first time) ...")
+    command = [find_uv(), "sync", "--locked", "--all-extras", "--quiet"]
+    if not (venv / "bin" / "python").exists():
+        command += ["--python", python]
+    settings = {"UV_PROJECT_ENVIRONMENT": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
+    variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | settings
+    if subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode:
+        raise SetupError(f"uv could not set up {venv.name} (see above).")
+    stamp.write_text(digest.hexdigest())
+    return venv
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Checks and tests
+
+
+def fast_steps(tool: Path) -> list[Step]:
+    """The checks that need no more than seconds; ``tool`` is the folder of the environment's programs."""
+    places = ["src", "tests", "scripts", "perf", "examples", "benchmarking"]
+    present = [place for place in places if (ROOT / place).exists()]
+    return [
+        Step("types", [str(tool / "basedpyright"), "--level", "error"]),
+        Step("import layers", [str(tool / "lint-imports"), "--no-cache"]),
+        Step("budgets", [str(tool / "pytest"), "-q", "--no-header", "tests/test_budgets.py"]),
+        Step("lint", [str(tool / "ruff"), "check", *present]),
+        Step("format", [str(tool / "ruff"), "format", "--check", *present]),
+        Step("docstrings", [str(tool / "interrogate"), "--quiet", "--verbose", "src"]),
+    ]
+
+
+def run_captured(step: Step) -> Outcome:
+    """Run a step and keep what it prints."""
+    start = time.monotonic()
+    done = subprocess.run(
+        step.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return Outcome(step, done.returncode, done.stdout, time.monotonic() - start)
+
+
+def run_checks(tool: Path) -> bool:
+    """Run the fast checks side by side and print the output of those that fail; True when all passed."""
+    say("Checks: lint, format, types, import layers, docstrings, budgets")
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        outcomes = list(pool.map(run_captured, fast_steps(tool)))
+    failed = [outcome for outcome in outcomes if outcome.exit_code]
+    for outcome in failed:
+        say(f"\n---- {outcome.step.name}: {' '.join(outcome.step.command)}\n{outcome.output.rstrip()}")
+    for outcome in outcomes:
+        say(f"  {'FAILED' if outcome.exit_code else 'passed'}  {outcome.step.name} ({outcome.seconds:.0f} s)")
+    return not failed
+
+
+def run_tests(tool: Path, arguments: Sequence[str]) -> bool:
+    """Run the tests in parallel; coverage is measured and required where all of them run."""
+    command = [str(tool / "pytest"), "-q", "-n", "auto", "--dist", "worksteal", *arguments]
+    if not arguments:
+        command += ["--cov", "--cov-report", "term:skip-covered", f"--cov-fail-under={COVERAGE_FLOOR}"]
+    say(f"\nTests: {' '.join(command[1:])}")
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Commands
+
+
+def check(arguments: Sequence[str]) -> int:
+    """``scripts/check``."""
+    options = parser("scripts/check").parse_args(arguments)
+    passed = run_checks(environment(options.python) / "bin")
+    say("All checks passed." if passed else "Some checks FAILED; their output is above.")
+    return 0 if passed else 1
+
+
+def test(arguments: Sequence[str]) -> int:
+    """``scripts/test``."""
+    options, rest = parser("scripts/test").parse_known_args(arguments)
+    start = time.monotonic()
+    tool = environment(options.python) / "bin"
+    passed = {"checks": run_checks(tool), "tests": run_tests(tool, rest)}
+    failed = [part for part, good in passed.items() if not good]
+    verdict = (
+        f"FAILED: {' and '.join(failed)}; their output is above" if failed else "All checks and tests passed"
+    )
+    say(f"\n{verdict} ({time.monotonic() - start:.0f} s).")
+    return 1 if failed else 0
+
+
+def demo(arguments: Sequence[str]) -> int:
+    """``scripts/demo``."""
+    tool = environment(None) / "bin"
+    say(
+        "The main job: ASHA tunes the network mlp_digits for about 75 seconds. Each trial is a SageMaker training job,\n"
+        "run on this machine by the embedded endpoint; finished jobs leave their instance warm for the next one."
+    )
+    launcher = ROOT / "benchmarking" / "nursery" / "launch_sagemaker" / "hpo_main.py"
+    command = [str(tool / "python"), str(launcher), "--endpoint", "embedded", "--experiment_tag", "demo"]
+    command += ["--benchmark", "mlp_digits", "--method", "ASHA", "--num_seeds", "1", "--warm_pool", "1"]
+    command += ["--max_wallclock_time", "75", *arguments]
+    say(f"$ {' '.join(command)}\n")
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    """The options that the checks and the tests share."""
+    result = argparse.ArgumentParser(
+        prog=program, description="Further arguments go to pytest.", allow_abbrev=False
+    )
+    result.add_argument(
+        "--python", help="another interpreter, such as python3.13; it gets its own .venv-3.13"
+    )
+    return result
+
+
+def main() -> int:
+    """Run the command that the first argument names."""
+    commands = {"check": check, "test": test, "demo": demo}
+    try:
+        return commands[sys.argv[1]](sys.argv[2:])
+    except SetupError as error:
+        say(f"Cannot start: {error}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

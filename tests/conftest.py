@@ -1,0 +1,52 @@
+"""What holds for every test: no AWS account, a home of its own, one BLAS thread, nothing left running."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"  # before NumPy is imported: model-based results are promised for one thread
+
+for _name in [name for name in os.environ if name.startswith(("AWS_", "SM_", "TUNEWRIGHT_"))]:
+    del os.environ[_name]
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # no look at the instance's metadata address
+os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+
+@pytest.fixture(autouse=True)
+def tunewright_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Experiments, tables and endpoints of this test lie in this folder."""
+    home = tmp_path / "tunewright_home"
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(home))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers(tunewright_home: Path) -> Iterator[None]:
+    """End processes that a test left behind, detached ones too: they carry this test's home in their environment."""
+    yield
+    if not tunewright_home.exists():
+        return
+    mark = str(tunewright_home)
+    left = [process for process in psutil.process_iter() if _home_of(process) == mark]
+    for process in left:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(left, timeout=5)
+
+
+def _home_of(process: psutil.Process) -> str | None:
+    """The experiment home in a process's environment; None for this process and those that cannot be read."""
+    if process.pid == os.getpid():
+        return None
+    try:
+        return process.environ().get("TUNEWRIGHT_HOME")
+    except (psutil.Error, OSError):
+        return None
