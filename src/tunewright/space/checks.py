@@ -27,8 +27,10 @@ def as_float(value: object) -> float:
     """
     value = _plain(value)
     try:
-        number = math.nan if isinstance(value, bool) else float(cast("float", value))
-    except (TypeError, ValueError, OverflowError):
+        number = (
+            float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+        )
+    except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise SpaceError(f"{value!r} is not a finite number")

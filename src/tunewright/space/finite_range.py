@@ -57,7 +57,7 @@ class FiniteRange(Domain):
     def _spaced(self) -> tuple[float, ...]:
         warp = choose_warp(self.low, self.high, log=self.log, reverse=False, pivot=0.0)
         inner = levels(self.low, self.high, warp, self.size)[1:-1]
-        numbers = [self.low, *(round(x) if self.integer else float(f"{x:.12g}") for x in inner), self.high]
+        numbers = [self.low, *(round(x) if self.integer else x for x in inner), self.high]
         try:
             distinct(numbers)
         except SpaceError:

@@ -119,7 +119,9 @@ class Lattice:
             )
         self._low = low
         self._step = step
-        self.size = math.floor(n_steps * (1 + 1e-12) + 1e-9) + 1
+        nearest = round(n_steps)
+        overshoot = low + nearest * step - high  # may be rounding noise only, as in 0.1 + 2 * 0.1 - 0.3
+        self.size = (nearest if overshoot <= 1e-6 * step else math.floor(n_steps)) + 1
         self._scale = UnitScale(*self._edges(warp), warp)
 
     def _edges(self, warp: Warp) -> tuple[float, float]:
@@ -153,11 +155,15 @@ def _edge(x: float, offset: float, warp: Warp) -> float:
 
 
 def midpoint(low: float, high: float, warp: Warp) -> float:
-    """Return the middle of [low, high] along the warp: the arithmetic or a geometric mean."""
-    return UnitScale(low, high, warp).from_unit(0.5)
+    """Return the middle of [low, high] along the warp (the arithmetic or a geometric mean), in 12 digits."""
+    return _tidy(UnitScale(low, high, warp).from_unit(0.5), low, high)
 
 
 def levels(low: float, high: float, warp: Warp, n: int) -> list[float]:
-    """List ``n >= 2`` numbers of [low, high], evenly spaced along the warp, both ends included."""
+    """List ``n >= 2`` numbers of [low, high], evenly spaced along the warp, the ends exact, the others in 12 digits."""
     scale = UnitScale(low, high, warp)
-    return [scale.from_unit(i / (n - 1)) for i in range(n)]
+    return [low, *(_tidy(scale.from_unit(i / (n - 1)), low, high) for i in range(1, n - 1)), high]
+
+
+def _tidy(x: float, low: float, high: float) -> float:
+    return min(max(float(f"{x:.12g}"), low), high)

@@ -1,0 +1,1 @@
+"""Published contracts: suites that every implementation passes, canonical spaces, and fakes."""
