@@ -1,0 +1,31 @@
+"""AWS: endpoints, sessions, request rates, S3 objects, identity, images and prices. The only importer of boto3."""
+
+from __future__ import annotations
+
+from tunewright.aws.boto import ServiceError
+from tunewright.aws.endpoint import Credentials, Endpoint, EndpointKind, resolve_endpoint
+from tunewright.aws.identity import default_bucket, ensure_bucket, find_role
+from tunewright.aws.images import image_uri
+from tunewright.aws.objects import S3Objects, StoredObject
+from tunewright.aws.prices import price_per_hour
+from tunewright.aws.rates import Rates, TokenBucket
+from tunewright.aws.session import AwsSession, open_session
+
+__all__ = [
+    "AwsSession",
+    "Credentials",
+    "Endpoint",
+    "EndpointKind",
+    "Rates",
+    "S3Objects",
+    "ServiceError",
+    "StoredObject",
+    "TokenBucket",
+    "default_bucket",
+    "ensure_bucket",
+    "find_role",
+    "image_uri",
+    "open_session",
+    "price_per_hour",
+    "resolve_endpoint",
+]

@@ -1,0 +1,218 @@
+"""The embedded endpoint: a SageMaker-compatible server on this machine, a process of its own that tuners share.
+
+There is one per hash of its settings, in ``$TUNEWRIGHT_HOME/endpoint/<hash>/``:
+
+``endpoint.json``
+    Written by the server, readable by its user only: url, pid, speed, access_key, secret_key, region.
+``endpoint.lock``
+    Held while a tuner looks for the server or starts it.
+``endpoint.log``
+    What the server printed.
+``leases/``
+    One locked file per tuner. The server ends when the last is gone and no job runs; ten minutes after the last
+    one's owner died, so that a resumed tuner finds its jobs still running.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import secrets
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Final, final
+
+import psutil
+from filelock import FileLock
+
+from tunewright.aws.endpoint import Credentials, Endpoint
+from tunewright.exceptions import BackendError, MissingExtraError
+
+_START_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.05
+_HEALTH_SECONDS: Final = 10.0
+_LOG_LINES: Final = 15
+
+
+@final
+class Lease:
+    """A file whose lock says that a tuner lives; the kernel lets go of it when the tuner dies.
+
+    Parameters
+    ----------
+    directory
+        The server's folder of leases.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory / f"{os.getpid()}-{secrets.token_hex(4)}.lease"
+        self._descriptor: int | None = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Return the lease: its file is removed. A second call does nothing."""
+        if self._descriptor is None:
+            return
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._descriptor = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedEndpoint:
+    """A running server and our lease on it."""
+
+    endpoint: Endpoint
+    directory: Path
+    pid: int
+    lease: Lease
+
+
+def home() -> Path:
+    """``$TUNEWRIGHT_HOME``, by default ``~/tunewright``."""
+    return Path(os.environ.get("TUNEWRIGHT_HOME") or "~/tunewright").expanduser()
+
+
+def settings_hash(endpoint: Endpoint) -> str:
+    """What distinguishes servers: version, region, speed and quotas, as 12 hexadecimal digits."""
+    settings = {
+        "version": metadata.version("tunewright"),
+        "python": sys.executable,
+        "region": endpoint.region,
+        "speed": endpoint.speed,
+        "quotas": dict(endpoint.quotas),
+        "warm_pool_quotas": dict(endpoint.warm_pool_quotas),
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def start_or_join(endpoint: Endpoint, *, root: Path | None = None) -> EmbeddedEndpoint:
+    """Find the server of these settings, or start it, and take a lease on it.
+
+    Parameters
+    ----------
+    endpoint
+        An endpoint of kind EMBEDDED.
+    root
+        Folder of all embedded endpoints; default ``$TUNEWRIGHT_HOME/endpoint``.
+
+    Returns
+    -------
+    EmbeddedEndpoint
+        With the address and the key filled in.
+
+    Raises
+    ------
+    MissingExtraError
+        The emulator's packages are not installed.
+    BackendError
+        The server did not start; the message holds the last lines of its log.
+    """
+    if importlib.util.find_spec("moto") is None:
+        raise MissingExtraError("emulator", "The embedded endpoint")
+    directory = (root or home() / "endpoint") / settings_hash(endpoint)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(str(directory / "endpoint.lock"), timeout=2 * _START_SECONDS):
+        lease = Lease(directory / "leases")
+        try:
+            state = _running(directory) or _start(endpoint, directory)
+        except BaseException:
+            lease.release()
+            raise
+    return EmbeddedEndpoint(
+        endpoint=replace(
+            endpoint,
+            url=str(state["url"]),
+            credentials=Credentials(access_key=str(state["access_key"]), secret_key=str(state["secret_key"])),
+        ),
+        directory=directory,
+        pid=int(state["pid"]),
+        lease=lease,
+    )
+
+
+def _running(directory: Path) -> dict[str, str | int | float] | None:
+    """The state of a server that answers, else None."""
+    try:
+        state = json.loads((directory / "endpoint.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    deadline = time.monotonic() + _HEALTH_SECONDS
+    while psutil.pid_exists(state["pid"]) and time.monotonic() < deadline:
+        if _is_healthy(state["url"]):
+            return state
+        if not _is_our_server(state["pid"]):
+            return None
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
+def _is_our_server(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and "sagemaker_emulator" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _is_healthy(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/_health", timeout=2) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _start(endpoint: Endpoint, directory: Path) -> dict[str, str | int | float]:
+    (directory / "endpoint.json").unlink(missing_ok=True)
+    log = directory / "endpoint.log"
+    pid = _spawn(_command(endpoint, directory), log)
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        state = _running(directory)
+        if state is not None:
+            return state
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            break
+        time.sleep(_POLL_SECONDS)
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+    raise BackendError(
+        f"The embedded endpoint did not start; its log is {log}, the last lines are:\n" + "\n".join(lines)
+    )
+
+
+def _command(endpoint: Endpoint, directory: Path) -> list[str]:
+    command = [sys.executable, "-m", "sagemaker_emulator", "serve", "--port", "0", "--dir", str(directory)]
+    command += ["--speed", str(endpoint.speed), "--region", endpoint.region]
+    command += ["--lease_dir", str(directory / "leases"), "--state_file", str(directory / "endpoint.json")]
+    for flag, quotas in (("--quota", endpoint.quotas), ("--warm_pool_quota", endpoint.warm_pool_quotas)):
+        for instance_type, count in sorted(quotas.items()):
+            command += [flag, f"{instance_type}={count}"]
+    return command
+
+
+def _spawn(command: list[str], log: Path) -> int:
+    """Start a process in a session of its own, which outlives this one; returns its pid."""
+    writable = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return os.posix_spawn(
+        command[0],
+        command,
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), writable, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )

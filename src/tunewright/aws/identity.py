@@ -1,0 +1,126 @@
+"""Who the jobs run as and where their files go: role and bucket."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from tunewright.aws import boto
+from tunewright.aws.endpoint import EndpointKind
+from tunewright.aws.session import AwsSession
+from tunewright.exceptions import BackendError
+
+_ROLE_VARIABLES: Final = ("TUNEWRIGHT_SAGEMAKER_ROLE", "AWS_ROLE")
+_ROLE_MARK: Final = "AmazonSageMaker-ExecutionRole"
+_EMBEDDED_ROLE: Final = f"{_ROLE_MARK}-Embedded"
+
+
+def find_role(session: AwsSession, role: str | None = None) -> str:
+    """The ARN of the role that jobs run as.
+
+    Parameters
+    ----------
+    session
+        An open session.
+    role
+        An ARN or a role's name; else TUNEWRIGHT_SAGEMAKER_ROLE, AWS_ROLE, else the account's first role that
+        SageMaker made for this purpose. The embedded endpoint takes any.
+
+    Raises
+    ------
+    BackendError
+        There is none, or the roles cannot be listed.
+    """
+    given = role or next((os.environ[name] for name in _ROLE_VARIABLES if os.environ.get(name)), None)
+    if given is None and session.endpoint.kind is EndpointKind.EMBEDDED:
+        given = _EMBEDDED_ROLE
+    if given is not None:
+        return given if given.startswith("arn:") else role_arn(session, given)
+    try:
+        found = _execution_role(session)
+    except boto.ServiceError as error:
+        raise BackendError(
+            f"No role was given and the account's cannot be listed ({error}): give --role or set {_ROLE_VARIABLES[0]}"
+        ) from error
+    if found is None:
+        raise BackendError(
+            f"The account has no role for SageMaker jobs: create one, give --role or set {_ROLE_VARIABLES[0]}"
+        )
+    return found
+
+
+def role_arn(session: AwsSession, name: str) -> str:
+    """The ARN of a role of the session's account."""
+    return f"arn:{partition(session.endpoint.region)}:iam::{session.account}:role/{name}"
+
+
+def partition(region: str) -> str:
+    """The part of AWS that a region belongs to, as ARNs name it."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def default_bucket(session: AwsSession) -> str:
+    """The bucket that SageMaker's tools share in an account and region."""
+    return f"sagemaker-{session.endpoint.region}-{session.account}"
+
+
+def ensure_bucket(session: AwsSession, bucket: str | None = None) -> str:
+    """Make sure that the bucket exists: the default one is created, a given one must be there.
+
+    Parameters
+    ----------
+    session
+        An open session.
+    bucket
+        Its name; default :func:`default_bucket`.
+
+    Returns
+    -------
+    str
+        The bucket's name.
+
+    Raises
+    ------
+    BackendError
+        The given bucket is missing, or the bucket cannot be used or created.
+    """
+    name = bucket or default_bucket(session)
+    client = session.client("s3")
+    try:
+        with boto.service_errors():
+            client.head_bucket(Bucket=name)
+    except boto.ServiceError as error:
+        if error.code not in {"404", "NoSuchBucket"}:
+            raise BackendError(
+                f"The bucket {name} cannot be used ({error}): check its permissions, or give another with --bucket"
+            ) from error
+        if bucket is not None:
+            raise BackendError(
+                f"There is no bucket {name}: create it, or leave --bucket out for the default one"
+            ) from error
+        _create_bucket(session, name)
+    return name
+
+
+def _create_bucket(session: AwsSession, name: str) -> None:
+    region = session.endpoint.region
+    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
+        with boto.service_errors():
+            session.client("s3").create_bucket(Bucket=name, **place)
+    except boto.ServiceError as error:
+        if error.code != "BucketAlreadyOwnedByYou":
+            raise BackendError(
+                f"The bucket {name} cannot be created ({error}): create one and give it with --bucket"
+            ) from error
+
+
+def _execution_role(session: AwsSession) -> str | None:
+    with boto.service_errors():
+        for page in session.client("iam").get_paginator("list_roles").paginate():
+            for role in page["Roles"]:
+                if _ROLE_MARK in role["RoleName"]:
+                    return str(role["Arn"])
+    return None

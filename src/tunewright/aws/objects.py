@@ -1,0 +1,133 @@
+"""Objects of one bucket under one prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from tunewright.aws import boto
+
+_PAGE: Final = 1000
+_THREADS: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """One line of a listing."""
+
+    key: str
+    """Relative to the prefix."""
+    size: int
+
+
+@final
+class S3Objects:
+    """Reads and writes objects under ``s3://bucket/prefix/``; thread-safe.
+
+    Parameters
+    ----------
+    client
+        A boto3 client of S3.
+    bucket
+        Its name.
+    prefix
+        Without slashes at its ends; all keys are relative to it.
+
+    Every method raises :class:`~tunewright.aws.boto.ServiceError` where the service refuses or does not answer.
+    """
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        self._client = client
+        self.bucket = bucket
+        self.prefix = prefix.strip("/")
+
+    def key(self, name: str) -> str:
+        """The full key of a relative one."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def uri(self, name: str = "") -> str:
+        """The address of a relative key, or of the prefix itself."""
+        return f"s3://{self.bucket}/{self.key(name)}"
+
+    def under(self, name: str) -> S3Objects:
+        """The objects under a longer prefix."""
+        return S3Objects(self._client, self.bucket, self.key(name))
+
+    def put(self, name: str, body: bytes) -> None:
+        """Write an object, whatever was there."""
+        with boto.service_errors():
+            self._client.put_object(Bucket=self.bucket, Key=self.key(name), Body=body)
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Write an object from a file of any size."""
+        with boto.service_errors():
+            self._client.upload_file(str(path), self.bucket, self.key(name))
+
+    def get(self, name: str) -> bytes | None:
+        """The object's content; None where there is no such object."""
+        try:
+            with boto.service_errors():
+                return self._client.get_object(Bucket=self.bucket, Key=self.key(name))["Body"].read()
+        except boto.ServiceError as error:
+            if error.code in {"NoSuchKey", "404"}:
+                return None
+            raise
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of exactly this key."""
+        return any(stored.key == name for stored in self.page(name))
+
+    def page(self, name: str = "", *, start_after: str = "") -> Sequence[StoredObject]:
+        """At most 1,000 objects whose relative keys begin with ``name``, in order of their keys: one request.
+
+        Parameters
+        ----------
+        name
+            Beginning of the relative keys.
+        start_after
+            Relative key after which the listing begins.
+        """
+        after = {"StartAfter": self.key(start_after)} if start_after else {}
+        with boto.service_errors():
+            answer = self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=self.key(name), MaxKeys=_PAGE, **after
+            )
+        skip = len(self.key(""))
+        return [
+            StoredObject(key=entry["Key"][skip:], size=entry["Size"]) for entry in answer.get("Contents", [])
+        ]
+
+    def list(self, name: str = "", *, start_after: str = "") -> Iterator[StoredObject]:
+        """All objects whose relative keys begin with ``name``, in order of their keys."""
+        while True:
+            found = self.page(name, start_after=start_after)
+            yield from found
+            if len(found) < _PAGE:
+                return
+            start_after = found[-1].key
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove objects; those that are gone do not matter."""
+        keys = [{"Key": self.key(name)} for name in names]
+        for first in range(0, len(keys), _PAGE):
+            batch = {"Objects": keys[first : first + _PAGE], "Quiet": True}
+            with boto.service_errors():
+                self._client.delete_objects(Bucket=self.bucket, Delete=batch)
+
+    def delete_under(self, name: str) -> None:
+        """Remove all objects whose relative keys begin with ``name``."""
+        self.delete([stored.key for stored in self.list(name)])
+
+    def put_files(self, files: Iterable[tuple[str, Path]]) -> None:
+        """Write many objects from files, several at once; the first failure is raised when all are done."""
+        in_parallel(lambda pair: self.put_file(*pair), files)
+
+
+def in_parallel(work: Callable[[Any], None], items: Iterable[Any]) -> None:
+    """Do ``work`` for each item in a few threads; the first failure is raised when all are done."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for future in [pool.submit(work, item) for item in items]:
+            future.result()
