@@ -1,0 +1,1 @@
+"""Backends: where the runs of trials happen."""

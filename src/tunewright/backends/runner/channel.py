@@ -1,0 +1,101 @@
+"""How a runner and its backend talk: the contract of channels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+GO_ON = ""
+"""Nothing is wanted: the script runs on."""
+PAUSE = "pause"
+"""End the script and keep its checkpoint: the trial is paused."""
+STOP = "stop"
+"""End the script: the trial is over."""
+RELEASE = "release"
+"""End the script and keep its checkpoint: the tuner went away; the run is continued later by a retry."""
+
+EXITED = "exit"
+"""Cause of an end: the script came to its own end, well or not."""
+UNTIL = "until"
+"""Cause of an end: the run reached its ``until``."""
+TERMINATED = "terminated"
+"""Cause of an end: the runner got SIGTERM (spot interruption, shutdown, a stop by the service)."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report of the script."""
+
+    seq: int
+    """From 1."""
+    resource: int
+    metrics: dict[str, Any]
+    """As printed; NaN and infinities may be among the values."""
+    cost: float
+    """Dollars of the run so far, earlier retries included."""
+    wall: float
+    """Seconds since 1970 when it was read."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of the script."""
+
+    cause: str
+    """EXITED, UNTIL, PAUSE, STOP, RELEASE or TERMINATED. After the last two a retry should follow."""
+    exit: int
+    """The script's exit code (128 + n for signal n); 0 where the runner ended it."""
+    error: str
+    """What went wrong with the last log lines; empty when nothing did."""
+    cost: float
+    """Dollars of the run, earlier retries included."""
+    wall: float
+    """Seconds since 1970."""
+    checkpoint: int | None
+    """Resource of the whole checkpoint that was saved; None: there is none."""
+
+
+class Channel(ABC):
+    """The runner's line to its backend.
+
+    All methods are called from the runner's main thread, one at a time; the script's output is read meanwhile, so
+    a call may take its time. A call that fails for passing reasons retries by itself; what it raises in the end
+    ends the runner.
+    """
+
+    poll_seconds: float
+    """How often ``wanted`` is asked while nothing is reported; it is asked after each report too."""
+
+    @abstractmethod
+    def load_checkpoint(self) -> None:
+        """Fill the order's ``checkpoint_dir`` (it exists, empty) before the script starts."""
+
+    @abstractmethod
+    def send_report(self, report: Report) -> None:
+        """Deliver a report."""
+
+    @abstractmethod
+    def wanted(self) -> str:
+        """What the backend wants now: GO_ON, PAUSE, STOP or RELEASE."""
+
+    @abstractmethod
+    def note_checkpoint(self, resource: int) -> None:
+        """A report was sent and the script runs on: at this moment its checkpoint folder holds ``resource``.
+
+        For channels that save checkpoints on the way; may do nothing.
+        """
+
+    @abstractmethod
+    def save_checkpoint(self, resource: int) -> bool:
+        """The script is gone: save its checkpoint folder as the checkpoint of ``resource`` (>= 1).
+
+        Returns
+        -------
+        bool
+            Whether there is a whole checkpoint now; False where the folder is empty.
+        """
+
+    @abstractmethod
+    def send_end(self, end: End) -> None:
+        """Deliver the end; the last call."""

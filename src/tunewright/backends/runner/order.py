@@ -1,0 +1,94 @@
+"""The run order: everything that a runner is told, as one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+AS_LIST = "list"
+"""Hyperparameters are passed as ``--name value``."""
+AS_CONFIG_JSON = "config_json"
+"""Hyperparameters are passed as ``--config_json FILE``."""
+AS_VALUE = "value"
+"""A boolean is passed as ``--name True`` or ``--name False``."""
+AS_FLAG = "flag"
+"""A boolean is passed as ``--name`` when it is true and not at all when it is false."""
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """One retry of one run.
+
+    Raises
+    ------
+    ValueError
+        ``arguments`` or ``booleans`` is not one of the words of this module.
+    """
+
+    script: str
+    """Path of a script, or ``module:name`` (or ``path/file.py:name``) of a Python function."""
+    config: dict[str, Any]
+    """Hyperparameters and constants, by name."""
+    checkpoint_dir: str
+    """The folder that the script works in; made if it is missing."""
+    trial_id: int = 0
+    attempt: int = 0
+    retry: int = 0
+    until: int | None = None
+    """End the script at the report of this resource; None: let it end by itself."""
+    resume_from: int = 0
+    """The resource that the checkpoint holds."""
+    resource_attr: str = ""
+    """The metric that holds the resource; empty: reports are counted."""
+    interpreter: str = ""
+    """Python of the script; empty: the runner's own. A script that is not ``*.py`` is executed itself."""
+    arguments: str = AS_LIST
+    booleans: str = AS_VALUE
+    config_file: str = ""
+    """Where the runner writes the configuration as JSON; needed for ``AS_CONFIG_JSON`` and for functions."""
+    import_paths: list[str] = field(default_factory=list)
+    """Put before PYTHONPATH."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Added to the runner's own environment."""
+    cwd: str = ""
+    """Working directory of the script; empty: the runner's."""
+    base_dir: str = ""
+    """What ``/opt/ml`` is: the SM_* variables point below it. Empty: no such folder, so none are set."""
+    cache_dir: str = ""
+    """Where packages of a ``requirements.txt`` are installed; shared by concurrent runs."""
+    failure_file: str = ""
+    """Written with the error text when the script fails."""
+    grace: float = 10.0
+    """Seconds from SIGTERM to SIGKILL."""
+    dollars_per_hour: float = 0.0
+    """Price of the machine."""
+    cost_before: float = 0.0
+    """Dollars of the run's earlier retries."""
+
+    def __post_init__(self) -> None:
+        if self.arguments not in (AS_LIST, AS_CONFIG_JSON):
+            raise ValueError(f"arguments is {AS_LIST!r} or {AS_CONFIG_JSON!r}, not {self.arguments!r}")
+        if self.booleans not in (AS_VALUE, AS_FLAG):
+            raise ValueError(f"booleans is {AS_VALUE!r} or {AS_FLAG!r}, not {self.booleans!r}")
+
+    @property
+    def name(self) -> str:
+        """``{trial}-{attempt}-{retry}``, as in job names and keys."""
+        return f"{self.trial_id}-{self.attempt}-{self.retry}"
+
+    @property
+    def function(self) -> str:
+        """``module:name`` where the order names a Python function; empty for scripts."""
+        module, separator, name = self.script.rpartition(":")
+        return self.script if separator and module and name.isidentifier() else ""
+
+    def to_json(self) -> str:
+        """The order as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunOrder:
+        """The order of a JSON text; entries that this version does not know are left out."""
+        known = {entry.name for entry in fields(cls)}
+        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
