@@ -1,0 +1,203 @@
+"""Where experiments are kept, and how they are named and found.
+
+Layout: ``$TUNEWRIGHT_HOME`` (default ``~/tunewright``) ``/experiments/{tag}/{experiment}/`` with ``metadata.json``,
+``journal.jsonl``, ``results.csv.zip`` and ``trials/{id}/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import unicodedata
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast, final
+
+from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.types import Json
+
+MAX_NAME = 63
+"""Longest safe name: what SageMaker allows for a job."""
+
+_SHOWN = 8  # names listed in a message
+
+
+def home() -> Path:
+    """The folder of everything that Tunewright keeps: ``$TUNEWRIGHT_HOME``, else ``~/tunewright``."""
+    return Path(os.environ.get("TUNEWRIGHT_HOME") or "~/tunewright").expanduser().absolute()
+
+
+def safe_name(text: str, what: str = "name") -> str:
+    """Make a name that S3, SageMaker and every file system take: ASCII letters and digits with single hyphens.
+
+    Letters lose their accents, and where others than ASCII are left out a checksum of the text keeps different
+    names different.
+
+    Parameters
+    ----------
+    text
+        What the user typed.
+    what
+        What it names, for the error.
+
+    Returns
+    -------
+    str
+        At most 63 characters; ``text`` itself where it is safe already.
+
+    Raises
+    ------
+    SettingsError
+        The text holds no letter or digit, or looks like a path.
+    """
+    if re.search(r"[/\\\0]|^\.+$", text.strip()):
+        raise SettingsError(f"The {what} {text!r} looks like a path: use letters, digits and hyphens")
+    letters = [c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)]
+    if not any(c.isalnum() for c in letters):
+        raise SettingsError(f"The {what} {text!r} needs at least one letter or digit")
+    words = re.findall(r"[A-Za-z0-9]+", "".join(letters))
+    if any(c.isalnum() and not c.isascii() for c in letters):
+        words.append(f"{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}")
+    name = "-".join(words)
+    return (
+        name
+        if len(name) <= MAX_NAME
+        else f"{name[: MAX_NAME - 9].rstrip('-')}-{zlib.crc32(text.encode()):08x}"
+    )
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file so that a reader finds the old text or the new one, never half of one."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ExperimentFolder:
+    """The files of one experiment."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The experiment's unique name."""
+        return self.path.name
+
+    @property
+    def tag(self) -> str:
+        """The name that the experiment shares with others of its kind."""
+        return self.path.parent.name
+
+    @property
+    def metadata_path(self) -> Path:
+        """What was run: written before anything else."""
+        return self.path / "metadata.json"
+
+    @property
+    def journal_path(self) -> Path:
+        """What happened: the truth."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def results_path(self) -> Path:
+        """All results as a table, made from the journal."""
+        return self.path / "results.csv.zip"
+
+    @property
+    def trials_path(self) -> Path:
+        """One folder per trial: its output and checkpoints."""
+        return self.path / "trials"
+
+    def write_metadata(self, metadata: Mapping[str, Json]) -> None:
+        """Write ``metadata.json``, whole or not at all."""
+        write_atomically(self.metadata_path, json.dumps(metadata, indent=2, allow_nan=False) + "\n")
+
+    def metadata(self) -> dict[str, Any]:
+        """Read ``metadata.json``.
+
+        Raises
+        ------
+        SettingsError
+            The file is missing or is no JSON object.
+        """
+        try:
+            data = json.loads(self.metadata_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"Cannot read {self.metadata_path}: {error}. Is it an experiment?") from None
+        if not isinstance(data, dict):
+            raise SettingsError(f"{self.metadata_path} holds no JSON object. Is it an experiment?")
+        return cast("dict[str, Any]", data)
+
+
+def create_experiment(tag: str, *parts: str) -> ExperimentFolder:
+    """Make the folder of a new experiment, ``{tag}-{parts}-{time}-{random}``, whose name nobody else has.
+
+    Raises
+    ------
+    SettingsError
+        The tag cannot be made safe, or the folder cannot be made.
+    """
+    tag = safe_name(tag, "experiment tag")
+    words = [tag, *(safe_name(part) for part in parts)]
+    parent = home() / "experiments" / tag
+    while True:
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        path = parent / "-".join([*words, stamp, secrets.token_hex(2)])
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise SettingsError(
+                f"Cannot make {path}: {error.strerror}. Set TUNEWRIGHT_HOME to a folder of yours"
+            ) from None
+        return ExperimentFolder(path)
+
+
+def experiments(tag: str | None = None) -> Iterator[ExperimentFolder]:
+    """All stored experiments, or those of one tag, by the time of their making."""
+    root = home() / "experiments"
+    pattern = f"{safe_name(tag, 'experiment tag') if tag is not None else '*'}/*/metadata.json"
+    yield from sorted((ExperimentFolder(p.parent) for p in root.glob(pattern)), key=_age)
+
+
+def find_experiment(text: str) -> ExperimentFolder:
+    """The stored experiment of a name, a unique beginning of a name, or a path.
+
+    Raises
+    ------
+    SettingsError
+        Nothing fits, or several do; the message lists them.
+    """
+    path = Path(text).expanduser()
+    if (path / "metadata.json").is_file():
+        return ExperimentFolder(path.absolute())
+    if path.is_absolute() or os.sep in text:
+        raise SettingsError(f"{path} is not the folder of an experiment: it has no metadata.json")
+    found = {folder.name: folder for folder in experiments()}
+    if text in found:
+        return found[text]
+    fitting = [name for name in found if text and name.startswith(text)]
+    if not fitting:
+        raise UnknownNameError("experiment", text, list(found)[-_SHOWN:])
+    if len(fitting) > 1:
+        more = ", ..." if len(fitting) > _SHOWN else ""
+        names = ", ".join(sorted(fitting)[:_SHOWN])
+        raise SettingsError(f"{text!r} is the beginning of {len(fitting)} experiments: {names}{more}")
+    return found[fitting[0]]
+
+
+def _age(folder: ExperimentFolder) -> tuple[float, str]:
+    """Order of making: the journal and the metadata change later, the name never does."""
+    stamp = re.search(r"-(\d{8}-\d{6})-[0-9a-f]+$", folder.name)
+    return (float(stamp[1].replace("-", "")) if stamp else 0.0, folder.name)
