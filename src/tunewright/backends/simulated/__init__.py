@@ -1,0 +1,1 @@
+"""Trials as Python functions on a simulated clock."""

@@ -1,0 +1,231 @@
+"""ASHA: asynchronous successive halving, as promotion and as stopping."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate, pairwise
+from typing import final
+
+from tunewright.exceptions import SettingsError
+from tunewright.history import History
+from tunewright.interfaces import Scheduler, Searcher
+from tunewright.metric import Metric
+from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels
+from tunewright.seeding import Stream, generator
+from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+
+
+class ASHAKind(StrEnum):
+    """What happens to a trial at a rung."""
+
+    PROMOTION = "promotion"
+    """It pauses, and goes on once it is among the best of the rung."""
+    STOPPING = "stopping"
+    """It goes on at once or stops for good."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ASHASettings:
+    """How :class:`ASHA` compares trials; checked when built.
+
+    Raises
+    ------
+    SettingsError
+        Where a value cannot work; the message says which, and what could.
+    """
+
+    max_resource: int
+    """The resource of a whole training, >= 2."""
+    grace_period: int = 1
+    """The first rung level, >= 1 and below ``max_resource``."""
+    eta: float = 3
+    """Reduction factor, >= 2: about one in ``eta`` trials of a rung goes further."""
+    kind: ASHAKind = ASHAKind.PROMOTION
+    brackets: int = 1
+    """Number of brackets, >= 1; bracket s has no comparison at the first s rungs."""
+    rung_levels: tuple[int, ...] | None = None
+    """Own levels instead of ``grace_period * eta**j``: strictly increasing, below ``max_resource``."""
+    shared_rungs: bool = True
+    """Whether the trials of all brackets are compared with one another."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", _kind(self.kind))
+        if self.max_resource < 2:
+            raise SettingsError(
+                f"max_resource={self.max_resource} leaves no room for a rung: it must be >= 2"
+            )
+        if self.eta < 2:
+            raise SettingsError(f"eta={self.eta} is too small: it must be >= 2")
+        if not 1 <= self.grace_period < self.max_resource:
+            raise SettingsError(
+                f"grace_period={self.grace_period} must be >= 1 and below max_resource={self.max_resource}"
+            )
+        if self.rung_levels is not None:
+            _check_levels(self.rung_levels, self.max_resource)
+        most = len(self.levels) + 1
+        if not 1 <= self.brackets <= most:
+            raise SettingsError(
+                f"brackets={self.brackets} must be between 1 and {most}: the rung levels are {self.levels}"
+            )
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The rung levels, strictly increasing, all below ``max_resource``."""
+        if self.rung_levels is not None:
+            return self.rung_levels
+        return rung_levels(self.max_resource, grace_period=self.grace_period, eta=self.eta)
+
+
+def _kind(kind: str) -> ASHAKind:
+    try:
+        return ASHAKind(kind)
+    except ValueError:
+        raise SettingsError(f"The kind of ASHA is 'promotion' or 'stopping', not {kind!r}") from None
+
+
+def _check_levels(levels: tuple[int, ...], max_resource: int) -> None:
+    is_increasing = all(low < high for low, high in pairwise((0, *levels, max_resource)))
+    if not levels or not is_increasing:
+        raise SettingsError(
+            f"rung_levels={levels} must be strictly increasing, >= 1 and below max_resource={max_resource}"
+        )
+
+
+@final
+class ASHA(Scheduler):
+    """Asynchronous successive halving (Li et al., MLSys 2020) over any searcher.
+
+    **Promotion** (Algorithm 2 there). A trial pauses at each rung. A free worker resumes the best paused trial that is
+    among the top ``floor(n / eta)`` of its rung, looking from the highest rung down; where there is none, it starts a
+    new trial. Comparing with the 1/eta quantile instead would let ``floor((n - 1) / eta) + 1`` trials pass: with
+    ``eta=3`` the first of 2 and the second of 4. That is one trial too many in every rung, and the top rungs, where
+    trials are few and long, would cost up to twice their share. Waiting is no loss, as the worker starts another trial.
+
+    **Stopping**. A trial that does not go on at once never does, so that no worker may wait for company: it goes on
+    where its loss is within the 1/eta quantile of the rung, itself included, and the first of a rung always does.
+
+    A report that jumps over rungs counts for all that it reached and had not been counted for: it waits (or is judged)
+    at the highest of them, and holds a place in the lower ones. A non-finite loss is the worst and never promoted. A
+    trial that ended by itself counts for the rung that it was running to and is not resumed; a failed one keeps the
+    places that it had. Reports beyond ``max_resource`` end the trial; the one at ``max_resource`` lets the script come
+    to its own end, so that the trial is COMPLETED.
+
+    Parameters
+    ----------
+    searcher
+        Chooses the configurations of new trials.
+    settings
+        Rungs, brackets and kind.
+    metric
+        What is compared.
+    seed
+        Draws the brackets of new trials.
+    """
+
+    def __init__(self, searcher: Searcher, settings: ASHASettings, *, metric: Metric, seed: int) -> None:
+        self._searcher = searcher
+        self._metric = metric
+        self._seed = seed
+        self._kind = settings.kind
+        self._max_resource = settings.max_resource
+        self._levels = settings.levels
+        self._ends = (*self._levels, None)
+        weights = bracket_weights(self._levels, settings.max_resource, settings.brackets)
+        self._thresholds = tuple(accumulate(weights[:-1]))
+        n_systems = 1 if settings.shared_rungs else settings.brackets
+        self._systems = [[Rung(level, settings.eta) for level in self._levels] for _ in range(n_systems)]
+        self._top_down = [rung for tier in reversed(list(zip(*self._systems, strict=True))) for rung in tier]
+        self._brackets: dict[int, int] = {}
+        self._counted: dict[int, int] = {}
+        self._waiting: dict[int, Rung] = {}
+
+    def suggest(self, history: History) -> Start | Resume | None:
+        """A promotion where one is due, else a new trial; None when the space is exhausted."""
+        for rung in self._top_down:
+            trial_id = rung.promotable()
+            if trial_id is not None:
+                note = {"bracket": self._brackets[trial_id]}
+                return Resume(trial_id=trial_id, until=self._ends[self._counted[trial_id]], note=note)
+        bracket = self._draw_bracket(history)
+        until = self._ends[bracket] if self._kind is ASHAKind.PROMOTION else None
+        suggestion = self._searcher.suggest(history, until=until)
+        if suggestion is None:
+            return None
+        note = {"bracket": bracket}
+        if suggestion.note:
+            return Start(
+                config=suggestion.config, until=until, note=note | {"searcher": dict(suggestion.note)}
+            )
+        return Start(config=suggestion.config, until=until, note=note)
+
+    def on_trial_start(self, history: History, run: Run) -> None:
+        """Take in a new trial, or take a promoted one off the waiting list."""
+        trial_id = run.trial_id
+        if trial_id not in self._brackets:
+            bracket = history.note(trial_id).get("bracket", 0)
+            self._brackets[trial_id] = bracket if isinstance(bracket, int) else 0
+            self._counted[trial_id] = self._brackets[trial_id]
+            return
+        rung = self._waiting.pop(trial_id, None)
+        if rung is not None:
+            rung.release(trial_id)
+
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
+        """Count the result for the rungs that it reached, and judge the trial there."""
+        reached = self._count(trial_id, result.resource, result)
+        if result.resource >= self._max_resource:
+            if result.resource == self._max_resource:
+                return CONTINUE
+            return Verdict(decision=Decision.STOP, reason=f"beyond max_resource {self._max_resource}")
+        if not reached:
+            return CONTINUE
+        if self._kind is ASHAKind.PROMOTION:
+            return Verdict(decision=Decision.PAUSE, reason=f"rung {reached[-1].level}")
+        for rung in reached:
+            if not rung.survives(trial_id):
+                reason = f"rung {rung.level}: not among the best of {len(rung)}"
+                return Verdict(decision=Decision.STOP, reason=reason)
+        return CONTINUE
+
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+        """Let a paused trial wait for its promotion; count a completed one for the rung that it was running to."""
+        if status is TrialStatus.PAUSED:
+            counted = self._counted[trial_id]
+            if counted > self._brackets[trial_id]:
+                rung = self._system(trial_id)[counted - 1]
+                if rung.admit(trial_id):
+                    self._waiting[trial_id] = rung
+        elif status is TrialStatus.COMPLETED:
+            until, last = history.until(trial_id), history.last(trial_id)
+            if until is not None and last is not None:
+                self._count(trial_id, until, last)
+
+    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+        """Paused trials with a finite loss: any of them may rise as others do worse."""
+        return self._waiting.keys()
+
+    def _draw_bracket(self, history: History) -> int:
+        if not self._thresholds:
+            return 0
+        return bisect_right(self._thresholds, generator(self._seed, Stream.BRACKET, history.n_runs).random())
+
+    def _system(self, trial_id: int) -> list[Rung]:
+        return self._systems[self._brackets[trial_id] if len(self._systems) > 1 else 0]
+
+    def _count(self, trial_id: int, resource: int, result: Result) -> list[Rung]:
+        """Record a result in all rungs up to ``resource`` that lack the trial; return these."""
+        begin = end = self._counted[trial_id]
+        while end < len(self._levels) and self._levels[end] <= resource:
+            end += 1
+        if begin == end:
+            return []
+        reached = self._system(trial_id)[begin:end]
+        loss = self._metric.loss_of(result.metrics)
+        for rung in reached:
+            rung.record(trial_id, loss)
+        self._counted[trial_id] = end
+        return reached

@@ -1,0 +1,46 @@
+"""First in, first out: every trial runs to its own end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import final
+
+from tunewright.history import History
+from tunewright.interfaces import Scheduler, Searcher
+from tunewright.trial import CONTINUE, Result, Run, Start, TrialStatus, Verdict
+
+
+@final
+class FIFO(Scheduler):
+    """Start what the searcher proposes, in its order, and never pause or stop anything.
+
+    Parameters
+    ----------
+    searcher
+        Chooses the configurations; once it has none left, nothing more is started.
+    """
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher = searcher
+
+    def suggest(self, history: History) -> Start | None:
+        """A new trial with the searcher's proposal; None when the space is exhausted."""
+        suggestion = self._searcher.suggest(history)
+        if suggestion is None:
+            return None
+        note = {"searcher": dict(suggestion.note)} if suggestion.note else {}
+        return Start(config=suggestion.config, note=note)
+
+    def on_trial_start(self, history: History, run: Run) -> None:
+        """Nothing to remember."""
+
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
+        """Always CONTINUE."""
+        return CONTINUE
+
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+        """Nothing to remember."""
+
+    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+        """None ever: no trial is paused."""
+        return ()

@@ -1,0 +1,159 @@
+"""Rungs: what all methods of the successive halving family share.
+
+A rung is a resource level at which trials are compared. Levels are ``round(grace_period * eta**j)``, strictly below
+``max_resource``; a run to ``max_resource`` itself needs no comparison at its end.
+
+References
+----------
+.. [Li2018] Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar: Hyperband. JMLR 18 (2018).
+.. [Li2020] Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar: A System for Massively Parallel
+   Hyperparameter Tuning. MLSys 2020.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import final
+
+
+def rung_levels(max_resource: int, *, grace_period: int = 1, eta: float = 3) -> tuple[int, ...]:
+    """The geometric rung levels below ``max_resource``.
+
+    Parameters
+    ----------
+    max_resource
+        Where a trial ends (excluded).
+    grace_period
+        The first level, >= 1.
+    eta
+        The ratio of one level to the one before it, >= 2.
+
+    Returns
+    -------
+    tuple of int
+        ``round(grace_period * eta**j)`` for j = 0, 1, ..., strictly increasing.
+    """
+    levels: list[int] = []
+    level = float(grace_period)
+    while round(level) < max_resource:
+        levels.append(round(level))
+        level *= eta
+    return tuple(levels)
+
+
+def bracket_weights(levels: Sequence[int], max_resource: int, n_brackets: int) -> tuple[float, ...]:
+    """How often new trials should start in each bracket, as Hyperband's equal budget per bracket demands.
+
+    Bracket s skips the first s rungs. With K = ``len(levels) + 1`` stages in bracket 0 and first level r_s, Hyperband
+    gives bracket s a number of trials in proportion to ``K / ((K - s) * r_s)`` ([Li2018]_, Algorithm 1, line 3).
+
+    Parameters
+    ----------
+    levels
+        All rung levels, strictly increasing.
+    max_resource
+        The level that follows the last rung.
+    n_brackets
+        How many brackets there are, at most K.
+
+    Returns
+    -------
+    tuple of float
+        Probabilities, one per bracket.
+    """
+    stages = (*levels, max_resource)
+    n_stages = len(stages)
+    weights = [n_stages / ((n_stages - s) * stages[s]) for s in range(n_brackets)]
+    total = math.fsum(weights)
+    return tuple(weight / total for weight in weights)
+
+
+@final
+class Rung:
+    """The losses recorded at one level, and the trials that wait there for a promotion.
+
+    Recording, asking and promoting cost O(log n) comparisons. A non-finite loss counts as the worst value: it takes a
+    place in the rung, but its trial neither waits nor survives.
+
+    Parameters
+    ----------
+    level
+        The resource of this rung.
+    eta
+        One in ``eta`` trials goes further.
+    """
+
+    __slots__ = ("_entries", "_eta", "_losses", "_waiting", "level")
+
+    def __init__(self, level: int, eta: float) -> None:
+        self.level = level
+        self._eta = eta
+        self._losses: dict[int, float] = {}
+        self._entries: list[tuple[float, int]] = []
+        self._waiting: list[tuple[float, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, trial_id: int) -> bool:
+        return trial_id in self._losses
+
+    @property
+    def entries(self) -> Sequence[tuple[float, int]]:
+        """All ``(loss, trial_id)`` recorded, best first; equal losses in the order of the ids. A live view."""
+        return self._entries
+
+    def record(self, trial_id: int, loss: float) -> None:
+        """Enter a trial's loss; a trial is entered once."""
+        self._losses[trial_id] = loss
+        insort(self._entries, (loss, trial_id))
+
+    def admit(self, trial_id: int) -> bool:
+        """Let a recorded trial wait for its promotion, now that it may be resumed.
+
+        Returns
+        -------
+        bool
+            Whether it waits: a trial with a non-finite loss is never promoted.
+        """
+        loss = self._losses[trial_id]
+        if not math.isfinite(loss):
+            return False
+        insort(self._waiting, (loss, trial_id))
+        return True
+
+    def release(self, trial_id: int) -> None:
+        """A waiting trial goes on: it keeps its place among the losses, and waits no longer."""
+        del self._waiting[bisect_left(self._waiting, (self._losses[trial_id], trial_id))]
+
+    def promotable(self) -> int | None:
+        """The best waiting trial among the top ``floor(n / eta)`` of the n recorded ones ([Li2020]_, Algorithm 2).
+
+        The trials already promoted keep their places, so it is enough to look at the best that waits.
+        """
+        if not self._waiting:
+            return None
+        best = self._waiting[0]
+        is_in_top = bisect_left(self._entries, best) < len(self._entries) // self._eta
+        return best[1] if is_in_top else None
+
+    def survives(self, trial_id: int) -> bool:
+        """Whether a recorded trial may run on where nothing is ever resumed.
+
+        Its loss must not exceed the 1/eta quantile (linear interpolation) of all recorded ones, its own included. The
+        first trial of a rung has nothing to be compared with and survives.
+        """
+        if len(self._entries) < 2:
+            return True
+        loss = self._losses[trial_id]
+        return math.isfinite(loss) and loss <= self._quantile()
+
+    def _quantile(self) -> float:
+        position = (len(self._entries) - 1) / self._eta
+        index = int(position)
+        lower, upper = self._entries[index][0], self._entries[index + 1][0]
+        if math.isinf(upper):  # no finite loss lies between the two
+            return lower
+        return lower + (position - index) * (upper - lower)

@@ -1,0 +1,1 @@
+"""Searchers: one file per way to choose the next configuration."""
