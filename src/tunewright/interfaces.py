@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import IntEnum
+from typing import final
 
 from tunewright.clock import Clock
 from tunewright.history import History
@@ -158,6 +159,14 @@ class Progress(IntEnum):
 class StoppingCriterion(ABC):
     """Decides when an experiment ends."""
 
+    def __or__(self, other: StoppingCriterion) -> StoppingCriterion:
+        """Combine: the strictest of both."""
+        return _Combined(max, (self, other))
+
+    def __and__(self, other: StoppingCriterion) -> StoppingCriterion:
+        """Combine: what both agree to."""
+        return _Combined(min, (self, other))
+
     @abstractmethod
     def check(self, history: History, now: float) -> Progress:
         """Say how the experiment goes on.
@@ -173,6 +182,24 @@ class StoppingCriterion(ABC):
     def deadline(self) -> float:
         """Experiment time at which it will say STOP whatever happens; ``inf`` where there is none."""
         return math.inf
+
+
+@final
+class _Combined(StoppingCriterion):
+    """Two criteria: the maximum of what they say ends at the earlier deadline, the minimum at the later one."""
+
+    def __init__(
+        self, choose: Callable[[Iterable[Progress]], Progress], both: Sequence[StoppingCriterion]
+    ) -> None:
+        self._choose = choose
+        self._both = both
+
+    def check(self, history: History, now: float) -> Progress:
+        return self._choose([criterion.check(history, now) for criterion in self._both])
+
+    def deadline(self) -> float:
+        deadlines = [criterion.deadline() for criterion in self._both]
+        return min(deadlines) if self._choose is max else max(deadlines)
 
 
 class Callback(ABC):  # noqa: B024 - every hook is optional
@@ -192,6 +219,11 @@ class Callback(ABC):  # noqa: B024 - every hook is optional
 
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """The Tuner looks round: after each wait, at most about once a second of real time."""
+
+    def remove_checkpoints(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+        """Say which checkpoints go, of those that no running, resumable or copied trial needs."""
+        del history, unneeded
+        return ()
 
     def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
         """The experiment's session is over.

@@ -1,0 +1,195 @@
+"""AskTell: any scheduler without a backend. You train, it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import final
+
+from tunewright.clock import Clock, WallClock
+from tunewright.exceptions import SettingsError
+from tunewright.history import History
+from tunewright.interfaces import Scheduler
+from tunewright.journal import Journal, MemoryJournal
+from tunewright.ledger import Kind, Ledger
+from tunewright.metric import Metric
+from tunewright.trial import Checkpoint, Decision, Ended, Reported, TrialStatus, Verdict
+from tunewright.types import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What to train next."""
+
+    trial_id: int
+    attempt: int
+    config: Config
+    resume_from: int
+    """Go on after this resource of the same trial; 0: from scratch."""
+    until: int | None
+    """Where to end at the latest; None: at the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The best result so far."""
+
+    trial_id: int
+    value: float
+    resource: int
+    config: Config
+
+
+@final
+class AskTell:
+    """Asks a scheduler what to train, and tells it what came out.
+
+    Parameters
+    ----------
+    scheduler
+        Any scheduler.
+    metrics
+        What is tuned; the first one decides :meth:`best`.
+    journal
+        Where to record; in memory by default. A journal with lines is continued.
+    clock
+        Real time by default.
+
+    Examples
+    --------
+    ::
+
+        tuning = AskTell(scheduler, [Metric("loss")])
+        while (asked := tuning.ask()) is not None:
+            for epoch in range(asked.resume_from + 1, 28):
+                verdict = tuning.tell(asked, {"loss": train_one_epoch(asked.config)}, resource=epoch)
+                if verdict.decision is not Decision.CONTINUE:
+                    break          # the run is over: paused or stopped
+            else:
+                tuning.complete(asked)
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        metrics: Sequence[Metric],
+        journal: Journal | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._clock = clock or WallClock()
+        self._metrics = tuple(metrics)
+        self._ledger = Ledger(scheduler, journal or MemoryJournal(), metrics)
+        self._seq: dict[int, int] = {}
+        self._clock.resume_at(self._ledger.replay())
+        for left in self._ledger.open_runs():
+            self._seq[left.run.trial_id] = left.seen
+
+    @property
+    def history(self) -> History:
+        """Everything told so far."""
+        return self._ledger.history
+
+    def ask(self) -> Asked | None:
+        """Begin a run; None where the scheduler has nothing until more is told."""
+        before = perf_counter()
+        suggestion = self._scheduler.suggest(self.history)
+        if suggestion is None:
+            return None
+        run = self._ledger.begin(suggestion, self._clock.now(), perf_counter() - before)
+        self._seq[run.trial_id] = 0
+        return Asked(
+            trial_id=run.trial_id,
+            attempt=run.attempt,
+            config=self.history.trial(run.trial_id).config,
+            resume_from=run.resume_from,
+            until=run.until,
+        )
+
+    def tell(self, asked: Asked, metrics: Mapping[str, object], resource: int | None = None) -> Verdict:
+        """Report a result of a run.
+
+        Parameters
+        ----------
+        asked
+            What :meth:`ask` returned.
+        metrics
+            Every tuned metric, and what else should be recorded.
+        resource
+            How far the training is; by default one more than at the last report.
+
+        Returns
+        -------
+        Verdict
+            After PAUSE or STOP the run is over; a paused trial may be asked for again.
+
+        Raises
+        ------
+        SettingsError
+            The run is over already, or the report lacks a tuned metric.
+        """
+        self._require_open(asked)
+        self._seq[asked.trial_id] += 1
+        seq = self._seq[asked.trial_id]
+        event = Reported(
+            trial_id=asked.trial_id,
+            attempt=asked.attempt,
+            seq=seq,
+            resource=asked.resume_from + seq if resource is None else resource,
+            metrics=metrics,
+        )
+        handled = self._ledger.report(event, self._clock.now())
+        if handled is None:
+            return Verdict(decision=Decision.CONTINUE)
+        if handled.verdict.decision is not Decision.CONTINUE:
+            self._end(asked, checkpoint_at=event.resource)
+        if handled.kind is Kind.INVALID:
+            raise SettingsError(handled.verdict.reason)
+        return handled.verdict
+
+    def complete(self, asked: Asked) -> TrialStatus:
+        """Say that the training came to its own end."""
+        self._require_open(asked)
+        return self._end(asked)
+
+    def fail(self, asked: Asked, error: str) -> TrialStatus:
+        """Say that the training failed, and why."""
+        self._require_open(asked)
+        return self._end(asked, error=error or "The evaluation failed")
+
+    def best(self) -> Best | None:
+        """The best result of the first metric so far; None before the first finite one."""
+        metric = self._metrics[0]
+        found = min(
+            self.history.results_since(0), key=lambda pair: metric.loss_of(pair[1].metrics), default=None
+        )
+        if found is None or metric.loss_of(found[1].metrics) == float("inf"):
+            return None
+        trial_id, result = found
+        config = self.history.trial(trial_id).config
+        return Best(
+            trial_id=trial_id, value=result.metrics[metric.name], resource=result.resource, config=config
+        )
+
+    def _require_open(self, asked: Asked) -> None:
+        run_is_open = (
+            self.history.status(asked.trial_id) is TrialStatus.RUNNING
+            and self.history.run(asked.trial_id).attempt == asked.attempt
+        )
+        if not run_is_open:
+            raise SettingsError(
+                f"Run {asked.attempt} of trial {asked.trial_id} is over: ask for the next one"
+            )
+
+    def _end(self, asked: Asked, *, checkpoint_at: int | None = None, error: str = "") -> TrialStatus:
+        checkpoint = checkpoint_at and Checkpoint(trial_id=asked.trial_id, resource=checkpoint_at)
+        event = Ended(
+            trial_id=asked.trial_id,
+            attempt=asked.attempt,
+            exit=1 if error else 0,
+            error=error,
+            checkpoint=checkpoint or None,
+        )
+        self._ledger.end(event, self._clock.now())
+        return self.history.status(asked.trial_id)

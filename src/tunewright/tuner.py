@@ -1,0 +1,267 @@
+"""The Tuner: the loop between a scheduler and a backend.
+
+One event at a time: History, the scheduler's handler, the journal line, the backend call; then, while a worker is
+free, one suggestion at a time is begun. Whatever instant the process is killed at, a second one goes on as if
+nothing had been.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from time import perf_counter
+from types import FrameType
+from typing import final
+
+from tunewright.exceptions import ExperimentFailedError, TunewrightError
+from tunewright.history import History
+from tunewright.interfaces import Backend, Callback, Progress, Scheduler, StoppingCriterion
+from tunewright.journal import Journal
+from tunewright.ledger import Kind, Ledger
+from tunewright.metric import Metric
+from tunewright.trial import Checkpoint, Decision, Ended, Reported, Start, TrialStatus
+from tunewright.watchers import Watchers
+
+
+@final
+class Tuner:
+    """Runs an experiment to its end, or continues one.
+
+    Parameters
+    ----------
+    scheduler
+        Decides what runs.
+    backend
+        Runs it.
+    metrics
+        What is tuned; every report must hold all of them.
+    stop_when
+        When to end.
+    journal
+        The truth about the experiment; lines that it holds already are replayed first.
+    callbacks
+        Watchers. One that raises is reported once and switched off.
+    max_failures
+        Trials that may fail; one more ends the experiment, with every result kept.
+
+    Examples
+    --------
+    ::
+
+        tuner = Tuner(scheduler, backend, metrics=[Metric("accuracy", Goal.MAXIMIZE)],
+                      stop_when=MaxTrialsStarted(30), journal=FileJournal(path))
+        history = tuner.run()
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        backend: Backend,
+        *,
+        metrics: Sequence[Metric],
+        stop_when: StoppingCriterion,
+        journal: Journal,
+        callbacks: Sequence[Callback] = (),
+        max_failures: int = 3,
+    ) -> None:
+        self._scheduler = scheduler
+        self._backend = backend
+        self._stop_when = stop_when
+        self._journal = journal
+        self._ledger = Ledger(scheduler, journal, metrics)
+        self._watchers = Watchers(callbacks)
+        self._max_failures = max_failures
+        self._nothing_to_start = False
+        self._interrupted = False
+
+    def run(self) -> History:
+        """Run until the stopping criterion says so or nothing is left to run.
+
+        Ctrl-C (or SIGTERM) ends it in order: runs are ended with their checkpoints kept, everything is saved, then
+        KeyboardInterrupt is raised. A second one ends it at once.
+
+        Returns
+        -------
+        History
+            Everything observed, an earlier session's part included.
+
+        Raises
+        ------
+        ExperimentFailedError
+            More than ``max_failures`` trials failed.
+        KeyboardInterrupt
+            It was interrupted.
+        JournalError, BackendError
+            The journal cannot be written; the backend cannot work at all.
+        """
+        outcome = "failed"
+        try:
+            self._backend.clock.resume_at(self._ledger.replay())
+            self._ledger.session("begin", self._now(), {"pid": os.getpid(), "host": platform.node()})
+            self._watchers.call("on_experiment_start", self._history)
+            with _orderly_signals(self._interrupt):
+                self._backend.attach(self._ledger.open_runs())
+                self._remove_checkpoints()
+                outcome = self._loop()
+        finally:
+            self._finish(outcome)
+        if outcome == "interrupted":
+            raise KeyboardInterrupt
+        self._raise_if_too_many_failures()
+        return self._history
+
+    @property
+    def _history(self) -> History:
+        return self._ledger.history
+
+    def _now(self) -> float:
+        return self._backend.clock.now()
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+
+    def _loop(self) -> str:
+        """Handle events until the end; return the outcome."""
+        self._fill()
+        while True:
+            if self._interrupted:
+                return "interrupted"
+            if self._too_many_failures():
+                return "failed"
+            if self._progress() is Progress.STOP:
+                return "stopped"
+            if self._nothing_to_start and not self._history.ids(TrialStatus.RUNNING):
+                return "completed"
+            events = self._backend.wait(self._patience())
+            for event in events:
+                self._handle(event)
+                self._fill()
+            self._fill()
+            self._watchers.look_round(self._history, self._now(), self._backend)
+
+    def _progress(self) -> Progress:
+        return self._stop_when.check(self._history, self._now())
+
+    def _patience(self) -> float:
+        """How long to wait for the next event, in seconds of the backend's clock."""
+        return min(self._backend.clock.max_wait, max(0.0, self._stop_when.deadline() - self._now()))
+
+    def _fill(self) -> None:
+        """Begin runs while a worker is free; after nothing was suggested, ask no more until an event."""
+        while not self._nothing_to_start and not self._interrupted and self._backend.free_workers() > 0:
+            progress = self._progress()
+            if progress is Progress.STOP or self._too_many_failures():
+                return
+            before = perf_counter()
+            suggestion = self._scheduler.suggest(self._history)
+            suggest_time = perf_counter() - before
+            refused = isinstance(suggestion, Start) and progress is Progress.NO_STARTS
+            if suggestion is None or refused:
+                self._nothing_to_start = True
+                return
+            run = self._ledger.begin(suggestion, self._now(), suggest_time)
+            self._backend.start(run, self._history.trial(run.trial_id).config)
+            self._watchers.call("on_trial_start", self._history, run)
+
+    def _handle(self, event: Reported | Ended) -> None:
+        if isinstance(event, Reported):
+            self._handle_report(event)
+        else:
+            self._handle_end(event)
+
+    def _handle_report(self, event: Reported) -> None:
+        handled = self._ledger.report(event, self._now())
+        if handled is None:
+            return
+        self._nothing_to_start = False
+        if handled.kind not in (Kind.ACCEPTED, Kind.INVALID):
+            return
+        if handled.verdict.decision is Decision.PAUSE:
+            self._backend.pause(event.trial_id)
+        elif handled.verdict.decision is Decision.STOP:
+            self._backend.stop(event.trial_id)
+        if handled.kind is Kind.ACCEPTED:
+            self._watchers.call(
+                "on_trial_result", self._history, event.trial_id, handled.result, handled.verdict
+            )
+
+    def _handle_end(self, event: Ended) -> None:
+        status = self._ledger.end(event, self._now())
+        if status is None:
+            return
+        self._nothing_to_start = False
+        self._watchers.call("on_trial_end", self._history, event.trial_id, status)
+        self._remove_checkpoints()
+
+    def _remove_checkpoints(self) -> None:
+        """Let the callbacks' policies choose among the checkpoints that nobody needs, and remove those."""
+        if self._watchers.has_checkpoint_policy:
+            unneeded = self._unneeded_checkpoints()
+            for checkpoint in self._watchers.checkpoints_to_remove(self._history, unneeded):
+                self._backend.delete_checkpoint(checkpoint)
+                self._ledger.forget(checkpoint)
+
+    def _unneeded_checkpoints(self) -> Sequence[Checkpoint]:
+        running = self._history.ids(TrialStatus.RUNNING)
+        resumable = self._scheduler.resumable(self._history)
+        sources = {self._history.run(trial_id).from_checkpoint for trial_id in running}
+        newest = {self._ledger.book.record(trial_id).checkpoint for trial_id in (*running, *resumable)}
+        return [c for c in self._ledger.checkpoints if c not in newest and c not in sources]
+
+    def _too_many_failures(self) -> bool:
+        return len(self._history.ids(TrialStatus.FAILED)) > self._max_failures
+
+    def _raise_if_too_many_failures(self) -> None:
+        if self._too_many_failures():
+            failed = list(self._history.ids(TrialStatus.FAILED))
+            raise ExperimentFailedError(len(failed), self._max_failures, self._history.error(failed[-1]))
+
+    def _finish(self, outcome: str) -> None:
+        """Release the backend, say the last word, close the journal; an error of one keeps none of the others."""
+        try:
+            self._backend.close()
+        finally:
+            try:
+                summary = self._backend.summary()
+                self._watchers.call("on_experiment_end", self._history, outcome, summary)
+                self._close_session(outcome, asdict(summary))
+            finally:
+                self._journal.close()
+
+    def _close_session(self, outcome: str, summary: dict[str, object]) -> None:
+        try:
+            self._ledger.session("end", self._now(), {"outcome": outcome, "summary": summary})
+        except TunewrightError:
+            if outcome != "failed":
+                raise
+
+
+@contextmanager
+def _orderly_signals(interrupt: Callable[[], None]) -> Generator[None]:
+    """Let the first SIGINT or SIGTERM call ``interrupt`` and the second raise KeyboardInterrupt.
+
+    Only the main thread may do that; elsewhere signals stay as they are.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+        interrupt()
+
+    old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
