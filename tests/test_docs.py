@@ -1,0 +1,111 @@
+"""What the documents promise: links lead somewhere, Python parses, the example of the README runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+PATH = re.compile(r"(?<![\w/.-])((?:scripts|benchmarking|examples|perf|docs|tests|src|\.ci)/[\w./-]*[\w/])")
+
+
+def blocks(document: Path, *languages: str) -> list[str]:
+    """The fenced blocks of these languages."""
+    return [text for language, text in FENCE.findall(document.read_text()) if language in languages]
+
+
+def name_of(document: Path) -> str:
+    """The path as one would type it."""
+    return document.relative_to(ROOT).as_posix()
+
+
+def each(*languages: str) -> Iterator[object]:
+    """One case per document that has such blocks."""
+    for document in DOCUMENTS:
+        if blocks(document, *languages):
+            yield pytest.param(document, id=name_of(document))
+
+
+def anchors(document: Path) -> set[str]:
+    """The headings of a document as links name them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", document.read_text()), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(document: Path) -> None:
+    dead: list[str] = []
+    for link in LINK.findall(FENCE.sub("", document.read_text())):
+        place, _, anchor = link.partition("#")
+        if "://" in place or place.startswith("mailto:"):
+            continue
+        target = (document.parent / place) if place else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert not dead
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_named_files_exist(document: Path) -> None:
+    named = set(PATH.findall(document.read_text()))
+    assert not {path for path in named if not (ROOT / path).exists()}
+
+
+@pytest.mark.parametrize("document", each("python"))
+def test_python_parses(document: Path) -> None:
+    for block in blocks(document, "python"):
+        ast.parse(block)
+
+
+def test_the_readme_begins_with_demo_and_test() -> None:
+    lines = "\n".join(blocks(ROOT / "README.md", "bash", "sh", "console")).splitlines()
+    commands = [line.split()[0] for line in lines if line and not line.startswith("#")]
+    assert commands[:2] == ["scripts/demo", "scripts/test"]
+
+
+@pytest.mark.slow
+def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
+    example = blocks(ROOT / "README.md", "python")[0]
+    (tmp_path / "example.py").write_text(example)
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_commands_of_the_command_line_exist() -> None:
+    """Each ``tunewright NAME`` in a shell block is a command."""
+    text = "\n".join("\n".join(blocks(document, "bash", "sh", "console")) for document in DOCUMENTS)
+    named = set(re.findall(r"^\$? ?tunewright ([a-z]+)", text, flags=re.MULTILINE))
+    environment = {**os.environ, "COLUMNS": "200"}
+    shown = subprocess.run(
+        [sys.executable, "-m", "tunewright.cli", "--help"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert named
+    assert not {name for name in named if not re.search(rf"\b{name}\b", shown)}
+
+
+def test_the_figures_of_the_performance_page_are_the_measured_ones() -> None:
+    """The page is written by ``perf/report.py`` from the stored measurement, so that no figure is typed by hand."""
+    measured = json.loads((ROOT / "perf" / "measured.json").read_text())
+    page = (ROOT / "docs" / "performance.md").read_text()
+    missing = [row["name"] for row in measured["rows"] if f"| {row['name']} | {row['shown']} |" not in page]
+    assert not missing
