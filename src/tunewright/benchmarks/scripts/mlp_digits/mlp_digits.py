@@ -142,9 +142,9 @@ class Network:
     def save(self, path: Path, epoch: int) -> None:
         """Write the state so that a reader finds the old file or the new one, never half of one."""
         unfinished = path.with_suffix(".unfinished")
-        state = {"flat": self.flat, "mean": self.mean, "square": self.square}
         with unfinished.open("wb") as file:
-            np.savez(file, epoch=epoch, n_steps=self.n_steps, **state)
+            arrays = np.stack([self.flat, self.mean, self.square])
+            np.savez(file, arrays=arrays, n_steps=self.n_steps, epoch=epoch)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -152,9 +152,7 @@ class Network:
     def load(self, path: Path) -> int:
         """Take over a saved state; return the epoch after which it was saved."""
         with np.load(path, allow_pickle=False) as saved:
-            self.flat[...] = saved["flat"]
-            self.mean[...] = saved["mean"]
-            self.square[...] = saved["square"]
+            self.flat[...], self.mean[...], self.square[...] = saved["arrays"]
             self.n_steps = int(saved["n_steps"])
             return int(saved["epoch"])
 

@@ -1,0 +1,187 @@
+"""RealBenchmarkDefinition: everything about a training script that tuning it needs, as data."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, final
+
+from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.metric import Metric
+from tunewright.space import SearchSpace
+from tunewright.types import Config, Json
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+class Benchmark(Protocol):
+    """What methods read of a benchmark, whatever runs its trials."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """Hyperparameters and constants."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is tuned; one entry for one objective."""
+        ...
+
+    @property
+    def max_resource(self) -> int | None:
+        """Resource (epochs, mostly) of a full run; None where trials report once."""
+        ...
+
+    @property
+    def n_workers(self) -> int:
+        """Trials that run at the same time."""
+        ...
+
+    @property
+    def points_to_evaluate(self) -> tuple[Config, ...] | None:
+        """Configurations to begin with; None: the space's defaults."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealBenchmarkDefinition:
+    """A training script and how it is tuned.
+
+    Raises
+    ------
+    SettingsError
+        A field has a value that cannot work, or two fields contradict each other.
+    """
+
+    name: str
+    script: str
+    """Path of the script, or ``module:name`` of a function."""
+    space: SearchSpace
+    """With the constant ``max_resource_attr`` among its entries, where there is one."""
+    metrics: tuple[Metric, ...]
+    max_wallclock_time: float | None = None
+    """Seconds; None: no limit."""
+    n_workers: int = 1
+    resource_attr: str | None = None
+    """Key of the resource in reports; None: reports are counted."""
+    max_resource_attr: str | None = None
+    """Name of the script's argument that says how far a full run goes."""
+    max_resource: int | None = None
+    """Resource of a full run; taken from the space where ``max_resource_attr`` names a constant of it."""
+    instance_type: str | None = None
+    """Of SageMaker, for one trial; for ``n_workers`` trials where they run on the machine itself."""
+    instance_count: int = 1
+    framework: str | None = None
+    """What the SageMaker image holds: ``sklearn``, ``pytorch``, ...; None: plain Python."""
+    max_num_evaluations: int | None = None
+    """Reports after which the experiment ends; None: no limit."""
+    points_to_evaluate: tuple[Config, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Variables set for every trial."""
+    request_template: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """Merged under every CreateTrainingJob request."""
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise SettingsError(
+                f"Benchmark {self.name!r} needs a metric: the key under which its script reports"
+            )
+        for limit in (
+            "max_wallclock_time",
+            "n_workers",
+            "max_resource",
+            "instance_count",
+            "max_num_evaluations",
+        ):
+            value = getattr(self, limit)
+            if value is not None and not value > 0:
+                raise SettingsError(f"{limit} must be positive, not {value!r}")
+        self._settle_max_resource()
+        for point in self.points_to_evaluate or ():
+            self.space.complete(point)
+
+    def _settle_max_resource(self) -> None:
+        attr = self.max_resource_attr
+        if attr is None:
+            return
+        held = self.space.constants.get(attr)
+        if held is None and self.max_resource is not None and attr not in self.space:
+            object.__setattr__(self, "space", SearchSpace({**self.space, attr: self.max_resource}))
+        elif not isinstance(held, int) or isinstance(held, bool) or held < 1:
+            raise SettingsError(
+                f"The space needs the constant {attr!r}, a whole number >= 1, as it is max_resource_attr"
+            )
+        elif self.max_resource not in {None, held}:
+            raise SettingsError(f"max_resource is {self.max_resource}, but the space's {attr!r} is {held}")
+        else:
+            object.__setattr__(self, "max_resource", held)
+
+    @property
+    def is_function(self) -> bool:
+        """Whether ``script`` names a Python function."""
+        return _FUNCTION.fullmatch(self.script) is not None
+
+    def replace(self, **overrides: Any) -> RealBenchmarkDefinition:
+        """A copy with other values for some fields; those that are None keep the old value.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such field.
+        SettingsError
+            As the constructor.
+        """
+        known = [f.name for f in dataclasses.fields(self)]
+        for name in overrides:
+            if name not in known:
+                raise UnknownNameError("field of a benchmark", name, known)
+        given = {name: value for name, value in overrides.items() if value is not None}
+        attr = self.max_resource_attr
+        if "max_resource" in given and attr is not None:
+            given["space"] = SearchSpace({**given.get("space", self.space), attr: given["max_resource"]})
+        return dataclasses.replace(self, **given)
+
+    def check_script(self) -> None:
+        """Make sure that the script is there, before anything is started.
+
+        Raises
+        ------
+        SettingsError
+            It is not.
+        """
+        if not self.is_function and not Path(self.script).is_file():
+            raise SettingsError(f"There is no training script {self.script}: give the path of a file")
+
+    def to_json(self) -> dict[str, Json]:
+        """The definition as data, from which :meth:`from_json` makes an equal one."""
+        data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data["space"] = self.space.to_json()
+        data["metrics"] = [{"name": m.name, "goal": str(m.goal)} for m in self.metrics]
+        points = self.points_to_evaluate
+        data["points_to_evaluate"] = None if points is None else [dict(point) for point in points]
+        data["environment"] = dict(self.environment)
+        data["request_template"] = dict(self.request_template)
+        return data
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> RealBenchmarkDefinition:
+        """Build a definition from the data of :meth:`to_json`. Only data is read, nothing is executed.
+
+        Raises
+        ------
+        SettingsError
+            The data do not describe a benchmark.
+        """
+        fields = dict(data)
+        try:
+            fields["space"] = SearchSpace.from_json(fields["space"])
+            fields["metrics"] = tuple(Metric(m["name"], m["goal"]) for m in fields["metrics"])
+            points = fields["points_to_evaluate"]
+            fields["points_to_evaluate"] = None if points is None else tuple(points)
+            return RealBenchmarkDefinition(**fields)
+        except (KeyError, TypeError) as error:
+            raise SettingsError(f"The stored benchmark cannot be read: {error!r}") from None

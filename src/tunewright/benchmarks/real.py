@@ -1,0 +1,34 @@
+"""The real benchmarks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.mlp_digits import mlp_digits_benchmark
+
+REAL_BENCHMARKS: Mapping[str, Callable[..., RealBenchmarkDefinition]] = {
+    "mlp_digits": mlp_digits_benchmark,
+}
+"""Name -> factory ``(sagemaker_backend, **overrides)``; one line per benchmark."""
+
+
+def real_benchmark_definitions(
+    sagemaker_backend: bool = False, **overrides: Any
+) -> dict[str, RealBenchmarkDefinition]:
+    """All real benchmarks by name.
+
+    Parameters
+    ----------
+    sagemaker_backend
+        Whether each trial has an instance of its own (SageMaker), or all of them share this machine.
+    **overrides
+        Fields of `RealBenchmarkDefinition` that replace those of every benchmark; None changes nothing.
+
+    Raises
+    ------
+    SettingsError
+        An override names no field, or its value cannot work.
+    """
+    return {name: factory(sagemaker_backend, **overrides) for name, factory in REAL_BENCHMARKS.items()}

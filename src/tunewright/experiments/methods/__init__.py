@@ -1,0 +1,23 @@
+"""The named methods: one file each, found by name."""
+
+from __future__ import annotations
+
+from tunewright.experiments.methods.method import BuildFunction, Method, MethodSpec
+from tunewright.experiments.methods.registry import (
+    aliases,
+    build_scheduler,
+    find_method,
+    method,
+    method_names,
+)
+
+__all__ = [
+    "BuildFunction",
+    "Method",
+    "MethodSpec",
+    "aliases",
+    "build_scheduler",
+    "find_method",
+    "method",
+    "method_names",
+]

@@ -1,0 +1,30 @@
+"""RandomSearch: configurations drawn independently, every trial runs to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.random import RandomSearcher
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandomSearchSettings:
+    """Nothing to set."""
+
+
+def _build(benchmark: Benchmark, seed: int, settings: RandomSearchSettings) -> FIFO:
+    del settings
+    return FIFO(RandomSearcher(benchmark.space, seed=seed, points_to_evaluate=benchmark.points_to_evaluate))
+
+
+METHOD = Method(
+    name="RandomSearch",
+    summary="Draws configurations at random; every trial runs to its end",
+    settings=RandomSearchSettings,
+    build=_build,
+)

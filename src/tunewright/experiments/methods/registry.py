@@ -1,0 +1,102 @@
+"""The methods by name: a table here, and the entry points of group ``tunewright.methods`` of other packages."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.experiments.methods.method import BuildFunction, Method, MethodSpec
+from tunewright.interfaces import Scheduler
+from tunewright.types import Json
+
+ENTRY_POINT_GROUP: Final = "tunewright.methods"
+_HERE: Final = "tunewright.experiments.methods"
+
+_BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
+    "RandomSearch": ("random_search", ("RS",)),
+    "GridSearch": ("grid_search", ("Grid",)),
+    "ASHA": ("asha", ()),
+}
+"""Name -> module of this package, aliases. The module is loaded when the method is used."""
+
+
+def method(name: str, **settings: Json) -> MethodSpec:
+    """Choose a method and its settings, as in ``method("ASHA", kind="promotion")``.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such method or setting; the nearest one is said.
+    SettingsError
+        A value cannot work.
+    """
+    found = find_method(name)
+    found.make_settings(settings)
+    return MethodSpec(name=found.name, settings=dict(settings))
+
+
+def method_names() -> list[str]:
+    """All names, those of other packages included; aliases are left out."""
+    return sorted({*_BUILTIN, *_third_party()}, key=str.lower)
+
+
+def aliases(name: str) -> Sequence[str]:
+    """Short names of a method."""
+    return _BUILTIN[name][1] if name in _BUILTIN else ()
+
+
+def find_method(name: str) -> Method[Any]:
+    """The method of a name or alias, whatever the case of its letters.
+
+    Raises
+    ------
+    UnknownNameError
+        There is none.
+    SettingsError
+        A package's entry point does not lead to a Method.
+    """
+    names = {short.lower(): full for full in method_names() for short in (full, *aliases(full))}
+    full = names.get(name.lower())
+    if full is None:
+        raise UnknownNameError("method", name, method_names())
+    if full in _BUILTIN:
+        return importlib.import_module(f"{_HERE}.{_BUILTIN[full][0]}").METHOD
+    found = _third_party()[full]()
+    if not isinstance(found, Method):
+        raise SettingsError(f"The entry point {full!r} of {ENTRY_POINT_GROUP} is {found!r}, not a Method")
+    return found
+
+
+def build_scheduler(
+    choice: MethodSpec | BuildFunction, benchmark: Benchmark, seed: int, settings: Mapping[str, Json]
+) -> Scheduler:
+    """Build the scheduler of a method of ours, or by a user's own function.
+
+    Parameters
+    ----------
+    choice
+        A method by name, or a function ``build(benchmark, seed, settings)``.
+    benchmark, seed
+        What is tuned, and the seed of all random numbers.
+    settings
+        Added to those of ``choice``; they win.
+
+    Raises
+    ------
+    SettingsError
+        The settings cannot work, or do not fit the benchmark.
+    """
+    if not isinstance(choice, MethodSpec):
+        return choice(benchmark, seed, settings)
+    found = find_method(choice.name)
+    return found.build(benchmark, seed, found.make_settings({**choice.settings, **settings}))
+
+
+@cache
+def _third_party() -> Mapping[str, Callable[[], Any]]:
+    return {point.name: point.load for point in entry_points(group=ENTRY_POINT_GROUP)}
