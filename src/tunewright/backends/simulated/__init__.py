@@ -1,1 +1,8 @@
 """Trials as Python functions on a simulated clock."""
+
+from __future__ import annotations
+
+from tunewright.backends.simulated.backend import SimulatedBackend
+from tunewright.backends.simulated.settings import SimulatedSettings
+
+__all__ = ["SimulatedBackend", "SimulatedSettings"]

@@ -1,0 +1,182 @@
+"""SimulatedBackend: thousands of trials a minute, in the order in which a real cluster would run them."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from typing import final
+
+from tunewright.backends.simulated.script import SimulatedScript, TrainingFunction, World
+from tunewright.backends.simulated.settings import SimulatedSettings
+from tunewright.clock import SimulatedClock
+from tunewright.exceptions import BackendError, SettingsError
+from tunewright.interfaces import Backend
+from tunewright.trial import BackendSummary, Checkpoint, Ended, OpenRun, Reported, Run
+from tunewright.types import Config
+
+
+@final
+class SimulatedBackend(Backend):
+    """Runs a Python function as if it were a training script, on a :class:`~tunewright.clock.SimulatedClock`.
+
+    Events come one at a time, ordered by (time, trial, attempt, number of the report; the end last). Their times are
+    functions of the run's start, its configuration and the time of a pause or stop, so that a killed experiment goes on
+    to the very journal of an undisturbed one. An event costs O(log n_workers), however many trials there were.
+
+    Parameters
+    ----------
+    function
+        ``(config, resource) -> (metrics, seconds)`` for the units 1, 2, ... of training; seconds are those of this unit
+        alone. It must be deterministic. An exception is the crash of the script.
+    n_workers
+        Runs at the same time, >= 1.
+    max_resource
+        The unit after which a script comes to its own end, >= 1.
+    settings
+        Delays, price, and whether there are checkpoints.
+    resource_attr
+        The key under which reports hold the resource; empty: they do not.
+
+    Raises
+    ------
+    SettingsError
+        Where a number is below 1.
+
+    Examples
+    --------
+    Ten epochs of a minute each::
+
+        SimulatedBackend(lambda config, epoch: ({"loss": config["x"] / epoch}, 60.0), n_workers=4, max_resource=10)
+    """
+
+    def __init__(
+        self,
+        function: TrainingFunction,
+        *,
+        n_workers: int,
+        max_resource: int,
+        settings: SimulatedSettings | None = None,
+        resource_attr: str = "epoch",
+    ) -> None:
+        if n_workers < 1 or max_resource < 1:
+            raise SettingsError(f"n_workers={n_workers} and max_resource={max_resource} must be >= 1")
+        self.clock = self._clock = SimulatedClock()
+        self._settings = settings or SimulatedSettings()
+        self._world = World(function, self._settings, max_resource, resource_attr)
+        self._n_workers = n_workers
+        self._running: dict[int, SimulatedScript] = {}
+        self._heap: list[tuple[float, int, int, float]] = []
+        self._begun: dict[int, list[SimulatedScript]] = {}
+        self._n_jobs = 0
+        self._ended_seconds = 0.0
+        self._ended_cost = 0.0
+
+    def start(self, run: Run, config: Config) -> None:
+        """Start a run now.
+
+        Raises
+        ------
+        BackendError
+            No worker is free, or the trial is running.
+        """
+        if not self.free_workers():
+            raise BackendError(f"All {self._n_workers} workers are busy: ask free_workers() before start()")
+        if run.trial_id in self._running:
+            raise BackendError(
+                f"Trial {run.trial_id} is running: wait for its Ended before starting it again"
+            )
+        self._begin(OpenRun(run=run, config=config, started_at=self._clock.now()))
+
+    def attach(self, runs: Sequence[OpenRun]) -> None:
+        """Build the given runs anew and move them to where they were; reports seen already do not come again."""
+        for open_run in runs:
+            self._begin(open_run)
+
+    def pause(self, trial_id: int) -> None:
+        """End the run after the stop delay, if it does not end by itself before."""
+        self._end_at(trial_id, self._clock.now() + self._settings.stop_delay)
+
+    def stop(self, trial_id: int) -> None:
+        """End the run after the stop delay, if it does not end by itself before."""
+        self._end_at(trial_id, self._clock.now() + self._settings.stop_delay)
+
+    def free_workers(self) -> int:
+        """Workers without a run."""
+        return self._n_workers - len(self._running)
+
+    def wait(self, timeout: float) -> Sequence[Reported | Ended]:
+        """The next event, if it comes within ``timeout`` simulated seconds; the clock moves to it, or by ``timeout``.
+
+        Where nothing runs, an infinite timeout returns at once and leaves the clock alone.
+        """
+        limit = self._clock.now() + timeout
+        self._drop_stale()
+        if not self._heap or self._heap[0][0] > limit:
+            if math.isfinite(limit):
+                self._clock.advance_to(limit)
+            return ()
+        time, trial_id, _, seq = heapq.heappop(self._heap)
+        self._clock.advance_to(time)
+        script = self._running[trial_id]
+        if seq == math.inf:
+            del self._running[trial_id]
+            self._ended_seconds += time - script.started_at
+            self._ended_cost += script.cost(time)
+            return (script.end(time),)
+        reported = script.report()
+        self._push_next(script)
+        return (reported,)
+
+    def logs(self, trial_id: int) -> str:
+        """The report lines and errors of the runs that this object has started or attached."""
+        lines = [line for script in self._begun.get(trial_id, ()) for line in script.lines()]
+        return "".join(f"{line}\n" for line in lines)
+
+    def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Nothing to do: a checkpoint is a number here."""
+
+    def summary(self) -> BackendSummary:
+        """Runs started or attached by this object, their seconds and dollars."""
+        now = self._clock.now()
+        running = self._running.values()
+        return BackendSummary(
+            jobs=self._n_jobs,
+            billable_seconds=self._ended_seconds + sum(now - script.started_at for script in running),
+            cost=self._ended_cost + sum(script.cost(now) for script in running),
+        )
+
+    def close(self) -> None:
+        """Forget all runs."""
+        self._running.clear()
+        self._heap.clear()
+
+    def _begin(self, open_run: OpenRun) -> None:
+        run = open_run.run
+        script = SimulatedScript(self._world, run, open_run.config, open_run.started_at)
+        for _ in range(open_run.seen):
+            script.report()
+        self._running[run.trial_id] = script
+        self._begun.setdefault(run.trial_id, []).append(script)
+        self._n_jobs += 1
+        self._push_next(script)
+        if open_run.verdict_at is not None:
+            self._end_at(run.trial_id, open_run.verdict_at + self._settings.stop_delay)
+
+    def _push_next(self, script: SimulatedScript) -> None:
+        seq = math.inf if script.is_over else script.seq + 1
+        heapq.heappush(self._heap, (script.next_time, script.run.trial_id, script.run.attempt, seq))
+
+    def _end_at(self, trial_id: int, time: float) -> None:
+        script = self._running.get(trial_id)
+        if script is not None:
+            heapq.heappush(self._heap, (time, trial_id, script.run.attempt, math.inf))
+
+    def _drop_stale(self) -> None:
+        """Remove events of runs that have ended from the top of the heap."""
+        while self._heap:
+            _, trial_id, attempt, _ = self._heap[0]
+            script = self._running.get(trial_id)
+            if script is not None and script.run.attempt == attempt:
+                return
+            heapq.heappop(self._heap)
