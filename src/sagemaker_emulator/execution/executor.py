@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from typing import final
+import logging
+import shutil
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, final
 
-from sagemaker_emulator.contracts import Executor, JobArtifacts, JobExit, JobOrder
+from sagemaker_emulator.contracts import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
+from sagemaker_emulator.execution.artifacts import upload_artifacts
+from sagemaker_emulator.execution.instance import Instance
+from sagemaker_emulator.execution.leftovers import end_leftovers
+from sagemaker_emulator.execution.output import OutputPump
+from sagemaker_emulator.execution.sandbox import choose_sandbox
 from sagemaker_emulator.execution.settings import ExecutionSettings
 from sagemaker_emulator.storage import AwsServices
+
+_SYNC_SECONDS: Final = 10.0
+"""Service seconds between two copies of checkpoints; the service's own figure is not documented."""
+_SHORTEST_SYNC_SECONDS: Final = 1.0
+_LOG: Final = logging.getLogger(__name__)
 
 
 @final
 class ProcessExecutor(Executor):
-    """Runs each job as processes with their own ``/opt/ml``; thread-safe.
+    """Runs each instance of a job as processes with their own ``/opt/ml``; thread-safe.
+
+    The processes end with this one, also when it is killed. What an earlier emulator of the same folder may have left
+    is ended at the start.
 
     Parameters
     ----------
@@ -19,32 +37,138 @@ class ProcessExecutor(Executor):
         The endpoint that jobs call back, the speed, the interpreters and the isolation.
     aws
         Where channels come from, artifacts and checkpoints go to, and log lines are written.
+
+    Raises
+    ------
+    RuntimeError
+        Namespaces were asked for and the machine does not allow them.
     """
 
     def __init__(self, settings: ExecutionSettings, aws: AwsServices) -> None:
-        self.settings = settings
-        self.aws = aws
+        self._settings = settings
+        self._aws = aws
+        self._marker = str(aws.directory.resolve())
+        end_leftovers(self._marker)
+        self._sandbox = choose_sandbox(settings.isolation)
+        self._pump = OutputPump()
+        self._lock = threading.Lock()
+        self._jobs: dict[str, _Job] = {}
+        self._closing = threading.Event()
+        self._syncer = threading.Thread(target=self._sync, name="checkpoint-sync", daemon=True)
+        self._syncer.start()
 
     def prepare(self, order: JobOrder) -> int:
-        raise NotImplementedError
+        """Build ``/opt/ml`` of each instance; see :meth:`Executor.prepare`."""
+        self.discard(order.name)
+        count = order.request["ResourceConfig"].get("InstanceCount", 1)
+        hosts = [f"algo-{number + 1}" for number in range(count)]
+        root = order.cluster_dir / "jobs" / f"{order.name}-{order.attempt}"
+        instances = [
+            Instance(order, hosts, number, root / name, self._aws) for number, name in enumerate(hosts)
+        ]
+        job = _Job(root, instances)
+        with self._lock:
+            self._jobs[order.name] = job
+        try:
+            return sum(instance.prepare() for instance in job.instances)
+        except OSError as error:
+            raise ExecutionError(f"ClientError: Data download failed:{error}") from error
 
     def launch(self, order: JobOrder) -> None:
-        raise NotImplementedError
+        """Start the processes of each instance; see :meth:`Executor.launch`."""
+        for instance in self._job(order.name).instances:
+            instance.launch(self._sandbox, self._pump, self._settings, self._marker)
 
     def poll(self, name: str) -> JobExit | None:
-        raise NotImplementedError
+        """How the job ended; the first instance that fails ends the others."""
+        return self._job(name).poll()
 
     def terminate(self, name: str) -> None:
-        raise NotImplementedError
+        """Send SIGTERM to process 1 of each instance."""
+        for instance in self._job(name).instances:
+            instance.terminate()
 
     def kill(self, name: str) -> None:
-        raise NotImplementedError
+        """End every process of the job now."""
+        for instance in self._job(name).instances:
+            instance.kill()
 
     def finish(self, order: JobOrder) -> JobArtifacts:
-        raise NotImplementedError
+        """Upload what is left of the job and forget it; see :meth:`Executor.finish`."""
+        job = self._job(order.name)
+        for instance in job.instances:
+            instance.end()
+        try:
+            for instance in job.instances:
+                instance.sync_checkpoints()
+            folders = [instance.folder for instance in job.instances]
+            model_uri = upload_artifacts(self._aws.store, order.request, order.name, folders)
+        except (LookupError, OSError) as error:
+            raise ExecutionError(f"ClientError: Checkpoint upload failed: {error}") from error
+        finally:
+            self.discard(order.name)
+        metrics = {metric[0]: metric for instance in reversed(job.instances) for metric in instance.metrics()}
+        return JobArtifacts(model_uri=model_uri, final_metrics=tuple(metrics.values()))
 
     def discard(self, name: str) -> None:
-        raise NotImplementedError
+        """End the job's processes and forget it; an unknown one is no error."""
+        with self._lock:
+            job = self._jobs.pop(name, None)
+        if job is not None:
+            for instance in job.instances:
+                instance.end()
+            shutil.rmtree(job.root, ignore_errors=True)
 
     def close(self) -> None:
-        raise NotImplementedError
+        """End all jobs at once and release everything."""
+        self._closing.set()
+        with self._lock:
+            names = list(self._jobs)
+        for name in names:
+            self.kill(name)
+        for name in names:
+            self.discard(name)
+        self._syncer.join()
+        self._sandbox.close()
+        self._pump.close()
+
+    def _job(self, name: str) -> _Job:
+        with self._lock:
+            return self._jobs[name]
+
+    def _sync(self) -> None:
+        period = max(_SHORTEST_SYNC_SECONDS, _SYNC_SECONDS / self._settings.speed)
+        while not self._closing.wait(period):
+            with self._lock:
+                running = [instance for job in self._jobs.values() for instance in job.instances]
+            for instance in running:
+                try:
+                    instance.sync_checkpoints()
+                except (LookupError, OSError) as error:
+                    _LOG.warning(
+                        "Checkpoints of %s are not copied: %s", instance.folder.root.parent.name, error
+                    )
+
+
+@final
+class _Job:
+    """The instances of one job, their folder, and which of them failed first."""
+
+    def __init__(self, root: Path, instances: Sequence[Instance]) -> None:
+        self.root = root
+        self.instances = instances
+        self._failed: Instance | None = None
+
+    def poll(self) -> JobExit | None:
+        codes = [instance.poll() for instance in self.instances]
+        if self._failed is None:
+            self._failed = next(
+                (each for each, code in zip(self.instances, codes, strict=True) if code), None
+            )
+        if None in codes:
+            if self._failed is not None:
+                for instance in self.instances:
+                    instance.kill()
+            return None
+        decisive = self._failed or self.instances[0]
+        return JobExit(exit_code=decisive.poll() or 0, failure_text=decisive.folder.failure_text())

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from sagemaker_emulator.storage.services import AwsServices
+from sagemaker_emulator.storage.logs import TRAINING_LOG_GROUP, LogStore
+from sagemaker_emulator.storage.mirror import ObjectInfo
+from sagemaker_emulator.storage.objects import ACCOUNT_ID, NoSuchObjectError, ObjectStore
+from sagemaker_emulator.storage.services import EXECUTION_ROLE_ARN, AwsServices
 
-__all__ = ["AwsServices"]
+__all__ = [
+    "ACCOUNT_ID",
+    "EXECUTION_ROLE_ARN",
+    "TRAINING_LOG_GROUP",
+    "AwsServices",
+    "LogStore",
+    "NoSuchObjectError",
+    "ObjectInfo",
+    "ObjectStore",
+]

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.iam.models import IAMBackend, iam_backends
+from moto.sts.models import sts_backends
+
+from sagemaker_emulator.storage.logs import LogStore
+from sagemaker_emulator.storage.objects import ACCOUNT_ID, ObjectStore
+from sagemaker_emulator.storage.wsgi import AwsApplication
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-ACCOUNT_ID: Final = "123456789012"
-"""The account that every caller of the emulator belongs to."""
+EXECUTION_ROLE_NAME: Final = "AmazonSageMaker-ExecutionRole-Emulator"
+EXECUTION_ROLE_ARN: Final = f"arn:aws:iam::{ACCOUNT_ID}:role/service-role/{EXECUTION_ROLE_NAME}"
+"""A role that is always there, so that clients which look for one find one."""
+
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
 
 
 @final
 class AwsServices:
-    """S3, Logs, STS and IAM, of which one instance can live in a process (moto's state is global).
+    """S3, Logs, STS and IAM. moto's state is global: a new instance ends the one before it in this process.
 
     Attributes
     ----------
     app
-        WSGI application that answers every request that is not for SageMaker. It is thread-safe.
+        WSGI application that answers every request that is not for SageMaker. Thread-safe.
+    store
+        The objects of S3, without HTTP. Thread-safe.
+    logs
+        The log streams of training jobs, without HTTP. Thread-safe.
 
     Parameters
     ----------
     directory
-        Where the objects of S3 are mirrored; what is there is loaded again.
+        Where the objects of S3 are mirrored (in its folder ``s3``); what is there is loaded again.
     region
         The region of the emulator, such as ``us-east-1``.
     """
@@ -36,11 +54,21 @@ class AwsServices:
     def __init__(self, directory: Path, *, region: str) -> None:
         self.directory = directory
         self.region = region
-        self.app = DomainDispatcherApplication(create_backend_app)
+        self.store = ObjectStore(directory / "s3", region=region)
+        self.logs = LogStore(region=region)
+        self.app = AwsApplication(self.store, self.logs)
+        sts_backends[ACCOUNT_ID]["aws"].reset()
+        _create_role(iam_backends[ACCOUNT_ID]["aws"])
 
-    def bucket_exists(self, name: str) -> bool:
-        """Whether the account has a bucket of this name (CreateTrainingJob asks)."""
-        raise NotImplementedError
 
-    def close(self) -> None:
-        """Release files; every write that was answered is on disk already."""
+def _create_role(backend: IAMBackend) -> None:
+    backend.reset()
+    backend.create_role(
+        role_name=EXECUTION_ROLE_NAME,
+        assume_role_policy_document=json.dumps(_TRUST),
+        path="/service-role/",
+        permissions_boundary=None,
+        description="Execution role of the emulator's training jobs",
+        tags=[],
+        max_session_duration="3600",
+    )

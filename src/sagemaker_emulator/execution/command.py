@@ -1,0 +1,76 @@
+"""What a job's process 1 is: command line and environment, from the request alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sagemaker_emulator.contracts import JobOrder
+from sagemaker_emulator.execution.folders import CONTAINER_ML, WARM_POOL_CACHE, HostFolder
+from sagemaker_emulator.execution.settings import ExecutionSettings
+
+MARKER: Final = "SAGEMAKER_EMULATOR"
+"""Environment variable by which the processes of an emulator are recognised; its value is the emulator's folder."""
+_TOOLKIT: Final = Path(__file__).with_name("toolkit.py")
+_SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ML_PATH: Final = re.compile(rf"(?<![\w./-]){re.escape(CONTAINER_ML)}(?![\w.-])")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line and the whole environment of it."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+
+    def moved_to(self, folder: Path) -> Command:
+        """The same command where ``/opt/ml`` is another folder; toolkits find it in SAGEMAKER_BASE_DIR."""
+        target = str(folder)
+        moved = {name: _ML_PATH.sub(lambda _: target, value) for name, value in self.environment.items()}
+        return Command(
+            [_ML_PATH.sub(lambda _: target, argument) for argument in self.arguments],
+            {"SAGEMAKER_BASE_DIR": target} | moved,
+        )
+
+
+def job_command(order: JobOrder, settings: ExecutionSettings, folder: HostFolder, marker: str) -> Command:
+    """Command and environment of one instance of a job, as in a container.
+
+    Nothing is inherited from the emulator's own environment. The request's ``Environment`` comes last.
+    """
+    request = order.request
+    interpreter = settings.interpreter(request["AlgorithmSpecification"].get("TrainingImage", ""))
+    environment = {
+        "PATH": f"{interpreter.parent}:{_SYSTEM_PATH}",
+        "HOME": str(folder.home),
+        "TMPDIR": str(folder.tmp),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "TRAINING_JOB_NAME": order.name,
+        "TRAINING_JOB_ARN": order.arn,
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_ACCESS_KEY_ID": settings.access_key,
+        "AWS_SECRET_ACCESS_KEY": settings.secret_key,
+        "AWS_ENDPOINT_URL": settings.endpoint_url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        MARKER: marker,
+    }
+    if request["ResourceConfig"].get("KeepAlivePeriodInSeconds"):
+        environment["SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"] = WARM_POOL_CACHE
+    environment |= request.get("Environment") or {}
+    return Command(_arguments(order, interpreter), environment)
+
+
+def _arguments(order: JobOrder, interpreter: Path) -> list[str]:
+    """The request's entrypoint, or the image's: ``train`` of the SageMaker toolkit."""
+    algorithm = order.request["AlgorithmSpecification"]
+    entrypoint = list(algorithm.get("ContainerEntrypoint") or [])
+    if not entrypoint:
+        return [str(interpreter), "-I", str(_TOOLKIT)]
+    if entrypoint[0] in {"python", "python3"}:
+        entrypoint[0] = str(interpreter)
+    return [*entrypoint, *(algorithm.get("ContainerArguments") or [])]

@@ -1,0 +1,123 @@
+"""One instance (``algo-1`` ...) of a job: its folder, processes, log and checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, final
+
+from sagemaker_emulator.contracts import ExecutionError, JobOrder
+from sagemaker_emulator.execution.checkpoints import CheckpointSync
+from sagemaker_emulator.execution.command import job_command
+from sagemaker_emulator.execution.folders import HostFolder
+from sagemaker_emulator.execution.metrics import MetricScanner
+from sagemaker_emulator.execution.output import JobOutput, OutputPump
+from sagemaker_emulator.execution.s3uri import S3Uri
+from sagemaker_emulator.execution.sandbox import JobProcess, Sandbox
+from sagemaker_emulator.execution.settings import ExecutionSettings
+from sagemaker_emulator.execution.transfer import download_channels
+from sagemaker_emulator.storage import AwsServices
+
+DEFAULT_CHECKPOINTS: Final = "/opt/ml/checkpoints"
+_OUTPUT_SECONDS: Final = 5.0
+"""How long a job's last lines may take after its last process has ended."""
+
+
+@final
+class Instance:
+    """One instance of a job; not thread-safe but for :meth:`sync_checkpoints`.
+
+    Parameters
+    ----------
+    order
+        The job.
+    hosts
+        Names of all instances of the job.
+    number
+        Which of them this is, from 0.
+    root
+        Where its folder is made.
+    aws
+        Source of data, target of checkpoints and log lines.
+
+    Raises
+    ------
+    ExecutionError
+        The request's metric expressions or checkpoint path are not valid.
+    """
+
+    def __init__(
+        self, order: JobOrder, hosts: Sequence[str], number: int, root: Path, aws: AwsServices
+    ) -> None:
+        self.folder = HostFolder(root, hosts[number])
+        self._order = order
+        self._hosts = hosts
+        self._number = number
+        self._aws = aws
+        self._process: JobProcess | None = None
+        self._output: JobOutput | None = None
+        try:
+            definitions = order.request["AlgorithmSpecification"].get("MetricDefinitions") or []
+            self._scanner = MetricScanner(definitions)
+            self._checkpoints = self._checkpoint_sync()
+        except ValueError as error:
+            raise ExecutionError(f"ClientError: {error}") from error
+
+    def prepare(self) -> int:
+        """Make the folder, bring the data, and return the bytes of it.
+
+        Raises
+        ------
+        ExecutionError
+            Data is missing.
+        """
+        cache = self._order.cluster_dir / "cache" / self.folder.name
+        self.folder.create(self._order.request, self._hosts, cache)
+        shard = (self._number, len(self._hosts))
+        size = download_channels(self._aws.store, self._order.request, self.folder, shard)
+        return size + (self._checkpoints.pull() if self._checkpoints else 0)
+
+    def launch(self, sandbox: Sandbox, pump: OutputPump, settings: ExecutionSettings, marker: str) -> None:
+        """Start the processes."""
+        stream = f"{self._order.name}/{self.folder.name}-{int(time.time())}"
+        self._output = JobOutput(self._aws.logs, stream, self._scanner)
+        self._process = sandbox.start(job_command(self._order, settings, self.folder, marker), self.folder)
+        pump.attach(self._process.output, self._output)
+
+    def poll(self) -> int | None:
+        """Exit code, or None while it runs (or was never started)."""
+        return self._process.poll() if self._process else None
+
+    def terminate(self) -> None:
+        """Send SIGTERM to process 1."""
+        if self._process:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End all processes."""
+        if self._process:
+            self._process.kill()
+
+    def sync_checkpoints(self) -> None:
+        """Bring changed checkpoints to S3; see :meth:`CheckpointSync.push` for what it raises."""
+        if self._checkpoints:
+            self._checkpoints.push()
+
+    def metrics(self) -> list[tuple[str, float, float]]:
+        """Last values of the metrics; complete after :meth:`end`."""
+        return self._scanner.last()
+
+    def end(self) -> None:
+        """End all processes and wait until their output is in the log."""
+        self.kill()
+        if self._process and self._output:
+            self._process.wait()
+            self._output.ended.wait(_OUTPUT_SECONDS)
+
+    def _checkpoint_sync(self) -> CheckpointSync | None:
+        config = self._order.request.get("CheckpointConfig")
+        if not config:
+            return None
+        local = self.folder.local(config.get("LocalPath", DEFAULT_CHECKPOINTS))
+        return CheckpointSync(self._aws.store, S3Uri.parse(config["S3Uri"]), local)

@@ -1,0 +1,213 @@
+"""Starting a command with its own ``/opt/ml``, in namespaces or in a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import IO, Final, final
+
+from sagemaker_emulator.execution.command import Command
+from sagemaker_emulator.execution.folders import HostFolder
+from sagemaker_emulator.execution.keeper import children_of
+from sagemaker_emulator.execution.settings import Isolation
+
+_KEEPER: Final = Path(__file__).with_name("keeper.py")
+_PROBE_SECONDS: Final = 10.0
+_ENTER: Final = """
+set -eu
+ml=$1 keep=$2 hosts=$3 name=$4 job_path=$PATH; shift 4
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+if [ ! -d /opt/ml ]; then
+  mkdir -p "$keep"
+  mount --rbind /opt "$keep"
+  mount -t tmpfs -o size=1m,mode=755 tmpfs /opt
+  for entry in "$keep"/*; do [ ! -e "$entry" ] || ln -s "$entry" /opt/; done
+  mkdir /opt/ml
+fi
+mount --bind "$ml" /opt/ml
+mount --bind "$hosts" /etc/hosts
+{ echo "$name" > /proc/sys/kernel/hostname; } 2> /dev/null || :
+cd /opt/ml/code
+PATH=$job_path
+exec "$@"
+"""
+"""Run inside of new namespaces: puts the job's folder on /opt/ml (what is in /opt stays there) and becomes the job."""
+
+
+class JobProcess(ABC):
+    """The processes of one instance of a job, of which the first is the command that was given."""
+
+    output: IO[bytes]
+    """Standard output and error of all of them."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdout is None:
+            raise ValueError("the process has no output; start it with a pipe")
+        self.output = process.stdout
+        self._process = process
+
+    def poll(self) -> int | None:
+        """Exit code as a container runtime gives it, or None while the first process runs."""
+        code = self._process.poll()
+        return code if code is None or code >= 0 else 128 - code
+
+    @abstractmethod
+    def terminate(self) -> None:
+        """Send SIGTERM to the first process, which is process 1: without a handler it is not delivered."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End all processes now."""
+
+    def wait(self) -> None:
+        """Wait until all have ended; only after :meth:`kill`."""
+        self._process.wait()
+
+
+class Sandbox(ABC):
+    """A way to give a command its own ``/opt/ml``. Its processes die when this process does, however that ends."""
+
+    def __init__(self) -> None:
+        # The kernel ends a child with PDEATHSIG when the *thread* that made it ends, hence one that stays.
+        self._spawner = ThreadPoolExecutor(1, thread_name_prefix="job-spawner")
+
+    def start(self, command: Command, folder: HostFolder) -> JobProcess:
+        """Start the command in ``/opt/ml/code``.
+
+        Raises
+        ------
+        OSError
+            The machine has no processes or memory left.
+        """
+        return self._spawner.submit(self._start, command, folder).result()
+
+    def close(self) -> None:
+        """Release the thread; all processes must have ended."""
+        self._spawner.shutdown()
+
+    @abstractmethod
+    def _start(self, command: Command, folder: HostFolder) -> JobProcess: ...
+
+
+@final
+class NamespaceSandbox(Sandbox):
+    """Mount, PID and UTS namespaces by ``unshare``: real process 1, real ``/opt/ml``."""
+
+    def _start(self, command: Command, folder: HostFolder) -> JobProcess:
+        return _NamespaceProcess(
+            subprocess.Popen(
+                [*_unshare(), "sh", "-c", _ENTER, "sh", *_enter_arguments(folder), *command.arguments],
+                env=dict(command.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+
+
+@final
+class _NamespaceProcess(JobProcess):
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        if self._process.poll() is None:
+            self._process.kill()  # --kill-child ends a process 1 that was only just made
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            for first in children_of(self._process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(first, number)
+
+
+@final
+class FolderSandbox(Sandbox):
+    """A folder instead of ``/opt/ml`` and a keeper process instead of a PID namespace."""
+
+    def _start(self, command: Command, folder: HostFolder) -> JobProcess:
+        moved = command.moved_to(folder.ml)
+        return _KeptProcess(
+            subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_KEEPER), *moved.arguments],
+                env=dict(moved.environment),
+                cwd=folder.ml / "code",
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+
+
+@final
+class _KeptProcess(JobProcess):
+    def terminate(self) -> None:
+        with suppress(BrokenPipeError, ValueError):
+            if self._process.stdin is not None:
+                self._process.stdin.write(b"T")
+                self._process.stdin.flush()
+
+    def kill(self) -> None:
+        with suppress(BrokenPipeError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+
+
+def choose_sandbox(isolation: Isolation) -> Sandbox:
+    """The sandbox of a setting.
+
+    Raises
+    ------
+    RuntimeError
+        Namespaces were asked for and the machine does not allow them.
+    """
+    if isolation is Isolation.FOLDER:
+        return FolderSandbox()
+    if has_namespaces():
+        return NamespaceSandbox()
+    if isolation is Isolation.NAMESPACES:
+        raise RuntimeError(
+            "This machine allows no mount and PID namespaces; use the isolation 'folder' or 'auto'"
+        )
+    return FolderSandbox()
+
+
+@cache
+def has_namespaces() -> bool:
+    """Whether a job can be run in namespaces here: tried once, with an empty job."""
+    if shutil.which("unshare") is None or shutil.which("setpriv") is None:
+        return False
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = HostFolder(Path(scratch), "probe")
+        (folder.ml / "code").mkdir(parents=True)
+        folder.hosts_file.touch()
+        attempt = subprocess.run(
+            [*_unshare(), "sh", "-c", _ENTER, "sh", *_enter_arguments(folder), "true"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PROBE_SECONDS,
+            check=False,
+        )
+    return attempt.returncode == 0
+
+
+def _unshare() -> list[str]:
+    command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--uts"]
+    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return [*command, *root, "--fork", "--kill-child", "--mount-proc"]
+
+
+def _enter_arguments(folder: HostFolder) -> list[str]:
+    return [str(folder.ml), str(folder.root / "opt"), str(folder.hosts_file), folder.name]

@@ -1,0 +1,132 @@
+"""Objects of S3 on disk: one file per object, written atomically, named so that no key can leave its folder.
+
+A file is one line of JSON (name, entity tag, time, headers) followed by the bytes of the object, so that an object and
+what is known about it can never differ. Its name is a digest of the key plus the readable end of the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Final, final
+
+_BUCKET_FILE: Final = "bucket.json"
+_OBJECT_SUFFIX: Final = ".object"
+_SCRATCH_SUFFIX: Final = ".tmp"
+_PLAIN_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,62}")
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_READABLE_CHARACTERS: Final = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """What is known about an object without reading it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    etag: str
+    """Entity tag, without quotes."""
+    modified: datetime
+    """Time of the last write, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """An object as it lies on disk."""
+
+    info: ObjectInfo
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Content type and the user's metadata."""
+
+
+@final
+class FolderMirror:
+    """Buckets as folders and objects as files; not thread-safe, its owner holds a lock.
+
+    Parameters
+    ----------
+    directory
+        Folder of all buckets; made when it is not there.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._numbers = count()
+        directory.mkdir(parents=True, exist_ok=True)
+        for torn in directory.glob(f"*/*{_SCRATCH_SUFFIX}"):
+            torn.unlink(missing_ok=True)
+
+    def buckets(self) -> Iterator[tuple[str, str]]:
+        """Name and region of each bucket."""
+        for file in sorted(self._directory.glob(f"*/{_BUCKET_FILE}")):
+            bucket = json.loads(file.read_text())
+            yield bucket["name"], bucket["region"]
+
+    def create_bucket(self, name: str, region: str) -> None:
+        """Make the folder of a bucket."""
+        folder = self._bucket_folder(name)
+        folder.mkdir(exist_ok=True)
+        self._write(folder / _BUCKET_FILE, json.dumps({"name": name, "region": region}).encode(), b"")
+
+    def delete_bucket(self, name: str) -> None:
+        """Remove a bucket and all that is in it."""
+        shutil.rmtree(self._bucket_folder(name), ignore_errors=True)
+
+    def objects(self, bucket: str) -> Iterator[StoredObject]:
+        """Every object of a bucket; files that are torn or not ours are skipped."""
+        for file in self._bucket_folder(bucket).glob(f"*{_OBJECT_SUFFIX}"):
+            head, _, body = file.read_bytes().partition(b"\n")
+            try:
+                fields = json.loads(head)
+                fields["modified"] = datetime.fromisoformat(fields["modified"])
+                headers = fields.pop("headers")
+                info = ObjectInfo(**fields)
+            except (ValueError, KeyError, TypeError):
+                continue
+            yield StoredObject(info=info, body=body, headers=headers)
+
+    def put(self, bucket: str, stored: StoredObject) -> None:
+        """Write an object; whoever reads sees the old one or the new one."""
+        fields = asdict(stored.info) | {
+            "modified": stored.info.modified.isoformat(),
+            "headers": dict(stored.headers),
+        }
+        head = json.dumps(fields).encode() + b"\n"
+        self._write(self._object_file(bucket, stored.info.key), head, stored.body)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object, or nothing when there is none."""
+        self._object_file(bucket, key).unlink(missing_ok=True)
+
+    def _bucket_folder(self, name: str) -> Path:
+        safe = name if _PLAIN_BUCKET.fullmatch(name) else _digest(name)
+        return self._directory / safe
+
+    def _object_file(self, bucket: str, key: str) -> Path:
+        readable = _UNSAFE.sub("_", key[-_READABLE_CHARACTERS:])
+        return self._bucket_folder(bucket) / f"{_digest(key)}-{readable}{_OBJECT_SUFFIX}"
+
+    def _write(self, file: Path, head: bytes, body: bytes) -> None:
+        scratch = file.with_name(f".{os.getpid()}-{next(self._numbers)}{_SCRATCH_SUFFIX}")
+        try:
+            with scratch.open("wb") as stream:
+                stream.write(head)
+                stream.write(body)
+            scratch.replace(file)
+        except OSError:
+            scratch.unlink(missing_ok=True)
+            raise
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]

@@ -1,0 +1,166 @@
+"""The WSGI side of storage: moto answers, and what it wrote is taken over before the answer leaves."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, final
+from urllib.parse import parse_qs
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from sagemaker_emulator.storage.listing import answer_listing
+from sagemaker_emulator.storage.logs import LogStore
+from sagemaker_emulator.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_Header = tuple[str, str]
+_WRITES: Final = frozenset({"PUT", "POST", "DELETE"})
+_FILTER_TARGET: Final = "Logs_20140328.FilterLogEvents"
+
+
+@final
+class AwsApplication:
+    """WSGI application for S3, Logs, STS and IAM. Thread-safe: moto sees one request of a service at a time.
+
+    ListObjectsV2 is answered here, because moto scans a whole bucket for each page, and so is the stream prefix of
+    FilterLogEvents, which moto does not know.
+    """
+
+    def __init__(self, store: ObjectStore, logs: LogStore) -> None:
+        self._store = store
+        self._logs = logs
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._others = threading.RLock()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        _buffer_body(environ)
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if target.startswith("Logs_"):
+            with self._logs.lock:
+                if target == _FILTER_TARGET and not self._expand_prefix(environ):
+                    return _json(start_response, {"events": [], "searchedLogStreams": []})
+                return self._ask_moto(environ, start_response)
+        if target or _is_query_protocol(environ):
+            with self._others:
+                return self._ask_moto(environ, start_response)
+        with self._store.lock:
+            return self._s3(environ, start_response)
+
+    def _s3(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        bucket, key = _bucket_and_key(environ)
+        method = environ["REQUEST_METHOD"]
+        if method == "GET" and bucket and not key:
+            query = {name: values[0] for name, values in _query(environ).items()}
+            if query.get("list-type") == "2" and self._store.bucket_exists(bucket):
+                return answer_listing(self._store, bucket, query, start_response)
+        answer = _Answer()
+        chunks = answer.collect(self._moto, environ)
+        if method in _WRITES and bucket and answer.status.startswith("2"):
+            try:
+                self._store.settle(bucket, key or None)
+            except OSError as error:
+                return _xml_error(
+                    start_response, f"The object cannot be kept on disk: {error}; free some space"
+                )
+        start_response(answer.status, answer.headers)
+        return chunks
+
+    def _ask_moto(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer = _Answer()
+        chunks = answer.collect(self._moto, environ)
+        start_response(answer.status, answer.headers)
+        return chunks
+
+    def _expand_prefix(self, environ: WSGIEnvironment) -> bool:
+        """Replace a stream prefix by the streams it means; False when there are none."""
+        request: dict[str, Any] = json.loads(environ["wsgi.input"].getvalue() or b"{}")
+        prefix = request.pop("logStreamNamePrefix", None)
+        if prefix is None:
+            return True
+        request["logStreamNames"] = self._logs.streams(request.get("logGroupName", ""), prefix)
+        _set_body(environ, json.dumps(request).encode())
+        return bool(request["logStreamNames"])
+
+
+@final
+class _Answer:
+    """The answer of an inner application, held back."""
+
+    def __init__(self) -> None:
+        self.status = ""
+        self.headers: list[_Header] = []
+
+    def collect(self, application: Any, environ: WSGIEnvironment) -> list[bytes]:
+        chunks: Iterable[bytes] = application(environ, self._start)
+        try:
+            return list(chunks)
+        finally:
+            close: Callable[[], None] | None = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+
+    def _start(
+        self, status: str, headers: list[_Header], _exc_info: object = None
+    ) -> Callable[[bytes], object]:
+        self.status, self.headers = status, headers
+        return _refuse_write
+
+
+def _refuse_write(_data: bytes) -> None:
+    raise RuntimeError("the write callable of WSGI is not supported; yield the body")
+
+
+def _buffer_body(environ: WSGIEnvironment) -> None:
+    """Read the body now, so that no lock is held while a client sends."""
+    stream = environ["wsgi.input"]
+    if environ.get("wsgi.input_terminated"):
+        body = stream.read()
+    else:
+        body = stream.read(int(environ.get("CONTENT_LENGTH") or 0))
+    _set_body(environ, body)
+
+
+def _set_body(environ: WSGIEnvironment, body: bytes) -> None:
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+
+
+def _query(environ: WSGIEnvironment) -> dict[str, list[str]]:
+    return parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+
+
+def _is_query_protocol(environ: WSGIEnvironment) -> bool:
+    """Whether this is for STS or IAM: signed for a service that is not S3, or an unsigned form."""
+    signature = environ.get("HTTP_AUTHORIZATION", "")
+    if signature:
+        return "/s3/aws4_request" not in signature
+    return environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+
+
+def _bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str]:
+    path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+    bucket, _, key = path.removeprefix("/").partition("/")
+    return bucket, key
+
+
+def _json(start_response: StartResponse, answer: dict[str, Any]) -> Iterable[bytes]:
+    body = json.dumps(answer).encode()
+    start_response(
+        "200 OK", [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+    )
+    return [body]
+
+
+def _xml_error(start_response: StartResponse, message: str) -> Iterable[bytes]:
+    body = f"<Error><Code>InternalError</Code><Message>{message}</Message></Error>".encode()
+    start_response(
+        "500 Internal Server Error",
+        [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))],
+    )
+    return [body]
