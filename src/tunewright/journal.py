@@ -28,6 +28,7 @@ LOCK_PATIENCE = 1.0
 Line: TypeAlias = Mapping[str, Any]
 """One decoded journal line."""
 
+_HEADER_START = b'{"kind":"experiment"'
 _VOLATILE_KEYS = frozenset({"wall", "suggest_time", "experiment"})
 
 
@@ -119,17 +120,16 @@ class FileJournal(Journal):
             raise
 
     def _open(self, header: Line) -> None:
+        found = _header_of(self._path)
         try:
             self._file = self._path.open("a+b", buffering=0)
         except OSError as error:
             raise JournalError(f"{self._path} cannot be opened: {error}") from error
         self._size = _whole_size(self._path)
         self._file.truncate(self._size)
-        if self._size == 0:
-            self._header: Line = {"kind": "experiment", "schema": SCHEMA_VERSION, **header}
+        self._header: Line = found or {"kind": "experiment", "schema": SCHEMA_VERSION, **header}
+        if found is None:
             self.append(self._header)
-        else:
-            self._header = next(read_journal(self._path))
 
     @property
     def header(self) -> Line:
@@ -270,6 +270,16 @@ def _without_non_finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_without_non_finite(item) for item in cast("Sequence[object]", value)]
     return value
+
+
+def _header_of(path: Path) -> Line | None:
+    """The header of the journal at ``path``; None where there is nothing yet, or only a torn header."""
+    if not path.exists():
+        return None
+    header = next(read_journal(path), None)
+    if header is None and not path.read_bytes().startswith(_HEADER_START[: path.stat().st_size]):
+        raise JournalError(f"{path} is not a journal: its first line has no header")
+    return header
 
 
 def _whole_size(path: Path) -> int:

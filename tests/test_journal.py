@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunewright.exceptions import JournalError
+from tunewright.journal import FileJournal, MemoryJournal, canonical_hash, is_locked, read_journal
+
+
+def result(n: int, **more: object) -> dict[str, object]:
+    return {"kind": "result", "t": float(n), "wall": 1e9 + n, "trial_id": n, "metrics": {"loss": 0.5}, **more}
+
+
+def test_lines_come_back_in_order_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "journal.jsonl"
+    journal = FileJournal(path, {"experiment": "first", "seed": 3})
+    journal.append(result(0))
+    journal.append(result(1))
+    journal.close()
+    again = FileJournal(path, {"experiment": "ignored"})
+    again.append(result(2))
+    assert again.header["experiment"] == "first"
+    assert [line["trial_id"] for line in again.lines()] == [0, 1, 2]
+    again.close()
+
+
+def test_non_finite_numbers_are_json_and_come_back_as_strings(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = FileJournal(path)
+    journal.append(result(0, metrics={"a": math.nan, "b": [math.inf, -math.inf, 1.5]}))
+    journal.close()
+    raw = path.read_text().splitlines()[1]
+    assert json.loads(raw, parse_constant=pytest.fail)["metrics"] == {
+        "a": "nan",
+        "b": ["inf", "-inf", 1.5],
+    }
+
+
+@pytest.mark.parametrize("torn", [b'{"kind":"resu', b'{"kind":"result","t":1', b"\xff\xfe", b"half\n"])
+def test_a_torn_last_line_is_dropped_and_written_over(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = FileJournal(path)
+    journal.append(result(0))
+    journal.close()
+    with path.open("ab") as file:
+        file.write(torn)
+    again = FileJournal(path)
+    assert [line["trial_id"] for line in again.lines()] == [0]
+    again.append(result(1))
+    again.close()
+    assert [line.get("trial_id") for line in read_journal(path)] == [None, 0, 1]
+
+
+def test_a_torn_header_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"kind":"experiment","sch')
+    FileJournal(path, {"seed": 1}).close()
+    assert [line["seed"] for line in read_journal(path)] == [1]
+
+
+def test_a_broken_line_in_the_middle_is_named_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = FileJournal(path)
+    journal.append(result(0))
+    journal.append(result(1))
+    journal.close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"[1]\n" + lines[2])
+    with pytest.raises(JournalError, match="line 2"):
+        list(read_journal(path))
+
+
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"hello": 1}\n')
+    with pytest.raises(JournalError, match="not a journal"):
+        FileJournal(path)
+    assert path.read_text() == '{"hello": 1}\n'
+    path.write_text("no newline")
+    with pytest.raises(JournalError, match="not a journal"):
+        FileJournal(path)
+    assert path.read_text() == "no newline"
+    path.write_text('{"kind": "experiment", "schema": 99}\n')
+    with pytest.raises(JournalError, match="schema 99"):
+        list(read_journal(path))
+
+
+def test_a_second_process_is_kept_out_until_the_first_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    code = (
+        "import sys, pathlib; from tunewright.journal import FileJournal\n"
+        "j = FileJournal(pathlib.Path(sys.argv[1])); print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        assert is_locked(path)
+        with pytest.raises(JournalError, match="in use"):
+            FileJournal(path)
+        holder.kill()
+        holder.wait()
+    assert not is_locked(path)
+    FileJournal(path).close()
+
+
+def test_is_locked_says_no_where_there_is_nothing(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path / "journal.jsonl")
+
+
+def test_a_missing_journal_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="cannot be read"):
+        list(read_journal(tmp_path / "journal.jsonl"))
+
+
+def test_a_journal_whose_place_is_taken_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").mkdir()
+    with pytest.raises(JournalError, match="cannot be read"):
+        FileJournal(tmp_path / "journal.jsonl")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="cannot be opened"):
+        FileJournal(tmp_path / "file" / "journal.jsonl")
+
+
+def test_a_full_disk_loses_no_earlier_line(tmp_path: Path) -> None:
+    """A file size limit stands for the full disk: the kernel refuses the bytes in the same call."""
+    path = tmp_path / "journal.jsonl"
+    code = (
+        "import pathlib, resource, signal, sys\n"
+        "from tunewright.exceptions import JournalError\n"
+        "from tunewright.journal import FileJournal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "journal = FileJournal(pathlib.Path(sys.argv[1]))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "written = 0\n"
+        "try:\n"
+        "    while True:\n"
+        "        journal.append({'kind': 'session', 't': 0.0, 'text': 'x' * 70})\n"
+        "        written += 1\n"
+        "except JournalError as error:\n"
+        "    print(written, 'make room' in str(error))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    n_written, says_remedy = done.stdout.split()
+    assert says_remedy == "True"
+    assert len(list(read_journal(path))) == 1 + int(n_written)
+    assert path.read_bytes().endswith(b"\n")
+    assert int(n_written) >= 5
+
+
+def test_appending_after_close_is_an_error(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path / "journal.jsonl")
+    journal.close()
+    with pytest.raises(JournalError):
+        journal.append(result(0))
+
+
+def test_canonical_hash_ignores_when_and_where_but_not_what(tmp_path: Path) -> None:
+    def write(name: str, wall: float, loss: float, *, sessions: int) -> str:
+        path = tmp_path / name
+        journal = FileJournal(path, {"experiment": name, "seed": 0})
+        for _ in range(sessions):
+            journal.append({"kind": "session", "t": 0.0, "wall": wall, "pid": os.getpid()})
+        journal.append({"kind": "start", "t": 0.5, "wall": wall, "suggest_time": wall, "trial_id": 0})
+        journal.append({**result(0), "wall": wall, "metrics": {"loss": loss}})
+        journal.close()
+        return canonical_hash(path)
+
+    same = write("a", 1.0, 0.25, sessions=1)
+    assert write("b", 2.0, 0.25, sessions=3) == same
+    assert write("c", 1.0, 0.26, sessions=1) != same
+
+
+def test_a_memory_journal_gives_lines_as_a_file_would() -> None:
+    journal = MemoryJournal({"experiment": "x"})
+    journal.append(result(0, metrics={"loss": math.nan}))
+    assert journal.header == {"experiment": "x"}
+    assert [line["metrics"] for line in journal.lines()] == [{"loss": "nan"}]
+    journal.close()

@@ -1,0 +1,109 @@
+"""Metrics, clocks, random streams, exceptions: the small records that everything stands on."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tunewright.clock import SimulatedClock, WallClock
+from tunewright.exceptions import (
+    IllegalTransitionError,
+    MissingExtraError,
+    SettingsError,
+    UnknownNameError,
+    nearest_hint,
+)
+from tunewright.ledger import Book
+from tunewright.metric import Goal, Metric
+from tunewright.seeding import Stream, generator
+from tunewright.trial import LEGAL_TRANSITIONS, Run, TrialStatus
+
+
+def test_the_goal_lives_in_the_metric() -> None:
+    up, down = Metric("accuracy", "max"), Metric("loss")  # type: ignore[arg-type]
+    assert up.goal is Goal.MAXIMIZE
+    assert up.loss(0.9) == -0.9
+    assert down.loss(0.9) == 0.9
+    assert up.is_better(0.9, 0.8)
+    assert down.is_better(0.8, 0.9)
+    assert not down.is_better(0.8, 0.8)
+
+
+@pytest.mark.parametrize("metric", [Metric("m"), Metric("m", Goal.MAXIMIZE)])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_non_finite_is_worst_whatever_the_goal(metric: Metric, value: float) -> None:
+    assert metric.loss(value) == math.inf
+    assert metric.loss_of({}) == math.inf
+    assert not metric.is_better(value, 1e300)
+
+
+def test_a_metric_is_checked_when_it_is_built() -> None:
+    with pytest.raises(SettingsError, match="name"):
+        Metric("")
+    with pytest.raises(SettingsError, match="'min' or 'max'"):
+        Metric("loss", "smallest")  # type: ignore[arg-type]
+
+
+def test_clocks_go_on_where_they_are_told() -> None:
+    wall = WallClock()
+    wall.resume_at(1000.0)
+    first = wall.now()
+    assert 1000.0 <= first <= wall.now() < 1100.0
+    simulated = SimulatedClock()
+    assert simulated.now() == 0.0
+    simulated.advance_to(5.0)
+    simulated.advance_to(3.0)
+    assert simulated.now() == 5.0
+    simulated.resume_at(2.0)
+    assert simulated.now() == 2.0
+
+
+def test_random_numbers_are_a_function_of_seed_stream_and_count() -> None:
+    def draw(seed: int, stream: Stream, count: int) -> float:
+        return float(generator(seed, stream, count).random())
+
+    assert draw(1, Stream.CONFIG, 2) == draw(1, Stream.CONFIG, 2)
+    drawn = {draw(seed, stream, count) for seed in range(3) for stream in Stream for count in range(3)}
+    assert len(drawn) == 3 * len(Stream) * 3
+
+
+def test_every_transition_is_in_the_table() -> None:
+    for old, allowed in LEGAL_TRANSITIONS.items():
+        for new in TrialStatus:
+            book = Book()
+            book.begin_trial({"x": 1})
+            if old is not TrialStatus.RUNNING:
+                book.move(0, old)
+            if new in allowed:
+                book.move(0, new)
+                assert list(book.ids(new)) == [0]
+                assert book.status(0) is new
+            else:
+                with pytest.raises(IllegalTransitionError, match="cannot go from"):
+                    book.move(0, new)
+
+
+def test_errors_name_the_remedy() -> None:
+    assert nearest_hint("acuracy", ["accuracy", "loss"]) == " Did you mean 'accuracy'?"
+    assert nearest_hint("zzz", ["b", "a"]) == " Known: a, b."
+    assert nearest_hint("zzz", []) == ""
+    assert "ASHA" in str(UnknownNameError("method", "ASHAA", ["ASHA", "RS"]))
+    assert "pip install 'tunewright[aws]'" in str(MissingExtraError("aws", "The SageMaker backend"))
+
+
+def test_history_is_a_live_view_in_order_of_arrival() -> None:
+    book = Book()
+    for n in range(3):
+        book.begin_trial({"x": n})
+        book.begin_run(Run(trial_id=n, attempt=0), {"n": n}, 0.0)
+    running = book.ids(TrialStatus.RUNNING)
+    paused = book.ids(TrialStatus.PAUSED)
+    book.move(1, TrialStatus.PAUSED)
+    book.move(0, TrialStatus.PAUSED)
+    assert list(running) == [2]
+    assert list(paused) == [1, 0]
+    assert book.contains({"x": 2})
+    assert not book.contains({"x": 3})
+    assert book.note(1) == {"n": 1} == book.note(1, 0)
+    assert [run.trial_id for run in book.runs] == [0, 1, 2]

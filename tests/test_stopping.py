@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tunewright.exceptions import SettingsError
+from tunewright.interfaces import Progress
+from tunewright.ledger import Book
+from tunewright.metric import Goal, Metric
+from tunewright.stopping import (
+    MaxCost,
+    MaxEvaluations,
+    MaxTrialsCompleted,
+    MaxTrialsFinished,
+    MaxTrialsStarted,
+    MaxWallclockTime,
+    MetricReached,
+    Never,
+    Plateau,
+)
+from tunewright.trial import Result, Run, TrialStatus
+
+LOSS = Metric("loss")
+ACCURACY = Metric("accuracy", Goal.MAXIMIZE)
+
+
+def begin(book: Book, lr: float = 0.1) -> int:
+    trial_id = book.n_trials
+    book.begin_trial({"lr": lr})
+    book.begin_run(Run(trial_id=trial_id, attempt=0), {}, 0.0)
+    return trial_id
+
+
+def report(book: Book, trial_id: int, **metrics: float) -> None:
+    resource = len(book.results(trial_id)) + 1
+    book.add_result(trial_id, Result(metrics=metrics, resource=resource, time=float(resource)))
+
+
+def test_ten_trials_means_ten() -> None:
+    book, criterion = Book(), MaxTrialsStarted(10)
+    while criterion.check(book, 0.0) is Progress.GO_ON:
+        begin(book)
+    assert book.n_trials == 10
+    assert criterion.check(book, 0.0) is Progress.NO_STARTS
+
+
+def test_time_says_stop_at_its_deadline() -> None:
+    criterion = MaxWallclockTime(60)
+    assert criterion.check(Book(), 59.999) is Progress.GO_ON
+    assert criterion.check(Book(), 60.0) is Progress.STOP
+    assert criterion.deadline() == 60.0
+
+
+def test_completed_and_finished_count_different_ends() -> None:
+    book = Book()
+    for status in (TrialStatus.FAILED, TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.PAUSED):
+        book.move(begin(book), status)
+    assert MaxTrialsCompleted(1).check(book, 0.0) is Progress.STOP
+    assert MaxTrialsCompleted(2).check(book, 0.0) is Progress.GO_ON
+    assert MaxTrialsFinished(3).check(book, 0.0) is Progress.STOP
+    assert MaxTrialsFinished(4).check(book, 0.0) is Progress.GO_ON
+
+
+def test_evaluations_and_cost() -> None:
+    book = Book()
+    trial_id = begin(book)
+    report(book, trial_id, loss=1.0)
+    book.add_cost(trial_id, 2.5)
+    assert MaxEvaluations(1).check(book, 0.0) is Progress.STOP
+    assert MaxEvaluations(2).check(book, 0.0) is Progress.GO_ON
+    assert MaxCost(2.5).check(book, 0.0) is Progress.STOP
+    assert MaxCost(2.51).check(book, 0.0) is Progress.GO_ON
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "bad", "good"), [(LOSS, "loss", 0.3, 0.2), (ACCURACY, "accuracy", 0.8, 0.9)]
+)
+def test_a_reached_metric_stops(metric: Metric, name: str, bad: float, good: float) -> None:
+    book, criterion = Book(), MetricReached(metric, good)
+    trial_id = begin(book)
+    report(book, trial_id, **{name: bad})
+    report(book, trial_id, **{name: math.nan})
+    assert criterion.check(book, 0.0) is Progress.GO_ON
+    report(book, trial_id, **{name: good})
+    assert criterion.check(book, 0.0) is Progress.STOP
+    assert criterion.check(Book(), 0.0) is Progress.GO_ON, "another history begins anew"
+
+
+def test_plateau_counts_results_without_improvement() -> None:
+    book, criterion = Book(), Plateau(LOSS, 3, tolerance=0.1)
+    trial_id = begin(book)
+    said = []
+    for loss in (math.nan, 1.0, 0.95, 0.8, 0.75, 0.79, 0.9, 0.1):
+        report(book, trial_id, loss=loss)
+        said.append(criterion.check(book, 0.0) is Progress.STOP)
+    assert said == [False, False, False, False, False, False, True, False]
+    assert Plateau(LOSS, 3, tolerance=0.1).check(book, 0.0) is Progress.GO_ON, "read at once or bit by bit"
+
+
+def test_or_is_the_strictest_and_and_the_mildest() -> None:
+    book = Book()
+    begin(book)
+    trials, time = MaxTrialsStarted(1), MaxWallclockTime(10)
+    assert (trials | time).check(book, 0.0) is Progress.NO_STARTS
+    assert (trials | time).check(book, 10.0) is Progress.STOP
+    assert (trials & time).check(book, 0.0) is Progress.GO_ON
+    assert (trials & time).check(book, 10.0) is Progress.NO_STARTS
+    assert (trials | time).deadline() == 10.0
+    assert (trials & time).deadline() == math.inf
+    assert (time & MaxWallclockTime(20)).deadline() == 20.0
+    assert Never().check(book, math.inf) is Progress.GO_ON
+    assert Never().deadline() == math.inf
+
+
+@pytest.mark.parametrize(
+    "build",
+    [MaxWallclockTime, MaxTrialsStarted, MaxTrialsCompleted, MaxTrialsFinished, MaxEvaluations, MaxCost],
+)
+@pytest.mark.parametrize("value", [0, -1, math.nan])
+def test_limits_are_positive(build: type, value: float) -> None:
+    with pytest.raises(SettingsError, match="positive"):
+        build(value)
+
+
+def test_plateau_settings_are_checked() -> None:
+    with pytest.raises(SettingsError, match="positive"):
+        Plateau(LOSS, 0)
+    with pytest.raises(SettingsError, match="tolerance"):
+        Plateau(LOSS, 1, tolerance=-1)
