@@ -1,0 +1,1 @@
+"""The operations of the service: requests checked, carried out and answered."""

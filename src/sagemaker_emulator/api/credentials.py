@@ -1,0 +1,59 @@
+"""Who asks: the access key of a signed request, and the refusal in the form of the service that was asked."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from dataclasses import dataclass
+from typing import Final
+from xml.sax.saxutils import escape
+
+from werkzeug.wrappers import Request, Response
+
+from sagemaker_emulator.api.answers import json_error
+from sagemaker_emulator.errors import unknown_key
+
+_CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]+)/\d+/[^/]*/([^/]*)/aws4_request")
+_REFUSED: Final = "The security token included in the request is invalid."
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Access key and service of a request's signature; both empty without one. The signature itself is not checked."""
+
+    access_key: str
+    service: str
+
+
+def caller_of(request: Request) -> Caller:
+    """Read the signature (version 4) from the header, or from the query of a presigned URL."""
+    presigned = request.args.get("X-Amz-Credential", "")
+    found = _CREDENTIAL.search(
+        f"Credential={presigned}" if presigned else request.headers.get("Authorization", "")
+    )
+    return Caller(*found.groups()) if found else Caller("", "")
+
+
+def is_same_key(given: str, expected: str) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def refusal(caller: Caller, *, is_json: bool) -> Response:
+    """The answer for a key that is not ours, as the asked service words it."""
+    if is_json:
+        return json_error(unknown_key())
+    if caller.service in {"sts", "iam"}:
+        error = f"<Error><Type>Sender</Type><Code>InvalidClientTokenId</Code><Message>{_REFUSED}</Message></Error>"
+        return _xml(f"<ErrorResponse>{error}<RequestId>emulator</RequestId></ErrorResponse>")
+    return _xml(
+        "<Error><Code>InvalidAccessKeyId</Code>"
+        "<Message>The AWS Access Key Id you provided does not exist in our records.</Message>"
+        f"<AWSAccessKeyId>{escape(caller.access_key)}</AWSAccessKeyId></Error>"
+    )
+
+
+def _xml(document: str) -> Response:
+    return Response(
+        f'<?xml version="1.0" encoding="UTF-8"?>{document}', status=403, mimetype="application/xml"
+    )

@@ -1,0 +1,132 @@
+"""The ten operations: each takes a request that the model accepts, and returns the answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, final
+
+from sagemaker_emulator.api import views
+from sagemaker_emulator.api.listing import list_jobs
+from sagemaker_emulator.api.search import search
+from sagemaker_emulator.engine import Engine
+from sagemaker_emulator.errors import ServiceError, invalid, not_found
+from sagemaker_emulator.faults import FaultBook
+from sagemaker_emulator.jobs.job import Job
+from sagemaker_emulator.rules import check_create, check_keep_alive, with_defaults
+from sagemaker_emulator.validation import RequestModel
+
+Request = Mapping[str, Any]
+Answer = dict[str, Any]
+
+MOST_TAGS: Final = 50
+
+
+@final
+class Operations:
+    """SageMaker's operations on training jobs, for the threads of a server."""
+
+    def __init__(self, engine: Engine, faults: FaultBook) -> None:
+        self._engine = engine
+        self._faults = faults
+        self._model = RequestModel()
+        self._handlers: dict[str, Callable[[Request], Answer]] = {
+            "CreateTrainingJob": self._create,
+            "DescribeTrainingJob": self._describe,
+            "ListTrainingJobs": self._list,
+            "StopTrainingJob": self._stop,
+            "UpdateTrainingJob": self._update,
+            "DeleteTrainingJob": self._delete,
+            "Search": self._search,
+            "AddTags": self._add_tags,
+            "ListTags": self._list_tags,
+            "DeleteTags": self._delete_tags,
+        }
+
+    def carry_out(self, operation: str, request: Request) -> Answer:
+        """Check and carry out one request.
+
+        Raises
+        ------
+        ServiceError
+            What the service answers instead.
+        """
+        if operation not in self._handlers:
+            known = ", ".join(self._handlers)
+            raise ServiceError(
+                "UnknownOperationException",
+                f"{operation} is not supported by this endpoint; it knows {known}.",
+            )
+        self._model.check(operation, request)
+        handler = self._handlers[operation]
+        return self._engine.call(lambda: handler(request))
+
+    def _create(self, request: Request) -> Answer:
+        check_create(request, self._engine.settings.keep_alive_cap)
+        filled = with_defaults(request)
+        tags = {tag["Key"]: tag["Value"] for tag in filled.pop("Tags", ())}
+        return {"TrainingJobArn": self._engine.create(filled.pop("TrainingJobName"), filled, tags).arn}
+
+    def _describe(self, request: Request) -> Answer:
+        job = self._engine.find(request["TrainingJobName"])
+        return views.describe(job, self._engine.idle_seconds(job))
+
+    def _list(self, request: Request) -> Answer:
+        return list_jobs(self._visible("ListTrainingJobs"), request, self._engine.idle_seconds)
+
+    def _search(self, request: Request) -> Answer:
+        jobs = self._visible("Search")
+        return search([views.record(job, self._engine.idle_seconds(job)) for job in jobs], request)
+
+    def _stop(self, request: Request) -> Answer:
+        self._engine.stop(request["TrainingJobName"])
+        return {}
+
+    def _update(self, request: Request) -> Answer:
+        name = request["TrainingJobName"]
+        if "ResourceConfig" not in request:
+            raise invalid("Only ResourceConfig.KeepAlivePeriodInSeconds can be updated on this endpoint.")
+        keep_alive = request["ResourceConfig"]["KeepAlivePeriodInSeconds"]
+        check_keep_alive(keep_alive, self._engine.settings.keep_alive_cap)
+        self._engine.keep_alive(name, keep_alive)
+        return {"TrainingJobArn": self._engine.settings.arn(name)}
+
+    def _delete(self, request: Request) -> Answer:
+        self._engine.delete(request["TrainingJobName"])
+        return {}
+
+    def _add_tags(self, request: Request) -> Answer:
+        job = self._by_arn(request)
+        tags = {**job.tags, **{tag["Key"]: tag["Value"] for tag in request["Tags"]}}
+        if len(tags) > MOST_TAGS:
+            raise ServiceError(
+                "ResourceLimitExceeded", f"A resource can have {MOST_TAGS} tags, not {len(tags)}."
+            )
+        job.tags = tags
+        self._engine.save(job)
+        return {"Tags": views.tags(tags)}
+
+    def _list_tags(self, request: Request) -> Answer:
+        return {"Tags": views.tags(self._by_arn(request).tags)}
+
+    def _delete_tags(self, request: Request) -> Answer:
+        job = self._by_arn(request)
+        job.tags = {key: value for key, value in job.tags.items() if key not in request["TagKeys"]}
+        self._engine.save(job)
+        return {}
+
+    def _by_arn(self, request: Request) -> Job:
+        arn: str = request["ResourceArn"]
+        job = self._engine.jobs.get(arn.rpartition("/")[2])
+        if job is None or job.arn != arn:
+            raise not_found(arn)
+        return job
+
+    def _visible(self, operation: str) -> list[Job]:
+        """All jobs, or where a fault wants it all jobs as they were a while ago."""
+        jobs = self._engine.jobs.values()
+        fault = self._faults.strike("stale", operation)
+        if fault is None:
+            return list(jobs)
+        then = time.time() - fault.seconds / self._engine.settings.speed
+        return [past for job in jobs if (past := job.as_of(then)) is not None]

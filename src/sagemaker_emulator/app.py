@@ -1,0 +1,132 @@
+"""The WSGI application: training jobs are ours, everything else is moto's; strangers are refused at the door."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final, final
+
+from werkzeug.wrappers import Request, Response
+
+from sagemaker_emulator.api.answers import json_answer, json_error
+from sagemaker_emulator.api.credentials import caller_of, is_same_key, refusal
+from sagemaker_emulator.api.operations import Operations
+from sagemaker_emulator.errors import ServiceError, throttled
+from sagemaker_emulator.faults import FaultBook, parse_faults
+from sagemaker_emulator.throttle import RequestRates
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+TARGET_PREFIX: Final = "SageMaker."
+KEY_HEADER: Final = "x-emulator-key"
+_WITHOUT_BODY: Final = frozenset({"StopTrainingJob", "DeleteTrainingJob"})
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the application is made of."""
+
+    operations: Operations
+    aws: WSGIApplication
+    """Answers for S3, Logs, STS and IAM."""
+    faults: FaultBook
+    rates: RequestRates | None
+    """None: no throttling."""
+    access_key: str
+    speed: float
+
+
+@final
+class Application:
+    """Routes requests.
+
+    ``GET /_health`` needs no key; ``/_faults`` (GET, POST to add, DELETE to clear) needs the access key in the header
+    ``x-emulator-key``; all else needs an AWS signature with that access key.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._started = time.time()
+        self._counts: Counter[str] = Counter()
+        self._own_pages: Mapping[str, Callable[[Request], Response]] = {
+            "/_health": self._health,
+            "/_faults": self._change_faults,
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        request = Request(environ)
+        page = self._own_pages.get(request.path)
+        if page is not None:
+            return page(request)(environ, start_response)
+        target = request.headers.get("X-Amz-Target", "")
+        caller = caller_of(request)
+        if not is_same_key(caller.access_key, self._parts.access_key):
+            request.get_data()
+            return refusal(caller, is_json=bool(target))(environ, start_response)
+        if not target.startswith(TARGET_PREFIX):
+            return self._parts.aws(environ, start_response)
+        operation = target.removeprefix(TARGET_PREFIX)
+        response = self._answer(operation, request)
+        if response.status_code == 200 and self._parts.faults.strike("lost_answer", operation):
+            _cut(environ)
+        return response(environ, start_response)
+
+    def _answer(self, operation: str, request: Request) -> Response:
+        body = request.get_data()
+        self._counts[operation] += 1
+        try:
+            self._admit(operation)
+            answer = self._parts.operations.carry_out(operation, _members(body))
+        except ServiceError as error:
+            return json_error(error)
+        return json_answer(None if operation in _WITHOUT_BODY else answer)
+
+    def _admit(self, operation: str) -> None:
+        if self._parts.faults.strike("throttle", operation):
+            raise throttled()
+        if self._parts.rates is not None:
+            self._parts.rates.admit(operation)
+
+    def _health(self, _request: Request) -> Response:
+        return json_answer(
+            {
+                "version": version("tunewright"),
+                "speed": self._parts.speed,
+                "started": self._started,
+                "calls": dict(self._counts),
+            }
+        )
+
+    def _change_faults(self, request: Request) -> Response:
+        if not is_same_key(request.headers.get(KEY_HEADER, ""), self._parts.access_key):
+            return json_answer({"message": f"the header {KEY_HEADER} must hold the access key"}, status=403)
+        faults = self._parts.faults
+        try:
+            if request.method == "POST":
+                faults.add(parse_faults(json.loads(request.get_data())))
+            elif request.method == "DELETE":
+                faults.clear()
+        except ValueError as error:
+            return json_answer({"message": str(error)}, status=400)
+        return json_answer({"faults": faults.describe()})
+
+
+def _members(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"{}")
+    except ValueError as error:
+        raise ServiceError("SerializationException", f"The request is not JSON: {error}") from error
+
+
+def _cut(environ: WSGIEnvironment) -> None:
+    """Close the connection under the answer."""
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.shutdown(socket.SHUT_RDWR)

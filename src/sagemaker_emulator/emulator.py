@@ -1,0 +1,145 @@
+"""An emulator: service, engine and server put together, from start to end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final, final
+
+from sagemaker_emulator.api.operations import Operations
+from sagemaker_emulator.app import Application, Parts
+from sagemaker_emulator.contracts import Executor
+from sagemaker_emulator.engine import Engine
+from sagemaker_emulator.faults import Fault, FaultBook
+from sagemaker_emulator.leases import LeaseFolder
+from sagemaker_emulator.server import PortTakenError, bind, serve_on, url_of
+from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.throttle import RequestRates
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+CHECK_INTERVAL: Final = 0.5
+"""Real seconds between two looks at the leases."""
+
+
+class DirectoryInUseError(OSError):
+    """Another emulator keeps its state in the same folder."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(f"{directory} is in use by another emulator: end that one, or choose another folder")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an emulator lives and who may use it."""
+
+    directory: Path
+    access_key: str
+    secret_key: str
+    port: int = 0
+
+
+@final
+class Emulator:
+    """Answers requests from its construction until :meth:`close`.
+
+    Parameters
+    ----------
+    place
+        Folder, port and keys.
+    settings
+        Of the service.
+    furnish
+        Given the URL that jobs are to call, builds the executor, and the application that answers for S3, Logs, STS
+        and IAM. Called when port and folder are taken.
+    faults
+        Faults to begin with.
+
+    Raises
+    ------
+    PortTakenError
+    DirectoryInUseError
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        settings: ServiceSettings,
+        furnish: Callable[[str], tuple[Executor, WSGIApplication]],
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        self._place = place
+        self._settings = settings
+        self._started = time.time()
+        self._lock = _lock(place.directory)
+        try:
+            listener = bind(place.port)
+        except PortTakenError:
+            os.close(self._lock)
+            raise
+        self.url = url_of(listener)
+        book = FaultBook(faults)
+        executor, aws = furnish(self.url)
+        self._engine = Engine(settings, place.directory, executor, book)
+        parts = Parts(
+            operations=Operations(self._engine, book),
+            aws=aws,
+            faults=book,
+            rates=RequestRates(settings.speed) if settings.throttle == "published" else None,
+            access_key=place.access_key,
+            speed=settings.speed,
+        )
+        self._server = serve_on(listener, Application(parts))
+        self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="server", daemon=True)
+        self._thread.start()
+
+    def write_state(self, path: Path) -> None:
+        """Write how to reach this emulator, atomically and for the owner's eyes only."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        state = {
+            "url": self.url,
+            "pid": os.getpid(),
+            "speed": self._settings.speed,
+            "access_key": self._place.access_key,
+            "secret_key": self._place.secret_key,
+            "region": self._settings.region,
+            "started": self._started,
+        }
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(state, file)
+        draft.replace(path)
+
+    def wait(self, ended: Event, leases: LeaseFolder | None) -> None:
+        """Return when ``ended`` is set, or when no lease asks for this emulator any more."""
+        while not ended.wait(CHECK_INTERVAL):
+            has_jobs = self._engine.call(lambda: self._engine.n_running > 0)
+            if leases is not None and not leases.is_needed(time.monotonic(), has_jobs=has_jobs):
+                return
+
+    def close(self) -> None:
+        """End all jobs, then stop answering."""
+        self._engine.close()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        os.close(self._lock)
+
+
+def _lock(directory: Path) -> int:
+    directory.mkdir(parents=True, exist_ok=True)
+    handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise DirectoryInUseError(directory) from error
+    return handle

@@ -1,0 +1,153 @@
+"""Faults on demand: what goes wrong in the real service, made to happen when a test wants it.
+
+=================== ========================= ==================================================================
+kind                target                    effect
+=================== ========================= ==================================================================
+capacity            instance type             no instance: CapacityError (a spot job waits and asks again)
+internal_error      job name                  instance lost after ``seconds`` of training: InternalServerError
+spot_interruption   job name                  spot instance taken back after ``seconds`` of training
+lost_answer         operation                 the request is carried out, then the connection is cut
+throttle            operation                 ThrottlingException
+stale               operation (List, Search)  the answer is up to ``seconds`` service seconds old
+=================== ========================= ==================================================================
+
+Targets are file-name patterns (``*`` for any). ``count`` is how often a fault strikes before it is used up (null:
+always), ``probability`` the chance that it strikes, drawn once for each job and once for each request.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatchcase
+from threading import Lock
+from typing import Any, Final, Literal, cast, final, get_args
+
+FaultKind = Literal["capacity", "internal_error", "spot_interruption", "lost_answer", "throttle", "stale"]
+KINDS: Final[tuple[str, ...]] = get_args(FaultKind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One entry of the table above.
+
+    Raises
+    ------
+    ValueError
+        The kind is unknown, or a number is out of its range.
+    """
+
+    kind: FaultKind
+    target: str = "*"
+    probability: float = 1.0
+    count: int | None = 1
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown fault kind {self.kind!r}: choose from {', '.join(KINDS)}")
+        if not 0.0 <= self.probability <= 1.0:
+            raise ValueError(f"probability of a fault must be in 0..1, not {self.probability}")
+        if self.count is not None and self.count < 1:
+            raise ValueError(f"count of a fault must be 1 or more, or null for always, not {self.count}")
+
+
+def parse_faults(document: object) -> list[Fault]:
+    """Read ``{"faults": [{"kind": ..., ...}, ...]}``.
+
+    Raises
+    ------
+    ValueError
+        The document has another form, or a fault is wrong.
+    """
+    entries = cast("dict[str, Any]", document).get("faults") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError(  # noqa: TRY004 - one error type for input
+            'faults are given as {"faults": [{"kind": "capacity", "target": "ml.c5.xlarge"}, ...]}'
+        )
+    return [_parse(entry) for entry in cast("list[object]", entries)]
+
+
+def _parse(entry: object) -> Fault:
+    if not isinstance(entry, dict):
+        raise ValueError(f"a fault is an object with a kind, not {entry!r}")  # noqa: TRY004 - one error type for input
+    values = cast("dict[str, Any]", entry)
+    known = {field.name for field in fields(Fault)}
+    unknown = sorted(set(values) - known)
+    if unknown or "kind" not in values:
+        raise ValueError(
+            f"a fault has the keys {', '.join(sorted(known))}; wrong or missing: {unknown or 'kind'}"
+        )
+    try:
+        return Fault(**values)
+    except TypeError as error:
+        raise ValueError(f"a fault has a value of a wrong type: {values}") from error
+
+
+@final
+class FaultBook:
+    """The faults that are still to strike; used by all threads."""
+
+    def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
+        self._lock = Lock()
+        self._random = random.Random(seed)  # noqa: S311 - faults need repeatability, not secrecy
+        self._open: list[_Pending] = []
+        self.add(faults)
+
+    def add(self, faults: Sequence[Fault]) -> None:
+        """Append faults; where several match, the oldest strikes."""
+        with self._lock:
+            self._open.extend(_Pending(fault) for fault in faults)
+
+    def clear(self) -> None:
+        """Drop all faults."""
+        with self._lock:
+            self._open.clear()
+
+    def describe(self) -> list[Mapping[str, Any]]:
+        """The faults that are left, with the count that is left of each."""
+        with self._lock:
+            return [{**asdict(pending.fault), "count": pending.left} for pending in self._open]
+
+    def strike(
+        self, kind: FaultKind, target: str, *, once: str | None = None, age: float = 0.0
+    ) -> Fault | None:
+        """Use up one matching fault, or None.
+
+        ``once`` names what is drawn for only once (a job); ``age`` is how many seconds the target has been training.
+        """
+        with self._lock:
+            for pending in self._open:
+                fault = pending.fault
+                if fault.kind != kind or not fnmatchcase(target, fault.target):
+                    continue
+                if kind != "stale" and age < fault.seconds:
+                    continue
+                if self._draws(pending, once):
+                    self._use(pending)
+                    return fault
+        return None
+
+    def _draws(self, pending: _Pending, once: str | None) -> bool:
+        if once is not None:
+            if once in pending.drawn:
+                return False
+            pending.drawn.add(once)
+        return self._random.random() < pending.fault.probability
+
+    def _use(self, pending: _Pending) -> None:
+        if pending.left is not None:
+            pending.left -= 1
+            if pending.left == 0:
+                self._open.remove(pending)
+
+
+@final
+class _Pending:
+    """A fault with what is left of it."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self.left = fault.count
+        self.drawn: set[str] = set()

@@ -1,0 +1,1 @@
+"""Training jobs as the service remembers them."""

@@ -1,0 +1,136 @@
+"""The record of one training job: all that Describe, List and Search can tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Literal, final
+
+JobStatus = Literal["InProgress", "Stopping", "Completed", "Failed", "Stopped"]
+PoolStatus = Literal["InUse", "Available", "Reused", "Terminated"]
+
+TERMINAL: Final = frozenset({"Completed", "Failed", "Stopped"})
+LONGEST_REASON: Final = 1024
+"""Characters of a FailureReason."""
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Transition:
+    """One entry of SecondaryStatusTransitions; times are epoch seconds."""
+
+    status: str
+    start: float
+    end: float | None
+    message: str
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class WarmPool:
+    """What a job tells of the cluster that it keeps or kept warm."""
+
+    status: PoolStatus
+    retained_seconds: float | None = None
+    """Billed idle time in service seconds, None as long as the pool was never idle."""
+    reused_by: str | None = None
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """A training job. Times are epoch seconds, ``training_seconds`` are service seconds.
+
+    The statuses move only forwards: InProgress, then maybe Stopping, then one of :data:`TERMINAL`.
+    """
+
+    name: str
+    arn: str
+    request: Mapping[str, Any]
+    created: float
+    modified: float
+    status: JobStatus = "InProgress"
+    secondary: str = "Starting"
+    transitions: list[Transition] = field(default_factory=list[Transition])
+    failure_reason: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    training_seconds: float = 0.0
+    model_uri: str | None = None
+    final_metrics: list[tuple[str, float, float]] = field(default_factory=list[tuple[str, float, float]])
+    pool: WarmPool | None = None
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen to the job (its warm pool may still change)."""
+        return self.status in TERMINAL
+
+    @property
+    def is_spot(self) -> bool:
+        """Whether the job runs on spot instances."""
+        return bool(self.request.get("EnableManagedSpotTraining"))
+
+    @property
+    def keep_alive(self) -> int:
+        """KeepAlivePeriodInSeconds, 0 without one."""
+        return int(self.request["ResourceConfig"].get("KeepAlivePeriodInSeconds", 0))
+
+    def enter(self, secondary: str, message: str, now: float) -> None:
+        """Note a secondary status; the same one again only changes its message."""
+        last = self.transitions[-1] if self.transitions else None
+        if last is not None and last.status == secondary and last.end is None:
+            last.message = message
+        else:
+            if last is not None:
+                last.end = now
+            self.transitions.append(Transition(status=secondary, start=now, end=None, message=message))
+        self.secondary = secondary
+        self.modified = now
+
+    def conclude(self, status: JobStatus, secondary: str, message: str, now: float) -> None:
+        """Note the end of the job."""
+        self.enter(secondary, message, now)
+        self.transitions[-1].end = now
+        self.status = status
+        self.ended = now
+
+    def fail(self, reason: str, now: float) -> None:
+        """Note a failure, with the FailureReason cut to what the service keeps."""
+        self.failure_reason = reason[:LONGEST_REASON]
+        self.conclude("Failed", "Failed", "Training job failed", now)
+
+    def as_of(self, when: float) -> Job | None:
+        """The job as it looked at an earlier time (epoch seconds), or None if it was not there yet."""
+        past = [replace(entry) for entry in self.transitions if entry.start <= when]
+        if not past:
+            return None
+        if self.ended is not None and self.ended <= when:
+            return self
+        past[-1].end = None
+        return replace(
+            self,
+            transitions=past,
+            secondary=past[-1].status,
+            status="Stopping" if any(entry.status == "Stopping" for entry in past) else "InProgress",
+            modified=past[-1].start,
+            ended=None,
+            failure_reason=None,
+            model_uri=None,
+            final_metrics=[],
+            pool=None if self.pool is None else WarmPool(status="InUse"),
+        )
+
+    def to_document(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        return asdict(self)
+
+    @staticmethod
+    def from_document(document: Mapping[str, Any]) -> Job:
+        """Read back what :meth:`to_document` gave."""
+        fields = dict(document)
+        fields["transitions"] = [Transition(**entry) for entry in fields["transitions"]]
+        fields["final_metrics"] = [(str(n), float(v), float(t)) for n, v, t in fields["final_metrics"]]
+        pool = fields["pool"]
+        fields["pool"] = None if pool is None else WarmPool(**pool)
+        return Job(**fields)

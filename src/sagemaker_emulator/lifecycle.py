@@ -1,0 +1,301 @@
+"""The life of one training job, from Starting to its end, as a coroutine on the engine's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor as ThreadExecutor
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar, final
+
+from sagemaker_emulator.contracts import ExecutionError, Executor, JobExit, JobOrder
+from sagemaker_emulator.errors import CAPACITY_ERROR, INTERNAL_ERROR
+from sagemaker_emulator.faults import FaultBook
+from sagemaker_emulator.jobs.job import Job
+from sagemaker_emulator.pools import Cluster, instances
+from sagemaker_emulator.timings import (
+    BYTES_PER_SECOND,
+    CAPACITY_RETRY,
+    COLD_IMAGE,
+    COLD_START,
+    DOWNLOADING,
+    LAUNCHING,
+    STOP_BEFORE_TRAINING,
+    STOP_GRACE,
+    STOPPING_MESSAGE,
+    TRAINING_MESSAGE,
+    UPLOADING,
+    WARM_IMAGE,
+    WARM_START,
+    Phase,
+)
+from sagemaker_emulator.watch import JobWatch, Loss, News
+
+_T = TypeVar("_T")
+_LOG: Final = logging.getLogger(__name__)
+
+StopCause = Literal["Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"]
+_STOP_MESSAGES: Final[dict[StopCause, str]] = {
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
+}
+"""Secondary status of a stopped job -> its last StatusMessage."""
+
+
+@final
+class _StopError(Exception):
+    """The job is to end before its training began."""
+
+    def __init__(self, cause: StopCause) -> None:
+        super().__init__(cause)
+        self.cause: StopCause = cause
+
+
+@final
+class _FailureError(Exception):
+    """The job fails with this FailureReason."""
+
+
+@final
+class _InstanceLostError(Exception):
+    """The instance is gone with all that was on it; the job may start again elsewhere."""
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__(loss)
+        self.loss: Loss = loss
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all lives share."""
+
+    speed: float
+    now: Callable[[], float]
+    """Epoch seconds."""
+    executor: Executor
+    threads: ThreadExecutor
+    """Where the blocking calls of the executor are made."""
+    faults: FaultBook
+    watch: JobWatch
+    save: Callable[[Job], None]
+    replace_cluster: Callable[[Cluster], Cluster]
+    """Gives up the cluster of a job whose instance was lost, for a new one."""
+
+
+@final
+class JobLife:
+    """Leads one job through its states, and bills it.
+
+    Bills count from the first Downloading on: service seconds for the phases of the service, real seconds for the
+    training itself. The loss of an instance, and what follows it until the next Downloading, is free.
+    """
+
+    def __init__(self, job: Job, cluster: Cluster, around: Surroundings, *, is_warm: bool) -> None:
+        self.job = job
+        self.cluster = cluster
+        self._around = around
+        self._is_warm = is_warm
+        self._attempt = 0
+        self._is_billed = False
+        self._is_with_executor = False
+        self._stop_asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._enter("Starting", (WARM_START if is_warm else COLD_START)[0][0])
+
+    @property
+    def order(self) -> JobOrder:
+        """What the executor is told of this attempt."""
+        return JobOrder(
+            name=self.job.name,
+            arn=self.job.arn,
+            request=self.job.request,
+            cluster_dir=self.cluster.directory,
+            attempt=self._attempt,
+        )
+
+    def stop(self) -> None:
+        """Ask the job to stop, as StopTrainingJob does."""
+        self.job.status = "Stopping"
+        self._enter("Stopping", STOPPING_MESSAGE)
+        if not self._stop_asked.done():
+            self._stop_asked.set_result(None)
+
+    async def run(self) -> None:
+        """Live until the job is over; the record then tells how it ended."""
+        try:
+            while not await self._run_attempt():
+                self._attempt += 1
+        except (_FailureError, ExecutionError) as failure:
+            self._discard()
+            self.job.fail(str(failure), self._around.now())
+        except Exception:
+            _LOG.exception("the emulator failed on training job %s", self.job.name)
+            self._discard()
+            self.job.fail(INTERNAL_ERROR, self._around.now())
+
+    async def _run_attempt(self) -> bool:
+        """Whether the job is over; otherwise it is to be started again."""
+        try:
+            await self._start()
+            await self._download()
+            exited, cause = await self._train()
+        except _StopError as stop:
+            await self._stop_early(stop.cause)
+            return True
+        except _InstanceLostError as lost:
+            self._survive(lost.loss)
+            return False
+        await self._finish(exited, cause)
+        return True
+
+    async def _start(self) -> None:
+        for phase in WARM_START if self._is_warm else COLD_START:
+            await self._pass("Starting", phase)
+            if phase[0] == LAUNCHING:
+                await self._await_capacity()
+
+    async def _await_capacity(self) -> None:
+        waited = 0.0
+        while self._lacks_capacity(waited):
+            if not self.job.is_spot:
+                raise _FailureError(CAPACITY_ERROR)
+            await self._pass("Starting", CAPACITY_RETRY)
+            waited += CAPACITY_RETRY[1]
+            limits = self.job.request["StoppingCondition"]
+            if waited >= limits["MaxWaitTimeInSeconds"] - limits["MaxRuntimeInSeconds"]:
+                raise _StopError("MaxWaitTimeExceeded")
+
+    def _lacks_capacity(self, waited: float) -> bool:
+        once = f"{self.job.name}/{self._attempt}/{waited}"
+        faults = self._around.faults
+        return any(faults.strike("capacity", wanted, once=once) for wanted in instances(self.job.request))
+
+    async def _download(self) -> None:
+        now = self._around.now()
+        self._is_billed = True
+        self.job.started = self.job.started or now
+        self.cluster.launched_at = self.cluster.launched_at or now
+        image = WARM_IMAGE if self._is_warm else COLD_IMAGE
+        has_channels = bool(self.job.request.get("InputDataConfig"))
+        self._enter("Downloading", DOWNLOADING[0] if has_channels else image[0])
+        began = self._time()
+        self._is_with_executor = True
+        size = await self._in_thread(self._around.executor.prepare)
+        transfer = (DOWNLOADING[1] if has_channels else 0.0) + size / BYTES_PER_SECOND
+        await self._spend(transfer, since=began)
+        await self._pass("Downloading", image)
+
+    async def _train(self) -> tuple[JobExit, StopCause | None]:
+        """How the processes ended, and why they had to if they had to."""
+        self._enter("Training", TRAINING_MESSAGE)
+        began = self._time()
+        self._around.executor.launch(self.order)
+        news = self._around.watch.watch(self.job)
+        limit = self.job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+        await asyncio.wait({news, self._stop_asked}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        self.job.training_seconds += self._time() - began
+        if news.done():
+            return self._exit_of(news.result()), "Stopped" if self._stop_asked.done() else None
+        cause: StopCause = "Stopped" if self._stop_asked.done() else "MaxRuntimeExceeded"
+        if cause == "MaxRuntimeExceeded":
+            self.stop()
+        return await self._end_processes(news), cause
+
+    async def _end_processes(self, news: asyncio.Future[News]) -> JobExit:
+        began = self._time()
+        self._around.executor.terminate(self.job.name)
+        await asyncio.wait({news}, timeout=STOP_GRACE / self._around.speed)
+        if not news.done():
+            self._around.executor.kill(self.job.name)
+            await asyncio.wait({news})
+        self._bill(STOP_GRACE, self._time() - began)
+        return self._exit_of(news.result())
+
+    @staticmethod
+    def _exit_of(news: News) -> JobExit:
+        if isinstance(news, JobExit):
+            return news
+        raise _InstanceLostError(news)
+
+    def _survive(self, loss: Loss) -> None:
+        """Start again after a lost instance, or fail where nobody asked for retries."""
+        self._around.executor.kill(self.job.name)
+        self._discard()
+        if loss == "internal_error":
+            retries = self.job.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
+            if self._attempt >= retries:
+                raise _FailureError(INTERNAL_ERROR)
+        else:
+            self._enter("Interrupted", "Spot instance was interrupted; the training job will start again")
+        self._is_billed = self._is_warm = False
+        self.cluster = self._around.replace_cluster(self.cluster)
+
+    async def _stop_early(self, cause: StopCause) -> None:
+        """Stop a job that does not train yet: nothing to signal and nothing to upload."""
+        if cause != "Stopped":
+            self.stop()
+        self._discard()
+        await asyncio.sleep(STOP_BEFORE_TRAINING / self._around.speed)
+        self.job.conclude("Stopped", cause, _STOP_MESSAGES[cause], self._around.now())
+
+    async def _finish(self, exited: JobExit, cause: StopCause | None) -> None:
+        message, seconds = UPLOADING
+        self._enter("Uploading", message)
+        began = self._time()
+        artifacts = await self._in_thread(self._around.executor.finish)
+        self._is_with_executor = False
+        await asyncio.sleep(max(0.0, seconds / self._around.speed - (self._time() - began)))
+        self._bill(seconds, self._time() - began)
+        self.job.model_uri = artifacts.model_uri
+        self.job.final_metrics = list(artifacts.final_metrics)
+        self._conclude(exited, cause)
+
+    def _conclude(self, exited: JobExit, cause: StopCause | None) -> None:
+        now = self._around.now()
+        if self.job.status == "Stopping":
+            cause = cause or "Stopped"
+        if cause is not None:
+            self.job.conclude("Stopped", cause, _STOP_MESSAGES[cause], now)
+        elif exited.exit_code:
+            self.job.fail(f"AlgorithmError: {exited.failure_text}, exit code: {exited.exit_code}", now)
+        else:
+            self.job.conclude("Completed", "Completed", "Training job completed", now)
+
+    def _enter(self, secondary: str, message: str) -> None:
+        self.job.enter(secondary, message, self._around.now())
+        self._around.save(self.job)
+
+    async def _pass(self, secondary: str, phase: Phase) -> None:
+        """Spend a phase of the service."""
+        message, seconds = phase
+        self._enter(secondary, message)
+        await self._spend(seconds, since=self._time())
+
+    async def _spend(self, seconds: float, *, since: float) -> None:
+        """Wait until ``seconds`` service seconds have passed since then, unless the job is stopped."""
+        rest = since + seconds / self._around.speed - self._time()
+        if not self._stop_asked.done() and rest > 0:
+            await asyncio.wait({self._stop_asked}, timeout=rest)
+        self._bill(seconds, self._time() - since)
+        if self._stop_asked.done():
+            raise _StopError("Stopped")
+
+    def _bill(self, seconds: float, elapsed: float) -> None:
+        """Bill a phase of so many service seconds that took ``elapsed`` real ones; what it lasted longer is real."""
+        if self._is_billed:
+            overtime = max(0.0, elapsed - seconds / self._around.speed)
+            self.job.training_seconds += min(seconds, elapsed * self._around.speed) + overtime
+
+    def _discard(self) -> None:
+        if self._is_with_executor:
+            self._around.executor.discard(self.job.name)
+            self._is_with_executor = False
+
+    async def _in_thread(self, call: Callable[[JobOrder], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._around.threads, call, self.order)
+
+    @staticmethod
+    def _time() -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,186 @@
+"""Clusters: the instances that jobs hold, and the warm pools that are kept between jobs.
+
+A cluster is busy from the creation of its job until that job is over. Then it is given up, or it stays *Available*
+until it expires, is taken over by a job that matches exactly, or is released by UpdateTrainingJob.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from sagemaker_emulator.errors import limit_exceeded
+from sagemaker_emulator.jobs.job import Job, WarmPool
+from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.timings import LONGEST_CLUSTER_LIFE
+
+MatchKey = tuple[object, ...]
+"""What must be identical for a job to take over a warm pool."""
+
+
+def match_key(request: Mapping[str, Any]) -> MatchKey:
+    """The fields of a request that the service compares; all others (image, data, tags ...) may differ."""
+    resources = request["ResourceConfig"]
+    network = request.get("VpcConfig", {})
+    return (
+        request["RoleArn"],
+        resources.get("InstanceType"),
+        resources.get("InstanceCount"),
+        resources.get("VolumeKmsKeyId"),
+        resources.get("VolumeSizeInGB"),
+        tuple(sorted(network.get("SecurityGroupIds", ()))),
+        tuple(sorted(network.get("Subnets", ()))),
+        bool(request.get("EnableInterContainerTrafficEncryption")),
+        bool(request.get("EnableNetworkIsolation")),
+        bool(request.get("SessionChainingConfig", {}).get("EnableSessionTagChaining")),
+    )
+
+
+def instances(request: Mapping[str, Any]) -> Counter[str]:
+    """How many instances of each type the job needs."""
+    resources = request["ResourceConfig"]
+    groups = resources.get("InstanceGroups") or [resources]
+    counts: Counter[str] = Counter()
+    for group in groups:
+        counts[group["InstanceType"]] += group["InstanceCount"]
+    return counts
+
+
+@final
+@dataclass(slots=True, kw_only=True, eq=False)
+class Cluster:
+    """Instances in use. ``holder`` is the job that has it, or that left it warm."""
+
+    directory: Path
+    key: MatchKey
+    counts: Counter[str]
+    is_spot: bool
+    holder: Job
+    launched_at: float | None = None
+    """Epoch seconds; None until the instances were up."""
+    idle_since: float | None = None
+    """Epoch seconds; None while a job runs on it."""
+    expires_at: float = 0.0
+
+
+@final
+class ClusterPark:
+    """All clusters of the account. ``on_end`` is called with each cluster that is given up."""
+
+    def __init__(self, settings: ServiceSettings, on_end: Callable[[Cluster], None]) -> None:
+        self._settings = settings
+        self._on_end = on_end
+        self._clusters: list[Cluster] = []
+
+    def take_over(self, request: Mapping[str, Any], now: float) -> Cluster | None:
+        """The oldest Available pool that matches the request and may still be handed on, or None."""
+        if request.get("EnableManagedSpotTraining"):
+            return None
+        key = match_key(request)
+        for cluster in self._clusters:
+            if cluster.idle_since is not None and cluster.key == key and not self._is_too_old(cluster, now):
+                return cluster
+        return None
+
+    def hand_over(self, cluster: Cluster, job: Job, now: float) -> None:
+        """Give a warm cluster to its next job."""
+        self._end_idling(cluster, now).status = "Reused"
+        self._pool_of(cluster).reused_by = job.name
+        cluster.holder = job
+        if job.keep_alive:
+            job.pool = WarmPool(status="InUse")
+
+    def launch(self, job: Job, directory: Path) -> Cluster:
+        """Count a new cluster for the job.
+
+        Raises
+        ------
+        ServiceError
+            ResourceLimitExceeded: the account has no quota left for one of the instance types.
+        """
+        counts = instances(job.request)
+        self._check_quota(counts, is_spot=job.is_spot)
+        cluster = Cluster(
+            directory=directory, key=match_key(job.request), counts=counts, is_spot=job.is_spot, holder=job
+        )
+        self._clusters.append(cluster)
+        if job.keep_alive:
+            job.pool = WarmPool(status="InUse")
+        return cluster
+
+    def retain(self, cluster: Cluster, now: float) -> bool:
+        """Keep the cluster of a job that is over as a warm pool, where keep-alive and quota allow; else give it up."""
+        keep_alive = cluster.holder.keep_alive
+        if not keep_alive or not self._has_pool_quota(cluster) or self._is_too_old(cluster, now):
+            self.end(cluster, now)
+            return False
+        pool = self._pool_of(cluster)
+        pool.status, pool.retained_seconds = "Available", 0.0
+        cluster.idle_since = now
+        self.keep_until(cluster, now, keep_alive)
+        return True
+
+    def keep_until(self, cluster: Cluster, now: float, keep_alive: float) -> None:
+        """Let an Available pool expire ``keep_alive`` service seconds from now."""
+        cluster.expires_at = now + keep_alive / self._settings.speed
+
+    def end(self, cluster: Cluster, now: float) -> None:
+        """Give the cluster up."""
+        self._clusters.remove(cluster)
+        if cluster.idle_since is not None:
+            self._end_idling(cluster, now).status = "Terminated"
+        elif cluster.holder.pool is not None:
+            cluster.holder.pool.status = "Terminated"
+        self._on_end(cluster)
+
+    def available_of(self, job: Job) -> Cluster | None:
+        """The Available pool that this job left, or None."""
+        idle = (cluster for cluster in self._clusters if cluster.idle_since is not None)
+        return next((cluster for cluster in idle if cluster.holder is job), None)
+
+    def idle(self) -> list[Cluster]:
+        """All Available pools."""
+        return [cluster for cluster in self._clusters if cluster.idle_since is not None]
+
+    def idle_seconds(self, cluster: Cluster, now: float) -> float:
+        """Billed idle time so far, in service seconds."""
+        if cluster.idle_since is None:
+            return 0.0
+        return (min(now, cluster.expires_at) - cluster.idle_since) * self._settings.speed
+
+    def _end_idling(self, cluster: Cluster, now: float) -> WarmPool:
+        pool = self._pool_of(cluster)
+        pool.retained_seconds = self.idle_seconds(cluster, now)
+        cluster.idle_since = None
+        return pool
+
+    @staticmethod
+    def _pool_of(cluster: Cluster) -> WarmPool:
+        job = cluster.holder
+        if job.pool is None:
+            job.pool = WarmPool(status="InUse")
+        return job.pool
+
+    def _is_too_old(self, cluster: Cluster, now: float) -> bool:
+        launched = cluster.launched_at
+        return launched is not None and (now - launched) * self._settings.speed > LONGEST_CLUSTER_LIFE
+
+    def _check_quota(self, wanted: Counter[str], *, is_spot: bool) -> None:
+        usage = "spot training job usage" if is_spot else "training job usage"
+        for instance_type, count in wanted.items():
+            used = sum(
+                cluster.counts[instance_type] for cluster in self._clusters if cluster.is_spot == is_spot
+            )
+            limit = self._settings.quota(instance_type)
+            if used + count > limit:
+                raise limit_exceeded(f"{instance_type} for {usage}", limit, used, count)
+
+    def _has_pool_quota(self, cluster: Cluster) -> bool:
+        for instance_type, count in cluster.counts.items():
+            kept = sum(other.counts[instance_type] for other in self.idle())
+            if kept + count > self._settings.warm_pool_quota(instance_type):
+                return False
+        return True

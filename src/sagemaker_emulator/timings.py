@@ -1,0 +1,44 @@
+"""How long the phases of a job take, in service seconds (an emulator divides them by its speed).
+
+The figures are those of observed cold starts (100 to 170 s until the image is there) and of the target that the
+provider has named for warm ones (under 20 s).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+Phase = tuple[str, float]
+"""StatusMessage, service seconds."""
+
+LAUNCHING: Final = "Launching requested ML instances"
+COLD_START: Final[tuple[Phase, ...]] = (
+    ("Starting the training job", 5.0),
+    (LAUNCHING, 55.0),
+    ("Preparing the instances for training", 40.0),
+)
+WARM_START: Final[tuple[Phase, ...]] = (
+    ("Starting the training job", 2.0),
+    ("Preparing the instances for training", 10.0),
+)
+CAPACITY_RETRY: Final[Phase] = (
+    "Insufficient capacity error from EC2 while launching instances, retrying!",
+    60.0,
+)
+"""A spot job asks again in this interval until MaxWaitTimeInSeconds is over."""
+DOWNLOADING: Final[Phase] = ("Downloading input data", 5.0)
+"""Beside the time that the bytes take; only for jobs with channels."""
+BYTES_PER_SECOND: Final = 100e6
+COLD_IMAGE: Final[Phase] = ("Downloading the training image", 25.0)
+WARM_IMAGE: Final[Phase] = ("Downloading the training image", 3.0)
+TRAINING_MESSAGE: Final = "Training image download completed. Training in progress."
+STOPPING_MESSAGE: Final = "Stopping the training job"
+UPLOADING: Final[Phase] = ("Uploading generated training model", 5.0)
+STOP_GRACE: Final = 120.0
+"""Seconds between SIGTERM and SIGKILL."""
+STOP_BEFORE_TRAINING: Final = 5.0
+"""Stopping a job that does not train yet."""
+LONGEST_CLUSTER_LIFE: Final = 28 * 86400.0
+"""After this age a cluster is not handed to another job."""
+SPOT_PRICE_SHARE: Final = 0.3
+"""BillableTimeInSeconds / TrainingTimeInSeconds of a spot job; the real one depends on the market."""
