@@ -128,7 +128,7 @@ def test_events_of_an_older_attempt_are_dropped() -> None:
     assert book.end(ended(checkpoint=Checkpoint(trial_id=0, resource=1)), 2.0) is TrialStatus.PAUSED
     book.begin(Resume(trial_id=0, until=3), 3.0)
     assert book.report(reported(2, 2), 4.0) is None
-    assert book.end(ended(exit=1), 4.0) is None, "an end of attempt 0 does not end attempt 1"
+    assert book.end(ended(1), 4.0) is None, "an end of attempt 0 does not end attempt 1"
     assert book.history.status(0) is TrialStatus.RUNNING
     assert book.report(reported(1, 2, trial=7), 4.0) is None
     assert book.end(ended(trial=7), 4.0) is None
