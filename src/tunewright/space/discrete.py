@@ -10,7 +10,7 @@ from typing import Literal, final, get_args
 
 from tunewright.exceptions import SpaceError, nearest_hint
 from tunewright.space.checks import as_config_value, as_float, distinct
-from tunewright.space.domain import MIDPOINT, Domain, Spec, part, spread
+from tunewright.space.domain import MIDPOINT, Domain, Spec, check_n_levels, part, spread
 from tunewright.space.scale import LINEAR, LOG, UnitScale
 from tunewright.types import ConfigValue
 
@@ -100,7 +100,7 @@ class Categorical(Domain):
 
     def grid(self, n: int) -> list[ConfigValue]:
         """List all values, whatever ``n``: there is no order to thin them out by."""
-        spread(1, n)  # refuses n < 1
+        check_n_levels(n)
         return list(self.values)
 
     def to_json(self) -> Spec:

@@ -101,20 +101,23 @@ class Domain(ABC):
         return legal == value and isinstance(value, int | float if isinstance(legal, float) else type(legal))
 
 
+def check_n_levels(n: int) -> None:
+    """Raise `SpaceError` if a grid cannot have ``n`` levels."""
+    if n < 1:
+        raise SpaceError(f"a grid needs at least 1 level per domain, got {n}")
+
+
 def spread(size: int, n: int) -> list[int]:
-    """List at most ``n`` of ``size`` indices, evenly spread, both ends included; one index is the middle.
+    """List at most ``n`` of ``size`` indices, evenly spread, both ends included (so ``n >= 2`` where n < size).
 
     Raises
     ------
     SpaceError
         If ``n`` is below 1.
     """
-    if n < 1:
-        raise SpaceError(f"a grid needs at least 1 level per domain, got {n}")
+    check_n_levels(n)
     if n >= size:
         return list(range(size))
-    if n == 1:
-        return [size // 2]
     return [(2 * i * (size - 1) + n - 1) // (2 * (n - 1)) for i in range(n)]
 
 

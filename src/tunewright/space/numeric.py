@@ -8,7 +8,7 @@ from typing import final
 
 from tunewright.exceptions import SpaceError
 from tunewright.space.checks import as_float, as_integer, bound
-from tunewright.space.domain import MIDPOINT, Domain, Spec, spread
+from tunewright.space.domain import MIDPOINT, Domain, Spec, check_n_levels
 from tunewright.space.scale import Lattice, UnitScale, Warp, choose_warp, levels, midpoint
 from tunewright.types import ConfigValue
 
@@ -111,9 +111,10 @@ class Float(Domain):
 
     def grid(self, n: int) -> list[ConfigValue]:
         """List at most ``n`` values, evenly spaced along the scale."""
+        check_n_levels(n)
         if self._lattice is not None and n >= self._lattice.size:
-            return [self.at(index) for index in spread(self._lattice.size, n)]
-        if len(spread(2, n)) == 1:
+            return [self.at(index) for index in range(self._lattice.size)]
+        if n == 1:
             return [self.default]
         return list(dict.fromkeys(self._snap(x) for x in levels(self.low, self.high, self._warp, n)))
 
@@ -201,9 +202,10 @@ class Integer(Domain):
 
     def grid(self, n: int) -> list[ConfigValue]:
         """List at most ``n`` values, evenly spaced along the scale."""
+        check_n_levels(n)
         if n >= self.size:
             return [self.at(index) for index in range(self.size)]
-        if len(spread(2, n)) == 1:
+        if n == 1:
             return [self.default]
         top = self.at(self.size - 1)
         numbers = levels(self.low, top, self._warp, n)

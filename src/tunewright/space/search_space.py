@@ -128,7 +128,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             if domain is not None:
                 config[name] = _named(name, domain.cast, value)
             elif name not in self._constants:
-                raise SpaceError(f"the search space has no {name!r}.{nearest_hint(str(name), self._entries)}")
+                raise self._unknown(name)
             elif str(value) != str(self._constants[name]) and value != self._constants[name]:
                 raise SpaceError(
                     f"{name!r} is the constant {self._constants[name]!r}, got {value!r}: remove it"
@@ -180,9 +180,10 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         """
         try:
             return tuple([config[name] for name in self._domains])
-        except KeyError:
-            self._check_full({**self._constants, **config})
-            raise
+        except KeyError as missing:
+            raise SpaceError(
+                f"the configuration lacks {missing}: SearchSpace.complete adds defaults"
+            ) from None
 
     def encode(self, configs: Sequence[Config]) -> NDArray[np.float64]:
         """Map legal configurations to points of the unit cube, shape ``(len(configs), n_columns)``."""
@@ -241,15 +242,17 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         )
 
     def with_values(self, values: Config) -> SearchSpace:
-        """Return the space in which the named hyperparameters are constants.
+        """Return the space in which the given values are constants: fixed domains, other constants, or new ones.
 
         Raises
         ------
         SpaceError
-            As `complete`, and if nothing is left to tune.
+            If a value is illegal in the domain that it fixes, or nothing is left to tune.
         """
-        legal = self.complete(values)
-        return SearchSpace(self._entries | {name: legal[name] for name in values})
+        constants = {
+            n: _named(n, self._domains[n].cast, v) if n in self._domains else v for n, v in values.items()
+        }
+        return SearchSpace(self._entries | constants)
 
     def without(self, *names: str) -> SearchSpace:
         """Return the space that lacks the named entries.
@@ -261,7 +264,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         """
         for name in names:
             if name not in self._entries:
-                raise SpaceError(f"the search space has no {name!r}.{nearest_hint(name, self._entries)}")
+                raise self._unknown(name)
         return SearchSpace({name: entry for name, entry in self._entries.items() if name not in names})
 
     def to_json(self) -> dict[str, Spec | ConfigValue]:
@@ -282,6 +285,9 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         return SearchSpace(
             {str(name): _named(str(name), domain_from_json, spec) for name, spec in data.items()}
         )
+
+    def _unknown(self, name: str) -> SpaceError:
+        return SpaceError(f"the search space has no {name!r}.{nearest_hint(str(name), self._entries)}")
 
     def _check_full(self, config: Config) -> None:
         missing = [name for name in self._entries if name not in config]

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+
+from tunewright.exceptions import SpaceError
+from tunewright.space import (
+    Categorical,
+    FiniteRange,
+    Float,
+    Integer,
+    Ordinal,
+    SearchSpace,
+    load_space,
+    space_from_toml,
+)
+
+TEXT = """
+seed = 3
+
+[lr]
+type = "float"
+low = 1e-4
+high = 1
+log = true
+
+[n_units]
+type = "integer"
+low = 4
+high = 64
+step = 4
+default = 8
+
+[activation]
+type = "categorical"
+values = ["relu", "tanh"]
+
+[batch_size]
+type = "ordinal"
+values = [16, 32, 128]
+kind = "nearest-log"
+
+[width]
+type = "finite_range"
+low = 8
+high = 64
+size = 4
+log = true
+integer = true
+
+[data]
+type = "constant"
+value = "digits"
+"""
+
+
+def test_a_file_has_one_table_per_hyperparameter(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text(TEXT)
+    assert load_space(path) == SearchSpace(
+        {
+            "seed": 3,
+            "lr": Float(1e-4, 1.0, log=True),
+            "n_units": Integer(4, 64, step=4, default=8),
+            "activation": Categorical(["relu", "tanh"]),
+            "batch_size": Ordinal([16, 32, 128], kind="nearest-log"),
+            "width": FiniteRange(8, 64, 4, log=True, integer=True),
+            "data": "digits",
+        }
+    )
+    assert load_space(str(path)) == space_from_toml(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[lr", "the text is not valid TOML"),
+        ("[lr]\nlow = 1", "lr: the key 'type' is missing: give one of float, integer"),
+        ("[lr]\ntype = 'flaot'", "lr: unknown type 'flaot'. Did you mean 'float'?"),
+        ("[lr]\ntype = 3", "lr: unknown type 3."),
+        (
+            "[lr]\ntype = 'float'\nlow = 1\nhihg = 2",
+            "lr: type 'float' has no key 'hihg'. Did you mean 'high'?",
+        ),
+        ("[lr]\ntype = 'float'\nlow = 1", "lr: type 'float' needs the key 'high'"),
+        ("[lr]\ntype = 'float'\nlow = 2\nhigh = 1", "lr: low must be below high"),
+        ("[lr]\ntype = 'float'\nlow = 1\nhigh = 2\nlog = 'yes'", "lr: log must be true or false, got 'yes'"),
+        ("[lr]\ntype = 'categorical'\nvalues = 'ab'", "lr: values must be a list, got 'ab'"),
+        ("[lr]\ntype = 'ordinal'\nvalues = [1, 2]\nkind = 'near'", "lr: unknown kind 'near'"),
+        ("[lr]\ntype = 'categorical'\nvalues = [[1], [2]]", "lr: .* is a list"),
+        ("[lr]\ntype = 'constant'\nvalue = 1979-05-27", "lr: .* is a date"),
+        ("lr = [1, 2]", "lr: .* is a list"),
+        ("", "nothing to tune"),
+    ],
+)
+def test_errors_name_the_table_and_what_is_near(tmp_path, text, message):
+    with pytest.raises(SpaceError, match=message):
+        space_from_toml(text)
+    path = tmp_path / "space.toml"
+    path.write_text(text)
+    with pytest.raises(SpaceError, match=f"space.toml: .*{message}"):
+        load_space(path)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(SpaceError, match=r"cannot read the space file .*none\.toml"):
+        load_space(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
+    with pytest.raises(SpaceError, match=r"cannot read the space file .*latin\.toml"):
+        load_space(tmp_path / "latin.toml")
