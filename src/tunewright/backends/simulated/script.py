@@ -15,7 +15,8 @@ from tunewright.types import Config
 TrainingFunction: TypeAlias = Callable[[Config, int], tuple[Mapping[str, Any], float]]
 """``(config, resource) -> (metrics, seconds)``: what one unit of training reports, and how long it takes.
 
-The same arguments must always give the same answer.
+The same arguments must always give the same answer. StopIteration is the script's own end, before ``max_resource``;
+any other exception is its crash.
 """
 
 
@@ -123,10 +124,12 @@ class SimulatedScript:
             self.next_time += settings.completion_delay
 
     def _train(self) -> bool:
-        """Train one unit; False where that failed."""
+        """Train one unit; False where the script is over or failed."""
         resource = self.resource + 1
         try:
             self._metrics, seconds = self.world.function(self.config, resource)
+        except StopIteration:
+            return False
         except Exception as error:
             self.error = f"{type(error).__name__} at resource {resource}: {error}"
             return False
