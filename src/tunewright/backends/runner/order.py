@@ -39,6 +39,8 @@ class RunOrder:
     """End the script at the report of this resource; None: let it end by itself."""
     resume_from: int = 0
     """The resource that the checkpoint holds."""
+    checkpoint_from: str = ""
+    """Where the channel finds the checkpoint to begin with (a folder, a key); empty: from scratch."""
     resource_attr: str = ""
     """The metric that holds the resource; empty: reports are counted."""
     interpreter: str = ""
@@ -53,8 +55,10 @@ class RunOrder:
     """Added to the runner's own environment."""
     cwd: str = ""
     """Working directory of the script; empty: the runner's."""
-    base_dir: str = ""
-    """What ``/opt/ml`` is: the SM_* variables point below it. Empty: no such folder, so none are set."""
+    base_dir: str = "/opt/ml"
+    """What ``/opt/ml`` is: the SM_* variables point below it."""
+    channels: dict[str, str] = field(default_factory=dict)
+    """Input folders by name, for SM_CHANNEL_*; those below ``base_dir`` are found without it."""
     cache_dir: str = ""
     """Where packages of a ``requirements.txt`` are installed; shared by concurrent runs."""
     failure_file: str = ""
@@ -82,6 +86,11 @@ class RunOrder:
         """``module:name`` where the order names a Python function; empty for scripts."""
         module, separator, name = self.script.rpartition(":")
         return self.script if separator and module and name.isidentifier() else ""
+
+    @property
+    def script_file(self) -> str:
+        """The script, or the file or module that holds the function, below ``cwd`` or absolute."""
+        return self.script.rpartition(":")[0] if self.function else self.script
 
     def to_json(self) -> str:
         """The order as JSON text."""

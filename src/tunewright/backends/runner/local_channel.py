@@ -1,0 +1,154 @@
+"""The channel of runs on this machine: files in the run's folder.
+
+``trials/{trial}/runs/{attempt}-{retry}/`` holds ``order.json``, ``reports`` (a JSON line per report), ``control``
+(what the backend wants), ``checkpoint/`` (the script's folder), ``whole.json`` (what that folder looked like at the
+last report) and, at the end, ``end.json``. ``trials/{trial}/checkpoints/{resource}`` are the frozen checkpoints.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, final
+
+from .channel import GO_ON, RELEASE, Channel, End, Report
+from .order import RunOrder
+
+ORDER = "order.json"
+REPORTS = "reports"
+CONTROL = "control"
+END = "end.json"
+WORKING = "checkpoint"
+WHOLE = "whole.json"
+TUNER_LOCK = "tuner.lock"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def frozen_folder(trial: Path, resource: int) -> Path:
+    """Where a trial's checkpoint of a resource is kept."""
+    return trial / "checkpoints" / str(resource)
+
+
+def fingerprint(folder: Path) -> list[list[Any]]:
+    """Names, sizes and times of all files in a folder: equal ones mean that nothing was written in between."""
+    states = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
+    return sorted([str(path.relative_to(folder)), state.st_size, state.st_mtime_ns] for path, state in states)
+
+
+def whole_resource(run: Path) -> int | None:
+    """The resource of a run's working folder, where nothing was written since the report; None elsewhere."""
+    note = run / WHOLE
+    if not note.is_file():
+        return None
+    whole = json.loads(note.read_text(encoding="utf-8"))
+    files = fingerprint(run / WORKING)
+    return whole["resource"] if files and files == whole["files"] else None
+
+
+@final
+class LocalChannel(Channel):
+    """Files in a run's folder.
+
+    Parameters
+    ----------
+    run
+        The folder of this retry.
+    order
+        Its order.
+    abandon_after
+        Seconds without a tuner after which the script is ended and its checkpoint kept.
+    """
+
+    poll_seconds = 0.05
+
+    def __init__(self, run: Path, order: RunOrder, abandon_after: float) -> None:
+        self._run = run
+        self._order = order
+        self._trial = run.parent.parent
+        self._working = Path(order.checkpoint_dir)
+        self._reports = (run / REPORTS).open("a", encoding="utf-8")
+        self._watch = _TunerWatch(self._trial.parent / TUNER_LOCK, abandon_after)
+
+    def load_checkpoint(self) -> None:
+        """Copy the checkpoint to begin with into the working folder."""
+        if self._order.checkpoint_from:
+            shutil.copytree(self._order.checkpoint_from, self._working, dirs_exist_ok=True)
+
+    def send_report(self, report: Report) -> None:
+        """Append a line to ``reports``."""
+        self._reports.write(json.dumps(asdict(report)) + "\n")
+        self._reports.flush()
+
+    def wanted(self) -> str:
+        """What ``control`` says; RELEASE where the tuner has gone."""
+        control = self._run / CONTROL
+        if control.exists():
+            return control.read_text(encoding="utf-8")
+        return RELEASE if self._watch.is_over() else GO_ON
+
+    def note_checkpoint(self, resource: int) -> None:
+        """Remember what the working folder looks like, for a retry after a crash of this runner."""
+        if files := fingerprint(self._working):
+            write_whole(self._run / WHOLE, json.dumps({"resource": resource, "files": files}))
+
+    def save_checkpoint(self, resource: int) -> bool:
+        """Freeze the working folder by renaming it."""
+        if not any(self._working.iterdir()):
+            return False
+        target = frozen_folder(self._trial, resource)
+        target.parent.mkdir(exist_ok=True)
+        old = target.with_name(f".old-{target.name}")
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        self._working.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+        return True
+
+    def send_end(self, end: End) -> None:
+        """Write ``end.json``."""
+        self._reports.close()
+        write_whole(self._run / END, json.dumps(asdict(end)))
+
+
+class _TunerWatch:
+    """Notices that nobody has held the tuner's lock for a while."""
+
+    def __init__(self, lock: Path, abandon_after: float) -> None:
+        self._lock = lock
+        self._abandon_after = abandon_after
+        self._seen = time.monotonic()
+        self._next_look = self._seen
+
+    def is_over(self) -> bool:
+        """Whether the tuner has been away for too long; looks twenty times in that time."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + self._abandon_after / 20
+            if is_locked(self._lock):
+                self._seen = now
+        return now - self._seen > self._abandon_after
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock of this file."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,177 @@
+"""The user's process: started in a session of its own, its output read by a thread, ended with all its children."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from .parser import ReportParser
+
+CHUNK = 1 << 16
+TAIL_BYTES = 1 << 14
+TAIL_LINES = 20
+TAIL_WIDTH = 500
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option: int, value: int) -> None:
+    """Ask Linux for something about this process; elsewhere nothing happens."""
+    if sys.platform == "linux":
+        _LIBC.prctl(option, value, 0, 0, 0)
+
+
+_LIBC = ctypes.CDLL(None)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of processes that the script leaves behind, so that they can be ended and reaped."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _die_with_runner() -> None:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Script:
+    """The running script.
+
+    Parameters
+    ----------
+    command, environment, cwd
+        What to start; ``OSError`` where that is not possible.
+    sinks
+        Two binary files: where standard output and standard error are copied to as they come.
+    on_report
+        Called with each report, in a thread of its own.
+    on_output_end
+        Called once, in that thread, when there will be no more output.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        cwd: str,
+        sinks: tuple[IO[bytes], IO[bytes]],
+        on_report: Callable[[dict[str, Any]], None],
+        on_output_end: Callable[[], None],
+    ) -> None:
+        self._on_report = on_report
+        self._on_output_end = on_output_end
+        self._tail = bytearray()
+        self._process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=cwd or None,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=_die_with_runner,  # noqa: PLW1509 - it makes one system call
+        )
+        self._pipes = [(self._process.stdout, sinks[0]), (self._process.stderr, sinks[1])]
+        self._pump = threading.Thread(target=self._read_output, daemon=True)
+        self._pump.start()
+
+    def poll(self) -> int | None:
+        """The exit code (-n for signal n); None while the script runs."""
+        return self._process.poll()
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the script and its children."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def reap_orphans(self) -> None:
+        """Collect ended processes other than the script: ours where we are process 1 or adopt orphans."""
+        with contextlib.suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in (0, self._process.pid):
+                    return
+                os.waitpid(ended.si_pid, os.WNOHANG)
+
+    def end_group(self, *, reap_all: bool, patience: float = 5.0) -> None:
+        """Kill what is left of the script's processes and wait until they are gone and their output is read."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            self.signal_group(signal.SIGKILL)
+            left = _kill_own_children() if reap_all else False
+            if not left and not _group_exists(self._process.pid):
+                break
+            time.sleep(0.01)
+        self._pump.join(max(0.0, deadline - time.monotonic()))
+
+    def last_lines(self) -> str:
+        """The end of what the script printed, both streams in the order of reading."""
+        lines = self._tail.decode("utf-8", errors="replace").splitlines()
+        return "\n".join(line[:TAIL_WIDTH] for line in lines[-TAIL_LINES:])
+
+    def _read_output(self) -> None:
+        parser = ReportParser()
+        with selectors.DefaultSelector() as selector:
+            for number, (pipe, sink) in enumerate(self._pipes):
+                if pipe is not None:
+                    selector.register(pipe, selectors.EVENT_READ, (number == 0, sink))
+            while selector.get_map():
+                for key, _ in selector.select():
+                    self._read_chunk(selector, key, parser)
+        for report in parser.close():
+            self._on_report(report)
+        self._on_output_end()
+
+    def _read_chunk(
+        self, selector: selectors.BaseSelector, key: selectors.SelectorKey, parser: ReportParser
+    ) -> None:
+        has_reports, sink = key.data
+        chunk = os.read(key.fd, CHUNK)
+        if not chunk:
+            selector.unregister(key.fileobj)
+            return
+        # a full disk must not end a training that could go on
+        with contextlib.suppress(OSError):
+            sink.write(chunk)
+            sink.flush()
+        self._tail += chunk
+        del self._tail[:-TAIL_BYTES]
+        if has_reports:
+            for report in parser.feed(chunk):
+                self._on_report(report)
+
+
+def _kill_own_children() -> bool:
+    """Kill and reap all children of this process; whether any is left."""
+    for child in _own_children():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(child, signal.SIGKILL)
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _own_children() -> list[int]:
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    return [int(pid) for pid in children.read_text(encoding="ascii").split()] if children.is_file() else []
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,238 @@
+"""Run one script to its end: reports out, wishes in, and never a process left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import math
+import os
+import queue
+import signal
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import IO, Any
+
+from .channel import EXITED, GO_ON, TERMINATED, UNTIL, Channel, End, Report
+from .command import build_command
+from .environment import build_environment
+from .order import RunOrder
+from .process import Script, adopt_orphans
+
+_OUTPUT_END = "output"
+_TERMINATE = "terminate"
+_CHILD = "child"
+
+
+def supervise(
+    order: RunOrder, channel: Channel, sinks: tuple[IO[bytes], IO[bytes]], *, owns_process: bool = True
+) -> End:
+    """Run the order's script and tell the channel everything, its end included.
+
+    Parameters
+    ----------
+    order
+        What to run.
+    channel
+        Where reports go and wishes come from.
+    sinks
+        Binary files that the script's standard output and standard error are copied to.
+    owns_process
+        This process does nothing else: processes that the script leaves behind are adopted, ended and reaped.
+
+    Returns
+    -------
+    End
+        What was sent to the channel last.
+    """
+    return _Supervisor(order, channel, sinks, owns_process).run()
+
+
+class _Supervisor:
+    def __init__(
+        self, order: RunOrder, channel: Channel, sinks: tuple[IO[bytes], IO[bytes]], owns_process: bool
+    ) -> None:
+        self._order = order
+        self._channel = channel
+        self._sinks = sinks
+        self._owns_process = owns_process
+        self._events: queue.SimpleQueue[dict[str, Any] | str] = queue.SimpleQueue()
+        self._started = time.monotonic()
+        self._seq = 0
+        self._resource = order.resume_from
+        self._cause = ""
+        self._kill_at = math.inf
+        self._warned = False
+
+    def run(self) -> End:
+        with self._signals():
+            if self._owns_process:
+                adopt_orphans()
+            self._prepare_folders()
+            self._channel.load_checkpoint()
+            try:
+                script = self._start()
+            except (OSError, RuntimeError) as error:
+                return self._finish(127, f"The script could not be started: {error}")
+            try:
+                code = self._follow(script)
+            finally:
+                script.end_group(reap_all=self._owns_process)
+            while not self._events.empty():
+                self._handle(self._events.get(), script)
+            return self._finish(code, _error_text(code, script.last_lines()))
+
+    @contextlib.contextmanager
+    def _signals(self) -> Generator[None, None, None]:
+        """Turn signals into events, also while a channel's call takes its time."""
+
+        def on_terminate(_number: int, _frame: object) -> None:
+            self._events.put(_TERMINATE)
+
+        def on_child(_number: int, _frame: object) -> None:
+            self._events.put(_CHILD)
+
+        handlers = {
+            signal.SIGTERM: on_terminate,
+            signal.SIGINT: on_terminate,
+            signal.SIGCHLD: on_child,
+        }
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _prepare_folders(self) -> None:
+        base = Path(self._order.base_dir)
+        for folder in (Path(self._order.checkpoint_dir), base / "model", base / "output" / "data"):
+            folder.mkdir(parents=True, exist_ok=True)
+        if self._order.config_file:
+            Path(self._order.config_file).write_text(json.dumps(self._order.config), encoding="utf-8")
+
+    def _start(self) -> Script:
+        return Script(
+            build_command(self._order),
+            build_environment(self._order, os.environ, self._packages()),
+            self._order.cwd,
+            self._sinks,
+            on_report=self._events.put,
+            on_output_end=lambda: self._events.put(_OUTPUT_END),
+        )
+
+    def _packages(self) -> str:
+        """The folder of packages that the script's requirements.txt asks for and this Python has not got."""
+        script = Path(self._order.cwd, self._order.script_file)
+        requirements = script.with_name("requirements.txt")
+        if not self._order.cache_dir or not requirements.is_file():
+            return ""
+        # loaded by name, because what it needs takes longer to import than everything else of the runner
+        module = importlib.import_module(f"{__package__}.requirements")
+        return module.install_missing(requirements, Path(self._order.cache_dir), self._sinks[1])
+
+    def _follow(self, script: Script) -> int:
+        """Handle what happens until the script has ended; its exit code."""
+        next_look = 0.0
+        while (code := script.poll()) is None:
+            now = time.monotonic()
+            if now >= self._kill_at:
+                script.signal_group(signal.SIGKILL)
+                self._kill_at = math.inf
+            if now >= next_look:
+                self._look(script)
+                next_look = now + self._channel.poll_seconds
+            with contextlib.suppress(queue.Empty):
+                timeout = max(0.0, min(next_look, self._kill_at) - now)
+                self._handle(self._events.get(timeout=timeout), script)
+        return code
+
+    def _handle(self, event: dict[str, Any] | str, script: Script) -> None:
+        if isinstance(event, dict):
+            self._handle_report(event, script)
+        elif event == _TERMINATE:
+            self._end(script, TERMINATED)
+        elif event == _CHILD and self._owns_process:
+            script.reap_orphans()
+
+    def _handle_report(self, metrics: dict[str, Any], script: Script) -> None:
+        self._seq += 1
+        resource = self._resource_of(metrics)
+        self._resource = max(self._resource, resource)
+        self._channel.send_report(Report(self._seq, resource, metrics, self._cost(), time.time()))
+        until = self._order.until
+        if until is not None and resource >= until:
+            self._end(script, UNTIL)
+        elif not self._cause:
+            self._channel.note_checkpoint(self._resource)
+            self._look(script)
+
+    def _resource_of(self, metrics: dict[str, Any]) -> int:
+        name = self._order.resource_attr
+        value = metrics.get(name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            resource = round(value)
+            if resource >= 1 and math.isclose(value, resource, rel_tol=1e-6):
+                return resource
+        if name and not self._warned:
+            self._warned = True
+            self._say(
+                f"the resource {name!r} should be a whole number >= 1, not {value!r}: reports are counted"
+            )
+        return self._order.resume_from + self._seq
+
+    def _look(self, script: Script) -> None:
+        """Ask the channel what is wanted, and begin the end if it is one."""
+        if not self._cause:
+            wanted = self._channel.wanted()
+            if wanted != GO_ON:
+                self._end(script, wanted)
+
+    def _end(self, script: Script, cause: str) -> None:
+        """End the script; the first cause counts."""
+        if not self._cause:
+            self._cause = cause
+            self._kill_at = time.monotonic() + self._order.grace
+            script.signal_group(signal.SIGTERM)
+
+    def _finish(self, code: int, error: str) -> End:
+        """Save the checkpoint, then tell the end."""
+        if self._cause:
+            code, error = 0, ""
+        has_checkpoint = self._resource >= 1 and self._channel.save_checkpoint(self._resource)
+        if error and self._order.failure_file:
+            Path(self._order.failure_file).write_text(error[-1024:], encoding="utf-8")
+        end = End(
+            cause=self._cause or EXITED,
+            exit=128 - code if code < 0 else code,
+            error=error,
+            cost=self._cost(),
+            wall=time.time(),
+            checkpoint=self._resource if has_checkpoint else None,
+        )
+        self._channel.send_end(end)
+        return end
+
+    def _cost(self) -> float:
+        hours = (time.monotonic() - self._started) / 3600
+        return self._order.cost_before + hours * self._order.dollars_per_hour
+
+    def _say(self, text: str) -> None:
+        """A line of our own in the script's log."""
+        with contextlib.suppress(OSError):
+            self._sinks[1].write(f"[tunewright] {text}\n".encode())
+            self._sinks[1].flush()
+
+
+def _error_text(code: int, last_lines: str) -> str:
+    """Why a script failed, with the end of its output; empty where it did not."""
+    if code == 0:
+        return ""
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        cause = f"The script was killed by {name}"
+        cause += " (out of memory?)" if -code == signal.SIGKILL else ""
+    else:
+        cause = f"The script ended with exit code {code}"
+    return f"{cause}. Its last output:\n{last_lines}" if last_lines else f"{cause} and printed nothing."
