@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from numbers import Integral, Real
 from typing import Any, cast
 
 import numpy as np
@@ -66,12 +65,14 @@ def bound(name: str, value: object, kind: type[int] | type[float]) -> Any:
         If it is not a finite number of that kind.
     """
     value = _plain(value)
-    legal = Integral if kind is int else Real
-    if isinstance(value, bool) or not isinstance(value, legal) or not math.isfinite(value):
-        raise SpaceError(
-            f"{name} must be {'an integer' if kind is int else 'a finite number'}, got {value!r}"
-        )
-    return kind(cast("Any", value))
+    try:
+        if kind is float and not isinstance(value, str):
+            return as_float(value)
+        if type(value) is int:
+            return value
+    except SpaceError:
+        pass
+    raise SpaceError(f"{name} must be {'an integer' if kind is int else 'a finite number'}, got {value!r}")
 
 
 def as_config_value(value: object) -> ConfigValue:

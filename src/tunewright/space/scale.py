@@ -112,13 +112,13 @@ class Lattice:
     def __init__(self, low: float, high: float, step: float, warp: Warp) -> None:
         if not 0 < step <= high - low:
             raise SpaceError(f"step must be > 0 and at most high - low = {high - low}, got {step}")
-        n_steps = (high - low) / step
-        if n_steps > _MAX_STEPS or max(abs(low), abs(high)) / step > _MAX_STEPS:
+        if max(high - low, abs(low), abs(high)) > _MAX_STEPS * step:
             raise SpaceError(
                 f"the range from {low} to {high} is too large for step {step}: take a larger step"
             )
         self._low = low
         self._step = step
+        n_steps = (high - low) / step
         nearest = round(n_steps)
         overshoot = low + nearest * step - high  # may be rounding noise only, as in 0.1 + 2 * 0.1 - 0.3
         self.size = (nearest if overshoot <= 1e-6 * step else math.floor(n_steps)) + 1
