@@ -28,6 +28,7 @@ LOCK_PATIENCE = 1.0
 Line: TypeAlias = Mapping[str, Any]
 """One decoded journal line."""
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _HEADER_START = b'{"kind":"experiment"'
 _VOLATILE_KEYS = frozenset({"wall", "suggest_time", "experiment"})
 

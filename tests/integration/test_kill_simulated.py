@@ -1,0 +1,95 @@
+"""kill -9 of the tuner at random instants, over and over: the journal comes out as that of an undisturbed run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunewright.journal import canonical_hash, read_journal
+
+EXPERIMENT = '''
+"""Usage: experiment.py JOURNAL KIND KILLS: runs an experiment in forked children and kills KILLS of them."""
+
+import os, random, signal, sys, time
+from pathlib import Path
+
+from tunewright.backends.simulated import SimulatedBackend
+from tunewright.journal import FileJournal
+from tunewright.metric import Goal, Metric
+from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
+from tunewright.searchers.random import RandomSearcher
+from tunewright.space import Float, SearchSpace
+from tunewright.stopping import MaxTrialsStarted
+from tunewright.tuner import Tuner
+
+METRIC = Metric("accuracy", Goal.MAXIMIZE)
+SPACE = SearchSpace({"x": Float(0.0, 1.0), "epochs": 9})
+
+
+def train(config, epoch):
+    time.sleep(0.001)
+    return {"accuracy": config["x"] * (1 - 1 / (epoch + 1))}, 1.0 + config["x"]
+
+
+def run(path, kind):
+    settings = ASHASettings(max_resource=9, kind=ASHAKind(kind))
+    scheduler = ASHA(RandomSearcher(SPACE, seed=0), settings, metric=METRIC, seed=0)
+    backend = SimulatedBackend(train, n_workers=4, max_resource=9)
+    journal = FileJournal(path, {"seed": 0})
+    Tuner(scheduler, backend, metrics=[METRIC], stop_when=MaxTrialsStarted(150), journal=journal).run()
+
+
+path, kind, kills = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+instants = random.Random(0)
+killed = 0
+while True:
+    child = os.fork()
+    if child == 0:
+        try:
+            run(path, kind)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if killed < kills:
+        time.sleep(instants.uniform(0.005, 0.05))
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        killed += 1
+        continue
+    print(killed)
+    sys.exit(os.waitstatus_to_exitcode(status))
+'''
+
+
+def run_experiment(tmp_path: Path, name: str, kind: str, kills: int) -> tuple[Path, int]:
+    script = tmp_path / "experiment.py"
+    script.write_text(EXPERIMENT)
+    journal = tmp_path / f"{name}.jsonl"
+    done = subprocess.run(
+        [sys.executable, str(script), str(journal), kind, str(kills)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return journal, int(done.stdout)
+
+
+@pytest.mark.parametrize("kind", ["promotion", "stopping"])
+def test_twenty_kills_change_nothing(tmp_path: Path, kind: str) -> None:
+    undisturbed, _ = run_experiment(tmp_path, "undisturbed", kind, 0)
+    disturbed, kills = run_experiment(tmp_path, "disturbed", kind, 20)
+    assert kills == 20, "the run was over before it was killed often enough"
+    assert canonical_hash(disturbed) == canonical_hash(undisturbed)
+    seen = [
+        (line["trial_id"], line["attempt"], line["seq"])
+        for line in read_journal(disturbed)
+        if line["kind"] == "result"
+    ]
+    assert len(set(seen)) == len(seen), "no result twice"
