@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import socket
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, final
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
+_LOG: Final = logging.getLogger(__name__)
 LOOPBACK: Final = "127.0.0.1"
 
 
@@ -22,15 +27,50 @@ class PortTakenError(OSError):
 
 
 @final
-class _QuietHandler(WSGIRequestHandler):
-    """Keeps connections open, sends small answers at once, and logs nothing."""
+class _Handler(WSGIRequestHandler):
+    """Keeps connections open, which werkzeug's own handler does not, and logs nothing but errors.
+
+    Bodies are read whole before, and answers are built whole after, the application is called: it holds all objects
+    in memory anyway, and nothing can be left unread on a connection.
+    """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    wbufsize = -1
 
     def handle_expect_100(self) -> bool:
-        """Leave ``100 Continue`` to werkzeug, which sends it itself."""
+        """Tell the client at once to send its body."""
+        self.send_response_only(HTTPStatus.CONTINUE)
+        self.end_headers()
+        self.wfile.flush()
         return True
+
+    def run_wsgi(self) -> None:
+        """Answer one request."""
+        environ = self.make_environ()
+        body = environ["wsgi.input"].read(*self._length(environ))
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+        try:
+            answer = Response.from_app(self.server.app, environ, buffered=True)
+        except Exception:
+            _LOG.exception("the emulator failed on %s %s", self.command, self.path)
+            answer = Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
+        self._send(answer)
+
+    def _length(self, environ: WSGIEnvironment) -> tuple[int, ...]:
+        """Bytes of the body; nothing for one that is sent in chunks, whose end is marked."""
+        return () if environ.get("wsgi.input_terminated") else (int(self.headers.get("Content-Length") or 0),)
+
+    def _send(self, answer: Response) -> None:
+        body = answer.get_data()
+        self.send_response(answer.status_code, answer.status.partition(" ")[2])
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in answer.headers and answer.status_code != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the parent's name
         """Say nothing."""
@@ -68,6 +108,6 @@ def serve_on(listener: socket.socket, application: WSGIApplication) -> BaseWSGIS
             listener.getsockname()[1],
             application,
             threaded=True,
-            request_handler=_QuietHandler,
+            request_handler=_Handler,
             fd=listener.fileno(),
         )
