@@ -31,29 +31,33 @@ def main() -> int:
     """Run the user's script and return its exit code."""
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     try:
-        parameters = decode_hyperparameters(_read(base, "hyperparameters"))
-        program = parameters.get("sagemaker_program") or os.environ.get("SAGEMAKER_PROGRAM")
-        if not program:
-            raise ToolkitError("the hyperparameter sagemaker_program is missing; it names the script to run")
-        submitted = parameters.get("sagemaker_submit_directory") or os.environ.get(
-            "SAGEMAKER_SUBMIT_DIRECTORY"
-        )
-        code = fetch_code(submitted, base / "code")
-        if not (code / program).is_file():
-            raise ToolkitError(f"there is no {program} in {submitted or code}")
-        arguments = script_arguments(parameters)
-        environment = {**os.environ, **training_variables(base, parameters, code, program, arguments)}
+        command, code, environment = _script(base)
     except (ToolkitError, OSError, ValueError, tarfile.TarError) as error:
         return _fail(base, f"ImportModuleError: {error}", 1)
-    command = _interpreter(program) + [program, *arguments]
-    code_of_script = subprocess.run(command, cwd=code, env=environment, check=False).returncode
-    if code_of_script == 0:
+    result = subprocess.run(command, cwd=code, env=environment, check=False).returncode
+    if result == 0:
         (base / "output" / "success").touch()
         return 0
-    exit_code = code_of_script if code_of_script > 0 else 128 - code_of_script
+    exit_code = result if result > 0 else 128 - result
     return _fail(
         base, f'ExecuteUserScriptError:\nExitCode {exit_code}\nCommand "{" ".join(command)}"', exit_code
     )
+
+
+def _script(base: Path) -> tuple[list[str], Path, dict[str, str]]:
+    """Command, folder and environment of the user's script."""
+    parameters = decode_hyperparameters(_read(base, "hyperparameters"))
+    program = parameters.get("sagemaker_program") or os.environ.get("SAGEMAKER_PROGRAM")
+    if not program:
+        raise ToolkitError("the hyperparameter sagemaker_program is missing; it names the script to run")
+    submitted = parameters.get("sagemaker_submit_directory") or os.environ.get("SAGEMAKER_SUBMIT_DIRECTORY")
+    code = fetch_code(submitted, base / "code")
+    if not (code / program).is_file():
+        raise ToolkitError(f"there is no {program} in {submitted or code}")
+    arguments = script_arguments(parameters)
+    interpreter = sys.executable if program.endswith(".py") else "/bin/sh"
+    environment = {**os.environ, **training_variables(base, parameters, code, program, arguments)}
+    return [interpreter, program, *arguments], code, environment
 
 
 def decode_hyperparameters(raw: dict[str, str]) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def script_arguments(parameters: dict[str, Any]) -> list[str]:
     """The script's hyperparameters as ``--key value``, sorted by name."""
     arguments: list[str] = []
     for name, value in sorted(_of_script(parameters).items()):
-        arguments += [f"--{name}" if len(name) > 1 else f"-{name}", _text(value)]
+        arguments += [f"--{name}" if len(name) > 1 else f"-{name}", str(value)]
     return arguments
 
 
@@ -185,16 +189,12 @@ def _count_gpus() -> int:
     return sum(1 for _ in Path("/dev").glob("nvidia[0-9]*"))
 
 
-def _interpreter(program: str) -> list[str]:
-    return [sys.executable] if program.endswith(".py") else ["/bin/sh"]
-
-
 def _download(uri: str, target: Path) -> None:
-    import boto3  # only jobs whose code is an S3 archive need it  # noqa: PLC0415
-
     bucket, _, key = uri[len("s3://") :].partition("/")
-    client: Any = boto3.client("s3")  # pyright: ignore[reportUnknownMemberType]
     try:
+        import boto3  # only jobs whose code is an S3 archive need it  # noqa: PLC0415
+
+        client: Any = boto3.client("s3")  # pyright: ignore[reportUnknownMemberType]
         client.download_file(bucket, key, str(target))
     except Exception as error:  # boto3 raises classes that it makes at run time
         raise ToolkitError(f"{uri} cannot be downloaded: {error}") from error

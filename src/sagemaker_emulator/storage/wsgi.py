@@ -34,6 +34,9 @@ class AwsApplication:
     def __init__(self, store: ObjectStore, logs: LogStore) -> None:
         self._store = store
         self._logs = logs
+        self._moto_s3 = create_backend_app(
+            "s3"
+        )  # at once: finding the service takes moto longer than a small write
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._others = threading.RLock()
 
@@ -60,7 +63,7 @@ class AwsApplication:
             if query.get("list-type") == "2" and self._store.bucket_exists(bucket):
                 return answer_listing(self._store, bucket, query, start_response)
         answer = _Answer()
-        chunks = answer.collect(self._moto, environ)
+        chunks = answer.collect(self._moto_s3, environ)
         if method in _WRITES and bucket and answer.status.startswith("2"):
             try:
                 self._store.settle(bucket, key or None)

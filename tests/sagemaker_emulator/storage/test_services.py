@@ -1,0 +1,58 @@
+"""The services that moto answers, and the log store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sagemaker_emulator.storage import EXECUTION_ROLE_ARN, TRAINING_LOG_GROUP, AwsServices
+
+
+def now() -> int:
+    return int(time.time() * 1000)
+
+
+def test_account_and_role(client: Callable[[str], Any]) -> None:
+    assert client("sts").get_caller_identity()["Account"] == "123456789012"
+    iam = client("iam")
+    assert [role["Arn"] for role in iam.list_roles()["Roles"]] == [EXECUTION_ROLE_ARN]
+    role = iam.get_role(RoleName=EXECUTION_ROLE_ARN.rpartition("/")[2])["Role"]
+    assert "sagemaker.amazonaws.com" in str(role["AssumeRolePolicyDocument"])
+
+
+def test_lines_written_in_process_are_read_over_http(aws: AwsServices, client: Callable[[str], Any]) -> None:
+    logs = client("logs")
+    at = now()
+    aws.logs.append("job/algo-1-1", [(at, "one"), (at + 1, "two")])
+    aws.logs.append("job/algo-1-1", [])
+    events = logs.get_log_events(
+        logGroupName=TRAINING_LOG_GROUP, logStreamName="job/algo-1-1", startFromHead=True
+    )["events"]
+    assert [(event["timestamp"], event["message"]) for event in events] == [(at, "one"), (at + 1, "two")]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("exp-a", {"a1", "a2"}),
+        ("exp-a-1/", {"a1"}),
+        ("exp", {"a1", "a2", "b"}),
+        ("other", set()),
+        (None, {"a1", "a2", "b"}),
+    ],
+)
+def test_filter_by_stream_prefix(
+    aws: AwsServices, client: Callable[[str], Any], prefix: str | None, expected: set[str]
+) -> None:
+    for stream, line in (("exp-a-1/algo-1-1", "a1"), ("exp-a-2/algo-1-1", "a2"), ("exp-b-1/algo-1-1", "b")):
+        aws.logs.append(stream, [(now(), line)])
+    arguments = {} if prefix is None else {"logStreamNamePrefix": prefix}
+    events = client("logs").filter_log_events(logGroupName=TRAINING_LOG_GROUP, **arguments)["events"]
+    assert {event["message"] for event in events} == expected
+
+
+def test_streams_of_an_unknown_group(aws: AwsServices) -> None:
+    assert aws.logs.streams("nothing", "") == []
