@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,11 +30,9 @@ def name_of(document: Path) -> str:
     return document.relative_to(ROOT).as_posix()
 
 
-def each(*languages: str) -> Iterator[object]:
-    """One case per document that has such blocks."""
-    for document in DOCUMENTS:
-        if blocks(document, *languages):
-            yield pytest.param(document, id=name_of(document))
+def documents_with(*languages: str) -> list[Path]:
+    """The documents that have such blocks."""
+    return [document for document in DOCUMENTS if blocks(document, *languages)]
 
 
 def anchors(document: Path) -> set[str]:
@@ -63,7 +60,7 @@ def test_named_files_exist(document: Path) -> None:
     assert not {path for path in named if not (ROOT / path).exists()}
 
 
-@pytest.mark.parametrize("document", each("python"))
+@pytest.mark.parametrize("document", documents_with("python"), ids=name_of)
 def test_python_parses(document: Path) -> None:
     for block in blocks(document, "python"):
         ast.parse(block)
@@ -104,7 +101,7 @@ def test_the_commands_of_the_command_line_exist() -> None:
 
 
 def test_the_figures_of_the_performance_page_are_the_measured_ones() -> None:
-    """The page is written by ``perf/report.py`` from the stored measurement, so that no figure is typed by hand."""
+    """The page is written by ``perf/measure.py`` from the stored measurement, so that no figure is typed by hand."""
     measured = json.loads((ROOT / "perf" / "measured.json").read_text())
     page = (ROOT / "docs" / "performance.md").read_text()
     missing = [row["name"] for row in measured["rows"] if f"| {row['name']} | {row['shown']} |" not in page]
