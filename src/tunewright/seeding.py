@@ -15,7 +15,7 @@ class Stream(IntEnum):
     BRACKET = 1
     """Drawing the bracket of a new trial; counted in runs begun."""
     GRID = 2
-    """The order of a shuffled grid; count 0."""
+    """Drawing from a shuffled grid; counted in trials begun."""
     MODEL = 3
     """Fits and acquisition of surrogate models; counted in runs begun."""
 
@@ -30,7 +30,7 @@ def generator(seed: int, stream: Stream, count: int) -> np.random.Generator:
     stream
         What the numbers are for.
     count
-        Trials begun for ``CONFIG`` (so that methods and backends share random numbers), runs begun for the rest.
+        Trials begun for ``CONFIG`` and ``GRID`` (so that methods and backends share random numbers), runs begun for the rest.
 
     Returns
     -------

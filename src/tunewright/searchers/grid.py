@@ -8,6 +8,7 @@ from typing import final
 from tunewright.history import History
 from tunewright.interfaces import Searcher
 from tunewright.searchers.initial import initial_configs
+from tunewright.searchers.unseen import draw_unseen, place
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace
 from tunewright.trial import Suggestion
@@ -52,26 +53,35 @@ class GridSearcher(Searcher):
     ) -> None:
         self._initial = initial_configs(space, points_to_evaluate)
         self._grid = space.grid(n_per_domain)
-        values = {name: domain.grid(n_per_domain) for name, domain in space.domains.items()}
-        numbers = {_number(values, config) for config in self._initial}
-        order = range(self._grid.size)
-        if shuffle:
-            order = generator(seed, Stream.GRID, 0).permutation(self._grid.size).tolist()
-        self._order = [number for number in order if number not in numbers]
+        self._seed = seed
+        self._shuffle = shuffle
+        axes = {name: domain.grid(n_per_domain) for name, domain in space.domains.items()}
+        numbers = {_number(axes, config) for config in self._initial}
+        self._passed_over = sorted(number for number in numbers if number is not None)
 
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:  # noqa: ARG002
         """The next initial point, else the next combination; None after the last."""
         n_trials = history.n_trials
         if n_trials < len(self._initial):
             return Suggestion(config=self._initial[n_trials])
-        index = n_trials - len(self._initial)
-        return Suggestion(config=self._grid.at(self._order[index])) if index < len(self._order) else None
+        config = self._draw(history) if self._shuffle else self._next(n_trials - len(self._initial))
+        return None if config is None else Suggestion(config=config)
+
+    def _draw(self, history: History) -> Config | None:
+        rng, grid = generator(self._seed, Stream.GRID, history.n_trials), self._grid
+        return draw_unseen(history, lambda: grid.at(place(rng, grid.size)), grid, rng)
+
+    def _next(self, number: int) -> Config | None:
+        for passed_over in self._passed_over:
+            if passed_over <= number:
+                number += 1
+        return self._grid.at(number) if number < self._grid.size else None
 
 
-def _number(values: dict[str, list[ConfigValue]], config: Config) -> int | None:
+def _number(axes: dict[str, list[ConfigValue]], config: Config) -> int | None:
     """The number of a configuration in the grid (mixed radix, first name most significant); None if it is not there."""
     number = 0
-    for name, levels in values.items():
+    for name, levels in axes.items():
         if config[name] not in levels:
             return None
         number = number * len(levels) + levels.index(config[name])

@@ -30,5 +30,8 @@ def initial_configs(space: SearchSpace, points: Sequence[Config] | None) -> tupl
     SpaceError
         Where a point holds an unknown name or an illegal value.
     """
-    configs = [space.complete(point) for point in ([{}] if points is None else points)]
-    return tuple({space.key(config): config for config in reversed(configs)}.values())[::-1]
+    unique: dict[object, Config] = {}
+    for point in [{}] if points is None else points:
+        config = space.complete(point)
+        unique.setdefault(space.key(config), config)
+    return tuple(unique.values())

@@ -1,0 +1,161 @@
+"""SearcherContract: what every searcher must do."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from tunewright.exceptions import SpaceError
+from tunewright.interfaces import Searcher
+from tunewright.metric import Metric
+from tunewright.schedulers.fifo import FIFO
+from tunewright.space import SearchSpace
+from tunewright.testing.events import expect, expect_equal
+from tunewright.testing.playground import ALL_MISCHIEF, Mischief, Playground
+from tunewright.testing.spaces import CONTINUOUS, SMALL, SPACES
+from tunewright.types import Config
+
+METRIC = Metric("loss")
+"""What the suite tunes."""
+
+
+class SearcherContract(ABC):
+    """A suite of pytest tests; a subclass named ``Test...`` makes them run for its searcher.
+
+    A subclass provides :meth:`make_searcher`. In every test each suggestion is asked for twice and must be the same.
+
+    Examples
+    --------
+    ::
+
+        class TestRandomSearcher(SearcherContract):
+            def make_searcher(
+                self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+            ) -> Searcher:
+                return RandomSearcher(space, seed=seed, points_to_evaluate=points_to_evaluate)
+    """
+
+    n_trials: ClassVar[int] = 20
+    """Trials in each experiment; fewer for slow searchers."""
+    is_random: ClassVar[bool] = True
+    """Whether another seed gives other configurations."""
+
+    @abstractmethod
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        """A new searcher that minimises the metric ``"loss"``."""
+
+    @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+    def test_configurations_are_legal_and_none_comes_twice(self, space: SearchSpace) -> None:
+        """On every type of space, constants included."""
+        configs = self._configs(space)
+        for config in configs:
+            space.validate(config)
+        expect_equal(len({space.key(config) for config in configs}), len(configs), "different ones")
+
+    def test_a_finite_space_is_exhausted_exactly(self) -> None:
+        """Every configuration comes once, then None."""
+        configs = self._configs(SMALL)
+        found = sorted(json.dumps(dict(config), sort_keys=True) for config in configs)
+        every = sorted(json.dumps(config, sort_keys=True) for config in SMALL.enumerate())
+        expect_equal(found, every, "configurations")
+
+    def test_the_default_comes_first(self) -> None:
+        """That is what ``points_to_evaluate=None`` stands for."""
+        expect_equal(dict(self._configs(CONTINUOUS)[0]), CONTINUOUS.default_config(), "first")
+
+    def test_points_come_first_completed_and_once(self) -> None:
+        """Partial ones get defaults, and duplicates are dropped."""
+        points: list[Mapping[str, float]] = [{"x": 1.0}, {}, {"x": 1.0, "y": 7.5}, {"y": 3.0}]
+        configs = self._configs(CONTINUOUS, points=points)
+        expected = [{"x": 1.0, "y": 7.5}, {"x": 2.5, "y": 7.5}, {"x": 2.5, "y": 3.0}]
+        expect_equal([dict(config) for config in configs[:3]], expected, "first")
+        expect_equal(len({CONTINUOUS.key(config) for config in configs}), len(configs), "different ones")
+
+    def test_no_points_means_none(self) -> None:
+        """An empty sequence switches the default off, and exhausts a space all the same."""
+        expect_equal(len(self._configs(SMALL, points=[])), SMALL.size, "configurations")
+        first = self._configs(CONTINUOUS, points=[], n_trials=1)
+        expect_equal(len(first), 1, "configurations")
+
+    def test_illegal_points_are_refused(self) -> None:
+        """At construction."""
+        with pytest.raises(SpaceError):
+            self.make_searcher(CONTINUOUS, seed=0, points_to_evaluate=[{"z": 1.0}])
+
+    def test_the_seed_decides(self) -> None:
+        """The same seed gives the same configurations, another one others; global generators are left alone."""
+        before = json.dumps(str(np.random.get_state()))  # noqa: NPY002 - it is what must not be used
+        sequences = [self._configs(CONTINUOUS, seed=seed) for seed in (1, 1, 2)]
+        expect(sequences[0] == sequences[1], "the same seed gave two different sequences")
+        if self.is_random:
+            expect(sequences[0] != sequences[2], "two seeds gave the same sequence")
+        after = json.dumps(str(np.random.get_state()))  # noqa: NPY002
+        expect_equal(after, before, "NumPy's global generator")
+
+    def test_a_new_searcher_gives_the_same_answer(self) -> None:
+        """What it says is a function of History: a restart at any point changes nothing."""
+        undisturbed = self._configs(CONTINUOUS, mischief=ALL_MISCHIEF)
+        playground = self._playground(CONTINUOUS, mischief=ALL_MISCHIEF)
+        while playground.step():
+            playground.restart(FIFO(self.make_searcher(CONTINUOUS, seed=0)))
+        expect(_configs_of(playground) == undisturbed, "restarts changed the configurations")
+
+    def test_pending_failed_and_diverged_trials_are_borne(self) -> None:
+        """Nothing but trouble, and still new configurations."""
+        for mischief in (Mischief(nan=1.0), Mischief(fail=1.0), ALL_MISCHIEF):
+            configs = self._configs(CONTINUOUS, mischief=mischief)
+            expect_equal(len(configs), self.n_trials, "configurations")
+
+    def test_until_is_understood(self) -> None:
+        """It says how far the trial will run at first."""
+        playground = self._playground(CONTINUOUS)
+        searcher = self.make_searcher(CONTINUOUS, seed=0)
+        for _ in range(30):
+            playground.step()
+            for until in (1, 3, None):
+                suggestion = searcher.suggest(playground.history, until=until)
+                expect(suggestion is not None, "no configuration in an infinite space")
+                if suggestion is not None:
+                    CONTINUOUS.validate(suggestion.config)
+
+    def _playground(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int = 0,
+        points: Sequence[Config] | None = None,
+        mischief: Mischief | None = None,
+        n_trials: int | None = None,
+    ) -> Playground:
+        return Playground(
+            FIFO(self.make_searcher(space, seed=seed, points_to_evaluate=points)),
+            METRIC,
+            max_resource=2,
+            n_trials=n_trials or self.n_trials,
+            mischief=mischief,
+        )
+
+    def _configs(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int = 0,
+        points: Sequence[Config] | None = None,
+        mischief: Mischief | None = None,
+        n_trials: int | None = None,
+    ) -> list[Config]:
+        playground = self._playground(space, seed=seed, points=points, mischief=mischief, n_trials=n_trials)
+        playground.play()
+        return _configs_of(playground)
+
+
+def _configs_of(playground: Playground) -> list[Config]:
+    history = playground.history
+    return [history.trial(trial_id).config for trial_id in range(history.n_trials)]
