@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from itertools import pairwise
@@ -22,6 +26,7 @@ from workload import (
     main,
 )
 
+from tunewright.backends.runner.build import build_runner
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.interfaces import Callback, Scheduler
 from tunewright.journal import FileJournal, Journal, MemoryJournal
@@ -208,6 +213,52 @@ def simulated_promotion() -> dict[str, float]:
     return simulated(function, asha("promotion", SIMULATED_EPOCHS), N_SIMULATED_TRIALS, SIMULATED_EPOCHS)
 
 
+FIRST_LINE = """
+import os, sys, time
+with open(f"/proc/{os.getppid()}/stat") as stat:
+    ticks = [int(value) for value in stat.read().rpartition(")")[2].split()[11:13]]
+seconds = sum(ticks) / os.sysconf("SC_CLK_TCK") + time.process_time()
+with open(sys.argv[2] + ".partial", "w") as out:
+    out.write(str(seconds))
+os.replace(sys.argv[2] + ".partial", sys.argv[2])
+"""
+
+
+def runner() -> dict[str, float]:
+    """CPU seconds of runner and script from the start of a job to the script's first line.
+
+    The folders and variables are those of a training job. Nobody answers at the S3 address: the first line comes
+    before anything is sent there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        code, config, answer = base / "input/data/code", base / "input/config", base / "answer"
+        (code / "source").mkdir(parents=True)
+        config.mkdir()
+        (code / "source" / "script.py").write_text(FIRST_LINE)
+        order = {"script": "script.py"}
+        job = {"order": order, "poll_seconds": 1.0, "checkpoint_seconds": 60.0}
+        (code / "job.json").write_text(json.dumps(job))
+        parameters = {"tunewright_config": json.dumps({"answer": str(answer)})}
+        (config / "hyperparameters.json").write_text(json.dumps(parameters))
+        variables = {
+            "TUNEWRIGHT_RUN": json.dumps({"trial_id": 0, "attempt": 0, "retry": 0, "source": None}),
+            "TUNEWRIGHT_S3": "s3://bucket/prefix/",
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "AWS_REGION": "us-east-1",
+        }
+        command = [sys.executable, str(build_runner(code / "runner.pyz")), "sagemaker", str(base)]
+        with subprocess.Popen(command, env=os.environ | variables) as process:
+            try:
+                while not answer.exists() and process.poll() is None:
+                    time.sleep(0.01)
+                return {"seconds": float(answer.read_text())}
+            finally:
+                process.kill()
+
+
 if __name__ == "__main__":
     main(
         {
@@ -216,5 +267,6 @@ if __name__ == "__main__":
             "asha_promotion": lambda: scheduler_alone(lambda: asha("promotion")),
             "simulated_all_reports": simulated_all_reports,
             "simulated_promotion": simulated_promotion,
+            "runner": runner,
         }
     )
