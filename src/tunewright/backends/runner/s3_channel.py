@@ -1,0 +1,144 @@
+"""The channel of a runner inside a training job: small S3 objects."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import s3_keys
+from .channel import GO_ON, Channel, End, Report
+from .order import RunOrder
+from .s3_checkpoints import S3Checkpoints, snapshot
+
+_RELATIVE_PAUSE = 10.0
+"""Between two checkpoints on the way, at least so many times what the last one took."""
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """Where an experiment's objects lie, and how often to look."""
+
+    bucket: str
+    prefix: str
+    """Ends in a slash."""
+    poll_seconds: float
+    """Between two looks at the control key."""
+    checkpoint_seconds: float
+    """Between two checkpoints on the way."""
+
+
+class S3Channel(Channel):
+    """Reports, ends and checkpoints as S3 objects; a control key for what the backend wants.
+
+    boto3 retries failed requests by itself; what still fails ends the runner, and the backend begins a retry.
+
+    Parameters
+    ----------
+    client
+        A boto3 client of S3.
+    place
+        Bucket, prefix and periods.
+    order
+        The run.
+    source
+        Trial and resource of the checkpoint that the run begins with; None: it begins from scratch.
+    """
+
+    def __init__(self, client: Any, place: S3Place, order: RunOrder, source: tuple[int, int] | None) -> None:
+        self.poll_seconds = place.poll_seconds
+        self._client = client
+        self._place = place
+        self._order = order
+        self._source = source
+        self._checkpoints = S3Checkpoints(client, place.bucket, place.prefix)
+        self._folder = Path(order.checkpoint_dir)
+        self._seq = 0
+        self._looked = 0.0
+        self._wanted = GO_ON
+        self._saved: int | None = None
+        self._next_save = time.monotonic() + place.checkpoint_seconds
+
+    def load_checkpoint(self) -> None:
+        """Download the checkpoint that the run begins with."""
+        if self._source is not None:
+            self._checkpoints.load(*self._source, self._folder)
+
+    def send_report(self, report: Report) -> None:
+        """Write the report's object."""
+        self._seq = report.seq
+        self._send(report, report.seq)
+
+    def wanted(self) -> str:
+        """Read the control key, unless it was read a moment ago."""
+        now = time.monotonic()
+        if self._wanted == GO_ON and now - self._looked >= self.poll_seconds / 2:
+            self._looked = now
+            self._wanted = self._read_control()
+        return self._wanted
+
+    def note_checkpoint(self, resource: int) -> None:
+        """Save the folder where the last time is long enough ago, so that a lost machine costs little."""
+        began = time.monotonic()
+        if began < self._next_save or resource < 1:
+            return
+        copy = snapshot(self._folder)
+        if copy is None:
+            return
+        try:
+            self._checkpoints.save(self._order.trial_id, resource, copy)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+        self._forget_previous(resource)
+        took = time.monotonic() - began
+        pause = max(self._place.checkpoint_seconds, _RELATIVE_PAUSE * took)
+        self._next_save = time.monotonic() + pause
+
+    def save_checkpoint(self, resource: int) -> bool:
+        """Save the folder for good."""
+        is_whole = self._checkpoints.save(self._order.trial_id, resource, self._folder)
+        if is_whole:
+            self._forget_previous(resource)
+        return is_whole
+
+    def send_end(self, end: End) -> None:
+        """Write the end's object."""
+        self._send(end, self._seq + 1)
+
+    def _send(self, message: Report | End, seq: int) -> None:
+        room = s3_keys.KEY_BYTES - len(self._place.prefix.encode("utf-8"))
+        key, body = s3_keys.encode(self._order.name, seq, message, room=room)
+        self._client.put_object(Bucket=self._place.bucket, Key=self._place.prefix + key, Body=body)
+
+    def _read_control(self) -> str:
+        key = self._place.prefix + s3_keys.control_key(self._order.name)
+        try:
+            answer = self._client.get_object(Bucket=self._place.bucket, Key=key)
+        except self._client.exceptions.NoSuchKey:
+            return GO_ON
+        return str(answer["Body"].read().decode("utf-8"))
+
+    def _forget_previous(self, resource: int) -> None:
+        """Remove the checkpoint that this run saved on its way before; nobody was told of it."""
+        if self._saved is not None and self._saved != resource:
+            self._checkpoints.delete(self._order.trial_id, self._saved)
+        self._saved = resource
+
+
+class MutedS3Channel(S3Channel):
+    """The channel of the other instances of a job with several: it loads and obeys, but the first one reports."""
+
+    def send_report(self, report: Report) -> None:
+        """Nothing: the first instance sends it."""
+
+    def note_checkpoint(self, resource: int) -> None:
+        """Nothing: the first instance stores it."""
+
+    def save_checkpoint(self, resource: int) -> bool:  # noqa: ARG002 - the contract's
+        """Nothing: the first instance stores it."""
+        return False
+
+    def send_end(self, end: End) -> None:
+        """Nothing: the first instance sends it."""

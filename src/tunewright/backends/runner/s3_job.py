@@ -1,0 +1,128 @@
+"""The runner of a run inside a training job: ``runner.pyz sagemaker /opt/ml``."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from .order import RunOrder
+from .s3_channel import MutedS3Channel, S3Channel, S3Place
+from .supervisor import supervise
+
+CONFIG_PARAMETER = "tunewright_config"
+"""Hyperparameter of the whole configuration: JSON, or the S3 address of it."""
+RUN_VARIABLE = "TUNEWRIGHT_RUN"
+"""Environment variable of the run: JSON."""
+PLACE_VARIABLE = "TUNEWRIGHT_S3"
+"""Environment variable of the experiment's place: ``s3://bucket/prefix/``."""
+JOB_FILE = "job.json"
+"""File of the code channel that holds what is the same for all runs of an experiment."""
+SOURCE = "source"
+"""Folder of the code channel that holds the user's script."""
+
+_CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
+_ATTEMPTS = 8
+
+
+class S3Client:
+    """A boto3 client of S3 that is made when it is first used, so that the script need not wait for it."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._client: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._client is None:
+            self._client = _connect(self._cache)
+        return getattr(self._client, name)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job's script.
+
+    Parameters
+    ----------
+    arguments
+        The folder that is ``/opt/ml``.
+
+    Returns
+    -------
+    int
+        The script's exit code; 0 where the runner ended it.
+    """
+    base = Path(arguments[0])
+    failure = base / "output" / "failure"
+    try:
+        return _run(base, failure)
+    except Exception as error:
+        failure.parent.mkdir(parents=True, exist_ok=True)
+        failure.write_text(f"The runner failed: {type(error).__name__}: {error}"[:1024], encoding="utf-8")
+        raise
+
+
+def _run(base: Path, failure: Path) -> int:
+    code = base / "input" / "data" / "code"
+    job = json.loads((code / JOB_FILE).read_text(encoding="utf-8"))
+    facts = json.loads(os.environ[RUN_VARIABLE])
+    cache = Path(os.environ.get(_CACHE_VARIABLE) or base / "cache")
+    client = S3Client(cache)
+    source = facts.pop("source")
+    order = RunOrder(
+        config=_config(base, client),
+        checkpoint_dir=str(base / "checkpoints"),
+        config_file=str(base / "config.json"),
+        import_paths=[str(code / SOURCE)],
+        cwd=str(code / SOURCE),
+        base_dir=str(base),
+        cache_dir=str(cache),
+        failure_file=str(failure),
+        **job["order"],
+        **facts,
+    )
+    bucket, _, prefix = os.environ[PLACE_VARIABLE][len("s3://") :].partition("/")
+    place = S3Place(bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"])
+    channel_type = S3Channel if _is_main_host(base) else MutedS3Channel
+    channel = channel_type(client, place, order, tuple(source) if source else None)
+    return supervise(order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
+
+
+def _config(base: Path, client: S3Client) -> dict[str, Any]:
+    file = base / "input" / "config" / "hyperparameters.json"
+    text: str = json.loads(file.read_text(encoding="utf-8"))[CONFIG_PARAMETER]
+    if text.startswith("s3://"):
+        bucket, _, key = text[len("s3://") :].partition("/")
+        text = client.get_object(Bucket=bucket, Key=key)["Body"].read().decode("utf-8")
+    config: dict[str, Any] = json.loads(text)
+    return config
+
+
+def _is_main_host(base: Path) -> bool:
+    """Whether this instance reports for the job: the first of its hosts."""
+    file = base / "input" / "config" / "resourceconfig.json"
+    if not file.is_file():
+        return True
+    resources = json.loads(file.read_text(encoding="utf-8"))
+    return bool(resources["current_host"] == sorted(resources["hosts"])[0])
+
+
+def _connect(cache: Path) -> Any:
+    """A client from the image's boto3; an image that has none installs it first."""
+    try:
+        boto3 = importlib.import_module("boto3")
+    except ModuleNotFoundError:
+        folder = cache / "boto3"
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), "boto3"]
+        subprocess.run(command, check=True)
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
+        boto3 = importlib.import_module("boto3")
+    config = importlib.import_module("botocore.config").Config(
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,
+    )
+    return boto3.client("s3", config=config)

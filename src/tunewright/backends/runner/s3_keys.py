@@ -1,0 +1,129 @@
+"""Names of the S3 objects through which jobs and their backend talk; both sides use this module.
+
+Everything of an experiment lies under one prefix::
+
+    reports/{time}-{trial}-{attempt}-{retry}-{seq}-{kind}~{payload}     reports and ends, in order of time
+    control/{trial}-{attempt}-{retry}                                   what the backend wants of a run
+    checkpoints/{trial}/{resource}/{file}                               a checkpoint's files, then its marker
+    checkpoints/{trial}/{resource}/_complete
+
+``time`` is in milliseconds since 1970, 13 digits, so that a listing is in order of time. The payload is the report
+itself where the key has room for it (S3 allows 1,024 bytes), so that one listing brings up to 1,000 reports.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .channel import End, Report
+
+REPORTS = "reports/"
+CONTROL = "control/"
+CHECKPOINTS = "checkpoints/"
+COMPLETE = "_complete"
+"""A checkpoint is whole when this object is there; it lists the files and their sizes."""
+
+KEY_BYTES = 1024
+"""Longest key that S3 takes."""
+
+_REPORT = "r"
+_END = "e"
+_IN_BODY = "body"
+_PATTERN = re.compile(r"reports/(\d{13})-(\d+)-(\d+)-(\d+)-(\d+)-([re])~([A-Za-z0-9_=-]+)")
+
+
+@dataclass(frozen=True)
+class ReportKey:
+    """What the key of a report or of an end says."""
+
+    time: int
+    """Milliseconds since 1970, by the job's clock."""
+    trial_id: int
+    attempt: int
+    retry: int
+    seq: int
+    """Number of the report from 1; an end has the number that the next report would have had."""
+    is_end: bool
+    payload: str
+    """Base64 of JSON, or the mark that it is in the object's body."""
+
+    @property
+    def is_in_body(self) -> bool:
+        """Whether the object itself must be read."""
+        return self.payload == _IN_BODY
+
+
+def encode(run_name: str, seq: int, message: Report | End, *, room: int) -> tuple[str, bytes]:
+    """The key and the body of a report or an end.
+
+    Parameters
+    ----------
+    run_name
+        ``{trial}-{attempt}-{retry}``.
+    seq
+        Number of the report, from 1; for an end that of the last report plus 1.
+    message
+        What happened.
+    room
+        Bytes that the key may have.
+
+    Returns
+    -------
+    (str, bytes)
+        The body holds the message in any case.
+    """
+    body = json.dumps(asdict(message), separators=(",", ":")).encode("ascii")
+    kind = _END if isinstance(message, End) else _REPORT
+    head = f"{REPORTS}{time_key(message.wall)}-{run_name}-{seq}-{kind}~"
+    payload = base64.urlsafe_b64encode(body).decode("ascii")
+    return head + (payload if len(head) + len(payload) <= room else _IN_BODY), body
+
+
+def decode(key: str) -> ReportKey | None:
+    """What a key says; None where it is none of ours."""
+    match = _PATTERN.fullmatch(key)
+    if match is None:
+        return None
+    time, trial_id, attempt, retry, seq = (int(group) for group in match.groups()[:5])
+    return ReportKey(time, trial_id, attempt, retry, seq, match[6] == _END, match[7])
+
+
+def message_of(key: ReportKey, body: bytes | None = None) -> Report | End:
+    """The report or end of a key.
+
+    Parameters
+    ----------
+    key
+        From :func:`decode`.
+    body
+        The object's content, needed where the key had no room.
+
+    Raises
+    ------
+    ValueError
+        The content is not what a runner wrote, or it is needed and missing.
+    """
+    content = body if key.is_in_body else base64.urlsafe_b64decode(key.payload)
+    if content is None:
+        raise ValueError("The content of the report is in the object, which was not read")
+    fields: dict[str, Any] = json.loads(content)
+    return End(**fields) if key.is_end else Report(**fields)
+
+
+def time_key(wall: float) -> str:
+    """Seconds since 1970 as 13 digits of milliseconds."""
+    return f"{max(0, int(wall * 1000)):013d}"
+
+
+def control_key(run_name: str) -> str:
+    """Where the backend says what it wants of a run."""
+    return CONTROL + run_name
+
+
+def checkpoint_prefix(trial_id: int, resource: int) -> str:
+    """What the keys of a checkpoint begin with."""
+    return f"{CHECKPOINTS}{trial_id}/{resource}/"

@@ -1,0 +1,148 @@
+"""How results come back and wishes go out: S3 objects under the experiment's prefix.
+
+One listing a period brings the reports of all trials. It begins some time before the newest report that was seen, so
+that clocks of instances may differ and uploads may be slow; what was seen before is passed over by its numbers. A gap
+in the numbers of a run, or a job that is over and left no end, is settled by one listing that begins much earlier.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from tunewright.aws import S3Objects
+from tunewright.backends.runner import s3_keys
+from tunewright.backends.runner.channel import End, Report
+from tunewright.backends.sagemaker.names import JobName
+
+OVERLAP_SECONDS: Final = 60.0
+"""How far back a usual listing reaches behind the newest report, in real seconds on AWS."""
+SKEW_SECONDS: Final = 3600.0
+"""How far clocks may differ at all: a thorough listing begins so long before the job."""
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """What has arrived of one retry of one run, in the order of its numbers."""
+
+    taken: int = 0
+    """Number of the last message that was handed out."""
+    waiting: dict[int, Report | End] = field(default_factory=dict[int, Report | End])
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether something arrived whose predecessor has not."""
+        return bool(self.waiting) and self.taken + 1 not in self.waiting
+
+    def put(self, seq: int, message: Report | End) -> None:
+        """Keep a message unless it was handed out before."""
+        if seq > self.taken:
+            self.waiting.setdefault(seq, message)
+
+    def take(self, *, over_gaps: bool = False) -> list[tuple[int, Report | End]]:
+        """Hand out what is complete; with ``over_gaps`` all there is."""
+        taken: list[tuple[int, Report | End]] = []
+        while self.waiting:
+            seq = min(self.waiting) if over_gaps else self.taken + 1
+            if seq not in self.waiting:
+                break
+            taken.append((seq, self.waiting.pop(seq)))
+            self.taken = seq
+        return taken
+
+
+@final
+class ReportReader:
+    """Collects the reports of all runs of an experiment.
+
+    Every method that reads raises :class:`~tunewright.aws.ServiceError` where S3 refuses or does not answer.
+
+    Parameters
+    ----------
+    objects
+        The objects under the experiment's prefix.
+    overlap
+        Real seconds that a usual listing reaches back.
+    """
+
+    def __init__(self, objects: S3Objects, *, overlap: float = OVERLAP_SECONDS) -> None:
+        self._objects = objects
+        self._overlap = overlap
+        self._newest = 0.0
+        self._known: set[str] = set()
+        self._boxes: defaultdict[JobName, Mailbox] = defaultdict(Mailbox)
+        self._forgotten: set[JobName] = set()
+
+    def box(self, name: JobName) -> Mailbox:
+        """The messages of one retry of a run."""
+        return self._boxes[name]
+
+    def begin_at(self, wall: float) -> None:
+        """Let the next usual listing reach back to reports of ``wall`` seconds since 1970."""
+        self._newest = wall
+
+    def poll(self) -> bool:
+        """The usual listing: from a little before the newest report. Returns whether something new came."""
+        return self._read(self._newest - self._overlap)
+
+    def search_from(self, wall: float) -> bool:
+        """A thorough listing for messages of a job that began at ``wall`` seconds since 1970."""
+        return self._read(wall - SKEW_SECONDS)
+
+    def forget(self, name: JobName) -> None:
+        """Drop what is kept of a run that is over."""
+        self._boxes.pop(name, None)
+        self._forgotten.add(name)
+
+    def _read(self, since: float) -> bool:
+        start_after = s3_keys.REPORTS + s3_keys.time_key(since)
+        seen: set[str] = set()
+        has_news = False
+        for stored in self._objects.list(s3_keys.REPORTS, start_after=start_after):
+            key = s3_keys.decode(stored.key)
+            if key is None:
+                continue
+            seen.add(stored.key)
+            self._newest = max(self._newest, key.time / 1000)
+            if stored.key not in self._known:
+                self._accept(stored.key, key)
+                has_news = True
+        self._known = seen
+        return has_news
+
+    def _accept(self, name: str, key: s3_keys.ReportKey) -> None:
+        run = JobName(key.trial_id, key.attempt, key.retry)
+        if run in self._forgotten:
+            return
+        box = self._boxes[run]
+        if key.seq > box.taken:
+            body = self._objects.get(name) if key.is_in_body else None
+            box.put(key.seq, s3_keys.message_of(key, body))
+
+
+def send_wish(objects: S3Objects, name: JobName, wish: str) -> None:
+    """Tell a run's runner what is wanted: one of the words of the channels' contract."""
+    objects.put(s3_keys.control_key(name.run), wish.encode("ascii"))
+
+
+def whole_checkpoints(objects: S3Objects, trial_id: int) -> list[int]:
+    """Resources of the whole checkpoints of a trial, in rising order."""
+    place = f"{s3_keys.CHECKPOINTS}{trial_id}/"
+    found = (stored.key[len(place) :].split("/") for stored in objects.list(place))
+    return sorted(int(parts[0]) for parts in found if parts[1:] == [s3_keys.COMPLETE])
+
+
+def delete_checkpoint(objects: S3Objects, trial_id: int, resource: int) -> None:
+    """Remove a checkpoint, its marker first, so that it is never half there."""
+    place = s3_keys.checkpoint_prefix(trial_id, resource)
+    objects.delete([place + s3_keys.COMPLETE])
+    objects.delete_under(place)
+
+
+def checkpoint_files(objects: S3Objects, trial_id: int, resource: int) -> Mapping[str, int] | None:
+    """Files and sizes of a whole checkpoint; None where there is none."""
+    marker = objects.get(s3_keys.checkpoint_prefix(trial_id, resource) + s3_keys.COMPLETE)
+    return None if marker is None else json.loads(marker)["files"]

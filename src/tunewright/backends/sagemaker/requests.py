@@ -1,0 +1,249 @@
+"""From a run to a CreateTrainingJob request: pure functions, so that every field is tested without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tunewright.backends.runner.s3_job import CONFIG_PARAMETER, PLACE_VARIABLE, RUN_VARIABLE
+from tunewright.backends.sagemaker.names import JobName, job_name
+from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.exceptions import SettingsError
+from tunewright.trial import Run
+from tunewright.types import Config
+
+HASH_VARIABLE: Final = "TUNEWRIGHT_HASH"
+"""Environment variable and tag that tell two jobs of the same name apart."""
+HASH_TAG: Final = "tunewright:hash"
+
+CODE_CHANNEL: Final = "code"
+CODE_FOLDER: Final = f"/opt/ml/input/data/{CODE_CHANNEL}"
+
+_MAX_HYPERPARAMETERS: Final = 100
+_MAX_NAME: Final = 256
+_MAX_VALUE: Final = 2500
+_MAX_ENVIRONMENT_VALUE: Final = 512
+_MAX_TAG_VALUE: Final = 256
+_LIST_FIELDS: Final[Mapping[str, str]] = {"InputDataConfig": "ChannelName", "Tags": "Key"}
+"""Lists that are merged by the value of one member."""
+
+_TYPE_NAMES: Final = ("instance_type", "st_instance_type")
+_COUNT_NAMES: Final = ("instance_count", "st_instance_count")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """Where the jobs of one experiment run and where their files lie."""
+
+    experiment: str
+    job_prefix: str
+    role_arn: str
+    image_uri: str
+    bucket: str
+    prefix: str
+    """Of all S3 objects of the experiment, without slashes at its ends."""
+    code_prefix: str
+    """Full key prefix of the code, ending in a slash."""
+
+    @property
+    def uri(self) -> str:
+        """``s3://bucket/prefix/``."""
+        return f"s3://{self.bucket}/{self.prefix}/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOrder:
+    """One retry of one run, as a job."""
+
+    run: Run
+    config: Config
+    retry: int = 0
+    cost_before: float = 0.0
+    """Dollars of earlier retries."""
+    dollars_per_hour: float = 0.0
+    """Of all instances of the job together."""
+
+    @property
+    def name(self) -> JobName:
+        """Which run and retry it is."""
+        return JobName(self.run.trial_id, self.run.attempt, self.retry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What to send, and what must lie in S3 before."""
+
+    fields: Mapping[str, Any]
+    """The CreateTrainingJob request."""
+    config_key: str = ""
+    """Key below the experiment's prefix of the configuration; empty where the request holds it."""
+    config_body: bytes = b""
+
+    @property
+    def hash(self) -> str:
+        """What an existing job of that name must have, to be this one."""
+        return str(self.fields["Environment"][HASH_VARIABLE])
+
+
+def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSettings) -> JobRequest:
+    """The CreateTrainingJob request of one retry of a run.
+
+    Parameters
+    ----------
+    order
+        The run.
+    deployment
+        Role, image, bucket, code.
+    settings
+        Instances, limits, template.
+
+    Raises
+    ------
+    SettingsError
+        The environment has a value that the service does not take.
+    """
+    text = json.dumps(dict(order.config), separators=(",", ":"))
+    is_inline = len(text) <= _MAX_VALUE
+    config_key = "" if is_inline else f"configs/{order.name.run}.json"
+    pointer = text if is_inline else deployment.uri + config_key
+    digest = _digest(text, order)
+    ours: dict[str, Any] = {
+        "TrainingJobName": job_name(deployment.job_prefix, order.name),
+        "RoleArn": deployment.role_arn,
+        "AlgorithmSpecification": _algorithm(deployment),
+        "HyperParameters": _hyperparameters(order.config, pointer),
+        "InputDataConfig": [_code_channel(deployment)],
+        "OutputDataConfig": {"S3OutputPath": deployment.uri + "output"},
+        "ResourceConfig": _resources(order.config, settings),
+        "StoppingCondition": {"MaxRuntimeInSeconds": settings.max_run_seconds},
+        "Environment": _environment(order, deployment, settings, digest),
+        "Tags": _tags(order, deployment, settings, digest),
+    }
+    fields = merge(settings.request_template, ours)
+    return JobRequest(
+        fields=fields, config_key=config_key, config_body=b"" if is_inline else text.encode("ascii")
+    )
+
+
+def merge(template: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """``ours`` over ``template``: mappings member by member, channels and tags by their names."""
+    merged = dict(template)
+    for name, value in ours.items():
+        below = merged.get(name)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[name] = merge(below, value)
+        elif name in _LIST_FIELDS and below:
+            key = _LIST_FIELDS[name]
+            taken = {entry[key] for entry in value}
+            merged[name] = [entry for entry in below if entry[key] not in taken] + list(value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def instance_of(config: Config, settings: SageMakerSettings) -> tuple[str, int]:
+    """Instance type and count of a job: a hyperparameter of that name wins over the settings."""
+    instance_type = next((config[name] for name in _TYPE_NAMES if name in config), settings.instance_type)
+    count = next((config[name] for name in _COUNT_NAMES if name in config), settings.instance_count)
+    return str(instance_type), int(count)
+
+
+def _digest(config_text: str, order: JobOrder) -> str:
+    run = order.run
+    source = run.from_checkpoint and [run.from_checkpoint.trial_id, run.from_checkpoint.resource]
+    content = json.dumps([config_text, run.until, run.resume_from, source])
+    return hashlib.sha256(content.encode("ascii")).hexdigest()[:32]
+
+
+def _algorithm(deployment: Deployment) -> dict[str, Any]:
+    return {
+        "TrainingImage": deployment.image_uri,
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": ["python3"],
+        "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", "sagemaker", "/opt/ml"],
+    }
+
+
+def _hyperparameters(config: Config, pointer: str) -> dict[str, str]:
+    """The configuration for the runner, and for people what of it the service can show."""
+    shown = {
+        name: str(value)
+        for name, value in config.items()
+        if len(name) <= _MAX_NAME
+        and _is_plain(name)
+        and len(str(value)) <= _MAX_VALUE
+        and _is_plain(str(value))
+    }
+    kept = dict(list(shown.items())[: _MAX_HYPERPARAMETERS - 1])
+    return {**kept, CONFIG_PARAMETER: pointer}
+
+
+def _is_plain(text: str) -> bool:
+    """Printable characters on one line; what else there is travels in the JSON only."""
+    return text.isprintable()
+
+
+def _code_channel(deployment: Deployment) -> dict[str, Any]:
+    return {
+        "ChannelName": CODE_CHANNEL,
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataType": "S3Prefix",
+                "S3Uri": f"s3://{deployment.bucket}/{deployment.code_prefix}",
+                "S3DataDistributionType": "FullyReplicated",
+            }
+        },
+    }
+
+
+def _resources(config: Config, settings: SageMakerSettings) -> dict[str, Any]:
+    instance_type, count = instance_of(config, settings)
+    resources = {"InstanceType": instance_type, "InstanceCount": count, "VolumeSizeInGB": settings.volume_gb}
+    if settings.keep_alive:
+        resources["KeepAlivePeriodInSeconds"] = settings.keep_alive
+    return resources
+
+
+def _environment(
+    order: JobOrder, deployment: Deployment, settings: SageMakerSettings, digest: str
+) -> dict[str, str]:
+    run = order.run
+    source = run.from_checkpoint
+    facts = {
+        "trial_id": run.trial_id,
+        "attempt": run.attempt,
+        "retry": order.retry,
+        "until": run.until,
+        "resume_from": run.resume_from,
+        "source": None if source is None else [source.trial_id, source.resource],
+        "dollars_per_hour": order.dollars_per_hour,
+        "cost_before": round(order.cost_before, 6),
+    }
+    environment = {
+        **settings.environment,
+        RUN_VARIABLE: json.dumps(facts, separators=(",", ":")),
+        PLACE_VARIABLE: deployment.uri,
+        HASH_VARIABLE: digest,
+    }
+    for name, value in environment.items():
+        if len(value) > _MAX_ENVIRONMENT_VALUE:
+            raise SettingsError(
+                f"The environment variable {name} has {len(value)} characters; SageMaker takes {_MAX_ENVIRONMENT_VALUE}"
+            )
+    return environment
+
+
+def _tags(
+    order: JobOrder, deployment: Deployment, settings: SageMakerSettings, digest: str
+) -> list[dict[str, str]]:
+    tags = {
+        **settings.tags,
+        "tunewright:experiment": re.sub(r"[^\w .:/=+@-]", "-", deployment.experiment),
+        "tunewright:trial": str(order.run.trial_id),
+        HASH_TAG: digest,
+    }
+    return [{"Key": name, "Value": value[:_MAX_TAG_VALUE]} for name, value in tags.items()]
