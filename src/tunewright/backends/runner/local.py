@@ -12,7 +12,7 @@ from .supervisor import supervise
 
 
 def attempt_lock(run: Path) -> Path:
-    """The lock that all retries of a run's attempt share; it holds the name of the folder of the one that runs."""
+    """The lock that all retries of an attempt share; it holds the folder's name and the pid of the one that runs."""
     return run.parent / f"{run.name.split('-')[0]}.lock"
 
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         if (run / END).exists():
             return 0
         lock.truncate(0)
-        lock.write(run.name.encode())
+        lock.write(f"{run.name} {os.getpid()}".encode())
         lock.flush()
         order = RunOrder.from_json((run / ORDER).read_text(encoding="utf-8"))
         with (run / "stdout").open("ab") as out, (run / "stderr").open("ab") as err:

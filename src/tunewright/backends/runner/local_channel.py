@@ -55,6 +55,20 @@ def whole_resource(run: Path) -> int | None:
     return whole["resource"] if files and files == whole["files"] else None
 
 
+def freeze(working: Path, target: Path) -> bool:
+    """Rename a working folder to the checkpoint ``target``, in place of an older one; False where it is empty."""
+    if not working.is_dir() or not any(working.iterdir()):
+        return False
+    target.parent.mkdir(exist_ok=True)
+    old = target.with_name(f".old-{target.name}")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    working.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+    return True
+
+
 @final
 class LocalChannel(Channel):
     """Files in a run's folder.
@@ -103,17 +117,7 @@ class LocalChannel(Channel):
 
     def save_checkpoint(self, resource: int) -> bool:
         """Freeze the working folder by renaming it."""
-        if not any(self._working.iterdir()):
-            return False
-        target = frozen_folder(self._trial, resource)
-        target.parent.mkdir(exist_ok=True)
-        old = target.with_name(f".old-{target.name}")
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        self._working.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-        return True
+        return freeze(self._working, frozen_folder(self._trial, resource))
 
     def send_end(self, end: End) -> None:
         """Write ``end.json``."""

@@ -1,0 +1,102 @@
+"""Starting runners: orders written, processes spawned."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import final
+
+from tunewright.backends.local.gpus import VARIABLE
+from tunewright.backends.local.run_folder import RunFolder
+from tunewright.backends.local.settings import LocalSettings
+from tunewright.backends.runner.build import build_runner, runner_bytes
+from tunewright.backends.runner.local_channel import frozen_folder
+from tunewright.backends.runner.order import RunOrder
+from tunewright.trial import Checkpoint, Run
+from tunewright.types import Config
+
+
+@final
+class Launcher:
+    """Makes orders and starts runners that outlive this process.
+
+    Parameters
+    ----------
+    script
+        Absolute path of a script, or ``module:name``.
+    folder
+        The experiment's folder of trials.
+    settings
+        How scripts are run.
+    """
+
+    def __init__(self, script: str, folder: Path, settings: LocalSettings) -> None:
+        self._script = script
+        self._folder = folder
+        self._settings = settings
+        digest = hashlib.sha256(runner_bytes()).hexdigest()[:12]
+        self._runner = folder / f"runner-{digest}.pyz"
+        if not self._runner.exists():
+            build_runner(self._runner)
+
+    def trial_folder(self, trial_id: int) -> Path:
+        """Where everything of a trial is."""
+        return self._folder / str(trial_id)
+
+    def checkpoint_folder(self, checkpoint: Checkpoint) -> Path:
+        """Where a frozen checkpoint is."""
+        return frozen_folder(self.trial_folder(checkpoint.trial_id), checkpoint.resource)
+
+    def order(self, run: Run, config: Config, gpus: tuple[str, ...]) -> RunOrder:
+        """What a run's first retry is told."""
+        settings, values = self._settings, dict(config)
+        if settings.until_as_max_resource and run.until is not None:
+            values[settings.max_resource_attr] = run.until
+        cwd = settings.cwd or Path.cwd()
+        order = RunOrder(
+            script=self._script,
+            config=values,
+            checkpoint_dir="",
+            trial_id=run.trial_id,
+            attempt=run.attempt,
+            until=run.until,
+            resume_from=run.resume_from,
+            checkpoint_from=str(self.checkpoint_folder(run.from_checkpoint)) if run.from_checkpoint else "",
+            resource_attr=settings.resource_attr,
+            arguments=settings.arguments,
+            booleans=settings.booleans,
+            environment={**settings.environment, **({VARIABLE: ",".join(gpus)} if gpus else {})},
+            cwd=str(cwd),
+            channels={name: str(path) for name, path in settings.channels.items()},
+            cache_dir=str(settings.cache_dir),
+            grace=settings.grace,
+            dollars_per_hour=settings.dollars_per_hour,
+        )
+        paths = [str(path) for path in settings.import_paths] + ([str(cwd)] if order.function else [])
+        return replace(order, import_paths=paths)
+
+    def launch(self, folder: RunFolder, order: RunOrder) -> subprocess.Popen[bytes]:
+        """Write the order for this folder and start its runner in a session of its own."""
+        placed = replace(
+            order,
+            checkpoint_dir=str(folder.working),
+            config_file=str(folder.path / "config.json"),
+            base_dir=str(folder.path),
+        )
+        folder.write_order(placed)
+        with (folder.path / "runner.log").open("ab") as log:
+            return subprocess.Popen(
+                [
+                    self._settings.python,
+                    str(self._runner),
+                    "local",
+                    str(folder.path),
+                    str(self._settings.abandon_after),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
