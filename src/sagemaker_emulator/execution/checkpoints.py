@@ -34,6 +34,7 @@ class CheckpointSync:
         self._folder = folder
         self._lock = threading.Lock()
         self._copied: dict[str, tuple[int, int]] = {}
+        self._closed = False
 
     def pull(self) -> int:
         """Bring what is in S3 to the folder, and return its bytes.
@@ -43,13 +44,14 @@ class CheckpointSync:
         ExecutionError
             A key would leave the folder.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        size = download_prefix(self._store, self._uri, self._folder)
-        self._copied = _scan(self._folder)
+        with self._lock:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            size = download_prefix(self._store, self._uri, self._folder)
+            self._copied = _scan(self._folder)
         return size
 
     def push(self) -> None:
-        """Bring what changed in the folder to S3.
+        """Bring what changed in the folder to S3; nothing after :meth:`close`.
 
         Raises
         ------
@@ -59,6 +61,8 @@ class CheckpointSync:
             The folder or the mirror of S3 cannot be read or written.
         """
         with self._lock:
+            if self._closed:
+                return
             present = _scan(self._folder)
             for name in [name for name, state in present.items() if self._copied.get(name) != state]:
                 try:
@@ -70,6 +74,11 @@ class CheckpointSync:
             for name in self._copied.keys() - present.keys():
                 self._store.delete(self._uri.bucket, self._uri.child(name).key)
             self._copied = present
+
+    def close(self) -> None:
+        """Copy nothing any more, so that removing the folder does not remove what is in S3."""
+        with self._lock:
+            self._closed = True
 
 
 def _scan(folder: Path) -> dict[str, tuple[int, int]]:

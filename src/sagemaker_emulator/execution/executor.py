@@ -116,11 +116,13 @@ class ProcessExecutor(Executor):
             job = self._jobs.pop(name, None)
         if job is not None:
             for instance in job.instances:
-                instance.end()
+                instance.release()
             shutil.rmtree(job.root, ignore_errors=True)
 
     def close(self) -> None:
-        """End all jobs at once and release everything."""
+        """End all jobs at once and release everything; a second call does nothing."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         with self._lock:
             names = list(self._jobs)

@@ -115,6 +115,12 @@ class Instance:
             self._process.wait()
             self._output.ended.wait(_OUTPUT_SECONDS)
 
+    def release(self) -> None:
+        """End all processes and let go of the folder, which may be removed then."""
+        self.end()
+        if self._checkpoints:
+            self._checkpoints.close()
+
     def _checkpoint_sync(self) -> CheckpointSync | None:
         config = self._order.request.get("CheckpointConfig")
         if not config:

@@ -193,13 +193,16 @@ def has_namespaces() -> bool:
         folder = HostFolder(Path(scratch), "probe")
         (folder.ml / "code").mkdir(parents=True)
         folder.hosts_file.touch()
-        attempt = subprocess.run(
-            [*_unshare(), "sh", "-c", _ENTER, "sh", *_enter_arguments(folder), "true"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PROBE_SECONDS,
-            check=False,
-        )
+        try:
+            attempt = subprocess.run(
+                [*_unshare(), "sh", "-c", _ENTER, "sh", *_enter_arguments(folder), "true"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_PROBE_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False
     return attempt.returncode == 0
 
 

@@ -118,7 +118,8 @@ def extract(archive: Path, target: Path) -> None:
                 raise ToolkitError(
                     f"{member.name} in the code archive is not a file inside of it; pack plain files"
                 )
-        packed.extractall(target, members)  # noqa: S202 - every member was checked
+        checks: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        packed.extractall(target, members, **checks)  # noqa: S202 - every member was checked above
 
 
 def training_variables(

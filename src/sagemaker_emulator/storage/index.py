@@ -46,12 +46,6 @@ class BucketIndex:
         self._names: list[str] = []
         self._objects: dict[str, ObjectInfo] = {}
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._objects
-
     def names(self) -> list[str]:
         """All names, sorted."""
         return list(self._names)

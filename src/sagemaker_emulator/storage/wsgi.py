@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
@@ -161,7 +162,7 @@ def _json(start_response: StartResponse, answer: dict[str, Any]) -> Iterable[byt
 
 
 def _xml_error(start_response: StartResponse, message: str) -> Iterable[bytes]:
-    body = f"<Error><Code>InternalError</Code><Message>{message}</Message></Error>".encode()
+    body = f"<Error><Code>InternalError</Code><Message>{escape(message)}</Message></Error>".encode()
     start_response(
         "500 Internal Server Error",
         [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))],

@@ -28,7 +28,7 @@ def aws(tmp_path: Path) -> AwsServices:
 def client(aws: AwsServices) -> Iterator[Callable[[str], Any]]:
     """A factory of boto3 clients that talk to the services over HTTP."""
     server = make_server("127.0.0.1", 0, aws.app, threaded=True, request_handler=_QuietHandler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     clients: list[Any] = []
 

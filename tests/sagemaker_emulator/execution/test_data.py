@@ -1,0 +1,272 @@
+"""Channels, checkpoints, artifacts, logs and metrics."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sagemaker_emulator.contracts import ExecutionError
+from sagemaker_emulator.execution import ExecutionSettings, Isolation
+from sagemaker_emulator.execution import sandbox as sandbox_module
+from sagemaker_emulator.execution.checkpoints import CheckpointSync
+from sagemaker_emulator.execution.s3uri import S3Uri
+
+LIST = (
+    "import os; print(sorted(os.path.relpath(os.path.join(p, f), '/opt/ml/input/data')"
+    " for p, _, fs in os.walk('/opt/ml/input/data') for f in fs))"
+)
+
+
+def channel(uri: str, **changes: Any) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri} | changes.pop("source", {})
+    return {"ChannelName": "c", "DataSource": {"S3DataSource": source}} | changes
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("s3://bucket/data/", ["c/a.txt", "c/sub/b.txt", "c/subway.txt"]),
+        ("s3://bucket/data", ["c/a.txt", "c/sub/b.txt", "c/subway.txt"]),
+        ("s3://bucket/data/a.txt", ["c/a.txt"]),
+        ("s3://bucket/data/sub", ["c/sub/b.txt", "c/subway.txt"]),
+    ],
+)
+def test_channels(folder_jobs: Any, uri: str, expected: list[str]) -> None:
+    for key in ("data/a.txt", "data/sub/b.txt", "data/subway.txt", "data/"):
+        folder_jobs.aws.store.put("bucket", key, b"x")
+    folder_jobs.finish(folder_jobs.python("job", LIST, InputDataConfig=[channel(uri)]))
+    assert folder_jobs.log("job") == [str(expected)]
+
+
+def test_compressed_channel(folder_jobs: Any) -> None:
+    folder_jobs.aws.store.put("bucket", "data/a.txt.gz", gzip.compress(b"plain"))
+    config = [channel("s3://bucket/data/", CompressionType="Gzip")]
+    code = "print(open('/opt/ml/input/data/c/a.txt').read())"
+    folder_jobs.finish(folder_jobs.python("job", code, InputDataConfig=config))
+    assert folder_jobs.log("job") == ["plain"]
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (channel("s3://bucket/nothing/"), 'No S3 objects found under S3 URL "s3://bucket/nothing/"'),
+        (channel("s3://nowhere/data/"), "No S3 objects found"),
+        (channel("data"), "is not an S3 URI"),
+        (channel("s3://bucket/data/", source={"S3DataType": "ManifestFile"}), "is not an S3Prefix"),
+        ({"ChannelName": "c", "DataSource": {"FileSystemDataSource": {}}}, "is not an S3Prefix"),
+        (channel("s3://bucket/bad/"), "would leave its folder"),
+        (channel("s3://bucket/data/", CompressionType="Gzip"), "Not a gzipped file"),
+        (channel("s3://bucket/clash/"), "Data download failed"),
+    ],
+)
+def test_data_that_cannot_be_had(folder_jobs: Any, config: dict[str, Any], text: str) -> None:
+    for key in ("bad/../../escape", "data/a.gz", "clash/a", "clash/a/b"):
+        folder_jobs.aws.store.put("bucket", key, b"x")
+    order = folder_jobs.order("job", ["true"], InputDataConfig=[config])
+    with pytest.raises(ExecutionError, match=r"^ClientError: Data download failed:") as caught:
+        folder_jobs.executor.prepare(order)
+    assert text in str(caught.value)
+    folder_jobs.executor.discard("job")
+    assert list((folder_jobs.folder / "cluster" / "jobs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"CheckpointConfig": {"S3Uri": "s3://bucket/c", "LocalPath": "/tmp/c"}}, "not below /opt/ml"),
+        ({"CheckpointConfig": {"S3Uri": "s3://bucket/c", "LocalPath": "/opt/ml/../c"}}, "not below /opt/ml"),
+        (
+            {"AlgorithmSpecification": {"MetricDefinitions": [{"Name": "m", "Regex": "("}]}},
+            "metric m is not valid",
+        ),
+    ],
+)
+def test_requests_that_cannot_be_carried_out(folder_jobs: Any, changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(ExecutionError, match=text):
+        folder_jobs.executor.prepare(folder_jobs.order("job", ["true"], **changes))
+
+
+def test_checkpoints_come_in_and_go_out_while_the_job_runs(jobs: Any) -> None:
+    store = jobs.aws.store
+    store.put("bucket", "ckpt/old/state", b"1")
+    store.put("bucket", "ckpt/removed", b"2")
+    code = """
+import os, time
+assert open("/opt/ml/checkpoints/old/state").read() == "1"
+os.remove("/opt/ml/checkpoints/removed")
+with open("/opt/ml/checkpoints/new", "w") as file:
+    file.write("3")
+print("written")
+while not os.path.exists("/opt/ml/checkpoints/go"):
+    time.sleep(0.01)
+with open("/opt/ml/checkpoints/old/state", "w") as file:
+    file.write("44")
+"""
+    order = jobs.python("job", code, CheckpointConfig={"S3Uri": "s3://bucket/ckpt/"})
+    jobs.until(lambda: store.head("bucket", "ckpt/new") and not store.head("bucket", "ckpt/removed"))
+    assert store.get("bucket", "ckpt/old/state") == b"1"
+    (jobs.folder / "cluster" / "jobs" / "job-0" / "algo-1" / "ml" / "checkpoints" / "go").touch()
+    assert jobs.finish(order)[0].exit_code == 0
+    assert {each.key: store.get("bucket", each.key) for each in store.objects("bucket", "ckpt/")} == {
+        "ckpt/old/state": b"44",
+        "ckpt/new": b"3",
+        "ckpt/go": b"",
+    }
+
+
+def test_a_folder_that_is_removed_after_its_job_takes_nothing_from_s3(aws: Any, tmp_path: Path) -> None:
+    sync = CheckpointSync(aws.store, S3Uri("bucket", "ckpt"), tmp_path / "local")
+    assert sync.pull() == 0
+    (tmp_path / "local" / "a").write_text("1")
+    (tmp_path / "local" / "dangling").symlink_to("nowhere")
+    sync.push()
+    sync.close()
+    (tmp_path / "local" / "a").unlink()
+    sync.push()
+    assert [each.key for each in aws.store.objects("bucket")] == ["ckpt/a"]
+
+
+def test_a_checkpoint_bucket_that_is_missing(folder_jobs: Any) -> None:
+    code = "import time; open('/opt/ml/checkpoints/a', 'w').close(); print('ready'); time.sleep(1.5)"
+    order = folder_jobs.python("job", code, CheckpointConfig={"S3Uri": "s3://nowhere/c"})
+    folder_jobs.wait("job")
+    with pytest.raises(ExecutionError, match="Checkpoint upload failed: s3://nowhere/c/a does not exist"):
+        folder_jobs.executor.finish(order)
+
+
+@pytest.mark.parametrize("end", ["exit 0", "exit 3", "kill"])
+def test_artifacts_are_uploaded_however_the_job_ends(folder_jobs: Any, end: str) -> None:
+    script = f"mkdir -p /opt/ml/model/sub; echo m > /opt/ml/model/sub/m; echo o > /opt/ml/output/data/o; echo ready; {end}"
+    order = folder_jobs.start("job", ["bash", "-c", script.replace("; kill", "; sleep 600")])
+    if end == "kill":
+        folder_jobs.until(lambda: folder_jobs.log("job"))
+        folder_jobs.executor.kill("job")
+    folder_jobs.finish(order)
+    assert folder_jobs.members("job", "model.tar.gz") == {"sub/m": b"m\n"}
+    assert folder_jobs.members("job", "output.tar.gz") == {"o": b"o\n"}
+
+
+def test_artifacts_without_compression(folder_jobs: Any) -> None:
+    order = folder_jobs.start(
+        "job",
+        [
+            "bash",
+            "-c",
+            "mkdir /opt/ml/model/sub; echo m > /opt/ml/model/sub/m; echo o > /opt/ml/output/data/o",
+        ],
+        OutputDataConfig={"S3OutputPath": "s3://bucket/out/", "CompressionType": "NONE"},
+    )
+    _, artifacts = folder_jobs.finish(order)
+    assert artifacts.model_uri == "s3://bucket/out/job/output/model/"
+    assert [each.key for each in folder_jobs.aws.store.objects("bucket")] == [
+        "out/job/output/data/o",
+        "out/job/output/model/sub/m",
+    ]
+
+
+@pytest.mark.parametrize("path", ["s3://nowhere/out", "not a uri"])
+def test_artifacts_that_cannot_be_uploaded(folder_jobs: Any, path: str) -> None:
+    order = folder_jobs.start("job", ["true"], OutputDataConfig={"S3OutputPath": path})
+    folder_jobs.wait("job")
+    with pytest.raises(ExecutionError, match="ClientError: Artifact upload failed: "):
+        folder_jobs.executor.finish(order)
+    with pytest.raises(KeyError):
+        folder_jobs.executor.poll("job")
+
+
+def test_metrics_and_log_lines(jobs: Any) -> None:
+    definitions = [
+        {"Name": "loss", "Regex": r"loss=([-+.\w]+)"},
+        {"Name": "whole", "Regex": r"\d+%"},
+        {"Name": "plain", "Regex": r"^\d+$"},
+        {"Name": "never", "Regex": "nothing"},
+    ]
+    code = (
+        "import sys; print('loss=3 loss=2.5\\r'); print('loss=bad'); print('loss=-1e-3', file=sys.stderr); print();"
+        "print('x' * 600000); sys.stdout.buffer.write(b'\\xff 50% \\n'); print('17'); print('no newline', end='')"
+    )
+    order = jobs.python("job", code, AlgorithmSpecification={"MetricDefinitions": definitions})
+    _, artifacts = jobs.finish(order)
+    values = {name: value for name, value, _ in artifacts.final_metrics}
+    assert values in ({"loss": -0.001, "plain": 17.0}, {"loss": 2.5, "plain": 17.0})
+    assert all(time > 1.6e9 for _, _, time in artifacts.final_metrics)
+    log = jobs.log("job")
+    assert {"loss=3 loss=2.5", "loss=bad", "loss=-1e-3", "\ufffd 50% ", "no newline"} <= set(log)
+    long = [line for line in log if line.startswith("x")]
+    assert sum(map(len, long)) == 600000
+    assert max(map(len, long)) <= 256 * 1024 + 65536
+
+
+def test_the_cache_of_a_warm_pool_outlives_a_job(jobs: Any) -> None:
+    keep_alive = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "KeepAlivePeriodInSeconds": 60}
+    write = (
+        "import os; open(os.environ['SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY'] + '/kept', 'w').write('1')"
+    )
+    jobs.finish(jobs.python("first", write, ResourceConfig=keep_alive))
+    read = "import os; print(os.environ.get('SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY'));"
+    read += "print(open('/opt/ml/sagemaker/warmpoolcache/kept').read())"
+    jobs.finish(jobs.python("second", read))
+    assert jobs.log("second") == ["None", "1"]
+
+
+def test_several_instances(folder_jobs: Any) -> None:
+    for n in range(3):
+        folder_jobs.aws.store.put("bucket", f"data/{n}", b"x")
+    config = [channel("s3://bucket/data/", source={"S3DataDistributionType": "ShardedByS3Key"})]
+    code = (
+        LIST
+        + "; import json; print(json.load(open('/opt/ml/input/config/resourceconfig.json'))['current_host'])"
+    )
+    cluster = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 2}
+    folder_jobs.finish(folder_jobs.python("job", code, InputDataConfig=config, ResourceConfig=cluster))
+    assert folder_jobs.log("job") == ["['c/0', 'c/2']", "algo-1", "['c/1']", "algo-2"]
+
+
+def test_one_failing_instance_ends_the_others(folder_jobs: Any) -> None:
+    code = "import json, time; host = json.load(open('/opt/ml/input/config/resourceconfig.json'))['current_host']\n"
+    code += (
+        "if host == 'algo-2':\n    open('/opt/ml/output/failure', 'w').write('two'); raise SystemExit(4)\n"
+    )
+    code += "time.sleep(600)"
+    cluster = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 2}
+    ended, _ = folder_jobs.finish(folder_jobs.python("job", code, ResourceConfig=cluster))
+    assert (ended.exit_code, ended.failure_text) == (4, "two")
+
+
+def test_a_job_is_prepared_anew_for_another_attempt(folder_jobs: Any) -> None:
+    order = folder_jobs.python(
+        "job", "open('/opt/ml/model/first', 'w').close(); import time; time.sleep(600)"
+    )
+    folder_jobs.until((folder_jobs.folder / "cluster/jobs/job-0/algo-1/ml/model/first").exists)
+    folder_jobs.finish(folder_jobs.start(order.name, ["true"]))
+    assert folder_jobs.members("job", "model.tar.gz") == {}
+
+
+def test_an_image_can_have_an_interpreter_of_its_own(make_jobs: Callable[..., Any], tmp_path: Path) -> None:
+    wrapper = tmp_path / "bin" / "python"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\necho wrapped\nexec {sys.executable} "$@"\n')
+    wrapper.chmod(0o755)
+    jobs = make_jobs(interpreters={"special": wrapper})
+    jobs.finish(jobs.python("plain", "print(1)"))
+    jobs.finish(jobs.python("own", "print(1)", AlgorithmSpecification={"TrainingImage": "special"}))
+    assert (jobs.log("plain"), jobs.log("own")) == (["1"], ["wrapped", "1"])
+
+
+def test_settings_are_checked(make_jobs: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="speed must be positive"):
+        ExecutionSettings(endpoint_url="", region="", access_key="", secret_key="", speed=0)
+    monkeypatch.setattr(sandbox_module.shutil, "which", lambda _name: None)
+    sandbox_module.has_namespaces.cache_clear()
+    try:
+        with pytest.raises(RuntimeError, match="use the isolation 'folder' or 'auto'"):
+            make_jobs(isolation=Isolation.NAMESPACES)
+        jobs = make_jobs(isolation=Isolation.AUTO)
+        assert jobs.finish(jobs.start("job", ["true"]))[0].exit_code == 0
+    finally:
+        sandbox_module.has_namespaces.cache_clear()
