@@ -107,7 +107,7 @@ class Engine:
             former = warm.holder
             self._park.hand_over(warm, job, now)
             self._touch(former)
-        cluster = warm or self._park.launch(job, self._new_directory())
+        cluster = warm or self._launch(job)
         self.jobs[name] = job
         life = JobLife(job, cluster, self._surroundings, is_warm=warm is not None)
         self._lives[name] = (life, self._loop.create_task(self._lead(life)))
@@ -177,10 +177,12 @@ class Engine:
 
     def idle_seconds(self, job: Job) -> float:
         """Billed idle service seconds of the pool that this job left."""
-        cluster = self._park.available_of(job)
+        if job.pool is None:
+            return 0.0
+        cluster = self._park.available_of(job) if job.pool.status == "Available" else None
         if cluster is not None:
             return self._park.idle_seconds(cluster, time.time())
-        return job.pool.retained_seconds or 0.0 if job.pool else 0.0
+        return job.pool.retained_seconds or 0.0
 
     @property
     def n_running(self) -> int:
@@ -251,7 +253,7 @@ class Engine:
 
     def _replace_cluster(self, lost: Cluster) -> Cluster:
         self._park.end(lost, time.time())
-        return self._park.launch(lost.holder, self._new_directory())
+        return self._launch(lost.holder)
 
     def _touch(self, job: Job) -> None:
         job.modified = time.time()
@@ -259,10 +261,10 @@ class Engine:
 
     # ---- folders and restart
 
-    def _new_directory(self) -> Path:
-        directory = self._clusters_dir / f"{next(self._numbers):06d}"
-        directory.mkdir(parents=True)
-        return directory
+    def _launch(self, job: Job) -> Cluster:
+        cluster = self._park.launch(job, self._clusters_dir / f"{next(self._numbers):06d}")
+        cluster.directory.mkdir(parents=True)
+        return cluster
 
     def _remove_cluster(self, cluster: Cluster) -> None:
         self._threads.submit(shutil.rmtree, cluster.directory, ignore_errors=True)

@@ -12,7 +12,7 @@ stale               operation (List, Search)  the answer is up to ``seconds`` se
 =================== ========================= ==================================================================
 
 Targets are file-name patterns (``*`` for any). ``count`` is how often a fault strikes before it is used up (null:
-always), ``probability`` the chance that it strikes, drawn once for each job and once for each request.
+always), ``probability`` the chance that it strikes, drawn once for each attempt of a job and once for each request.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class FaultBook:
     ) -> Fault | None:
         """Use up one matching fault, or None.
 
-        ``once`` names what is drawn for only once (a job); ``age`` is how many seconds the target has been training.
+        ``once`` names what is drawn for only once (an attempt of a job); ``age`` is how many seconds the target has been training.
         """
         with self._lock:
             for pending in self._open:

@@ -128,11 +128,11 @@ class JobLife:
             while not await self._run_attempt():
                 self._attempt += 1
         except (_FailureError, ExecutionError) as failure:
-            self._discard()
+            await self._discard()
             self.job.fail(str(failure), self._around.now())
         except Exception:
             _LOG.exception("the emulator failed on training job %s", self.job.name)
-            self._discard()
+            await self._discard()
             self.job.fail(INTERNAL_ERROR, self._around.now())
 
     async def _run_attempt(self) -> bool:
@@ -145,7 +145,7 @@ class JobLife:
             await self._stop_early(stop.cause)
             return True
         except _InstanceLostError as lost:
-            self._survive(lost.loss)
+            await self._survive(lost.loss)
             return False
         await self._finish(exited, cause)
         return True
@@ -192,7 +192,7 @@ class JobLife:
         self._enter("Training", TRAINING_MESSAGE)
         began = self._time()
         self._around.executor.launch(self.order)
-        news = self._around.watch.watch(self.job)
+        news = self._around.watch.watch(self.job, self._attempt)
         limit = self.job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
         await asyncio.wait({news, self._stop_asked}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         self.job.training_seconds += self._time() - began
@@ -219,10 +219,10 @@ class JobLife:
             return news
         raise _InstanceLostError(news)
 
-    def _survive(self, loss: Loss) -> None:
+    async def _survive(self, loss: Loss) -> None:
         """Start again after a lost instance, or fail where nobody asked for retries."""
         self._around.executor.kill(self.job.name)
-        self._discard()
+        await self._discard()
         if loss == "internal_error":
             retries = self.job.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
             if self._attempt >= retries:
@@ -236,7 +236,7 @@ class JobLife:
         """Stop a job that does not train yet: nothing to signal and nothing to upload."""
         if cause != "Stopped":
             self.stop()
-        self._discard()
+        await self._discard()
         await asyncio.sleep(STOP_BEFORE_TRAINING / self._around.speed)
         self.job.conclude("Stopped", cause, _STOP_MESSAGES[cause], self._around.now())
 
@@ -288,10 +288,10 @@ class JobLife:
             overtime = max(0.0, elapsed - seconds / self._around.speed)
             self.job.training_seconds += min(seconds, elapsed * self._around.speed) + overtime
 
-    def _discard(self) -> None:
+    async def _discard(self) -> None:
         if self._is_with_executor:
-            self._around.executor.discard(self.job.name)
             self._is_with_executor = False
+            await self._in_thread(lambda order: self._around.executor.discard(order.name))
 
     async def _in_thread(self, call: Callable[[JobOrder], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._around.threads, call, self.order)

@@ -24,6 +24,7 @@ LARGEST_SHARE: Final = 0.05
 @dataclass(slots=True, eq=False)
 class _Watched:
     job: Job
+    attempt: int
     began: float
     news: asyncio.Future[News]
 
@@ -38,10 +39,10 @@ class JobWatch:
         self._watched: dict[str, _Watched] = {}
         self._has_work = asyncio.Event()
 
-    def watch(self, job: Job) -> asyncio.Future[News]:
-        """What happens to the job next, once: its exit, or the loss of its instance."""
+    def watch(self, job: Job, attempt: int) -> asyncio.Future[News]:
+        """What happens to this attempt of the job, once: its exit, or the loss of its instance."""
         loop = asyncio.get_running_loop()
-        entry = _Watched(job, loop.time(), loop.create_future())
+        entry = _Watched(job, attempt, loop.time(), loop.create_future())
         self._watched[job.name] = entry
         self._has_work.set()
         return entry.news
@@ -66,9 +67,9 @@ class JobWatch:
         exited = self._executor.poll(job.name)
         if exited is not None or job.status == "Stopping":
             return exited
-        age = now - entry.began
-        if self._faults.strike("internal_error", job.name, once=job.name, age=age):
+        age, once = now - entry.began, f"{job.name}/{entry.attempt}"
+        if self._faults.strike("internal_error", job.name, once=once, age=age):
             return "internal_error"
-        if job.is_spot and self._faults.strike("spot_interruption", job.name, once=job.name, age=age):
+        if job.is_spot and self._faults.strike("spot_interruption", job.name, once=once, age=age):
             return "spot_interruption"
         return None
