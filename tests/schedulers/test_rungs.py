@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels
+
+LOSSES = st.lists(st.floats(-10, 10) | st.just(math.inf), min_size=1, max_size=40)
+
+
+def filled(losses: list[float], eta: float = 3) -> Rung:
+    rung = Rung(9, eta)
+    for trial_id, loss in enumerate(losses):
+        rung.record(trial_id, loss)
+    return rung
+
+
+@pytest.mark.parametrize(
+    ("arguments", "levels"),
+    [
+        ({"max_resource": 81}, (1, 3, 9, 27)),
+        ({"max_resource": 82}, (1, 3, 9, 27, 81)),
+        ({"max_resource": 27, "grace_period": 2}, (2, 6, 18)),
+        ({"max_resource": 50, "grace_period": 3, "eta": 2.5}, (3, 8, 19, 47)),
+        ({"max_resource": 2, "eta": 4}, (1,)),
+        ({"max_resource": 3, "grace_period": 3}, ()),
+    ],
+)
+def test_levels_are_geometric_and_below_the_maximum(arguments: dict, levels: tuple[int, ...]) -> None:
+    assert rung_levels(**arguments) == levels
+
+
+def test_brackets_have_the_budgets_of_hyperband() -> None:
+    # Hyperband with R = 81, eta = 3 starts 81, 34, 15, 8, 5 trials; without its ceil the ratios are exact.
+    exact = np.array([5 / (5 - s) * 3 ** (4 - s) for s in range(5)])
+    np.testing.assert_allclose(bracket_weights((1, 3, 9, 27), 81, 5), exact / exact.sum())
+    np.testing.assert_allclose(bracket_weights((1, 3, 9, 27), 81, 2), exact[:2] / exact[:2].sum())
+    assert bracket_weights((1, 3), 9, 1) == (1.0,)
+
+
+def test_the_top_third_is_promoted_best_first() -> None:
+    rung = filled([5.0, 3.0, 4.0, 1.0, 2.0, 6.0])
+    for trial_id in range(6):
+        assert rung.admit(trial_id)
+    assert rung.promotable() == 3
+    rung.release(3)
+    assert rung.promotable() == 4
+    rung.release(4)
+    assert rung.promotable() is None  # 2 of 6 are through
+    for trial_id in range(6, 9):
+        rung.record(trial_id, 7.0)
+    assert rung.promotable() == 1  # 3 of 9
+
+
+def test_a_trial_that_does_not_wait_ranks_and_is_passed_over() -> None:
+    rung = filled([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    rung.admit(1)
+    assert rung.promotable() == 1
+    rung.release(1)
+    rung.admit(2)
+    assert rung.promotable() is None  # trial 0 holds its place though it is still running
+
+
+def test_a_non_finite_loss_ranks_last_and_never_waits() -> None:
+    rung = filled([math.inf, math.inf, 5.0])
+    assert not rung.admit(0)
+    assert rung.admit(2)
+    assert rung.promotable() == 2
+    assert [trial_id for _, trial_id in rung.entries] == [2, 0, 1]
+    assert len(rung) == 3
+    assert 1 in rung
+    assert 7 not in rung
+
+
+def test_the_first_in_a_rung_survives_whatever_it_has() -> None:
+    assert filled([math.inf]).survives(0)
+    assert filled([3.0]).survives(0)
+
+
+def test_a_diverged_trial_does_not_survive_company() -> None:
+    rung = filled([math.inf, math.inf, 1.0])
+    assert not rung.survives(0)
+    assert rung.survives(2)
+
+
+@given(LOSSES, st.sampled_from([2, 2.5, 3, 4]))
+def test_survival_is_numpys_quantile_where_all_is_finite(losses: list[float], eta: float) -> None:
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    rung = filled(finite, eta)
+    for trial_id, loss in enumerate(finite):
+        quantile = float(np.quantile(finite, 1 / eta))
+        if len(finite) >= 2 and not math.isclose(loss, quantile, rel_tol=1e-9, abs_tol=1e-9):
+            assert rung.survives(trial_id) == (loss < quantile)
+
+
+@given(LOSSES, st.sampled_from([2, 3, 4]))
+def test_some_survive_and_better_ones_with_them(losses: list[float], eta: float) -> None:
+    rung = filled(losses, eta)
+    survivors = [losses[i] for i in range(len(losses)) if rung.survives(i)]
+    stopped = [losses[i] for i in range(len(losses)) if not rung.survives(i)]
+    if any(map(math.isfinite, losses)):
+        assert survivors
+    assert max(survivors, default=-math.inf) <= min(stopped, default=math.inf)
+
+
+@given(LOSSES, st.sampled_from([2, 3, 4]))
+def test_as_many_are_promoted_as_the_paper_says(losses: list[float], eta: int) -> None:
+    rung = filled(losses, eta)
+    for trial_id in range(len(losses)):
+        rung.admit(trial_id)
+    promoted = []
+    while (trial_id := rung.promotable()) is not None:
+        promoted.append(trial_id)
+        rung.release(trial_id)
+    order = sorted(range(len(losses)), key=lambda i: (losses[i], i))
+    assert promoted == [i for i in order[: len(losses) // eta] if math.isfinite(losses[i])]
