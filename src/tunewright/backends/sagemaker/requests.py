@@ -153,9 +153,7 @@ def instance_of(config: Config, settings: SageMakerSettings) -> tuple[str, int]:
 
 
 def _digest(config_text: str, order: JobOrder) -> str:
-    run = order.run
-    source = run.from_checkpoint and [run.from_checkpoint.trial_id, run.from_checkpoint.resource]
-    content = json.dumps([config_text, run.until, run.resume_from, source])
+    content = json.dumps([config_text, order.run.until])
     return hashlib.sha256(content.encode("ascii")).hexdigest()[:32]
 
 

@@ -1,0 +1,105 @@
+"""What an experiment's session did and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, final
+
+from tunewright.backends.sagemaker.flight import Flight
+from tunewright.backends.sagemaker.names import JobName
+from tunewright.backends.sagemaker.pools import NOT_KEPT, WarmPools
+from tunewright.backends.sagemaker.requests import instance_of
+from tunewright.backends.sagemaker.service import JobService, JobStatus
+from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.trial import BackendSummary
+
+_MAX_NOTICES: Final = 20
+
+
+@final
+class Accounts:
+    """Counts a session's jobs, and keeps its bill and its notices.
+
+    While the session runs, the bill is estimated from the runners' reports and the times of jobs; when it is closed,
+    the service's own figures take their place where it has them.
+
+    Parameters
+    ----------
+    service
+        The experiment's jobs.
+    settings
+        Whether there are warm pools.
+    """
+
+    def __init__(self, service: JobService, settings: SageMakerSettings) -> None:
+        self._service = service
+        self._settings = settings
+        self._pools = WarmPools(service)
+        self._notices: dict[str, None] = {}
+        self._prices: dict[JobName, float] = {}
+        """Dollars per second of each job of this session."""
+        self._billed: dict[JobName, float] = {}
+        self._jobs = 0
+
+    def notify(self, text: str) -> None:
+        """Keep a line for the user; the same one only once, and the first twenty."""
+        if len(self._notices) < _MAX_NOTICES:
+            self._notices.setdefault(text)
+
+    def created(self, flight: Flight) -> None:
+        """A job was created."""
+        self._jobs += 1
+        self.adopted(flight)
+
+    def adopted(self, flight: Flight) -> None:
+        """A job of an earlier session goes on in this one."""
+        self._prices[flight.name] = flight.order.dollars_per_hour / 3600
+
+    def over(self, flight: Flight) -> None:
+        """A job is over."""
+        self._billed[flight.name] = flight.billed_seconds()
+        if self._settings.warm_pool and self._pools.was_dropped(flight.name):
+            instance_type, _ = instance_of(flight.order.config, self._settings)
+            self.notify(NOT_KEPT.format(instance_type=instance_type))
+
+    def update(self, statuses: Mapping[JobName, JobStatus]) -> None:
+        """Take what a listing says."""
+        self._pools.update(statuses)
+
+    def close(self) -> None:
+        """Release the warm pools and ask what was billed.
+
+        Raises
+        ------
+        ServiceError
+            The service does not answer: pools may be kept.
+        """
+        if self._settings.warm_pool and self._prices:
+            for name in self._pools.release():
+                self.notify(f"WARNING: the warm pool of {name} could not be released; it ends by itself")
+        if self._prices:
+            billed = self._service.billed_seconds()
+            self._billed.update({run: float(s) for run, s in billed.items() if run in self._prices})
+
+    def summary(self, calls: Mapping[str, int], running: Iterable[Flight]) -> BackendSummary:
+        """All figures at present.
+
+        Parameters
+        ----------
+        calls
+            Requests by operation.
+        running
+            Runs that are not over.
+        """
+        idle = {run: s for run, s in self._pools.idle_seconds.items() if run in self._prices}
+        now = {flight.name: flight.billed_seconds() for flight in running if flight.name not in self._billed}
+        seconds = [*self._billed.items(), *now.items(), *idle.items()]
+        return BackendSummary(
+            jobs=self._jobs,
+            warm_starts=len(self._pools.reusers & {self._service.name(run) for run in self._prices}),
+            calls=calls,
+            billable_seconds=sum(self._billed.values()) + sum(now.values()),
+            pool_idle_seconds=float(sum(idle.values())),
+            cost=sum(self._prices.get(run, 0.0) * spent for run, spent in seconds),
+            notices=tuple(self._notices),
+        )

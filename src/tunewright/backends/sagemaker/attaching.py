@@ -1,0 +1,69 @@
+"""From a run that the journal left open to its flight, by one listing of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tunewright.backends.runner.channel import PAUSE, STOP
+from tunewright.backends.sagemaker.flight import Flight
+from tunewright.backends.sagemaker.names import JobName
+from tunewright.backends.sagemaker.requests import JobOrder
+from tunewright.backends.sagemaker.service import JobStatus
+from tunewright.trial import Decision, OpenRun
+
+
+def attach_run(
+    open_run: OpenRun, statuses: Mapping[JobName, JobStatus], *, dollars_per_hour: float, speed: float
+) -> Flight:
+    """The flight of a run that was open when the tuner died.
+
+    Its newest job is adopted, whatever became of it. Where there is none, the flight is queued: as the first try, or
+    as the next retry where reports prove that there was a job.
+
+    Parameters
+    ----------
+    open_run
+        From the journal.
+    statuses
+        All jobs of the experiment.
+    dollars_per_hour
+        Of the run's instances.
+    speed
+        Service seconds per second.
+    """
+    run = open_run.run
+    jobs = {
+        name.retry: status
+        for name, status in statuses.items()
+        if (name.trial_id, name.attempt) == (run.trial_id, run.attempt)
+    }
+    newest = max(jobs, default=-1)
+    is_found = newest >= open_run.retry
+    earlier = [status for retry, status in jobs.items() if retry < newest]
+    seconds = sum((status.ended or status.created) - status.created for status in earlier)
+    order = JobOrder(
+        run=run,
+        config=open_run.config,
+        retry=newest if is_found else open_run.retry + (1 if open_run.seen else 0),
+        cost_before=seconds * dollars_per_hour / 3600,
+        dollars_per_hour=dollars_per_hour,
+    )
+    flight = Flight(
+        order=order,
+        speed=speed,
+        first_retry=open_run.retry,
+        is_created=is_found,
+        is_attached=is_found,
+    )
+    if wish := _wish(open_run):
+        flight.wants(wish)
+    if is_found:
+        flight.update(jobs[newest])
+    return flight
+
+
+def _wish(open_run: OpenRun) -> str:
+    """The verdict that was not carried out, as the runner knows it."""
+    if open_run.verdict is None or open_run.verdict.decision is Decision.CONTINUE:
+        return ""
+    return PAUSE if open_run.verdict.decision is Decision.PAUSE else STOP

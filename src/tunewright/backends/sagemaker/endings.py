@@ -1,0 +1,98 @@
+"""What it means that a job is over: the run's end, or a retry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import final
+
+from tunewright.aws import S3Objects
+from tunewright.backends.sagemaker.channel import whole_checkpoints
+from tunewright.backends.sagemaker.flight import Flight
+from tunewright.backends.sagemaker.service import JobService, is_service_failure
+from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.trial import Checkpoint, Ended
+
+
+@final
+class Endings:
+    """Judges jobs that are over.
+
+    Parameters
+    ----------
+    service, objects
+        The experiment's jobs and S3 objects.
+    settings
+        Limits of retries.
+    notify
+        Takes a line for the user.
+    """
+
+    def __init__(
+        self,
+        service: JobService,
+        objects: S3Objects,
+        settings: SageMakerSettings,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._service = service
+        self._objects = objects
+        self._settings = settings
+        self._notify = notify
+
+    def conclude(self, flight: Flight) -> Ended | Flight:
+        """The run's end, or its next retry where the service or a closing session cut it.
+
+        Raises
+        ------
+        ServiceError
+            The service was asked why, or for checkpoints, and did not answer: ask again.
+        """
+        if flight.is_cut:
+            error = self._reason_to_fail(flight)
+            return self._failed(flight, error) if error else self._retry(flight)
+        if flight.end is None:
+            return flight.ended(exit_code=0, checkpoint=self._newest(flight))
+        return flight.ended(exit_code=0 if flight.wish else None)
+
+    def never_begun(self, flight: Flight) -> Ended:
+        """The end of a run that was ended before it had a job: what it would have begun with is left."""
+        source = flight.order.run.from_checkpoint
+        is_own = source is not None and source.trial_id == flight.order.run.trial_id
+        return flight.ended(exit_code=0, checkpoint=source if is_own else None)
+
+    def _reason_to_fail(self, flight: Flight) -> str:
+        """Why a run without an end of its own is not tried again; empty where it is."""
+        status = flight.status
+        if status is None or status.status == "Completed" or status.secondary == "MaxWaitTimeExceeded":
+            return ""
+        if status.secondary == "MaxRuntimeExceeded":
+            return (
+                f"The job took longer than max_run_seconds={self._settings.max_run_seconds} and was stopped"
+            )
+        if status.status == "Stopped":
+            return "" if flight.is_attached else "The job was stopped from outside"
+        reason = self._service.failure_reason(flight.name)
+        if not is_service_failure(reason):
+            return reason or "The job failed and SageMaker does not say why: see its log"
+        self._notify(f"retrying trial {flight.order.run.trial_id}: {reason}")
+        return ""
+
+    def _retry(self, flight: Flight) -> Ended | Flight:
+        run = flight.order.run
+        if flight.order.retry - flight.first_retry >= self._settings.max_retries:
+            return self._failed(flight, f"SageMaker lost the job {flight.order.retry + 1} times")
+        newest = self._newest(flight)
+        if newest is None or newest.resource <= run.resume_from:
+            return flight.retried(run)
+        if run.until is not None and newest.resource >= run.until:
+            return flight.ended(exit_code=0, checkpoint=newest)
+        return flight.retried(replace(run, resume_from=newest.resource, from_checkpoint=newest))
+
+    def _failed(self, flight: Flight, error: str) -> Ended:
+        return flight.ended(exit_code=1, error=error, checkpoint=self._newest(flight))
+
+    def _newest(self, flight: Flight) -> Checkpoint | None:
+        trial_id = flight.order.run.trial_id
+        found = whole_checkpoints(self._objects, trial_id)
+        return Checkpoint(trial_id=trial_id, resource=found[-1]) if found else None

@@ -1,0 +1,155 @@
+"""One run in the backend, from its start to its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from tunewright.backends.runner.channel import EXITED, PAUSE, STOP, UNTIL, End, Report
+from tunewright.backends.sagemaker.names import JobName
+from tunewright.backends.sagemaker.requests import JobOrder
+from tunewright.backends.sagemaker.service import JobStatus
+from tunewright.trial import Checkpoint, Ended, Reported, Run
+
+_OWN_ENDS = frozenset({EXITED, UNTIL, PAUSE, STOP})
+"""Causes of an end after which no retry follows."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Flight:
+    """A run that has a worker.
+
+    It is queued until its job exists; then the job runs until it is terminal, whatever its runner said before.
+    """
+
+    order: JobOrder
+    speed: float
+    """Service seconds per second, for the bill."""
+    first_retry: int = 0
+    """Reports of earlier retries were all seen."""
+    is_created: bool = False
+    """Whether the job exists for all that we know."""
+    is_uncertain: bool = False
+    """Whether the job may exist: a CreateTrainingJob got no answer."""
+    is_attached: bool = False
+    """Whether the job was begun by another session, which may have stopped it."""
+    created: float = 0.0
+    """Seconds since 1970 at which the job was created, by our clock or the service's."""
+    not_before: float = 0.0
+    """Monotonic second before which the job is not to be created."""
+    wish: str = ""
+    """PAUSE or STOP or RELEASE, once it is wanted."""
+    wished_at: float = 0.0
+    """Monotonic second of the wish."""
+    is_wish_sent: bool = False
+    is_stop_sent: bool = False
+    """Whether StopTrainingJob was sent."""
+    status: JobStatus | None = None
+    terminal_since: float | None = None
+    """Monotonic second at which the job was first seen terminal."""
+    was_searched: bool = False
+    end: End | None = None
+    trained: float = 0.0
+    """Dollars by the runner's own count at the newest report: it knows nothing of the start-up."""
+    cost: float = 0.0
+    """Dollars at the newest report."""
+
+    @property
+    def name(self) -> JobName:
+        """Which retry of which run it is at present."""
+        return self.order.name
+
+    @property
+    def names(self) -> list[JobName]:
+        """All retries whose reports count, oldest first."""
+        return [replace(self.name, retry=retry) for retry in range(self.first_retry, self.order.retry + 1)]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job is terminal."""
+        return self.status is not None and self.status.is_terminal
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the job is terminal and its script did not come to an end of its own."""
+        return self.is_over and not self.wish and (self.end is None or self.end.cause not in _OWN_ENDS)
+
+    def wants(self, wish: str) -> None:
+        """Note the first wish for an end; later ones change nothing."""
+        if not self.wish:
+            self.wish = wish
+            self.wished_at = time.monotonic()
+
+    def update(self, status: JobStatus) -> None:
+        """Take what a listing says of the job."""
+        self.status = status
+        self.created = status.created
+        if status.is_terminal and self.terminal_since is None:
+            self.terminal_since = time.monotonic()
+
+    def reported(self, retry: int, seq: int, report: Report) -> Reported:
+        """The event of a report."""
+        run = self.order.run
+        if retry == self.order.retry:
+            self.trained = report.cost
+            seconds = self._seconds(report.wall, report.cost)
+            self.cost = self.order.cost_before + seconds * self.order.dollars_per_hour / 3600
+        return Reported(
+            trial_id=run.trial_id,
+            attempt=run.attempt,
+            retry=retry,
+            seq=seq,
+            resource=report.resource,
+            metrics=report.metrics,
+            cost=self.cost,
+        )
+
+    def ended(
+        self, *, exit_code: int | None = None, error: str = "", checkpoint: Checkpoint | None = None
+    ) -> Ended:
+        """The event of the end: what the runner said, unless it is known better."""
+        end = self.end
+        run = self.order.run
+        code = exit_code if exit_code is not None else (end.exit if end else 0)
+        if checkpoint is None and end is not None and end.checkpoint is not None:
+            checkpoint = Checkpoint(trial_id=run.trial_id, resource=end.checkpoint)
+        return Ended(
+            trial_id=run.trial_id,
+            attempt=run.attempt,
+            exit=code,
+            error=error or (end.error if end else ""),
+            cost=self.final_cost(),
+            checkpoint=checkpoint,
+        )
+
+    def billed_seconds(self) -> float:
+        """Service seconds that this job is billed for so far, or in all when it is over."""
+        if not self.is_created:
+            return 0.0
+        wall = self.status.ended if self.status and self.status.ended else time.time()
+        trained = self.end.cost if self.end else self.trained
+        return self._seconds(wall, trained)
+
+    def final_cost(self) -> float:
+        """Dollars of the run so far, or in all when its job is over; earlier retries included."""
+        return self.order.cost_before + self.billed_seconds() * self.order.dollars_per_hour / 3600
+
+    def retried(self, run: Run) -> Flight:
+        """The next retry, queued.
+
+        Parameters
+        ----------
+        run
+            The same run, from the newest checkpoint.
+        """
+        order = replace(self.order, run=run, retry=self.order.retry + 1, cost_before=self.final_cost())
+        return Flight(order=order, speed=self.speed, first_retry=self.first_retry)
+
+    def _seconds(self, wall: float, trained: float) -> float:
+        """What is billed at a second of 1970's clock, when the runner has counted ``trained`` dollars.
+
+        Training counts as it is, everything else (start-up, download, upload) in service seconds.
+        """
+        price = self.order.dollars_per_hour / 3600
+        training = max(0.0, (trained - self.order.cost_before) / price) if price else 0.0
+        return training + max(0.0, wall - self.created - training) * self.speed

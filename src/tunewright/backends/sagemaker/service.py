@@ -1,0 +1,262 @@
+"""SageMaker as one experiment sees it: its jobs by run, and what their requests came to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, final
+
+from tunewright.aws import AwsSession, ServiceError
+from tunewright.backends.sagemaker.names import JobName, job_name, parse_job_name
+from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest
+from tunewright.exceptions import BackendError
+
+_PAGE: Final = 100
+_CREATION_SLACK: Final = 60.0
+_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
+_TERMINAL: Final = frozenset({"Completed", "Failed", "Stopped"})
+_ZERO_QUOTA: Final = re.compile(r"is 0 Instances")
+_SERVICE_FAILURES: Final = ("CapacityError", "InternalServerError")
+
+
+class PoolStatus(StrEnum):
+    """Where a job's warm pool stands."""
+
+    NONE = ""
+    IN_USE = "InUse"
+    AVAILABLE = "Available"
+    REUSED = "Reused"
+    TERMINATED = "Terminated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """One line of ListTrainingJobs. Times are seconds since 1970."""
+
+    status: str
+    secondary: str = ""
+    created: float
+    ended: float | None = None
+    pool: PoolStatus = PoolStatus.NONE
+    idle_seconds: int = 0
+    """Billed seconds that the pool stood idle."""
+    reused_by: str = ""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job is over."""
+        return self.status in _TERMINAL
+
+
+class CreateOutcome(StrEnum):
+    """What came of a CreateTrainingJob."""
+
+    RUNNING = "running"
+    """The job exists, made now or before by a request whose answer was lost."""
+    LATER = "later"
+    """The service has no room or no time: send it again later."""
+    UNKNOWN = "unknown"
+    """No answer: the job may exist. Send it again later."""
+    REFUSED = "refused"
+    """This request will never be taken."""
+
+
+@final
+class JobService:
+    """The training jobs of one experiment.
+
+    Parameters
+    ----------
+    session
+        An open session.
+    prefix
+        What the names of the experiment's jobs begin with, without the last hyphen.
+    """
+
+    def __init__(self, session: AwsSession, prefix: str) -> None:
+        self._session = session
+        self._prefix = prefix
+
+    def name(self, run: JobName) -> str:
+        """The name of a run's job."""
+        return job_name(self._prefix, run)
+
+    def create_delay(self) -> float:
+        """Seconds until the rate allows another CreateTrainingJob."""
+        return self._session.bucket_of("CreateTrainingJob").delay()
+
+    def create(self, request: JobRequest) -> tuple[CreateOutcome, str]:
+        """Send a CreateTrainingJob, or adopt the job if it exists.
+
+        Returns
+        -------
+        (CreateOutcome, str)
+            The text says why not, for people.
+
+        Raises
+        ------
+        BackendError
+            No job of this account can be created, whatever the trial.
+        """
+        try:
+            self._session.call("CreateTrainingJob", **request.fields)
+        except ServiceError as error:
+            return self._outcome(request, error)
+        return CreateOutcome.RUNNING, ""
+
+    def list_jobs(self, *, wanted: Collection[JobName] = (), since: float = 0.0) -> dict[JobName, JobStatus]:
+        """Jobs of the experiment, newest first, 100 a request.
+
+        Parameters
+        ----------
+        wanted
+            Stop when all of these were found; empty: list all.
+        since
+            Stop at jobs that were created a while before that second.
+
+        Raises
+        ------
+        ServiceError
+            The service refuses or does not answer.
+        """
+        found: dict[JobName, JobStatus] = {}
+        missing = set(wanted)
+        for summaries in self._pages():
+            for summary in summaries:
+                run = parse_job_name(self._prefix, summary["TrainingJobName"])
+                if run is not None:
+                    found[run] = _job_status(summary)
+                    missing.discard(run)
+            oldest = min((status.created for status in found.values()), default=since)
+            if wanted and (not missing or oldest < since - _CREATION_SLACK):
+                break
+        return found
+
+    def stop(self, run: JobName) -> None:
+        """Send a StopTrainingJob; a job that is over already is none of its business."""
+        try:
+            self._session.call("StopTrainingJob", TrainingJobName=self.name(run))
+        except ServiceError as error:
+            if error.code != "ValidationException":
+                raise
+
+    def failure_reason(self, run: JobName) -> str:
+        """The service's own words about a failed job."""
+        answer = self._session.call("DescribeTrainingJob", TrainingJobName=self.name(run))
+        return str(answer.get("FailureReason", ""))
+
+    def end_pool(self, run: JobName) -> None:
+        """Give back the instances that a job's pool keeps; a pool that is gone is fine."""
+        try:
+            self._session.call(
+                "UpdateTrainingJob",
+                TrainingJobName=self.name(run),
+                ResourceConfig={"KeepAlivePeriodInSeconds": 0},
+            )
+        except ServiceError as error:
+            if error.is_transient:
+                raise
+
+    def billed_seconds(self) -> dict[JobName, int]:
+        """BillableTimeInSeconds of the experiment's jobs that the search index knows, 100 a request."""
+        billed: dict[JobName, int] = {}
+        name_filter = {"Name": "TrainingJobName", "Operator": "Contains", "Value": f"{self._prefix}-"}
+        request: dict[str, Any] = {
+            "Resource": "TrainingJob",
+            "SearchExpression": {"Filters": [name_filter]},
+            "MaxResults": _PAGE,
+        }
+        while True:
+            answer = self._session.call("Search", **request)
+            for result in answer.get("Results", []):
+                job: Mapping[str, Any] = result["TrainingJob"]
+                run = parse_job_name(self._prefix, job["TrainingJobName"])
+                if run is not None and "BillableTimeInSeconds" in job:
+                    billed[run] = int(job["BillableTimeInSeconds"])
+            if not answer.get("NextToken"):
+                return billed
+            request["NextToken"] = answer["NextToken"]
+
+    def logs(self, trial_id: int) -> str:
+        """What all jobs of a trial printed, oldest first; empty where there is nothing."""
+        request: dict[str, Any] = {
+            "logGroupName": _LOG_GROUP,
+            "logStreamNamePrefix": f"{self._prefix}-{trial_id}-",
+        }
+        lines: list[str] = []
+        while True:
+            try:
+                answer = self._session.call("FilterLogEvents", **request)
+            except ServiceError as error:
+                if error.code == "ResourceNotFoundException":
+                    return ""
+                raise
+            lines += [event["message"] for event in answer.get("events", [])]
+            if not answer.get("nextToken"):
+                return "".join(f"{line}\n" for line in lines)
+            request["nextToken"] = answer["nextToken"]
+
+    def _pages(self) -> Iterator[list[Mapping[str, Any]]]:
+        request: dict[str, Any] = {
+            "NameContains": f"{self._prefix}-",
+            "SortBy": "CreationTime",
+            "SortOrder": "Descending",
+            "MaxResults": _PAGE,
+        }
+        while True:
+            answer = self._session.call("ListTrainingJobs", **request)
+            yield answer["TrainingJobSummaries"]
+            if not answer.get("NextToken"):
+                return
+            request["NextToken"] = answer["NextToken"]
+
+    def _outcome(self, request: JobRequest, error: ServiceError) -> tuple[CreateOutcome, str]:
+        if error.code == "ResourceInUse":
+            return self._adopt(request)
+        if error.code == "ResourceLimitExceeded":
+            if _ZERO_QUOTA.search(error.text):
+                raise BackendError(f"The account may not use this instance type: {error.text}") from error
+            return CreateOutcome.LATER, "waiting for an instance: the account's limit is reached"
+        if error.is_throttling:
+            return CreateOutcome.LATER, "waiting: the service takes no more requests at present"
+        if error.is_lost:
+            return CreateOutcome.UNKNOWN, f"CreateTrainingJob got no answer ({error.text}); sent again"
+        if error.is_denied or error.code == "ParamValidation":
+            raise BackendError(f"CreateTrainingJob is refused ({error}): correct it, then resume") from error
+        return CreateOutcome.REFUSED, f"SageMaker refused the job: {error}"
+
+    def _adopt(self, request: JobRequest) -> tuple[CreateOutcome, str]:
+        name = str(request.fields["TrainingJobName"])
+        try:
+            job = self._session.call("DescribeTrainingJob", TrainingJobName=name)
+        except ServiceError as error:
+            return CreateOutcome.UNKNOWN, f"The job {name} exists but cannot be looked at ({error})"
+        if job.get("Environment", {}).get(HASH_VARIABLE) == request.hash:
+            return CreateOutcome.RUNNING, ""
+        return (
+            CreateOutcome.REFUSED,
+            f"There is a job {name} of another configuration: give the experiment another name",
+        )
+
+
+def is_service_failure(reason: str) -> bool:
+    """Whether a FailureReason is the service's fault, so that the run may be tried again."""
+    return reason.startswith(_SERVICE_FAILURES)
+
+
+def _job_status(summary: Mapping[str, Any]) -> JobStatus:
+    pool: Mapping[str, Any] = summary.get("WarmPoolStatus") or {}
+    ended: datetime | None = summary.get("TrainingEndTime")
+    known = {status.value for status in PoolStatus}
+    return JobStatus(
+        status=str(summary["TrainingJobStatus"]),
+        secondary=str(summary.get("SecondaryStatus", "")),
+        created=summary["CreationTime"].timestamp(),
+        ended=ended.timestamp() if ended else None,
+        pool=PoolStatus(pool["Status"]) if pool.get("Status") in known else PoolStatus.NONE,
+        idle_seconds=int(pool.get("ResourceRetainedBillableTimeInSeconds") or 0),
+        reused_by=str(pool.get("ReusedByJob") or ""),
+    )
