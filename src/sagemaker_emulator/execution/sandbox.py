@@ -35,7 +35,7 @@ if [ ! -d /opt/ml ]; then
 fi
 mount --bind "$ml" /opt/ml
 mount --bind "$hosts" /etc/hosts
-{ echo "$name" > /proc/sys/kernel/hostname; } 2> /dev/null || :
+hostname "$name" 2> /dev/null || :
 cd /opt/ml/code
 PATH=$job_path
 exec "$@"
