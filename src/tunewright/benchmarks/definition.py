@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,6 @@ from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 from tunewright.types import Config, Json
-
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Benchmark(Protocol):
@@ -59,7 +56,7 @@ class RealBenchmarkDefinition:
 
     name: str
     script: str
-    """Path of the script, or ``module:name`` of a function."""
+    """Path of the script, or ``module:name`` or ``path/file.py:name`` of a function."""
     space: SearchSpace
     """With the constant ``max_resource_attr`` among its entries, where there is one."""
     metrics: tuple[Metric, ...]
@@ -72,11 +69,13 @@ class RealBenchmarkDefinition:
     """Name of the script's argument that says how far a full run goes."""
     max_resource: int | None = None
     """Resource of a full run; taken from the space where ``max_resource_attr`` names a constant of it."""
+    until_as_max_resource: bool = False
+    """Tell the script that its run's end is its ``max_resource_attr``; for scripts that cannot be ended from outside."""
     instance_type: str | None = None
     """Of SageMaker, for one trial; for ``n_workers`` trials where they run on the machine itself."""
     instance_count: int = 1
-    framework: str | None = None
-    """What the SageMaker image holds: ``sklearn``, ``pytorch``, ...; None: plain Python."""
+    framework: str = "pytorch"
+    """What AWS's image for SageMaker jobs holds."""
     max_num_evaluations: int | None = None
     """Reports after which the experiment ends; None: no limit."""
     points_to_evaluate: tuple[Config, ...] | None = None
@@ -120,11 +119,6 @@ class RealBenchmarkDefinition:
         else:
             object.__setattr__(self, "max_resource", held)
 
-    @property
-    def is_function(self) -> bool:
-        """Whether ``script`` names a Python function."""
-        return _FUNCTION.fullmatch(self.script) is not None
-
     def replace(self, **overrides: Any) -> RealBenchmarkDefinition:
         """A copy with other values for some fields; those that are None keep the old value.
 
@@ -153,8 +147,11 @@ class RealBenchmarkDefinition:
         SettingsError
             It is not.
         """
-        if not self.is_function and not Path(self.script).is_file():
-            raise SettingsError(f"There is no training script {self.script}: give the path of a file")
+        place, colon, name = self.script.rpartition(":")
+        is_function = bool(colon) and name.isidentifier()
+        path = place if is_function else self.script
+        if (not is_function or path.endswith(".py")) and not Path(path).is_file():
+            raise SettingsError(f"There is no training script {path}: give the path of a file")
 
     def to_json(self) -> dict[str, Json]:
         """The definition as data, from which :meth:`from_json` makes an equal one."""

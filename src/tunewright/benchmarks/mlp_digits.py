@@ -37,5 +37,5 @@ def mlp_digits_benchmark(sagemaker_backend: bool = False, **overrides: Any) -> R
         resource_attr="epoch",
         max_resource_attr="epochs",
         instance_type="ml.c5.xlarge" if sagemaker_backend else "ml.c5.4xlarge",
-        framework="sklearn",
+        framework="pytorch",  # its image has NumPy; requirements.txt brings scikit-learn
     ).replace(**overrides)

@@ -49,4 +49,5 @@ METHOD = Method(
     summary="Goes through all combinations of evenly spread values",
     settings=GridSearchSettings,
     build=_build,
+    ends_by_itself=True,
 )

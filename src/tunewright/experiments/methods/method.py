@@ -32,6 +32,8 @@ class Method(Generic[SettingsT]):
     """A frozen dataclass, all of whose fields have defaults; it checks its values when it is built."""
     build: Callable[[Benchmark, int, SettingsT], Scheduler]
     """From benchmark, seed (>= 0) and settings to a scheduler of its own."""
+    ends_by_itself: bool = False
+    """Whether it runs out of configurations, whatever the space is."""
 
     def make_settings(self, values: Mapping[str, Json]) -> SettingsT:
         """Settings from plain data; texts of a command line are read as the field's type.

@@ -1,0 +1,12 @@
+"""Tune a benchmark with SageMaker training jobs; see --help."""
+
+try:
+    from tunewright.launchers.hpo_main_sagemaker import main
+except ModuleNotFoundError as error:
+    raise SystemExit(f"{error}. Run with .venv/bin/python, or first: pip install -e '.[aws,emulator,benchmarks]'") from None
+
+from baselines import methods
+from benchmark_definitions import benchmark_definitions
+
+if __name__ == "__main__":
+    main(methods, benchmark_definitions)

@@ -1,0 +1,22 @@
+"""Callbacks: progress on the screen, the table of results, which checkpoints are removed.
+
+The table for terminals is in `tunewright.callbacks.live`, so that ``rich`` is loaded where it is used.
+"""
+
+from __future__ import annotations
+
+from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
+from tunewright.callbacks.incumbent import Incumbent
+from tunewright.callbacks.progress import PlainProgress
+from tunewright.callbacks.results import ResultsTable, results_csv, write_results
+from tunewright.callbacks.wording import ProgressFacts
+
+__all__ = [
+    "Incumbent",
+    "PlainProgress",
+    "ProgressFacts",
+    "RemoveUnneededCheckpoints",
+    "ResultsTable",
+    "results_csv",
+    "write_results",
+]

@@ -1,0 +1,44 @@
+"""The best result so far."""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+from tunewright.history import History
+from tunewright.metric import Metric
+from tunewright.trial import Result
+
+
+@final
+class Incumbent:
+    """Follows the best result of a growing History; each result is looked at once.
+
+    Parameters
+    ----------
+    metric
+        What is compared. Non-finite values are never best; of equal ones the first is.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.trial_id: int | None = None
+        """None until there is a finite value."""
+        self.result: Result | None = None
+        self._loss = math.inf
+        self._n_seen = 0
+
+    @property
+    def value(self) -> float:
+        """The best value; NaN until there is one."""
+        return math.nan if self.result is None else self.result.metrics[self.metric.name]
+
+    def update(self, history: History) -> bool:
+        """Look at what is new; tell whether there is a new best one."""
+        is_new = False
+        for trial_id, result in history.results_since(self._n_seen):
+            loss = self.metric.loss_of(result.metrics)
+            if loss < self._loss:
+                self._loss, self.trial_id, self.result, is_new = loss, trial_id, result, True
+        self._n_seen = history.n_results
+        return is_new

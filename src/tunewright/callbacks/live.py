@@ -1,0 +1,117 @@
+"""LiveProgress: an experiment's progress as a table that is redrawn, for terminals."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tunewright.callbacks.incumbent import Incumbent
+from tunewright.callbacks.wording import (
+    ProgressFacts,
+    best_text,
+    closing_text,
+    config_text,
+    failure_text,
+    number,
+    status_text,
+)
+from tunewright.history import History
+from tunewright.interfaces import Callback
+from tunewright.trial import BackendSummary, TrialStatus
+
+MAX_ROWS: Final = 14
+"""Trials that the table shows: those that run, then those that came to something last."""
+_COLOURS: Final = {
+    TrialStatus.RUNNING: "cyan",
+    TrialStatus.PAUSED: "yellow",
+    TrialStatus.COMPLETED: "green",
+    TrialStatus.STOPPED: "dim",
+    TrialStatus.FAILED: "bold red",
+}
+
+
+@final
+class LiveProgress(Callback):
+    """Keeps a table of the trials on the screen; failures and notices stand above it for good.
+
+    Parameters
+    ----------
+    facts
+        What is run.
+    console
+        Where to draw; a terminal.
+    """
+
+    def __init__(self, facts: ProgressFacts, console: Console) -> None:
+        self._facts = facts
+        self._console = console
+        self._incumbent = Incumbent(facts.metric)
+        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=True)
+        self._said: set[str] = set()
+
+    def on_experiment_start(self, history: History) -> None:
+        """Begin to draw."""
+        self._console.print(f"[bold]{self._facts.title}[/]\nResults: {self._facts.path}", highlight=False)
+        self._live.start()
+        self._draw(history, 0.0, BackendSummary())
+
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+        """Show a failure at once."""
+        if status is TrialStatus.FAILED:
+            self._live.console.print(Text(failure_text(history, trial_id), style="red"))
+
+    def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
+        """Draw anew."""
+        for notice in summary.notices:
+            if notice not in self._said:
+                self._said.add(notice)
+                self._live.console.print(Text(notice, style="dim"))
+        self._draw(history, now, summary)
+
+    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+        """Leave the result on the screen."""
+        self._live.stop()
+        self._console.print(
+            Text(closing_text(self._facts, history, outcome, summary)), soft_wrap=True, highlight=False
+        )
+
+    def _draw(self, history: History, now: float, summary: BackendSummary) -> None:
+        self._incumbent.update(history)
+        status = status_text(self._facts, history, now, summary.cost)
+        best = Text.assemble(("best: ", "bold"), best_text(self._facts, self._incumbent))
+        table = trials_table(self._facts, history, self._incumbent.trial_id)
+        self._live.update(Group(table, Text(status), best), refresh=True)
+
+
+def trials_table(facts: ProgressFacts, history: History, best: int | None) -> Table:
+    """The trials that run, and the latest of the others, a row each."""
+    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=[""])
+    for heading in ("trial", "status", facts.resource, facts.metric.name):
+        table.add_column(heading, justify="left" if heading == "status" else "right", no_wrap=True)
+    table.add_column("configuration", overflow="ellipsis", no_wrap=True)
+    for trial_id in _chosen(history):
+        status, last = history.status(trial_id), history.last(trial_id)
+        value = None if last is None else last.metrics.get(facts.metric.name)
+        table.add_row(
+            f"{'* ' if trial_id == best else ''}{trial_id}",
+            Text(str(status), style=_COLOURS[status]),
+            "" if last is None else str(last.resource),
+            "" if value is None else number(value),
+            config_text(history.trial(trial_id).config, facts.space),
+        )
+    return table
+
+
+def _chosen(history: History) -> list[int]:
+    running = list(history.ids(TrialStatus.RUNNING))[:MAX_ROWS]
+    others: dict[int, None] = {}
+    for run in reversed(history.runs):
+        if len(running) + len(others) >= MAX_ROWS:
+            break
+        if history.status(run.trial_id) is not TrialStatus.RUNNING:
+            others[run.trial_id] = None
+    return [*running, *others]

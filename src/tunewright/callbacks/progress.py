@@ -1,0 +1,90 @@
+"""PlainProgress: an experiment's progress as lines, for files and pipes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final, final
+
+from tunewright.callbacks.incumbent import Incumbent
+from tunewright.callbacks.wording import (
+    ProgressFacts,
+    best_text,
+    closing_text,
+    config_text,
+    counts_text,
+    failure_text,
+    result_text,
+    status_text,
+)
+from tunewright.history import History
+from tunewright.interfaces import Callback
+from tunewright.trial import BackendSummary, Run, TrialStatus
+
+INTERVAL: Final = 10.0
+"""Seconds between two lines on the whole experiment."""
+
+
+@final
+class PlainProgress(Callback):
+    """Prints a line when a run begins or ends, every ten seconds one on the whole, and the result at the end.
+
+    Parameters
+    ----------
+    facts
+        What is run.
+    say
+        Takes each line.
+    is_verbose
+        Whether each run's begin and end has a line of its own; failures always have.
+    """
+
+    def __init__(self, facts: ProgressFacts, say: Callable[[str], Any], *, is_verbose: bool = True) -> None:
+        self._facts = facts
+        self._say = say
+        self._is_verbose = is_verbose
+        self._incumbent = Incumbent(facts.metric)
+        self._next = 0.0
+        self._said: set[str] = set()
+
+    def on_experiment_start(self, history: History) -> None:
+        """Say what begins, or goes on."""
+        again = f", going on with {counts_text(history)}" if history.n_trials else ""
+        self._say(f"{self._facts.title}: {self._facts.n_workers} workers{again}\nResults: {self._facts.path}")
+
+    def on_trial_start(self, history: History, run: Run) -> None:
+        """Say which run begins."""
+        if self._is_verbose:
+            config = config_text(history.trial(run.trial_id).config, self._facts.space)
+            word = (
+                f"starts: {config}"
+                if run.attempt == 0
+                else f"goes on after {self._facts.resource} {run.resume_from}"
+            )
+            self._say(f"Trial {run.trial_id} {word}")
+
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+        """Say how the run went; a failure with the last lines of its log."""
+        self._incumbent.update(history)
+        if status is TrialStatus.FAILED:
+            self._say(failure_text(history, trial_id))
+        elif self._is_verbose:
+            last = history.last(trial_id)
+            value = f" at {result_text(self._facts, last)}" if last is not None else ""
+            self._say(f"Trial {trial_id} {status}{value} (best: {best_text(self._facts, self._incumbent)})")
+
+    def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
+        """Say how it goes, every ten seconds; each notice of the backend once."""
+        for notice in summary.notices:
+            if notice not in self._said:
+                self._said.add(notice)
+                self._say(notice)
+        if monotonic() >= self._next:
+            self._next = monotonic() + INTERVAL
+            self._incumbent.update(history)
+            status = status_text(self._facts, history, now, summary.cost)
+            self._say(f"{status}; best: {best_text(self._facts, self._incumbent)}")
+
+    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+        """Say the result."""
+        self._say(f"\n{closing_text(self._facts, history, outcome, summary)}\n")

@@ -1,0 +1,106 @@
+"""ResultsTable: all results as ``results.csv.zip``, in the columns that the field knows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, final
+
+from tunewright.history import History
+from tunewright.interfaces import Callback
+from tunewright.journal import Line, read_journal
+from tunewright.trial import BackendSummary, Decision
+
+INTERVAL: Final = 10.0
+"""Seconds between two writes, at least."""
+_SHARE: Final = 20.0  # a write that took s seconds is followed by a pause of this many s
+
+
+@final
+class ResultsTable(Callback):
+    """Writes the table every ten seconds while results come, and at the end.
+
+    Parameters
+    ----------
+    journal
+        The experiment's journal, from which the table is made.
+    path
+        The file; it is replaced, so that a reader always finds a whole one.
+    """
+
+    def __init__(self, journal: Path, path: Path) -> None:
+        self._journal = journal
+        self._path = path
+        self._n_written = 0
+        self._next = 0.0
+
+    def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
+        """Write when it is time to."""
+        del now, summary
+        if monotonic() >= self._next and history.n_results != self._n_written:
+            self._write(history)
+
+    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+        """Write the last state."""
+        del outcome, summary
+        self._write(history)
+
+    def _write(self, history: History) -> None:
+        begin = monotonic()
+        write_results(self._path, read_journal(self._journal))
+        self._n_written = history.n_results
+        self._next = monotonic() + max(INTERVAL, _SHARE * (monotonic() - begin))
+
+
+def write_results(path: Path, lines: Iterable[Line]) -> None:
+    """Write the table of a journal's lines to a zipped CSV file, whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr(path.name.removesuffix(".zip"), results_csv(lines))
+    unfinished.replace(path)
+
+
+def results_csv(lines: Iterable[Line]) -> str:
+    """The table of a journal's lines as text."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(result_rows(lines))
+    return text.getvalue()
+
+
+def result_rows(lines: Iterable[Line]) -> Iterator[Sequence[Any]]:
+    """The header, then a row per accepted result in the order in which they came.
+
+    Columns: ``trial_id``, ``resource``, every metric, ``config_*``, ``st_decision`` (``continue``, ``pause``, ``stop``),
+    ``st_status`` (where the trial stands now), ``st_tuner_time`` (seconds on the experiment's clock).
+    """
+    results: list[Line] = []
+    configs: dict[int, Line] = {}
+    status: dict[int, str] = {}
+    for line in lines:
+        if line["kind"] == "result" and line["decision"] in set(Decision):
+            results.append(line)
+        elif line["kind"] == "start":
+            configs[line["trial_id"]] = line["config"]
+            status[line["trial_id"]] = "running"
+        elif line["kind"] == "end":
+            status[line["trial_id"]] = line["status"]
+    metrics = list(dict.fromkeys(name for line in results for name in line["metrics"]))
+    names = list(dict.fromkeys(name for config in configs.values() for name in config))
+    own = ("st_decision", "st_status", "st_tuner_time")
+    yield ("trial_id", "resource", *metrics, *(f"config_{name}" for name in names), *own)
+    for line in results:
+        trial_id = line["trial_id"]
+        yield (
+            trial_id,
+            line["resource"],
+            *(line["metrics"].get(name, "") for name in metrics),
+            *(configs[trial_id].get(name, "") for name in names),
+            line["decision"],
+            status[trial_id],
+            line["t"],
+        )

@@ -1,0 +1,146 @@
+"""How progress is put into words: shared by the live table, the plain lines and the closing text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+from tunewright.callbacks.incumbent import Incumbent
+from tunewright.history import History
+from tunewright.metric import Metric
+from tunewright.space import SearchSpace
+from tunewright.trial import BackendSummary, Result, TrialStatus
+from tunewright.types import Config
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressFacts:
+    """What a reader of progress wants to know beside History."""
+
+    title: str
+    """Such as ``ASHA on mlp_digits, seed 0``."""
+    metric: Metric
+    space: SearchSpace
+    n_workers: int
+    max_time: float | None = None
+    """Seconds; None: no limit."""
+    resource: str = "resource"
+    """What the resource is called."""
+    path: str = ""
+    """Where everything is kept."""
+    name: str = ""
+    """The experiment's name."""
+    is_estimate: bool = False
+    """Whether costs are what the service would charge, and nobody pays."""
+
+
+def number(value: float) -> str:
+    """A number as people read it: five significant digits."""
+    return f"{value:.5g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``75 s``, ``12:05`` (minutes) or ``3:02:05`` (hours)."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def config_text(config: Config, space: SearchSpace) -> str:
+    """The tuned hyperparameters, as ``lr=0.013 width=32``."""
+    return " ".join(f"{name}={_value(config[name])}" for name in space.names if name in config)
+
+
+def result_text(facts: ProgressFacts, result: Result) -> str:
+    """A result, as ``epoch 3: accuracy 0.971``."""
+    return f"{facts.resource} {result.resource}: {facts.metric.name} {_metric(facts, result)}"
+
+
+def best_text(facts: ProgressFacts, incumbent: Incumbent) -> str:
+    """The best result, as ``accuracy 0.986 (trial 7, epoch 27)``; a dash where there is none."""
+    if incumbent.result is None:
+        return "-"
+    place = f"trial {incumbent.trial_id}, {facts.resource} {incumbent.result.resource}"
+    return f"{facts.metric.name} {number(incumbent.value)} ({place})"
+
+
+def status_text(facts: ProgressFacts, history: History, now: float, cost: float) -> str:
+    """One line on the whole experiment: time, workers, trials, results, cost."""
+    limit = f" of {duration(facts.max_time)}" if facts.max_time is not None else ""
+    parts = [
+        f"{duration(now)}{limit}",
+        f"{len(history.ids(TrialStatus.RUNNING))} of {facts.n_workers} workers busy",
+        counts_text(history),
+    ]
+    return ", ".join([*parts, *([cost_text(facts, cost)] if cost > 0 else [])])
+
+
+def counts_text(history: History) -> str:
+    """Trials by where they stand, as ``31 trials (4 running, 20 paused, 7 completed)``."""
+    counts = {status: len(history.ids(status)) for status in TrialStatus}
+    some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    plural = "" if history.n_trials == 1 else "s"
+    return f"{history.n_trials} trial{plural} ({some})" if some else "no trials yet"
+
+
+def cost_text(facts: ProgressFacts, cost: float) -> str:
+    """Dollars, and whether somebody pays them."""
+    return f"on AWS it would cost ${cost:.2f}" if facts.is_estimate else f"${cost:.2f} estimated cost"
+
+
+def failure_text(history: History, trial_id: int) -> str:
+    """A failed trial and why, with the last lines of its log."""
+    error = history.error(trial_id) or "no reason is known"
+    return f"Trial {trial_id} failed:\n{textwrap.indent(error.rstrip(), '    ')}"
+
+
+def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: BackendSummary) -> str:
+    """What is said at the end: the best configuration, counts, where the results are, the command that shows them."""
+    incumbent = Incumbent(facts.metric)
+    incumbent.update(history)
+    lines = [f"{facts.title}: {outcome}", f"Best:    {best_text(facts, incumbent)}"]
+    if incumbent.trial_id is not None:
+        lines.append(f"         {config_text(history.trial(incumbent.trial_id).config, facts.space)}")
+    lines.append(f"Trials:  {_end_counts(history)}, {history.n_results} results")
+    if summary.calls:
+        lines.append(f"Jobs:    {_jobs_text(facts, summary)}")
+    lines += [f"Results: {facts.path}", f"Show:    tunewright show {facts.name}"]
+    if outcome == "interrupted":
+        lines.append(f"Go on:   tunewright resume {facts.name}")
+    return "\n".join(lines)
+
+
+def _jobs_text(facts: ProgressFacts, summary: BackendSummary) -> str:
+    parts = [
+        f"{summary.jobs} training jobs, {summary.warm_starts} of them on warm instances",
+        f"{summary.billable_seconds:,.0f} billed seconds",
+        cost_text(facts, summary.cost),
+    ]
+    if summary.pool_idle_seconds:
+        parts.insert(2, f"{summary.pool_idle_seconds:,.0f} idle seconds of warm pools")
+    return ", ".join(parts)
+
+
+def _end_counts(history: History) -> str:
+    counts: Mapping[str, int] = {
+        "completed": len(history.ids(TrialStatus.COMPLETED)),
+        "paused": len(history.ids(TrialStatus.PAUSED)),
+        "stopped": len(history.ids(TrialStatus.STOPPED)) + len(history.ids(TrialStatus.RUNNING)),
+        "failed": len(history.ids(TrialStatus.FAILED)),
+    }
+    some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    return f"{history.n_trials} ({some})" if some else "0"
+
+
+def _metric(facts: ProgressFacts, result: Result) -> str:
+    value = result.metrics.get(facts.metric.name)
+    return "-" if value is None else number(value)
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,40 @@
+"""Experiments: methods by name, what an experiment is, running one or a plan of them."""
+
+from __future__ import annotations
+
+from tunewright.experiments.choices import BackendChoice, LocalChoice, SageMakerChoice, SimulatedChoice
+from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.functions import TuneOptions, tune_function
+from tunewright.experiments.limits import Limits
+from tunewright.experiments.methods import BuildFunction, Method, MethodSpec, method, method_names
+from tunewright.experiments.outcome import Best, Outcome, load_outcome
+from tunewright.experiments.plan import CellResult, run_plan
+from tunewright.experiments.run import resume_experiment, run_experiment
+from tunewright.experiments.watch import Watch, print_progress, progress_facts, unwatched
+
+__all__ = [
+    "BackendChoice",
+    "Best",
+    "BuildFunction",
+    "CellResult",
+    "Experiment",
+    "Limits",
+    "LocalChoice",
+    "Method",
+    "MethodSpec",
+    "Outcome",
+    "SageMakerChoice",
+    "SimulatedChoice",
+    "TuneOptions",
+    "Watch",
+    "load_outcome",
+    "method",
+    "method_names",
+    "print_progress",
+    "progress_facts",
+    "resume_experiment",
+    "run_experiment",
+    "run_plan",
+    "tune_function",
+    "unwatched",
+]

@@ -1,0 +1,85 @@
+"""Which backend runs the trials, as data: what metadata holds and the command line chooses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias, final
+
+from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.types import Json
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalChoice:
+    """Processes on this machine."""
+
+    kind: ClassVar[str] = "local"
+    clock: ClassVar[str] = "wall"
+
+    gpus_per_trial: int = 1
+    """GPUs that each trial has for itself, where there are any."""
+    gpus: tuple[int, ...] | None = None
+    """The GPUs that may be used; None: all."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SageMakerChoice:
+    """SageMaker training jobs, on AWS or on an endpoint that behaves like it."""
+
+    kind: ClassVar[str] = "sagemaker"
+    clock: ClassVar[str] = "wall"
+
+    endpoint: str = "auto"
+    """``auto`` until it is decided; then ``aws``, ``embedded`` or an address."""
+    region: str | None = None
+    speed: float | None = None
+    """Service seconds per second of an embedded endpoint."""
+    role: str | None = None
+    image_uri: str | None = None
+    warm_pool: bool = False
+    """Keep instances between trials; billed while they wait."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedChoice:
+    """A Python function ``(config, resource) -> (metrics, seconds)`` in simulated time."""
+
+    kind: ClassVar[str] = "simulated"
+    clock: ClassVar[str] = "simulated"
+
+
+BackendChoice: TypeAlias = LocalChoice | SageMakerChoice | SimulatedChoice
+
+_KINDS: Mapping[str, type[BackendChoice]] = {
+    c.kind: c for c in (LocalChoice, SageMakerChoice, SimulatedChoice)
+}
+
+
+def choice_to_json(choice: BackendChoice) -> dict[str, Json]:
+    """What :func:`choice_from_json` reads."""
+    return {"kind": choice.kind, **dataclasses.asdict(choice)}
+
+
+def choice_from_json(data: Mapping[str, Any]) -> BackendChoice:
+    """The inverse of :func:`choice_to_json`.
+
+    Raises
+    ------
+    SettingsError
+        The data name no backend, or not its settings.
+    """
+    fields = dict(data)
+    kind = str(fields.pop("kind", ""))
+    if kind not in _KINDS:
+        raise UnknownNameError("backend", kind, _KINDS)
+    if isinstance(fields.get("gpus"), list):
+        fields["gpus"] = tuple(fields["gpus"])
+    try:
+        return _KINDS[kind](**fields)
+    except TypeError as error:
+        raise SettingsError(f"The stored backend cannot be read: {error}") from None

@@ -1,0 +1,125 @@
+"""Experiment: one cell of a plan, a method that tunes a benchmark with one seed; all of it is data."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.exceptions import SettingsError
+from tunewright.experiments.choices import BackendChoice, choice_from_json, choice_to_json
+from tunewright.experiments.limits import Limits
+from tunewright.experiments.methods import BuildFunction, MethodSpec, build_scheduler, find_method
+from tunewright.interfaces import Scheduler
+from tunewright.types import Json
+
+SEED_BOUND: Final = 2**31 - 1
+"""Seeds are taken modulo this."""
+_SCHEMA: Final = 1
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """What is run.
+
+    Raises
+    ------
+    SettingsError
+        A seed is negative.
+    """
+
+    tag: str
+    """Shared by the experiments that belong together."""
+    benchmark: RealBenchmarkDefinition
+    method: MethodSpec | BuildFunction
+    label: str
+    """The method's name among those that are compared."""
+    backend: BackendChoice
+    settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """Settings from the command line; they win over those of ``method``."""
+    seed: int = 0
+    random_seed: int = 0
+    """Master seed: added to ``seed``, so that another one repeats all cells with other random numbers."""
+    limits: Limits = field(default_factory=Limits)
+    delete_checkpoints: bool = False
+    """Remove checkpoints as soon as nothing can need them."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.random_seed < 0:
+            raise SettingsError("Seeds must be >= 0")
+
+    def build_scheduler(self) -> Scheduler:
+        """A new scheduler, at the beginning of the experiment.
+
+        Raises
+        ------
+        SettingsError
+            The script is not there, the method does not fit the benchmark, or nothing would ever end the experiment.
+        """
+        self.benchmark.check_script()
+        if (
+            self.limits.is_endless
+            and isinstance(self.method, MethodSpec)
+            and not self._ends_by_itself(self.method)
+        ):
+            raise SettingsError(
+                f"Nothing would end {self.label}: give max_num_trials, max_wallclock_time or another limit"
+            )
+        seed = (self.random_seed + self.seed) % SEED_BOUND
+        return build_scheduler(self.method, self.benchmark, seed, self.settings)
+
+    def _ends_by_itself(self, method: MethodSpec) -> bool:
+        return find_method(method.name).ends_by_itself or self.benchmark.space.size is not None
+
+    def identity(self) -> str:
+        """Equal for experiments that are the same cell: all but the tag and the limits is the same."""
+        data = self.to_json()
+        kept = {key: value for key, value in data.items() if key not in {"tag", "limits"}}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Json]:
+        """What :meth:`from_json` reads."""
+        data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data["benchmark"] = self.benchmark.to_json()
+        data["method"] = self.method.to_json() if isinstance(self.method, MethodSpec) else _path(self.method)
+        data["backend"] = choice_to_json(self.backend)
+        data["settings"] = dict(self.settings)
+        data["limits"] = self.limits.to_json()
+        return {"schema": _SCHEMA, **data}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Experiment:
+        """Build an experiment from the data of :meth:`to_json`; other keys are passed over.
+
+        Raises
+        ------
+        SettingsError
+            The data describe no experiment, or its method is a function of the user's, which data cannot hold.
+        """
+        if data.get("schema") != _SCHEMA:
+            raise SettingsError(
+                f"The experiment was stored in form {data.get('schema')!r}, this version reads {_SCHEMA}"
+            )
+        names = {f.name for f in dataclasses.fields(Experiment)}
+        fields = {key: value for key, value in data.items() if key in names}
+        if isinstance(fields.get("method"), str):
+            raise SettingsError(
+                f"The method is the function {fields['method']}: continue with the script that launched it, and --resume"
+            )
+        try:
+            fields["benchmark"] = RealBenchmarkDefinition.from_json(fields["benchmark"])
+            fields["method"] = MethodSpec.from_json(fields["method"])
+            fields["backend"] = choice_from_json(fields["backend"])
+            fields["limits"] = Limits.from_json(fields["limits"])
+            return Experiment(**fields)
+        except (KeyError, TypeError) as error:
+            raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
+
+
+def _path(function: BuildFunction) -> str:
+    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', repr(function))}"

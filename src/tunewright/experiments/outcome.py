@@ -1,0 +1,165 @@
+"""Outcome: what is left of an experiment when its session is over, or what its folder says about it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from tunewright.callbacks.incumbent import Incumbent
+from tunewright.exceptions import SettingsError
+from tunewright.history import History
+from tunewright.journal import Line, is_locked, read_journal
+from tunewright.ledger import replay_history
+from tunewright.metric import Metric
+from tunewright.storage import ExperimentFolder
+from tunewright.trial import Trial, TrialStatus
+from tunewright.types import Config
+
+_ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The best result of an experiment."""
+
+    trial_id: int
+    value: float
+    resource: int
+    config: Config
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """An experiment as far as it is."""
+
+    folder: ExperimentFolder
+    metadata: Mapping[str, Any]
+    status: str
+    """``running``, ``completed``, ``stopped`` (by a limit), ``interrupted`` or ``failed``."""
+    history: History
+    wallclock_time: float
+    """Seconds on the experiment's clock."""
+    suggest_time: float
+    """Seconds that the method needed to decide."""
+    summary: Mapping[str, Any]
+    """The backend's account: jobs, calls, seconds, cost; empty where there is none yet."""
+
+    @property
+    def metric(self) -> Metric:
+        """What is tuned; the first where there are several."""
+        stored = self.metadata["benchmark"]["metrics"][0]
+        return Metric(stored["name"], stored["goal"])
+
+    @property
+    def best(self) -> Best | None:
+        """The best result; None until there is one."""
+        incumbent = Incumbent(self.metric)
+        incumbent.update(self.history)
+        if incumbent.trial_id is None or incumbent.result is None:
+            return None
+        return Best(
+            trial_id=incumbent.trial_id,
+            value=incumbent.value,
+            resource=incumbent.result.resource,
+            config=self.history.trial(incumbent.trial_id).config,
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials by where they stand. Those that a session left running count as stopped, unless it still works."""
+        counts = {str(status): len(self.history.ids(status)) for status in _ENDED}
+        n_running = len(self.history.ids(TrialStatus.RUNNING))
+        if self.status == "running":
+            return counts | {"running": n_running}
+        return counts | {"stopped": counts["stopped"] + n_running}
+
+    @property
+    def path(self) -> Path:
+        """The experiment's folder."""
+        return self.folder.path
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials; ``history.results(trial.id)`` are one's results."""
+        return [self.history.trial(trial_id) for trial_id in range(self.history.n_trials)]
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``tunewright show --format json`` prints."""
+        best = self.best
+        data: dict[str, Any] = {
+            "experiment": self.folder.name,
+            "status": self.status,
+            "benchmark": self.metadata["benchmark"]["name"],
+            "method": self.metadata["label"],
+            "seed": self.metadata["seed"],
+            "metric": self.metric.name,
+            "goal": str(self.metric.goal),
+            "best": None
+            if best is None
+            else {
+                "trial_id": best.trial_id,
+                "value": best.value,
+                "resource": best.resource,
+                "config": dict(best.config),
+            },
+            "trials": {str(status): self.counts[str(status)] for status in _ENDED},
+            "num_results": self.history.n_results,
+            "wallclock_time": self.wallclock_time,
+            "suggest_time": self.suggest_time,
+        }
+        if self.metadata["backend"]["kind"] == "sagemaker":
+            data["sagemaker"] = self._sagemaker()
+        return data
+
+    def _sagemaker(self) -> dict[str, Any]:
+        keys = ("jobs", "warm_starts", "calls", "billable_seconds", "pool_idle_seconds", "cost")
+        return {key: self.summary.get(key, {} if key == "calls" else 0) for key in keys}
+
+
+def load_outcome(folder: ExperimentFolder) -> Outcome:
+    """Read what an experiment's folder says, also while it runs. Nothing is changed.
+
+    Raises
+    ------
+    SettingsError
+        The folder holds no experiment.
+    JournalError
+        The journal is damaged.
+    """
+    metadata = folder.metadata()
+    if "benchmark" not in metadata or "label" not in metadata:
+        raise SettingsError(f"{folder.metadata_path} was not written by this version of Tunewright")
+    is_running = is_locked(folder.journal_path)
+    lines = list(read_journal(folder.journal_path)) if folder.journal_path.exists() else []
+    sessions = [line for line in lines if line["kind"] == "session"]
+    return Outcome(
+        folder=folder,
+        metadata=metadata,
+        status="running" if is_running else _status(sessions),
+        history=replay_history(lines),
+        wallclock_time=max((float(line["t"]) for line in lines if "t" in line), default=0.0),
+        suggest_time=math.fsum(line.get("suggest_time") or 0.0 for line in lines if line["kind"] == "start"),
+        summary=_add_up(line["summary"] for line in sessions if line["event"] == "end"),
+    )
+
+
+def _status(sessions: list[Line]) -> str:
+    """The outcome of the last session; one that did not come to its end was interrupted."""
+    last = sessions[-1] if sessions else None
+    return str(last["outcome"]) if last is not None and last["event"] == "end" else "interrupted"
+
+
+def _add_up(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The account of all sessions together."""
+    total: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
+    for summary in summaries:
+        calls.update(summary.get("calls", {}))
+        total.update({key: value for key, value in summary.items() if isinstance(value, int | float)})
+    return {**total, "calls": dict(calls)} if total or calls else {}

@@ -1,0 +1,114 @@
+"""ExperimentPlan: methods x seeds on a benchmark, one after the other; what is finished is not run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from tunewright.exceptions import SettingsError, TunewrightError
+from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.outcome import Outcome, load_outcome
+from tunewright.experiments.run import resume_experiment, run_experiment
+from tunewright.experiments.watch import Watch, unwatched
+from tunewright.storage import ExperimentFolder, experiments, safe_name
+
+FINISHED = ("completed", "stopped")
+"""Statuses of experiments that need nothing more."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellResult:
+    """How one cell of a plan went."""
+
+    experiment: Experiment
+    outcome: Outcome | None
+    """None where it could not be run."""
+    error: TunewrightError | None = None
+
+
+def run_plan(
+    plan: Sequence[Experiment],
+    *,
+    resume: bool = False,
+    watch: Watch = unwatched,
+    say: Callable[[str], Any] = print,
+) -> list[CellResult]:
+    """Run all cells, one after the other; one that fails does not keep the others from running.
+
+    Parameters
+    ----------
+    plan
+        The cells.
+    resume
+        Skip cells that are finished (same benchmark, method, seed and settings) and continue those that were
+        interrupted. Otherwise everything runs anew, beside what is there.
+    watch
+        Makes each cell's callbacks.
+    say
+        Takes lines for the user.
+
+    Raises
+    ------
+    SettingsError
+        The settings of a cell cannot work; then nothing was started.
+    KeyboardInterrupt
+        A cell was interrupted; it and the rest can be continued.
+    """
+    for cell in plan:
+        cell.build_scheduler()
+    stored = _stored(plan)
+    if not resume:
+        _mention_interrupted(plan, stored, say)
+    return [_run_cell(cell, stored.get(cell.identity(), []) if resume else [], watch, say) for cell in plan]
+
+
+def _run_cell(
+    cell: Experiment, stored: Sequence[ExperimentFolder], watch: Watch, say: Callable[[str], Any]
+) -> CellResult:
+    try:
+        found = [load_outcome(folder) for folder in reversed(stored)]
+        for outcome in found:
+            if outcome.status in FINISHED:
+                say(
+                    f"Finished already: {outcome.folder.name} (continue it with: tunewright resume NAME --max_...)"
+                )
+                return CellResult(experiment=cell, outcome=outcome)
+        for outcome in found:
+            if outcome.status != "running":
+                say(
+                    f"Continuing {outcome.folder.name} ({outcome.status}, {outcome.history.n_results} results)"
+                )
+                return CellResult(
+                    experiment=cell, outcome=resume_experiment(outcome.folder, cell, watch=watch)
+                )
+        return CellResult(experiment=cell, outcome=run_experiment(cell, watch=watch))
+    except TunewrightError as error:
+        return CellResult(experiment=cell, outcome=None, error=error)
+
+
+def _stored(plan: Sequence[Experiment]) -> dict[str, list[ExperimentFolder]]:
+    """The stored experiments of the plan's tags by identity, oldest first."""
+    stored: dict[str, list[ExperimentFolder]] = {}
+    for tag in {safe_name(cell.tag, "experiment tag") for cell in plan}:
+        for folder in experiments(tag):
+            try:
+                identity = folder.metadata().get("identity", "")
+            except SettingsError:
+                continue
+            stored.setdefault(identity, []).append(folder)
+    return stored
+
+
+def _mention_interrupted(
+    plan: Sequence[Experiment], stored: dict[str, list[ExperimentFolder]], say: Callable[[str], Any]
+) -> None:
+    names = [
+        folder.name
+        for cell in plan
+        for folder in stored.get(cell.identity(), [])
+        if load_outcome(folder).status not in {*FINISHED, "running"}
+    ]
+    if names:
+        say(f"Interrupted before, and continued with --resume: {', '.join(names)}. This run begins anew.")

@@ -1,0 +1,48 @@
+"""Which callbacks watch an experiment."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from tunewright.callbacks import PlainProgress, ProgressFacts
+from tunewright.experiments.choices import SageMakerChoice
+from tunewright.experiments.experiment import Experiment
+from tunewright.interfaces import Callback
+from tunewright.storage import ExperimentFolder
+
+Watch: TypeAlias = Callable[[Experiment, ExperimentFolder], Sequence[Callback]]
+"""Makes the callbacks that watch an experiment."""
+
+
+def unwatched(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """No callbacks."""
+    del experiment, folder
+    return ()
+
+
+def print_progress(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """A few lines on stderr: the whole every ten seconds, failures at once, the result at the end."""
+    return [PlainProgress(progress_facts(experiment, folder), _to_stderr, is_verbose=False)]
+
+
+def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> ProgressFacts:
+    """What progress says of an experiment."""
+    benchmark, backend = experiment.benchmark, experiment.backend
+    return ProgressFacts(
+        title=f"{experiment.label} on {benchmark.name}, seed {experiment.seed}, {backend.kind} backend",
+        metric=benchmark.metrics[0],
+        space=benchmark.space,
+        n_workers=benchmark.n_workers,
+        max_time=experiment.limits.max_wallclock_time,
+        resource=benchmark.resource_attr or "report",
+        path=str(folder.path),
+        name=folder.name,
+        is_estimate=isinstance(backend, SageMakerChoice) and backend.endpoint != "aws",
+    )
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""Launchers: ``main`` of the ``hpo_main.py`` scripts, one module per backend."""

@@ -1,0 +1,54 @@
+"""Exit codes, and errors in one line."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn
+
+from tunewright.exceptions import MissingExtraError, SettingsError, SpaceError, TunewrightError
+
+FAILED: Final = 1
+"""Exit code where an experiment failed."""
+BAD_INPUT: Final = 2
+"""Exit code where what the user gave cannot work; nothing was started."""
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C; everything is saved."""
+
+_BAD_INPUT: Final = (SettingsError, SpaceError, MissingExtraError)
+
+
+def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its code.
+
+    Errors that Tunewright raises on purpose are one line on stderr; with ``--verbose`` their traceback is shown.
+
+    Parameters
+    ----------
+    command
+        Takes the arguments, returns the exit code.
+    arguments
+        Default: those of this process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = command(given)
+        sys.stdout.flush()
+    except TunewrightError as error:
+        code = report_error(error, is_verbose="--verbose" in given)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, such as head: nobody is left to tell
+        code = FAILED
+    raise SystemExit(code)
+
+
+def report_error(error: TunewrightError, *, is_verbose: bool = False) -> int:
+    """Print an error to stderr; return the exit code that belongs to it."""
+    if is_verbose:
+        traceback.print_exception(error)
+    else:
+        sys.stderr.write(f"Error: {error}\n")
+    return BAD_INPUT if isinstance(error, _BAD_INPUT) else FAILED

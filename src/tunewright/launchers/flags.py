@@ -1,0 +1,92 @@
+"""The flags that several commands share, and what they become."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from tunewright.experiments import Limits, LocalChoice, SageMakerChoice
+from tunewright.launchers.parser import Parser, natural, positive, positive_int
+
+
+def add_limit_flags(parser: Parser) -> None:
+    """Workers and limits; without them the benchmark's own hold."""
+    parser.flag("n_workers", "trials at the same time (default: the benchmark's)", type=positive_int)
+    parser.flag("max_wallclock_time", "seconds of tuning (default: the benchmark's)", type=positive)
+    parser.flag("max_num_trials", "trials to start", type=positive_int)
+    parser.flag("max_num_evaluations", "reports to take (default: the benchmark's)", type=positive_int)
+    parser.flag("max_cost", "dollars of all trials, resumed work included", type=positive)
+    parser.flag(
+        "max_failures", "trials that may fail; one more ends the experiment (default: 3)", type=natural
+    )
+
+
+def add_run_flags(parser: Parser) -> None:
+    """What else decides how an experiment runs."""
+    parser.flag("random_seed", "master seed, added to each seed (default: 0)", type=natural, default=0)
+    parser.switch("delete_checkpoints", "remove checkpoints as soon as no trial can need them")
+    parser.switch("verbose", "show what happens inside, and tracebacks")
+
+
+def add_local_flags(parser: Parser) -> None:
+    """What the local backend alone understands."""
+    parser.flag(
+        "num_gpus_per_trial",
+        "GPUs of each trial, where there are any (default: 1)",
+        type=positive_int,
+        default=1,
+    )
+
+
+def add_sagemaker_flags(parser: Parser) -> None:
+    """What the SageMaker backend alone understands."""
+    parser.switch(
+        "warm_pool", "keep instances between trials: the next one starts in seconds; idle time is billed"
+    )
+    parser.flag("instance_type", "of each training job, such as ml.c5.xlarge (default: the benchmark's)")
+    parser.flag(
+        "endpoint",
+        "auto: AWS where credentials are found, else embedded; aws; embedded: an endpoint on this machine; or a URL",
+        default="auto",
+    )
+    parser.flag("speed", "service seconds per second of the embedded endpoint (default: 60)", type=positive)
+    parser.flag("region", "of AWS (default: as boto3 finds it)")
+    parser.flag(
+        "role", "that jobs run as (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else the account's SageMaker role)"
+    )
+    parser.flag("image_uri", "container image of the jobs (default: by framework and region)")
+    parser.switch("dry_run", "print the first trial's CreateTrainingJob request, and create nothing")
+    parser.switch("yes", "do not ask before something is created on AWS")
+
+
+def limits_from(arguments: Namespace, default: Limits) -> Limits:
+    """Limits as the flags say; ``default`` where they say nothing.
+
+    Raises
+    ------
+    SettingsError
+        A limit cannot work.
+    """
+    return default.replace(
+        max_wallclock_time=arguments.max_wallclock_time,
+        max_num_trials=arguments.max_num_trials,
+        max_num_evaluations=arguments.max_num_evaluations,
+        max_cost=arguments.max_cost,
+        max_failures=arguments.max_failures,
+    )
+
+
+def local_choice(arguments: Namespace) -> LocalChoice:
+    """The local backend as the flags say."""
+    return LocalChoice(gpus_per_trial=arguments.num_gpus_per_trial)
+
+
+def sagemaker_choice(arguments: Namespace) -> SageMakerChoice:
+    """The SageMaker backend as the flags say."""
+    return SageMakerChoice(
+        endpoint=arguments.endpoint,
+        region=arguments.region,
+        speed=arguments.speed,
+        role=arguments.role,
+        image_uri=arguments.image_uri,
+        warm_pool=arguments.warm_pool,
+    )
