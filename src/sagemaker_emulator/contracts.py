@@ -56,7 +56,7 @@ class Executor(ABC):
     """Runs jobs. Called from the service's threads; ``prepare`` and ``finish`` may block, the rest does not.
 
     For one order the calls come as ``prepare``, ``launch``, ``poll`` (many), ``finish``; ``terminate`` and ``kill``
-    may come between ``launch`` and the exit. After ``prepare`` raised, only ``discard`` is called.
+    may come between ``launch`` and the exit. After ``prepare`` or ``launch`` raised, only ``discard`` is called.
     """
 
     @abstractmethod
@@ -71,7 +71,13 @@ class Executor(ABC):
 
     @abstractmethod
     def launch(self, order: JobOrder) -> None:
-        """Start the processes of the job and return at once."""
+        """Start the processes of the job and return at once.
+
+        Raises
+        ------
+        ExecutionError
+            The machine cannot start them; the text is a FailureReason ("InternalServerError: ...").
+        """
 
     @abstractmethod
     def poll(self, name: str) -> JobExit | None:

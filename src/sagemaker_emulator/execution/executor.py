@@ -76,8 +76,11 @@ class ProcessExecutor(Executor):
 
     def launch(self, order: JobOrder) -> None:
         """Start the processes of each instance; see :meth:`Executor.launch`."""
-        for instance in self._job(order.name).instances:
-            instance.launch(self._sandbox, self._pump, self._settings, self._marker)
+        try:
+            for instance in self._job(order.name).instances:
+                instance.launch(self._sandbox, self._pump, self._settings, self._marker)
+        except (OSError, ValueError) as error:  # no processes left, or a NUL in a variable
+            raise ExecutionError(f"InternalServerError: The job cannot be started: {error}") from error
 
     def poll(self, name: str) -> JobExit | None:
         """How the job ended; the first instance that fails ends the others."""

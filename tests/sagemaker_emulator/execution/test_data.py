@@ -91,6 +91,14 @@ def test_requests_that_cannot_be_carried_out(folder_jobs: Any, changes: dict[str
         folder_jobs.executor.prepare(folder_jobs.order("job", ["true"], **changes))
 
 
+def test_a_job_that_cannot_be_started(jobs: Any) -> None:
+    order = jobs.order("job", ["true"], Environment={"NUL": "a\0b"})
+    jobs.executor.prepare(order)
+    with pytest.raises(ExecutionError, match="InternalServerError: The job cannot be started"):
+        jobs.executor.launch(order)
+    jobs.executor.discard("job")
+
+
 def test_checkpoints_come_in_and_go_out_while_the_job_runs(jobs: Any) -> None:
     store = jobs.aws.store
     store.put("bucket", "ckpt/old/state", b"1")
