@@ -89,7 +89,7 @@ def test_the_commands_of_the_command_line_exist() -> None:
     named = set(re.findall(r"^\$? ?tunewright ([a-z]+)", text, flags=re.MULTILINE))
     environment = {**os.environ, "COLUMNS": "200"}
     shown = subprocess.run(
-        [sys.executable, "-m", "tunewright.cli", "--help"],
+        [Path(sys.executable).with_name("tunewright"), "--help"],
         capture_output=True,
         text=True,
         env=environment,
