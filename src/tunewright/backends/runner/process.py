@@ -54,8 +54,6 @@ class Script:
         Two binary files: where standard output and standard error are copied to as they come.
     on_report
         Called with each report, in a thread of its own.
-    on_output_end
-        Called once, in that thread, when there will be no more output.
     """
 
     def __init__(
@@ -65,10 +63,8 @@ class Script:
         cwd: str,
         sinks: tuple[IO[bytes], IO[bytes]],
         on_report: Callable[[dict[str, Any]], None],
-        on_output_end: Callable[[], None],
     ) -> None:
         self._on_report = on_report
-        self._on_output_end = on_output_end
         self._tail = bytearray()
         self._process = subprocess.Popen(
             command,
@@ -106,7 +102,8 @@ class Script:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             self.signal_group(signal.SIGKILL)
-            left = _kill_own_children() if reap_all else False
+            is_running = self.poll() is None
+            left = _kill_own_children() if reap_all else is_running
             if not left and not _group_exists(self._process.pid):
                 break
             time.sleep(0.01)
@@ -120,23 +117,23 @@ class Script:
     def _read_output(self) -> None:
         parser = ReportParser()
         with selectors.DefaultSelector() as selector:
-            for number, (pipe, sink) in enumerate(self._pipes):
+            for pipe, sink in self._pipes:
                 if pipe is not None:
-                    selector.register(pipe, selectors.EVENT_READ, (number == 0, sink))
+                    selector.register(pipe, selectors.EVENT_READ, (pipe, sink))
             while selector.get_map():
                 for key, _ in selector.select():
                     self._read_chunk(selector, key, parser)
         for report in parser.close():
             self._on_report(report)
-        self._on_output_end()
 
     def _read_chunk(
         self, selector: selectors.BaseSelector, key: selectors.SelectorKey, parser: ReportParser
     ) -> None:
-        has_reports, sink = key.data
+        pipe, sink = key.data
         chunk = os.read(key.fd, CHUNK)
         if not chunk:
-            selector.unregister(key.fileobj)
+            selector.unregister(pipe)
+            pipe.close()
             return
         # a full disk must not end a training that could go on
         with contextlib.suppress(OSError):
@@ -144,7 +141,7 @@ class Script:
             sink.flush()
         self._tail += chunk
         del self._tail[:-TAIL_BYTES]
-        if has_reports:
+        if pipe is self._process.stdout:
             for report in parser.feed(chunk):
                 self._on_report(report)
 

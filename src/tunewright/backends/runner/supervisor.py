@@ -20,7 +20,6 @@ from .environment import build_environment
 from .order import RunOrder
 from .process import Script, adopt_orphans
 
-_OUTPUT_END = "output"
 _TERMINATE = "terminate"
 _CHILD = "child"
 
@@ -119,7 +118,6 @@ class _Supervisor:
             self._order.cwd,
             self._sinks,
             on_report=self._events.put,
-            on_output_end=lambda: self._events.put(_OUTPUT_END),
         )
 
     def _packages(self) -> str:

@@ -1,0 +1,27 @@
+"""``syne_tune.constants``: the names that scripts may meet in arguments and reports."""
+
+from __future__ import annotations
+
+ST_CHECKPOINT_DIR = "st_checkpoint_dir"
+"""Argument that holds the checkpoint folder."""
+ST_CONFIG_JSON_FNAME_ARG = "st_config_json_filename"
+"""Argument that holds the file of the configuration."""
+ST_METRIC_TAG = "tune-metric"
+"""What is in brackets before a report."""
+ST_SAGEMAKER_METRIC_TAG = ST_METRIC_TAG
+ST_WORKER_ITER = "st_worker_iter"
+"""Reports before this one."""
+ST_WORKER_TIMESTAMP = "st_worker_timestamp"
+"""Seconds since 1970."""
+ST_WORKER_TIME = "st_worker_time"
+"""Seconds since the Reporter was made."""
+ST_WORKER_COST = "st_worker_cost"
+"""Dollars since the Reporter was made."""
+ST_INSTANCE_TYPE = "st_instance_type"
+"""Hyperparameter that chooses the instance type."""
+ST_INSTANCE_COUNT = "st_instance_count"
+"""Hyperparameter that chooses the number of instances."""
+ST_DECISION = "st_decision"
+ST_STATUS = "st_status"
+ST_TUNER_TIME = "st_tuner_time"
+TRIAL_ID = "trial_id"
