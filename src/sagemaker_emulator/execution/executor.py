@@ -63,6 +63,7 @@ class ProcessExecutor(Executor):
         count = order.request["ResourceConfig"].get("InstanceCount", 1)
         hosts = [f"algo-{number + 1}" for number in range(count)]
         root = order.cluster_dir / "jobs" / f"{order.name}-{order.attempt}"
+        shutil.rmtree(root, ignore_errors=True)  # an emulator that was killed may have left it
         instances = [
             Instance(order, hosts, number, root / name, self._aws) for number, name in enumerate(hosts)
         ]

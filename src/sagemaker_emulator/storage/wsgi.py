@@ -35,9 +35,8 @@ class AwsApplication:
     def __init__(self, store: ObjectStore, logs: LogStore) -> None:
         self._store = store
         self._logs = logs
-        self._moto_s3 = create_backend_app(
-            "s3"
-        )  # at once: finding the service takes moto longer than a small write
+        # moto's dispatcher takes longer to find out that a request is for S3 than a small write takes.
+        self._moto_s3 = create_backend_app("s3")
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._others = threading.RLock()
 

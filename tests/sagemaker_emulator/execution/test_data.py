@@ -255,6 +255,14 @@ def test_a_job_is_prepared_anew_for_another_attempt(folder_jobs: Any) -> None:
     assert folder_jobs.members("job", "model.tar.gz") == {}
 
 
+def test_the_folder_of_a_job_of_a_killed_emulator_is_not_used_again(folder_jobs: Any) -> None:
+    stale = folder_jobs.folder / "cluster/jobs/job-0/algo-1/ml/model"
+    stale.mkdir(parents=True)
+    (stale / "stale").touch()
+    folder_jobs.finish(folder_jobs.start("job", ["true"]))
+    assert folder_jobs.members("job", "model.tar.gz") == {}
+
+
 def test_an_image_can_have_an_interpreter_of_its_own(make_jobs: Callable[..., Any], tmp_path: Path) -> None:
     wrapper = tmp_path / "bin" / "python"
     wrapper.parent.mkdir()
