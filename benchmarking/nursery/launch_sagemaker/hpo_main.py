@@ -3,6 +3,8 @@
 try:
     from tunewright.launchers.hpo_main_sagemaker import main
 except ModuleNotFoundError as error:
+    if error.name != "tunewright":
+        raise
     raise SystemExit(f"{error}. Run with .venv/bin/python, or first: pip install -e '.[aws,emulator,benchmarks]'") from None
 
 from baselines import methods

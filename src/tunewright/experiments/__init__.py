@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tunewright.experiments.backends import first_request, sagemaker_endpoint, sagemaker_settings
 from tunewright.experiments.choices import BackendChoice, LocalChoice, SageMakerChoice, SimulatedChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
@@ -27,6 +28,7 @@ __all__ = [
     "SimulatedChoice",
     "TuneOptions",
     "Watch",
+    "first_request",
     "load_outcome",
     "method",
     "method_names",
@@ -35,6 +37,8 @@ __all__ = [
     "resume_experiment",
     "run_experiment",
     "run_plan",
+    "sagemaker_endpoint",
+    "sagemaker_settings",
     "tune_function",
     "unwatched",
 ]

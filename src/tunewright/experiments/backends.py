@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tunewright.aws import Endpoint, open_session, resolve_endpoint
 from tunewright.backends.local import LocalBackend, LocalSettings
+from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript, dry_run
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.choices import LocalChoice
+from tunewright.experiments.choices import LocalChoice, SageMakerChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.interfaces import Backend
-from tunewright.storage import ExperimentFolder
+from tunewright.ledger import replay_history
+from tunewright.storage import ExperimentFolder, safe_name
+from tunewright.trial import Start
 
 
 def build_backend(experiment: Experiment, folder: ExperimentFolder) -> Backend:
@@ -30,7 +35,79 @@ def build_backend(experiment: Experiment, folder: ExperimentFolder) -> Backend:
     choice = experiment.backend
     if isinstance(choice, LocalChoice):
         return _local(experiment.benchmark, choice, folder)
+    if isinstance(choice, SageMakerChoice):
+        return _sagemaker(experiment.benchmark, choice, folder.name)
     return _simulated(experiment.benchmark)
+
+
+def sagemaker_settings(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -> SageMakerSettings:
+    """How the trials of a benchmark become training jobs.
+
+    Raises
+    ------
+    SettingsError
+        A setting cannot work.
+    """
+    default = SageMakerSettings()
+    return SageMakerSettings(
+        n_workers=benchmark.n_workers,
+        instance_type=choice.instance_type or benchmark.instance_type or default.instance_type,
+        instance_count=benchmark.instance_count,
+        warm_pool=choice.warm_pool,
+        role=choice.role,
+        image_uri=choice.image_uri,
+        framework=benchmark.framework,
+        request_template=benchmark.request_template,
+        environment=benchmark.environment,
+    )
+
+
+def sagemaker_endpoint(choice: SageMakerChoice) -> Endpoint:
+    """Where requests go. Nothing is started, no request is made.
+
+    Raises
+    ------
+    SettingsError
+        The endpoint, its region or speed cannot be.
+    """
+    return resolve_endpoint(choice.endpoint, speed=choice.speed, region=choice.region)
+
+
+def first_request(experiment: Experiment, choice: SageMakerChoice) -> Mapping[str, Any]:
+    """The CreateTrainingJob request of an experiment's first trial; nothing is created.
+
+    Raises
+    ------
+    SettingsError
+        The experiment cannot run.
+    BackendError
+        On AWS: there are no credentials, or no role.
+    """
+    first = experiment.build_scheduler().suggest(replay_history(()))
+    if not isinstance(first, Start):
+        raise SettingsError(f"{experiment.label} has nothing to start: is the space empty?")
+    return dry_run(
+        _script(experiment.benchmark),
+        first.config,
+        experiment=safe_name(experiment.tag),
+        endpoint=sagemaker_endpoint(choice),
+        settings=sagemaker_settings(experiment.benchmark, choice),
+        until=first.until,
+    )
+
+
+def _script(benchmark: RealBenchmarkDefinition) -> TrainingScript:
+    return TrainingScript(path=benchmark.script, resource_attr=benchmark.resource_attr or "")
+
+
+def _sagemaker(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice, name: str) -> SageMakerBackend:
+    settings = sagemaker_settings(benchmark, choice)
+    session = open_session(sagemaker_endpoint(choice))
+    try:
+        return SageMakerBackend(_script(benchmark), experiment=name, session=session, settings=settings)
+    except BaseException:
+        session.close()
+        raise
 
 
 def _local(benchmark: RealBenchmarkDefinition, choice: LocalChoice, folder: ExperimentFolder) -> LocalBackend:

@@ -40,6 +40,8 @@ class SageMakerChoice:
     """Service seconds per second of an embedded endpoint."""
     role: str | None = None
     image_uri: str | None = None
+    instance_type: str | None = None
+    """Of each job; None: the benchmark's."""
     warm_pool: bool = False
     """Keep instances between trials; billed while they wait."""
 

@@ -88,5 +88,6 @@ def sagemaker_choice(arguments: Namespace) -> SageMakerChoice:
         speed=arguments.speed,
         role=arguments.role,
         image_uri=arguments.image_uri,
+        instance_type=arguments.instance_type,
         warm_pool=arguments.warm_pool,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
@@ -122,36 +123,20 @@ class Launch:
         return settings if self.map_method_args is None else self.map_method_args(arguments, label, settings)
 
 
-def run_launch(
-    launch: Launch,
-    parser: Parser,
-    choose: Callable[[Namespace, RealBenchmarkDefinition], BackendChoice],
-    given: Sequence[str],
-) -> int:
-    """Parse, plan, run; return the exit code.
-
-    Parameters
-    ----------
-    launch, parser
-        What the folder offers, and its flags.
-    choose
-        The backend as the flags say.
-    given
-        The command line.
+def begin_launch(
+    launch: Launch, parser: Parser, given: Sequence[str]
+) -> tuple[Namespace, RealBenchmarkDefinition]:
+    """Read the command line: the arguments, and the benchmark that they choose.
 
     Raises
     ------
     SettingsError
-        What was given cannot work; nothing was started.
-    KeyboardInterrupt
-        Ctrl-C; everything is saved.
+        What was given cannot work.
     """
     arguments = parser.read(given)
     set_up_logging(is_verbose=arguments.verbose)
-    _show_safe_tag(arguments.experiment_tag)
-    benchmark = launch.benchmark(arguments)
-    plan = launch.plan(arguments, benchmark, choose(arguments, benchmark))
-    return run_and_report(plan, resume=arguments.resume, is_verbose=arguments.verbose)
+    show_safe_tag(arguments.experiment_tag)
+    return arguments, launch.benchmark(arguments)
 
 
 def run_and_report(plan: Sequence[Experiment], *, resume: bool, is_verbose: bool) -> int:
@@ -166,7 +151,8 @@ def run_and_report(plan: Sequence[Experiment], *, resume: bool, is_verbose: bool
     return code
 
 
-def _show_safe_tag(tag: str) -> None:
+def show_safe_tag(tag: str) -> None:
+    """Say under which name a tag is stored, where that is another."""
     safe = safe_name(tag, "experiment tag")
     if safe != tag:
-        say(f"The experiment tag {tag!r} is stored as {safe!r}")
+        sys.stderr.write(f"The experiment tag {tag!r} is stored as {safe!r}\n")

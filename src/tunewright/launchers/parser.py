@@ -57,9 +57,13 @@ class Parser(argparse.ArgumentParser):
         )
         self._switches: set[str] = set()
 
-    def positional(self, name: str, help: str, *, many: bool = False) -> None:  # noqa: A002
-        """Add an argument without a flag; ``many``: any number of them."""
-        self.add_argument(name, help=help, nargs="*" if many else None)
+    def positional(self, name: str, help: str, *, type: Callable[[str], Any] = str) -> None:  # noqa: A002
+        """Add an argument without a flag."""
+        self.add_argument(name, type=type, help=help)
+
+    def optional(self, name: str, help: str) -> None:  # noqa: A002
+        """Add an argument without a flag that may be left out; then it is None."""
+        self.add_argument(name, nargs="?", help=help)
 
     def flag(
         self,

@@ -1,0 +1,8 @@
+"""``python -m tunewright.cli``."""
+
+from __future__ import annotations
+
+from tunewright.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""The commands by name. A command's module is loaded when the command is used, so that ``--help`` costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, cast
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "tune": "Tune a training script or a Python function",
+    "list": "List the stored experiments",
+    "show": "Show an experiment: status, best configuration, trials",
+    "logs": "Print what a trial printed",
+    "resume": "Continue an experiment after a crash, or with more time",
+    "methods": "List the methods, or show the settings of one",
+    "benchmarks": "List the benchmarks, or show one",
+}
+"""Name -> what it does. The command is ``run`` of the module of that name in this package."""
+
+
+def load_command(name: str) -> Callable[[Sequence[str]], int]:
+    """``run(arguments) -> exit code`` of a command."""
+    module = importlib.import_module(f"tunewright.cli.{name}_command")
+    return cast("Callable[[Sequence[str]], int]", module.run)

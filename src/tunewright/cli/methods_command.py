@@ -1,0 +1,37 @@
+"""``tunewright methods``: what there is to tune with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from tunewright.experiments.methods import Method, aliases, find_method, method_names
+from tunewright.launchers.console import print_table, say
+from tunewright.launchers.parser import Parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """List all methods, or show one with its settings."""
+    parser = Parser("tunewright methods", "List the methods, or show the settings of one.")
+    parser.optional("method", "its name or alias")
+    given = parser.read(arguments)
+    if given.method is not None:
+        _show(find_method(given.method))
+        return 0
+    rows = [(name, ", ".join(aliases(name)), find_method(name).summary) for name in method_names()]
+    print_table(("method", "alias", "what it does"), rows)
+    return 0
+
+
+def _show(method: Method[Any]) -> None:
+    say(f"{method.name}: {method.summary}")
+    fields = dataclasses.fields(method.settings)
+    if fields:
+        print_table(("setting", "type", "default"), [(f.name, f.type, _default(f)) for f in fields])
+    else:
+        say("It has no settings")
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    return "-" if field.default is None else str(field.default)

@@ -1,0 +1,38 @@
+"""``tunewright resume``: an experiment goes on from its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tunewright.experiments import Experiment, SageMakerChoice, resume_experiment, sagemaker_settings
+from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.console import set_up_logging, watch_progress
+from tunewright.launchers.flags import add_limit_flags, limits_from
+from tunewright.launchers.parser import Parser
+from tunewright.storage import find_experiment
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Continue an experiment, with new limits where they are given."""
+    parser = Parser(
+        "tunewright resume", "Continue an experiment after a crash or Ctrl-C, or with more time or workers."
+    )
+    parser.positional("experiment", "its name, a unique beginning of it, or the path of its folder")
+    add_limit_flags(parser)
+    parser.switch("yes", "do not ask before something is created on AWS")
+    parser.switch("verbose", "show what happens inside, and tracebacks")
+    given = parser.read(arguments)
+    set_up_logging(is_verbose=given.verbose)
+    folder = find_experiment(given.experiment)
+    stored = Experiment.from_json(folder.metadata())
+    experiment = replace(
+        stored,
+        benchmark=stored.benchmark.replace(n_workers=given.n_workers),
+        limits=limits_from(given, stored.limits),
+    )
+    if isinstance(experiment.backend, SageMakerChoice):
+        settings = sagemaker_settings(experiment.benchmark, experiment.backend)
+        settle_endpoint(experiment.backend, settings, is_agreed=given.yes)
+    resume_experiment(folder, experiment, watch=watch_progress)
+    return 0

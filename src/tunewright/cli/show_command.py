@@ -1,0 +1,116 @@
+"""``tunewright show``: one experiment."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from tunewright.callbacks import results_csv
+from tunewright.callbacks.wording import config_text, duration, number
+from tunewright.experiments import Outcome, load_outcome
+from tunewright.journal import read_journal
+from tunewright.launchers.console import print_table, say
+from tunewright.launchers.parser import Parser
+from tunewright.space import SearchSpace
+from tunewright.storage import ExperimentFolder, find_experiment
+from tunewright.trial import TrialStatus
+
+_INTERVAL: Final = 1.0  # seconds between two looks
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Show an experiment as a table, as JSON, or its results as CSV."""
+    parser = Parser("tunewright show", "Show an experiment: status, best configuration, trials.")
+    parser.positional("experiment", "its name, a unique beginning of it, or the path of its folder")
+    parser.flag(
+        "format", "table, json, or csv (all results)", choices=("table", "json", "csv"), default="table"
+    )
+    parser.switch("watch", "show it anew every second until it ends")
+    given = parser.read(arguments)
+    folder = find_experiment(given.experiment)
+    if given.watch:
+        _watch(folder)
+    if given.format == "json":
+        say(json.dumps(load_outcome(folder).to_json(), indent=2))
+    elif given.format == "csv":
+        sys.stdout.write(results_csv(read_journal(folder.journal_path)))
+    else:
+        outcome = load_outcome(folder)
+        _show_trials(outcome)
+        say(overview(outcome))
+    return 0
+
+
+def overview(outcome: Outcome) -> str:
+    """An experiment in a few lines."""
+    data = outcome.to_json()
+    best = outcome.best
+    lines = [
+        ("experiment", data["experiment"]),
+        ("status", data["status"]),
+        (
+            "what",
+            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata['backend']['kind']}",
+        ),
+        ("trials", ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"),
+        ("results", data["num_results"]),
+        ("time", f"{duration(outcome.wallclock_time)}, {outcome.suggest_time:.3f} s of it deciding"),
+    ]
+    if best is not None:
+        resource = outcome.metadata["benchmark"]["resource_attr"] or "report"
+        place = f"trial {best.trial_id}, {resource} {best.resource}"
+        lines.append(("best", f"{outcome.metric.name} {number(best.value)} ({place})"))
+        lines.append(("", config_text(best.config, _space(outcome))))
+    if "sagemaker" in data:
+        lines.append(("sagemaker", _sagemaker_text(data["sagemaker"])))
+    lines.append(("folder", str(outcome.path)))
+    return "\n".join(f"{label:<11} {value}" for label, value in lines)
+
+
+def _show_trials(outcome: Outcome) -> None:
+    resource = outcome.metadata["benchmark"]["resource_attr"] or "report"
+    history, metric, space = outcome.history, outcome.metric, _space(outcome)
+    rows: list[Sequence[Any]] = []
+    for trial in outcome.trials:
+        last = history.last(trial.id)
+        value = None if last is None else last.metrics.get(metric.name)
+        is_left = history.status(trial.id) is TrialStatus.RUNNING and outcome.status != "running"
+        rows.append(
+            (
+                trial.id,
+                TrialStatus.STOPPED if is_left else history.status(trial.id),
+                "" if last is None else last.resource,
+                "" if value is None else number(value),
+                config_text(trial.config, space),
+            )
+        )
+    print_table(("trial", "status", resource, metric.name, "configuration"), rows)
+    for trial_id in (trial.id for trial in outcome.trials if history.error(trial.id)):
+        say(f"Trial {trial_id} failed: {history.error(trial_id).strip()}")
+
+
+def _watch(folder: ExperimentFolder) -> None:
+    """Follow a running experiment until it ends; the last look is the caller's."""
+    with Live(console=Console(), auto_refresh=False, transient=True) as live:
+        while (outcome := load_outcome(folder)).status == "running":
+            live.update(Text(overview(outcome)), refresh=True)
+            time.sleep(_INTERVAL)
+
+
+def _space(outcome: Outcome) -> SearchSpace:
+    return SearchSpace.from_json(outcome.metadata["benchmark"]["space"])
+
+
+def _sagemaker_text(data: dict[str, Any]) -> str:
+    calls = ", ".join(f"{operation} {n}" for operation, n in sorted(data["calls"].items()))
+    return (
+        f"{data['jobs']} jobs, {data['warm_starts']} warm starts, {data['billable_seconds']:,.0f} billed seconds, "
+        f"{data['pool_idle_seconds']:,.0f} idle, ${data['cost']:.2f}; calls: {calls or 'none'}"
+    )

@@ -1,0 +1,126 @@
+"""``tunewright tune``: any script or function, any method, any backend, no Python needed."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, Limits, MethodSpec, SageMakerChoice, method, sagemaker_settings
+from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.console import set_up_logging
+from tunewright.launchers.dry import show_first_request
+from tunewright.launchers.flags import (
+    add_limit_flags,
+    add_local_flags,
+    add_run_flags,
+    add_sagemaker_flags,
+    limits_from,
+    local_choice,
+    sagemaker_choice,
+)
+from tunewright.launchers.launch import run_and_report, show_safe_tag
+from tunewright.launchers.parser import Parser, natural, positive_int
+from tunewright.metric import Goal, Metric
+from tunewright.space import load_space
+from tunewright.types import Json
+
+DEFAULT_WORKERS = 4
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Tune a script."""
+    given = _parser().read(arguments)
+    set_up_logging(is_verbose=given.verbose)
+    experiment = _experiment(given)
+    choice = experiment.backend
+    if given.dry_run and not isinstance(choice, SageMakerChoice):
+        raise SettingsError("--dry_run shows a request to SageMaker: add --backend sagemaker")
+    experiment.build_scheduler()
+    if isinstance(choice, SageMakerChoice):
+        if given.dry_run:
+            return show_first_request(experiment, choice)
+        settings = sagemaker_settings(experiment.benchmark, choice)
+        experiment = replace(experiment, backend=settle_endpoint(choice, settings, is_agreed=given.yes))
+    show_safe_tag(experiment.tag)
+    return run_and_report([experiment], resume=given.resume, is_verbose=given.verbose)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "tunewright tune",
+        "Tune a script that takes its hyperparameters as --name value and prints one line per report.",
+    )
+    parser.positional("script", "path of a script, or module:name of a function")
+    parser.flag("space", "TOML file with one table per hyperparameter", required=True)
+    parser.flag("metric", "the reported value that is tuned", required=True)
+    parser.flag("goal", "min or max (default: min)", choices=("min", "max"), default="min")
+    parser.flag("resource", "key of the resource in reports, such as epoch (default: reports are counted)")
+    parser.flag("max_resource", "resource of a full run", type=positive_int)
+    parser.flag("max_resource_attr", "the script's argument that says how far a full run goes")
+    parser.flag("method", "see tunewright methods (default: RandomSearch)", default="RandomSearch")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the method; may be repeated",
+    )
+    parser.flag("seed", "of all random numbers (default: 0)", type=natural, default=0)
+    parser.flag(
+        "backend", "where trials run (default: local)", choices=("local", "sagemaker"), default="local"
+    )
+    parser.flag("experiment_tag", "name shared by what belongs together (default: the script's name)")
+    parser.switch("resume", "skip what is finished under this tag, continue what was interrupted")
+    add_limit_flags(parser)
+    add_run_flags(parser)
+    add_local_flags(parser)
+    add_sagemaker_flags(parser)
+    return parser
+
+
+def _experiment(given: Namespace) -> Experiment:
+    name = given.script.rpartition(":")[2] if ":" in given.script else Path(given.script).stem
+    benchmark = RealBenchmarkDefinition(
+        name=name,
+        script=_absolute(given.script),
+        space=load_space(given.space),
+        metrics=(Metric(given.metric, Goal(given.goal)),),
+        n_workers=given.n_workers or DEFAULT_WORKERS,
+        resource_attr=given.resource,
+        max_resource=given.max_resource,
+        max_resource_attr=given.max_resource_attr,
+    )
+    chosen = _method(given)
+    return Experiment(
+        tag=given.experiment_tag or name,
+        benchmark=benchmark,
+        method=chosen,
+        label=chosen.name,
+        backend=sagemaker_choice(given) if given.backend == "sagemaker" else local_choice(given),
+        seed=given.seed,
+        random_seed=given.random_seed,
+        limits=limits_from(given, Limits()),
+        delete_checkpoints=given.delete_checkpoints,
+    )
+
+
+def _method(given: Namespace) -> MethodSpec:
+    settings: dict[str, Json] = {}
+    for pair in given.set:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise SettingsError(f"--set takes NAME=VALUE, not {pair!r}")
+        settings[name] = value
+    return method(given.method, **settings)
+
+
+def _absolute(script: str) -> str:
+    """A script's absolute path, so that resuming works from anywhere; ``module:name`` stays."""
+    place, colon, name = script.rpartition(":")
+    if not colon:
+        return str(Path(script).absolute())
+    return f"{Path(place).absolute()}:{name}" if place.endswith(".py") else script
