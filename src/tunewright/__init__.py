@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from tunewright.metric import Metric as Metric
     from tunewright.report import Reporter as Reporter
     from tunewright.report import report as report
-    from tunewright.schedulers import ASHA as ASHA
-    from tunewright.schedulers import FIFO as FIFO
-    from tunewright.schedulers import ASHASettings as ASHASettings
-    from tunewright.searchers import GridSearcher as GridSearcher
-    from tunewright.searchers import RandomSearcher as RandomSearcher
+    from tunewright.schedulers.asha import ASHA as ASHA
+    from tunewright.schedulers.asha import ASHASettings as ASHASettings
+    from tunewright.schedulers.fifo import FIFO as FIFO
+    from tunewright.searchers.grid import GridSearcher as GridSearcher
+    from tunewright.searchers.random import RandomSearcher as RandomSearcher
     from tunewright.space import Categorical as Categorical
     from tunewright.space import FiniteRange as FiniteRange
     from tunewright.space import Float as Float
@@ -51,8 +51,10 @@ _MODULES = {
     "experiments": ("tune_function",),
     "metric": ("Goal", "Metric"),
     "report": ("Reporter",),
-    "schedulers": ("ASHA", "FIFO", "ASHASettings"),
-    "searchers": ("GridSearcher", "RandomSearcher"),
+    "schedulers.asha": ("ASHA", "ASHASettings"),
+    "schedulers.fifo": ("FIFO",),
+    "searchers.grid": ("GridSearcher",),
+    "searchers.random": ("RandomSearcher",),
     "space": ("Categorical", "FiniteRange", "Float", "Integer", "Ordinal", "SearchSpace"),
     "stopping": (
         "MaxCost",

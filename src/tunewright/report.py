@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import sys
 import time
@@ -98,10 +99,13 @@ class Reporter:
         own["st_worker_iter"] = self._count
         return own
 
-    def _resource(self, values: Mapping[str, Any]) -> float:
-        resource = values.get(self._resource_attr)
-        if isinstance(resource, (int, float)) and not isinstance(resource, bool):
-            return resource
+    def _resource(self, values: Mapping[str, Any]) -> int:
+        """The runner's rule: the resource attribute where it is a whole number >= 1, else a count of reports."""
+        value = values.get(self._resource_attr)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            resource = round(value)
+            if resource >= 1 and math.isclose(value, resource, rel_tol=1e-6):
+                return resource
         return self._resume_from + self._count
 
     def _wait_for_the_end(self) -> None:
@@ -230,9 +234,10 @@ def save_checkpoint(
         os.fsync(file.fileno())
     target = where / f"checkpoint-{step:09d}-{_checksum(partial):08x}"
     partial.replace(target)
-    for old in _newest_first(where)[keep:]:
-        if old != target:
-            old.unlink()
+    others = [path for path in _newest_first(where) if path != target]
+    same_step = [path for path in others if path.name.startswith(target.name[:-8])]
+    for old in {*same_step, *others[max(0, keep - 1) :]}:
+        old.unlink()
     return target
 
 
