@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final, final
+from urllib.parse import urlsplit
 
 import psutil
 from filelock import FileLock
@@ -121,7 +122,7 @@ def start_or_join(endpoint: Endpoint, *, root: Path | None = None) -> EmbeddedEn
         raise MissingExtraError("emulator", "The embedded endpoint")
     directory = (root or home() / "endpoint") / settings_hash(endpoint)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with FileLock(str(directory / "endpoint.lock"), timeout=2 * _START_SECONDS):
+    with _lock(directory):
         lease = Lease(directory / "leases")
         try:
             state = _running(directory) or _start(endpoint, directory)
@@ -138,6 +139,23 @@ def start_or_join(endpoint: Endpoint, *, root: Path | None = None) -> EmbeddedEn
         pid=int(state["pid"]),
         lease=lease,
     )
+
+
+def restart_if_dead(embedded: EmbeddedEndpoint) -> None:
+    """Start the server again at its old address, with its old key, so that clients need not know.
+
+    Raises
+    ------
+    BackendError
+        It does not start.
+    """
+    with _lock(embedded.directory):
+        if _running(embedded.directory) is None:
+            _start(embedded.endpoint, embedded.directory)
+
+
+def _lock(directory: Path) -> FileLock:
+    return FileLock(str(directory / "endpoint.lock"), timeout=2 * _START_SECONDS)
 
 
 def _running(directory: Path) -> dict[str, str | int | float] | None:
@@ -176,7 +194,7 @@ def _is_healthy(url: str) -> bool:
 def _start(endpoint: Endpoint, directory: Path) -> dict[str, str | int | float]:
     (directory / "endpoint.json").unlink(missing_ok=True)
     log = directory / "endpoint.log"
-    pid = _spawn(_command(endpoint, directory), log)
+    pid = _spawn(_command(endpoint, directory), _environment(endpoint), log)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         state = _running(directory)
@@ -192,7 +210,17 @@ def _start(endpoint: Endpoint, directory: Path) -> dict[str, str | int | float]:
 
 
 def _command(endpoint: Endpoint, directory: Path) -> list[str]:
-    command = [sys.executable, "-m", "sagemaker_emulator", "serve", "--port", "0", "--dir", str(directory)]
+    port = urlsplit(endpoint.url).port if endpoint.url else 0
+    command = [
+        sys.executable,
+        "-m",
+        "sagemaker_emulator",
+        "serve",
+        "--port",
+        str(port),
+        "--dir",
+        str(directory),
+    ]
     command += ["--speed", str(endpoint.speed), "--region", endpoint.region]
     command += ["--lease_dir", str(directory / "leases"), "--state_file", str(directory / "endpoint.json")]
     for flag, quotas in (("--quota", endpoint.quotas), ("--warm_pool_quota", endpoint.warm_pool_quotas)):
@@ -201,10 +229,18 @@ def _command(endpoint: Endpoint, directory: Path) -> list[str]:
     return command
 
 
-def _spawn(command: list[str], log: Path) -> int:
+def _environment(endpoint: Endpoint) -> dict[str, str]:
+    """Our own without AWS settings; with the key where it must be the old one, which no command line shows."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    if endpoint.credentials is not None:
+        environment["SAGEMAKER_EMULATOR_ACCESS_KEY"] = endpoint.credentials.access_key
+        environment["SAGEMAKER_EMULATOR_SECRET_KEY"] = endpoint.credentials.secret_key
+    return environment
+
+
+def _spawn(command: list[str], environment: dict[str, str], log: Path) -> int:
     """Start a process in a session of its own, which outlives this one; returns its pid."""
     writable = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return os.posix_spawn(
         command[0],
         command,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from tunewright.aws import boto
-from tunewright.aws.embedded import EmbeddedEndpoint, start_or_join
+from tunewright.aws.embedded import EmbeddedEndpoint, restart_if_dead, start_or_join
 from tunewright.aws.endpoint import Endpoint, EndpointKind
 from tunewright.aws.objects import S3Objects
 from tunewright.aws.rates import Rates, TokenBucket
@@ -109,6 +109,17 @@ class AwsSession:
     def objects(self, bucket: str, prefix: str) -> S3Objects:
         """The objects of a bucket under a prefix."""
         return S3Objects(self.client("s3"), bucket, prefix)
+
+    def revive(self) -> None:
+        """Start the embedded endpoint again if it has died; nothing elsewhere.
+
+        Raises
+        ------
+        BackendError
+            It does not start.
+        """
+        if self._embedded is not None:
+            restart_if_dead(self._embedded)
 
     def close(self) -> None:
         """Close all connections and return the lease on the embedded endpoint. A second call does nothing."""

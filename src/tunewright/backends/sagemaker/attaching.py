@@ -13,7 +13,7 @@ from tunewright.trial import Decision, OpenRun
 
 
 def attach_run(
-    open_run: OpenRun, statuses: Mapping[JobName, JobStatus], *, dollars_per_hour: float, speed: float
+    open_run: OpenRun, statuses: Mapping[JobName, JobStatus], *, price: float, speed: float
 ) -> Flight:
     """The flight of a run that was open when the tuner died.
 
@@ -26,8 +26,8 @@ def attach_run(
         From the journal.
     statuses
         All jobs of the experiment.
-    dollars_per_hour
-        Of the run's instances.
+    price
+        Dollars per hour of the run's instances.
     speed
         Service seconds per second.
     """
@@ -45,8 +45,8 @@ def attach_run(
         run=run,
         config=open_run.config,
         retry=newest if is_found else open_run.retry + (1 if open_run.seen else 0),
-        cost_before=seconds * dollars_per_hour / 3600,
-        dollars_per_hour=dollars_per_hour,
+        cost_before=seconds * price / 3600,
+        dollars_per_hour=price,
     )
     flight = Flight(
         order=order,

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, final
 
-from tunewright.aws import AwsSession, S3Objects, ServiceError
+from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP, End
 from tunewright.backends.sagemaker.accounts import Accounts
 from tunewright.backends.sagemaker.attaching import attach_run
 from tunewright.backends.sagemaker.channel import (
+    OVERLAP_SECONDS,
+    SHORTEST_OVERLAP,
     ReportReader,
     delete_checkpoint,
     send_wish,
 )
+from tunewright.backends.sagemaker.creating import Creator
 from tunewright.backends.sagemaker.deployment import (
     TrainingScript,
     bundle,
@@ -26,30 +29,22 @@ from tunewright.backends.sagemaker.deployment import (
 )
 from tunewright.backends.sagemaker.endings import Endings
 from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.names import JobName
-from tunewright.backends.sagemaker.requests import JobOrder, build_request
-from tunewright.backends.sagemaker.service import CreateOutcome, JobService, JobStatus, PoolStatus
+from tunewright.backends.sagemaker.requests import JobOrder
+from tunewright.backends.sagemaker.service import JobService, PoolStatus
 from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.watching import Watcher
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend
 from tunewright.trial import BackendSummary, Checkpoint, Ended, OpenRun, Reported, Run
 from tunewright.types import Config
 
-REPORT_SECONDS: Final = 2.0
-"""Service seconds between two listings of the reports."""
-STATUS_SECONDS: Final = 15.0
-"""Service seconds between two listings of the jobs while nothing is expected of them."""
-ENDING_SECONDS: Final = 5.0
-"""The same while a job is known to be ending, whose worker is waited for."""
-FULL_SECONDS: Final = 30.0
-"""Service seconds until the next job is created after the account's limit was reached."""
 POOL_SECONDS: Final = 30.0
 """Service seconds that a finished job's instances may take to become a warm pool."""
-CLOSE_SECONDS: Final = 180.0
+CLOSE_SECONDS: Final = 300.0
 """Service seconds that jobs have to end when the backend is closed, after which they are left to the service."""
-_LIST_MARGIN: Final = 1.05
-"""Keeps ListTrainingJobs under one request a second."""
+_SHORTEST_PATIENCE: Final = 10
+"""Times the least interval: what a runner needs at the least to hear, to save its checkpoint and to answer."""
 
 
 @final
@@ -62,6 +57,11 @@ class SageMakerBackend(Backend):
 
     The backend owns the session: :meth:`close` closes it.
 
+    Attributes
+    ----------
+    deployment
+        Role, bucket, image and names.
+
     Parameters
     ----------
     script
@@ -72,26 +72,36 @@ class SageMakerBackend(Backend):
         From :func:`tunewright.aws.open_session`.
     settings
         Instances, limits, warm pool.
+
+    Raises
+    ------
+    BackendError
+        There is no role or no image.
+    SettingsError
+        There is no such script.
     """
 
     def __init__(
         self, script: TrainingScript, *, experiment: str, session: AwsSession, settings: SageMakerSettings
     ) -> None:
         self.clock = WallClock()
+        endpoint = session.endpoint
         self._session = session
         self._settings = settings
-        self._code = bundle(script, session.endpoint, settings)
+        self._code = bundle(script, endpoint, settings)
         self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
-        self._objects: S3Objects = session.objects(self.deployment.bucket, self.deployment.prefix)
+        self._objects = session.objects(self.deployment.bucket, self.deployment.prefix)
         self._service = JobService(session, self.deployment.job_prefix)
-        self._reader = ReportReader(self._objects)
         self._accounts = Accounts(self._service, settings)
+        overlap = endpoint.seconds(OVERLAP_SECONDS, at_least=SHORTEST_OVERLAP)
+        self._reader = ReportReader(self._objects, overlap=overlap)
+        self._watcher = Watcher(self._service, self._reader, settings, session, self._accounts)
+        self._creator = Creator(
+            self._service, self._objects, self.deployment, settings, endpoint, self._accounts
+        )
         self._endings = Endings(self._service, self._objects, settings, self._accounts.notify)
         self._flights: dict[int, Flight] = {}
         self._events: deque[Reported | Ended] = deque()
-        self._create_at = 0.0
-        self._reports_at = 0.0
-        self._statuses_at = 0.0
         self._is_closed = False
 
     def attach(self, runs: Sequence[OpenRun]) -> None:
@@ -111,7 +121,14 @@ class SageMakerBackend(Backend):
             raise BackendError(f"The jobs of the experiment cannot be listed ({error})") from error
         self._accounts.update(statuses)
         for open_run in runs:
-            self._attach(open_run, statuses)
+            price = self._price(open_run.config)
+            flight = attach_run(open_run, statuses, price=price, speed=self._session.endpoint.speed)
+            self._reader.box(replace(flight.name, retry=open_run.retry)).taken = open_run.seen
+            self._flights[open_run.run.trial_id] = flight
+            if flight.is_created:
+                self._accounts.adopted(flight)
+            elif flight.wish:
+                self._finish(flight, self._endings.never_begun(flight))
         found = [flight.created for flight in self._flights.values() if flight.is_created]
         self._reader.begin_at(min(found, default=time.time()))
 
@@ -143,12 +160,11 @@ class SageMakerBackend(Backend):
         deadline = time.monotonic() + timeout
         while True:
             self._step()
-            now = time.monotonic()
-            if self._events or now >= deadline:
+            if self._events or time.monotonic() >= deadline:
                 events = list(self._events)
                 self._events.clear()
                 return events
-            time.sleep(max(0.0, min(deadline, self._next_step()) - now))
+            self._sleep(deadline)
 
     def logs(self, trial_id: int) -> str:
         """The CloudWatch logs of the trial's jobs; one request per page."""
@@ -181,77 +197,31 @@ class SageMakerBackend(Backend):
         finally:
             self._session.close()
 
-    # -- one step -----------------------------------------------------------------------------------------------
-
     def _step(self) -> None:
         for flight in list(self._flights.values()):
             self._carry_out(flight)
-        self._create_due()
-        now = time.monotonic()
-        created = [flight for flight in self._flights.values() if flight.is_created]
-        if not created:
-            return
-        if now >= self._statuses_at:
-            self._tolerate(lambda: self._read_statuses(created))
-        if now >= self._reports_at:
-            self._reports_at = now + self._seconds(REPORT_SECONDS)
-            self._tolerate(self._read_reports)
-        for flight in created:
-            self._tolerate(lambda flight=flight: self._settle(flight))
+        while (flight := self._creator.next_queued(self._flights.values())) is not None:
+            self._watcher.tolerate(lambda flight=flight: self._create(flight))
+        flights = [flight for flight in self._flights.values() if flight.is_created]
+        if flights:
+            self._watcher.look(flights)
+        for flight in flights:
+            self._watcher.tolerate(lambda flight=flight: self._settle(flight))
 
-    def _next_step(self) -> float:
-        """Monotonic second at which there may be something to do."""
-        now = time.monotonic()
-        queued = [f.not_before for f in self._flights.values() if not f.is_created]
-        times = [max(min(queued), self._create_at, now + self._service.create_delay())] if queued else []
-        if len(queued) < len(self._flights):
-            times += [self._reports_at, self._statuses_at]
-        return min(times, default=now + self.clock.max_wait)
-
-    def _tolerate(self, work: Callable[[], None]) -> None:
-        """Do what may fail for passing reasons and is done again in the next step."""
-        try:
-            work()
-        except ServiceError as error:
-            if error.is_denied:
-                raise BackendError(f"{error}: renew the credentials or permissions, then resume") from error
-            self._accounts.notify(f"The service has trouble ({error}); going on")
-
-    def _seconds(self, service_seconds: float) -> float:
-        return self._session.endpoint.seconds(service_seconds, at_least=self._settings.min_interval)
-
-    # -- creating -----------------------------------------------------------------------------------------------
-
-    def _create_due(self) -> None:
-        for flight in list(self._flights.values()):
-            now = time.monotonic()
-            if flight.is_created or now < max(flight.not_before, self._create_at):
-                continue
-            if self._service.create_delay() > 0:
-                return
-            self._tolerate(lambda flight=flight: self._create(flight))
+    def _sleep(self, deadline: float) -> None:
+        """Sleep until there may be something to do, but not beyond ``deadline``."""
+        times = [deadline, time.monotonic() + self.clock.max_wait]
+        is_created = [flight.is_created for flight in self._flights.values()]
+        if not all(is_created):
+            times.append(self._creator.next_at)
+        if any(is_created):
+            times.append(self._watcher.next_at)
+        time.sleep(max(0.0, min(times) - time.monotonic()))
 
     def _create(self, flight: Flight) -> None:
-        request = build_request(flight.order, self.deployment, self._settings)
-        if request.config_key:
-            self._objects.put(request.config_key, request.config_body)
-        began = time.time()
-        outcome, text = self._service.create(request)
-        if text and outcome is not CreateOutcome.REFUSED:
-            self._accounts.notify(text)
-        if outcome is CreateOutcome.RUNNING:
-            flight.is_created = True
-            flight.created = began
-            self._accounts.created(flight)
-            self._statuses_at = max(self._statuses_at, time.monotonic() + self._seconds(ENDING_SECONDS))
-        elif outcome is CreateOutcome.REFUSED:
-            self._finish(flight, flight.ended(exit_code=1, error=text))
-        else:
-            flight.is_uncertain = flight.is_uncertain or outcome is CreateOutcome.UNKNOWN
-            pause = FULL_SECONDS if outcome is CreateOutcome.LATER else REPORT_SECONDS
-            self._create_at = time.monotonic() + self._seconds(pause)
-
-    # -- wishes -------------------------------------------------------------------------------------------------
+        refusal = self._creator.create(flight)
+        if refusal:
+            self._finish(flight, flight.ended(exit_code=1, error=refusal))
 
     def _wish(self, trial_id: int, wish: str) -> None:
         flight = self._flights.get(trial_id)
@@ -266,12 +236,11 @@ class SageMakerBackend(Backend):
         if not flight.wish or not flight.is_created or flight.is_over:
             return
         if not flight.is_wish_sent:
-            self._tolerate(lambda: self._send_wish(flight))
-        grace = self._session.endpoint.seconds(
-            self._settings.stop_grace, at_least=10 * self._settings.min_interval
-        )
+            self._watcher.tolerate(lambda: self._send_wish(flight))
+        shortest = _SHORTEST_PATIENCE * self._settings.min_interval
+        grace = self._session.endpoint.seconds(self._settings.stop_grace, at_least=shortest)
         if not flight.is_stop_sent and time.monotonic() - flight.wished_at > grace:
-            self._tolerate(lambda: self._send_stop(flight))
+            self._watcher.tolerate(lambda: self._send_stop(flight))
 
     def _send_wish(self, flight: Flight) -> None:
         send_wish(self._objects, flight.name, flight.wish)
@@ -281,39 +250,16 @@ class SageMakerBackend(Backend):
         self._service.stop(flight.name)
         flight.is_stop_sent = True
 
-    # -- reading ------------------------------------------------------------------------------------------------
-
-    def _read_reports(self) -> None:
-        self._reader.poll()
-
-    def _read_statuses(self, flights: Sequence[Flight]) -> None:
-        is_ending = any(f.end or f.wish or f.terminal_since for f in flights)
-        pause = self._seconds(ENDING_SECONDS if is_ending else STATUS_SECONDS)
-        self._statuses_at = time.monotonic() + max(pause, _LIST_MARGIN * self._settings.min_interval)
-        wanted = [flight.name for flight in flights]
-        since = min(flight.created for flight in flights)
-        statuses = self._service.list_jobs(wanted=wanted, since=since)
-        self._accounts.update(statuses)
-        for flight in flights:
-            status = statuses.get(flight.name)
-            if status is not None:
-                flight.update(status)
-
-    # -- settling -----------------------------------------------------------------------------------------------
-
     def _settle(self, flight: Flight) -> None:
         """Hand out what the run said, and end it when its job is over."""
-        over_gaps = False
-        has_gap = any(self._reader.box(name).has_gap for name in flight.names)
-        is_silent = flight.is_over and flight.end is None and not self._reader.box(flight.name).waiting
-        if has_gap or (is_silent and not flight.was_searched):
+        self._hand_out(flight, over_gaps=False)
+        is_silent = flight.is_over and flight.end is None and not flight.was_searched
+        if is_silent or self._reader.needs_search(flight.names):
             self._reader.search_from(flight.created)
             flight.was_searched = flight.is_over
-            over_gaps = True
-        self._hand_out(flight, over_gaps=over_gaps)
+            self._hand_out(flight, over_gaps=True)
         if flight.end is not None and not flight.is_over:
-            quick = time.monotonic() + self._seconds(ENDING_SECONDS)
-            self._statuses_at = min(self._statuses_at, quick)
+            self._watcher.expect_end()
         if flight.is_over and self._is_pool_settled(flight):
             self._end(flight)
 
@@ -326,13 +272,12 @@ class SageMakerBackend(Backend):
                     flight.end = message
 
     def _is_pool_settled(self, flight: Flight) -> bool:
-        """Whether the next job would find the instances that this one used."""
-        since = flight.terminal_since
-        if not self._settings.warm_pool or flight.status is None or since is None:
+        """Whether the next job would find the instances that this one used, or will not find them at all."""
+        status, since = flight.status, flight.terminal_since
+        if not self._settings.warm_pool or status is None or since is None:
             return True
-        if flight.status.pool is PoolStatus.IN_USE:
-            return time.monotonic() - since > self._session.endpoint.seconds(POOL_SECONDS)
-        return True
+        is_late = time.monotonic() - since > self._session.endpoint.seconds(POOL_SECONDS)
+        return status.pool is not PoolStatus.IN_USE or is_late
 
     def _end(self, flight: Flight) -> None:
         conclusion = self._endings.conclude(flight)
@@ -349,22 +294,6 @@ class SageMakerBackend(Backend):
             self._reader.forget(name)
         self._events.append(ended)
 
-    # -- attaching and closing ----------------------------------------------------------------------------------
-
-    def _attach(self, open_run: OpenRun, statuses: Mapping[JobName, JobStatus]) -> None:
-        flight = attach_run(
-            open_run,
-            statuses,
-            dollars_per_hour=self._price(open_run.config),
-            speed=self._session.endpoint.speed,
-        )
-        self._reader.box(replace(flight.name, retry=open_run.retry)).taken = open_run.seen
-        self._flights[open_run.run.trial_id] = flight
-        if flight.is_created:
-            self._accounts.adopted(flight)
-        elif flight.wish:
-            self._finish(flight, self._endings.never_begun(flight))
-
     def _end_all(self) -> None:
         """Ask all jobs to end so that their runs can be continued, and wait for them a bounded time."""
         for trial_id, flight in list(self._flights.items()):
@@ -372,15 +301,15 @@ class SageMakerBackend(Backend):
                 flight.wants(RELEASE)
             else:
                 del self._flights[trial_id]
-        deadline = time.monotonic() + self._seconds(CLOSE_SECONDS) + self._seconds(self._settings.stop_grace)
-        while time.monotonic() < deadline:
+        shortest = 2 * _SHORTEST_PATIENCE * self._settings.min_interval
+        deadline = time.monotonic() + self._session.endpoint.seconds(CLOSE_SECONDS, at_least=shortest)
+        while self._flights and time.monotonic() < deadline:
             self._step()
-            self._events.clear()
-            if not self._flights:
-                return
-            time.sleep(max(0.0, min(deadline, self._next_step()) - time.monotonic()))
-        left = ", ".join(self._service.name(flight.name) for flight in self._flights.values())
-        self._accounts.notify(f"WARNING: these jobs have not ended: {left}")
+            if self._flights:
+                self._sleep(deadline)
+        if self._flights:
+            left = ", ".join(self._service.name(flight.name) for flight in self._flights.values())
+            self._accounts.notify(f"WARNING: these jobs have not ended: {left}")
 
     def _price(self, config: Config) -> float:
         price = dollars_per_hour(config, self._settings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -19,7 +19,9 @@ from tunewright.backends.runner.channel import End, Report
 from tunewright.backends.sagemaker.names import JobName
 
 OVERLAP_SECONDS: Final = 60.0
-"""How far back a usual listing reaches behind the newest report, in real seconds on AWS."""
+"""Service seconds that a usual listing reaches back behind the newest report."""
+SHORTEST_OVERLAP: Final = 5.0
+"""Real seconds that it reaches back at the least."""
 SKEW_SECONDS: Final = 3600.0
 """How far clocks may differ at all: a thorough listing begins so long before the job."""
 
@@ -68,7 +70,7 @@ class ReportReader:
         Real seconds that a usual listing reaches back.
     """
 
-    def __init__(self, objects: S3Objects, *, overlap: float = OVERLAP_SECONDS) -> None:
+    def __init__(self, objects: S3Objects, *, overlap: float) -> None:
         self._objects = objects
         self._overlap = overlap
         self._newest = 0.0
@@ -91,6 +93,10 @@ class ReportReader:
     def search_from(self, wall: float) -> bool:
         """A thorough listing for messages of a job that began at ``wall`` seconds since 1970."""
         return self._read(wall - SKEW_SECONDS)
+
+    def needs_search(self, names: Iterable[JobName]) -> bool:
+        """Whether something is missing among the messages of these retries."""
+        return any(self._boxes[name].has_gap for name in names)
 
     def forget(self, name: JobName) -> None:
         """Drop what is kept of a run that is over."""

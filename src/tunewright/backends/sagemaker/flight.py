@@ -14,6 +14,9 @@ from tunewright.trial import Checkpoint, Ended, Reported, Run
 _OWN_ENDS = frozenset({EXITED, UNTIL, PAUSE, STOP})
 """Causes of an end after which no retry follows."""
 
+_WITHOUT_INSTANCES = frozenset({"Starting", "Pending"})
+"""Secondary statuses of jobs that wait for their instances."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Flight:
@@ -35,8 +38,8 @@ class Flight:
     """Whether the job was begun by another session, which may have stopped it."""
     created: float = 0.0
     """Seconds since 1970 at which the job was created, by our clock or the service's."""
-    not_before: float = 0.0
-    """Monotonic second before which the job is not to be created."""
+    billed_from: float = 0.0
+    """Seconds since 1970 at which the job was last seen without instances: what came before is not billed."""
     wish: str = ""
     """PAUSE or STOP or RELEASE, once it is wanted."""
     wished_at: float = 0.0
@@ -84,6 +87,9 @@ class Flight:
         """Take what a listing says of the job."""
         self.status = status
         self.created = status.created
+        self.billed_from = max(self.billed_from, status.created)
+        if status.secondary in _WITHOUT_INSTANCES:
+            self.billed_from = time.time()
         if status.is_terminal and self.terminal_since is None:
             self.terminal_since = time.monotonic()
 
@@ -152,4 +158,4 @@ class Flight:
         """
         price = self.order.dollars_per_hour / 3600
         training = max(0.0, (trained - self.order.cost_before) / price) if price else 0.0
-        return training + max(0.0, wall - self.created - training) * self.speed
+        return training + max(0.0, wall - self.billed_from - training) * self.speed

@@ -1,0 +1,122 @@
+"""Looks at reports and statuses when it is time: one listing each for all runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, final
+
+from tunewright.aws import AwsSession, ServiceError
+from tunewright.backends.sagemaker.accounts import Accounts
+from tunewright.backends.sagemaker.channel import ReportReader
+from tunewright.backends.sagemaker.flight import Flight
+from tunewright.backends.sagemaker.service import JobService
+from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.exceptions import BackendError
+
+REPORT_SECONDS: Final = 2.0
+"""Service seconds between two listings of the reports."""
+STATUS_SECONDS: Final = 15.0
+"""Service seconds between two listings of the jobs while nothing is expected of them."""
+ENDING_SECONDS: Final = 5.0
+"""The same while a job is known to be ending, whose worker is waited for."""
+_LIST_MARGIN: Final = 1.05
+"""Keeps ListTrainingJobs under one request a second."""
+
+
+@final
+class Watcher:
+    """Reads what the service and the jobs say.
+
+    Parameters
+    ----------
+    service
+        The experiment's jobs.
+    reader
+        Their reports.
+    settings
+        Least intervals.
+    session
+        Whose seconds count, and which may need to be revived.
+    accounts
+        Gets the statuses.
+    """
+
+    def __init__(
+        self,
+        service: JobService,
+        reader: ReportReader,
+        settings: SageMakerSettings,
+        session: AwsSession,
+        accounts: Accounts,
+    ) -> None:
+        self._service = service
+        self._reader = reader
+        self._settings = settings
+        self._session = session
+        self._endpoint = session.endpoint
+        self._accounts = accounts
+        self._reports_at = 0.0
+        self._statuses_at = 0.0
+
+    @property
+    def next_at(self) -> float:
+        """Monotonic second of the next look."""
+        return min(self._reports_at, self._statuses_at)
+
+    def look(self, flights: Sequence[Flight]) -> None:
+        """Read the reports and the statuses of jobs, each if it is time.
+
+        Statuses first: an end that is read afterwards is not older than the status beside it.
+
+        Raises
+        ------
+        BackendError
+            Credentials or permissions are gone.
+        """
+        now = time.monotonic()
+        if now >= self._statuses_at:
+            is_ending = any(flight.end or flight.wish or flight.is_over for flight in flights)
+            self._statuses_at = now + self._status_pause(is_ending=is_ending)
+            self.tolerate(lambda: self._read_statuses(flights))
+        has_silent = any(flight.is_over and flight.end is None for flight in flights)
+        if now >= self._reports_at or has_silent:
+            self._reports_at = now + self._seconds(REPORT_SECONDS)
+            self.tolerate(self._reader.poll)
+
+    def expect_end(self) -> None:
+        """A job is ending: look at the statuses sooner."""
+        soon = time.monotonic() + self._status_pause(is_ending=True)
+        self._statuses_at = min(self._statuses_at, soon)
+
+    def tolerate(self, work: Callable[[], object]) -> None:
+        """Do what may fail for passing reasons, because it is done again later.
+
+        Raises
+        ------
+        BackendError
+            Credentials or permissions are gone, or an embedded endpoint that died cannot be started again.
+        """
+        try:
+            work()
+        except ServiceError as error:
+            if error.is_denied:
+                raise BackendError(f"{error}: renew the credentials or permissions, then resume") from error
+            self._accounts.notify(f"The service has trouble ({error}); going on")
+            if error.is_lost:
+                self._session.revive()
+
+    def _read_statuses(self, flights: Sequence[Flight]) -> None:
+        wanted = [flight.name for flight in flights]
+        statuses = self._service.list_jobs(wanted=wanted, since=min(flight.created for flight in flights))
+        self._accounts.update(statuses)
+        for flight in flights:
+            if flight.name in statuses:
+                flight.update(statuses[flight.name])
+
+    def _status_pause(self, *, is_ending: bool) -> float:
+        pause = self._seconds(ENDING_SECONDS if is_ending else STATUS_SECONDS)
+        return max(pause, _LIST_MARGIN * self._settings.min_interval)
+
+    def _seconds(self, service_seconds: float) -> float:
+        return self._endpoint.seconds(service_seconds, at_least=self._settings.min_interval)
