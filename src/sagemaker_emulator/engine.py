@@ -100,7 +100,7 @@ class Engine:
         arn = self.settings.arn(name)
         if name in self.jobs:
             raise name_taken(self.jobs[name].arn)
-        now = time.time()
+        now = _now()
         job = Job(name=name, arn=arn, request=request, created=now, modified=now, tags=dict(tags))
         warm = self._park.take_over(request, now)
         if warm is not None:
@@ -145,9 +145,9 @@ class Engine:
                 f"KeepAlivePeriodInSeconds of {name} can be updated only while its warm pool is Available (it is {state})."
             )
         if seconds == 0:
-            self._park.end(cluster, time.time())
+            self._park.end(cluster, _now())
         else:
-            self._park.keep_until(cluster, time.time(), seconds)
+            self._park.keep_until(cluster, _now(), seconds)
             self._expire_later(cluster)
         self._touch(job)
 
@@ -181,7 +181,7 @@ class Engine:
             return 0.0
         cluster = self._park.available_of(job) if job.pool.status == "Available" else None
         if cluster is not None:
-            return self._park.idle_seconds(cluster, time.time())
+            return self._park.idle_seconds(cluster, _now())
         return job.pool.retained_seconds or 0.0
 
     @property
@@ -205,7 +205,7 @@ class Engine:
         watch = JobWatch(self._executor, faults)
         self._surroundings = Surroundings(
             speed=self.settings.speed,
-            now=time.time,
+            now=_now,
             executor=self._executor,
             threads=self._threads,
             faults=faults,
@@ -217,7 +217,7 @@ class Engine:
 
     async def _lead(self, life: JobLife) -> None:
         await life.run()
-        job, cluster, now = life.job, life.cluster, time.time()
+        job, cluster, now = life.job, life.cluster, _now()
         is_sound = not (job.failure_reason or "").startswith(("InternalServerError", "CapacityError"))
         if is_sound and cluster.launched_at is not None:
             if self._park.retain(cluster, now):
@@ -233,30 +233,30 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for life, _ in self._lives.values():
-            _abandon(life.job, time.time())
+            _abandon(life.job, _now())
             self._store.save(life.job)
         for cluster in self._park.idle():
-            self._park.end(cluster, time.time())
+            self._park.end(cluster, _now())
             self._store.save(cluster.holder)
 
     def _expire_later(self, cluster: Cluster) -> None:
-        self._loop.call_later(max(0.0, cluster.expires_at - time.time()), self._expire, cluster)
+        self._loop.call_later(max(0.0, cluster.expires_at - _now()), self._expire, cluster)
 
     def _expire(self, cluster: Cluster) -> None:
         if cluster.idle_since is None or cluster not in self._park.idle():
             return
-        if time.time() < cluster.expires_at - 0.001:
+        if _now() < cluster.expires_at - 0.001:
             self._expire_later(cluster)
             return
-        self._park.end(cluster, time.time())
+        self._park.end(cluster, _now())
         self._touch(cluster.holder)
 
     def _replace_cluster(self, lost: Cluster) -> Cluster:
-        self._park.end(lost, time.time())
+        self._park.end(lost, _now())
         return self._launch(lost.holder)
 
     def _touch(self, job: Job) -> None:
-        job.modified = time.time()
+        job.modified = _now()
         self._store.save(job)
 
     # ---- folders and restart
@@ -274,13 +274,18 @@ class Engine:
         for job in self._store.load():
             self.jobs[job.name] = job
             if not job.is_over:
-                _abandon(job, time.time())
+                _abandon(job, _now())
                 self._store.save(job)
             elif job.pool is not None and job.pool.status == "Available":
-                idle = (time.time() - (job.ended or job.created)) * self.settings.speed
+                idle = (_now() - (job.ended or job.created)) * self.settings.speed
                 job.pool.status = "Terminated"
                 job.pool.retained_seconds = min(idle, float(job.keep_alive))
                 self._touch(job)
+
+
+def _now() -> float:
+    """Epoch seconds in whole milliseconds, as the answers show them, so that clients can compare with what they saw."""
+    return round(time.time(), 3)
 
 
 def _abandon(job: Job, now: float) -> None:

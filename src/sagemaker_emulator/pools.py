@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, final
 
 from sagemaker_emulator.errors import limit_exceeded
-from sagemaker_emulator.jobs.job import Job, WarmPool
+from sagemaker_emulator.jobs.job import Job, PoolStatus, WarmPool
 from sagemaker_emulator.settings import ServiceSettings
 from sagemaker_emulator.timings import LONGEST_CLUSTER_LIFE
 
@@ -87,11 +87,9 @@ class ClusterPark:
 
     def hand_over(self, cluster: Cluster, job: Job, now: float) -> None:
         """Give a warm cluster to its next job."""
-        self._end_idling(cluster, now).status = "Reused"
-        self._pool_of(cluster).reused_by = job.name
+        self._end_idling(cluster, now, "Reused", reused_by=job.name)
         cluster.holder = job
-        if job.keep_alive:
-            job.pool = WarmPool(status="InUse")
+        _mark_in_use(job)
 
     def launch(self, job: Job, directory: Path) -> Cluster:
         """Count a new cluster for the job.
@@ -107,8 +105,7 @@ class ClusterPark:
             directory=directory, key=match_key(job.request), counts=counts, is_spot=job.is_spot, holder=job
         )
         self._clusters.append(cluster)
-        if job.keep_alive:
-            job.pool = WarmPool(status="InUse")
+        _mark_in_use(job)
         return cluster
 
     def retain(self, cluster: Cluster, now: float) -> bool:
@@ -117,8 +114,7 @@ class ClusterPark:
         if not keep_alive or not self._has_pool_quota(cluster) or self._is_too_old(cluster, now):
             self.end(cluster, now)
             return False
-        pool = self._pool_of(cluster)
-        pool.status, pool.retained_seconds = "Available", 0.0
+        cluster.holder.pool = WarmPool(status="Available", retained_seconds=0.0)
         cluster.idle_since = now
         self.keep_until(cluster, now, keep_alive)
         return True
@@ -131,7 +127,7 @@ class ClusterPark:
         """Give the cluster up."""
         self._clusters.remove(cluster)
         if cluster.idle_since is not None:
-            self._end_idling(cluster, now).status = "Terminated"
+            self._end_idling(cluster, now, "Terminated")
         elif cluster.holder.pool is not None:
             cluster.holder.pool.status = "Terminated"
         self._on_end(cluster)
@@ -146,23 +142,17 @@ class ClusterPark:
         return [cluster for cluster in self._clusters if cluster.idle_since is not None]
 
     def idle_seconds(self, cluster: Cluster, now: float) -> float:
-        """Billed idle time so far, in service seconds."""
-        if cluster.idle_since is None:
-            return 0.0
-        return (min(now, cluster.expires_at) - cluster.idle_since) * self._settings.speed
+        """Billed idle time so far, in service seconds; 0 while a job runs on the cluster."""
+        since = now if cluster.idle_since is None else cluster.idle_since
+        return max(0.0, min(now, cluster.expires_at) - since) * self._settings.speed
 
-    def _end_idling(self, cluster: Cluster, now: float) -> WarmPool:
-        pool = self._pool_of(cluster)
-        pool.retained_seconds = self.idle_seconds(cluster, now)
+    def _end_idling(
+        self, cluster: Cluster, now: float, status: PoolStatus, reused_by: str | None = None
+    ) -> None:
+        cluster.holder.pool = WarmPool(
+            status=status, retained_seconds=self.idle_seconds(cluster, now), reused_by=reused_by
+        )
         cluster.idle_since = None
-        return pool
-
-    @staticmethod
-    def _pool_of(cluster: Cluster) -> WarmPool:
-        job = cluster.holder
-        if job.pool is None:
-            job.pool = WarmPool(status="InUse")
-        return job.pool
 
     def _is_too_old(self, cluster: Cluster, now: float) -> bool:
         launched = cluster.launched_at
@@ -184,3 +174,8 @@ class ClusterPark:
             if kept + count > self._settings.warm_pool_quota(instance_type):
                 return False
         return True
+
+
+def _mark_in_use(job: Job) -> None:
+    if job.keep_alive:
+        job.pool = WarmPool(status="InUse")

@@ -26,11 +26,13 @@ class Caller:
 
 
 def caller_of(request: Request) -> Caller:
-    """Read the signature (version 4) from the header, or from the query of a presigned URL."""
-    presigned = request.args.get("X-Amz-Credential", "")
-    found = _CREDENTIAL.search(
-        f"Credential={presigned}" if presigned else request.headers.get("Authorization", "")
-    )
+    """Read the signature from the header, or from the query of a presigned URL (which boto3 still signs the old way)."""
+    old_style = request.args.get("AWSAccessKeyId")
+    if old_style is not None:
+        return Caller(old_style, "s3")
+    presigned = request.args.get("X-Amz-Credential")
+    text = request.headers.get("Authorization", "") if presigned is None else f"Credential={presigned}"
+    found = _CREDENTIAL.search(text)
     return Caller(*found.groups()) if found else Caller("", "")
 
 

@@ -31,21 +31,21 @@ def cut(
     """
     ordered = sorted(items, key=key, reverse=descending)
     if token:
-        last = _decode(token)
-        ordered = [item for item in ordered if (key(item) < last if descending else key(item) > last)]
+        ordered = _after(ordered, key, token, descending=descending)
     page = ordered[:size]
     return page, _encode(key(page[-1])) if len(ordered) > size else None
 
 
-def _encode(key: SortKey) -> str:
-    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
-
-
-def _decode(token: str) -> SortKey:
+def _after(ordered: Sequence[_T], key: Callable[[_T], SortKey], token: str, *, descending: bool) -> list[_T]:
     try:
         value, name = json.loads(base64.urlsafe_b64decode(token))
-    except ValueError as error:
+        last = (tuple(value) if isinstance(value, list) else value, name)
+        return [item for item in ordered if (key(item) < last if descending else key(item) > last)]
+    except (ValueError, TypeError) as error:
         raise invalid(
             "Invalid NextToken: use the one of the answer before, with the same other arguments."
         ) from error
-    return value, name
+
+
+def _encode(key: SortKey) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()

@@ -113,14 +113,14 @@ class Service:
         self.url = self.emulator.url
         self.client = self.connect()
 
-    def connect(self, access_key: str = "KEY", service: str = "sagemaker") -> Any:
+    def connect(self, access_key: str = "KEY", service: str = "sagemaker", **config: Any) -> Any:
         """A boto3 client without retries."""
         return SESSION.client(
             service,
             endpoint_url=self.url,
             aws_access_key_id=access_key,
             aws_secret_access_key="SECRET",
-            config=Config(retries={"total_max_attempts": 1}),
+            config=Config(retries={"total_max_attempts": 1}, **config),
         )
 
     def close(self) -> None:
