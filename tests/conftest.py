@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"  # before NumPy is imported: model-based results are promised for one thread
@@ -16,6 +17,11 @@ for _name in [name for name in os.environ if name.startswith(("AWS_", "SM_", "TU
     del os.environ[_name]
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # no look at the instance's metadata address
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")  # a busy machine is no failure, and a failure comes again
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,8 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imports(path: Path) -> tuple[tuple[int, str], ...]:
     """Line and absolute name of all that a file imports, wherever in the file, but for type checking."""
     tree = ast.parse((SRC / path).read_text())
     for_types = {
@@ -70,8 +72,12 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         for statement in node.body
         for inner in ast.walk(statement)
     }
+    return tuple(_imports_in(tree, path, for_types))
+
+
+def _imports_in(tree: ast.Module, path: Path, left_out: set[int]) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
-        if id(node) in for_types:
+        if id(node) in left_out:
             continue
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
