@@ -114,6 +114,11 @@ class ExperimentFolder:
         return self.path / "results.csv.zip"
 
     @property
+    def account_path(self) -> Path:
+        """What the backend did and cost, all sessions together."""
+        return self.path / "account.json"
+
+    @property
     def trials_path(self) -> Path:
         """One folder per trial: its output and checkpoints."""
         return self.path / "trials"

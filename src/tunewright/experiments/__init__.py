@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunewright.experiments.backends import first_request, sagemaker_endpoint, sagemaker_settings
-from tunewright.experiments.choices import BackendChoice, LocalChoice, SageMakerChoice, SimulatedChoice
+from tunewright.experiments.choices import BackendChoice, LocalChoice, SageMakerChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
 from tunewright.experiments.limits import Limits
@@ -25,7 +25,6 @@ __all__ = [
     "MethodSpec",
     "Outcome",
     "SageMakerChoice",
-    "SimulatedChoice",
     "TuneOptions",
     "Watch",
     "first_request",

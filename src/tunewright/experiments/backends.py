@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from tunewright.aws import Endpoint, open_session, resolve_endpoint
 from tunewright.backends.local import LocalBackend, LocalSettings
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript, dry_run
-from tunewright.backends.simulated import SimulatedBackend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import LocalChoice, SageMakerChoice
@@ -33,11 +29,9 @@ def build_backend(experiment: Experiment, folder: ExperimentFolder) -> Backend:
         The backend cannot work at all.
     """
     choice = experiment.backend
-    if isinstance(choice, LocalChoice):
-        return _local(experiment.benchmark, choice, folder)
     if isinstance(choice, SageMakerChoice):
         return _sagemaker(experiment.benchmark, choice, folder.name)
-    return _simulated(experiment.benchmark)
+    return _local(experiment.benchmark, choice, folder)
 
 
 def sagemaker_settings(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -> SageMakerSettings:
@@ -121,30 +115,3 @@ def _local(benchmark: RealBenchmarkDefinition, choice: LocalChoice, folder: Expe
         gpus_per_trial=choice.gpus_per_trial,
     )
     return LocalBackend(benchmark.script, folder=folder.trials_path, settings=settings)
-
-
-def _simulated(benchmark: RealBenchmarkDefinition) -> SimulatedBackend:
-    return SimulatedBackend(
-        import_function(benchmark.script),
-        n_workers=benchmark.n_workers,
-        max_resource=benchmark.max_resource or 1,
-        resource_attr=benchmark.resource_attr or "",
-    )
-
-
-def import_function(path: str) -> Any:
-    """The object of ``module:name``; the working directory is searched first, as for a script.
-
-    Raises
-    ------
-    SettingsError
-        There is none.
-    """
-    module, _, name = path.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"There is no function {path}: {error}. Give module:name") from None

@@ -46,20 +46,9 @@ class SageMakerChoice:
     """Keep instances between trials; billed while they wait."""
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedChoice:
-    """A Python function ``(config, resource) -> (metrics, seconds)`` in simulated time."""
+BackendChoice: TypeAlias = LocalChoice | SageMakerChoice
 
-    kind: ClassVar[str] = "simulated"
-    clock: ClassVar[str] = "simulated"
-
-
-BackendChoice: TypeAlias = LocalChoice | SageMakerChoice | SimulatedChoice
-
-_KINDS: Mapping[str, type[BackendChoice]] = {
-    c.kind: c for c in (LocalChoice, SageMakerChoice, SimulatedChoice)
-}
+_KINDS: Mapping[str, type[BackendChoice]] = {c.kind: c for c in (LocalChoice, SageMakerChoice)}
 
 
 def choice_to_json(choice: BackendChoice) -> dict[str, Json]:

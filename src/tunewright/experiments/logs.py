@@ -11,9 +11,8 @@ from tunewright.aws import AwsSession, open_session
 from tunewright.backends.local.run_folder import RunFolder
 from tunewright.backends.sagemaker.names import job_prefix
 from tunewright.backends.sagemaker.service import JobService
-from tunewright.exceptions import SettingsError
 from tunewright.experiments.backends import sagemaker_endpoint
-from tunewright.experiments.choices import LocalChoice, SageMakerChoice
+from tunewright.experiments.choices import SageMakerChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.storage import ExperimentFolder
 
@@ -37,16 +36,14 @@ def open_log(folder: ExperimentFolder, trial_id: int) -> TrialLog:
     Raises
     ------
     SettingsError
-        Trials of this experiment print nothing, or its metadata cannot be read.
+        The experiment's metadata cannot be read.
     BackendError
         The service that holds it does not answer.
     """
     choice = Experiment.from_json(folder.metadata()).backend
-    if isinstance(choice, LocalChoice):
-        return LocalLog(folder.trials_path / str(trial_id))
     if isinstance(choice, SageMakerChoice):
         return JobLog(open_session(sagemaker_endpoint(choice)), folder.name, trial_id)
-    raise SettingsError("Trials in simulated time print nothing")
+    return LocalLog(folder.trials_path / str(trial_id))
 
 
 @final

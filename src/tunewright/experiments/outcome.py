@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from tunewright.callbacks.account import read_account
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
@@ -145,7 +145,7 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
         history=replay_history(lines),
         wallclock_time=max((float(line["t"]) for line in lines if "t" in line), default=0.0),
         suggest_time=math.fsum(line.get("suggest_time") or 0.0 for line in lines if line["kind"] == "start"),
-        summary=_add_up(line["summary"] for line in sessions if line["event"] == "end"),
+        summary=read_account(folder.account_path),
     )
 
 
@@ -153,13 +153,3 @@ def _status(sessions: list[Line]) -> str:
     """The outcome of the last session; one that did not come to its end was interrupted."""
     last = sessions[-1] if sessions else None
     return str(last["outcome"]) if last is not None and last["event"] == "end" else "interrupted"
-
-
-def _add_up(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The account of all sessions together."""
-    total: Counter[str] = Counter()
-    calls: Counter[str] = Counter()
-    for summary in summaries:
-        calls.update(summary.get("calls", {}))
-        total.update({key: value for key, value in summary.items() if isinstance(value, int | float)})
-    return {**total, "calls": dict(calls)} if total or calls else {}

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.results import ResultsTable
 from tunewright.experiments.backends import build_backend
@@ -96,6 +97,7 @@ def _run(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     except BaseException:
         journal.close()
         raise
+    records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
     policies = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
     Tuner(
         scheduler,
@@ -103,11 +105,7 @@ def _run(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         metrics=experiment.benchmark.metrics,
         stop_when=experiment.limits.criterion(),
         journal=journal,
-        callbacks=[
-            ResultsTable(folder.journal_path, folder.results_path),
-            *policies,
-            *watch(experiment, folder),
-        ],
+        callbacks=[*records, *policies, *watch(experiment, folder)],
         max_failures=experiment.limits.max_failures,
     ).run()
     return load_outcome(folder)

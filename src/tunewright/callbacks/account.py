@@ -1,0 +1,71 @@
+"""AccountFile: what the backend did and what it cost, kept while an experiment runs, so that a killed one tells."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, final
+
+from tunewright.history import History
+from tunewright.interfaces import Callback
+from tunewright.storage import write_atomically
+from tunewright.trial import BackendSummary
+
+INTERVAL: Final = 2.0
+"""Seconds between two writes, at least."""
+
+
+@final
+class AccountFile(Callback):
+    """Keeps the backend's account of this session, beside that of the sessions before.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before: Mapping[str, Any] = {}
+        self._next = 0.0
+
+    def on_experiment_start(self, history: History) -> None:
+        """Take over what earlier sessions wrote."""
+        del history
+        self._before = read_account(self._path)
+
+    def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
+        """Write when it is time to."""
+        del history, now
+        if monotonic() >= self._next:
+            self._next = monotonic() + INTERVAL
+            self._write(summary)
+
+    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+        """Write the session's last account."""
+        del history, outcome
+        self._write(summary)
+
+    def _write(self, summary: BackendSummary) -> None:
+        account = add_accounts(self._before, {k: v for k, v in asdict(summary).items() if k != "notices"})
+        write_atomically(self._path, json.dumps(account) + "\n")
+
+
+def read_account(path: Path) -> dict[str, Any]:
+    """The account of all sessions together: the fields of `BackendSummary`; empty where there is none."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def add_accounts(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Two sessions' accounts as one."""
+    numbers = {key: first.get(key, 0) + value for key, value in second.items() if key != "calls"}
+    calls = Counter(first.get("calls", {})) + Counter(second.get("calls", {}))
+    return {**numbers, "calls": dict(sorted(calls.items()))}
