@@ -26,6 +26,8 @@ from tunewright.trial import BackendSummary, Checkpoint, Decision, Ended, OpenRu
 from tunewright.types import Config
 
 _POLL_SECONDS = 0.02
+_CLOSE_PATIENCE = 5.0
+"""Seconds beyond the grace after which runners that still live are killed."""
 
 
 @final
@@ -65,10 +67,11 @@ class LocalBackend(Backend):
         self._leaving: list[LiveRun] = []
         self._jobs = 0
         self._cost = 0.0
+        path = _absolute_script(str(script))
         with self._disk():
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._launcher = Launcher(path, self._folder, settings)
             self._lock = TunerLock(self._folder / TUNER_LOCK)
-            self._launcher = Launcher(_absolute_script(str(script)), self._folder, settings)
 
     def start(self, run: Run, config: Config) -> None:
         """Start a run's runner.
@@ -78,23 +81,27 @@ class LocalBackend(Backend):
         BackendError
             The folder cannot be written.
         """
-        live = self._add(run, config)
-        self._held[run.trial_id] = gpus = self._gpus.take()
+        live = self._new(run, config)
+        gpus = self._gpus.take()
         with self._disk():
             live.start(gpus)
+        self._held[run.trial_id] = gpus
+        self._live[run.trial_id] = live
 
     def attach(self, runs: Sequence[OpenRun]) -> None:
         """Adopt, deliver, retry or start each of these runs, whichever its folder calls for."""
         for open_run in runs:
             run, verdict = open_run.run, open_run.verdict
-            live = self._add(run, open_run.config)
+            live = self._new(run, open_run.config)
             is_known = live.adopt()
-            if verdict is not None:
-                live.want(PAUSE if verdict.decision is Decision.PAUSE else STOP)
+            if not is_known and verdict is None:
+                self.start(run, open_run.config)
+                continue
             if is_known:
                 self._held[run.trial_id] = self._gpus.hold(live.gpus())
-            elif verdict is None:
-                self.start(run, open_run.config)
+            if verdict is not None:
+                live.want(PAUSE if verdict.decision is Decision.PAUSE else STOP)
+            self._live[run.trial_id] = live
 
     def pause(self, trial_id: int) -> None:
         """Ask the trial's runner to end its script and keep the checkpoint."""
@@ -147,7 +154,7 @@ class LocalBackend(Backend):
         for live in self._live.values():
             with contextlib.suppress(OSError):
                 live.want(RELEASE)
-        deadline = time.monotonic() + self._settings.grace + 5.0
+        deadline = time.monotonic() + self._settings.grace + _CLOSE_PATIENCE
         while left := [live for live in (*self._leaving, *self._live.values()) if not live.is_gone()]:
             if time.monotonic() > deadline:
                 _kill_runners(left)
@@ -156,10 +163,8 @@ class LocalBackend(Backend):
         self._leaving.clear()
         self._lock.release()
 
-    def _add(self, run: Run, config: Config) -> LiveRun:
-        live = LiveRun(self._launcher, run, config, self._settings.max_retries)
-        self._live[run.trial_id] = live
-        return live
+    def _new(self, run: Run, config: Config) -> LiveRun:
+        return LiveRun(self._launcher, run, config, self._settings.max_retries)
 
     def _want(self, trial_id: int, verdict: str) -> None:
         if trial_id in self._live:
