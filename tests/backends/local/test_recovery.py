@@ -103,6 +103,7 @@ def test_a_lost_runner_takes_its_script_along_and_is_replaced(bench) -> None:
     assert set(events.resources(0)) == set(range(1, 21))
     assert retried[0].metrics["first"] >= 3 or retried[0].metrics["first"] == 1
     assert backend.summary().jobs == 2
+    assert "Trial 0 lost its runner" in backend.summary().notices[0]
     assert not (bench.trials / "0/runs/0-0/checkpoint").exists()
 
 
@@ -212,6 +213,26 @@ def test_two_tuners_may_start_the_same_retry(bench) -> None:
     assert set(events.resources(0)) == set(range(1, 31))
     ran = [path for path in (bench.trials / "0/runs").glob("0-*") if (path / "stdout").exists()]
     assert len(ran) == 1
+
+
+@pytest.mark.parametrize("verdict", [None, Decision.STOP])
+def test_the_retry_that_runs_is_followed(bench, verdict: Decision | None) -> None:
+    """A tuner ordered a retry and died; the runner of the retry before had not been lost, and is found."""
+    first = bench.backend()
+    events = bench.events(first)
+    first.start(run := Run(trial_id=0, attempt=0), {"epochs": 40, "seconds": 0.02})
+    events.until_reported(0, 1)
+    bench.abandon(first)
+    runs = bench.trials / "0/runs"
+    (runs / "0-1").mkdir()
+    (runs / "0-1/order.json").write_text((runs / "0-0/order.json").read_text())
+    second = bench.backend()
+    second.attach([open_run(run, epochs=40, verdict=verdict)])
+    after = bench.events(second)
+    assert after.until_ended(0).exit == 0
+    assert {report.retry for report in after.reports} == {0}
+    assert (after.resources(0)[-1] == 40) is (verdict is None)
+    assert second.summary().jobs == 0
 
 
 def test_close_leaves_no_process_and_keeps_the_checkpoint(bench) -> None:

@@ -94,11 +94,18 @@ def test_orders_survive_json_and_refuse_unknown_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "is_function"),
-    [("a/b.py", False), ("pkg.mod:train", True), ("a/b.py:train", True), (":x", False), ("a:b c", False)],
+    ("script", "is_function", "file"),
+    [
+        ("a/b.py", False, "a/b.py"),
+        ("pkg.mod:train", True, "pkg/mod.py"),
+        ("a/b.py:train", True, "a/b.py"),
+        (":x", False, ":x"),
+        ("a:b c", False, "a:b c"),
+    ],
 )
-def test_functions_are_told_from_scripts(script: str, is_function: bool) -> None:
-    assert bool(RunOrder(script, {}, "/c").function) is is_function
+def test_functions_are_told_from_scripts(script: str, is_function: bool, file: str) -> None:
+    order = RunOrder(script, {}, "/c")
+    assert (bool(order.function), order.script_file) == (is_function, file)
 
 
 def test_sagemaker_variables_come_from_the_machine(run_script, tmp_path: Path) -> None:

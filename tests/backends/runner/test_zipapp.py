@@ -85,6 +85,24 @@ def test_a_second_runner_of_an_attempt_leaves(tmp_path: Path, run_script) -> Non
     assert not (run / "stdout").exists()
 
 
+def test_in_a_source_tree_it_is_a_module(tmp_path: Path, run_script) -> None:
+    run_script.write("def train(x):\n    print('[tune-metric]: {\"x\": %d}' % x)\n", "mine.py")
+    run = make_run(tmp_path, run_script, "mine:train", config={"x": 5}, import_paths=[str(tmp_path)])
+    command = [sys.executable, "-m", "tunewright.backends.runner", "local", str(run), "600"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads((run / "reports").read_text())["metrics"] == {"x": 5}
+
+
+def test_what_travels_compiles_on_the_oldest_python() -> None:
+    for python in pythons()[1:]:
+        package = Path(entry.__file__).parents[2]
+        files = [package / "__init__.py", package / "report.py", *(package / "compat").rglob("*.py")]
+        files += (package / "backends" / "runner").glob("*.py")
+        code = "import sys\nfor name in sys.argv[1:]: compile(open(name).read(), name, 'exec')"
+        subprocess.run([python, "-c", code, *files], check=True)
+
+
 def test_an_unknown_mode_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.main(["cloud"]) == 2
     assert "usage" in capsys.readouterr().err

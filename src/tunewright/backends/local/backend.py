@@ -66,6 +66,7 @@ class LocalBackend(Backend):
         self._live: dict[int, LiveRun] = {}
         self._leaving: list[LiveRun] = []
         self._jobs = 0
+        self._notices: list[str] = []
         self._cost = 0.0
         path = _absolute_script(str(script))
         with self._disk():
@@ -144,7 +145,9 @@ class LocalBackend(Backend):
 
     def summary(self) -> BackendSummary:
         """Runners started and dollars spent in this session."""
+        notices = [notice for live in self._live.values() for notice in live.notices]
         return BackendSummary(
+            notices=(*self._notices, *notices),
             jobs=self._jobs + sum(live.jobs for live in self._live.values()),
             cost=self._cost + sum(live.cost for live in self._live.values()),
         )
@@ -180,6 +183,7 @@ class LocalBackend(Backend):
             events += news
             if news and isinstance(news[-1][1], Ended):
                 self._jobs += live.jobs
+                self._notices += live.notices
                 self._cost += live.cost
                 self._gpus.give_back(self._held.pop(trial_id, ()))
                 self._leaving.append(self._live.pop(trial_id))

@@ -41,6 +41,8 @@ class LiveRun:
         """Runners started for it in this session."""
         self.cost = 0.0
         """Dollars so far."""
+        self.notices: list[str] = []
+        """What the user may want to know."""
         self._launcher = launcher
         self._config = config
         self._max_retries = max_retries
@@ -134,7 +136,10 @@ class LiveRun:
             error = f"The runner of trial {self.run.trial_id} was lost {self._retries + 1} times:\n{folder.output()[-2000:]}"
             return [self._timed(time.time(), self._ended(exit_code=1, error=error))]
         self._retries += 1
+        end = folder.end()
+        self.cost = max(self.cost, end.cost if end else 0.0)
         source, resource = folder.continuation()
+        self.notices.append(f"Trial {self.run.trial_id} lost its runner and goes on from {resource}")
         order = replace(folder.order(), checkpoint_from=source, resume_from=resource, cost_before=self.cost)
         self._launch(max(self._folders) + 1, order)
         return []

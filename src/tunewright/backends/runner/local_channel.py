@@ -40,8 +40,14 @@ def frozen_folder(trial: Path, resource: int) -> Path:
 
 
 def fingerprint(folder: Path) -> list[list[Any]]:
-    """Names, sizes and times of all files in a folder: equal ones mean that nothing was written in between."""
-    states = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
+    """Names, sizes and times of all files in a folder: equal ones mean that nothing was written in between.
+
+    Empty where the folder is, and also where a file vanishes meanwhile: then it is just being written.
+    """
+    try:
+        states = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
+    except FileNotFoundError:
+        return []
     return sorted([str(path.relative_to(folder)), state.st_size, state.st_mtime_ns] for path, state in states)
 
 

@@ -89,8 +89,11 @@ class RunOrder:
 
     @property
     def script_file(self) -> str:
-        """The script, or the file or module that holds the function, below ``cwd`` or absolute."""
-        return self.script.rpartition(":")[0] if self.function else self.script
+        """The file of the script or of the function's module, below ``cwd`` or absolute."""
+        if not self.function:
+            return self.script
+        place = self.script.rpartition(":")[0]
+        return place if place.endswith(".py") else place.replace(".", "/") + ".py"
 
     def to_json(self) -> str:
         """The order as JSON text."""

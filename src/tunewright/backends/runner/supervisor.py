@@ -122,8 +122,7 @@ class _Supervisor:
 
     def _packages(self) -> str:
         """The folder of packages that the script's requirements.txt asks for and this Python has not got."""
-        script = Path(self._order.cwd, self._order.script_file)
-        requirements = script.with_name("requirements.txt")
+        requirements = Path(self._order.cwd, self._order.script_file).with_name("requirements.txt")
         if not self._order.cache_dir or not requirements.is_file():
             return ""
         # loaded by name, because what it needs takes longer to import than everything else of the runner
