@@ -69,6 +69,10 @@ class BackendError(TunewrightError):
     """A backend cannot work at all (not: one of its runs failed)."""
 
 
+class TableError(TunewrightError, ValueError):
+    """A recorded table is missing or damaged, or does not hold what is asked for."""
+
+
 class ExperimentFailedError(TunewrightError):
     """More trials failed than ``max_failures`` allows; every result is kept in the journal."""
 

@@ -18,6 +18,8 @@ class Stream(IntEnum):
     """Drawing from a shuffled grid; counted in trials begun."""
     MODEL = 3
     """Fits and acquisition of surrogate models; counted in runs begun."""
+    TABLE = 4
+    """Which of a blackbox's recorded seeds a trial follows; the count is the trial's id."""
 
 
 def generator(seed: int, stream: Stream, count: int) -> np.random.Generator:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, final
 
-from tunewright.backends.simulated.script import SimulatedScript, TrainingFunction, World
+from tunewright.backends.simulated.pools import WarmPools
+from tunewright.backends.simulated.script import SimulatedScript, World
 from tunewright.backends.simulated.settings import SimulatedSettings
+from tunewright.backends.simulated.workload import FunctionWorkload, TrainingFunction, Workload
 from tunewright.clock import SimulatedClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
@@ -18,7 +20,7 @@ from tunewright.types import Config
 
 @final
 class SimulatedBackend(Backend):
-    """Runs a Python function as if it were a training script, on a :class:`~tunewright.clock.SimulatedClock`.
+    """Runs a Python function or recorded curves as if they were training scripts, on a :class:`~tunewright.clock.SimulatedClock`.
 
     Events come one at a time, ordered by (time, trial, attempt, number of the report; the end last). Their times are
     functions of the run's start, its configuration and the time of a pause or stop, so that a killed experiment goes on
@@ -26,9 +28,10 @@ class SimulatedBackend(Backend):
 
     Parameters
     ----------
-    function
+    workload
         ``(config, resource) -> (metrics, seconds)`` for the units 1, 2, ... of training; seconds are those of this unit
-        alone. It must be deterministic. An exception is the crash of the script.
+        alone. It must be deterministic. An exception is the crash of the script. Or a `Workload`, such as the curves
+        of a blackbox.
     n_workers
         Runs at the same time, >= 1.
     max_resource
@@ -37,6 +40,9 @@ class SimulatedBackend(Backend):
         Delays, price, and whether there are checkpoints.
     resource_attr
         The key under which reports hold the resource; empty: they do not.
+    past
+        Lines of the experiment's journal. Needed to continue an experiment whose instances wait for the next run:
+        they tell which do.
 
     Raises
     ------
@@ -52,23 +58,28 @@ class SimulatedBackend(Backend):
 
     def __init__(
         self,
-        function: TrainingFunction,
+        workload: Workload | TrainingFunction,
         *,
         n_workers: int,
         max_resource: int,
         settings: SimulatedSettings | None = None,
         resource_attr: str = "epoch",
+        past: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         if n_workers < 1 or max_resource < 1:
             raise SettingsError(f"n_workers={n_workers} and max_resource={max_resource} must be >= 1")
         self.clock = self._clock = SimulatedClock()
         self._settings = settings or SimulatedSettings()
-        self._world = World(function, self._settings, max_resource, resource_attr)
+        work = workload if isinstance(workload, Workload) else FunctionWorkload(workload)
+        self._world = World(work, self._settings, max_resource, resource_attr)
+        self._pools = WarmPools(self._settings.keep_alive)
+        self._pools.replay(past)
         self._n_workers = n_workers
         self._running: dict[int, SimulatedScript] = {}
         self._heap: list[tuple[float, int, int, float]] = []
         self._begun: dict[int, list[SimulatedScript]] = {}
         self._n_jobs = 0
+        self._n_warm_starts = 0
         self._ended_seconds = 0.0
         self._ended_cost = 0.0
 
@@ -123,6 +134,7 @@ class SimulatedBackend(Backend):
             del self._running[trial_id]
             self._ended_seconds += time - script.started_at
             self._ended_cost += script.cost(time)
+            self._pools.release(time)
             return (script.end(time),)
         reported = script.report()
         self._push_next(script)
@@ -137,13 +149,18 @@ class SimulatedBackend(Backend):
         """Nothing to do: a checkpoint is a number here."""
 
     def summary(self) -> BackendSummary:
-        """Runs started or attached by this object, their seconds and dollars."""
+        """Runs started or attached by this object, their seconds and dollars, and those of instances that wait."""
         now = self._clock.now()
         running = self._running.values()
+        idle_seconds = self._pools.idle_seconds(now)
         return BackendSummary(
             jobs=self._n_jobs,
+            warm_starts=self._n_warm_starts,
             billable_seconds=self._ended_seconds + sum(now - script.started_at for script in running),
-            cost=self._ended_cost + sum(script.cost(now) for script in running),
+            pool_idle_seconds=idle_seconds,
+            cost=self._ended_cost
+            + sum(script.cost(now) for script in running)
+            + idle_seconds * self._settings.dollars_per_hour / 3600,
         )
 
     def close(self) -> None:
@@ -153,12 +170,15 @@ class SimulatedBackend(Backend):
 
     def _begin(self, open_run: OpenRun) -> None:
         run = open_run.run
-        script = SimulatedScript(self._world, run, open_run.config, open_run.started_at)
+        is_warm = self._pools.take(run.trial_id, run.attempt, open_run.started_at)
+        start_delay = self._settings.warm_start_delay if is_warm else self._settings.start_delay
+        script = SimulatedScript(self._world, run, open_run.config, open_run.started_at, start_delay)
         for _ in range(open_run.seen):
             script.report()
         self._running[run.trial_id] = script
         self._begun.setdefault(run.trial_id, []).append(script)
         self._n_jobs += 1
+        self._n_warm_starts += is_warm
         self._push_next(script)
         if open_run.verdict_at is not None:
             self._end_at(run.trial_id, open_run.verdict_at + self._settings.stop_delay)

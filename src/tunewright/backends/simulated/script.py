@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
 from tunewright.backends.simulated.settings import SimulatedSettings
+from tunewright.backends.simulated.workload import Step, Training, Workload
 from tunewright.trial import Checkpoint, Ended, Reported, Run
 from tunewright.types import Config
-
-TrainingFunction: TypeAlias = Callable[[Config, int], tuple[Mapping[str, Any], float]]
-"""``(config, resource) -> (metrics, seconds)``: what one unit of training reports, and how long it takes.
-
-The same arguments must always give the same answer. StopIteration is the script's own end, before ``max_resource``;
-any other exception is its crash.
-"""
 
 
 @final
@@ -25,7 +19,7 @@ any other exception is its crash.
 class World:
     """What all runs of a backend have in common."""
 
-    function: TrainingFunction
+    workload: Workload
     settings: SimulatedSettings
     max_resource: int
     """The resource at which a script comes to its own end."""
@@ -46,6 +40,8 @@ class SimulatedScript:
     run: Run
     config: Config
     started_at: float
+    start_delay: float
+    """Seconds from ``started_at`` to the script's first line."""
     seq: int = 0
     resource: int = field(init=False)
     """The newest reported one, or that of the checkpoint it began from."""
@@ -54,26 +50,30 @@ class SimulatedScript:
     """Whether the next event is the script's own end."""
     error: str = field(init=False, default="")
     _elapsed: float = field(init=False, default=0.0)
-    _metrics: Mapping[str, Any] = field(init=False, default_factory=dict[str, Any])
+    _training: Training | None = field(init=False, default=None)
+    _step: Step | None = field(init=False, default=None)
+    """What is reported next."""
 
     def __post_init__(self) -> None:
-        self.resource = self.run.resume_from if self.world.settings.checkpoints else 0
-        self.next_time = self.started_at + self.world.settings.start_delay
+        self.resource = self._first_resource()
+        self.next_time = self.started_at + self.start_delay
         self._look_ahead()
+
+    def _first_resource(self) -> int:
+        return self.run.resume_from if self.world.settings.checkpoints else 0
 
     def report(self) -> Reported:
         """Deliver the next report, and look at what comes after it."""
+        if self._step is None:
+            raise RuntimeError("the script is over: it has no report left")
         self.seq += 1
-        self.resource += 1
-        metrics = self._metrics
-        if self.world.resource_attr:
-            metrics = {self.world.resource_attr: self.resource, **metrics}
+        self.resource = self._step.resource
         reported = Reported(
             trial_id=self.run.trial_id,
             attempt=self.run.attempt,
             seq=self.seq,
             resource=self.resource,
-            metrics=metrics,
+            metrics=self._printed(self._step),
             cost=self.cost(self.next_time),
         )
         self._look_ahead()
@@ -98,13 +98,19 @@ class SimulatedScript:
 
     def lines(self) -> Iterator[str]:
         """What the script has printed; computed anew."""
-        first = self.resource - self.seq + 1
-        for resource in range(first, self.resource + 1):
-            metrics, _ = self.world.function(self.config, resource)
-            printed = {self.world.resource_attr: resource, **metrics} if self.world.resource_attr else metrics
-            yield f"[tune-metric]: {json.dumps(printed, default=str)}"
+        resource = self._first_resource()
+        for _ in range(self.seq):
+            step = self._train(resource)
+            if step is None:
+                break
+            resource = step.resource
+            yield f"[tune-metric]: {json.dumps(self._printed(step), default=str)}"
         if self.error:
             yield self.error
+
+    def _printed(self, step: Step) -> Mapping[str, Any]:
+        attr = self.world.resource_attr
+        return {attr: step.resource, **step.metrics} if attr else step.metrics
 
     def _checkpoint(self) -> Checkpoint | None:
         source = self.run.from_checkpoint
@@ -116,27 +122,32 @@ class SimulatedScript:
     def _look_ahead(self) -> None:
         """Find the time of the next event, and what it is."""
         settings, until = self.world.settings, self.run.until
-        last = self.world.max_resource if until is None else min(until, self.world.max_resource)
-        if self.resource < last and self._train():
-            self.next_time = self.started_at + settings.start_delay + self._elapsed + settings.report_delay
-        else:
+        is_done = self.resource >= self.world.max_resource or (until is not None and self.resource >= until)
+        self._step = None if is_done else self._next_step()
+        if self._step is None:
             self.is_over = True
             self.next_time += settings.completion_delay
+        else:
+            self._elapsed += self._step.seconds
+            self.next_time = self.started_at + self.start_delay + self._elapsed + settings.report_delay
 
-    def _train(self) -> bool:
-        """Train one unit; False where the script is over or failed."""
-        resource = self.resource + 1
+    def _next_step(self) -> Step | None:
+        """Train up to the next report; None where the script is over or failed."""
         try:
-            self._metrics, seconds = self.world.function(self.config, resource)
-        except StopIteration:
-            return False
+            step = self._train(self.resource)
         except Exception as error:
-            self.error = f"{type(error).__name__} at resource {resource}: {error}"
-            return False
-        if not (math.isfinite(seconds) and seconds >= 0):
+            self.error = f"{type(error).__name__} after resource {self.resource}: {error}"
+            return None
+        if step is None or step.resource > self.world.max_resource:
+            return None
+        if not (math.isfinite(step.seconds) and step.seconds >= 0):
             self.error = (
-                f"Resource {resource} took {seconds} seconds: the function must give a finite time >= 0"
+                f"Resource {step.resource} took {step.seconds} seconds: it must be a finite time >= 0"
             )
-            return False
-        self._elapsed += seconds
-        return True
+            return None
+        return step
+
+    def _train(self, resource: int) -> Step | None:
+        if self._training is None:
+            self._training = self.world.workload.training(self.run.trial_id, self.config)
+        return self._training.after(resource)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import final
+from typing import Final, final
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, UnknownNameError
 
 
 @final
@@ -28,8 +29,12 @@ class SimulatedSettings:
     """Seconds from the arrival of the last report to the end of the run."""
     stop_delay: float = 0.05
     """Seconds from a pause or stop to the end of the run; what the script reports until then still arrives."""
+    keep_alive: float = 0.0
+    """Seconds that an instance waits for the next run, which then starts warm; 0: it never waits."""
+    warm_start_delay: float = 0.05
+    """Instead of ``start_delay`` for a run on an instance that has waited."""
     dollars_per_hour: float = 0.0
-    """Price of a worker that runs."""
+    """Price of an instance, while it runs and while it waits."""
     checkpoints: bool = True
     """Whether scripts keep a checkpoint at each report; without one a resumed trial begins anew."""
 
@@ -38,3 +43,40 @@ class SimulatedSettings:
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value >= 0):
                 raise SettingsError(f"{field.name}={value} must be finite and >= 0")
+
+
+_SAGEMAKER: Final = SimulatedSettings(
+    start_delay=130.0,
+    warm_start_delay=20.0,
+    report_delay=2.0,
+    completion_delay=10.0,
+    stop_delay=10.0,
+)
+
+PROFILES: Final[Mapping[str, SimulatedSettings]] = {
+    "default": SimulatedSettings(),
+    "ideal": SimulatedSettings(
+        start_delay=0.0, report_delay=0.0, completion_delay=0.0, stop_delay=0.0, warm_start_delay=0.0
+    ),
+    "sagemaker": _SAGEMAKER,
+}
+"""Settings by name.
+
+``default``: processes on one machine. ``ideal``: training is all that takes time. ``sagemaker``: training jobs, whose
+cold start was seen to take 100 to 170 s and whose warm start about 20 s; the 2 s of a report are one look into S3,
+the 10 s of an end are the upload and the next look at the list of jobs. Pools are off until ``keep_alive`` is set:
+``dataclasses.replace(profile("sagemaker"), keep_alive=600.0)``.
+"""
+
+
+def profile(name: str) -> SimulatedSettings:
+    """The settings of a name.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such profile.
+    """
+    if name not in PROFILES:
+        raise UnknownNameError("profile of the simulated backend", name, PROFILES)
+    return PROFILES[name]

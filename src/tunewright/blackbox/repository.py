@@ -1,0 +1,120 @@
+"""The repository of tables: those shipped with the package, and those in ``$TUNEWRIGHT_HOME/tables``."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from tunewright.blackbox.blackbox import Blackbox
+from tunewright.blackbox.recipes import RECIPES
+from tunewright.blackbox.stored import TABLE_FILE, TableInfo, check_files, read_dataset, read_info
+from tunewright.blackbox.surrogate import SurrogateBlackbox
+from tunewright.blackbox.tabular import TabularBlackbox
+from tunewright.blackbox.yahpo import read_network
+from tunewright.exceptions import TableError, UnknownNameError, nearest_hint
+from tunewright.storage import home
+
+SHIPPED: Final = Path(__file__).parent / "shipped"
+"""Tables that come with the package; they need NumPy alone."""
+_KEPT: Final = 32  # opened data sets that stay open
+
+
+def tables_home() -> Path:
+    """The folder of the tables that were added."""
+    return home() / "tables"
+
+
+def table_names() -> list[str]:
+    """The tables that are here, shipped ones included."""
+    folders = [path.parent for root in (SHIPPED, tables_home()) for path in root.glob(f"*/{TABLE_FILE}")]
+    return sorted({folder.name for folder in folders})
+
+
+def table_folder(name: str) -> Path:
+    """Where a table lies; one that was added wins over a shipped one.
+
+    Raises
+    ------
+    TableError
+        It is not here; the message says how to get it, or which name was probably meant.
+    """
+    for root in (tables_home(), SHIPPED):
+        if "/" not in name and (root / name / TABLE_FILE).is_file():
+            return root / name
+    raise TableError(_how_to_get(name))
+
+
+def table_info(name: str) -> TableInfo:
+    """What is known about a table.
+
+    Raises
+    ------
+    TableError
+        It is not here, or damaged.
+    """
+    return read_info(table_folder(name))
+
+
+def verify_table(name: str) -> None:
+    """Compare all files of a table with their checksums.
+
+    Raises
+    ------
+    TableError
+        It is not here, or one of its files differs.
+    """
+    folder = table_folder(name)
+    info = read_info(folder)
+    for sums in info.datasets.values():
+        check_files(folder, sums)
+
+
+def get_blackbox(name: str, dataset: str | None = None, *, surrogate: str | None = None) -> Blackbox:
+    """Open a data set of a table. A process opens each one once.
+
+    Parameters
+    ----------
+    name, dataset
+        Which one; without ``dataset`` the only one of the table.
+    surrogate
+        ``"nearest"``, ``"neighbours"`` or ``"forest"``: predict what was not recorded. None: recorded configurations
+        only. Networks answer every configuration anyway.
+
+    Raises
+    ------
+    TableError
+        The table is not here (the message says how to get it) or damaged.
+    UnknownNameError
+        The table has no such data set.
+    """
+    folder = table_folder(name)
+    stamp = (folder / TABLE_FILE).stat().st_mtime_ns
+    return _open(folder, dataset, surrogate, stamp)
+
+
+@lru_cache(maxsize=_KEPT)
+def _open(folder: Path, dataset: str | None, surrogate: str | None, stamp: int) -> Blackbox:
+    if surrogate is not None:
+        table = _open(folder, dataset, None, stamp)
+        return SurrogateBlackbox(table, surrogate) if isinstance(table, TabularBlackbox) else table
+    info = read_info(folder)
+    if dataset is None:
+        if len(info.datasets) != 1:
+            raise TableError(f"The table {info.name} holds several data sets: {', '.join(info.datasets)}")
+        dataset = next(iter(info.datasets))
+    if dataset not in info.datasets:
+        raise UnknownNameError(f"data set of the table {info.name}", dataset, info.datasets)
+    if info.kind == "yahpo":
+        return read_network(folder, info, dataset)
+    return read_dataset(folder, info, dataset)
+
+
+def _how_to_get(name: str) -> str:
+    recipe = RECIPES.get(name)
+    if recipe is None:
+        known = {*table_names(), *RECIPES}
+        return f"There is no table {name!r}.{nearest_hint(name, known)} See: tunewright tables list"
+    source = "" if recipe.fetches else " --from PATH"
+    where = "" if recipe.fetches else f" (PATH: {recipe.wanted})"
+    return f"The table {name!r} is not here yet. Get it with: tunewright tables add {name}{source}{where}"

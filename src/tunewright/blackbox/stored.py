@@ -1,0 +1,231 @@
+"""The stored form of a table: a folder of JSON, Parquet and .npy files with checksums.
+
+::
+
+    {name}/
+      table.json        what the table is, its licence and sources, and per data set its files with their SHA-256
+      {dataset}/
+        dataset.json    space, metrics, levels, ... of the data set
+        configs.parquet one column per hyperparameter, one row per configuration (or configs.npz)
+        values.npy      float32, configurations x seeds x levels x metrics; memory-mapped when it is read
+
+Nothing in it is ever executed: no pickles, also not inside of .npy files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+
+from tunewright.blackbox.blackbox import Array, Description, Values
+from tunewright.blackbox.columns import Columns, read_columns, write_columns
+from tunewright.blackbox.tabular import TabularBlackbox
+from tunewright.exceptions import SpaceError, TableError
+from tunewright.space import SearchSpace
+from tunewright.storage import safe_name, write_atomically
+from tunewright.types import Json
+
+SCHEMA: Final = 1
+"""Of the stored form."""
+TABLE_FILE: Final = "table.json"
+_DATASET_FILE: Final = "dataset.json"
+_VALUES_FILE: Final = "values.npy"
+
+FileSums = dict[str, str]
+"""File name -> SHA-256 in hexadecimal digits."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableInfo:
+    """What ``table.json`` says."""
+
+    name: str
+    title: str
+    version: int
+    """Of the recipe that made it."""
+    licence: str
+    """Of the data, and who asks to be cited."""
+    kind: str = "recorded"
+    """``recorded``, or ``yahpo`` for the networks of YAHPO Gym."""
+    sources: FileSums = field(default_factory=FileSums)
+    """The files that it was made from."""
+    datasets: dict[str, FileSums] = field(default_factory=dict[str, FileSums])
+    """The files of each data set, their paths relative to the table's folder."""
+
+    def digest(self, dataset: str) -> str:
+        """A checksum of everything that a data set consists of."""
+        text = json.dumps(self.datasets[dataset], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file.
+
+    Raises
+    ------
+    TableError
+        The file is missing.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TableError(f"Cannot read {path}: {error.strerror}. Add the table again") from None
+
+
+def read_info(folder: Path) -> TableInfo:
+    """Read ``table.json``.
+
+    Raises
+    ------
+    TableError
+        It is missing, damaged, or of a form that this version does not read.
+    """
+    path = folder / TABLE_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        schema = data.pop("schema")
+        if schema == SCHEMA:
+            return TableInfo(**data)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise TableError(f"Cannot read {path}: {error}. Add the table again") from None
+    raise TableError(f"{path} has form {schema!r}, this version reads {SCHEMA}: add the table again")
+
+
+def write_info(folder: Path, info: TableInfo) -> None:
+    """Write ``table.json``, whole or not at all."""
+    text = json.dumps({"schema": SCHEMA, **asdict(info)}, indent=1, sort_keys=True)
+    write_atomically(folder / TABLE_FILE, text + "\n")
+
+
+def check_files(folder: Path, sums: Mapping[str, str]) -> None:
+    """Compare files with their checksums.
+
+    Raises
+    ------
+    TableError
+        One is missing or differs.
+    """
+    for name, expected in sums.items():
+        if sha256(folder / name) != expected:
+            raise TableError(
+                f"{folder / name} has changed since it was made (its checksum differs): add the table again"
+            )
+
+
+def write_dataset(
+    folder: Path, description: Description, columns: Columns, values: Array, *, suffix: str = ".parquet"
+) -> FileSums:
+    """Check and store one data set.
+
+    Parameters
+    ----------
+    folder
+        Of the table.
+    description, columns, values
+        As those of `TabularBlackbox`; the columns may hold text and NumPy scalars, they are cast by the space.
+    suffix
+        Of the columns' file: ``.parquet`` or ``.npz``.
+
+    Returns
+    -------
+    FileSums
+        For ``table.json``.
+
+    Raises
+    ------
+    TableError, SpaceError
+        As `TabularBlackbox`.
+    """
+    cast = cast_columns(description.space, columns)
+    numbers = np.ascontiguousarray(values, dtype=np.float32)
+    TabularBlackbox(description, cast, numbers)
+    final_place = folder / safe_name(description.dataset, "name of a data set")
+    unfinished = folder / f".{final_place.name}.{secrets.token_hex(4)}"
+    unfinished.mkdir(parents=True)
+    try:
+        configs_file = f"configs{suffix}"
+        write_columns(unfinished / configs_file, cast)
+        np.save(unfinished / _VALUES_FILE, numbers, allow_pickle=False)
+        (unfinished / _DATASET_FILE).write_text(_describe(description), encoding="utf-8")
+        files = [unfinished / name for name in (_DATASET_FILE, configs_file, _VALUES_FILE)]
+        sums = {f"{final_place.name}/{file.name}": sha256(file) for file in files}
+        if final_place.exists():
+            shutil.rmtree(final_place)
+        unfinished.rename(final_place)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return sums
+
+
+def read_dataset(folder: Path, info: TableInfo, dataset: str) -> TabularBlackbox:
+    """Load one data set, its numbers memory-mapped.
+
+    Raises
+    ------
+    TableError
+        A file is missing or damaged.
+    """
+    sums = info.datasets[dataset]
+    check_files(folder, sums)
+    files = {Path(name).stem: folder / name for name in sums}
+    try:
+        data: dict[str, Any] = json.loads(files["dataset"].read_text(encoding="utf-8"))
+        data["space"] = SearchSpace.from_json(data["space"])
+        data["values"] = Values(data["values"])
+        data["metrics"], data["levels"] = tuple(data["metrics"]), tuple(data["levels"])
+        description = Description(**data, name=info.name, dataset=dataset, digest=info.digest(dataset))
+        values = np.load(files["values"], mmap_mode="r", allow_pickle=False)
+        configs = files["configs"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TableError(f"Cannot read {folder} ({dataset}): {error}. Add the table again") from None
+    return TabularBlackbox(description, read_columns(configs), values)
+
+
+def cast_columns(space: SearchSpace, columns: Columns) -> dict[str, list[Any]]:
+    """The columns of the space's hyperparameters, with the values that the space gives them.
+
+    Raises
+    ------
+    TableError
+        A column is missing.
+    SpaceError
+        A value does not fit its domain; the message names the row.
+    """
+    cast: dict[str, list[Any]] = {}
+    for name, domain in space.domains.items():
+        if name not in columns:
+            raise TableError(f"The table lacks the column {name!r} of its space")
+        known: dict[object, Any] = {}
+        cast[name] = []
+        for row, value in enumerate(columns[name]):
+            if value not in known:
+                try:
+                    known[value] = domain.cast(value)
+                except SpaceError as error:
+                    raise SpaceError(f"row {row}: {name}: {error}") from None
+            cast[name].append(known[value])
+    return cast
+
+
+def _describe(description: Description) -> str:
+    data: dict[str, Json] = {
+        "space": description.space.to_json(),  # type: ignore[dict-item]
+        "metrics": list(description.metrics),
+        "elapsed": description.elapsed,
+        "levels": list(description.levels),
+        "resource": description.resource,
+        "n_seeds": description.n_seeds,
+        "values": str(description.values),
+        "note": description.note,
+    }
+    return json.dumps(data, indent=1) + "\n"

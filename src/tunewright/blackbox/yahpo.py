@@ -1,0 +1,257 @@
+"""The networks of YAHPO Gym: curves for every configuration, predicted by a model in ONNX form (onnxruntime)."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+
+from tunewright.blackbox.blackbox import Array, Blackbox, Description, Values
+from tunewright.blackbox.stored import TableInfo, check_files
+from tunewright.blackbox.tabular import repair_elapsed
+from tunewright.blackbox.yahpo_space import Hyperparameters, read_hyperparameters
+from tunewright.exceptions import MissingExtraError, TableError
+from tunewright.types import Config, ConfigValue
+
+FILES: Final = ("model.onnx", "config_space.json", "encoding.json")
+"""What a scenario's folder must hold."""
+_NO_VALUE: Final = "#na#"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """What the files of a scenario do not say: the order of the network's inputs and outputs, and their meaning."""
+
+    continuous: tuple[str, ...]
+    categorical: tuple[str, ...]
+    targets: tuple[tuple[str, ...], ...]
+    """Names of the outputs, for each number of outputs that versions of the network have."""
+    elapsed: str
+    instance: str | None
+    """The hyperparameter that names the data set; None: there is one."""
+    fidelity: str
+    levels: tuple[int, ...]
+    share: float = 1.0
+    """The fidelity's value is the level times this."""
+    resource: str = "epoch"
+    fixed: tuple[tuple[str, ConfigValue], ...] = ()
+    """Hyperparameters that are not tuned."""
+
+
+_IAML_TARGETS: Final = (
+    (
+        "mmce",
+        "f1",
+        "auc",
+        "logloss",
+        "ramtrain",
+        "rammodel",
+        "rampredict",
+        "timetrain",
+        "timepredict",
+        "mec",
+        "ias",
+        "nf",
+    ),
+)
+_RBV2_TARGETS: Final = (
+    ("acc", "bac", "auc", "brier", "logloss", "timetrain", "timepredict"),
+    ("acc", "bac", "auc", "brier", "f1", "logloss", "timetrain", "timepredict", "memory"),
+)
+_XGBOOST: Final = (
+    "nrounds", "eta", "gamma", "lambda", "alpha", "subsample", "max_depth", "min_child_weight", "colsample_bytree",
+    "colsample_bylevel", "rate_drop", "skip_drop", "trainsize",
+)  # fmt: skip
+
+
+def _iaml(continuous: Sequence[str], categorical: Sequence[str] = ()) -> Scenario:
+    return Scenario(
+        continuous=tuple(continuous),
+        categorical=("task_id", *categorical),
+        targets=_IAML_TARGETS,
+        elapsed="timetrain",
+        instance="task_id",
+        fidelity="trainsize",
+        levels=tuple(range(1, 21)),
+        share=0.05,
+        resource="trainsize",
+    )
+
+
+def _rbv2(continuous: Sequence[str], categorical: Sequence[str] = ()) -> Scenario:
+    return Scenario(
+        continuous=tuple(continuous),
+        categorical=("task_id", *categorical, "num.impute.selected.cpo", "repl"),
+        targets=_RBV2_TARGETS,
+        elapsed="timetrain",
+        instance="task_id",
+        fidelity="trainsize",
+        levels=tuple(range(1, 21)),
+        share=0.05,
+        resource="trainsize",
+        fixed=(("repl", "10"),),
+    )
+
+
+_RPART: Final = ("cp", "maxdepth", "minbucket", "minsplit", "trainsize")
+_RANGER: Final = ("min.node.size", "num.random.splits", "trainsize")
+_DARTS: Final = "NetworkSelectorDatasetInfo_COLON_darts_COLON_"
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "lcbench": Scenario(
+        continuous=(
+            "epoch", "batch_size", "learning_rate", "momentum", "weight_decay", "num_layers", "max_units", "max_dropout",
+        ),
+        categorical=("OpenML_task_id",),
+        targets=(
+            (
+                "time", "val_accuracy", "val_cross_entropy", "val_balanced_accuracy", "test_cross_entropy",
+                "test_balanced_accuracy",
+            ),
+        ),
+        elapsed="time",
+        instance="OpenML_task_id",
+        fidelity="epoch",
+        levels=tuple(range(1, 51)),
+    ),
+    "nb301": Scenario(
+        continuous=("epoch",),
+        categorical=(
+            *(f"{_DARTS}edge_{cell}_{i}" for cell in ("normal", "reduce") for i in range(14)),
+            *(f"{_DARTS}inputs_node_{cell}_{i}" for cell in ("normal", "reduce") for i in (3, 4, 5)),
+        ),
+        targets=(
+            ("val_accuracy", "runtime"),
+            ("val_accuracy", "val_cross_entropy", "runtime", "runtime_increase"),
+            ("val_accuracy", "val_cross_entropy", "runtime", "runtime_increase", "model_parameters"),
+        ),
+        elapsed="runtime",
+        instance=None,
+        fidelity="epoch",
+        levels=tuple(range(1, 99)),
+    ),
+    "iaml_rpart": _iaml(_RPART),
+    "iaml_glmnet": _iaml(("alpha", "s", "trainsize")),
+    "iaml_ranger": _iaml(
+        ("num.trees", "sample.fraction", "mtry.ratio", *_RANGER),
+        ("replace", "respect.unordered.factors", "splitrule"),
+    ),
+    "iaml_xgboost": _iaml(_XGBOOST, ("booster",)),
+    "rbv2_rpart": _rbv2(_RPART),
+    "rbv2_glmnet": _rbv2(("alpha", "s", "trainsize")),
+    "rbv2_ranger": _rbv2(
+        ("num.trees", "sample.fraction", "mtry.power", *_RANGER), ("respect.unordered.factors", "splitrule")
+    ),
+    "rbv2_xgboost": _rbv2(_XGBOOST, ("booster",)),
+    "rbv2_svm": _rbv2(("cost", "gamma", "tolerance", "degree", "trainsize"), ("kernel",)),
+    "rbv2_aknn": _rbv2(("k", "M", "ef", "ef_construction", "trainsize"), ("distance",)),
+}  # fmt: skip
+"""The scenarios whose inputs and outputs are known (YAHPO Gym, Pfisterer et al. 2022)."""
+
+ONLY_INSTANCE: Final = "CIFAR10"
+"""The data set of scenarios that have one."""
+
+
+@final
+class YahpoBlackbox(Blackbox):
+    """One instance of a scenario. Every value is predicted; times are made ascending over the levels."""
+
+    def __init__(
+        self,
+        description: Description,
+        scenario: Scenario,
+        hyperparameters: Hyperparameters,
+        encoding: Mapping[str, Mapping[str, int]],
+        session: Any,
+    ) -> None:
+        super().__init__(description)
+        self._scenario = scenario
+        self._hyperparameters = hyperparameters
+        self._encoding = encoding
+        self._session = session
+        self._inputs = [item.name for item in session.get_inputs()]
+        self._fidelity = np.array(description.levels) * scenario.share
+
+    def curve(self, config: Config, seed: int = 0) -> Array:
+        """The network's prediction; it has one seed."""
+        del seed
+        active = self._hyperparameters.active(config)
+        codes = [self._code(name, active) for name in self._scenario.categorical]
+        numbers = [float(active.get(name, 0.0)) for name in self._scenario.continuous]
+        x_cat = np.tile(np.array(codes, dtype=np.int32), (len(self.levels), 1))
+        x_cont = np.tile(np.array(numbers, dtype=np.float32), (len(self.levels), 1))
+        x_cont[:, self._scenario.continuous.index(self._scenario.fidelity)] = self._fidelity
+        values = self._session.run(None, dict(zip(self._inputs, (x_cat, x_cont), strict=True)))[0].astype(
+            np.float64
+        )
+        values[:, self.elapsed_index], _ = repair_elapsed(values[:, self.elapsed_index])
+        return values
+
+    def _code(self, name: str, active: Config) -> int:
+        codes = self._encoding[name]
+        value = str(active.get(name, _NO_VALUE))
+        if value not in codes:
+            raise TableError(f"The network does not know {name}={value!r}")
+        return codes[value]
+
+
+def read_network(folder: Path, info: TableInfo, dataset: str) -> YahpoBlackbox:
+    """Open one instance of a stored scenario.
+
+    Raises
+    ------
+    TableError
+        A file is missing or damaged.
+    MissingExtraError
+        onnxruntime is not installed.
+    """
+    sums = info.datasets[dataset]
+    check_files(folder, sums)
+    place = folder / Path(next(iter(sums))).parent
+    scenario = SCENARIOS[place.name]
+    session = _open_session(place / "model.onnx")
+    hyperparameters = read_hyperparameters(_read_json(place / "config_space.json"))
+    fixed = dict(scenario.fixed)
+    if scenario.instance is not None:
+        fixed[scenario.instance] = dataset.removeprefix(f"{place.name}-")
+    n_targets = session.get_outputs()[0].shape[-1]
+    targets = next((names for names in scenario.targets if len(names) == n_targets), None)
+    if targets is None:
+        raise TableError(f"{place / 'model.onnx'} has {n_targets} outputs: this version of it is not known")
+    hyperparameters = hyperparameters.fix(fixed, scenario.fidelity)
+    description = Description(
+        name=info.name,
+        dataset=dataset,
+        space=hyperparameters.space,
+        metrics=targets,
+        elapsed=scenario.elapsed,
+        levels=scenario.levels,
+        resource=scenario.resource,
+        values=Values.SURROGATE,
+        note=f"surrogate values: predictions of YAHPO Gym's network for {place.name}",
+        digest=info.digest(dataset),
+    )
+    return YahpoBlackbox(description, scenario, hyperparameters, _read_json(place / "encoding.json"), session)
+
+
+def _open_session(path: Path) -> Any:
+    try:
+        runtime: Any = importlib.import_module("onnxruntime")
+    except ImportError:
+        raise MissingExtraError("yahpo", "The networks of YAHPO Gym") from None
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TableError(f"Cannot read {path}: {error}. Add the table again") from None
