@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -42,6 +42,7 @@ DOLLARS_PER_HOUR = "TUNEWRIGHT_DOLLARS_PER_HOUR"
 """Environment variable: the price of this machine."""
 
 
+@final
 class Reporter:
     """Tell the tuner how training goes: ``report(epoch=3, accuracy=0.91)`` prints one line.
 

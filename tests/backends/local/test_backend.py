@@ -79,6 +79,15 @@ def test_a_python_function_runs_in_a_process(bench) -> None:
         backend.close()
 
 
+def test_a_functions_module_is_found_where_the_tuner_found_it(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bench.folder / "lib").mkdir()
+    bench.write("from tunewright import report\ndef train():\n    report(epoch=1)\n", "lib/of_mine.py")
+    monkeypatch.syspath_prepend(str(bench.folder / "lib"))
+    backend = bench.backend("of_mine:train")
+    backend.start(Run(trial_id=0, attempt=0), {})
+    assert bench.events(backend).until_ended(0).error == ""
+
+
 def test_costs_grow_with_time(bench) -> None:
     backend = bench.backend(dollars_per_hour=3600.0)
     events = bench.events(backend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -74,8 +75,8 @@ class Launcher:
             grace=settings.grace,
             dollars_per_hour=settings.dollars_per_hour,
         )
-        paths = [str(path) for path in settings.import_paths] + ([str(cwd)] if order.function else [])
-        return replace(order, import_paths=paths)
+        paths = [str(path) for path in settings.import_paths]
+        return replace(order, import_paths=[*paths, *_own_import_paths(cwd)] if order.function else paths)
 
     def launch(self, folder: RunFolder, order: RunOrder) -> subprocess.Popen[bytes]:
         """Write the order for this folder and start its runner in a session of its own."""
@@ -100,3 +101,10 @@ class Launcher:
                 stderr=log,
                 start_new_session=True,
             )
+
+
+def _own_import_paths(cwd: Path) -> list[str]:
+    """Where this process finds the modules of its user: its import path without what Python itself put there."""
+    homes = (Path(sys.prefix), Path(sys.base_prefix))
+    paths = [cwd, *(Path(path).absolute() for path in sys.path if path)]
+    return [str(path) for path in paths if not any(path.is_relative_to(home) for home in homes)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import Any
+from typing import Any, final
 
 MARKER = re.compile(r"\[tune-metric\]:\s*(?=\{)")
 """What stands before the JSON object of a report, anywhere in a line."""
@@ -13,6 +13,7 @@ MAX_LINE = 1 << 18
 """Characters of an unfinished line that are kept; half of it is more than the largest report."""
 
 
+@final
 class ReportParser:
     """Turns chunks of output into reports.
 

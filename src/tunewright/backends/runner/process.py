@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, final
 
 from .parser import ReportParser
 
@@ -43,6 +43,7 @@ def _die_with_runner() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+@final
 class Script:
     """The running script.
 
