@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -201,6 +202,17 @@ def demo(arguments: Sequence[str]) -> int:
     command = [str(tool / "python"), str(launcher), "--endpoint", "embedded", "--experiment_tag", "demo"]
     command += ["--benchmark", "mlp_digits", "--method", "ASHA", "--num_seeds", "1", "--warm_pool", "1"]
     command += ["--max_wallclock_time", "75", *arguments]
+    if exit_code := shown(command):
+        return exit_code
+    listed = subprocess.run(
+        [str(tool / "tunewright"), "list", "--format", "json"], capture_output=True, check=True
+    )
+    newest = json.loads(listed.stdout)[-1]["experiment"]
+    return shown([str(tool / "tunewright"), "show", newest])
+
+
+def shown(command: Sequence[str]) -> int:
+    """Show a command, run it and return its exit code."""
     say(f"$ {' '.join(command)}\n")
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
