@@ -69,11 +69,7 @@ class Engine:
 
     def call(self, operation: Callable[[], _T]) -> _T:
         """Carry out ``operation`` on the engine's loop, from another thread, and return or raise what it does."""
-
-        async def on_loop() -> _T:
-            return operation()
-
-        return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(_awaitable(operation), self._loop).result()
 
     # ---- operations: called on the loop only
 
@@ -281,6 +277,10 @@ class Engine:
                 job.pool.status = "Terminated"
                 job.pool.retained_seconds = min(idle, float(job.keep_alive))
                 self._touch(job)
+
+
+async def _awaitable(operation: Callable[[], _T]) -> _T:
+    return operation()
 
 
 def _now() -> float:

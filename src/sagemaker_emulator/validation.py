@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final, cast, final
 
 from botocore.loaders import Loader
@@ -46,11 +46,11 @@ Shape = Mapping[str, Any]
 class RequestModel:
     """The input shapes of the service's operations.
 
-    Building it reads botocore's model (about 0.1 s); a check takes some 20 microseconds.
+    The first one reads botocore's model (about 0.1 s); a check takes some 20 microseconds.
     """
 
     def __init__(self) -> None:
-        model: Mapping[str, Any] = Loader().load_service_model("sagemaker", "service-2")
+        model = _read_model()
         self._operations: Mapping[str, Any] = model["operations"]
         self._shapes: Mapping[str, Shape] = model["shapes"]
 
@@ -98,6 +98,11 @@ class RequestModel:
             if any(list(self._violations(name, item, f"{path}.{side}")) for item in items):
                 constraints = ", ".join(_constraints(name, self._shapes[name]))
                 yield _text(value, path, f"Map {side} must satisfy constraint: [{constraints}]")
+
+
+@cache
+def _read_model() -> Mapping[str, Any]:
+    return Loader().load_service_model("sagemaker", "service-2")
 
 
 def _broken(name: str, shape: Shape, value: object) -> Iterator[str]:
@@ -174,7 +179,7 @@ def _camel(name: str) -> str:
     return name[0].lower() + name[1:]
 
 
-@lru_cache(maxsize=256)
+@cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     for java, python in _JAVA_CLASSES.items():
         pattern = pattern.replace(java, python)

@@ -53,14 +53,22 @@ class JobWatch:
         while True:
             await self._has_work.wait()
             began = loop.time()
-            for name, entry in list(self._watched.items()):
-                news = self._look(entry, began)
-                if news is not None:
-                    del self._watched[name]
-                    entry.news.set_result(news)
+            for entry in list(self._watched.values()):
+                self._tell(entry, began)
             if not self._watched:
                 self._has_work.clear()
             await asyncio.sleep(max(SHORTEST_INTERVAL, (loop.time() - began) / LARGEST_SHARE))
+
+    def _tell(self, entry: _Watched, now: float) -> None:
+        try:
+            news = self._look(entry, now)
+        except Exception as error:
+            entry.news.set_exception(error)
+        else:
+            if news is None:
+                return
+            entry.news.set_result(news)
+        del self._watched[entry.job.name]
 
     def _look(self, entry: _Watched, now: float) -> News | None:
         job = entry.job

@@ -31,7 +31,7 @@ class FakeExecutor(Executor):
     """Plays jobs by their hyperparameters.
 
     seconds (real, default 0.02), exit, failure, on_term (exit or ignore), download (bytes), prepare_error, launch_error,
-    upload_error, upload_seconds.
+    poll_error, upload_error, upload_seconds.
     """
 
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -58,6 +58,8 @@ class FakeExecutor(Executor):
         self._ends[order.name] = (time.monotonic() + float(plan.get("seconds", 0.02)), leaving)
 
     def poll(self, name: str) -> JobExit | None:
+        if "poll_error" in self._plans[name]:
+            raise RuntimeError(self._plans[name]["poll_error"])
         when, leaving = self._ends[name]
         return leaving if time.monotonic() >= when else None
 

@@ -12,17 +12,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import boto3
 import psutil
 import pytest
 
-from sagemaker_emulator import cli
+from sagemaker_emulator import cli, serving
 from sagemaker_emulator.execution import Isolation
 from sagemaker_emulator.serving import ServeOptions
+from sagemaker_emulator.settings import ServiceSettings
 
 PATIENCE = 40.0
+SIGNALS = {signal.SIGINT, signal.SIGTERM}
 DURATION = str(10_000_000 + os.getpid())
 
 
@@ -102,6 +105,54 @@ def test_an_emulator_that_cannot_start_says_why_in_one_line(
     code, _ = run("serve", "--dir", str(tmp_path), error=OSError("port 1 of 127.0.0.1 is taken"))
     assert code == 1
     assert capsys.readouterr().err == "sagemaker-emulator: port 1 of 127.0.0.1 is taken\n"
+
+
+@pytest.mark.parametrize("access_key", ["", "KEY"])
+def test_serving_ends_on_a_signal_and_tidies_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], access_key: str
+) -> None:
+    handlers: dict[int, Callable[..., None]] = {}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    state_file = tmp_path / "state.json"
+    seen: list[dict[str, Any]] = []
+
+    def end() -> None:
+        wait_for(lambda: set(handlers) >= SIGNALS and state_file.exists())
+        seen.append(json.loads(state_file.read_text()))
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+
+    ending = Thread(target=end)
+    ending.start()
+    serving.serve(
+        ServeOptions(
+            settings=ServiceSettings(),
+            directory=tmp_path / "data",
+            access_key=access_key,
+            state_file=state_file,
+            isolation=Isolation.FOLDER,
+        )
+    )
+    ending.join()
+    assert not state_file.exists()
+    (state,) = seen
+    output = capsys.readouterr().out
+    assert f"AWS_ENDPOINT_URL={state['url']} AWS_DEFAULT_REGION=us-east-1" in output
+    assert f"AWS_ACCESS_KEY_ID={state['access_key']} AWS_SECRET_ACCESS_KEY={state['secret_key']}" in output
+    assert ("access key:" in output) == (access_key == "")
+    assert state["access_key"] == (access_key or state["access_key"])
+
+
+def test_serving_ends_without_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    serving.serve(
+        ServeOptions(
+            settings=ServiceSettings(),
+            directory=tmp_path / "data",
+            lease_dir=tmp_path / "leases",
+            lease_grace=0.0,
+            isolation=Isolation.FOLDER,
+        )
+    )
 
 
 class Process:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 Service = Any
 
+INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 STATUSES = ["Starting", "Downloading", "Training", "Uploading", "Completed"]
 
 
@@ -94,10 +95,8 @@ def test_bills_count_service_seconds_of_the_phases_and_real_seconds_of_the_train
             {"upload_error": "ClientError: Artifact upload failed: full"},
             "ClientError: Artifact upload failed: full",
         ),
-        (
-            {"launch_error": "no interpreter"},
-            "InternalServerError: We encountered an internal error. Please try again.",
-        ),
+        ({"launch_error": "no interpreter"}, INTERNAL_ERROR),
+        ({"poll_error": "lost sight of it"}, INTERNAL_ERROR),
     ],
 )
 def test_failures_have_the_reasons_of_the_service(
