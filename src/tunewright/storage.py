@@ -186,7 +186,7 @@ def find_experiment(text: str) -> ExperimentFolder:
     """
     path = Path(text).expanduser()
     if (path / "metadata.json").is_file():
-        return ExperimentFolder(path.absolute())
+        return ExperimentFolder(path.resolve())
     if path.is_absolute() or os.sep in text:
         raise SettingsError(f"{path} is not the folder of an experiment: it has no metadata.json")
     found = {folder.name: folder for folder in experiments()}

@@ -1,0 +1,226 @@
+"""What callbacks say and write, fed by an experiment without a backend."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import zipfile
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tunewright.asktell import AskTell
+from tunewright.callbacks import (
+    Incumbent,
+    PlainProgress,
+    ProgressFacts,
+    RemoveUnneededCheckpoints,
+    ResultsTable,
+    results_csv,
+)
+from tunewright.callbacks.account import AccountFile, read_account
+from tunewright.callbacks.live import MAX_ROWS, LiveProgress, trials_table
+from tunewright.callbacks.wording import duration
+from tunewright.interfaces import Callback
+from tunewright.journal import FileJournal, read_journal
+from tunewright.ledger import replay_history
+from tunewright.metric import Goal, Metric
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.random import RandomSearcher
+from tunewright.space import Float, SearchSpace
+from tunewright.trial import BackendSummary, Checkpoint, Run, TrialStatus
+
+SCORE = Metric("score", Goal.MAXIMIZE)
+SPACE = SearchSpace({"x": Float(0.0, 1.0), "epochs": 3})
+SUMMARY = BackendSummary(
+    jobs=3,
+    warm_starts=2,
+    calls={"CreateTrainingJob": 3},
+    billable_seconds=90.0,
+    pool_idle_seconds=30.0,
+    cost=0.25,
+)
+
+
+def facts(**changes: object) -> ProgressFacts:
+    fields = {
+        "title": "RS on toy, seed 0",
+        "metric": SCORE,
+        "space": SPACE,
+        "n_workers": 2,
+        "max_time": 60.0,
+        "resource": "epoch",
+        "path": "/home/x/toy",
+        "name": "toy-1",
+    }
+    return ProgressFacts(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Four trials: one completed, one whose score is NaN, one failed, one running."""
+    path = tmp_path / "journal.jsonl"
+    file = FileJournal(path)
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=[SCORE], journal=file)
+    trials = [tuning.ask() for _ in range(4)]
+    first, second, third, _ = [trial for trial in trials if trial is not None]
+    for epoch, score in enumerate((0.2, 0.9, 0.8), start=1):
+        tuning.tell(first, {"score": score, "loss": 1 - score}, resource=epoch)
+    tuning.complete(first)
+    tuning.tell(second, {"score": math.nan}, resource=1)
+    tuning.fail(third, "exit 1\nMemoryError: no more")
+    file.close()
+    return path
+
+
+def play(callback: Callback, journal: Path, outcome: str = "completed") -> None:
+    """Call every hook, in an order in which the Tuner could."""
+    history = replay_history(read_journal(journal))
+    callback.on_experiment_start(replay_history([]))
+    callback.on_trial_start(history, Run(trial_id=0, attempt=0))
+    callback.on_trial_start(history, Run(trial_id=0, attempt=1, resume_from=2))
+    callback.on_wait(history, 12.0, BackendSummary(cost=0.1, notices=("waiting for capacity",)))
+    callback.on_wait(history, 13.0, BackendSummary(cost=0.1, notices=("waiting for capacity",)))
+    callback.on_trial_end(history, 0, TrialStatus.COMPLETED)
+    callback.on_trial_end(history, 2, TrialStatus.FAILED)
+    callback.on_experiment_end(history, outcome, SUMMARY)
+
+
+def test_the_incumbent_looks_at_each_result_once(journal: Path) -> None:
+    history = replay_history(read_journal(journal))
+    incumbent = Incumbent(SCORE)
+    assert math.isnan(incumbent.value)
+    assert incumbent.update(history)
+    assert (incumbent.trial_id, incumbent.value) == (0, 0.9)
+    assert not incumbent.update(history)
+    least = Incumbent(Metric("score"))
+    least.update(history)
+    assert least.value == 0.2
+
+
+def test_lines_tell_the_whole_story(journal: Path) -> None:
+    lines: list[str] = []
+    play(PlainProgress(facts(), lines.append), journal)
+    text = "\n".join(lines)
+    assert "RS on toy, seed 0: 2 workers" in text
+    assert "Trial 0 starts: x=0.5" in text
+    assert "Trial 0 goes on after epoch 2" in text
+    assert "Trial 0 completed at epoch 3: score 0.8 (best: score 0.9 (trial 0, epoch 2))" in text
+    assert "Trial 2 failed:\n    exit 1\n    MemoryError: no more" in text
+    assert text.count("waiting for capacity") == 1
+    assert "12 s of 60 s, 2 of 2 workers busy, 4 trials (2 running, 1 completed, 1 failed), $0.10" in text
+    assert "Trials:  4 (1 completed, 2 stopped, 1 failed), 4 results" in text
+    assert "3 training jobs, 2 of them on warm instances, 90 billed seconds, 30 idle" in text
+    assert "/home/x/toy" in text
+    assert "tunewright show toy-1" in text
+    assert "tunewright resume" not in text
+
+
+def test_quiet_lines_leave_out_single_runs_but_not_failures(journal: Path) -> None:
+    lines: list[str] = []
+    play(
+        PlainProgress(facts(is_estimate=True, max_time=None), lines.append, is_verbose=False),
+        journal,
+        "interrupted",
+    )
+    text = "\n".join(lines)
+    assert "Trial 0" not in text
+    assert "Trial 2 failed" in text
+    assert "tunewright resume toy-1" in text
+    assert "on AWS it would cost $0.25" in text
+
+
+def test_an_experiment_without_results_has_no_best() -> None:
+    lines: list[str] = []
+    progress = PlainProgress(facts(), lines.append)
+    progress.on_wait(replay_history([]), 1.0, BackendSummary())
+    progress.on_experiment_end(replay_history([]), "stopped", BackendSummary())
+    assert "no trials yet; best: -" in lines[0]
+    assert "Best:    -" in lines[1]
+    assert "Trials:  0, 0 results" in lines[1]
+
+
+def test_the_table_shows_trials_and_leaves_the_result(journal: Path) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120, color_system=None)
+    play(LiveProgress(facts(), console), journal)
+    text = screen.getvalue()
+    assert "* 0  completed" in text
+    assert "MemoryError: no more" in text
+    assert text.count("waiting for capacity") == 1
+    assert text.rstrip().endswith("Show:    tunewright show toy-1")
+
+
+def test_the_table_is_never_longer_than_a_screen() -> None:
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=[SCORE])
+    for _ in range(3 * MAX_ROWS):
+        asked = tuning.ask()
+        assert asked is not None
+        tuning.tell(asked, {"score": 0.5}, resource=1)
+        tuning.complete(asked)
+    assert trials_table(facts(), tuning.history, 0).row_count == MAX_ROWS
+
+
+def test_the_table_of_results_has_the_known_columns(journal: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.csv.zip"
+    play(ResultsTable(journal, path), journal)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["results.csv"]
+        text = archive.read("results.csv").decode()
+    assert text == results_csv(read_journal(journal))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0]) == [
+        *("trial_id", "resource", "score", "loss", "config_x", "config_epochs"),
+        *("st_decision", "st_status", "st_tuner_time"),
+    ]
+    assert [(row["trial_id"], row["resource"], row["st_status"]) for row in rows] == [
+        *(("0", str(epoch), "completed") for epoch in (1, 2, 3)),
+        ("1", "1", "running"),
+    ]
+    assert rows[3]["score"] == "nan"
+    assert rows[3]["loss"] == ""
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
+
+
+def test_the_table_is_written_while_results_come(journal: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.csv.zip"
+    history = replay_history(read_journal(journal))
+    table = ResultsTable(journal, path)
+    table.on_wait(replay_history([]), 0.0, BackendSummary())
+    assert not path.exists()
+    table.on_wait(history, 1.0, BackendSummary())
+    written = path.stat().st_mtime_ns
+    table.on_wait(history, 2.0, BackendSummary())
+    assert path.stat().st_mtime_ns == written
+
+
+def test_accounts_of_sessions_add_up(journal: Path, tmp_path: Path) -> None:
+    path = tmp_path / "account.json"
+    assert read_account(path) == {}
+    killed = AccountFile(path)
+    killed.on_experiment_start(replay_history([]))
+    killed.on_wait(replay_history([]), 1.0, SUMMARY)
+    killed.on_wait(replay_history([]), 1.1, BackendSummary(jobs=99))  # too soon after the last
+    play(AccountFile(path), journal)
+    account = read_account(path)
+    assert account["jobs"] == 6
+    assert account["cost"] == pytest.approx(0.5)
+    assert account["calls"] == {"CreateTrainingJob": 6}
+    path.write_text("{")
+    assert read_account(path) == {}
+    assert json.dumps(account)
+
+
+def test_every_unneeded_checkpoint_goes() -> None:
+    unneeded = [Checkpoint(trial_id=0, resource=1), Checkpoint(trial_id=0, resource=3)]
+    assert list(RemoveUnneededCheckpoints().remove_checkpoints(replay_history([]), unneeded)) == unneeded
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(9.6, "10 s"), (99.4, "99 s"), (120, "2:00"), (11103, "3:05:03")]
+)
+def test_durations_are_readable(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

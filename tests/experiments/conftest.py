@@ -1,0 +1,58 @@
+"""A script that trains in no time, and experiments with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.experiments import Experiment, Limits, LocalChoice, method
+from tunewright.metric import Goal, Metric
+from tunewright.space import Float, SearchSpace
+
+SCRIPT = """
+import argparse, json
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float)
+parser.add_argument("--epochs", type=int)
+given = parser.parse_args()
+for epoch in range(1, given.epochs + 1):
+    print("[tune-metric]: " + json.dumps({"epoch": epoch, "score": given.x * epoch}), flush=True)
+"""
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> RealBenchmarkDefinition:
+    """A benchmark whose trials take a moment."""
+    script = tmp_path / "toy.py"
+    script.write_text(SCRIPT)
+    return RealBenchmarkDefinition(
+        name="toy",
+        script=str(script),
+        space=SearchSpace({"x": Float(0.0, 1.0), "epochs": 2}),
+        metrics=(Metric("score", Goal.MAXIMIZE),),
+        n_workers=2,
+        resource_attr="epoch",
+        max_resource_attr="epochs",
+    )
+
+
+@pytest.fixture
+def experiment(toy: RealBenchmarkDefinition) -> Callable[..., Experiment]:
+    """Makes experiments that differ in what is given."""
+
+    def make(**changes: Any) -> Experiment:
+        fields: dict[str, Any] = {
+            "tag": "t",
+            "benchmark": toy,
+            "method": method("RandomSearch"),
+            "label": "RS",
+            "backend": LocalChoice(),
+            "limits": Limits(max_num_trials=2),
+        }
+        return Experiment(**{**fields, **changes})
+
+    return make

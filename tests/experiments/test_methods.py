@@ -1,0 +1,168 @@
+"""Methods by name, and their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pytest
+
+from tunewright.benchmarks import Benchmark, RealBenchmarkDefinition
+from tunewright.exceptions import SettingsError
+from tunewright.experiments.methods import (
+    Method,
+    MethodSpec,
+    aliases,
+    build_scheduler,
+    find_method,
+    method,
+    method_names,
+    registry,
+)
+from tunewright.ledger import replay_history
+from tunewright.metric import Metric
+from tunewright.schedulers.asha import ASHA
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.random import RandomSearcher
+from tunewright.space import Float, SearchSpace
+from tunewright.trial import Start
+
+
+def benchmark(**changes: Any) -> RealBenchmarkDefinition:
+    fields: dict[str, Any] = {
+        "name": "toy",
+        "script": __file__,
+        "space": SearchSpace({"x": Float(0.0, 1.0)}),
+        "metrics": (Metric("loss"),),
+        "max_resource": 9,
+    }
+    return RealBenchmarkDefinition(**{**fields, **changes})
+
+
+def first(choice: Any, seed: int = 0, **settings: Any) -> Start:
+    start = build_scheduler(choice, benchmark(points_to_evaluate=()), seed, settings).suggest(
+        replay_history([])
+    )
+    assert isinstance(start, Start)
+    return start
+
+
+def test_methods_are_found_by_name_alias_and_any_case() -> None:
+    assert method_names() == ["ASHA", "GridSearch", "RandomSearch"]
+    assert aliases("RandomSearch") == ("RS",)
+    assert find_method("rs").name == "RandomSearch"
+    assert method("asha") == MethodSpec(name="ASHA")
+    with pytest.raises(SettingsError, match="Did you mean 'ASHA'"):
+        find_method("AHSA")
+
+
+@pytest.mark.parametrize("name", ["ASHA", "GridSearch", "RandomSearch"])
+def test_every_method_builds_a_scheduler_that_suggests(name: str) -> None:
+    assert 0.0 <= float(first(method(name)).config["x"]) <= 1.0
+    assert find_method(name).summary
+
+
+def test_seeds_decide_what_is_suggested() -> None:
+    assert first(method("RS"), 1).config == first(method("RS"), 1).config
+    assert first(method("RS"), 1).config != first(method("RS"), 2).config
+
+
+def test_settings_of_the_command_line_win() -> None:
+    assert first(method("ASHA", grace_period=3)).until == 3
+    assert first(method("ASHA", grace_period=3), grace_period=1).until == 1
+    assert first(method("ASHA", rung_levels=[2, 4])).until == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"knd": "stopping"}, "Did you mean 'kind'"),
+        ({"kind": "pausing"}, "'promotion' or 'stopping'"),
+        ({"eta": 1}, "eta"),
+        ({"eta": "three"}, "eta must be float"),
+        ({"grace_period": 0}, "grace_period"),
+        ({"grace_period": 1.5}, "grace_period must be int"),
+        ({"grace_period": True}, "grace_period must be int"),
+        ({"brackets": 0}, "brackets"),
+        ({"rung_levels": [3, 2]}, "rung_levels"),
+        ({"shared_rungs": "maybe"}, "shared_rungs must be bool"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_when_chosen(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        method("ASHA", **settings)
+
+
+def test_texts_are_read_as_the_settings_type() -> None:
+    settings = find_method("ASHA").make_settings(
+        {"eta": "4", "rung_levels": "1,3", "shared_rungs": "0", "kind": "stopping", "brackets": "2"}
+    )
+    assert (settings.eta, settings.rung_levels, settings.shared_rungs, settings.brackets) == (
+        4.0,
+        (1, 3),
+        False,
+        2,
+    )
+    assert find_method("ASHA").make_settings({"rung_levels": None}).rung_levels is None
+
+
+def test_asha_says_what_it_needs_of_a_benchmark() -> None:
+    with pytest.raises(SettingsError, match="max_resource"):
+        build_scheduler(method("ASHA"), benchmark(max_resource=None), 0, {})
+    with pytest.raises(SettingsError, match="one metric"):
+        build_scheduler(method("ASHA"), benchmark(metrics=(Metric("a"), Metric("b"))), 0, {})
+    with pytest.raises(SettingsError, match="brackets=7"):
+        build_scheduler(method("ASHA", brackets=7), benchmark(), 0, {})
+    with pytest.raises(SettingsError, match="n_per_domain"):
+        method("GridSearch", n_per_domain=0)
+    assert isinstance(build_scheduler(method("ASHA"), benchmark(), 0, {}), ASHA)
+
+
+def test_a_choice_is_data() -> None:
+    spec = method("ASHA", eta=4)
+    assert MethodSpec.from_json(spec.to_json()) == spec
+    with pytest.raises(SettingsError, match="cannot be read"):
+        MethodSpec.from_json({"name": "ASHA"})
+
+
+def test_a_function_of_the_users_is_a_method() -> None:
+    seen: list[Mapping[str, Any]] = []
+
+    def mine(benchmark: Benchmark, seed: int, settings: Mapping[str, Any]) -> FIFO:
+        seen.append(settings)
+        return FIFO(RandomSearcher(benchmark.space, seed=seed))
+
+    first(mine, 0, depth=3)
+    assert seen == [{"depth": 3}]
+
+
+@dataclass(frozen=True)
+class OwnSettings:
+    depth: int = 1
+
+
+OWN = Method(
+    name="Own",
+    summary="A method of another package",
+    settings=OwnSettings,
+    build=lambda benchmark, seed, settings: FIFO(RandomSearcher(benchmark.space, seed=seed)),
+)
+
+
+def test_other_packages_add_methods_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {"Own": lambda: OWN, "Wrong": lambda: 3}
+    monkeypatch.setattr(registry, "_third_party", lambda: points)
+    assert "Own" in method_names()
+    assert first(method("own", depth=2)).config
+    with pytest.raises(SettingsError, match="not a Method"):
+        find_method("Wrong")
+
+
+def test_entry_points_are_looked_up_in_our_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint(name="Own", value="json:loads", group=registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: [point] if group == "tunewright.methods" else []
+    )
+    assert set(registry._third_party.__wrapped__()) == {"Own"}
