@@ -36,6 +36,7 @@ from filelock import FileLock
 
 from tunewright.aws.endpoint import Credentials, Endpoint
 from tunewright.exceptions import BackendError, MissingExtraError
+from tunewright.storage import home
 
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
@@ -76,11 +77,6 @@ class EmbeddedEndpoint:
     directory: Path
     pid: int
     lease: Lease
-
-
-def home() -> Path:
-    """``$TUNEWRIGHT_HOME``, by default ``~/tunewright``."""
-    return Path(os.environ.get("TUNEWRIGHT_HOME") or "~/tunewright").expanduser()
 
 
 def settings_hash(endpoint: Endpoint) -> str:

@@ -68,15 +68,15 @@ def has_gpu(instance_type: str) -> bool:
     return instance_type.removeprefix("ml.").startswith(_GPU_FAMILIES)
 
 
-def image_uri(region: str, instance_type: str, *, framework: str = "pytorch", version: str = "2.6") -> str:
+def image_uri(region: str, *, for_gpu: bool, framework: str = "pytorch", version: str = "2.6") -> str:
     """The training image of AWS for a framework.
 
     Parameters
     ----------
     region
         Such as ``us-east-1``.
-    instance_type
-        Decides between the CPU and the GPU image.
+    for_gpu
+        Whether the instances have GPUs.
     framework
         ``pytorch``.
     version
@@ -102,6 +102,6 @@ def image_uri(region: str, instance_type: str, *, framework: str = "pytorch", ve
     account = _MAIN_ACCOUNT if region in _MAIN_REGIONS else _OTHER_ACCOUNTS.get(region)
     if account is None:
         raise SettingsError(f"No {framework} image is known for region {region!r}: give one with --image_uri")
-    tag = versions[version]["gpu" if has_gpu(instance_type) else "cpu"]
+    tag = versions[version]["gpu" if for_gpu else "cpu"]
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return f"{account}.dkr.ecr.{region}.{suffix}/{_REPOSITORIES[framework]}:{tag}"

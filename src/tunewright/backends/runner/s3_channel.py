@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class S3Channel(Channel):
         self._checkpoints = S3Checkpoints(client, place.bucket, place.prefix)
         self._folder = Path(order.checkpoint_dir)
         self._seq = 0
-        self._looked = 0.0
+        self._looked = -math.inf
         self._wanted = GO_ON
         self._saved: int | None = None
         self._next_save = time.monotonic() + place.checkpoint_seconds

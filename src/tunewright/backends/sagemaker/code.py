@@ -128,7 +128,7 @@ def _module_files(module: str) -> dict[str, Path]:
     """The files of a module's outermost package, or the module's own."""
     top = module.partition(".")[0]
     spec = importlib.util.find_spec(top)
-    if spec is None or spec.origin is None:
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise SettingsError(f"There is no module {top!r} whose files could be sent: check the name")
     origin = Path(spec.origin)
     if spec.submodule_search_locations is None:

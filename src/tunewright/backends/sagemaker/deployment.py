@@ -95,7 +95,8 @@ def describe_deployment(
         experiment=experiment,
         job_prefix=job_prefix(experiment),
         role_arn=find_role(session, settings.role),
-        image_uri=settings.image_uri or _image(session.endpoint, settings),
+        cpu_image=settings.image_uri or _image(session.endpoint, settings, for_gpu=False),
+        gpu_image=settings.image_uri or _image(session.endpoint, settings, for_gpu=True),
         bucket=settings.bucket or default_bucket(session),
         prefix=prefix,
         code_prefix=f"{prefix}/{bundle.prefix}",
@@ -190,10 +191,10 @@ def dry_run(
     return build_request(order, deployment, settings).fields
 
 
-def _image(endpoint: Endpoint, settings: SageMakerSettings) -> str:
+def _image(endpoint: Endpoint, settings: SageMakerSettings, *, for_gpu: bool) -> str:
     return image_uri(
         endpoint.region,
-        settings.instance_type,
+        for_gpu=for_gpu,
         framework=settings.framework,
         version=settings.framework_version,
     )

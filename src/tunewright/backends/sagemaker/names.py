@@ -36,7 +36,7 @@ def job_prefix(experiment: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", experiment).encode("ascii", "ignore").decode("ascii")
     legal = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")
-    if legal == experiment and len(legal) <= EXPERIMENT_LENGTH:
+    if legal and legal == experiment and len(legal) <= EXPERIMENT_LENGTH:
         return legal
     digest = hashlib.sha256(experiment.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
     kept = legal[: EXPERIMENT_LENGTH - _DIGEST_LENGTH - 1].rstrip("-")

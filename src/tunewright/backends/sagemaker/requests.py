@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tunewright.aws import has_gpu
 from tunewright.backends.runner.s3_job import CONFIG_PARAMETER, PLACE_VARIABLE, RUN_VARIABLE
 from tunewright.backends.sagemaker.names import JobName, job_name
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.exceptions import SettingsError
 from tunewright.trial import Run
-from tunewright.types import Config
+from tunewright.types import Config, ConfigValue
 
 HASH_VARIABLE: Final = "TUNEWRIGHT_HASH"
 """Environment variable and tag that tell two jobs of the same name apart."""
@@ -42,7 +43,8 @@ class Deployment:
     experiment: str
     job_prefix: str
     role_arn: str
-    image_uri: str
+    cpu_image: str
+    gpu_image: str
     bucket: str
     prefix: str
     """Of all S3 objects of the experiment, without slashes at its ends."""
@@ -106,7 +108,8 @@ def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSe
     SettingsError
         The environment has a value that the service does not take.
     """
-    text = json.dumps(dict(order.config), separators=(",", ":"))
+    config = _config(order, settings)
+    text = json.dumps(config, separators=(",", ":"))
     is_inline = len(text) <= _MAX_VALUE
     config_key = "" if is_inline else f"configs/{order.name.run}.json"
     pointer = text if is_inline else deployment.uri + config_key
@@ -114,11 +117,11 @@ def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSe
     ours: dict[str, Any] = {
         "TrainingJobName": job_name(deployment.job_prefix, order.name),
         "RoleArn": deployment.role_arn,
-        "AlgorithmSpecification": _algorithm(deployment),
-        "HyperParameters": _hyperparameters(order.config, pointer),
+        "AlgorithmSpecification": _algorithm(config, deployment, settings),
+        "HyperParameters": _hyperparameters(config, pointer),
         "InputDataConfig": [_code_channel(deployment)],
         "OutputDataConfig": {"S3OutputPath": deployment.uri + "output"},
-        "ResourceConfig": _resources(order.config, settings),
+        "ResourceConfig": _resources(config, settings),
         "StoppingCondition": {"MaxRuntimeInSeconds": settings.max_run_seconds},
         "Environment": _environment(order, deployment, settings, digest),
         "Tags": _tags(order, deployment, settings, digest),
@@ -157,9 +160,18 @@ def _digest(config_text: str, order: JobOrder) -> str:
     return hashlib.sha256(content.encode("ascii")).hexdigest()[:32]
 
 
-def _algorithm(deployment: Deployment) -> dict[str, Any]:
+def _config(order: JobOrder, settings: SageMakerSettings) -> dict[str, ConfigValue]:
+    """What the script gets."""
+    config = dict(order.config)
+    if settings.until_as_max_resource and order.run.until is not None:
+        config[settings.max_resource_attr] = order.run.until
+    return config
+
+
+def _algorithm(config: Config, deployment: Deployment, settings: SageMakerSettings) -> dict[str, Any]:
+    instance_type, _ = instance_of(config, settings)
     return {
-        "TrainingImage": deployment.image_uri,
+        "TrainingImage": deployment.gpu_image if has_gpu(instance_type) else deployment.cpu_image,
         "TrainingInputMode": "File",
         "ContainerEntrypoint": ["python3"],
         "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", "sagemaker", "/opt/ml"],

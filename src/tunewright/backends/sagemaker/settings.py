@@ -62,6 +62,10 @@ class SageMakerSettings:
     """``"list"``: hyperparameters as ``--name value``; ``"config_json"``: as one JSON file."""
     booleans: str = "value"
     """``"value"``: ``--name True``; ``"flag"``: ``--name`` or nothing."""
+    max_resource_attr: str = ""
+    """The hyperparameter that holds the maximum resource; needed for ``until_as_max_resource``."""
+    until_as_max_resource: bool = False
+    """Give each run its ``until`` as the maximum resource, for scripts whose schedules do not depend on it."""
     stop_grace: float = 120.0
     """After that time a job that was asked to end gets StopTrainingJob."""
     checkpoint_seconds: float = 60.0
@@ -84,6 +88,8 @@ class SageMakerSettings:
             raise SettingsError(
                 f"instance_type is a SageMaker type such as ml.c5.xlarge, not {self.instance_type!r}"
             )
+        if self.until_as_max_resource and not self.max_resource_attr:
+            raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
         for name, reason in _UNSUPPORTED.items():
             if self.request_template.get(name):
                 raise SettingsError(f"request_template must not hold {name}: {reason}")

@@ -1,0 +1,105 @@
+"""The embedded endpoint: started once, shared, started again after its death."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tunewright.aws import open_session, resolve_endpoint
+from tunewright.aws.embedded import EmbeddedEndpoint, Lease, restart_if_dead, settings_hash, start_or_join
+from tunewright.exceptions import BackendError, MissingExtraError
+
+ENDPOINT = resolve_endpoint("embedded", speed=500)
+
+
+@pytest.fixture
+def started() -> Iterator[list[EmbeddedEndpoint]]:
+    """Endpoints that a test started; their servers are ended."""
+    endpoints: list[EmbeddedEndpoint] = []
+    yield endpoints
+    for endpoint in endpoints:
+        endpoint.lease.release()
+        if psutil.pid_exists(endpoint.pid):
+            os.kill(endpoint.pid, signal.SIGKILL)
+
+
+def kill(pid: int) -> None:
+    process = psutil.Process(pid)
+    process.kill()
+    process.wait(10)
+
+
+def test_one_server_for_all_tuners(tmp_path: Path, started: list[EmbeddedEndpoint]) -> None:
+    first = start_or_join(ENDPOINT, root=tmp_path)
+    started.append(first)
+    second = start_or_join(ENDPOINT, root=tmp_path)
+    started.append(second)
+    assert (second.pid, second.endpoint) == (first.pid, first.endpoint)
+    assert first.endpoint.credentials is not None
+    state = first.directory / "endpoint.json"
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    command = " ".join(psutil.Process(first.pid).cmdline())
+    assert first.endpoint.credentials.access_key not in command
+    assert len(list((first.directory / "leases").iterdir())) == 2
+    first.lease.release()
+    first.lease.release()
+    assert len(list((first.directory / "leases").iterdir())) == 1
+
+    kill(first.pid)
+    restart_if_dead(second)
+    again = start_or_join(ENDPOINT, root=tmp_path)
+    started.append(again)
+    assert again.pid != first.pid
+    assert again.endpoint == first.endpoint
+    restart_if_dead(again)
+    assert psutil.pid_exists(again.pid)
+
+
+def test_a_session_survives_the_death_of_its_server(tmp_path: Path, started: list[EmbeddedEndpoint]) -> None:
+    joined = start_or_join(ENDPOINT, root=tmp_path)
+    started.append(joined)
+    session = open_session(ENDPOINT, root=tmp_path)
+    kill(joined.pid)
+    session.revive()
+    started.append(start_or_join(ENDPOINT, root=tmp_path))
+    assert session.call("ListTrainingJobs")["TrainingJobSummaries"] == []
+    session.close()
+
+
+def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:
+    endpoint = resolve_endpoint("embedded", quotas={"ml.c5.xlarge": -1})
+    with pytest.raises(BackendError, match=r"endpoint\.log(.|\n)*must be 0 or more"):
+        start_or_join(endpoint, root=tmp_path)
+    assert list((tmp_path / settings_hash(endpoint) / "leases").iterdir()) == []
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"tunewright\[emulator\]"):
+        start_or_join(ENDPOINT, root=tmp_path)
+
+
+def test_settings_have_their_own_server() -> None:
+    others = [
+        resolve_endpoint("embedded", speed=501),
+        resolve_endpoint("embedded", speed=500, quotas={"ml.c5.xlarge": 2}),
+        resolve_endpoint("embedded", speed=500, warm_pool_quotas={"ml.c5.xlarge": 2}),
+    ]
+    assert len({settings_hash(endpoint) for endpoint in [ENDPOINT, *others]}) == 4
+
+
+def test_a_lease_is_locked(tmp_path: Path) -> None:
+    lease = Lease(tmp_path)
+    (file,) = tmp_path.iterdir()
+    with file.open("r+b") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lease.release()
+    assert not file.exists()

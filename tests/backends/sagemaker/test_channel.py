@@ -1,0 +1,173 @@
+"""The channel: keys that hold any report, mailboxes, listings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunewright.aws import S3Objects
+from tunewright.backends.runner import s3_keys
+from tunewright.backends.runner.channel import EXITED, End, Report
+from tunewright.backends.sagemaker.channel import Mailbox, ReportReader, whole_checkpoints
+from tunewright.backends.sagemaker.names import JobName
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+WALL = st.floats(min_value=0, max_value=9e9)
+REPORTS = st.builds(
+    Report,
+    seq=st.integers(1, 10**6),
+    resource=st.integers(0, 10**9),
+    metrics=st.dictionaries(st.text(), JSON, max_size=6),
+    cost=st.floats(allow_nan=False),
+    wall=WALL,
+)
+ENDS = st.builds(
+    End,
+    cause=st.just(EXITED),
+    exit=st.integers(0, 255),
+    error=st.text(),
+    cost=st.floats(allow_nan=False),
+    wall=WALL,
+    checkpoint=st.none() | st.integers(1, 10**6),
+)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equality under which NaN equals itself."""
+    return repr(left) == repr(right)
+
+
+@given(message=REPORTS | ENDS, room=st.sampled_from([100, 300, 974]))
+def test_any_message_comes_back(message: Report | End, room: int) -> None:
+    text, body = s3_keys.encode("3-1-2", 7, message, room=room)
+    assert len(text.encode()) <= room
+    key = s3_keys.decode(text)
+    assert key is not None
+    assert (key.trial_id, key.attempt, key.retry, key.seq) == (3, 1, 2, 7)
+    assert key.is_end == isinstance(message, End)
+    assert same(s3_keys.message_of(key, body if key.is_in_body else None), message)
+
+
+def test_a_usual_report_fits_into_the_key() -> None:
+    metrics = {f"metric_{n}": math.pi for n in range(8)}
+    text, _ = s3_keys.encode("10-0-0", 3, Report(3, 3, metrics, 0.1, 1.7e9), room=974)
+    key = s3_keys.decode(text)
+    assert key is not None
+    assert not key.is_in_body
+
+
+def test_what_must_be_read_must_be_given() -> None:
+    text, _ = s3_keys.encode("0-0-0", 1, Report(1, 1, {"a": "x" * 2000}, 0.0, 1.0), room=974)
+    key = s3_keys.decode(text)
+    assert key is not None
+    with pytest.raises(ValueError, match="was not read"):
+        s3_keys.message_of(key)
+
+
+@pytest.mark.parametrize(
+    "text", ["reports/", "reports/1-0-0-0-1-r~e30=", "other/1700000000000-0-0-0-1-r~e30="]
+)
+def test_other_keys_are_passed_over(text: str) -> None:
+    assert s3_keys.decode(text) is None
+
+
+def test_keys_are_in_order_of_time() -> None:
+    walls = [0.0, 1.5, 999.999, 1e9, 1.7e9, 9e9]
+    assert [s3_keys.time_key(wall) for wall in walls] == sorted(s3_keys.time_key(wall) for wall in walls)
+
+
+def report(seq: int, *, wall: float = 1.7e9) -> Report:
+    return Report(seq, seq, {}, 0.0, wall)
+
+
+@given(order=st.permutations(range(1, 7)), taken=st.integers(0, 6))
+def test_a_mailbox_hands_out_in_order_once(order: list[int], taken: int) -> None:
+    box = Mailbox(taken=taken)
+    handed: list[int] = []
+    for seq in order * 2:
+        box.put(seq, report(seq))
+        handed += [number for number, _ in box.take()]
+    assert handed == list(range(taken + 1, 7))
+    assert not box.has_gap
+
+
+def test_a_mailbox_with_a_gap() -> None:
+    box = Mailbox()
+    box.put(2, report(2))
+    box.put(4, report(4))
+    assert box.has_gap
+    assert box.take() == []
+    assert [seq for seq, _ in box.take(over_gaps=True)] == [2, 4]
+    box.put(3, report(3))
+    assert box.take(over_gaps=True) == []
+
+
+@pytest.fixture
+def objects(aws: Any) -> S3Objects:
+    return S3Objects(aws.s3, "bucket", "exp")
+
+
+def put(objects: S3Objects, run: str, seq: int, wall: float, *, size: int = 0) -> None:
+    message = Report(seq, seq, {"text": "x" * size}, 0.0, wall)
+    objects.put(*s3_keys.encode(run, seq, message, room=900))
+
+
+def test_one_listing_brings_everything_once(objects: S3Objects, aws: Any) -> None:
+    reader = ReportReader(objects, overlap=5)
+    put(objects, "0-0-0", 1, 1000.0)
+    put(objects, "1-0-0", 1, 1001.0, size=2000)
+    objects.put("reports/strange", b"")
+    assert reader.poll()
+    assert [seq for seq, _ in reader.box(JobName(0, 0, 0)).take()] == [1]
+    assert [seq for seq, _ in reader.box(JobName(1, 0, 0)).take()] == [1]
+    assert not reader.poll()
+    assert (aws.s3.calls["ListObjectsV2"], aws.s3.calls["GetObject"]) == (2, 1)
+
+
+def test_a_late_object_within_the_overlap_is_seen(objects: S3Objects) -> None:
+    reader = ReportReader(objects, overlap=5)
+    put(objects, "0-0-0", 1, 1000.0)
+    reader.poll()
+    put(objects, "1-0-0", 1, 996.0)
+    put(objects, "2-0-0", 1, 900.0)
+    assert reader.poll()
+    assert reader.box(JobName(1, 0, 0)).take()
+    assert not reader.box(JobName(2, 0, 0)).take()
+    reader.search_from(1000.0)
+    assert reader.box(JobName(2, 0, 0)).take()
+
+
+def test_a_forgotten_run_is_not_heard_again(objects: S3Objects) -> None:
+    reader = ReportReader(objects, overlap=5)
+    put(objects, "0-0-0", 1, 1000.0)
+    reader.poll()
+    reader.forget(JobName(0, 0, 0))
+    put(objects, "0-0-0", 2, 1000.5)
+    reader.poll()
+    reader.search_from(1000.0)
+    assert not reader.needs_search([JobName(0, 0, 0)])
+    assert reader.box(JobName(0, 0, 0)).take(over_gaps=True) == []
+
+
+def test_a_new_session_begins_where_it_is_told(objects: S3Objects) -> None:
+    reader = ReportReader(objects, overlap=5)
+    put(objects, "0-0-0", 1, 1000.0)
+    put(objects, "0-0-0", 2, 2000.0)
+    reader.begin_at(1990.0)
+    reader.poll()
+    assert reader.needs_search([JobName(0, 0, 0)])
+
+
+def test_only_whole_checkpoints_count(objects: S3Objects) -> None:
+    for name in ("1/weights", "1/_complete", "12/_complete", "3/weights", "5/deep/_complete"):
+        objects.put(f"checkpoints/7/{name}", b"")
+    objects.put("checkpoints/77/9/_complete", b"")
+    assert whole_checkpoints(objects, 7) == [1, 12]

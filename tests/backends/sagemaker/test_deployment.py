@@ -1,0 +1,113 @@
+"""Code bundles, dry runs, estimates."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from tunewright.aws import resolve_endpoint
+from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript, dry_run, estimate
+from tunewright.backends.sagemaker.code import bundle_code
+from tunewright.exceptions import BackendError, SettingsError
+
+JOB: dict[str, Any] = {"order": {"resource_attr": "epoch"}, "poll_seconds": 1.0}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "train.py").write_text("def objective(lr): ...\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "net.py").write_text("")
+    for junk in (".git/config", "__pycache__/a.txt", "sub/__pycache__/b.txt", "stale.pyc"):
+        (tmp_path / junk).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / junk).write_text("junk")
+    return tmp_path
+
+
+def test_the_scripts_folder_goes_without_junk(folder: Path) -> None:
+    bundle = bundle_code(str(folder / "train.py"), JOB)
+    assert set(bundle.files) == {"runner.pyz", "job.json", "source/train.py", "source/sub/net.py"}
+    job = bundle.files["job.json"]
+    assert isinstance(job, bytes)
+    assert json.loads(job) == {**JOB, "order": {"resource_attr": "epoch", "script": "train.py"}}
+    runner = bundle.files["runner.pyz"]
+    assert isinstance(runner, bytes)
+    (folder / "runner.pyz").write_bytes(runner)
+    done = subprocess.run(
+        [sys.executable, folder / "runner.pyz"], check=False, capture_output=True, text=True
+    )
+    assert "sagemaker" in done.stderr
+
+
+def test_the_hash_is_of_the_content(folder: Path) -> None:
+    script = str(folder / "train.py")
+    before = bundle_code(script, JOB)
+    assert bundle_code(script, JOB).prefix == before.prefix
+    (folder / "sub" / "net.py").write_text("changed")
+    assert bundle_code(script, JOB).prefix != before.prefix
+
+
+def test_functions(folder: Path) -> None:
+    bundle = bundle_code(f"{folder / 'train.py'}:objective", JOB)
+    assert b'"script": "train.py:objective"' in bundle.files["job.json"]  # type: ignore[operator]
+    module = bundle_code("wsgiref.util:guess_scheme", JOB)
+    assert "source/wsgiref/util.py" in module.files
+    assert "source/this.py" in bundle_code("this:d", JOB).files
+
+
+@pytest.mark.parametrize("script", ["missing.py", "missing.py:name", "missing_module_xyz:name", "sys:exit"])
+def test_a_missing_script_is_named(script: str) -> None:
+    with pytest.raises(SettingsError, match="check the"):
+        bundle_code(script, JOB)
+
+
+def test_a_big_folder_is_worth_a_word(make_driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunewright.backends.sagemaker.deployment.BIG_BYTES", 10)
+    driver = make_driver()
+    assert "every job downloads" in driver.backend.summary().notices[0]
+
+
+def test_a_dry_run_on_the_embedded_endpoint_starts_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(folder / "home"))
+    fields = dry_run(
+        TrainingScript(path=str(folder / "train.py")),
+        {"lr": 0.1},
+        experiment="my_experiment",
+        endpoint=resolve_endpoint("embedded"),
+        settings=SageMakerSettings(warm_pool=True),
+        until=1,
+    )
+    assert fields["HyperParameters"]["lr"] == "0.1"
+    assert fields["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
+    assert fields["TrainingJobName"].endswith("-0-0-0")
+    assert not (folder / "home").exists()
+
+
+def test_a_dry_run_on_aws_looks_the_role_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TUNEWRIGHT_SAGEMAKER_ROLE", "AWS_ROLE"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws(), pytest.raises(BackendError, match="--role"):
+        dry_run(
+            TrainingScript(path=str(folder / "train.py")),
+            {},
+            experiment="x",
+            endpoint=resolve_endpoint("aws", region="us-east-1"),
+            settings=SageMakerSettings(),
+        )
+
+
+def test_estimates() -> None:
+    known = estimate(SageMakerSettings(n_workers=3, instance_count=2, warm_pool=True))
+    assert known.dollars_per_hour == pytest.approx(6 * 0.238)
+    assert str(known) == "up to 6 x ml.c5.xlarge, kept warm between trials: at most $1.43 an hour"
+    unknown = estimate(SageMakerSettings(instance_type="ml.z9.large"))
+    assert str(unknown) == "up to 4 x ml.z9.large: at most unknown"
+    assert estimate(SageMakerSettings(instance_type="ml.z9.large", price_per_hour=2)).dollars_per_hour == 8

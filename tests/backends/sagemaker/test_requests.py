@@ -1,0 +1,192 @@
+"""Requests: golden files, botocore's own validation, and any configuration whatever."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunewright.backends.sagemaker.requests import (
+    Deployment,
+    JobOrder,
+    build_request,
+    instance_of,
+    merge,
+)
+from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.exceptions import SettingsError
+from tunewright.trial import Checkpoint, Run
+
+GOLDEN = Path(__file__).parent / "golden"
+SHAPE = (
+    botocore.session.get_session()
+    .get_service_model("sagemaker")
+    .operation_model("CreateTrainingJob")
+    .input_shape
+)
+DEPLOYMENT = Deployment(
+    experiment="ünïque experiment",
+    job_prefix="nique-experiment",
+    role_arn="arn:aws:iam::123456789012:role/service-role/AmazonSageMaker-ExecutionRole-1",
+    cpu_image="763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.6.0-cpu-py312-ubuntu22.04-sagemaker",
+    gpu_image="763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.6.0-gpu-py312-cu126-ubuntu22.04-sagemaker",
+    bucket="sagemaker-us-east-1-123456789012",
+    prefix="tunewright/nique-experiment",
+    code_prefix="tunewright/nique-experiment/code/0123456789abcdef/",
+)
+CONFIG: dict[str, Any] = {"lr": 1e-3, "layers": 2, "nesterov": True, "optimizer": "adam", "epochs": 27}
+
+CASES: dict[str, tuple[JobOrder, SageMakerSettings]] = {
+    "plain": (JobOrder(run=Run(trial_id=0, attempt=0), config=CONFIG), SageMakerSettings()),
+    "resumed_warm": (
+        JobOrder(
+            run=Run(
+                trial_id=12,
+                attempt=1,
+                until=9,
+                resume_from=3,
+                from_checkpoint=Checkpoint(trial_id=12, resource=3),
+            ),
+            config=CONFIG,
+            retry=2,
+            cost_before=0.125,
+            dollars_per_hour=0.736,
+        ),
+        SageMakerSettings(
+            warm_pool=True,
+            instance_type="ml.g4dn.xlarge",
+            max_run_seconds=3600,
+            environment={"PYTHONHASHSEED": "0"},
+            tags={"team": "vision"},
+        ),
+    ),
+    "template": (
+        JobOrder(
+            run=Run(trial_id=1, attempt=0), config={"instance_type": "ml.m5.large", "instance_count": 2}
+        ),
+        SageMakerSettings(
+            request_template={
+                "VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]},
+                "ResourceConfig": {"VolumeKmsKeyId": "key", "VolumeSizeInGB": 1},
+                "AlgorithmSpecification": {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=(.*)"}]},
+                "InputDataConfig": [
+                    {
+                        "ChannelName": "train",
+                        "DataSource": {
+                            "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://data/train"}
+                        },
+                    }
+                ],
+                "Tags": [{"Key": "cost", "Value": "center"}, {"Key": "tunewright:trial", "Value": "none"}],
+            }
+        ),
+    ),
+    "awkward_values": (
+        JobOrder(
+            run=Run(trial_id=2, attempt=0),
+            config={"text": "a\nb", "ünïcode": "ü", "long": "x" * 3000, "blank": "", "quote": 'say "hi"'},
+        ),
+        SageMakerSettings(),
+    ),
+}
+
+
+def errors(fields: Any) -> str:
+    return ParamValidator().validate(fields, SHAPE).generate_report()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden(name: str) -> None:
+    """After a wanted change, write the printed request into the golden file."""
+    order, settings = CASES[name]
+    fields = build_request(order, DEPLOYMENT, settings).fields
+    assert errors(fields) == ""
+    text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False)
+    assert json.loads(text) == json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8")), text
+
+
+NAMES = st.text(min_size=0, max_size=300)
+VALUES = st.one_of(st.text(max_size=3000), st.integers(), st.floats(allow_nan=False), st.booleans())
+
+
+@given(config=st.dictionaries(NAMES, VALUES, max_size=130))
+def test_any_configuration_fits_the_service(config: dict[str, Any]) -> None:
+    request = build_request(
+        JobOrder(run=Run(trial_id=0, attempt=0), config=config), DEPLOYMENT, SageMakerSettings()
+    )
+    parameters = request.fields["HyperParameters"]
+    assert errors(request.fields) == ""
+    assert len(parameters) <= 100
+    for name, value in parameters.items():
+        assert len(name) <= 256
+        assert len(value) <= 2500
+        assert re.fullmatch(".*", name)
+        assert re.fullmatch(".*", value)
+    pointer = parameters["tunewright_config"]
+    text = request.config_body.decode() if request.config_key else pointer
+    assert json.loads(text) == config
+
+
+def test_equal_hashes_mean_equal_jobs() -> None:
+    def digest(config: dict[str, Any], **run: Any) -> str:
+        order = JobOrder(run=Run(trial_id=0, attempt=0, **run), config=config)
+        return build_request(order, DEPLOYMENT, SageMakerSettings()).hash
+
+    assert digest(CONFIG) == digest(dict(CONFIG))
+    assert len({digest(CONFIG), digest({**CONFIG, "lr": 0.1}), digest(CONFIG, until=3)}) == 3
+
+
+def test_instances_may_be_hyperparameters() -> None:
+    settings = SageMakerSettings(instance_type="ml.c5.xlarge", instance_count=1)
+    assert instance_of({}, settings) == ("ml.c5.xlarge", 1)
+    assert instance_of({"st_instance_type": "ml.m5.large", "st_instance_count": 3}, settings) == (
+        "ml.m5.large",
+        3,
+    )
+
+
+def test_until_may_be_the_maximum_resource() -> None:
+    settings = SageMakerSettings(max_resource_attr="epochs", until_as_max_resource=True)
+    for until, expected in ((3, "3"), (None, "27")):
+        order = JobOrder(run=Run(trial_id=0, attempt=0, until=until), config=CONFIG)
+        assert build_request(order, DEPLOYMENT, settings).fields["HyperParameters"]["epochs"] == expected
+    with pytest.raises(SettingsError, match="max_resource_attr"):
+        SageMakerSettings(until_as_max_resource=True)
+
+
+def test_merge_goes_into_mappings() -> None:
+    assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 9}}) == {"a": {"b": 9, "c": 2}, "d": 3}
+
+
+def test_an_environment_that_is_too_long_is_named() -> None:
+    settings = SageMakerSettings(environment={"BIG": "x" * 513})
+    with pytest.raises(SettingsError, match="BIG"):
+        build_request(CASES["plain"][0], DEPLOYMENT, settings)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n_workers": 0},
+        {"instance_count": 0},
+        {"volume_gb": 0},
+        {"keep_alive_seconds": 3601},
+        {"max_run_seconds": 0},
+        {"max_retries": -1},
+        {"instance_type": "c5.xlarge"},
+        {"request_template": {"EnableManagedSpotTraining": True}},
+        {"request_template": {"RetryStrategy": {"MaximumRetryAttempts": 2}}},
+        {"request_template": {"CheckpointConfig": {"S3Uri": "s3://a/b"}}},
+    ],
+)
+def test_settings_that_cannot_work(wrong: dict[str, Any]) -> None:
+    field = next(iter(wrong))
+    with pytest.raises(SettingsError, match=field):
+        SageMakerSettings(**wrong)

@@ -1,0 +1,252 @@
+"""The runner's side of the channel, and a whole job on this machine with an S3 of this process."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.backends.runner import s3_checkpoints, s3_job, s3_keys
+from tunewright.backends.runner.channel import EXITED, GO_ON, STOP, UNTIL, End, Report
+from tunewright.backends.runner.order import RunOrder
+from tunewright.backends.runner.s3_channel import MutedS3Channel, S3Channel, S3Place
+
+PREFIX = "tunewright/exp/"
+PLACE = S3Place("bucket", PREFIX, poll_seconds=0.0, checkpoint_seconds=0.0)
+
+
+@pytest.fixture
+def s3(aws: Any) -> Any:
+    aws.s3.translated = False
+    return aws.s3
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> RunOrder:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    return RunOrder(script="train.py", config={}, checkpoint_dir=str(folder), trial_id=4, attempt=1, retry=2)
+
+
+def messages(s3: Any) -> list[Any]:
+    """Everything that was sent, in order of the keys."""
+    keys = sorted(key[len(PREFIX) :] for key in s3.objects if "/reports/" in key)
+    return [s3_keys.message_of(key, b"") for key in map(s3_keys.decode, keys) if key is not None]
+
+
+def test_reports_and_the_end(s3: Any, order: RunOrder) -> None:
+    channel = S3Channel(s3, PLACE, order, None)
+    channel.load_checkpoint()
+    sent = [Report(seq, seq, {"loss": 0.5}, 0.0, 1000.0 + seq) for seq in (1, 2)]
+    for report in sent:
+        channel.send_report(report)
+    end = End(EXITED, 0, "", 0.1, 1003.0, None)
+    channel.send_end(end)
+    assert messages(s3) == [*sent, end]
+    last = s3_keys.decode(max(s3.objects)[len(PREFIX) :])
+    assert last is not None
+    assert (last.trial_id, last.attempt, last.retry, last.seq) == (4, 1, 2, 3)
+
+
+def test_the_control_key_is_obeyed_and_not_asked_all_the_time(s3: Any, order: RunOrder) -> None:
+    channel = S3Channel(s3, PLACE, order, None)
+    assert channel.wanted() == GO_ON
+    s3.objects[PREFIX + "control/4-1-2"] = b"stop"
+    assert channel.wanted() == STOP
+    before = s3.calls["GetObject"]
+    assert channel.wanted() == STOP
+    assert s3.calls["GetObject"] == before
+    slow = S3Channel(s3, S3Place("bucket", PREFIX, 1e6, 1e6), order, None)
+    assert slow.wanted() == STOP
+    lazy = S3Channel(s3, S3Place("bucket", "elsewhere/", 1e6, 1e6), order, None)
+    assert [lazy.wanted(), lazy.wanted()] == [GO_ON, GO_ON]
+    assert s3.calls["GetObject"] == before + 2
+
+
+def write(order: RunOrder, text: str) -> None:
+    folder = Path(order.checkpoint_dir, "deep")
+    folder.mkdir(exist_ok=True)
+    (folder / "weights ü").write_text(text)
+
+
+def test_a_checkpoint_is_whole_or_not_there(s3: Any, order: RunOrder, tmp_path: Path) -> None:
+    channel = S3Channel(s3, PLACE, order, None)
+    assert not channel.save_checkpoint(3)
+    write(order, "epoch 3")
+    assert channel.save_checkpoint(3)
+    keys = [key for key in s3.objects if "/checkpoints/" in key]
+    assert keys[-1] == PREFIX + "checkpoints/4/3/_complete", "the marker comes last"
+    write(order, "epoch 4")
+    assert channel.save_checkpoint(3), "a whole checkpoint is frozen"
+    target = tmp_path / "loaded"
+    target.mkdir()
+    s3_checkpoints.S3Checkpoints(s3, "bucket", PREFIX).load(4, 3, target)
+    assert (target / "deep" / "weights ü").read_text() == "epoch 3"
+
+
+def test_a_run_begins_with_its_checkpoint(s3: Any, order: RunOrder) -> None:
+    write(order, "epoch 3")
+    S3Channel(s3, PLACE, order, None).save_checkpoint(3)
+    write(order, "lost")
+    S3Channel(s3, PLACE, order, (4, 3)).load_checkpoint()
+    assert Path(order.checkpoint_dir, "deep", "weights ü").read_text() == "epoch 3"
+    with pytest.raises(FileNotFoundError, match="whole"):
+        S3Channel(s3, PLACE, order, (4, 9)).load_checkpoint()
+
+
+def test_checkpoints_on_the_way_replace_each_other(s3: Any, order: RunOrder) -> None:
+    channel = S3Channel(s3, PLACE, order, None)
+    channel.note_checkpoint(1)
+    assert not s3.objects, "an empty folder is no checkpoint"
+    for resource in (1, 2):
+        write(order, f"epoch {resource}")
+        time.sleep(0.001)
+        channel.note_checkpoint(resource)
+        channel._next_save = 0.0
+    channel.note_checkpoint(0)
+    assert {key.split("/")[4] for key in s3.objects} == {"2"}
+    write(order, "epoch 5")
+    assert channel.save_checkpoint(5)
+    assert {key.split("/")[4] for key in s3.objects} == {"5"}
+
+
+def test_checkpoints_on_the_way_are_rare(s3: Any, order: RunOrder) -> None:
+    channel = S3Channel(s3, S3Place("bucket", PREFIX, 1.0, 1000.0), order, None)
+    write(order, "epoch 1")
+    channel.note_checkpoint(1)
+    assert not s3.objects
+
+
+def test_a_folder_that_is_being_written_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights").write_text("1")
+    original = s3_checkpoints.shutil.copytree
+
+    def copy_while_written(source: Path, target: Path, **more: Any) -> None:
+        original(source, target, **more)
+        (tmp_path / "weights").write_text("more")
+
+    monkeypatch.setattr(s3_checkpoints.shutil, "copytree", copy_while_written)
+    assert s3_checkpoints.snapshot(tmp_path) is None
+
+
+def test_other_instances_of_a_job_are_silent(s3: Any, order: RunOrder) -> None:
+    channel = MutedS3Channel(s3, PLACE, order, None)
+    channel.send_report(Report(1, 1, {}, 0.0, 1.0))
+    channel.note_checkpoint(1)
+    write(order, "epoch 1")
+    assert not channel.save_checkpoint(1)
+    channel.send_end(End(EXITED, 0, "", 0.0, 1.0, None))
+    assert not s3.objects
+
+
+SCRIPT = """
+import argparse, json, os, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--fail", type=int)
+parser.add_argument("--text")
+options = parser.parse_args()
+folder = pathlib.Path(os.environ["TUNEWRIGHT_CHECKPOINT_DIR"])
+for epoch in (1, 2, 3):
+    if epoch == options.fail:
+        raise SystemExit(options.text)
+    (folder / "weights").write_text(str(epoch))
+    print("[tune-metric]:", json.dumps({"epoch": epoch, "model_dir": os.environ["SM_MODEL_DIR"]}), flush=True)
+"""
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> Path:
+    """A folder like /opt/ml in a job."""
+    base = tmp_path / "ml"
+    (base / "input" / "config").mkdir(parents=True)
+    source = base / "input" / "data" / "code" / "source"
+    source.mkdir(parents=True)
+    (source / "train.py").write_text(SCRIPT)
+    job = {
+        "order": {"script": "train.py", "resource_attr": "epoch", "arguments": "list", "booleans": "value"},
+        "poll_seconds": 0.05,
+        "checkpoint_seconds": 100.0,
+    }
+    (source.parent / "job.json").write_text(json.dumps(job))
+    monkeypatch.setenv("TUNEWRIGHT_S3", f"s3://bucket/{PREFIX}")
+    monkeypatch.setattr(s3_job, "_connect", lambda cache: s3)
+    return base
+
+
+def run_job(base: Path, monkeypatch: pytest.MonkeyPatch, parameter: str, **facts: Any) -> int:
+    known = {"trial_id": 0, "attempt": 0, "retry": 0, "until": None, "resume_from": 0, "source": None}
+    known |= {"dollars_per_hour": 1.0, "cost_before": 0.5}
+    monkeypatch.setenv("TUNEWRIGHT_RUN", json.dumps(known | facts))
+    parameters = base / "input" / "config" / "hyperparameters.json"
+    parameters.write_text(json.dumps({"tunewright_config": parameter}))
+    return s3_job.main([str(base)])
+
+
+def test_a_job(base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> None:
+    assert run_job(base, monkeypatch, '{"fail": 0, "text": ""}') == 0
+    *reports, end = messages(s3)
+    assert [report.metrics for report in reports] == [
+        {"epoch": epoch, "model_dir": str(base / "model")} for epoch in (1, 2, 3)
+    ]
+    assert (end.cause, end.checkpoint) == (EXITED, 3)
+    assert end.cost > 0.5
+    assert PREFIX + "checkpoints/0/3/_complete" in s3.objects
+    assert not (base / "output" / "failure").exists()
+
+
+def test_a_job_that_fails(base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> None:
+    """Its configuration comes from S3, and the failure file says why."""
+    s3.objects["configs/c.json"] = b'{"fail": 2, "text": "out of  luck"}'
+    assert run_job(base, monkeypatch, "s3://bucket/configs/c.json") == 1
+    assert "out of  luck" in (base / "output" / "failure").read_text()
+    end = messages(s3)[-1]
+    assert (end.exit, "out of  luck" in end.error) == (1, True)
+
+
+def test_a_job_with_until(base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> None:
+    assert run_job(base, monkeypatch, '{"fail": 0, "text": ""}', until=3) == 0
+    assert messages(s3)[-1].cause == UNTIL
+
+
+def test_a_second_instance(base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> None:
+    resources = {"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}
+    (base / "input" / "config" / "resourceconfig.json").write_text(json.dumps(resources))
+    assert run_job(base, monkeypatch, '{"fail": 0, "text": ""}') == 0
+    assert not s3.objects
+
+
+def test_a_runner_that_cannot_begin_says_so(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError):
+        run_job(base, monkeypatch, '{"fail": 0, "text": ""}', source=[0, 9])
+    assert "no whole checkpoint" in (base / "output" / "failure").read_text()
+
+
+def test_the_client_is_boto3s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = s3_job.S3Client(tmp_path)
+    assert client.meta.endpoint_url == "http://127.0.0.1:9"
+    client.close()
+
+
+def test_an_image_without_boto3_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    original = s3_job.importlib.import_module
+    commands: list[list[str]] = []
+
+    def import_module(name: str) -> Any:
+        if name == "boto3" and not commands:
+            raise ModuleNotFoundError(name)
+        return original(name)
+
+    monkeypatch.setattr(s3_job.importlib, "import_module", import_module)
+    monkeypatch.setattr(s3_job.subprocess, "run", lambda command, check: commands.append(command))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    s3_job._connect(tmp_path).close()
+    assert commands[0][-3:] == ["--target", str(tmp_path / "boto3"), "boto3"]
