@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError, UnknownNameError
@@ -138,7 +138,7 @@ def tune_function(
         name=name,
         script=path,
         space=space if isinstance(space, SearchSpace) else SearchSpace(space),
-        metrics=(Metric(metric, Goal(goal)),),
+        metrics=(Metric(metric, cast("Goal", goal)),),
         n_workers=options.get("n_workers", 4),
         resource_attr=options.get("resource"),
         max_resource=options.get("max_resource"),

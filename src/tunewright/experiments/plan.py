@@ -71,18 +71,15 @@ def _run_cell(
         found = [load_outcome(folder) for folder in reversed(stored)]
         for outcome in found:
             if outcome.status in FINISHED:
-                say(
-                    f"Finished already: {outcome.folder.name} (continue it with: tunewright resume NAME --max_...)"
-                )
+                say(f"Finished already: {outcome.folder.name}")
                 return CellResult(experiment=cell, outcome=outcome)
-        for outcome in found:
-            if outcome.status != "running":
-                say(
-                    f"Continuing {outcome.folder.name} ({outcome.status}, {outcome.history.n_results} results)"
-                )
-                return CellResult(
-                    experiment=cell, outcome=resume_experiment(outcome.folder, cell, watch=watch)
-                )
+            if outcome.status == "running":
+                say(f"Running already, in another process: {outcome.folder.name}")
+                return CellResult(experiment=cell, outcome=outcome)
+        if found:
+            last = found[0]
+            say(f"Continuing {last.folder.name} ({last.status}, {last.history.n_results} results)")
+            return CellResult(experiment=cell, outcome=resume_experiment(last.folder, cell, watch=watch))
         return CellResult(experiment=cell, outcome=run_experiment(cell, watch=watch))
     except TunewrightError as error:
         return CellResult(experiment=cell, outcome=None, error=error)

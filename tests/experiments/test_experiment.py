@@ -1,0 +1,141 @@
+"""Experiments, limits and backend choices as data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, Limits, LocalChoice, SageMakerChoice, first_request, method
+from tunewright.experiments.backends import build_backend, sagemaker_settings
+from tunewright.experiments.choices import choice_from_json, choice_to_json
+from tunewright.interfaces import Progress
+from tunewright.ledger import replay_history
+from tunewright.storage import ExperimentFolder
+
+Make = Callable[..., Experiment]
+
+
+def test_an_experiment_survives_json(experiment: Make) -> None:
+    original = experiment(
+        method=method("ASHA", rung_levels=[1]),
+        label="A",
+        backend=SageMakerChoice(endpoint="embedded", warm_pool=True),
+        settings={"eta": 4},
+        seed=3,
+        random_seed=5,
+        limits=Limits(max_wallclock_time=9.0, max_cost=1.5),
+        delete_checkpoints=True,
+    )
+    data = json.loads(json.dumps(original.to_json()))
+    again = Experiment.from_json({**data, "experiment": "name", "other": 1})
+    assert again.to_json() == original.to_json()
+    assert again.limits == original.limits
+    assert again.backend == original.backend
+
+
+def test_data_that_are_no_experiment_are_refused(experiment: Make) -> None:
+    data = experiment().to_json()
+    for wrong in (
+        {**data, "schema": 99},
+        {"schema": 1},
+        {**data, "limits": {"max": 1}},
+        {**data, "limits": 3},
+    ):
+        with pytest.raises(SettingsError):
+            Experiment.from_json(wrong)
+
+
+def test_a_users_function_is_named_and_not_executed(experiment: Make) -> None:
+    data = experiment(method=build_backend).to_json()
+    assert data["method"] == "tunewright.experiments.backends:build_backend"
+    with pytest.raises(SettingsError, match="--resume"):
+        Experiment.from_json(data)
+
+
+def test_the_identity_is_that_of_the_cell(experiment: Make) -> None:
+    identity = experiment().identity()
+    assert experiment(tag="other", limits=Limits(max_num_trials=99)).identity() == identity
+    for other in (
+        experiment(seed=1),
+        experiment(random_seed=1),
+        experiment(label="RS2"),
+        experiment(settings={"eta": 4}),
+        experiment(backend=SageMakerChoice()),
+        experiment(benchmark=experiment().benchmark.replace(n_workers=3)),
+    ):
+        assert other.identity() != identity
+
+
+def test_what_cannot_run_is_refused_before_anything_starts(experiment: Make, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="Seeds"):
+        experiment(seed=-1)
+    with pytest.raises(SettingsError, match="Nothing would end RS"):
+        experiment(limits=Limits()).build_scheduler()
+    with pytest.raises(SettingsError, match="no training script"):
+        experiment(benchmark=experiment().benchmark.replace(script=str(tmp_path / "no.py"))).build_scheduler()
+    experiment(limits=Limits(), method=method("GridSearch")).build_scheduler()
+
+
+def test_the_master_seed_changes_all_cells(experiment: Make) -> None:
+    def first(**changes: int) -> object:
+        benchmark = experiment().benchmark.replace(points_to_evaluate=())
+        start = experiment(benchmark=benchmark, **changes).build_scheduler().suggest(replay_history([]))
+        return start.config if start else None
+
+    assert first(seed=3) == first(seed=3)
+    assert first(seed=3) != first(seed=3, random_seed=10)
+    assert first(seed=3, random_seed=10) == first(seed=13)
+
+
+def test_limits_end_an_experiment(experiment: Make) -> None:
+    history = replay_history([])
+    assert Limits().criterion().check(history, 1e9) is Progress.GO_ON
+    limits = Limits(max_wallclock_time=10.0, max_num_trials=5, max_num_evaluations=7, max_cost=0.5)
+    assert limits.criterion().check(history, 9.0) is Progress.GO_ON
+    assert limits.criterion().check(history, 10.0) is Progress.STOP
+    assert limits.replace(max_wallclock_time=None, max_failures=9).max_wallclock_time == 10.0
+    assert limits.replace(max_failures=0).max_failures == 0
+    for wrong in ({"max_failures": -1}, {"max_num_trials": 0}, {"max_wallclock_time": -5.0}):
+        with pytest.raises(SettingsError):
+            Limits(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "choice", [LocalChoice(gpus=(0, 2)), SageMakerChoice(endpoint="aws", region="eu-west-1")]
+)
+def test_choices_survive_json(choice: LocalChoice | SageMakerChoice) -> None:
+    assert choice_from_json(json.loads(json.dumps(choice_to_json(choice)))) == choice
+
+
+@pytest.mark.parametrize("data", [{}, {"kind": "locl"}, {"kind": "local", "other": 1}])
+def test_choices_that_are_none_are_refused(data: dict[str, object]) -> None:
+    with pytest.raises(SettingsError):
+        choice_from_json(data)
+
+
+def test_a_dry_run_shows_the_first_request(experiment: Make) -> None:
+    choice = SageMakerChoice(endpoint="embedded", warm_pool=True, instance_type="ml.m5.large")
+    request = first_request(experiment(method=method("ASHA"), backend=choice), choice)
+    assert request["ResourceConfig"]["InstanceType"] == "ml.m5.large"
+    assert request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
+    assert request["HyperParameters"]["x"] == "0.5"
+    assert json.loads(request["Environment"]["TUNEWRIGHT_RUN"])["until"] == 1
+
+
+def test_sagemaker_takes_the_benchmarks_instance_where_none_is_given(experiment: Make) -> None:
+    benchmark = experiment().benchmark
+    assert sagemaker_settings(benchmark, SageMakerChoice()).instance_type.startswith("ml.")
+    there = benchmark.replace(instance_type="ml.g4dn.xlarge")
+    assert sagemaker_settings(there, SageMakerChoice()).instance_type == "ml.g4dn.xlarge"
+    with pytest.raises(SettingsError, match="instance_type"):
+        sagemaker_settings(benchmark, SageMakerChoice(instance_type="c5"))
+
+
+def test_a_backend_that_cannot_be_reached_says_so(experiment: Make, tmp_path: Path) -> None:
+    choice = SageMakerChoice(endpoint="http://127.0.0.1:9", region="us-east-1")
+    with pytest.raises(Exception, match=r"127\.0\.0\.1:9|credentials"):
+        build_backend(experiment(backend=choice), ExperimentFolder(tmp_path))
