@@ -138,8 +138,27 @@ def test_the_installed_program_tunes_a_script(bare: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_the_installed_program_says_which_extra_is_missing(bare: Path, tmp_path: Path) -> None:
-    code = "import tunewright.aws"
+    script, space = tmp_path / "train.py", tmp_path / "space.toml"
+    script.write_text(SCRIPT)
+    space.write_text(SPACE)
+    command = [
+        bare / "tunewright",
+        "tune",
+        script,
+        "--space",
+        space,
+        "--metric",
+        "loss",
+        "--backend",
+        "sagemaker",
+    ]
     done = subprocess.run(
-        [bare / "python", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+        [*command, "--max_num_trials", "1", "--endpoint", "embedded"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
-    assert "boto3" not in done.stderr or "tunewright[aws]" in done.stderr
+    assert done.returncode != 0
+    assert "pip install 'tunewright[" in done.stderr
+    assert "Traceback" not in done.stderr
