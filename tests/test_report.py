@@ -168,6 +168,19 @@ def test_a_corrupt_checkpoint_is_reported_and_the_one_before_is_used(tmp_path: P
         assert load_newest(folder=tmp_path) == (1, {"a": 1})
 
 
+@pytest.mark.parametrize(("resume_from", "step"), [("", 5), ("0", 5), ("4", 4), ("9", 5), ("3", 5)])
+def test_a_step_that_was_never_reported_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume_from: str, step: int
+) -> None:
+    """Unless there is no other, as where steps count something else than reports."""
+    for saved in (3, 4, 5):
+        save_checkpoint(saved, {}, folder=tmp_path)
+    monkeypatch.setenv("TUNEWRIGHT_RESUME_FROM", resume_from)
+    loaded = load_newest(folder=tmp_path)
+    assert loaded is not None
+    assert loaded.step == step
+
+
 def test_a_writer_that_fails_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     save_checkpoint(1, {"a": 1}, folder=tmp_path)
 

@@ -247,7 +247,8 @@ def load_newest(
 ) -> Saved | None:
     """Read the newest whole checkpoint.
 
-    A file whose checksum is wrong is reported by a warning that names it, and the one before is taken.
+    A file whose checksum is wrong is reported by a warning that names it, and the one before is taken. Where a run
+    is resumed, a checkpoint of a step that was saved and never reported is passed over, so that it is reported now.
 
     Parameters
     ----------
@@ -262,10 +263,12 @@ def load_newest(
         None where there is no whole checkpoint: begin from scratch.
     """
     where = Path(folder) if folder is not None else checkpoint_dir()
-    for path in _newest_first(where) if where is not None else []:
-        _, step, checksum = path.name.split("-")
-        if f"{_checksum(path):08x}" == checksum:
-            return Saved(int(step), (read or _read_json)(path))
+    newest_first = _newest_first(where) if where is not None else []
+    resume_from = int(os.environ.get(RESUME_FROM) or 0)
+    reported = [path for path in newest_first if resume_from and _step(path) <= resume_from]
+    for path in reported + [path for path in newest_first if path not in reported]:
+        if path.name.endswith(f"{_checksum(path):08x}"):
+            return Saved(_step(path), (read or _read_json)(path))
         warnings.warn(f"The checkpoint {path} is corrupt: the one before it is used", stacklevel=2)
     return None
 
@@ -295,7 +298,12 @@ def load_arrays(*, folder: str | Path | None = None) -> Saved | None:
 def save_torch(step: int, state: Mapping[str, Any], *, folder: str | Path | None = None) -> Path | None:
     """Save state dicts of PyTorch; see :func:`save_checkpoint`."""
     torch: Any = importlib.import_module("torch")
-    return save_checkpoint(step, lambda path: torch.save(dict(state), path), folder=folder)
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:  # torch refuses a path whose name begins with a dot
+            torch.save(dict(state), file)
+
+    return save_checkpoint(step, write, folder=folder)
 
 
 def load_torch(*, map_location: Any = "cpu", folder: str | Path | None = None) -> Saved | None:
@@ -318,6 +326,10 @@ def add_checkpointing_to_argparse(parser: ArgumentParser) -> None:
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*-????????"), reverse=True)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.split("-")[1])
 
 
 def _checksum(path: Path) -> int:
