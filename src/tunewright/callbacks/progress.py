@@ -14,6 +14,7 @@ from tunewright.callbacks.wording import (
     config_text,
     counts_text,
     failure_text,
+    plural,
     result_text,
     status_text,
 )
@@ -50,7 +51,9 @@ class PlainProgress(Callback):
     def on_experiment_start(self, history: History) -> None:
         """Say what begins, or goes on."""
         again = f", going on with {counts_text(history)}" if history.n_trials else ""
-        self._say(f"{self._facts.title}: {self._facts.n_workers} workers{again}\nResults: {self._facts.path}")
+        self._say(
+            f"{self._facts.title}: {plural(self._facts.n_workers, 'worker')}{again}\nResults: {self._facts.path}"
+        )
 
     def on_trial_start(self, history: History, run: Run) -> None:
         """Say which run begins."""

@@ -42,6 +42,11 @@ def number(value: float) -> str:
     return f"{value:.5g}"
 
 
+def plural(n: int, what: str) -> str:
+    """A count with its noun, as ``1 trial`` or ``2 trials``."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def duration(seconds: float) -> str:
     """Seconds as ``75 s``, ``12:05`` (minutes) or ``3:02:05`` (hours)."""
     if seconds < 100:
@@ -74,7 +79,7 @@ def status_text(facts: ProgressFacts, history: History, now: float, cost: float)
     limit = f" of {duration(facts.max_time)}" if facts.max_time is not None else ""
     parts = [
         f"{duration(now)}{limit}",
-        f"{len(history.ids(TrialStatus.RUNNING))} of {facts.n_workers} workers busy",
+        f"{len(history.ids(TrialStatus.RUNNING))} of {plural(facts.n_workers, 'worker')} busy",
         counts_text(history),
     ]
     return ", ".join([*parts, *([cost_text(facts, cost)] if cost > 0 else [])])
@@ -84,8 +89,7 @@ def counts_text(history: History) -> str:
     """Trials by where they stand, as ``31 trials (4 running, 20 paused, 7 completed)``."""
     counts = {status: len(history.ids(status)) for status in TrialStatus}
     some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
-    plural = "" if history.n_trials == 1 else "s"
-    return f"{history.n_trials} trial{plural} ({some})" if some else "no trials yet"
+    return f"{plural(history.n_trials, 'trial')} ({some})" if some else "no trials yet"
 
 
 def cost_text(facts: ProgressFacts, cost: float) -> str:

@@ -8,7 +8,6 @@ from tunewright.launchers.exits import run_command
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap
 from tunewright.launchers.flags import add_local_flags, local_choice
 from tunewright.launchers.launch import Definitions, Launch, Methods, begin_launch, run_and_report
-from tunewright.launchers.parser import Parser
 
 
 def main(
@@ -37,12 +36,12 @@ def main(
         extra_args=extra_args or (),
         map_method_args=map_method_args,
     )
+    run_command(lambda given: _run(launch, given))
+
+
+def _run(launch: Launch, given: Sequence[str]) -> int:
     parser = launch.parser("Tune a benchmark's training script with processes on this machine.")
     add_local_flags(parser)
-    run_command(lambda given: _run(launch, parser, given))
-
-
-def _run(launch: Launch, parser: Parser, given: Sequence[str]) -> int:
     arguments, benchmark = begin_launch(launch, parser, given)
     plan = launch.plan(arguments, benchmark, local_choice(arguments))
     return run_and_report(plan, resume=arguments.resume, is_verbose=arguments.verbose)

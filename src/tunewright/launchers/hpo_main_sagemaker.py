@@ -11,7 +11,6 @@ from tunewright.launchers.exits import run_command
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap
 from tunewright.launchers.flags import add_sagemaker_flags, sagemaker_choice
 from tunewright.launchers.launch import Definitions, Launch, Methods, begin_launch, run_and_report
-from tunewright.launchers.parser import Parser
 
 
 def main(
@@ -33,12 +32,12 @@ def main(
         extra_args=extra_args or (),
         map_method_args=map_method_args,
     )
+    run_command(lambda given: _run(launch, given))
+
+
+def _run(launch: Launch, given: Sequence[str]) -> int:
     parser = launch.parser("Tune a benchmark's training script with SageMaker training jobs.")
     add_sagemaker_flags(parser)
-    run_command(lambda given: _run(launch, parser, given))
-
-
-def _run(launch: Launch, parser: Parser, given: Sequence[str]) -> int:
     arguments, benchmark = begin_launch(launch, parser, given)
     choice = sagemaker_choice(arguments)
     if arguments.dry_run:
