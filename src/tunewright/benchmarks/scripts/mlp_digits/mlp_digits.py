@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def load_data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images with their shifted copies, their classes, and the held-out quarter."""
     pixels, classes = read_digits()
     order = np.random.default_rng(0).permutation(len(pixels))  # the split never changes
-    images = (pixels[order] / 16.0).reshape(-1, SIDE, SIDE)
+    images = (pixels[order] / 16.0).reshape(-1, SIDE, SIDE).astype(np.float32)
     classes = classes[order]
     n_valid = len(images) // 4
     train = images[n_valid:]
@@ -78,9 +79,10 @@ class Network:
         sizes = (SIDE * SIDE, args.n_units, args.n_units, N_CLASSES)
         shapes = [shape for i in range(3) for shape in (sizes[i : i + 2], sizes[i + 1 : i + 2])]
         ends = np.cumsum([np.prod(shape) for shape in shapes])
-        self.flat = np.zeros(ends[-1])
+        self.flat = np.zeros(ends[-1], dtype=np.float32)
         self.mean = np.zeros_like(self.flat)
         self.square = np.zeros_like(self.flat)
+        self.scratch = np.zeros_like(self.flat)
         self.n_steps = 0
         parts = np.split(self.flat, ends[:-1])
         self.weights = [parts[i].reshape(shape) for i, shape in enumerate(shapes)]  # views of flat
@@ -95,7 +97,8 @@ class Network:
         for i in (0, 2):
             hidden = np.maximum(layers[-1] @ self.weights[i] + self.weights[i + 1], 0.0)
             if rng is not None:
-                hidden *= (rng.random(hidden.shape) < keep) / keep
+                hidden *= rng.random(hidden.shape, dtype=np.float32) < keep
+                hidden /= keep
             layers.append(hidden)
         logits = layers[-1] @ self.weights[4] + self.weights[5]
         logits -= logits.max(axis=1, keepdims=True)
@@ -112,18 +115,28 @@ class Network:
         for i in (4, 2, 0):
             below = layers[i // 2]
             parts = [(below.T @ error).ravel(), error.sum(axis=0), *parts]
-            error = (error @ self.weights[i].T) * (below > 0.0) / keep
+            if i > 0:
+                error = (error @ self.weights[i].T) * (below > 0.0) / keep
         return np.concatenate(parts)
 
     def update(self, gradient: np.ndarray) -> None:
         """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2)."""
         self.n_steps += 1
-        self.mean += (1.0 - BETA_1) * (gradient - self.mean)
-        self.square += (1.0 - BETA_2) * (gradient**2 - self.square)
-        mean = self.mean / (1.0 - BETA_1**self.n_steps)
-        square = self.square / (1.0 - BETA_2**self.n_steps)
+        scratch = (
+            self.scratch
+        )  # all in place: new arrays of this size would cost more time than the arithmetic
+        np.subtract(gradient, self.mean, out=scratch)
+        self.mean += np.multiply(scratch, 1.0 - BETA_1, out=scratch)
+        np.square(gradient, out=scratch)
+        scratch -= self.square
+        self.square += np.multiply(scratch, 1.0 - BETA_2, out=scratch)
+        np.sqrt(self.square, out=scratch)
+        scratch *= 1.0 / math.sqrt(1.0 - BETA_2**self.n_steps)
+        scratch += EPSILON
+        np.divide(self.mean, scratch, out=scratch)
+        scratch *= self.args.learning_rate / (1.0 - BETA_1**self.n_steps)
         self.flat *= 1.0 - self.args.learning_rate * self.args.weight_decay
-        self.flat -= self.args.learning_rate * mean / (np.sqrt(square) + EPSILON)
+        self.flat -= scratch
 
     def train_epoch(self, inputs: np.ndarray, targets: np.ndarray, epoch: int) -> None:
         """See every training image once, in an order that seed and epoch alone decide."""
