@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 CHECK_INTERVAL: Final = 0.5
 """Real seconds between two looks at the leases."""
+LOCK_PATIENCE: Final = 10.0
+"""Real seconds that a new emulator waits for one that is about to leave its folder."""
 
 
 class DirectoryInUseError(OSError):
@@ -118,12 +120,25 @@ class Emulator:
             json.dump(state, file)
         draft.replace(path)
 
-    def wait(self, ended: Event, leases: LeaseFolder | None) -> None:
-        """Return when ``ended`` is set, or when no lease asks for this emulator any more."""
+    def wait(self, ended: Event, leases: LeaseFolder | None, state_file: Path | None) -> None:
+        """Return when ``ended`` is set, or when no lease asks for this emulator any more.
+
+        Until then the state file is kept in place. It is taken away before a last look at the leases: whoever takes a
+        lease first and reads the file then, finds an emulator that stays.
+        """
         while not ended.wait(CHECK_INTERVAL):
-            has_jobs = self._engine.call(lambda: self._engine.n_running > 0)
-            if leases is not None and not leases.is_needed(time.monotonic(), has_jobs=has_jobs):
+            if state_file is not None and not state_file.exists():
+                self.write_state(state_file)
+            if leases is None or self._is_needed(leases):
+                continue
+            if state_file is not None:
+                state_file.unlink(missing_ok=True)
+            if not self._is_needed(leases):
                 return
+
+    def _is_needed(self, leases: LeaseFolder) -> bool:
+        has_jobs = self._engine.call(lambda: self._engine.n_running > 0)
+        return leases.is_needed(time.monotonic(), has_jobs=has_jobs)
 
     def close(self) -> None:
         """End all jobs, then stop answering."""
@@ -137,9 +152,18 @@ class Emulator:
 def _lock(directory: Path) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while not _has_locked(handle):
+        if time.monotonic() > deadline:
+            os.close(handle)
+            raise DirectoryInUseError(directory)
+        time.sleep(0.05)
+    return handle
+
+
+def _has_locked(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise DirectoryInUseError(directory) from error
-    return handle
+    except BlockingIOError:
+        return False
+    return True

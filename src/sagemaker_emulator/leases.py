@@ -35,6 +35,7 @@ class LeaseFolder:
         self._grace = grace
         self._started = now
         self._has_seen_one = False
+        self._is_abandoned = False
         self._vanished: dict[Path, float] = {}
 
     def is_needed(self, now: float, *, has_jobs: bool) -> bool:
@@ -51,8 +52,10 @@ class LeaseFolder:
             del self._vanished[lease]
             lease.unlink(missing_ok=True)
         if held or self._vanished:
+            self._is_abandoned = False
             return True
-        return has_jobs and not expired
+        self._is_abandoned = self._is_abandoned or bool(expired)
+        return has_jobs and not self._is_abandoned
 
 
 def _is_locked(lease: Path) -> bool:

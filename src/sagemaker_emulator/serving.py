@@ -79,7 +79,7 @@ def serve(options: ServeOptions) -> None:
             emulator.write_state(options.state_file)
         sys.stdout.write(_greeting(options, place, emulator.url))
         sys.stdout.flush()
-        emulator.wait(ended, leases)
+        emulator.wait(ended, leases, options.state_file)
     finally:
         if options.state_file is not None:
             options.state_file.unlink(missing_ok=True)

@@ -52,6 +52,11 @@ def test_it_outlives_a_killed_holder_by_the_grace(folder: Path) -> None:
     assert leases.is_needed(1599.0, has_jobs=False)
     assert not leases.is_needed(1600.0, has_jobs=True)  # its jobs are nobody's any more
     assert not (folder / "a.lease").exists()
+    assert not leases.is_needed(1600.5, has_jobs=True)
+    with held(folder / "b.lease") as b:
+        assert leases.is_needed(1601.0, has_jobs=True)
+        b.unlink()
+    assert leases.is_needed(1602.0, has_jobs=True)
 
 
 def test_a_lease_that_is_taken_up_again_starts_a_new_grace(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
+from sagemaker_emulator import emulator
 from sagemaker_emulator.emulator import DirectoryInUseError, Emulator, Place
 from sagemaker_emulator.jobs.store import JobStore
 from sagemaker_emulator.leases import LeaseFolder
@@ -176,7 +178,11 @@ def test_what_a_killed_emulator_left_is_settled(start: Callable[..., Service], t
     assert running["WarmPoolStatus"] == {"Status": "Terminated"}
 
 
-def test_a_folder_and_a_port_belong_to_one_emulator(service: Service, tmp_path: Path) -> None:
+def test_a_folder_and_a_port_belong_to_one_emulator(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emulator, "LOCK_PATIENCE", 0.1)
+
     def furnish(_url: str) -> Any:
         raise AssertionError("must not get here")
 
@@ -208,27 +214,60 @@ def test_the_state_file_is_whole_and_private(service: Service, tmp_path: Path) -
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_waiting_ends_on_request_or_with_the_last_lease(service: Service, tmp_path: Path) -> None:
-    ended = Event()
-    waiting = Thread(target=service.emulator.wait, args=(ended, None))
+def test_waiting_ends_on_request(service: Service, tmp_path: Path) -> None:
+    ended, state_file = Event(), tmp_path / "state.json"
+    waiting = Thread(target=service.emulator.wait, args=(ended, None, state_file))
     waiting.start()
+    for _ in range(2):  # the file is kept in place
+        wait_for(state_file.exists)
+        state_file.unlink()
     ended.set()
     waiting.join(10)
     assert not waiting.is_alive()
-    service.emulator.wait(Event(), LeaseFolder(tmp_path / "leases", grace=0.0, now=0.0))
 
 
-def test_many_clients_at_once(service: Service) -> None:
+def test_waiting_ends_with_the_last_lease(service: Service, tmp_path: Path) -> None:
+    state_file = tmp_path / "state.json"
+    service.emulator.wait(Event(), LeaseFolder(tmp_path / "leases", grace=0.0, now=0.0), state_file)
+    assert not state_file.exists()
+
+
+def test_a_lease_that_comes_at_the_last_moment_keeps_the_emulator(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_file, answers, ended = tmp_path / "state.json", iter([False, True, True]), Event()
+    leases = LeaseFolder(tmp_path / "leases", grace=0.0, now=0.0)
+
+    def is_needed(_now: float, *, has_jobs: bool) -> bool:
+        answer = next(answers, None)
+        if answer is None:
+            ended.set()
+        return answer is not False
+
+    monkeypatch.setattr(
+        LeaseFolder, "is_needed", lambda _self, now, *, has_jobs: is_needed(now, has_jobs=has_jobs)
+    )
+    service.emulator.wait(ended, leases, state_file)
+    assert state_file.exists()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_many_clients_at_once(start: Callable[..., Service]) -> None:
+    service = start(throttle="off")
     done: list[str] = []
 
-    def work(n: int) -> None:
-        client = service.connect()
-        name = f"job-{n}"
+    def work(client: Any, name: str) -> None:
         client.create_training_job(**service.request(name))
         done.append(client.describe_training_job(TrainingJobName=name)["TrainingJobName"])
         client.close()
 
-    threads = [Thread(target=work, args=(n,)) for n in range(12)]
+    threads = [Thread(target=work, args=(service.connect(), f"job-{n}")) for n in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
