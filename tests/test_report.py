@@ -222,7 +222,7 @@ def test_torch_is_imported_when_it_is_needed(tmp_path: Path, monkeypatch: pytest
         return json.loads(path.read_text())
 
     torch = types.ModuleType("torch")
-    torch.save = lambda state, path: path.write_text(json.dumps(state))
+    torch.save = lambda state, file: file.write(json.dumps(state).encode())
     torch.load = load
     monkeypatch.setitem(sys.modules, "torch", torch)
     save_torch(6, {"model": {"w": 1}}, folder=tmp_path)
