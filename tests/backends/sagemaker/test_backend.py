@@ -235,6 +235,18 @@ def test_pause_asks_first(driver: Any) -> None:
     assert "StopTrainingJob" not in driver.aws.calls
 
 
+def test_a_run_that_is_at_its_end_is_not_asked(driver: Any) -> None:
+    driver.backend.start(run(until=1), CONFIG)
+    driver.until_created("0-0-0")
+    driver.aws.report("0-0-0", 1)
+    driver.until(lambda: driver.resources(0) == [1])
+    driver.backend.pause(0)
+    driver.rounds()
+    assert driver.aws.control("0-0-0") == ""
+    finish(driver, "0-0-0", 2, cause=UNTIL, checkpoint=1)
+    assert driver.until_ended(0).checkpoint == Checkpoint(trial_id=0, resource=1)
+
+
 def test_a_job_that_does_not_obey_is_stopped(make_driver: Any) -> None:
     driver = make_driver(stop_grace=0.0)
     driver.backend.start(run(), CONFIG)
@@ -405,6 +417,9 @@ def test_attach_adopts_with_one_look(make_driver: Any, aws: Any) -> None:
     assert "DescribeTrainingJob" not in aws.calls
     finish(second, "0-0-0", 4)
     assert second.until_ended(0).exit == 0
+    summary = second.backend.summary()
+    assert summary.jobs == 0
+    assert 0 < summary.billable_seconds < 40
 
 
 def test_attach_starts_what_is_absent(make_driver: Any) -> None:

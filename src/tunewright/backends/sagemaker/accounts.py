@@ -39,7 +39,9 @@ class Accounts:
         self._prices: dict[JobName, float] = {}
         """Dollars per second of each job of this session."""
         self._billed: dict[JobName, float] = {}
-        self._jobs = 0
+        self._billed_before: dict[JobName, float] = {}
+        """Seconds of adopted jobs that are in an earlier session's account."""
+        self._created: set[JobName] = set()
 
     def notify(self, text: str) -> None:
         """Keep a line for the user; the same one only once, and the first twenty."""
@@ -48,12 +50,13 @@ class Accounts:
 
     def created(self, flight: Flight) -> None:
         """A job was created."""
-        self._jobs += 1
-        self.adopted(flight)
+        self._created.add(flight.name)
+        self._prices[flight.name] = flight.order.dollars_per_hour / 3600
 
     def adopted(self, flight: Flight) -> None:
-        """A job of an earlier session goes on in this one."""
+        """A job of an earlier session goes on in this one, which pays from now on."""
         self._prices[flight.name] = flight.order.dollars_per_hour / 3600
+        self._billed_before[flight.name] = flight.billed_seconds()
 
     def over(self, flight: Flight) -> None:
         """A job is over."""
@@ -91,15 +94,17 @@ class Accounts:
         running
             Runs that are not over.
         """
-        idle = {run: s for run, s in self._pools.idle_seconds.items() if run in self._prices}
-        now = {flight.name: flight.billed_seconds() for flight in running if flight.name not in self._billed}
-        seconds = [*self._billed.items(), *now.items(), *idle.items()]
+        idle = {run: float(s) for run, s in self._pools.idle_seconds.items() if run in self._prices}
+        billed = {flight.name: flight.billed_seconds() for flight in running} | self._billed
+        for run, before in self._billed_before.items():
+            billed[run] = max(0.0, billed.get(run, before) - before)
+        names = {self._service.name(run) for run in self._created}
         return BackendSummary(
-            jobs=self._jobs,
-            warm_starts=len(self._pools.reusers & {self._service.name(run) for run in self._prices}),
+            jobs=len(self._created),
+            warm_starts=len(self._pools.reusers & names),
             calls=calls,
-            billable_seconds=sum(self._billed.values()) + sum(now.values()),
-            pool_idle_seconds=float(sum(idle.values())),
-            cost=sum(self._prices.get(run, 0.0) * spent for run, spent in seconds),
+            billable_seconds=sum(billed.values()),
+            pool_idle_seconds=sum(idle.values()),
+            cost=sum(self._prices.get(run, 0.0) * spent for run, spent in [*billed.items(), *idle.items()]),
             notices=tuple(self._notices),
         )

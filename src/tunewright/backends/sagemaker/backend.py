@@ -232,10 +232,10 @@ class SageMakerBackend(Backend):
             self._finish(flight, self._endings.never_begun(flight))
 
     def _carry_out(self, flight: Flight) -> None:
-        """Tell the job what is wanted; stop it by force when it does not obey."""
+        """Tell the job what is wanted unless it ends anyway; stop it by force when it does not obey."""
         if not flight.wish or not flight.is_created or flight.is_over:
             return
-        if not flight.is_wish_sent:
+        if not flight.is_wish_sent and not flight.is_at_until:
             self._watcher.tolerate(lambda: self._send_wish(flight))
         shortest = _SHORTEST_PATIENCE * self._settings.min_interval
         grace = self._session.endpoint.seconds(self._settings.stop_grace, at_least=shortest)

@@ -7,9 +7,8 @@ in the numbers of a run, or a job that is over and left no end, is settled by on
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -146,9 +145,3 @@ def delete_checkpoint(objects: S3Objects, trial_id: int, resource: int) -> None:
     place = s3_keys.checkpoint_prefix(trial_id, resource)
     objects.delete([place + s3_keys.COMPLETE])
     objects.delete_under(place)
-
-
-def checkpoint_files(objects: S3Objects, trial_id: int, resource: int) -> Mapping[str, int] | None:
-    """Files and sizes of a whole checkpoint; None where there is none."""
-    marker = objects.get(s3_keys.checkpoint_prefix(trial_id, resource) + s3_keys.COMPLETE)
-    return None if marker is None else json.loads(marker)["files"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import Final
 
 from tunewright.backends.runner.channel import EXITED, PAUSE, STOP, UNTIL, End, Report
 from tunewright.backends.sagemaker.names import JobName
@@ -13,6 +14,13 @@ from tunewright.trial import Checkpoint, Ended, Reported, Run
 
 _OWN_ENDS = frozenset({EXITED, UNTIL, PAUSE, STOP})
 """Causes of an end after which no retry follows."""
+
+OVERHEAD_SECONDS: Final = 40.0
+"""Service seconds of download, image and upload that an emulated job is billed for at the most.
+
+Where the service's clock is faster than ours, the time that processes of this machine take to start must not be
+multiplied.
+"""
 
 _WITHOUT_INSTANCES = frozenset({"Starting", "Pending"})
 """Secondary statuses of jobs that wait for their instances."""
@@ -52,6 +60,8 @@ class Flight:
     """Monotonic second at which the job was first seen terminal."""
     was_searched: bool = False
     end: End | None = None
+    is_at_until: bool = False
+    """Whether a report says that the run ends by itself."""
     trained: float = 0.0
     """Dollars by the runner's own count at the newest report: it knows nothing of the start-up."""
     cost: float = 0.0
@@ -96,6 +106,8 @@ class Flight:
     def reported(self, retry: int, seq: int, report: Report) -> Reported:
         """The event of a report."""
         run = self.order.run
+        if run.until is not None and report.resource >= run.until:
+            self.is_at_until = True
         if retry == self.order.retry:
             self.trained = report.cost
             seconds = self._seconds(report.wall, report.cost)
@@ -158,4 +170,5 @@ class Flight:
         """
         price = self.order.dollars_per_hour / 3600
         training = max(0.0, (trained - self.order.cost_before) / price) if price else 0.0
-        return training + max(0.0, wall - self.billed_from - training) * self.speed
+        rest = max(0.0, wall - self.billed_from - training)
+        return training + (rest if self.speed == 1 else min(rest * self.speed, OVERHEAD_SECONDS))

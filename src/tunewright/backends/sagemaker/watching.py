@@ -20,7 +20,7 @@ STATUS_SECONDS: Final = 15.0
 """Service seconds between two listings of the jobs while nothing is expected of them."""
 ENDING_SECONDS: Final = 5.0
 """The same while a job is known to be ending, whose worker is waited for."""
-_LIST_MARGIN: Final = 1.05
+_LIST_MARGIN: Final = 1.15
 """Keeps ListTrainingJobs under one request a second."""
 
 
