@@ -107,7 +107,7 @@ class Service:
 
     def __init__(self, directory: Path, faults: Iterable[Fault], settings: dict[str, Any]) -> None:
         self.executor = FakeExecutor()
-        self._arguments = {"speed": 1000.0, **settings}
+        self._arguments = {"speed": 1000.0, "keep_alive_cap": 21600, **settings}
         place = Place(directory=directory, access_key="KEY", secret_key="SECRET")
         self.emulator = Emulator(
             place, ServiceSettings(**self._arguments), lambda _url: (self.executor, fake_aws), list(faults)

@@ -77,10 +77,10 @@ def test_answers_follow_the_model(answers: tuple[Service, list[tuple[str, bytes]
         "Tags": [{"Key": "k", "Value": "v"}],
         "SessionChainingConfig": {"EnableSessionTagChaining": True},
     }
-    arn = service.create("warm", keep_alive=3600, **everything)
+    arn = service.create("warm", keep_alive=20000, **everything)
     service.describe("warm")
     service.pool("warm", "Available")
-    service.create("next", keep_alive=3600, plan={"exit": "1"}, **everything)
+    service.create("next", keep_alive=20000, plan={"exit": "1"}, **everything)
     service.ended("next")
     service.create("short", instance_type="ml.m5.large")
     service.ended("short")

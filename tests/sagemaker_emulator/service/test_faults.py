@@ -137,9 +137,9 @@ def test_a_throttle_storm_hits_the_named_operation(start: Callable[..., Service]
 
 def test_a_stale_list_shows_the_past(start: Callable[..., Service]) -> None:
     service = start(speed=100.0)
-    service.create("first", keep_alive=3600)
+    service.create("first", keep_alive=20000, plan={"seconds": "1"})
     service.pool("first", "Available")
-    seconds = 100 * (time.time() - service.describe("first")["TrainingStartTime"].timestamp())
+    seconds = 100 * (time.time() - service.describe("first")["CreationTime"].timestamp())
     add(service, [{"kind": "stale", "target": "ListTrainingJobs", "seconds": seconds, "count": 1}])
     service.create("second", RoleArn="arn:aws:iam::123456789012:role/Other")
     (seen,) = service.client.list_training_jobs()["TrainingJobSummaries"]

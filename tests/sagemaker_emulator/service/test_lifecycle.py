@@ -156,7 +156,7 @@ def test_a_job_that_is_downloading_stops_without_running_and_keeps_its_pool(
 ) -> None:
     service = start(speed=100.0)
     service.create(
-        "job-1", keep_alive=3600, InputDataConfig=[channel("train")], plan={"download": "100000000000"}
+        "job-1", keep_alive=20000, InputDataConfig=[channel("train")], plan={"download": "100000000000"}
     )
     service.until("job-1", lambda job: "prepare" in service.executor.of("job-1"))
     service.client.stop_training_job(TrainingJobName="job-1")
@@ -166,7 +166,7 @@ def test_a_job_that_is_downloading_stops_without_running_and_keeps_its_pool(
 
 
 def test_a_stop_during_the_upload_ends_stopped(service: Service) -> None:
-    service.create("job-1", plan={"upload_seconds": "0.3"})
+    service.create("job-1", plan={"upload_seconds": "0.6"})
     service.until("job-1", lambda job: job["SecondaryStatus"] == "Uploading")
     service.client.stop_training_job(TrainingJobName="job-1")
     assert service.ended("job-1")["TrainingJobStatus"] == "Stopped"

@@ -40,7 +40,7 @@ def crowd(start: Callable[..., Service]) -> Service:
     """Twelve jobs: a-00 .. a-05 are Completed, b-00 .. b-05 train; one of them left a pool."""
     service = start(quotas={"ml.c5.xlarge": 100})
     for n in range(6):
-        service.create(f"a-{n:02d}", keep_alive=3600 if n == 5 else 0, plan={"lr": f"{n / 10}"})
+        service.create(f"a-{n:02d}", keep_alive=20000 if n == 5 else 0, plan={"lr": f"{n / 10}"})
     for n in range(6):
         service.ended(f"a-{n:02d}")
     for n in range(6):

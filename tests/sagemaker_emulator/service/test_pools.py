@@ -23,10 +23,10 @@ def keep_alive(service: Service, name: str, seconds: int) -> None:
 
 
 def test_a_matching_job_takes_over_the_pool_and_its_folder(service: Service) -> None:
-    service.create("first", keep_alive=3600)
+    service.create("first", keep_alive=20000)
     assert service.describe("first")["WarmPoolStatus"] == {"Status": "InUse"}
     service.pool("first", "Available")
-    service.create("second", keep_alive=3600, plan={"seconds": "0.01"}, Environment={"ANY": "thing"})
+    service.create("second", keep_alive=20000, plan={"seconds": "0.01"}, Environment={"ANY": "thing"})
     former = service.pool("first", "Reused")
     assert former["ReusedByJob"] == "second"
     assert former["ResourceRetainedBillableTimeInSeconds"] >= 0
@@ -40,7 +40,7 @@ def test_a_matching_job_takes_over_the_pool_and_its_folder(service: Service) -> 
 
 def test_warm_starts_are_billed_less(service: Service) -> None:
     for name in ("cold", "warm"):
-        service.create(name, keep_alive=3600, plan={"seconds": "0"})
+        service.create(name, keep_alive=20000, plan={"seconds": "0"})
         service.pool(name, "Available")
     cold, warm = (service.describe(name)["BillableTimeInSeconds"] for name in ("cold", "warm"))
     assert cold >= 30
@@ -48,12 +48,12 @@ def test_warm_starts_are_billed_less(service: Service) -> None:
 
 
 def test_a_job_without_keep_alive_uses_a_pool_and_ends_it(service: Service) -> None:
-    service.create("first", keep_alive=3600)
+    service.create("first", keep_alive=20000)
     service.pool("first", "Available")
     service.create("second")
     assert service.pool("first", "Reused")["ReusedByJob"] == "second"
     assert "WarmPoolStatus" not in service.ended("second")
-    service.create("third", keep_alive=3600)
+    service.create("third", keep_alive=20000)
     assert "WarmPoolStatus" in service.ended("third")
     first, _, third = service.executor.orders
     assert third.cluster_dir != first.cluster_dir
@@ -81,9 +81,9 @@ def test_a_pool_that_does_not_match_exactly_counts_against_the_quota(
     start: Callable[..., Service], change: dict[str, Any]
 ) -> None:
     service = start(quotas={TYPE: 1})
-    service.create("first", keep_alive=3600, VpcConfig=NETWORK)
+    service.create("first", keep_alive=20000, VpcConfig=NETWORK)
     service.pool("first", "Available")
-    request = service.request("second", keep_alive=3600, VpcConfig=NETWORK)
+    request = service.request("second", keep_alive=20000, VpcConfig=NETWORK)
     request["ResourceConfig"].update(change.get("resources", {}))
     request.update({name: value for name, value in change.items() if name != "resources"})
     with pytest.raises(service.client.exceptions.ResourceLimitExceeded):
@@ -112,7 +112,7 @@ def test_the_quota_error_is_the_services(start: Callable[..., Service]) -> None:
 
 
 def test_instances_count_until_a_stopped_job_is_over(start: Callable[..., Service]) -> None:
-    service = start(quotas={TYPE: 1}, speed=400.0)
+    service = start(quotas={TYPE: 1}, speed=100.0)
     service.create("first", plan={"seconds": "100", "on_term": "ignore"})
     service.training("first")
     service.client.stop_training_job(TrainingJobName="first")
@@ -170,7 +170,8 @@ def test_update_releases_or_prolongs_an_available_pool(start: Callable[..., Serv
     assert service.describe("first")["WarmPoolStatus"]["Status"] == "Terminated"
 
 
-def test_update_is_refused_where_there_is_no_available_pool(service: Service) -> None:
+def test_update_is_refused_where_there_is_no_available_pool(start: Callable[..., Service]) -> None:
+    service = start(keep_alive_cap=3600)
     service.create("first", keep_alive=600, plan={"seconds": "100"})
     with pytest.raises(ClientError, match="only while its warm pool is Available"):
         keep_alive(service, "first", 10)
@@ -194,28 +195,28 @@ def test_without_pool_quota_the_cluster_is_silently_given_up(start: Callable[...
 
 def test_pool_quota_counts_what_is_kept(start: Callable[..., Service]) -> None:
     service = start(warm_pool_quotas={TYPE: 1})
-    service.create("first", keep_alive=3600, plan={"seconds": "0.3"})
-    service.create("second", keep_alive=3600, plan={"seconds": "0.3"})
+    service.create("first", keep_alive=20000, plan={"seconds": "0.3"})
+    service.create("second", keep_alive=20000, plan={"seconds": "0.3"})
     statuses = {service.ended(name)["WarmPoolStatus"]["Status"] for name in ("first", "second")}
     assert statuses == {"Available", "Terminated"}
 
 
 @pytest.mark.parametrize("plan", [{"exit": "1"}, {"prepare_error": "ClientError: no"}], ids=str)
 def test_failures_of_the_user_keep_the_pool(service: Service, plan: dict[str, str]) -> None:
-    service.create("first", keep_alive=3600, plan=plan)
+    service.create("first", keep_alive=20000, plan=plan)
     assert service.ended("first")["WarmPoolStatus"]["Status"] == "Available"
 
 
 @pytest.mark.parametrize("kind", ["internal_error", "capacity"])
 def test_failures_of_the_service_end_the_pool(start: Callable[..., Service], kind: Any) -> None:
     service = start(faults=[Fault(kind=kind)])
-    service.create("first", keep_alive=3600, plan={"seconds": "100"})
+    service.create("first", keep_alive=20000, plan={"seconds": "100"})
     assert service.ended("first")["WarmPoolStatus"] == {"Status": "Terminated"}
 
 
 def test_a_cluster_that_is_too_old_is_not_handed_on(start: Callable[..., Service]) -> None:
     service = start(speed=1e7)  # 28 days pass in a quarter of a second
-    service.create("first", keep_alive=3600, plan={"seconds": "0.5"})
+    service.create("first", keep_alive=20000, plan={"seconds": "0.5"})
     assert service.ended("first")["WarmPoolStatus"] == {"Status": "Terminated"}
 
 

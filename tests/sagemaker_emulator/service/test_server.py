@@ -132,9 +132,9 @@ def test_errors_of_the_protocol(service: Service, target: str, body: bytes, code
 
 def test_a_restart_knows_the_jobs_and_fails_those_that_ran(start: Callable[..., Service]) -> None:
     service = start(speed=300.0)
-    service.create("done", keep_alive=3600, Tags=[{"Key": "k", "Value": "v"}])
+    service.create("done", keep_alive=20000, Tags=[{"Key": "k", "Value": "v"}])
     service.pool("done", "Available")
-    service.create("taken", keep_alive=3600)
+    service.create("taken", keep_alive=20000)
     service.pool("taken", "Available")
     service.create(
         "running", plan={"seconds": "100"}, keep_alive=600, RoleArn="arn:aws:iam::123456789012:role/Other"
@@ -162,7 +162,7 @@ def test_what_a_killed_emulator_left_is_settled(start: Callable[..., Service], t
     service = start(speed=100.0)
     service.create("warm", keep_alive=60)
     service.pool("warm", "Available")
-    service.create("running", keep_alive=3600, RoleArn="arn:aws:iam::123456789012:role/Other")
+    service.create("running", keep_alive=20000, RoleArn="arn:aws:iam::123456789012:role/Other")
     store = JobStore(tmp_path / "state" / "jobs.sqlite")
     as_killed = list(store.load())
     service.close()

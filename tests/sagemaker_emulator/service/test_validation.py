@@ -219,9 +219,11 @@ def test_rules_reach_the_client_and_nothing_is_created(service: Service) -> None
 
 
 def test_the_cap_of_keep_alive_is_a_setting(start: Any) -> None:
-    service = start(keep_alive_cap=21600)
-    service.create("job-1", keep_alive=21600)
-    assert service.describe("job-1")["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 21600
+    service = start(keep_alive_cap=100)
+    with pytest.raises(ClientError, match="of 100 seconds"):
+        service.create("job-1", keep_alive=101)
+    service.create("job-1", keep_alive=100)
+    assert service.describe("job-1")["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 100
 
 
 def test_defaults_are_filled_in(service: Service) -> None:
