@@ -1,0 +1,1 @@
+"""Gaussian processes with analytic gradients, on NumPy and LAPACK."""

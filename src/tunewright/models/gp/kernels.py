@@ -1,0 +1,178 @@
+"""Covariance functions with their derivatives.
+
+A kernel has unit scale; its parameters are logarithms, in one flat vector ``theta``. Derivatives are pulled back: the
+caller says how a number F depends on the covariances and gets how it depends on parameters and points. That takes one
+matrix product where forming each derivative would take d matrices.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias, final
+
+import numpy as np
+
+from tunewright.models.arrays import Array
+
+GramPullback: TypeAlias = Callable[[Array], tuple[Array, Array]]
+"""dF/dK, symmetric (n, n) -> dF/dtheta and dF/dx (n, d)."""
+
+CrossPullback: TypeAlias = Callable[[Array], Array]
+"""dF/dK (m, n) -> dF/da (m, d)."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Independent normal distributions of the logarithms of parameters, and their bounds. All of shape (p,)."""
+
+    mean: Array
+    """Also where a fit begins."""
+    deviation: Array
+    low: Array
+    high: Array
+
+    def joined(self, other: Prior) -> Prior:
+        """This one's parameters, then the other's."""
+        return Prior(
+            np.concatenate([self.mean, other.mean]),
+            np.concatenate([self.deviation, other.deviation]),
+            np.concatenate([self.low, other.low]),
+            np.concatenate([self.high, other.high]),
+        )
+
+    @staticmethod
+    def repeated(count: int, *, mean: float, deviation: float, low: float, high: float) -> Prior:
+        """``count`` parameters that are distributed alike."""
+        columns = (np.full(count, value) for value in (mean, deviation, low, high))
+        return Prior(*columns)
+
+
+class Kernel(ABC):
+    """A positive definite function of two points of shape (d,)."""
+
+    @property
+    @abstractmethod
+    def prior(self) -> Prior:
+        """Distribution of ``theta``; it says how many parameters there are."""
+
+    @abstractmethod
+    def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
+        """Covariances (n, n) of points (n, d), and their derivative."""
+
+    @abstractmethod
+    def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
+        """Covariances (m, n) of points (m, d) and (n, d), and their derivative with respect to the first."""
+
+    @abstractmethod
+    def diagonal(self, theta: Array, a: Array) -> Array:
+        """Variances (m,) of points (m, d). They depend on no column along which candidates move."""
+
+
+_SQRT5: Final = math.sqrt(5.0)
+
+
+def matern52(scaled_a: Array, scaled_b: Array) -> tuple[Array, Array]:
+    """The Matern-5/2 function of the distances r of points, and its slope.
+
+    Parameters
+    ----------
+    scaled_a, scaled_b
+        Points (m, d) and (n, d), in units of the length scales.
+
+    Returns
+    -------
+    covariances, slopes
+        ``(1 + sqrt(5) r + 5/3 r^2) exp(-sqrt(5) r)`` and ``5/3 (1 + sqrt(5) r) exp(-sqrt(5) r)``, which is
+        -2 times the derivative with respect to r^2; both (m, n) ([RW2006]_, 4.2.1).
+
+    References
+    ----------
+    .. [RW2006] Rasmussen, Williams: Gaussian Processes for Machine Learning. MIT Press 2006.
+    """
+    squares_a = np.einsum("ij,ij->i", scaled_a, scaled_a)
+    squares_b = np.einsum("ij,ij->i", scaled_b, scaled_b)
+    r = scaled_a @ scaled_b.T
+    r *= -2.0
+    r += squares_a[:, np.newaxis]
+    r += squares_b
+    np.maximum(r, 0.0, out=r)
+    np.sqrt(r, out=r)
+    r *= _SQRT5
+    decay = np.exp(-r)
+    slope = (1.0 + r) * decay
+    r *= r
+    r *= decay
+    r *= 1 / 3
+    r += slope
+    slope *= 5 / 3
+    return r, slope
+
+
+def length_scale_prior(n_columns: int) -> Prior:
+    """Length scales that grow with the square root of the dimension.
+
+    ``LogNormal(sqrt(2) + log(d) / 2, sqrt(3))`` of [Hvarfner2024]_, so that a model in many dimensions is as smooth
+    as one in few. A maximum of that density lies where one of the normal density of the logarithm with a mean that is
+    lower by the variance 3 does; it is the latter that is used here.
+
+    References
+    ----------
+    .. [Hvarfner2024] Hvarfner, Hellsten, Nardi: Vanilla Bayesian Optimization Performs Great in High Dimensions.
+       ICML 2024.
+    """
+    mean = math.sqrt(2.0) + math.log(n_columns) / 2 - 3.0
+    return Prior.repeated(
+        n_columns, mean=mean, deviation=math.sqrt(3.0), low=math.log(0.01), high=math.log(100.0)
+    )
+
+
+@final
+class Matern52(Kernel):
+    """Matern-5/2 with a length scale per column. ``theta``: their d logarithms.
+
+    Parameters
+    ----------
+    n_columns
+        d, >= 1.
+    """
+
+    def __init__(self, n_columns: int) -> None:
+        self._prior = length_scale_prior(n_columns)
+
+    @property
+    def prior(self) -> Prior:
+        """Dimension-scaled length scales."""
+        return self._prior
+
+    def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
+        """Covariances (n, n)."""
+        inverse = np.exp(-theta)
+        scaled = (x - 0.5) * inverse
+        covariances, slope = matern52(scaled, scaled)
+
+        def pullback(weights: Array) -> tuple[Array, Array]:
+            weighted = weights * slope
+            moments = weighted.sum(axis=1)[:, np.newaxis] * scaled - weighted @ scaled
+            return 2.0 * np.einsum("ij,ij->j", moments, scaled), -2.0 * inverse * moments
+
+        return covariances, pullback
+
+    def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
+        """Covariances (m, n)."""
+        inverse = np.exp(-theta)
+        scaled_a, scaled_b = (a - 0.5) * inverse, (b - 0.5) * inverse
+        covariances, slope = matern52(scaled_a, scaled_b)
+
+        def pullback(weights: Array) -> Array:
+            weighted = weights * slope
+            return -inverse * (weighted.sum(axis=1)[:, np.newaxis] * scaled_a - weighted @ scaled_b)
+
+        return covariances, pullback
+
+    def diagonal(self, theta: Array, a: Array) -> Array:  # noqa: ARG002
+        """Ones."""
+        return np.ones(len(a))

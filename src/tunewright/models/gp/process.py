@@ -1,0 +1,122 @@
+"""A Gaussian process: kernel, scale, noise and mean; and how likely observations are under it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from scipy.linalg import lapack
+
+from tunewright.models.arrays import Array
+from tunewright.models.gp.factor import cholesky
+from tunewright.models.gp.kernels import CrossPullback, Kernel, Prior
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """What the flat vector of a process stands for."""
+
+    kernel: Array
+    scale: float
+    """Variance of the function, > 0."""
+    noise: float
+    """Variance of the observations around it, > 0."""
+    mean: float
+
+
+@final
+class GaussianProcess:
+    """Normally distributed functions ``mean + sqrt(scale) f(x)``, observed with noise.
+
+    Targets are expected to be standardised. The flat vector ``theta`` holds the kernel's parameters, log scale, log
+    noise, and the mean. Priors: a scale around 1 (deviation 1 of the logarithm), a noise whose mode lies at
+    exp(-5), a standard normal mean.
+
+    Parameters
+    ----------
+    kernel
+        Of unit scale.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        own = Prior(
+            np.array([0.0, -5.0, 0.0]),
+            np.ones(3),
+            np.array([math.log(1e-2), math.log(1e-6), -3.0]),
+            np.array([math.log(1e2), 0.0, 3.0]),
+        )
+        self.prior = kernel.prior.joined(own)
+        """Of ``theta``, (p,)."""
+
+    def read(self, theta: Array) -> Hyperparameters:
+        """Take ``theta`` apart."""
+        scale, noise = np.exp(theta[-3:-1]).tolist()
+        return Hyperparameters(theta[:-3], scale, noise, float(theta[-1]))
+
+    def covariance(self, theta: Array, a: Array, b: Array) -> Array:
+        """Noise-free covariances (m, n) of points (m, d) and (n, d)."""
+        return self.cross(theta, a, b)[0]
+
+    def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
+        """Noise-free covariances (m, n), and their derivative with respect to the first points."""
+        at = self.read(theta)
+        covariances, pullback = self._kernel.cross(at.kernel, a, b)
+        return at.scale * covariances, lambda weights: pullback(at.scale * weights)
+
+    def variances(self, theta: Array, a: Array) -> Array:
+        """Noise-free variances (m,)."""
+        at = self.read(theta)
+        return at.scale * self._kernel.diagonal(at.kernel, a)
+
+    def log_likelihood(self, theta: Array, x: Array, y: Array) -> tuple[float, Array]:
+        """Log marginal likelihood of observations, and its gradient.
+
+        ``-1/2 r' K^-1 r - 1/2 log|K| - n/2 log(2 pi)`` with r = y - mean ([RW2006]_, 5.8 and 5.9).
+
+        Parameters
+        ----------
+        theta
+            (p,)
+        x, y
+            (n, d) and (n,)
+
+        Returns
+        -------
+        value, gradient
+            A number, and (p,).
+
+        References
+        ----------
+        .. [RW2006] Rasmussen, Williams: Gaussian Processes for Machine Learning. MIT Press 2006.
+        """
+        at = self.read(theta)
+        unscaled, pullback = self._kernel.gram(at.kernel, x)
+        noise_free = at.scale * unscaled
+        factor = cholesky(noise_free + at.noise * np.eye(len(x)))
+        residual = y - at.mean
+        alpha = lapack.dpotrs(factor, residual, lower=1)[0]
+        half_log_determinant = float(np.log(factor.diagonal()).sum())
+        value = -0.5 * float(residual @ alpha) - half_log_determinant - len(x) / 2 * math.log(2 * math.pi)
+        by_covariance = 0.5 * (np.outer(alpha, alpha) - _inverse(factor))
+        by_kernel, _ = pullback(at.scale * by_covariance)
+        by_scale = float(np.vdot(by_covariance, noise_free))
+        by_noise = at.noise * float(np.trace(by_covariance))
+        return value, np.concatenate([by_kernel, [by_scale, by_noise, float(alpha.sum())]])
+
+    def log_posterior(self, theta: Array, x: Array, y: Array) -> tuple[float, Array]:
+        """Log likelihood plus log prior density, up to a constant, and its gradient."""
+        value, gradient = self.log_likelihood(theta, x, y)
+        z = (theta - self.prior.mean) / self.prior.deviation
+        return value - 0.5 * float(z @ z), gradient - z / self.prior.deviation
+
+
+def _inverse(factor: Array) -> Array:
+    """``(L L')^-1`` from L."""
+    lower = lapack.dpotri(factor, lower=1)[0]
+    inverse = lower + lower.T
+    np.fill_diagonal(inverse, lower.diagonal())
+    return inverse
