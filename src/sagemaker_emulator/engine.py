@@ -62,10 +62,21 @@ class Engine:
         self._park = ClusterPark(settings, self._remove_cluster)
         self._numbers = count()
         self._recover()
+        watch = JobWatch(executor, faults)
+        self._surroundings = Surroundings(
+            speed=settings.speed,
+            now=_now,
+            executor=executor,
+            threads=self._threads,
+            faults=faults,
+            watch=watch,
+            save=self._store.save,
+            replace_cluster=self._replace_cluster,
+        )
         self._loop = asyncio.new_event_loop()
+        self._watching = self._loop.create_task(watch.run())
         self._thread = Thread(target=self._loop.run_forever, name="engine", daemon=True)
         self._thread.start()
-        self.call(lambda: self._begin(faults))
 
     def call(self, operation: Callable[[], _T]) -> _T:
         """Carry out ``operation`` on the engine's loop, from another thread, and return or raise what it does."""
@@ -93,10 +104,9 @@ class Engine:
         ServiceError
             ResourceInUse, ResourceLimitExceeded.
         """
-        arn = self.settings.arn(name)
+        arn, now = self.settings.arn(name), _now()
         if name in self.jobs:
-            raise name_taken(self.jobs[name].arn)
-        now = _now()
+            raise name_taken(arn)
         job = Job(name=name, arn=arn, request=request, created=now, modified=now, tags=dict(tags))
         warm = self._park.take_over(request, now)
         if warm is not None:
@@ -131,9 +141,7 @@ class Engine:
         ServiceError
             ResourceNotFound; ValidationException where the job has no Available pool.
         """
-        if name not in self.jobs:
-            raise not_found(self.settings.arn(name))
-        job = self.jobs[name]
+        job = self._known(name)
         cluster = self._park.available_of(job)
         if cluster is None:
             state = job.pool.status if job.pool else "none"
@@ -155,9 +163,7 @@ class Engine:
         ServiceError
             ResourceNotFound; ResourceInUse for a job that is not over, or whose warm pool is Available.
         """
-        if name not in self.jobs:
-            raise not_found(self.settings.arn(name))
-        job = self.jobs[name]
+        job = self._known(name)
         if not job.is_over:
             raise in_use(f"Training job {name} is in status {job.status}: stop it before it is deleted.")
         if self._park.available_of(job) is not None:
@@ -197,19 +203,10 @@ class Engine:
 
     # ---- on the loop
 
-    def _begin(self, faults: FaultBook) -> None:
-        watch = JobWatch(self._executor, faults)
-        self._surroundings = Surroundings(
-            speed=self.settings.speed,
-            now=_now,
-            executor=self._executor,
-            threads=self._threads,
-            faults=faults,
-            watch=watch,
-            save=self._store.save,
-            replace_cluster=self._replace_cluster,
-        )
-        self._watching = self._loop.create_task(watch.run())
+    def _known(self, name: str) -> Job:
+        if name not in self.jobs:
+            raise not_found(self.settings.arn(name))
+        return self.jobs[name]
 
     async def _lead(self, life: JobLife) -> None:
         await life.run()
@@ -221,7 +218,7 @@ class Engine:
         else:
             self._park.end(cluster, now)
         del self._lives[job.name]
-        self._touch(job)
+        self._store.save(job)
 
     async def _end_lives(self) -> None:
         tasks = [self._watching, *(task for _, task in self._lives.values())]
