@@ -7,32 +7,29 @@ import json
 import sys
 import types
 from argparse import ArgumentParser
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import tunewright.compat
 import tunewright.report
+
+PACKAGE = "tunewright.compat.syne_tune"
+"""Where trials find ``syne_tune``; that they do find it is tested with the runner."""
 
 
 @pytest.fixture
-def utils(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """``syne_tune.utils`` as a trial finds it."""
-    monkeypatch.syspath_prepend(str(Path(tunewright.compat.__file__).parent))
-    yield importlib.import_module("syne_tune.utils")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "syne_tune"]:
-        del sys.modules[name]
+def utils() -> Any:
+    return importlib.import_module(f"{PACKAGE}.utils")
 
 
-def test_the_reporter_is_ours_under_both_names(utils: Any) -> None:
-    assert importlib.import_module("syne_tune").Reporter is tunewright.report.Reporter
-    assert importlib.import_module("syne_tune.report").Reporter is tunewright.report.Reporter
+def test_the_reporter_is_ours_under_both_names() -> None:
+    assert importlib.import_module(PACKAGE).Reporter is tunewright.report.Reporter
+    assert importlib.import_module(f"{PACKAGE}.report").Reporter is tunewright.report.Reporter
 
 
-def test_domains_can_be_constructed(utils: Any) -> None:
-    space = importlib.import_module("syne_tune.config_space")
+def test_domains_can_be_constructed() -> None:
+    space = importlib.import_module(f"{PACKAGE}.config_space")
     made = [
         space.uniform(0, 1),
         space.loguniform(1e-3, 1),
@@ -87,7 +84,7 @@ class Model:
 
 def test_checkpoints_of_models(utils: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = types.ModuleType("torch")
-    torch.save = lambda state, path: path.write_text(json.dumps(state))
+    torch.save = lambda state, file: file.write(json.dumps(state).encode())
     torch.load = lambda path, **_: json.loads(path.read_text())
     monkeypatch.setitem(sys.modules, "torch", torch)
     parser = ArgumentParser()

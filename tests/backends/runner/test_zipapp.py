@@ -51,11 +51,14 @@ def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.pyz"]
 
 
-@pytest.mark.parametrize("python", pythons())
-def test_it_runs_a_script_of_syne_tunes_form(tmp_path: Path, run_script, python: str) -> None:
+@pytest.mark.parametrize(("python", "is_zipapp"), [(sys.executable, False), *((p, True) for p in pythons())])
+def test_it_runs_a_script_of_syne_tunes_form(
+    tmp_path: Path, run_script, python: str, is_zipapp: bool
+) -> None:
     runner = build_runner(tmp_path / "runner.pyz")
+    start = [python, str(runner)] if is_zipapp else [python, "-m", "tunewright.backends.runner"]
     run = make_run(tmp_path, run_script, run_script.write(SCRIPT), config={"x": 0.5}, resource_attr="epoch")
-    done = subprocess.run([python, str(runner), "local", str(run), "600"], capture_output=True, check=False)
+    done = subprocess.run([*start, "local", str(run), "600"], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     end = json.loads((run / "end.json").read_text())
     assert (end["cause"], end["error"], end["checkpoint"]) == (EXITED, "", 1)
