@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import json
 import os
 import signal
 import stat
@@ -103,3 +104,16 @@ def test_a_lease_is_locked(tmp_path: Path) -> None:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     lease.release()
     assert not file.exists()
+
+
+def test_a_state_file_of_another_process_is_not_believed(
+    tmp_path: Path, started: list[EmbeddedEndpoint]
+) -> None:
+    directory = tmp_path / settings_hash(ENDPOINT)
+    directory.mkdir()
+    state = {"url": "http://127.0.0.1:9", "pid": os.getpid(), "access_key": "a", "secret_key": "s"}
+    (directory / "endpoint.json").write_text(json.dumps(state))
+    joined = start_or_join(ENDPOINT, root=tmp_path)
+    started.append(joined)
+    assert joined.pid != os.getpid()
+    assert joined.endpoint.url != "http://127.0.0.1:9"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -19,7 +22,7 @@ from tunewright.aws import (
 )
 from tunewright.aws.endpoint import Endpoint, EndpointKind
 from tunewright.aws.identity import partition
-from tunewright.exceptions import BackendError
+from tunewright.exceptions import BackendError, MissingExtraError
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
@@ -83,6 +86,85 @@ def test_the_accounts_role_is_found(session: AwsSession) -> None:
     assert (
         find_role(session) == f"arn:aws:iam::{ACCOUNT}:role/service-role/AmazonSageMaker-ExecutionRole-2026"
     )
+
+
+def refuse(session: AwsSession, service: str, operation: str, code: str) -> None:
+    """Let an operation fail with a code of the service."""
+
+    def fail(**_: object) -> tuple[object, dict[str, object]]:
+        answer = SimpleNamespace(status_code=403)
+        parsed = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        return answer, parsed
+
+    session.client(service).meta.events.register(f"before-call.{service}.{operation}", fail)
+
+
+def test_roles_that_cannot_be_listed_are_said(session: AwsSession) -> None:
+    refuse(session, "iam", "ListRoles", "AccessDenied")
+    with pytest.raises(BackendError, match=r"cannot be listed.*--role"):
+        find_role(session)
+
+
+def test_a_bucket_of_somebody_else_is_said(session: AwsSession) -> None:
+    refuse(session, "s3", "HeadBucket", "403")
+    with pytest.raises(BackendError, match="cannot be used"):
+        ensure_bucket(session)
+
+
+def test_a_bucket_that_cannot_be_made_is_said(session: AwsSession) -> None:
+    refuse(session, "s3", "CreateBucket", "AccessDenied")
+    with pytest.raises(BackendError, match="cannot be created"):
+        ensure_bucket(session)
+
+
+def test_throttling_lowers_the_rate(session: AwsSession) -> None:
+    session.client("sagemaker")
+    before = session.bucket_of("ListTrainingJobs").rate
+    parsed = {"Error": {"Code": "ThrottlingException"}}
+    session.client("sagemaker").meta.events.emit(
+        "response-received.sagemaker.ListTrainingJobs", parsed_response=parsed
+    )
+    assert session.bucket_of("ListTrainingJobs").rate == before / 2
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [("ExpiredToken", "does not accept the credentials"), ("SomethingElse", "does not answer")],
+)
+def test_credentials_that_do_not_work_are_said(monkeypatch: pytest.MonkeyPatch, code: str, text: str) -> None:
+    original = AwsSession.client
+
+    def client(self: AwsSession, service: str) -> Any:
+        made = original(self, service)
+        made.meta.events.register_first(
+            "before-call.sts",
+            lambda **_: (
+                SimpleNamespace(status_code=403),
+                {"Error": {"Code": code, "Message": "m"}, "ResponseMetadata": {"HTTPStatusCode": 403}},
+            ),
+        )
+        return made
+
+    monkeypatch.setattr(AwsSession, "client", client)
+    with pytest.raises(BackendError, match=text):
+        open_session(resolve_endpoint("aws", region=REGION))
+
+
+def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with monkeypatch.context() as context:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            context.delenv(name, raising=False)
+        context.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+        context.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        context.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        with pytest.raises(BackendError, match=r"No usable AWS.*--endpoint embedded"):
+            open_session(resolve_endpoint("aws", region=REGION))
+
+
+def test_a_missing_boto3_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(MissingExtraError, match=r"tunewright\[aws\]"):
+        open_session(resolve_endpoint("aws", region=REGION))
 
 
 def test_the_embedded_endpoint_takes_any_role() -> None:

@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
-from tunewright.testing.training_script import PATH, RESOURCE_ATTR
+from tunewright.testing.events import EventReader
+from tunewright.testing.training_script import PATH, RESOURCE_ATTR, training_config
+from tunewright.trial import Run
 
 SPEED = 300.0
 
 
+def server_pids(root: Path) -> list[int]:
+    return [json.loads(state.read_text())["pid"] for state in root.glob("*/endpoint.json")]
+
+
+def kill_servers(root: Path) -> None:
+    for pid in server_pids(root):
+        if psutil.pid_exists(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the embedded endpoint that the tests of this module share."""
-    return tmp_path_factory.mktemp("endpoint")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder of the embedded endpoints of this module."""
+    root = tmp_path_factory.mktemp("endpoint")
+    yield root
+    kill_servers(root)
+
+
+def make_backend(root: Path, name: str, *, quotas: dict[str, int] | None = None) -> SageMakerBackend:
+    """A backend with two workers and warm pools."""
+    session = open_session(resolve_endpoint("embedded", speed=SPEED, quotas=quotas), root=root)
+    return SageMakerBackend(
+        TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
+        experiment=name,
+        session=session,
+        settings=SageMakerSettings(n_workers=2, warm_pool=True, min_interval=0.1),
+    )
 
 
 class TestSageMakerBackend(BackendContract):
@@ -27,10 +57,39 @@ class TestSageMakerBackend(BackendContract):
         self.root = root
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
-        session = open_session(resolve_endpoint("embedded", speed=SPEED), root=self.root)
-        return SageMakerBackend(
-            TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
-            experiment=f"contract {folder.name}",
-            session=session,
-            settings=SageMakerSettings(n_workers=n_workers, warm_pool=True, min_interval=0.1),
-        )
+        assert n_workers == 2
+        return make_backend(self.root, f"contract {folder.name}")
+
+
+def test_runs_survive_the_death_of_the_endpoint(tmp_path: Path) -> None:
+    """It is started again at its address; its jobs died with it, and are retried from their checkpoints."""
+    backend = make_backend(tmp_path, "killed endpoint")
+    backend.attach(())
+    events = EventReader(backend, patience=60)
+    backend.start(Run(trial_id=0, attempt=0), training_config(epochs=40, seconds=0.05))
+    events.until_reported(0, 1)
+    (before,) = server_pids(tmp_path)
+    kill_servers(tmp_path)
+    ended = events.until_ended(0)
+    assert (ended.exit, ended.error) == (0, "")
+    assert set(events.resources(0)) == set(range(1, 41))
+    assert server_pids(tmp_path) != [before]
+    assert {report.retry for report in events.reports} == {0, 1}
+    backend.close()
+    kill_servers(tmp_path)
+
+
+def test_more_workers_than_instances(tmp_path: Path) -> None:
+    """The second run waits for the first one's instance, and starts on it."""
+    backend = make_backend(tmp_path, "small quota", quotas={"ml.c5.xlarge": 1})
+    backend.attach(())
+    events = EventReader(backend, patience=60)
+    for trial_id in range(2):
+        backend.start(Run(trial_id=trial_id, attempt=0), training_config(epochs=2, seconds=0.01))
+    assert backend.free_workers() == 0
+    for trial_id in range(2):
+        assert events.until_ended(trial_id).exit == 0
+    assert any("limit" in notice for notice in backend.summary().notices)
+    backend.close()
+    assert (backend.summary().jobs, backend.summary().warm_starts) == (2, 1)
+    kill_servers(tmp_path)

@@ -135,6 +135,18 @@ def test_a_folder_that_is_being_written_is_not_stored(
     assert s3_checkpoints.snapshot(tmp_path) is None
 
 
+def test_a_folder_whose_files_vanish_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").write_text("1")
+
+    def vanish(source: Path, target: Path, **more: Any) -> None:
+        raise s3_checkpoints.shutil.Error([(source, target, "gone")])
+
+    monkeypatch.setattr(s3_checkpoints.shutil, "copytree", vanish)
+    assert s3_checkpoints.snapshot(tmp_path) is None
+    monkeypatch.setattr(s3_checkpoints, "files_of", lambda folder: {"never was": 1})
+    assert s3_checkpoints.snapshot(tmp_path) is None
+
+
 def test_other_instances_of_a_job_are_silent(s3: Any, order: RunOrder) -> None:
     channel = MutedS3Channel(s3, PLACE, order, None)
     channel.send_report(Report(1, 1, {}, 0.0, 1.0))
