@@ -116,6 +116,47 @@ def environment(wanted: str | None) -> Path:
     return venv
 
 
+def torch_environment() -> str:
+    """Make ``.venv-torch``, with whose Python the tests run the benchmarks' scripts; kept until what they need changes.
+
+    Returns
+    -------
+    str
+        Why it cannot be made, so that those tests are skipped; empty where it is complete.
+    """
+    venv = ROOT / ".venv-torch"
+    files = sorted((ROOT / "src" / "tunewright" / "benchmarks" / "scripts").glob("*/requirements.txt"))
+    python = shutil.which("python3.11") or sys.executable  # not that of --python: one environment serves all
+    digest = hashlib.sha256(str(version_of(python)).encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    stamp = venv / ".complete"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return ""
+    say(f"Setting up {venv.name} for the benchmarks that need PyTorch (minutes the first time) ...")
+    wanted = [argument for file in files for argument in ("-r", str(file))]
+    steps = (
+        [python, "-m", "venv", "--clear", str(venv)],
+        [
+            str(venv / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *wanted,
+        ],
+    )
+    for command in steps:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        if done.returncode:
+            return f"{' '.join(command[:4])} failed: {done.stdout.strip()[-500:]}"
+    stamp.write_text(digest.hexdigest())
+    return ""
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Checks and tests
 
@@ -182,7 +223,13 @@ def test(arguments: Sequence[str]) -> int:
     options, rest = parser("scripts/test").parse_known_args(arguments)
     start = time.monotonic()
     tool = environment(options.python) / "bin"
-    passed = {"checks": run_checks(tool), "tests": run_tests(tool, rest)}
+    with ThreadPoolExecutor() as pool:  # the network is slower than the checks
+        torch = pool.submit(torch_environment)
+        passed = {"checks": run_checks(tool)}
+        missing = torch.result()
+    passed["tests"] = run_tests(tool, rest)
+    if missing:
+        say(f"\nNot tested: the benchmarks that need PyTorch, as .venv-torch could not be made: {missing}")
     failed = [part for part, good in passed.items() if not good]
     verdict = (
         f"FAILED: {' and '.join(failed)}; their output is above" if failed else "All checks and tests passed"

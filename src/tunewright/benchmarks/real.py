@@ -7,9 +7,13 @@ from typing import Any
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.benchmarks.mlp_digits import mlp_digits_benchmark
+from tunewright.benchmarks.mlp_fashionmnist import mlp_fashionmnist_benchmark
+from tunewright.benchmarks.resnet_cifar10 import resnet_cifar10_benchmark
 
 REAL_BENCHMARKS: Mapping[str, Callable[..., RealBenchmarkDefinition]] = {
     "mlp_digits": mlp_digits_benchmark,
+    "mlp_fashionmnist": mlp_fashionmnist_benchmark,
+    "resnet_cifar10": resnet_cifar10_benchmark,
 }
 """Name -> factory ``(sagemaker_backend, **overrides)``; one line per benchmark."""
 
