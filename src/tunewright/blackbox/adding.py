@@ -9,7 +9,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -74,7 +74,7 @@ def _recipe(name: str, source: Path) -> Recipe:
 
 
 @contextmanager
-def _original(name: str, source: str | None) -> Iterator[Path]:
+def _original(name: str, source: str | None) -> Generator[Path]:
     """The original as a local file or folder, for as long as the context is open."""
     with tempfile.TemporaryDirectory(prefix="tunewright-") as scratch:
         if source is None:

@@ -39,8 +39,8 @@ class NearestCurves(CurveModel):
 
     def predict(self, point: NDArray[np.float64]) -> Array:
         """The mean of the nearest curves; a number that is missing in one of them is missing."""
-        distances, _ = self._tree.query(point, k=[self._k])
-        within = np.sort(self._tree.query_ball_point(point, distances[0] * _TIE))
+        distances, _ = self._tree.query(point, k=self._k)
+        within = np.sort(self._tree.query_ball_point(point, float(np.max(distances)) * _TIE))
         offsets = self._points[within] - point
         order = np.argsort(np.round(np.einsum("ij,ij->i", offsets, offsets), 12), kind="stable")
         rows = within[order[: self._k]]

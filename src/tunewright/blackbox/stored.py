@@ -103,7 +103,7 @@ def read_info(folder: Path) -> TableInfo:
 
 def write_info(folder: Path, info: TableInfo) -> None:
     """Write ``table.json``, whole or not at all."""
-    text = json.dumps({"schema": SCHEMA, **asdict(info)}, indent=1, sort_keys=True)
+    text = json.dumps({"schema": SCHEMA, **asdict(info)}, indent=1)
     write_atomically(folder / TABLE_FILE, text + "\n")
 
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from tunewright.history import History
-from tunewright.space import ConfigGrid
 from tunewright.types import Config
 
 _DRAWS: Final = 64
 
 
+class Everything(Protocol):
+    """Finitely many configurations by number, such as a `ConfigGrid`."""
+
+    @property
+    def size(self) -> int:
+        """Number of configurations."""
+        ...
+
+    def at(self, index: int, /) -> Config:
+        """The configuration number ``index``."""
+        ...
+
+
 def draw_unseen(
-    history: History, draw: Callable[[], Config], everything: ConfigGrid | None, rng: np.random.Generator
+    history: History, draw: Callable[[], Config], everything: Everything | None, rng: np.random.Generator
 ) -> Config | None:
     """Draw until a configuration is new.
 

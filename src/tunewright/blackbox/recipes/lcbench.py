@@ -113,7 +113,8 @@ def _of_arrays(path: Path) -> Iterator[Recorded]:
     try:
         with np.load(path, allow_pickle=False) as data:
             columns = dict(zip(data["hp_names"].tolist(), data["hp"].T.tolist(), strict=True))
-            tasks, accuracy, time = data["task_ids"].tolist(), data["val_accuracy"], data["time"]
+            accuracy, time = data["val_accuracy"], data["time"]
+            tasks: list[str] = data["task_ids"].tolist()
     except (OSError, ValueError, KeyError) as error:
         raise TableError(f"{path} does not hold the arrays of LCBench: {error}") from None
     for index, task in enumerate(tasks):

@@ -86,11 +86,11 @@ def _record(
         means = np.nansum(values, axis=1, keepdims=True) / n_recorded
     is_absent = np.isnan(values[..., :1, elapsed : elapsed + 1])
     values = np.where(is_absent, means, values)
-    kept = ~np.isnan(values[:, :, 0, elapsed]).any(axis=1)
+    kept = [not np.isnan(times).any() for times in values[:, :, 0, elapsed]]
     values = values[kept]
     values[..., elapsed], n_repaired = repair_elapsed(values[..., elapsed])
     note = (
-        f"{int(is_absent.sum())} unrecorded seeds are means of the others; {int((~kept).sum())} configurations without "
+        f"{int(is_absent.sum())} unrecorded seeds are means of the others; {kept.count(False)} configurations without "
         f"times were left out; times of {n_repaired} curves were made ascending"
     )
     return Recorded(

@@ -1,0 +1,220 @@
+"""SurrogateBenchmarkDefinition: a recorded table and how it is tuned in simulated time, as data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
+
+from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.backends.simulated.workload import BlackboxWorkload
+from tunewright.blackbox import Blackbox, Description, TabularBlackbox, get_blackbox
+from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.metric import Metric
+from tunewright.space import SearchSpace
+from tunewright.types import Config, Json
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurrogateBenchmarkDefinition:
+    """A data set of a table and how it is tuned. The table itself is opened when its space is first asked for.
+
+    Raises
+    ------
+    SettingsError
+        A field has a value that cannot work.
+    """
+
+    name: str
+    table: str
+    dataset: str
+    metrics: tuple[Metric, ...]
+    max_wallclock_time: float | None = None
+    """Simulated seconds; None: no limit."""
+    n_workers: int = 4
+    max_num_evaluations: int | None = None
+    """Reports after which the experiment ends; None: no limit."""
+    surrogate: str | None = None
+    """How configurations that were not recorded are answered (`SurrogateKind`); None: not at all."""
+    restrict_configurations: bool = False
+    """Whether only recorded configurations are suggested."""
+    search_space: SearchSpace | None = None
+    """Instead of the table's: other ranges or scales for the same hyperparameters, and constants."""
+    resource_limit: int | None = None
+    """Resource of a full run; None: the last recorded level."""
+    table_seed: int | None = None
+    """The recorded seed that all trials follow; None: each trial follows one of them, drawn."""
+    points_to_evaluate: tuple[Config, ...] | None = None
+    """Configurations to begin with; None: the space's defaults, or none where only recorded ones are suggested."""
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise SettingsError(f"Benchmark {self.name!r} needs a metric of its table")
+        for limit in ("max_wallclock_time", "n_workers", "max_num_evaluations", "resource_limit"):
+            value = getattr(self, limit)
+            if value is not None and not value > 0:
+                raise SettingsError(f"{limit} must be positive, not {value!r}")
+
+    def blackbox(self) -> Blackbox:
+        """The opened table, checked against this definition.
+
+        Raises
+        ------
+        TableError
+            The table is not here (the message says how to get it) or damaged.
+        UnknownNameError
+            The table has no such data set or metric.
+        SettingsError
+            The search space has not the hyperparameters of the table, or there is no such recorded seed.
+        """
+        blackbox = get_blackbox(self.table, self.dataset, surrogate=self.surrogate)
+        for metric in self.metrics:
+            blackbox.metric_index(metric.name)
+        space = self.search_space
+        if space is not None:
+            missing = [name for name in blackbox.space.names if name not in space]
+            unknown = [name for name in space.names if name not in blackbox.space]
+            if missing or unknown:
+                wrong = f"lacks {missing[0]!r}" if missing else f"has {unknown[0]!r}, which the table has not"
+                names = ", ".join(blackbox.space.names)
+                raise SettingsError(f"The search space {wrong}: {blackbox.description.full_name} has {names}")
+        if self.table_seed is not None and not 0 <= self.table_seed < blackbox.n_seeds:
+            raise SettingsError(f"table_seed must be from 0 to {blackbox.n_seeds - 1}, not {self.table_seed}")
+        return blackbox
+
+    @property
+    def space(self) -> SearchSpace:
+        """What is searched; errors as `blackbox`."""
+        return self.search_space or self.blackbox().space
+
+    @property
+    def max_resource(self) -> int | None:
+        """Resource of a full run; None where the table has one level, so that trials report once."""
+        levels = self.blackbox().levels
+        return None if len(levels) == 1 else self.resource_limit or levels[-1]
+
+    @property
+    def resource_attr(self) -> str:
+        """The key of the resource in reports."""
+        return self.blackbox().description.resource
+
+    @property
+    def description(self) -> Description:
+        """What the numbers are; surrogate values are called so."""
+        return self.blackbox().description
+
+    def candidates(self) -> Sequence[Config] | None:
+        """The only configurations that may be suggested; None: all of the space.
+
+        Raises
+        ------
+        SettingsError
+            The table answers by a network, so that nothing was recorded.
+        """
+        if not self.restrict_configurations:
+            return None
+        table = get_blackbox(self.table, self.dataset)
+        if not isinstance(table, TabularBlackbox):
+            raise SettingsError(
+                f"{table.description.full_name} has no recorded configurations: drop restrict_configurations"
+            )
+        space = self.search_space
+        if space is None:
+            return table.configs
+        return [{**space.constants, **config} for config in table.configs if _fits(space, config)]
+
+    def replace(self, **overrides: Any) -> SurrogateBenchmarkDefinition:
+        """A copy with other values for some fields; those that are None keep the old value.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such field.
+        SettingsError
+            As the constructor.
+        """
+        known = [f.name for f in dataclasses.fields(self)]
+        for name in overrides:
+            if name not in known:
+                raise UnknownNameError("field of a benchmark", name, known)
+        return dataclasses.replace(self, **{name: v for name, v in overrides.items() if v is not None})
+
+    def to_json(self) -> dict[str, Json]:
+        """The definition as data, from which :meth:`from_json` makes an equal one."""
+        data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data["metrics"] = [{"name": m.name, "goal": str(m.goal)} for m in self.metrics]
+        data["search_space"] = None if self.search_space is None else self.search_space.to_json()
+        points = self.points_to_evaluate
+        data["points_to_evaluate"] = None if points is None else [dict(point) for point in points]
+        return data
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> SurrogateBenchmarkDefinition:
+        """Build a definition from the data of :meth:`to_json`.
+
+        Raises
+        ------
+        SettingsError
+            The data do not describe a benchmark.
+        """
+        fields = dict(data)
+        try:
+            fields["metrics"] = tuple(Metric(m["name"], m["goal"]) for m in fields["metrics"])
+            space, points = fields["search_space"], fields["points_to_evaluate"]
+            fields["search_space"] = None if space is None else SearchSpace.from_json(space)
+            fields["points_to_evaluate"] = None if points is None else tuple(points)
+            return SurrogateBenchmarkDefinition(**fields)
+        except (KeyError, TypeError) as error:
+            raise SettingsError(f"The stored benchmark cannot be read: {error!r}") from None
+
+
+class Simulation(NamedTuple):
+    """Everything that a Tuner and a method need of a benchmark in simulated time."""
+
+    backend: SimulatedBackend
+    space: SearchSpace
+    metrics: tuple[Metric, ...]
+    description: Description
+
+
+def simulate(
+    benchmark: SurrogateBenchmarkDefinition,
+    *,
+    seed: int,
+    settings: SimulatedSettings | None = None,
+    past: Iterable[Mapping[str, Any]] = (),
+) -> Simulation:
+    """Open a benchmark for one experiment.
+
+    Parameters
+    ----------
+    benchmark
+        What is tuned.
+    seed
+        The experiment's seed, >= 0: draws the recorded seed that a trial follows.
+    settings
+        Delays, price, checkpoints, warm pools; None: the defaults.
+    past
+        Lines of the journal of an experiment that is continued.
+
+    Raises
+    ------
+    TableError, UnknownNameError, SettingsError
+        As `SurrogateBenchmarkDefinition.blackbox`.
+    """
+    blackbox = benchmark.blackbox()
+    backend = SimulatedBackend(
+        BlackboxWorkload(blackbox, seed=seed, blackbox_seed=benchmark.table_seed),
+        n_workers=benchmark.n_workers,
+        max_resource=benchmark.resource_limit or blackbox.levels[-1],
+        settings=settings,
+        resource_attr=blackbox.description.resource,
+        past=past,
+    )
+    return Simulation(backend, benchmark.space, benchmark.metrics, blackbox.description)
+
+
+def _fits(space: SearchSpace, config: Config) -> bool:
+    return all(domain.contains(config[name]) for name, domain in space.domains.items())
