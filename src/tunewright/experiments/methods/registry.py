@@ -21,6 +21,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "RandomSearch": ("random_search", ("RS",)),
     "GridSearch": ("grid_search", ("Grid",)),
     "ASHA": ("asha", ()),
+    "BayesianOptimization": ("bayesian_optimization", ("BO",)),
 }
 """Name -> module of this package, aliases. The module is loaded when the method is used."""
 

@@ -50,6 +50,10 @@ class Posterior(Surrogate):
         half = solve_lower(lower, y - self._at.mean)
         self._alpha = solve_lower(lower, half, transposed=True)
 
+    def means(self, a: Array) -> Array:
+        """Means (m, s) of the function at points (m, d)."""
+        return self._at.mean + self._process.covariance(self._theta, a, self._x) @ self._alpha
+
     def predict(self, a: Array) -> tuple[Array, Array]:
         """Means (m, s) and deviations (m,) of the function at points (m, d)."""
         covariances = self._process.covariance(self._theta, a, self._x)
@@ -79,7 +83,7 @@ class Posterior(Surrogate):
         return self._at.mean + covariances @ self._alpha, prior - half.T @ half
 
     def samples(self, a: Array, normal: Array) -> Array:
-        """Joint draws (m, k) of the function at points (m, d) from standard normal numbers (m, k); of the first version."""
+        """Joint draws (m, k) of the function of the first version at points (m, d)."""
         means, covariance = self.joint(a)
         return means[:, :1] + cholesky(covariance) @ normal
 

@@ -1,0 +1,28 @@
+"""BayesianOptimization: a Gaussian process of final results; every trial runs to its end."""
+
+from __future__ import annotations
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import only_metric
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.gp import GPSettings, gp_searcher
+
+
+def _build(benchmark: Benchmark, seed: int, settings: GPSettings) -> FIFO:
+    searcher = gp_searcher(
+        benchmark.space,
+        settings,
+        metric=only_metric(benchmark, "BayesianOptimization"),
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+    )
+    return FIFO(searcher)
+
+
+METHOD = Method(
+    name="BayesianOptimization",
+    summary="Models final results with a Gaussian process and tries where the most improvement is expected",
+    settings=GPSettings,
+    build=_build,
+)

@@ -1,0 +1,135 @@
+"""The unit cube of a space: how candidates are spread over it, and how one moves from legal point to legal point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.models.arrays import Array
+from tunewright.space import Categorical, SearchSpace
+from tunewright.space.domain import Domain
+
+_MOST_LEVELS: Final = 64
+"""A range of more numbers is treated as continuous: rounding then moves a point by less than 1/128."""
+
+_MOST_CONFIGS: Final = 1024
+"""A space of at most so many configurations is looked through as a whole."""
+
+_PLACES: Final = 256
+_MOST_NEIGHBOURS: Final = 8
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """A domain of few values: the points that stand for them, and where they lie in its distribution."""
+
+    columns: slice
+    points: Array
+    """(levels, width)"""
+    number_at: Array
+    """Which level holds each of 256 equal parts of the distribution."""
+    is_ordered: bool
+
+
+@final
+class Cube:
+    """Points of a space's unit cube, shape (n, d). Domains of at most 64 values are only ever at a legal point.
+
+    Parameters
+    ----------
+    space
+        Whose cube.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.n_columns = space.n_columns
+        self._levels: list[_Levels] = []
+        self._axes: list[int | _Levels] = []
+        start = 0
+        for domain in space.domains.values():
+            columns = slice(start, start + domain.width)
+            start += domain.width
+            if domain.size is None or domain.size > _MOST_LEVELS:
+                self._axes.append(columns.start)
+            else:
+                levels = _levels(domain, columns)
+                self._levels.append(levels)
+                self._axes.append(levels)
+        self.free = np.array([axis for axis in self._axes if isinstance(axis, int)], dtype=np.intp)
+        """Columns along which a point may be moved continuously."""
+        size = space.size
+        self.everything = (
+            space.encode(list(space.enumerate())) if size is not None and size <= _MOST_CONFIGS else None
+        )
+        """All points of a space of at most 1024 configurations, else None."""
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether some columns hold legal points only."""
+        return bool(self._levels)
+
+    def spread(self, n: int, rng: np.random.Generator) -> Array:
+        """``n`` points that fill the cube evenly: a Latin hypercube in the domains' own distributions.
+
+        References
+        ----------
+        .. [McKay1979] McKay, Beckman, Conover: A Comparison of Three Methods for Selecting Values of Input Variables.
+           Technometrics 21 (1979).
+        """
+        n_axes = len(self._axes)
+        strata = rng.permuted(np.tile(np.arange(n, dtype=np.float64)[:, np.newaxis], (1, n_axes)), axis=0)
+        return self._placed((strata + rng.random((n, n_axes))) / n)
+
+    def around(self, points: Array, n: int, rng: np.random.Generator) -> Array:
+        """``n`` points near the given ones in turn: each hyperparameter is changed with probability 2/d, at least one.
+
+        A continuous one moves by a normal step of deviation 0.1 or 0.02, one of few values is drawn anew.
+        """
+        n_axes = len(self._axes)
+        centres = points[np.arange(n) % len(points)]
+        changed = rng.random((n, n_axes)) < 2.0 / n_axes
+        changed[np.arange(n), rng.integers(n_axes, size=n)] = True
+        drawn = self._placed(rng.random((n, n_axes)))
+        steps = rng.standard_normal((n, self.n_columns)) * rng.choice([0.1, 0.02], size=(n, 1))
+        drawn[:, self.free] = np.clip((centres + steps)[:, self.free], 0.0, 1.0)
+        keep = np.ones((n, self.n_columns), dtype=bool)
+        for axis, moves in zip(self._axes, changed.T, strict=True):
+            columns = slice(axis, axis + 1) if isinstance(axis, int) else axis.columns
+            keep[:, columns] = ~moves[:, np.newaxis]
+        return np.where(keep, centres, drawn)
+
+    def neighbours(self, point: Array) -> Array:
+        """The points (k, d) that differ from one (d,) in one domain of few values: nearest ones in an order, all others without."""
+        moved: list[Array] = []
+        for levels in self._levels:
+            distances = np.abs(levels.points - point[levels.columns]).sum(axis=1)
+            order = np.argsort(distances, kind="stable")[1:]
+            chosen = levels.points[order[:_MOST_NEIGHBOURS] if levels.is_ordered else order]
+            rows = np.tile(point, (len(chosen), 1))
+            rows[:, levels.columns] = chosen
+            moved.append(rows)
+        return np.concatenate(moved)
+
+    def _placed(self, quantiles: Array) -> Array:
+        """Points from numbers in [0, 1), one per hyperparameter."""
+        points = np.empty((len(quantiles), self.n_columns))
+        for axis, column in zip(self._axes, quantiles.T, strict=True):
+            if isinstance(axis, int):
+                points[:, axis] = column
+            else:
+                points[:, axis.columns] = axis.points[axis.number_at[(column * _PLACES).astype(np.intp)]]
+        return points
+
+
+def _levels(domain: Domain, columns: slice) -> _Levels:
+    values = [domain.at(index) for index in range(domain.size or 0)]
+    places = [domain.quantile((place + 0.5) / _PLACES) for place in range(_PLACES)]
+    return _Levels(
+        columns,
+        np.array([domain.encode(value) for value in values], dtype=np.float64),
+        np.array([values.index(value) for value in places], dtype=np.intp),
+        not isinstance(domain, Categorical),
+    )

@@ -1,0 +1,210 @@
+"""History as arrays: read once, result by result, for all model-based searchers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunewright.history import History
+from tunewright.metric import Metric
+from tunewright.models.arrays import Array
+from tunewright.space import SearchSpace
+from tunewright.trial import Result, TrialStatus
+
+Numbers = NDArray[np.intp]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Finite losses of trials that did not fail, oldest first."""
+
+    trials: Numbers
+    """(n,)"""
+    levels: Numbers
+    """(n,): the number of the level at which each was reported; zeros where there are none."""
+    losses: Array
+    """(n,)"""
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+    def at_level(self, level: int) -> Rows:
+        """Those of one level."""
+        return self.chosen(np.flatnonzero(self.levels == level))
+
+    def chosen(self, indices: Numbers) -> Rows:
+        """Those of the given places."""
+        return Rows(self.trials[indices], self.levels[indices], self.losses[indices])
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Hyperparameters, and how many rows had been seen when they were found."""
+
+    n_rows: int
+    theta: Array
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a model may learn from at one instant."""
+
+    points: Array
+    """(trials, d): all configurations in the unit cube."""
+    rows: Rows
+    """What was observed."""
+    pending: Numbers
+    """Running trials that are still to report, by id."""
+    pending_levels: Numbers
+    """The level that each of them will reach next."""
+    fits: Mapping[str, Fit]
+    """The newest hyperparameters in the notes, by model."""
+
+
+@final
+class Observations:
+    """Reads History into arrays; asked again, it looks only at what is new.
+
+    Without levels a trial counts once, with its newest loss, as soon as it does not run any more. With levels each
+    trial counts at every level that a report of it reached; a report that reaches several counts at the highest.
+
+    Failed trials and non-finite losses never enter. What is remembered is a function of History, so that a new object
+    gives the same answer.
+
+    Parameters
+    ----------
+    space, metric
+        What is tuned.
+    levels
+        Resources, strictly increasing; empty: a trial counts once.
+    """
+
+    def __init__(self, space: SearchSpace, metric: Metric, levels: Sequence[int] = ()) -> None:
+        self._space = space
+        self._metric = metric
+        self.levels = tuple(levels)
+        self._history: History | None = None
+        self._points = np.empty((0, space.n_columns))
+
+    def read(self, history: History) -> Snapshot:
+        """The state of things."""
+        if history is not self._history:
+            self._forget(history)
+        self._read_trials(history)
+        results = history.results_since(self._n_results)
+        for trial_id, result in results:
+            self._read_result(trial_id, result)
+        self._n_results += len(results)
+        running = np.array(list(history.ids(TrialStatus.RUNNING)), dtype=np.intp)
+        failed = np.array(list(history.ids(TrialStatus.FAILED)), dtype=np.intp)
+        reached = np.array([self._reached[trial_id] for trial_id in running], dtype=np.intp)
+        top = max(len(self.levels) - 1, 0)
+        is_pending = reached <= top
+        return Snapshot(
+            self._points,
+            self._rows_at_levels(failed) if self.levels else self._newest_rows(running, failed),
+            running[is_pending],
+            np.minimum(reached, top)[is_pending],
+            self._fits,
+        )
+
+    def _forget(self, history: History) -> None:
+        self._history = history
+        self._points = np.empty((0, self._space.n_columns))
+        self._fits: dict[str, Fit] = {}
+        self._n_results = 0
+        self._reached: list[int] = []
+        self._trials: list[int] = []
+        self._at_levels: list[int] = []
+        self._losses: list[float] = []
+        self._newest: dict[int, float] = {}
+
+    def _read_trials(self, history: History) -> None:
+        new = range(len(self._points), history.n_trials)
+        if not new:
+            return
+        encoded = self._space.encode([history.trial(trial_id).config for trial_id in new])
+        self._points = np.concatenate([self._points, encoded])
+        self._reached.extend([0] * len(new))
+        for trial_id in new:
+            self._fits = self._fits | _fits_of(history.note(trial_id, 0).get("searcher"))
+
+    def _read_result(self, trial_id: int, result: Result) -> None:
+        loss = self._metric.loss_of(result.metrics)
+        if not self.levels:
+            self._newest.pop(trial_id, None)
+            self._newest[trial_id] = loss
+            return
+        reached = self._reached[trial_id]
+        while reached < len(self.levels) and self.levels[reached] <= result.resource:
+            reached += 1
+        if reached > self._reached[trial_id]:
+            self._reached[trial_id] = reached
+            if math.isfinite(loss):
+                self._trials.append(trial_id)
+                self._at_levels.append(reached - 1)
+                self._losses.append(loss)
+
+    def _rows_at_levels(self, failed: Numbers) -> Rows:
+        rows = Rows(
+            np.array(self._trials, dtype=np.intp),
+            np.array(self._at_levels, dtype=np.intp),
+            np.array(self._losses, dtype=np.float64),
+        )
+        return rows if not len(failed) else rows.chosen(np.flatnonzero(~np.isin(rows.trials, failed)))
+
+    def _newest_rows(self, running: Numbers, failed: Numbers) -> Rows:
+        trials = np.array(list(self._newest), dtype=np.intp)
+        losses = np.array(list(self._newest.values()), dtype=np.float64)
+        counts = np.isfinite(losses) & ~np.isin(trials, running) & ~np.isin(trials, failed)
+        return Rows(trials[counts], np.zeros(int(counts.sum()), dtype=np.intp), losses[counts])
+
+
+def fits_note(fits: Mapping[str, Fit]) -> dict[str, Any]:
+    """Hyperparameters as they travel in a searcher's note."""
+    return {"fits": {name: [fit.n_rows, *fit.theta.tolist()] for name, fit in fits.items()}} if fits else {}
+
+
+def _fits_of(note: Any) -> dict[str, Fit]:
+    found: Any = note.get("fits", {}) if isinstance(note, Mapping) else {}
+    return {
+        name: Fit(int(n_rows), np.array(theta, dtype=np.float64)) for name, (n_rows, *theta) in found.items()
+    }
+
+
+def limited(rows: Rows, most: int, top_fraction: float = 0.25) -> Rows:
+    """At most ``most`` rows: those at the highest levels, of the last level that fits in part the best and an even choice.
+
+    Parameters
+    ----------
+    rows
+        All of them.
+    most
+        How many a model can bear.
+    top_fraction
+        Which part of the places that the last level gets go to its best rows; the others are spread evenly over the
+        order of arrival.
+    """
+    if len(rows) <= most:
+        return rows
+    kept: list[Numbers] = []
+    left = most
+    for level in range(int(rows.levels.max()), -1, -1):
+        here = np.flatnonzero(rows.levels == level)
+        if len(here) > left:
+            best = here[np.argsort(rows.losses[here], kind="stable")[: round(left * top_fraction)]]
+            others = np.setdiff1d(here, best)
+            places = np.linspace(0, len(others) - 1, left - len(best)).round().astype(np.intp)
+            kept += [best, others[places]]
+            break
+        kept.append(here)
+        left -= len(here)
+    return rows.chosen(np.sort(np.concatenate(kept)))

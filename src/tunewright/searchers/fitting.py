@@ -1,0 +1,92 @@
+"""A Gaussian process from one suggestion to the next: when it is fitted anew, and what is kept."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.models.arrays import Array
+from tunewright.models.gp.factor import Factor
+from tunewright.models.gp.fit import fit
+from tunewright.models.gp.posterior import Posterior, factorise
+from tunewright.models.gp.process import GaussianProcess
+from tunewright.searchers.encoding import Fit
+
+_log = logging.getLogger(__name__)
+
+_GROWTH: Final = 1.15
+"""A fit lasts until there are so many times as many rows: its cost, spread over them, stays that of a few."""
+
+
+@final
+class FittedProcess:
+    """Hyperparameters come from the notes, and are found anew where there is enough news.
+
+    Whether a fit is due depends on the number of rows alone, and it begins where the newest one in the notes ended. The
+    factor of the covariance is built at once for the rows of the fit and extended by the later ones. So everything is
+    a function of History; the factor and the last fit are kept to save time.
+
+    Parameters
+    ----------
+    process
+        The prior.
+    name
+        For messages.
+    """
+
+    def __init__(self, process: GaussianProcess, name: str) -> None:
+        self._process = process
+        self._name = name
+        self._factor: Factor | None = None
+        self._factor_of: tuple[bytes, int] = (b"", 0)
+        self._last: tuple[tuple[bytes, ...], Fit] | None = None
+        self._has_warned = False
+
+    def posterior(self, x: Array, y: Array, known: Fit | None, n_rows: int) -> tuple[Posterior, Fit]:
+        """Learn from observations.
+
+        Parameters
+        ----------
+        x, y
+            Points (n, d) and standardised targets (n,), n >= 1.
+        known
+            The newest fit in the notes.
+        n_rows
+            How many rows there are, those included that were left out because a model cannot bear more.
+
+        Returns
+        -------
+        posterior, fit
+            The fit is ``known`` itself where none was due.
+        """
+        is_due = known is None or n_rows >= max(known.n_rows + 1, math.ceil(_GROWTH * known.n_rows))
+        at = self._refit(x, y, known, n_rows) if known is None or is_due else known
+        base = min(at.n_rows, len(x))
+        factor_of = (at.theta.tobytes(), base)
+        if self._factor is None or self._factor_of != factor_of:
+            self._factor = factorise(self._process, at.theta, x, base)
+            self._factor_of = factor_of
+        else:
+            self._factor = self._factor.extended(x)
+        return Posterior(self._process, at.theta, x, self._factor.lower, y[:, np.newaxis]), at
+
+    def _refit(self, x: Array, y: Array, known: Fit | None, n_rows: int) -> Fit:
+        start = () if known is None else (known.theta,)
+        asked = (x.tobytes(), y.tobytes(), *(theta.tobytes() for theta in start))
+        if self._last is not None and self._last[0] == asked:
+            return self._last[1]
+        theta = fit(self._process, x, y, start)
+        if theta is None:
+            theta = self._process.prior.mean if known is None else known.theta
+            self._warn()
+        found = Fit(n_rows, theta)
+        self._last = (asked, found)
+        return found
+
+    def _warn(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            _log.warning("The fit of the %s model failed: its last good hyperparameters are used", self._name)

@@ -1,0 +1,103 @@
+"""What all model-based searchers share: first points, random draws, then a proposer's points, none twice."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+
+from tunewright.history import History
+from tunewright.interfaces import Searcher
+from tunewright.models.arrays import Array
+from tunewright.searchers.encoding import Observations, Snapshot
+from tunewright.searchers.random import RandomSearcher
+from tunewright.seeding import Stream, generator
+from tunewright.space import SearchSpace
+from tunewright.trial import Suggestion
+from tunewright.types import Config, Note
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Points in the order in which they should be tried."""
+
+    points: Array
+    """(k, d), best first. The first that is new is taken."""
+    note: Note = field(default_factory=dict)
+    """What must be remembered of how they were found."""
+
+
+class Proposer(ABC):
+    """Finds promising points from what was observed."""
+
+    @abstractmethod
+    def propose(self, snapshot: Snapshot, rng: np.random.Generator) -> Proposal | None:
+        """Points for the next trial; None where too little is known, so that it should be random.
+
+        A function of the arguments: what is kept between calls may save time, and changes no answer.
+        """
+
+
+@final
+class ModelBasedSearcher(Searcher):
+    """Ask a proposer, once there is something to learn from.
+
+    The first trials are the given points, then random draws, the same that random search would make. Where all
+    proposed points were tried before, the next random draw is taken; None comes when the space is exhausted.
+
+    Parameters
+    ----------
+    space
+        What to choose from.
+    proposer
+        Whom to ask.
+    observations
+        Reads History for it.
+    seed
+        The experiment's seed, >= 0.
+    points_to_evaluate
+        Configurations that come first, as in :func:`~tunewright.searchers.initial.initial_configs`.
+    n_initial
+        Trials, the given points included, before the proposer is asked.
+
+    Raises
+    ------
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        proposer: Proposer,
+        observations: Observations,
+        *,
+        seed: int,
+        points_to_evaluate: Sequence[Config] | None = None,
+        n_initial: int = 3,
+    ) -> None:
+        self._space = space
+        self._proposer = proposer
+        self._observations = observations
+        self._seed = seed
+        self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points_to_evaluate)
+        self._n_initial = max(n_initial, self._random.n_initial)
+
+    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:  # noqa: ARG002
+        """The next given point, random draw or proposed configuration; None when every configuration was tried."""
+        if history.n_trials < self._n_initial:
+            return self._random.suggest(history)
+        snapshot = self._observations.read(history)
+        proposal = self._proposer.propose(snapshot, generator(self._seed, Stream.MODEL, history.n_runs))
+        if proposal is None:
+            return self._random.suggest(history)
+        for point in proposal.points:
+            config = self._space.decode(point[np.newaxis])[0]
+            if not history.contains(config):
+                return Suggestion(config=config, note=proposal.note)
+        drawn = self._random.suggest(history)
+        return None if drawn is None else Suggestion(config=drawn.config, note=proposal.note)
