@@ -382,6 +382,29 @@ def test_close_ends_jobs_so_that_they_can_be_continued(driver: Any) -> None:
     assert driver.backend.summary().notices == ("waiting for an instance: the account's limit is reached",)
 
 
+def test_a_create_that_is_interrupted_leaves_no_job_behind(driver: Any) -> None:
+    driver.aws.lost_answers = [KeyboardInterrupt()]
+    driver.backend.start(run(0), CONFIG)
+    with pytest.raises(KeyboardInterrupt):
+        driver.rounds()
+    original = driver.aws.s3.put_object
+
+    def put_object(Bucket: str, Key: str, Body: bytes) -> None:
+        original(Bucket=Bucket, Key=Key, Body=Body)
+        if Body == RELEASE.encode():
+            finish(driver, "0-0-0", 1, cause=RELEASE)
+
+    driver.aws.s3.put_object = put_object
+    driver.backend.close()
+    assert driver.aws.control("0-0-0") == RELEASE
+
+
+def test_only_the_last_notices_are_kept(driver: Any) -> None:
+    for number in range(30):
+        driver.backend._accounts.notify(f"notice {number}")
+    assert driver.backend.summary().notices == tuple(f"notice {number}" for number in range(10, 30))
+
+
 def test_close_says_what_it_leaves_behind(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     driver.backend.start(run(0), CONFIG)
     driver.until_created("0-0-0")

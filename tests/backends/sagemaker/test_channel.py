@@ -157,6 +157,14 @@ def test_a_forgotten_run_is_not_heard_again(objects: S3Objects) -> None:
     assert reader.box(JobName(0, 0, 0)).take(over_gaps=True) == []
 
 
+def test_what_no_runner_wrote_is_passed_over(objects: S3Objects) -> None:
+    reader = ReportReader(objects, overlap=5)
+    for payload in ("AAAA", "e30=", "body", "W10="):
+        objects.put(f"reports/0000001000000-0-0-0-1-r~{payload}", b"")
+    reader.poll()
+    assert reader.box(JobName(0, 0, 0)).take(over_gaps=True) == []
+
+
 def test_a_new_session_begins_where_it_is_told(objects: S3Objects) -> None:
     reader = ReportReader(objects, overlap=5)
     put(objects, "0-0-0", 1, 1000.0)

@@ -125,4 +125,4 @@ def _connect(cache: Path) -> Any:
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,
     )
-    return boto3.client("s3", config=config)
+    return boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=config)

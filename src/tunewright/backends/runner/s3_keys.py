@@ -111,7 +111,10 @@ def message_of(key: ReportKey, body: bytes | None = None) -> Report | End:
     if content is None:
         raise ValueError("The content of the report is in the object, which was not read")
     fields: dict[str, Any] = json.loads(content)
-    return End(**fields) if key.is_end else Report(**fields)
+    try:
+        return End(**fields) if key.is_end else Report(**fields)
+    except TypeError as error:
+        raise ValueError(f"Not what a runner writes: {error}") from error
 
 
 def time_key(wall: float) -> str:

@@ -44,9 +44,10 @@ class Accounts:
         self._created: set[JobName] = set()
 
     def notify(self, text: str) -> None:
-        """Keep a line for the user; the same one only once, and the first twenty."""
-        if len(self._notices) < _MAX_NOTICES:
-            self._notices.setdefault(text)
+        """Keep a line for the user: the same one only once, and the last twenty."""
+        self._notices.setdefault(text)
+        if len(self._notices) > _MAX_NOTICES:
+            del self._notices[next(iter(self._notices))]
 
     def created(self, flight: Flight) -> None:
         """A job was created."""

@@ -82,6 +82,7 @@ class Creator:
         if request.config_key:
             self._objects.put(request.config_key, request.config_body)
         began = time.time()
+        was_uncertain, flight.is_uncertain = flight.is_uncertain, True
         outcome, text = self._service.create(request)
         if outcome is CreateOutcome.REFUSED:
             return text
@@ -91,7 +92,7 @@ class Creator:
             self._accounts.created(flight)
             return ""
         self._accounts.notify(text)
-        flight.is_uncertain = flight.is_uncertain or outcome is CreateOutcome.UNKNOWN
+        flight.is_uncertain = was_uncertain or outcome is CreateOutcome.UNKNOWN
         pause = UNKNOWN_SECONDS if outcome is CreateOutcome.UNKNOWN else FULL_SECONDS
         self._closed_until = time.monotonic() + self._endpoint.seconds(
             pause, at_least=self._settings.min_interval
