@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tunewright.benchmarks.real import REAL_BENCHMARKS
+from tunewright.experiments.methods import method_names
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
@@ -98,6 +101,11 @@ def test_the_commands_of_the_command_line_exist() -> None:
     ).stdout
     assert named
     assert not {name for name in named if not re.search(rf"\b{name}\b", shown)}
+
+
+def test_the_readme_names_every_method_and_benchmark() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert not {name for name in (*method_names(), *REAL_BENCHMARKS) if name not in text}
 
 
 def test_the_figures_of_the_performance_page_are_the_measured_ones() -> None:
