@@ -1,0 +1,260 @@
+"""The commands of ``tunewright``, in this process."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.cli import main
+from tunewright.journal import FileJournal
+from tunewright.storage import create_experiment, experiments
+
+SCRIPT = """
+import argparse, json
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float)
+parser.add_argument("--epochs", type=int, default=2)
+given = parser.parse_args()
+print("hello from", given.x)
+for epoch in range(1, given.epochs + 1):
+    print("[tune-metric]: " + json.dumps({"epoch": epoch, "score": given.x * epoch}), flush=True)
+"""
+SPACE = """
+[x]
+type = "float"
+low = 0.0
+high = 1.0
+"""
+
+
+class Command:
+    """Calls ``tunewright`` and keeps what it says."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.script = folder / "train.py"
+        self.script.write_text(SCRIPT)
+        self.space = folder / "space.toml"
+        self.space.write_text(SPACE)
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: str) -> int:
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            main(list(arguments))
+        self.out, self.err = self._capsys.readouterr()
+        return int(exited.value.code or 0)
+
+    def tune(self, *more: str) -> int:
+        base = ["tune", str(self.script), "--space", str(self.space), "--metric", "score", "--goal", "max"]
+        return self(*base, "--resource", "epoch", "--max_resource_attr", "epochs", *more)
+
+
+@pytest.fixture
+def command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """``tunewright`` with a script and a space."""
+    return Command(tmp_path, capsys)
+
+
+@pytest.fixture
+def tuned(command: Command) -> Command:
+    """After one experiment of two trials."""
+    assert command.tune("--max_resource", "3", "--max_num_trials", "2", "--experiment-tag", "mine") == 0
+    return command
+
+
+def test_without_a_command_all_are_listed(command: Command) -> None:
+    for arguments in ([], ["--help"], ["-h"]):
+        assert command(*arguments) == 0
+        assert all(
+            name in command.out
+            for name in ("tune", "list", "show", "logs", "resume", "methods", "benchmarks")
+        )
+    assert command("--version") == 0
+    assert command.out.startswith("tunewright 0.")
+
+
+@pytest.mark.parametrize("name", ["tune", "list", "show", "logs", "resume", "methods", "benchmarks"])
+def test_every_command_has_help(command: Command, name: str) -> None:
+    assert command(name, "--help") == 0
+    assert f"tunewright {name}" in command.out
+
+
+def test_a_script_is_tuned_without_python(tuned: Command) -> None:
+    assert "RandomSearch on train, seed 0" in tuned.out
+    assert "Best:    score" in tuned.out
+    folder = next(iter(experiments("mine")))
+    assert folder.metadata()["benchmark"]["space"]["epochs"] == 3
+    assert f"tunewright show {folder.name}" in tuned.out
+
+
+def test_a_methods_settings_are_given_by_name(command: Command) -> None:
+    line = ("--max_resource", "4", "--max_num_trials", "2", "--method", "asha")
+    assert command.tune(*line, "--set", "eta=2", "--set", "kind=stopping") == 0
+    folder = next(iter(experiments("train")))
+    assert folder.metadata()["method"] == {"name": "ASHA", "settings": {"eta": "2", "kind": "stopping"}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--max_num_trial", "1"), "Did you mean '--max_num_trials'"),
+        (("--max_resource", "3"), "Nothing would end RandomSearch"),
+        (("--max_num_trials", "1"), "constant 'epochs'"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--method", "AHSA"), "Did you mean 'ASHA'"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--set", "eta"), "NAME=VALUE"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--dry_run"), "--backend sagemaker"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--experiment_tag", ".."), "looks like a path"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--space", "no.toml"), "no.toml"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    command: Command, tunewright_home: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    assert command.tune(*arguments) == 2
+    assert message in command.err
+    assert command.err.startswith("Error: ")
+    assert command.err.count("\n") == 1
+    assert not tunewright_home.exists()
+
+
+def test_unknown_commands_and_scripts_are_named(command: Command) -> None:
+    assert command("tne") == 2
+    assert "Did you mean 'tune'" in command.err
+    command.script.unlink()
+    assert command.tune("--max_num_trials", "1", "--max_resource", "3") == 2
+    assert "no training script" in command.err
+
+
+def test_a_typo_in_the_metric_names_what_is_reported(command: Command) -> None:
+    line = ("tune", str(command.script), "--space", str(command.space), "--metric", "scroe")
+    assert command(*line, "--max_num_trials", "1", "--max_failures", "0") == 1
+    assert "Did you mean 'score'" in command.err
+    assert "Did you mean 'score'" in command.out  # at once, when the trial failed
+
+
+def test_a_tag_of_another_script_is_stored_under_a_safe_name(command: Command) -> None:
+    assert command.tune("--max_num_trials", "1", "--max_resource", "2", "--experiment_tag", "naïve 実験") == 0
+    assert "is stored as 'naive-" in command.err
+    assert len(list(experiments("naïve 実験"))) == 1
+
+
+def test_a_dry_run_prints_the_request(command: Command) -> None:
+    line = (
+        "--max_num_trials",
+        "1",
+        "--max_resource",
+        "3",
+        "--backend",
+        "sagemaker",
+        "--endpoint",
+        "embedded",
+    )
+    assert command.tune(*line, "--dry_run", "--warm_pool") == 0
+    assert json.loads(command.out)["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
+
+
+def test_what_is_stored_is_listed(tuned: Command) -> None:
+    assert tuned("list") == 0
+    assert "completed" in tuned.out
+    (create_experiment("broken").metadata_path).write_text("{}")
+    assert tuned("list", "--format", "json") == 0
+    assert [entry["status"] for entry in json.loads(tuned.out)] == ["completed"]
+    assert "Left out broken" in tuned.err
+    assert tuned("list", "--experiment_tag", "other") == 0
+    assert "No experiments yet" in tuned.out
+
+
+def test_an_experiment_is_shown_in_three_forms(tuned: Command) -> None:
+    assert tuned("show", "mine") == 0
+    assert "best        score" in tuned.out
+    assert "epochs" not in tuned.out.splitlines()[0]
+    assert tuned("show", "mine", "--format", "json", "--watch") == 0
+    shown = json.loads(tuned.out)
+    assert shown["trials"]["completed"] == 2
+    assert tuned("show", "mine", "--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(tuned.out)))
+    assert len(rows) == shown["num_results"] == 6
+
+
+def test_a_sagemaker_experiment_is_shown_with_its_account(tuned: Command) -> None:
+    folder = next(iter(experiments("mine")))
+    metadata = folder.metadata()
+    folder.write_metadata({**metadata, "backend": {"kind": "sagemaker", "endpoint": "embedded"}})
+    folder.account_path.write_text(
+        json.dumps({"jobs": 4, "warm_starts": 3, "calls": {"CreateTrainingJob": 4}})
+    )
+    assert tuned("show", "mine", "--format", "json") == 0
+    assert json.loads(tuned.out)["sagemaker"] == {
+        "jobs": 4,
+        "warm_starts": 3,
+        "calls": {"CreateTrainingJob": 4},
+        "billable_seconds": 0,
+        "pool_idle_seconds": 0,
+        "cost": 0,
+    }
+    assert tuned("show", "mine") == 0
+    assert "4 jobs, 3 warm starts" in tuned.out
+
+
+def test_watching_ends_with_the_experiment(tuned: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = FileJournal(next(iter(experiments("mine"))).journal_path)
+    monkeypatch.setattr("tunewright.cli.show_command.time.sleep", lambda _: journal.close())
+    assert tuned("show", "mine", "--watch") == 0
+    assert "status      completed" in tuned.out
+
+
+def test_what_trials_print_can_be_read(tuned: Command) -> None:
+    assert tuned("logs", "mine", "0") == 0
+    assert tuned.out.startswith("hello from 0.5\n[tune-metric]")
+    assert tuned("logs", "mine", "0", "--follow") == 0
+    assert tuned.out.startswith("hello from 0.5\n")
+    assert tuned("logs", "mine", "7") == 2
+    assert "has the trials 0 to 1" in tuned.err
+    assert tuned("logs", "mine", "first") == 2
+
+
+def test_an_experiment_goes_on_with_more_trials(tuned: Command) -> None:
+    assert tuned("resume", "mine", "--max_num_trials", "3", "--n_workers", "1") == 0
+    assert "1 worker, going on with 2 trials" in tuned.out
+    assert tuned("show", "mine", "--format", "json") == 0
+    assert json.loads(tuned.out)["trials"]["completed"] == 3
+    assert tuned("resume", "nine") == 2
+    assert "Unknown experiment 'nine'" in tuned.err
+
+
+def test_an_experiment_in_use_is_left_alone(tuned: Command) -> None:
+    journal = FileJournal(next(iter(experiments("mine"))).journal_path)
+    assert tuned("resume", "mine") == 1
+    journal.close()
+    assert "in use" in tuned.err
+
+
+def test_methods_and_benchmarks_are_listed_and_shown(command: Command) -> None:
+    assert command("methods") == 0
+    assert re.search(r"^RandomSearch +RS +Draws", command.out, flags=re.MULTILINE)
+    assert command("methods", "asha") == 0
+    assert "grace_period" in command.out
+    assert command("methods", "rs") == 0
+    assert "no settings" in command.out
+    assert command("benchmarks") == 0
+    assert "mlp_digits" in command.out
+    assert command("benchmarks", "mlp_digits") == 0
+    assert json.loads(command.out)["instance_type"] == "ml.c5.xlarge"
+    for wrong in (("methods", "AHSA"), ("benchmarks", "mlp_digit")):
+        assert command(*wrong) == 2
+        assert "Did you mean" in command.err
+
+
+def test_an_interrupt_is_exit_code_130(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tunewright.cli.load_command", lambda _: interrupted)
+    assert command("list") == 130
