@@ -135,9 +135,7 @@ def training_variables(
         "module_name": Path(program).stem,
         "module_dir": parameters.get("sagemaker_submit_directory") or str(code),
         "framework_module": os.environ.get("SAGEMAKER_TRAINING_MODULE", ""),
-        "framework_params": {
-            name: each for name, each in parameters.items() if name.startswith(PLATFORM_PREFIX)
-        },
+        "framework_params": _of_platform(parameters),
         "log_level": parameters.get("sagemaker_container_log_level", 20),
         "model_dir": str(base / "model"),
         "input_dir": str(base / "input"),
@@ -155,9 +153,7 @@ def training_variables(
         "current_instance_type": resources["current_instance_type"],
         "current_instance_group": resources["current_group_name"],
         "instance_groups": [group["instance_group_name"] for group in resources["instance_groups"]],
-        "instance_groups_dict": {
-            group["instance_group_name"]: group for group in resources["instance_groups"]
-        },
+        "instance_groups_dict": {each["instance_group_name"]: each for each in resources["instance_groups"]},
         "network_interface_name": resources["network_interface_name"],
         "resource_config": resources,
         "input_data_config": channels,
@@ -168,6 +164,10 @@ def training_variables(
     environment["SM_TRAINING_ENV"] = json.dumps(values)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
     return environment
+
+
+def _of_platform(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in parameters.items() if name.startswith(PLATFORM_PREFIX)}
 
 
 def _of_script(parameters: dict[str, Any]) -> dict[str, Any]:

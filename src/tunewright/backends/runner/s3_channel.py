@@ -7,7 +7,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from . import s3_keys
 from .channel import GO_ON, Channel, End, Report
@@ -31,6 +31,7 @@ class S3Place:
     """Between two checkpoints on the way."""
 
 
+@final
 class S3Channel(Channel):
     """Reports, ends and checkpoints as S3 objects; a control key for what the backend wants.
 
@@ -128,11 +129,30 @@ class S3Channel(Channel):
         self._saved = resource
 
 
-class MutedS3Channel(S3Channel):
-    """The channel of the other instances of a job with several: it loads and obeys, but the first one reports."""
+@final
+class MutedS3Channel(Channel):
+    """The channel of the other instances of a job with several: it loads and obeys, but the first one reports.
+
+    Parameters
+    ----------
+    heard
+        The channel as the first instance has it.
+    """
+
+    def __init__(self, heard: S3Channel) -> None:
+        self.poll_seconds = heard.poll_seconds
+        self._heard = heard
+
+    def load_checkpoint(self) -> None:
+        """Download the checkpoint that the run begins with."""
+        self._heard.load_checkpoint()
 
     def send_report(self, report: Report) -> None:
         """Nothing: the first instance sends it."""
+
+    def wanted(self) -> str:
+        """Read the control key."""
+        return self._heard.wanted()
 
     def note_checkpoint(self, resource: int) -> None:
         """Nothing: the first instance stores it."""

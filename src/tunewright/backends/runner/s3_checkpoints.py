@@ -7,11 +7,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from . import s3_keys
 
 
+@final
 class S3Checkpoints:
     """Saves and loads checkpoint folders under an experiment's prefix.
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from .order import RunOrder
 from .s3_channel import MutedS3Channel, S3Channel, S3Place
@@ -29,6 +29,7 @@ _CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 _ATTEMPTS = 8
 
 
+@final
 class S3Client:
     """A boto3 client of S3 that is made when it is first used, so that the script need not wait for it."""
 
@@ -86,8 +87,8 @@ def _run(base: Path, failure: Path) -> int:
     )
     bucket, _, prefix = os.environ[PLACE_VARIABLE][len("s3://") :].partition("/")
     place = S3Place(bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"])
-    channel_type = S3Channel if _is_main_host(base) else MutedS3Channel
-    channel = channel_type(client, place, order, tuple(source) if source else None)
+    heard = S3Channel(client, place, order, tuple(source) if source else None)
+    channel = heard if _is_main_host(base) else MutedS3Channel(heard)
     return supervise(order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
 
 
