@@ -32,6 +32,7 @@ class S3Place:
 
 
 @final
+@final
 class S3Channel(Channel):
     """Reports, ends and checkpoints as S3 objects; a control key for what the backend wants.
 
@@ -130,29 +131,27 @@ class S3Channel(Channel):
 
 
 @final
+@final
 class MutedS3Channel(Channel):
     """The channel of the other instances of a job with several: it loads and obeys, but the first one reports.
 
-    Parameters
-    ----------
-    heard
-        The channel as the first instance has it.
+    Takes what :class:`S3Channel` takes.
     """
 
-    def __init__(self, heard: S3Channel) -> None:
-        self.poll_seconds = heard.poll_seconds
-        self._heard = heard
+    def __init__(self, client: Any, place: S3Place, order: RunOrder, source: tuple[int, int] | None) -> None:
+        self.poll_seconds = place.poll_seconds
+        self._channel = S3Channel(client, place, order, source)
 
     def load_checkpoint(self) -> None:
         """Download the checkpoint that the run begins with."""
-        self._heard.load_checkpoint()
-
-    def send_report(self, report: Report) -> None:
-        """Nothing: the first instance sends it."""
+        self._channel.load_checkpoint()
 
     def wanted(self) -> str:
         """Read the control key."""
-        return self._heard.wanted()
+        return self._channel.wanted()
+
+    def send_report(self, report: Report) -> None:
+        """Nothing: the first instance sends it."""
 
     def note_checkpoint(self, resource: int) -> None:
         """Nothing: the first instance stores it."""

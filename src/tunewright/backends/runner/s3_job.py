@@ -30,6 +30,7 @@ _ATTEMPTS = 8
 
 
 @final
+@final
 class S3Client:
     """A boto3 client of S3 that is made when it is first used, so that the script need not wait for it."""
 
