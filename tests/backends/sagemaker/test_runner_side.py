@@ -13,7 +13,7 @@ import pytest
 from tunewright.backends.runner import s3_checkpoints, s3_job, s3_keys
 from tunewright.backends.runner.channel import EXITED, GO_ON, STOP, UNTIL, End, Report
 from tunewright.backends.runner.order import RunOrder
-from tunewright.backends.runner.s3_channel import MutedS3Channel, S3Channel, S3Place
+from tunewright.backends.runner.s3_channel import MutedChannel, S3Channel, S3Place
 
 PREFIX = "tunewright/exp/"
 PLACE = S3Place("bucket", PREFIX, poll_seconds=0.0, checkpoint_seconds=0.0)
@@ -148,7 +148,7 @@ def test_a_folder_whose_files_vanish_is_not_stored(tmp_path: Path, monkeypatch: 
 
 
 def test_other_instances_of_a_job_are_silent(s3: Any, order: RunOrder) -> None:
-    channel = MutedS3Channel(s3, PLACE, order, None)
+    channel = MutedChannel(S3Channel(s3, PLACE, order, None))
     channel.send_report(Report(1, 1, {}, 0.0, 1.0))
     channel.note_checkpoint(1)
     write(order, "epoch 1")

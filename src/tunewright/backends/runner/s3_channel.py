@@ -132,15 +132,18 @@ class S3Channel(Channel):
 
 @final
 @final
-class MutedS3Channel(Channel):
+class MutedChannel(Channel):
     """The channel of the other instances of a job with several: it loads and obeys, but the first one reports.
 
-    Takes what :class:`S3Channel` takes.
+    Parameters
+    ----------
+    channel
+        What loads and obeys.
     """
 
-    def __init__(self, client: Any, place: S3Place, order: RunOrder, source: tuple[int, int] | None) -> None:
-        self.poll_seconds = place.poll_seconds
-        self._channel = S3Channel(client, place, order, source)
+    def __init__(self, channel: Channel) -> None:
+        self.poll_seconds = channel.poll_seconds
+        self._channel = channel
 
     def load_checkpoint(self) -> None:
         """Download the checkpoint that the run begins with."""

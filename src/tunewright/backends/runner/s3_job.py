@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from .order import RunOrder
-from .s3_channel import MutedS3Channel, S3Channel, S3Place
+from .s3_channel import MutedChannel, S3Channel, S3Place
 from .supervisor import supervise
 
 CONFIG_PARAMETER = "tunewright_config"
@@ -89,7 +89,7 @@ def _run(base: Path, failure: Path) -> int:
     bucket, _, prefix = os.environ[PLACE_VARIABLE][len("s3://") :].partition("/")
     place = S3Place(bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"])
     heard = S3Channel(client, place, order, tuple(source) if source else None)
-    channel = heard if _is_main_host(base) else MutedS3Channel(heard)
+    channel = heard if _is_main_host(base) else MutedChannel(heard)
     return supervise(order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
 
 
