@@ -88,6 +88,12 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         start_or_join(ENDPOINT, root=tmp_path)
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BackendError, match="TUNEWRIGHT_HOME"):
+        start_or_join(ENDPOINT, root=tmp_path / "file")
+
+
 def test_settings_have_their_own_server() -> None:
     others = [
         resolve_endpoint("embedded", speed=501),

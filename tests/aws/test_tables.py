@@ -43,7 +43,7 @@ def test_unknown_images_name_the_remedy() -> None:
 
 
 def test_prices() -> None:
-    assert len(PRICES) >= 47
+    assert len(PRICES) == 54
     assert price_per_hour("ml.c5.xlarge") == 0.238
-    assert price_per_hour("ml.g5.48xlarge") == 16.288
+    assert price_per_hour("ml.g5.48xlarge") == 20.36
     assert price_per_hour("ml.z9.xlarge") is None

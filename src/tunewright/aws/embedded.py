@@ -117,7 +117,12 @@ def start_or_join(endpoint: Endpoint, *, root: Path | None = None) -> EmbeddedEn
     if importlib.util.find_spec("moto") is None:
         raise MissingExtraError("emulator", "The embedded endpoint")
     directory = (root or home() / "endpoint") / settings_hash(endpoint)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise BackendError(
+            f"Cannot make {directory}: {error.strerror}. Set TUNEWRIGHT_HOME to a folder of yours"
+        ) from error
     with _lock(directory):
         lease = Lease(directory / "leases")
         try:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-PRICES_DATE: Final = "2023-06"
-"""When the prices were read. The source does not name a region; the figures agree with us-east-1 and us-west-2."""
+PRICES_DATE: Final = "2023-06; g5 and g6: 2026-11"
+"""When the prices were read.
+
+The older ones are those of Syne Tune's table of 47 instance types, which names no region; they agree with us-east-1 and
+us-west-2. Its prices of g5 were those of EC2, a quarter and more below SageMaker's: they are corrected, and g6 is added.
+"""
 
 PRICES_REGION: Final = "us-east-1, us-west-2"
 
@@ -36,21 +40,30 @@ _PER_HOUR: Final[Mapping[str, Mapping[str, float]]] = {
         "16xlarge": 6.093,
     },
     "g5": {
-        "xlarge": 1.006,
-        "2xlarge": 1.212,
-        "4xlarge": 1.624,
-        "8xlarge": 2.448,
-        "12xlarge": 5.672,
-        "16xlarge": 4.096,
-        "24xlarge": 8.144,
-        "48xlarge": 16.288,
+        "xlarge": 1.408,
+        "2xlarge": 1.515,
+        "4xlarge": 2.03,
+        "8xlarge": 3.06,
+        "12xlarge": 7.09,
+        "16xlarge": 5.12,
+        "24xlarge": 10.18,
+        "48xlarge": 20.36,
+    },
+    "g6": {
+        "xlarge": 1.127,
+        "2xlarge": 1.222,
+        "4xlarge": 1.654,
+        "12xlarge": 5.752,
+        "16xlarge": 4.246,
+        "24xlarge": 8.344,
+        "48xlarge": 16.688,
     },
 }
 
 PRICES: Final[Mapping[str, float]] = {
     f"ml.{family}.{size}": price for family, sizes in _PER_HOUR.items() for size, price in sizes.items()
 }
-"""US dollars per instance hour, by instance type (47 of them)."""
+"""US dollars per instance hour, by instance type."""
 
 
 def price_per_hour(instance_type: str, *, prices: Mapping[str, float] = PRICES) -> float | None:
