@@ -181,7 +181,7 @@ def open_session(endpoint: Endpoint, *, root: Path | None = None) -> AwsSession:
         boto3 or the emulator's packages are not installed.
     """
     embedded = None
-    if endpoint.kind is EndpointKind.EMBEDDED:
+    if endpoint.kind is EndpointKind.EMBEDDED and endpoint.url is None:
         embedded = start_or_join(endpoint, root=root)
         endpoint = embedded.endpoint
     session = AwsSession(endpoint, embedded=embedded)
@@ -195,11 +195,10 @@ def open_session(endpoint: Endpoint, *, root: Path | None = None) -> AwsSession:
 
 
 def _connection_trouble(endpoint: Endpoint, error: boto.ServiceError) -> str:
+    where = endpoint.url or f"AWS in {endpoint.region}"
     if error.is_denied:
-        remedy = "renew them (aws sso login, or new access keys)"
-        return f"AWS does not accept the credentials ({error.code}: {error.text}): {remedy}"
+        return f"{where} does not accept the credentials ({error}): renew them (aws sso login, or new access keys)"
     if "Credentials" in error.text or "SSO" in error.text or "Token" in error.text:
         remedy = "run aws configure or aws sso login, or use --endpoint embedded"
         return f"No usable AWS credentials ({error.text}): {remedy}"
-    where = endpoint.url or f"AWS in {endpoint.region}"
     return f"{where} does not answer ({error.text}): check the address, the region and the network"
