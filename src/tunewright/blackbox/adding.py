@@ -50,6 +50,8 @@ def add_table(name: str, source: str | None = None) -> TableInfo:
         folder = tables_home() / safe_name(name, "name of a table")
         folder.mkdir(parents=True, exist_ok=True)
         datasets = recipe.install(path, folder)
+        if not datasets:
+            raise TableError(f"{path} holds no data set of {name}: --from takes {recipe.wanted}")
         sums = _sums(path)
     old = read_info(folder) if (folder / TABLE_FILE).exists() else None
     info = TableInfo(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from tunewright.exceptions import MissingExtraError, TableError
 from tunewright.types import ConfigValue
+
+UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+"""What NumPy raises where a file does not hold the arrays that it should."""
 
 Columns = Mapping[str, Sequence[ConfigValue]]
 """For each hyperparameter the values of all configurations."""
@@ -53,7 +57,7 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name].tolist() for name in arrays.files}
         table = pyarrow("parquet").read_table(path)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise TableError(f"Cannot read {path}: {error}") from None
     return {
         name: table.column(name).to_numpy(zero_copy_only=False).tolist()

@@ -26,7 +26,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from tunewright.blackbox.blackbox import Array, Description, Values
-from tunewright.blackbox.columns import Columns, read_columns, write_columns
+from tunewright.blackbox.columns import UNREADABLE, Columns, read_columns, write_columns
 from tunewright.blackbox.tabular import TabularBlackbox
 from tunewright.exceptions import SpaceError, TableError
 from tunewright.space import SearchSpace
@@ -186,7 +186,7 @@ def read_dataset(folder: Path, info: TableInfo, dataset: str) -> TabularBlackbox
         description = Description(**data, name=info.name, dataset=dataset, digest=info.digest(dataset))
         values = np.load(files["values"], mmap_mode="r", allow_pickle=False)
         configs = files["configs"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*UNREADABLE, TypeError) as error:
         raise TableError(f"Cannot read {folder} ({dataset}): {error}. Add the table again") from None
     return TabularBlackbox(description, read_columns(configs), values)
 

@@ -17,7 +17,7 @@ from tunewright.types import ConfigValue
 DATASETS: Final = ("protein_structure", "naval_propulsion", "parkinsons_telemonitoring", "slice_localization")
 _N_SEEDS: Final = 4
 _EPOCHS: Final = 100
-_CHOICES: Final[dict[str, list[ConfigValue]]] = {
+CHOICES: Final[dict[str, list[ConfigValue]]] = {
     "activation_fn_1": ["relu", "tanh"],
     "activation_fn_2": ["relu", "tanh"],
     "batch_size": [8, 16, 32, 64],
@@ -60,9 +60,7 @@ def _convert(wheel: Path) -> Iterator[Recorded]:
             n_seeds=_N_SEEDS,
             note="the last of 100 epochs only; the package holds no curves",
         )
-        yield Recorded(
-            description, decode(list(entries), _CHOICES), np.stack(numbers, axis=-1)[:, :, None, :]
-        )
+        yield Recorded(description, decode(list(entries), CHOICES), np.stack(numbers, axis=-1)[:, :, None, :])
 
 
 RECIPE: Final = Recipe(

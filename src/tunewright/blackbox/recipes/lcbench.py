@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.blackbox.blackbox import Description, Values
+from tunewright.blackbox.columns import UNREADABLE
 from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
 from tunewright.blackbox.tabular import repair_elapsed
 from tunewright.exceptions import TableError
@@ -115,7 +116,7 @@ def _of_arrays(path: Path) -> Iterator[Recorded]:
             columns = dict(zip(data["hp_names"].tolist(), data["hp"].T.tolist(), strict=True))
             accuracy, time = data["val_accuracy"], data["time"]
             tasks: list[str] = data["task_ids"].tolist()
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise TableError(f"{path} does not hold the arrays of LCBench: {error}") from None
     for index, task in enumerate(tasks):
         curves = {"val_accuracy": accuracy[index].astype(np.float64)}

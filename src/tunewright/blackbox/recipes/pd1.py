@@ -73,7 +73,7 @@ def _texts(source: Path) -> Iterator[str]:
                 content = archive.extractfile(member) if _FILE.fullmatch(Path(member.name).name) else None
                 if content is not None:
                     yield _decode(content.read())
-    except (OSError, ValueError, KeyError, tarfile.TarError) as error:
+    except (OSError, EOFError, ValueError, KeyError, tarfile.TarError) as error:
         raise TableError(f"{source} is not pd1.tar.gz or a file of it: {error!r}") from None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.blackbox.blackbox import Description
-from tunewright.blackbox.columns import read_columns
+from tunewright.blackbox.columns import UNREADABLE, read_columns
 from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
 from tunewright.blackbox.tabular import repair_elapsed
 from tunewright.exceptions import TableError
@@ -49,7 +49,8 @@ def _convert(name: str, source: Path) -> Iterator[Recorded]:
         tasks, metrics = metadata["task_names"], metadata["objectives_names"]
     except KeyError as missing:
         raise TableError(f"{source / 'metadata.json'} lacks {missing}") from None
-    domains = SearchSpace({plain_name(key): _domain(key, spec) for key, spec in space.items()})
+    entries = {plain_name(key): _domain(key, spec) for key, spec in space.items()}
+    domains = SearchSpace({key: entry for key, entry in entries.items() if isinstance(entry, Domain)})
     has_common_files = (source / "hyperparameters.parquet").is_file()
     for index, task in enumerate(tasks):
         prefix = "" if has_common_files else f"{task}-"
@@ -152,5 +153,5 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _load(path: Path) -> NDArray[Any]:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise TableError(f"Cannot read {path}: {error}") from None

@@ -83,7 +83,7 @@ def _record(
     kept = sorted(unique.values())
     if len(kept) < 2:
         return None
-    columns = {name: [_plain(hyperparameters[config][name]) for config in kept] for name in names}
+    columns = {name: _column([hyperparameters[config][name] for config in kept]) for name in names}
     values = np.array([[evaluations[config][fold] for fold in folds] for config in kept])
     description = Description(
         name="tabrepo",
@@ -100,8 +100,10 @@ def _record(
     return Recorded(description, columns, values[:, :, None])
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float | str) else str(value)
+def _column(values: list[Any]) -> list[Any]:
+    """The values as they are where all are numbers or all are truth values, else their texts."""
+    is_plain = all(isinstance(v, bool) for v in values) or all(type(v) in {int, float} for v in values)
+    return values if is_plain else [str(value) for value in values]
 
 
 RECIPE: Final = Recipe(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.blackbox.blackbox import Description
+from tunewright.blackbox.columns import UNREADABLE
 from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
 from tunewright.exceptions import TableError
 from tunewright.space import Float, SearchSpace
@@ -61,7 +62,7 @@ def _of_arrays(path: Path) -> Iterator[Recorded]:
             hyperparameters = dict(zip(data["hp_names"].tolist(), data["hp"].T, strict=True))
             losses = {split: data[split].astype(np.float64) for split in _SPLITS}
             tasks: list[str] = data["tasks"].tolist()
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise TableError(f"{path} does not hold the arrays of TaskSet: {error}") from None
     for index, task in enumerate(tasks):
         yield _record(task, hyperparameters, {split: losses[split][index] for split in _SPLITS})
