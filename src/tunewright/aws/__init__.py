@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunewright.aws.boto import ServiceError
-from tunewright.aws.endpoint import Credentials, Endpoint, EndpointKind, resolve_endpoint
+from tunewright.aws.endpoint import REMOTE_VARIABLE, Credentials, Endpoint, EndpointKind, resolve_endpoint
 from tunewright.aws.identity import default_bucket, ensure_bucket, find_role
 from tunewright.aws.images import has_gpu, image_uri
 from tunewright.aws.objects import S3Objects, StoredObject
@@ -12,6 +12,7 @@ from tunewright.aws.rates import Rates, TokenBucket
 from tunewright.aws.session import AwsSession, open_session
 
 __all__ = [
+    "REMOTE_VARIABLE",
     "AwsSession",
     "Credentials",
     "Endpoint",

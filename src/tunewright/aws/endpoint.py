@@ -16,6 +16,9 @@ EMBEDDED_SPEED: Final = 60.0
 
 EMBEDDED_REGION: Final = "us-east-1"
 
+REMOTE_VARIABLE: Final = "TUNEWRIGHT_REMOTE"
+"""Environment variable of a tuning job: where its files lie in S3. There, ``embedded`` is the endpoint that runs it."""
+
 _NETWORK_PROVIDERS: Final = ("iam-role", "container-role")
 _CONTAINER_VARIABLES: Final = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -104,7 +107,7 @@ def resolve_endpoint(
     return Endpoint(
         kind=kind,
         region=found or EMBEDDED_REGION,
-        url=choice if kind is EndpointKind.OTHER else None,
+        url=choice if kind is EndpointKind.OTHER else _url_around(kind),
         speed=default_speed if speed is None else speed,
         quotas=dict(quotas or {}),
         warm_pool_quotas=dict(warm_pool_quotas or {}),
@@ -146,6 +149,12 @@ def _kind(choice: str) -> EndpointKind:
     raise SettingsError(
         f"--endpoint is auto, aws, embedded or an address that begins with http://, not {choice!r}"
     )
+
+
+def _url_around(kind: EndpointKind) -> str | None:
+    """The address of the embedded endpoint that runs this process as a tuning job."""
+    is_inside = kind is EndpointKind.EMBEDDED and REMOTE_VARIABLE in os.environ
+    return os.environ.get("AWS_ENDPOINT_URL") if is_inside else None
 
 
 def _configured_region() -> str | None:

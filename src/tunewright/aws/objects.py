@@ -21,6 +21,8 @@ class StoredObject:
     key: str
     """Relative to the prefix."""
     size: int
+    etag: str = ""
+    """Changes with the content."""
 
 
 @final
@@ -61,6 +63,24 @@ class S3Objects:
         with boto.service_errors():
             self._client.put_object(Bucket=self.bucket, Key=self.key(name), Body=body)
 
+    def put_new(self, name: str, body: bytes) -> bool:
+        """Write an object unless there is one; whether it was written."""
+        return self._put_if(name, body, {"IfNoneMatch": "*"})
+
+    def replace(self, name: str, body: bytes, etag: str) -> bool:
+        """Write an object if it still is the one of that ETag; whether it was written."""
+        return self._put_if(name, body, {"IfMatch": etag})
+
+    def _put_if(self, name: str, body: bytes, condition: dict[str, str]) -> bool:
+        try:
+            with boto.service_errors():
+                self._client.put_object(Bucket=self.bucket, Key=self.key(name), Body=body, **condition)
+        except boto.ServiceError as error:
+            if error.code in {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}:
+                return False
+            raise
+        return True
+
     def put_file(self, name: str, path: Path) -> None:
         """Write an object from a file of any size."""
         with boto.service_errors():
@@ -97,7 +117,8 @@ class S3Objects:
             )
         skip = len(self.key(""))
         return [
-            StoredObject(key=entry["Key"][skip:], size=entry["Size"]) for entry in answer.get("Contents", [])
+            StoredObject(key=entry["Key"][skip:], size=entry["Size"], etag=entry.get("ETag", "").strip('"'))
+            for entry in answer.get("Contents", [])
         ]
 
     def list(self, name: str = "", *, start_after: str = "") -> Iterator[StoredObject]:

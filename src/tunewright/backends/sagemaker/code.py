@@ -78,6 +78,11 @@ def bundle_code(script: str, job: Mapping[str, Any]) -> CodeBundle:
     contents: dict[str, Path | bytes] = {f"{SOURCE}/{name}": path for name, path in files.items()}
     contents[RUNNER] = runner_bytes()
     contents[JOB_FILE] = json.dumps({**job, "order": order}, sort_keys=True).encode("utf-8")
+    return bundle_contents(contents)
+
+
+def bundle_contents(contents: Mapping[str, Path | bytes]) -> CodeBundle:
+    """The bundle of these files, by path in the channel."""
     digest = hashlib.sha256()
     size = 0
     for name in sorted(contents):
@@ -121,7 +126,7 @@ def _sources(script: str) -> tuple[str, dict[str, Path]]:
     if not path.is_file():
         raise SettingsError(f"There is no training script {path}: check the path")
     entry = f"{path.name}:{name}" if is_function else path.name
-    return entry, dict(_walk(path.resolve().parent))
+    return entry, dict(source_files(path.resolve().parent))
 
 
 def _module_files(module: str) -> dict[str, Path]:
@@ -133,10 +138,11 @@ def _module_files(module: str) -> dict[str, Path]:
     origin = Path(spec.origin)
     if spec.submodule_search_locations is None:
         return {origin.name: origin}
-    return {f"{top}/{name}": path for name, path in _walk(origin.parent)}
+    return {f"{top}/{name}": path for name, path in source_files(origin.parent)}
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+def source_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files of a folder by their paths in it, without version control, caches and virtual environments."""
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _JUNK_FOLDERS)
         for name in sorted(names):
