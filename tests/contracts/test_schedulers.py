@@ -6,6 +6,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.schedulers.fifo import FIFO
+from tunewright.schedulers.top_k import TopK, TopKSettings
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
@@ -46,3 +47,9 @@ class TestStoppingWithOwnLevelsInBrackets(SchedulerContract):
             max_resource=27, rung_levels=(2, 5, 11), brackets=3, kind=ASHAKind.STOPPING, shared_rungs=False
         )
         return ASHA(RandomSearcher(space, seed=seed), settings, metric=metric, seed=seed)
+
+
+class TestTopK(SchedulerContract):
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        settings = TopKSettings(max_resource=27, n_configs=10)
+        return TopK(RandomSearcher(space, seed=seed), settings, metric=metric)

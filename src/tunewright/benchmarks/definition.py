@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, final
@@ -40,6 +40,10 @@ class Benchmark(Protocol):
     @property
     def points_to_evaluate(self) -> tuple[Config, ...] | None:
         """Configurations to begin with; None: the space's defaults."""
+        ...
+
+    def candidates(self) -> Sequence[Config] | None:
+        """The only configurations that may be suggested; None: all of the space."""
         ...
 
 
@@ -138,6 +142,10 @@ class RealBenchmarkDefinition:
         if "max_resource" in given and attr is not None:
             given["space"] = SearchSpace({**given.get("space", self.space), attr: given["max_resource"]})
         return dataclasses.replace(self, **given)
+
+    def candidates(self) -> Sequence[Config] | None:  # noqa: PLR6301
+        """None: all of the space may be suggested."""
+        return None
 
     def check_script(self) -> None:
         """Make sure that the script is there, before anything is started.

@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         limits=limits_from(given, stored.limits),
     )
     if isinstance(experiment.backend, SageMakerChoice):
-        settings = sagemaker_settings(experiment.benchmark, experiment.backend)
+        settings = sagemaker_settings(experiment.real_benchmark, experiment.backend)
         settle_endpoint(experiment.backend, settings, is_agreed=given.yes)
     resume_experiment(folder, experiment, watch=watch_progress)
     return 0

@@ -18,7 +18,6 @@ from tunewright.experiments import Outcome, load_outcome
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
-from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder, find_experiment
 from tunewright.trial import TrialStatus
 
@@ -64,10 +63,12 @@ def overview(outcome: Outcome) -> str:
         ("time", f"{duration(outcome.wallclock_time)}, {outcome.suggest_time:.3f} s of it deciding"),
     ]
     if best is not None:
-        resource = outcome.metadata["benchmark"]["resource_attr"] or "report"
+        resource = outcome.resource
         place = f"trial {best.trial_id}, {resource} {best.resource}"
         lines.append(("best", f"{outcome.metric.name} {number(best.value)} ({place})"))
-        lines.append(("", config_text(best.config, _space(outcome))))
+        lines.append(("", config_text(best.config, outcome.space)))
+    if outcome.metadata.get("table", {}).get("values") == "surrogate":
+        lines.append(("values", f"predicted, not recorded: {outcome.metadata['table']['note']}"))
     if "sagemaker" in data:
         lines.append(("sagemaker", _sagemaker_text(data["sagemaker"])))
     lines.append(("folder", str(outcome.path)))
@@ -75,8 +76,8 @@ def overview(outcome: Outcome) -> str:
 
 
 def _show_trials(outcome: Outcome) -> None:
-    resource = outcome.metadata["benchmark"]["resource_attr"] or "report"
-    history, metric, space = outcome.history, outcome.metric, _space(outcome)
+    resource = outcome.resource
+    history, metric, space = outcome.history, outcome.metric, outcome.space
     rows: list[Sequence[Any]] = []
     for trial in outcome.trials:
         last = history.last(trial.id)
@@ -102,10 +103,6 @@ def _watch(folder: ExperimentFolder) -> None:
         while (outcome := load_outcome(folder)).status == "running":
             live.update(Text(overview(outcome)), refresh=True)
             time.sleep(_INTERVAL)
-
-
-def _space(outcome: Outcome) -> SearchSpace:
-    return SearchSpace.from_json(outcome.metadata["benchmark"]["space"])
 
 
 def _sagemaker_text(data: dict[str, Any]) -> str:

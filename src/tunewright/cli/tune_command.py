@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
     if isinstance(choice, SageMakerChoice):
         if given.dry_run:
             return show_first_request(experiment, choice)
-        settings = sagemaker_settings(experiment.benchmark, choice)
+        settings = sagemaker_settings(experiment.real_benchmark, choice)
         experiment = replace(experiment, backend=settle_endpoint(choice, settings, is_agreed=given.yes))
     show_safe_tag(experiment.tag)
     return run_and_report([experiment], resume=given.resume, is_verbose=given.verbose)

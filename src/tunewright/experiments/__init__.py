@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tunewright.experiments.backends import first_request, sagemaker_endpoint, sagemaker_settings
-from tunewright.experiments.choices import BackendChoice, LocalChoice, SageMakerChoice
-from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.cells import CellSummary
+from tunewright.experiments.choices import BackendChoice, LocalChoice, SageMakerChoice, SimulatedChoice
+from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
+from tunewright.experiments.harness import Cell, PlanProgress, run_cells
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.methods import BuildFunction, Method, MethodSpec, method, method_names
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
@@ -15,16 +17,21 @@ from tunewright.experiments.watch import Watch, print_progress, progress_facts, 
 
 __all__ = [
     "BackendChoice",
+    "BenchmarkDefinition",
     "Best",
     "BuildFunction",
+    "Cell",
     "CellResult",
+    "CellSummary",
     "Experiment",
     "Limits",
     "LocalChoice",
     "Method",
     "MethodSpec",
     "Outcome",
+    "PlanProgress",
     "SageMakerChoice",
+    "SimulatedChoice",
     "TuneOptions",
     "Watch",
     "first_request",
@@ -34,6 +41,7 @@ __all__ = [
     "print_progress",
     "progress_facts",
     "resume_experiment",
+    "run_cells",
     "run_experiment",
     "run_plan",
     "sagemaker_endpoint",

@@ -8,11 +8,14 @@ from typing import Any
 from tunewright.aws import Endpoint, open_session, resolve_endpoint
 from tunewright.backends.local import LocalBackend, LocalSettings
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript, dry_run
+from tunewright.backends.simulated import SimulatedBackend
 from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.benchmarks.simulated import simulate
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.choices import LocalChoice, SageMakerChoice
+from tunewright.experiments.choices import LocalChoice, SageMakerChoice, SimulatedChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.interfaces import Backend
+from tunewright.journal import read_journal
 from tunewright.ledger import replay_history
 from tunewright.storage import ExperimentFolder, safe_name
 from tunewright.trial import Start
@@ -29,9 +32,11 @@ def build_backend(experiment: Experiment, folder: ExperimentFolder) -> Backend:
         The backend cannot work at all.
     """
     choice = experiment.backend
+    if isinstance(choice, SimulatedChoice):
+        return _simulated(experiment, choice, folder)
     if isinstance(choice, SageMakerChoice):
-        return _sagemaker(experiment.benchmark, choice, folder.name)
-    return _local(experiment.benchmark, choice, folder)
+        return _sagemaker(experiment.real_benchmark, choice, folder.name)
+    return _local(experiment.real_benchmark, choice, folder)
 
 
 def sagemaker_settings(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -> SageMakerSettings:
@@ -81,11 +86,11 @@ def first_request(experiment: Experiment, choice: SageMakerChoice) -> Mapping[st
     if not isinstance(first, Start):
         raise SettingsError(f"{experiment.label} has nothing to start: is the space empty?")
     return dry_run(
-        _script(experiment.benchmark),
+        _script(experiment.real_benchmark),
         first.config,
         experiment=safe_name(experiment.tag),
         endpoint=sagemaker_endpoint(choice),
-        settings=sagemaker_settings(experiment.benchmark, choice),
+        settings=sagemaker_settings(experiment.real_benchmark, choice),
         until=first.until,
     )
 
@@ -102,6 +107,15 @@ def _sagemaker(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice, name
     except BaseException:
         session.close()
         raise
+
+
+def _simulated(experiment: Experiment, choice: SimulatedChoice, folder: ExperimentFolder) -> SimulatedBackend:
+    return simulate(
+        experiment.table_benchmark,
+        seed=experiment.effective_seed,
+        settings=choice.settings(),
+        past=read_journal(folder.journal_path),
+    ).backend
 
 
 def _local(benchmark: RealBenchmarkDefinition, choice: LocalChoice, folder: ExperimentFolder) -> LocalBackend:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, final
 
+from tunewright.backends.simulated.settings import SimulatedSettings, profile
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.types import Json
 
@@ -46,9 +47,49 @@ class SageMakerChoice:
     """Keep instances between trials; billed while they wait."""
 
 
-BackendChoice: TypeAlias = LocalChoice | SageMakerChoice
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedChoice:
+    """Recorded curves in simulated time.
 
-_KINDS: Mapping[str, type[BackendChoice]] = {c.kind: c for c in (LocalChoice, SageMakerChoice)}
+    Raises
+    ------
+    SettingsError
+        The profile is unknown, or a number is not >= 0.
+    """
+
+    kind: ClassVar[str] = "simulated"
+    clock: ClassVar[str] = "simulated"
+
+    profile: str = "default"
+    """Delays by name: ``default``, ``ideal`` or ``sagemaker``."""
+    keep_alive: float = 0.0
+    """Simulated seconds that an instance waits for the next run, which then starts warm."""
+    dollars_per_hour: float = 0.0
+    """Price of an instance."""
+    checkpoints: bool = True
+    """Whether a resumed trial goes on where it was; otherwise it begins anew."""
+    charge_suggest_time: bool = False
+    """Count the real seconds of deciding on the simulated clock; then no run can be repeated exactly."""
+
+    def __post_init__(self) -> None:
+        self.settings()
+
+    def settings(self) -> SimulatedSettings:
+        """What the backend takes."""
+        return dataclasses.replace(
+            profile(self.profile),
+            keep_alive=self.keep_alive,
+            dollars_per_hour=self.dollars_per_hour,
+            checkpoints=self.checkpoints,
+        )
+
+
+BackendChoice: TypeAlias = LocalChoice | SageMakerChoice | SimulatedChoice
+
+_KINDS: Mapping[str, type[BackendChoice]] = {
+    c.kind: c for c in (LocalChoice, SageMakerChoice, SimulatedChoice)
+}
 
 
 def choice_to_json(choice: BackendChoice) -> dict[str, Json]:

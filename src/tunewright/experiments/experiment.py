@@ -5,17 +5,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, final
+from pathlib import Path
+from typing import Any, Final, TypeAlias, final
 
 from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.choices import BackendChoice, choice_from_json, choice_to_json
+from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.methods import BuildFunction, MethodSpec, build_scheduler, find_method
 from tunewright.interfaces import Scheduler
 from tunewright.types import Json
+
+BenchmarkDefinition: TypeAlias = RealBenchmarkDefinition | SurrogateBenchmarkDefinition
+"""A training script, or a recorded table."""
 
 SEED_BOUND: Final = 2**31 - 1
 """Seeds are taken modulo this."""
@@ -30,12 +36,12 @@ class Experiment:
     Raises
     ------
     SettingsError
-        A seed is negative.
+        A seed is negative, or the backend cannot run such a benchmark.
     """
 
     tag: str
     """Shared by the experiments that belong together."""
-    benchmark: RealBenchmarkDefinition
+    benchmark: BenchmarkDefinition
     method: MethodSpec | BuildFunction
     label: str
     """The method's name among those that are compared."""
@@ -52,6 +58,52 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.seed < 0 or self.random_seed < 0:
             raise SettingsError("Seeds must be >= 0")
+        if isinstance(self.backend, SimulatedChoice) != isinstance(
+            self.benchmark, SurrogateBenchmarkDefinition
+        ):
+            raise self._unfit()
+
+    def _unfit(self) -> SettingsError:
+        is_script = isinstance(self.benchmark, RealBenchmarkDefinition)
+        kind = "a training script" if is_script else "a recorded table"
+        return SettingsError(
+            f"{self.benchmark.name} is {kind}: the {self.backend.kind} backend cannot run it"
+        )
+
+    @property
+    def real_benchmark(self) -> RealBenchmarkDefinition:
+        """The training script that is tuned.
+
+        Raises
+        ------
+        SettingsError
+            It is a table.
+        """
+        if isinstance(self.benchmark, RealBenchmarkDefinition):
+            return self.benchmark
+        raise self._unfit()
+
+    @property
+    def table_benchmark(self) -> SurrogateBenchmarkDefinition:
+        """The table that is tuned in simulated time.
+
+        Raises
+        ------
+        SettingsError
+            It is a training script.
+        """
+        if isinstance(self.benchmark, SurrogateBenchmarkDefinition):
+            return self.benchmark
+        raise self._unfit()
+
+    @property
+    def effective_seed(self) -> int:
+        """The seed of all random numbers of this cell."""
+        return (self.random_seed + self.seed) % SEED_BOUND
+
+    def with_method(self, method: MethodSpec | BuildFunction) -> Experiment:
+        """A copy that is tuned by another method."""
+        return dataclasses.replace(self, method=method)
 
     def build_scheduler(self) -> Scheduler:
         """A new scheduler, at the beginning of the experiment.
@@ -60,8 +112,13 @@ class Experiment:
         ------
         SettingsError
             The script is not there, the method does not fit the benchmark, or nothing would ever end the experiment.
+        TableError
+            The table is not there.
         """
-        self.benchmark.check_script()
+        if isinstance(self.benchmark, SurrogateBenchmarkDefinition):
+            self.benchmark.blackbox()
+        else:
+            self.benchmark.check_script()
         if (
             self.limits.is_endless
             and isinstance(self.method, MethodSpec)
@@ -70,8 +127,7 @@ class Experiment:
             raise SettingsError(
                 f"Nothing would end {self.label}: give max_num_trials, max_wallclock_time or another limit"
             )
-        seed = (self.random_seed + self.seed) % SEED_BOUND
-        return build_scheduler(self.method, self.benchmark, seed, self.settings)
+        return build_scheduler(self.method, self.benchmark, self.effective_seed, self.settings)
 
     def _ends_by_itself(self, method: MethodSpec) -> bool:
         return find_method(method.name).ends_by_itself or self.benchmark.space.size is not None
@@ -112,9 +168,11 @@ class Experiment:
                 f"The method is the function {fields['method']}: continue with the script that launched it, and --resume"
             )
         try:
-            fields["benchmark"] = RealBenchmarkDefinition.from_json(fields["benchmark"])
             fields["method"] = MethodSpec.from_json(fields["method"])
             fields["backend"] = choice_from_json(fields["backend"])
+            is_table = isinstance(fields["backend"], SimulatedChoice)
+            kind = SurrogateBenchmarkDefinition if is_table else RealBenchmarkDefinition
+            fields["benchmark"] = kind.from_json(fields["benchmark"])
             fields["limits"] = Limits.from_json(fields["limits"])
             return Experiment(**fields)
         except (KeyError, TypeError) as error:
@@ -122,4 +180,7 @@ class Experiment:
 
 
 def _path(function: BuildFunction) -> str:
-    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', repr(function))}"
+    module = getattr(function, "__module__", "?")
+    if module == "__main__":
+        module = Path(getattr(sys.modules["__main__"], "__file__", None) or module).stem
+    return f"{module}:{getattr(function, '__qualname__', repr(function))}"

@@ -15,6 +15,7 @@ from tunewright.history import History
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
 from tunewright.metric import Metric
+from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Trial, TrialStatus
 from tunewright.types import Config
@@ -55,6 +56,20 @@ class Outcome:
         """What is tuned; the first where there are several."""
         stored = self.metadata["benchmark"]["metrics"][0]
         return Metric(stored["name"], stored["goal"])
+
+    @property
+    def resource(self) -> str:
+        """What the resource is called."""
+        name = self.metadata["benchmark"].get("resource_attr") or self.metadata.get("table", {}).get(
+            "resource"
+        )
+        return str(name or "report")
+
+    @property
+    def space(self) -> SearchSpace:
+        """What was searched."""
+        stored = self.metadata["benchmark"].get("space") or self.metadata["table"]["space"]
+        return SearchSpace.from_json(stored)
 
     @property
     def best(self) -> Best | None:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
+from tunewright.backends.simulated.charged import ChargedScheduler
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.results import ResultsTable
+from tunewright.clock import SimulatedClock
 from tunewright.experiments.backends import build_backend
+from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.watch import Watch, unwatched
-from tunewright.interfaces import Scheduler
+from tunewright.history import History
+from tunewright.interfaces import Backend, Callback, Scheduler
 from tunewright.journal import FileJournal
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.tuner import Tuner
+from tunewright.types import Json
 
 
 def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outcome:
@@ -26,7 +34,7 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
 
     Raises
     ------
-    SettingsError
+    SettingsError, TableError
         Something is wrong that can be seen before anything is started; then there is no folder.
     ExperimentFailedError, BackendError, JournalError
         It could not be completed; what was observed is kept, and `resume_experiment` goes on.
@@ -34,24 +42,9 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
         It was interrupted, in order; what was observed is kept.
     """
     scheduler = experiment.build_scheduler()
-    folder = create_experiment(
-        experiment.tag, experiment.label, experiment.benchmark.name, str(experiment.seed)
-    )
-    folder.write_metadata(
-        {
-            **experiment.to_json(),
-            "experiment": folder.name,
-            "identity": experiment.identity(),
-            "clock": experiment.backend.clock,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {
-                "tunewright": version("tunewright"),
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-            },
-        }
-    )
-    return _run(experiment, scheduler, folder, watch)
+    folder = new_folder(experiment)
+    tune(experiment, scheduler, folder, watch)
+    return load_outcome(folder)
 
 
 def resume_experiment(
@@ -75,15 +68,46 @@ def resume_experiment(
     ExperimentFailedError, BackendError, JournalError, KeyboardInterrupt
         As `run_experiment`.
     """
-    metadata = folder.metadata()
-    experiment = experiment or Experiment.from_json(metadata)
+    experiment = experiment or Experiment.from_json(folder.metadata())
     scheduler = experiment.build_scheduler()
-    folder.write_metadata({**metadata, **experiment.to_json()})
-    return _run(experiment, scheduler, folder, watch)
+    renew_folder(folder, experiment)
+    tune(experiment, scheduler, folder, watch)
+    return load_outcome(folder)
 
 
-def _run(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder, watch: Watch) -> Outcome:
-    header = {
+def new_folder(experiment: Experiment) -> ExperimentFolder:
+    """Make the folder of a new experiment, with its metadata."""
+    folder = create_experiment(
+        experiment.tag, experiment.label, experiment.benchmark.name, str(experiment.seed)
+    )
+    folder.write_metadata(
+        {
+            **experiment.to_json(),
+            **_table(experiment),
+            "experiment": folder.name,
+            "identity": experiment.identity(),
+            "clock": experiment.backend.clock,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": dict(_versions()),
+        }
+    )
+    return folder
+
+
+def renew_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
+    """Write what is continued into the metadata."""
+    folder.write_metadata({**folder.metadata(), **experiment.to_json()})
+
+
+def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder, watch: Watch) -> History:
+    """Begin or continue what is in the folder; return everything observed.
+
+    Raises
+    ------
+    ExperimentFailedError, BackendError, JournalError, KeyboardInterrupt
+        As `run_experiment`.
+    """
+    header: dict[str, Json] = {
         "experiment": folder.name,
         "benchmark": experiment.benchmark.name,
         "method": experiment.label,
@@ -97,15 +121,50 @@ def _run(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     except BaseException:
         journal.close()
         raise
-    records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
-    policies = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
-    Tuner(
-        scheduler,
+    return Tuner(
+        _charged(scheduler, backend, experiment),
         backend,
         metrics=experiment.benchmark.metrics,
         stop_when=experiment.limits.criterion(),
         journal=journal,
-        callbacks=[*records, *policies, *watch(experiment, folder)],
+        callbacks=[*_records(experiment, folder), *watch(experiment, folder)],
         max_failures=experiment.limits.max_failures,
     ).run()
-    return load_outcome(folder)
+
+
+def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """What is written beside the journal: nothing for simulations, which run by the thousand."""
+    if isinstance(experiment.backend, SimulatedChoice):
+        return ()
+    records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
+    return [*records, RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else records
+
+
+def _charged(scheduler: Scheduler, backend: Backend, experiment: Experiment) -> Scheduler:
+    choice, clock = experiment.backend, backend.clock
+    is_charged = isinstance(choice, SimulatedChoice) and choice.charge_suggest_time
+    return (
+        ChargedScheduler(scheduler, clock) if is_charged and isinstance(clock, SimulatedClock) else scheduler
+    )
+
+
+def _table(experiment: Experiment) -> dict[str, Json]:
+    """Which table answers, and whether its values were recorded or predicted."""
+    if not isinstance(experiment.backend, SimulatedChoice):
+        return {}
+    description, space = experiment.table_benchmark.description, experiment.table_benchmark.space
+    table: dict[str, Any] = {
+        **description.summary(),
+        "resource": description.resource,
+        "space": space.to_json(),
+    }
+    return {"table": table}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {
+        "tunewright": version("tunewright"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }

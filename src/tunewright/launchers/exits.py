@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from tunewright.exceptions import MissingExtraError, SettingsError, SpaceError, TunewrightError
+from tunewright.exceptions import MissingExtraError, SettingsError, SpaceError, TableError, TunewrightError
 
 FAILED: Final = 1
 """Exit code where an experiment failed."""
@@ -16,7 +16,7 @@ BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C; everything is saved."""
 
-_BAD_INPUT: Final = (SettingsError, SpaceError, MissingExtraError)
+_BAD_INPUT: Final = (SettingsError, SpaceError, TableError, MissingExtraError)
 
 
 def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> NoReturn:

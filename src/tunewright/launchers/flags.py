@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from tunewright.experiments import Limits, LocalChoice, SageMakerChoice
-from tunewright.launchers.parser import Parser, natural, positive, positive_int
+from tunewright.experiments import Limits, LocalChoice, SageMakerChoice, SimulatedChoice
+from tunewright.launchers.parser import Parser, natural, parse_bool, positive, positive_int
 
 
 def add_limit_flags(parser: Parser) -> None:
@@ -56,6 +56,48 @@ def add_sagemaker_flags(parser: Parser) -> None:
     parser.flag("image_uri", "container image of the jobs (default: by framework and region)")
     parser.switch("dry_run", "print the first trial's CreateTrainingJob request, and create nothing")
     parser.switch("yes", "do not ask before something is created on AWS")
+
+
+def add_simulated_flags(parser: Parser) -> None:
+    """What the simulated backend alone understands."""
+    parser.flag("n_jobs", "processes that run cells (default: one per processor)", type=positive_int)
+    parser.flag(
+        "profile",
+        "delays: default (processes on one machine), ideal (none), sagemaker (training jobs)",
+        choices=("default", "ideal", "sagemaker"),
+        default="default",
+    )
+    parser.flag(
+        "keep_alive",
+        "simulated seconds that an instance waits for the next trial, which then starts warm",
+        type=positive,
+        default=0.0,
+    )
+    parser.flag("dollars_per_hour", "price of an instance", type=positive, default=0.0)
+    parser.flag(
+        "support_checkpointing",
+        "0: a resumed trial begins anew (default: 1)",
+        type=parse_bool,
+        default=True,
+    )
+    parser.switch("charge_suggest_time", "count the real seconds of deciding; then no run repeats exactly")
+    parser.switch("restrict_configurations", "suggest only configurations that were recorded")
+    parser.switch(
+        "scale_max_wallclock_time",
+        "fewer workers get more time: times the benchmark's workers over --n_workers, if that is more than 1",
+    )
+    parser.switch("export", "write results.csv.zip of each cell beside its journal")
+
+
+def simulated_choice(arguments: Namespace) -> SimulatedChoice:
+    """The simulated backend as the flags say."""
+    return SimulatedChoice(
+        profile=arguments.profile,
+        keep_alive=arguments.keep_alive,
+        dollars_per_hour=arguments.dollars_per_hour,
+        checkpoints=arguments.support_checkpointing,
+        charge_suggest_time=arguments.charge_suggest_time,
+    )
 
 
 def limits_from(arguments: Namespace, default: Limits) -> Limits:

@@ -21,6 +21,7 @@ from tunewright.experiments import (
 from tunewright.launchers.console import say, set_up_logging, watch_progress
 from tunewright.launchers.exits import report_error
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap, add_extra_flags, extra_settings
+from tunewright.launchers.fixed import add_fixed_flags, with_fixed_values
 from tunewright.launchers.flags import add_limit_flags, add_run_flags, limits_from
 from tunewright.launchers.parser import Parser, natural, positive_int
 from tunewright.storage import safe_name
@@ -57,18 +58,21 @@ class Launch:
         )
         parser.flag("start_seed", "the first seed (default: 0)", type=natural, default=0)
         parser.switch("resume", "skip what is finished under this tag, continue what was interrupted")
+        add_fixed_flags(parser)
         add_limit_flags(parser)
         add_run_flags(parser)
         add_extra_flags(parser, self.extra_args)
         return parser
 
     def benchmark(self, arguments: Namespace) -> RealBenchmarkDefinition:
-        """The chosen benchmark, with the number of workers that the flags give.
+        """The chosen benchmark, with the number of workers and the fixed values that the flags give.
 
         Raises
         ------
         SettingsError
-            It is unknown, or several are there and none was chosen.
+            It is unknown, or several are there and none was chosen; a value is not of the form ``NAME=VALUE``.
+        SpaceError
+            A fixed value is illegal.
         """
         name = arguments.benchmark
         if name is None and len(self.definitions) == 1:
@@ -77,7 +81,8 @@ class Launch:
             raise SettingsError(f"Choose with --benchmark one of {', '.join(self.definitions)}")
         if name not in self.definitions:
             raise UnknownNameError("benchmark", name, self.definitions)
-        return self.definitions[name].replace(n_workers=arguments.n_workers)
+        benchmark = self.definitions[name].replace(n_workers=arguments.n_workers)
+        return with_fixed_values(benchmark, arguments)
 
     def plan(
         self, arguments: Namespace, benchmark: RealBenchmarkDefinition, backend: BackendChoice

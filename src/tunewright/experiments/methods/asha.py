@@ -8,8 +8,8 @@ from typing import final
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.sampling import random_searcher
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
-from tunewright.searchers.random import RandomSearcher
 
 
 @final
@@ -63,7 +63,7 @@ def _build(benchmark: Benchmark, seed: int, settings: ASHAMethodSettings) -> ASH
     if len(benchmark.metrics) != 1:
         names = ", ".join(metric.name for metric in benchmark.metrics)
         raise SettingsError(f"ASHA tunes one metric, not {len(benchmark.metrics)} ({names})")
-    searcher = RandomSearcher(benchmark.space, seed=seed, points_to_evaluate=benchmark.points_to_evaluate)
+    searcher = random_searcher(benchmark, seed)
     rungs = settings.complete(benchmark.max_resource, brackets=settings.brackets)
     return ASHA(searcher, rungs, metric=benchmark.metrics[0], seed=seed)
 

@@ -7,8 +7,8 @@ from typing import final
 
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.sampling import random_searcher
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
 
 
 @final
@@ -19,7 +19,7 @@ class RandomSearchSettings:
 
 def _build(benchmark: Benchmark, seed: int, settings: RandomSearchSettings) -> FIFO:
     del settings
-    return FIFO(RandomSearcher(benchmark.space, seed=seed, points_to_evaluate=benchmark.points_to_evaluate))
+    return FIFO(random_searcher(benchmark, seed))
 
 
 METHOD = Method(

@@ -22,6 +22,8 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "GridSearch": ("grid_search", ("Grid",)),
     "ASHA": ("asha", ()),
     "BayesianOptimization": ("bayesian_optimization", ("BO",)),
+    "OneEpochTopK": ("one_epoch_top_k", ("OneEpoch",)),
+    "MOBSTER": ("mobster", ()),
 }
 """Name -> module of this package, aliases. The module is loaded when the method is used."""
 

@@ -1,0 +1,10 @@
+"""The methods that are compared, by the names that --method takes."""
+
+from tunewright.experiments import method
+
+methods = {
+    "RS": method("RandomSearch"),
+    "OneEpoch": method("OneEpochTopK"),
+    "ASHA": method("ASHA", kind="stopping"),
+    "ASHA-PROM": method("ASHA", kind="promotion"),
+}
