@@ -54,15 +54,17 @@ def train(torch_python: Path, tmp_path: Path) -> Train:
 
     def run(name: str, arguments: Sequence[object], folder: Path, until: int | None = None) -> Reports:
         limits = {"TUNEWRIGHT_UNTIL": str(until), "TUNEWRIGHT_RESOURCE_ATTR": "epoch"} if until else {}
-        process = subprocess.Popen(
-            [torch_python, SCRIPTS / name / f"{name}.py", *map(str, arguments)],
-            env={**os.environ, **variables, **limits, "TUNEWRIGHT_CHECKPOINT_DIR": str(folder)},
-            stdout=subprocess.PIPE,
-            stderr=(tmp_path / "stderr").open("w"),
-            text=True,
-        )
         reports: Reports = []
-        with process:
+        with (
+            (tmp_path / "stderr").open("w") as errors,
+            subprocess.Popen(
+                [torch_python, SCRIPTS / name / f"{name}.py", *map(str, arguments)],
+                env={**os.environ, **variables, **limits, "TUNEWRIGHT_CHECKPOINT_DIR": str(folder)},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            ) as process,
+        ):
             for line in process.stdout or ():
                 if line.startswith(MARK):
                     metrics = json.loads(line.removeprefix(MARK))

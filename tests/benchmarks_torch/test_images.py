@@ -46,15 +46,7 @@ def fashion_folder(tmp_path: Path) -> Path:
 
 
 def test_mlp_fashionmnist(train_with_interruption: Train, fashion_folder: Path) -> None:
-    sizes = ("--n_units_1", 64, "--n_units_2", 32, "--batch_size", 32, "--epochs", 4)
-    arguments = (*sizes, "--dataset_path", fashion_folder, "--learning_rate", 0.003)
-    reports = train_with_interruption("mlp_fashionmnist", arguments, n_epochs=4, until=2)
-    assert reports[-1]["accuracy"] > 0.6
-
-
-def test_the_best_so_far_outlives_an_interruption(
-    train_with_interruption: Train, fashion_folder: Path
-) -> None:
+    """The best so far outlives the interruption as well."""
     sizes = ("--n_units_1", 8, "--n_units_2", 8, "--batch_size", 8, "--epochs", 6)
     arguments = (*sizes, "--dataset_path", fashion_folder, "--learning_rate", 0.05)
     arguments += ("--report_current_best", "True")
