@@ -234,11 +234,9 @@ def canonical_hash(path: Path) -> str:
 def encode_line(line: Line) -> bytes:
     """One line of JSON, its end included."""
     try:
-        text = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _encode(line)
     except ValueError:
-        text = json.dumps(
-            _without_non_finite(line), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        text = _encode(_without_non_finite(line))
     return text.encode("utf-8", "surrogatepass") + b"\n"
 
 

@@ -13,6 +13,8 @@ from tunewright.exceptions import SettingsError
 from tunewright.experiments.cells import FINISHED, CellSummary, last_outcome
 from tunewright.experiments.crew import Crew
 from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.functions import function_path
+from tunewright.experiments.methods import MethodSpec
 from tunewright.journal import is_locked
 from tunewright.storage import ExperimentFolder, experiments, safe_name
 
@@ -158,6 +160,8 @@ def check_plan(plan: Sequence[Experiment]) -> None:
         if _kind(experiment) not in seen:
             seen.add(_kind(experiment))
             experiment.build_scheduler()
+            if not isinstance(experiment.method, MethodSpec):
+                function_path(experiment.method)
 
 
 def _results(

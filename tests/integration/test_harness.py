@@ -1,0 +1,154 @@
+"""Plans over processes: the journals depend on the plan alone, whatever is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tunewright.benchmarks import Benchmark
+from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import (
+    Experiment,
+    Limits,
+    LocalChoice,
+    PlanProgress,
+    SimulatedChoice,
+    method,
+    run_cells,
+)
+from tunewright.interfaces import Scheduler
+from tunewright.journal import canonical_hash
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.random import RandomSearcher
+from tunewright.storage import experiments
+from tunewright.types import Json
+
+FOLDER = Path(__file__).parents[2] / "benchmarking" / "nursery" / "launch_simulated"
+PLAN = ["--benchmark", "digits", "--num_seeds", "2", "--method", "RS,ASHA-PROM", "--max_wallclock_time", "15"]
+
+
+def cell(**changes: object) -> Experiment:
+    fields: dict[str, object] = {
+        "tag": "t",
+        "benchmark": simulated_benchmark("digits"),
+        "method": method("ASHA"),
+        "label": "ASHA",
+        "backend": SimulatedChoice(),
+        "limits": Limits(max_num_evaluations=30),
+    }
+    return Experiment(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def hashes(tag: str) -> dict[tuple[str, int], str]:
+    return {
+        (folder.metadata()["label"], folder.metadata()["seed"]): canonical_hash(folder.journal_path)
+        for folder in experiments(tag)
+    }
+
+
+def own_method(benchmark: Benchmark, seed: int, settings: Mapping[str, Json]) -> Scheduler:
+    del settings
+    return FIFO(RandomSearcher(benchmark.space, seed=seed))
+
+
+def dying_method(benchmark: Benchmark, seed: int, settings: Mapping[str, Json]) -> Scheduler:
+    if psutil.Process().name() and "cell_worker" in " ".join(psutil.Process().cmdline()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return own_method(benchmark, seed, settings)
+
+
+def raising_method(benchmark: Benchmark, seed: int, settings: Mapping[str, Json]) -> Scheduler:
+    if "cell_worker" in " ".join(psutil.Process().cmdline()):
+        raise ZeroDivisionError("a bug of the user")
+    return own_method(benchmark, seed, settings)
+
+
+def launch(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(FOLDER / "hpo_main.py"), *PLAN, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.01)
+
+
+def test_one_process_and_two_with_a_kill_write_the_same_journals() -> None:
+    whole = launch("--experiment_tag", "whole", "--n_jobs", "1")
+    assert "4 of 4 cells run" in whole.communicate()[0]
+    assert whole.returncode == 0
+
+    killed = launch("--experiment_tag", "killed", "--n_jobs", "2")
+    wait_for(lambda: any(f.journal_path.exists() for f in experiments("killed")))
+    wait_for(lambda: sum(f.journal_path.stat().st_size for f in experiments("killed")) > 20_000)
+    killed.kill()
+    killed.communicate()
+    assert len(hashes("killed")) < 4 or hashes("killed") != hashes("whole")
+
+    again = launch("--experiment_tag", "killed", "--n_jobs", "2", "--resume")
+    assert "4 of 4 cells" in again.communicate()[0]
+    assert again.returncode == 0
+    assert hashes("killed") == hashes("whole")
+
+    skipped = launch("--experiment_tag", "killed", "--resume")
+    assert "0 of 4 cells run, 0 results; 4 were finished before" in skipped.communicate()[0]
+
+
+def test_ctrl_c_ends_in_order_and_can_be_continued() -> None:
+    process = launch("--experiment_tag", "c", "--n_jobs", "1")
+    wait_for(lambda: [f for f in experiments("c") if f.journal_path.exists()])
+    process.send_signal(signal.SIGINT)
+    out = process.communicate()[0]
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+
+
+def test_cells_that_fail_or_die_are_told_and_the_others_run(capfd: pytest.CaptureFixture[str]) -> None:
+    plan = [
+        cell(method=dying_method, label="dying"),
+        cell(method=raising_method, label="raising"),
+        cell(method=own_method, label="own"),
+        cell(),
+    ]
+    progress: list[PlanProgress] = []
+    dying, raising, own, asha = (c.summary for c in run_cells(plan, n_jobs=1, look=progress.append))
+    assert dying.status == "failed"
+    assert "signal 9" in dying.error
+    assert raising.error == "ZeroDivisionError: a bug of the user"
+    assert "raising_method" in raising.traceback
+    assert own.status == asha.status == "stopped"
+    assert own.best is not None
+    assert own.n_results >= 30
+    assert progress[-1].n_failed == 2
+    assert len(progress[-1].cells) == 4
+    assert capfd.readouterr().out == ""
+
+
+def test_what_cannot_work_is_said_before_anything_starts(tunewright_home: Path) -> None:
+    with pytest.raises(SettingsError, match="the local backend cannot run it"):
+        cell(backend=LocalChoice())
+    with pytest.raises(SettingsError, match="define it with def"):
+        run_cells([cell(method=lambda b, s, k: own_method(b, s, k), label="lambda")], n_jobs=1)
+    assert not (tunewright_home / "experiments").exists()
+
+
+def test_results_are_exported_where_asked_for_and_cells_survive_metadata() -> None:
+    (done,) = run_cells([cell()], n_jobs=1, export=True)
+    (folder,) = experiments("t")
+    assert str(folder.path) == done.summary.folder
+    assert folder.results_path.exists()
+    assert Experiment.from_json(folder.metadata()) == done.experiment
+    (again,) = run_cells([cell()], n_jobs=1, resume=True)
+    assert again.summary.status == "skipped"
