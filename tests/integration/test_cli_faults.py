@@ -142,3 +142,14 @@ def test_two_runs_of_one_tag_at_once_do_not_meet(line: list[str]) -> None:
         assert process.returncode == 0, output
     shown = [json.loads(tunewright("show", folder.name, "--format", "json")) for folder in experiments("t")]
     assert [entry["trials"]["completed"] for entry in shown] == [2, 2]
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "tunewright.cli", "benchmarks", "mlp_digits"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1

@@ -1,0 +1,86 @@
+"""``tunewright tune --backend sagemaker`` on the embedded endpoint: killed in its middle, resumed, looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.storage import experiments
+
+SCRIPT = """
+import argparse, json, os, pathlib, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float)
+parser.add_argument("--epochs", type=int)
+given = parser.parse_args()
+state = pathlib.Path(os.environ["TUNEWRIGHT_CHECKPOINT_DIR"], "state.json")
+done = json.loads(state.read_text()) if state.exists() else 0
+print("begins after epoch", done, flush=True)
+for epoch in range(done + 1, given.epochs + 1):
+    time.sleep(0.1)
+    state.with_suffix(".new").write_text(json.dumps(epoch))
+    state.with_suffix(".new").replace(state)
+    print("[tune-metric]: " + json.dumps({"epoch": epoch, "score": given.x * epoch}), flush=True)
+"""
+SPACE = '[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n'
+TUNEWRIGHT = (sys.executable, "-m", "tunewright.cli")
+
+
+def tunewright(*arguments: str) -> str:
+    done = subprocess.run([*TUNEWRIGHT, *arguments], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def shown() -> dict[str, Any]:
+    return json.loads(tunewright("show", "t", "--format", "json"))
+
+
+def n_results() -> int:
+    journals = [folder.journal_path for folder in experiments("t") if folder.journal_path.exists()]
+    return sum(path.read_text().count('{"kind":"result"') for path in journals)
+
+
+@pytest.mark.slow
+def test_a_killed_tuner_adopts_its_jobs_and_completes(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    (tmp_path / "space.toml").write_text(SPACE)
+    line = ["tune", str(tmp_path / "train.py"), "--space", str(tmp_path / "space.toml"), "--metric", "score"]
+    line += ["--goal", "max", "--resource", "epoch", "--max_resource", "3", "--max_resource_attr", "epochs"]
+    line += ["--method", "ASHA", "--max_num_trials", "4", "--n_workers", "2", "--experiment_tag", "t"]
+    line += ["--backend", "sagemaker", "--warm_pool", "1", "--speed", "120"]
+    process = subprocess.Popen(
+        [*TUNEWRIGHT, *line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 60
+    while n_results() < 2:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert "NO AWS CREDENTIALS" in output
+    assert shown()["status"] == "interrupted"
+
+    assert "Best:    score" in tunewright("resume", "t")
+    after = shown()
+    assert after["status"] == "completed"
+    assert after["trials"]["failed"] == 0
+    assert sum(after["trials"].values()) == 4
+    folder = next(iter(experiments("t")))
+    starts = folder.journal_path.read_text().count('{"kind":"start"')
+    assert (
+        starts - 2 <= after["sagemaker"]["calls"]["CreateTrainingJob"] <= starts
+    )  # killed before it wrote its account
+    assert "DescribeTrainingJob" not in after["sagemaker"]["calls"]
+    assert after["sagemaker"]["warm_starts"] > 0
+    assert folder.metadata()["backend"]["endpoint"] == "embedded"
+    assert "begins after epoch 0" in tunewright("logs", "t", "0")
