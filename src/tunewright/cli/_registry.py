@@ -14,6 +14,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "resume": "Continue an experiment after a crash, or with more time",
     "methods": "List the methods, or show the settings of one",
     "benchmarks": "List the benchmarks, or show one",
+    "remote": "Follow, stop or fetch what was launched remotely",
     "tables": "List, get, describe or add the recorded tables of simulated experiments",
 }
 """Name -> what it does. The command is ``run`` of the module of that name in this package."""

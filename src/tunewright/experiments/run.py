@@ -20,10 +20,10 @@ from tunewright.experiments.backends import build_backend
 from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
+from tunewright.experiments.remote.inside import open_journal
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, Scheduler
-from tunewright.journal import FileJournal
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.tuner import Tuner
 from tunewright.types import Json
@@ -115,7 +115,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         "random_seed": experiment.random_seed,
         "settings": dict(experiment.settings),
     }
-    journal = FileJournal(folder.journal_path, header)
+    journal = open_journal(folder, header)
     try:
         backend = build_backend(experiment, folder)
     except BaseException:

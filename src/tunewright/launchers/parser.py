@@ -91,6 +91,10 @@ class Parser(argparse.ArgumentParser):
         self._switches.add(f"--{name}")
         self.add_argument(f"--{name}", type=parse_bool, default=False, metavar="{0,1}", help=help)
 
+    def defaults(self) -> dict[str, Any]:
+        """All flags by name, without hyphens, with their defaults."""
+        return {action.dest: action.default for action in self._actions if action.option_strings}
+
     def read(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
         """Parse; prints help and exits where it is asked for.
 

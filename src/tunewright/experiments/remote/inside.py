@@ -1,0 +1,104 @@
+"""What a tuning job does around its experiments: lease, restore, journals in S3, the last word."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Final, final
+
+from tunewright.aws import REMOTE_VARIABLE, AwsSession, S3Objects, open_session, resolve_endpoint
+from tunewright.experiments.remote.journal import RemoteJournal
+from tunewright.experiments.remote.lease import take_lease
+from tunewright.experiments.remote.mirror import FolderMirror, fetch_experiment
+from tunewright.experiments.remote.place import DONE, EXPERIMENTS
+from tunewright.experiments.remote.segments import Segments
+from tunewright.journal import FileJournal, Journal, Line
+from tunewright.storage import ExperimentFolder, home
+
+ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
+"""Environment variable of a tuning job: JSON of the endpoint's ``choice``, ``region`` and ``speed``."""
+JOB_VARIABLE: Final = "TRAINING_JOB_NAME"
+
+
+def is_inside() -> bool:
+    """Whether this process belongs to a tuning job."""
+    return REMOTE_VARIABLE in os.environ
+
+
+def open_journal(folder: ExperimentFolder, header: Line) -> Journal:
+    """The journal of an experiment: a file; in a tuning job, one that is copied to S3.
+
+    Raises
+    ------
+    JournalError
+        It is in use, cannot be read, or cannot be written.
+    BackendError
+        In a tuning job: the service cannot be reached.
+    """
+    journal = FileJournal(folder.journal_path, header)
+    if not is_inside():
+        return journal
+    try:
+        session = _open_session()
+        objects = _slice_objects(session).under(f"{EXPERIMENTS}{folder.name}")
+        mirror = FolderMirror(folder.path, objects)
+        mirror.copy()
+        segments = Segments(objects, folder.journal_path.read_bytes())
+        return RemoteJournal(journal, segments, mirror, session.close)
+    except BaseException:
+        journal.close()
+        raise
+
+
+@final
+class TuningJob:
+    """The tuning job that this process is.
+
+    Raises
+    ------
+    BackendError
+        The service cannot be reached.
+    """
+
+    def __init__(self) -> None:
+        self._session = _open_session()
+        self._objects = _slice_objects(self._session)
+        self.name = os.environ[JOB_VARIABLE]
+
+    def begin(self) -> int:
+        """Take the slice, and bring back what earlier jobs left in S3. Returns the number of experiments found.
+
+        Raises
+        ------
+        BackendError
+            Another tuning job works on the slice.
+        """
+        take_lease(self._session, self._objects, self.name)
+        found: dict[str, Any] = {}
+        for entry in self._objects.list(EXPERIMENTS):
+            name, _, key = entry.key.removeprefix(EXPERIMENTS).partition("/")
+            found.setdefault(name, []).append(type(entry)(key=key, size=entry.size, etag=entry.etag))
+        tag = self._objects.prefix.split("/")[-2]
+        for name, stored in found.items():
+            fetch_experiment(
+                self._objects.under(f"{EXPERIMENTS}{name}"), stored, home() / "experiments" / tag / name
+            )
+        return len(found)
+
+    def done(self, code: int) -> None:
+        """Say that the slice came to its end, with an exit code."""
+        self._objects.put(DONE, json.dumps({"job": self.name, "code": code}).encode())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+
+def _open_session() -> AwsSession:
+    facts = json.loads(os.environ[ENDPOINT_VARIABLE])
+    return open_session(resolve_endpoint(facts["choice"], region=facts["region"], speed=facts["speed"]))
+
+
+def _slice_objects(session: AwsSession) -> S3Objects:
+    bucket, _, prefix = os.environ[REMOTE_VARIABLE].removeprefix("s3://").partition("/")
+    return session.objects(bucket, prefix)

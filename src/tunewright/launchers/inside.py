@@ -1,0 +1,68 @@
+"""The main program of a tuning job: ``python -m tunewright.launchers.inside hpo_main.py FLAGS``."""
+
+from __future__ import annotations
+
+import runpy
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from tunewright.experiments.remote.inside import TuningJob
+from tunewright.launchers.console import say
+from tunewright.launchers.exits import INTERRUPTED, run_command
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Take the slice, go on from what S3 has of it, run the script, and say that it came to its end.
+
+    Parameters
+    ----------
+    arguments
+        The folder's ``hpo_main.py`` and its flags.
+
+    Returns
+    -------
+    int
+        The script's exit code.
+
+    Raises
+    ------
+    BackendError
+        Another tuning job works on the slice, or the service cannot be reached.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    entry, *flags = arguments
+    job = TuningJob()
+    try:
+        n_found = job.begin()
+        if n_found:
+            say(f"Continuing: S3 has {n_found} experiments of this slice")
+        code = _run_script(entry, flags)
+        if code != INTERRUPTED:
+            job.done(code)
+    finally:
+        job.close()
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _run_script(entry: str, flags: Sequence[str]) -> int:
+    sys.argv = [entry, *flags]
+    sys.path.insert(0, str(Path(entry).parent))
+    try:
+        runpy.run_path(entry, run_name="__main__")
+    except SystemExit as exited:
+        return exited.code if isinstance(exited.code, int) else int(exited.code is not None)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
