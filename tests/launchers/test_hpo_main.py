@@ -112,7 +112,7 @@ def test_a_failed_experiment_is_exit_code_1(
     launch: Launch, toy: RealBenchmarkDefinition, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path(toy.script).write_text("raise SystemExit('no data found')")
-    line = "--method RS --num_seeds 2 --max_num_trials 2 --max_failures 0"
+    line = "--method RS --num_seeds 2 --max_num_trials 2 --max_failures 0 --n_workers 1"
     assert launch(hpo_main_local.main, line, METHODS, {"toy": toy}) == 1
     shown = capsys.readouterr()
     assert "no data found" in shown.out
