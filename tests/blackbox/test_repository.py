@@ -70,7 +70,7 @@ def test_what_was_stored_comes_back(stored: Path, make_description: Describe) ->
 def test_numbers_are_mapped_and_opened_once(stored: Path) -> None:
     table = get_blackbox("small", "d")
     assert isinstance(table, TabularBlackbox)
-    assert isinstance(table.values, np.memmap)
+    assert isinstance(table.values.base, np.memmap)
     assert get_blackbox("small", "d") is table
     surrogate = get_blackbox("small", "d", surrogate="nearest")
     assert isinstance(surrogate, SurrogateBlackbox)

@@ -184,7 +184,7 @@ def read_dataset(folder: Path, info: TableInfo, dataset: str) -> TabularBlackbox
         data["values"] = Values(data["values"])
         data["metrics"], data["levels"] = tuple(data["metrics"]), tuple(data["levels"])
         description = Description(**data, name=info.name, dataset=dataset, digest=info.digest(dataset))
-        values = np.load(files["values"], mmap_mode="r", allow_pickle=False)
+        values = np.load(files["values"], mmap_mode="r", allow_pickle=False).view(np.ndarray)
         configs = files["configs"]
     except (*UNREADABLE, TypeError) as error:
         raise TableError(f"Cannot read {folder} ({dataset}): {error}. Add the table again") from None

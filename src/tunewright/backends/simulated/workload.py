@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, final
 
-from tunewright.blackbox.blackbox import Blackbox
+from tunewright.blackbox.blackbox import Array, Blackbox
 from tunewright.seeding import Stream, generator
 from tunewright.types import Config
 
@@ -86,10 +87,7 @@ class BlackboxWorkload(Workload):
             The blackbox holds no such configuration.
         """
         blackbox = self._blackbox
-        curve = blackbox.curve(config, self._recorded_seed(trial_id))
-        elapsed = curve[:, blackbox.elapsed_index].tolist()
-        n_steps = next((i for i, seconds in enumerate(elapsed) if seconds != seconds), len(elapsed))  # noqa: PLR0124
-        return _CurveTraining(blackbox.levels[:n_steps], blackbox.metrics, curve.tolist(), elapsed)
+        return _CurveTraining(blackbox, blackbox.curve(config, self._recorded_seed(trial_id)))
 
     def _recorded_seed(self, trial_id: int) -> int:
         if self._blackbox_seed is not None or self._blackbox.n_seeds == 1:
@@ -115,24 +113,21 @@ class _FunctionTraining(Training):
 
 @final
 class _CurveTraining(Training):
-    __slots__ = ("_elapsed", "_levels", "_names", "_rows")
+    __slots__ = ("_curve", "_elapsed_index", "_levels", "_names")
 
-    def __init__(
-        self,
-        levels: Sequence[int],
-        names: Sequence[str],
-        rows: Sequence[Sequence[float]],
-        elapsed: Sequence[float],
-    ) -> None:
-        self._levels = levels
-        self._names = names
-        self._rows = rows
-        self._elapsed = elapsed
+    def __init__(self, blackbox: Blackbox, curve: Array) -> None:
+        self._curve = curve
+        self._levels = blackbox.levels
+        self._names = blackbox.metrics
+        self._elapsed_index = blackbox.elapsed_index
 
     def after(self, resource: int) -> Step | None:
         index = bisect_right(self._levels, resource)
         if index == len(self._levels):
             return None
-        before = self._elapsed[index - 1] if index else 0.0
-        metrics = dict(zip(self._names, self._rows[index], strict=True))
-        return Step(self._levels[index], metrics, self._elapsed[index] - before)
+        row = self._curve[index].tolist()
+        elapsed = row[self._elapsed_index]
+        if math.isnan(elapsed):  # the curve has ended
+            return None
+        before = float(self._curve[index - 1, self._elapsed_index]) if index else 0.0
+        return Step(self._levels[index], dict(zip(self._names, row, strict=True)), elapsed - before)
