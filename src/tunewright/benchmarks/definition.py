@@ -143,7 +143,7 @@ class RealBenchmarkDefinition:
             given["space"] = SearchSpace({**given.get("space", self.space), attr: given["max_resource"]})
         return dataclasses.replace(self, **given)
 
-    def candidates(self) -> Sequence[Config] | None:  # noqa: PLR6301
+    def candidates(self) -> Sequence[Config] | None:
         """None: all of the space may be suggested."""
         return None
 
