@@ -115,7 +115,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         "random_seed": experiment.random_seed,
         "settings": dict(experiment.settings),
     }
-    journal = open_journal(folder, header)
+    journal = open_journal(folder, header, is_simulated=isinstance(experiment.backend, SimulatedChoice))
     try:
         backend = build_backend(experiment, folder)
     except BaseException:

@@ -43,6 +43,12 @@ def add_sagemaker_flags(parser: Parser) -> None:
         "warm_pool", "keep instances between trials: the next one starts in seconds; idle time is billed"
     )
     parser.flag("instance_type", "of each training job, such as ml.c5.xlarge (default: the benchmark's)")
+    add_place_flags(parser)
+    parser.switch("dry_run", "print the first trial's CreateTrainingJob request, and create nothing")
+
+
+def add_place_flags(parser: Parser) -> None:
+    """Where training jobs run, and as what."""
     parser.flag(
         "endpoint",
         "auto: AWS where credentials are found, else embedded; aws; embedded: an endpoint on this machine; or a URL",
@@ -54,7 +60,6 @@ def add_sagemaker_flags(parser: Parser) -> None:
         "role", "that jobs run as (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else the account's SageMaker role)"
     )
     parser.flag("image_uri", "container image of the jobs (default: by framework and region)")
-    parser.switch("dry_run", "print the first trial's CreateTrainingJob request, and create nothing")
     parser.switch("yes", "do not ask before something is created on AWS")
 
 
@@ -120,6 +125,18 @@ def limits_from(arguments: Namespace, default: Limits) -> Limits:
 def local_choice(arguments: Namespace) -> LocalChoice:
     """The local backend as the flags say."""
     return LocalChoice(gpus_per_trial=arguments.num_gpus_per_trial)
+
+
+def place_choice(arguments: Namespace, instance_type: str) -> SageMakerChoice:
+    """Where tuning jobs run, as the flags say."""
+    return SageMakerChoice(
+        endpoint=arguments.endpoint,
+        region=arguments.region,
+        speed=arguments.speed,
+        role=arguments.role,
+        image_uri=arguments.image_uri,
+        instance_type=instance_type,
+    )
 
 
 def sagemaker_choice(arguments: Namespace) -> SageMakerChoice:

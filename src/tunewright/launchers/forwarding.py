@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from tunewright.launchers.parser import Parser
 
@@ -36,13 +36,14 @@ def forwarded_flags(parser: Parser, arguments: Namespace, replaced: Mapping[str,
         value = replaced[name] if name in replaced else getattr(arguments, name)
         if value is None or (value == default and name not in replaced):
             continue
-        flags += [f"--{name}", *_texts(value)]
+        flags += [text for part in _parts(value) for text in (f"--{name}", part)]
     return flags
 
 
-def _texts(value: Any) -> Sequence[str]:
+def _parts(value: Any) -> Sequence[str]:
+    """The value as text; of a flag that may be repeated, one text for each time."""
     if isinstance(value, bool):
         return ["1" if value else "0"]
     if isinstance(value, list | tuple):
-        return [str(item) for item in value]
+        return [str(item) for item in cast("Sequence[object]", value)]
     return [str(value)]

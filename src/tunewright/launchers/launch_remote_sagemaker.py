@@ -69,7 +69,7 @@ def remote_parser(launch: Launch) -> Parser:
     """The parser of ``launch_remote.py``."""
     parser = launch.parser(f"{_DESCRIPTION}, from a tuning job per method and seed.")
     add_sagemaker_flags(parser)
-    add_remote_flags(parser, default_instance=SMALL_INSTANCE)
+    add_remote_flags(parser, default_instance=SMALL_INSTANCE, instance_flag="tuner_instance_type")
     return parser
 
 

@@ -62,20 +62,34 @@ class SlicePlan:
     flags: Sequence[str]
     name: str
     seed: int | None = None
+    is_simulated: bool = False
+    """Whether limits of time are of simulated time."""
 
     @property
     def seconds(self) -> float | None:
-        """How long its experiments take at most, one after the other; None where one has no limit of time."""
+        """How long its experiments take at most, one after the other; None where that is not known."""
+        if self.is_simulated:
+            return None
         times = [experiment.limits.max_wallclock_time for experiment in self.experiments]
         return None if None in times else sum(t for t in times if t is not None)
 
 
-def add_remote_flags(parser: Parser, *, default_instance: str) -> None:
-    """What remote launchers take beside the flags of ``hpo_main.py``."""
+def add_remote_flags(parser: Parser, *, default_instance: str, instance_flag: str = "instance_type") -> None:
+    """What remote launchers take beside the flags of ``hpo_main.py``.
+
+    Parameters
+    ----------
+    parser
+        Gets the flags.
+    default_instance
+        What tuning jobs run on, for the help.
+    instance_flag
+        The flag of that, where ``instance_type`` means the trials' instances.
+    """
     parser.flag(
         "max_parallel_jobs", "tuning jobs at the same time; the others wait in line", type=positive_int
     )
-    parser.flag("tuner_instance_type", f"instance type of each tuning job (default: {default_instance})")
+    parser.flag(instance_flag, f"instance type of each tuning job (default: {default_instance})")
     parser.switch("spot", "run the tuning jobs on spot instances; interrupted ones go on from their journals")
     parser.switch("wait", "follow all slices until they end, and launch those again whose tuning job died")
 

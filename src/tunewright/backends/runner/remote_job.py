@@ -20,6 +20,8 @@ WHEEL = "wheel"
 """Folder of the code channel that holds the wheel of the package."""
 SOURCE = "source"
 """Folder of the code channel that holds the experiment folder."""
+TABLES = "tables"
+"""Folder of the code channel that holds recorded tables."""
 FLAGS_PARAMETER = "tunewright_flags"
 """Hyperparameter of the command line: a JSON list."""
 
@@ -59,9 +61,13 @@ def _run(base: Path, failure: Path) -> int:
     site = base / "site"
     with zipfile.ZipFile(code / WHEEL / job["wheel"]) as wheel:
         wheel.extractall(site)
+    home = base / "tunewright"
+    home.mkdir(exist_ok=True)
+    if (code / TABLES).is_dir():
+        (home / "tables").symlink_to(code / TABLES)
     paths = [str(site), packages, os.environ.get("PYTHONPATH", "")]
     environment = {
-        "TUNEWRIGHT_HOME": str(base / "tunewright"),
+        "TUNEWRIGHT_HOME": str(home),
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",

@@ -25,7 +25,7 @@ def is_inside() -> bool:
     return REMOTE_VARIABLE in os.environ
 
 
-def open_journal(folder: ExperimentFolder, header: Line) -> Journal:
+def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool = False) -> Journal:
     """The journal of an experiment: a file; in a tuning job, one that is copied to S3.
 
     Raises
@@ -44,7 +44,7 @@ def open_journal(folder: ExperimentFolder, header: Line) -> Journal:
         mirror = FolderMirror(folder.path, objects)
         mirror.copy()
         segments = Segments(objects, folder.journal_path.read_bytes())
-        return RemoteJournal(journal, segments, mirror, session.close)
+        return RemoteJournal(journal, segments, mirror, session.close, is_eager=not is_simulated)
     except BaseException:
         journal.close()
         raise

@@ -38,15 +38,24 @@ class RemoteJournal(Journal):
         Copies the other files of the experiment's folder.
     on_close
         Called last.
+    is_eager
+        Whether lines that have an effect are sent before it; not needed where nothing real happens.
     """
 
     def __init__(
-        self, journal: FileJournal, segments: Segments, mirror: FolderMirror, on_close: Callable[[], None]
+        self,
+        journal: FileJournal,
+        segments: Segments,
+        mirror: FolderMirror,
+        on_close: Callable[[], None],
+        *,
+        is_eager: bool = True,
     ) -> None:
         self._journal = journal
         self._segments = segments
         self._mirror = mirror
         self._on_close = on_close
+        self._is_eager = is_eager
         self._is_over = threading.Event()
         self._flush()
         self._courier = threading.Thread(target=self._carry, name="courier", daemon=True)
@@ -70,8 +79,10 @@ class RemoteJournal(Journal):
             The file cannot be written, or S3 takes nothing for some time.
         """
         self._journal.append(line)
+        if line["kind"] == "end" and line.get("checkpoint") is not None:
+            self._copy_files()
         self._segments.add(encode_line(line))
-        if has_effect(line):
+        if self._is_eager and has_effect(line):
             self._flush()
 
     def close(self) -> None:
@@ -88,6 +99,15 @@ class RemoteJournal(Journal):
         finally:
             self._journal.close()
             self._on_close()
+
+    def _copy_files(self) -> None:
+        """Send a checkpoint that lies among our files before the line that promises it."""
+        try:
+            self._mirror.copy_checkpoints()
+        except ServiceError as error:
+            raise JournalError(
+                f"A checkpoint cannot be copied to S3 ({error}): launch with --resume"
+            ) from error
 
     def _flush(self) -> None:
         """Send all lines, several times if need be."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, final
 
 from tunewright.aws import S3Objects, StoredObject
 from tunewright.aws.objects import in_parallel
+from tunewright.backends.runner.local_channel import WORKING
 from tunewright.experiments.remote.place import JOURNAL
 from tunewright.storage import write_atomically
 
 _JOURNAL_FILE: Final = "journal.jsonl"
+_WORKING: Final = f"/{WORKING}/"
 _ETAGS: Final = ".remote.json"
 """In a fetched folder: the ETag of each object when it was fetched."""
 
@@ -33,6 +37,7 @@ class FolderMirror:
     def __init__(self, folder: Path, objects: S3Objects) -> None:
         self._folder = folder
         self._objects = objects
+        self._lock = threading.Lock()
         self._seen: dict[str, tuple[int, int]] = {}
 
     def copy(self) -> None:
@@ -43,20 +48,43 @@ class FolderMirror:
         ServiceError
             S3 refuses or does not answer; the rest is copied the next time.
         """
-        for name, path in self._files():
-            try:
-                status = path.stat()
-                state = (status.st_mtime_ns, status.st_size)
-                if self._seen.get(name) != state:
-                    self._objects.put_file(name, path)
-            except FileNotFoundError:
-                continue  # replaced or removed while we looked
-            self._seen[name] = state
+        self._copy("*")
+
+    def copy_checkpoints(self) -> None:
+        """Copy the frozen checkpoints of trials that are new.
+
+        Raises
+        ------
+        ServiceError
+            As :meth:`copy`.
+        """
+        self._copy("trials/*/checkpoints/*")
+
+    def _copy(self, pattern: str) -> None:
+        with self._lock:
+            for name, path in self._files():
+                if fnmatchcase(name, pattern):
+                    self._copy_file(name, path)
+
+    def _copy_file(self, name: str, path: Path) -> None:
+        try:
+            status = path.stat()
+            state = (status.st_mtime_ns, status.st_size)
+            if self._seen.get(name) != state:
+                self._objects.put_file(name, path)
+                self._seen[name] = state
+        except FileNotFoundError:
+            return  # replaced or removed while we looked
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         for path in sorted(self._folder.rglob("*")):
             name = path.relative_to(self._folder).as_posix()
-            is_ours = path.name.startswith(".") or name.startswith(_JOURNAL_FILE) or path.suffix == ".lock"
+            is_ours = (
+                path.name.startswith(".")
+                or name.startswith(_JOURNAL_FILE)
+                or path.suffix == ".lock"
+                or _WORKING in name  # a script is writing there; what counts is the frozen copy
+            )
             if not is_ours and path.is_file() and not path.is_symlink():
                 yield name, path
 

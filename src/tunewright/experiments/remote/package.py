@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from tunewright.backends.runner.build import runner_bytes
-from tunewright.backends.runner.remote_job import REMOTE_FILE, REQUIREMENTS, SOURCE, WHEEL
+from tunewright.backends.runner.remote_job import REMOTE_FILE, REQUIREMENTS, SOURCE, TABLES, WHEEL
 from tunewright.backends.sagemaker.code import RUNNER, CodeBundle, bundle_contents, source_files
+from tunewright.blackbox.repository import SHIPPED, table_folder
 from tunewright.exceptions import SettingsError
 
 _PACKAGE: Final = "tunewright"
@@ -33,7 +34,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA: Final = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
 
 
-def bundle_remote(entry_point: Path, dependencies: Sequence[Path] = ()) -> CodeBundle:
+def bundle_remote(
+    entry_point: Path, dependencies: Sequence[Path] = (), *, tables: Sequence[str] = ()
+) -> CodeBundle:
     """Everything that a tuning job needs.
 
     Parameters
@@ -42,6 +45,8 @@ def bundle_remote(entry_point: Path, dependencies: Sequence[Path] = ()) -> CodeB
         The ``hpo_main.py`` of an experiment folder; its whole folder travels.
     dependencies
         Further folders and files that the definitions import; they lie beside the folder's files.
+    tables
+        Names of recorded tables; those that come with the package need not travel.
 
     Raises
     ------
@@ -56,6 +61,10 @@ def bundle_remote(entry_point: Path, dependencies: Sequence[Path] = ()) -> CodeB
     contents: dict[str, Path | bytes] = {f"{SOURCE}/{name}": path for name, path in source_files(folder)}
     for dependency in dependencies:
         contents.update(_dependency_files(dependency))
+    for table in tables:
+        place = table_folder(table)
+        if not place.is_relative_to(SHIPPED):
+            contents.update({f"{TABLES}/{table}/{name}": path for name, path in source_files(place)})
     wheel = wheel_name()
     contents[f"{WHEEL}/{wheel}"] = wheel_bytes()
     contents[REQUIREMENTS] = requirements_text(folder / "requirements.txt").encode()

@@ -1,0 +1,111 @@
+"""``launch_remote`` of simulated experiments: tuning jobs that read recorded tables, which travel along."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Final
+
+from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.experiments import Experiment
+from tunewright.experiments.remote.package import bundle_remote
+from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.console import say, set_up_logging
+from tunewright.launchers.exits import run_command
+from tunewright.launchers.extra import ExtraArgs, MethodArgsMap
+from tunewright.launchers.flags import add_place_flags, place_choice
+from tunewright.launchers.forwarding import forwarded_flags
+from tunewright.launchers.hpo_main_simulated import Definitions, SimulatedLaunch
+from tunewright.launchers.launch import Methods, show_safe_tag
+from tunewright.launchers.parser import Parser
+from tunewright.launchers.remote import (
+    RemoteOptions,
+    SlicePlan,
+    add_remote_flags,
+    entry_path,
+    launch_slices,
+)
+from tunewright.storage import safe_name
+
+_INSTANCE: Final = "ml.c5.4xlarge"
+
+
+def launch_remote(
+    entry_point: str,
+    methods: Methods,
+    benchmark_definitions: Definitions,
+    extra_args: ExtraArgs = (),
+    map_method_args: MethodArgsMap | None = None,
+    options: RemoteOptions | None = None,
+    *,
+    expensive_methods: Collection[str] = (),
+) -> None:
+    """Launch a tuning job per method, and of expensive methods one per seed, and exit.
+
+    Parameters
+    ----------
+    entry_point, methods, benchmark_definitions, extra_args, map_method_args, options
+        As in `tunewright.launchers.launch_remote_sagemaker.launch_remote`.
+    expensive_methods
+        Names of methods whose decisions take long.
+    """
+    launch = SimulatedLaunch(
+        methods=methods,
+        definitions=benchmark_definitions,
+        extra_args=extra_args or (),
+        map_method_args=map_method_args,
+    )
+    path = entry_path(entry_point)
+    run_command(lambda given: _run(launch, path, options or RemoteOptions(), expensive_methods, given))
+
+
+def remote_parser(launch: SimulatedLaunch) -> Parser:
+    """The parser of ``launch_remote.py``."""
+    parser = launch.parser()
+    add_place_flags(parser)
+    add_remote_flags(parser, default_instance=_INSTANCE)
+    return parser
+
+
+def _run(
+    launch: SimulatedLaunch,
+    path: Path,
+    options: RemoteOptions,
+    expensive: Collection[str],
+    given: Sequence[str],
+) -> int:
+    arguments = remote_parser(launch).read(given)
+    set_up_logging(is_verbose=arguments.verbose)
+    show_safe_tag(arguments.experiment_tag)
+    plan = launch.plan(arguments)
+    instance_type = arguments.instance_type or _INSTANCE
+    tables = sorted({experiment.table_benchmark.table for experiment in plan})
+    code = bundle_remote(path, [Path(one) for one in options.dependencies], tables=tables)
+    groups: dict[tuple[str, int | None], list[Experiment]] = {}
+    for experiment in plan:
+        seed = experiment.seed if experiment.label in expensive else None
+        groups.setdefault((experiment.label, seed), []).append(experiment)
+    say(f"{len(groups)} tuning jobs on {instance_type}, which run {len(plan)} experiments")
+    settled = settle_endpoint(
+        place_choice(arguments, instance_type),
+        SageMakerSettings(n_workers=len(groups), instance_type=instance_type),
+        is_agreed=arguments.yes,
+    )
+    hpo_main = launch.parser()
+
+    def slice_of(label: str, seed: int | None, experiments: Sequence[Experiment]) -> SlicePlan:
+        replaced = {"method": label, "resume": True}
+        if seed is not None:
+            replaced |= {"start_seed": seed, "num_seeds": 1}
+        flags = forwarded_flags(hpo_main, arguments, replaced)
+        name = safe_name(label if seed is None else f"{label}-{seed}")
+        return SlicePlan(experiments=experiments, flags=flags, name=name, seed=seed, is_simulated=True)
+
+    return launch_slices(
+        [slice_of(label, seed, experiments) for (label, seed), experiments in groups.items()],
+        arguments,
+        choice=settled,
+        code=code,
+        instance_type=instance_type,
+        options=options,
+    )
