@@ -5,4 +5,5 @@ from tunewright.experiments import method
 methods = {
     "RS": method("RandomSearch"),
     "ASHA": method("ASHA", kind="promotion"),
+    "SyncHyperband": method("SyncHyperband"),
 }

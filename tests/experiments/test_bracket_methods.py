@@ -1,0 +1,41 @@
+"""The methods that run synchronous brackets, and their settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.exceptions import SettingsError
+from tunewright.experiments.methods import build_scheduler, method
+from tunewright.ledger import replay_history
+from tunewright.metric import Metric
+from tunewright.space import Float, SearchSpace
+from tunewright.trial import Start
+
+
+def first(name: str, **settings: Any) -> Start:
+    benchmark = RealBenchmarkDefinition(
+        name="toy",
+        script=__file__,
+        space=SearchSpace({"x": Float(0.0, 1.0)}),
+        metrics=(Metric("loss"),),
+        max_resource=9,
+    )
+    start = build_scheduler(method(name), benchmark, 0, settings).suggest(replay_history([]))
+    assert isinstance(start, Start)
+    return start
+
+
+@pytest.mark.parametrize("name", ["SyncHyperband"])
+def test_brackets_are_set(name: str) -> None:
+    assert first(name).until == 1
+    assert first(name, grace_period=2).until == 2
+    assert first(name, eta=4, brackets=1).note["bracket"] == 0
+    with pytest.raises(SettingsError, match="brackets must be >= 1"):
+        method(name, brackets=0)
+    with pytest.raises(SettingsError, match="between 1 and 3"):
+        first(name, brackets=7)
+    with pytest.raises(SettingsError, match="eta"):
+        method(name, eta=1)

@@ -1,0 +1,106 @@
+"""Every scheduler: a simulated experiment killed after any journal line and resumed is that of an undisturbed one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.interfaces import Scheduler
+from tunewright.journal import Journal, Line, MemoryJournal
+from tunewright.metric import Metric
+from tunewright.schedulers.brackets import HyperbandSettings
+from tunewright.schedulers.sync_hyperband import SyncHyperband
+from tunewright.searchers.random import RandomSearcher
+from tunewright.stopping import MaxTrialsStarted
+from tunewright.testing.spaces import CONTINUOUS
+from tunewright.tuner import Tuner
+from tunewright.types import Config
+
+LOSS = Metric("loss")
+
+
+class Killed(BaseException):
+    """What kill -9 is to a process."""
+
+
+class Mortal(Journal):
+    """A journal whose tuner dies once it has written so many lines."""
+
+    def __init__(self, kept: MemoryJournal, lines_left: int) -> None:
+        self._kept = kept
+        self._lines_left = lines_left
+
+    @property
+    def header(self) -> Line:
+        return self._kept.header
+
+    def lines(self) -> Iterator[Line]:
+        return self._kept.lines()
+
+    def append(self, line: Line) -> None:
+        if self._lines_left == 0:
+            raise Killed
+        self._kept.append(line)
+        self._lines_left -= 1
+
+    def close(self) -> None:
+        pass
+
+
+def train(config: Config, epoch: int) -> tuple[dict[str, float], float]:
+    x, y = float(config["x"]), float(config["y"])
+    if x > 8.0:
+        raise RuntimeError("diverged")
+    loss = float("nan") if y > 14.0 else abs(x) + y / epoch
+    return {"loss": loss}, 0.1 + y / 7
+
+
+def random_searcher() -> RandomSearcher:
+    return RandomSearcher(CONTINUOUS, seed=1)
+
+
+SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
+    "SyncHyperband": lambda: SyncHyperband(random_searcher(), HyperbandSettings(max_resource=9), metric=LOSS),
+}
+
+
+def tune(scheduler: Scheduler, kept: MemoryJournal, n_lines: int = -1) -> None:
+    """Work on the experiment until its end, or until the tuner is killed."""
+    settings = SimulatedSettings(stop_delay=0.7, dollars_per_hour=2.0)
+    tuner = Tuner(
+        scheduler,
+        SimulatedBackend(train, n_workers=3, max_resource=9, settings=settings),
+        metrics=[LOSS],
+        stop_when=MaxTrialsStarted(24),
+        journal=Mortal(kept, n_lines),
+        max_failures=100,
+    )
+    with suppress(Killed):
+        tuner.run()
+
+
+def canonical(journal: MemoryJournal) -> list[dict[str, Any]]:
+    return [
+        {key: value for key, value in line.items() if key not in ("wall", "suggest_time")}
+        for line in journal.lines()
+        if line["kind"] != "session"
+    ]
+
+
+@pytest.mark.parametrize("build", SCHEDULERS.values(), ids=SCHEDULERS)
+def test_killed_again_and_again(build: Callable[[], Scheduler]) -> None:
+    undisturbed, killed = MemoryJournal(), MemoryJournal()
+    tune(build(), undisturbed)
+    expected = canonical(undisturbed)
+    n_kills = 0
+    while len(canonical(killed)) < len(expected):
+        tune(build(), killed, 5 + n_kills % 6)
+        n_kills += 1
+    tune(build(), killed)
+    assert canonical(killed) == expected
+    assert n_kills >= 10
+    assert {line["status"] for line in expected if line["kind"] == "end"} >= {"completed", "failed"}
