@@ -5,7 +5,9 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "tunewright":
         raise
-    raise SystemExit(f"{error}. Run with .venv/bin/python, or first: pip install -e '.[aws,emulator,benchmarks]'") from None
+    raise SystemExit(
+        f"{error}. Run with .venv/bin/python, or first: pip install -e '.[aws,emulator,benchmarks]'"
+    ) from None
 
 from baselines import methods
 from benchmark_definitions import benchmark_definitions

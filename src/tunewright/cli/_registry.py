@@ -8,6 +8,7 @@ from typing import Final, cast
 
 COMMANDS: Final[Mapping[str, str]] = {
     "tune": "Tune a training script or a Python function",
+    "init": "Write an experiment folder for a training script",
     "list": "List the stored experiments",
     "show": "Show an experiment: status, best configuration, trials",
     "logs": "Print what a trial printed",
