@@ -1,0 +1,79 @@
+"""Analysis of stored experiments: nothing here runs or changes one.
+
+From results to what may be said about them::
+
+    results = load("first")                      # a tag, names, paths; also folders of Syne Tune
+    digits = curves(results, "digits")           # best-so-far losses: setups x seeds x times
+    band = aggregate(digits.setups["ASHA"].losses)
+    paired_tests(digits)                         # seed by seed, corrected for their number
+
+Figures are in `tunewright.analysis.figures`, the HTML page in `tunewright.analysis.report`.
+"""
+
+from __future__ import annotations
+
+from tunewright.analysis.aggregate import Aggregate, Band, aggregate, bootstrap, iqm
+from tunewright.analysis.columns import Columns, Totals
+from tunewright.analysis.comparison import (
+    Ranks,
+    Scale,
+    anytime_area,
+    mean_ranks,
+    normalised_regret,
+    scale_of,
+)
+from tunewright.analysis.curves import Curves, SetupCurves, Steps, all_curves, best_so_far, curves
+from tunewright.analysis.experiment_info import ExperimentInfo
+from tunewright.analysis.load import load
+from tunewright.analysis.pareto import hypervolume, hypervolume_curve, losses_of, pareto_mask
+from tunewright.analysis.results import Results, Where
+from tunewright.analysis.significance import (
+    CriticalDifference,
+    Improvement,
+    PairedTest,
+    critical_difference,
+    overall_tests,
+    paired_tests,
+    probability_of_improvement,
+)
+from tunewright.analysis.targets import TimeToTarget, target_of, times_to_target
+
+__all__ = [
+    "Aggregate",
+    "Band",
+    "Columns",
+    "CriticalDifference",
+    "Curves",
+    "ExperimentInfo",
+    "Improvement",
+    "PairedTest",
+    "Ranks",
+    "Results",
+    "Scale",
+    "SetupCurves",
+    "Steps",
+    "TimeToTarget",
+    "Totals",
+    "Where",
+    "aggregate",
+    "all_curves",
+    "anytime_area",
+    "best_so_far",
+    "bootstrap",
+    "critical_difference",
+    "curves",
+    "hypervolume",
+    "hypervolume_curve",
+    "iqm",
+    "load",
+    "losses_of",
+    "mean_ranks",
+    "normalised_regret",
+    "overall_tests",
+    "paired_tests",
+    "pareto_mask",
+    "probability_of_improvement",
+    "scale_of",
+    "target_of",
+    "times_to_target",
+]

@@ -1,0 +1,99 @@
+"""The results of one experiment as columns, and many of them behind one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Integers: TypeAlias = NDArray[np.int64]
+
+DECISIONS: Final = ("continue", "pause", "stop")
+"""What stands behind the numbers of the column ``decision``."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Accepted reports in the order in which they came; all arrays have one entry per report."""
+
+    time: Floats
+    """Seconds on the experiment's clock."""
+    trial: Integers
+    resource: Integers
+    decision: Integers
+    """Positions in `DECISIONS`."""
+    metrics: Mapping[str, Floats]
+    """By name; NaN where a report has no such value."""
+
+    @property
+    def size(self) -> int:
+        """How many reports there are."""
+        return len(self.time)
+
+    def between(self, begin: int, end: int) -> Columns:
+        """A view of the reports from ``begin`` (included) to ``end`` (excluded)."""
+        return Columns(
+            time=self.time[begin:end],
+            trial=self.trial[begin:end],
+            resource=self.resource[begin:end],
+            decision=self.decision[begin:end],
+            metrics={name: values[begin:end] for name, values in self.metrics.items()},
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What an experiment came to, in a few numbers."""
+
+    status: str
+    """``completed``, ``stopped``, ``failed`` or ``interrupted`` (also: still running)."""
+    end_time: float
+    """Seconds on the experiment's clock at its last line."""
+    n_trials: int
+    n_runs: int
+    suggest_time: float
+    """Seconds of deciding."""
+    cost: float
+    """Dollars."""
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """The columns of the ``result`` lines of a journal."""
+    names = dict.fromkeys(name for row in rows for name in row["metrics"])
+    return Columns(
+        time=np.array([row["t"] for row in rows], dtype=np.float64),
+        trial=np.array([row["trial_id"] for row in rows], dtype=np.int64),
+        resource=np.array([row["resource"] for row in rows], dtype=np.int64),
+        decision=np.array([DECISIONS.index(row["decision"]) for row in rows], dtype=np.int64),
+        metrics={
+            name: np.array([row["metrics"].get(name, np.nan) for row in rows], dtype=np.float64)
+            for name in names
+        },
+    )
+
+
+def concatenate(parts: Sequence[Columns]) -> Columns:
+    """All parts behind one another; metrics that a part lacks are NaN there."""
+    names = dict.fromkeys(name for part in parts for name in part.metrics)
+
+    def joined(arrays: Sequence[Any], kind: Any) -> Any:
+        return np.concatenate(arrays) if arrays else np.empty(0, dtype=kind)
+
+    return Columns(
+        time=joined([part.time for part in parts], np.float64),
+        trial=joined([part.trial for part in parts], np.int64),
+        resource=joined([part.resource for part in parts], np.int64),
+        decision=joined([part.decision for part in parts], np.int64),
+        metrics={name: joined([_metric(part, name) for part in parts], np.float64) for name in names},
+    )
+
+
+def _metric(part: Columns, name: str) -> Floats:
+    values = part.metrics.get(name)
+    return np.full(part.size, np.nan) if values is None else values

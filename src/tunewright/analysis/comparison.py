@@ -1,0 +1,111 @@
+"""Regret, ranks and area over time: what makes benchmarks of different scales comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+from scipy.stats import rankdata
+
+from tunewright.analysis.aggregate import Band, aggregate
+from tunewright.analysis.columns import Floats
+from tunewright.analysis.curves import Curves
+from tunewright.exceptions import SettingsError
+
+N_SHARES: Final = 100
+"""Points of the grid from 0 to 1 on which benchmarks of different length are put together."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """What is 0 and what is 1 in the normalised regret of a benchmark, as losses."""
+
+    best: float
+    start: float
+
+
+def scale_of(curves: Curves) -> Scale:
+    """The scale of a benchmark from the experiments themselves.
+
+    0 is the best loss of any of them; 1 is the median, over all experiments, of the best loss at the first time at which
+    all have one.
+    """
+    losses = np.concatenate([setup.losses for setup in curves.setups.values()])
+    whole = np.flatnonzero(~np.isnan(losses).any(axis=0))
+    start = float(np.median(losses[:, whole[0]])) if len(whole) else np.nan
+    best = min(
+        (s.losses[-1] for setup in curves.setups.values() for s in setup.steps if len(s.losses)),
+        default=np.nan,
+    )
+    return Scale(best=float(best), start=start)
+
+
+def normalised_regret(curves: Curves, scale: Scale | None = None) -> dict[str, Floats]:
+    """How far each experiment is from the best known loss, as a share of the way from the start; shape (seeds, times)."""
+    known = scale or scale_of(curves)
+    width = max(known.start - known.best, np.finfo(np.float64).tiny)
+    return {label: (setup.losses - known.best) / width for label, setup in curves.setups.items()}
+
+
+def anytime_area(curves: Curves, scale: Scale | None = None) -> dict[str, Floats]:
+    """The mean over time of the normalised regret, one per seed: low is good at every time; before a result it is 1."""
+    return {
+        label: np.nan_to_num(regret, nan=1.0).mean(axis=1)
+        for label, regret in normalised_regret(curves, scale).items()
+    }
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """Mean ranks over time; 1 is best."""
+
+    shares: Floats
+    """Shares of each benchmark's time, from 0 to 1."""
+    bands: Mapping[str, Band]
+    """Mean rank with a 95 % interval, by setup."""
+    final: Mapping[str, Floats]
+    """Ranks at the end, one per block."""
+    blocks: tuple[tuple[str, int], ...]
+    """Benchmark and seed of each block: within it all setups are ranked."""
+
+
+def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES) -> Ranks:
+    """Rank the setups on each benchmark and seed, at equal shares of the benchmark's time; equal losses share a rank.
+
+    Before its first result a setup is last. Only seeds that all setups have count.
+
+    Raises
+    ------
+    SettingsError
+        There is one setup only, or benchmarks differ in their setups.
+    """
+    labels = list(every[0].setups)
+    if len(labels) < 2:
+        raise SettingsError("Ranks need two setups at least")
+    if any(set(curves.setups) != set(labels) for curves in every):
+        raise SettingsError(
+            "Not every setup was run on every benchmark: choose setups or benchmarks that were run with one another"
+        )
+    shares = np.linspace(0.0, 1.0, n_shares)
+    blocks: list[tuple[str, int]] = []
+    ranks: list[Floats] = []
+    for curves in (c.paired() for c in every):
+        losses = np.array([_at(curves, label, shares) for label in labels])
+        ranks.append(rankdata(np.nan_to_num(losses, nan=np.inf, posinf=np.inf), axis=0).transpose(1, 0, 2))
+        blocks.extend((curves.benchmark, seed) for seed in curves.common_seeds)
+    whole = np.concatenate(ranks)
+    return Ranks(
+        shares=shares,
+        bands={label: aggregate(whole[:, i], "mean") for i, label in enumerate(labels)},
+        final={label: whole[:, i, -1] for i, label in enumerate(labels)},
+        blocks=tuple(blocks),
+    )
+
+
+def _at(curves: Curves, label: str, shares: Floats) -> Floats:
+    times = shares * curves.times[-1]
+    return np.array([steps.at(times) for steps in curves.setups[label].steps])

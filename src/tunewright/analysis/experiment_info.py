@@ -1,0 +1,75 @@
+"""What is known about a stored experiment beside its results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from tunewright.analysis.columns import Totals
+from tunewright.exceptions import SettingsError
+from tunewright.metric import Metric
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentInfo:
+    """One experiment: what was run, and what it came to."""
+
+    name: str
+    path: Path
+    tag: str
+    method: str
+    """The label under which it is compared."""
+    benchmark: str
+    seed: int
+    metrics: tuple[Metric, ...]
+    """What was tuned; comparisons take the first where nothing else is asked for."""
+    clock: str
+    """``wall`` or ``simulated``."""
+    values: str
+    """``measured`` (real training), ``recorded`` (a table of it) or ``surrogate`` (predicted)."""
+    note: str = ""
+    """What a reader must know about the values."""
+    resource: str = "resource"
+    """What the resource counts."""
+    n_workers: int | None = None
+    max_time: float | None = None
+    """The time limit in seconds of the experiment's clock; None: none."""
+    totals: Totals
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+
+def info_from(path: Path, metadata: Mapping[str, Any], totals: Totals) -> ExperimentInfo:
+    """Read the metadata of an experiment of ours.
+
+    Raises
+    ------
+    SettingsError
+        They are none.
+    """
+    try:
+        benchmark = metadata["benchmark"]
+        table = metadata.get("table", {})
+        return ExperimentInfo(
+            name=path.name,
+            path=path,
+            tag=str(metadata["tag"]),
+            method=str(metadata["label"]),
+            benchmark=str(benchmark["name"]),
+            seed=int(metadata["seed"]),
+            metrics=tuple(Metric(m["name"], m["goal"]) for m in benchmark["metrics"]),
+            clock=str(metadata["clock"]),
+            values=str(table.get("values", "measured")),
+            note=str(table.get("note", "")),
+            resource=str(benchmark.get("resource_attr") or table.get("resource") or "report"),
+            n_workers=benchmark.get("n_workers"),
+            max_time=metadata["limits"].get("max_wallclock_time"),
+            totals=totals,
+            metadata=metadata,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SettingsError(
+            f"{path}/metadata.json was not written by this version of Tunewright: {error!r}"
+        ) from None

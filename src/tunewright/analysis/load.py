@@ -1,0 +1,111 @@
+"""``load``: stored experiments by tag, name or path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from tunewright.analysis.columns import Totals
+from tunewright.analysis.experiment_info import info_from
+from tunewright.analysis.index import read_results
+from tunewright.analysis.results import Results, Where
+from tunewright.analysis.syne_tune import is_syne_tune, read_syne_tune
+from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.storage import ExperimentFolder, experiments, find_experiment, home, safe_name
+
+Source: TypeAlias = str | Path | ExperimentFolder
+
+_NOTHING: Final = Totals(status="", end_time=0.0, n_trials=0, n_runs=0, suggest_time=0.0, cost=0.0)
+
+
+def load(what: Source | Iterable[Source] | None = None, *, where: Where | None = None) -> Results:
+    """Read stored experiments; nothing of theirs is changed.
+
+    Parameters
+    ----------
+    what
+        A tag, an experiment's name or a unique beginning of it, the path of a folder that is one or holds some (also of
+        Syne Tune: ``metadata.json`` and ``results.csv.zip``), or several of these. None: all that are stored.
+    where
+        Only those whose metadata agree: values such as ``{"benchmark": "digits"}``, or a function.
+
+    Returns
+    -------
+    Results
+        In the order of their making.
+
+    Raises
+    ------
+    UnknownNameError, SettingsError
+        Nothing of that name is stored, or nothing agrees with ``where``.
+    JournalError
+        A journal is damaged.
+    """
+    sources = [what] if isinstance(what, str | Path | ExperimentFolder) else what
+    given = list(experiments()) if sources is None else [f for s in sources for f in _folders(s)]
+    folders = list({folder.path: folder for folder in given}.values())
+    if not folders:
+        raise SettingsError(
+            f"No experiments are stored in {home()}: run some first, or set TUNEWRIGHT_HOME to where they are"
+        )
+    results = _read(folders)
+    return results if where is None else results.where(where)
+
+
+def _read(folders: Sequence[ExperimentFolder]) -> Results:
+    foreign: list[Any] = []
+    own: list[tuple[ExperimentFolder, dict[str, Any]]] = []
+    for folder in folders:
+        metadata = _metadata(folder)
+        if is_syne_tune(folder.path):
+            foreign.append(read_syne_tune(folder.path, metadata))
+        elif folder.journal_path.exists():
+            own.append((folder, metadata))
+    entries = read_results([folder for folder, _ in own])
+    infos = [
+        info_from(folder.path, metadata, totals)
+        for (folder, metadata), (_, totals) in zip(own, entries, strict=True)
+    ]
+    pairs = [*zip(infos, (columns for columns, _ in entries), strict=True), *foreign]
+    if not pairs:
+        raise SettingsError("None of these experiments has begun: their folders hold no journal")
+    return Results(tuple(info for info, _ in pairs), tuple(columns for _, columns in pairs))
+
+
+def _metadata(folder: ExperimentFolder) -> dict[str, Any]:
+    try:
+        return json.loads(folder.metadata_path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"Cannot read {folder.metadata_path}: {error}. Is it an experiment?") from None
+
+
+def _folders(source: Source) -> Iterator[ExperimentFolder]:
+    if isinstance(source, ExperimentFolder):
+        yield source
+        return
+    path = Path(source).expanduser()
+    if path.is_dir():
+        yield from _below(path)
+        return
+    text = str(source)
+    tags = {p.name for p in (home() / "experiments").glob("*") if p.is_dir()}
+    if "/" not in text and safe_name(text, "experiment tag") in tags:
+        yield from experiments(text)
+        return
+    try:
+        yield find_experiment(text)
+    except UnknownNameError:
+        raise UnknownNameError("tag or experiment", text, tags) from None
+
+
+def _below(path: Path) -> Iterator[ExperimentFolder]:
+    """The folder itself, or those below it, that hold an experiment."""
+    if (path / "metadata.json").is_file():
+        yield ExperimentFolder(path.resolve())
+        return
+    found = sorted(path.rglob("metadata.json"))
+    if not found:
+        raise SettingsError(f"{path} holds no experiment: none of the folders below it has a metadata.json")
+    yield from (ExperimentFolder(file.parent.resolve()) for file in found)

@@ -1,0 +1,204 @@
+"""Results: many experiments as columns, with what is known about each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias, final
+
+import numpy as np
+
+from tunewright.analysis.columns import DECISIONS, Columns, concatenate
+from tunewright.analysis.experiment_info import ExperimentInfo
+from tunewright.analysis.extras import need
+from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.metric import Metric
+
+Where: TypeAlias = Callable[[Mapping[str, Any]], bool] | Mapping[str, object]
+"""A question to the metadata, or values that they must have: ``{"benchmark": "digits", "seed": [0, 1]}``."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Stored experiments and all their reports.
+
+    Examples
+    --------
+    ::
+
+        results = load("first", where={"benchmark": "digits"})
+        results = results.with_setups(lambda info: info.method if info.seed < 10 else None)
+        results.frame().groupby("method").accuracy.max()
+    """
+
+    infos: tuple[ExperimentInfo, ...]
+    columns: tuple[Columns, ...]
+    """One for each of ``infos``."""
+
+    def __len__(self) -> int:
+        """How many experiments there are."""
+        return len(self.infos)
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Names of the benchmarks, in the order in which they come."""
+        return list(dict.fromkeys(info.benchmark for info in self.infos))
+
+    @property
+    def methods(self) -> list[str]:
+        """Labels of the methods (setups), in the order in which they come."""
+        return list(dict.fromkeys(info.method for info in self.infos))
+
+    @property
+    def n_results(self) -> int:
+        """Reports of all experiments."""
+        return sum(columns.size for columns in self.columns)
+
+    def where(self, condition: Where | None = None, /, **values: object) -> Results:
+        """Those whose metadata say yes.
+
+        Parameters
+        ----------
+        condition
+            As `Where`; asked with the metadata, to which ``method``, ``benchmark`` and ``seed`` are added in short.
+        **values
+            More values that the metadata must have.
+
+        Raises
+        ------
+        SettingsError
+            None is left.
+        """
+        kept = [i for i, info in enumerate(self.infos) if _agrees(info, condition) and _agrees(info, values)]
+        if not kept:
+            raise SettingsError(f"No experiment is left of {len(self)}: the condition is too narrow")
+        return self._of(kept)
+
+    def with_setups(self, setup: Callable[[ExperimentInfo], str | None]) -> Results:
+        """The same with other labels to compare under; those whose label is None are left out.
+
+        Raises
+        ------
+        SettingsError
+            None is left.
+        """
+        named = [(i, label) for i, info in enumerate(self.infos) if (label := setup(info)) is not None]
+        if not named:
+            raise SettingsError("No experiment is left: every setup is None")
+        infos = tuple(replace(self.infos[i], method=label) for i, label in named)
+        return Results(infos, tuple(self.columns[i] for i, _ in named))
+
+    def joined(self, *others: Results) -> Results:
+        """These experiments and others."""
+        every = (self, *others)
+        return Results(
+            tuple(info for results in every for info in results.infos),
+            tuple(columns for results in every for columns in results.columns),
+        )
+
+    def with_metric(self, name: str, compute: Callable[[Columns], Any]) -> Results:
+        """The same with one more metric, computed from the columns of each experiment."""
+        columns = tuple(
+            replace(part, metrics={**part.metrics, name: np.asarray(compute(part), dtype=np.float64)})
+            for part in self.columns
+        )
+        return Results(self.infos, columns)
+
+    def metric(self, benchmark: str, name: str | None = None) -> Metric:
+        """The metric by which a benchmark's experiments are compared: the first tuned one, or the named one.
+
+        Raises
+        ------
+        SettingsError
+            Experiments of this benchmark differ in what they tuned.
+        UnknownNameError
+            No experiment of the benchmark reports such a metric.
+        """
+        tuned = {info.metrics for info in self.infos if info.benchmark == benchmark}
+        if not tuned:
+            raise UnknownNameError("benchmark", benchmark, self.benchmarks)
+        if len(tuned) > 1:
+            raise SettingsError(
+                f"Experiments on {benchmark} tune different metrics: choose some with 'where'"
+            )
+        (metrics,) = tuned
+        if name is None:
+            return metrics[0]
+        known = {
+            m
+            for info, c in zip(self.infos, self.columns, strict=True)
+            if info.benchmark == benchmark
+            for m in c.metrics
+        }
+        if name not in known:
+            raise UnknownNameError(f"metric of {benchmark}", name, known)
+        return next((metric for metric in metrics if metric.name == name), Metric(name))
+
+    def frame(self, *, metadata: Iterable[str] = ()) -> Any:
+        """All reports as a pandas DataFrame, a row each.
+
+        Columns: ``experiment``, ``tag``, ``method``, ``benchmark``, ``seed``, ``time``, ``trial_id``, ``resource``,
+        ``decision``, every metric, and the entries of the metadata that are asked for.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed.
+        """
+        pandas = need("pandas", "A frame of results")
+        sizes = [columns.size for columns in self.columns]
+        whole = concatenate(self.columns)
+        data: dict[str, Any] = {}
+        for column, key in (
+            ("experiment", "name"),
+            ("tag", "tag"),
+            ("method", "method"),
+            ("benchmark", "benchmark"),
+            ("seed", "seed"),
+        ):
+            values = np.array([getattr(info, key) for info in self.infos])
+            data[column] = (
+                pandas.Categorical(np.repeat(values, sizes)) if key != "seed" else np.repeat(values, sizes)
+            )
+        data |= {"time": whole.time, "trial_id": whole.trial, "resource": whole.resource}
+        data["decision"] = pandas.Categorical.from_codes(whole.decision, list(DECISIONS))
+        data |= whole.metrics
+        for key in metadata:
+            data[key] = np.repeat(np.array([str(info.metadata.get(key, "")) for info in self.infos]), sizes)
+        return pandas.DataFrame(data)
+
+    def to_csv(self, path: str | Path, *, metadata: Iterable[str] = ()) -> None:
+        """Write the frame as CSV; compressed where the name says so (``.csv.gz``, ``.csv.zip``)."""
+        self.frame(metadata=metadata).to_csv(path, index=False)
+
+    def to_parquet(self, path: str | Path, *, metadata: Iterable[str] = ()) -> None:
+        """Write the frame as Parquet.
+
+        Raises
+        ------
+        MissingExtraError
+            pyarrow is not installed.
+        """
+        need("pyarrow", "Parquet", extra="tables")
+        self.frame(metadata=metadata).to_parquet(path, index=False)
+
+    def _of(self, kept: Sequence[int]) -> Results:
+        return Results(tuple(self.infos[i] for i in kept), tuple(self.columns[i] for i in kept))
+
+
+def _agrees(info: ExperimentInfo, condition: Where | None) -> bool:
+    if condition is None:
+        return True
+    short = {"method": info.method, "benchmark": info.benchmark, "seed": info.seed, "tag": info.tag}
+    if not isinstance(condition, Mapping):
+        return condition({**info.metadata, **short})
+    found: Mapping[str, object] = {**info.metadata, **short, "clock": info.clock, "values": info.values}
+    for key, wanted in condition.items():
+        if key not in found:
+            raise UnknownNameError("entry of the metadata", key, found)
+        options = wanted if isinstance(wanted, list | tuple | set | frozenset | range) else [wanted]
+        if found[key] not in options:
+            return False
+    return True
