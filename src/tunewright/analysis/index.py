@@ -93,7 +93,7 @@ def _write_index(path: Path, entries: Mapping[str, Entry], marks: Mapping[str, s
 def _read_index(path: Path) -> dict[str, tuple[str, Entry]]:
     """Name -> mark and entry; empty where there is no index that this version can read."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays: dict[str, Any] = dict(stored)
         head = json.loads(arrays.pop("head").tobytes())
         if head["schema"] != _SCHEMA:
