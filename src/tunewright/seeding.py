@@ -20,6 +20,8 @@ class Stream(IntEnum):
     """Fits and acquisition of surrogate models; counted in runs begun."""
     TABLE = 4
     """Which of a blackbox's recorded seeds a trial follows; the count is the trial's id."""
+    EVOLUTION = 5
+    """Parents, mutation and crossover of evolving populations; counted in runs begun."""
 
 
 def generator(seed: int, stream: Stream, count: int) -> np.random.Generator:

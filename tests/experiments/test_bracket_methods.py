@@ -28,7 +28,7 @@ def first(name: str, **settings: Any) -> Start:
     return start
 
 
-@pytest.mark.parametrize("name", ["SyncHyperband"])
+@pytest.mark.parametrize("name", ["SyncHyperband", "DEHB"])
 def test_brackets_are_set(name: str) -> None:
     assert first(name).until == 1
     assert first(name, grace_period=2).until == 2
@@ -39,3 +39,11 @@ def test_brackets_are_set(name: str) -> None:
         first(name, brackets=7)
     with pytest.raises(SettingsError, match="eta"):
         method(name, eta=1)
+
+
+def test_how_dehb_evolves_is_set() -> None:
+    assert first("DEHB", mutation_factor=1, crossover_probability=0).until == 1
+    with pytest.raises(SettingsError, match="mutation_factor"):
+        method("DEHB", mutation_factor=0)
+    with pytest.raises(SettingsError, match="crossover_probability"):
+        method("DEHB", crossover_probability=1.5)

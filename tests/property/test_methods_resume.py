@@ -13,6 +13,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, Line, MemoryJournal
 from tunewright.metric import Metric
 from tunewright.schedulers.brackets import HyperbandSettings
+from tunewright.schedulers.dehb import DEHB, DEHBSettings
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.random import RandomSearcher
 from tunewright.stopping import MaxTrialsStarted
@@ -65,6 +66,9 @@ def random_searcher() -> RandomSearcher:
 
 SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
     "SyncHyperband": lambda: SyncHyperband(random_searcher(), HyperbandSettings(max_resource=9), metric=LOSS),
+    "DEHB": lambda: DEHB(
+        CONTINUOUS, DEHBSettings(plan=HyperbandSettings(max_resource=9)), metric=LOSS, seed=1
+    ),
 }
 
 

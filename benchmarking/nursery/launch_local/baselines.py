@@ -6,4 +6,5 @@ methods = {
     "RS": method("RandomSearch"),
     "ASHA": method("ASHA", kind="stopping"),
     "SyncHyperband": method("SyncHyperband"),
+    "DEHB": method("DEHB"),
 }

@@ -248,3 +248,45 @@ class Bracket:
         for standing in self._ended:
             self._held.pop(standing.trial_id, None)
         self._held.update({standing.trial_id: None for standing in standings if standing.is_paused})
+
+
+@final
+class EvolvingBracket:
+    """A bracket in which each rung is filled with new trials, once those of the rung before it have ended.
+
+    Parameters
+    ----------
+    number
+        Counts brackets in the order of their opening.
+    stages
+        Its plan.
+    """
+
+    def __init__(self, number: int, stages: Sequence[Stage]) -> None:
+        self.number = number
+        self.rung = 0
+        """The present rung."""
+        self._stages = stages
+        self._n_begun = 0
+        self._n_ended = 0
+
+    @property
+    def has_place(self) -> bool:
+        """Whether a trial can be started in the present rung."""
+        return not self.is_over and self._n_begun < self._stages[self.rung].size
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all rungs have ended."""
+        return self.rung == len(self._stages)
+
+    def begin(self) -> None:
+        """A trial of the present rung begins."""
+        self._n_begun += 1
+
+    def end(self) -> None:
+        """A trial of the present rung has ended; after the last one comes the next rung."""
+        self._n_ended += 1
+        if self._n_ended == self._stages[self.rung].size:
+            self.rung += 1
+            self._n_begun = self._n_ended = 0

@@ -24,6 +24,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "BayesianOptimization": ("bayesian_optimization", ("BO",)),
     "OneEpochTopK": ("one_epoch_top_k", ("OneEpoch",)),
     "SyncHyperband": ("sync_hyperband", ()),
+    "DEHB": ("dehb", ()),
     "MOBSTER": ("mobster", ()),
 }
 """Name -> module of this package, aliases. The module is loaded when the method is used."""

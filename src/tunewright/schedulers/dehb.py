@@ -1,0 +1,251 @@
+"""DEHB: Hyperband's brackets filled by differential evolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.exceptions import SettingsError
+from tunewright.history import History
+from tunewright.interfaces import Scheduler
+from tunewright.metric import Metric
+from tunewright.schedulers.brackets import (
+    Bracket,
+    EvolvingBracket,
+    HyperbandSettings,
+    Stage,
+    standing_of,
+    verdict_at,
+)
+from tunewright.schedulers.notes import whole_number
+from tunewright.schedulers.populations import Individual, Population, child_of, choose_parents
+from tunewright.searchers.coordinates import Coordinates
+from tunewright.searchers.random import RandomSearcher
+from tunewright.seeding import Stream, generator
+from tunewright.space import SearchSpace
+from tunewright.trial import Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.types import Config, Json
+
+_DRAWS: Final = 64
+"""Children that are made before one that is new is drawn at random."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DEHBSettings:
+    """How :class:`DEHB` evolves configurations; checked when built.
+
+    Raises
+    ------
+    SettingsError
+        Where a value cannot work.
+    """
+
+    plan: HyperbandSettings
+    """The brackets."""
+    mutation_factor: float = 0.5
+    """F, above 0 and at most 1."""
+    crossover_probability: float = 0.5
+    """The part of a child's coordinates that comes from the mutant, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.mutation_factor <= 1.0:
+            raise SettingsError(f"mutation_factor={self.mutation_factor} must be above 0 and at most 1")
+        if not 0.0 <= self.crossover_probability <= 1.0:
+            raise SettingsError(f"crossover_probability={self.crossover_probability} must be in [0, 1]")
+
+
+@final
+class DEHB(Scheduler):
+    """Evolutionary Hyperband (Awad, Mallik, Hutter, IJCAI 2021, section 4 and Algorithm 1).
+
+    Each level has a population, as large as the largest rung that any bracket has there. The very first bracket is
+    plain successive halving of random configurations, whose trials pause and go on; what it evaluates at a level enters
+    that level's population. In all later brackets every rung is filled with new children, each made for the population's
+    next target and run from scratch to the rung's level, where it takes the target's place unless that is better.
+    Mutation is rand/1, crossover binomial. The parents come from the best of the level below, as many as the rung has
+    places; in a bracket's first rung from the level's own population. A pool of fewer than three is filled up from all
+    populations. The place of an individual that does not exist yet holds a random, unevaluated one.
+
+    A rung begins when the one before it in its bracket has ended; meanwhile further brackets are opened, so that no
+    worker waits. Failed trials and non-finite losses enter no population.
+
+    Hyperparameters have one coordinate each, categories and ordinals by their number.
+
+    Parameters
+    ----------
+    space
+        What to choose from.
+    settings
+        Brackets and evolution.
+    metric
+        What is compared.
+    seed
+        The experiment's seed, >= 0.
+    points_to_evaluate
+        Configurations that come first, as in :func:`~tunewright.searchers.initial.initial_configs`.
+
+    Raises
+    ------
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        settings: DEHBSettings,
+        *,
+        metric: Metric,
+        seed: int,
+        points_to_evaluate: Sequence[Config] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._metric = metric
+        self._seed = seed
+        self._coordinates = Coordinates(space)
+        self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points_to_evaluate)
+        self._table = settings.plan.table
+        self.populations = tuple(Population(size) for size in population_sizes(self._table))
+        """One for each level, lowest first. Read them, no more."""
+        self._held: dict[int, None] = {}
+        self._first = Bracket(0, self._table[0], self._held)
+        self._evolving: dict[int, EvolvingBracket] = {}
+        self._n_opened = 1
+
+    def suggest(self, history: History) -> Start | Resume | None:
+        """What the oldest bracket with something to do wants to be run; None when the space is exhausted."""
+        first = self._first
+        if first.due is not None:
+            return self._resume(first.due, first.rung)
+        if first.has_place:
+            start = self._start_random(history, {"bracket": 0, "rung": 0}, first.until(0))
+            waiting = first.due_if_full() if start is None else None
+            return self._resume(*waiting) if waiting else start
+        for bracket in self._evolving.values():
+            if bracket.has_place:
+                return self._start(history, bracket.number, bracket.rung)
+        return self._start(history, self._n_opened, 0)
+
+    def on_trial_start(self, history: History, run: Run) -> None:
+        """Take the run into its bracket, which it may open."""
+        note = history.note(run.trial_id)
+        number, rung = whole_number(note, "bracket"), whole_number(note, "rung")
+        if number == 0:
+            self._first.begin(run.trial_id, rung)
+            return
+        if number == self._n_opened:
+            self._evolving[number] = EvolvingBracket(number, self._stages(number))
+            self._n_opened += 1
+        self._evolving[number].begin()
+        self.populations[self._level(number, rung)].begin()
+
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
+        """Pause (first bracket) or stop at the rung's level; stop what goes beyond the maximum."""
+        verdict = verdict_at(result.resource, history.until(trial_id), self._settings.plan.max_resource)
+        is_first = whole_number(history.note(trial_id), "bracket") == 0
+        if is_first or verdict.decision is not Decision.PAUSE:
+            return verdict
+        return Verdict(decision=Decision.STOP, reason=verdict.reason)
+
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+        """Selection; the last trial of a rung closes it."""
+        note = history.note(trial_id)
+        number, rung = whole_number(note, "bracket"), whole_number(note, "rung")
+        standing = standing_of(history, trial_id, status, self._metric)
+        self._select(history, trial_id, standing.loss, self._level(number, rung))
+        if number == 0:
+            self._first.end(standing)
+            return
+        bracket = self._evolving[number]
+        bracket.end()
+        if bracket.is_over:
+            del self._evolving[number]
+
+    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+        """Paused trials of the first bracket that may still be promoted."""
+        return self._held.keys()
+
+    def _select(self, history: History, trial_id: int, loss: float, level: int) -> None:
+        if not math.isfinite(loss):
+            return
+        note, population = history.note(trial_id), self.populations[level]
+        point, place = note.get("point"), note.get("target")
+        if isinstance(point, list) and isinstance(place, int):
+            coordinates = tuple(float(u) for u in point if isinstance(u, int | float))
+            population.compete(place, Individual(loss, trial_id, coordinates))
+        else:
+            coordinates = tuple(self._coordinates.encode(history.trial(trial_id).config))
+            population.admit(Individual(loss, trial_id, coordinates))
+
+    def _start(self, history: History, number: int, rung: int) -> Start | None:
+        """A child for a rung of a later bracket; a random one where there are no parents or all children were tried."""
+        stages, level = self._stages(number), self._level(number, rung)
+        until = stages[rung].level if rung + 1 < len(stages) else None
+        note: dict[str, Json] = {"bracket": number, "rung": rung}
+        if history.n_trials >= self._random.n_initial:
+            population = self.populations[level]
+            if rung > 0:
+                pool = self.populations[level - 1].best(stages[rung].size)
+            else:
+                target = population.places[population.target]
+                pool = [individual for individual in population.best() if individual is not target]
+            made = self._child(history, population, pool)
+            if made is not None:
+                config, origin = made
+                return Start(config=config, until=until, note=note | origin)
+        return self._start_random(history, note, until)
+
+    def _child(
+        self, history: History, population: Population, pool: Sequence[Individual]
+    ) -> tuple[Config, dict[str, Json]] | None:
+        """A new configuration for a population's target, and where it comes from; None where there is none."""
+        rng = generator(self._seed, Stream.EVOLUTION, history.n_runs)
+        drawn = rng.random(len(self._coordinates))
+        individual = population.places[population.target]
+        target = drawn if individual is None else np.array(individual.point)
+        others = [] if len(pool) >= 3 else [one for other in self.populations for one in other.best()]
+        factor, probability = self._settings.mutation_factor, self._settings.crossover_probability
+        for _ in range(_DRAWS):
+            parents = choose_parents(pool, others, rng)
+            if parents is None:
+                return None
+            point = child_of(target, parents, factor, probability, rng).tolist()
+            config = self._coordinates.decode(point)
+            if not history.contains(config):
+                ids: list[Json] = [parent.trial_id for parent in parents]
+                return config, {"target": population.target, "point": point, "parents": ids}
+        return None
+
+    def _start_random(self, history: History, note: dict[str, Json], until: int | None) -> Start | None:
+        suggestion = self._random.suggest(history)
+        return None if suggestion is None else Start(config=suggestion.config, until=until, note=note)
+
+    def _stages(self, number: int) -> tuple[Stage, ...]:
+        return self._table[number % len(self._table)]
+
+    def _level(self, number: int, rung: int) -> int:
+        """The number of a rung's level."""
+        return number % len(self._table) + rung
+
+    def _resume(self, trial_id: int, rung: int) -> Resume:
+        note = {"bracket": 0, "rung": rung}
+        return Resume(trial_id=trial_id, until=self._first.until(rung), note=note)
+
+
+def population_sizes(table: Sequence[Sequence[Stage]]) -> tuple[int, ...]:
+    """How large the population of each level is: as the largest rung there (Awad et al. 2021, section 4).
+
+    Parameters
+    ----------
+    table
+        The stages of all brackets; bracket b begins at level number b.
+    """
+    return tuple(
+        max(stages[level - number].size for number, stages in enumerate(table) if number <= level)
+        for level in range(len(table[0]))
+    )
