@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPTS = ROOT / "src" / "tunewright" / "benchmarks" / "scripts"
 SHARED_DATA = ROOT.parent / "shared" / "data"
 MARK = "[tune-metric]: "
+PATIENCE = 280.0  # seconds; a script that hangs is killed
 
 Reports = list[dict[str, Any]]
 Train = Callable[..., Reports]
@@ -65,12 +67,15 @@ def train(torch_python: Path, tmp_path: Path) -> Train:
                 text=True,
             ) as process,
         ):
+            watchdog = threading.Timer(PATIENCE, process.kill)
+            watchdog.start()
             for line in process.stdout or ():
                 if line.startswith(MARK):
                     metrics = json.loads(line.removeprefix(MARK))
                     reports.append({key: metrics[key] for key in metrics if not key.startswith("st_")})
                 if until is not None and len(reports) == until:
                     process.kill()
+            watchdog.cancel()
         expected = 0 if until is None else -9
         assert process.returncode == expected, (tmp_path / "stderr").read_text()[-3000:]
         return reports
