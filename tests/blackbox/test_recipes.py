@@ -478,3 +478,23 @@ def test_spaces_are_read_off_the_columns() -> None:
     }
     with pytest.raises(TableError, match="do not differ"):
         space_of_columns({"a": [1, 1]})
+
+
+def test_lcbench_arrays_are_surrogate_values(tmp_path: Path) -> None:
+    names = [
+        "num_layers",
+        "max_units",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "momentum",
+        "max_dropout",
+    ]
+    hp = np.array([[3, 100, 32, 0.01, 0.02, 0.5, 0.1], [4, 100, 32, 0.01, 0.02, 0.5, 0.1]])
+    path = tmp_path / "surrogate.npz"
+    arrays = {"val_accuracy": np.full((1, 2, 3), 90.0), "time": np.tile([3.0, 2.0, 5.0], (1, 2, 1))}
+    np.savez(path, hp_names=np.array(names), hp=hp, task_ids=np.array(["126026"]), **arrays)  # type: ignore[arg-type]
+    table = added("lcbench", path, "nomao")
+    assert table.description.values is Values.SURROGATE
+    assert table.description.note.startswith("values of YAHPO Gym's network")
+    np.testing.assert_allclose(table.curve(table.configs[1])[:, 1], [3.0, 3.01, 5.0], rtol=1e-6)

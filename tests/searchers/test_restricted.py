@@ -36,6 +36,19 @@ def test_what_was_tried_does_not_come_again() -> None:
     assert sorted(config["x"] for config in found) == [0.7, 0.8, 0.9]
 
 
+def test_an_exhausted_list_is_not_gone_through_at_each_event() -> None:
+    candidates = Counted(10)
+    searcher = RestrictedSearcher(candidates, space=SPACE, seed=0)
+    found = play(searcher)
+    book = Book()
+    for config in found:
+        book.begin_trial(config)
+    looks = candidates.n_looks
+    for _ in range(100):
+        assert searcher.suggest(book) is None
+    assert candidates.n_looks == looks
+
+
 def test_initial_points_come_first_and_once() -> None:
     points = [{"x": 0.5, "n": 3}, {"x": 0.1, "n": 2}]
     found = play(RestrictedSearcher(CANDIDATES, space=SPACE, seed=0, points_to_evaluate=points))
@@ -51,23 +64,25 @@ def test_points_must_be_candidates() -> None:
 
 
 class Counted(Sequence[Config]):
-    """62,208 configurations, and how many were looked at."""
+    """Configurations, and how many were looked at."""
 
-    n_looks = 0
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.n_looks = 0
 
     def __len__(self) -> int:
-        return 62_208
+        return self._size
 
     def __getitem__(self, index: int) -> Config:  # type: ignore[override]
         self.n_looks += 1
-        return {"x": index / 62_208, "n": 1, "epochs": 27}
+        return {"x": index / self._size, "n": 1, "epochs": 27}
 
     def __iter__(self) -> Iterator[Config]:
         raise AssertionError("the whole list was gone through")
 
 
 def test_a_suggestion_looks_at_few_candidates() -> None:
-    candidates = Counted()
+    candidates = Counted(62_208)
     searcher = RestrictedSearcher(candidates, space=SPACE, seed=0)
     book = Book()
     for _ in range(1000):

@@ -49,6 +49,7 @@ class RestrictedSearcher(Searcher):
             raise SpaceError("There is no configuration to choose from: widen the search space")
         self._candidates = _Candidates(candidates)
         self._seed = seed
+        self._exhausted_at = -1
         self._initial = initial_configs(space, points_to_evaluate or ())
         if self._initial:
             known = {space.key(config) for config in candidates}
@@ -63,9 +64,14 @@ class RestrictedSearcher(Searcher):
         n_trials = history.n_trials
         if n_trials < len(self._initial):
             return Suggestion(config=self._initial[n_trials])
+        if n_trials == self._exhausted_at:  # do not go through the list again at each event
+            return None
         rng, candidates = generator(self._seed, Stream.CONFIG, n_trials), self._candidates
         config = draw_unseen(history, lambda: candidates.at(place(rng, candidates.size)), candidates, rng)
-        return None if config is None else Suggestion(config=config)
+        if config is None:
+            self._exhausted_at = n_trials
+            return None
+        return Suggestion(config=config)
 
 
 @final
