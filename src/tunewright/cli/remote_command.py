@@ -111,7 +111,7 @@ def _logs(arguments: Sequence[str]) -> int:
     session, fleet = _open(given)
     try:
         status = _find(fleet, given)
-        log = SliceLog(session, given.tag, status.slice.name)
+        log = SliceLog(fleet.objects(status.slice.name))
         while given.follow and status.state not in ENDED:
             _print(log)
             time.sleep(session.endpoint.seconds(_SERVICE_SECONDS, at_least=_SHORTEST))

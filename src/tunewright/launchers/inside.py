@@ -5,17 +5,21 @@ from __future__ import annotations
 import runpy
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from tunewright.exceptions import TunewrightError
 from tunewright.experiments.remote.inside import TuningJob
 from tunewright.launchers.console import say
-from tunewright.launchers.exits import INTERRUPTED, run_command
+from tunewright.launchers.exits import FAILED, INTERRUPTED, report_error, run_command
 
 
 def main(arguments: Sequence[str]) -> int:
     """Take the slice, go on from what S3 has of it, run the script, and say that it came to its end.
+
+    Errors are printed before the last part of the log is sent.
 
     Parameters
     ----------
@@ -30,20 +34,31 @@ def main(arguments: Sequence[str]) -> int:
     Raises
     ------
     BackendError
-        Another tuning job works on the slice, or the service cannot be reached.
+        The service cannot be reached.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     entry, *flags = arguments
     job = TuningJob()
     try:
-        n_found = job.begin()
-        if n_found:
-            say(f"Continuing: S3 has {n_found} experiments of this slice")
-        code = _run_script(entry, flags)
-        if code != INTERRUPTED:
-            job.done(code)
+        return _work(job, entry, flags)
+    except TunewrightError as error:
+        return report_error(error)
+    except Exception:
+        traceback.print_exc()
+        return FAILED
     finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
         job.close()
+
+
+def _work(job: TuningJob, entry: str, flags: Sequence[str]) -> int:
+    n_found = job.begin()
+    if n_found:
+        say(f"Continuing: S3 has {n_found} experiments of this slice")
+    code = _run_script(entry, flags)
+    if code != INTERRUPTED:
+        job.done(code)
     return code
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import IO, Any
 
 from .process import Script, adopt_orphans
 from .requirements import install_missing
@@ -22,6 +23,8 @@ SOURCE = "source"
 """Folder of the code channel that holds the experiment folder."""
 TABLES = "tables"
 """Folder of the code channel that holds recorded tables."""
+LOG_VARIABLE = "TUNEWRIGHT_REMOTE_LOG"
+"""Environment variable of the experiments: the file that their output is copied to."""
 FLAGS_PARAMETER = "tunewright_flags"
 """Hyperparameter of the command line: a JSON list."""
 
@@ -56,31 +59,56 @@ def main(arguments: list[str]) -> int:
 def _run(base: Path, failure: Path) -> int:
     code = base / "input" / "data" / "code"
     job = json.loads((code / REMOTE_FILE).read_text(encoding="utf-8"))
-    cache = Path(os.environ.get(_CACHE_VARIABLE) or base / "cache")
-    packages = install_missing(code / REQUIREMENTS, cache, sys.stderr.buffer)
-    site = base / "site"
-    with zipfile.ZipFile(code / WHEEL / job["wheel"]) as wheel:
-        wheel.extractall(site)
-    home = base / "tunewright"
-    home.mkdir(exist_ok=True)
-    if (code / TABLES).is_dir():
-        (home / "tables").symlink_to(code / TABLES)
-    paths = [str(site), packages, os.environ.get("PYTHONPATH", "")]
-    environment = {
-        "TUNEWRIGHT_HOME": str(home),
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "PYTHONUNBUFFERED": "1",
-    }
-    command = [sys.executable, "-m", _INSIDE, str(code / job["entry"]), *_flags(base)]
-    sinks = (sys.stdout.buffer, sys.stderr.buffer)
+    entry = code / job["entry"]
+    environment = _environment(base, code, code / WHEEL / job["wheel"])
+    command = [sys.executable, "-m", _INSIDE, str(entry), *_flags(base)]
     adopt_orphans()
-    script = Script(command, environment, str((code / job["entry"]).parent), sinks, on_report=lambda _: None)
-    exit_code = _follow(script)
+    with Path(environment[LOG_VARIABLE]).open("ab") as log:
+        sinks: Any = (_Tee(sys.stdout.buffer, log), _Tee(sys.stderr.buffer, log))
+        script = Script(command, environment, str(entry.parent), sinks, on_report=lambda _: None)
+        exit_code = _follow(script)
     if exit_code:
         text = f"hpo_main ended with exit code {exit_code}. Its last output:\n{script.last_lines()}"
         failure.write_text(text[-1024:], encoding="utf-8")
     return 128 - exit_code if exit_code < 0 else exit_code
+
+
+def _environment(base: Path, code: Path, wheel: Path) -> dict[str, str]:
+    """Unpack and install what travelled along; the variables by which the experiments find it."""
+    cache = Path(os.environ.get(_CACHE_VARIABLE) or base / "cache")
+    packages = install_missing(code / REQUIREMENTS, cache, sys.stderr.buffer)
+    site = base / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    home = base / "tunewright"
+    home.mkdir(exist_ok=True)
+    if (code / TABLES).is_dir() and not (home / "tables").exists():
+        (home / "tables").symlink_to(code / TABLES)
+    paths = [str(site), packages, os.environ.get("PYTHONPATH", "")]
+    return {
+        "TUNEWRIGHT_HOME": str(home),
+        LOG_VARIABLE: str(base / "tuner.log"),
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+class _Tee:
+    """Two files as one: what is printed, and its copy."""
+
+    def __init__(self, first: IO[bytes], second: IO[bytes]) -> None:
+        self._files = (first, second)
+
+    def write(self, data: bytes) -> None:
+        """Write to both."""
+        for file in self._files:
+            file.write(data)
+
+    def flush(self) -> None:
+        """Flush both."""
+        for file in self._files:
+            file.flush()
 
 
 def _flags(base: Path) -> list[str]:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Final, final
+from pathlib import Path
+from typing import Final, final
 
-from tunewright.aws import REMOTE_VARIABLE, AwsSession, S3Objects, open_session, resolve_endpoint
+from tunewright.aws import (
+    REMOTE_VARIABLE,
+    AwsSession,
+    S3Objects,
+    StoredObject,
+    open_session,
+    resolve_endpoint,
+)
+from tunewright.backends.runner.remote_job import LOG_VARIABLE
 from tunewright.experiments.remote.journal import RemoteJournal
 from tunewright.experiments.remote.lease import take_lease
+from tunewright.experiments.remote.logs import LogCourier
 from tunewright.experiments.remote.mirror import FolderMirror, fetch_experiment
 from tunewright.experiments.remote.place import DONE, EXPERIMENTS
 from tunewright.experiments.remote.segments import Segments
@@ -64,6 +74,7 @@ class TuningJob:
         self._session = _open_session()
         self._objects = _slice_objects(self._session)
         self.name = os.environ[JOB_VARIABLE]
+        self._log: LogCourier | None = None
 
     def begin(self) -> int:
         """Take the slice, and bring back what earlier jobs left in S3. Returns the number of experiments found.
@@ -74,10 +85,12 @@ class TuningJob:
             Another tuning job works on the slice.
         """
         take_lease(self._session, self._objects, self.name)
-        found: dict[str, Any] = {}
+        if LOG_VARIABLE in os.environ:
+            self._log = LogCourier(Path(os.environ[LOG_VARIABLE]), self._objects, self.name)
+        found: dict[str, list[StoredObject]] = {}
         for entry in self._objects.list(EXPERIMENTS):
             name, _, key = entry.key.removeprefix(EXPERIMENTS).partition("/")
-            found.setdefault(name, []).append(type(entry)(key=key, size=entry.size, etag=entry.etag))
+            found.setdefault(name, []).append(StoredObject(key=key, size=entry.size, etag=entry.etag))
         tag = self._objects.prefix.split("/")[-2]
         for name, stored in found.items():
             fetch_experiment(
@@ -90,7 +103,9 @@ class TuningJob:
         self._objects.put(DONE, json.dumps({"job": self.name, "code": code}).encode())
 
     def close(self) -> None:
-        """Close the connections."""
+        """Send the rest of the log and close the connections."""
+        if self._log is not None:
+            self._log.close()
         self._session.close()
 
 

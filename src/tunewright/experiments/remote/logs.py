@@ -1,14 +1,64 @@
-"""What the tuning jobs of a slice printed, from CloudWatch."""
+"""What the tuning jobs of a slice printed: sent to S3 by the job itself, read from there."""
 
 from __future__ import annotations
 
-from typing import Any, Final, final
+import codecs
+import logging
+import threading
+from pathlib import Path
+from typing import Final, final
 
-from tunewright.aws import AwsSession, ServiceError
-from tunewright.experiments.remote.place import job_name
+from tunewright.aws import S3Objects, ServiceError, StoredObject
+from tunewright.experiments.remote.place import LOGS
+from tunewright.experiments.remote.segments import Segments
 
-_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
-_OVERLAP: Final = 60_000  # milliseconds: events of several jobs come in any order
+_SECONDS: Final = 5.0
+_LOG: Final = logging.getLogger(__name__)
+
+
+@final
+class LogCourier:
+    """Sends a growing file every few seconds, until it is closed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    objects
+        The slice's objects.
+    job
+        Name of the tuning job.
+    """
+
+    def __init__(self, path: Path, objects: S3Objects, job: str) -> None:
+        self._path = path
+        self._segments = Segments(objects, b"", f"{LOGS}{job}/")
+        self._offset = 0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._carry, name="log-courier", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Send the rest."""
+        self._is_over.set()
+        self._thread.join()
+        self._send()
+
+    def _carry(self) -> None:
+        while not self._is_over.wait(_SECONDS):
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                chunk = file.read()
+            self._offset += len(chunk)
+            if chunk:
+                self._segments.add(chunk)
+            self._segments.flush()
+        except (ServiceError, OSError) as error:
+            _LOG.warning("The log could not be sent to S3, which is tried again: %s", error)
 
 
 @final
@@ -17,17 +67,14 @@ class SliceLog:
 
     Parameters
     ----------
-    session
-        An open session; not closed with this object.
-    tag, slice_name
-        Which slice.
+    objects
+        The slice's objects.
     """
 
-    def __init__(self, session: AwsSession, tag: str, slice_name: str) -> None:
-        self._session = session
-        self._prefix = job_name(tag, slice_name, 0)[:-1]
-        self._seen: set[str] = set()
-        self._since = 0
+    def __init__(self, objects: S3Objects) -> None:
+        self._objects = objects
+        self._n_read: dict[str, int] = {}
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def new_text(self) -> str:
         """What was printed since the last call; the first call begins with the first tuning job.
@@ -37,24 +84,19 @@ class SliceLog:
         ServiceError
             The service refuses or does not answer.
         """
-        request: dict[str, Any] = {
-            "logGroupName": _LOG_GROUP,
-            "logStreamNamePrefix": self._prefix,
-            "startTime": self._since,
-        }
-        lines: list[str] = []
-        while True:
-            try:
-                answer = self._session.call("FilterLogEvents", **request)
-            except ServiceError as error:
-                if error.code == "ResourceNotFoundException":
-                    return ""
-                raise
-            for event in answer.get("events", []):
-                if event["eventId"] not in self._seen:
-                    self._seen.add(event["eventId"])
-                    self._since = max(self._since, int(event["timestamp"]) - _OVERLAP)
-                    lines.append(f"{event['message']}\n")
-            if not answer.get("nextToken"):
-                return "".join(lines)
-            request["nextToken"] = answer["nextToken"]
+        entries = sorted(self._objects.list(LOGS), key=_order)
+        return "".join(self._new_of(entry) for entry in entries)
+
+    def _new_of(self, entry: StoredObject) -> str:
+        done = self._n_read.get(entry.key, 0)
+        if entry.size <= done:
+            return ""
+        content = self._objects.get(entry.key) or b""
+        self._n_read[entry.key] = len(content)
+        return self._decoder.decode(content[done:])
+
+
+def _order(entry: StoredObject) -> tuple[int, str]:
+    """Jobs by their number, which is the last part of their name."""
+    job, _, piece = entry.key.removeprefix(LOGS).partition("/")
+    return int(job.rpartition("-")[2]), piece

@@ -6,6 +6,7 @@ Everything of a launch lies under ``tunewright/remote/{tag}/``::
     {slice}/lease.json                              which tuning job works on it
     {slice}/done.json                               how it ended, where it came to its end
     {slice}/stopped.json                            it was stopped by its user and is not launched again
+    {slice}/logs/{job}/{n}                          what a tuning job printed
     {slice}/experiments/{experiment}/journal/{n}    the journal in pieces of whole lines
     {slice}/experiments/{experiment}/...            all other files as in the experiment's folder
 """
@@ -28,6 +29,7 @@ DONE: Final = "done.json"
 STOPPED: Final = "stopped.json"
 EXPERIMENTS: Final = "experiments/"
 JOURNAL: Final = "journal/"
+LOGS: Final = "logs/"
 
 _TAG_LENGTH: Final = 24
 _SLICE_LENGTH: Final = 26
@@ -64,9 +66,9 @@ def job_number(tag: str, slice_name: str, name: str) -> int | None:
     return None if match is None else int(match[1])
 
 
-def segment_key(number: int) -> str:
-    """The key of a piece of a journal, relative to the experiment."""
-    return f"{JOURNAL}{number:06d}"
+def segment_key(number: int, prefix: str = JOURNAL) -> str:
+    """The key of a piece of a journal or a log."""
+    return f"{prefix}{number:06d}"
 
 
 def _shortened(name: str, length: int) -> str:

@@ -1,4 +1,4 @@
-"""A journal in S3: pieces of whole lines, each replaced until it is large enough, so that little is sent at a time."""
+"""A growing text in S3: pieces, each replaced until it is large enough, so that little is sent at a time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ class Segments:
     Parameters
     ----------
     objects
-        The experiment's objects.
+        Where the pieces are put.
     content
         What the journal holds already. Where S3 has it, nothing of it is sent again.
+    prefix
+        What the keys of the pieces begin with.
     """
 
-    def __init__(self, objects: S3Objects, content: bytes) -> None:
+    def __init__(self, objects: S3Objects, content: bytes, prefix: str = JOURNAL) -> None:
         self._objects = objects
+        self._prefix = prefix
         self._lock = threading.Lock()
-        stored = list(objects.list(JOURNAL))
+        stored = list(objects.list(prefix))
         self._number = len(stored)
         self._current = content[sum(part.size for part in stored) :]
         self._is_sent = not self._current
@@ -49,13 +52,13 @@ class Segments:
         with self._lock:
             if self._is_sent:
                 return
-            self._objects.put(segment_key(self._number), self._current)
+            self._objects.put(segment_key(self._number, self._prefix), self._current)
             self._is_sent = True
             if len(self._current) >= SEGMENT_BYTES:
                 self._number += 1
                 self._current = b""
 
 
-def read_segments(objects: S3Objects) -> bytes:
-    """The whole journal as far as S3 has it; empty where there is none."""
-    return b"".join(objects.get(part.key) or b"" for part in objects.list(JOURNAL))
+def read_segments(objects: S3Objects, prefix: str = JOURNAL) -> bytes:
+    """The whole text as far as S3 has it; empty where there is none."""
+    return b"".join(objects.get(part.key) or b"" for part in objects.list(prefix))
