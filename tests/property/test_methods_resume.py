@@ -12,8 +12,10 @@ from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, Line, MemoryJournal
 from tunewright.metric import Metric
+from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.brackets import HyperbandSettings
 from tunewright.schedulers.dehb import DEHB, DEHBSettings
+from tunewright.schedulers.soft_ranking import SoftRankingCeiling
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.random import RandomSearcher
 from tunewright.stopping import MaxTrialsStarted
@@ -69,6 +71,13 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
     "DEHB": lambda: DEHB(
         CONTINUOUS, DEHBSettings(plan=HyperbandSettings(max_resource=9)), metric=LOSS, seed=1
     ),
+    "PASHA": lambda: ASHA(
+        random_searcher(),
+        ASHASettings(max_resource=9, eta=2),
+        metric=LOSS,
+        seed=1,
+        ceiling=SoftRankingCeiling((1, 2, 4, 8, 9)),
+    ),
 }
 
 
@@ -107,4 +116,6 @@ def test_killed_again_and_again(build: Callable[[], Scheduler]) -> None:
     tune(build(), killed)
     assert canonical(killed) == expected
     assert n_kills >= 10
-    assert {line["status"] for line in expected if line["kind"] == "end"} >= {"completed", "failed"}
+    statuses = {line["status"] for line in expected if line["kind"] == "end"}
+    assert "failed" in statuses
+    assert statuses & {"completed", "paused"}

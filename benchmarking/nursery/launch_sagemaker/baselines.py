@@ -7,4 +7,5 @@ methods = {
     "ASHA": method("ASHA", kind="promotion"),
     "SyncHyperband": method("SyncHyperband"),
     "DEHB": method("DEHB"),
+    "PASHA": method("PASHA"),
 }

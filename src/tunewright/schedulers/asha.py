@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, pairwise
@@ -95,6 +96,19 @@ def _check_levels(levels: tuple[int, ...], max_resource: int) -> None:
         )
 
 
+class Ceiling(ABC):
+    """Keeps promotions below a resource, which may grow (as in PASHA)."""
+
+    @property
+    @abstractmethod
+    def resource(self) -> int:
+        """No trial is promoted beyond it."""
+
+    @abstractmethod
+    def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
+        """A result came in, and ``rungs`` (lowest first) hold it already, where it reached one."""
+
+
 @final
 class ASHA(Scheduler):
     """Asynchronous successive halving (Li et al., MLSys 2020) over any searcher.
@@ -124,10 +138,21 @@ class ASHA(Scheduler):
         What is compared.
     seed
         Draws the brackets of new trials.
+    ceiling
+        Keeps promotions below a resource; None: up to the end.
     """
 
-    def __init__(self, searcher: Searcher, settings: ASHASettings, *, metric: Metric, seed: int) -> None:
+    def __init__(
+        self,
+        searcher: Searcher,
+        settings: ASHASettings,
+        *,
+        metric: Metric,
+        seed: int,
+        ceiling: Ceiling | None = None,
+    ) -> None:
         self._searcher = searcher
+        self._ceiling = ceiling
         self._metric = metric
         self._seed = seed
         self._kind = settings.kind
@@ -145,8 +170,9 @@ class ASHA(Scheduler):
 
     def suggest(self, history: History) -> Start | Resume | None:
         """A promotion where one is due, else a new trial; None when the space is exhausted."""
+        highest = self._max_resource if self._ceiling is None else self._ceiling.resource
         for rung in self._top_down:
-            trial_id = rung.promotable()
+            trial_id = rung.promotable() if rung.level < highest else None
             if trial_id is not None:
                 note = {"bracket": self._brackets[trial_id]}
                 return Resume(trial_id=trial_id, until=self._ends[self._counted[trial_id]], note=note)
@@ -177,6 +203,9 @@ class ASHA(Scheduler):
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
         """Count the result for the rungs that it reached, and judge the trial there."""
         reached = self._count(trial_id, result.resource, result)
+        if self._ceiling is not None:
+            loss = self._metric.loss_of(result.metrics)
+            self._ceiling.observe(trial_id, result.resource, loss, self._system(trial_id))
         if result.resource >= self._max_resource:
             if result.resource == self._max_resource:
                 return CONTINUE

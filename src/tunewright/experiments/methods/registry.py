@@ -25,6 +25,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "OneEpochTopK": ("one_epoch_top_k", ("OneEpoch",)),
     "SyncHyperband": ("sync_hyperband", ()),
     "DEHB": ("dehb", ()),
+    "PASHA": ("pasha", ()),
     "MOBSTER": ("mobster", ()),
 }
 """Name -> module of this package, aliases. The module is loaded when the method is used."""
