@@ -143,7 +143,7 @@ def curves(
     metric
         Another reported value than the first tuned metric.
     setups
-        Methods to compare, in this order; None: all.
+        Methods to compare, in this order; None: all, by name.
     until
         Seconds at which the grid ends, if no experiment ends before.
     n_times
@@ -162,7 +162,7 @@ def curves(
         for info, columns in zip(results.infos, results.columns, strict=True)
         if info.benchmark == benchmark
     ]
-    labels = list(dict.fromkeys(info.method for info, _ in mine))
+    labels = sorted({info.method for info, _ in mine}, key=str.lower)
     if setups is not None:
         wanted = list(setups)
         for label in wanted:

@@ -1,0 +1,33 @@
+"""Figures of experiments: matplotlib objects without any window; ``figure.savefig("curves.pdf")`` writes one.
+
+Colours are those of Okabe and Ito, which people with any colour vision can tell apart; lines differ in their markers as
+well.
+"""
+
+from __future__ import annotations
+
+from tunewright.analysis.figures.compared import (
+    plot_area,
+    plot_critical_difference,
+    plot_curves,
+    plot_ranks,
+)
+from tunewright.analysis.figures.single import (
+    plot_importance,
+    plot_learning_curves,
+    plot_parallel,
+    plot_workers,
+)
+from tunewright.analysis.figures.style import save
+
+__all__ = [
+    "plot_area",
+    "plot_critical_difference",
+    "plot_curves",
+    "plot_importance",
+    "plot_learning_curves",
+    "plot_parallel",
+    "plot_ranks",
+    "plot_workers",
+    "save",
+]

@@ -1,0 +1,208 @@
+"""Figures that compare setups over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from tunewright.analysis.aggregate import Aggregate, Band, aggregate
+from tunewright.analysis.columns import Floats
+from tunewright.analysis.comparison import Ranks
+from tunewright.analysis.curves import Curves
+from tunewright.analysis.figures.style import GREY, look_of, new_figure, time_label, time_scale
+from tunewright.analysis.significance import CriticalDifference
+from tunewright.metric import Goal
+
+_EXPLAINED: Final = {
+    Aggregate.IQM: "interquartile mean, 95 % bootstrap interval",
+    Aggregate.MEAN: "mean, 95 % interval",
+    Aggregate.MEDIAN: "median and quartiles",
+}
+
+_Display: TypeAlias = Callable[[Floats], Floats]
+
+
+def _as_is(losses: Floats) -> Floats:
+    return losses
+
+
+def plot_curves(
+    every: Sequence[Curves], *, kind: Aggregate | str = Aggregate.IQM, log_time: bool = False
+) -> Any:
+    """Best value so far over time, a panel per benchmark, a line with its interval per setup.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    how = Aggregate(kind)
+    labels = list(dict.fromkeys(label for curves in every for label in curves.setups))
+    figure, axes = new_figure(len(every))
+    for curves, axis in zip(every, axes, strict=True):
+        _curve_panel(axis, curves, labels, how, log_time=log_time)
+    handles = {
+        text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    shown = [label for label in labels if label in handles]
+    _legend(figure, [handles[label] for label in shown], shown)
+    figure.supxlabel(_EXPLAINED[how], fontsize=8, color=GREY)
+    return figure
+
+
+def _curve_panel(axis: Any, curves: Curves, labels: Sequence[str], how: Aggregate, *, log_time: bool) -> None:
+    factor, unit = time_scale(float(curves.times[-1]))
+    bands = {label: aggregate(setup.losses, how) for label, setup in curves.setups.items()}
+    for label, band in bands.items():
+        place = labels.index(label) / len(labels)
+        look = {"label": label, **look_of(labels, label)}
+        _draw(axis, curves.times / factor, band, look, place=place, display=curves.display)
+    is_up = curves.metric.goal is Goal.MAXIMIZE
+    n_seeds = sorted({len(setup.seeds) for setup in curves.setups.values()})
+    seeds = f"{n_seeds[0]}" if len(n_seeds) == 1 else f"{n_seeds[0]} to {n_seeds[-1]}"
+    notice = ", surrogate values" if curves.values == "surrogate" else ""
+    axis.set_title(f"{curves.benchmark} ({seeds} seed{'' if seeds == '1' else 's'}{notice})")
+    axis.set_xlabel(time_label(curves.clock, unit))
+    axis.set_ylabel(f"best {curves.metric.name} so far\n({'higher' if is_up else 'lower'} is better)")
+    if log_time:
+        axis.set_xscale("log")
+    _zoom(axis, curves, bands)
+
+
+def _zoom(axis: Any, curves: Curves, bands: Mapping[str, Band]) -> None:
+    """Leave the first tenth of the time out of the choice of the range: there everything is bad."""
+    late = curves.times >= 0.1 * curves.times[-1]
+    parts = [part[late] for band in bands.values() for part in (band.low, band.high)]
+    shown = curves.display(np.concatenate(parts))
+    shown = shown[np.isfinite(shown)]
+    if len(shown) and shown.max() > shown.min():
+        margin = 0.06 * (shown.max() - shown.min())
+        axis.set_ylim(shown.min() - margin, shown.max() + margin)
+
+
+def _draw(
+    axis: Any,
+    x: Floats,
+    band: Band,
+    look: Mapping[str, Any],
+    *,
+    place: float = 0.0,
+    display: _Display = _as_is,
+) -> None:
+    """A line with its interval; ``place`` (0 to 1) sets the markers of different lines apart."""
+    every = max(1, len(x) // 8)
+    marks = (int(place * every), every)
+    axis.plot(x, display(band.centre), linewidth=1.8, markersize=5, markevery=marks, **look)
+    axis.fill_between(x, display(band.low), display(band.high), color=look["color"], alpha=0.18, linewidth=0)
+
+
+def _legend(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    if handles:
+        per_row = max(2, int(figure.get_figwidth() / 1.5))
+        n_columns = -(-len(labels) // -(-len(labels) // per_row))
+        figure.legend(
+            handles, labels, loc="outside upper center", ncols=n_columns, fontsize=10, frameon=False
+        )
+
+
+def plot_ranks(ranks: Ranks) -> Any:
+    """Mean rank over benchmarks and seeds at equal shares of the time.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    labels = list(ranks.bands)
+    figure, (axis,) = new_figure(width=6.0, height=3.6)
+    for label, band in ranks.bands.items():
+        place = labels.index(label) / len(labels)
+        _draw(axis, 100 * ranks.shares, band, {"label": label, **look_of(labels, label)}, place=place)
+    benchmarks = {benchmark for benchmark, _ in ranks.blocks}
+    seeds = {seed for _, seed in ranks.blocks}
+    axis.set_xlabel("share of each benchmark's time [%]")
+    axis.set_ylabel("mean rank (1 is best)")
+    axis.set_title(f"{_plural(len(benchmarks), 'benchmark')}, {_plural(len(seeds), 'seed')}")
+    axis.invert_yaxis()
+    _legend(figure, *axis.get_legend_handles_labels())
+    figure.supxlabel("mean and 95 % interval", fontsize=8, color=GREY)
+    return figure
+
+
+def plot_critical_difference(found: CriticalDifference) -> Any:
+    """Mean ranks on a line; a bar joins setups that do not differ significantly.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    labels = list(found.ranks)
+    n = len(labels)
+    half = -(-n // 2)
+    height = 1.1 + 0.28 * (half + len(found.groups))
+    figure, (axis,) = new_figure(width=7.0, height=height)
+    axis.set_axis_off()
+    top = 0.35 + 0.3 * len(found.groups)
+    axis.set_xlim(1 - 0.42 * (n - 1), n + 0.42 * (n - 1))
+    axis.set_ylim(-(top + 0.5 * half + 0.2), 0.9)
+    axis.plot([1, n], [0, 0], color="black", linewidth=1.2)
+    for rank in range(1, n + 1):
+        axis.plot([rank, rank], [0, 0.12], color="black", linewidth=1.2)
+        axis.text(rank, 0.22, str(rank), ha="center", va="bottom", fontsize=10)
+    for place, (label, rank) in enumerate(found.ranks.items()):
+        is_left = place < half
+        row = place if is_left else n - 1 - place
+        y = -(top + 0.5 * row)
+        edge = 1 - 0.04 * (n - 1) if is_left else n + 0.04 * (n - 1)
+        axis.plot([rank, rank, edge], [0, y, y], color="black", linewidth=1)
+        side = "right" if is_left else "left"
+        shift = -0.015 * (n - 1) if is_left else 0.015 * (n - 1)
+        axis.text(edge + shift, y, f"{label}  ({rank:.2f})", ha=side, va="center", fontsize=10)
+    for number, group in enumerate(found.groups):
+        ends = [found.ranks[label] for label in group]
+        y = -0.25 - 0.3 * number
+        pad = 0.02 * (n - 1)
+        axis.plot(
+            [min(ends) - pad, max(ends) + pad], [y, y], color="#D55E00", linewidth=4, solid_capstyle="butt"
+        )
+    axis.set_title(
+        f"mean rank at the end over {found.n_blocks} pairs of benchmark and seed (1 is best); "
+        "bars: no significant difference",
+        fontsize=9,
+        color=GREY,
+    )
+    return figure
+
+
+def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Any:
+    """The anytime area (mean normalised regret over time) of every seed: benchmark -> setup -> values.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    labels = list(dict.fromkeys(label for found in areas.values() for label in found))
+    figure, axes = new_figure(len(areas), height=0.7 + 0.42 * len(labels) + 0.5)
+    for axis, (benchmark, found) in zip(axes, areas.items(), strict=True):
+        for row, (label, values) in enumerate(found.items()):
+            look = look_of(labels, label)
+            band = aggregate(values[:, None])
+            axis.plot(values, np.full(len(values), row), "|", color=look["color"], alpha=0.45, markersize=9)
+            axis.plot([band.low[0], band.high[0]], [row, row], color=look["color"], linewidth=3, alpha=0.9)
+            axis.plot(band.centre, [row], look["marker"], color=look["color"], markersize=7)
+        axis.set_yticks(range(len(found)), list(found))
+        axis.invert_yaxis()
+        axis.set_title(benchmark)
+        axis.set_xlabel("mean normalised regret over time\n(lower is better)")
+    figure.supxlabel(
+        "marker and bar: interquartile mean, 95 % bootstrap interval; strokes: seeds", fontsize=8, color=GREY
+    )
+    return figure
+
+
+def _plural(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

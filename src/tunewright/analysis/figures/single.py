@@ -1,0 +1,231 @@
+"""Figures of one experiment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+import numpy as np
+
+from tunewright.analysis.extras import need
+from tunewright.analysis.figures.style import (
+    COLOURS,
+    GREY,
+    STATUS_COLOURS,
+    new_figure,
+    time_label,
+    time_scale,
+)
+from tunewright.analysis.importance import WEAK, Importance, positions
+from tunewright.analysis.one_run import OneRun, RunRecord
+from tunewright.metric import Goal
+
+_MAX_CURVES: Final = 400
+"""Learning curves that are drawn; of more, the best and an even choice of the others."""
+_MAX_LINES: Final = 200
+"""Of parallel coordinates, chosen likewise."""
+_MAX_CATEGORIES: Final = 8
+
+
+def plot_learning_curves(run: OneRun) -> Any:
+    """The metric over the resource, a line per trial; rungs, and where trials were paused or stopped.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    figure, (axis,) = new_figure(width=7.0, height=4.0)
+    losses = run.losses()
+    best = int(np.argmin(losses))
+    order = np.argsort(losses, kind="stable")
+    drawn = set(order[np.linspace(0, len(order) - 1, min(_MAX_CURVES, len(order))).astype(int)].tolist())
+    for rung in run.rungs:
+        axis.axvline(rung, color="#bbbbbb", linewidth=0.8, linestyle=":", zorder=0)
+    for trial in run.trials:
+        if trial.id in drawn and trial.id != best and trial.resources:
+            colour = STATUS_COLOURS[trial.status]
+            axis.plot(trial.resources, trial.values, color=colour, alpha=0.45, linewidth=0.9)
+    champion = run.trials[best]
+    axis.plot(champion.resources, champion.values, color="black", linewidth=2.2, label=f"trial {best} (best)")
+    for decision, marker, colour in (
+        ("pause", "|", STATUS_COLOURS["paused"]),
+        ("stop", "x", STATUS_COLOURS["stopped"]),
+    ):
+        _mark(axis, run, drawn, decision, marker=marker, colour=colour)
+    for status, n in Counter(trial.status for trial in run.trials).items():
+        axis.plot([], [], color=STATUS_COLOURS[status], label=f"{n} {status}")
+    _robust_range(axis, run)
+    if run.rungs and max(run.rungs) >= 9:
+        axis.set_xscale("log")
+        ticks = sorted({*run.rungs, max(max(t.resources, default=1) for t in run.trials)})
+        axis.set_xticks(ticks if len(ticks) <= 10 else ticks[:: len(ticks) // 8], minor=False)
+        axis.set_xticks([], minor=True)
+        axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel(f"resource [{run.info.resource}]" + (" (dotted: rungs)" if run.rungs else ""))
+    axis.set_ylabel(_metric_label(run))
+    axis.set_title(_title(run))
+    axis.legend(fontsize=9, loc="best", framealpha=0.9, edgecolor="none")
+    return figure
+
+
+def _mark(axis: Any, run: OneRun, drawn: set[int], decision: str, *, marker: str, colour: str) -> None:
+    points = [
+        (resource, value)
+        for trial in run.trials
+        if trial.id in drawn
+        for resource, value, said in zip(trial.resources, trial.values, trial.decisions, strict=True)
+        if said == decision
+    ]
+    if points:
+        x, y = zip(*points, strict=True)
+        label = {"pause": "paused at a rung", "stop": "stopped at a rung"}[decision]
+        axis.plot(x, y, marker, color=colour, markersize=5, alpha=0.8, label=label)
+
+
+def _robust_range(axis: Any, run: OneRun) -> None:
+    """A few curves that explode must not flatten the others."""
+    values = np.array([v for trial in run.trials for v in trial.values if np.isfinite(v)])
+    if len(values) < 20:
+        return
+    low, high = np.quantile(values, [0.02, 0.98])
+    low, high = (
+        (min(low, values.min()), high) if run.metric.goal is Goal.MINIMIZE else (low, max(high, values.max()))
+    )
+    if high > low:
+        margin = 0.05 * (high - low)
+        axis.set_ylim(low - margin, high + margin)
+
+
+def plot_workers(run: OneRun) -> Any:
+    """What each worker did when: starting, busy with a trial (by how that run ended), idle (blank).
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    n_workers = max(record.worker for record in run.runs) + 1
+    figure, (axis,) = new_figure(width=8.0, height=min(9.0, 1.6 + 0.32 * n_workers))
+    end = max(run.info.totals.end_time, *(record.end for record in run.runs))
+    factor, unit = time_scale(end)
+    bars: Any = axis.broken_barh
+    for status in dict.fromkeys(record.status for record in run.runs):
+        for worker in range(n_workers):
+            mine = [r for r in run.runs if r.status == status and r.worker == worker]
+            spans = [((_ready(r)) / factor, (r.end - _ready(r)) / factor) for r in mine]
+            starts = [(r.begin / factor, (_ready(r) - r.begin) / factor) for r in mine if _ready(r) > r.begin]
+            bars(spans, (worker - 0.38, 0.76), color=STATUS_COLOURS[status], linewidth=0.3, edgecolor="white")
+            bars(starts, (worker - 0.38, 0.76), color="#c8c8c8", linewidth=0)
+    for status, n in Counter(record.status for record in run.runs).items():
+        axis.bar([0], [0], color=STATUS_COLOURS[status], label=f"{status} ({n} runs)")
+    if any(_ready(record) > record.begin for record in run.runs):
+        axis.bar([0], [0], color="#c8c8c8", label="starting")
+    busy = sum(record.end - record.begin for record in run.runs)
+    axis.set_title(f"{_title(run)}: {100 * busy / (end * n_workers):.0f} % busy")
+    axis.set_yticks(range(n_workers) if n_workers <= 16 else range(0, n_workers, n_workers // 8))
+    axis.set_ylim(n_workers - 0.4, -0.6)
+    axis.set_xlim(0, end / factor)
+    axis.set_ylabel("worker")
+    axis.set_xlabel(time_label(run.info.clock, unit))
+    figure.legend(loc="outside lower center", ncols=6, fontsize=9, frameon=False)
+    return figure
+
+
+def _ready(record: RunRecord) -> float:
+    return record.begin if record.ready is None else min(record.ready, record.end)
+
+
+def plot_parallel(run: OneRun) -> Any:
+    """Parallel coordinates: a line per configuration, coloured by its place among all, the best on top.
+
+    Raises
+    ------
+    SettingsError
+        No search space is known.
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    names, points = positions(run)
+    losses = run.losses()
+    figure, (axis,) = new_figure(width=max(5.0, 1.7 * (len(names) + 1)), height=4.0)
+    colour_map: Any = need("matplotlib", "Figures").colormaps["viridis_r"]
+    whole = np.argsort(losses, kind="stable")
+    chosen = np.unique(np.linspace(0, len(whole) - 1, min(_MAX_LINES, len(whole))).astype(int))
+    order, places = whole[chosen], chosen / max(1, len(whole) - 1)
+    for place, trial_id in zip(places[::-1].tolist(), order[::-1].tolist(), strict=True):
+        line = [*points[trial_id], 1 - place]
+        is_best = trial_id == order[0]
+        style: dict[str, Any] = (
+            {"linewidth": 2.4, "alpha": 1.0} if is_best else {"linewidth": 0.9, "alpha": 0.5}
+        )
+        axis.plot(range(len(line)), line, color="black" if is_best else colour_map(place), **style)
+    for column, name in enumerate(names):
+        axis.axvline(column, color="#999999", linewidth=1)
+        _scale(axis, run, name, column)
+    axis.axvline(len(names), color="#999999", linewidth=1)
+    for height, text in ((1.0, "best"), (0.0, "worst")):
+        axis.text(len(names) + 0.06, height, text, fontsize=9, va="center")
+    axis.set_xticks(range(len(names) + 1), [*names, f"rank by\n{run.metric.name}"], fontsize=9)
+    axis.set_yticks([])
+    axis.grid(visible=False)
+    axis.set_xlim(-0.35, len(names) + 0.5)
+    axis.spines["left"].set_visible(False)
+    axis.spines["bottom"].set_visible(False)
+    axis.set_title(f"{_title(run)}: {len(run.trials)} configurations, the best in black")
+    return figure
+
+
+def _scale(axis: Any, run: OneRun, name: str, column: int) -> None:
+    """A few values of a hyperparameter beside its axis."""
+    if run.space is None:
+        return
+    domain = run.space.domains[name]
+    if domain.size is not None and domain.size <= _MAX_CATEGORIES:
+        values: list[Any] = [domain.at(i) for i in range(domain.size)]
+    else:
+        values = [domain.quantile(u) for u in (0.0, 0.5, 1.0 - 1e-12)]
+    n = max(1, len(values) - 1)
+    for place, value in enumerate(values):
+        text = f"{value:.3g}" if isinstance(value, float) else str(value)
+        box = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1.0}
+        axis.text(column - 0.03, place / n, text, fontsize=8, ha="right", va="center", bbox=box)
+
+
+def plot_importance(found: Importance, run: OneRun) -> Any:
+    """How much each hyperparameter matters for the rank of a trial.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    figure, (axis,) = new_figure(width=6.0, height=1.3 + 0.34 * len(found.mean))
+    names = list(found.mean)
+    axis.barh(
+        names,
+        list(found.mean.values()),
+        xerr=list(found.spread.values()),
+        color=COLOURS[0],
+        ecolor=GREY,
+        capsize=3,
+    )
+    axis.invert_yaxis()
+    axis.grid(visible=False, axis="y")
+    axis.set_xlabel("fall of explained variance when shuffled")
+    weak = "; too little to trust the order" if found.explained < WEAK else ""
+    axis.set_title(
+        f"{_title(run)}: {found.n_trials} trials,\n{100 * max(0.0, found.explained):.0f} % of the variance explained{weak}",
+        fontsize=10,
+    )
+    return figure
+
+
+def _title(run: OneRun) -> str:
+    notice = " (surrogate values)" if run.info.values == "surrogate" else ""
+    return f"{run.info.method} on {run.info.benchmark}, seed {run.info.seed}{notice}"
+
+
+def _metric_label(run: OneRun) -> str:
+    is_up = run.metric.goal is Goal.MAXIMIZE
+    return f"{run.metric.name} ({'higher' if is_up else 'lower'} is better)"

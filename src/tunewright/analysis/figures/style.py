@@ -1,0 +1,109 @@
+"""How all figures look, and how they are written."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tunewright.analysis.extras import need
+
+COLOURS: Final = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#7F7F7F",
+)
+"""Okabe and Ito's, in an order in which neighbours differ most; yellow is left out, as print and projectors lose it."""
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+STATUS_COLOURS: Final = {
+    "completed": "#009E73",
+    "paused": "#56B4E9",
+    "stopped": "#E69F00",
+    "failed": "#D55E00",
+    "running": "#7F7F7F",
+}
+GREY: Final = "#666666"
+_RC: Final = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.hashsalt": "tunewright",
+    "svg.fonttype": "path",
+}
+
+
+def new_figure(n_panels: int = 1, *, width: float = 4.4, height: float = 3.2, columns: int = 3) -> Any:
+    """A figure and its axes, one per panel, in rows.
+
+    Returns
+    -------
+    tuple of Figure and list of Axes
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    matplotlib: Any = need("matplotlib", "Figures")
+    figures: Any = need("matplotlib.figure", "Figures")
+    n_columns = min(columns, n_panels)
+    n_rows = -(-n_panels // n_columns)
+    with matplotlib.rc_context(_RC):
+        figure = figures.Figure(figsize=(width * n_columns, height * n_rows), layout="constrained")
+        grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    axes = list(grid.flat)
+    for spare in axes[n_panels:]:
+        spare.remove()
+    return figure, axes[:n_panels]
+
+
+def look_of(labels: Sequence[str], label: str) -> dict[str, Any]:
+    """Colour and marker of a setup: always the same for its place among all."""
+    place = list(labels).index(label)
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": ("-", "--", "-.", ":")[place // len(COLOURS) % 4],
+    }
+
+
+def time_scale(seconds: float) -> tuple[float, str]:
+    """What to divide seconds by, and the unit's name, for an axis that goes so far."""
+    if seconds < 300:
+        return 1.0, "s"
+    return (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
+
+
+def time_label(clock: str, unit: str) -> str:
+    """The label of a time axis."""
+    return f"{'simulated' if clock == 'simulated' else 'wall-clock'} time [{unit}]"
+
+
+def save(figure: Any, path: str | Path) -> None:
+    """Write a figure; the suffix says how (``.pdf``, ``.svg``, ``.png``). The same figure gives the same SVG."""
+    matplotlib: Any = need("matplotlib", "Figures")
+    is_svg = str(path).endswith(".svg")
+    with matplotlib.rc_context(_RC):
+        figure.savefig(path, dpi=200, metadata={"Date": None} if is_svg else None)
+
+
+def svg(figure: Any) -> str:
+    """A figure as an SVG element for a page."""
+    matplotlib: Any = need("matplotlib", "Figures")
+    text = io.StringIO()
+    with matplotlib.rc_context(_RC):
+        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    return re.sub(r"^.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)

@@ -1,0 +1,98 @@
+"""Which hyperparameters matter: permutation importance under a random forest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+
+from tunewright.analysis.columns import Floats
+from tunewright.analysis.extras import need
+from tunewright.analysis.one_run import OneRun
+from tunewright.exceptions import SettingsError
+from tunewright.space import Domain
+
+MIN_TRIALS: Final = 10
+_REPEATS: Final = 20
+_N_TREES: Final = 100
+WEAK: Final = 0.3
+"""Below this share of explained variance the importances mean little."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importance:
+    """How much worse a model predicts when a hyperparameter's values are shuffled."""
+
+    mean: Mapping[str, float]
+    """By hyperparameter, the most important first: the fall of the explained variance (R2)."""
+    spread: Mapping[str, float]
+    """Standard deviation over shuffles."""
+    explained: float
+    """Variance that the model explains on trials that it has not seen (out-of-bag R2)."""
+    n_trials: int
+
+
+def importance(run: OneRun, *, seed: int = 0) -> Importance:
+    """Permutation importance (Breiman, 2001) of the hyperparameters for the rank of a trial's best loss.
+
+    The resource that a trial reached is given to the model as well, so that it is not taken for an effect of the
+    configuration that bad trials are stopped early.
+
+    Raises
+    ------
+    SettingsError
+        There are too few trials, or no search space is known.
+    MissingExtraError
+        scikit-learn is not installed.
+    """
+    losses = run.losses()
+    finite = np.flatnonzero(np.isfinite(losses))
+    if len(finite) < MIN_TRIALS:
+        raise SettingsError(f"Importance needs {MIN_TRIALS} trials with results at least, not {len(finite)}")
+    names, points = positions(run)
+    ensemble: Any = need("sklearn.ensemble", "Importance of hyperparameters")
+    inspection: Any = need("sklearn.inspection", "Importance of hyperparameters")
+    resources = np.array([max(run.trials[i].resources, default=0) for i in finite.tolist()], dtype=float)
+    inputs = np.column_stack([points[finite], resources])
+    ranks = np.argsort(np.argsort(losses[finite], kind="stable"), kind="stable") / len(finite)
+    forest = ensemble.RandomForestRegressor(
+        n_estimators=_N_TREES, oob_score=True, random_state=seed, min_samples_leaf=2
+    )
+    forest.fit(inputs, ranks)
+    found = inspection.permutation_importance(forest, inputs, ranks, n_repeats=_REPEATS, random_state=seed)
+    order = np.argsort(-found.importances_mean[: len(names)], kind="stable").tolist()
+    return Importance(
+        mean={names[i]: float(found.importances_mean[i]) for i in order},
+        spread={names[i]: float(found.importances_std[i]) for i in order},
+        explained=float(forest.oob_score_),
+        n_trials=len(finite),
+    )
+
+
+def positions(run: OneRun) -> tuple[list[str], Floats]:
+    """The hyperparameters, and where each trial's values lie in their ranges: shape (trials, names), from 0 to 1.
+
+    Raises
+    ------
+    SettingsError
+        No search space is known.
+    """
+    if run.space is None:
+        raise SettingsError(f"The metadata of {run.info.name} do not hold its search space")
+    names = list(run.space.names)
+    columns = [
+        [position(domain, trial.config[name]) for trial in run.trials]
+        for name, domain in run.space.domains.items()
+    ]
+    return names, np.array(columns).T.reshape(len(run.trials), len(names))
+
+
+def position(domain: Domain, value: Any) -> float:
+    """Where a value lies in its domain, from 0 to 1; categories in their order."""
+    if domain.width == 1:
+        return float(domain.encode(value)[0])
+    values = [domain.at(i) for i in range(domain.size or 0)]
+    return values.index(value) / max(1, len(values) - 1)

@@ -1,0 +1,204 @@
+"""One experiment in full: its trials, their runs and reports, as figures of a single run need them."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from tunewright.analysis.columns import Floats
+from tunewright.analysis.experiment_info import ExperimentInfo
+from tunewright.analysis.load import load
+from tunewright.backends.simulated.pools import WarmPools
+from tunewright.backends.simulated.settings import SimulatedSettings, profile
+from tunewright.exceptions import SettingsError
+from tunewright.journal import Line, read_journal
+from tunewright.metric import Metric
+from tunewright.space import SearchSpace
+from tunewright.storage import ExperimentFolder, find_experiment
+from tunewright.trial import Decision
+from tunewright.types import Config
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class TrialRecord:
+    """A trial and its accepted reports."""
+
+    id: int
+    config: Config
+    status: str = "running"
+    resources: list[int] = field(default_factory=list[int])
+    values: list[float] = field(default_factory=list[float])
+    """Of the metric that is looked at."""
+    decisions: list[str] = field(default_factory=list[str])
+
+    def best(self, metric: Metric) -> float:
+        """The best loss; inf where there is none."""
+        return min(map(metric.loss, self.values), default=math.inf)
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class RunRecord:
+    """One run of a trial."""
+
+    trial_id: int
+    worker: int
+    """Place on the timeline: the free one of the lowest number."""
+    begin: float
+    end: float
+    """Seconds; the experiment's end where the run has none."""
+    status: str = "running"
+    ready: float | None = None
+    """When the script began to train; None: unknown."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneRun:
+    """An experiment in full."""
+
+    info: ExperimentInfo
+    metric: Metric
+    trials: Sequence[TrialRecord]
+    runs: Sequence[RunRecord]
+    space: SearchSpace | None
+    """None where the metadata do not hold one."""
+
+    @property
+    def rungs(self) -> list[int]:
+        """Resources at which trials were paused or stopped, ascending."""
+        return sorted(
+            {
+                resource
+                for trial in self.trials
+                for resource, decision in zip(trial.resources, trial.decisions, strict=True)
+                if decision != Decision.CONTINUE
+            }
+        )
+
+    def losses(self) -> Floats:
+        """The best loss of every trial; inf where it has none."""
+        return np.array([trial.best(self.metric) for trial in self.trials])
+
+
+def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = None) -> OneRun:
+    """Read one experiment in full.
+
+    Parameters
+    ----------
+    experiment
+        As `tunewright.storage.find_experiment` takes it.
+    metric
+        Another reported value than the first tuned metric.
+
+    Raises
+    ------
+    UnknownNameError, SettingsError
+        There is no such experiment or metric, or it has no results.
+    JournalError
+        The journal is damaged.
+    """
+    folder = experiment if isinstance(experiment, ExperimentFolder) else find_experiment(str(experiment))
+    results = load(folder)
+    (info,) = results.infos
+    if not results.n_results:
+        raise SettingsError(f"{info.name} has no results yet")
+    chosen = results.metric(info.benchmark, metric)
+    reader = _Reader(chosen, info.totals.end_time, _delays(info.metadata))
+    for line in read_journal(folder.journal_path):
+        reader.take(line)
+    return OneRun(
+        info=info, metric=chosen, trials=reader.trials, runs=reader.runs, space=_space(info.metadata)
+    )
+
+
+def _space(metadata: Any) -> SearchSpace | None:
+    stored = metadata["benchmark"].get("space") or metadata.get("table", {}).get("space")
+    return None if stored is None else SearchSpace.from_json(stored)
+
+
+@final
+class _StartDelays:
+    """How long simulated runs took to start: cold, or warm on an instance that had waited."""
+
+    def __init__(self, settings: SimulatedSettings) -> None:
+        self._settings = settings
+        self._pools = WarmPools(settings.keep_alive)
+
+    def start(self, trial_id: int, attempt: int, time: float) -> float:
+        """Seconds from a run's start to its script's first line."""
+        is_warm = self._pools.take(trial_id, attempt, time)
+        return self._settings.warm_start_delay if is_warm else self._settings.start_delay
+
+    def end(self, time: float) -> None:
+        """A run ended: its instance waits."""
+        self._pools.release(time)
+
+
+def _delays(metadata: Any) -> _StartDelays | None:
+    backend = metadata.get("backend", {})
+    if backend.get("kind") != "simulated" or "profile" not in backend:
+        return None
+    return _StartDelays(replace(profile(backend["profile"]), keep_alive=backend.get("keep_alive", 0.0)))
+
+
+@final
+class _Reader:
+    """Takes the lines of a journal."""
+
+    def __init__(self, metric: Metric, end: float, delays: _StartDelays | None) -> None:
+        self._metric = metric
+        self._end = end
+        self._open: dict[int, RunRecord] = {}
+        self._free: list[int] = []
+        self._places = count()
+        self._delays = delays
+        self.trials: list[TrialRecord] = []
+        self.runs: list[RunRecord] = []
+
+    def take(self, line: Line) -> None:
+        """Take one line; others than starts, results and ends are passed over."""
+        if line["kind"] == "start":
+            self._start(line)
+        elif line["kind"] == "result" and line["decision"] in set(Decision):
+            self._result(line)
+        elif line["kind"] == "end":
+            self._finish(line)
+
+    def _start(self, line: Line) -> None:
+        trial_id, time = int(line["trial_id"]), float(line["t"])
+        if trial_id == len(self.trials):
+            self.trials.append(TrialRecord(id=trial_id, config=line["config"]))
+        self.trials[trial_id].status = "running"
+        worker = heapq.heappop(self._free) if self._free else next(self._places)
+        run = RunRecord(trial_id=trial_id, worker=worker, begin=time, end=self._end)
+        if self._delays is not None:
+            run.ready = time + self._delays.start(trial_id, int(line["attempt"]), time)
+        self.runs.append(run)
+        self._open[trial_id] = run
+
+    def _result(self, line: Line) -> None:
+        trial, metrics = self.trials[line["trial_id"]], line["metrics"]
+        trial.resources.append(int(line["resource"]))
+        trial.values.append(float(metrics.get(self._metric.name, math.nan)))
+        trial.decisions.append(str(line["decision"]))
+        run = self._open.get(trial.id)
+        if run is not None and run.ready is None and "st_worker_time" in metrics:
+            run.ready = max(run.begin, float(line["t"]) - float(metrics["st_worker_time"]))
+
+    def _finish(self, line: Line) -> None:
+        self.trials[line["trial_id"]].status = str(line["status"])
+        run = self._open.pop(line["trial_id"], None)
+        if run is not None:
+            run.end, run.status = float(line["t"]), str(line["status"])
+            heapq.heappush(self._free, run.worker)
+            if self._delays is not None:
+                self._delays.end(run.end)
