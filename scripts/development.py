@@ -224,9 +224,10 @@ def test(arguments: Sequence[str]) -> int:
     start = time.monotonic()
     tool = environment(options.python) / "bin"
     with ThreadPoolExecutor() as pool:  # the network is slower than the checks
-        torch = pool.submit(torch_environment)
+        is_wanted = not rest or any("benchmarks_torch" in argument for argument in rest)
+        torch = pool.submit(torch_environment) if is_wanted else None
         passed = {"checks": run_checks(tool)}
-        missing = torch.result()
+        missing = torch.result() if torch else ""
     passed["tests"] = run_tests(tool, rest)
     if missing:
         say(f"\nNot tested: the benchmarks that need PyTorch, as .venv-torch could not be made: {missing}")
