@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tunewright.aws import open_session
+from tunewright.aws.policy import ACTIONS
 from tunewright.experiments.remote.fleet import Fleet
 from tunewright.experiments.remote.records import load_record
 from tunewright.experiments.remote.segments import read_segments
@@ -36,10 +37,6 @@ for epoch in range(1, arguments.epochs + 1):
 TAG = "remote_test"
 LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials 6 --n_workers 2 --warm_pool 1 --endpoint embedded --speed 300"
 PATIENCE = 240.0
-
-
-def command(folder: Path, *arguments: str) -> list[str]:
-    return [sys.executable, *arguments]
 
 
 def tunewright(*arguments: str) -> str:
@@ -140,4 +137,7 @@ def check_equal_to_s3(folders: list[ExperimentFolder]) -> None:
             assert here.journal_path.read_bytes() == read_segments(objects)
             for path in (here.metadata_path, here.results_path, here.account_path):
                 assert path.read_bytes() == objects.get(path.name)
+    counted = {call for folder in folders for call in json.loads(folder.account_path.read_text())["calls"]}
+    assert counted | set(session.calls) <= set(ACTIONS)
+    assert {"CreateTrainingJob", "ListTrainingJobs", "PutObject", "UpdateTrainingJob"} <= counted
     session.close()

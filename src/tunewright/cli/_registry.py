@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "methods": "List the methods, or show the settings of one",
     "benchmarks": "List the benchmarks, or show one",
     "remote": "Follow, stop or fetch what was launched remotely",
+    "sagemaker": "Permissions, and clearing away what a crash left running",
     "tables": "List, get, describe or add the recorded tables of simulated experiments",
 }
 """Name -> what it does. The command is ``run`` of the module of that name in this package."""

@@ -1,0 +1,96 @@
+"""The permissions that Tunewright needs on AWS: one action per operation that it calls, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+ACTIONS: Final[Mapping[str, str]] = {
+    "CreateTrainingJob": "sagemaker:CreateTrainingJob",
+    "DescribeTrainingJob": "sagemaker:DescribeTrainingJob",
+    "StopTrainingJob": "sagemaker:StopTrainingJob",
+    "UpdateTrainingJob": "sagemaker:UpdateTrainingJob",
+    "ListTrainingJobs": "sagemaker:ListTrainingJobs",
+    "Search": "sagemaker:Search",
+    "FilterLogEvents": "logs:FilterLogEvents",
+    "GetCallerIdentity": "sts:GetCallerIdentity",
+    "ListRoles": "iam:ListRoles",
+    "HeadBucket": "s3:ListBucket",
+    "ListObjectsV2": "s3:ListBucket",
+    "CreateBucket": "s3:CreateBucket",
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "DeleteObject": "s3:DeleteObject",
+    "DeleteObjects": "s3:DeleteObject",
+}
+"""Operation, as calls are counted -> the action that allows it."""
+
+IMPLIED: Final = ("sagemaker:AddTags", "iam:PassRole")
+"""Actions that CreateTrainingJob asks for, because our jobs have tags and a role."""
+
+_JOB_ACTIONS: Final = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:GetAuthorizationToken",
+    "ecr:GetDownloadUrlForLayer",
+    "logs:CreateLogGroup",
+    "logs:CreateLogStream",
+    "logs:DescribeLogStreams",
+    "logs:PutLogEvents",
+)
+"""What the service does with a job's role: it gets the image and writes the log."""
+
+_ON_JOBS: Final = ("Create", "Describe", "Stop", "Update")
+
+
+def policy(
+    *,
+    region: str = "*",
+    account: str = "*",
+    role_arn: str = "*",
+    partition: str = "aws",
+    for_jobs: bool = False,
+) -> dict[str, Any]:
+    """An IAM policy document.
+
+    Parameters
+    ----------
+    region, account, partition
+        Where it holds; ``*`` leaves them open.
+    role_arn
+        The role that jobs may be given.
+    for_jobs
+        Of the role of tuning jobs, which the service itself uses as well; else of a user.
+    """
+    jobs = [a for o, a in ACTIONS.items() if a.startswith("sagemaker:") and o.startswith(_ON_JOBS)]
+    objects = [a for a in ACTIONS.values() if a.startswith("s3:") and a.endswith(("Object", "Upload"))]
+    bucket = f"arn:{partition}:s3:::sagemaker-{region}-{account}"
+    log_group = f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/TrainingJobs:*"
+    everywhere = ("sagemaker:ListTrainingJobs", "sagemaker:Search", "sts:GetCallerIdentity", "iam:ListRoles")
+    statements = [
+        _statement(
+            "Jobs",
+            [*jobs, IMPLIED[0]],
+            f"arn:{partition}:sagemaker:{region}:{account}:training-job/*",
+        ),
+        _statement("Lists", everywhere, "*"),
+        {
+            **_statement("Role", [IMPLIED[1]], role_arn),
+            "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        },
+        _statement("Bucket", ["s3:ListBucket", "s3:CreateBucket"], bucket),
+        _statement("Objects", objects, f"{bucket}/tunewright/*"),
+        _statement("Logs", ["logs:FilterLogEvents"], log_group),
+    ]
+    if for_jobs:
+        statements.append(_statement("Service", _JOB_ACTIONS, "*"))
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _statement(sid: str, actions: Sequence[str], resource: str) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Action": sorted(set(actions)), "Resource": resource}
