@@ -44,7 +44,8 @@ class AwsServices:
     Parameters
     ----------
     directory
-        Where the objects of S3 are mirrored (in its folder ``s3``); what is there is loaded again.
+        Where the objects of S3 (in its folder ``s3``) and the log streams (in ``logs``) are kept; what is there is
+        loaded again.
     region
         The region of the emulator, such as ``us-east-1``.
     """
@@ -55,7 +56,7 @@ class AwsServices:
         self.directory = directory
         self.region = region
         self.store = ObjectStore(directory / "s3", region=region)
-        self.logs = LogStore(region=region)
+        self.logs = LogStore(directory / "logs", region=region)
         self.app = AwsApplication(self.store, self.logs)
         sts_backends[ACCOUNT_ID]["aws"].reset()
         _create_role(iam_backends[ACCOUNT_ID]["aws"])

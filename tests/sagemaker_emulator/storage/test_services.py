@@ -56,3 +56,26 @@ def test_filter_by_stream_prefix(
 
 def test_streams_of_an_unknown_group(aws: AwsServices) -> None:
     assert aws.logs.streams("nothing", "") == []
+
+
+def lines_of(aws: AwsServices, client: Callable[[str], Any]) -> list[str]:
+    events = client("logs").filter_log_events(logGroupName=TRAINING_LOG_GROUP)["events"]
+    return [event["message"] for event in events]
+
+
+def test_the_next_emulator_has_the_lines(aws: AwsServices, client: Callable[[str], Any]) -> None:
+    last_year = now() - 365 * 86_400_000
+    aws.logs.append("job/algo-1-1", [(last_year, "one \u2028 \x85"), (now(), "two")])
+    aws.logs.append("job/algo-1-1", [(now(), "three")])
+    [file] = (aws.directory / "logs").iterdir()
+    with file.open("a") as torn:
+        torn.write('[17000, "fo')
+    again = AwsServices(aws.directory, region="us-east-1")
+    assert lines_of(again, client) == ["one \u2028 \x85", "two", "three"]
+    assert again.logs.streams(TRAINING_LOG_GROUP, "job/") == ["job/algo-1-1"]
+
+
+def test_lines_that_cannot_be_kept_are_shown(aws: AwsServices, client: Callable[[str], Any]) -> None:
+    (aws.directory / "logs").rmdir()
+    aws.logs.append("job/algo-1-1", [(now(), "one")])
+    assert lines_of(aws, client) == ["one"]
