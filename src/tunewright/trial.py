@@ -198,6 +198,8 @@ class BackendSummary:
 
     jobs: int = 0
     """Runs that were started, replacements included."""
+    is_total: bool = False
+    """Whether the numbers (not the calls) are those of all sessions of the experiment; else of this one."""
     warm_starts: int = 0
     calls: Mapping[str, int] = field(default_factory=dict)
     """Service requests by operation."""

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_accounts_of_sessions_add_up(journal: Path, tmp_path: Path) -> None:
     killed = AccountFile(path)
     killed.on_experiment_start(replay_history([]))
     killed.on_wait(replay_history([]), 1.0, SUMMARY)
-    killed.on_wait(replay_history([]), 1.1, BackendSummary(jobs=99))  # too soon after the last
+    killed.on_wait(replay_history([]), 1.1, replace(SUMMARY, cost=99))  # too soon after the last
     play(AccountFile(path), journal)
     account = read_account(path)
     assert account["jobs"] == 6
@@ -212,6 +213,24 @@ def test_accounts_of_sessions_add_up(journal: Path, tmp_path: Path) -> None:
     path.write_text("{")
     assert read_account(path) == {}
     assert json.dumps(account)
+
+
+def test_a_started_job_is_accounted_at_once(tmp_path: Path) -> None:
+    account = AccountFile(tmp_path / "account.json")
+    for jobs in (1, 2):
+        account.on_wait(replay_history([]), 1.0, BackendSummary(jobs=jobs))
+        assert read_account(tmp_path / "account.json")["jobs"] == jobs
+
+
+def test_totals_replace_what_earlier_sessions_wrote(journal: Path, tmp_path: Path) -> None:
+    path = tmp_path / "account.json"
+    for _ in range(2):
+        account = AccountFile(path)
+        account.on_experiment_start(replay_history([]))
+        account.on_wait(replay_history([]), 1.0, replace(SUMMARY, is_total=True))
+    account = read_account(path)
+    assert (account["jobs"], account["cost"]) == (SUMMARY.jobs, SUMMARY.cost)
+    assert account["calls"] == {name: 2 * n for name, n in SUMMARY.calls.items()}
 
 
 def test_every_unneeded_checkpoint_goes() -> None:

@@ -16,7 +16,9 @@ from tunewright.storage import write_atomically
 from tunewright.trial import BackendSummary
 
 INTERVAL: Final = 2.0
-"""Seconds between two writes, at least."""
+"""Seconds between two writes while no job is started."""
+_PASSING: Final = frozenset({"notices", "is_total"})
+"""What is not kept of a summary."""
 
 
 @final
@@ -33,6 +35,7 @@ class AccountFile(Callback):
         self._path = path
         self._before: Mapping[str, Any] = {}
         self._next = 0.0
+        self._n_jobs = 0
 
     def on_experiment_start(self, history: History) -> None:
         """Take over what earlier sessions wrote."""
@@ -40,10 +43,10 @@ class AccountFile(Callback):
         self._before = read_account(self._path)
 
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
-        """Write when it is time to."""
+        """Write when it is time to, or when a job was started."""
         del history, now
-        if monotonic() >= self._next:
-            self._next = monotonic() + INTERVAL
+        if monotonic() >= self._next or summary.jobs > self._n_jobs:
+            self._next, self._n_jobs = monotonic() + INTERVAL, summary.jobs
             self._write(summary)
 
     def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
@@ -52,7 +55,8 @@ class AccountFile(Callback):
         self._write(summary)
 
     def _write(self, summary: BackendSummary) -> None:
-        account = add_accounts(self._before, {k: v for k, v in asdict(summary).items() if k != "notices"})
+        before = {"calls": self._before.get("calls", {})} if summary.is_total else self._before
+        account = add_accounts(before, {k: v for k, v in asdict(summary).items() if k not in _PASSING})
         write_atomically(self._path, json.dumps(account) + "\n")
 
 

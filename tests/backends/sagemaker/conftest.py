@@ -134,6 +134,7 @@ class FakeAws:
             "TrainingJobStatus": "InProgress",
             "SecondaryStatus": "Training",
             "Environment": fields["Environment"],
+            "ResourceConfig": fields["ResourceConfig"],
         }
         if self.lost_answers:
             raise self.lost_answers.pop(0)

@@ -441,8 +441,29 @@ def test_attach_adopts_with_one_look(make_driver: Any, aws: Any) -> None:
     finish(second, "0-0-0", 4)
     assert second.until_ended(0).exit == 0
     summary = second.backend.summary()
-    assert summary.jobs == 0
+    assert summary.jobs == 1
     assert 0 < summary.billable_seconds < 0.01 * 3600 / 0.238 + 40
+
+
+def test_jobs_of_killed_sessions_are_counted_and_paid(make_driver: Any, aws: Any) -> None:
+    first = make_driver(warm_pool=True)
+    for trial_id in (0, 1):
+        first.backend.start(run(trial_id, until=9), CONFIG)
+        first.until_created(f"{trial_id}-0-0")
+    reused = {
+        "Status": "Reused",
+        "ReusedByJob": aws.name("1-0-0"),
+        "ResourceRetainedBillableTimeInSeconds": 20,
+    }
+    aws.end(aws.name("0-0-0"), "Completed", BillableTimeInSeconds=100, WarmPoolStatus=reused)
+    aws.end(aws.name("1-0-0"), "Completed", BillableTimeInSeconds=50, WarmPoolStatus={"Status": "Available"})
+    second = make_driver(warm_pool=True)
+    summary = second.backend.summary()
+    assert (summary.jobs, summary.warm_starts) == (2, 1)
+    assert (summary.billable_seconds, summary.pool_idle_seconds) == (150, 20)
+    assert summary.cost == pytest.approx(170 * 0.238 / 3600)
+    second.backend.close()
+    assert aws.jobs[aws.name("1-0-0")]["WarmPoolStatus"]["Status"] == "Terminated"
 
 
 def test_attach_starts_what_is_absent(make_driver: Any) -> None:

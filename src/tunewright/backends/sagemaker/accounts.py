@@ -1,10 +1,11 @@
-"""What an experiment's session did and what it costs."""
+"""What an experiment did and what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Final, final
 
+from tunewright.backends.sagemaker.deployment import dollars_per_hour
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.pools import NOT_KEPT, WarmPools
@@ -18,10 +19,10 @@ _MAX_NOTICES: Final = 20
 
 @final
 class Accounts:
-    """Counts a session's jobs, and keeps its bill and its notices.
+    """Counts an experiment's jobs, those of earlier sessions included, and keeps its bill and the session's notices.
 
-    While the session runs, the bill is estimated from the runners' reports and the times of jobs; when it is closed,
-    the service's own figures take their place where it has them.
+    While a job runs, its bill is estimated from the runner's reports and the times of the job; when a session begins
+    or is closed, the service's own figures take their place where it has them.
 
     Parameters
     ----------
@@ -37,11 +38,9 @@ class Accounts:
         self._pools = WarmPools(service)
         self._notices: dict[str, None] = {}
         self._prices: dict[JobName, float] = {}
-        """Dollars per second of each job of this session."""
+        """Dollars per second of each job."""
         self._billed: dict[JobName, float] = {}
-        self._billed_before: dict[JobName, float] = {}
-        """Seconds of adopted jobs that are in an earlier session's account."""
-        self._created: set[JobName] = set()
+        """Seconds of each job that is over."""
 
     def notify(self, text: str) -> None:
         """Keep a line for the user: the same one only once, and the last twenty."""
@@ -49,15 +48,21 @@ class Accounts:
         if len(self._notices) > _MAX_NOTICES:
             del self._notices[next(iter(self._notices))]
 
-    def created(self, flight: Flight) -> None:
-        """A job was created."""
-        self._created.add(flight.name)
-        self._prices[flight.name] = flight.order.dollars_per_hour / 3600
+    def recall(self, statuses: Mapping[JobName, JobStatus]) -> None:
+        """Take over the jobs of earlier sessions.
 
-    def adopted(self, flight: Flight) -> None:
-        """A job of an earlier session goes on in this one, which pays from now on."""
+        Raises
+        ------
+        ServiceError
+            The service does not say what was billed.
+        """
+        self.update(statuses)
+        if statuses:
+            self._take_bills()
+
+    def owns(self, flight: Flight) -> None:
+        """A job was created, or adopted from an earlier session."""
         self._prices[flight.name] = flight.order.dollars_per_hour / 3600
-        self._billed_before[flight.name] = flight.billed_seconds()
 
     def over(self, flight: Flight) -> None:
         """A job is over."""
@@ -78,12 +83,11 @@ class Accounts:
         ServiceError
             The service does not answer: pools may be kept.
         """
-        if self._settings.warm_pool and self._prices:
+        if self._settings.warm_pool and (self._prices or self._pools.jobs):
             for name in self._pools.release():
                 self.notify(f"WARNING: the warm pool of {name} could not be released; it ends by itself")
         if self._prices:
-            billed = self._service.billed_seconds()
-            self._billed.update({run: float(s) for run, s in billed.items() if run in self._prices})
+            self._take_bills()
 
     def summary(self, calls: Mapping[str, int], running: Iterable[Flight]) -> BackendSummary:
         """All figures at present.
@@ -95,13 +99,13 @@ class Accounts:
         running
             Runs that are not over.
         """
-        idle = {run: float(s) for run, s in self._pools.idle_seconds.items() if run in self._prices}
+        idle = {run: float(s) for run, s in self._pools.idle_seconds.items()}
         billed = {flight.name: flight.billed_seconds() for flight in running} | self._billed
-        for run, before in self._billed_before.items():
-            billed[run] = max(0.0, billed.get(run, before) - before)
-        names = {self._service.name(run) for run in self._created}
+        jobs = self._prices.keys() | self._pools.jobs
+        names = {self._service.name(run) for run in jobs}
         return BackendSummary(
-            jobs=len(self._created),
+            is_total=True,
+            jobs=len(jobs),
             warm_starts=len(self._pools.reusers & names),
             calls=calls,
             billable_seconds=sum(billed.values()),
@@ -109,3 +113,10 @@ class Accounts:
             cost=sum(self._prices.get(run, 0.0) * spent for run, spent in [*billed.items(), *idle.items()]),
             notices=tuple(self._notices),
         )
+
+    def _take_bills(self) -> None:
+        for run, bill in self._service.bills().items():
+            self._billed[run] = bill.seconds
+            if run not in self._prices:
+                config = {"instance_type": bill.instance_type, "instance_count": bill.instance_count}
+                self._prices[run] = (dollars_per_hour(config, self._settings) or 0.0) / 3600

@@ -113,20 +113,18 @@ class SageMakerBackend(Backend):
             The bucket or the jobs cannot be used.
         """
         deploy(self._session, self.deployment, self._code, self._settings, self._accounts.notify)
-        if not runs:
-            return
         try:
             statuses = self._service.list_jobs()
+            self._accounts.recall(statuses)
         except ServiceError as error:
             raise BackendError(f"The jobs of the experiment cannot be listed ({error})") from error
-        self._accounts.update(statuses)
         for open_run in runs:
             price = self._price(open_run.config)
             flight = attach_run(open_run, statuses, price=price, speed=self._session.endpoint.speed)
             self._reader.box(replace(flight.name, retry=open_run.retry)).taken = open_run.seen
             self._flights[open_run.run.trial_id] = flight
             if flight.is_created:
-                self._accounts.adopted(flight)
+                self._accounts.owns(flight)
             elif flight.wish:
                 self._finish(flight, self._endings.never_begun(flight))
         found = [flight.created for flight in self._flights.values() if flight.is_created]

@@ -89,7 +89,7 @@ class Creator:
         if outcome is CreateOutcome.RUNNING:
             flight.is_created = True
             flight.created = flight.billed_from = began
-            self._accounts.created(flight)
+            self._accounts.owns(flight)
             return ""
         self._accounts.notify(text)
         flight.is_uncertain = was_uncertain or outcome is CreateOutcome.UNKNOWN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import final
 
 from tunewright.aws import ServiceError
@@ -28,6 +28,11 @@ class WarmPools:
     def __init__(self, service: JobService) -> None:
         self._service = service
         self._statuses: dict[JobName, JobStatus] = {}
+
+    @property
+    def jobs(self) -> Set[JobName]:
+        """All jobs that listings named."""
+        return self._statuses.keys()
 
     @property
     def reusers(self) -> set[str]:

@@ -51,6 +51,15 @@ class JobStatus:
         return self.status in _TERMINAL
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What a job that is over is paid for."""
+
+    seconds: float
+    instance_type: str
+    instance_count: int
+
+
 class CreateOutcome(StrEnum):
     """What came of a CreateTrainingJob."""
 
@@ -160,9 +169,9 @@ class JobService:
             if error.is_transient:
                 raise
 
-    def billed_seconds(self) -> dict[JobName, int]:
-        """BillableTimeInSeconds of the experiment's jobs that the search index knows, 100 a request."""
-        billed: dict[JobName, int] = {}
+    def bills(self) -> dict[JobName, Bill]:
+        """What was billed for the experiment's jobs that are over and in the search index, 100 a request."""
+        bills: dict[JobName, Bill] = {}
         name_filter = {"Name": "TrainingJobName", "Operator": "Contains", "Value": f"{self._prefix}-"}
         request: dict[str, Any] = {
             "Resource": "TrainingJob",
@@ -175,9 +184,9 @@ class JobService:
                 job: Mapping[str, Any] = result["TrainingJob"]
                 run = parse_job_name(self._prefix, job["TrainingJobName"])
                 if run is not None and "BillableTimeInSeconds" in job:
-                    billed[run] = int(job["BillableTimeInSeconds"])
+                    bills[run] = _bill(job)
             if not answer.get("NextToken"):
-                return billed
+                return bills
             request["NextToken"] = answer["NextToken"]
 
     def logs(self, trial_id: int) -> str:
@@ -245,6 +254,15 @@ class JobService:
 def is_service_failure(reason: str) -> bool:
     """Whether a FailureReason is the service's fault, so that the run may be tried again."""
     return reason.startswith(_SERVICE_FAILURES)
+
+
+def _bill(job: Mapping[str, Any]) -> Bill:
+    resources: Mapping[str, Any] = job["ResourceConfig"]
+    return Bill(
+        seconds=float(job["BillableTimeInSeconds"]),
+        instance_type=str(resources["InstanceType"]),
+        instance_count=int(resources["InstanceCount"]),
+    )
 
 
 def _job_status(summary: Mapping[str, Any]) -> JobStatus:
