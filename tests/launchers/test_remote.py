@@ -1,17 +1,12 @@
-"""Remote launching without a service: what is forwarded, what travels, names, requests, states."""
-
-# ruff: noqa: N802, N803 - the service's own names
+"""Remote launching without a service: what is forwarded, what travels, names and requests."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,128 +16,19 @@ from tunewright.aws import (
     REMOTE_VARIABLE,
     Endpoint,
     EndpointKind,
-    S3Objects,
-    ServiceError,
-    StoredObject,
     resolve_endpoint,
 )
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.exceptions import BackendError, JournalError, SettingsError
+from tunewright.exceptions import SettingsError
 from tunewright.experiments import method
-from tunewright.experiments.remote.fleet import Fleet
-from tunewright.experiments.remote.journal import RemoteJournal
-from tunewright.experiments.remote.lease import take_lease
-from tunewright.experiments.remote.mirror import FolderMirror, fetch_experiment
 from tunewright.experiments.remote.package import bundle_remote, requirements_text, wheel_bytes
 from tunewright.experiments.remote.place import job_name, job_number
 from tunewright.experiments.remote.requests import TuningJobSettings, tuning_job_request
-from tunewright.experiments.remote.segments import SEGMENT_BYTES, Segments, read_segments
-from tunewright.experiments.remote.slices import Slice, SliceState
-from tunewright.journal import FileJournal
 from tunewright.launchers import launch_remote_local, launch_remote_sagemaker
 from tunewright.launchers.forwarding import NOT_FORWARDED, forwarded_flags
 from tunewright.launchers.launch import Launch
 
 REMOTE_ONLY = {"max_parallel_jobs", "spot", "wait"}
-
-
-class FakeS3:
-    """The calls of a boto3 client of S3 that `S3Objects` makes."""
-
-    def __init__(self) -> None:
-        self.content: dict[str, bytes] = {}
-        self.n_gets = 0
-        self.fails = False
-
-    def put_object(
-        self, *, Bucket: str, Key: str, Body: bytes, IfNoneMatch: str = "", IfMatch: str = ""
-    ) -> None:
-        if self.fails:
-            raise ServiceError("AccessDenied", "no", status=403)
-        if (IfNoneMatch and Key in self.content) or (IfMatch and IfMatch != etag(self.content[Key])):
-            raise ServiceError("PreconditionFailed", "", status=412)
-        self.content[Key] = Body
-
-    def upload_file(self, name: str, bucket: str, key: str) -> None:
-        self.put_object(Bucket=bucket, Key=key, Body=Path(name).read_bytes())
-
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
-        if Key not in self.content:
-            raise ServiceError("NoSuchKey", "", status=404)
-        self.n_gets += 1
-        return {"Body": io.BytesIO(self.content[Key])}
-
-    def list_objects_v2(
-        self, *, Bucket: str, Prefix: str, MaxKeys: int, StartAfter: str = ""
-    ) -> dict[str, Any]:
-        keys = sorted(key for key in self.content if key.startswith(Prefix) and key > StartAfter)[:MaxKeys]
-        return {
-            "Contents": [
-                {"Key": k, "Size": len(self.content[k]), "ETag": f'"{etag(self.content[k])}"'} for k in keys
-            ]
-        }
-
-    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> None:
-        for entry in Delete["Objects"]:
-            self.content.pop(entry["Key"], None)
-
-
-def etag(content: bytes) -> str:
-    return hashlib.md5(content).hexdigest()
-
-
-@dataclass
-class FakeSession:
-    """SageMaker as a launch sees it."""
-
-    s3: FakeS3 = field(default_factory=FakeS3)
-    jobs: dict[str, str] = field(default_factory=dict[str, str])
-    quota: int = 100
-    error: ServiceError | None = None
-
-    def objects(self, bucket: str, prefix: str) -> S3Objects:
-        return S3Objects(self.s3, bucket, prefix)
-
-    def call(self, operation: str, **fields: Any) -> dict[str, Any]:
-        return getattr(self, operation)(**fields)
-
-    def CreateTrainingJob(self, *, TrainingJobName: str, **_: Any) -> dict[str, Any]:
-        if self.error:
-            raise self.error
-        if TrainingJobName in self.jobs:
-            raise ServiceError("ResourceInUse", "", status=400)
-        if sum(status == "InProgress" for status in self.jobs.values()) >= self.quota:
-            raise ServiceError("ResourceLimitExceeded", f"limit is {self.quota} Instances", status=400)
-        self.jobs[TrainingJobName] = "InProgress"
-        return {}
-
-    def ListTrainingJobs(self, *, NameContains: str, **_: Any) -> dict[str, Any]:
-        now = datetime.now(UTC)
-        return {
-            "TrainingJobSummaries": [
-                {"TrainingJobName": name, "TrainingJobStatus": status, "CreationTime": now}
-                for name, status in self.jobs.items()
-                if NameContains in name
-            ]
-        }
-
-    def DescribeTrainingJob(self, *, TrainingJobName: str) -> dict[str, Any]:
-        if TrainingJobName not in self.jobs:
-            raise ServiceError("ValidationException", "Requested resource not found.", status=400)
-        return {"TrainingJobStatus": self.jobs[TrainingJobName]}
-
-    def StopTrainingJob(self, *, TrainingJobName: str) -> dict[str, Any]:
-        self.jobs[TrainingJobName] = "Stopping"
-        return {}
-
-
-@pytest.fixture
-def session() -> Any:
-    return FakeSession()
-
-
-def a_slice(name: str = "RS-toy-0") -> Slice:
-    return Slice(tag="t", name=name, label="RS", seed=0, flags=("--method", "RS"), request={"RoleArn": "r"})
 
 
 @pytest.fixture
@@ -306,173 +192,3 @@ class TestRequest:
         assert resolve_endpoint("embedded").url is None
         monkeypatch.setenv(REMOTE_VARIABLE, "s3://b/p")
         assert resolve_endpoint("embedded", speed=5.0).url == "http://127.0.0.1:9"
-
-
-class TestJournal:
-    def open(self, tmp_path: Path, s3: FakeS3) -> RemoteJournal:
-        objects = S3Objects(s3, "b", "e")
-        journal = FileJournal(tmp_path / "journal.jsonl", {"experiment": "e"})
-        segments = Segments(objects, (tmp_path / "journal.jsonl").read_bytes())
-        return RemoteJournal(journal, segments, FolderMirror(tmp_path, objects), lambda: None)
-
-    def stored(self, s3: FakeS3) -> bytes:
-        return read_segments(S3Objects(s3, "b", "e"))
-
-    def test_a_line_with_an_effect_is_in_s3_before_it(self, tmp_path: Path) -> None:
-        s3 = FakeS3()
-        journal = self.open(tmp_path, s3)
-        path = tmp_path / "journal.jsonl"
-        assert self.stored(s3) == path.read_bytes()
-        journal.append({"kind": "result", "decision": "continue"})
-        journal.append({"kind": "start", "trial_id": 1})
-        assert self.stored(s3) == path.read_bytes()
-        for decision in ("pause", "stop"):
-            journal.append({"kind": "result", "decision": decision})
-            assert self.stored(s3) == path.read_bytes()
-        assert [line["kind"] for line in journal.lines()] == ["result", "start", "result", "result"]
-        journal.append({"kind": "session"})
-        (tmp_path / "metadata.json").write_text("{}")
-        journal.close()
-        assert self.stored(s3) == path.read_bytes()
-        assert s3.content["e/metadata.json"] == b"{}"
-
-    def test_a_checkpoint_is_in_s3_before_the_line_that_promises_it(self, tmp_path: Path) -> None:
-        s3 = FakeS3()
-        journal = self.open(tmp_path, s3)
-        checkpoint = tmp_path / "trials" / "0" / "checkpoints" / "3" / "model"
-        checkpoint.parent.mkdir(parents=True)
-        checkpoint.write_text("weights")
-        (tmp_path / "other").write_text("x")
-        journal.append({"kind": "end", "checkpoint": [0, 3]})
-        assert s3.content["e/trials/0/checkpoints/3/model"] == b"weights"
-        assert "e/other" not in s3.content
-        journal.close()
-        assert "e/other" in s3.content
-
-    def test_without_s3_nothing_has_an_effect(self, tmp_path: Path) -> None:
-        s3 = FakeS3()
-        journal = self.open(tmp_path, s3)
-        s3.fails = True
-        with pytest.raises(JournalError, match="--resume"):
-            journal.append({"kind": "start"})
-        with pytest.raises(JournalError, match="S3"):
-            journal.close()
-
-    def test_pieces_are_small_and_a_second_job_goes_on(self, tmp_path: Path) -> None:
-        s3 = FakeS3()
-        journal = self.open(tmp_path, s3)
-        for _ in range(3):
-            journal.append({"kind": "start", "pad": "x" * SEGMENT_BYTES})
-        journal.close()
-        self.open(tmp_path, s3).close()
-        journal = self.open(tmp_path, s3)
-        journal.append({"kind": "start"})
-        journal.close()
-        assert self.stored(s3) == (tmp_path / "journal.jsonl").read_bytes()
-        assert len([key for key in s3.content if "/journal/" in key]) >= 4
-
-
-class TestFetching:
-    def stored(self, s3: FakeS3) -> list[StoredObject]:
-        return list(S3Objects(s3, "b", "e").list())
-
-    def test_only_what_changed(self, tmp_path: Path) -> None:
-        s3 = FakeS3()
-        objects = S3Objects(s3, "b", "e")
-        s3.content |= {
-            "e/metadata.json": b"{}",
-            "e/journal/000000": b"1\n",
-            "e/journal/000001": b"2\n",
-            "e/trials/0/stdout": b"x",
-        }
-        assert fetch_experiment(objects, self.stored(s3), tmp_path) == 4
-        assert (tmp_path / "journal.jsonl").read_bytes() == b"1\n2\n"
-        assert (tmp_path / "trials" / "0" / "stdout").read_bytes() == b"x"
-        s3.n_gets = 0
-        assert fetch_experiment(objects, self.stored(s3), tmp_path) == 0
-        s3.content["e/journal/000001"] = b"2\n3\n"
-        assert fetch_experiment(objects, self.stored(s3), tmp_path) == 1
-        assert s3.n_gets == 1
-        assert (tmp_path / "journal.jsonl").read_bytes() == b"1\n2\n3\n"
-
-
-class TestLease:
-    def test_one_tuning_job_at_a_time(self, session: Any) -> None:
-        objects = session.objects("b", "slice")
-        session.jobs = {"j-0": "InProgress", "j-1": "InProgress"}
-        take_lease(session, objects, "j-0")
-        take_lease(session, objects, "j-0")
-        with pytest.raises(BackendError, match="j-0 works on this slice"):
-            take_lease(session, objects, "j-1")
-        session.jobs["j-0"] = "Failed"
-        take_lease(session, objects, "j-1")
-        with pytest.raises(BackendError, match="j-1"):
-            take_lease(session, objects, "j-2")
-        del session.jobs["j-1"]
-        take_lease(session, objects, "j-2")
-
-
-class TestFleet:
-    def test_the_line(self, session: Any) -> None:
-        fleet = Fleet(session, "b", "t")
-        fleet.add([a_slice("RS-0"), a_slice("RS-1"), a_slice("RS-2")])
-        assert [status.state for status in fleet.look()] == [SliceState.WAITING] * 3
-        assert fleet.launch_waiting(fleet.look(), 2) == 2
-        assert fleet.launch_waiting(fleet.look(), 2) == 0
-        session.quota = 2
-        assert fleet.launch_waiting(fleet.look(), None) == 0
-        assert "limit" in fleet.full
-        session.jobs["t-tuner-RS-0-0"] = "Completed"
-        session.objects("b", "tunewright/remote/t/RS-0").put("done.json", b'{"code": 0}')
-        assert fleet.launch_waiting(fleet.look(), 2) == 1
-        assert not fleet.full
-        assert [status.state for status in fleet.look()] == [
-            SliceState.FINISHED,
-            SliceState.RUNNING,
-            SliceState.RUNNING,
-        ]
-
-    def test_a_dead_tuning_job_is_launched_again(self, session: Any) -> None:
-        fleet = Fleet(session, "b", "t")
-        fleet.add([a_slice("RS-0")])
-        fleet.launch_waiting(fleet.look(), None)
-        session.jobs["t-tuner-RS-0-0"] = "Failed"
-        (status,) = fleet.look()
-        assert (status.state, status.why) == (SliceState.WAITING, "its tuning job died")
-        fleet.launch_waiting([status], None)
-        assert fleet.look()[0].jobs == ("t-tuner-RS-0-0", "t-tuner-RS-0-1")
-        assert fleet.launch(status)  # another launcher was as quick: the job is there already
-
-    def test_stopping_and_going_on(self, session: Any) -> None:
-        fleet = Fleet(session, "b", "t")
-        fleet.add([a_slice("RS-0"), a_slice("RS-1")])
-        fleet.launch_waiting(fleet.look(), 1)
-        fleet.stop(fleet.look())
-        assert [status.state for status in fleet.look()] == [SliceState.STOPPING, SliceState.STOPPED]
-        session.jobs["t-tuner-RS-0-0"] = "Stopped"
-        assert [status.state for status in fleet.look()] == [SliceState.STOPPED, SliceState.STOPPED]
-        assert fleet.launch_waiting(fleet.look(), None) == 0
-        fleet.resume(fleet.look())
-        assert fleet.launch_waiting(fleet.look(), None) == 2
-
-    def test_failures(self, session: Any) -> None:
-        fleet = Fleet(session, "b", "t")
-        fleet.add([a_slice("RS-0")])
-        session.objects("b", "tunewright/remote/t/RS-0").put("done.json", b'{"code": 1}')
-        (status,) = fleet.look()
-        assert (status.state, status.why) == (SliceState.FAILED, "exit code 1")
-        for error, raised in (
-            (ServiceError("ResourceLimitExceeded", "is 0 Instances", status=400), BackendError),
-            (ServiceError("ValidationException", "no", status=400), BackendError),
-            (ServiceError("", "no answer"), ServiceError),
-        ):
-            session.error = error
-            with pytest.raises(raised):
-                fleet.launch(status)
-        session.error = ServiceError("ThrottlingException", "Rate exceeded", status=400)
-        assert not fleet.launch(status)
-
-    def test_a_launch_of_another_version(self, session: Any) -> None:
-        session.objects("b", "tunewright/remote/t/RS-0").put("slice.json", b'{"schema": 99}')
-        with pytest.raises(SettingsError, match="another version"):
-            Fleet(session, "b", "t").look()
