@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, final
+
+import numpy as np
 
 from tunewright.models.arrays import Array
 
@@ -30,3 +32,102 @@ class Surrogate(ABC):
     @abstractmethod
     def samples(self, a: Array, normal: Array) -> Array:
         """Joint draws (m, k) of the function of the first version at points (m, d), from standard normal numbers (m, k)."""
+
+
+@final
+class AtResource(Surrogate):
+    """A surrogate over (configuration, resource), seen at one resource.
+
+    Parameters
+    ----------
+    joint
+        Of points with the resource as their last column.
+    resource
+        What that column holds.
+    """
+
+    def __init__(self, joint: Surrogate, resource: float) -> None:
+        self._joint = joint
+        self._resource = resource
+
+    def means(self, a: Array) -> Array:
+        """Means (m, s) at configurations (m, d)."""
+        return self._joint.means(self._with_resource(a))
+
+    def predict(self, a: Array) -> tuple[Array, Array]:
+        """Means (m, s) and deviations (m,) at configurations (m, d)."""
+        return self._joint.predict(self._with_resource(a))
+
+    def predict_with_pullback(self, a: Array) -> tuple[Array, Array, Pullback]:
+        """As :meth:`predict`, and its derivative."""
+        means, deviations, pullback = self._joint.predict_with_pullback(self._with_resource(a))
+        return means, deviations, lambda by_means, by_deviations: pullback(by_means, by_deviations)[:, :-1]
+
+    def samples(self, a: Array, normal: Array) -> Array:
+        """Joint draws (m, k) at configurations (m, d)."""
+        return self._joint.samples(self._with_resource(a), normal)
+
+    def _with_resource(self, a: Array) -> Array:
+        return np.pad(a, ((0, 0), (0, 1)), constant_values=self._resource)
+
+
+@final
+class WeightedSum(Surrogate):
+    """The weighted sum of independent surrogates, each with its own number of versions.
+
+    Its versions are taken in step: number i of each part, in turn again where a part has fewer.
+
+    Parameters
+    ----------
+    parts
+        Surrogates and their weights, > 0; at least one.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Surrogate, float]]) -> None:
+        self._parts = tuple(parts)
+
+    def means(self, a: Array) -> Array:
+        """``sum w mu``, (m, s)"""
+        return self._sum([part.means(a) for part, _ in self._parts])
+
+    def predict(self, a: Array) -> tuple[Array, Array]:
+        """``sum w mu`` and ``sqrt(sum w^2 sigma^2)``"""
+        predictions = [part.predict(a) for part, _ in self._parts]
+        return self._sum([means for means, _ in predictions]), self._deviations([d for _, d in predictions])
+
+    def predict_with_pullback(self, a: Array) -> tuple[Array, Array, Pullback]:
+        """As :meth:`predict`, and its derivative."""
+        predictions = [part.predict_with_pullback(a) for part, _ in self._parts]
+        deviations = self._deviations([d for _, d, _ in predictions])
+        widths = [means.shape[1] for means, _, _ in predictions]
+
+        def back(by_means: Array, by_deviations: Array) -> Array:
+            gradient = np.zeros_like(a)
+            for (_, weight), (_, own, pullback), width in zip(self._parts, predictions, widths, strict=True):
+                folded = np.zeros((len(a), width))
+                for version in range(by_means.shape[1]):
+                    folded[:, version % width] += by_means[:, version]
+                gradient += pullback(weight * folded, weight**2 * own / deviations * by_deviations)
+            return gradient
+
+        return self._sum([means for means, _, _ in predictions]), deviations, back
+
+    def samples(self, a: Array, normal: Array) -> Array:
+        """Joint draws (m, k): the parts use the columns of ``normal`` rotated, so that they are independent for k > parts."""
+        draws = [
+            weight * part.samples(a, np.roll(normal, shift, axis=1))
+            for shift, (part, weight) in enumerate(self._parts)
+        ]
+        return np.sum(draws, axis=0)
+
+    def _sum(self, means: Sequence[Array]) -> Array:
+        n_versions = max(m.shape[1] for m in means)
+        versions = np.arange(n_versions)
+        weighted = [
+            weight * m[:, versions % m.shape[1]] for m, (_, weight) in zip(means, self._parts, strict=True)
+        ]
+        return np.sum(weighted, axis=0)
+
+    def _deviations(self, deviations: Sequence[Array]) -> Array:
+        squares = [(w * d) ** 2 for d, (_, w) in zip(deviations, self._parts, strict=True)]
+        return np.sqrt(np.sum(squares, axis=0))

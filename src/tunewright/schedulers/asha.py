@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, pairwise
-from typing import final
+from typing import TypeAlias, final
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
@@ -17,6 +18,9 @@ from tunewright.metric import Metric
 from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels
 from tunewright.seeding import Stream, generator
 from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+
+BracketWeights: TypeAlias = Callable[[History], Sequence[float] | None]
+"""Weights of the brackets, >= 0 and not all zero; a function of History."""
 
 
 class ASHAKind(StrEnum):
@@ -140,6 +144,9 @@ class ASHA(Scheduler):
         Draws the brackets of new trials.
     ceiling
         Keeps promotions below a resource; None: up to the end.
+    weights
+        Says how often new trials should start in each bracket, given what has happened; where it is not given or
+        gives None, Hyperband's shares are taken.
     """
 
     def __init__(
@@ -150,6 +157,7 @@ class ASHA(Scheduler):
         metric: Metric,
         seed: int,
         ceiling: Ceiling | None = None,
+        weights: BracketWeights | None = None,
     ) -> None:
         self._searcher = searcher
         self._ceiling = ceiling
@@ -159,8 +167,8 @@ class ASHA(Scheduler):
         self._max_resource = settings.max_resource
         self._levels = settings.levels
         self._ends = (*self._levels, None)
-        weights = bracket_weights(self._levels, settings.max_resource, settings.brackets)
-        self._thresholds = tuple(accumulate(weights[:-1]))
+        self._weights = weights
+        self._shares = bracket_weights(self._levels, settings.max_resource, settings.brackets)
         n_systems = 1 if settings.shared_rungs else settings.brackets
         self._systems = [[Rung(level, settings.eta) for level in self._levels] for _ in range(n_systems)]
         self._top_down = [rung for tier in reversed(list(zip(*self._systems, strict=True))) for rung in tier]
@@ -238,9 +246,11 @@ class ASHA(Scheduler):
         return self._waiting.keys()
 
     def _draw_bracket(self, history: History) -> int:
-        if not self._thresholds:
+        if len(self._shares) == 1:
             return 0
-        return bisect_right(self._thresholds, generator(self._seed, Stream.BRACKET, history.n_runs).random())
+        shares = (self._weights and self._weights(history)) or self._shares
+        place = generator(self._seed, Stream.BRACKET, history.n_runs).random() * math.fsum(shares)
+        return min(bisect_right(list(accumulate(shares)), place), len(shares) - 1)
 
     def _system(self, trial_id: int) -> list[Rung]:
         return self._systems[self._brackets[trial_id] if len(self._systems) > 1 else 0]

@@ -12,7 +12,13 @@ import numpy as np
 
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
-from tunewright.models.acquisition import Acquisition, LogExpectedImprovement, LowerConfidenceBound
+from tunewright.models.acquisition import (
+    Acquisition,
+    Hurdle,
+    LogExpectedImprovement,
+    LowerConfidenceBound,
+    WithHurdle,
+)
 from tunewright.models.arrays import Array
 from tunewright.models.gp.kernels import Kernel, Matern52
 from tunewright.models.gp.posterior import Posterior
@@ -40,9 +46,8 @@ class AcquisitionKind(StrEnum):
     """The best candidate of one draw of the function."""
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GPSettings:
+@dataclass(frozen=True, kw_only=True)
+class GPOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
     """What all searchers with Gaussian processes have in common.
 
     Raises
@@ -66,14 +71,27 @@ class GPSettings:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "acquisition", _choice("acquisition", AcquisitionKind, self.acquisition))
-        put(self, "targets", _choice("targets", TargetTransform, self.targets))
+        put(self, "acquisition", choice("acquisition", AcquisitionKind, self.acquisition))
+        put(self, "targets", choice("targets", TargetTransform, self.targets))
         for name, least in (("n_initial", 1), ("kappa", 0), ("n_fantasies", 0), ("max_observations", 2)):
             if getattr(self, name) < least:
                 raise SettingsError(f"{name}={getattr(self, name)} must be >= {least}")
 
 
-def _choice(name: str, kind: type[StrEnum], value: str) -> StrEnum:
+@final
+@dataclass(frozen=True, kw_only=True)
+class GPSettings(GPOptions):
+    """Settings of a searcher that models final losses."""
+
+
+def choice(name: str, kind: type[StrEnum], value: str) -> StrEnum:
+    """The member of an enumeration that a text names.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
     try:
         return kind(value)
     except ValueError:
@@ -90,14 +108,19 @@ class Learned:
     """Points (k, d), k >= 1, at which something was observed: the best mean among them is to be improved on."""
     fits: Mapping[str, Fit]
     """Hyperparameters, by model; those that the notes hold already included."""
+    hurdle: Hurdle | None = None
+    """What a trial must clear, or it will not be seen where it counts; looked at by ``log_ei``."""
 
 
 class Learner(ABC):
     """Makes a surrogate of losses over configurations from what was observed."""
 
     @abstractmethod
-    def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
-        """A function of the arguments; None where too little is known. ``rng`` draws fantasies."""
+    def learn(self, snapshot: Snapshot, rng: np.random.Generator, until: int | None) -> Learned | None:
+        """What is known for a trial that runs to ``until`` first; None where that is too little.
+
+        A function of the arguments. ``rng`` draws fantasies.
+        """
 
 
 _N_INCUMBENTS: Final = 5
@@ -117,26 +140,27 @@ class GPProposer(Proposer):
         Which acquisition function.
     """
 
-    def __init__(self, learner: Learner, cube: Cube, settings: GPSettings) -> None:
+    def __init__(self, learner: Learner, cube: Cube, settings: GPOptions) -> None:
         self._learner = learner
         self._climber = Climber(cube)
         self._settings = settings
 
-    def propose(self, snapshot: Snapshot, rng: np.random.Generator) -> Proposal | None:
+    def propose(
+        self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
+    ) -> Proposal | None:
         """Points of highest acquisition first."""
-        learned = self._learner.learn(snapshot, rng)
+        learned = self._learner.learn(snapshot, rng, until)
         if learned is None:
             return None
         means = learned.surrogate.means(learned.observed)
         order = np.argsort(means.mean(axis=1), kind="stable")
         incumbents = learned.observed[order[:_N_INCUMBENTS]]
         news = {name: fit for name, fit in learned.fits.items() if snapshot.fits.get(name) is not fit}
-        return Proposal(self._points(learned.surrogate, means.min(axis=0), incumbents, rng), fits_note(news))
+        return Proposal(self._points(learned, means.min(axis=0), incumbents, rng), fits_note(news))
 
-    def _points(
-        self, surrogate: Surrogate, best: Array, incumbents: Array, rng: np.random.Generator
-    ) -> Array:
+    def _points(self, learned: Learned, best: Array, incumbents: Array, rng: np.random.Generator) -> Array:
         acquisition: Acquisition
+        surrogate = learned.surrogate
         match self._settings.acquisition:
             case AcquisitionKind.THOMPSON:
                 pool = self._climber.pool(incumbents, rng)
@@ -146,10 +170,12 @@ class GPProposer(Proposer):
                 acquisition = LowerConfidenceBound(surrogate, self._settings.kappa)
             case AcquisitionKind.LOG_EI:
                 acquisition = LogExpectedImprovement(surrogate, best)
+                if learned.hurdle is not None:
+                    acquisition = WithHurdle(acquisition, learned.hurdle)
         return self._climber.best_points(acquisition, incumbents, rng)
 
 
-def config_kernel(n_columns: int, settings: GPSettings) -> Kernel:
+def config_kernel(n_columns: int, settings: GPOptions) -> Kernel:
     """The kernel over configurations."""
     kernel = Matern52(n_columns)
     return Warped(kernel, n_columns) if settings.input_warping else kernel
@@ -174,11 +200,16 @@ class FinalLossLearner(Learner):
         Of the model.
     """
 
-    def __init__(self, n_columns: int, settings: GPSettings) -> None:
+    def __init__(self, n_columns: int, settings: GPOptions) -> None:
         self._settings = settings
         self._fitted = FittedProcess(GaussianProcess(config_kernel(n_columns, settings)), "final loss")
 
-    def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
+    def learn(
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        until: int | None,  # noqa: ARG002
+    ) -> Learned | None:
         """None below two losses."""
         if len(snapshot.rows) < 2:
             return None
@@ -191,7 +222,7 @@ class FinalLossLearner(Learner):
 
 def gp_searcher(
     space: SearchSpace,
-    settings: GPSettings,
+    settings: GPOptions,
     *,
     metric: Metric,
     seed: int,

@@ -35,8 +35,10 @@ class Proposer(ABC):
     """Finds promising points from what was observed."""
 
     @abstractmethod
-    def propose(self, snapshot: Snapshot, rng: np.random.Generator) -> Proposal | None:
-        """Points for the next trial; None where too little is known, so that it should be random.
+    def propose(
+        self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
+    ) -> Proposal | None:
+        """Points for the next trial, which runs to ``until`` first; None where too little is known: it should be random.
 
         A function of the arguments: what is kept between calls may save time, and changes no answer.
         """
@@ -87,12 +89,13 @@ class ModelBasedSearcher(Searcher):
         self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points_to_evaluate)
         self._n_initial = max(n_initial, self._random.n_initial)
 
-    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:  # noqa: ARG002
+    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next given point, random draw or proposed configuration; None when every configuration was tried."""
         if history.n_trials < self._n_initial:
             return self._random.suggest(history)
         snapshot = self._observations.read(history)
-        proposal = self._proposer.propose(snapshot, generator(self._seed, Stream.MODEL, history.n_runs))
+        rng = generator(self._seed, Stream.MODEL, history.n_runs)
+        proposal = self._proposer.propose(snapshot, rng, until)
         if proposal is None:
             return self._random.suggest(history)
         for point in proposal.points:

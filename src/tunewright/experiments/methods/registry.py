@@ -26,7 +26,10 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "SyncHyperband": ("sync_hyperband", ()),
     "DEHB": ("dehb", ()),
     "PASHA": ("pasha", ()),
+    "MedianStopping": ("median_stopping", ()),
+    "REA": ("rea", ("RegularizedEvolution",)),
     "MOBSTER": ("mobster", ()),
+    "HyperTune": ("hypertune", ()),
 }
 """Name -> module of this package, aliases. The module is loaded when the method is used."""
 

@@ -1,0 +1,83 @@
+"""HyperTune: ASHA whose brackets and proposals follow models of all rungs, weighted by how well they rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import full_resource, only_metric
+from tunewright.experiments.methods.options import LevelModel, RungOptions
+from tunewright.schedulers.asha import ASHA
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations
+from tunewright.searchers.gp import GPOptions, GPProposer, choice
+from tunewright.searchers.gp_levels import JointModel, Levels, ResourceKernel
+from tunewright.searchers.hypertune import (
+    EnsembleLearner,
+    IndependentRungs,
+    JointRungs,
+    LearnedBrackets,
+    RungModelling,
+)
+from tunewright.searchers.model_based import ModelBasedSearcher
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class HyperTuneSettings(RungOptions, GPOptions):
+    """Rungs, and the models of results at them.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work with any benchmark.
+    """
+
+    brackets: int = 4
+    """Brackets, >= 1, drawn by learned weights; as many as there are rungs, where these are fewer."""
+    n_initial: int = 6
+    """Trials before the models are asked, given points included, >= 1."""
+    model: LevelModel = LevelModel.INDEPENDENT
+    resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
+    """How results at different rungs hang together in the joint model."""
+
+    def __post_init__(self) -> None:
+        RungOptions.__post_init__(self)
+        GPOptions.__post_init__(self)
+        object.__setattr__(self, "model", choice("model", LevelModel, self.model))
+        kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
+        object.__setattr__(self, "resource_kernel", kernel)
+
+
+def _build(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> ASHA:
+    space, metric = benchmark.space, only_metric(benchmark, "HyperTune")
+    rungs = settings.rungs(full_resource(benchmark, "HyperTune"), fewer_brackets=True)
+    levels = Levels((*rungs.levels, rungs.max_resource), rungs.eta)
+    modelling: RungModelling
+    if settings.model is LevelModel.JOINT:
+        joint = JointModel(space.n_columns, levels, settings, settings.resource_kernel)
+        modelling = JointRungs(joint, settings)
+    else:
+        modelling = IndependentRungs(space.n_columns, levels, settings)
+    learner = EnsembleLearner(modelling, space.n_columns)
+    observations = Observations(space, metric, levels.resources)
+    searcher = ModelBasedSearcher(
+        space,
+        GPProposer(learner, Cube(space), settings),
+        observations,
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+        n_initial=settings.n_initial,
+    )
+    weights = LearnedBrackets(learner, observations, levels, rungs.brackets, seed=seed)
+    return ASHA(searcher, rungs, metric=metric, seed=seed, weights=weights)
+
+
+METHOD = Method(
+    name="HyperTune",
+    summary="ASHA with brackets and proposals by models of all rungs, weighted by how well they rank",
+    settings=HyperTuneSettings,
+    build=_build,
+)

@@ -1,0 +1,77 @@
+"""MOBSTER: asynchronous successive halving over configurations that a Gaussian process proposes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import full_resource, only_metric
+from tunewright.experiments.methods.options import LevelModel, RungOptions
+from tunewright.schedulers.asha import ASHA
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations
+from tunewright.searchers.gp import GPOptions, GPProposer, Learner, choice
+from tunewright.searchers.gp_levels import (
+    IndependentLearner,
+    JointLearner,
+    JointModel,
+    Levels,
+    ResourceKernel,
+)
+from tunewright.searchers.model_based import ModelBasedSearcher
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class MOBSTERSettings(RungOptions, GPOptions):
+    """Rungs, and the model of results at them.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work with any benchmark.
+    """
+
+    n_initial: int = 6
+    """Trials before the model is asked, given points included, >= 1."""
+    model: LevelModel = LevelModel.JOINT
+    resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
+    """How results at different rungs hang together in the joint model."""
+
+    def __post_init__(self) -> None:
+        RungOptions.__post_init__(self)
+        GPOptions.__post_init__(self)
+        object.__setattr__(self, "model", choice("model", LevelModel, self.model))
+        kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
+        object.__setattr__(self, "resource_kernel", kernel)
+
+
+def _build(benchmark: Benchmark, seed: int, settings: MOBSTERSettings) -> ASHA:
+    space, metric = benchmark.space, only_metric(benchmark, "MOBSTER")
+    rungs = settings.rungs(full_resource(benchmark, "MOBSTER"))
+    levels = Levels((*rungs.levels, rungs.max_resource), rungs.eta)
+    learner: Learner
+    if settings.model is LevelModel.JOINT:
+        joint = JointModel(space.n_columns, levels, settings, settings.resource_kernel)
+        learner = JointLearner(joint, space.n_columns, levels, settings)
+    else:
+        learner = IndependentLearner(space.n_columns, levels, settings)
+    searcher = ModelBasedSearcher(
+        space,
+        GPProposer(learner, Cube(space), settings),
+        Observations(space, metric, levels.resources),
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+        n_initial=settings.n_initial,
+    )
+    return ASHA(searcher, rungs, metric=metric, seed=seed)
+
+
+METHOD = Method(
+    name="MOBSTER",
+    summary="ASHA over configurations proposed by a Gaussian process of configuration and resource",
+    settings=MOBSTERSettings,
+    build=_build,
+)

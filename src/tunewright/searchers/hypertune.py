@@ -1,0 +1,245 @@
+"""Hyper-Tune: models of all rungs together, each trusted as far as it ranks the trials of the highest rung right.
+
+References
+----------
+.. [Li2022] Li, Shen, Jiang, Zhang, Yang, Zhang, Cui: Hyper-Tune: Towards Efficient Hyper-parameter Tuning at Scale.
+   VLDB 2022.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.history import History
+from tunewright.models.arrays import Array
+from tunewright.models.surrogate import Surrogate, WeightedSum
+from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot
+from tunewright.searchers.gp import GPOptions, Learned, Learner, with_fantasies
+from tunewright.searchers.gp_levels import JointModel, LevelModels, Levels, target_level
+from tunewright.seeding import Stream, generator
+
+_N_DRAWS: Final = 50
+_MOST_REFERENCES: Final = 60
+_LEAST_WEIGHT: Final = 0.01
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RungModel:
+    """The function of configurations at one level."""
+
+    surrogate: Surrogate
+    """In one version."""
+    versions: Surrogate
+    """With fantasies."""
+    rows: Rows
+    """Of the level, (n,)."""
+    left_out: tuple[Array, Array]
+    """Means and deviations (n,) at these rows, each predicted from all other rows."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RungModels:
+    """The functions at all levels with enough losses."""
+
+    by_level: Mapping[int, RungModel]
+    fits: Mapping[str, Fit]
+
+
+class RungModelling(ABC):
+    """Makes functions of configurations at levels."""
+
+    @abstractmethod
+    def models(self, snapshot: Snapshot, levels: Sequence[int], rng: np.random.Generator) -> RungModels:
+        """Of the given levels; each has d + 1 losses at least. ``rng`` draws fantasies."""
+
+
+@final
+class IndependentRungs(RungModelling):
+    """A process for each level.
+
+    Parameters
+    ----------
+    n_columns
+        d, of the cube.
+    levels
+        All levels.
+    settings
+        Of the models.
+    """
+
+    def __init__(self, n_columns: int, levels: Levels, settings: GPOptions) -> None:
+        self._models = LevelModels(n_columns, len(levels), settings)
+        self._n_fantasies = settings.n_fantasies
+
+    def models(self, snapshot: Snapshot, levels: Sequence[int], rng: np.random.Generator) -> RungModels:
+        """Pending trials are fantasised at each level."""
+        pending = snapshot.points[snapshot.pending]
+        found: dict[int, RungModel] = {}
+        fits: dict[str, Fit] = {}
+        for level in levels:
+            model = self._models.at_level(snapshot, level)
+            versions = with_fantasies(model.posterior, pending, self._n_fantasies, rng)
+            found[level] = RungModel(model.posterior, versions, model.rows, model.posterior.left_out())
+            fits[str(level)] = model.fit
+        return RungModels(found, fits)
+
+
+@final
+class JointRungs(RungModelling):
+    """One process over all levels, seen at each of them.
+
+    Parameters
+    ----------
+    joint
+        That process.
+    settings
+        Of the model.
+    """
+
+    def __init__(self, joint: JointModel, settings: GPOptions) -> None:
+        self._joint = joint
+        self._n_fantasies = settings.n_fantasies
+
+    def models(self, snapshot: Snapshot, levels: Sequence[int], rng: np.random.Generator) -> RungModels:
+        """Pending trials are fantasised at the level that they reach next."""
+        known = self._joint.learn(snapshot)
+        versions = with_fantasies(known.posterior, self._joint.pending(snapshot), self._n_fantasies, rng)
+        means, deviations = known.posterior.left_out()
+        found: dict[int, RungModel] = {}
+        for level in levels:
+            own = np.flatnonzero(known.rows.levels == level)
+            found[level] = RungModel(
+                self._joint.at_level(known.posterior, level),
+                self._joint.at_level(versions, level),
+                known.rows.chosen(own),
+                (means[own], deviations[own]),
+            )
+        return RungModels(found, {"joint": known.fit})
+
+
+@final
+class EnsembleLearner(Learner):
+    """The weighted sum of the functions at all levels, as in [Li2022]_, section 4.3.
+
+    Parameters
+    ----------
+    modelling
+        Makes the functions.
+    n_columns
+        d, of the cube.
+    """
+
+    def __init__(self, modelling: RungModelling, n_columns: int) -> None:
+        self._modelling = modelling
+        self._enough = n_columns + 1
+
+    def learn(
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        until: int | None,  # noqa: ARG002
+    ) -> Learned | None:
+        """None below d + 1 losses at any level."""
+        known = self._known(snapshot, rng)
+        if known is None:
+            return None
+        models, weights = known
+        parts = [(models.by_level[level].versions, weight) for level, weight in weights.items()]
+        observed = snapshot.points[np.unique(snapshot.rows.trials)]
+        return Learned(WeightedSum(parts), observed, models.fits)
+
+    def weights(self, snapshot: Snapshot, rng: np.random.Generator) -> Mapping[int, float]:
+        """How far the function at each level is trusted, summing to one; empty where too little is known."""
+        known = self._known(snapshot, rng)
+        return {} if known is None else known[1]
+
+    def _known(
+        self, snapshot: Snapshot, rng: np.random.Generator
+    ) -> tuple[RungModels, dict[int, float]] | None:
+        reference = target_level(snapshot.rows, self._enough)
+        if reference is None:
+            return None
+        counts = np.bincount(snapshot.rows.levels, minlength=reference + 1)
+        levels = [level for level in range(reference + 1) if counts[level] >= self._enough]
+        normal = rng.standard_normal((len(levels), _MOST_REFERENCES, _N_DRAWS))
+        models = self._modelling.models(snapshot, levels, rng)
+        if len(levels) == 1:
+            return models, {reference: 1.0}
+        losses = _misranked(snapshot, models, reference, normal)
+        winners = len(levels) - 1 - np.argmin(losses[::-1], axis=0)  # the higher level, where two are as good
+        shares = np.bincount(winners, minlength=len(levels)) / _N_DRAWS
+        shares[shares <= _LEAST_WEIGHT] = 0.0
+        shares /= shares.sum()
+        return models, {level: float(share) for level, share in zip(levels, shares, strict=True) if share > 0}
+
+
+def _misranked(snapshot: Snapshot, models: RungModels, reference: int, normal: Array) -> Array:
+    """Pairs of the reference level's trials that draws of each level's function rank wrongly, (levels, draws).
+
+    At most 60 trials are compared, spread evenly over the order of arrival. Of the reference level's own function
+    each loss is predicted from the others ([Li2022]_, equation 4).
+    """
+    rows = models.by_level[reference].rows
+    places = np.unique(
+        np.linspace(0, len(rows) - 1, min(len(rows), _MOST_REFERENCES)).round().astype(np.intp)
+    )
+    losses, points = rows.losses[places], snapshot.points[rows.trials[places]]
+    is_less = losses[:, np.newaxis] < losses
+    counts: list[Array] = []
+    for (level, model), numbers in zip(models.by_level.items(), normal, strict=True):
+        if level == reference:
+            means, deviations = model.left_out
+            draws = means[places, np.newaxis] + deviations[places, np.newaxis] * numbers[: len(places)]
+        else:
+            draws = model.surrogate.samples(points, numbers[: len(places)])
+        is_wrong = is_less[:, :, np.newaxis] & (draws[:, np.newaxis] >= draws[np.newaxis])
+        counts.append(np.count_nonzero(is_wrong, axis=(0, 1)).astype(np.float64))
+    return np.array(counts)
+
+
+@final
+class LearnedBrackets:
+    """How often new trials start in each bracket: in proportion to the trust in its first level, over its resource.
+
+    Parameters
+    ----------
+    learner
+        Knows the trust.
+    observations
+        Reads History for it.
+    levels
+        All levels; bracket s begins at level s.
+    n_brackets
+        How many there are.
+    seed
+        The experiment's seed.
+    """
+
+    def __init__(
+        self,
+        learner: EnsembleLearner,
+        observations: Observations,
+        levels: Levels,
+        n_brackets: int,
+        *,
+        seed: int,
+    ) -> None:
+        self._learner = learner
+        self._observations = observations
+        self._levels = levels
+        self._n_brackets = n_brackets
+        self._seed = seed
+
+    def __call__(self, history: History) -> Sequence[float] | None:
+        """Weights, one per bracket; None where nothing is known of any of them."""
+        rng = generator(self._seed, Stream.MODEL, history.n_runs)
+        trust = self._learner.weights(self._observations.read(history), rng)
+        weights = [trust.get(s, 0.0) / self._levels.resources[s] for s in range(self._n_brackets)]
+        return weights if any(weights) else None
