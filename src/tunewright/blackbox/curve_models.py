@@ -8,7 +8,6 @@ from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from tunewright.blackbox.blackbox import Array
 from tunewright.exceptions import MissingExtraError
@@ -35,7 +34,8 @@ class NearestCurves(CurveModel):
         self._points = points
         self._curves = curves
         self._k = min(k, len(points))
-        self._tree = KDTree(points)
+        spatial: Any = importlib.import_module("scipy.spatial")  # takes longer than the rest of the package
+        self._tree = spatial.KDTree(points)
 
     def predict(self, point: NDArray[np.float64]) -> Array:
         """The mean of the nearest curves; a number that is missing in one of them is missing."""
