@@ -44,7 +44,17 @@ class TestFlags:
             (launch_remote_sagemaker, {*REMOTE_ONLY, "tuner_instance_type"}),
             (
                 launch_remote_local,
-                {*REMOTE_ONLY, "instance_type", "endpoint", "speed", "region", "role", "image_uri", "yes"},
+                {
+                    *REMOTE_ONLY,
+                    "instance_type",
+                    "endpoint",
+                    "speed",
+                    "region",
+                    "role",
+                    "bucket",
+                    "image_uri",
+                    "yes",
+                },
             ),
         ],
     )

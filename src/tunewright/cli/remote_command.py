@@ -132,6 +132,7 @@ def _parser(action: str, what: str) -> Parser:
     parser.positional("tag", "the experiment tag that was launched")
     parser.flag("endpoint", "for what another machine launched: aws, embedded or a URL")
     parser.flag("region", "likewise")
+    parser.flag("bucket", "likewise")
     parser.flag("speed", "likewise, of an embedded endpoint", type=positive)
     return parser
 
@@ -142,7 +143,7 @@ def _open(given: Namespace) -> tuple[AwsSession, Fleet]:
         session = open_session(record.endpoint())
         return session, Fleet(session, record.bucket, given.tag)
     session = open_session(resolve_endpoint(given.endpoint or "aws", region=given.region, speed=given.speed))
-    return session, Fleet(session, default_bucket(session), given.tag)
+    return session, Fleet(session, given.bucket or default_bucket(session), given.tag)
 
 
 def _look(fleet: Fleet, tag: str) -> list[SliceStatus]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from tunewright.aws import ServiceError, find_role, open_session, resolve_endpoint
 from tunewright.aws.identity import partition
 from tunewright.aws.policy import policy
 from tunewright.exceptions import BackendError, UnknownNameError
-from tunewright.experiments import SageMakerChoice, sagemaker_endpoint
+from tunewright.experiments import SageMakerChoice
 from tunewright.experiments.choices import choice_from_json
 from tunewright.experiments.remote.clearing import clear_experiments
 from tunewright.journal import is_locked
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 from tunewright.storage import experiments
+
+_Place: TypeAlias = tuple[str, str | None, float | None]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -64,12 +66,12 @@ def _cleanup(arguments: Sequence[str]) -> None:
     )
     parser.flag("tag", "only experiments of this tag")
     given = parser.read(arguments)
-    left: dict[SageMakerChoice, list[str]] = {}
-    for choice, name in _abandoned(given.tag):
-        left.setdefault(choice, []).append(name)
+    left: dict[_Place, list[str]] = {}
+    for place, name in _abandoned(given.tag):
+        left.setdefault(place, []).append(name)
     n_jobs = n_pools = 0
-    for choice, names in left.items():
-        session = open_session(sagemaker_endpoint(choice))
+    for (endpoint, region, speed), names in left.items():
+        session = open_session(resolve_endpoint(endpoint, region=region, speed=speed))
         try:
             jobs, pools = clear_experiments(session, names)
         except ServiceError as error:
@@ -81,13 +83,12 @@ def _cleanup(arguments: Sequence[str]) -> None:
     say(f"{n_experiments} experiments looked at: {n_jobs} jobs stopped, {n_pools} warm pools released")
 
 
-def _abandoned(tag: str | None) -> Iterator[tuple[SageMakerChoice, str]]:
+def _abandoned(tag: str | None) -> Iterator[tuple[_Place, str]]:
     """Stored SageMaker experiments that no process works on, by where their jobs run."""
     for folder in experiments(tag):
         choice = choice_from_json(folder.metadata()["backend"])
         if isinstance(choice, SageMakerChoice) and not is_locked(folder.journal_path):
-            place = SageMakerChoice(endpoint=choice.endpoint, region=choice.region, speed=choice.speed)
-            yield place, folder.name
+            yield (choice.endpoint, choice.region, choice.speed), folder.name
 
 
 _ACTIONS: Final[Mapping[str, tuple[Callable[[Sequence[str]], None], str]]] = {

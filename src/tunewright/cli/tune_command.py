@@ -18,6 +18,7 @@ from tunewright.launchers.flags import (
     add_local_flags,
     add_run_flags,
     add_sagemaker_flags,
+    add_script_flags,
     limits_from,
     local_choice,
     sagemaker_choice,
@@ -77,6 +78,7 @@ def _parser() -> Parser:
     parser.switch("resume", "skip what is finished under this tag, continue what was interrupted")
     add_limit_flags(parser)
     add_run_flags(parser)
+    add_script_flags(parser)
     add_local_flags(parser)
     add_sagemaker_flags(parser)
     return parser

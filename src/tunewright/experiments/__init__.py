@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from tunewright.experiments.backends import first_request, sagemaker_endpoint, sagemaker_settings
 from tunewright.experiments.cells import CellSummary
-from tunewright.experiments.choices import BackendChoice, LocalChoice, SageMakerChoice, SimulatedChoice
+from tunewright.experiments.choices import (
+    BackendChoice,
+    LocalChoice,
+    SageMakerChoice,
+    ScriptOptions,
+    SimulatedChoice,
+)
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
 from tunewright.experiments.harness import Cell, PlanProgress, run_cells
@@ -31,6 +37,7 @@ __all__ = [
     "Outcome",
     "PlanProgress",
     "SageMakerChoice",
+    "ScriptOptions",
     "SimulatedChoice",
     "TuneOptions",
     "Watch",

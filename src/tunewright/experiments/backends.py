@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tunewright.aws import Endpoint, open_session, resolve_endpoint
 from tunewright.backends.local import LocalBackend, LocalSettings
+from tunewright.backends.runner.order import AS_CONFIG_JSON, AS_LIST
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript, dry_run
+from tunewright.backends.sagemaker.requests import merge
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import simulate
@@ -48,17 +51,55 @@ def sagemaker_settings(benchmark: RealBenchmarkDefinition, choice: SageMakerChoi
         A setting cannot work.
     """
     default = SageMakerSettings()
+    script = choice.script
+    template = merge(benchmark.request_template, merge(choice.request_template, _channels(script.inputs)))
     return SageMakerSettings(
         n_workers=benchmark.n_workers,
         instance_type=choice.instance_type or benchmark.instance_type or default.instance_type,
         instance_count=benchmark.instance_count,
         warm_pool=choice.warm_pool,
         role=choice.role,
+        bucket=choice.bucket,
         image_uri=choice.image_uri,
         framework=benchmark.framework,
-        request_template=benchmark.request_template,
-        environment=benchmark.environment,
+        volume_gb=choice.volume_gb or default.volume_gb,
+        max_run_seconds=choice.max_run or default.max_run_seconds,
+        tags=choice.tags,
+        request_template=template,
+        environment={**benchmark.environment, **script.environment},
+        arguments=AS_CONFIG_JSON if script.config_json else AS_LIST,
+        max_resource_attr=benchmark.max_resource_attr or "",
+        until_as_max_resource=benchmark.until_as_max_resource,
     )
+
+
+def _channels(inputs: Mapping[str, str]) -> dict[str, Any]:
+    """Input channels of a training job.
+
+    Raises
+    ------
+    SettingsError
+        A place is not in S3.
+    """
+    for name, uri in inputs.items():
+        if not uri.startswith("s3://"):
+            raise SettingsError(
+                f"The input {name} of a training job lies in S3: give s3://bucket/prefix, not {uri!r}"
+            )
+    channels = [
+        {
+            "ChannelName": name,
+            "DataSource": {
+                "S3DataSource": {
+                    "S3DataType": "S3Prefix",
+                    "S3Uri": uri,
+                    "S3DataDistributionType": "FullyReplicated",
+                }
+            },
+        }
+        for name, uri in inputs.items()
+    ]
+    return {"InputDataConfig": channels} if channels else {}
 
 
 def sagemaker_endpoint(choice: SageMakerChoice) -> Endpoint:
@@ -86,7 +127,7 @@ def first_request(experiment: Experiment, choice: SageMakerChoice) -> Mapping[st
     if not isinstance(first, Start):
         raise SettingsError(f"{experiment.label} has nothing to start: is the space empty?")
     return dry_run(
-        _script(experiment.real_benchmark),
+        _script(experiment.real_benchmark, choice),
         first.config,
         experiment=safe_name(experiment.tag),
         endpoint=sagemaker_endpoint(choice),
@@ -95,15 +136,21 @@ def first_request(experiment: Experiment, choice: SageMakerChoice) -> Mapping[st
     )
 
 
-def _script(benchmark: RealBenchmarkDefinition) -> TrainingScript:
-    return TrainingScript(path=benchmark.script, resource_attr=benchmark.resource_attr or "")
+def _script(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -> TrainingScript:
+    return TrainingScript(
+        path=benchmark.script,
+        resource_attr=benchmark.resource_attr or "",
+        dependencies=choice.script.dependencies,
+    )
 
 
 def _sagemaker(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice, name: str) -> SageMakerBackend:
     settings = sagemaker_settings(benchmark, choice)
     session = open_session(sagemaker_endpoint(choice))
     try:
-        return SageMakerBackend(_script(benchmark), experiment=name, session=session, settings=settings)
+        return SageMakerBackend(
+            _script(benchmark, choice), experiment=name, session=session, settings=settings
+        )
     except BaseException:
         session.close()
         raise
@@ -124,8 +171,25 @@ def _local(benchmark: RealBenchmarkDefinition, choice: LocalChoice, folder: Expe
         resource_attr=benchmark.resource_attr or "",
         max_resource_attr=benchmark.max_resource_attr or "",
         until_as_max_resource=benchmark.until_as_max_resource,
-        environment=benchmark.environment,
+        environment={**benchmark.environment, **choice.script.environment},
+        import_paths=tuple(Path(one).absolute().parent for one in choice.script.dependencies),
+        channels={name: _folder(name, path) for name, path in choice.script.inputs.items()},
+        arguments=AS_CONFIG_JSON if choice.script.config_json else AS_LIST,
         gpus=choice.gpus,
         gpus_per_trial=choice.gpus_per_trial,
     )
     return LocalBackend(benchmark.script, folder=folder.trials_path, settings=settings)
+
+
+def _folder(name: str, path: str) -> Path:
+    """An input folder of processes.
+
+    Raises
+    ------
+    SettingsError
+        It is not there.
+    """
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise SettingsError(f"The input {name} of a process is a folder on this machine: there is no {path}")
+    return folder

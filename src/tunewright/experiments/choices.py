@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, final
 
 from tunewright.backends.simulated.settings import SimulatedSettings, profile
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.types import Json
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptOptions:
+    """What trials get beside their hyperparameters, wherever they run."""
+
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Variables; they win over those of the benchmark."""
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Input folders by channel name, as SM_CHANNEL_*: ``s3://`` addresses for jobs, paths for processes."""
+    dependencies: tuple[str, ...] = ()
+    """Folders and files that the script imports."""
+    config_json: bool = False
+    """Give the configuration as ``--config_json FILE`` instead of as arguments."""
 
 
 @final
@@ -24,6 +39,7 @@ class LocalChoice:
     """GPUs that each trial has for itself, where there are any."""
     gpus: tuple[int, ...] | None = None
     """The GPUs that may be used; None: all."""
+    script: ScriptOptions = field(default_factory=ScriptOptions)
 
 
 @final
@@ -40,11 +56,20 @@ class SageMakerChoice:
     speed: float | None = None
     """Service seconds per second of an embedded endpoint."""
     role: str | None = None
+    bucket: str | None = None
     image_uri: str | None = None
     instance_type: str | None = None
     """Of each job; None: the benchmark's."""
     warm_pool: bool = False
     """Keep instances between trials; billed while they wait."""
+    volume_gb: int | None = None
+    max_run: int | None = None
+    """Service seconds after which a job is cut and its trial fails; None: a day."""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """AWS tags of the jobs."""
+    request_template: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """A CreateTrainingJob request that is merged under ours and over the benchmark's."""
+    script: ScriptOptions = field(default_factory=ScriptOptions)
 
 
 @final
@@ -112,6 +137,10 @@ def choice_from_json(data: Mapping[str, Any]) -> BackendChoice:
     if isinstance(fields.get("gpus"), list):
         fields["gpus"] = tuple(fields["gpus"])
     try:
+        if "script" in fields:
+            options: dict[str, Any] = dict(fields["script"])
+            options["dependencies"] = tuple(options["dependencies"])
+            fields["script"] = ScriptOptions(**options)
         return _KINDS[kind](**fields)
-    except TypeError as error:
+    except (TypeError, KeyError) as error:
         raise SettingsError(f"The stored backend cannot be read: {error}") from None

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from tunewright.experiments import Limits, LocalChoice, SageMakerChoice, SimulatedChoice
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Limits, LocalChoice, SageMakerChoice, ScriptOptions, SimulatedChoice
 from tunewright.launchers.parser import Parser, natural, parse_bool, positive, positive_int
 
 
@@ -27,6 +31,61 @@ def add_run_flags(parser: Parser) -> None:
     parser.switch("verbose", "show what happens inside, and tracebacks")
 
 
+def add_script_flags(parser: Parser) -> None:
+    """What trials get beside their hyperparameters."""
+    parser.repeated(
+        "inputs", "NAME=PLACE", "input folder, as SM_CHANNEL_NAME: s3://..., or a path for processes"
+    )
+    parser.repeated("environment", "NAME=VALUE", "environment variable of each trial")
+    parser.repeated("dependencies", "PATH", "folder or file that the script imports")
+    parser.switch("config_json", "give the script its configuration as --config_json FILE")
+
+
+def script_options(arguments: Namespace) -> ScriptOptions:
+    """What trials get, as the flags say.
+
+    Raises
+    ------
+    SettingsError
+        A text is not of the form ``NAME=VALUE``.
+    """
+    return ScriptOptions(
+        environment=pairs("environment", arguments.environment),
+        inputs=pairs("inputs", arguments.inputs),
+        dependencies=tuple(str(Path(one).absolute()) for one in arguments.dependencies),
+        config_json=arguments.config_json,
+    )
+
+
+def pairs(flag: str, given: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a mapping.
+
+    Raises
+    ------
+    SettingsError
+        A text has another form.
+    """
+    parts = [text.partition("=") for text in given]
+    for name, equals, value in parts:
+        if not name or not equals:
+            raise SettingsError(f"--{flag} takes NAME=VALUE, not {name + value!r}")
+    return {name: value for name, _, value in parts}
+
+
+def _template(arguments: Namespace) -> dict[str, Any]:
+    """VPC and keys, as fields of a CreateTrainingJob request."""
+    template: dict[str, Any] = {}
+    if arguments.kms_key:
+        template["OutputDataConfig"] = {"KmsKeyId": arguments.kms_key}
+        template["ResourceConfig"] = {"VolumeKmsKeyId": arguments.kms_key}
+    if bool(arguments.subnets) != bool(arguments.security_group_ids):
+        raise SettingsError("A VPC needs both: --subnets and --security_group_ids")
+    if arguments.subnets:
+        groups = arguments.security_group_ids.split(",")
+        template["VpcConfig"] = {"Subnets": arguments.subnets.split(","), "SecurityGroupIds": groups}
+    return template
+
+
 def add_local_flags(parser: Parser) -> None:
     """What the local backend alone understands."""
     parser.flag(
@@ -43,6 +102,12 @@ def add_sagemaker_flags(parser: Parser) -> None:
         "warm_pool", "keep instances between trials: the next one starts in seconds; idle time is billed"
     )
     parser.flag("instance_type", "of each training job, such as ml.c5.xlarge (default: the benchmark's)")
+    parser.flag("max_run", "seconds after which a training job is cut (default: a day)", type=positive_int)
+    parser.flag("volume_gb", "disk of each instance (default: 30)", type=positive_int)
+    parser.flag("subnets", "of your VPC, with commas")
+    parser.flag("security_group_ids", "of your VPC, with commas")
+    parser.flag("kms_key", "that encrypts disks and what jobs write")
+    parser.repeated("tags", "NAME=VALUE", "an AWS tag of each training job")
     add_place_flags(parser)
     parser.switch("dry_run", "print the first trial's CreateTrainingJob request, and create nothing")
 
@@ -59,6 +124,7 @@ def add_place_flags(parser: Parser) -> None:
     parser.flag(
         "role", "that jobs run as (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else the account's SageMaker role)"
     )
+    parser.flag("bucket", "that holds code, reports and checkpoints (default: sagemaker-REGION-ACCOUNT)")
     parser.flag("image_uri", "container image of the jobs (default: by framework and region)")
     parser.switch("yes", "do not ask before something is created on AWS")
 
@@ -124,7 +190,7 @@ def limits_from(arguments: Namespace, default: Limits) -> Limits:
 
 def local_choice(arguments: Namespace) -> LocalChoice:
     """The local backend as the flags say."""
-    return LocalChoice(gpus_per_trial=arguments.num_gpus_per_trial)
+    return LocalChoice(gpus_per_trial=arguments.num_gpus_per_trial, script=script_options(arguments))
 
 
 def place_choice(arguments: Namespace, instance_type: str) -> SageMakerChoice:
@@ -134,6 +200,7 @@ def place_choice(arguments: Namespace, instance_type: str) -> SageMakerChoice:
         region=arguments.region,
         speed=arguments.speed,
         role=arguments.role,
+        bucket=arguments.bucket,
         image_uri=arguments.image_uri,
         instance_type=instance_type,
     )
@@ -146,7 +213,13 @@ def sagemaker_choice(arguments: Namespace) -> SageMakerChoice:
         region=arguments.region,
         speed=arguments.speed,
         role=arguments.role,
+        bucket=arguments.bucket,
         image_uri=arguments.image_uri,
         instance_type=arguments.instance_type,
         warm_pool=arguments.warm_pool,
+        volume_gb=arguments.volume_gb,
+        max_run=arguments.max_run,
+        tags=pairs("tags", arguments.tags),
+        request_template=_template(arguments),
+        script=script_options(arguments),
     )

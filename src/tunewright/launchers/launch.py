@@ -22,7 +22,7 @@ from tunewright.launchers.console import say, set_up_logging, watch_progress
 from tunewright.launchers.exits import report_error
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap, add_extra_flags, extra_settings
 from tunewright.launchers.fixed import add_fixed_flags, with_fixed_values
-from tunewright.launchers.flags import add_limit_flags, add_run_flags, limits_from
+from tunewright.launchers.flags import add_limit_flags, add_run_flags, add_script_flags, limits_from
 from tunewright.launchers.parser import Parser, natural, positive_int
 from tunewright.storage import safe_name
 from tunewright.types import Json
@@ -59,6 +59,7 @@ class Launch:
         parser.flag("start_seed", "the first seed (default: 0)", type=natural, default=0)
         parser.switch("resume", "skip what is finished under this tag, continue what was interrupted")
         add_fixed_flags(parser)
+        add_script_flags(parser)
         add_limit_flags(parser)
         add_run_flags(parser)
         add_extra_flags(parser, self.extra_args)

@@ -78,7 +78,7 @@ def _run(launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str
     instance_type = arguments.instance_type or benchmark.instance_type
     if instance_type is None:
         raise SettingsError(f"{benchmark.name} names no instance_type: give --instance_type")
-    code = bundle_remote(path, [Path(one) for one in options.dependencies])
+    code = bundle_remote(path, [Path(one) for one in (*options.dependencies, *arguments.dependencies)])
     say(
         f"{len(plan)} tuning jobs on {instance_type}, each of which runs {benchmark.n_workers} trials at a time"
     )
@@ -95,6 +95,7 @@ def _run(launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str
             "start_seed": experiment.seed,
             "num_seeds": 1,
             "resume": True,
+            "dependencies": [Path(one).name for one in arguments.dependencies],
         }
         flags = forwarded_flags(hpo_main, arguments, replaced)
         return SlicePlan(

@@ -80,7 +80,7 @@ def _run(launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str
     plan = launch.plan(arguments, benchmark, choice)
     for experiment in plan:
         experiment.build_scheduler()
-    code = bundle_remote(path, [Path(one) for one in options.dependencies])
+    code = bundle_remote(path, [Path(one) for one in (*options.dependencies, *arguments.dependencies)])
     instance_type = arguments.tuner_instance_type or SMALL_INSTANCE
     settings = sagemaker_settings(benchmark, choice)
     say(
@@ -99,6 +99,7 @@ def _run(launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str
             "endpoint": settled.endpoint,
             "region": settled.region,
             "resume": True,
+            "dependencies": [Path(one).name for one in arguments.dependencies],
             "yes": True,
         }
         flags = forwarded_flags(hpo_main, arguments, replaced)

@@ -91,6 +91,12 @@ class Parser(argparse.ArgumentParser):
         self._switches.add(f"--{name}")
         self.add_argument(f"--{name}", type=parse_bool, default=False, metavar="{0,1}", help=help)
 
+    def repeated(self, name: str, form: str, help: str) -> None:  # noqa: A002
+        """Add ``--name TEXT``, which may be given several times."""
+        self.add_argument(
+            f"--{name}", action="append", default=[], metavar=form, help=f"{help}; may be repeated"
+        )
+
     def defaults(self) -> dict[str, Any]:
         """All flags by name, without hyphens, with their defaults."""
         return {action.dest: action.default for action in self._actions if action.option_strings}

@@ -166,7 +166,7 @@ def _prepare(
     options: RemoteOptions,
 ) -> TuningJobSettings:
     """Bucket, role and image; the code is uploaded unless it is there."""
-    bucket = ensure_bucket(session, None)
+    bucket = ensure_bucket(session, choice.bucket)
     objects = session.objects(bucket, CODE_ROOT)
     upload_code(objects, code)
     region = session.endpoint.region

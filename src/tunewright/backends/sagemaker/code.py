@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,27 +16,17 @@ from tunewright.aws.objects import in_parallel
 from tunewright.backends.runner.build import runner_bytes
 from tunewright.backends.runner.s3_job import JOB_FILE, SOURCE
 from tunewright.exceptions import SettingsError
+from tunewright.storage import home
 
 RUNNER: Final = "runner.pyz"
 
 BIG_BYTES: Final = 100 * 1024 * 1024
 """A source folder above this size is worth a word."""
 
-_JUNK_FOLDERS: Final = frozenset(
-    {
-        ".git",
-        ".hg",
-        ".ipynb_checkpoints",
-        ".mypy_cache",
-        ".pytest_cache",
-        ".ruff_cache",
-        ".tox",
-        ".venv",
-        "__pycache__",
-        "node_modules",
-        "venv",
-    }
-)
+MANY_FILES: Final = 1000
+"""So is one with more files, which every job downloads one by one."""
+
+_JUNK_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "venv"})
 _JUNK_SUFFIXES: Final = frozenset({".pyc", ".pyo"})
 
 
@@ -57,25 +47,29 @@ class CodeBundle:
         return f"code/{self.digest}/"
 
 
-def bundle_code(script: str, job: Mapping[str, Any]) -> CodeBundle:
+def bundle_code(script: str, job: Mapping[str, Any], dependencies: Sequence[Path] = ()) -> CodeBundle:
     """Collect what a job needs.
 
     Parameters
     ----------
     script
         A script's path, or ``path/file.py:name`` or ``module:name`` of a function. A script's whole folder goes with
-        it, without version control, caches and virtual environments; of a module, its package.
+        it, as :func:`source_files` lists it; of a module, its package.
     job
         What :data:`~tunewright.backends.runner.s3_job.JOB_FILE` says beside the script.
+    dependencies
+        Further folders and files, which lie beside the script.
 
     Raises
     ------
     SettingsError
-        There is no such script or module.
+        There is no such script or module, or the script lies in the user's home folder itself.
     """
     entry, files = _sources(script)
     order = {**job["order"], "script": entry}
     contents: dict[str, Path | bytes] = {f"{SOURCE}/{name}": path for name, path in files.items()}
+    for dependency in dependencies:
+        contents.update({f"{SOURCE}/{name}": path for name, path in dependency_files(dependency)})
     contents[RUNNER] = runner_bytes()
     contents[JOB_FILE] = json.dumps({**job, "order": order}, sort_keys=True).encode("utf-8")
     return bundle_contents(contents)
@@ -125,8 +119,13 @@ def _sources(script: str) -> tuple[str, dict[str, Path]]:
         return script, _module_files(place)
     if not path.is_file():
         raise SettingsError(f"There is no training script {path}: check the path")
+    folder = path.resolve().parent
+    if folder in {Path.home(), Path(folder.root)}:
+        raise SettingsError(
+            f"Jobs would get all of {folder}, where the script lies: move it into a folder of its own"
+        )
     entry = f"{path.name}:{name}" if is_function else path.name
-    return entry, dict(source_files(path.resolve().parent))
+    return entry, dict(source_files(folder))
 
 
 def _module_files(module: str) -> dict[str, Path]:
@@ -141,11 +140,38 @@ def _module_files(module: str) -> dict[str, Path]:
     return {f"{top}/{name}": path for name, path in source_files(origin.parent)}
 
 
+def dependency_files(dependency: Path) -> Iterator[tuple[str, Path]]:
+    """The files of a dependency, by their paths beside a script.
+
+    Raises
+    ------
+    SettingsError
+        It is not there.
+    """
+    if dependency.is_file():
+        yield dependency.name, dependency
+    elif dependency.is_dir():
+        name = dependency.resolve().name
+        yield from ((f"{name}/{inner}", path) for inner, path in source_files(dependency))
+    else:
+        raise SettingsError(f"There is no dependency {dependency}: give folders or files")
+
+
 def source_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files of a folder by their paths in it, without version control, caches and virtual environments."""
+    """The files of a folder by their paths in it.
+
+    Left out are hidden files and folders (version control, caches, credentials), virtual environments, and what
+    Tunewright itself stores.
+    """
+    stored = home().resolve()
     for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _JUNK_FOLDERS)
+        folders[:] = sorted(name for name in folders if _is_source(name) and Path(where, name) != stored)
         for name in sorted(names):
             path = Path(where, name)
-            if path.suffix not in _JUNK_SUFFIXES and path.is_file():
+            if _is_source(name) and path.is_file():
                 yield path.relative_to(folder).as_posix(), path
+
+
+def _is_source(name: str) -> bool:
+    is_hidden = name.startswith(".")
+    return not is_hidden and name not in _JUNK_FOLDERS and Path(name).suffix not in _JUNK_SUFFIXES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from tunewright.aws import (
@@ -20,7 +21,7 @@ from tunewright.aws import (
     price_per_hour,
 )
 from tunewright.aws.session import EMULATED_ACCOUNT
-from tunewright.backends.sagemaker.code import BIG_BYTES, CodeBundle, bundle_code, upload_code
+from tunewright.backends.sagemaker.code import BIG_BYTES, MANY_FILES, CodeBundle, bundle_code, upload_code
 from tunewright.backends.sagemaker.names import job_prefix
 from tunewright.backends.sagemaker.requests import Deployment, JobOrder, build_request, instance_of
 from tunewright.backends.sagemaker.settings import SageMakerSettings
@@ -43,6 +44,8 @@ class TrainingScript:
     """A script, or ``path/file.py:name`` or ``module:name`` of a function."""
     resource_attr: str = ""
     """The reports' key of the resource; empty: reports are counted."""
+    dependencies: tuple[str, ...] = ()
+    """Folders and files that the script imports; they lie beside it in the job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +123,7 @@ def bundle(script: TrainingScript, endpoint: Endpoint, settings: SageMakerSettin
         "poll_seconds": endpoint.seconds(CONTROL_SECONDS, at_least=settings.min_interval),
         "checkpoint_seconds": settings.checkpoint_seconds,
     }
-    return bundle_code(script.path, job)
+    return bundle_code(script.path, job, [Path(one) for one in script.dependencies])
 
 
 def deploy(
@@ -142,9 +145,10 @@ def deploy(
     BackendError
         The bucket cannot be used, or the code not stored.
     """
-    if bundle.size > BIG_BYTES:
+    if bundle.size > BIG_BYTES or len(bundle.files) > MANY_FILES:
         notify(
-            f"The script's folder has {bundle.size / 1e6:.0f} MB, which every job downloads: keep data elsewhere"
+            f"The script's folder has {len(bundle.files)} files of {bundle.size / 1e6:.0f} MB, "
+            "which every job downloads: keep data elsewhere"
         )
     ensure_bucket(session, settings.bucket)
     objects = session.objects(deployment.bucket, deployment.prefix)

@@ -12,14 +12,20 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 from tunewright.backends.runner.build import runner_bytes
 from tunewright.backends.runner.remote_job import REMOTE_FILE, REQUIREMENTS, SOURCE, TABLES, WHEEL
-from tunewright.backends.sagemaker.code import RUNNER, CodeBundle, bundle_contents, source_files
+from tunewright.backends.sagemaker.code import (
+    RUNNER,
+    CodeBundle,
+    bundle_contents,
+    dependency_files,
+    source_files,
+)
 from tunewright.blackbox.repository import SHIPPED, table_folder
 from tunewright.exceptions import SettingsError
 
@@ -60,7 +66,7 @@ def bundle_remote(
     folder = entry_point.resolve().parent
     contents: dict[str, Path | bytes] = {f"{SOURCE}/{name}": path for name, path in source_files(folder)}
     for dependency in dependencies:
-        contents.update(_dependency_files(dependency))
+        contents.update({f"{SOURCE}/{name}": path for name, path in dependency_files(dependency)})
     for table in tables:
         place = table_folder(table)
         if not place.is_relative_to(SHIPPED):
@@ -134,14 +140,6 @@ def _pin(line: str) -> str:
         return f"{line}=={metadata.version(line)}"
     except metadata.PackageNotFoundError:
         return line
-
-
-def _dependency_files(dependency: Path) -> Mapping[str, Path]:
-    if dependency.is_file():
-        return {f"{SOURCE}/{dependency.name}": dependency}
-    if not dependency.is_dir():
-        raise SettingsError(f"There is no dependency {dependency}: give folders or files")
-    return {f"{SOURCE}/{dependency.resolve().name}/{name}": path for name, path in source_files(dependency)}
 
 
 def _record(name: str, data: bytes) -> str:
