@@ -121,7 +121,7 @@ FAMILIES: Final = (
             "digits",
             "accuracy",
             Goal.MAXIMIZE,
-            max_wallclock_time=60.0,
+            max_wallclock_time=30.0,
             surrogate=_NEAREST,
         )(name, "mlp"),
         known=("",),
