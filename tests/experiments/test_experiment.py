@@ -135,6 +135,14 @@ def test_sagemaker_takes_the_benchmarks_instance_where_none_is_given(experiment:
         sagemaker_settings(benchmark, SageMakerChoice(instance_type="c5"))
 
 
+def test_sagemaker_gets_what_benchmark_and_choice_say(experiment: Make) -> None:
+    benchmark = experiment().benchmark
+    there = benchmark.replace(max_resource=9, max_resource_attr="epochs", until_as_max_resource=True)
+    settings = sagemaker_settings(there, SageMakerChoice(bucket="mine", role="r"))
+    assert (settings.bucket, settings.role) == ("mine", "r")
+    assert (settings.max_resource_attr, settings.until_as_max_resource) == ("epochs", True)
+
+
 def test_a_backend_that_cannot_be_reached_says_so(experiment: Make, tmp_path: Path) -> None:
     choice = SageMakerChoice(endpoint="http://127.0.0.1:9", region="us-east-1")
     with pytest.raises(Exception, match=r"127\.0\.0\.1:9|credentials"):

@@ -64,6 +64,20 @@ def test_a_run_ends_at_until(run_script) -> None:
     assert outcome.channel.noted == [1, 2]
 
 
+def test_a_script_is_ended_at_until_however_slow_the_reports_before_are_sent(run_script, channel) -> None:
+    slow = channel()
+    slow.send_report = lambda report: (time.sleep(0.5), slow.reports.append(report))
+    text = """
+    import time
+    for epoch in range(1, 1000):
+        print('[tune-metric]: {"epoch": %d}' % epoch, flush=True)
+        time.sleep(0.1)
+    """
+    outcome = run_script(text, slow, until=3, resource_attr="epoch")
+    assert outcome.resources == [1, 2, 3]
+    assert outcome.end.cause == UNTIL
+
+
 def test_until_counts_reports_where_there_is_no_resource(run_script) -> None:
     assert run_script(REPORTING, until=5, resume_from=3).resources == [4, 5]
 

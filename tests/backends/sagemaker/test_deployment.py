@@ -20,11 +20,12 @@ JOB: dict[str, Any] = {"order": {"resource_attr": "epoch"}, "poll_seconds": 1.0}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path / "results"))
     (tmp_path / "train.py").write_text("def objective(lr): ...\n")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "net.py").write_text("")
-    for junk in (".git/config", "__pycache__/a.txt", "sub/__pycache__/b.txt", "stale.pyc"):
+    for junk in (".git/config", ".aws/credentials", ".env", "__pycache__/a.txt", "results/big", "stale.pyc"):
         (tmp_path / junk).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / junk).write_text("junk")
     return tmp_path
@@ -43,6 +44,12 @@ def test_the_scripts_folder_goes_without_junk(folder: Path) -> None:
         [sys.executable, folder / "runner.pyz"], check=False, capture_output=True, text=True
     )
     assert "sagemaker" in done.stderr
+
+
+def test_a_home_folder_is_not_sent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    with pytest.raises(SettingsError, match="a folder of its own"):
+        bundle_code(str(folder / "train.py"), JOB)
 
 
 def test_the_hash_is_of_the_content(folder: Path) -> None:
@@ -67,8 +74,9 @@ def test_a_missing_script_is_named(script: str) -> None:
         bundle_code(script, JOB)
 
 
-def test_a_big_folder_is_worth_a_word(make_driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunewright.backends.sagemaker.deployment.BIG_BYTES", 10)
+@pytest.mark.parametrize("limit", ["BIG_BYTES", "MANY_FILES"])
+def test_a_big_folder_is_worth_a_word(make_driver: Any, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(f"tunewright.backends.sagemaker.deployment.{limit}", 1)
     driver = make_driver()
     assert "every job downloads" in driver.backend.summary().notices[0]
 

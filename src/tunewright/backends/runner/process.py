@@ -54,7 +54,7 @@ class Script:
     sinks
         Two binary files: where standard output and standard error are copied to as they come.
     on_report
-        Called with each report, in a thread of its own.
+        Called with each report, in a thread of its own; the script is asked to end at once where the answer is true.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Script:
         environment: dict[str, str],
         cwd: str,
         sinks: tuple[IO[bytes], IO[bytes]],
-        on_report: Callable[[dict[str, Any]], None],
+        on_report: Callable[[dict[str, Any]], bool],
     ) -> None:
         self._on_report = on_report
         self._tail = bytearray()
@@ -144,7 +144,8 @@ class Script:
         del self._tail[:-TAIL_BYTES]
         if pipe is self._process.stdout:
             for report in parser.feed(chunk):
-                self._on_report(report)
+                if self._on_report(report):
+                    self.signal_group(signal.SIGTERM)
 
 
 def _kill_own_children() -> bool:

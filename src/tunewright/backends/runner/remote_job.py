@@ -65,7 +65,7 @@ def _run(base: Path, failure: Path) -> int:
     adopt_orphans()
     with Path(environment[LOG_VARIABLE]).open("ab") as log:
         sinks: Any = (_Tee(sys.stdout.buffer, log), _Tee(sys.stderr.buffer, log))
-        script = Script(command, environment, str(entry.parent), sinks, on_report=lambda _: None)
+        script = Script(command, environment, str(entry.parent), sinks, on_report=lambda _: False)
         exit_code = _follow(script)
     if exit_code:
         text = f"hpo_main ended with exit code {exit_code}. Its last output:\n{script.last_lines()}"

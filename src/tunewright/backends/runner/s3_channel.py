@@ -32,7 +32,6 @@ class S3Place:
 
 
 @final
-@final
 class S3Channel(Channel):
     """Reports, ends and checkpoints as S3 objects; a control key for what the backend wants.
 
@@ -130,7 +129,6 @@ class S3Channel(Channel):
         self._saved = resource
 
 
-@final
 @final
 class MutedChannel(Channel):
     """The channel of the other instances of a job with several: it loads and obeys, but the first one reports.

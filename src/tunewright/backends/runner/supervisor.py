@@ -56,9 +56,10 @@ class _Supervisor:
         self._channel = channel
         self._sinks = sinks
         self._owns_process = owns_process
-        self._events: queue.SimpleQueue[dict[str, Any] | str] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Report | str] = queue.SimpleQueue()
         self._started = time.monotonic()
         self._seq = 0
+        self._is_at_until = False
         self._resource = order.resume_from
         self._cause = ""
         self._kill_at = math.inf
@@ -117,7 +118,7 @@ class _Supervisor:
             build_environment(self._order, os.environ, self._packages()),
             self._order.cwd,
             self._sinks,
-            on_report=self._events.put,
+            on_report=self._take_report,
         )
 
     def _packages(self) -> str:
@@ -145,22 +146,33 @@ class _Supervisor:
                 self._handle(self._events.get(timeout=timeout), script)
         return code
 
-    def _handle(self, event: dict[str, Any] | str, script: Script) -> None:
-        if isinstance(event, dict):
+    def _handle(self, event: Report | str, script: Script) -> None:
+        if isinstance(event, Report):
             self._handle_report(event, script)
         elif event == _TERMINATE:
             self._end(script, TERMINATED)
         elif event == _CHILD and self._owns_process:
             script.reap_orphans()
 
-    def _handle_report(self, metrics: dict[str, Any], script: Script) -> None:
+    def _take_report(self, metrics: dict[str, Any]) -> bool:
+        """Queue a report; whether it is the one at ``until``, after which the script has no time to lose.
+
+        Runs in the thread that reads the output, as sending the reports before this one may take a while.
+        """
         self._seq += 1
-        resource = self._resource_of(metrics)
-        self._resource = max(self._resource, resource)
-        self._channel.send_report(Report(self._seq, resource, metrics, self._cost(), time.time()))
+        report = Report(self._seq, self._resource_of(metrics), metrics, self._cost(), time.time())
         until = self._order.until
-        if until is not None and resource >= until:
-            self._end(script, UNTIL)
+        is_last = until is not None and report.resource >= until and not self._is_at_until
+        self._is_at_until = self._is_at_until or is_last
+        self._events.put(report)
+        return is_last
+
+    def _handle_report(self, report: Report, script: Script) -> None:
+        self._resource = max(self._resource, report.resource)
+        self._channel.send_report(report)
+        until = self._order.until
+        if until is not None and report.resource >= until:
+            self._end(script, UNTIL, is_asked=True)
         elif not self._cause:
             self._channel.note_checkpoint(self._resource)
             self._look(script)
@@ -186,12 +198,13 @@ class _Supervisor:
             if wanted != GO_ON:
                 self._end(script, wanted)
 
-    def _end(self, script: Script, cause: str) -> None:
-        """End the script; the first cause counts."""
+    def _end(self, script: Script, cause: str, *, is_asked: bool = False) -> None:
+        """End the script unless it was asked to already; the first cause counts."""
         if not self._cause:
             self._cause = cause
             self._kill_at = time.monotonic() + self._order.grace
-            script.signal_group(signal.SIGTERM)
+            if not is_asked:
+                script.signal_group(signal.SIGTERM)
 
     def _finish(self, code: int, error: str) -> End:
         """Save the checkpoint, then tell the end."""
