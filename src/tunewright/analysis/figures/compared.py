@@ -40,7 +40,7 @@ def plot_curves(
     """
     how = Aggregate(kind)
     labels = list(dict.fromkeys(label for curves in every for label in curves.setups))
-    figure, axes = new_figure(len(every))
+    figure, axes = new_figure(len(every), width=6.4 if len(every) == 1 else 4.4)
     for curves, axis in zip(every, axes, strict=True):
         _curve_panel(axis, curves, labels, how, log_time=log_time)
     handles = {

@@ -1,0 +1,211 @@
+"""Comparison: what a set of experiments says about its setups, ready to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.analysis.aggregate import Aggregate, Band, aggregate
+from tunewright.analysis.columns import Floats
+from tunewright.analysis.comparison import Ranks, anytime_area, mean_ranks
+from tunewright.analysis.curves import Curves, all_curves
+from tunewright.analysis.results import Results
+from tunewright.analysis.significance import (
+    MIN_PAIRS,
+    CriticalDifference,
+    Improvement,
+    PairedTest,
+    critical_difference,
+    paired_tests,
+    probability_of_improvement,
+)
+from tunewright.analysis.targets import TimeToTarget, times_to_target
+from tunewright.exceptions import SettingsError, UnknownNameError
+
+_BASELINES: Final = ("RS", "RandomSearch", "Random", "random")
+"""What others are compared with where nothing else is asked for."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupRow:
+    """One setup on one benchmark, at the end of the grid."""
+
+    label: str
+    n_seeds: int
+    final: Band
+    """Of losses, at one time."""
+    best: float
+    """The best loss of any seed."""
+    area: float
+    """Interquartile mean of the anytime area."""
+    target: TimeToTarget
+    test: PairedTest | None
+    """Against the reference; None for the reference itself, and where no seeds pair."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkComparison:
+    """All setups on one benchmark."""
+
+    curves: Curves
+    areas: Mapping[str, Floats]
+    target: float
+    """Loss that the reference reached in half of its runs."""
+    rows: Sequence[SetupRow]
+    """The best first."""
+    tests: Sequence[PairedTest]
+    """All pairs."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All benchmarks, and what holds over them."""
+
+    results: Results
+    labels: Sequence[str]
+    reference: str
+    benchmarks: Sequence[BenchmarkComparison]
+    ranks: Ranks | None
+    """None where ranks are not possible; the warnings say why."""
+    critical: CriticalDifference | None
+    improvements: Mapping[str, Improvement]
+    """How likely a run of each setup is better than one of the reference."""
+    warnings: Sequence[str]
+    """What a reader must know before believing anything."""
+
+
+def compare(
+    results: Results, *, reference: str | None = None, setups: Iterable[str] | None = None
+) -> Comparison:
+    """Draw all comparisons.
+
+    Parameters
+    ----------
+    results
+        What was loaded.
+    reference
+        The setup that others are compared with; None: random search where it is there, else the first.
+    setups
+        Labels of those that take part; None: all.
+
+    Raises
+    ------
+    UnknownNameError
+        The reference or a setup is unknown.
+    SettingsError
+        Clocks are mixed, or a metric is missing.
+    """
+    chosen = results if setups is None else results.where(method=_known(setups, results))
+    labels = sorted(chosen.methods, key=str.lower)
+    base = reference or next((label for label in _BASELINES if label in labels), labels[0])
+    if base not in labels:
+        raise UnknownNameError("setup", base, labels)
+    every = all_curves(chosen)
+    warnings = [*_surrogate_warnings(chosen), *(note for curves in every for note in curves.notes)]
+    benchmarks = [_benchmark(curves, base, warnings) for curves in every]
+    ranks, critical = _overall(every, warnings)
+    shared = [curves for curves in every if base in curves.setups]
+    return Comparison(
+        results=chosen,
+        labels=labels,
+        reference=base,
+        benchmarks=benchmarks,
+        ranks=ranks,
+        critical=critical,
+        improvements={
+            label: probability_of_improvement([c for c in shared if label in c.setups], label, base)
+            for label in labels
+            if label != base and any(label in c.setups for c in shared)
+        },
+        warnings=list(dict.fromkeys(warnings)),
+    )
+
+
+def _known(setups: Iterable[str], results: Results) -> list[str]:
+    wanted = list(setups)
+    for label in wanted:
+        if label not in results.methods:
+            raise UnknownNameError("setup", label, results.methods)
+    return wanted
+
+
+def _surrogate_warnings(results: Results) -> list[str]:
+    notes = {
+        (info.benchmark, info.note or "predicted by a model of recorded runs")
+        for info in results.infos
+        if info.values == "surrogate"
+    }
+    return [f"{benchmark}: {note}" for benchmark, note in sorted(notes)]
+
+
+def _benchmark(curves: Curves, reference: str, warnings: list[str]) -> BenchmarkComparison:
+    base = reference if reference in curves.setups else next(iter(curves.setups))
+    targets = times_to_target(curves, reference=base)
+    areas = anytime_area(curves)
+    tests, by_label = _tests(curves, base, warnings)
+    rows = [
+        SetupRow(
+            label=label,
+            n_seeds=len(setup.seeds),
+            final=aggregate(_finite(setup.losses[:, -1:]), Aggregate.IQM),
+            best=min((float(s.losses[-1]) for s in setup.steps if len(s.losses)), default=float("nan")),
+            area=float(aggregate(areas[label][:, None]).centre[0]),
+            target=targets[label],
+            test=by_label.get(label),
+        )
+        for label, setup in curves.setups.items()
+    ]
+    rows.sort(key=lambda row: (np.nan_to_num(row.final.centre[0], nan=np.inf), row.area))
+    return BenchmarkComparison(
+        curves=curves,
+        areas=areas,
+        target=float(np.median(_finite(curves.setups[base].losses[:, -1]))),
+        rows=rows,
+        tests=tests,
+    )
+
+
+def _tests(
+    curves: Curves, reference: str, warnings: list[str]
+) -> tuple[list[PairedTest], dict[str, PairedTest]]:
+    if len(curves.setups) < 2:
+        return [], {}
+    try:
+        paired = curves.paired()
+    except SettingsError as error:
+        warnings.append(str(error))
+        return [], {}
+    warnings.extend(paired.notes)
+    n = len(curves.common_seeds)
+    if n < MIN_PAIRS:
+        warnings.append(
+            f"{curves.benchmark}: {n} common seed{'' if n == 1 else 's'}: no difference can be significant with fewer "
+            f"than {MIN_PAIRS}"
+        )
+    tests = paired_tests(curves)
+    against = {
+        test.second if test.first == reference else test.first: test
+        for test in tests
+        if reference in (test.first, test.second)
+    }
+    return tests, against
+
+
+def _overall(every: Sequence[Curves], warnings: list[str]) -> tuple[Ranks | None, CriticalDifference | None]:
+    try:
+        return mean_ranks(every), critical_difference(every)
+    except SettingsError as error:
+        if any(len(curves.setups) > 1 for curves in every):
+            warnings.append(f"No ranks: {error}")
+        return None, None
+
+
+def _finite(losses: Floats) -> Floats:
+    """Runs without any result count as infinitely bad."""
+    return np.where(np.isnan(losses), np.inf, losses)

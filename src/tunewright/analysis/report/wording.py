@@ -1,0 +1,115 @@
+"""Numbers and findings in words, for pages and terminals alike."""
+
+from __future__ import annotations
+
+import math
+
+from tunewright.analysis.aggregate import Band
+from tunewright.analysis.curves import Curves
+from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
+from tunewright.analysis.significance import PairedTest
+from tunewright.analysis.targets import TimeToTarget
+from tunewright.callbacks.wording import duration
+from tunewright.metric import Goal
+
+
+def value_text(curves: Curves, loss: float) -> str:
+    """A loss as a value of the metric; a dash where there is none."""
+    if not math.isfinite(loss):
+        return "-"
+    return f"{-loss if curves.metric.goal is Goal.MAXIMIZE else loss:.5g}"
+
+
+def band_text(curves: Curves, band: Band) -> str:
+    """A centre with its interval, the smaller end first."""
+    centre, low, high = (float(part[0]) for part in (band.centre, band.low, band.high))
+    if not math.isfinite(centre):
+        return "-"
+    ends = sorted((low, high), key=lambda loss: -loss if curves.metric.goal is Goal.MAXIMIZE else loss)
+    return f"{value_text(curves, centre)} [{value_text(curves, ends[0])}, {value_text(curves, ends[1])}]"
+
+
+def time_text(seconds: float) -> str:
+    """Seconds, or that it was never."""
+    if not math.isfinite(seconds):
+        return "never"
+    return f"{seconds:.3g} s" if seconds < 100 else duration(seconds)
+
+
+def speed_text(target: TimeToTarget) -> str:
+    """A speed-up with its interval."""
+    if math.isnan(target.speed_up):
+        return "-"
+    return f"{_factor(target.speed_up)} [{_factor(target.low)}, {_factor(target.high)}]"
+
+
+def p_text(p: float) -> str:
+    """A p-value."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def verdict_text(test: PairedTest, label: str) -> str:
+    """What a test says about one of its setups."""
+    if test.better is None:
+        return "no significant difference"
+    return "better" if test.better == label else "worse"
+
+
+def headline(comparison: Comparison) -> str:
+    """The main finding in one or two sentences."""
+    critical = comparison.critical
+    if critical is None:
+        return (
+            f"{len(comparison.labels)} setups on {len(comparison.benchmarks)} benchmarks; no ranks over all."
+        )
+    first, *others = critical.ranks
+    if all(critical.ranks[label] == critical.ranks[first] for label in others):
+        return "At the end no setup is ahead of another."
+    beaten = [t.second if t.first == first else t.first for t in critical.tests if t.better == first]
+    alike = [label for label in critical.ranks if label != first and label not in beaten]
+    text = f"{first} has the best mean rank at the end ({critical.ranks[first]:.2f} of {len(critical.ranks)})"
+    if beaten:
+        text += f" and is significantly better than {_listed(beaten)}"
+    return text + (f"; from {_listed(alike)} it does not differ significantly." if alike else ".")
+
+
+def budget_text(comparison: Comparison) -> str:
+    """Clock, workers and time limits, in one sentence."""
+    infos = comparison.results.infos
+    clocks = sorted({"simulated" if info.clock == "simulated" else "wall-clock" for info in infos})
+    workers = sorted({info.n_workers for info in infos if info.n_workers is not None})
+    ends = [part.curves.times[-1] for part in comparison.benchmarks]
+    longest, shortest = float(max(ends)), float(min(ends))
+    time = duration(longest) if longest == shortest else f"{duration(shortest)} to {duration(longest)}"
+    of_workers = f" with {_numbers(workers)} workers" if workers else ""
+    worker_hours = [
+        end * info.n_workers / 3600
+        for info in infos
+        for end in [info.totals.end_time]
+        if info.n_workers is not None
+    ]
+    total = f"; {sum(worker_hours):,.1f} worker hours in all" if worker_hours else ""
+    return f"Compared after {time} of {' and '.join(clocks)} time{of_workers}{total}."
+
+
+def seeds_text(part: BenchmarkComparison) -> str:
+    """How many seeds a benchmark's setups have, and how many of them pair."""
+    counts = sorted({len(setup.seeds) for setup in part.curves.setups.values()})
+    n_common = len(part.curves.common_seeds)
+    return (
+        f"{_numbers(counts)} seeds, {n_common} common to all" if counts != [n_common] else f"{n_common} seeds"
+    )
+
+
+def _factor(number: float) -> str:
+    if math.isnan(number):
+        return "-"
+    return f"{number:.2f}x" if math.isfinite(number) else "inf"
+
+
+def _numbers(numbers: list[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
