@@ -1,0 +1,28 @@
+"""REA: regularized evolution, every trial runs to its end."""
+
+from __future__ import annotations
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import only_metric
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.evolution import EvolutionSettings, evolution_searcher
+
+
+def _build(benchmark: Benchmark, seed: int, settings: EvolutionSettings) -> FIFO:
+    searcher = evolution_searcher(
+        benchmark.space,
+        settings,
+        metric=only_metric(benchmark, "REA"),
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+    )
+    return FIFO(searcher)
+
+
+METHOD = Method(
+    name="REA",
+    summary="Regularized evolution: mutants of the best of a few recent trials; every trial runs to its end",
+    settings=EvolutionSettings,
+    build=_build,
+)

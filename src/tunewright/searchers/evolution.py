@@ -1,0 +1,120 @@
+"""Regularized evolution: mutants of the best of a few that were evaluated lately.
+
+References
+----------
+.. [Real2019] Real, Aggarwal, Huang, Le: Regularized Evolution for Image Classifier Architecture Search. AAAI 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.exceptions import SettingsError
+from tunewright.metric import Metric
+from tunewright.searchers.encoding import Observations, Snapshot
+from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.space import SearchSpace
+from tunewright.types import Config, ConfigValue
+
+_CHILDREN: Final = 16
+"""Mutants that are made of a parent, so that one of them is new."""
+_DRAWS: Final = 16
+"""Values that are drawn so that one differs from the parent's."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvolutionSettings:
+    """How a population evolves; checked when built.
+
+    Raises
+    ------
+    SettingsError
+        Where a value cannot work.
+    """
+
+    population_size: int = 100
+    """P: the trials that were evaluated last are the population; so many are random at first. >= 1."""
+    sample_size: int = 10
+    """S: the parent is the best of so many, drawn with replacement. >= 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("population_size", "sample_size"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
+
+
+def evolution_searcher(
+    space: SearchSpace,
+    settings: EvolutionSettings,
+    *,
+    metric: Metric,
+    seed: int,
+    points_to_evaluate: Sequence[Config] | None = None,
+) -> ModelBasedSearcher:
+    """The searcher of regularized evolution ([Real2019]_, Algorithm 1).
+
+    The population is a queue: the trial that was evaluated longest ago leaves it, however good it is. Trials that
+    failed or diverged never enter.
+
+    Raises
+    ------
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+    return ModelBasedSearcher(
+        space,
+        EvolutionProposer(space, settings),
+        Observations(space, metric),
+        seed=seed,
+        points_to_evaluate=points_to_evaluate,
+        n_initial=settings.population_size,
+    )
+
+
+@final
+class EvolutionProposer(Proposer):
+    """Mutate one hyperparameter of a tournament's winner.
+
+    Parameters
+    ----------
+    space
+        What values may be.
+    settings
+        Sizes.
+    """
+
+    def __init__(self, space: SearchSpace, settings: EvolutionSettings) -> None:
+        self._space = space
+        self._settings = settings
+
+    def propose(
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        until: int | None = None,  # noqa: ARG002
+    ) -> Proposal | None:
+        """Mutants of one parent; None where nothing was evaluated. The note says whose they are."""
+        rows = snapshot.rows
+        if not len(rows):
+            return None
+        trials = rows.trials[-self._settings.population_size :]
+        losses = rows.losses[-self._settings.population_size :]
+        tournament = rng.integers(len(trials), size=self._settings.sample_size)
+        parent = int(trials[tournament[np.argmin(losses[tournament])]])
+        config = self._space.decode(snapshot.points[parent][np.newaxis])[0]
+        children = [self._mutate(config, rng) for _ in range(_CHILDREN)]
+        return Proposal(self._space.encode(children), {"parent": parent})
+
+    def _mutate(self, config: Config, rng: np.random.Generator) -> dict[str, ConfigValue]:
+        name = self._space.names[int(rng.integers(len(self._space.names)))]
+        quantile = self._space.domains[name].quantile
+        for _ in range(_DRAWS):
+            value = quantile(float(rng.random()))
+            if value != config[name]:
+                return {**config, name: value}
+        return dict(config)
