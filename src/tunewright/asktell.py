@@ -26,9 +26,11 @@ class Asked:
     attempt: int
     config: Config
     resume_from: int
-    """Go on after this resource of the same trial; 0: from scratch."""
+    """Go on after this resource; 0: from scratch."""
     until: int | None
     """Where to end at the latest; None: at the end."""
+    from_trial: int | None = None
+    """Whose checkpoint to go on from: the same trial's or another one's; None: from scratch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +101,14 @@ class AskTell:
             return None
         run = self._ledger.begin(suggestion, self._clock.now(), perf_counter() - before)
         self._seq[run.trial_id] = 0
+        source = run.from_checkpoint
         return Asked(
             trial_id=run.trial_id,
             attempt=run.attempt,
             config=self.history.trial(run.trial_id).config,
             resume_from=run.resume_from,
             until=run.until,
+            from_trial=None if source is None else source.trial_id,
         )
 
     def tell(self, asked: Asked, metrics: Mapping[str, object], resource: int | None = None) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 
-from tunewright.trial import Decision, Result, Run, Trial, TrialStatus
+from tunewright.trial import Checkpoint, Decision, Result, Run, Trial, TrialStatus
 from tunewright.types import Config, Note
 
 
@@ -90,6 +90,10 @@ class History(ABC):
     @abstractmethod
     def decision(self, trial_id: int) -> Decision | None:
         """The verdict on the trial's newest accepted result; None where there is none yet."""
+
+    @abstractmethod
+    def checkpoint(self, trial_id: int) -> Checkpoint | None:
+        """The newest whole checkpoint that the trial's ended runs left; None where there is none."""
 
     @abstractmethod
     def error(self, trial_id: int) -> str:

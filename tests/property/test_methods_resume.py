@@ -15,8 +15,12 @@ from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.brackets import HyperbandSettings
 from tunewright.schedulers.dehb import DEHB, DEHBSettings
+from tunewright.schedulers.fifo import FIFO
+from tunewright.schedulers.median_stopping import MedianStopping, MedianStoppingSettings
+from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.schedulers.soft_ranking import SoftRankingCeiling
 from tunewright.schedulers.sync_hyperband import SyncHyperband
+from tunewright.searchers.evolution import EvolutionSettings, evolution_searcher
 from tunewright.searchers.random import RandomSearcher
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.spaces import CONTINUOUS
@@ -77,6 +81,21 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
         metric=LOSS,
         seed=1,
         ceiling=SoftRankingCeiling((1, 2, 4, 8, 9)),
+    ),
+    "MedianStopping": lambda: MedianStopping(
+        FIFO(random_searcher()), MedianStoppingSettings(grace_population=3), metric=LOSS
+    ),
+    "REA": lambda: FIFO(
+        evolution_searcher(
+            CONTINUOUS, EvolutionSettings(population_size=6, sample_size=3), metric=LOSS, seed=1
+        )
+    ),
+    "PBT": lambda: PBT(
+        random_searcher(),
+        CONTINUOUS,
+        PBTSettings(max_resource=9, perturbation_interval=2),
+        metric=LOSS,
+        seed=1,
     ),
 }
 

@@ -8,4 +8,7 @@ methods = {
     "SyncHyperband": method("SyncHyperband"),
     "DEHB": method("DEHB"),
     "PASHA": method("PASHA"),
+    "MedianStopping": method("MedianStopping"),
+    "REA": method("REA", population_size=20, sample_size=5),
+    "PBT": method("PBT"),
 }

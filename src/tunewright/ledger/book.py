@@ -133,6 +133,10 @@ class Book(History):
         """The verdict on the newest accepted result."""
         return self._records[trial_id].decision
 
+    def checkpoint(self, trial_id: int) -> Checkpoint | None:
+        """The newest whole checkpoint."""
+        return self._records[trial_id].checkpoint
+
     def error(self, trial_id: int) -> str:
         """Why the trial failed."""
         return self._records[trial_id].error

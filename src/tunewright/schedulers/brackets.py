@@ -140,7 +140,7 @@ def verdict_at(resource: int, until: int | None, max_resource: int) -> Verdict:
         return Verdict(decision=Decision.STOP, reason=f"beyond max_resource {max_resource}")
     if until is None or resource < until or resource == max_resource:
         return CONTINUE
-    return Verdict(decision=Decision.PAUSE, reason=f"rung {until}")
+    return Verdict(decision=Decision.PAUSE, reason=f"reached {until}")
 
 
 @final

@@ -26,6 +26,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "SyncHyperband": ("sync_hyperband", ()),
     "DEHB": ("dehb", ()),
     "PASHA": ("pasha", ()),
+    "PBT": ("pbt", ()),
     "MedianStopping": ("median_stopping", ()),
     "REA": ("rea", ("RegularizedEvolution",)),
     "MOBSTER": ("mobster", ()),

@@ -1,0 +1,227 @@
+"""PBT: a population whose worst members go on from the best ones' checkpoints with changed hyperparameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.exceptions import SettingsError
+from tunewright.history import History
+from tunewright.interfaces import Scheduler, Searcher
+from tunewright.metric import Metric
+from tunewright.schedulers.brackets import verdict_at
+from tunewright.schedulers.notes import whole_number, with_searchers_part
+from tunewright.searchers.perturbation import perturbed
+from tunewright.seeding import Stream, generator
+from tunewright.space import SearchSpace
+from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.types import Config, Json
+
+_DRAWS: Final = 64
+"""Perturbations that are made so that one is a new configuration."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PBTSettings:
+    """How a population trains; checked when built.
+
+    Raises
+    ------
+    SettingsError
+        Where a value cannot work.
+    """
+
+    max_resource: int
+    """The resource of a whole training, >= 2."""
+    population_size: int = 4
+    """Members, >= 2."""
+    perturbation_interval: int = 1
+    """Members pause after so many units of resource, >= 1 and below ``max_resource``."""
+    quantile_fraction: float = 0.25
+    """The part of the population that is replaced, and the part that replaces it, above 0 and at most 0.5."""
+    resample_probability: float = 0.25
+    """How often a hyperparameter of a new member is drawn anew instead of perturbed, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if self.population_size < 2:
+            raise SettingsError(f"population_size={self.population_size} must be >= 2")
+        if not 1 <= self.perturbation_interval < self.max_resource:
+            raise SettingsError(
+                f"perturbation_interval={self.perturbation_interval} must be >= 1 and below "
+                f"max_resource={self.max_resource}"
+            )
+        if not 0.0 < self.quantile_fraction <= 0.5:
+            raise SettingsError(f"quantile_fraction={self.quantile_fraction} must be above 0 and at most 0.5")
+        if not 0.0 <= self.resample_probability <= 1.0:
+            raise SettingsError(f"resample_probability={self.resample_probability} must be in [0, 1]")
+
+
+@dataclass(slots=True)
+class _Population:
+    members: dict[int, int] = field(default_factory=dict[int, int])
+    """Place -> the trial that holds it; those that came to their end included."""
+    due: set[int] = field(default_factory=set[int])
+    """Places whose trial is paused, or failed."""
+
+
+@final
+class PBT(Scheduler):
+    """Population based training (Jaderberg et al. 2017, Algorithm 1), with truncation selection.
+
+    Every member pauses after each interval. When it is its turn to go on and it is in the bottom quantile of its
+    population, it is given up, and a new trial takes its place (exploit): it begins with the checkpoint of a trial that
+    is drawn from the top quantile, and with the configuration of that one, perturbed (explore). All other members are
+    resumed. Members are compared by their newest results; nobody waits for anybody. A member that failed is replaced in
+    the same way, or by a random one where nobody can be copied, so that no place is lost.
+
+    Of the members that are due, the one with the least resource goes on first, so that a population larger than the
+    number of workers trains evenly. A worker for which a population has nothing to do opens the next population, which
+    begins with random members and is compared with itself alone.
+
+    A trial without a checkpoint, or one at the end of its training, is no source; a non-finite loss is in the bottom
+    quantile.
+
+    Parameters
+    ----------
+    searcher
+        Chooses the configurations of first members.
+    space
+        Says how configurations may be perturbed.
+    settings
+        Sizes and probabilities.
+    metric
+        What is compared.
+    seed
+        The experiment's seed, >= 0.
+    """
+
+    def __init__(
+        self, searcher: Searcher, space: SearchSpace, settings: PBTSettings, *, metric: Metric, seed: int
+    ) -> None:
+        self._searcher = searcher
+        self._space = space
+        self._settings = settings
+        self._metric = metric
+        self._seed = seed
+        self._populations: list[_Population] = [_Population()]
+        self._held: dict[int, None] = {}
+
+    def suggest(self, history: History) -> Start | Resume | None:
+        """What the oldest population with something to do wants to be run; None when nothing is left."""
+        size = self._settings.population_size
+        for number, population in enumerate(self._populations):
+            if len(population.members) < size:
+                start = self._start_random(history, number, len(population.members))
+                if start is not None:
+                    return start
+            for place in sorted(population.due, key=lambda p: (_done(history, population.members[p]), p)):
+                found = self._go_on(history, number, place)
+                if found is not None:
+                    return found
+        is_full = len(self._populations[-1].members) == size
+        return self._start_random(history, len(self._populations), 0) if is_full else None
+
+    def on_trial_start(self, history: History, run: Run) -> None:
+        """A trial takes its place, or goes on in it."""
+        note = history.note(run.trial_id)
+        number, place = whole_number(note, "population"), whole_number(note, "place")
+        if number == len(self._populations):
+            self._populations.append(_Population())
+        population = self._populations[number]
+        population.due.discard(place)
+        before = population.members.get(place)
+        if before is not None:
+            self._held.pop(before, None)
+        population.members[place] = run.trial_id
+
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
+        """Pause at the end of an interval; stop what goes beyond the maximum."""
+        return verdict_at(result.resource, history.until(trial_id), self._settings.max_resource)
+
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+        """A paused or failed member is due."""
+        note = history.note(trial_id)
+        population = self._populations[whole_number(note, "population")]
+        if status in {TrialStatus.PAUSED, TrialStatus.FAILED}:
+            population.due.add(whole_number(note, "place"))
+        if status is TrialStatus.PAUSED:
+            self._held[trial_id] = None
+
+    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+        """Paused members that hold their place."""
+        return self._held.keys()
+
+    def _go_on(self, history: History, number: int, place: int) -> Start | Resume | None:
+        """Exploit, or else resume; None where a failed member can be replaced by nobody."""
+        trial_id = self._populations[number].members[place]
+        top, bottom = self.quantiles(history, number)
+        has_failed = history.status(trial_id) is TrialStatus.FAILED
+        if has_failed or trial_id in bottom:
+            clone = self._clone(history, number, place, top)
+            if clone is not None:
+                return clone
+        if has_failed:
+            return self._start_random(history, number, place)
+        note = {"population": number, "place": place}
+        return Resume(trial_id=trial_id, until=self._until(_done(history, trial_id)), note=note)
+
+    def quantiles(self, history: History, number: int) -> tuple[Sequence[int], Sequence[int]]:
+        """The trials in the top and in the bottom quantile of a population, which have nobody in common."""
+        losses = [
+            (self._metric.loss_of(last.metrics), trial_id)
+            for trial_id in self._populations[number].members.values()
+            if history.status(trial_id) is not TrialStatus.FAILED
+            and (last := history.last(trial_id)) is not None
+        ]
+        n = min(math.ceil(len(losses) * self._settings.quantile_fraction), len(losses) // 2)
+        ranked = sorted(losses)
+        top = [trial_id for loss, trial_id in ranked[:n] if math.isfinite(loss)]
+        bottom = [trial_id for loss, trial_id in ranked if math.isinf(loss)]
+        return top, [*bottom, *(trial_id for _, trial_id in ranked[len(ranked) - n :])]
+
+    def _clone(self, history: History, number: int, place: int, top: Sequence[int]) -> Start | None:
+        """A new member from the checkpoint of one of the top quantile; None where none can be made."""
+        rng = generator(self._seed, Stream.EVOLUTION, history.n_runs)
+        sources = [source for trial_id in top if (source := history.checkpoint(trial_id)) is not None]
+        sources = [source for source in sources if source.resource < self._settings.max_resource]
+        if not sources:
+            return None
+        source = sources[int(rng.integers(len(sources)))]
+        config = self._new_config(history, source.trial_id, rng)
+        if config is None:
+            return None
+        note: dict[str, Json] = {"population": number, "place": place, "parent": source.trial_id}
+        until = self._until(source.resource)
+        return Start(config=config, until=until, note=note, from_checkpoint=source)
+
+    def _new_config(self, history: History, parent: int, rng: np.random.Generator) -> Config | None:
+        config = history.trial(parent).config
+        for _ in range(_DRAWS):
+            changed = perturbed(self._space, config, self._settings.resample_probability, rng)
+            if not history.contains(changed):
+                return changed
+        return None
+
+    def _start_random(self, history: History, number: int, place: int) -> Start | None:
+        until = self._until(0)
+        suggestion = self._searcher.suggest(history, until=until)
+        if suggestion is None:
+            return None
+        note = with_searchers_part({"population": number, "place": place}, suggestion.note)
+        return Start(config=suggestion.config, until=until, note=note)
+
+    def _until(self, done: int) -> int | None:
+        """The end of the interval that comes after a resource; None: the end of the training."""
+        interval = self._settings.perturbation_interval
+        until = (done // interval + 1) * interval
+        return until if until < self._settings.max_resource else None
+
+
+def _done(history: History, trial_id: int) -> int:
+    last = history.last(trial_id)
+    return 0 if last is None else last.resource
