@@ -11,7 +11,7 @@ _STYLE: Final = """
 :root { color-scheme: light; --ink: #1d2733; --soft: #5c6a78; --line: #dde3e8; --tint: #f5f7f9; --good: #00694a; --bad: #a33c00 }
 * { box-sizing: border-box }
 body { margin: 0; color: var(--ink); background: #fff; font: 16px/1.5 system-ui, "Segoe UI", "Liberation Sans", sans-serif }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 24px 64px }
+main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px }
 h1 { font-size: 30px; line-height: 1.2; margin: 0 0 16px; letter-spacing: -.01em }
 h2 { font-size: 21px; margin: 44px 0 10px; padding-bottom: 6px; border-bottom: 2px solid var(--line) }
 h3 { font-size: 16px; margin: 24px 0 6px }
@@ -23,7 +23,7 @@ p { margin: 8px 0; max-width: 86ch }
 figure { margin: 14px 0; overflow-x: auto }
 figure svg { max-width: 100%; height: auto; display: block; margin: 0 auto }
 .scroll { overflow-x: auto; margin: 10px 0 }
-table { border-collapse: collapse; width: 100%; font-size: 14.5px; font-variant-numeric: tabular-nums }
+table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: 6px 10px; white-space: nowrap; border-bottom: 1px solid var(--line) }
 th:first-child, td:first-child { text-align: left }
 td:first-child { font-weight: 600 }

@@ -72,7 +72,7 @@ def build_page(
                 "Ranks",
                 figure(svg(plot_critical_difference(comparison.critical))),
                 figure(svg(plot_ranks(comparison.ranks))),
-                _tests(comparison.critical.tests, "Over all benchmarks"),
+                _tests(comparison.critical.tests, "Over all benchmarks") if len(curves) > 1 else "",
             )
         )
     areas = {part.curves.benchmark: part.areas for part in comparison.benchmarks}
@@ -119,8 +119,7 @@ def _benchmark(part: BenchmarkComparison, reference: str) -> str:
         f"{curves.metric.name}",
         "best seed",
         "area",
-        "to target",
-        "reached",
+        "to target (reached)",
         "speed-up",
         f"against {base}",
         "p (Holm)",
@@ -146,8 +145,10 @@ def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
         Cell(band_text(curves, row.final), float(row.final.centre[0])),
         Cell(value_text(curves, row.best), row.best),
         Cell(f"{row.area:.4f}", row.area),
-        Cell(time_text(row.target.median), row.target.median),
-        Cell(f"{100 * row.target.share:.0f} %", row.target.share),
+        Cell(
+            f"{time_text(row.target.median)} ({100 * row.target.share:.0f} %)",
+            row.target.median if math.isfinite(row.target.median) else math.inf,
+        ),
         Cell(speed_text(row.target), row.target.speed_up),
         Cell(verdict, mark={"better": "good", "worse": "bad"}.get(verdict, "")),
         Cell("" if test is None else p_text(test.p_holm), math.nan if test is None else test.p_holm),

@@ -51,7 +51,7 @@ def p_text(p: float) -> str:
 def verdict_text(test: PairedTest, label: str) -> str:
     """What a test says about one of its setups."""
     if test.better is None:
-        return "no significant difference"
+        return "not significant"
     return "better" if test.better == label else "worse"
 
 

@@ -164,7 +164,11 @@ class SimulatedBackend(Backend):
         )
 
     def close(self) -> None:
-        """Forget all runs."""
+        """End all runs now; the account keeps what they have cost."""
+        now = self._clock.now()
+        for script in self._running.values():
+            self._ended_seconds += now - script.started_at
+            self._ended_cost += script.cost(now)
         self._running.clear()
         self._heap.clear()
 
