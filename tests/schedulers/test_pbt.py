@@ -155,6 +155,17 @@ def test_members_at_the_end_of_their_training_are_no_source(hand) -> None:
     assert driver.suggest() == Resume(trial_id=1, until=6, note={"population": 0, "place": 1})
 
 
+def test_what_a_checkpoint_depends_on_is_kept(hand) -> None:
+    driver = hand(pbt(kept=("y", "unknown")))
+    driver.pause_at(3, *[float(i) for i in range(4)])
+    runs = [driver.begin() for _ in range(4)]
+    clone = driver.history.trial(runs[-1].trial_id).config
+    parent = driver.history.trial(0).config
+    assert runs[-1].attempt == 0
+    assert clone["y"] == parent["y"]
+    assert clone["x"] != parent["x"]
+
+
 def test_a_free_worker_opens_the_next_population(hand) -> None:
     driver = hand(pbt())
     notes = [driver.history.note(driver.begin().trial_id) for _ in range(6)]

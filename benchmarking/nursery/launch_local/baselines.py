@@ -10,5 +10,5 @@ methods = {
     "PASHA": method("PASHA"),
     "MedianStopping": method("MedianStopping"),
     "REA": method("REA", population_size=20, sample_size=5),
-    "PBT": method("PBT"),
+    "PBT": method("PBT", kept=["n_units", "n_units_1", "n_units_2"]),
 }

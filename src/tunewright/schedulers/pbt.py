@@ -46,6 +46,9 @@ class PBTSettings:
     """The part of the population that is replaced, and the part that replaces it, above 0 and at most 0.5."""
     resample_probability: float = 0.25
     """How often a hyperparameter of a new member is drawn anew instead of perturbed, in [0, 1]."""
+    kept: tuple[str, ...] = ()
+    """Hyperparameters that a checkpoint depends on, such as the size of a network: a new member has its parent's.
+    Names that the space lacks are passed over."""
 
     def __post_init__(self) -> None:
         if self.population_size < 2:
@@ -201,8 +204,9 @@ class PBT(Scheduler):
 
     def _new_config(self, history: History, parent: int, rng: np.random.Generator) -> Config | None:
         config = history.trial(parent).config
+        kept = {name: config[name] for name in self._settings.kept if name in config}
         for _ in range(_DRAWS):
-            changed = perturbed(self._space, config, self._settings.resample_probability, rng)
+            changed = perturbed(self._space, config, self._settings.resample_probability, rng) | kept
             if not history.contains(changed):
                 return changed
         return None

@@ -31,6 +31,8 @@ class PBTMethodSettings:
     """The part of the population that is replaced, and the part that replaces it, above 0 and at most 0.5."""
     resample_probability: float = 0.25
     """How often a hyperparameter is drawn anew instead of perturbed, in [0, 1]."""
+    kept: tuple[str, ...] = ()
+    """Hyperparameters that a checkpoint depends on, such as the size of a network: they are not perturbed."""
 
     def __post_init__(self) -> None:
         interval = self.perturbation_interval
@@ -45,6 +47,7 @@ class PBTMethodSettings:
             perturbation_interval=max(1, max_resource // 10) if interval is None else interval,
             quantile_fraction=self.quantile_fraction,
             resample_probability=self.resample_probability,
+            kept=self.kept,
         )
 
 
