@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunewright.models.arrays import Array
 from tunewright.space import Categorical, SearchSpace
 from tunewright.space.domain import Domain
+
+Numbers = NDArray[np.intp]
 
 _MOST_LEVELS: Final = 64
 """A range of more numbers is treated as continuous: rounding then moves a point by less than 1/128."""
@@ -29,7 +32,7 @@ class _Levels:
     columns: slice
     points: Array
     """(levels, width)"""
-    number_at: Array
+    number_at: Numbers
     """Which level holds each of 256 equal parts of the distribution."""
     is_ordered: bool
 
@@ -58,6 +61,8 @@ class Cube:
                 levels = _levels(domain, columns)
                 self._levels.append(levels)
                 self._axes.append(levels)
+        self._starts = [a if isinstance(a, int) else int(a.columns.start) for a in self._axes]
+        self._unordered = [None if isinstance(a, int) or a.is_ordered else a for a in self._axes]
         self.free = np.array([axis for axis in self._axes if isinstance(axis, int)], dtype=np.intp)
         """Columns along which a point may be moved continuously."""
         size = space.size
@@ -112,6 +117,30 @@ class Cube:
             rows[:, levels.columns] = chosen
             moved.append(rows)
         return np.concatenate(moved)
+
+    @property
+    def n_categories(self) -> Numbers:
+        """(hyperparameters,): how many values each has that have no order; 0 where they have one."""
+        return np.array([0 if a is None else len(a.points) for a in self._unordered], dtype=np.intp)
+
+    def coded(self, points: Array) -> Array:
+        """One column per hyperparameter, (n, p): its place in the cube, or the number of its category."""
+        columns: list[Array] = []
+        for start, axis in zip(self._starts, self._unordered, strict=True):
+            if axis is None:
+                columns.append(points[:, start])
+            else:
+                likeness = points[:, axis.columns] @ (2.0 * axis.points.T - 1.0)
+                columns.append(np.argmax(likeness, axis=1).astype(np.float64))
+        return np.stack(columns, axis=1)
+
+    def uncoded(self, codes: Array) -> Array:
+        """The points (n, d) of `coded` ones."""
+        parts = [
+            column[:, np.newaxis] if axis is None else axis.points[column.astype(np.intp)]
+            for column, axis in zip(codes.T, self._unordered, strict=True)
+        ]
+        return np.concatenate(parts, axis=1)
 
     def _placed(self, quantiles: Array) -> Array:
         """Points from numbers in [0, 1), one per hyperparameter."""

@@ -208,6 +208,8 @@ def _misranked(snapshot: Snapshot, models: RungModels, reference: int, normal: A
 class LearnedBrackets:
     """How often new trials start in each bracket: in proportion to the trust in its first level, over its resource.
 
+    Where the trust is in levels beyond the last bracket's first one, it counts for that bracket.
+
     Parameters
     ----------
     learner
@@ -241,5 +243,9 @@ class LearnedBrackets:
         """Weights, one per bracket; None where nothing is known of any of them."""
         rng = generator(self._seed, Stream.MODEL, history.n_runs)
         trust = self._learner.weights(self._observations.read(history), rng)
-        weights = [trust.get(s, 0.0) / self._levels.resources[s] for s in range(self._n_brackets)]
-        return weights if any(weights) else None
+        if not trust:
+            return None
+        sums = [0.0] * self._n_brackets
+        for level, weight in trust.items():
+            sums[min(level, self._n_brackets - 1)] += weight
+        return [weight / self._levels.resources[s] for s, weight in enumerate(sums)]

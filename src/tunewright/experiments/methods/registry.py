@@ -31,6 +31,8 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "REA": ("rea", ("RegularizedEvolution",)),
     "MOBSTER": ("mobster", ()),
     "HyperTune": ("hypertune", ()),
+    "KDE": ("kde", ("TPE",)),
+    "BOHB": ("bohb", ()),
 }
 """Name -> module of this package, aliases. The module is loaded when the method is used."""
 

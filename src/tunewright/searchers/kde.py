@@ -1,0 +1,150 @@
+"""Tree-structured Parzen estimation: draw where good results are dense and bad ones are not.
+
+References
+----------
+.. [Bergstra2011] Bergstra, Bardenet, Bengio, Kegl: Algorithms for Hyper-Parameter Optimization. NeurIPS 2011.
+.. [Falkner2018] Falkner, Klein, Hutter: BOHB: Robust and Efficient Hyperparameter Optimization at Scale. ICML 2018.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from tunewright.exceptions import SettingsError
+from tunewright.metric import Metric
+from tunewright.models.kde import KernelDensity
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations, Rows, Snapshot
+from tunewright.searchers.gp_levels import target_level
+from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.space import SearchSpace
+from tunewright.types import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class KDEOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
+    """How densities are estimated and drawn from.
+
+    Raises
+    ------
+    SettingsError
+        Where a value cannot work.
+    """
+
+    top_n_percent: float = 15.0
+    """Which part of the results is good, > 0 and < 100."""
+    min_bandwidth: float = 1e-3
+    """Of the unit interval, > 0."""
+    n_candidates: int = 64
+    """Draws, of which the most promising is taken, >= 1."""
+    bandwidth_factor: float = 3.0
+    """How much wider draws are spread than the density, > 0."""
+    random_fraction: float = 0.33
+    """Which part of the trials is drawn at random, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.top_n_percent < 100:
+            raise SettingsError(f"top_n_percent={self.top_n_percent} must be above 0 and below 100")
+        if not 0 <= self.random_fraction <= 1:
+            raise SettingsError(f"random_fraction={self.random_fraction} must be from 0 to 1")
+        for name in ("min_bandwidth", "n_candidates", "bandwidth_factor"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name}={getattr(self, name)} must be > 0")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class KDESettings(KDEOptions):
+    """Settings of a searcher that compares newest losses."""
+
+
+@final
+class KDEProposer(Proposer):
+    """Draws from the density of good results, ordered by the ratio of that density to the one of the others.
+
+    Results are those of the highest level with p + 2 of them, for p hyperparameters; with fewer everywhere, trials
+    are random. The good ones are ``top_n_percent``, at least p; the bad ones are the others, at least p, so that at
+    first some are both ([Falkner2018]_, equation 3).
+
+    Parameters
+    ----------
+    cube
+        Where to look.
+    options
+        How.
+    """
+
+    def __init__(self, cube: Cube, options: KDEOptions) -> None:
+        self._cube = cube
+        self._options = options
+        self._counts = cube.n_categories
+        self._least = len(self._counts)
+
+    def propose(
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        until: int | None = None,  # noqa: ARG002
+    ) -> Proposal | None:
+        """Most promising draw first."""
+        level = target_level(snapshot.rows, self._least + 2)
+        if level is None or rng.random() < self._options.random_fraction:
+            return None
+        good, bad = self._densities(snapshot, snapshot.rows.at_level(level))
+        drawn = good.draw(self._options.n_candidates, self._options.bandwidth_factor, rng)
+        points = self._cube.uncoded(drawn)
+        ratio = good.log_density(drawn) - bad.log_density(drawn)
+        return Proposal(points[np.argsort(-ratio, kind="stable")])
+
+    def _densities(self, snapshot: Snapshot, rows: Rows) -> tuple[KernelDensity, KernelDensity]:
+        n = len(rows)
+        n_good = max(self._least, math.ceil(n * self._options.top_n_percent / 100))
+        n_bad = max(self._least, n - n_good)
+        codes = self._cube.coded(snapshot.points[rows.trials[np.argsort(rows.losses, kind="stable")]])
+        good = KernelDensity(codes[:n_good], self._counts, self._options.min_bandwidth)
+        return good, KernelDensity(codes[-n_bad:], self._counts, self._options.min_bandwidth)
+
+
+def kde_searcher(
+    space: SearchSpace,
+    options: KDEOptions,
+    *,
+    metric: Metric,
+    seed: int,
+    levels: Sequence[int] = (),
+    points_to_evaluate: Sequence[Config] | None = None,
+) -> ModelBasedSearcher:
+    """A searcher by density estimates, for any scheduler.
+
+    Parameters
+    ----------
+    space, metric
+        What is tuned.
+    options
+        How densities are estimated.
+    seed
+        The experiment's seed, >= 0.
+    levels
+        Resources at which results are compared, strictly increasing; empty: each trial's newest loss.
+    points_to_evaluate
+        Configurations that come first.
+
+    Raises
+    ------
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+    return ModelBasedSearcher(
+        space,
+        KDEProposer(Cube(space), options),
+        Observations(space, metric, levels),
+        seed=seed,
+        points_to_evaluate=points_to_evaluate,
+        n_initial=1,
+    )
