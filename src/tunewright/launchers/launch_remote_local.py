@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from tunewright.launchers.remote import (
     add_remote_flags,
     entry_path,
     launch_slices,
-    slice_name,
 )
 
 _DESCRIPTION = "Tune a benchmark's training script with processes"
@@ -87,26 +87,24 @@ def _run(launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str
         SageMakerSettings(n_workers=len(plan), instance_type=instance_type),
         is_agreed=arguments.yes,
     )
-    hpo_main = hpo_main_parser(launch)
-
-    def slice_of(experiment: Experiment) -> SlicePlan:
-        replaced = {
-            "method": experiment.label,
-            "start_seed": experiment.seed,
-            "num_seeds": 1,
-            "resume": True,
-            "dependencies": [Path(one).name for one in arguments.dependencies],
-        }
-        flags = forwarded_flags(hpo_main, arguments, replaced)
-        return SlicePlan(
-            experiments=[experiment], flags=flags, name=slice_name(experiment), seed=experiment.seed
-        )
-
+    flags = [_flags(launch, arguments, experiment) for experiment in plan]
     return launch_slices(
-        [slice_of(experiment) for experiment in plan],
+        [SlicePlan.of(experiment, line) for experiment, line in zip(plan, flags, strict=True)],
         arguments,
         choice=settled,
         code=code,
         instance_type=instance_type,
         options=options,
     )
+
+
+def _flags(launch: Launch, arguments: Namespace, experiment: Experiment) -> list[str]:
+    """Of ``hpo_main.py`` in the tuning job of one experiment."""
+    replaced = {
+        "method": experiment.label,
+        "start_seed": experiment.seed,
+        "num_seeds": 1,
+        "resume": True,
+        "dependencies": [Path(one).name for one in arguments.dependencies],
+    }
+    return forwarded_flags(hpo_main_parser(launch), arguments, replaced)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunewright.experiments import Experiment, sagemaker_settings
+from tunewright.experiments import Experiment, SageMakerChoice, sagemaker_settings
 from tunewright.experiments.remote.package import bundle_remote
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say
@@ -23,7 +24,6 @@ from tunewright.launchers.remote import (
     add_remote_flags,
     entry_path,
     launch_slices,
-    slice_name,
 )
 
 _DESCRIPTION = "Tune a benchmark's training script with SageMaker training jobs"
@@ -89,29 +89,29 @@ def _run(launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str
     settled = settle_endpoint(
         choice, replace(settings, n_workers=settings.n_workers * len(plan)), is_agreed=arguments.yes
     )
-    hpo_main = hpo_main_parser(launch)
-
-    def slice_of(experiment: Experiment) -> SlicePlan:
-        replaced = {
-            "method": experiment.label,
-            "start_seed": experiment.seed,
-            "num_seeds": 1,
-            "endpoint": settled.endpoint,
-            "region": settled.region,
-            "resume": True,
-            "dependencies": [Path(one).name for one in arguments.dependencies],
-            "yes": True,
-        }
-        flags = forwarded_flags(hpo_main, arguments, replaced)
-        return SlicePlan(
-            experiments=[experiment], flags=flags, name=slice_name(experiment), seed=experiment.seed
-        )
-
+    flags = [_flags(launch, arguments, settled, experiment) for experiment in plan]
     return launch_slices(
-        [slice_of(experiment) for experiment in plan],
+        [SlicePlan.of(experiment, line) for experiment, line in zip(plan, flags, strict=True)],
         arguments,
         choice=settled,
         code=code,
         instance_type=instance_type,
         options=options,
     )
+
+
+def _flags(
+    launch: Launch, arguments: Namespace, settled: SageMakerChoice, experiment: Experiment
+) -> list[str]:
+    """Of ``hpo_main.py`` in the tuning job of one experiment."""
+    replaced = {
+        "method": experiment.label,
+        "start_seed": experiment.seed,
+        "num_seeds": 1,
+        "endpoint": settled.endpoint,
+        "region": settled.region,
+        "resume": True,
+        "dependencies": [Path(one).name for one in arguments.dependencies],
+        "yes": True,
+    }
+    return forwarded_flags(hpo_main_parser(launch), arguments, replaced)

@@ -54,6 +54,7 @@ class RemoteOptions:
     """A CreateTrainingJob request merged under that of each tuning job: VPC, KMS keys, volume size."""
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlicePlan:
     """What one tuning job is to do."""
@@ -64,6 +65,12 @@ class SlicePlan:
     seed: int | None = None
     is_simulated: bool = False
     """Whether limits of time are of simulated time."""
+
+    @staticmethod
+    def of(experiment: Experiment, flags: Sequence[str]) -> SlicePlan:
+        """The slice of a single experiment."""
+        name = safe_name(f"{experiment.label}-{experiment.benchmark.name}-{experiment.seed}")
+        return SlicePlan(experiments=[experiment], flags=flags, name=name, seed=experiment.seed)
 
     @property
     def seconds(self) -> float | None:
@@ -92,14 +99,6 @@ def add_remote_flags(parser: Parser, *, default_instance: str, instance_flag: st
     parser.flag(instance_flag, f"instance type of each tuning job (default: {default_instance})")
     parser.switch("spot", "run the tuning jobs on spot instances; interrupted ones go on from their journals")
     parser.switch("wait", "follow all slices until they end, and launch those again whose tuning job died")
-
-
-def slice_name(experiment: Experiment, *, with_seed: bool = True, with_benchmark: bool = True) -> str:
-    """The name of a slice."""
-    parts = [experiment.label]
-    parts += [experiment.benchmark.name] if with_benchmark else []
-    parts += [str(experiment.seed)] if with_seed else []
-    return safe_name("-".join(parts))
 
 
 def launch_slices(
