@@ -321,6 +321,14 @@ def test_an_interrupt_ends_in_order_and_is_continued_exactly(tmp_path: Path, num
     assert canonical_hash(parts) == canonical_hash(whole)
 
 
+def test_two_interrupts_at_once_are_an_interruption(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path / "journal.jsonl")
+    twice = [Interrupting(17, signal.SIGINT), Interrupting(17, signal.SIGINT)]
+    with pytest.raises(KeyboardInterrupt):
+        tune(asha(), simulated(), MaxTrialsStarted(12), journal, twice)
+    assert sessions(journal) == ["begin", "interrupted"]
+
+
 class FullDisk(Journal):
     """A journal on a disk that is full after n lines."""
 

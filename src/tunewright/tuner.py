@@ -108,6 +108,9 @@ class Tuner:
                 self._backend.attach(self._ledger.open_runs())
                 self._remove_checkpoints()
                 outcome = self._loop()
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+            raise
         finally:
             self._finish(outcome)
         if outcome == "interrupted":
