@@ -1,0 +1,226 @@
+"""Figures and reports: what is in them, and that they can be made of what experiments leave."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tunewright.analysis import all_curves, anytime_area, critical_difference, load, mean_ranks
+from tunewright.analysis.figures import (
+    plot_area,
+    plot_critical_difference,
+    plot_curves,
+    plot_importance,
+    plot_learning_curves,
+    plot_parallel,
+    plot_ranks,
+    plot_workers,
+    save,
+)
+from tunewright.analysis.figures.style import COLOURS, look_of, time_scale
+from tunewright.analysis.importance import importance
+from tunewright.analysis.one_run import one_run
+from tunewright.analysis.report import build_page, compare
+from tunewright.analysis.report.wording import headline
+from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.cli import main
+from tunewright.exceptions import MissingExtraError, SettingsError, UnknownNameError
+from tunewright.experiments import Experiment, Limits, SimulatedChoice, method
+from tunewright.experiments.cells import run_cell
+from tunewright.storage import ExperimentFolder
+
+pytest.importorskip("matplotlib")
+Store = Callable[..., ExperimentFolder]
+
+
+def texts(figure: object) -> str:
+    return " | ".join(t.get_text() for t in figure.findobj(lambda artist: hasattr(artist, "get_text")))  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def compared(store: Store) -> None:
+    """Two benchmarks, three setups, seven seeds; B is best, and the values of one benchmark are predicted."""
+    rng = np.random.default_rng(0)
+    for benchmark, goal in (("up", "max"), ("down", "min")):
+        table = {"values": "surrogate" if benchmark == "up" else "recorded", "note": "made <up>", "space": {}}
+        for seed in range(7):
+            for label, level in (("RS", 0.6), ("B", 0.3), ("A & <C>", 0.55)):
+                final = level + 0.05 * rng.random()
+                values = [0.9, 0.8, final] if goal == "min" else [0.1, 0.2, 1 - final]
+                reports = list(zip([1.0, 2.0, 3.0 + level], values, strict=True))
+                store(reports, method=label, seed=seed, benchmark=benchmark, goal=goal, table=table)
+
+
+@pytest.mark.usefixtures("compared")
+def test_figures_of_comparisons_say_units_seeds_and_surrogates(tmp_path: Path) -> None:
+    every = all_curves(load("t"))
+    for kind in ("iqm", "mean", "median"):
+        shown = texts(plot_curves(every, kind=kind, log_time=kind == "mean"))
+    for text in (
+        "up (7 seeds, surrogate values)",
+        "down (7 seeds)",
+        "simulated time [s]",
+        "(higher is better)",
+        "RS",
+    ):
+        assert text in shown
+    assert "mean rank (1 is best)" in texts(plot_ranks(mean_ranks(every)))
+    difference = plot_critical_difference(critical_difference(every))
+    assert "B  (1.00)" in texts(difference)
+    save(plot_area({c.benchmark: anytime_area(c) for c in every}), tmp_path / "area.svg")
+    save(difference, tmp_path / "one.svg")
+    save(plot_critical_difference(critical_difference(every)), tmp_path / "two.svg")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_setups_differ_in_more_than_their_colour() -> None:
+    labels = [str(i) for i in range(24)]
+    looks = {tuple(look_of(labels, label).values()) for label in labels}
+    assert len(looks) == 24
+    assert len(set(COLOURS)) == 8
+    assert [time_scale(s)[1] for s in (60, 3600, 36000)] == ["s", "min", "h"]
+
+
+@pytest.mark.usefixtures("compared")
+def test_the_page_is_whole_and_names_what_matters() -> None:
+    comparison = compare(load("t"))
+    assert comparison.reference == "RS"
+    assert headline(comparison).startswith("B has the best mean rank at the end (1.00 of 3)")
+    page = build_page(comparison, title="t <1>", log_time=True)
+    assert "<script>alert" not in page
+    assert "A &amp; &lt;C&gt;" in page
+    assert "Comparison: t &lt;1&gt;" in page
+    assert "up: made &lt;up&gt;" in page
+    assert 'class="good">better' in page
+    assert "is significantly better than" in page
+    assert not re.search(r"(src|href)=.(https?:)?//", page)
+    assert page.count("<svg") == 4
+    body = re.sub(r"(?s)<(style|script)>.*?</\1>|<!DOCTYPE html>|<meta [^>]*>", "", page)
+    ET.fromstring(body)  # noqa: S314 - our own text: every element is closed
+
+
+@pytest.mark.usefixtures("compared")
+def test_report_and_compare_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as exited:
+            main(arguments)
+        return int(exited.value.code or 0)
+
+    assert call("report", "t", "--benchmark", "up", "--method", "RS,B", "--out", "own.html") == 0
+    assert "Report: " in capsys.readouterr().out
+    assert "down" not in (tmp_path / "own.html").read_text()
+    assert call("report", "t") == 0
+    assert (tmp_path / "t.html").exists()
+    assert call("report", "t", "--out", str(tmp_path / "no" / "x.html")) == 2
+    assert "Cannot write" in capsys.readouterr().err
+    assert call("report", "t", "--reference", "BB") == 2
+    assert call("report", "u") == 2
+    assert "Unknown tag or experiment 'u'" in capsys.readouterr().err
+    assert call("compare", "t", "--reference", "A & <C>") == 0
+    shown = capsys.readouterr().out
+    assert "up: 7 seeds; target" in shown
+    assert "better" in shown
+    assert "Note: up: made <up>" in shown
+
+
+def test_seeds_that_do_not_pair_and_single_setups_are_told(store: Store) -> None:
+    store([(1, 0.5)], method="A", seed=0)
+    page = build_page(compare(load("t")), title="t")
+    assert "no ranks over all" in page
+    store([(1, 0.4)], method="B", seed=1)
+    comparison = compare(load("t"), reference="A")
+    assert any("no seed was run with every setup" in w for w in comparison.warnings)
+    store([(1, 0.5)], method="A", seed=1)
+    comparison = compare(load("t"), reference="A")
+    assert "toy: seeds 0 of A have no partner and are not in the tests" in comparison.warnings
+    assert any("no difference can be significant" in w for w in comparison.warnings)
+    with pytest.raises(UnknownNameError, match="Unknown setup 'C'"):
+        compare(load("t"), setups=["A", "C"])
+    with pytest.raises(UnknownNameError, match="Unknown setup 'C'"):
+        compare(load("t"), reference="C")
+
+
+def test_experiments_without_any_value_are_last(store: Store) -> None:
+    for seed in range(6):
+        store([(1, float("nan"))], method="A", seed=seed)
+        store([(1, 0.4)], method="B", seed=seed)
+    comparison = compare(load("t"), reference="A")
+    assert [row.label for row in comparison.benchmarks[0].rows] == ["B", "A"]
+    assert "better" in build_page(comparison, title="t")
+
+
+@pytest.fixture
+def asha_run() -> ExperimentFolder:
+    """A real experiment on the shipped table."""
+    summary = run_cell(
+        Experiment(
+            tag="one",
+            benchmark=simulated_benchmark("digits"),
+            method=method("ASHA", kind="promotion"),
+            label="ASHA",
+            backend=SimulatedChoice(profile="sagemaker", keep_alive=600),
+            limits=Limits(max_num_evaluations=150),
+        )
+    )
+    assert summary.status == "stopped", summary.error
+    return ExperimentFolder(Path(summary.folder))
+
+
+def test_figures_of_one_experiment(
+    asha_run: ExperimentFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = one_run(asha_run)
+    assert run.rungs == [1, 3, 9]
+    assert {record.worker for record in run.runs} == {0, 1, 2, 3}
+    for worker in range(4):
+        mine = sorted((r.begin, r.end) for r in run.runs if r.worker == worker)
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(mine))
+    starts = sorted({round(record.ready - record.begin) for record in run.runs if record.ready is not None})
+    assert starts == [20, 130]
+    assert "paused at a rung" in texts(plot_learning_curves(run))
+    assert "starting" in texts(plot_workers(run))
+    assert "learning_rate" in texts(plot_parallel(run))
+    found = importance(run)
+    assert set(found.mean) == set(simulated_benchmark("digits").space.names)
+    assert list(found.mean.values()) == sorted(found.mean.values(), reverse=True)
+    assert "of the variance explained" in texts(plot_importance(found, run))
+    with pytest.raises(SystemExit) as exited:
+        main(["plot", asha_run.name, "--out", str(tmp_path), "--format", "svg", "--figure", "curves,workers"])
+    assert not exited.value.code
+    assert len(capsys.readouterr().out.splitlines()) == len(list(tmp_path.glob("*.svg"))) == 2
+
+
+def test_what_one_experiment_lacks_is_said(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store([(1, 0.5), (2, 0.3)], goal="max")
+    with pytest.raises(SettingsError, match="needs 10 trials"):
+        importance(one_run(folder))
+    with pytest.raises(UnknownNameError, match="Did you mean 'extra'"):
+        one_run(folder, metric="extr")
+    with pytest.raises(SystemExit) as exited:
+        main(["plot", folder.name, "--out", str(tmp_path), "--metric", "extra"])
+    assert not exited.value.code
+    assert "Left out importance: Importance needs 10 trials" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as exited:
+        main(["plot", folder.name, "--figure", "importance"])
+    assert exited.value.code == 2
+    empty = store([], seed=1)
+    with pytest.raises(SettingsError, match="has no results yet"):
+        one_run(empty)
+    bare = store([(1, 0.5)] * 12, seed=2, table={})
+    with pytest.raises(SettingsError, match="do not hold its search space"):
+        importance(one_run(bare))
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError):
+        plot_workers(one_run(folder))
