@@ -28,7 +28,7 @@ def first(name: str, **settings: Any) -> Start:
     return start
 
 
-@pytest.mark.parametrize("name", ["SyncHyperband", "DEHB"])
+@pytest.mark.parametrize("name", ["SyncHyperband", "SyncBOHB", "SyncMOBSTER", "DEHB"])
 def test_brackets_are_set(name: str) -> None:
     assert first(name).until == 1
     assert first(name, grace_period=2).until == 2
@@ -47,3 +47,11 @@ def test_how_dehb_evolves_is_set() -> None:
         method("DEHB", mutation_factor=0)
     with pytest.raises(SettingsError, match="crossover_probability"):
         method("DEHB", crossover_probability=1.5)
+
+
+def test_what_syncmobster_models_is_set() -> None:
+    assert first("SyncMOBSTER", model="joint", resource_kernel="decay", n_initial=2).until == 1
+    with pytest.raises(SettingsError, match="resource_kernel"):
+        method("SyncMOBSTER", resource_kernel="exponential")
+    with pytest.raises(SettingsError, match="top_n_percent"):
+        method("SyncBOHB", top_n_percent=0)

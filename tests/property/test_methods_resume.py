@@ -21,6 +21,7 @@ from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.schedulers.soft_ranking import SoftRankingCeiling
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.evolution import EvolutionSettings, evolution_searcher
+from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.random import RandomSearcher
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.spaces import CONTINUOUS
@@ -96,6 +97,11 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
         PBTSettings(max_resource=9, perturbation_interval=2),
         metric=LOSS,
         seed=1,
+    ),
+    "SyncBOHB": lambda: SyncHyperband(
+        kde_searcher(CONTINUOUS, KDESettings(), metric=LOSS, seed=1, levels=(1, 3, 9)),
+        HyperbandSettings(max_resource=9),
+        metric=LOSS,
     ),
 }
 

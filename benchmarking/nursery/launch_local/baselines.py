@@ -6,6 +6,8 @@ methods = {
     "RS": method("RandomSearch"),
     "ASHA": method("ASHA", kind="stopping"),
     "SyncHyperband": method("SyncHyperband"),
+    "SyncBOHB": method("SyncBOHB"),
+    "SyncMOBSTER": method("SyncMOBSTER"),
     "DEHB": method("DEHB"),
     "PASHA": method("PASHA"),
     "MedianStopping": method("MedianStopping"),

@@ -6,21 +6,13 @@ from dataclasses import dataclass
 from typing import final
 
 from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.level_searcher import level_searcher
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
 from tunewright.experiments.methods.options import LevelModel, RungOptions
 from tunewright.schedulers.asha import ASHA
-from tunewright.searchers.cube import Cube
-from tunewright.searchers.encoding import Observations
-from tunewright.searchers.gp import GPOptions, GPProposer, Learner, choice
-from tunewright.searchers.gp_levels import (
-    IndependentLearner,
-    JointLearner,
-    JointModel,
-    Levels,
-    ResourceKernel,
-)
-from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.searchers.gp import GPOptions, choice
+from tunewright.searchers.gp_levels import Levels, ResourceKernel
 
 
 @final
@@ -49,21 +41,15 @@ class MOBSTERSettings(RungOptions, GPOptions):
 
 
 def _build(benchmark: Benchmark, seed: int, settings: MOBSTERSettings) -> ASHA:
-    space, metric = benchmark.space, only_metric(benchmark, "MOBSTER")
+    metric = only_metric(benchmark, "MOBSTER")
     rungs = settings.rungs(full_resource(benchmark, "MOBSTER"))
-    levels = Levels((*rungs.levels, rungs.max_resource), rungs.eta)
-    learner: Learner
-    if settings.model is LevelModel.JOINT:
-        joint = JointModel(space.n_columns, levels, settings, settings.resource_kernel)
-        learner = JointLearner(joint, space.n_columns, levels, settings)
-    else:
-        learner = IndependentLearner(space.n_columns, levels, settings)
-    searcher = ModelBasedSearcher(
-        space,
-        GPProposer(learner, Cube(space), settings),
-        Observations(space, metric, levels.resources),
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate,
+    searcher = level_searcher(
+        benchmark,
+        seed,
+        Levels((*rungs.levels, rungs.max_resource), rungs.eta),
+        settings,
+        model=settings.model,
+        kernel=settings.resource_kernel,
         n_initial=settings.n_initial,
     )
     return ASHA(searcher, rungs, metric=metric, seed=seed)

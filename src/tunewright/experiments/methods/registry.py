@@ -24,6 +24,8 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "BayesianOptimization": ("bayesian_optimization", ("BO",)),
     "OneEpochTopK": ("one_epoch_top_k", ("OneEpoch",)),
     "SyncHyperband": ("sync_hyperband", ()),
+    "SyncBOHB": ("sync_bohb", ()),
+    "SyncMOBSTER": ("sync_mobster", ()),
     "DEHB": ("dehb", ()),
     "PASHA": ("pasha", ()),
     "PBT": ("pbt", ()),

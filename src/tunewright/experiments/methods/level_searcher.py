@@ -1,0 +1,67 @@
+"""The searcher that models losses at levels of resource by Gaussian processes, as a benchmark wants it."""
+
+from __future__ import annotations
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.options import LevelModel
+from tunewright.interfaces import Searcher
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations
+from tunewright.searchers.gp import GPOptions, GPProposer, Learner
+from tunewright.searchers.gp_levels import (
+    IndependentLearner,
+    JointLearner,
+    JointModel,
+    Levels,
+    ResourceKernel,
+)
+from tunewright.searchers.model_based import ModelBasedSearcher
+
+
+def level_searcher(
+    benchmark: Benchmark,
+    seed: int,
+    levels: Levels,
+    options: GPOptions,
+    *,
+    model: LevelModel,
+    kernel: ResourceKernel,
+    n_initial: int,
+) -> Searcher:
+    """Propose by a joint model or by one for each level.
+
+    Parameters
+    ----------
+    benchmark
+        Its space, its first metric, its initial points.
+    seed
+        The experiment's seed, >= 0.
+    levels
+        Where trials are compared.
+    options
+        Of the processes.
+    model, kernel
+        What is modelled; the kernel of resources is that of the joint model.
+    n_initial
+        Trials before the model is asked, >= 1.
+
+    Raises
+    ------
+    SpaceError
+        A point to begin with does not fit.
+    """
+    space = benchmark.space
+    learner: Learner
+    if model is LevelModel.JOINT:
+        joint = JointModel(space.n_columns, levels, options, kernel)
+        learner = JointLearner(joint, space.n_columns, levels, options)
+    else:
+        learner = IndependentLearner(space.n_columns, levels, options)
+    return ModelBasedSearcher(
+        space,
+        GPProposer(learner, Cube(space), options),
+        Observations(space, benchmark.metrics[0], levels.resources),
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+        n_initial=n_initial,
+    )

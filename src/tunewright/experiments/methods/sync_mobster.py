@@ -1,0 +1,64 @@
+"""SyncMOBSTER: synchronous Hyperband over configurations that a Gaussian process proposes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.bracket_options import BracketOptions
+from tunewright.experiments.methods.level_searcher import level_searcher
+from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import full_resource, only_metric
+from tunewright.experiments.methods.options import LevelModel
+from tunewright.schedulers.sync_hyperband import SyncHyperband
+from tunewright.searchers.gp import GPOptions, choice
+from tunewright.searchers.gp_levels import Levels, ResourceKernel
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SyncMOBSTERSettings(BracketOptions, GPOptions):
+    """Brackets, and the model of results at their levels.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work with any benchmark.
+    """
+
+    n_initial: int = 6
+    """Trials before the model is asked, given points included, >= 1."""
+    model: LevelModel = LevelModel.INDEPENDENT
+    resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
+    """How results at different levels hang together in the joint model."""
+
+    def __post_init__(self) -> None:
+        BracketOptions.__post_init__(self)
+        GPOptions.__post_init__(self)
+        object.__setattr__(self, "model", choice("model", LevelModel, self.model))
+        kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
+        object.__setattr__(self, "resource_kernel", kernel)
+
+
+def _build(benchmark: Benchmark, seed: int, settings: SyncMOBSTERSettings) -> SyncHyperband:
+    metric = only_metric(benchmark, "SyncMOBSTER")
+    plan = settings.plan(full_resource(benchmark, "SyncMOBSTER"))
+    searcher = level_searcher(
+        benchmark,
+        seed,
+        Levels(plan.levels, plan.eta),
+        settings,
+        model=settings.model,
+        kernel=settings.resource_kernel,
+        n_initial=settings.n_initial,
+    )
+    return SyncHyperband(searcher, plan, metric=metric)
+
+
+METHOD = Method(
+    name="SyncMOBSTER",
+    summary="Synchronous Hyperband over configurations proposed by a Gaussian process for each level",
+    settings=SyncMOBSTERSettings,
+    build=_build,
+)
