@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.cli import main as command
-from tunewright.experiments import Limits, MethodSpec, method
+from tunewright.experiments import Limits, MethodSpec, method, method_names
 from tunewright.experiments.preview import preview
 from tunewright.launchers import hpo_main_simulated
 from tunewright.launchers.selecting import select
@@ -23,6 +24,7 @@ METHODS = {
     "FUTURE": MethodSpec(name="NotYetInvented"),
 }
 DEFINITIONS = {"digits": simulated_benchmark("digits"), "pd1-x": simulated_benchmark("digits", table="pd1")}
+NURSERY = Path(__file__).parents[2] / "benchmarking" / "nursery"
 SHORT = "--max_num_evaluations 20 --n_jobs 1"
 
 
@@ -158,3 +160,17 @@ def test_a_preview_counts_workers_that_a_limit_cuts_off() -> None:
     assert found.statuses["running"] == 3
     with pytest.raises(ValueError, match="seconds_per_unit"):
         preview(method("ASHA"), simulated_benchmark("digits"), limits=Limits(), seconds_per_unit=0)
+
+
+@pytest.mark.parametrize("name", ["simulated", "hypertune", "dehb", "dyhpo", "automl"])
+def test_experiment_folders_compare_known_methods_with_both_baselines(name: str) -> None:
+    folder = NURSERY / (f"launch_{name}" if name == "simulated" else f"benchmark_{name}")
+    files = {file.name for file in folder.iterdir() if file.is_file()}
+    assert {"hpo_main.py", "launch_remote.py", "requirements.txt"} < files
+    methods = runpy.run_path(str(folder / "baselines.py"))["methods"]
+    definitions = runpy.run_path(str(folder / "benchmark_definitions.py"))["benchmark_definitions"]
+    assert {"RandomSearch", "OneEpochTopK"} <= {spec.name for spec in methods.values()}
+    assert all(key == definition.name for key, definition in definitions.items())
+    for spec in methods.values():
+        if spec.name in method_names():
+            method(spec.name, **spec.settings)
