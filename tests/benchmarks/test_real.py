@@ -25,10 +25,10 @@ from tunewright.space import Float, Integer
 SCRIPTS = Path(sys.modules["tunewright.benchmarks"].__file__ or "").parent / "scripts"
 
 
-def flags_of(script: Path) -> set[str]:
-    """The names of the flags that a script and the helper beside it declare."""
+def flags_of(benchmark: RealBenchmarkDefinition) -> set[str]:
+    """The names of the flags that a script and what it imports declare."""
     found: set[str] = set()
-    for path in script.parent.glob("*.py"):
+    for path in (*Path(benchmark.script).parent.glob("*.py"), *map(Path, benchmark.dependencies)):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
                 names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
@@ -46,7 +46,7 @@ def test_a_definition_holds_together(name: str, sagemaker_backend: bool) -> None
     assert benchmark.max_resource == benchmark.space.constants[str(benchmark.max_resource_attr)]
     assert price_per_hour(str(benchmark.instance_type)) is not None
     assert (Path(benchmark.script).parent / "requirements.txt").is_file()
-    assert set(benchmark.space) <= flags_of(Path(benchmark.script))
+    assert set(benchmark.space) <= flags_of(benchmark)
     again = RealBenchmarkDefinition.from_json(json.loads(json.dumps(benchmark.to_json())))
     assert again.to_json() == benchmark.to_json()
 
@@ -98,12 +98,24 @@ def test_a_task_of_glue() -> None:
         finetune_transformer_glue_benchmark(task="mprc")
 
 
-@pytest.mark.parametrize("name", ["training.py", "finetuning.py", "wikitext.py"])
-def test_what_scripts_share_is_the_same_in_every_folder(name: str) -> None:
-    """A folder travels alone into a job, so each has a copy."""
-    copies = {path.parent.name: path.read_bytes() for path in SCRIPTS.glob(f"*/{name}")}
-    assert len(copies) > 1
-    assert len(set(copies.values())) == 1
+def test_scripts_import_only_what_travels_with_them() -> None:
+    shared = {path.stem for path in (SCRIPTS / "shared").glob("*.py")}
+    for benchmark in real_benchmark_definitions().values():
+        script = Path(benchmark.script)
+        named = {Path(one).stem for one in benchmark.dependencies}
+        imported = {
+            node.module
+            for source in (script, *map(Path, benchmark.dependencies))
+            for node in ast.walk(ast.parse(source.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module in shared
+        }
+        assert imported <= named, benchmark.name
+        benchmark.check_script()
+
+
+def test_a_dependency_that_is_not_there_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"no dependency .*gone\.py"):
+        mlp_fashionmnist_benchmark(dependencies=("gone.py",)).check_script()
 
 
 def test_a_folder_of_a_script_needs_nothing_else_of_ours() -> None:

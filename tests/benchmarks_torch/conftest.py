@@ -48,7 +48,7 @@ def shared_data() -> Callable[[str], Path]:
 def train(torch_python: Path, tmp_path: Path) -> Train:
     """Run a script to its end, or kill it at the report ``until`` as the runner does; return its own metrics."""
     variables = {
-        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(SCRIPTS / "shared")]),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "HF_HOME": str(tmp_path / "cache" / "huggingface"),
         "HF_HUB_OFFLINE": "1",

@@ -61,6 +61,8 @@ class RealBenchmarkDefinition:
     name: str
     script: str
     """Path of the script, or ``module:name`` or ``path/file.py:name`` of a function."""
+    dependencies: tuple[str, ...] = ()
+    """Files and folders that the script imports from beside itself, wherever it runs."""
     space: SearchSpace
     """With the constant ``max_resource_attr`` among its entries, where there is one."""
     metrics: tuple[Metric, ...]
@@ -160,10 +162,14 @@ class RealBenchmarkDefinition:
         path = place if is_function else self.script
         if (not is_function or path.endswith(".py")) and not Path(path).is_file():
             raise SettingsError(f"There is no training script {path}: give the path of a file")
+        for dependency in self.dependencies:
+            if not Path(dependency).exists():
+                raise SettingsError(f"There is no dependency {dependency} of {path}: give files and folders")
 
     def to_json(self) -> dict[str, Json]:
         """The definition as data, from which :meth:`from_json` makes an equal one."""
         data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data["dependencies"] = list(self.dependencies)
         data["space"] = self.space.to_json()
         data["metrics"] = [{"name": m.name, "goal": str(m.goal)} for m in self.metrics]
         points = self.points_to_evaluate
@@ -183,6 +189,7 @@ class RealBenchmarkDefinition:
         """
         fields = dict(data)
         try:
+            fields["dependencies"] = tuple(fields.get("dependencies", ()))
             fields["space"] = SearchSpace.from_json(fields["space"])
             fields["metrics"] = tuple(Metric(m["name"], m["goal"]) for m in fields["metrics"])
             points = fields["points_to_evaluate"]

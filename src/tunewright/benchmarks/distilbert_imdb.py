@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.shared import shared_modules
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, SearchSpace
 
@@ -28,6 +29,7 @@ def distilbert_imdb_benchmark(sagemaker_backend: bool = False, **overrides: Any)
     return RealBenchmarkDefinition(
         name="distilbert_imdb",
         script=str(SCRIPT),
+        dependencies=shared_modules("training", "finetuning"),
         space=space,
         metrics=(Metric("accuracy", Goal.MAXIMIZE),),
         max_wallclock_time=3 * 3600.0,

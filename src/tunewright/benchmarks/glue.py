@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.shared import shared_modules
 from tunewright.exceptions import UnknownNameError
 from tunewright.metric import Goal, Metric
 from tunewright.space import Categorical, Float, Integer, SearchSpace
@@ -87,6 +88,7 @@ def finetune_transformer_glue_benchmark(
     return RealBenchmarkDefinition(
         name=f"finetune_transformer_glue_{'modsel_' if choose_model else ''}{task}",
         script=str(SCRIPT),
+        dependencies=shared_modules("training", "finetuning"),
         space=space,
         metrics=(Metric(f"eval_{GLUE_METRICS[task]}", Goal.MAXIMIZE),),
         max_wallclock_time=2700.0,

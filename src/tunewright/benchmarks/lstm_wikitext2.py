@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.shared import shared_modules
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, Integer, SearchSpace
 
@@ -32,6 +33,7 @@ def lstm_wikitext2_benchmark(sagemaker_backend: bool = False, **overrides: Any) 
     return RealBenchmarkDefinition(
         name="lstm_wikitext2",
         script=str(SCRIPT),
+        dependencies=shared_modules("training", "wikitext"),
         space=space,
         metrics=(Metric("objective", Goal.MAXIMIZE),),
         max_wallclock_time=7 * 3600.0,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.shared import shared_modules
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, Integer, SearchSpace
 
@@ -34,6 +35,7 @@ def mlp_fashionmnist_benchmark(sagemaker_backend: bool = False, **overrides: Any
     return RealBenchmarkDefinition(
         name="mlp_fashionmnist",
         script=str(SCRIPT),
+        dependencies=shared_modules("training"),
         space=space,
         metrics=(Metric("accuracy", Goal.MAXIMIZE),),
         max_wallclock_time=3 * 3600.0,

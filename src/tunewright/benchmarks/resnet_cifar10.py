@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.shared import shared_modules
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, Integer, SearchSpace
 
@@ -31,6 +32,7 @@ def resnet_cifar10_benchmark(sagemaker_backend: bool = False, **overrides: Any) 
     return RealBenchmarkDefinition(
         name="resnet_cifar10",
         script=str(SCRIPT),
+        dependencies=shared_modules("training"),
         space=space,
         metrics=(Metric("objective", Goal.MAXIMIZE),),
         max_wallclock_time=3 * 3600.0,

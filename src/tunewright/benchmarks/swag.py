@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.shared import shared_modules
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, SearchSpace
 
@@ -47,6 +48,7 @@ def finetune_transformer_swag_benchmark(
     return RealBenchmarkDefinition(
         name="finetune_transformer_swag",
         script=str(SCRIPT),
+        dependencies=shared_modules("training", "finetuning"),
         space=space,
         metrics=(Metric("eval_accuracy", Goal.MAXIMIZE),),
         max_wallclock_time=5 * 3600.0,

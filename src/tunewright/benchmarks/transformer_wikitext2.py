@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.shared import shared_modules
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, Integer, SearchSpace
 
@@ -43,6 +44,7 @@ def transformer_wikitext2_benchmark(
     return RealBenchmarkDefinition(
         name="transformer_wikitext2",
         script=str(SCRIPT),
+        dependencies=shared_modules("training", "wikitext"),
         space=space,
         metrics=(Metric("val_loss", Goal.MINIMIZE),),
         max_wallclock_time=5 * 3600.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tunewright.backends.simulated import SimulatedBackend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import simulate
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.choices import LocalChoice, SageMakerChoice, SimulatedChoice
+from tunewright.experiments.choices import LocalChoice, SageMakerChoice, ScriptOptions, SimulatedChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.interfaces import Backend
 from tunewright.journal import read_journal
@@ -140,7 +140,7 @@ def _script(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -> Trai
     return TrainingScript(
         path=benchmark.script,
         resource_attr=benchmark.resource_attr or "",
-        dependencies=choice.script.dependencies,
+        dependencies=_dependencies(benchmark, choice.script),
     )
 
 
@@ -172,13 +172,23 @@ def _local(benchmark: RealBenchmarkDefinition, choice: LocalChoice, folder: Expe
         max_resource_attr=benchmark.max_resource_attr or "",
         until_as_max_resource=benchmark.until_as_max_resource,
         environment={**benchmark.environment, **choice.script.environment},
-        import_paths=tuple(Path(one).absolute().parent for one in choice.script.dependencies),
+        import_paths=_folders_of(_dependencies(benchmark, choice.script)),
         channels={name: _folder(name, path) for name, path in choice.script.inputs.items()},
         arguments=AS_CONFIG_JSON if choice.script.config_json else AS_LIST,
         gpus=choice.gpus,
         gpus_per_trial=choice.gpus_per_trial,
     )
     return LocalBackend(benchmark.script, folder=folder.trials_path, settings=settings)
+
+
+def _dependencies(benchmark: RealBenchmarkDefinition, options: ScriptOptions) -> tuple[str, ...]:
+    """What the benchmark's script imports from beside itself, then what the user adds."""
+    return (*benchmark.dependencies, *options.dependencies)
+
+
+def _folders_of(dependencies: Sequence[str]) -> tuple[Path, ...]:
+    """The folders from which processes import them, each once."""
+    return tuple(dict.fromkeys(Path(one).absolute().parent for one in dependencies))
 
 
 def _folder(name: str, path: str) -> Path:

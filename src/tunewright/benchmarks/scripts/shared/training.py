@@ -1,6 +1,6 @@
 """What the training scripts share: data, random numbers, precision and checkpoints.
 
-Each script's folder has this same file, because a folder travels alone into a job; a test keeps the copies equal.
+A benchmark names this file among its ``dependencies``, with which it lies beside the script wherever that runs.
 Random numbers are a function of the seed and the epoch, so that an interrupted run needs no state of generators to
 give the numbers of an undisturbed one.
 """
