@@ -63,8 +63,8 @@ def test_figures_of_comparisons_say_units_seeds_and_surrogates(tmp_path: Path) -
     for kind in ("iqm", "mean", "median"):
         shown = texts(plot_curves(every, kind=kind, log_time=kind == "mean"))
     for text in (
-        "up (7 seeds, surrogate values)",
-        "down (7 seeds)",
+        "up\n(7 seeds, surrogate values)",
+        "down\n(7 seeds)",
         "simulated time [s]",
         "(higher is better)",
         "RS",

@@ -33,7 +33,7 @@ class TimeToTarget:
 
 
 def target_of(curves: Curves, reference: str) -> float:
-    """The median final loss of a setup.
+    """The loss that half of a setup's runs, or one more, have reached at the end: the upper median of final losses.
 
     Raises
     ------
@@ -42,7 +42,8 @@ def target_of(curves: Curves, reference: str) -> float:
     """
     if reference not in curves.setups:
         raise UnknownNameError(f"setup on {curves.benchmark}", reference, curves.setups)
-    return float(np.median(curves.setups[reference].losses[:, -1]))
+    final = curves.setups[reference].losses[:, -1]
+    return float(np.quantile(np.where(np.isnan(final), np.inf, final), 0.5, method="higher"))
 
 
 def times_to_target(
@@ -57,7 +58,7 @@ def times_to_target(
     reference
         A setup, such as random search.
     target
-        A loss; None: the median final loss of the reference.
+        A loss; None: `target_of` the reference.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from tunewright.analysis.aggregate import Aggregate, Band, aggregate
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.comparison import Ranks
 from tunewright.analysis.curves import Curves
-from tunewright.analysis.figures.style import GREY, look_of, new_figure, time_label, time_scale
+from tunewright.analysis.figures.style import GREY, look_of, new_figure, time_label, time_scale, wrapped
 from tunewright.analysis.significance import CriticalDifference
 from tunewright.metric import Goal
 
@@ -63,7 +63,7 @@ def _curve_panel(axis: Any, curves: Curves, labels: Sequence[str], how: Aggregat
     n_seeds = sorted({len(setup.seeds) for setup in curves.setups.values()})
     seeds = f"{n_seeds[0]}" if len(n_seeds) == 1 else f"{n_seeds[0]} to {n_seeds[-1]}"
     notice = ", surrogate values" if curves.values == "surrogate" else ""
-    axis.set_title(f"{curves.benchmark} ({seeds} seed{'' if seeds == '1' else 's'}{notice})")
+    axis.set_title(f"{wrapped(curves.benchmark)}\n({seeds} seed{'' if seeds == '1' else 's'}{notice})")
     axis.set_xlabel(time_label(curves.clock, unit))
     axis.set_ylabel(f"best {curves.metric.name} so far\n({'higher' if is_up else 'lower'} is better)")
     if log_time:
@@ -196,7 +196,7 @@ def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Any:
             axis.plot(band.centre, [row], look["marker"], color=look["color"], markersize=7)
         axis.set_yticks(range(len(found)), list(found))
         axis.invert_yaxis()
-        axis.set_title(benchmark)
+        axis.set_title(wrapped(benchmark))
         axis.set_xlabel("mean normalised regret over time\n(lower is better)")
     figure.supxlabel(
         "marker and bar: interquartile mean, 95 % bootstrap interval; strokes: seeds", fontsize=8, color=GREY

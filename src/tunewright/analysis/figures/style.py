@@ -80,6 +80,11 @@ def look_of(labels: Sequence[str], label: str) -> dict[str, Any]:
     }
 
 
+def wrapped(name: str, width: int = 36) -> str:
+    """A long name on several lines."""
+    return "\n".join(name[begin : begin + width] for begin in range(0, len(name), width))
+
+
 def time_scale(seconds: float) -> tuple[float, str]:
     """What to divide seconds by, and the unit's name, for an axis that goes so far."""
     if seconds < 300:

@@ -32,10 +32,11 @@ th button { all: unset; cursor: pointer; padding: 7px 10px; font-weight: 600 }
 th button:focus-visible { outline: 2px solid #0072b2; outline-offset: -2px }
 th[aria-sort=ascending] button::after { content: " \\2191" }
 th[aria-sort=descending] button::after { content: " \\2193" }
+summary { cursor: pointer; margin: 14px 0 4px; color: #005a91; width: fit-content }
 tbody tr:hover { background: var(--tint) }
 .good { color: var(--good); font-weight: 600 }
 .bad { color: var(--bad); font-weight: 600 }
-@media print { main { max-width: none; padding: 0 } h2 { break-after: avoid } figure, table { break-inside: avoid } }
+@media print { details::details-content { content-visibility: visible; block-size: auto } main { max-width: none; padding: 0 } h2 { break-after: avoid } figure, table { break-inside: avoid } }
 """
 
 _SCRIPT: Final = """
@@ -81,6 +82,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 def figure(svg: str) -> str:
     """A figure from an SVG element."""
     return f"<figure>{svg}</figure>"
+
+
+def folded(title: str, content: str) -> str:
+    """What is seen when its title is pressed."""
+    return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
 def section(title: str, *parts: str) -> str:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from tunewright.analysis.aggregate import Aggregate
 from tunewright.analysis.figures import plot_area, plot_critical_difference, plot_curves, plot_ranks
 from tunewright.analysis.figures.style import svg
-from tunewright.analysis.report.markup import Cell, figure, page, section, table
+from tunewright.analysis.report.markup import Cell, figure, folded, page, section, table
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, SetupRow
 from tunewright.analysis.report.wording import (
     band_text,
@@ -31,7 +31,7 @@ _HOW = f"""
 <p><b>Value</b>: interquartile mean over seeds of the best value found until the end, with a 95 % bootstrap interval
 (1,000 resamples). <b>Area</b>: mean over time of the normalised regret (0: the best value that any run found, 1: the
 median value of all runs when each had its first result); it is low for what is good at every time. <b>To target</b>:
-median time until the value that the reference reaches in half of its runs; <b>speed-up</b>: the reference's median
+median time until the value that the reference reaches in half of its runs (or one more); <b>speed-up</b>: the reference's median
 over it, with a 95 % bootstrap interval. <b>Tests</b>: Wilcoxon's signed-rank test on pairs of runs with the same seed,
 two-sided; p-values are corrected by Holm's method for all pairs of a table, and below {ALPHA} a difference is called
 significant. Over several benchmarks the pairs are benchmark and seed and the values normalised regrets: seeds of one
@@ -132,7 +132,7 @@ def _benchmark(part: BenchmarkComparison, reference: str) -> str:
         f"<p>{escape(curves.metric.name)}, the {goal} is best; {seeds_text(part)}; after "
         f"{duration(float(curves.times[-1]))} ({curves.clock} time); target {target}.{notice}</p>",
         table(head, [_row(part, row) for row in part.rows]),
-        _tests(part.tests, "All pairs") if len(part.tests) > 1 else "",
+        _tests(part.tests, "All pairs", is_folded=True) if len(part.tests) > 1 else "",
     )
 
 
@@ -155,7 +155,7 @@ def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
     )
 
 
-def _tests(tests: Sequence[PairedTest], caption: str) -> str:
+def _tests(tests: Sequence[PairedTest], caption: str, *, is_folded: bool = False) -> str:
     rows = [
         (
             Cell(f"{test.first} - {test.second}"),
@@ -169,7 +169,9 @@ def _tests(tests: Sequence[PairedTest], caption: str) -> str:
         for test in tests
     ]
     head = ("pair", "pairs", "wins", "median difference of losses", "p", "p (Holm)", "significant")
-    return f"<h3>{escape(caption)}</h3>" + table(head, rows)
+    return (
+        folded(caption, table(head, rows)) if is_folded else f"<h3>{escape(caption)}</h3>" + table(head, rows)
+    )
 
 
 def _runs(comparison: Comparison) -> str:

@@ -22,7 +22,7 @@ from tunewright.analysis.significance import (
     paired_tests,
     probability_of_improvement,
 )
-from tunewright.analysis.targets import TimeToTarget, times_to_target
+from tunewright.analysis.targets import TimeToTarget, target_of, times_to_target
 from tunewright.exceptions import SettingsError, UnknownNameError
 
 _BASELINES: Final = ("RS", "RandomSearch", "Random", "random")
@@ -136,12 +136,13 @@ def _known(setups: Iterable[str], results: Results) -> list[str]:
 
 
 def _surrogate_warnings(results: Results) -> list[str]:
-    notes = {
-        (info.benchmark, info.note or "predicted by a model of recorded runs")
-        for info in results.infos
-        if info.values == "surrogate"
-    }
-    return [f"{benchmark}: {note}" for benchmark, note in sorted(notes)]
+    """Each remark once, with the benchmarks that it is about."""
+    about: dict[str, dict[str, None]] = {}
+    for info in results.infos:
+        if info.values == "surrogate":
+            for remark in (info.note or "surrogate values").split("; "):
+                about.setdefault(remark, {})[info.benchmark] = None
+    return [f"{', '.join(sorted(benchmarks))}: {remark}" for remark, benchmarks in about.items()]
 
 
 def _benchmark(curves: Curves, reference: str, warnings: list[str]) -> BenchmarkComparison:
@@ -165,7 +166,7 @@ def _benchmark(curves: Curves, reference: str, warnings: list[str]) -> Benchmark
     return BenchmarkComparison(
         curves=curves,
         areas=areas,
-        target=float(np.median(_finite(curves.setups[base].losses[:, -1]))),
+        target=target_of(curves, base),
         rows=rows,
         tests=tests,
     )

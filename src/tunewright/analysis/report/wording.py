@@ -38,7 +38,7 @@ def time_text(seconds: float) -> str:
 
 def speed_text(target: TimeToTarget) -> str:
     """A speed-up with its interval."""
-    if math.isnan(target.speed_up):
+    if math.isnan(target.speed_up) or not math.isfinite(target.median):
         return "-"
     return f"{_factor(target.speed_up)} [{_factor(target.low)}, {_factor(target.high)}]"
 
