@@ -193,6 +193,21 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One job of a service, for people."""
+
+    name: str
+    pool: str
+    """Where its warm pool stands: ``InUse``, ``Available``, ``Reused``, ``Terminated``; empty without one."""
+    is_warm: bool
+    """Whether it began on instances which another job had left."""
+    startup: float | None
+    """Service seconds from its creation to its training; None where that is not known."""
+    why: str = ""
+    """Why its own pool was not reused; empty where it was, or where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackendSummary:
     """What a backend did and what it cost."""
 
@@ -209,3 +224,5 @@ class BackendSummary:
     """Dollars, running runs included."""
     notices: tuple[str, ...] = ()
     """Quiet lines for the user, such as "waiting for capacity"."""
+    job_records: tuple[JobRecord, ...] = ()
+    """All jobs, in order of their creation; once the backend is closed."""

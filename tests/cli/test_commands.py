@@ -188,7 +188,7 @@ def test_a_sagemaker_experiment_is_shown_with_its_account(tuned: Command) -> Non
     metadata = folder.metadata()
     folder.write_metadata({**metadata, "backend": {"kind": "sagemaker", "endpoint": "embedded"}})
     folder.account_path.write_text(
-        json.dumps({"jobs": 4, "warm_starts": 3, "calls": {"CreateTrainingJob": 4}})
+        json.dumps({"jobs": 4, "warm_starts": 3, "calls": {"CreateTrainingJob": 4}, "job_records": []})
     )
     assert tuned("show", "mine", "--format", "json") == 0
     assert json.loads(tuned.out)["sagemaker"] == {
@@ -198,9 +198,23 @@ def test_a_sagemaker_experiment_is_shown_with_its_account(tuned: Command) -> Non
         "billable_seconds": 0,
         "pool_idle_seconds": 0,
         "cost": 0,
+        "job_records": [],
     }
     assert tuned("show", "mine") == 0
     assert "4 jobs, 3 warm starts" in tuned.out
+    cold = {"name": "mine-0-0-0", "pool": "Reused", "is_warm": False, "startup": 130.0, "why": ""}
+    warm = {
+        "name": "mine-1-0-0",
+        "pool": "Terminated",
+        "is_warm": True,
+        "startup": 20.0,
+        "why": "nobody came for 600 s",
+    }
+    folder.account_path.write_text(json.dumps({"jobs": 2, "job_records": [cold, warm]}))
+    assert tuned("show", "mine") == 0
+    assert "1 cold starts (130 s to begin), 1 warm starts (20 s to begin)" in tuned.out
+    assert "1 nobody came in time" in tuned.out
+    assert re.search(r"mine-1-0-0 +warm +20 +Terminated +nobody came for 600 s", tuned.out)
 
 
 def test_watching_ends_with_the_experiment(tuned: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ from tunewright.trial import BackendSummary
 
 INTERVAL: Final = 2.0
 """Seconds between two writes while no job is started."""
+_LISTS: Final = frozenset({"calls", "job_records"})
+"""Fields of a summary that are no numbers."""
 _PASSING: Final = frozenset({"notices", "is_total"})
 """What is not kept of a summary."""
 
@@ -70,6 +72,7 @@ def read_account(path: Path) -> dict[str, Any]:
 
 def add_accounts(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Two sessions' accounts as one."""
-    numbers = {key: first.get(key, 0) + value for key, value in second.items() if key != "calls"}
+    numbers = {key: first.get(key, 0) + value for key, value in second.items() if key not in _LISTS}
     calls = Counter(first.get("calls", {})) + Counter(second.get("calls", {}))
-    return {**numbers, "calls": dict(sorted(calls.items()))}
+    records = {key: second[key] for key in _LISTS - {"calls"} if second.get(key)}
+    return {**numbers, **records, "calls": dict(sorted(calls.items()))}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import final
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, final
 
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.history import History
@@ -120,13 +123,32 @@ def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: 
 
 
 def _jobs_text(facts: ProgressFacts, summary: BackendSummary) -> str:
-    parts = [
-        f"{summary.jobs} training jobs, {summary.warm_starts} of them on warm instances",
-        f"{summary.billable_seconds:,.0f} billed seconds",
-        cost_text(facts, summary.cost),
-    ]
+    records = [asdict(record) for record in summary.job_records]
+    warm = starts_text(records) if records else f"{summary.warm_starts} of them on warm instances"
+    parts = [f"{summary.jobs} training jobs", warm, f"{summary.billable_seconds:,.0f} billed seconds"]
     if summary.pool_idle_seconds:
-        parts.insert(2, f"{summary.pool_idle_seconds:,.0f} idle seconds of warm pools")
+        parts.append(f"{summary.pool_idle_seconds:,.0f} idle seconds of warm pools")
+    return ", ".join([*parts, cost_text(facts, summary.cost)])
+
+
+def starts_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """How long jobs took to begin, cold and warm, and why pools were not reused.
+
+    Parameters
+    ----------
+    records
+        Fields of `tunewright.trial.JobRecord`.
+    """
+    parts: list[str] = []
+    for is_warm, word in ((False, "cold"), (True, "warm")):
+        found = [record for record in records if record["is_warm"] is is_warm]
+        times = [record["startup"] for record in found if record["startup"] is not None]
+        if found:
+            mean = f" ({math.fsum(times) / len(times):.0f} s to begin)" if times else ""
+            parts.append(f"{len(found)} {word} starts{mean}")
+    causes = Counter(re.sub(r" for \d+ s$", " in time", record["why"]) for record in records if record["why"])
+    if causes:
+        parts.append("pools not reused: " + ", ".join(f"{n} {why}" for why, n in sorted(causes.items())))
     return ", ".join(parts)
 
 

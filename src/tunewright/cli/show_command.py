@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from tunewright.callbacks import results_csv
-from tunewright.callbacks.wording import config_text, duration, number
+from tunewright.callbacks.wording import config_text, duration, number, starts_text
 from tunewright.experiments import Outcome, load_outcome
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
@@ -43,6 +43,7 @@ def run(arguments: Sequence[str]) -> int:
     else:
         outcome = load_outcome(folder)
         _show_trials(outcome)
+        _show_jobs(outcome)
         say(overview(outcome))
     return 0
 
@@ -105,9 +106,31 @@ def _watch(folder: ExperimentFolder) -> None:
             time.sleep(_INTERVAL)
 
 
+def _show_jobs(outcome: Outcome) -> None:
+    """The training jobs with their warm pools, as the console shows them; known once the experiment has ended."""
+    records = outcome.summary.get("job_records", [])
+    if records:
+        print_table(
+            ("job", "start", "seconds to begin", "warm pool", "why not reused"), map(_job_row, records)
+        )
+
+
+def _job_row(record: dict[str, Any]) -> Sequence[Any]:
+    startup = record["startup"]
+    seconds = "" if startup is None else f"{startup:.0f}"
+    return (
+        record["name"],
+        "warm" if record["is_warm"] else "cold",
+        seconds,
+        record["pool"] or "-",
+        record["why"],
+    )
+
+
 def _sagemaker_text(data: dict[str, Any]) -> str:
     calls = ", ".join(f"{operation} {n}" for operation, n in sorted(data["calls"].items()))
+    starts = starts_text(data["job_records"]) or f"{data['warm_starts']} warm starts"
     return (
-        f"{data['jobs']} jobs, {data['warm_starts']} warm starts, {data['billable_seconds']:,.0f} billed seconds, "
+        f"{data['jobs']} jobs, {starts}, {data['billable_seconds']:,.0f} billed seconds, "
         f"{data['pool_idle_seconds']:,.0f} idle, ${data['cost']:.2f}; calls: {calls or 'none'}"
     )

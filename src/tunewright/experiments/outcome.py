@@ -134,7 +134,8 @@ class Outcome:
 
     def _sagemaker(self) -> dict[str, Any]:
         keys = ("jobs", "warm_starts", "calls", "billable_seconds", "pool_idle_seconds", "cost")
-        return {key: self.summary.get(key, {} if key == "calls" else 0) for key in keys}
+        numbers = {key: self.summary.get(key, {} if key == "calls" else 0) for key in keys}
+        return {**numbers, "job_records": self.summary.get("job_records", [])}
 
 
 def load_outcome(folder: ExperimentFolder) -> Outcome:

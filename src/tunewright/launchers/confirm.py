@@ -54,6 +54,8 @@ def settle_endpoint(
         The answer was no, or nobody can be asked; nothing was created.
     """
     endpoint = sagemaker_endpoint(choice)
+    if settings.warm_pool:
+        say(_quota_text(settings))
     if endpoint.kind is EndpointKind.OTHER:
         say(f"Trials run as SageMaker training jobs on {choice.endpoint}")
         return replace(choice, region=endpoint.region)
@@ -66,6 +68,14 @@ def settle_endpoint(
         if not is_agreed:
             _confirm(choice, ask)
     return replace(choice, endpoint=str(endpoint.kind), region=endpoint.region)
+
+
+def _quota_text(settings: SageMakerSettings) -> str:
+    n, kind = settings.n_workers * settings.instance_count, settings.instance_type
+    return (
+        f'Warm pools need a quota of {n} both for "{kind} for training job usage" and for '
+        f'"{kind} for training warm pool usage" (Service Quotas)'
+    )
 
 
 def _confirm(choice: SageMakerChoice, ask: Callable[[str], str]) -> None:

@@ -332,6 +332,8 @@ def test_warm_pools_are_counted_and_released(make_driver: Any) -> None:
     assert (summary.billable_seconds, summary.pool_idle_seconds) == (150, 27)
     assert summary.cost == pytest.approx(177 * 0.238 / 3600)
     assert summary.calls["UpdateTrainingJob"] == 1
+    shown = [(record.is_warm, record.pool, record.why) for record in summary.job_records]
+    assert shown == [(False, "Reused", ""), (True, "Terminated", "released at the end")]
     assert driver.aws.is_closed
 
 
@@ -346,6 +348,8 @@ def test_a_pool_that_is_not_kept_is_said_once(make_driver: Any) -> None:
         driver.until_ended(trial_id)
     (notice,) = driver.backend.summary().notices
     assert "training warm pool usage" in notice
+    driver.backend.close()
+    assert [record.why for record in driver.backend.summary().job_records] == ["no quota for warm pools"] * 2
 
 
 def test_a_pool_that_cannot_be_released_is_said(make_driver: Any) -> None:

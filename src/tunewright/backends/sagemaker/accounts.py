@@ -12,7 +12,7 @@ from tunewright.backends.sagemaker.pools import NOT_KEPT, WarmPools
 from tunewright.backends.sagemaker.requests import instance_of
 from tunewright.backends.sagemaker.service import JobService, JobStatus
 from tunewright.backends.sagemaker.settings import SageMakerSettings
-from tunewright.trial import BackendSummary
+from tunewright.trial import BackendSummary, JobRecord
 
 _MAX_NOTICES: Final = 20
 
@@ -41,6 +41,9 @@ class Accounts:
         """Dollars per second of each job."""
         self._billed: dict[JobName, float] = {}
         """Seconds of each job that is over."""
+        self._startups: dict[JobName, float] = {}
+        """Service seconds that each job needed to begin."""
+        self._records: tuple[JobRecord, ...] = ()
 
     def notify(self, text: str) -> None:
         """Keep a line for the user: the same one only once, and the last twenty."""
@@ -88,6 +91,7 @@ class Accounts:
                 self.notify(f"WARNING: the warm pool of {name} could not be released; it ends by itself")
         if self._prices:
             self._take_bills()
+        self._records = self._pools.records(self._startups)
 
     def summary(self, calls: Mapping[str, int], running: Iterable[Flight]) -> BackendSummary:
         """All figures at present.
@@ -112,11 +116,14 @@ class Accounts:
             pool_idle_seconds=sum(idle.values()),
             cost=sum(self._prices.get(run, 0.0) * spent for run, spent in [*billed.items(), *idle.items()]),
             notices=tuple(self._notices),
+            job_records=self._records,
         )
 
     def _take_bills(self) -> None:
         for run, bill in self._service.bills().items():
             self._billed[run] = bill.seconds
+            if bill.startup is not None:
+                self._startups[run] = bill.startup * self._service.speed
             if run not in self._prices:
                 config = {"instance_type": bill.instance_type, "instance_count": bill.instance_count}
                 self._prices[run] = (dollars_per_hour(config, self._settings) or 0.0) / 3600

@@ -8,6 +8,7 @@ from typing import final
 from tunewright.aws import ServiceError
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.service import JobService, JobStatus, PoolStatus
+from tunewright.trial import JobRecord
 
 NOT_KEPT = (
     "WARNING: SageMaker did not keep the warm pool, so each trial starts cold. Ask Service Quotas for "
@@ -28,6 +29,7 @@ class WarmPools:
     def __init__(self, service: JobService) -> None:
         self._service = service
         self._statuses: dict[JobName, JobStatus] = {}
+        self._released: set[JobName] = set()
 
     @property
     def jobs(self) -> Set[JobName]:
@@ -58,6 +60,37 @@ class WarmPools:
             and not status.idle_seconds
         )
 
+    def records(self, startups: Mapping[JobName, float]) -> tuple[JobRecord, ...]:
+        """All jobs as the console shows them, in order of their creation.
+
+        Parameters
+        ----------
+        startups
+            Service seconds that jobs needed to begin, as far as that is known.
+        """
+        in_order = sorted(self._statuses.items(), key=lambda item: item[1].created)
+        reusers = self.reusers
+        return tuple(
+            JobRecord(
+                name=self._service.name(run),
+                pool=str(status.pool),
+                is_warm=self._service.name(run) in reusers,
+                startup=startups.get(run),
+                why=self._why(run, status),
+            )
+            for run, status in in_order
+        )
+
+    def _why(self, run: JobName, status: JobStatus) -> str:
+        """Why a job's pool was not reused."""
+        if status.pool is not PoolStatus.TERMINATED:
+            return ""
+        if run in self._released:
+            return "released at the end"
+        if status.idle_seconds:
+            return f"nobody came for {status.idle_seconds} s"
+        return "no quota for warm pools" if status.status == "Completed" else "its job did not complete"
+
     def release(self) -> list[str]:
         """Give back all instances that stand idle, and look what they cost.
 
@@ -77,6 +110,7 @@ class WarmPools:
         for run in kept:
             try:
                 self._service.end_pool(run)
+                self._released.add(run)
             except ServiceError:
                 failed.append(self._service.name(run))
         if kept:

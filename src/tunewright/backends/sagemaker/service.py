@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -58,6 +58,8 @@ class Bill:
     seconds: float
     instance_type: str
     instance_count: int
+    startup: float | None = None
+    """Real seconds from the job's creation to its training."""
 
 
 class CreateOutcome(StrEnum):
@@ -92,6 +94,11 @@ class JobService:
     def name(self, run: JobName) -> str:
         """The name of a run's job."""
         return job_name(self._prefix, run)
+
+    @property
+    def speed(self) -> float:
+        """Service seconds per second."""
+        return self._session.endpoint.speed
 
     def create_delay(self) -> float:
         """Seconds until the rate allows another CreateTrainingJob."""
@@ -262,7 +269,14 @@ def _bill(job: Mapping[str, Any]) -> Bill:
         seconds=float(job["BillableTimeInSeconds"]),
         instance_type=str(resources["InstanceType"]),
         instance_count=int(resources["InstanceCount"]),
+        startup=_startup(job),
     )
+
+
+def _startup(job: Mapping[str, Any]) -> float | None:
+    transitions: Sequence[Mapping[str, Any]] = job.get("SecondaryStatusTransitions") or ()
+    begun = next((step["StartTime"] for step in transitions if step["Status"] == "Training"), None)
+    return None if begun is None else (begun - job["CreationTime"]).total_seconds()
 
 
 def _job_status(summary: Mapping[str, Any]) -> JobStatus:
