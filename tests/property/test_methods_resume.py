@@ -20,6 +20,8 @@ from tunewright.schedulers.median_stopping import MedianStopping, MedianStopping
 from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.schedulers.soft_ranking import SoftRankingCeiling
 from tunewright.schedulers.sync_hyperband import SyncHyperband
+from tunewright.searchers.bore import BORESettings, bore_searcher
+from tunewright.searchers.cqr import CQRSettings, cqr_searcher
 from tunewright.searchers.evolution import EvolutionSettings, evolution_searcher
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.random import RandomSearcher
@@ -102,6 +104,15 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
         kde_searcher(CONTINUOUS, KDESettings(), metric=LOSS, seed=1, levels=(1, 3, 9)),
         HyperbandSettings(max_resource=9),
         metric=LOSS,
+    ),
+    "ASHABORE": lambda: ASHA(
+        bore_searcher(CONTINUOUS, BORESettings(), metric=LOSS, seed=1, levels=(1, 3, 9)),
+        ASHASettings(max_resource=9),
+        metric=LOSS,
+        seed=1,
+    ),
+    "CQR": lambda: FIFO(
+        cqr_searcher(CONTINUOUS, CQRSettings(n_quantiles=1, n_initial=19), metric=LOSS, seed=1)
     ),
 }
 

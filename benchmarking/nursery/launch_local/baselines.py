@@ -13,4 +13,8 @@ methods = {
     "MedianStopping": method("MedianStopping"),
     "REA": method("REA", population_size=20, sample_size=5),
     "PBT": method("PBT", kept=["n_units", "n_units_1", "n_units_2"]),
+    "BORE": method("BORE"),
+    "CQR": method("CQR"),
+    "ASHABORE": method("ASHABORE", kind="stopping"),
+    "ASHACQR": method("ASHACQR", kind="stopping"),
 }

@@ -1,0 +1,28 @@
+"""CQR: proposes where a draw from conformal quantiles is lowest; every trial runs to its end."""
+
+from __future__ import annotations
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import only_metric
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.cqr import CQRSettings, cqr_searcher
+
+
+def _build(benchmark: Benchmark, seed: int, settings: CQRSettings) -> FIFO:
+    searcher = cqr_searcher(
+        benchmark.space,
+        settings,
+        metric=only_metric(benchmark, "CQR"),
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+    )
+    return FIFO(searcher)
+
+
+METHOD = Method(
+    name="CQR",
+    summary="Proposes where a draw from conformal quantiles is lowest; every trial runs to its end",
+    settings=CQRSettings,
+    build=_build,
+)

@@ -1,0 +1,144 @@
+"""BORE: propose what a classifier takes for one of the best.
+
+References
+----------
+.. [Tiao2021] Tiao, Klein, Seeger, Bonilla, Archambeau, Ramos: BORE: Bayesian Optimization by Density-Ratio Estimation.
+   ICML 2021.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.exceptions import SettingsError
+from tunewright.metric import Metric
+from tunewright.models.boosting import BoostedClassifier
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations, Snapshot
+from tunewright.searchers.gp_levels import target_level
+from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.space import SearchSpace
+from tunewright.types import Config
+
+_KEPT: Final = 32
+"""Proposals, of which the first that is new is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BOREOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
+    """What is taken for good, and how the best is looked for.
+
+    Raises
+    ------
+    SettingsError
+        Where a value cannot work.
+    """
+
+    gamma: float = 0.25
+    """The part of the results that is good, above 0 and below 1."""
+    n_candidates: int = 500
+    """Points whose probabilities are compared, half of them near good ones, >= 2."""
+    n_initial: int = 6
+    """Trials before the classifier is asked, given points included, >= 1."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.gamma < 1.0:
+            raise SettingsError(f"gamma={self.gamma} must be above 0 and below 1")
+        if self.n_candidates < 2:
+            raise SettingsError(f"n_candidates={self.n_candidates} must be >= 2")
+        if self.n_initial < 1:
+            raise SettingsError(f"n_initial={self.n_initial} must be >= 1")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class BORESettings(BOREOptions):
+    """Settings of a searcher that compares newest losses."""
+
+
+@final
+class BOREProposer(Proposer):
+    """Orders candidates by the probability of being among the best ``gamma`` of all results ([Tiao2021]_, section 4).
+
+    That probability is in proportion to the expected improvement over the ``gamma``-quantile of the losses. Results are
+    those of the highest level with d + 1 of them, for d columns of the cube, at least 4; with fewer everywhere, or where
+    all are equal, trials are random.
+
+    Parameters
+    ----------
+    cube
+        Where to look.
+    options
+        How.
+    """
+
+    def __init__(self, cube: Cube, options: BOREOptions) -> None:
+        self._cube = cube
+        self._options = options
+
+    def propose(
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        until: int | None = None,  # noqa: ARG002
+    ) -> Proposal | None:
+        """Most probable one first; equal ones in random order."""
+        level = target_level(snapshot.rows, max(self._cube.n_columns + 1, 4))
+        if level is None:
+            return None
+        rows = snapshot.rows.at_level(level)
+        is_good = rows.losses <= np.quantile(rows.losses, self._options.gamma, method="higher")
+        if is_good.all():
+            return None
+        x = snapshot.points[rows.trials]
+        classifier = BoostedClassifier()
+        classifier.fit(x, is_good.astype(np.float64), seed=int(rng.integers(2**31)))
+        n_near = self._options.n_candidates // 2
+        spread = self._cube.spread(self._options.n_candidates - n_near, rng)
+        candidates = rng.permutation(np.concatenate([spread, self._cube.around(x[is_good], n_near, rng)]))
+        best = np.argsort(-classifier.probability(candidates), kind="stable")[:_KEPT]
+        return Proposal(candidates[best])
+
+
+def bore_searcher(
+    space: SearchSpace,
+    options: BOREOptions,
+    *,
+    metric: Metric,
+    seed: int,
+    levels: Sequence[int] = (),
+    points_to_evaluate: Sequence[Config] | None = None,
+) -> ModelBasedSearcher:
+    """A searcher by density-ratio estimation, for any scheduler.
+
+    Parameters
+    ----------
+    space, metric
+        What is tuned.
+    options
+        Of the classifier.
+    seed
+        The experiment's seed, >= 0.
+    levels
+        Resources at which results are compared, strictly increasing; empty: each trial's newest loss.
+    points_to_evaluate
+        Configurations that come first.
+
+    Raises
+    ------
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+    return ModelBasedSearcher(
+        space,
+        BOREProposer(Cube(space), options),
+        Observations(space, metric, levels),
+        seed=seed,
+        points_to_evaluate=points_to_evaluate,
+        n_initial=options.n_initial,
+    )

@@ -1,0 +1,120 @@
+"""CQR: propose where a draw from conformal quantiles is lowest.
+
+References
+----------
+.. [Salinas2023] Salinas, Golebiowski, Klein, Seeger, Archambeau: Optimizing Hyperparameters with Conformal Quantile
+   Regression. ICML 2023.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.exceptions import SettingsError
+from tunewright.metric import Metric
+from tunewright.models.boosting import ConformalQuantiles
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations, Snapshot
+from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.space import SearchSpace
+from tunewright.types import Config
+
+_KEPT: Final = 32
+"""Proposals, of which the first that is new is taken."""
+_LEAST: Final = 2
+"""Results that a regression needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CQROptions(ABC):  # noqa: B024 - a part of settings, of no use alone
+    """The quantiles, and how many points are compared.
+
+    Raises
+    ------
+    SettingsError
+        Where a value cannot work.
+    """
+
+    n_quantiles: int = 5
+    """Evenly spaced ones, >= 1."""
+    n_candidates: int = 2000
+    """Random points that are compared, >= 1."""
+    n_initial: int = 5
+    """Trials before the model is asked, given points included, >= 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_quantiles", "n_candidates", "n_initial"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class CQRSettings(CQROptions):
+    """Settings of a searcher that compares newest losses."""
+
+
+@final
+class CQRProposer(Proposer):
+    """Thompson sampling from quantiles: each candidate draws one of its own, the lowest wins ([Salinas2023]_, Algorithm 1).
+
+    A trial counts with its newest loss, wherever it was paused or stopped, as the paper has it for successive halving.
+
+    Parameters
+    ----------
+    cube
+        Where to look.
+    options
+        How.
+    """
+
+    def __init__(self, cube: Cube, options: CQROptions) -> None:
+        self._cube = cube
+        self._options = options
+
+    def propose(
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        until: int | None = None,  # noqa: ARG002
+    ) -> Proposal | None:
+        """The candidate with the lowest draw first; None below two results."""
+        rows, n_levels = snapshot.rows, self._options.n_quantiles
+        if len(rows) < _LEAST:
+            return None
+        quantiles = ConformalQuantiles([(i + 1) / (n_levels + 1) for i in range(n_levels)])
+        quantiles.fit(snapshot.points[rows.trials], rows.losses, rng)
+        candidates = self._cube.spread(self._options.n_candidates, rng)
+        drawn = rng.integers(n_levels, size=len(candidates))
+        losses = quantiles.predict(candidates)[drawn, np.arange(len(candidates))]
+        return Proposal(candidates[np.argsort(losses, kind="stable")[:_KEPT]])
+
+
+def cqr_searcher(
+    space: SearchSpace,
+    options: CQROptions,
+    *,
+    metric: Metric,
+    seed: int,
+    points_to_evaluate: Sequence[Config] | None = None,
+) -> ModelBasedSearcher:
+    """A searcher by conformal quantile regression, for any scheduler.
+
+    Raises
+    ------
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+    return ModelBasedSearcher(
+        space,
+        CQRProposer(Cube(space), options),
+        Observations(space, metric),
+        seed=seed,
+        points_to_evaluate=points_to_evaluate,
+        n_initial=options.n_initial,
+    )
