@@ -106,14 +106,12 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
         metric=LOSS,
     ),
     "ASHABORE": lambda: ASHA(
-        bore_searcher(CONTINUOUS, BORESettings(), metric=LOSS, seed=1, levels=(1, 3, 9)),
+        bore_searcher(CONTINUOUS, BORESettings(n_trees=3), metric=LOSS, seed=1, levels=(1, 3, 9)),
         ASHASettings(max_resource=9),
         metric=LOSS,
         seed=1,
     ),
-    "CQR": lambda: FIFO(
-        cqr_searcher(CONTINUOUS, CQRSettings(n_quantiles=1, n_initial=19), metric=LOSS, seed=1)
-    ),
+    "CQR": lambda: FIFO(cqr_searcher(CONTINUOUS, CQRSettings(n_trees=2), metric=LOSS, seed=1)),
 }
 
 

@@ -23,7 +23,7 @@ class TestContract(SearcherContract):
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        settings = BORESettings(n_candidates=50, n_initial=3)
+        settings = BORESettings(n_candidates=50, n_initial=3, n_trees=3)
         return bore_searcher(
             space, settings, metric=Metric("loss"), seed=seed, points_to_evaluate=points_to_evaluate
         )
@@ -64,7 +64,7 @@ def test_too_little_is_known() -> None:
     assert propose(snapshot(points, np.ones(9))) is None
 
 
-@pytest.mark.parametrize("wrong", [{"gamma": 1.0}, {"n_candidates": 1}, {"n_initial": 0}])
+@pytest.mark.parametrize("wrong", [{"gamma": 1.0}, {"n_candidates": 1}, {"n_trees": 0}, {"n_initial": 0}])
 def test_settings_that_cannot_work(wrong: dict) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         BORESettings(**wrong)

@@ -18,12 +18,12 @@ from tunewright.types import Config
 
 
 class TestContract(SearcherContract):
-    n_trials = 5
+    n_trials = 8
 
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        settings = CQRSettings(n_candidates=20, n_initial=3, n_quantiles=1)
+        settings = CQRSettings(n_candidates=20, n_initial=4, n_quantiles=2, n_trees=2)
         return cqr_searcher(
             space, settings, metric=Metric("loss"), seed=seed, points_to_evaluate=points_to_evaluate
         )
@@ -47,7 +47,7 @@ def test_one_result_is_too_little() -> None:
     assert propose(np.zeros((1, 2)), np.zeros(1)) is None
 
 
-@pytest.mark.parametrize("wrong", ["n_quantiles", "n_candidates", "n_initial"])
+@pytest.mark.parametrize("wrong", ["n_quantiles", "n_trees", "n_candidates", "n_initial"])
 def test_settings_that_cannot_work(wrong: str) -> None:
     with pytest.raises(SettingsError, match=wrong):
         CQRSettings(**{wrong: 0})

@@ -41,6 +41,8 @@ class BOREOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
 
     gamma: float = 0.25
     """The part of the results that is good, above 0 and below 1."""
+    n_trees: int = 30
+    """Rounds of boosting, >= 1."""
     n_candidates: int = 500
     """Points whose probabilities are compared, half of them near good ones, >= 2."""
     n_initial: int = 6
@@ -51,8 +53,9 @@ class BOREOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
             raise SettingsError(f"gamma={self.gamma} must be above 0 and below 1")
         if self.n_candidates < 2:
             raise SettingsError(f"n_candidates={self.n_candidates} must be >= 2")
-        if self.n_initial < 1:
-            raise SettingsError(f"n_initial={self.n_initial} must be >= 1")
+        for name in ("n_trees", "n_initial"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
 
 
 @final
@@ -96,7 +99,7 @@ class BOREProposer(Proposer):
         if is_good.all():
             return None
         x = snapshot.points[rows.trials]
-        classifier = BoostedClassifier()
+        classifier = BoostedClassifier(self._options.n_trees)
         classifier.fit(x, is_good.astype(np.float64), seed=int(rng.integers(2**31)))
         n_near = self._options.n_candidates // 2
         spread = self._cube.spread(self._options.n_candidates - n_near, rng)

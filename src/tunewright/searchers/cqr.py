@@ -42,13 +42,15 @@ class CQROptions(ABC):  # noqa: B024 - a part of settings, of no use alone
 
     n_quantiles: int = 5
     """Evenly spaced ones, >= 1."""
+    n_trees: int = 100
+    """Rounds of boosting for each quantile, >= 1."""
     n_candidates: int = 2000
     """Random points that are compared, >= 1."""
     n_initial: int = 5
     """Trials before the model is asked, given points included, >= 1."""
 
     def __post_init__(self) -> None:
-        for name in ("n_quantiles", "n_candidates", "n_initial"):
+        for name in ("n_quantiles", "n_trees", "n_candidates", "n_initial"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
 
@@ -87,7 +89,8 @@ class CQRProposer(Proposer):
         rows, n_levels = snapshot.rows, self._options.n_quantiles
         if len(rows) < _LEAST:
             return None
-        quantiles = ConformalQuantiles([(i + 1) / (n_levels + 1) for i in range(n_levels)])
+        levels = [(i + 1) / (n_levels + 1) for i in range(n_levels)]
+        quantiles = ConformalQuantiles(levels, self._options.n_trees)
         quantiles.fit(snapshot.points[rows.trials], rows.losses, rng)
         candidates = self._cube.spread(self._options.n_candidates, rng)
         drawn = rng.integers(n_levels, size=len(candidates))
