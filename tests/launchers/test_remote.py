@@ -19,9 +19,10 @@ from tunewright.aws import (
     resolve_endpoint,
 )
 from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.benchmarks.mlp_digits import mlp_digits_benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import method
-from tunewright.experiments.remote.package import bundle_remote, requirements_text, wheel_bytes
+from tunewright.experiments.remote.package import bundle_remote, check_travels, requirements_text, wheel_bytes
 from tunewright.experiments.remote.place import job_name, job_number
 from tunewright.experiments.remote.requests import TuningJobSettings, tuning_job_request
 from tunewright.launchers import launch_remote_local, launch_remote_sagemaker
@@ -126,6 +127,15 @@ class TestPackage:
             bundle_remote(tmp_path / "hpo_main.py")
         with pytest.raises(SettingsError, match="no dependency"):
             bundle_remote(folder / "hpo_main.py", [tmp_path / "absent"])
+
+    def test_a_script_that_does_not_travel_is_said(self, tmp_path: Path) -> None:
+        entry = tmp_path / "exp" / "hpo_main.py"
+        for script in (mlp_digits_benchmark().script, str(tmp_path / "exp" / "train.py"), "module:train"):
+            check_travels(script, entry)
+        check_travels(str(tmp_path / "lib" / "train.py"), entry, [tmp_path / "lib"])
+        for script in (str(tmp_path / "train.py"), f"{tmp_path}/train.py:train"):
+            with pytest.raises(SettingsError, match="does not travel"):
+                check_travels(script, entry)
 
     def test_requirements_are_pinned(self, tmp_path: Path) -> None:
         path = tmp_path / "requirements.txt"

@@ -16,7 +16,7 @@ from tunewright.experiments.remote.fetching import SliceView, fetch_views
 from tunewright.experiments.remote.fleet import Fleet
 from tunewright.experiments.remote.logs import SliceLog
 from tunewright.experiments.remote.records import load_record
-from tunewright.experiments.remote.slices import ENDED, SliceState, SliceStatus
+from tunewright.experiments.remote.slices import ENDED, SliceStatus
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser, positive, positive_int
 from tunewright.launchers.remote_table import HEADINGS, follow, slice_rows
@@ -86,12 +86,14 @@ def _stop(arguments: Sequence[str]) -> int:
     given = parser.read(arguments)
     session, fleet = _open(given)
     try:
-        statuses = [_find(fleet, given)] if given.slice else _look(fleet, given.tag)
-        fleet.stop(statuses)
-        names = {status.slice.name for status in statuses}
-        while any(status.state is SliceState.STOPPING for status in statuses):
-            time.sleep(session.endpoint.seconds(_SERVICE_SECONDS, at_least=_SHORTEST))
+        chosen = [_find(fleet, given)] if given.slice else _look(fleet, given.tag)
+        fleet.stop(chosen)
+        names = {status.slice.name for status in chosen}
+        while True:
             statuses = [status for status in fleet.look() if status.slice.name in names]
+            if all(status.state in ENDED for status in statuses):
+                break
+            time.sleep(session.endpoint.seconds(_SERVICE_SECONDS, at_least=_SHORTEST))
         for status in statuses:
             say(f"{status.slice.name}: {status.state}")
         experiments = [experiment for status in statuses for experiment in status.experiments]

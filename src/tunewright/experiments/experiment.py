@@ -134,9 +134,7 @@ class Experiment:
 
     def identity(self) -> str:
         """Equal for experiments that are the same cell: all but the tag and the limits is the same."""
-        data = self.to_json()
-        kept = {key: value for key, value in data.items() if key not in {"tag", "limits"}}
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+        return identity_of(self.to_json())
 
     def to_json(self) -> dict[str, Json]:
         """What :meth:`from_json` reads."""
@@ -177,6 +175,13 @@ class Experiment:
             return Experiment(**fields)
         except (KeyError, TypeError) as error:
             raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
+
+
+def identity_of(data: Mapping[str, Any]) -> str:
+    """The identity of the experiment that :meth:`Experiment.to_json` or an experiment's metadata describe."""
+    names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - {"tag", "limits"}
+    kept = {key: value for key, value in data.items() if key in names}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _path(function: BuildFunction) -> str:

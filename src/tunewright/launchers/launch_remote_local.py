@@ -9,7 +9,7 @@ from pathlib import Path
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment
-from tunewright.experiments.remote.package import bundle_remote
+from tunewright.experiments.remote.package import bundle_remote, check_travels
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say
 from tunewright.launchers.exits import run_command
@@ -78,7 +78,9 @@ def _run(launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str
     instance_type = arguments.instance_type or benchmark.instance_type
     if instance_type is None:
         raise SettingsError(f"{benchmark.name} names no instance_type: give --instance_type")
-    code = bundle_remote(path, [Path(one) for one in (*options.dependencies, *arguments.dependencies)])
+    dependencies = [Path(one) for one in (*options.dependencies, *arguments.dependencies)]
+    check_travels(benchmark.script, path, dependencies)
+    code = bundle_remote(path, dependencies)
     say(
         f"{len(plan)} tuning jobs on {instance_type}, each of which runs {benchmark.n_workers} trials at a time"
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunewright.experiments import Experiment, SageMakerChoice, sagemaker_settings
-from tunewright.experiments.remote.package import bundle_remote
+from tunewright.experiments.remote.package import bundle_remote, check_travels
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say
 from tunewright.launchers.exits import run_command
@@ -80,7 +80,9 @@ def _run(launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str
     plan = launch.plan(arguments, benchmark, choice)
     for experiment in plan:
         experiment.build_scheduler()
-    code = bundle_remote(path, [Path(one) for one in (*options.dependencies, *arguments.dependencies)])
+    dependencies = [Path(one) for one in (*options.dependencies, *arguments.dependencies)]
+    check_travels(benchmark.script, path, dependencies)
+    code = bundle_remote(path, dependencies)
     instance_type = arguments.tuner_instance_type or SMALL_INSTANCE
     settings = sagemaker_settings(benchmark, choice)
     say(

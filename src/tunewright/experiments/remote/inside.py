@@ -16,11 +16,12 @@ from tunewright.aws import (
     resolve_endpoint,
 )
 from tunewright.backends.runner.remote_job import LOG_VARIABLE
+from tunewright.experiments.experiment import identity_of
 from tunewright.experiments.remote.journal import RemoteJournal
 from tunewright.experiments.remote.lease import take_lease
 from tunewright.experiments.remote.logs import LogCourier
 from tunewright.experiments.remote.mirror import FolderMirror, fetch_experiment
-from tunewright.experiments.remote.place import DONE, EXPERIMENTS
+from tunewright.experiments.remote.place import DONE, EXPERIMENTS, ROOT_FILE
 from tunewright.experiments.remote.segments import Segments
 from tunewright.journal import FileJournal, Journal, Line
 from tunewright.storage import ExperimentFolder, home
@@ -91,12 +92,19 @@ class TuningJob:
         for entry in self._objects.list(EXPERIMENTS):
             name, _, key = entry.key.removeprefix(EXPERIMENTS).partition("/")
             found.setdefault(name, []).append(StoredObject(key=key, size=entry.size, etag=entry.etag))
+        root = self._exchange_root()
         tag = self._objects.prefix.split("/")[-2]
         for name, stored in found.items():
-            fetch_experiment(
-                self._objects.under(f"{EXPERIMENTS}{name}"), stored, home() / "experiments" / tag / name
-            )
+            folder = ExperimentFolder(home() / "experiments" / tag / name)
+            fetch_experiment(self._objects.under(f"{EXPERIMENTS}{name}"), stored, folder.path)
+            _move(folder, root)
         return len(found)
+
+    def _exchange_root(self) -> str:
+        """Say where this job's files lie; where those of the job before did."""
+        before = self._objects.get(ROOT_FILE)
+        self._objects.put(ROOT_FILE, _root().encode())
+        return _root() if before is None else before.decode()
 
     def done(self, code: int) -> None:
         """Say that the slice came to its end, with an exit code."""
@@ -117,3 +125,17 @@ def _open_session() -> AwsSession:
 def _slice_objects(session: AwsSession) -> S3Objects:
     bucket, _, prefix = os.environ[REMOTE_VARIABLE].removeprefix("s3://").partition("/")
     return session.objects(bucket, prefix)
+
+
+def _root() -> str:
+    """The folder that holds all files of a tuning job: ``/opt/ml``, or another where a machine has no such thing."""
+    return str(home().parent)
+
+
+def _move(folder: ExperimentFolder, root: str) -> None:
+    """Let an experiment's metadata name our own paths, so that it is recognised as the same cell."""
+    if root == _root() or not folder.metadata_path.exists():
+        return
+    text = folder.metadata_path.read_text(encoding="utf-8").replace(f"{root}/", f"{_root()}/")
+    metadata = json.loads(text)
+    folder.write_metadata({**metadata, "identity": identity_of(metadata)})

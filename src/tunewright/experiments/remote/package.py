@@ -80,6 +80,26 @@ def bundle_remote(
     return bundle_contents(contents)
 
 
+def check_travels(script: str, entry_point: Path, dependencies: Sequence[Path] = ()) -> None:
+    """Make sure that a benchmark's script is among what travels.
+
+    Raises
+    ------
+    SettingsError
+        It lies elsewhere.
+    """
+    place, colon, name = script.rpartition(":")
+    path = Path(place if colon and name.isidentifier() else script)
+    if colon and path.suffix != ".py":
+        return  # a module, which is imported from the folder or from what is installed
+    places = [entry_point.parent, _ROOT, *dependencies]
+    if not any(path.resolve().is_relative_to(one.resolve()) for one in places):
+        raise SettingsError(
+            f"{path} does not travel to the tuning jobs: move it into {entry_point.parent}, and name it there by "
+            "Path(__file__).parent in benchmark_definitions.py"
+        )
+
+
 def wheel_name() -> str:
     """The name of our wheel."""
     return f"{_PACKAGE}-{metadata.version(_PACKAGE)}-py3-none-any.whl"

@@ -4,6 +4,7 @@ Everything of a launch lies under ``tunewright/remote/{tag}/``::
 
     {slice}/slice.json                              what is run, and the request of its tuning jobs
     {slice}/lease.json                              which tuning job works on it
+    {slice}/root                                    the folder of the newest tuning job's files, in that job
     {slice}/done.json                               how it ended, where it came to its end
     {slice}/stopped.json                            it was stopped by its user and is not launched again
     {slice}/logs/{job}/{n}                          what a tuning job printed
@@ -27,6 +28,7 @@ SLICE: Final = "slice.json"
 LEASE: Final = "lease.json"
 DONE: Final = "done.json"
 STOPPED: Final = "stopped.json"
+ROOT_FILE: Final = "root"
 EXPERIMENTS: Final = "experiments/"
 JOURNAL: Final = "journal/"
 LOGS: Final = "logs/"
