@@ -9,13 +9,22 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tunewright.aws import open_session, resolve_endpoint
-from tunewright.aws.embedded import EmbeddedEndpoint, Lease, restart_if_dead, settings_hash, start_or_join
+from tunewright.aws.embedded import (
+    EmbeddedEndpoint,
+    Lease,
+    announced_speed,
+    restart_if_dead,
+    settings_hash,
+    start_or_join,
+)
+from tunewright.aws.endpoint import EndpointKind
 from tunewright.exceptions import BackendError, MissingExtraError
 
 ENDPOINT = resolve_endpoint("embedded", speed=500)
@@ -73,6 +82,13 @@ def test_a_session_survives_the_death_of_its_server(tmp_path: Path, started: lis
     started.append(start_or_join(ENDPOINT, root=tmp_path))
     assert session.call("ListTrainingJobs")["TrainingJobSummaries"] == []
     session.close()
+    by_address = open_session(replace(joined.endpoint, kind=EndpointKind.OTHER, speed=1.0))
+    by_address.close()
+    assert by_address.endpoint.speed == ENDPOINT.speed
+
+
+def test_only_servers_of_ours_announce_a_speed() -> None:
+    assert announced_speed("http://127.0.0.1:9") is None
 
 
 def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ import os
 import secrets
 import sys
 import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -155,6 +154,14 @@ def restart_if_dead(embedded: EmbeddedEndpoint) -> None:
             _start(embedded.endpoint, embedded.directory)
 
 
+def announced_speed(url: str) -> float | None:
+    """Service seconds per second of a ``sagemaker-emulator serve``; None for any other server."""
+    try:
+        return float(json.loads(_health(url))["speed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _lock(directory: Path) -> FileLock:
     return FileLock(str(directory / "endpoint.lock"), timeout=2 * _START_SECONDS)
 
@@ -184,12 +191,18 @@ def _is_our_server(pid: int) -> bool:
 
 
 def _is_healthy(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{url}/_health", timeout=2) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
+        _health(url)
+    except OSError:
         return False
+    return True
+
+
+def _health(url: str) -> bytes:
+    """What a server of ours says about itself, in JSON."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{url}/_health", timeout=2) as answer:
+        return answer.read()
 
 
 def _start(endpoint: Endpoint, directory: Path) -> dict[str, str | int | float]:

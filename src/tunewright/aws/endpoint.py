@@ -82,7 +82,8 @@ def resolve_endpoint(
         ``"aws"``, ``"embedded"``, an address (``http://...``), or ``"auto"``: AWS where credentials are found (on
         an EC2 instance's own role only ``"aws"`` looks, because that takes a request), else embedded.
     speed
-        Service seconds per second; default 60 for the embedded endpoint and 1 for an address. AWS knows only 1.
+        Service seconds per second; default 60 for the embedded endpoint and 1 for an address; a server of
+        ours that knows better is believed when the session is opened. AWS knows only 1.
     region
         Default: AWS_REGION, AWS_DEFAULT_REGION, the AWS profile's; embedded: us-east-1.
     quotas, warm_pool_quotas

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, final
 
 from tunewright.aws import boto
-from tunewright.aws.embedded import EmbeddedEndpoint, restart_if_dead, start_or_join
+from tunewright.aws.embedded import EmbeddedEndpoint, announced_speed, restart_if_dead, start_or_join
 from tunewright.aws.endpoint import Endpoint, EndpointKind
 from tunewright.aws.objects import S3Objects
 from tunewright.aws.rates import Rates, TokenBucket
@@ -184,6 +185,8 @@ def open_session(endpoint: Endpoint, *, root: Path | None = None) -> AwsSession:
     if endpoint.kind is EndpointKind.EMBEDDED and endpoint.url is None:
         embedded = start_or_join(endpoint, root=root)
         endpoint = embedded.endpoint
+    elif endpoint.kind is EndpointKind.OTHER and endpoint.url is not None:
+        endpoint = replace(endpoint, speed=announced_speed(endpoint.url) or endpoint.speed)
     session = AwsSession(endpoint, embedded=embedded)
     try:
         with boto.service_errors():
