@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
@@ -111,70 +110,12 @@ class LowerConfidenceBound(Acquisition):
         self._kappa = kappa
 
     def values(self, a: Array) -> Array:
-        """(m,)"""
+        """Values (m,)."""
         means, deviations = self._surrogate.predict(a)
         return self._kappa * deviations - means.mean(axis=1)
 
     def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
-        """(m,) and (m, d)"""
+        """Values (m,) and gradients (m, d)."""
         means, deviations, pullback = self._surrogate.predict_with_pullback(a)
         gradient = pullback(np.full_like(means, -1.0 / means.shape[1]), np.full_like(deviations, self._kappa))
         return self._kappa * deviations - means.mean(axis=1), gradient
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Hurdle:
-    """Something that a point must be below, or its value will never be seen."""
-
-    surrogate: Surrogate
-    threshold: float
-    noise: float
-    """Variance of the observation around the function, >= 0."""
-
-
-@final
-class WithHurdle(Acquisition):
-    """The logarithm of an acquisition value times the probability of clearing a hurdle.
-
-    For a logarithm of an expected improvement that is the logarithm of the improvement that is expected to be seen, if
-    both are independent ([Gardner2014]_, with the hurdle as constraint).
-
-    Parameters
-    ----------
-    inner
-        A logarithm.
-    hurdle
-        What must be cleared.
-
-    References
-    ----------
-    .. [Gardner2014] Gardner, Kusner, Xu, Weinberger, Cunningham: Bayesian Optimization with Inequality Constraints.
-       ICML 2014.
-    """
-
-    def __init__(self, inner: Acquisition, hurdle: Hurdle) -> None:
-        self._inner = inner
-        self._hurdle = hurdle
-
-    def values(self, a: Array) -> Array:
-        """``log a(x) + log Phi((threshold - mu) / sqrt(sigma^2 + noise))``, mu averaged over the versions."""
-        means, deviations = self._hurdle.surrogate.predict(a)
-        return self._inner.values(a) + log_ndtr(self._z(means, self._spread(deviations)))
-
-    def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
-        """(m,) and (m, d)"""
-        values, gradient = self._inner.values_and_gradient(a)
-        means, deviations, pullback = self._hurdle.surrogate.predict_with_pullback(a)
-        spread = self._spread(deviations)
-        z = self._z(means, spread)
-        logs = log_ndtr(z)
-        slope = np.exp(-0.5 * z * z - _LOG_SQRT_2PI - logs) / spread
-        by_means = np.repeat(-slope[:, np.newaxis] / means.shape[1], means.shape[1], axis=1)
-        return values + logs, gradient + pullback(by_means, -slope * z * deviations / spread)
-
-    def _spread(self, deviations: Array) -> Array:
-        return np.sqrt(deviations**2 + self._hurdle.noise)
-
-    def _z(self, means: Array, spread: Array) -> Array:
-        return (self._hurdle.threshold - means.mean(axis=1)) / spread

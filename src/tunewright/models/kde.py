@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr, ndtri
 
 from tunewright.models.arrays import Array
@@ -32,10 +33,10 @@ class KernelDensity:
     .. [LiRacine2006] Li, Racine: Nonparametric Econometrics: Theory and Practice. Princeton 2006.
     """
 
-    def __init__(self, data: Array, n_categories: Array, min_bandwidth: float) -> None:
+    def __init__(self, data: Array, n_categories: NDArray[np.intp], min_bandwidth: float) -> None:
         n, p = data.shape
         rule = 1.06 * data.std(axis=0) * n ** (-1.0 / (4 + p))
-        counts = np.asarray(n_categories)
+        counts = n_categories
         self._is_number = counts == 0
         most = np.where(self._is_number, np.inf, 1.0 - 1.0 / np.maximum(counts, 1))
         self._data = data

@@ -87,11 +87,11 @@ class WeightedSum(Surrogate):
         self._parts = tuple(parts)
 
     def means(self, a: Array) -> Array:
-        """``sum w mu``, (m, s)"""
+        """``sum w mu``, (m, s)."""
         return self._sum([part.means(a) for part, _ in self._parts])
 
     def predict(self, a: Array) -> tuple[Array, Array]:
-        """``sum w mu`` and ``sqrt(sum w^2 sigma^2)``"""
+        """``sum w mu`` and ``sqrt(sum w^2 sigma^2)``."""
         predictions = [part.predict(a) for part, _ in self._parts]
         return self._sum([means for means, _ in predictions]), self._deviations([d for _, d in predictions])
 

@@ -14,10 +14,8 @@ from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
 from tunewright.models.acquisition import (
     Acquisition,
-    Hurdle,
     LogExpectedImprovement,
     LowerConfidenceBound,
-    WithHurdle,
 )
 from tunewright.models.arrays import Array
 from tunewright.models.gp.kernels import Kernel, Matern52
@@ -58,7 +56,7 @@ class GPOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
 
     n_initial: int = 4
     """Trials before the model is asked, given points included, >= 1."""
-    acquisition: AcquisitionKind = AcquisitionKind.LOG_EI
+    acquisition: AcquisitionKind = AcquisitionKind.LCB
     kappa: float = 2.0
     """Deviations below the mean for ``lcb``, >= 0."""
     n_fantasies: int = 8
@@ -108,19 +106,14 @@ class Learned:
     """Points (k, d), k >= 1, at which something was observed: the best mean among them is to be improved on."""
     fits: Mapping[str, Fit]
     """Hyperparameters, by model; those that the notes hold already included."""
-    hurdle: Hurdle | None = None
-    """What a trial must clear, or it will not be seen where it counts; looked at by ``log_ei``."""
 
 
 class Learner(ABC):
     """Makes a surrogate of losses over configurations from what was observed."""
 
     @abstractmethod
-    def learn(self, snapshot: Snapshot, rng: np.random.Generator, until: int | None) -> Learned | None:
-        """What is known for a trial that runs to ``until`` first; None where that is too little.
-
-        A function of the arguments. ``rng`` draws fantasies.
-        """
+    def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
+        """A function of the arguments; None where too little is known. ``rng`` draws fantasies."""
 
 
 _N_INCUMBENTS: Final = 5
@@ -146,21 +139,25 @@ class GPProposer(Proposer):
         self._settings = settings
 
     def propose(
-        self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        until: int | None = None,  # noqa: ARG002
     ) -> Proposal | None:
         """Points of highest acquisition first."""
-        learned = self._learner.learn(snapshot, rng, until)
+        learned = self._learner.learn(snapshot, rng)
         if learned is None:
             return None
         means = learned.surrogate.means(learned.observed)
         order = np.argsort(means.mean(axis=1), kind="stable")
         incumbents = learned.observed[order[:_N_INCUMBENTS]]
         news = {name: fit for name, fit in learned.fits.items() if snapshot.fits.get(name) is not fit}
-        return Proposal(self._points(learned, means.min(axis=0), incumbents, rng), fits_note(news))
+        return Proposal(self._points(learned.surrogate, means.min(axis=0), incumbents, rng), fits_note(news))
 
-    def _points(self, learned: Learned, best: Array, incumbents: Array, rng: np.random.Generator) -> Array:
+    def _points(
+        self, surrogate: Surrogate, best: Array, incumbents: Array, rng: np.random.Generator
+    ) -> Array:
         acquisition: Acquisition
-        surrogate = learned.surrogate
         match self._settings.acquisition:
             case AcquisitionKind.THOMPSON:
                 pool = self._climber.pool(incumbents, rng)
@@ -170,8 +167,6 @@ class GPProposer(Proposer):
                 acquisition = LowerConfidenceBound(surrogate, self._settings.kappa)
             case AcquisitionKind.LOG_EI:
                 acquisition = LogExpectedImprovement(surrogate, best)
-                if learned.hurdle is not None:
-                    acquisition = WithHurdle(acquisition, learned.hurdle)
         return self._climber.best_points(acquisition, incumbents, rng)
 
 
@@ -204,12 +199,7 @@ class FinalLossLearner(Learner):
         self._settings = settings
         self._fitted = FittedProcess(GaussianProcess(config_kernel(n_columns, settings)), "final loss")
 
-    def learn(
-        self,
-        snapshot: Snapshot,
-        rng: np.random.Generator,
-        until: int | None,  # noqa: ARG002
-    ) -> Learned | None:
+    def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below two losses."""
         if len(snapshot.rows) < 2:
             return None

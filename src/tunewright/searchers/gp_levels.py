@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
 
 import numpy as np
 
-from tunewright.models.acquisition import Hurdle
 from tunewright.models.arrays import Array
 from tunewright.models.gp.kernels import Kernel
 from tunewright.models.gp.posterior import Posterior
@@ -56,29 +56,6 @@ def target_level(rows: Rows, enough: int) -> int | None:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Levels:
-    """Resource levels, and which part of the trials goes on at each of them."""
-
-    resources: tuple[int, ...]
-    """Strictly increasing; the last one is that of a full run."""
-    eta: float
-    """One in ``eta`` goes on."""
-
-    def __len__(self) -> int:
-        return len(self.resources)
-
-    def hurdle_below(self, level: int, until: int | None) -> int | None:
-        """The level at which a trial that runs to ``until`` first is compared, if that is below ``level``."""
-        first = 0 if until is None else int(np.searchsorted(self.resources, until))
-        return first if first < level else None
-
-    def threshold(self, losses: Array) -> float:
-        """What a trial must be below to go on."""
-        return float(np.quantile(losses, 1.0 / self.eta))
-
-
-@final
-@dataclass(frozen=True, slots=True)
 class Known:
     """What a process has learned."""
 
@@ -86,10 +63,6 @@ class Known:
     fit: Fit
     rows: Rows
     """What it learned from."""
-    targets: Array
-    """Of the rows, (n,)."""
-    noise: float
-    """Variance of a target."""
 
 
 @final
@@ -103,18 +76,20 @@ class JointModel:
     n_columns
         d, of the cube.
     levels
-        Where trials are compared.
+        Resources, strictly increasing; the last one is that of a full run.
     settings
         Of the model.
     kind
         How results at different resources hang together.
     """
 
-    def __init__(self, n_columns: int, levels: Levels, settings: GPOptions, kind: ResourceKernel) -> None:
+    def __init__(
+        self, n_columns: int, levels: Sequence[int], settings: GPOptions, kind: ResourceKernel
+    ) -> None:
         self._settings = settings
-        self._resources = np.array(levels.resources, dtype=np.float64) / levels.resources[-1]
-        self._process = GaussianProcess(resource_kernel(kind, config_kernel(n_columns, settings)))
-        self._fitted = FittedProcess(self._process, "joint")
+        self._resources = np.array(levels, dtype=np.float64) / levels[-1]
+        process = GaussianProcess(resource_kernel(kind, config_kernel(n_columns, settings)))
+        self._fitted = FittedProcess(process, "joint")
 
     def learn(self, snapshot: Snapshot) -> Known:
         """From the rows of all levels, at least one."""
@@ -122,7 +97,7 @@ class JointModel:
         x = self._points(snapshot, rows.trials, rows.levels)
         y = transformed(rows.losses, self._settings.targets)
         posterior, fit = self._fitted.posterior(x, y, snapshot.fits.get("joint"), len(snapshot.rows))
-        return Known(posterior, fit, rows, y, self._process.read(fit.theta).noise)
+        return Known(posterior, fit, rows)
 
     def at_level(self, posterior: Posterior, level: int) -> AtResource:
         """The function of configurations at one level."""
@@ -140,9 +115,7 @@ class JointModel:
 class JointLearner(Learner):
     """A joint model, seen at the highest level with d + 1 losses.
 
-    Pending trials are fantasised at the level that they will reach next. A trial that is not among the best of its
-    first rung is not seen at the higher ones, so that being among them is a hurdle: without it, a model that
-    knows the first rung to tell nothing about the end proposes trials over and over which that rung turns down.
+    Pending trials are fantasised at the level that they will reach next.
 
     Parameters
     ----------
@@ -150,33 +123,24 @@ class JointLearner(Learner):
         The model.
     n_columns
         d, of the cube.
-    levels
-        Where trials are compared.
     settings
         Of the model.
     """
 
-    def __init__(self, joint: JointModel, n_columns: int, levels: Levels, settings: GPOptions) -> None:
+    def __init__(self, joint: JointModel, n_columns: int, settings: GPOptions) -> None:
         self._joint = joint
-        self._levels = levels
         self._enough = n_columns + 1
         self._n_fantasies = settings.n_fantasies
 
-    def learn(self, snapshot: Snapshot, rng: np.random.Generator, until: int | None) -> Learned | None:
+    def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below d + 1 losses at any level."""
         level = target_level(snapshot.rows, self._enough)
         if level is None:
             return None
         known = self._joint.learn(snapshot)
         versions = with_fantasies(known.posterior, self._joint.pending(snapshot), self._n_fantasies, rng)
-        hurdle_at, hurdle = self._levels.hurdle_below(level, until), None
-        if hurdle_at is not None:
-            here = known.targets[known.rows.levels == hurdle_at]
-            if len(here):
-                surrogate = self._joint.at_level(known.posterior, hurdle_at)
-                hurdle = Hurdle(surrogate, self._levels.threshold(here), known.noise)
         observed = snapshot.points[np.unique(known.rows.trials)]
-        return Learned(self._joint.at_level(versions, level), observed, {"joint": known.fit}, hurdle)
+        return Learned(self._joint.at_level(versions, level), observed, {"joint": known.fit})
 
 
 @final
@@ -195,8 +159,8 @@ class LevelModels:
 
     def __init__(self, n_columns: int, n_levels: int, settings: GPOptions) -> None:
         self._settings = settings
-        self._process = GaussianProcess(config_kernel(n_columns, settings))
-        self._fitted = [FittedProcess(self._process, f"level {level}") for level in range(n_levels)]
+        process = GaussianProcess(config_kernel(n_columns, settings))
+        self._fitted = [FittedProcess(process, f"level {level}") for level in range(n_levels)]
 
     def at_level(self, snapshot: Snapshot, level: int) -> Known:
         """The model of a level at which there is at least one loss."""
@@ -204,44 +168,36 @@ class LevelModels:
         rows = limited(every, self._settings.max_observations)
         x, y = snapshot.points[rows.trials], transformed(rows.losses, self._settings.targets)
         posterior, fit = self._fitted[level].posterior(x, y, snapshot.fits.get(str(level)), len(every))
-        return Known(posterior, fit, rows, y, self._process.read(fit.theta).noise)
+        return Known(posterior, fit, rows)
 
 
 @final
 class IndependentLearner(Learner):
     """A Gaussian process of the losses at the highest level with d + 1 of them, which knows nothing of the others.
 
-    Pending trials are fantasised at that level, wherever they are on their way to it. Being among the best of the
-    first rung is a hurdle, as in `JointLearner`, predicted by a process of that rung.
+    Pending trials are fantasised at that level, wherever they are on their way to it.
 
     Parameters
     ----------
     n_columns
         d, of the cube.
-    levels
-        Where trials are compared.
+    n_levels
+        How many levels there are.
     settings
         Of the models.
     """
 
-    def __init__(self, n_columns: int, levels: Levels, settings: GPOptions) -> None:
-        self._models = LevelModels(n_columns, len(levels), settings)
-        self._levels = levels
+    def __init__(self, n_columns: int, n_levels: int, settings: GPOptions) -> None:
+        self._models = LevelModels(n_columns, n_levels, settings)
         self._enough = n_columns + 1
-        self._settings = settings
+        self._n_fantasies = settings.n_fantasies
 
-    def learn(self, snapshot: Snapshot, rng: np.random.Generator, until: int | None) -> Learned | None:
+    def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below d + 1 losses at any level."""
         level = target_level(snapshot.rows, self._enough)
         if level is None:
             return None
-        model = self._models.at_level(snapshot, level)
-        fits = {str(level): model.fit}
+        known = self._models.at_level(snapshot, level)
         pending = snapshot.points[snapshot.pending]
-        versions = with_fantasies(model.posterior, pending, self._settings.n_fantasies, rng)
-        hurdle_at, hurdle = self._levels.hurdle_below(level, until), None
-        if hurdle_at is not None and len(snapshot.rows.at_level(hurdle_at)) >= self._enough:
-            first = self._models.at_level(snapshot, hurdle_at)
-            fits[str(hurdle_at)] = first.fit
-            hurdle = Hurdle(first.posterior, self._levels.threshold(first.targets), first.noise)
-        return Learned(versions, snapshot.points[model.rows.trials], fits, hurdle)
+        versions = with_fantasies(known.posterior, pending, self._n_fantasies, rng)
+        return Learned(versions, snapshot.points[known.rows.trials], {str(level): known.fit})

@@ -20,7 +20,7 @@ from tunewright.models.arrays import Array
 from tunewright.models.surrogate import Surrogate, WeightedSum
 from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot
 from tunewright.searchers.gp import GPOptions, Learned, Learner, with_fantasies
-from tunewright.searchers.gp_levels import JointModel, LevelModels, Levels, target_level
+from tunewright.searchers.gp_levels import JointModel, LevelModels, target_level
 from tunewright.seeding import Stream, generator
 
 _N_DRAWS: Final = 50
@@ -68,14 +68,14 @@ class IndependentRungs(RungModelling):
     ----------
     n_columns
         d, of the cube.
-    levels
-        All levels.
+    n_levels
+        How many levels there are.
     settings
         Of the models.
     """
 
-    def __init__(self, n_columns: int, levels: Levels, settings: GPOptions) -> None:
-        self._models = LevelModels(n_columns, len(levels), settings)
+    def __init__(self, n_columns: int, n_levels: int, settings: GPOptions) -> None:
+        self._models = LevelModels(n_columns, n_levels, settings)
         self._n_fantasies = settings.n_fantasies
 
     def models(self, snapshot: Snapshot, levels: Sequence[int], rng: np.random.Generator) -> RungModels:
@@ -140,12 +140,7 @@ class EnsembleLearner(Learner):
         self._modelling = modelling
         self._enough = n_columns + 1
 
-    def learn(
-        self,
-        snapshot: Snapshot,
-        rng: np.random.Generator,
-        until: int | None,  # noqa: ARG002
-    ) -> Learned | None:
+    def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below d + 1 losses at any level."""
         known = self._known(snapshot, rng)
         if known is None:
@@ -217,7 +212,7 @@ class LearnedBrackets:
     observations
         Reads History for it.
     levels
-        All levels; bracket s begins at level s.
+        Resources, strictly increasing; bracket s begins at number s.
     n_brackets
         How many there are.
     seed
@@ -228,7 +223,7 @@ class LearnedBrackets:
         self,
         learner: EnsembleLearner,
         observations: Observations,
-        levels: Levels,
+        levels: Sequence[int],
         n_brackets: int,
         *,
         seed: int,
@@ -248,4 +243,4 @@ class LearnedBrackets:
         sums = [0.0] * self._n_brackets
         for level, weight in trust.items():
             sums[min(level, self._n_brackets - 1)] += weight
-        return [weight / self._levels.resources[s] for s, weight in enumerate(sums)]
+        return [weight / self._levels[s] for s, weight in enumerate(sums)]

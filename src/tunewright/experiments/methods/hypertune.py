@@ -13,7 +13,7 @@ from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import GPOptions, GPProposer, choice
-from tunewright.searchers.gp_levels import JointModel, Levels, ResourceKernel
+from tunewright.searchers.gp_levels import JointModel, ResourceKernel
 from tunewright.searchers.hypertune import (
     EnsembleLearner,
     IndependentRungs,
@@ -39,6 +39,8 @@ class HyperTuneSettings(RungOptions, GPOptions):
     """Brackets, >= 1, drawn by learned weights; as many as there are rungs, where these are fewer."""
     n_initial: int = 6
     """Trials before the models are asked, given points included, >= 1."""
+    max_observations: int = 300
+    """Rows that a model learns from at most, >= 2; of a joint one, those at high rungs are kept."""
     model: LevelModel = LevelModel.INDEPENDENT
     resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
     """How results at different rungs hang together in the joint model."""
@@ -54,15 +56,15 @@ class HyperTuneSettings(RungOptions, GPOptions):
 def _build(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> ASHA:
     space, metric = benchmark.space, only_metric(benchmark, "HyperTune")
     rungs = settings.rungs(full_resource(benchmark, "HyperTune"), fewer_brackets=True)
-    levels = Levels((*rungs.levels, rungs.max_resource), rungs.eta)
+    levels = (*rungs.levels, rungs.max_resource)
     modelling: RungModelling
     if settings.model is LevelModel.JOINT:
         joint = JointModel(space.n_columns, levels, settings, settings.resource_kernel)
         modelling = JointRungs(joint, settings)
     else:
-        modelling = IndependentRungs(space.n_columns, levels, settings)
+        modelling = IndependentRungs(space.n_columns, len(levels), settings)
     learner = EnsembleLearner(modelling, space.n_columns)
-    observations = Observations(space, metric, levels.resources)
+    observations = Observations(space, metric, levels)
     searcher = ModelBasedSearcher(
         space,
         GPProposer(learner, Cube(space), settings),

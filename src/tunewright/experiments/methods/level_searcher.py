@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.options import LevelModel
 from tunewright.interfaces import Searcher
@@ -12,7 +14,6 @@ from tunewright.searchers.gp_levels import (
     IndependentLearner,
     JointLearner,
     JointModel,
-    Levels,
     ResourceKernel,
 )
 from tunewright.searchers.model_based import ModelBasedSearcher
@@ -21,7 +22,7 @@ from tunewright.searchers.model_based import ModelBasedSearcher
 def level_searcher(
     benchmark: Benchmark,
     seed: int,
-    levels: Levels,
+    levels: Sequence[int],
     options: GPOptions,
     *,
     model: LevelModel,
@@ -37,7 +38,7 @@ def level_searcher(
     seed
         The experiment's seed, >= 0.
     levels
-        Where trials are compared.
+        Resources at which trials are compared, strictly increasing; the last one is that of a full run.
     options
         Of the processes.
     model, kernel
@@ -54,13 +55,13 @@ def level_searcher(
     learner: Learner
     if model is LevelModel.JOINT:
         joint = JointModel(space.n_columns, levels, options, kernel)
-        learner = JointLearner(joint, space.n_columns, levels, options)
+        learner = JointLearner(joint, space.n_columns, options)
     else:
-        learner = IndependentLearner(space.n_columns, levels, options)
+        learner = IndependentLearner(space.n_columns, len(levels), options)
     return ModelBasedSearcher(
         space,
         GPProposer(learner, Cube(space), options),
-        Observations(space, benchmark.metrics[0], levels.resources),
+        Observations(space, benchmark.metrics[0], levels),
         seed=seed,
         points_to_evaluate=benchmark.points_to_evaluate,
         n_initial=n_initial,

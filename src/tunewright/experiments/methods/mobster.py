@@ -12,7 +12,7 @@ from tunewright.experiments.methods.needs import full_resource, only_metric
 from tunewright.experiments.methods.options import LevelModel, RungOptions
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.gp import GPOptions, choice
-from tunewright.searchers.gp_levels import Levels, ResourceKernel
+from tunewright.searchers.gp_levels import ResourceKernel
 
 
 @final
@@ -28,6 +28,8 @@ class MOBSTERSettings(RungOptions, GPOptions):
 
     n_initial: int = 6
     """Trials before the model is asked, given points included, >= 1."""
+    max_observations: int = 300
+    """Rows that a model learns from at most, >= 2; those at high rungs are kept."""
     model: LevelModel = LevelModel.JOINT
     resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
     """How results at different rungs hang together in the joint model."""
@@ -46,7 +48,7 @@ def _build(benchmark: Benchmark, seed: int, settings: MOBSTERSettings) -> ASHA:
     searcher = level_searcher(
         benchmark,
         seed,
-        Levels((*rungs.levels, rungs.max_resource), rungs.eta),
+        (*rungs.levels, rungs.max_resource),
         settings,
         model=settings.model,
         kernel=settings.resource_kernel,

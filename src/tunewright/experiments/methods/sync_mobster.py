@@ -13,7 +13,7 @@ from tunewright.experiments.methods.needs import full_resource, only_metric
 from tunewright.experiments.methods.options import LevelModel
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.gp import GPOptions, choice
-from tunewright.searchers.gp_levels import Levels, ResourceKernel
+from tunewright.searchers.gp_levels import ResourceKernel
 
 
 @final
@@ -47,7 +47,7 @@ def _build(benchmark: Benchmark, seed: int, settings: SyncMOBSTERSettings) -> Sy
     searcher = level_searcher(
         benchmark,
         seed,
-        Levels(plan.levels, plan.eta),
+        plan.levels,
         settings,
         model=settings.model,
         kernel=settings.resource_kernel,

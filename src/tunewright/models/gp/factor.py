@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
-from scipy.linalg import blas, lapack
+from scipy.linalg import blas as _blas
+from scipy.linalg import lapack as _lapack
 
 from tunewright.models.arrays import Array
 
 Covariance: TypeAlias = Callable[[Array, Array], Array]
 """Noise-free covariance of two sets of points: (m, d), (n, d) -> (m, n)."""
+
+_BLAS: Final[Any] = _blas
+_LAPACK: Final[Any] = _lapack  # their functions are made when SciPy is built: no type checker knows them
 
 _FIRST_JITTER: Final = 1e-10
 _SMALLEST_PIVOT: Final = 1e-10
@@ -33,17 +37,30 @@ def cholesky(matrix: Array) -> Array:
     -------
     (n, n), Fortran order, zeros above the diagonal
     """
-    factor, info = lapack.dpotrf(matrix, lower=1, clean=1)
+    factor, info = _LAPACK.dpotrf(matrix, lower=1, clean=1)
     jitter = _FIRST_JITTER * max(float(np.trace(matrix)) / max(len(matrix), 1), math.ulp(1.0))
     while info != 0:
-        factor, info = lapack.dpotrf(matrix + jitter * np.eye(len(matrix)), lower=1, clean=1)
+        factor, info = _LAPACK.dpotrf(matrix + jitter * np.eye(len(matrix)), lower=1, clean=1)
         jitter *= 10
     return factor
 
 
 def solve_lower(factor: Array, right: Array, *, transposed: bool = False) -> Array:
     """``L^-1 B``, or ``L^-T B``, for a lower triangular (n, n) and a right side (n, k)."""
-    return blas.dtrsm(1.0, factor, right, lower=1, trans_a=int(transposed))
+    return _BLAS.dtrsm(1.0, factor, right, lower=1, trans_a=int(transposed))
+
+
+def solve(factor: Array, right: Array) -> Array:
+    """``(L L')^-1 b`` from L (n, n) and b (n,)."""
+    return _LAPACK.dpotrs(factor, right, lower=1)[0]
+
+
+def inverse(factor: Array) -> Array:
+    """``(L L')^-1`` from L, (n, n)."""
+    lower = _LAPACK.dpotri(factor, lower=1)[0]
+    whole = lower + lower.T
+    np.fill_diagonal(whole, lower.diagonal())
+    return whole
 
 
 @final

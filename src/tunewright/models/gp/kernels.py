@@ -36,7 +36,7 @@ class Prior:
     high: Array
 
     def joined(self, other: Prior) -> Prior:
-        """This one's parameters, then the other's."""
+        """Parameters of both, the own ones first."""
         return Prior(
             np.concatenate([self.mean, other.mean]),
             np.concatenate([self.deviation, other.deviation]),

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from scipy.linalg import lapack
 
 from tunewright.models.arrays import Array
-from tunewright.models.gp.factor import cholesky
+from tunewright.models.gp.factor import cholesky, inverse, solve
 from tunewright.models.gp.kernels import CrossPullback, Kernel, Prior
 
 
@@ -98,10 +97,10 @@ class GaussianProcess:
         noise_free = at.scale * unscaled
         factor = cholesky(noise_free + at.noise * np.eye(len(x)))
         residual = y - at.mean
-        alpha = lapack.dpotrs(factor, residual, lower=1)[0]
+        alpha = solve(factor, residual)
         half_log_determinant = float(np.log(factor.diagonal()).sum())
         value = -0.5 * float(residual @ alpha) - half_log_determinant - len(x) / 2 * math.log(2 * math.pi)
-        by_covariance = 0.5 * (np.outer(alpha, alpha) - _inverse(factor))
+        by_covariance = 0.5 * (np.outer(alpha, alpha) - inverse(factor))
         by_kernel, _ = pullback(at.scale * by_covariance)
         by_scale = float(np.vdot(by_covariance, noise_free))
         by_noise = at.noise * float(np.trace(by_covariance))
@@ -112,11 +111,3 @@ class GaussianProcess:
         value, gradient = self.log_likelihood(theta, x, y)
         z = (theta - self.prior.mean) / self.prior.deviation
         return value - 0.5 * float(z @ z), gradient - z / self.prior.deviation
-
-
-def _inverse(factor: Array) -> Array:
-    """``(L L')^-1`` from L."""
-    lower = lapack.dpotri(factor, lower=1)[0]
-    inverse = lower + lower.T
-    np.fill_diagonal(inverse, lower.diagonal())
-    return inverse
