@@ -51,8 +51,8 @@ def tunewright(*arguments: str) -> str:
     return done.stdout
 
 
-def status() -> dict[str, dict[str, Any]]:
-    found = json.loads(tunewright("remote", "status", TAG, "--format", "json"))
+def status(tag: str = TAG) -> dict[str, dict[str, Any]]:
+    found = json.loads(tunewright("remote", "status", tag, "--format", "json"))
     return {one["slice"]: one for one in found}
 
 
@@ -121,8 +121,43 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(folder: Path) -> No
     shown = {one["experiment"]: one for one in json.loads(tunewright("list", "--format", "json"))}
     assert set(shown) == {one["experiments"][0]["experiment"] for one in after.values()}
     check_equal_to_s3(list(experiments()))
-    assert "Stopped" not in tunewright("remote", "stop", TAG)
-    assert "RS" in tunewright("remote", "logs", TAG, name)
+    assert "RS on train" in tunewright("remote", "logs", TAG, name)
+
+
+def test_stopping_leaves_nothing_behind(folder: Path) -> None:
+    line = [
+        *LINE.replace(TAG, "stopped").replace("--max_num_trials 6", "--max_num_trials 99").split(),
+        "--method",
+        "RS",
+    ]
+    launched = subprocess.run(
+        [sys.executable, str(folder / "launch_remote.py"), *line],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert launched.returncode == 0, launched.stdout + launched.stderr
+    until(lambda: status("stopped")["RS-train-0"]["experiments"])
+    assert "RS-train-0: stopped" in tunewright("remote", "stop", "stopped")
+    record = load_record("stopped")
+    assert record is not None
+    session = open_session(record.endpoint())
+    jobs = until(lambda: all_over(session))
+    assert len(jobs) >= 2
+    assert {job.get("WarmPoolStatus", {}).get("Status") for job in jobs} <= {None, "Reused", "Terminated"}
+    session.close()
+    assert status("stopped")["RS-train-0"]["state"] == "stopped"
+
+
+def all_over(session: Any) -> list[dict[str, Any]] | None:
+    """All jobs of the endpoint, when none runs or keeps instances; what has become a pool late is cleared away."""
+    jobs = session.call("ListTrainingJobs", MaxResults=100)["TrainingJobSummaries"]
+    busy = [job for job in jobs if job["TrainingJobStatus"] in {"InProgress", "Stopping"}]
+    kept = [job for job in jobs if job.get("WarmPoolStatus", {}).get("Status") == "Available"]
+    if kept and not busy:
+        tunewright("remote", "stop", "stopped")
+    return None if busy or kept else jobs
 
 
 def check_equal_to_s3(folders: list[ExperimentFolder]) -> None:
