@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -16,6 +17,9 @@ BAD_INPUT: Final = 2
 """Exit code where what the user gave cannot work; nothing was started."""
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C; everything is saved."""
+
+_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
+"""What the disk of the user's results may say."""
 
 _BAD_INPUT: Final = (SettingsError, SpaceError, TableError, MissingExtraError)
 
@@ -43,6 +47,13 @@ def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str
     except BrokenPipeError:
         # The reader of our output went away, such as head: what is left in the buffer must not raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or "--verbose" in given:
+            raise
+        sys.stderr.write(
+            f"Error: {error}: free or unlock the disk, or set TUNEWRIGHT_HOME to another folder\n"
+        )
         code = FAILED
     raise SystemExit(code)
 
