@@ -1,0 +1,157 @@
+"""The searchers with models, alone and below schedulers, keep the contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.experiments.methods import build_scheduler, method
+from tunewright.interfaces import Scheduler, Searcher
+from tunewright.metric import Metric
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations
+from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, Learner, gp_searcher
+from tunewright.searchers.gp_levels import IndependentLearner, JointLearner, JointModel, ResourceKernel
+from tunewright.searchers.hypertune import EnsembleLearner, IndependentRungs, JointRungs
+from tunewright.searchers.kde import KDESettings, kde_searcher
+from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.space import SearchSpace
+from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.searcher_contract import SearcherContract
+from tunewright.types import Config
+
+LOSS = Metric("loss")
+LEVELS = (1, 2)
+
+
+class TestGPSearcher(SearcherContract):
+    n_trials = 12
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        return gp_searcher(
+            space, GPSettings(), metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate
+        )
+
+
+class TestGPSearcherOfAnotherKind(SearcherContract):
+    n_trials = 10
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        settings = GPSettings(acquisition=AcquisitionKind.LOG_EI, input_warping=True, n_initial=2)
+        return gp_searcher(space, settings, metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate)
+
+
+class TestThompsonSampling(SearcherContract):
+    n_trials = 10
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        settings = GPSettings(acquisition=AcquisitionKind.THOMPSON, n_fantasies=0, max_observations=5)
+        return gp_searcher(space, settings, metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate)
+
+
+class TestKDESearcher(SearcherContract):
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        return kde_searcher(
+            space, KDESettings(), metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate
+        )
+
+
+def at_levels(
+    space: SearchSpace, learner: Learner, seed: int, points_to_evaluate: Sequence[Config] | None
+) -> Searcher:
+    return ModelBasedSearcher(
+        space,
+        GPProposer(learner, Cube(space), GPSettings()),
+        Observations(space, LOSS, LEVELS),
+        seed=seed,
+        points_to_evaluate=points_to_evaluate,
+    )
+
+
+class TestJointModel(SearcherContract):
+    n_trials = 10
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        joint = JointModel(space.n_columns, LEVELS, GPSettings(max_observations=12), ResourceKernel.PRODUCT)
+        learner = JointLearner(joint, space.n_columns, GPSettings())
+        return at_levels(space, learner, seed, points_to_evaluate)
+
+
+class TestIndependentModels(SearcherContract):
+    n_trials = 10
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        learner = IndependentLearner(space.n_columns, len(LEVELS), GPSettings())
+        return at_levels(space, learner, seed, points_to_evaluate)
+
+
+class TestEnsemble(SearcherContract):
+    n_trials = 10
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        rungs = IndependentRungs(space.n_columns, len(LEVELS), GPSettings())
+        return at_levels(space, EnsembleLearner(rungs, space.n_columns), seed, points_to_evaluate)
+
+
+class TestJointEnsemble(SearcherContract):
+    n_trials = 10
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        joint = JointModel(space.n_columns, LEVELS, GPSettings(), ResourceKernel.DAMPED_DECAY)
+        learner = EnsembleLearner(JointRungs(joint, GPSettings()), space.n_columns)
+        return at_levels(space, learner, seed, points_to_evaluate)
+
+
+def build(
+    name: str, space: SearchSpace, metric: Metric, seed: int, settings: Mapping[str, Any] | None = None
+) -> Scheduler:
+    benchmark = RealBenchmarkDefinition(
+        name="contract", script="none", space=space, metrics=(metric,), max_resource=27
+    )
+    return build_scheduler(method(name, **(settings or {})), benchmark, seed, {})
+
+
+class TestMOBSTER(SchedulerContract):
+    n_trials = 20
+    restart_every = 25
+
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        return build("MOBSTER", space, metric, seed)
+
+
+class TestMOBSTERStopping(SchedulerContract):
+    n_trials = 15
+    restart_every = 50
+
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        return build("MOBSTER", space, metric, seed, {"kind": "stopping", "model": "independent"})
+
+
+class TestHyperTune(SchedulerContract):
+    n_trials = 20
+    restart_every = 25
+
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        return build("HyperTune", space, metric, seed)
+
+
+class TestBOHB(SchedulerContract):
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        return build("BOHB", space, metric, seed)
