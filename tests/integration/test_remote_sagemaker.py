@@ -150,6 +150,21 @@ def test_stopping_leaves_nothing_behind(folder: Path) -> None:
     assert status("stopped")["RS-train-0"]["state"] == "stopped"
 
 
+def test_a_script_without_a_folder(folder: Path, tmp_path: Path) -> None:
+    """``tunewright tune --remote``: the trials are processes of the tuning job."""
+    space = tmp_path / "space.toml"
+    space.write_text('[lr]\ntype = "float"\nlow = 0.01\nhigh = 1.0\n')
+    line = (
+        f"{folder}/train.py --space {space} --metric loss --resource epoch --max_resource 3 --max_resource_attr epochs"
+        " --max_num_trials 2 --n_workers 2 --remote --endpoint embedded --speed 300 --wait --experiment_tag one"
+    )
+    assert "RandomSearch-train-0: finished, loss" in tunewright("tune", *line.split())
+    (found,) = status("one").values()
+    (experiment,) = found["experiments"]
+    assert (experiment["trials"]["completed"], experiment["num_results"]) == (2, 6)
+    assert "2 completed" in tunewright("show", experiment["experiment"])
+
+
 def all_over(session: Any) -> list[dict[str, Any]] | None:
     """All jobs of the endpoint, when none runs or keeps instances; what has become a pool late is cleared away."""
     jobs = session.call("ListTrainingJobs", MaxResults=100)["TrainingJobSummaries"]

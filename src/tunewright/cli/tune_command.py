@@ -25,6 +25,8 @@ from tunewright.launchers.flags import (
 )
 from tunewright.launchers.launch import run_and_report, show_safe_tag
 from tunewright.launchers.parser import Parser, natural, positive_int
+from tunewright.launchers.remote import SMALL_INSTANCE, add_remote_flags
+from tunewright.launchers.remote_tune import LOCAL_INSTANCE, launch_experiment
 from tunewright.metric import Goal, Metric
 from tunewright.space import load_space
 from tunewright.types import Json
@@ -41,6 +43,9 @@ def run(arguments: Sequence[str]) -> int:
     if given.dry_run and not isinstance(choice, SageMakerChoice):
         raise SettingsError("--dry_run shows a request to SageMaker: add --backend sagemaker")
     experiment.build_scheduler()
+    if given.remote:
+        show_safe_tag(experiment.tag)
+        return launch_experiment(experiment, given)
     if isinstance(choice, SageMakerChoice):
         if given.dry_run:
             return show_first_request(experiment, choice)
@@ -81,6 +86,12 @@ def _parser() -> Parser:
     add_script_flags(parser)
     add_local_flags(parser)
     add_sagemaker_flags(parser)
+    parser.switch("remote", "run the experiment in a training job of its own: see 'tunewright remote'")
+    add_remote_flags(
+        parser,
+        default_instance=f"{SMALL_INSTANCE}; {LOCAL_INSTANCE} with --backend local",
+        instance_flag="tuner_instance_type",
+    )
     return parser
 
 

@@ -1,0 +1,111 @@
+"""``tunewright tune --remote``: one experiment as a tuning job, without an experiment folder."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, SageMakerChoice, SimulatedChoice, sagemaker_settings
+from tunewright.experiments.remote.package import bundle_remote
+from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.exits import run_command
+from tunewright.launchers.flags import place_choice
+from tunewright.launchers.launch import run_and_report
+from tunewright.launchers.remote import SMALL_INSTANCE, RemoteOptions, SlicePlan, launch_slices
+
+LOCAL_INSTANCE: Final = "ml.c5.4xlarge"
+"""Where the trials are processes of the tuning job, unless ``--tuner_instance_type`` says another."""
+
+_EXPERIMENT: Final = "experiment.json"
+_MAIN: Final = f'''\
+"""Run the experiment that lies beside this file."""
+
+from pathlib import Path
+
+from tunewright.launchers.remote_tune import main
+
+if __name__ == "__main__":
+    main(Path(__file__).with_name("{_EXPERIMENT}"))
+'''
+
+
+def launch_experiment(experiment: Experiment, arguments: Namespace) -> int:
+    """Launch an experiment as one tuning job; the exit code.
+
+    Parameters
+    ----------
+    experiment
+        All of it is data: its method is a named one.
+    arguments
+        Of the command line: place, remote flags, tag.
+
+    Raises
+    ------
+    SettingsError
+        It cannot run, or what it tunes is no script.
+    BackendError
+        The service cannot be used.
+    """
+    choice = experiment.backend
+    benchmark = experiment.real_benchmark
+    script = Path(benchmark.script)
+    if not script.is_file():
+        raise SettingsError(f"--remote takes the path of a script, not {benchmark.script!r}")
+    if isinstance(choice, SageMakerChoice):
+        instance_type = arguments.tuner_instance_type or SMALL_INSTANCE
+        settled = settle_endpoint(choice, sagemaker_settings(benchmark, choice), is_agreed=arguments.yes)
+        experiment = replace(experiment, backend=settled)
+    else:
+        instance_type = arguments.tuner_instance_type or LOCAL_INSTANCE
+        settings = SageMakerSettings(n_workers=1, instance_type=instance_type)
+        settled = settle_endpoint(place_choice(arguments, instance_type), settings, is_agreed=arguments.yes)
+    folder = script.resolve().parent
+    inside = _inside(experiment, f"{folder.name}/{script.name}")
+    with tempfile.TemporaryDirectory() as scratch:
+        entry = Path(scratch, "hpo_main.py")
+        entry.write_text(_MAIN, encoding="utf-8")
+        entry.with_name(_EXPERIMENT).write_text(json.dumps(inside.to_json()), encoding="utf-8")
+        return launch_slices(
+            [SlicePlan.of(experiment, ())],
+            arguments,
+            choice=settled,
+            code=bundle_remote(entry, [folder, *map(Path, arguments.dependencies)]),
+            instance_type=instance_type,
+            options=RemoteOptions(),
+        )
+
+
+def _inside(experiment: Experiment, script: str) -> Experiment:
+    """The experiment with its paths as they are in the tuning job."""
+    backend = experiment.backend
+    if not isinstance(backend, SimulatedChoice):
+        names = tuple(Path(one).name for one in backend.script.dependencies)
+        backend = replace(backend, script=replace(backend.script, dependencies=names))
+    benchmark = experiment.real_benchmark.replace(script=script)
+    return replace(experiment, benchmark=benchmark, backend=backend)
+
+
+def main(path: Path) -> None:
+    """Run a stored experiment, or go on with it, and exit.
+
+    Parameters
+    ----------
+    path
+        JSON of the experiment; its script's path is relative to the file's folder.
+    """
+    run_command(lambda given: _run(path, given))
+
+
+def _run(path: Path, given: Sequence[str]) -> int:
+    del given
+    stored = Experiment.from_json(json.loads(path.read_text(encoding="utf-8")))
+    benchmark = stored.real_benchmark
+    experiment = replace(stored, benchmark=benchmark.replace(script=str(path.parent / benchmark.script)))
+    return run_and_report([experiment], resume=True, is_verbose=False)
