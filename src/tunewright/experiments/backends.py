@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from tunewright.aws import Endpoint, open_session, resolve_endpoint
+from tunewright.aws import REMOTE_VARIABLE, Endpoint, open_session, resolve_endpoint
 from tunewright.backends.local import LocalBackend, LocalSettings
 from tunewright.backends.runner.order import AS_CONFIG_JSON, AS_LIST
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript, dry_run
@@ -22,6 +23,9 @@ from tunewright.journal import read_journal
 from tunewright.ledger import replay_history
 from tunewright.storage import ExperimentFolder, safe_name
 from tunewright.trial import Start
+
+_STOP_SECONDS: Final = 80.0
+"""Of the two minutes that a stopped tuning job has, what its trials' jobs may take to end; then pools are released."""
 
 
 def build_backend(experiment: Experiment, folder: ExperimentFolder) -> Backend:
@@ -63,6 +67,7 @@ def sagemaker_settings(benchmark: RealBenchmarkDefinition, choice: SageMakerChoi
         image_uri=choice.image_uri,
         framework=benchmark.framework,
         volume_gb=choice.volume_gb or default.volume_gb,
+        close_seconds=_STOP_SECONDS if REMOTE_VARIABLE in os.environ else default.close_seconds,
         max_run_seconds=choice.max_run or default.max_run_seconds,
         tags=choice.tags,
         request_template=template,

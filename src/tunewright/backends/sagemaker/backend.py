@@ -41,8 +41,6 @@ from tunewright.types import Config
 
 POOL_SECONDS: Final = 30.0
 """Service seconds that a finished job's instances may take to become a warm pool."""
-CLOSE_SECONDS: Final = 300.0
-"""Service seconds that jobs have to end when the backend is closed, after which they are left to the service."""
 _SHORTEST_PATIENCE: Final = 10
 """Times the least interval: what a runner needs at the least to hear, to save its checkpoint and to answer."""
 
@@ -300,7 +298,9 @@ class SageMakerBackend(Backend):
             else:
                 del self._flights[trial_id]
         shortest = 2 * _SHORTEST_PATIENCE * self._settings.min_interval
-        deadline = time.monotonic() + self._session.endpoint.seconds(CLOSE_SECONDS, at_least=shortest)
+        deadline = time.monotonic() + self._session.endpoint.seconds(
+            self._settings.close_seconds, at_least=shortest
+        )
         while self._flights and time.monotonic() < deadline:
             self._step()
             if self._flights:

@@ -68,6 +68,8 @@ class SageMakerSettings:
     """Give each run its ``until`` as the maximum resource, for scripts whose schedules do not depend on it."""
     stop_grace: float = 120.0
     """After that time a job that was asked to end gets StopTrainingJob."""
+    close_seconds: float = 300.0
+    """How long jobs may take to end when the backend is closed, after which they are left to the service."""
     checkpoint_seconds: float = 60.0
     """Between two checkpoints that a running job stores on its way, in real seconds."""
     max_retries: int = 10
