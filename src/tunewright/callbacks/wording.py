@@ -117,7 +117,7 @@ def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: 
     if summary.calls:
         lines.append(f"Jobs:    {_jobs_text(facts, summary)}")
     lines += [f"Results: {facts.path}", f"Show:    tunewright show {facts.name}"]
-    if outcome == "interrupted":
+    if outcome in {"interrupted", "failed"}:
         lines.append(f"Go on:   tunewright resume {facts.name}")
     return "\n".join(lines)
 
