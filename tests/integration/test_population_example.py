@@ -1,0 +1,34 @@
+"""The example of population based training: members really go on from others' checkpoints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tunewright.journal import read_journal
+from tunewright.storage import experiments
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_clones_begin_where_their_parents_were() -> None:
+    command = [sys.executable, "examples/population_based_training.py"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("Best(trial_id=")
+    folder = next(iter(experiments("train")))
+    lines = list(read_journal(folder.journal_path))
+    clones = {
+        line["trial_id"]: line for line in lines if line["kind"] == "start" and "parent" in line["note"]
+    }
+    assert clones
+    for trial_id, clone in clones.items():
+        source = clone["from_checkpoint"]
+        assert source["trial_id"] == clone["note"]["parent"]
+        first = next(
+            (line for line in lines if line["kind"] == "result" and line["trial_id"] == trial_id), None
+        )
+        if first is not None:
+            assert first["resource"] == source["resource"] + 1
+    assert not [line for line in lines if line["kind"] == "end" and line["status"] == "failed"]
