@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.experiments.methods import build_scheduler, method
 from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, Line, MemoryJournal
 from tunewright.metric import Metric
@@ -31,6 +33,9 @@ from tunewright.tuner import Tuner
 from tunewright.types import Config
 
 LOSS = Metric("loss")
+BENCHMARK = RealBenchmarkDefinition(
+    name="resumed", script="none", space=CONTINUOUS, metrics=(LOSS,), max_resource=9
+)
 
 
 class Killed(BaseException):
@@ -100,6 +105,10 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
         metric=LOSS,
         seed=1,
     ),
+    **{
+        name: lambda name=name: build_scheduler(method(name, n_initial=3), BENCHMARK, 1, {})
+        for name in ("BayesianOptimization", "MOBSTER", "HyperTune")
+    },
     "SyncBOHB": lambda: SyncHyperband(
         kde_searcher(CONTINUOUS, KDESettings(), metric=LOSS, seed=1, levels=(1, 3, 9)),
         HyperbandSettings(max_resource=9),

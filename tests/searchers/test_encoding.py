@@ -1,0 +1,146 @@
+"""History as arrays: what counts and what does not, in steps and at once."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tunewright.journal import MemoryJournal
+from tunewright.ledger import Ledger
+from tunewright.metric import Goal, Metric
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot, fits_note, limited
+from tunewright.searchers.random import RandomSearcher
+from tunewright.testing.playground import ALL_MISCHIEF, Playground
+from tunewright.testing.spaces import CONTINUOUS
+from tunewright.trial import Ended, Reported, Start
+
+SCORE = Metric("score", Goal.MAXIMIZE)
+
+
+class Story:
+    """A history told event by event."""
+
+    def __init__(self) -> None:
+        scheduler = FIFO(RandomSearcher(CONTINUOUS, seed=0))
+        self.ledger = Ledger(scheduler, MemoryJournal(), (SCORE,))
+        self.seq: dict[int, int] = {}
+
+    @property
+    def history(self):
+        return self.ledger.history
+
+    def start(self, x: float, note: dict | None = None) -> int:
+        start = Start(config={"x": x, "y": 0.0}, note={"searcher": note} if note else {})
+        return self.ledger.begin(start, 0.0).trial_id
+
+    def report(self, trial: int, epoch: int, score: float) -> None:
+        self.seq[trial] = self.seq.get(trial, 0) + 1
+        event = Reported(
+            trial_id=trial, attempt=0, seq=self.seq[trial], resource=epoch, metrics={"score": score}
+        )
+        self.ledger.report(event, 0.0)
+
+    def end(self, trial: int, exit_code: int = 0) -> None:
+        self.ledger.end(Ended(trial_id=trial, attempt=0, exit=exit_code), 0.0)
+
+
+def seen(snapshot: Snapshot) -> list[tuple[int, int, float]]:
+    rows = snapshot.rows
+    return list(zip(rows.trials.tolist(), rows.levels.tolist(), rows.losses.tolist(), strict=True))
+
+
+def test_a_trial_counts_once_with_its_newest_loss_when_it_has_ended() -> None:
+    story, observations = Story(), Observations(CONTINUOUS, SCORE)
+    first, second, third, fourth = (story.start(float(x)) for x in range(4))
+    story.report(first, 1, 0.1)
+    story.report(second, 1, 0.2)
+    story.report(first, 2, 0.3)
+    story.report(third, 1, math.nan)
+    story.report(fourth, 1, 0.9)
+    assert seen(observations.read(story.history)) == []
+    for trial in (first, third):
+        story.end(trial)
+    story.end(fourth, exit_code=1)
+    snapshot = observations.read(story.history)
+    assert seen(snapshot) == [(first, 0, -0.3)]
+    assert snapshot.pending.tolist() == [second]
+    story.end(second)
+    assert seen(observations.read(story.history)) == [(second, 0, -0.2), (first, 0, -0.3)]
+
+
+def test_at_levels_each_trial_counts_where_it_has_been() -> None:
+    story, observations = Story(), Observations(CONTINUOUS, SCORE, (1, 3, 9))
+    first, second, third = (story.start(float(x)) for x in range(3))
+    story.report(first, 1, 0.1)
+    story.report(first, 2, 0.2)
+    story.report(first, 4, 0.4)
+    story.report(second, 3, math.inf)
+    story.report(third, 1, 0.5)
+    snapshot = observations.read(story.history)
+    assert seen(snapshot) == [(first, 0, -0.1), (first, 1, -0.4), (third, 0, -0.5)]
+    pending = dict(zip(snapshot.pending.tolist(), snapshot.pending_levels.tolist(), strict=True))
+    assert pending == {first: 2, second: 2, third: 1}
+    story.report(first, 9, 0.9)
+    story.end(third, exit_code=1)
+    snapshot = observations.read(story.history)
+    assert seen(snapshot) == [(first, 0, -0.1), (first, 1, -0.4), (first, 2, -0.9)]
+    assert snapshot.pending.tolist() == [second]
+
+
+@pytest.mark.parametrize("levels", [(), (1, 3, 9)])
+def test_reading_in_steps_is_reading_at_once(levels: tuple[int, ...]) -> None:
+    scheduler = FIFO(RandomSearcher(CONTINUOUS, seed=0))
+    playground = Playground(scheduler, SCORE, max_resource=9, n_trials=30, mischief=ALL_MISCHIEF)
+    in_steps = Observations(CONTINUOUS, SCORE, levels)
+    while playground.step():
+        got = in_steps.read(playground.history)
+        expected = Observations(CONTINUOUS, SCORE, levels).read(playground.history)
+        assert seen(got) == seen(expected)
+        assert got.pending.tolist() == expected.pending.tolist()
+        assert got.pending_levels.tolist() == expected.pending_levels.tolist()
+        np.testing.assert_array_equal(got.points, expected.points)
+    assert len(got.rows) > 10
+
+
+def test_another_history_is_read_anew() -> None:
+    observations = Observations(CONTINUOUS, SCORE)
+    for x in (1.0, 2.0):
+        story = Story()
+        trial = story.start(x)
+        story.report(trial, 1, x)
+        story.end(trial)
+        assert seen(observations.read(story.history)) == [(0, 0, -x)]
+
+
+def test_the_newest_hyperparameters_of_each_model_come_back_from_the_notes() -> None:
+    story = Story()
+    theta = np.array([0.1, -1 / 3, 1e-17])
+    story.start(0.0, fits_note({"a": Fit(3, theta), "b": Fit(3, theta)}))
+    story.start(1.0)
+    story.start(2.0, fits_note({"a": Fit(7, 2 * theta)}))
+    fits = Observations(CONTINUOUS, SCORE).read(story.history).fits
+    assert {name: fit.n_rows for name, fit in fits.items()} == {"a": 7, "b": 3}
+    np.testing.assert_array_equal(fits["a"].theta, 2 * theta)
+    np.testing.assert_array_equal(fits["b"].theta, theta)
+    assert fits_note({}) == {}
+
+
+def test_a_limit_keeps_high_levels_then_the_best_then_an_even_choice() -> None:
+    levels = np.array([0] * 60 + [1] * 20 + [2] * 5)
+    losses = np.random.default_rng(0).permutation(85).astype(float)
+    rows = Rows(np.arange(85), levels, losses)
+    kept = limited(rows, 45)
+    assert len(kept) == 45
+    assert np.count_nonzero(kept.levels == 2) == 5
+    assert np.count_nonzero(kept.levels == 1) == 20
+    best = np.sort(losses[:60])[:5]
+    assert set(best) <= set(kept.losses[kept.levels == 0])
+    assert (np.diff(kept.trials) > 0).all()
+    at_lowest = kept.trials[kept.levels == 0]
+    assert at_lowest.min() < 10
+    assert at_lowest.max() > 50
+    assert limited(rows, 85) is rows
+    assert len(limited(rows, 5)) == 5

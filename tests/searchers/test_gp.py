@@ -1,0 +1,148 @@
+"""Searchers with Gaussian processes: what they find, remember and refuse."""
+
+from __future__ import annotations
+
+import logging
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tunewright.backends.simulated import SimulatedBackend
+from tunewright.exceptions import SettingsError
+from tunewright.history import History
+from tunewright.interfaces import Searcher
+from tunewright.journal import MemoryJournal
+from tunewright.metric import Metric
+from tunewright.models.gp.kernels import Matern52
+from tunewright.models.gp.process import GaussianProcess
+from tunewright.models.surrogate import Surrogate
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers import fitting
+from tunewright.searchers.encoding import Fit
+from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.gp import AcquisitionKind, GPSettings, gp_searcher
+from tunewright.searchers.random import RandomSearcher
+from tunewright.space import Categorical, Float, Integer, SearchSpace
+from tunewright.stopping import MaxTrialsStarted
+from tunewright.testing.spaces import SMALL
+from tunewright.tuner import Tuner
+from tunewright.types import Config
+
+LOSS = Metric("loss")
+MIXED = SearchSpace(
+    {
+        "x": Float(-1.0, 1.0),
+        "y": Float(1e-4, 1.0, log=True),
+        "n": Integer(1, 16),
+        "kind": Categorical(["a", "b", "c", "d"]),
+    }
+)
+
+
+def bowl(config: Config, epoch: int) -> tuple[dict[str, float], float]:
+    del epoch
+    kind = {"a": 0.5, "b": 0.0, "c": 0.7, "d": 0.3}[str(config["kind"])]
+    y = np.log10(float(config["y"])) + 2
+    return {
+        "loss": (float(config["x"]) - 0.3) ** 2 + 0.2 * y**2 + (int(config["n"]) - 5) ** 2 / 50 + kind
+    }, 1.0
+
+
+def play(searcher: Searcher, n_trials: int, function=bowl) -> History:
+    return Tuner(
+        FIFO(searcher),
+        SimulatedBackend(function, n_workers=2, max_resource=1),
+        metrics=[LOSS],
+        stop_when=MaxTrialsStarted(n_trials),
+        journal=MemoryJournal(),
+    ).run()
+
+
+def best(history: History) -> float:
+    return min(history.last(i).metrics["loss"] for i in range(history.n_trials))
+
+
+@pytest.mark.parametrize("kind", AcquisitionKind)
+def test_a_mixed_bowl_is_found(kind: AcquisitionKind) -> None:
+    settings = GPSettings(acquisition=kind)
+    found = [best(play(gp_searcher(MIXED, settings, metric=LOSS, seed=s), 30)) for s in (0, 1)]
+    drawn = [best(play(RandomSearcher(MIXED, seed=s), 30)) for s in (0, 1)]
+    assert max(found) < 0.05
+    assert max(found) < 0.5 * min(drawn)
+
+
+def test_a_fit_is_written_when_it_is_made_and_not_again() -> None:
+    history = play(gp_searcher(MIXED, GPSettings(), metric=LOSS, seed=0), 40)
+    sizes: list[int] = []
+    for trial in range(history.n_trials):
+        note: Any = history.note(trial, 0).get("searcher", {})
+        if note:
+            (fit,) = note["fits"].values()
+            sizes.append(fit[0])
+            assert len(fit) == 1 + MIXED.n_columns + 3
+    assert sizes == sorted(set(sizes))
+    assert 8 < len(sizes) < 25
+    assert all(later >= 1.15 * sooner for sooner, later in pairwise(sizes) if sooner > 10)
+
+
+def test_pending_trials_push_the_next_one_away() -> None:
+    """Eight workers that ask at the same instant get eight places."""
+    space = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
+
+    def flat(config: Config, epoch: int) -> tuple[dict[str, float], float]:
+        return {"loss": abs(float(config["x"]) - 0.5)}, 1.0 + 1e-9 * float(config["y"])
+
+    history = Tuner(
+        FIFO(gp_searcher(space, GPSettings(n_initial=8), metric=LOSS, seed=0)),
+        SimulatedBackend(flat, n_workers=8, max_resource=1),
+        metrics=[LOSS],
+        stop_when=MaxTrialsStarted(16),
+        journal=MemoryJournal(),
+    ).run()
+    points = space.encode([history.trial(i).config for i in range(8, 16)])
+    distances = np.linalg.norm(points[:, np.newaxis] - points, axis=2) + np.eye(8)
+    assert distances.min() > 0.02
+
+
+def test_a_finite_space_is_searched_best_first() -> None:
+    def loss(config: Config, epoch: int) -> tuple[dict[str, float], float]:
+        return {"loss": float(config["depth"]) + (config["norm"] == "none")}, 1.0
+
+    history = play(gp_searcher(SMALL, GPSettings(n_initial=2), metric=LOSS, seed=0), 6, loss)
+    assert history.n_trials == 6
+
+
+def test_a_failed_fit_falls_back_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = GaussianProcess(Matern52(2))
+    good = Fit(4, process.prior.mean + 0.1)
+    x, y = np.random.default_rng(0).random((6, 2)), np.arange(6.0)
+    monkeypatch.setattr(fitting, "fit", lambda *_: None)
+    fitted = FittedProcess(process, "loss")
+    with caplog.at_level(logging.WARNING):
+        _, first = fitted.posterior(x[:3], y[:3], None, 3)
+        posterior, second = fitted.posterior(x, y, good, 6)
+    np.testing.assert_array_equal(first.theta, process.prior.mean)
+    np.testing.assert_array_equal(second.theta, good.theta)
+    assert second.n_rows == 6
+    assert isinstance(posterior, Surrogate)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"n_initial": 0}, "n_initial"),
+        ({"kappa": -1.0}, "kappa"),
+        ({"n_fantasies": -1}, "n_fantasies"),
+        ({"max_observations": 1}, "max_observations"),
+        ({"acquisition": "ei"}, "log_ei"),
+        ({"targets": "log"}, "standardize"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, Any], word: str) -> None:
+    with pytest.raises(SettingsError, match=word):
+        GPSettings(**settings)
