@@ -56,12 +56,8 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name].tolist() for name in arrays.files}
-        table = pyarrow("parquet").read_table(path)
+        with pyarrow("parquet").ParquetFile(path) as file:
+            table = file.read()  # as ParquetFile and to_pylist: read_table and to_numpy would import pandas
     except UNREADABLE as error:
         raise TableError(f"Cannot read {path}: {error}") from None
-    return {
-        name: table.column(name).to_numpy(zero_copy_only=False).tolist()
-        if not pyarrow("types").is_nested(table.schema.field(name).type)
-        else table.column(name).to_pylist()
-        for name in table.column_names
-    }
+    return {name: table.column(name).to_pylist() for name in table.column_names}
