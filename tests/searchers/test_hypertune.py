@@ -1,0 +1,100 @@
+"""Hyper-Tune: trust goes to the levels that rank the highest one right, and brackets follow it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.experiments.methods import build_scheduler, method
+from tunewright.metric import Metric
+from tunewright.searchers.encoding import Observations, Rows, Snapshot
+from tunewright.searchers.gp import GPSettings
+from tunewright.searchers.gp_levels import JointModel, ResourceKernel, target_level
+from tunewright.searchers.hypertune import (
+    EnsembleLearner,
+    IndependentRungs,
+    JointRungs,
+    LearnedBrackets,
+    RungModelling,
+)
+from tunewright.testing.playground import ALL_MISCHIEF, Playground
+from tunewright.testing.spaces import CONTINUOUS
+
+LOSS = Metric("loss")
+SETTINGS = GPSettings(max_observations=40)
+MODELLINGS: dict[str, RungModelling] = {
+    "independent": IndependentRungs(2, 3, SETTINGS),
+    "joint": JointRungs(JointModel(2, (1, 3, 9), SETTINGS, ResourceKernel.PRODUCT), SETTINGS),
+}
+
+
+def snapshot(early, late, n_late: int = 12) -> Snapshot:
+    """24 trials: ``early`` of their points at levels 0 and 1 (there in reverse), ``late`` of the first ones at level 2."""
+    points = np.random.default_rng(0).random((24, 2))
+    trials = np.concatenate([np.arange(24), np.arange(24), np.arange(n_late)])
+    levels = np.repeat([0, 1, 2], [24, 24, n_late])
+    losses = np.concatenate([early(points), -early(points), late(points[:n_late])])
+    none = np.empty(0, dtype=np.intp)
+    return Snapshot(points, Rows(trials, levels, losses), none, none, {})
+
+
+def slope(points: np.ndarray) -> np.ndarray:
+    return points[:, 0] + 0.3 * points[:, 1]
+
+
+@pytest.mark.parametrize("modelling", MODELLINGS.values(), ids=MODELLINGS)
+def test_a_level_that_ranks_the_wrong_way_is_not_trusted(modelling: RungModelling) -> None:
+    weights = EnsembleLearner(modelling, 2).weights(snapshot(slope, slope), np.random.default_rng(0))
+    assert sum(weights.values()) == pytest.approx(1)
+    assert weights.get(1, 0) == 0
+    assert weights.get(0, 0) + weights.get(2, 0) == pytest.approx(1)
+
+
+def test_below_enough_losses_nothing_is_known() -> None:
+    learner = EnsembleLearner(IndependentRungs(2, 3, SETTINGS), 2)
+    few = snapshot(slope, slope)
+    few = Snapshot(few.points, few.rows.chosen(np.array([0, 24])), few.pending, few.pending_levels, {})
+    assert learner.weights(few, np.random.default_rng(0)) == {}
+    assert learner.learn(few, np.random.default_rng(0)) is None
+
+
+def test_the_target_is_the_highest_level_with_enough() -> None:
+    rows = snapshot(slope, slope, n_late=4).rows
+    assert [target_level(rows, enough) for enough in (4, 5, 25)] == [2, 1, None]
+
+
+def play(**settings) -> Playground:
+    benchmark = RealBenchmarkDefinition(
+        name="table", script="none", space=CONTINUOUS, metrics=(LOSS,), max_resource=27
+    )
+    scheduler = build_scheduler(method("HyperTune", **settings), benchmark, 0, {})
+    playground = Playground(
+        scheduler, LOSS, max_resource=27, n_trials=40, mischief=None if settings else ALL_MISCHIEF
+    )
+    playground.play()
+    return playground
+
+
+def brackets_of(playground: Playground) -> Counter[int]:
+    history = playground.history
+    return Counter(history.note(i, 0)["bracket"] for i in range(history.n_trials))
+
+
+def test_brackets_are_drawn_by_trust_over_resource() -> None:
+    history = play().history
+    learner = EnsembleLearner(IndependentRungs(2, 4, GPSettings()), 2)
+    observations = Observations(CONTINUOUS, LOSS, (1, 3, 9, 27))
+    weights = LearnedBrackets(learner, observations, (1, 3, 9, 27), 3, seed=0)(history)
+    again = LearnedBrackets(learner, observations, (1, 3, 9, 27), 3, seed=0)(history)
+    assert weights is not None
+    assert weights == again
+    trust = [weight * level for weight, level in zip(weights, (1, 3, 9), strict=True)]
+    assert sum(trust) == pytest.approx(1)
+
+
+def test_there_are_no_more_brackets_than_rungs_and_one_means_one() -> None:
+    assert set(brackets_of(play(brackets=50, model="joint"))) <= {0, 1, 2}
+    assert set(brackets_of(play(brackets=1))) == {0}
