@@ -1,0 +1,163 @@
+"""Measure simulated experiments beside Syne Tune 0.13.0's simulator, the harness, and loading for analysis.
+
+    python perf/simulation.py --peer ENVIRONMENT --peers ../shared/peers --data ../shared/data
+
+ENVIRONMENT has Syne Tune 0.13.0; the other folders hold the script that runs it on a recorded table, and the tables.
+Both sides tune the same task with the same limits, in turn, one process at a time; all figures are CPU time of the
+experiment alone (imports are left out on both sides), and the smallest of the rounds is kept. Writes
+``simulation.json`` beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+from tunewright.analysis import load
+from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.blackbox.adding import add_table
+from tunewright.experiments import Experiment, Limits, SimulatedChoice, method, run_cells
+from tunewright.experiments.cells import run_cell
+from tunewright.storage import ExperimentFolder, home
+
+TASK, NAME, BUDGET = "126029", "lcbench-bank-marketing", 1630.0
+METHODS = {
+    "RandomSearch": ("RandomSearch", method("RandomSearch")),
+    "ASHA-stopping": ("ASHA-stopping", method("ASHA", kind="stopping")),
+    "ASHA-promotion": ("ASHA-promotion", method("ASHA", kind="promotion")),
+}
+
+
+def cell(label: str, seed: int = 0, *, n_workers: int = 4, **limits: Any) -> Experiment:
+    """An experiment on the LCBench task."""
+    return Experiment(
+        tag="perf",
+        benchmark=simulated_benchmark(NAME, n_workers=n_workers),
+        method=METHODS[label][1],
+        label=label,
+        backend=SimulatedChoice(profile="ideal"),
+        seed=seed,
+        limits=Limits(**(limits or {"max_wallclock_time": BUDGET})),
+    )
+
+
+def ours(label: str, seed: int) -> tuple[float, int]:
+    """CPU seconds and results of one experiment, everything included but the imports."""
+    summary = run_cell(cell(label, seed))
+    return summary.cpu_seconds, summary.n_results
+
+
+def theirs(options: argparse.Namespace, label: str, seed: int, clock: str) -> tuple[float, int]:
+    """The same of Syne Tune."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "line.jsonl"
+        command = [
+            str(options.peer / "bin" / "python"),
+            str(options.peers / "simulate_syne_tune_013.py"),
+            *("--table", str(options.data / "lcbench_surrogate.npz"), "--task", TASK),
+            *("--method", METHODS[label][0], "--seed", str(seed), "--clock", clock),
+            *("--max_wallclock", str(BUDGET), "--out", str(out)),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=options.peers)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+        line = json.loads(out.read_text())
+    if "error" in line:
+        raise SystemExit(line["error"])
+    return line["cpu_seconds"], line["n_results"]
+
+
+def per_result(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Milliseconds per result of both sides, the smallest of the rounds."""
+    found: dict[str, dict[str, list[float]]] = {label: {} for label in METHODS}
+    for label in METHODS:
+        ours(label, 99)  # opens the table
+    for seed in range(options.rounds):
+        for label, times in found.items():
+            sides = {
+                "tunewright": ours(label, seed),
+                "syne_tune": theirs(options, label, seed, "ideal"),
+                "syne_tune_stock": theirs(options, label, seed, "stock"),
+            }
+            for side, (seconds, n_results) in sides.items():
+                times.setdefault(side, []).append(1000 * seconds / n_results)
+        print(f"round {seed + 1} of {options.rounds}", flush=True)
+    return {label: {side: min(values) for side, values in times.items()} for label, times in found.items()}
+
+
+def workers() -> dict[str, float]:
+    """Results per CPU second with 4 and with 1,000 workers, ASHA (promotion), 100,000 results."""
+    found: dict[str, float] = {}
+    for n_workers in (4, 1000):
+        summary = run_cell(cell("ASHA-promotion", n_workers=n_workers, max_num_evaluations=100_000))
+        found[f"{n_workers}"] = summary.n_results / summary.tuning_seconds
+        print(n_workers, summary.n_results, summary.tuning_seconds, flush=True)
+    return found
+
+
+def overhead() -> dict[str, float]:
+    """CPU seconds of a plan of 100 cells in one process, and those that its tuners took."""
+    plan = [cell(label, seed) for seed in range(50) for label in ("RandomSearch", "ASHA-promotion")]
+    before, own = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
+    cells = run_cells(plan, n_jobs=1)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    children = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    total = children + time.process_time() - own
+    tuning = sum(c.summary.tuning_seconds for c in cells)
+    return {"total": total, "tuning": tuning, "share": 1 - tuning / total}
+
+
+def loading(n_experiments: int = 10_000, n_results: int = 200) -> dict[str, float]:
+    """CPU seconds of loading stored experiments for the first time, and again."""
+    source = ExperimentFolder(Path(run_cell(cell("ASHA-promotion", max_num_evaluations=n_results)).folder))
+    metadata, journal = source.metadata_path.read_bytes(), source.journal_path.read_bytes()
+    for number in range(n_experiments):
+        folder = ExperimentFolder(home() / "experiments" / "many" / f"many-{number:05}-20260101-000000-abcd")
+        folder.path.mkdir(parents=True)
+        folder.metadata_path.write_bytes(metadata)
+        folder.journal_path.write_bytes(journal)
+    found: dict[str, float] = {}
+    for when in ("first", "again"):
+        begin = time.process_time()
+        results = load("many")
+        found[when] = time.process_time() - begin
+        found["results"] = results.n_results
+    return found
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", type=Path, required=True)
+    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    for name in ("peer", "peers", "data"):
+        setattr(options, name, getattr(options, name).absolute())
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TUNEWRIGHT_HOME"] = folder
+        add_table("lcbench", str(options.data / "lcbench_surrogate.npz"))
+        found = {
+            "ms_per_result": per_result(options),
+            "results_per_second": workers(),
+            "harness": overhead(),
+            "loading": loading(),
+        }
+    text = json.dumps(found, indent=2)
+    Path(__file__).with_name("simulation.json").write_text(text + "\n")
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
