@@ -152,7 +152,9 @@ def run(tables: Any, path: Path, job: dict[str, Any], name: str, settings: dict[
 
 def main() -> None:
     """Run what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
     parser.add_argument("--plan", default="plan_network.json")
     parser.add_argument("--methods", nargs="+", required=True)

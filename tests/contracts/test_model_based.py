@@ -26,18 +26,16 @@ LEVELS = (1, 2)
 
 
 class TestGPSearcher(SearcherContract):
-    n_trials = 12
+    n_trials = 10
 
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        return gp_searcher(
-            space, GPSettings(), metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate
-        )
+        return gp_searcher(space, GPSettings(), metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate)
 
 
 class TestGPSearcherOfAnotherKind(SearcherContract):
-    n_trials = 10
+    n_trials = 8
 
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
@@ -47,7 +45,7 @@ class TestGPSearcherOfAnotherKind(SearcherContract):
 
 
 class TestThompsonSampling(SearcherContract):
-    n_trials = 10
+    n_trials = 8
 
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
@@ -78,7 +76,7 @@ def at_levels(
 
 
 class TestJointModel(SearcherContract):
-    n_trials = 10
+    n_trials = 8
 
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
@@ -89,7 +87,7 @@ class TestJointModel(SearcherContract):
 
 
 class TestIndependentModels(SearcherContract):
-    n_trials = 10
+    n_trials = 8
 
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
@@ -99,7 +97,7 @@ class TestIndependentModels(SearcherContract):
 
 
 class TestEnsemble(SearcherContract):
-    n_trials = 10
+    n_trials = 8
 
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
@@ -109,7 +107,7 @@ class TestEnsemble(SearcherContract):
 
 
 class TestJointEnsemble(SearcherContract):
-    n_trials = 10
+    n_trials = 8
 
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
@@ -129,7 +127,7 @@ def build(
 
 
 class TestMOBSTER(SchedulerContract):
-    n_trials = 20
+    n_trials = 15
     restart_every = 25
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
@@ -145,7 +143,7 @@ class TestMOBSTERStopping(SchedulerContract):
 
 
 class TestHyperTune(SchedulerContract):
-    n_trials = 20
+    n_trials = 15
     restart_every = 25
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:

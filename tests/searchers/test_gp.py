@@ -23,6 +23,7 @@ from tunewright.searchers import fitting
 from tunewright.searchers.encoding import Fit
 from tunewright.searchers.fitting import FittedProcess
 from tunewright.searchers.gp import AcquisitionKind, GPSettings, gp_searcher
+from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
@@ -146,3 +147,29 @@ def test_a_failed_fit_falls_back_and_says_so_once(
 def test_settings_are_checked(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(SettingsError, match=word):
         GPSettings(**settings)
+
+
+@pytest.mark.parametrize("n_listed", [14, 3000])
+def test_only_listed_configurations_are_suggested(n_listed: int) -> None:
+    rng = np.random.default_rng(1)
+    listed = [MIXED.sample(rng) for _ in range(n_listed)]
+    searcher = gp_searcher(MIXED, GPSettings(), metric=LOSS, seed=0, points_to_evaluate=[], candidates=listed)
+    history = play(searcher, 20)
+    assert history.n_trials == min(n_listed, 20)
+    keys = {MIXED.key(config) for config in listed}
+    tried = [MIXED.key(history.trial(i).config) for i in range(history.n_trials)]
+    assert set(tried) <= keys
+    assert len(set(tried)) == len(tried)
+    if n_listed > 20:
+        values = sorted(bowl(config, 1)[0]["loss"] for config in listed)
+        assert best(history) <= values[n_listed // 50]
+
+
+def test_a_draw_between_listed_configurations_becomes_the_nearest() -> None:
+    listed = [{"x": x, "y": 0.01, "n": 5, "kind": "b"} for x in np.linspace(-1.0, 1.0, 30).tolist()]
+    searcher = kde_searcher(
+        MIXED, KDESettings(random_fraction=0.0), metric=LOSS, seed=0, points_to_evaluate=[], candidates=listed
+    )
+    history = play(searcher, 40)
+    assert sorted(history.trial(i).config["x"] for i in range(30)) == [config["x"] for config in listed]
+    assert history.n_trials == 30

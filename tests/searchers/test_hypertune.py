@@ -72,7 +72,7 @@ def play(**settings) -> Playground:
     )
     scheduler = build_scheduler(method("HyperTune", **settings), benchmark, 0, {})
     playground = Playground(
-        scheduler, LOSS, max_resource=27, n_trials=40, mischief=None if settings else ALL_MISCHIEF
+        scheduler, LOSS, max_resource=27, n_trials=24, mischief=None if settings else ALL_MISCHIEF
     )
     playground.play()
     return playground

@@ -13,6 +13,7 @@ from tunewright.searchers.cube import Cube
 
 _N_SPREAD: Final = 256
 _N_AROUND: Final = 128
+_MOST_LISTED: Final = 2048
 _N_STARTS: Final = 3
 _MOST_STEPS: Final = 20
 _MOST_MOVES: Final = 10
@@ -22,7 +23,7 @@ _MOST_MOVES: Final = 10
 class Climber:
     """Maximise acquisition functions over a cube.
 
-    All points of a small finite space are compared. Elsewhere candidates are spread over the cube and around the
+    All points of a small finite space are compared, of a long list 2048 drawn ones. Elsewhere candidates are spread over the cube and around the
     incumbents; from the three best, domains of few values are changed one at a time while that helps, and the
     continuous columns are improved by L-BFGS-B, all three at once, since one evaluation of three points costs little more than of one.
 
@@ -37,8 +38,9 @@ class Climber:
 
     def pool(self, incumbents: Array, rng: np.random.Generator) -> Array:
         """Candidates (m, d)."""
-        if self._cube.everything is not None:
-            return self._cube.everything
+        everything = self._cube.everything
+        if everything is not None:
+            return everything if len(everything) <= _MOST_LISTED else rng.choice(everything, _MOST_LISTED)
         spread = self._cube.spread(_N_SPREAD, rng)
         return np.concatenate([spread, self._cube.around(incumbents, _N_AROUND, rng)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from tunewright.models.arrays import Array
 from tunewright.space import Categorical, SearchSpace
 from tunewright.space.domain import Domain
+from tunewright.types import Config
 
 Numbers = NDArray[np.intp]
 
@@ -45,9 +47,11 @@ class Cube:
     ----------
     space
         Whose cube.
+    candidates
+        The only configurations that may be suggested; None: all of the space.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, candidates: Sequence[Config] | None = None) -> None:
         self.n_columns = space.n_columns
         self._levels: list[_Levels] = []
         self._axes: list[int | _Levels] = []
@@ -66,10 +70,10 @@ class Cube:
         self.free = np.array([axis for axis in self._axes if isinstance(axis, int)], dtype=np.intp)
         """Columns along which a point may be moved continuously."""
         size = space.size
-        self.everything = (
-            space.encode(list(space.enumerate())) if size is not None and size <= _MOST_CONFIGS else None
-        )
-        """All points of a space of at most 1024 configurations, else None."""
+        if candidates is None and size is not None and size <= _MOST_CONFIGS:
+            candidates = list(space.enumerate())
+        self.everything = None if candidates is None else space.encode(candidates)
+        """All points, where they are listed or at most 1024, else None."""
 
     @property
     def has_levels(self) -> bool:

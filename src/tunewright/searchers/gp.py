@@ -217,6 +217,7 @@ def gp_searcher(
     metric: Metric,
     seed: int,
     points_to_evaluate: Sequence[Config] | None = None,
+    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """Bayesian optimisation of each trial's newest loss, for any scheduler.
 
@@ -230,18 +231,21 @@ def gp_searcher(
         The experiment's seed, >= 0.
     points_to_evaluate
         Configurations that come first.
+    candidates
+        The only configurations that are suggested; None: all of the space.
 
     Raises
     ------
     SpaceError
         Where one of ``points_to_evaluate`` does not fit the space.
     """
-    proposer = GPProposer(FinalLossLearner(space.n_columns, settings), Cube(space), settings)
+    proposer = GPProposer(FinalLossLearner(space.n_columns, settings), Cube(space, candidates), settings)
     return ModelBasedSearcher(
         space,
         proposer,
         Observations(space, metric),
         seed=seed,
         points_to_evaluate=points_to_evaluate,
+        candidates=candidates,
         n_initial=settings.n_initial,
     )

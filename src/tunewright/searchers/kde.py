@@ -119,6 +119,7 @@ def kde_searcher(
     seed: int,
     levels: Sequence[int] = (),
     points_to_evaluate: Sequence[Config] | None = None,
+    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """A searcher by density estimates, for any scheduler.
 
@@ -134,6 +135,8 @@ def kde_searcher(
         Resources at which results are compared, strictly increasing; empty: each trial's newest loss.
     points_to_evaluate
         Configurations that come first.
+    candidates
+        The only configurations that are suggested; None: all of the space.
 
     Raises
     ------
@@ -142,9 +145,10 @@ def kde_searcher(
     """
     return ModelBasedSearcher(
         space,
-        KDEProposer(Cube(space), options),
+        KDEProposer(Cube(space, candidates), options),
         Observations(space, metric, levels),
         seed=seed,
         points_to_evaluate=points_to_evaluate,
+        candidates=candidates,
         n_initial=1,
     )

@@ -13,7 +13,9 @@ from tunewright.history import History
 from tunewright.interfaces import Searcher
 from tunewright.models.arrays import Array
 from tunewright.searchers.encoding import Observations, Snapshot
+from tunewright.searchers.initial import initial_configs
 from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.restricted import RestrictedSearcher
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace
 from tunewright.trial import Suggestion
@@ -65,6 +67,8 @@ class ModelBasedSearcher(Searcher):
         Configurations that come first, as in :func:`~tunewright.searchers.initial.initial_configs`.
     n_initial
         Trials, the given points included, before the proposer is asked.
+    candidates
+        The only configurations that are suggested, the nearest to what is proposed; None: all of the space.
 
     Raises
     ------
@@ -81,13 +85,21 @@ class ModelBasedSearcher(Searcher):
         seed: int,
         points_to_evaluate: Sequence[Config] | None = None,
         n_initial: int = 3,
+        candidates: Sequence[Config] | None = None,
     ) -> None:
         self._space = space
         self._proposer = proposer
         self._observations = observations
         self._seed = seed
-        self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points_to_evaluate)
-        self._n_initial = max(n_initial, self._random.n_initial)
+        self._candidates = candidates
+        points = points_to_evaluate
+        if candidates is None:
+            self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points)
+            self._n_initial = max(n_initial, len(initial_configs(space, points)))
+        else:
+            self._random = RestrictedSearcher(candidates, space=space, seed=seed, points_to_evaluate=points)
+            self._n_initial = max(n_initial, len(initial_configs(space, points or ())))
+            self._places = space.encode(candidates)
 
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next given point, random draw or proposed configuration; None when every configuration was tried."""
@@ -99,8 +111,13 @@ class ModelBasedSearcher(Searcher):
         if proposal is None:
             return self._random.suggest(history)
         for point in proposal.points:
-            config = self._space.decode(point[np.newaxis])[0]
+            config = self._config_at(point)
             if not history.contains(config):
                 return Suggestion(config=config, note=proposal.note)
         drawn = self._random.suggest(history)
         return None if drawn is None else Suggestion(config=drawn.config, note=proposal.note)
+
+    def _config_at(self, point: Array) -> Config:
+        if self._candidates is None:
+            return self._space.decode(point[np.newaxis])[0]
+        return self._candidates[int(np.argmin(((self._places - point) ** 2).sum(axis=1)))]

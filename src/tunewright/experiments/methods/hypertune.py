@@ -55,6 +55,7 @@ class HyperTuneSettings(RungOptions, GPOptions):
 
 def _build(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> ASHA:
     space, metric = benchmark.space, only_metric(benchmark, "HyperTune")
+    candidates = benchmark.candidates()
     rungs = settings.rungs(full_resource(benchmark, "HyperTune"), fewer_brackets=True)
     levels = (*rungs.levels, rungs.max_resource)
     modelling: RungModelling
@@ -67,10 +68,11 @@ def _build(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> ASHA
     observations = Observations(space, metric, levels)
     searcher = ModelBasedSearcher(
         space,
-        GPProposer(learner, Cube(space), settings),
+        GPProposer(learner, Cube(space, candidates), settings),
         observations,
         seed=seed,
         points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=candidates,
         n_initial=settings.n_initial,
     )
     weights = LearnedBrackets(learner, observations, levels, rungs.brackets, seed=seed)

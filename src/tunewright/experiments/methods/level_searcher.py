@@ -51,7 +51,7 @@ def level_searcher(
     SpaceError
         A point to begin with does not fit.
     """
-    space = benchmark.space
+    space, candidates = benchmark.space, benchmark.candidates()
     learner: Learner
     if model is LevelModel.JOINT:
         joint = JointModel(space.n_columns, levels, options, kernel)
@@ -60,9 +60,10 @@ def level_searcher(
         learner = IndependentLearner(space.n_columns, len(levels), options)
     return ModelBasedSearcher(
         space,
-        GPProposer(learner, Cube(space), options),
+        GPProposer(learner, Cube(space, candidates), options),
         Observations(space, benchmark.metrics[0], levels),
         seed=seed,
         points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=candidates,
         n_initial=n_initial,
     )

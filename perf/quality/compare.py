@@ -1,0 +1,109 @@
+"""Compare runs of ours with those of the peer: normalised regret, and differences paired by task and seed.
+
+    python perf/quality/compare.py ours.jsonl --peer ../shared/peers/syne_tune_013.jsonl --table model.onnx
+
+Regret at 25, 50 and 100 % of the budget: (best so far - lowest) / (median - lowest), where lowest and median are over the
+final values of all runs of the peer for that task, so that the scale does not depend on our runs. Below, for each
+method that both have: mean difference in regret at the end (ours - peer's), a 95 % bootstrap interval over the pairs of
+equal task and seed, and the sign test's p-value after Holm's correction over the methods.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FRACTIONS = (0.25, 0.5, 1.0)
+SAME = {"ASHA": "ASHA-promotion"}
+"""Names of ours that are others there."""
+
+Runs = dict[str, dict[tuple[str, int], dict[str, Any]]]
+
+
+def read(paths: Iterable[Path], table: str) -> Runs:
+    """Runs by method, then by task and seed."""
+    runs: Runs = defaultdict(dict)
+    for path in paths:
+        for line in path.read_text().splitlines():
+            run = json.loads(line)
+            if run["table"] == table and run.get("clock", "ideal") == "ideal" and run.get("curve"):
+                runs[run["method"]][run["task"], run["seed"]] = run
+    return runs
+
+
+def scales(peer: Runs) -> dict[str, tuple[float, float]]:
+    """Lowest value and distance to the median, by task."""
+    finals: dict[str, list[float]] = defaultdict(list)
+    for method in peer.values():
+        for (task, _), run in method.items():
+            finals[task].append(run["curve"][-1][1])
+    return {task: (min(values), float(np.median(values)) - min(values)) for task, values in finals.items()}
+
+
+def regret(run: dict[str, Any], fraction: float, scale: tuple[float, float]) -> float:
+    """Of the best value at a part of the budget; of the first value where none had arrived."""
+    seen = [value for at, value in run["curve"] if at <= fraction * run["budget"]]
+    return (min(seen, default=run["curve"][0][1]) - scale[0]) / scale[1]
+
+
+def summary(name: str, runs: dict[tuple[str, int], dict[str, Any]], scale: dict[str, Any]) -> str:
+    """A line of the first table."""
+    regrets = np.array([[regret(r, f, scale[task]) for f in FRACTIONS] for (task, _), r in runs.items()])
+    cost = np.mean([1000 * r["decision_seconds"] / r["n_trials"] for r in runs.values()])
+    means = " | ".join(f"{value:.3f}" for value in regrets.mean(axis=0))
+    return f"| {name} | {len(runs)} | {means} | {cost:.1f} |"
+
+
+def differences(ours: dict[Any, Any], theirs: dict[Any, Any], scale: dict[str, Any]) -> np.ndarray:
+    """Regret of ours minus the peer's at the end, for each task and seed that both have."""
+    return np.array(
+        [
+            regret(ours[k], 1.0, scale[k[0]]) - regret(theirs[k], 1.0, scale[k[0]])
+            for k in ours.keys() & theirs
+        ]
+    )
+
+
+def sign_test(values: np.ndarray) -> float:
+    """Two-sided probability of so uneven signs."""
+    n, k = np.count_nonzero(values), min(np.count_nonzero(values > 0), np.count_nonzero(values < 0))
+    return min(1.0, 2 * sum(comb(n, i) for i in range(k + 1)) / 2**n)
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("ours", nargs="+", type=Path)
+    parser.add_argument("--peer", type=Path, default=Path("../shared/peers/syne_tune_013.jsonl"))
+    parser.add_argument("--table", default="model.onnx")
+    given = parser.parse_args()
+    ours, peer = read(given.ours, given.table), read([given.peer], given.table)
+    scale = scales(peer)
+    print("| method | runs | 25 % | 50 % | 100 % | ms per trial |\n|---|---|---|---|---|---|")
+    for label, runs in (("", ours), ("Syne Tune 0.13.0: ", peer)):
+        for name in sorted(runs):
+            print(summary(label + name, runs[name], scale))
+    pairs = {name: SAME.get(name, name) for name in ours if SAME.get(name, name) in peer}
+    deltas = {name: differences(ours[name], peer[other], scale) for name, other in pairs.items()}
+    rng, floor = np.random.default_rng(0), 0.0
+    print("\n| method | pairs | difference at 100 % | 95 % interval | p (Holm) |\n|---|---|---|---|---|")
+    ordered = sorted(deltas, key=lambda name: sign_test(deltas[name]))
+    for place, name in enumerate(ordered):
+        values = deltas[name]
+        means = rng.choice(values, (4000, len(values))).mean(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        floor = max(floor, min(1.0, (len(ordered) - place) * sign_test(values)))
+        print(f"| {name} | {len(values)} | {values.mean():+.3f} | {low:+.3f} to {high:+.3f} | {floor:.3g} |")
+
+
+if __name__ == "__main__":
+    main()
