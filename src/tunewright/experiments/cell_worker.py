@@ -6,6 +6,7 @@ ends, the process ends at once: whoever gave the orders is gone, and the journal
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -34,6 +35,8 @@ def main() -> int:
     orders: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, orders), daemon=True).start()
     _set_up(orders.get())
+    gc.collect()
+    gc.freeze()  # what was imported lives as long as the process: no need to look at it again and again
     while True:
         try:
             _carry_out(orders.get(), answers)
