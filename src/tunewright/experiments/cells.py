@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from time import process_time
 from typing import Any, Final, final
 
-from tunewright.callbacks.incumbent import Incumbent
 from tunewright.exceptions import JournalError
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.run import new_folder, renew_folder, tune
@@ -31,8 +30,6 @@ class CellSummary:
     """``completed``, ``stopped`` (by a limit), ``skipped`` (it was finished before), or ``failed``."""
     folder: str = ""
     """Path; empty where there is none."""
-    best: float | None = None
-    """Best value of the first metric."""
     n_trials: int = 0
     n_results: int = 0
     cpu_seconds: float = 0.0
@@ -80,12 +77,9 @@ def run_cell(
             error=f"{type(error).__name__}: {error}".splitlines()[0],
             traceback=traceback.format_exc(),
         )
-    incumbent = Incumbent(experiment.benchmark.metrics[0])
-    incumbent.update(history)
     return CellSummary(
         status=last_outcome(folder),
         folder=str(folder.path),
-        best=None if incumbent.result is None else incumbent.value,
         n_trials=history.n_trials,
         n_results=history.n_results,
         cpu_seconds=process_time() - begin,
