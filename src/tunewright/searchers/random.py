@@ -45,6 +45,11 @@ class RandomSearcher(Searcher):
         self._initial = initial_configs(space, points_to_evaluate)
         self._everything = None if space.size is None else space.enumerate()
 
+    @property
+    def n_initial(self) -> int:
+        """How many configurations come before the first draw."""
+        return len(self._initial)
+
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:  # noqa: ARG002
         """The next initial point, else a new draw; None when every configuration was tried."""
         n_trials = history.n_trials
