@@ -110,8 +110,10 @@ def workers() -> dict[str, float]:
 
 
 def overhead() -> dict[str, float]:
-    """CPU seconds of a plan of 100 cells in one process, and those that its tuners took."""
-    plan = [cell(label, seed) for seed in range(50) for label in ("RandomSearch", "ASHA-promotion")]
+    """CPU seconds of a plan of 100 cells with the benchmark's limits in one process, and those that its tuners took."""
+    own_limits = {"max_wallclock_time": 7200.0, "max_num_evaluations": 4000}
+    labels = ("RandomSearch", "ASHA-promotion")
+    plan = [cell(label, seed, **own_limits) for seed in range(50) for label in labels]
     before, own = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
     cells = run_cells(plan, n_jobs=1)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
