@@ -33,7 +33,8 @@ from tunewright.searchers.random import RandomSearcher
 from tunewright.storage import experiments
 from tunewright.types import Json
 
-FOLDER = Path(__file__).parents[2] / "benchmarking" / "nursery" / "launch_simulated"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "benchmarking" / "nursery" / "launch_simulated"
 PLAN = ["--benchmark", "digits", "--num_seeds", "2", "--method", "RS,ASHA-PROM", "--max_wallclock_time", "15"]
 
 
@@ -73,9 +74,20 @@ def raising_method(benchmark: Benchmark, seed: int, settings: Mapping[str, Json]
     return own_method(benchmark, seed, settings)
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def launch(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(FOLDER / "hpo_main.py"), *PLAN, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # a test run in the background of a shell hands an ignored SIGINT down to all its processes
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - it makes one system call
+    )
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -113,7 +125,10 @@ def test_ctrl_c_ends_in_order_and_can_be_continued() -> None:
     assert "Traceback" not in out
 
 
-def test_cells_that_fail_or_die_are_told_and_the_others_run(capfd: pytest.CaptureFixture[str]) -> None:
+def test_cells_that_fail_or_die_are_told_and_the_others_run(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)  # where the processes find this module's methods
     plan = [
         cell(method=dying_method, label="dying"),
         cell(method=raising_method, label="raising"),

@@ -35,7 +35,7 @@ for epoch in range(1, arguments.epochs + 1):
     report(epoch=epoch, loss=(arguments.lr - 0.1) ** 2 + 1 / epoch)
 """
 TAG = "remote_test"
-LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials 6 --n_workers 2 --warm_pool 1 --endpoint embedded --speed 300"
+LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials 8 --n_workers 2 --warm_pool 1 --endpoint embedded --speed 300"
 PATIENCE = 240.0
 
 
@@ -54,6 +54,12 @@ def tunewright(*arguments: str) -> str:
 def status(tag: str = TAG) -> dict[str, dict[str, Any]]:
     found = json.loads(tunewright("remote", "status", tag, "--format", "json"))
     return {one["slice"]: one for one in found}
+
+
+def with_results(found: dict[str, Any], least: int) -> dict[str, Any] | None:
+    """The state of a slice, once it has so many results."""
+    experiments = found["experiments"]
+    return found if experiments and experiments[0]["num_results"] >= least else None
 
 
 def until(condition: Callable[[], Any]) -> Any:
@@ -99,8 +105,7 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(folder: Path) -> No
     assert "--resume" in again.stderr
 
     name = "RS-train-0"
-    until(lambda: (found := status()[name])["experiments"] and found["experiments"][0]["num_results"] >= 3)
-    before = status()[name]
+    before = until(lambda: with_results(status()[name], 3))
     assert kill_job(before["tuning_jobs"][-1])
     resumed = subprocess.run(
         [*launcher, "--resume", "--wait"], capture_output=True, text=True, check=False, timeout=PATIENCE
@@ -112,8 +117,8 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(folder: Path) -> No
     assert len(after[name]["tuning_jobs"]) == 2
     (experiment,) = after[name]["experiments"]
     assert experiment["experiment"] == before["experiments"][0]["experiment"]
-    assert sum(experiment["trials"].values()) == 6
-    assert experiment["num_results"] == 6 * 9
+    assert sum(experiment["trials"].values()) == 8
+    assert experiment["num_results"] == 8 * 9
 
     fetched = tunewright("remote", "fetch", TAG)
     assert "2 experiments" in fetched
@@ -126,7 +131,7 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(folder: Path) -> No
 
 def test_stopping_leaves_nothing_behind(folder: Path) -> None:
     line = [
-        *LINE.replace(TAG, "stopped").replace("--max_num_trials 6", "--max_num_trials 99").split(),
+        *LINE.replace(TAG, "stopped").replace("--max_num_trials 8", "--max_num_trials 99").split(),
         "--method",
         "RS",
     ]

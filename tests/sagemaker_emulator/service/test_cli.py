@@ -280,7 +280,7 @@ def test_a_killed_emulator_takes_its_jobs_with_it_and_remembers_them(serve: Any)
     assert job["FailureReason"] == "InternalServerError: We encountered an internal error. Please try again."
     assert job["WarmPoolStatus"]["Status"] == "Terminated"
     assert s3.get_object(Bucket="bucket", Key="kept")["Body"].read() == b"value"
-    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in jobs))
+    wait_for(lambda: not set(jobs) & set(sleepers()))
     create(sagemaker, "again", f"exec sleep {DURATION}", 600)
     sagemaker.close()
     s3.close()
