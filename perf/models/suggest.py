@@ -89,7 +89,9 @@ def measure(name: str, n_trials: int) -> str:
 
 def main() -> None:
     """Print the table."""
-    print("| method | trials | results | mean | mean of the last tenth | largest |\n|---|---|---|---|---|---|")
+    print(
+        "| method | trials | results | mean | mean of the last tenth | largest |\n|---|---|---|---|---|---|"
+    )
     for given in sys.argv[1:] or DEFAULT:
         name, n_trials = given.split("=")
         print(measure(name, int(n_trials)), flush=True)

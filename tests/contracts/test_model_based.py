@@ -127,8 +127,8 @@ def build(
 
 
 class TestMOBSTER(SchedulerContract):
-    n_trials = 15
-    restart_every = 25
+    n_trials = 20
+    restart_every = 30
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("MOBSTER", space, metric, seed)
@@ -144,7 +144,7 @@ class TestMOBSTERStopping(SchedulerContract):
 
 class TestHyperTune(SchedulerContract):
     n_trials = 15
-    restart_every = 25
+    restart_every = 30
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("HyperTune", space, metric, seed)
