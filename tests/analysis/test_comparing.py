@@ -232,6 +232,7 @@ def test_pareto_sets(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         losses_of(columns, [Metric("absent")])
     with pytest.raises(SettingsError, match="2 objectives"):
         hypervolume(points[:, :2], [1.0])
+    assert hypervolume(np.array([[1.0, 3.0], [2.0, 1.0], [np.nan, 0.0]]), [4.0, 4.0]) == 3 * 1 + 2 * 2
     monkeypatch.setitem(__import__("sys").modules, "moocore", None)
     with pytest.raises(MissingExtraError, match=r"tunewright\[moo\]"):
         hypervolume_curve(columns, metrics, [0.0, 3.0], np.array([0.0, 1.0, 2.0]))
