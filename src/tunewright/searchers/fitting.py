@@ -20,12 +20,16 @@ _log = logging.getLogger(__name__)
 _GROWTH: Final = 1.15
 """A fit lasts until there are so many times as many rows: its cost, spread over them, stays that of a few."""
 
+_MOST_FITTED: Final = 200
+"""Rows that tell enough about the hyperparameters; more would cost their cube in each step of a fit."""
+
 
 @final
 class FittedProcess:
     """Hyperparameters come from the notes, and are found anew where there is enough news.
 
-    Whether a fit is due depends on the number of rows alone, and it begins where the newest one in the notes ended. The
+    Whether a fit is due depends on the number of rows alone, and it begins where the newest one in the notes ended. Of
+    more than 200 rows it looks at so many, spread evenly over their order; predictions use all of them. The
     factor of the covariance is built at once for the rows of the fit and extended by the later ones. So everything is
     a function of History; the factor and the last fit are kept to save time.
 
@@ -78,6 +82,9 @@ class FittedProcess:
         asked = (x.tobytes(), y.tobytes(), *(theta.tobytes() for theta in start))
         if self._last is not None and self._last[0] == asked:
             return self._last[1]
+        if len(x) > _MOST_FITTED:
+            chosen = np.linspace(0, len(x) - 1, _MOST_FITTED).round().astype(np.intp)
+            x, y = x[chosen], y[chosen]
         theta = fit(self._process, x, y, start)
         if theta is None:
             theta = self._process.prior.mean if known is None else known.theta
