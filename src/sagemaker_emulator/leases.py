@@ -34,7 +34,7 @@ class LeaseFolder:
         self._directory = directory
         self._grace = grace
         self._started = now
-        self._has_seen_one = False
+        self._has_seen_one = any(directory.glob(PATTERN))  # it may be returned before the first look
         self._is_abandoned = False
         self._vanished: dict[Path, float] = {}
 

@@ -69,4 +69,4 @@ def _numbers(shown: str) -> tuple[str, str]:
     """Jobs and warm starts of the summary."""
     (line,) = (line for line in shown.splitlines() if line.startswith("Jobs:"))
     words = line.split()
-    return words[1], words[words.index("jobs,") + 1]
+    return words[1], words[words.index("warm") - 1]
