@@ -17,4 +17,11 @@ methods = {
     "CQR": method("CQR"),
     "ASHABORE": method("ASHABORE", kind="stopping"),
     "ASHACQR": method("ASHACQR", kind="stopping"),
+    "BO": method("BayesianOptimization"),
+    "KDE": method("KDE"),
+    "BOHB": method("BOHB"),
+    "MOBSTER": method("MOBSTER"),
+    "MOBSTER-INDEP": method("MOBSTER", model="independent"),
+    "HyperTune": method("HyperTune"),
+    "HyperTune-JOINT": method("HyperTune", model="joint"),
 }

@@ -17,4 +17,11 @@ methods = {
     "CQR": method("CQR"),
     "ASHABORE": method("ASHABORE", kind="promotion"),
     "ASHACQR": method("ASHACQR", kind="promotion"),
+    "BO": method("BayesianOptimization"),
+    "KDE": method("KDE"),
+    "BOHB": method("BOHB"),
+    "MOBSTER": method("MOBSTER"),
+    "MOBSTER-INDEP": method("MOBSTER", model="independent"),
+    "HyperTune": method("HyperTune"),
+    "HyperTune-JOINT": method("HyperTune", model="joint"),
 }

@@ -7,4 +7,11 @@ methods = {
     "OneEpoch": method("OneEpochTopK"),
     "ASHA": method("ASHA", kind="stopping"),
     "ASHA-PROM": method("ASHA", kind="promotion"),
+    "BO": method("BayesianOptimization"),
+    "KDE": method("KDE"),
+    "BOHB": method("BOHB"),
+    "MOBSTER": method("MOBSTER"),
+    "MOBSTER-INDEP": method("MOBSTER", model="independent"),
+    "HyperTune": method("HyperTune"),
+    "HyperTune-JOINT": method("HyperTune", model="joint"),
 }
