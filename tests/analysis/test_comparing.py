@@ -233,6 +233,10 @@ def test_pareto_sets(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="2 objectives"):
         hypervolume(points[:, :2], [1.0])
     assert hypervolume(np.array([[1.0, 3.0], [2.0, 1.0], [np.nan, 0.0]]), [4.0, 4.0]) == 3 * 1 + 2 * 2
+    curve = hypervolume_curve(columns, metrics, [0.0, 3.0], np.array([0.0, 1.0, 2.0]))
+    assert curve.tolist() == pytest.approx([0.0, 0.5 * 2, 0.5 * 2 + 0.3 * 1])
+    four = np.array([[0.0, 0.5, 0.5, 0.5], [np.nan, 0.0, 0.0, 0.0]])
+    assert hypervolume(four, [1.0] * 4) == pytest.approx(0.125)
     monkeypatch.setitem(__import__("sys").modules, "moocore", None)
     with pytest.raises(MissingExtraError, match=r"tunewright\[moo\]"):
-        hypervolume_curve(columns, metrics, [0.0, 3.0], np.array([0.0, 1.0, 2.0]))
+        hypervolume(four, [1.0] * 4)

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.extras import need
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
+from tunewright.models.pareto import dominated_volume, pareto_mask
+
+__all__ = ["hypervolume", "hypervolume_curve", "losses_of", "pareto_mask"]
+
+_OWN_OBJECTIVES = 3
+"""Up to so many objectives need no library."""
 
 
 def losses_of(columns: Columns, metrics: Sequence[Metric]) -> Floats:
@@ -32,28 +37,6 @@ def losses_of(columns: Columns, metrics: Sequence[Metric]) -> Floats:
     return np.column_stack(losses)
 
 
-def pareto_mask(losses: Floats) -> NDArray[np.bool_]:
-    """Which rows no other row dominates; of equal rows all. Rows with an infinite loss never count.
-
-    Parameters
-    ----------
-    losses
-        Shape (n, objectives); lower is better in every column.
-    """
-    finite = np.isfinite(losses).all(axis=1)
-    order = np.flatnonzero(finite)[np.lexsort(losses[finite].T[::-1])]
-    kept: list[int] = []
-    front = np.empty((0, losses.shape[1]))
-    for row in order.tolist():
-        point = losses[row]
-        if not ((front <= point).all(axis=1) & (front < point).any(axis=1)).any():
-            kept.append(row)
-            front = losses[kept]
-    mask = np.zeros(len(losses), dtype=np.bool_)
-    mask[kept] = True
-    return mask
-
-
 def hypervolume(losses: Floats, reference: Sequence[float]) -> float:
     """The volume that the rows dominate up to a reference point.
 
@@ -69,13 +52,15 @@ def hypervolume(losses: Floats, reference: Sequence[float]) -> float:
     SettingsError
         The reference has another number of objectives.
     MissingExtraError
-        moocore is not installed.
+        There are more than three objectives, and moocore is not installed.
     """
     if len(reference) != losses.shape[1]:
         raise SettingsError(
             f"The reference point has {len(reference)} values, but there are {losses.shape[1]} objectives"
         )
-    moocore: Any = need("moocore", "Hypervolume", extra="moo")
+    if len(reference) <= _OWN_OBJECTIVES:
+        return dominated_volume(losses, np.asarray(reference, dtype=np.float64))
+    moocore: Any = need("moocore", "Hypervolume of more than three objectives", extra="moo")
     finite = losses[np.isfinite(losses).all(axis=1)]
     return float(moocore.hypervolume(finite, ref=np.asarray(reference))) if len(finite) else 0.0
 
