@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from concurrent.futures import Executor as ThreadExecutor
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ _STOP_MESSAGES: Final[dict[StopCause, str]] = {
     "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
 }
 """Secondary status of a stopped job -> its last StatusMessage."""
+_NOTICE_LOOK: Final = 0.05
+"""Real seconds between two looks whether an interrupted job has ended by itself."""
 
 
 @final
@@ -90,7 +93,8 @@ class JobLife:
     """Leads one job through its states, and bills it.
 
     Bills count from the first Downloading on: service seconds for the phases of the service, real seconds for the
-    training itself. The loss of an instance, and what follows it until the next Downloading, is free.
+    training itself. The loss of an instance, and what follows it until the next Downloading, is free. MaxRuntime
+    counts the training of all attempts together, MaxWait everything since the job was created.
     """
 
     def __init__(self, job: Job, cluster: Cluster, around: Surroundings, *, is_warm: bool) -> None:
@@ -99,6 +103,9 @@ class JobLife:
         self._around = around
         self._is_warm = is_warm
         self._attempt = 0
+        self._errors = 0
+        self._trained = 0.0
+        self._passed = 0.0
         self._is_billed = False
         self._is_with_executor = False
         self._stop_asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -161,11 +168,15 @@ class JobLife:
         while self._lacks_capacity(waited):
             if not self.job.is_spot:
                 raise _FailureError(CAPACITY_ERROR)
+            if self._passed >= self._longest_wait:
+                raise _StopError("MaxWaitTimeExceeded")
             await self._pass("Starting", CAPACITY_RETRY)
             waited += CAPACITY_RETRY[1]
-            limits = self.job.request["StoppingCondition"]
-            if waited >= limits["MaxWaitTimeInSeconds"] - limits["MaxRuntimeInSeconds"]:
-                raise _StopError("MaxWaitTimeExceeded")
+
+    @property
+    def _longest_wait(self) -> float:
+        """Service seconds from its creation that a spot job has; without end for the others."""
+        return float(self.job.request["StoppingCondition"].get("MaxWaitTimeInSeconds", math.inf))
 
     def _lacks_capacity(self, waited: float) -> bool:
         once = f"{self.job.name}/{self._attempt}/{waited}"
@@ -193,15 +204,33 @@ class JobLife:
         began = self._time()
         self._around.executor.launch(self.order)
         news = self._around.watch.watch(self.job, self._attempt)
-        limit = self.job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+        run_left = self.job.request["StoppingCondition"]["MaxRuntimeInSeconds"] - self._trained
+        wait_left = self._longest_wait - self._passed
+        limit = max(0.0, min(run_left, wait_left))
         await asyncio.wait({news, self._stop_asked}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        self.job.training_seconds += self._time() - began
+        trained = self._time() - began
+        self._trained += trained
+        self._passed += trained
+        self.job.training_seconds += trained
         if news.done():
+            if news.result() == "spot_interruption":
+                await self._give_notice()
             return self._exit_of(news.result()), "Stopped" if self._stop_asked.done() else None
-        cause: StopCause = "Stopped" if self._stop_asked.done() else "MaxRuntimeExceeded"
-        if cause == "MaxRuntimeExceeded":
-            self.stop()
-        return await self._end_processes(news), cause
+        if self._stop_asked.done():
+            return await self._end_processes(news), "Stopped"
+        self.stop()
+        return await self._end_processes(
+            news
+        ), "MaxRuntimeExceeded" if run_left <= wait_left else "MaxWaitTimeExceeded"
+
+    async def _give_notice(self) -> None:
+        """Tell the processes that their instance is taken away, and leave them the time of a stop; they lose it in any case."""
+        executor, name, began = self._around.executor, self.job.name, self._time()
+        executor.terminate(name)
+        notice = STOP_GRACE / self._around.speed
+        while executor.poll(name) is None and self._time() - began < notice:
+            await asyncio.sleep(min(_NOTICE_LOOK, notice))
+        self._bill(STOP_GRACE, self._time() - began)
 
     async def _end_processes(self, news: asyncio.Future[News]) -> JobExit:
         began = self._time()
@@ -224,8 +253,8 @@ class JobLife:
         self._around.executor.kill(self.job.name)
         await self._discard()
         if loss == "internal_error":
-            retries = self.job.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
-            if self._attempt >= retries:
+            self._errors += 1
+            if self._errors > self.job.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0):
                 raise _FailureError(INTERNAL_ERROR)
         else:
             self._enter("Interrupted", "Spot instance was interrupted; the training job will start again")
@@ -283,10 +312,12 @@ class JobLife:
             raise _StopError("Stopped")
 
     def _bill(self, seconds: float, elapsed: float) -> None:
-        """Bill a phase of so many service seconds that took ``elapsed`` real ones; what it lasted longer is real."""
+        """Count a phase of so many service seconds that took ``elapsed`` real ones; what it lasted longer is real."""
+        overtime = max(0.0, elapsed - seconds / self._around.speed)
+        passed = min(seconds, elapsed * self._around.speed) + overtime
+        self._passed += passed
         if self._is_billed:
-            overtime = max(0.0, elapsed - seconds / self._around.speed)
-            self.job.training_seconds += min(seconds, elapsed * self._around.speed) + overtime
+            self.job.training_seconds += passed
 
     async def _discard(self) -> None:
         if self._is_with_executor:

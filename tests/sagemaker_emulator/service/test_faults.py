@@ -20,8 +20,13 @@ Service = Any
 
 SPOT = {
     "EnableManagedSpotTraining": True,
-    "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 180},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 900},
 }
+
+
+def spot(*, max_runtime: int, max_wait: int) -> dict[str, Any]:
+    limits = {"MaxRuntimeInSeconds": max_runtime, "MaxWaitTimeInSeconds": max_wait}
+    return {"EnableManagedSpotTraining": True, "StoppingCondition": limits}
 
 
 def statuses(job: dict[str, Any]) -> list[str]:
@@ -80,6 +85,7 @@ def test_an_interrupted_spot_job_starts_again_elsewhere(start: Callable[..., Ser
     assert service.executor.of("first") == [
         "prepare",
         "launch",
+        "terminate",
         "kill",
         "discard",
         "prepare",
@@ -87,6 +93,40 @@ def test_an_interrupted_spot_job_starts_again_elsewhere(start: Callable[..., Ser
         "finish",
     ]
     assert "Interrupted" not in statuses(service.ended("other"))
+
+
+def test_an_interrupted_job_has_the_notice_of_a_stop(start: Callable[..., Service]) -> None:
+    """One that ignores SIGTERM is killed when the notice is over, and what it left before that counts."""
+    service = start(faults=[Fault(kind="spot_interruption", target=name) for name in ("deaf", "done")])
+    service.create("deaf", plan={"seconds": "100", "on_term": "ignore"}, **SPOT)
+    service.until("deaf", lambda job: statuses(job).count("Training") == 2)
+    assert service.executor.of("deaf")[:5] == ["prepare", "launch", "terminate", "kill", "discard"]
+    service.client.stop_training_job(TrainingJobName="deaf")
+    assert service.ended("deaf")["TrainingTimeInSeconds"] >= 120
+    service.create("done", plan={"seconds": "0.2", "exit": "0"}, **SPOT)
+    assert statuses(service.ended("done")).count("Training") == 2, "its instance was lost all the same"
+
+
+def test_all_lives_of_a_job_share_its_limits(start: Callable[..., Service]) -> None:
+    """MaxRuntime counts the training of all of them, MaxWait all the time since the job was created."""
+    service = start(faults=[Fault(kind="spot_interruption", count=None, seconds=0.3)])
+    service.create("long", plan={"seconds": "0.6"}, **spot(max_runtime=1, max_wait=100_000))
+    job = service.ended("long")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert statuses(job).count("Interrupted") == 3
+    service.create("late", plan={"seconds": "100"}, **spot(max_runtime=300, max_wait=400))
+    job = service.ended("late")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
+    assert statuses(job).count("Interrupted") >= 1
+    assert 0 < job["BillableTimeInSeconds"] < job["TrainingTimeInSeconds"]
+
+
+def test_an_interruption_uses_up_no_retry(start: Callable[..., Service]) -> None:
+    service = start(faults=[Fault(kind="spot_interruption", count=2), Fault(kind="internal_error", count=1)])
+    service.create("first", plan={"seconds": "0.3"}, RetryStrategy={"MaximumRetryAttempts": 1}, **SPOT)
+    job = service.ended("first")
+    assert job["TrainingJobStatus"] == "Completed"
+    assert statuses(job).count("Training") == 4
 
 
 def test_jobs_that_are_not_spot_are_not_interrupted(start: Callable[..., Service]) -> None:
