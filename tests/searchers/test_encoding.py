@@ -36,11 +36,10 @@ class Story:
         start = Start(config={"x": x, "y": 0.0}, note={"searcher": note} if note else {})
         return self.ledger.begin(start, 0.0).trial_id
 
-    def report(self, trial: int, epoch: int, score: float) -> None:
+    def report(self, trial: int, epoch: int, score: float, **others: float) -> None:
         self.seq[trial] = self.seq.get(trial, 0) + 1
-        event = Reported(
-            trial_id=trial, attempt=0, seq=self.seq[trial], resource=epoch, metrics={"score": score}
-        )
+        metrics = {"score": score, **others}
+        event = Reported(trial_id=trial, attempt=0, seq=self.seq[trial], resource=epoch, metrics=metrics)
         self.ledger.report(event, 0.0)
 
     def end(self, trial: int, exit_code: int = 0) -> None:
@@ -144,3 +143,20 @@ def test_a_limit_keeps_high_levels_then_the_best_then_an_even_choice() -> None:
     assert at_lowest.max() > 50
     assert limited(rows, 85) is rows
     assert len(limited(rows, 5)) == 5
+
+
+@pytest.mark.parametrize("levels", [(), (1, 3, 9)])
+def test_with_further_metrics_a_result_counts_where_all_are_finite(levels: tuple[int, ...]) -> None:
+    story = Story()
+    observations = Observations(CONTINUOUS, SCORE, levels, [Metric("seconds")])
+    trials = [story.start(float(x)) for x in range(4)]
+    for trial, values in zip(trials, [(0.1, 5.0), (0.2, math.inf), (math.nan, 6.0), (0.4, 7.0)], strict=True):
+        story.report(trial, 1, values[0], seconds=values[1])
+        story.end(trial, exit_code=int(trial == trials[3]))
+    story.report(story.start(9.0), 1, 0.5)
+    snapshot = observations.read(story.history)
+    assert snapshot.rows.trials.tolist() == [trials[0]]
+    assert snapshot.objectives.tolist() == [[-0.1, 5.0]]
+    assert snapshot.rows.losses.tolist() == [-0.1]
+    one = Observations(CONTINUOUS, SCORE, levels).read(story.history)
+    assert one.objectives.tolist() == [[loss] for loss in one.rows.losses.tolist()]

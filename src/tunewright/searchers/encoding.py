@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -67,6 +67,8 @@ class Snapshot:
     """The level that each of them will reach next."""
     fits: Mapping[str, Fit]
     """The newest hyperparameters in the notes, by model."""
+    objectives: Array = field(default_factory=lambda: np.empty((0, 0)))
+    """(n, k): the losses of all k metrics that are read, a row for each of ``rows``; that of ``rows`` comes first."""
 
 
 @final
@@ -85,11 +87,15 @@ class Observations:
         What is tuned.
     levels
         Resources, strictly increasing; empty: a trial counts once.
+    others
+        Further metrics whose losses are read; a result counts only where all are finite.
     """
 
-    def __init__(self, space: SearchSpace, metric: Metric, levels: Sequence[int] = ()) -> None:
+    def __init__(
+        self, space: SearchSpace, metric: Metric, levels: Sequence[int] = (), others: Sequence[Metric] = ()
+    ) -> None:
         self._space = space
-        self._metric = metric
+        self._metrics = (metric, *others)
         self.levels = tuple(levels)
         self._history: History | None = None
         self._points = np.empty((0, space.n_columns))
@@ -108,12 +114,14 @@ class Observations:
         reached = np.array([self._reached[trial_id] for trial_id in running], dtype=np.intp)
         top = max(len(self.levels) - 1, 0)
         is_pending = reached <= top
+        rows, objectives = self._rows_at_levels(failed) if self.levels else self._newest_rows(running, failed)
         return Snapshot(
             self._points,
-            self._rows_at_levels(failed) if self.levels else self._newest_rows(running, failed),
+            rows,
             running[is_pending],
             np.minimum(reached, top)[is_pending],
             self._fits,
+            objectives,
         )
 
     def _forget(self, history: History) -> None:
@@ -124,8 +132,8 @@ class Observations:
         self._reached: list[int] = []
         self._trials: list[int] = []
         self._at_levels: list[int] = []
-        self._losses: list[float] = []
-        self._newest: dict[int, float] = {}
+        self._losses: list[tuple[float, ...]] = []
+        self._newest: dict[int, tuple[float, ...]] = {}
 
     def _read_trials(self, history: History) -> None:
         new = range(len(self._points), history.n_trials)
@@ -138,34 +146,40 @@ class Observations:
             self._fits = self._fits | _fits_of(history.note(trial_id, 0).get("searcher"))
 
     def _read_result(self, trial_id: int, result: Result) -> None:
-        loss = self._metric.loss_of(result.metrics)
+        losses = tuple(metric.loss_of(result.metrics) for metric in self._metrics)
         if not self.levels:
             self._newest.pop(trial_id, None)
-            self._newest[trial_id] = loss
+            self._newest[trial_id] = losses
             return
         reached = self._reached[trial_id]
         while reached < len(self.levels) and self.levels[reached] <= result.resource:
             reached += 1
         if reached > self._reached[trial_id]:
             self._reached[trial_id] = reached
-            if math.isfinite(loss):
+            if all(map(math.isfinite, losses)):
                 self._trials.append(trial_id)
                 self._at_levels.append(reached - 1)
-                self._losses.append(loss)
+                self._losses.append(losses)
 
-    def _rows_at_levels(self, failed: Numbers) -> Rows:
-        rows = Rows(
-            np.array(self._trials, dtype=np.intp),
-            np.array(self._at_levels, dtype=np.intp),
-            np.array(self._losses, dtype=np.float64),
-        )
-        return rows if not len(failed) else rows.chosen(np.flatnonzero(~np.isin(rows.trials, failed)))
+    def _rows_at_levels(self, failed: Numbers) -> tuple[Rows, Array]:
+        trials = np.array(self._trials, dtype=np.intp)
+        levels = np.array(self._at_levels, dtype=np.intp)
+        objectives = self._table(self._losses)
+        if len(failed):
+            counts = ~np.isin(trials, failed)
+            trials, levels, objectives = trials[counts], levels[counts], objectives[counts]
+        return Rows(trials, levels, objectives[:, 0]), objectives
 
-    def _newest_rows(self, running: Numbers, failed: Numbers) -> Rows:
+    def _newest_rows(self, running: Numbers, failed: Numbers) -> tuple[Rows, Array]:
         trials = np.array(list(self._newest), dtype=np.intp)
-        losses = np.array(list(self._newest.values()), dtype=np.float64)
-        counts = np.isfinite(losses) & ~np.isin(trials, running) & ~np.isin(trials, failed)
-        return Rows(trials[counts], np.zeros(int(counts.sum()), dtype=np.intp), losses[counts])
+        objectives = self._table(self._newest.values())
+        is_finite = np.isfinite(objectives).all(axis=1)
+        counts = is_finite & ~np.isin(trials, running) & ~np.isin(trials, failed)
+        objectives = objectives[counts]
+        return Rows(trials[counts], np.zeros(len(objectives), dtype=np.intp), objectives[:, 0]), objectives
+
+    def _table(self, losses: Collection[tuple[float, ...]]) -> Array:
+        return np.array(list(losses), dtype=np.float64).reshape(len(losses), len(self._metrics))
 
 
 def fits_note(fits: Mapping[str, Fit]) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """Regularized evolution: mutants of the best of a few that were evaluated lately.
 
+With several objectives the best one is that of the lowest front, and there the one that stands most alone.
+
 References
 ----------
 .. [Real2019] Real, Aggarwal, Huang, Le: Regularized Evolution for Image Classifier Architecture Search. AAAI 2019.
+.. [Deb2002] Deb, Pratap, Agarwal, Meyarivan: A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II. IEEE
+   Transactions on Evolutionary Computation 6 (2002).
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ import numpy as np
 
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
+from tunewright.models.arrays import Array
+from tunewright.models.pareto import crowded_order
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.space import SearchSpace
@@ -55,11 +61,13 @@ def evolution_searcher(
     metric: Metric,
     seed: int,
     points_to_evaluate: Sequence[Config] | None = None,
+    others: Sequence[Metric] = (),
 ) -> ModelBasedSearcher:
     """The searcher of regularized evolution ([Real2019]_, Algorithm 1).
 
     The population is a queue: the trial that was evaluated longest ago leaves it, however good it is. Trials that
-    failed or diverged never enter.
+    failed or diverged never enter. With ``others``, further metrics, a tournament is won by the crowded comparison of
+    [Deb2002]_ (section III.C) among the population.
 
     Raises
     ------
@@ -69,7 +77,7 @@ def evolution_searcher(
     return ModelBasedSearcher(
         space,
         EvolutionProposer(space, settings),
-        Observations(space, metric),
+        Observations(space, metric, others=others),
         seed=seed,
         points_to_evaluate=points_to_evaluate,
         n_initial=settings.population_size,
@@ -103,9 +111,9 @@ class EvolutionProposer(Proposer):
         if not len(rows):
             return None
         trials = rows.trials[-self._settings.population_size :]
-        losses = rows.losses[-self._settings.population_size :]
+        scores = _scores(snapshot, self._settings.population_size)
         tournament = rng.integers(len(trials), size=self._settings.sample_size)
-        parent = int(trials[tournament[np.argmin(losses[tournament])]])
+        parent = int(trials[tournament[np.argmin(scores[tournament])]])
         config = self._space.decode(snapshot.points[parent][np.newaxis])[0]
         children = [self._mutate(config, rng) for _ in range(_CHILDREN)]
         return Proposal(self._space.encode(children), {"parent": parent})
@@ -118,3 +126,13 @@ class EvolutionProposer(Proposer):
             if value != config[name]:
                 return {**config, name: value}
         return dict(config)
+
+
+def _scores(snapshot: Snapshot, n: int) -> Array:
+    """What decides tournaments among the newest n rows, lower is better: the loss, or the place in the crowded order."""
+    if snapshot.objectives.shape[1] <= 1:
+        return snapshot.rows.losses[-n:]
+    order = crowded_order(snapshot.objectives[-n:])
+    places = np.empty(len(order))
+    places[order] = np.arange(len(order))
+    return places
