@@ -12,11 +12,48 @@ from tunewright.models.gp.kernels import CrossPullback, GramPullback, Kernel, Pr
 
 
 @final
+class LogResource(Kernel):
+    """A Matern-5/2 over the natural logarithm of the resource, the one column. ``theta``: the log of its length scale."""
+
+    def __init__(self) -> None:
+        self._prior = Prior.repeated(
+            1, mean=math.log(6.0), deviation=1.0, low=math.log(0.3), high=math.log(100.0)
+        )
+
+    @property
+    def prior(self) -> Prior:
+        """A length scale of around six, or a factor 400 of the resource."""
+        return self._prior
+
+    def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
+        """Covariances (n, n). Resources are fixed: their derivative is given as zero."""
+        scaled = np.log(x) * np.exp(-theta[-1])
+        covariances, slope = matern52(scaled, scaled)
+
+        def pullback(weights: Array) -> tuple[Array, Array]:
+            weighted = weights * slope
+            moments = weighted.sum(axis=1)[:, np.newaxis] * scaled - weighted @ scaled
+            return 2.0 * np.sum(moments * scaled, keepdims=True)[0], np.zeros_like(x)
+
+        return covariances, pullback
+
+    def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
+        """Covariances (m, n). Resources are fixed: their derivative is given as zero."""
+        scale = np.exp(-theta[-1])
+        covariances, _ = matern52(np.log(a) * scale, np.log(b) * scale)
+        return covariances, lambda weights: np.zeros((len(weights), 1))
+
+    def diagonal(self, theta: Array, a: Array) -> Array:  # noqa: ARG002
+        """Ones."""
+        return np.ones(len(a))
+
+
+@final
 class ResourceProduct(Kernel):
-    """A kernel over configurations times a Matern-5/2 over the logarithm of the resource.
+    """A kernel over configurations times `LogResource`.
 
     Learning curves of similar configurations are similar, and results at near resources say more about each other
-    than those at distant ones. ``theta``: the inner kernel's, then the logarithm of the length scale in natural logarithms of the resource.
+    than those at distant ones. ``theta``: the inner kernel's, then that of the resource.
 
     Parameters
     ----------
@@ -26,34 +63,30 @@ class ResourceProduct(Kernel):
 
     def __init__(self, inner: Kernel) -> None:
         self._inner = inner
-        one = Prior.repeated(1, mean=math.log(6.0), deviation=1.0, low=math.log(0.3), high=math.log(100.0))
-        self._prior = inner.prior.joined(one)
+        self._resources = LogResource()
+        self._prior = inner.prior.joined(self._resources.prior)
 
     @property
     def prior(self) -> Prior:
-        """The inner kernel's, and a length scale of around six, or a factor 400 of the resource."""
+        """Of both."""
         return self._prior
 
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
         """Covariances (n, n)."""
         of_configs, inner_pullback = self._inner.gram(theta[:-1], x[:, :-1])
-        scaled = np.log(x[:, -1:]) * np.exp(-theta[-1])
-        of_resources, slope = matern52(scaled, scaled)
+        of_resources, resource_pullback = self._resources.gram(theta[-1:], x[:, -1:])
 
         def pullback(weights: Array) -> tuple[Array, Array]:
             by_theta, by_x = inner_pullback(weights * of_resources)
-            weighted = weights * of_configs * slope
-            moments = weighted.sum(axis=1)[:, np.newaxis] * scaled - weighted @ scaled
-            by_scale = 2.0 * np.sum(moments * scaled, keepdims=True)[0]
-            return np.concatenate([by_theta, by_scale]), np.pad(by_x, ((0, 0), (0, 1)))
+            by_scale, by_resource = resource_pullback(weights * of_configs)
+            return np.concatenate([by_theta, by_scale]), np.concatenate([by_x, by_resource], axis=1)
 
         return of_configs * of_resources, pullback
 
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
         """Covariances (m, n). The resource of a candidate stays: its derivative is given as zero."""
         of_configs, inner_pullback = self._inner.cross(theta[:-1], a[:, :-1], b[:, :-1])
-        scale = np.exp(-theta[-1])
-        of_resources, _ = matern52(np.log(a[:, -1:]) * scale, np.log(b[:, -1:]) * scale)
+        of_resources, _ = self._resources.cross(theta[-1:], a[:, -1:], b[:, -1:])
 
         def pullback(weights: Array) -> Array:
             return np.pad(inner_pullback(weights * of_resources), ((0, 0), (0, 1)))
