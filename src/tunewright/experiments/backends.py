@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from tunewright.benchmarks.simulated import simulate
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import LocalChoice, SageMakerChoice, ScriptOptions, SimulatedChoice
 from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.packages import shared_packages
 from tunewright.interfaces import Backend
 from tunewright.journal import read_journal
 from tunewright.ledger import replay_history
@@ -150,8 +152,10 @@ def _script(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -> Trai
 
 
 def _sagemaker(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice, name: str) -> SageMakerBackend:
+    endpoint = sagemaker_endpoint(choice)
     settings = sagemaker_settings(benchmark, choice)
-    session = open_session(sagemaker_endpoint(choice))
+    settings = replace(settings, environment={**shared_packages(endpoint), **settings.environment})
+    session = open_session(endpoint)
     try:
         return SageMakerBackend(
             _script(benchmark, choice), experiment=name, session=session, settings=settings

@@ -96,3 +96,24 @@ def test_without_a_parser_of_requirements_everything_is_left_to_pip(
     monkeypatch.setattr(module, "_pip", plan_nothing)
     folder, _ = install(tmp_path, "--no-index\npytest\n")
     assert list(Path(folder).glob("*.py")) == []
+
+
+def test_packages_of_the_index_are_shared_where_a_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that means a file of the run does not say the same elsewhere: it goes into the run's own cache."""
+    monkeypatch.setenv(module.SHARED_VARIABLE, str(tmp_path / "shared"))
+    calls: list[str] = []
+
+    def install_nothing(text: str, options: list[str], target: Path, *_: object) -> None:
+        calls.append(text)
+        target.mkdir()
+
+    monkeypatch.setattr(module, "_install", install_nothing)
+    first, _ = install(tmp_path, "no-such-package==1.0\n")
+    assert Path(first).parent == tmp_path / "shared"
+    assert install(tmp_path, "no-such-package==1.0\n")[0] == first
+    assert len(calls) == 1
+    for text in ("--find-links wheels\nno-such-package==1.0\n", "./mine\n", "-r more.txt\n"):
+        assert Path(install(tmp_path, text)[0]).parent == tmp_path / "cache"
+    assert len(calls) == 4

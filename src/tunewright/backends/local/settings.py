@@ -13,7 +13,8 @@ from tunewright.backends.runner.order import AS_CONFIG_JSON, AS_FLAG, AS_LIST, A
 from tunewright.exceptions import SettingsError, UnknownNameError
 
 
-def _default_cache() -> Path:
+def package_cache() -> Path:
+    """The folder of this machine where missing packages of scripts are installed."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "tunewright" / "packages"
 
@@ -63,7 +64,7 @@ class LocalSettings:
     """How often a run whose runner was lost is begun again."""
     dollars_per_hour: float = 0.0
     """Price of one worker."""
-    cache_dir: Path = field(default_factory=_default_cache)
+    cache_dir: Path = field(default_factory=package_cache)
     """Where missing packages of a script's ``requirements.txt`` are installed."""
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from typing import IO, Any
 
 REFERENCES = ("-r", "--requirement", "-c", "--constraint")
 """Options whose value is a file beside the requirements file."""
+SHARED_VARIABLE = "TUNEWRIGHT_PACKAGES"
+"""Environment variable: a folder of packages that all runs of this machine share, whatever their own cache."""
 
 
 def install_missing(requirements: Path, cache: Path, log: IO[bytes]) -> str:
@@ -30,7 +33,8 @@ def install_missing(requirements: Path, cache: Path, log: IO[bytes]) -> str:
     requirements
         The file.
     cache
-        Where folders of packages are kept.
+        Where folders of packages are kept. Where the environment names a folder that more runs share, packages that
+        are named by the index's names alone go there: no file of the run is part of them.
     log
         Gets pip's output.
 
@@ -51,7 +55,9 @@ def install_missing(requirements: Path, cache: Path, log: IO[bytes]) -> str:
         return ""
     options = [_absolute(line, requirements.parent) for line in lines if line.startswith("-")]
     text = "\n".join([*options, *missing, ""])
-    key = hashlib.sha256(f"{sys.version}\n{sys.platform}\n{text}".encode()).hexdigest()[:24]
+    if all(_is_of_the_index(line) for line in [*options, *missing]):
+        cache = Path(os.environ.get(SHARED_VARIABLE) or cache)
+    key = hashlib.sha256(f"{sys.version}\n{sys.prefix}\n{text}".encode()).hexdigest()[:24]
     target = cache / key
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f"{key}.lock").open("wb") as lock:
@@ -65,6 +71,11 @@ def _logical_lines(text: str) -> list[str]:
     """The lines that say something, comments taken away and continued lines joined."""
     lines = [line.split(" #")[0].strip() for line in text.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def _is_of_the_index(line: str) -> bool:
+    """Whether a line is a package of the index: no option, no path, no address."""
+    return not line.startswith("-") and "/" not in line and "\\" not in line
 
 
 def _absolute(option: str, folder: Path) -> str:

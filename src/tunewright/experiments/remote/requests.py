@@ -11,6 +11,7 @@ from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
 from tunewright.backends.runner.remote_job import FLAGS_PARAMETER
 from tunewright.backends.sagemaker.code import RUNNER
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER, merge
+from tunewright.experiments.packages import shared_packages
 from tunewright.experiments.remote.inside import ENDPOINT_VARIABLE
 from tunewright.experiments.remote.place import tag_prefix
 
@@ -83,6 +84,7 @@ def tuning_job_request(
         "RetryStrategy": {"MaximumRetryAttempts": _RETRIES},
         "EnableManagedSpotTraining": settings.spot,
         "Environment": {
+            **shared_packages(settings.endpoint),
             **settings.environment,
             REMOTE_VARIABLE: place,
             ENDPOINT_VARIABLE: json.dumps(endpoint_facts(settings.endpoint)),
