@@ -69,6 +69,8 @@ class RunOrder:
     """Price of the machine."""
     cost_before: float = 0.0
     """Dollars of the run's earlier retries."""
+    max_seconds: float = 0.0
+    """A script that runs longer is ended and has failed; 0: no limit."""
 
     def __post_init__(self) -> None:
         if self.arguments not in (AS_LIST, AS_CONFIG_JSON):

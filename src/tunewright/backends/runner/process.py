@@ -104,7 +104,7 @@ class Script:
         while time.monotonic() < deadline:
             self.signal_group(signal.SIGKILL)
             is_running = self.poll() is None
-            left = _kill_own_children() if reap_all else is_running
+            left = _killown_children() if reap_all else is_running
             if not left and not _group_exists(self._process.pid):
                 break
             time.sleep(0.01)
@@ -148,9 +148,9 @@ class Script:
                     self.signal_group(signal.SIGTERM)
 
 
-def _kill_own_children() -> bool:
+def _killown_children() -> bool:
     """Kill and reap all children of this process; whether any is left."""
-    for child in _own_children():
+    for child in own_children():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(child, signal.SIGKILL)
     try:
@@ -161,7 +161,8 @@ def _kill_own_children() -> bool:
     return True
 
 
-def _own_children() -> list[int]:
+def own_children() -> list[int]:
+    """Process ids of this process's children."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     return [int(pid) for pid in children.read_text(encoding="ascii").split()] if children.is_file() else []
 

@@ -12,6 +12,7 @@ from typing import Any, final
 
 from .order import RunOrder
 from .s3_channel import MutedChannel, S3Channel, S3Place
+from .s3_lives import S3Lives
 from .supervisor import supervise
 
 CONFIG_PARAMETER = "tunewright_config"
@@ -71,9 +72,10 @@ def _run(base: Path, failure: Path) -> int:
     code = base / "input" / "data" / "code"
     job = json.loads((code / JOB_FILE).read_text(encoding="utf-8"))
     facts = json.loads(os.environ[RUN_VARIABLE])
-    cache = Path(os.environ.get(_CACHE_VARIABLE) or base / "cache")
+    cache = cache_folder(base)
     client = S3Client(cache)
-    source = facts.pop("source")
+    source = tuple(facts.pop("source") or ()) or None
+    restarts = facts.pop("restarts", False)
     order = RunOrder(
         config=_config(base, client),
         checkpoint_dir=str(base / "checkpoints"),
@@ -86,11 +88,38 @@ def _run(base: Path, failure: Path) -> int:
         **job["order"],
         **facts,
     )
-    bucket, _, prefix = os.environ[PLACE_VARIABLE][len("s3://") :].partition("/")
-    place = S3Place(bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"])
-    heard = S3Channel(client, place, order, tuple(source) if source else None)
-    channel = heard if _is_main_host(base) else MutedChannel(heard)
+    place = place_of(job)
+    is_main = _is_main_host(base)
+    if restarts:
+        return _live(S3Lives(client, place.bucket, place.prefix, order), (client, place), source, is_main)
+    heard = S3Channel(client, place, order, source)
+    channel = heard if is_main else MutedChannel(heard)
     return supervise(order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
+
+
+def _live(lives: S3Lives, where: tuple[Any, S3Place], source: tuple[int, int] | None, is_main: bool) -> int:
+    """One of maybe several lives of a job that the service may start again."""
+    life = lives.begin(source, is_main=is_main)
+    heard = S3Channel(*where, life.order, life.source, lives=lives, stored=life.stored)
+    channel = heard if is_main else MutedChannel(heard)
+    end = life.end
+    if end is None:
+        return supervise(life.order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
+    if end.error and is_main:
+        Path(life.order.failure_file).write_text(end.error[-1024:], encoding="utf-8")
+    channel.send_end(end)
+    return end.exit
+
+
+def cache_folder(base: Path) -> Path:
+    """Where packages are kept: the cache that outlives the job, where there is one."""
+    return Path(os.environ.get(_CACHE_VARIABLE) or base / "cache")
+
+
+def place_of(job: dict[str, Any]) -> S3Place:
+    """Where the experiment's objects lie, from the environment and the job's file."""
+    bucket, _, prefix = os.environ[PLACE_VARIABLE][len("s3://") :].partition("/")
+    return S3Place(bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"])
 
 
 def _config(base: Path, client: S3Client) -> dict[str, Any]:

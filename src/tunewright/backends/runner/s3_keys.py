@@ -6,6 +6,9 @@ Everything of an experiment lies under one prefix::
     control/{trial}-{attempt}-{retry}                                   what the backend wants of a run
     checkpoints/{trial}/{resource}/{file}                               a checkpoint's files, then its marker
     checkpoints/{trial}/{resource}/_complete
+    tasks/{trial}-{attempt}-{retry}                                     a run that waits for a worker
+    leases/{trial}-{attempt}-{retry}                                    a run that a worker has, renewed by it
+    logs/{trial}-{attempt}-{retry}                                      what a run printed on a worker
 
 ``time`` is in milliseconds since 1970, 13 digits, so that a listing is in order of time. The payload is the report
 itself where the key has room for it (S3 allows 1,024 bytes), so that one listing brings up to 1,000 reports.
@@ -24,6 +27,11 @@ from .channel import End, Report
 REPORTS = "reports/"
 CONTROL = "control/"
 CHECKPOINTS = "checkpoints/"
+TASKS = "tasks/"
+LEASES = "leases/"
+LOGS = "logs/"
+SESSION = "session"
+"""The tuner's sign of life for workers: its content changes as long as there is a tuner."""
 COMPLETE = "_complete"
 """A checkpoint is whole when this object is there; it lists the files and their sizes."""
 
@@ -125,6 +133,11 @@ def time_key(wall: float) -> str:
 def control_key(run_name: str) -> str:
     """Where the backend says what it wants of a run."""
     return CONTROL + run_name
+
+
+def worker_control(number: int) -> str:
+    """Where the backend says what it wants of the instances of a job of workers."""
+    return f"{CONTROL}worker-{number}"
 
 
 def checkpoint_prefix(trial_id: int, resource: int) -> str:

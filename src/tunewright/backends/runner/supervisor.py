@@ -63,6 +63,7 @@ class _Supervisor:
         self._resource = order.resume_from
         self._cause = ""
         self._kill_at = math.inf
+        self._late_at = self._started + (order.max_seconds or math.inf)
         self._warned = False
 
     def run(self) -> End:
@@ -138,11 +139,14 @@ class _Supervisor:
             if now >= self._kill_at:
                 script.signal_group(signal.SIGKILL)
                 self._kill_at = math.inf
+            if now >= self._late_at:
+                self._end(script, EXITED)
+                self._late_at = math.inf
             if now >= next_look:
                 self._look(script)
                 next_look = now + self._channel.poll_seconds
             with contextlib.suppress(queue.Empty):
-                timeout = max(0.0, min(next_look, self._kill_at) - now)
+                timeout = max(0.0, min(next_look, self._kill_at, self._late_at) - now)
                 self._handle(self._events.get(timeout=timeout), script)
         return code
 
@@ -208,7 +212,9 @@ class _Supervisor:
 
     def _finish(self, code: int, error: str) -> End:
         """Save the checkpoint, then tell the end."""
-        if self._cause:
+        if self._cause == EXITED:
+            code, error = 1, f"The trial took longer than {self._order.max_seconds:g} s and was ended. {error}"
+        elif self._cause:
             code, error = 0, ""
         has_checkpoint = self._resource >= 1 and self._channel.save_checkpoint(self._resource)
         if error and self._order.failure_file:

@@ -35,6 +35,11 @@ class Mailbox:
     waiting: dict[int, Report | End] = field(default_factory=dict[int, Report | End])
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever seen."""
+        return not self.taken and not self.waiting
+
+    @property
     def has_gap(self) -> bool:
         """Whether something arrived whose predecessor has not."""
         return bool(self.waiting) and self.taken + 1 not in self.waiting
@@ -81,6 +86,10 @@ class ReportReader:
     def box(self, name: JobName) -> Mailbox:
         """The messages of one retry of a run."""
         return self._boxes[name]
+
+    def names(self) -> list[JobName]:
+        """The retries of runs of which something is kept."""
+        return list(self._boxes)
 
     def begin_at(self, wall: float) -> None:
         """Let the next usual listing reach back to reports of ``wall`` seconds since 1970."""

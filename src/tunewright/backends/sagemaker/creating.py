@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, final
 
 from tunewright.aws import Endpoint, S3Objects
 from tunewright.backends.sagemaker.accounts import Accounts
 from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.requests import Deployment, build_request
+from tunewright.backends.sagemaker.requests import Deployment, JobOrder, JobRequest, build_request
 from tunewright.backends.sagemaker.service import CreateOutcome, JobService
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 
@@ -33,6 +33,8 @@ class Creator:
         Whose seconds count.
     accounts
         Counts jobs and takes notices.
+    build
+        From an order to a request.
     """
 
     def __init__(
@@ -43,7 +45,11 @@ class Creator:
         settings: SageMakerSettings,
         endpoint: Endpoint,
         accounts: Accounts,
+        build: Callable[[JobOrder, Deployment, SageMakerSettings], JobRequest] = build_request,
     ) -> None:
+        self.why = ""
+        """Why the last job was not created; empty where it was."""
+        self._build = build
         self._service = service
         self._objects = objects
         self._deployment = deployment
@@ -78,12 +84,13 @@ class Creator:
         BackendError
             No job can be created, whatever the run.
         """
-        request = build_request(flight.order, self._deployment, self._settings)
+        request = self._build(flight.order, self._deployment, self._settings)
         if request.config_key:
             self._objects.put(request.config_key, request.config_body)
         began = time.time()
         was_uncertain, flight.is_uncertain = flight.is_uncertain, True
         outcome, text = self._service.create(request)
+        self.why = text
         if outcome is CreateOutcome.REFUSED:
             return text
         if outcome is CreateOutcome.RUNNING:

@@ -108,7 +108,7 @@ def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSe
     SettingsError
         The environment has a value that the service does not take.
     """
-    config = _config(order, settings)
+    config = script_config(order, settings)
     text = json.dumps(config, separators=(",", ":"))
     is_inline = len(text) <= _MAX_VALUE
     config_key = "" if is_inline else f"configs/{order.name.run}.json"
@@ -160,12 +160,28 @@ def _digest(config_text: str, order: JobOrder) -> str:
     return hashlib.sha256(content.encode("ascii")).hexdigest()[:32]
 
 
-def _config(order: JobOrder, settings: SageMakerSettings) -> dict[str, ConfigValue]:
+def script_config(order: JobOrder, settings: SageMakerSettings) -> dict[str, ConfigValue]:
     """What the script gets."""
     config = dict(order.config)
     if settings.until_as_max_resource and order.run.until is not None:
         config[settings.max_resource_attr] = order.run.until
     return config
+
+
+def run_facts(order: JobOrder) -> dict[str, Any]:
+    """What the runner is told of a run beside its configuration."""
+    run = order.run
+    source = run.from_checkpoint
+    return {
+        "trial_id": run.trial_id,
+        "attempt": run.attempt,
+        "retry": order.retry,
+        "until": run.until,
+        "resume_from": run.resume_from,
+        "source": None if source is None else [source.trial_id, source.resource],
+        "dollars_per_hour": order.dollars_per_hour,
+        "cost_before": round(order.cost_before, 6),
+    }
 
 
 def _algorithm(config: Config, deployment: Deployment, settings: SageMakerSettings) -> dict[str, Any]:
@@ -221,21 +237,9 @@ def _resources(config: Config, settings: SageMakerSettings) -> dict[str, Any]:
 def _environment(
     order: JobOrder, deployment: Deployment, settings: SageMakerSettings, digest: str
 ) -> dict[str, str]:
-    run = order.run
-    source = run.from_checkpoint
-    facts = {
-        "trial_id": run.trial_id,
-        "attempt": run.attempt,
-        "retry": order.retry,
-        "until": run.until,
-        "resume_from": run.resume_from,
-        "source": None if source is None else [source.trial_id, source.resource],
-        "dollars_per_hour": order.dollars_per_hour,
-        "cost_before": round(order.cost_before, 6),
-    }
     environment = {
         **settings.environment,
-        RUN_VARIABLE: json.dumps(facts, separators=(",", ":")),
+        RUN_VARIABLE: json.dumps(run_facts(order), separators=(",", ":")),
         PLACE_VARIABLE: deployment.uri,
         HASH_VARIABLE: digest,
     }

@@ -97,14 +97,7 @@ class Watcher:
         BackendError
             Credentials or permissions are gone, or an embedded endpoint that died cannot be started again.
         """
-        try:
-            work()
-        except ServiceError as error:
-            if error.is_denied:
-                raise BackendError(f"{error}: renew the credentials or permissions, then resume") from error
-            self._accounts.notify(f"The service has trouble ({error}); going on")
-            if error.is_lost:
-                self._session.revive()
+        tolerate(work, self._session, self._accounts)
 
     def _read_statuses(self, flights: Sequence[Flight]) -> None:
         wanted = [flight.name for flight in flights]
@@ -120,3 +113,21 @@ class Watcher:
 
     def _seconds(self, service_seconds: float) -> float:
         return self._endpoint.seconds(service_seconds, at_least=self._settings.min_interval)
+
+
+def tolerate(work: Callable[[], object], session: AwsSession, accounts: Accounts) -> None:
+    """Do what may fail for passing reasons, because it is done again later.
+
+    Raises
+    ------
+    BackendError
+        Credentials or permissions are gone, or an embedded endpoint that died cannot be started again.
+    """
+    try:
+        work()
+    except ServiceError as error:
+        if error.is_denied:
+            raise BackendError(f"{error}: renew the credentials or permissions, then resume") from error
+        accounts.notify(f"The service has trouble ({error}); going on")
+        if error.is_lost:
+            session.revive()
