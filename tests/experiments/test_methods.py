@@ -27,6 +27,7 @@ from tunewright.schedulers.asha import ASHA
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Float, SearchSpace
+from tunewright.testing.earlier import earlier_evaluations
 from tunewright.trial import Start
 
 
@@ -42,9 +43,10 @@ def benchmark(**changes: Any) -> RealBenchmarkDefinition:
 
 
 def first(choice: Any, seed: int = 0, **settings: Any) -> Start:
-    start = build_scheduler(choice, benchmark(points_to_evaluate=()), seed, settings).suggest(
-        replay_history([])
-    )
+    toy = benchmark(points_to_evaluate=())
+    is_warm = isinstance(choice, MethodSpec) and find_method(choice.name).needs_evaluations
+    known = earlier_evaluations(toy.space) if is_warm else None
+    start = build_scheduler(choice, toy, seed, settings, known).suggest(replay_history([]))
     assert isinstance(start, Start)
     return start
 

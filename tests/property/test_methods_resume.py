@@ -28,6 +28,7 @@ from tunewright.searchers.evolution import EvolutionSettings, evolution_searcher
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.random import RandomSearcher
 from tunewright.stopping import MaxTrialsStarted
+from tunewright.testing.earlier import earlier_evaluations
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.tuner import Tuner
 from tunewright.types import Config
@@ -108,6 +109,12 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
     **{
         name: lambda name=name: build_scheduler(method(name, n_initial=3), BENCHMARK, 1, {})
         for name in ("BayesianOptimization", "MOBSTER", "HyperTune")
+    },
+    **{
+        name: lambda name=name: build_scheduler(
+            method(name), BENCHMARK, 1, {}, earlier_evaluations(CONTINUOUS)
+        )
+        for name in ("RUSH", "TransferGP")
     },
     "SyncBOHB": lambda: SyncHyperband(
         kde_searcher(CONTINUOUS, KDESettings(), metric=LOSS, seed=1, levels=(1, 3, 9)),

@@ -116,6 +116,7 @@ def _experiment(given: Namespace) -> Experiment:
         backend=sagemaker_choice(given) if given.backend == "sagemaker" else local_choice(given),
         seed=given.seed,
         random_seed=given.random_seed,
+        warm_start=tuple(given.warm_start),
         limits=limits_from(given, Limits()),
         delete_checkpoints=given.delete_checkpoints,
     )

@@ -11,6 +11,7 @@ from typing import Any, Final, final
 
 from tunewright.exceptions import JournalError
 from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.kept import kept_evaluations
 from tunewright.experiments.run import new_folder, renew_folder, tune
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.journal import Line, decode_line
@@ -62,9 +63,10 @@ def run_cell(
     """
     begin = process_time()
     try:
-        scheduler = experiment.build_scheduler()
+        evaluations = experiment.evaluations() if folder is None else kept_evaluations(folder)
+        scheduler = experiment.build_scheduler(evaluations)
         if folder is None:
-            folder = new_folder(experiment)
+            folder = new_folder(experiment, evaluations)
         else:
             renew_folder(folder, experiment)
         middle = process_time()

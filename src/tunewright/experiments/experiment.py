@@ -18,6 +18,8 @@ from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choic
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.methods import BuildFunction, MethodSpec, build_scheduler, find_method
 from tunewright.interfaces import Scheduler
+from tunewright.transfer.evaluations import TransferEvaluations
+from tunewright.transfer.reading import read_evaluations
 from tunewright.types import Json
 
 BenchmarkDefinition: TypeAlias = RealBenchmarkDefinition | SurrogateBenchmarkDefinition
@@ -54,10 +56,16 @@ class Experiment:
     limits: Limits = field(default_factory=Limits)
     delete_checkpoints: bool = False
     """Remove checkpoints as soon as nothing can need them."""
+    warm_start: tuple[str, ...] = ()
+    """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.random_seed < 0:
             raise SettingsError("Seeds must be >= 0")
+        if self.tag in self.warm_start:
+            raise SettingsError(
+                f"--warm_start {self.tag} is the tag of this very experiment: give another --experiment_tag"
+            )
         if isinstance(self.backend, SimulatedChoice) != isinstance(
             self.benchmark, SurrogateBenchmarkDefinition
         ):
@@ -105,8 +113,27 @@ class Experiment:
         """A copy that is tuned by another method."""
         return dataclasses.replace(self, method=method)
 
-    def build_scheduler(self) -> Scheduler:
+    def evaluations(self) -> TransferEvaluations | None:
+        """What the earlier experiments tell, as they are stored now; None where there are none to learn from.
+
+        Raises
+        ------
+        SettingsError
+            One is not there, or nothing in them can be used.
+        JournalError
+            A journal is damaged.
+        """
+        if not self.warm_start:
+            return None
+        return read_evaluations(self.warm_start, self.benchmark.space, self.benchmark.metrics[0])
+
+    def build_scheduler(self, evaluations: TransferEvaluations | None = None) -> Scheduler:
         """A new scheduler, at the beginning of the experiment.
+
+        Parameters
+        ----------
+        evaluations
+            What is known from before; None: as :meth:`evaluations` says.
 
         Raises
         ------
@@ -127,7 +154,8 @@ class Experiment:
             raise SettingsError(
                 f"Nothing would end {self.label}: give max_num_trials, max_wallclock_time or another limit"
             )
-        return build_scheduler(self.method, self.benchmark, self.effective_seed, self.settings)
+        known = evaluations or self.evaluations()
+        return build_scheduler(self.method, self.benchmark, self.effective_seed, self.settings, known)
 
     def _ends_by_itself(self, method: MethodSpec) -> bool:
         return find_method(method.name).ends_by_itself or self.benchmark.space.size is not None
@@ -144,6 +172,8 @@ class Experiment:
         data["backend"] = choice_to_json(self.backend)
         data["settings"] = dict(self.settings)
         data["limits"] = self.limits.to_json()
+        if not self.warm_start:
+            del data["warm_start"]  # experiments without it keep their identity
         return {"schema": _SCHEMA, **data}
 
     @staticmethod
@@ -172,6 +202,7 @@ class Experiment:
             kind = SurrogateBenchmarkDefinition if is_table else RealBenchmarkDefinition
             fields["benchmark"] = kind.from_json(fields["benchmark"])
             fields["limits"] = Limits.from_json(fields["limits"])
+            fields["warm_start"] = tuple(fields.get("warm_start", ()))
             return Experiment(**fields)
         except (KeyError, TypeError) as error:
             raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None

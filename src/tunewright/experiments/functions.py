@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack, cast
 
@@ -12,6 +12,7 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments.choices import LocalChoice
 from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.kept import announce
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.methods import BuildFunction, MethodSpec
 from tunewright.experiments.methods import method as named_method
@@ -55,6 +56,10 @@ def function_path(function: str | Callable[..., Any]) -> str:
     return f"{Path(file).absolute()}:{name}"
 
 
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 class TuneOptions(TypedDict, total=False):
     """What `tune_function` takes beside its named arguments; all may be left out."""
 
@@ -73,6 +78,8 @@ class TuneOptions(TypedDict, total=False):
     max_num_evaluations: int
     max_failures: int
     """Trials that may fail; 3 where nothing is said."""
+    warm_start: str | Sequence[str]
+    """Tags or names of earlier experiments to learn from."""
     tag: str
     """Folder of experiments that belong together; the function's name where nothing is said."""
     progress: bool
@@ -151,6 +158,7 @@ def tune_function(
         label=chosen.name if isinstance(chosen, MethodSpec) else chosen.__name__,
         backend=LocalChoice(),
         seed=options.get("seed", 0),
+        warm_start=_names(options.get("warm_start", ())),
         limits=Limits(
             max_wallclock_time=options.get("max_wallclock_time"),
             max_num_trials=options.get("max_num_trials"),
@@ -158,4 +166,5 @@ def tune_function(
             max_failures=options.get("max_failures", 3),
         ),
     )
+    announce([experiment.evaluations()])
     return run_experiment(experiment, watch=print_progress if options.get("progress", True) else unwatched)

@@ -14,9 +14,11 @@ from tunewright.experiments.cells import FINISHED, CellSummary, last_outcome
 from tunewright.experiments.crew import Crew
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
+from tunewright.experiments.kept import announce
 from tunewright.experiments.methods import MethodSpec
 from tunewright.journal import is_locked
 from tunewright.storage import ExperimentFolder, experiments, safe_name
+from tunewright.transfer.evaluations import TransferEvaluations
 
 _LOOK: Final = 0.5  # seconds between two reports of progress
 
@@ -154,14 +156,17 @@ def check_plan(plan: Sequence[Experiment]) -> None:
         As `run_cells`.
     """
     seen: set[tuple[str, str]] = set()
+    known: list[TransferEvaluations | None] = []
     for experiment in plan:
         if experiment.backend.clock != "simulated":
             raise SettingsError(f"{experiment.label} on {experiment.benchmark.name} is not simulated")
         if _kind(experiment) not in seen:
             seen.add(_kind(experiment))
-            experiment.build_scheduler()
+            known.append(experiment.evaluations())
+            experiment.build_scheduler(known[-1])
             if not isinstance(experiment.method, MethodSpec):
                 function_path(experiment.method)
+    announce(known)
 
 
 def _results(

@@ -8,6 +8,7 @@ from typing import Any, final
 
 from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.kept import announce
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.run import resume_experiment, run_experiment
 from tunewright.experiments.watch import Watch, unwatched
@@ -56,8 +57,10 @@ def run_plan(
     KeyboardInterrupt
         A cell was interrupted; it and the rest can be continued.
     """
-    for cell in plan:
-        cell.build_scheduler()
+    known = [cell.evaluations() for cell in plan]
+    for cell, evaluations in zip(plan, known, strict=True):
+        cell.build_scheduler(evaluations)
+    announce(known)
     stored = _stored(plan)
     if not resume:
         _mention_interrupted(plan, stored, say)

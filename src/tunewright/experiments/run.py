@@ -19,12 +19,14 @@ from tunewright.clock import SimulatedClock
 from tunewright.experiments.backends import build_backend
 from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.kept import keep_evaluations, kept_evaluations
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote.inside import open_journal
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, Scheduler
 from tunewright.storage import ExperimentFolder, create_experiment
+from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
 from tunewright.types import Json
 
@@ -41,8 +43,9 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
     KeyboardInterrupt
         It was interrupted, in order; what was observed is kept.
     """
-    scheduler = experiment.build_scheduler()
-    folder = new_folder(experiment)
+    evaluations = experiment.evaluations()
+    scheduler = experiment.build_scheduler(evaluations)
+    folder = new_folder(experiment, evaluations)
     tune(experiment, scheduler, folder, watch)
     return load_outcome(folder)
 
@@ -69,20 +72,21 @@ def resume_experiment(
         As `run_experiment`.
     """
     experiment = experiment or Experiment.from_json(folder.metadata())
-    scheduler = experiment.build_scheduler()
+    scheduler = experiment.build_scheduler(kept_evaluations(folder))
     renew_folder(folder, experiment)
     tune(experiment, scheduler, folder, watch)
     return load_outcome(folder)
 
 
-def new_folder(experiment: Experiment) -> ExperimentFolder:
-    """Make the folder of a new experiment, with its metadata."""
+def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None = None) -> ExperimentFolder:
+    """Make the folder of a new experiment, with its metadata and what is known from before."""
     folder = create_experiment(
         experiment.tag, experiment.label, experiment.benchmark.name, str(experiment.seed)
     )
     folder.write_metadata(
         {
             **experiment.to_json(),
+            **keep_evaluations(folder, evaluations),
             **_table(experiment),
             "experiment": folder.name,
             "identity": experiment.identity(),
@@ -115,6 +119,8 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         "random_seed": experiment.random_seed,
         "settings": dict(experiment.settings),
     }
+    if experiment.warm_start:
+        header["evaluations"] = folder.metadata()["evaluations"]
     journal = open_journal(folder, header, is_simulated=isinstance(experiment.backend, SimulatedChoice))
     try:
         backend = build_backend(experiment, folder)

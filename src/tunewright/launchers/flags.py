@@ -27,6 +27,9 @@ def add_limit_flags(parser: Parser) -> None:
 def add_run_flags(parser: Parser) -> None:
     """What else decides how an experiment runs."""
     parser.flag("random_seed", "master seed, added to each seed (default: 0)", type=natural, default=0)
+    parser.repeated(
+        "warm_start", "TAG", "an earlier experiment to learn from: its tag or name, or a file of evaluations"
+    )
     parser.switch("delete_checkpoints", "remove checkpoints as soon as no trial can need them")
     parser.switch("verbose", "show what happens inside, and tracebacks")
 

@@ -139,6 +139,7 @@ class SimulatedLaunch:
                 settings=self._settings(arguments, label),
                 seed=seed,
                 random_seed=arguments.random_seed,
+                warm_start=tuple(arguments.warm_start),
                 limits=limits_from(arguments, self._limits(benchmark, arguments)),
             )
             for seed in seeds

@@ -110,6 +110,7 @@ class Launch:
                 settings=self._settings(arguments, label),
                 seed=seed,
                 random_seed=arguments.random_seed,
+                warm_start=tuple(arguments.warm_start),
                 limits=limits,
                 delete_checkpoints=arguments.delete_checkpoints,
             )

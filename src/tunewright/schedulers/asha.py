@@ -112,6 +112,11 @@ class Ceiling(ABC):
     def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
         """A result came in, and ``rungs`` (lowest first) hold it already, where it reached one."""
 
+    def admits(self, trial_id: int, level: int, loss: float) -> bool:
+        """Whether a trial that the rung of this level lets pass may go on (as in RUSH); all may, unless overridden."""
+        del trial_id, level, loss
+        return True
+
 
 @final
 class ASHA(Scheduler):
@@ -180,7 +185,7 @@ class ASHA(Scheduler):
         """A promotion where one is due, else a new trial; None when the space is exhausted."""
         highest = self._max_resource if self._ceiling is None else self._ceiling.resource
         for rung in self._top_down:
-            trial_id = rung.promotable() if rung.level < highest else None
+            trial_id = self._promotable(rung) if rung.level < highest else None
             if trial_id is not None:
                 note = {"bracket": self._brackets[trial_id]}
                 return Resume(trial_id=trial_id, until=self._ends[self._counted[trial_id]], note=note)
@@ -223,7 +228,7 @@ class ASHA(Scheduler):
         if self._kind is ASHAKind.PROMOTION:
             return Verdict(decision=Decision.PAUSE, reason=f"rung {reached[-1].level}")
         for rung in reached:
-            if not rung.survives(trial_id):
+            if not rung.survives(trial_id) or not self._admits(trial_id, rung, rung.loss(trial_id)):
                 reason = f"rung {rung.level}: not among the best of {len(rung)}"
                 return Verdict(decision=Decision.STOP, reason=reason)
         return CONTINUE
@@ -244,6 +249,13 @@ class ASHA(Scheduler):
     def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
         """Paused trials with a finite loss: any of them may rise as others do worse."""
         return self._waiting.keys()
+
+    def _promotable(self, rung: Rung) -> int | None:
+        found = (trial_id for loss, trial_id in rung.promotable_all() if self._admits(trial_id, rung, loss))
+        return next(found, None)
+
+    def _admits(self, trial_id: int, rung: Rung, loss: float) -> bool:
+        return self._ceiling is None or self._ceiling.admits(trial_id, rung.level, loss)
 
     def _draw_bracket(self, history: History) -> int:
         if len(self._shares) == 1:

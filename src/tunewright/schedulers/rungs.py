@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import final
 
 
@@ -128,16 +128,23 @@ class Rung:
         """A waiting trial goes on: it keeps its place among the losses, and waits no longer."""
         del self._waiting[bisect_left(self._waiting, (self._losses[trial_id], trial_id))]
 
+    def loss(self, trial_id: int) -> float:
+        """The recorded loss of a trial."""
+        return self._losses[trial_id]
+
     def promotable(self) -> int | None:
         """The best waiting trial among the top ``floor(n / eta)`` of the n recorded ones ([Li2020]_, Algorithm 2).
 
         The trials already promoted keep their places, so it is enough to look at the best that waits.
         """
-        if not self._waiting:
-            return None
-        best = self._waiting[0]
-        is_in_top = bisect_left(self._entries, best) < len(self._entries) // self._eta
-        return best[1] if is_in_top else None
+        return next((trial_id for _, trial_id in self.promotable_all()), None)
+
+    def promotable_all(self) -> Iterator[tuple[float, int]]:
+        """All ``(loss, trial_id)`` that wait among the top ``floor(n / eta)``, best first."""
+        for entry in self._waiting:
+            if bisect_left(self._entries, entry) >= len(self._entries) // self._eta:
+                return
+            yield entry
 
     def survives(self, trial_id: int) -> bool:
         """Whether a recorded trial may run on where nothing is ever resumed.

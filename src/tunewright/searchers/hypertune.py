@@ -17,6 +17,7 @@ import numpy as np
 
 from tunewright.history import History
 from tunewright.models.arrays import Array
+from tunewright.models.ranking import misranked, shares_of_wins
 from tunewright.models.surrogate import Surrogate, WeightedSum
 from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot
 from tunewright.searchers.gp import GPOptions, Learned, Learner, with_fantasies
@@ -168,8 +169,7 @@ class EnsembleLearner(Learner):
         if len(levels) == 1:
             return models, {reference: 1.0}
         losses = _misranked(snapshot, models, reference, normal)
-        winners = len(levels) - 1 - np.argmin(losses[::-1], axis=0)  # the higher level, where two are as good
-        shares = np.bincount(winners, minlength=len(levels)) / _N_DRAWS
+        shares = shares_of_wins(losses)  # the higher level, where two are as good
         shares[shares <= _LEAST_WEIGHT] = 0.0
         shares /= shares.sum()
         return models, {level: float(share) for level, share in zip(levels, shares, strict=True) if share > 0}
@@ -186,7 +186,6 @@ def _misranked(snapshot: Snapshot, models: RungModels, reference: int, normal: A
         np.linspace(0, len(rows) - 1, min(len(rows), _MOST_REFERENCES)).round().astype(np.intp)
     )
     losses, points = rows.losses[places], snapshot.points[rows.trials[places]]
-    is_less = losses[:, np.newaxis] < losses
     counts: list[Array] = []
     for (level, model), numbers in zip(models.by_level.items(), normal, strict=True):
         if level == reference:
@@ -194,8 +193,7 @@ def _misranked(snapshot: Snapshot, models: RungModels, reference: int, normal: A
             draws = means[places, np.newaxis] + deviations[places, np.newaxis] * numbers[: len(places)]
         else:
             draws = model.surrogate.samples(points, numbers[: len(places)])
-        is_wrong = is_less[:, :, np.newaxis] & (draws[:, np.newaxis] >= draws[np.newaxis])
-        counts.append(np.count_nonzero(is_wrong, axis=(0, 1)).astype(np.float64))
+        counts.append(misranked(losses, draws))
     return np.array(counts)
 
 

@@ -34,6 +34,8 @@ class Method(Generic[SettingsT]):
     """From benchmark, seed (>= 0) and settings to a scheduler of its own."""
     ends_by_itself: bool = False
     """Whether it runs out of configurations, whatever the space is."""
+    needs_evaluations: bool = False
+    """Whether it learns from earlier experiments, and by itself chooses how."""
 
     def make_settings(self, values: Mapping[str, Json]) -> SettingsT:
         """Settings from plain data; texts of a command line are read as the field's type.

@@ -11,7 +11,9 @@ from typing import Any, Final
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments.methods.method import BuildFunction, Method, MethodSpec
+from tunewright.experiments.methods.warm_benchmark import N_FIRST, with_first_points
 from tunewright.interfaces import Scheduler
+from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.types import Json
 
 ENTRY_POINT_GROUP: Final = "tunewright.methods"
@@ -39,6 +41,12 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "HyperTune": ("hypertune", ()),
     "KDE": ("kde", ("TPE",)),
     "BOHB": ("bohb", ()),
+    "ZeroShot": ("zero_shot", ("ZeroShotTransfer",)),
+    "BoundingBox": ("bounding_box", ()),
+    "QuantileTransfer": ("quantile_transfer", ("CTS",)),
+    "ASHACTS": ("asha_cts", ()),
+    "RUSH": ("rush", ()),
+    "TransferGP": ("transfer_gp", ("RGPE",)),
 }
 """Name -> module of this package, aliases. The module is loaded when the method is used."""
 
@@ -91,7 +99,11 @@ def find_method(name: str) -> Method[Any]:
 
 
 def build_scheduler(
-    choice: MethodSpec | BuildFunction, benchmark: Benchmark, seed: int, settings: Mapping[str, Json]
+    choice: MethodSpec | BuildFunction,
+    benchmark: Benchmark,
+    seed: int,
+    settings: Mapping[str, Json],
+    evaluations: TransferEvaluations | None = None,
 ) -> Scheduler:
     """Build the scheduler of a method of ours, or by a user's own function.
 
@@ -103,6 +115,9 @@ def build_scheduler(
         What is tuned, and the seed of all random numbers.
     settings
         Added to those of ``choice``; they win.
+    evaluations
+        Of earlier experiments, mapped to the benchmark's space. A method that is not made for them begins with the five
+        configurations that jointly did best; None: nothing is known.
 
     Raises
     ------
@@ -110,9 +125,14 @@ def build_scheduler(
         The settings cannot work, or do not fit the benchmark.
     """
     if not isinstance(choice, MethodSpec):
-        return choice(benchmark, seed, settings)
+        return choice(_warmed(benchmark, evaluations, N_FIRST), seed, settings)
     found = find_method(choice.name)
+    benchmark = _warmed(benchmark, evaluations, 0 if found.needs_evaluations else N_FIRST)
     return found.build(benchmark, seed, found.make_settings({**choice.settings, **settings}))
+
+
+def _warmed(benchmark: Benchmark, evaluations: TransferEvaluations | None, n_first: int) -> Benchmark:
+    return benchmark if evaluations is None else with_first_points(benchmark, evaluations, n_first)
 
 
 @cache

@@ -1,0 +1,48 @@
+"""QuantileTransfer: sampling where earlier experiments did well; every trial runs to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import only_metric
+from tunewright.experiments.methods.warm_benchmark import WarmBenchmark, known_from_before
+from tunewright.interfaces import Searcher
+from tunewright.schedulers.fifo import FIFO
+from tunewright.transfer.sampling import QuantileOptions, quantile_searcher
+
+NAME: Final = "QuantileTransfer"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class QuantileTransferSettings(QuantileOptions):
+    """How configurations are drawn."""
+
+
+def warm_searcher(benchmark: WarmBenchmark, options: QuantileOptions, seed: int) -> Searcher:
+    """The searcher as a benchmark wants it; without points of the user's, draws come first."""
+    return quantile_searcher(
+        benchmark.space,
+        benchmark.evaluations,
+        options,
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate or (),
+        candidates=benchmark.candidates(),
+    )
+
+
+def _build(benchmark: Benchmark, seed: int, settings: QuantileTransferSettings) -> FIFO:
+    only_metric(benchmark, NAME)
+    return FIFO(warm_searcher(known_from_before(benchmark, NAME), settings, seed))
+
+
+METHOD = Method(
+    name=NAME,
+    summary="Samples where a regression of earlier experiments' quantiles expects good results",
+    settings=QuantileTransferSettings,
+    build=_build,
+    needs_evaluations=True,
+)

@@ -1,0 +1,63 @@
+"""TransferGP: Bayesian optimisation with an ensemble of earlier tasks' models and the present one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.exceptions import SettingsError
+from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import only_metric
+from tunewright.experiments.methods.warm_benchmark import known_from_before, with_first_points
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.gp import GPOptions
+from tunewright.transfer.ensemble import transfer_gp_searcher
+
+NAME: Final = "TransferGP"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TransferGPSettings(GPOptions):
+    """The first configurations, and the present process.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    n_initial: int = 1
+    """Trials before the ensemble is asked, given points included, >= 1."""
+    n_first: int = 3
+    """Configurations that jointly did best before and come first, >= 1."""
+
+    def __post_init__(self) -> None:
+        GPOptions.__post_init__(self)
+        if self.n_first < 1:
+            raise SettingsError(f"n_first={self.n_first} must be >= 1")
+
+
+def _build(benchmark: Benchmark, seed: int, settings: TransferGPSettings) -> FIFO:
+    known = known_from_before(benchmark, NAME)
+    warm = with_first_points(known.benchmark, known.evaluations, settings.n_first)
+    searcher = transfer_gp_searcher(
+        warm.space,
+        warm.evaluations,
+        settings,
+        metric=only_metric(benchmark, NAME),
+        seed=seed,
+        points_to_evaluate=warm.points_to_evaluate,
+        candidates=warm.candidates(),
+    )
+    return FIFO(searcher)
+
+
+METHOD = Method(
+    name=NAME,
+    summary="Bayesian optimisation by an ensemble of earlier experiments' models, weighted by how they rank the results",
+    settings=TransferGPSettings,
+    build=_build,
+    needs_evaluations=True,
+)

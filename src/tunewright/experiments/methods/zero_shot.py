@@ -1,0 +1,53 @@
+"""ZeroShot: first the configurations that jointly did best before, then another method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.exceptions import SettingsError
+from tunewright.experiments.methods.method import Method, MethodSpec
+from tunewright.experiments.methods.registry import build_scheduler
+from tunewright.experiments.methods.warm_benchmark import known_from_before, with_first_points
+from tunewright.interfaces import Scheduler
+
+NAME: Final = "ZeroShot"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroShotSettings:
+    """How many configurations come first, and what follows.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    n_configs: int = 20
+    """Configurations of earlier experiments that come first, >= 1."""
+    then: str = "RandomSearch"
+    """The method that decides everything else, with its defaults."""
+
+    def __post_init__(self) -> None:
+        if self.n_configs < 1:
+            raise SettingsError(f"n_configs={self.n_configs} must be >= 1")
+        if self.then.lower() == NAME.lower():
+            raise SettingsError(f"then={self.then!r} is this method itself: name another one")
+
+
+def _build(benchmark: Benchmark, seed: int, settings: ZeroShotSettings) -> Scheduler:
+    known = known_from_before(benchmark, NAME)
+    warm = with_first_points(known.benchmark, known.evaluations, settings.n_configs)
+    return build_scheduler(MethodSpec(name=settings.then), warm, seed, {})
+
+
+METHOD = Method(
+    name=NAME,
+    summary="First the configurations that jointly did best in earlier experiments, then another method",
+    settings=ZeroShotSettings,
+    build=_build,
+    needs_evaluations=True,
+)

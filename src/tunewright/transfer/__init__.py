@@ -1,0 +1,1 @@
+"""Transfer: what earlier experiments tell about this one."""

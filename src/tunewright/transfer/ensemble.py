@@ -1,0 +1,134 @@
+"""Bayesian optimisation with an ensemble of the earlier tasks' Gaussian processes and the present one's.
+
+References
+----------
+.. [Feurer2018] Feurer, Letham, Bakshy: Scalable Meta-Learning for Bayesian Optimization using Ranking-Weighted Gaussian
+   Process Ensembles. AutoML workshop at ICML 2018 (extended: arXiv 1802.02219).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.metric import Metric
+from tunewright.models.arrays import Array
+from tunewright.models.gp.posterior import Posterior
+from tunewright.models.gp.process import GaussianProcess
+from tunewright.models.ranking import misranked, shares_of_wins
+from tunewright.models.surrogate import Surrogate, WeightedSum
+from tunewright.models.targets import transformed
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations, Snapshot, limited
+from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.gp import GPOptions, GPProposer, Learned, Learner, config_kernel, with_fantasies
+from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.space import SearchSpace
+from tunewright.transfer.evaluations import TransferEvaluations
+from tunewright.transfer.task_models import task_model
+from tunewright.types import Config
+
+_N_DRAWS: Final = 100
+_MOST_REFERENCES: Final = 60
+_LEAST_RANKED: Final = 3
+"""Results with which the present task's own process takes part."""
+_DILUTING: Final = 0.95
+
+
+@final
+class RankingEnsemble(Learner):
+    """The weighted sum of a process for each task and one of the present results ([Feurer2018]_).
+
+    A process's weight is the share of draws in which it misranks the fewest pairs of present results; the present
+    process is judged by predictions of each result from the others, and wins where it is as good as any other. An
+    earlier task whose median error is above the 95th percentile of the present process's has no weight (against
+    "weight dilution"). With fewer than three results all tasks weigh the same.
+
+    Parameters
+    ----------
+    space
+        What is tuned.
+    evaluations
+        Of earlier experiments, mapped to it.
+    options
+        Of the present process.
+    """
+
+    def __init__(self, space: SearchSpace, evaluations: TransferEvaluations, options: GPOptions) -> None:
+        tasks = [task for task in evaluations.tasks if task.configs]
+        self._options = options
+        self._earlier = [task_model(space, task).posterior for task in tasks]
+        self._best_before = space.encode([task.best(1)[0] for task in tasks])
+        process = GaussianProcess(config_kernel(space.n_columns, options))
+        self._fitted = FittedProcess(process, "final loss")
+
+    def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned:
+        """Always something: earlier tasks are known from the beginning."""
+        rows = limited(snapshot.rows, self._options.max_observations)
+        if len(rows) < _LEAST_RANKED:
+            even = 1.0 / len(self._earlier)
+            return Learned(WeightedSum([(one, even) for one in self._earlier]), self._best_before, {})
+        x, y = snapshot.points[rows.trials], transformed(rows.losses, self._options.targets)
+        posterior, fit = self._fitted.posterior(x, y, snapshot.fits.get("gp"), len(snapshot.rows))
+        weights = self.weights(posterior, x, y, rng)
+        present = with_fantasies(posterior, snapshot.points[snapshot.pending], self._options.n_fantasies, rng)
+        models: list[Surrogate] = [*self._earlier, present]
+        parts = [(model, float(w)) for model, w in zip(models, weights, strict=True) if w > 0]
+        return Learned(WeightedSum(parts), x, {"gp": fit})
+
+    def weights(self, posterior: Posterior, x: Array, y: Array, rng: np.random.Generator) -> Array:
+        """Of each task and, last, of the present process: (tasks + 1,), >= 0, sum 1.
+
+        Parameters
+        ----------
+        posterior
+            Of the present results.
+        x, y
+            These results: points (n, d) and targets (n,).
+        rng
+            Draws functions.
+        """
+        n = min(len(y), _MOST_REFERENCES)
+        places = np.unique(np.linspace(0, len(y) - 1, n).round().astype(np.intp))
+        points, targets = x[places], y[places]
+        errors: list[Array] = []
+        for one in self._earlier:
+            draws = one.samples(points, rng.standard_normal((len(places), _N_DRAWS)))
+            errors.append(misranked(targets, draws))
+        means, deviations = posterior.left_out()
+        normal = rng.standard_normal((len(places), _N_DRAWS))
+        own = misranked(targets, means[places, np.newaxis] + deviations[places, np.newaxis] * normal)
+        limit = np.quantile(own, _DILUTING)
+        kept = [np.where(np.median(one) > limit, np.inf, one) for one in errors]
+        return shares_of_wins(np.array([*kept, own]))
+
+
+def transfer_gp_searcher(
+    space: SearchSpace,
+    evaluations: TransferEvaluations,
+    options: GPOptions,
+    *,
+    metric: Metric,
+    seed: int,
+    points_to_evaluate: Sequence[Config] | None = None,
+    candidates: Sequence[Config] | None = None,
+) -> ModelBasedSearcher:
+    """Bayesian optimisation that begins with what earlier tasks know, for any scheduler.
+
+    Raises
+    ------
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+    learner = RankingEnsemble(space, evaluations, options)
+    return ModelBasedSearcher(
+        space,
+        GPProposer(learner, Cube(space, candidates), options),
+        Observations(space, metric),
+        seed=seed,
+        points_to_evaluate=points_to_evaluate,
+        candidates=candidates,
+        n_initial=options.n_initial,
+    )

@@ -1,0 +1,136 @@
+"""Sampling from what earlier tasks say about good configurations.
+
+References
+----------
+.. [Salinas2020] Salinas, Shen, Perrone: A Quantile-based Approach for Hyperparameter Transfer Learning. ICML 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.exceptions import SettingsError
+from tunewright.metric import Metric
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations, Snapshot
+from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.space import SearchSpace
+from tunewright.transfer.copula import normal_scores
+from tunewright.transfer.evaluations import TransferEvaluations
+from tunewright.transfer.task_models import ScoreModel, score_model
+from tunewright.types import Config
+
+_KEPT: Final = 32
+_MOST_LISTED: Final = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantileOptions:
+    """How configurations are drawn.
+
+    Raises
+    ------
+    SettingsError
+        Where a value cannot work.
+    """
+
+    n_candidates: int = 2000
+    """Random points, each of which draws a score, >= 1."""
+    max_evaluations: int = 500
+    """Earlier trials that the regression learns from at most, >= 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_candidates", "max_evaluations"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
+
+
+@final
+class QuantileProposer(Proposer):
+    """Copula Thompson sampling ([Salinas2020]_, section 4.2): each candidate draws a score, the lowest wins.
+
+    Losses of each task become normal scores; one Gaussian process of the scores of all tasks gives mean and deviation
+    (that of the function, and how far tasks differ) at each candidate. The present experiment's own results do
+    not enter: this is a distribution to sample from, as random search does from the space.
+
+    Parameters
+    ----------
+    cube
+        Where to look.
+    model
+        Of the scores.
+    options
+        How many candidates.
+    """
+
+    def __init__(self, cube: Cube, model: ScoreModel, options: QuantileOptions) -> None:
+        self._cube = cube
+        self._model = model
+        self._options = options
+
+    def propose(
+        self,
+        snapshot: Snapshot,  # noqa: ARG002
+        rng: np.random.Generator,
+        until: int | None = None,  # noqa: ARG002
+    ) -> Proposal:
+        """The candidates with the lowest draws first."""
+        candidates = self._cube.everything
+        if candidates is None:
+            candidates = self._cube.spread(self._options.n_candidates, rng)
+        elif len(candidates) > _MOST_LISTED:
+            candidates = rng.choice(candidates, _MOST_LISTED, replace=False)
+        means, deviations = self._model.posterior.predict(candidates)
+        spread = np.hypot(deviations, self._model.noise)
+        drawn = means[:, 0] + spread * rng.standard_normal(len(candidates))
+        return Proposal(candidates[np.argsort(drawn, kind="stable")[:_KEPT]])
+
+
+def quantile_searcher(
+    space: SearchSpace,
+    evaluations: TransferEvaluations,
+    options: QuantileOptions,
+    *,
+    seed: int,
+    points_to_evaluate: Sequence[Config] | None = None,
+    candidates: Sequence[Config] | None = None,
+) -> ModelBasedSearcher:
+    """A searcher that samples from the distribution of good configurations, for any scheduler.
+
+    Parameters
+    ----------
+    space
+        What is tuned.
+    evaluations
+        Of earlier experiments, mapped to the space.
+    options
+        How many count.
+    seed
+        The experiment's seed, >= 0.
+    points_to_evaluate
+        Configurations that come first.
+    candidates
+        The only configurations that are suggested; None: all of the space.
+
+    Raises
+    ------
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+    tasks = [task for task in evaluations.tasks if task.configs]
+    configs = [config for task in tasks for config in task.configs]
+    scores = np.concatenate([normal_scores(np.array(task.losses)) for task in tasks])
+    model = score_model(space, configs, scores, options.max_evaluations)
+    return ModelBasedSearcher(
+        space,
+        QuantileProposer(Cube(space, candidates), model, options),
+        Observations(space, Metric("unused")),
+        seed=seed,
+        points_to_evaluate=points_to_evaluate,
+        candidates=candidates,
+        n_initial=0,
+    )

@@ -1,0 +1,55 @@
+"""RUSH: recomputed from the journal, nobody passes a rung below the bar that the first candidates set."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.experiments.methods import build_scheduler, method
+from tunewright.metric import Metric
+from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.playground import Playground
+from tunewright.testing.spaces import CONTINUOUS
+
+LEVELS = (1, 3, 9)
+
+
+@pytest.mark.parametrize("kind", ["promotion", "stopping"])
+@pytest.mark.parametrize("seed", range(4))
+def test_nobody_passes_below_the_bar(kind: str, seed: int) -> None:
+    metric = Metric("loss")
+    benchmark = RealBenchmarkDefinition(
+        name="rush", script="none", space=CONTINUOUS, metrics=(metric,), max_resource=27
+    )
+    known = earlier_evaluations(CONTINUOUS, n_tasks=3)
+    scheduler = build_scheduler(method("RUSH", kind=kind), benchmark, seed, {}, known)
+    playground = Playground(scheduler, metric, max_resource=27, n_trials=60, seed=seed)
+    playground.play()
+    first = [task.best(1)[0] for task in known.tasks]
+    configs = [playground.history.trial(trial_id).config for trial_id in range(len(first))]
+    assert configs == first
+    bars = dict.fromkeys(LEVELS, math.inf)
+    at_rung: dict[int, float] = {}
+    n_passed = n_held = 0
+    for line in playground.journal():
+        trial_id = line.get("trial_id", -1)
+        if line["kind"] == "result" and line["resource"] in LEVELS:
+            level, loss = line["resource"], line["metrics"]["loss"]
+            at_rung[trial_id] = loss
+            if trial_id < len(first):
+                bars[level] = min(bars[level], loss)
+            elif kind == "stopping" and loss > bars[level]:
+                assert line["decision"] == "stop"
+                n_held += 1
+            elif kind == "stopping":
+                n_passed += line["decision"] == "continue"
+        elif line["kind"] == "start" and line["attempt"] and trial_id >= len(first):
+            level = next(level for level in LEVELS if line["until"] in {3 * level, None if level == 9 else 0})
+            assert at_rung[trial_id] <= bars[level]
+            n_passed += 1
+    if kind == "promotion":
+        n_held = sum(loss > bars[1] for trial_id, loss in at_rung.items() if trial_id >= len(first))
+    assert n_held
+    assert n_passed or min(bars.values()) < math.inf

@@ -1,0 +1,105 @@
+"""The searchers of transfer keep the contracts and use what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.experiments.methods import build_scheduler, method
+from tunewright.interfaces import Scheduler, Searcher
+from tunewright.ledger import replay_history
+from tunewright.metric import Metric
+from tunewright.models.gp.process import GaussianProcess
+from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.gp import GPSettings, config_kernel
+from tunewright.space import SearchSpace
+from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.searcher_contract import SearcherContract
+from tunewright.testing.spaces import CONTINUOUS
+from tunewright.transfer.ensemble import RankingEnsemble, transfer_gp_searcher
+from tunewright.transfer.evaluations import Task, TransferEvaluations
+from tunewright.transfer.sampling import QuantileOptions, quantile_searcher
+from tunewright.types import Config
+
+LOSS = Metric("loss")
+
+
+class TestQuantileSearcher(SearcherContract):
+    n_trials = 10
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        options = QuantileOptions(n_candidates=100)
+        return quantile_searcher(
+            space, earlier_evaluations(space), options, seed=seed, points_to_evaluate=points_to_evaluate
+        )
+
+
+class TestTransferGP(SearcherContract):
+    n_trials = 6
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        settings = GPSettings(n_initial=1, n_fantasies=2)
+        return transfer_gp_searcher(
+            space,
+            earlier_evaluations(space),
+            settings,
+            metric=LOSS,
+            seed=seed,
+            points_to_evaluate=points_to_evaluate,
+        )
+
+
+def build(name: str, space: SearchSpace, metric: Metric, seed: int) -> Scheduler:
+    benchmark = RealBenchmarkDefinition(
+        name="contract", script="none", space=space, metrics=(metric,), max_resource=27
+    )
+    return build_scheduler(method(name), benchmark, seed, {}, earlier_evaluations(space))
+
+
+class TestRUSH(SchedulerContract):
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        return build("RUSH", space, metric, seed)
+
+
+class TestRUSHStopping(SchedulerContract):
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        benchmark = RealBenchmarkDefinition(
+            name="contract", script="none", space=space, metrics=(metric,), max_resource=27
+        )
+        chosen = method("RUSH", kind="stopping")
+        return build_scheduler(chosen, benchmark, seed, {}, earlier_evaluations(space))
+
+
+def test_samples_lie_where_earlier_tasks_did_well() -> None:
+    known = earlier_evaluations(CONTINUOUS, n_tasks=3, n_trials=40)
+    searcher = quantile_searcher(CONTINUOUS, known, QuantileOptions(), seed=0, points_to_evaluate=())
+    suggestion = searcher.suggest(replay_history([]))
+    assert suggestion is not None
+    assert float(suggestion.config["x"]) < -2.0
+
+
+def test_tasks_that_rank_alike_are_trusted_and_others_are_not() -> None:
+    rng = np.random.default_rng(0)
+    configs = tuple(CONTINUOUS.sample(rng) for _ in range(25))
+    first = CONTINUOUS.encode(configs)[:, 0]
+    tasks = (
+        Task(name="alike", configs=configs, losses=tuple(first.tolist())),
+        Task(name="opposite", configs=configs, losses=tuple((-first).tolist())),
+    )
+    options = GPSettings()
+    ensemble = RankingEnsemble(CONTINUOUS, TransferEvaluations(sources=("t",), tasks=tasks), options)
+    x = CONTINUOUS.encode([CONTINUOUS.sample(rng) for _ in range(6)])
+    y = x[:, 0] - x[:, 0].mean()
+    process = FittedProcess(GaussianProcess(config_kernel(2, options)), "test")
+    posterior, _ = process.posterior(x, y, None, len(x))
+    weights = ensemble.weights(posterior, x, y, rng)
+    assert weights.sum() == 1.0
+    assert weights[1] == 0.0
+    assert weights[0] > 0.3
