@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tunewright.backends.runner import s3_checkpoints, s3_job, s3_keys
-from tunewright.backends.runner.channel import EXITED, GO_ON, STOP, UNTIL, End, Report
+from tunewright.backends.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, Report
 from tunewright.backends.runner.order import RunOrder
 from tunewright.backends.runner.s3_channel import MutedChannel, S3Channel, S3Place
 
@@ -224,6 +225,103 @@ def test_a_job_that_fails(base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) 
 def test_a_job_with_until(base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> None:
     assert run_job(base, monkeypatch, '{"fail": 0, "text": ""}', until=3) == 0
     assert messages(s3)[-1].cause == UNTIL
+
+
+LIVED = """
+import argparse, json, os, pathlib, signal, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--interrupt", type=int)
+epochs = parser.parse_args()
+weights = pathlib.Path(os.environ["TUNEWRIGHT_CHECKPOINT_DIR"], "weights")
+done = int(weights.read_text()) if weights.exists() else 0
+for epoch in range(done + 1, 5):
+    weights.write_text(str(epoch))
+    print("[tune-metric]:", json.dumps({"epoch": epoch, "from": done}), flush=True)
+    if epoch == epochs.interrupt and not done:
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(60)
+"""
+CONFIG = '{"interrupt": 2}'
+
+
+@pytest.fixture
+def lived(base: Path) -> Path:
+    """A job whose script is interrupted in its first life, after its second epoch."""
+    (base / "input" / "data" / "code" / "source" / "train.py").write_text(LIVED)
+    return base
+
+
+def next_life(base: Path, monkeypatch: pytest.MonkeyPatch, **facts: Any) -> int:
+    """The service starts the job on new instances: nothing is left of the old ones."""
+    shutil.rmtree(base / "checkpoints", ignore_errors=True)
+    return run_job(base, monkeypatch, CONFIG, restarts=True, **facts)
+
+
+def sent(s3: Any) -> list[tuple[int, int, Any]]:
+    """(retry, seq, resource or cause of an end) of everything that was sent."""
+    found = [(s3_keys.decode(key[len(PREFIX) :]), key) for key in s3.objects if "/reports/" in key]
+    said = [(key, s3_keys.message_of(key)) for key, _ in found if key is not None]
+    lines = [(k.retry, k.seq, m.cause if isinstance(m, End) else m.resource) for k, m in said]
+    return sorted(lines, key=lambda line: line[:2])
+
+
+def test_the_next_life_of_a_job_goes_on_as_a_retry(
+    lived: Path, monkeypatch: pytest.MonkeyPatch, s3: Any
+) -> None:
+    assert next_life(lived, monkeypatch) == 0, "an interrupted script is no failure"
+    assert sent(s3) == [(0, 1, 1), (0, 2, 2), (0, 3, TERMINATED)]
+    assert next_life(lived, monkeypatch) == 0
+    assert sent(s3)[3:] == [(1, 1, 3), (1, 2, 4), (1, 3, EXITED)]
+    assert {key.split("/")[4] for key in s3.objects if "/checkpoints/" in key} == {"4"}
+    before = sent(s3)
+    assert next_life(lived, monkeypatch) == 0, "the run is over: nothing is begun again"
+    assert sent(s3) == [*before, (2, 1, EXITED)]
+
+
+def test_a_life_of_a_later_job_counts_from_its_own_name(
+    lived: Path, monkeypatch: pytest.MonkeyPatch, s3: Any
+) -> None:
+    next_life(lived, monkeypatch)
+    next_life(lived, monkeypatch, retry=4, source=[0, 2], resume_from=2, until=3)
+    next_life(lived, monkeypatch, retry=4, source=[0, 2], resume_from=2, until=3)
+    assert sent(s3)[3:] == [(4, 1, 3), (4, 2, UNTIL), (5, 1, UNTIL)]
+
+
+def test_a_run_whose_last_checkpoint_is_there_is_not_run_again(
+    lived: Path, monkeypatch: pytest.MonkeyPatch, s3: Any
+) -> None:
+    """The first life died between its checkpoint and its end."""
+    next_life(lived, monkeypatch)
+    assert next_life(lived, monkeypatch, until=2) == 0
+    assert sent(s3)[3:] == [(1, 1, UNTIL)]
+    assert messages(s3)[-1].checkpoint == 2
+
+
+def test_a_failure_is_told_by_the_next_life_as_well(
+    base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any
+) -> None:
+    for _ in range(2):
+        assert run_job(base, monkeypatch, '{"fail": 2, "text": "out of luck"}', restarts=True) == 1
+        (base / "output" / "failure").rename(base / "seen")
+        assert "out of luck" in (base / "seen").read_text()
+    assert sent(s3) == [(0, 1, 1), (0, 2, EXITED), (1, 1, EXITED)]
+
+
+def test_a_wish_is_for_all_lives_of_a_job(lived: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> None:
+    next_life(lived, monkeypatch)
+    s3.objects[PREFIX + "control/0-0-0"] = b"stop"
+    assert next_life(lived, monkeypatch) == 0
+    assert sent(s3)[-1][::2] == (1, STOP)
+
+
+def test_other_instances_claim_no_life(lived: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> None:
+    next_life(lived, monkeypatch)
+    before = set(s3.objects)
+    resources = {"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}
+    (lived / "input" / "config" / "resourceconfig.json").write_text(json.dumps(resources))
+    assert next_life(lived, monkeypatch) == 0
+    assert set(s3.objects) == before
+    assert (lived / "checkpoints" / "weights").read_text() == "4", "it began with the newest checkpoint"
 
 
 def test_a_second_instance(base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> None:

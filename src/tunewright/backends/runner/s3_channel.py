@@ -13,6 +13,7 @@ from . import s3_keys
 from .channel import GO_ON, Channel, End, Report
 from .order import RunOrder
 from .s3_checkpoints import S3Checkpoints, snapshot
+from .s3_lives import S3Lives
 
 _RELATIVE_PAUSE = 10.0
 """Between two checkpoints on the way, at least so many times what the last one took."""
@@ -47,9 +48,22 @@ class S3Channel(Channel):
         The run.
     source
         Trial and resource of the checkpoint that the run begins with; None: it begins from scratch.
+    lives
+        Where ends are remembered, for a job that the service may start again; None: it never does.
+    stored
+        Resource of a checkpoint that an earlier life of the job stored on its way.
     """
 
-    def __init__(self, client: Any, place: S3Place, order: RunOrder, source: tuple[int, int] | None) -> None:
+    def __init__(
+        self,
+        client: Any,
+        place: S3Place,
+        order: RunOrder,
+        source: tuple[int, int] | None,
+        *,
+        lives: S3Lives | None = None,
+        stored: int | None = None,
+    ) -> None:
         self.poll_seconds = place.poll_seconds
         self._client = client
         self._place = place
@@ -60,7 +74,8 @@ class S3Channel(Channel):
         self._seq = 0
         self._looked = -math.inf
         self._wanted = GO_ON
-        self._saved: int | None = None
+        self._lives = lives
+        self._saved = stored
         self._next_save = time.monotonic() + place.checkpoint_seconds
 
     def load_checkpoint(self) -> None:
@@ -106,7 +121,9 @@ class S3Channel(Channel):
         return is_whole
 
     def send_end(self, end: End) -> None:
-        """Write the end's object."""
+        """Write the end's object; where there may be another life, it is remembered for that one first."""
+        if self._lives is not None:
+            self._lives.note_end(self._order.name, end)
         self._send(end, self._seq + 1)
 
     def _send(self, message: Report | End, seq: int) -> None:
@@ -115,7 +132,8 @@ class S3Channel(Channel):
         self._client.put_object(Bucket=self._place.bucket, Key=self._place.prefix + key, Body=body)
 
     def _read_control(self) -> str:
-        key = self._place.prefix + s3_keys.control_key(self._order.name)
+        name = self._order.name if self._lives is None else self._lives.job_name
+        key = self._place.prefix + s3_keys.control_key(name)
         try:
             answer = self._client.get_object(Bucket=self._place.bucket, Key=key)
         except self._client.exceptions.NoSuchKey:

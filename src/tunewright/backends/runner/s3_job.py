@@ -106,7 +106,9 @@ def _live(lives: S3Lives, where: tuple[Any, S3Place], source: tuple[int, int] | 
     if end is None:
         return supervise(life.order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
     if end.error and is_main:
-        Path(life.order.failure_file).write_text(end.error[-1024:], encoding="utf-8")
+        failure = Path(life.order.failure_file)
+        failure.parent.mkdir(parents=True, exist_ok=True)
+        failure.write_text(end.error[-1024:], encoding="utf-8")
     channel.send_end(end)
     return end.exit
 
