@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, final
@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.storage import write_atomically
-from tunewright.trial import BackendSummary
+from tunewright.trial import BackendSummary, JobRecord
 
 INTERVAL: Final = 2.0
 """Seconds between two writes while no job is started."""
@@ -58,8 +58,16 @@ class AccountFile(Callback):
 
     def _write(self, summary: BackendSummary) -> None:
         before = {"calls": self._before.get("calls", {})} if summary.is_total else self._before
-        account = add_accounts(before, {k: v for k, v in asdict(summary).items() if k not in _PASSING})
+        account = add_accounts(before, _kept(summary))
         write_atomically(self._path, json.dumps(account) + "\n")
+
+
+def _kept(summary: BackendSummary) -> dict[str, Any]:
+    """The summary as data; made by hand, because there may be ten thousand jobs and this is done every second."""
+    names = [field.name for field in fields(JobRecord)]
+    records = [{name: getattr(record, name) for name in names} for record in summary.job_records]
+    kept = {f.name: getattr(summary, f.name) for f in fields(summary) if f.name not in _PASSING}
+    return {**kept, "job_records": records}
 
 
 def read_account(path: Path) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _watch(folder: ExperimentFolder) -> None:
 
 
 def _show_jobs(outcome: Outcome) -> None:
-    """The training jobs with their warm pools, as the console shows them; known once the experiment has ended."""
+    """The training jobs with their warm pools, as the console shows them; start-up times when the session has ended."""
     records = outcome.summary.get("job_records", [])
     if records:
         print_table(

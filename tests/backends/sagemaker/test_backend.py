@@ -315,6 +315,8 @@ def test_warm_pools_are_counted_and_released(make_driver: Any) -> None:
     driver.aws.say_end("0-0-0", 1)
     driver.aws.end(name, "Completed", BillableTimeInSeconds=100, **in_use)
     driver.until_ended(0)
+    (running,) = driver.backend.summary().job_records
+    assert (running.name, running.pool, running.is_warm, running.startup) == (name, "InUse", False, None)
     driver.backend.start(run(1), CONFIG)
     driver.until_created("1-0-0")
     driver.aws.jobs[name]["WarmPoolStatus"] = {

@@ -43,7 +43,8 @@ class Accounts:
         """Seconds of each job that is over."""
         self._startups: dict[JobName, float] = {}
         """Service seconds that each job needed to begin."""
-        self._records: tuple[JobRecord, ...] = ()
+        self._records: tuple[JobRecord, ...] | None = None
+        """All jobs; None: not made since the last listing."""
 
     def notify(self, text: str) -> None:
         """Keep a line for the user: the same one only once, and the last twenty."""
@@ -77,6 +78,7 @@ class Accounts:
     def update(self, statuses: Mapping[JobName, JobStatus]) -> None:
         """Take what a listing says."""
         self._pools.update(statuses)
+        self._records = None
 
     def close(self) -> None:
         """Release the warm pools and ask what was billed.
@@ -91,7 +93,7 @@ class Accounts:
                 self.notify(f"WARNING: the warm pool of {name} could not be released; it ends by itself")
         if self._prices:
             self._take_bills()
-        self._records = self._pools.records(self._startups)
+        self._records = None
 
     def summary(self, calls: Mapping[str, int], running: Iterable[Flight]) -> BackendSummary:
         """All figures at present.
@@ -116,8 +118,13 @@ class Accounts:
             pool_idle_seconds=sum(idle.values()),
             cost=sum(self._prices.get(run, 0.0) * spent for run, spent in [*billed.items(), *idle.items()]),
             notices=tuple(self._notices),
-            job_records=self._records,
+            job_records=self._job_records(),
         )
+
+    def _job_records(self) -> tuple[JobRecord, ...]:
+        if self._records is None:
+            self._records = self._pools.records(self._startups)
+        return self._records
 
     def _take_bills(self) -> None:
         for run, bill in self._service.bills().items():
