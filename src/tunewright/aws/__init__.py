@@ -5,7 +5,7 @@ from __future__ import annotations
 from tunewright.aws.boto import ServiceError
 from tunewright.aws.endpoint import REMOTE_VARIABLE, Credentials, Endpoint, EndpointKind, resolve_endpoint
 from tunewright.aws.identity import default_bucket, ensure_bucket, find_role
-from tunewright.aws.images import has_gpu, image_uri
+from tunewright.aws.images import gpus_of, has_gpu, image_uri
 from tunewright.aws.objects import S3Objects, StoredObject
 from tunewright.aws.prices import price_per_hour
 from tunewright.aws.rates import Rates, TokenBucket
@@ -25,6 +25,7 @@ __all__ = [
     "default_bucket",
     "ensure_bucket",
     "find_role",
+    "gpus_of",
     "has_gpu",
     "image_uri",
     "open_session",

@@ -68,6 +68,36 @@ def has_gpu(instance_type: str) -> bool:
     return instance_type.removeprefix("ml.").startswith(_GPU_FAMILIES)
 
 
+_GPUS: Final[Mapping[str, int]] = {
+    "p2.8xlarge": 8,
+    "p2.16xlarge": 16,
+    "p3.8xlarge": 4,
+    "p3.16xlarge": 8,
+    "p3dn.24xlarge": 8,
+    "p4d.24xlarge": 8,
+    "p4de.24xlarge": 8,
+    "p5.48xlarge": 8,
+    "p5e.48xlarge": 8,
+    "p5en.48xlarge": 8,
+    "g4dn.12xlarge": 4,
+    "g5.12xlarge": 4,
+    "g5.24xlarge": 4,
+    "g5.48xlarge": 8,
+    "g6.12xlarge": 4,
+    "g6.24xlarge": 4,
+    "g6.48xlarge": 8,
+    "g6e.12xlarge": 4,
+    "g6e.24xlarge": 4,
+    "g6e.48xlarge": 8,
+}
+"""Instance types with several GPUs."""
+
+
+def gpus_of(instance_type: str) -> int:
+    """How many NVIDIA GPUs an instance type has; 1 for a type of a GPU family that is not known."""
+    return _GPUS.get(instance_type.removeprefix("ml."), 1) if has_gpu(instance_type) else 0
+
+
 def image_uri(region: str, *, for_gpu: bool, framework: str = "pytorch", version: str = "2.6") -> str:
     """The training image of AWS for a framework.
 

@@ -137,7 +137,12 @@ def control_key(run_name: str) -> str:
 
 def worker_control(number: int) -> str:
     """Where the backend says what it wants of the instances of a job of workers."""
-    return f"{CONTROL}worker-{number}"
+    return f"{worker_control_prefix()}{number}"
+
+
+def worker_control_prefix() -> str:
+    """What these keys begin with."""
+    return f"{CONTROL}worker-"
 
 
 def checkpoint_prefix(trial_id: int, resource: int) -> str:

@@ -9,11 +9,17 @@ from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.requests import JobOrder
 from tunewright.backends.sagemaker.service import JobStatus
+from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.trial import Decision, OpenRun
 
 
 def attach_run(
-    open_run: OpenRun, statuses: Mapping[JobName, JobStatus], *, price: float, speed: float
+    open_run: OpenRun,
+    statuses: Mapping[JobName, JobStatus],
+    settings: SageMakerSettings,
+    *,
+    price: float,
+    speed: float,
 ) -> Flight:
     """The flight of a run that was open when the tuner died.
 
@@ -26,8 +32,10 @@ def attach_run(
         From the journal.
     statuses
         All jobs of the experiment.
+    settings
+        Whether jobs live on under their names, and what is billed of them.
     price
-        Dollars per hour of the run's instances.
+        Dollars per hour of the run's instances on demand.
     speed
         Service seconds per second.
     """
@@ -38,31 +46,33 @@ def attach_run(
         if (name.trial_id, name.attempt) == (run.trial_id, run.attempt)
     }
     newest = max(jobs, default=-1)
-    is_found = newest >= open_run.retry
+    is_found = newest >= (0 if settings.is_restartable else open_run.retry)
     earlier = [status for retry, status in jobs.items() if retry < newest]
     seconds = sum((status.ended or status.created) - status.created for status in earlier)
     order = JobOrder(
         run=run,
         config=open_run.config,
         retry=newest if is_found else open_run.retry + (1 if open_run.seen else 0),
-        cost_before=seconds * price / 3600,
+        cost_before=seconds * settings.billed_share * price / 3600,
         dollars_per_hour=price,
+        billed_share=settings.billed_share,
     )
     flight = Flight(
         order=order,
         speed=speed,
         first_retry=open_run.retry,
+        life=open_run.retry,
         is_created=is_found,
         is_attached=is_found,
     )
-    if wish := _wish(open_run):
+    if wish := wish_of(open_run):
         flight.wants(wish)
     if is_found:
         flight.update(jobs[newest])
     return flight
 
 
-def _wish(open_run: OpenRun) -> str:
+def wish_of(open_run: OpenRun) -> str:
     """The verdict that was not carried out, as the runner knows it."""
     if open_run.verdict is None or open_run.verdict.decision is Decision.CONTINUE:
         return ""

@@ -1,0 +1,308 @@
+"""The runner of a worker: ``runner.pyz worker /opt/ml`` takes run after run until it is no longer needed.
+
+It has no threads. Each run is a process of its own; this one claims tasks, renews leases and waits. A run that crashes,
+fills the memory or hangs ends its own process only, because a worker that ends with an error would end its job, and
+with it all instances of that job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import json
+import os
+import random
+import select
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import s3_keys
+from .channel import RELEASE
+from .process import adopt_orphans, own_children
+from .s3_job import JOB_FILE, S3Client, cache_folder, place_of
+from .s3_tasks import Lease, TaskQueue
+from .worker_run import REVOKED, WISH, RunPlace, start_run
+
+WORKER_VARIABLE = "TUNEWRIGHT_WORKER"
+"""Environment variable of what a worker is told: JSON, see :class:`WorkerFacts`."""
+DRAIN = "drain"
+"""What the backend writes for a job whose instances are to take no more runs and end when theirs are over."""
+
+_KILL_SECONDS = 30.0
+"""After so long a run that was taken away and does not end is killed."""
+_SLOWEST = 5
+"""Times the usual pause: how rarely a worker without work looks for some in the end."""
+_IDLE_SECONDS = 60.0
+"""Without work for so long, a worker looks less often."""
+_SESSION_SECONDS = 15.0
+"""Between two looks at the tuner's sign of life while there is no work."""
+
+
+@dataclass(frozen=True)
+class WorkerFacts:
+    """What a worker is told; all times are in real seconds."""
+
+    number: int
+    """Of its job among the experiment's."""
+    slots: int
+    """Runs at the same time."""
+    lease_seconds: float
+    """A lease that was not renewed for so long may be taken away."""
+    take_seconds: float
+    """After so long no more runs are taken."""
+    hand_over_seconds: float
+    """After so long running runs are ended, to go on elsewhere."""
+    abandon_seconds: float
+    """Without a run and without a tuner for so long, the worker ends."""
+    max_run_seconds: float
+    """Longest time of a run."""
+
+
+@dataclass
+class _Slot:
+    lease: Lease
+    pid: int
+    kill_at: float = float("inf")
+
+
+def main(arguments: list[str]) -> int:
+    """Take runs until the worker is drained, abandoned or at its deadline.
+
+    Parameters
+    ----------
+    arguments
+        The folder that is ``/opt/ml``.
+
+    Returns
+    -------
+    int
+        Always 0: what goes wrong with runs is told to their backend.
+    """
+    base = Path(arguments[0])
+    failure = base / "output" / "failure"
+    failure.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _Worker(base).run()
+    except Exception as error:
+        failure.write_text(f"The worker failed: {type(error).__name__}: {error}"[:1024], encoding="utf-8")
+        raise
+
+
+class _Worker:
+    def __init__(self, base: Path) -> None:
+        code = base / "input" / "data" / "code"
+        self._base = base
+        self._code = code
+        self._job = json.loads((code / JOB_FILE).read_text(encoding="utf-8"))
+        self._facts = WorkerFacts(**json.loads(os.environ[WORKER_VARIABLE]))
+        self._s3 = place_of(self._job)
+        self._cache = cache_folder(base)
+        self._client = S3Client(self._cache)
+        self._queue = TaskQueue(
+            self._client, self._s3.bucket, self._s3.prefix, os.environ.get("TRAINING_JOB_NAME", "")
+        )
+        self._started = self._idle_since = time.monotonic()
+        self._slots: dict[int, _Slot] = {}
+        self._is_draining = self._is_handing_over = False
+        self._renew_at = self._poll_at = self._session_at = 0.0
+        self._session: bytes | None = None
+        self._session_since = self._started
+        self._skew = 0.0
+        self._wake = os.pipe()
+        self._random = random.SystemRandom()
+        self._gpus = _gpus()
+
+    def run(self) -> int:
+        adopt_orphans()
+        self._listen()
+        self._measure_skew()
+        while True:
+            self._reap()
+            now = time.monotonic()
+            age = now - self._started
+            if age >= self._facts.take_seconds:
+                self._is_draining = True
+            if age >= self._facts.hand_over_seconds:
+                self._hand_over()
+            self._renew(now)
+            if not self._is_draining and len(self._slots) < self._facts.slots and now >= self._poll_at:
+                self._poll(now)
+            if self._is_draining and not self._slots:
+                return 0
+            self._sleep()
+
+    def _listen(self) -> None:
+        """Let SIGTERM and the ends of runs interrupt the sleep."""
+        for end in self._wake:
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_terminate)
+
+    def _on_terminate(self, _number: int, _frame: object) -> None:
+        """The instance goes away: hand all runs over."""
+        self._is_draining = True
+        self._facts = replace(self._facts, hand_over_seconds=0.0)
+
+    def _measure_skew(self) -> None:
+        """How far the service's clock is ahead; reports are in order of time, and clocks of machines differ."""
+        answer = self._client.list_objects_v2(Bucket=self._s3.bucket, Prefix=self._s3.prefix, MaxKeys=1)
+        now = time.time()
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+            ahead = email.utils.parsedate_to_datetime(date).timestamp() + 0.5 - now
+            self._skew = ahead if abs(ahead) > 2.0 else 0.0
+
+    def _poll(self, now: float) -> None:
+        """Take what waits, as far as there are slots; else look whether this worker is still wanted."""
+        if self._queue.get(s3_keys.worker_control(self._facts.number)) == DRAIN.encode("ascii"):
+            self._is_draining = True
+            return
+        waiting = self._queue.waiting()
+        self._random.shuffle(waiting)  # so that workers seldom want the same; S3 decides where they do
+        for run in waiting:
+            if len(self._slots) >= self._facts.slots:
+                break
+            lease = self._queue.claim(run)
+            if lease is not None:
+                self._start(lease)
+        if self._slots:
+            self._idle_since = self._session_since = now
+        elif now >= self._session_at:
+            self._session_at = now + _SESSION_SECONDS
+            self._look_for_tuner(now)
+        slowness = min(_SLOWEST, 1 + (now - self._idle_since) / _IDLE_SECONDS)
+        pause = self._s3.poll_seconds * (1 if self._slots else slowness)
+        self._poll_at = time.monotonic() + pause * self._random.uniform(0.8, 1.2)
+
+    def _look_for_tuner(self, now: float) -> None:
+        session = self._queue.get(s3_keys.SESSION)
+        if session != self._session:
+            self._session, self._session_since = session, now
+        elif now - self._session_since > self._facts.abandon_seconds:
+            self._say(f"no tuner for {self._facts.abandon_seconds:g} s: ending")
+            self._is_draining = True
+
+    def _start(self, lease: Lease) -> None:
+        slot = next(n for n in range(self._facts.slots) if n not in self._slots)
+        place = RunPlace(
+            base=self._base,
+            code=self._code,
+            cache=self._cache,
+            s3=self._s3,
+            job=self._job,
+            gpus=self._gpus_of(slot),
+            max_seconds=self._facts.max_run_seconds,
+            skew=self._skew,
+        )
+        self._slots[slot] = _Slot(lease, self._fork(lease, place))
+
+    def _fork(self, lease: Lease, place: RunPlace) -> int:
+        """Start the run; its copy of this process shall not hear of our signals."""
+        signal.set_wakeup_fd(-1)
+        try:
+            return start_run(lease.run, lease.task, place)
+        finally:
+            signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
+
+    def _gpus_of(self, slot: int) -> str | None:
+        """The GPUs of a slot: an equal share, or one that it shares with others; None where there are none."""
+        n_gpus, n_slots = len(self._gpus), self._facts.slots
+        if not n_gpus:
+            return None
+        if n_slots >= n_gpus:
+            return self._gpus[slot % n_gpus]
+        share = n_gpus // n_slots
+        return ",".join(self._gpus[slot * share : (slot + 1) * share])
+
+    def _renew(self, now: float) -> None:
+        for slot in self._slots.values():
+            if now >= slot.kill_at:
+                _signal(slot.pid, signal.SIGKILL)
+        if now < self._renew_at:
+            return
+        self._renew_at = now + self._facts.lease_seconds / 6
+        for slot in self._slots.values():
+            if slot.kill_at == float("inf") and not self._queue.renew(slot.lease):
+                self._say(f"run {slot.lease.run} was taken away")
+                self._wish(slot, REVOKED)
+                slot.kill_at = now + _KILL_SECONDS
+
+    def _hand_over(self) -> None:
+        self._is_draining = True
+        if not self._is_handing_over:
+            self._is_handing_over = True
+            for slot in self._slots.values():
+                self._wish(slot, RELEASE)
+
+    def _wish(self, slot: _Slot, wish: str) -> None:
+        """Tell a run's process what is wanted of it."""
+        folder = self._base / "runs" / slot.lease.run
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{WISH}"
+        partial.write_text(wish, encoding="ascii")
+        partial.replace(folder / WISH)
+
+    def _reap(self) -> None:
+        """Collect ended processes; whoever's run is over gives its lease back."""
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            ended = [number for number, slot in self._slots.items() if slot.pid == pid]
+            for number in ended:
+                slot = self._slots.pop(number)
+                self._end_orphans()
+                self._queue.give_back(slot.lease)
+                shutil.rmtree(self._base / "runs" / slot.lease.run, ignore_errors=True)
+                self._poll_at = 0.0
+                self._idle_since = time.monotonic()
+
+    def _end_orphans(self) -> None:
+        """End what a run whose process was killed has left behind: it has become ours."""
+        pids = {slot.pid for slot in self._slots.values()}
+        for orphan in own_children():
+            if orphan not in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(orphan, signal.SIGKILL)
+
+    def _sleep(self) -> None:
+        times = [self._renew_at, self._started + self._facts.hand_over_seconds]
+        times += [slot.kill_at for slot in self._slots.values()]
+        if not self._is_draining:
+            times.append(self._started + self._facts.take_seconds)
+            if len(self._slots) < self._facts.slots:
+                times.append(self._poll_at)
+        if self._is_handing_over:
+            times.remove(self._started + self._facts.hand_over_seconds)
+        pause = max(0.0, min(times) - time.monotonic())
+        if select.select([self._wake[0]], [], [], pause)[0]:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake[0], 4096)
+
+    def _say(self, text: str) -> None:
+        sys.stdout.write(f"[tunewright] worker: {text}\n")
+        sys.stdout.flush()
+
+
+def _gpus() -> list[str]:
+    """The instance's GPUs, as CUDA_VISIBLE_DEVICES would name them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [device for device in visible.split(",") if device.strip() not in ("", "-1")]
+    gpus = Path("/proc/driver/nvidia/gpus")
+    return [str(number) for number in range(len(list(gpus.iterdir())))] if gpus.is_dir() else []
+
+
+def _signal(pid: int, number: int) -> None:
+    """Send a signal to a run's process and what is in its session's first group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)

@@ -1,0 +1,97 @@
+"""From a job of workers to its CreateTrainingJob request: a run's request with another order to the runner."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, final
+
+from tunewright.aws import Endpoint
+from tunewright.backends.runner.s3_job import RUN_VARIABLE
+from tunewright.backends.runner.worker import WORKER_VARIABLE
+from tunewright.backends.sagemaker.requests import (
+    CODE_FOLDER,
+    Deployment,
+    JobOrder,
+    JobRequest,
+    build_request,
+)
+from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.workers.settings import WorkerSettings
+from tunewright.trial import Run
+
+
+def worker_order(number: int, instances: int, dollars_per_hour: float) -> JobOrder:
+    """The order of a job of workers; its number and instances are in its name.
+
+    Parameters
+    ----------
+    number
+        Among the experiment's jobs, from 0.
+    instances
+        Of the job.
+    dollars_per_hour
+        Of one instance.
+    """
+    return JobOrder(
+        run=Run(trial_id=number, attempt=instances),
+        config={"instance_count": instances},
+        dollars_per_hour=dollars_per_hour * instances,
+    )
+
+
+@final
+class WorkerRequests:
+    """Builds the requests of an experiment's jobs of workers.
+
+    Parameters
+    ----------
+    settings
+        Of the workers.
+    slots
+        Runs at the same time on each instance.
+    endpoint
+        Whose seconds count.
+    """
+
+    def __init__(self, settings: WorkerSettings, slots: int, endpoint: Endpoint) -> None:
+        self._settings = settings
+        self._slots = slots
+        self.lease = endpoint.seconds(settings.lease_seconds, at_least=settings.shortest_lease)
+        """Real seconds of a lease."""
+
+    def __call__(self, order: JobOrder, deployment: Deployment, settings: SageMakerSettings) -> JobRequest:
+        """The request of a job.
+
+        Raises
+        ------
+        SettingsError
+            The environment has a value that the service does not take.
+        """
+        request = build_request(order, deployment, replace(settings, until_as_max_resource=False))
+        fields = dict(request.fields)
+        environment = {name: text for name, text in fields["Environment"].items() if name != RUN_VARIABLE}
+        environment[WORKER_VARIABLE] = json.dumps(self._facts(order, settings), separators=(",", ":"))
+        fields["Environment"] = environment
+        arguments = [f"{CODE_FOLDER}/runner.pyz", "worker", "/opt/ml"]
+        fields["AlgorithmSpecification"] = {
+            **fields["AlgorithmSpecification"],
+            "ContainerArguments": arguments,
+        }
+        fields["StoppingCondition"] = {
+            **fields["StoppingCondition"],
+            "MaxRuntimeInSeconds": self._settings.job_seconds,
+        }
+        return replace(request, fields=fields)
+
+    def _facts(self, order: JobOrder, settings: SageMakerSettings) -> dict[str, Any]:
+        """What :class:`~tunewright.backends.runner.worker.WorkerFacts` holds."""
+        return {
+            "number": order.run.trial_id,
+            "slots": self._slots,
+            "lease_seconds": self.lease,
+            "take_seconds": self._settings.take_seconds,
+            "hand_over_seconds": self._settings.hand_over_seconds,
+            "abandon_seconds": self._settings.abandon_seconds,
+            "max_run_seconds": settings.max_run_seconds,
+        }

@@ -1,0 +1,56 @@
+"""Workers mode on the embedded endpoint: real jobs, real processes, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tunewright.aws import open_session, resolve_endpoint
+from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
+from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
+from tunewright.interfaces import Backend
+from tunewright.testing.backend_contract import BackendContract
+from tunewright.testing.training_script import PATH, RESOURCE_ATTR
+
+SPEED = 300.0
+
+
+def kill_servers(root: Path) -> None:
+    for state in root.glob("*/endpoint.json"):
+        pid = json.loads(state.read_text())["pid"]
+        if psutil.pid_exists(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder of the embedded endpoints of this module."""
+    root = tmp_path_factory.mktemp("endpoint")
+    yield root
+    kill_servers(root)
+
+
+def make_backend(root: Path, name: str, *, n_workers: int = 2) -> WorkersBackend:
+    session = open_session(resolve_endpoint("embedded", speed=SPEED), root=root)
+    return WorkersBackend(
+        TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
+        experiment=name,
+        session=session,
+        settings=SageMakerSettings(n_workers=n_workers, min_interval=0.1),
+        workers=WorkerSettings(),
+    )
+
+
+class TestWorkersBackend(BackendContract):
+    @pytest.fixture(autouse=True)
+    def _endpoint(self, root: Path) -> None:
+        self.root = root
+
+    def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
+        return make_backend(self.root, f"contract {folder.name}", n_workers=n_workers)
