@@ -217,6 +217,27 @@ def test_a_sagemaker_experiment_is_shown_with_its_account(tuned: Command) -> Non
     assert re.search(r"mine-1-0-0 +warm +20 +Terminated +nobody came for 600 s", tuned.out)
 
 
+def test_what_a_tuning_job_works_on_is_left_to_it(tuned: Command) -> None:
+    """A fetched experiment that was not over when it was looked at runs elsewhere, and not a second time here."""
+    folder = next(iter(experiments("mine")))
+    lines = folder.journal_path.read_text().splitlines(keepends=True)
+    folder.journal_path.write_text("".join(lines[:-1]))
+    slice_file = folder.path / ".slice.json"
+    facts = {"tag": "mine", "name": "RS-train-0", "state": "running", "looked_at": 0.0}
+    slice_file.write_text(json.dumps(facts))
+    assert tuned("list") == 0
+    assert "running elsewhere" in tuned.out
+    assert tuned("show", "mine") == 0
+    assert "running in the tuning job of RS-train-0, looked at 1970-01-01" in tuned.out
+    assert "tunewright remote fetch mine" in tuned.out
+    assert tuned("resume", "mine", "--max_num_trials", "3") == 2
+    assert "tunewright remote stop mine" in tuned.err
+    slice_file.write_text(json.dumps({**facts, "state": "waiting"}))
+    assert tuned("show", "mine") == 0
+    assert "status      interrupted" in tuned.out
+    assert tuned("resume", "mine", "--max_num_trials", "3") == 0
+
+
 def test_watching_ends_with_the_experiment(tuned: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = FileJournal(next(iter(experiments("mine"))).journal_path)
     monkeypatch.setattr("tunewright.cli.show_command.time.sleep", lambda _: journal.close())

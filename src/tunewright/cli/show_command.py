@@ -13,8 +13,10 @@ from rich.live import Live
 from rich.text import Text
 
 from tunewright.callbacks import results_csv
-from tunewright.callbacks.wording import config_text, duration, number, starts_text
+from tunewright.callbacks.wording import config_text, duration, number, spot_text, starts_text
 from tunewright.experiments import Outcome, load_outcome
+from tunewright.experiments.outcome import ELSEWHERE
+from tunewright.experiments.remote.elsewhere import running_elsewhere
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
@@ -54,7 +56,7 @@ def overview(outcome: Outcome) -> str:
     best = outcome.best
     lines = [
         ("experiment", data["experiment"]),
-        ("status", data["status"]),
+        ("status", _status_text(outcome)),
         (
             "what",
             f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata['backend']['kind']}",
@@ -76,6 +78,11 @@ def overview(outcome: Outcome) -> str:
     return "\n".join(f"{label:<11} {value}" for label, value in lines)
 
 
+def _status_text(outcome: Outcome) -> str:
+    note = running_elsewhere(outcome.path) if outcome.status == ELSEWHERE else None
+    return outcome.status if note is None else f"running {note.text()}"
+
+
 def _show_trials(outcome: Outcome) -> None:
     resource = outcome.resource
     history, metric, space = outcome.history, outcome.metric, outcome.space
@@ -83,7 +90,7 @@ def _show_trials(outcome: Outcome) -> None:
     for trial in outcome.trials:
         last = history.last(trial.id)
         value = None if last is None else last.metrics.get(metric.name)
-        is_left = history.status(trial.id) is TrialStatus.RUNNING and outcome.status != "running"
+        is_left = history.status(trial.id) is TrialStatus.RUNNING and not outcome.is_running
         rows.append(
             (
                 trial.id,
@@ -130,7 +137,8 @@ def _job_row(record: dict[str, Any]) -> Sequence[Any]:
 def _sagemaker_text(data: dict[str, Any]) -> str:
     calls = ", ".join(f"{operation} {n}" for operation, n in sorted(data["calls"].items()))
     starts = starts_text(data["job_records"]) or f"{data['warm_starts']} warm starts"
+    saved = spot_text(data["spot_saved_seconds"], data["billable_seconds"], data["interruptions"])
     return (
         f"{data['jobs']} jobs, {starts}, {data['billable_seconds']:,.0f} billed seconds, "
-        f"{data['pool_idle_seconds']:,.0f} idle, ${data['cost']:.2f}; calls: {calls or 'none'}"
+        f"{data['pool_idle_seconds']:,.0f} idle, {saved + ', ' if saved else ''}${data['cost']:.2f}; calls: {calls or 'none'}"
     )

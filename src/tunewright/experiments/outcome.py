@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from tunewright.callbacks.account import read_account
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.exceptions import SettingsError
+from tunewright.experiments.remote.elsewhere import running_elsewhere
 from tunewright.history import History
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
@@ -19,6 +20,10 @@ from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Trial, TrialStatus
 from tunewright.types import Config
+
+RUNNING: Final = "running"
+ELSEWHERE: Final = "running elsewhere"
+"""A tuning job worked on the experiment when it was fetched."""
 
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
@@ -42,7 +47,8 @@ class Outcome:
     folder: ExperimentFolder
     metadata: Mapping[str, Any]
     status: str
-    """``running``, ``completed``, ``stopped`` (by a limit), ``interrupted`` or ``failed``."""
+    """``running``, ``running elsewhere`` (in a tuning job, at the last look), ``completed``, ``stopped`` (by a limit),
+    ``interrupted`` or ``failed``."""
     history: History
     wallclock_time: float
     """Seconds on the experiment's clock."""
@@ -86,11 +92,16 @@ class Outcome:
         )
 
     @property
+    def is_running(self) -> bool:
+        """Whether some process works on it, here or in a tuning job."""
+        return self.status in {RUNNING, ELSEWHERE}
+
+    @property
     def counts(self) -> dict[str, int]:
         """Trials by where they stand. Those that a session left running count as stopped, unless it still works."""
         counts = {str(status): len(self.history.ids(status)) for status in _ENDED}
         n_running = len(self.history.ids(TrialStatus.RUNNING))
-        if self.status == "running":
+        if self.is_running:
             return counts | {"running": n_running}
         return counts | {"stopped": counts["stopped"] + n_running}
 
@@ -133,7 +144,8 @@ class Outcome:
         return data
 
     def _sagemaker(self) -> dict[str, Any]:
-        keys = ("jobs", "warm_starts", "calls", "billable_seconds", "pool_idle_seconds", "cost")
+        keys = ("jobs", "warm_starts", "calls", "billable_seconds", "pool_idle_seconds")
+        keys += ("spot_saved_seconds", "interruptions", "cost")
         numbers = {key: self.summary.get(key, {} if key == "calls" else 0) for key in keys}
         return {**numbers, "job_records": self.summary.get("job_records", [])}
 
@@ -157,7 +169,7 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     return Outcome(
         folder=folder,
         metadata=metadata,
-        status="running" if is_running else _status(sessions),
+        status=RUNNING if is_running else _status(sessions, folder),
         history=replay_history(lines),
         wallclock_time=max((float(line["t"]) for line in lines if "t" in line), default=0.0),
         suggest_time=math.fsum(line.get("suggest_time") or 0.0 for line in lines if line["kind"] == "start"),
@@ -165,7 +177,9 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     )
 
 
-def _status(sessions: list[Line]) -> str:
-    """The outcome of the last session; one that did not come to its end was interrupted."""
+def _status(sessions: list[Line], folder: ExperimentFolder) -> str:
+    """The outcome of the last session; one that did not come to its end was interrupted, or is not over elsewhere."""
     last = sessions[-1] if sessions else None
-    return str(last["outcome"]) if last is not None and last["event"] == "end" else "interrupted"
+    if last is not None and last["event"] == "end":
+        return str(last["outcome"])
+    return ELSEWHERE if running_elsewhere(folder.path) else "interrupted"

@@ -9,7 +9,7 @@ from typing import Any, final
 from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import announce
-from tunewright.experiments.outcome import Outcome, load_outcome
+from tunewright.experiments.outcome import ELSEWHERE, Outcome, load_outcome
 from tunewright.experiments.run import resume_experiment, run_experiment
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.storage import ExperimentFolder, experiments, safe_name
@@ -76,8 +76,9 @@ def _run_cell(
             if outcome.status in FINISHED:
                 say(f"Finished already: {outcome.folder.name}")
                 return CellResult(experiment=cell, outcome=outcome)
-            if outcome.status == "running":
-                say(f"Running already, in another process: {outcome.folder.name}")
+            if outcome.is_running:
+                where = "in a tuning job" if outcome.status == ELSEWHERE else "in another process"
+                say(f"Running already, {where}: {outcome.folder.name}")
                 return CellResult(experiment=cell, outcome=outcome)
         if found:
             last = found[0]
@@ -108,7 +109,7 @@ def _mention_interrupted(
         folder.name
         for cell in plan
         for folder in stored.get(cell.identity(), [])
-        if load_outcome(folder).status not in {*FINISHED, "running"}
+        if not (outcome := load_outcome(folder)).is_running and outcome.status not in FINISHED
     ]
     if names:
         say(f"Interrupted before, and continued with --resume: {', '.join(names)}. This run begins anew.")

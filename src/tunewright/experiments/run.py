@@ -16,11 +16,13 @@ from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.results import ResultsTable
 from tunewright.clock import SimulatedClock
+from tunewright.exceptions import SettingsError
 from tunewright.experiments.backends import build_backend
 from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import keep_evaluations, kept_evaluations
 from tunewright.experiments.outcome import Outcome, load_outcome
+from tunewright.experiments.remote.elsewhere import running_elsewhere
 from tunewright.experiments.remote.inside import open_journal
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
@@ -99,7 +101,17 @@ def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None =
 
 
 def renew_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
-    """Write what is continued into the metadata."""
+    """Write what is continued into the metadata.
+
+    Raises
+    ------
+    SettingsError
+        A tuning job worked on it at the last look.
+    """
+    if note := running_elsewhere(folder.path):
+        raise SettingsError(
+            f"{folder.name} runs {note.text()}; or stop it first: tunewright remote stop {note.tag}"
+        )
     folder.write_metadata({**folder.metadata(), **experiment.to_json()})
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 from tunewright.exceptions import TunewrightError
 from tunewright.experiments.outcome import Outcome, load_outcome
+from tunewright.experiments.remote.elsewhere import SliceNote, note_slice
 from tunewright.experiments.remote.fleet import Fleet
 from tunewright.experiments.remote.mirror import fetch_experiment
 from tunewright.experiments.remote.place import EXPERIMENTS, JOURNAL
@@ -50,16 +52,19 @@ def fetch_views(fleet: Fleet, statuses: Sequence[SliceStatus], *, all_files: boo
 
 def _view(fleet: Fleet, status: SliceStatus, *, all_files: bool) -> SliceView:
     outcomes: list[Outcome] = []
+    one = status.slice
+    note = SliceNote(tag=one.tag, name=one.name, state=str(status.state), looked_at=time.time())
     n_fetched = 0
     for name in status.experiments:
-        folder = ExperimentFolder(home() / "experiments" / status.slice.tag / name)
+        folder = ExperimentFolder(home() / "experiments" / one.tag / name)
         stored = [
             entry
-            for entry in fleet.stored(status.slice.name, name)
+            for entry in fleet.stored(one.name, name)
             if all_files or entry.key in _SMALL or entry.key.startswith(JOURNAL)
         ]
-        objects = fleet.objects(status.slice.name).under(f"{EXPERIMENTS}{name}")
+        objects = fleet.objects(one.name).under(f"{EXPERIMENTS}{name}")
         n_fetched += fetch_experiment(objects, stored, folder.path)
+        note_slice(folder.path, note)
         try:
             outcomes.append(load_outcome(folder))
         except TunewrightError:
