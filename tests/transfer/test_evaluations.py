@@ -28,6 +28,10 @@ def bowl(config: Config) -> float:
     return (float(config["x"]) - 0.3) ** 2
 
 
+def linear(name: str) -> Callable[[Config], float]:
+    return lambda config: float(config[name])
+
+
 def test_trials_of_one_benchmark_are_one_task(store: Store) -> None:
     first = store("earlier", "digits", SPACE, bowl)
     store("earlier", "digits", SPACE, bowl)
@@ -75,7 +79,7 @@ def test_another_space_is_mapped(store: Store) -> None:
     old = SearchSpace(
         {"x": Float(0.0, 2.0), "norm": Categorical(["batch", "layer"]), "width": Integer(1, 9), "epochs": 5}
     )
-    store("earlier", "digits", old, lambda config: float(config["x"]), n=40)
+    store("earlier", "digits", old, linear("x"), n=40)
     new = SPACE.with_values({"epochs": 9})
     new = SearchSpace({**new, "decay": Float(0.0, 1.0, default=0.25)})
     found = read_evaluations(["earlier"], new, LOSS)
@@ -91,7 +95,7 @@ def test_another_space_is_mapped(store: Store) -> None:
 
 
 def test_nothing_in_common_is_an_error(store: Store) -> None:
-    store("earlier", "digits", SearchSpace({"y": Float(0.0, 1.0)}), lambda config: float(config["y"]))
+    store("earlier", "digits", SearchSpace({"y": Float(0.0, 1.0)}), linear("y"))
     with pytest.raises(SettingsError, match="no trial there has a finite result within this search space"):
         read_evaluations(["earlier"], SPACE, LOSS)
 

@@ -30,7 +30,7 @@ def test_nobody_passes_below_the_bar(kind: str, seed: int) -> None:
     first = [task.best(1)[0] for task in known.tasks]
     configs = [playground.history.trial(trial_id).config for trial_id in range(len(first))]
     assert configs == first
-    bars = dict.fromkeys(LEVELS, math.inf)
+    bars: dict[int, float] = dict.fromkeys(LEVELS, math.inf)
     at_rung: dict[int, float] = {}
     n_passed = n_held = 0
     for line in playground.journal():

@@ -1,0 +1,123 @@
+"""What earlier experiments are worth: methods with and without them on tasks of the LCBench network, in simulated time.
+
+    tunewright tables add yahpo --from ../shared/data/yahpo/lcbench
+    python perf/quality/transfer.py --seeds 5
+
+Random search on other tasks is stored first, then every method runs on the targets; cells that are stored already are
+skipped. Printed is the regret: percent of accuracy below the best value that any of these runs found on the task,
+at a quarter, half and all of the time. The table's values are predictions of a network, not recordings.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.experiments import Experiment, Limits, MethodSpec, SimulatedChoice, method, run_cells
+from tunewright.journal import read_journal
+from tunewright.storage import ExperimentFolder
+
+SOURCES = ("3945", "34539", "126025", "167149", "167184", "168868")
+TARGETS = ("126029", "167200", "189906")
+EARLIER = "transfer-earlier"
+METHODS: dict[str, tuple[MethodSpec, bool]] = {
+    "RandomSearch": (method("RandomSearch"), False),
+    "RandomSearch, warm": (method("RandomSearch"), True),
+    "ZeroShot": (method("ZeroShot"), True),
+    "QuantileTransfer": (method("QuantileTransfer"), True),
+    "BayesianOptimization": (method("BayesianOptimization"), False),
+    "BayesianOptimization, warm": (method("BayesianOptimization"), True),
+    "BoundingBox": (method("BoundingBox"), True),
+    "TransferGP": (method("TransferGP"), True),
+    "ASHA": (method("ASHA"), False),
+    "ASHA, warm": (method("ASHA"), True),
+    "ASHACTS": (method("ASHACTS"), True),
+    "RUSH": (method("RUSH"), True),
+}
+PARTS = (0.25, 0.5, 1.0)
+
+
+def cell(task: str, label: str, spec: MethodSpec, seed: int, **changes: object) -> Experiment:
+    """One experiment on a task."""
+    fields = {
+        "benchmark": simulated_benchmark(f"yahpo-lcbench-{task}"),
+        "method": spec,
+        "label": label,
+        "backend": SimulatedChoice(profile="ideal"),
+        "seed": seed,
+    }
+    return Experiment(**{**fields, **changes})  # type: ignore[arg-type] - named above
+
+
+def incumbents(folder: str, times: list[float]) -> list[float]:
+    """The best value found until each time; -inf where there is none yet."""
+    best = [-math.inf] * len(times)
+    for line in read_journal(ExperimentFolder(Path(folder)).journal_path):
+        if line["kind"] == "result":
+            value = float(line["metrics"]["val_accuracy"])
+            best = [max(b, value) if line["t"] <= time else b for b, time in zip(best, times, strict=True)]
+    return best
+
+
+def main() -> None:
+    """Run, and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1800.0, help="simulated seconds of each experiment")
+    parser.add_argument("--trials", type=int, default=50, help="trials of each earlier experiment")
+    given = parser.parse_args()
+    earlier = [
+        cell(task, "RS", method("RandomSearch"), 0, tag=EARLIER, limits=Limits(max_num_trials=given.trials))
+        for task in SOURCES
+    ]
+    run_cells(earlier, n_jobs=given.jobs, resume=True)
+    limits = Limits(max_wallclock_time=given.seconds)
+    plan = [
+        cell(task, label, spec, 100 + seed, tag="transfer", limits=limits, warm_start=(EARLIER,) * is_warm)
+        for task in TARGETS
+        for seed in range(given.seeds)
+        for label, (spec, is_warm) in METHODS.items()
+    ]
+    found: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(dict)
+    for done in run_cells(plan, n_jobs=given.jobs, resume=True):
+        if done.summary.error:
+            raise SystemExit(done.summary.error)
+        one = done.experiment
+        times = [given.seconds * part for part in PARTS]
+        found[one.label][one.benchmark.name, one.seed] = incumbents(done.summary.folder, times)
+    report(found)
+
+
+def report(found: dict[str, dict[tuple[str, int], list[float]]]) -> None:
+    """Print the mean regrets, and the paired difference at the end to the method without earlier experiments."""
+    tasks = {task for runs in found.values() for task, _ in runs}
+    best = {
+        task: max(v[-1] for runs in found.values() for (name, _), v in runs.items() if name == task)
+        for task in tasks
+    }
+    regrets = {
+        label: np.array(
+            [[best[task] - value for value in values] for (task, _), values in sorted(runs.items())]
+        )
+        for label, runs in found.items()
+    }
+    for label, rows in regrets.items():
+        means = " / ".join(f"{mean:.2f}" for mean in rows.mean(axis=0))
+        print(f"{label:28} {len(rows):4} runs   {means}")
+
+
+if __name__ == "__main__":
+    main()

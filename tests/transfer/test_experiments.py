@@ -1,0 +1,146 @@
+"""Experiments that learn from stored ones: through the API, the launcher, and after the stored ones are gone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.cli import main as command
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, Limits, SimulatedChoice, method, run_cells
+from tunewright.experiments.kept import FILE
+from tunewright.experiments.run import resume_experiment, run_experiment
+from tunewright.journal import canonical_hash, read_journal
+from tunewright.launchers import hpo_main_simulated
+from tunewright.storage import experiments
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS = simulated_benchmark("digits")
+
+
+@pytest.fixture
+def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def cell(
+    name: str, *, tag: str = "new", n: int = 8, warm_start: tuple[str, ...] = ("earlier",)
+) -> Experiment:
+    return Experiment(
+        tag=tag,
+        benchmark=DIGITS,
+        method=method(name),
+        label=name,
+        backend=SimulatedChoice(),
+        limits=Limits(max_num_trials=n),
+        warm_start=warm_start,
+    )
+
+
+def store_earlier() -> None:
+    run_experiment(cell("RandomSearch", tag="earlier", n=10, warm_start=()))
+
+
+@pytest.mark.parametrize("name", ["TransferGP", "RUSH", "RandomSearch"])
+def test_a_resume_needs_no_other_experiment(at_home: Path, name: str) -> None:
+    store_earlier()
+    undisturbed = run_experiment(cell(name))
+    cut = run_experiment(replace(cell(name), limits=Limits(max_num_evaluations=6)))
+    shutil.rmtree(at_home / "experiments" / "earlier")
+    header = next(iter(read_journal(cut.folder.journal_path)))
+    assert header["evaluations"] == cut.metadata["evaluations"]
+    resumed = resume_experiment(cut.folder, cell(name))
+    assert canonical_hash(resumed.folder.journal_path) == canonical_hash(undisturbed.folder.journal_path)
+    kept = resumed.path / FILE
+    kept.write_text(kept.read_text().replace('"losses": [', '"losses": [0.5, '))
+    with pytest.raises(SettingsError, match="was changed since the experiment began"):
+        resume_experiment(resumed.folder)
+    kept.unlink()
+    with pytest.raises(SettingsError, match="the experiment learned from it"):
+        resume_experiment(resumed.folder)
+
+
+def test_other_methods_begin_with_what_did_best(at_home: Path) -> None:
+    store_earlier()
+    (folder,) = experiments("earlier")
+    outcome = run_experiment(cell("RandomSearch", n=1))
+    best = resume_experiment(folder).best
+    assert best is not None
+    assert outcome.trials[0].config == best.config
+
+
+def test_cells_in_processes_know_as_much(at_home: Path) -> None:
+    store_earlier()
+    done = run_cells([cell("ZeroShot"), cell("BoundingBox", n=5)], n_jobs=2)
+    assert [one.summary.error for one in done] == ["", ""]
+    again = run_cells([cell("ZeroShot")], n_jobs=1, resume=True)
+    assert again[0].summary.status == "skipped"
+    assert run_experiment(cell("ZeroShot")).trials[0] == run_experiment(cell("ZeroShot")).trials[0]
+
+
+def test_mistakes_are_named(at_home: Path) -> None:
+    with pytest.raises(SettingsError, match="is the tag of this very experiment"):
+        cell("RUSH", tag="earlier")
+    with pytest.raises(SettingsError, match="RUSH learns from earlier experiments: give --warm_start"):
+        cell("RUSH", warm_start=()).build_scheduler()
+    with pytest.raises(SettingsError, match="Unknown experiment 'earlier'"):
+        cell("RUSH").build_scheduler()
+    assert not list(experiments("new"))
+
+
+def test_experiments_without_it_keep_their_identity(at_home: Path) -> None:
+    plain = cell("RandomSearch", warm_start=())
+    assert "warm_start" not in plain.to_json()
+    assert cell("RandomSearch").identity() != plain.identity()
+    assert Experiment.from_json(json.loads(json.dumps(cell("RUSH").to_json()))) == cell("RUSH")
+
+
+def test_the_launcher_takes_tags(
+    at_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_earlier()
+    line = "--experiment_tag new --warm_start earlier --max_num_trials 3 --n_jobs 1"
+    monkeypatch.setattr(sys, "argv", ["hpo_main.py", *line.split()])
+    with pytest.raises(SystemExit) as exited:
+        hpo_main_simulated.main({"RUSH": method("RUSH")}, {"digits": DIGITS})
+    assert exited.value.code == 0, capsys.readouterr()
+    (folder,) = experiments("new")
+    assert folder.metadata()["warm_start"] == ["earlier"]
+
+
+def test_remote_launches_refuse_it(at_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store_earlier()
+    script, space = tmp_path / "script.py", tmp_path / "space.toml"
+    script.write_text("print('no report')\n")
+    space.write_text('[learning_rate]\ntype = "float"\nlow = 1e-4\nhigh = 1.0\nlog = true\n')
+    line = (
+        f"tune {script} --space {space} --metric accuracy --goal max --max_num_trials 1 --warm_start earlier"
+    )
+    with pytest.raises(SystemExit) as exited:
+        command([*line.split(), "--remote", "--endpoint", "http://localhost:1"])
+    assert exited.value.code == 2
+    assert "launch on this machine" in capsys.readouterr().err
+
+
+def test_the_example_runs(at_home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "examples/transfer.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Earlier experiments: not known, so the default is taken: decay" in done.stderr
+    assert done.stdout.startswith("Best(trial_id=")
+    assert FILE in {path.name for folder in experiments("transfer-fine") for path in folder.path.iterdir()}
+    assert not [folder for folder in experiments("transfer-coarse") if (folder.path / FILE).exists()]
