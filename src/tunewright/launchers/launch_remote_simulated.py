@@ -25,6 +25,7 @@ from tunewright.launchers.remote import (
     entry_path,
     launch_slices,
 )
+from tunewright.launchers.remote_real import jobs_at_a_time, tuning_jobs_text
 from tunewright.storage import safe_name
 
 _INSTANCE: Final = "ml.c5.4xlarge"
@@ -85,10 +86,10 @@ def _run(
     for experiment in plan:
         seed = experiment.seed if experiment.label in expensive else None
         groups.setdefault((experiment.label, seed), []).append(experiment)
-    say(f"{len(groups)} tuning jobs on {instance_type}, which run {len(plan)} experiments")
+    say(f"{tuning_jobs_text(arguments, len(groups), instance_type)}, which run {len(plan)} experiments")
     settled = settle_endpoint(
         place_choice(arguments, instance_type),
-        SageMakerSettings(n_workers=len(groups), instance_type=instance_type),
+        SageMakerSettings(n_workers=jobs_at_a_time(arguments, len(groups)), instance_type=instance_type),
         is_agreed=arguments.yes,
     )
     hpo_main = launch.parser()
