@@ -220,6 +220,10 @@ class BackendSummary:
     """Service requests by operation."""
     billable_seconds: float = 0.0
     pool_idle_seconds: float = 0.0
+    spot_saved_seconds: float = 0.0
+    """Time of spot instances that was not billed; known when the service has told what it billed."""
+    interruptions: int = 0
+    """How often spot instances were taken away; known at that time as well."""
     cost: float = 0.0
     """Dollars, running runs included."""
     notices: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ from tunewright.launchers import launch_remote_local, launch_remote_sagemaker
 from tunewright.launchers.forwarding import NOT_FORWARDED, forwarded_flags
 from tunewright.launchers.launch import Launch
 
-REMOTE_ONLY = {"max_parallel_jobs", "spot", "wait"}
+REMOTE_ONLY = {"max_parallel_jobs", "wait"}
 
 
 @pytest.fixture
@@ -42,11 +42,12 @@ class TestFlags:
     @pytest.mark.parametrize(
         ("module", "only"),
         [
-            (launch_remote_sagemaker, {*REMOTE_ONLY, "tuner_instance_type"}),
+            (launch_remote_sagemaker, {*REMOTE_ONLY, "tuner_instance_type", "tuner_spot"}),
             (
                 launch_remote_local,
                 {
                     *REMOTE_ONLY,
+                    "spot",
                     "instance_type",
                     "endpoint",
                     "speed",

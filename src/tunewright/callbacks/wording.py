@@ -128,7 +128,25 @@ def _jobs_text(facts: ProgressFacts, summary: BackendSummary) -> str:
     parts = [f"{summary.jobs} training jobs", warm, f"{summary.billable_seconds:,.0f} billed seconds"]
     if summary.pool_idle_seconds:
         parts.append(f"{summary.pool_idle_seconds:,.0f} idle seconds of warm pools")
+    if saved := spot_text(summary.spot_saved_seconds, summary.billable_seconds, summary.interruptions):
+        parts.append(saved)
     return ", ".join([*parts, cost_text(facts, summary.cost)])
+
+
+def spot_text(saved: float, billed: float, interruptions: int) -> str:
+    """What spot instances saved and how often they were taken away; empty where there were none.
+
+    Parameters
+    ----------
+    saved, billed
+        Seconds of instances that were not billed, and that were.
+    interruptions
+        Of all jobs together.
+    """
+    if not saved and not interruptions:
+        return ""
+    share = saved / (saved + billed) if saved + billed else 0.0
+    return f"spot instances saved {share:.0%} with {interruptions} interruption{'s' if interruptions != 1 else ''}"
 
 
 def starts_text(records: Sequence[Mapping[str, Any]]) -> str:

@@ -64,6 +64,8 @@ def sagemaker_settings(benchmark: RealBenchmarkDefinition, choice: SageMakerChoi
         instance_type=choice.instance_type or benchmark.instance_type or default.instance_type,
         instance_count=benchmark.instance_count,
         warm_pool=choice.warm_pool,
+        spot=choice.spot,
+        max_wait_seconds=choice.max_wait,
         role=choice.role,
         bucket=choice.bucket,
         image_uri=choice.image_uri,

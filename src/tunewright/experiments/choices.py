@@ -62,6 +62,10 @@ class SageMakerChoice:
     """Of each job; None: the benchmark's."""
     warm_pool: bool = False
     """Keep instances between trials; billed while they wait."""
+    spot: bool = False
+    """Run trials on spot instances, which are cheaper and may be interrupted."""
+    max_wait: int | None = None
+    """Service seconds that a spot job may take with its waits for instances; None: a day more than ``max_run``."""
     volume_gb: int | None = None
     max_run: int | None = None
     """Service seconds after which a job is cut and its trial fails; None: a day."""

@@ -54,7 +54,7 @@ def settle_endpoint(
         The answer was no, or nobody can be asked; nothing was created.
     """
     endpoint = sagemaker_endpoint(choice)
-    if settings.warm_pool:
+    if settings.warm_pool or settings.spot:
         say(_quota_text(settings))
     if endpoint.kind is EndpointKind.OTHER:
         say(f"Trials run as SageMaker training jobs on {choice.endpoint}")
@@ -72,6 +72,8 @@ def settle_endpoint(
 
 def _quota_text(settings: SageMakerSettings) -> str:
     n, kind = settings.n_workers * settings.instance_count, settings.instance_type
+    if settings.spot:
+        return f'Spot instances need a quota of {n} for "{kind} for spot training job usage" (Service Quotas)'
     return (
         f'Warm pools need a quota of {n} both for "{kind} for training job usage" and for '
         f'"{kind} for training warm pool usage" (Service Quotas)'

@@ -104,6 +104,14 @@ def add_sagemaker_flags(parser: Parser) -> None:
     parser.switch(
         "warm_pool", "keep instances between trials: the next one starts in seconds; idle time is billed"
     )
+    parser.switch(
+        "spot", "run trials on spot instances: cheaper; interrupted ones go on from their checkpoints"
+    )
+    parser.flag(
+        "max_wait",
+        "seconds that a spot job may take with its waits (default: a day more than --max_run)",
+        type=positive_int,
+    )
     parser.flag("instance_type", "of each training job, such as ml.c5.xlarge (default: the benchmark's)")
     parser.flag("max_run", "seconds after which a training job is cut (default: a day)", type=positive_int)
     parser.flag("volume_gb", "disk of each instance (default: 30)", type=positive_int)
@@ -220,6 +228,8 @@ def sagemaker_choice(arguments: Namespace) -> SageMakerChoice:
         image_uri=arguments.image_uri,
         instance_type=arguments.instance_type,
         warm_pool=arguments.warm_pool,
+        spot=arguments.spot,
+        max_wait=arguments.max_wait,
         volume_gb=arguments.volume_gb,
         max_run=arguments.max_run,
         tags=pairs("tags", arguments.tags),

@@ -91,13 +91,17 @@ def add_remote_flags(parser: Parser, *, default_instance: str, instance_flag: st
     default_instance
         What tuning jobs run on, for the help.
     instance_flag
-        The flag of that, where ``instance_type`` means the trials' instances.
+        The flag of that, where ``instance_type`` means the trials' instances. The one of spot instances follows it:
+        ``tuner_spot`` beside ``tuner_instance_type``.
     """
     parser.flag(
         "max_parallel_jobs", "tuning jobs at the same time; the others wait in line", type=positive_int
     )
     parser.flag(instance_flag, f"instance type of each tuning job (default: {default_instance})")
-    parser.switch("spot", "run the tuning jobs on spot instances; interrupted ones go on from their journals")
+    spot_flag = instance_flag.replace("instance_type", "spot")
+    parser.switch(
+        spot_flag, "run the tuning jobs on spot instances; interrupted ones go on from their journals"
+    )
     parser.switch("wait", "follow all slices until they end, and launch those again whose tuning job died")
 
 
@@ -180,7 +184,7 @@ def _prepare(
         bucket=bucket,
         code_prefix=f"{CODE_ROOT}/{code.prefix}",
         instance_type=instance_type,
-        spot=arguments.spot,
+        spot=vars(arguments).get("tuner_spot", arguments.spot),
         template=options.request_template,
         environment=options.environment,
         tags=options.tags,

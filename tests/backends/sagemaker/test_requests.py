@@ -88,6 +88,21 @@ CASES: dict[str, tuple[JobOrder, SageMakerSettings]] = {
             }
         ),
     ),
+    "spot": (
+        JobOrder(
+            run=Run(trial_id=3, attempt=0, until=1), config=CONFIG, dollars_per_hour=2.0, billed_share=0.25
+        ),
+        SageMakerSettings(spot=True, max_run_seconds=3600, max_wait_seconds=7200),
+    ),
+    "restarted_by_the_service": (
+        JobOrder(run=Run(trial_id=4, attempt=0), config={}),
+        SageMakerSettings(
+            request_template={
+                "RetryStrategy": {"MaximumRetryAttempts": 2},
+                "CheckpointConfig": {"S3Uri": "s3://a/b", "LocalPath": "/opt/ml/others"},
+            }
+        ),
+    ),
     "awkward_values": (
         JobOrder(
             run=Run(trial_id=2, attempt=0),
@@ -182,11 +197,14 @@ def test_an_environment_that_is_too_long_is_named() -> None:
         {"max_retries": -1},
         {"instance_type": "c5.xlarge"},
         {"request_template": {"EnableManagedSpotTraining": True}},
-        {"request_template": {"RetryStrategy": {"MaximumRetryAttempts": 2}}},
+        {"max_wait_seconds": 90_000},
+        {"spot": True, "warm_pool": True},
+        {"max_wait_seconds": 60, "spot": True},
+        {"spot_price_share": 0.0},
         {"request_template": {"CheckpointConfig": {"S3Uri": "s3://a/b"}}},
     ],
 )
 def test_settings_that_cannot_work(wrong: dict[str, Any]) -> None:
-    field = next(iter(wrong))
+    field = next(iter(wrong)).removesuffix("_seconds")
     with pytest.raises(SettingsError, match=field):
         SageMakerSettings(**wrong)

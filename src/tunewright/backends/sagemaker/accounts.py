@@ -10,7 +10,7 @@ from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.pools import NOT_KEPT, WarmPools
 from tunewright.backends.sagemaker.requests import instance_of
-from tunewright.backends.sagemaker.service import JobService, JobStatus
+from tunewright.backends.sagemaker.service import Bill, JobService, JobStatus
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.trial import BackendSummary, JobRecord
 
@@ -43,6 +43,8 @@ class Accounts:
         """Seconds of each job that is over."""
         self._startups: dict[JobName, float] = {}
         """Service seconds that each job needed to begin."""
+        self._bills: Mapping[JobName, Bill] = {}
+        """What the service said last."""
         self._records: tuple[JobRecord, ...] | None = None
         """All jobs; None: not made since the last listing."""
 
@@ -116,6 +118,8 @@ class Accounts:
             calls=calls,
             billable_seconds=sum(billed.values()),
             pool_idle_seconds=sum(idle.values()),
+            spot_saved_seconds=sum(bill.saved for bill in self._bills.values()),
+            interruptions=sum(bill.interruptions for bill in self._bills.values()),
             cost=sum(self._prices.get(run, 0.0) * spent for run, spent in [*billed.items(), *idle.items()]),
             notices=tuple(self._notices),
             job_records=self._job_records(),
@@ -127,7 +131,8 @@ class Accounts:
         return self._records
 
     def _take_bills(self) -> None:
-        for run, bill in self._service.bills().items():
+        self._bills = self._service.bills()
+        for run, bill in self._bills.items():
             self._billed[run] = bill.seconds
             if bill.startup is not None:
                 self._startups[run] = bill.startup * self._service.speed

@@ -118,7 +118,8 @@ class SageMakerBackend(Backend):
             raise BackendError(f"The jobs of the experiment cannot be listed ({error})") from error
         for open_run in runs:
             price = self._price(open_run.config)
-            flight = attach_run(open_run, statuses, price=price, speed=self._session.endpoint.speed)
+            speed = self._session.endpoint.speed
+            flight = attach_run(open_run, statuses, self._settings, price=price, speed=speed)
             self._reader.box(replace(flight.name, retry=open_run.retry)).taken = open_run.seen
             self._flights[open_run.run.trial_id] = flight
             if flight.is_created:
@@ -130,7 +131,12 @@ class SageMakerBackend(Backend):
 
     def start(self, run: Run, config: Config) -> None:
         """Queue the run; its job is created in :meth:`wait` as soon as the service's rate allows it."""
-        order = JobOrder(run=run, config=config, dollars_per_hour=self._price(config))
+        order = JobOrder(
+            run=run,
+            config=config,
+            dollars_per_hour=self._price(config),
+            billed_share=self._settings.billed_share,
+        )
         self._flights[run.trial_id] = Flight(order=order, speed=self._session.endpoint.speed)
 
     def pause(self, trial_id: int) -> None:
@@ -249,8 +255,7 @@ class SageMakerBackend(Backend):
     def _settle(self, flight: Flight) -> None:
         """Hand out what the run said, and end it when its job is over."""
         self._hand_out(flight, over_gaps=False)
-        is_silent = flight.is_over and flight.end is None and not flight.was_searched
-        if is_silent or self._reader.needs_search(flight.names):
+        if flight.is_silent or self._reader.needs_search(flight.names):
             self._reader.search_from(flight.created)
             flight.was_searched = flight.is_over
             self._hand_out(flight, over_gaps=True)
@@ -260,11 +265,13 @@ class SageMakerBackend(Backend):
             self._end(flight)
 
     def _hand_out(self, flight: Flight, *, over_gaps: bool) -> None:
+        newest = self._reader.newest_retry(flight.name)
+        flight.live_on(newest)
         for name in flight.names:
             for seq, message in self._reader.box(name).take(over_gaps=over_gaps):
                 if not isinstance(message, End):
                     self._events.append(flight.reported(name.retry, seq, message))
-                elif name == flight.name:
+                elif name.retry == newest:
                     flight.end = message
 
     def _is_pool_settled(self, flight: Flight) -> bool:

@@ -16,6 +16,7 @@ from typing import Final, final
 from tunewright.aws import S3Objects
 from tunewright.backends.runner import s3_keys
 from tunewright.backends.runner.channel import End, Report
+from tunewright.backends.runner.s3_lives import LIVES
 from tunewright.backends.sagemaker.names import JobName
 
 OVERLAP_SECONDS: Final = 60.0
@@ -82,6 +83,7 @@ class ReportReader:
         self._known: set[str] = set()
         self._boxes: defaultdict[JobName, Mailbox] = defaultdict(Mailbox)
         self._forgotten: set[JobName] = set()
+        self._lives: dict[tuple[int, int], int] = {}
 
     def box(self, name: JobName) -> Mailbox:
         """The messages of one retry of a run."""
@@ -90,6 +92,10 @@ class ReportReader:
     def names(self) -> list[JobName]:
         """The retries of runs of which something is kept."""
         return list(self._boxes)
+
+    def newest_retry(self, name: JobName) -> int:
+        """The highest retry of the same attempt of which anything was seen, and not below that of the name."""
+        return max(name.retry, self._lives.get((name.trial_id, name.attempt), 0))
 
     def begin_at(self, wall: float) -> None:
         """Let the next usual listing reach back to reports of ``wall`` seconds since 1970."""
@@ -132,6 +138,8 @@ class ReportReader:
         run = JobName(key.trial_id, key.attempt, key.retry)
         if run in self._forgotten:
             return
+        place = (key.trial_id, key.attempt)
+        self._lives[place] = max(key.retry, self._lives.get(place, 0))
         box = self._boxes[run]
         if key.seq > box.taken:
             body = self._objects.get(name) if key.is_in_body else None
@@ -149,6 +157,12 @@ def whole_checkpoints(objects: S3Objects, trial_id: int) -> list[int]:
     place = f"{s3_keys.CHECKPOINTS}{trial_id}/"
     found = (stored.key[len(place) :].split("/") for stored in objects.list(place))
     return sorted(int(parts[0]) for parts in found if parts[1:] == [s3_keys.COMPLETE])
+
+
+def newest_life(objects: S3Objects, name: JobName) -> int:
+    """The highest retry of the run that was begun, also by the service under a job's name; not below the name's."""
+    start = f"{LIVES}{name.trial_id}-{name.attempt}-"
+    return max([name.retry, *(int(stored.key[len(start) :]) for stored in objects.list(start))])
 
 
 def delete_checkpoint(objects: S3Objects, trial_id: int, resource: int) -> None:

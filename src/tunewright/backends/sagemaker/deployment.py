@@ -57,11 +57,13 @@ class Estimate:
     dollars_per_hour: float | None
     """Of all instances together; None where the price is not known."""
     warm_pool: bool
+    spot: bool = False
 
     def __str__(self) -> str:
         price = "unknown" if self.dollars_per_hour is None else f"${self.dollars_per_hour:.2f} an hour"
         pool = ", kept warm between trials" if self.warm_pool else ""
-        return f"up to {self.n_instances} x {self.instance_type}{pool}: at most {price}"
+        spot, less = (" spot", ", their price on demand") if self.spot else ("", "")
+        return f"up to {self.n_instances} x {self.instance_type}{spot}{pool}: at most {price}{less}"
 
 
 def estimate(settings: SageMakerSettings) -> Estimate:
@@ -72,6 +74,7 @@ def estimate(settings: SageMakerSettings) -> Estimate:
         n_instances=settings.n_workers * settings.instance_count,
         dollars_per_hour=None if price is None else price * settings.n_workers,
         warm_pool=settings.warm_pool,
+        spot=settings.spot,
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import final
+from typing import Final, final
 
 from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.channel import whole_checkpoints
+from tunewright.backends.sagemaker.channel import newest_life, whole_checkpoints
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.service import JobService, is_service_failure
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.trial import Checkpoint, Ended
+
+_WAITED_TOO_LONG: Final = "MaxWaitTimeExceeded"
+_GIVEN_UP: Final = "SageMaker lost the job {n} times"
 
 
 @final
@@ -64,7 +67,13 @@ class Endings:
     def _reason_to_fail(self, flight: Flight) -> str:
         """Why a run without an end of its own is not tried again; empty where it is."""
         status = flight.status
-        if status is None or status.status == "Completed" or status.secondary == "MaxWaitTimeExceeded":
+        if status is None or status.status == "Completed":
+            return ""
+        if status.secondary == _WAITED_TOO_LONG:
+            self._notify(
+                f"trial {flight.order.run.trial_id} had no end within max_wait={self._settings.max_wait} s of spot "
+                "instances: begun again from its newest checkpoint"
+            )
             return ""
         if status.secondary == "MaxRuntimeExceeded":
             return (
@@ -80,14 +89,16 @@ class Endings:
 
     def _retry(self, flight: Flight) -> Ended | Flight:
         run = flight.order.run
-        if flight.order.retry - flight.first_retry >= self._settings.max_retries:
-            return self._failed(flight, f"SageMaker lost the job {flight.order.retry + 1} times")
+        if flight.n_retries >= self._settings.max_retries:
+            return self._failed(flight, _GIVEN_UP.format(n=flight.n_retries + 1) + _hint(flight))
         newest = self._newest(flight)
+        life = newest_life(self._objects, flight.name) if self._settings.is_restartable else 0
         if newest is None or newest.resource <= run.resume_from:
-            return flight.retried(run)
+            return flight.retried(run, newest=life)
         if run.until is not None and newest.resource >= run.until:
             return flight.ended(exit_code=0, checkpoint=newest)
-        return flight.retried(replace(run, resume_from=newest.resource, from_checkpoint=newest))
+        run = replace(run, resume_from=newest.resource, from_checkpoint=newest)
+        return flight.retried(run, newest=life)
 
     def _failed(self, flight: Flight, error: str) -> Ended:
         return flight.ended(exit_code=1, error=error, checkpoint=self._newest(flight))
@@ -96,3 +107,10 @@ class Endings:
         trial_id = flight.order.run.trial_id
         found = whole_checkpoints(self._objects, trial_id)
         return Checkpoint(trial_id=trial_id, resource=found[-1]) if found else None
+
+
+def _hint(flight: Flight) -> str:
+    """What helps where spot instances were not to be had."""
+    if flight.status is None or flight.status.secondary != _WAITED_TOO_LONG:
+        return ""
+    return ": no spot instances in time. Give max_wait more, choose another instance_type, or do without spot"

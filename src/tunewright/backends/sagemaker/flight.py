@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tunewright.backends.runner.channel import EXITED, PAUSE, STOP, UNTIL, End, Report
+from tunewright.backends.runner.channel import EXITED, PAUSE, STOP, TERMINATED, UNTIL, End, Report
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.requests import JobOrder
 from tunewright.backends.sagemaker.service import JobStatus
@@ -22,7 +22,7 @@ Where the service's clock is faster than ours, the time that processes of this m
 multiplied.
 """
 
-_WITHOUT_INSTANCES = frozenset({"Starting", "Pending"})
+_WITHOUT_INSTANCES = frozenset({"Starting", "Pending", "Interrupted"})
 """Secondary statuses of jobs that wait for their instances."""
 
 
@@ -38,6 +38,10 @@ class Flight:
     """Service seconds per second, for the bill."""
     first_retry: int = 0
     """Reports of earlier retries were all seen."""
+    life: int = 0
+    """The newest retry that reported: the job's own, or a later one that the service began under the job's name."""
+    n_retries: int = 0
+    """Jobs of this session that this one replaces."""
     is_created: bool = False
     """Whether the job exists for all that we know."""
     is_uncertain: bool = False
@@ -63,7 +67,12 @@ class Flight:
     is_at_until: bool = False
     """Whether a report says that the run ends by itself."""
     trained: float = 0.0
-    """Dollars by the runner's own count at the newest report: it knows nothing of the start-up."""
+    """Dollars by the runner's own count at the newest report: it knows nothing of the start-up.
+
+    Each life of the job counts for itself, from the same ``order.cost_before``.
+    """
+    trained_before: float = 0.0
+    """Dollars of earlier lives of the job, by the same count."""
     cost: float = 0.0
     """Dollars at the newest report."""
 
@@ -75,7 +84,8 @@ class Flight:
     @property
     def names(self) -> list[JobName]:
         """All retries whose reports count, oldest first."""
-        return [replace(self.name, retry=retry) for retry in range(self.first_retry, self.order.retry + 1)]
+        newest = max(self.life, self.order.retry)
+        return [replace(self.name, retry=retry) for retry in range(self.first_retry, newest + 1)]
 
     @property
     def is_over(self) -> bool:
@@ -86,6 +96,12 @@ class Flight:
     def is_cut(self) -> bool:
         """Whether the job is terminal and its script did not come to an end of its own."""
         return self.is_over and not self.wish and (self.end is None or self.end.cause not in _OWN_ENDS)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the job is over, and neither an end of its newest life was seen nor looked for thoroughly."""
+        has_end = self.end is not None and self.end.cause != TERMINATED
+        return self.is_over and not has_end and not self.was_searched
 
     def wants(self, wish: str) -> None:
         """Note the first wish for an end; later ones change nothing."""
@@ -103,12 +119,21 @@ class Flight:
         if status.is_terminal and self.terminal_since is None:
             self.terminal_since = time.monotonic()
 
+    def live_on(self, retry: int) -> None:
+        """The service has begun the job again: what ended its life before is not its end."""
+        if retry > max(self.life, self.order.retry):
+            newest = self.end.cost if self.end else self.trained
+            self.trained_before += max(0.0, newest - self.order.cost_before)
+            self.trained = self.order.cost_before
+            self.life = retry
+            self.end = None
+
     def reported(self, retry: int, seq: int, report: Report) -> Reported:
         """The event of a report."""
         run = self.order.run
         if run.until is not None and report.resource >= run.until:
             self.is_at_until = True
-        if retry == self.order.retry:
+        if retry == max(self.life, self.order.retry):
             self.trained = report.cost
             seconds = self._seconds(report.wall, report.cost)
             self.cost = self.order.cost_before + seconds * self.order.dollars_per_hour / 3600
@@ -152,23 +177,31 @@ class Flight:
         """Dollars of the run so far, or in all when its job is over; earlier retries included."""
         return self.order.cost_before + self.billed_seconds() * self.order.dollars_per_hour / 3600
 
-    def retried(self, run: Run) -> Flight:
+    def retried(self, run: Run, *, newest: int = 0) -> Flight:
         """The next retry, queued.
 
         Parameters
         ----------
         run
             The same run, from the newest checkpoint.
+        newest
+            The highest retry that a life of the job has claimed, whether or not it reported.
         """
-        order = replace(self.order, run=run, retry=self.order.retry + 1, cost_before=self.final_cost())
-        return Flight(order=order, speed=self.speed, first_retry=self.first_retry)
+        number = max(newest, self.life, self.order.retry) + 1
+        order = replace(self.order, run=run, retry=number, cost_before=self.final_cost())
+        return Flight(
+            order=order, speed=self.speed, first_retry=self.first_retry, n_retries=self.n_retries + 1
+        )
 
     def _seconds(self, wall: float, trained: float) -> float:
         """What is billed at a second of 1970's clock, when the runner has counted ``trained`` dollars.
 
-        Training counts as it is, everything else (start-up, download, upload) in service seconds.
+        Training counts as it is, everything else (start-up, download, upload of the newest life) in service seconds.
         """
-        price = self.order.dollars_per_hour / 3600
+        share = self.order.billed_share
+        price = self.order.dollars_per_hour * share / 3600
         training = max(0.0, (trained - self.order.cost_before) / price) if price else 0.0
+        before = self.trained_before / price if price else 0.0
         rest = max(0.0, wall - self.billed_from - training)
-        return training + (rest if self.speed == 1 else min(rest * self.speed, OVERHEAD_SECONDS))
+        overhead = rest if self.speed == 1 else min(rest * self.speed, OVERHEAD_SECONDS)
+        return (before + training + overhead) * share

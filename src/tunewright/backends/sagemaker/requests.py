@@ -67,7 +67,9 @@ class JobOrder:
     cost_before: float = 0.0
     """Dollars of earlier retries."""
     dollars_per_hour: float = 0.0
-    """Of all instances of the job together."""
+    """Of all instances of the job together, on demand."""
+    billed_share: float = 1.0
+    """Part of the job's time that is taken to be billed: less than 1 on spot instances."""
 
     @property
     def name(self) -> JobName:
@@ -122,7 +124,7 @@ def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSe
         "InputDataConfig": [_code_channel(deployment)],
         "OutputDataConfig": {"S3OutputPath": deployment.uri + "output"},
         "ResourceConfig": _resources(config, settings),
-        "StoppingCondition": {"MaxRuntimeInSeconds": settings.max_run_seconds},
+        **_limits(settings),
         "Environment": _environment(order, deployment, settings, digest),
         "Tags": _tags(order, deployment, settings, digest),
     }
@@ -179,7 +181,7 @@ def run_facts(order: JobOrder) -> dict[str, Any]:
         "until": run.until,
         "resume_from": run.resume_from,
         "source": None if source is None else [source.trial_id, source.resource],
-        "dollars_per_hour": order.dollars_per_hour,
+        "dollars_per_hour": order.dollars_per_hour * order.billed_share,
         "cost_before": round(order.cost_before, 6),
     }
 
@@ -234,12 +236,22 @@ def _resources(config: Config, settings: SageMakerSettings) -> dict[str, Any]:
     return resources
 
 
+def _limits(settings: SageMakerSettings) -> dict[str, Any]:
+    """How long the job may take, and whether it may be interrupted."""
+    limits = {"MaxRuntimeInSeconds": settings.max_run_seconds}
+    if not settings.spot:
+        return {"StoppingCondition": limits}
+    limits["MaxWaitTimeInSeconds"] = settings.max_wait
+    return {"StoppingCondition": limits, "EnableManagedSpotTraining": True}
+
+
 def _environment(
     order: JobOrder, deployment: Deployment, settings: SageMakerSettings, digest: str
 ) -> dict[str, str]:
+    facts = run_facts(order) | ({"restarts": True} if settings.is_restartable else {})
     environment = {
         **settings.environment,
-        RUN_VARIABLE: json.dumps(run_facts(order), separators=(",", ":")),
+        RUN_VARIABLE: json.dumps(facts, separators=(",", ":")),
         PLACE_VARIABLE: deployment.uri,
         HASH_VARIABLE: digest,
     }

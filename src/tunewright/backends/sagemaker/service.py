@@ -60,6 +60,10 @@ class Bill:
     instance_count: int
     startup: float | None = None
     """Real seconds from the job's creation to its training."""
+    saved: float = 0.0
+    """Seconds of training that were not billed, because the instances were spot ones."""
+    interruptions: int = 0
+    """How often they were taken away."""
 
 
 class CreateOutcome(StrEnum):
@@ -270,13 +274,18 @@ def _bill(job: Mapping[str, Any]) -> Bill:
         instance_type=str(resources["InstanceType"]),
         instance_count=int(resources["InstanceCount"]),
         startup=_startup(job),
+        saved=max(0.0, float(job.get("TrainingTimeInSeconds", 0)) - float(job["BillableTimeInSeconds"])),
+        interruptions=[step["Status"] for step in _transitions(job)].count("Interrupted"),
     )
 
 
 def _startup(job: Mapping[str, Any]) -> float | None:
-    transitions: Sequence[Mapping[str, Any]] = job.get("SecondaryStatusTransitions") or ()
-    begun = next((step["StartTime"] for step in transitions if step["Status"] == "Training"), None)
+    begun = next((step["StartTime"] for step in _transitions(job) if step["Status"] == "Training"), None)
     return None if begun is None else (begun - job["CreationTime"]).total_seconds()
+
+
+def _transitions(job: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return job.get("SecondaryStatusTransitions") or ()
 
 
 def _job_status(summary: Mapping[str, Any]) -> JobStatus:

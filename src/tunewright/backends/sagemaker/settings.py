@@ -14,12 +14,11 @@ KEEP_ALIVE_MAX: Final = 3600
 MAX_RUN_MAX: Final = 28 * 24 * 3600
 """The service's longest MaxRuntimeInSeconds."""
 
-_UNSUPPORTED: Final[Mapping[str, str]] = {
-    "EnableManagedSpotTraining": "spot instances restart a job under its own name",
-    "RetryStrategy": "the service would restart a job under its own name; failed jobs are retried anyway",
-    "CheckpointConfig": "the runner stores checkpoints itself",
-}
-"""Fields that a request template must not hold, and why."""
+SPOT_WAIT_SECONDS: Final = 24 * 3600
+"""How much longer than its own time a spot job may take, where nothing else is said."""
+
+_OWN_CHECKPOINTS: Final = "/opt/ml/checkpoints"
+"""The folder of a job whose content the runner stores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +44,13 @@ class SageMakerSettings:
     """How long an idle instance is kept, and billed."""
     max_run_seconds: int = 24 * 3600
     """Longest time of one job; one that takes longer fails."""
+    spot: bool = False
+    """Run on spot instances: cheaper, and interrupted now and then; runs go on from their checkpoints."""
+    max_wait_seconds: int | None = None
+    """Longest time of one spot job with its waits for instances, after which it is begun anew; None: a day more than
+    ``max_run_seconds``."""
+    spot_price_share: float = 0.3
+    """Part of the price that a spot instance is taken to cost until the service says what it billed."""
     role: str | None = None
     """ARN or name; None: found (see :func:`tunewright.aws.find_role`)."""
     bucket: str | None = None
@@ -92,14 +98,60 @@ class SageMakerSettings:
             )
         if self.until_as_max_resource and not self.max_resource_attr:
             raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
-        for name, reason in _UNSUPPORTED.items():
-            if self.request_template.get(name):
-                raise SettingsError(f"request_template must not hold {name}: {reason}")
+        self._check_spot()
+        self._check_template()
 
     @property
     def keep_alive(self) -> int:
         """KeepAlivePeriodInSeconds of each job; 0 without warm pool."""
         return self.keep_alive_seconds if self.warm_pool else 0
+
+    @property
+    def max_wait(self) -> int:
+        """MaxWaitTimeInSeconds of each spot job."""
+        given = self.max_wait_seconds
+        return self.max_run_seconds + SPOT_WAIT_SECONDS if given is None else given
+
+    @property
+    def billed_share(self) -> float:
+        """Part of a job's time that is taken to be billed until the service says it."""
+        return self.spot_price_share if self.spot else 1.0
+
+    @property
+    def is_restartable(self) -> bool:
+        """Whether the service may start a job again under its own name."""
+        return self.spot or bool(self.request_template.get("RetryStrategy"))
+
+    def _check_spot(self) -> None:
+        if not 0.0 < self.spot_price_share <= 1.0:
+            raise SettingsError(
+                f"spot_price_share must be above 0 and at most 1, not {self.spot_price_share}"
+            )
+        if not self.spot:
+            if self.max_wait_seconds is not None:
+                raise SettingsError(
+                    "max_wait is for spot instances only: choose spot as well, or leave it out"
+                )
+            return
+        if self.warm_pool:
+            raise SettingsError("SageMaker keeps no spot instances warm: choose either spot or warm_pool")
+        if self.max_wait < self.max_run_seconds:
+            raise SettingsError(
+                f"max_wait must be at least max_run ({self.max_run_seconds} s), which it includes, not {self.max_wait}"
+            )
+
+    def _check_template(self) -> None:
+        template = self.request_template
+        if template.get("EnableManagedSpotTraining"):
+            raise SettingsError(
+                "request_template must not hold EnableManagedSpotTraining: choose spot instead"
+            )
+        copied = template.get("CheckpointConfig")
+        if copied and str(copied.get("LocalPath") or _OWN_CHECKPOINTS).rstrip("/") == _OWN_CHECKPOINTS:
+            raise SettingsError(
+                "request_template must not hold a CheckpointConfig of /opt/ml/checkpoints, which the runner "
+                "stores itself: give it another LocalPath"
+            )
 
     def _check_range(self, name: str, value: int, low: int, high: int | None) -> None:
         if value < low or (high is not None and value > high):
