@@ -212,7 +212,7 @@ class BackendSummary:
     """What a backend did and what it cost."""
 
     jobs: int = 0
-    """Runs that were started, replacements included."""
+    """Runs that were started, replacements included; of workers that are training jobs, these."""
     is_total: bool = False
     """Whether the numbers (not the calls) are those of all sessions of the experiment; else of this one."""
     warm_starts: int = 0

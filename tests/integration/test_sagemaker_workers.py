@@ -48,6 +48,8 @@ def make_backend(root: Path, name: str, *, n_workers: int = 2) -> WorkersBackend
 
 
 class TestWorkersBackend(BackendContract):
+    is_run_a_job = False
+
     @pytest.fixture(autouse=True)
     def _endpoint(self, root: Path) -> None:
         self.root = root

@@ -7,6 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, final
 
 from tunewright.aws import AwsSession, S3Objects, ServiceError
@@ -115,7 +116,8 @@ class WorkersBackend(Backend):
         self._code = bundle(script, endpoint, settings)
         self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
         self._objects = session.objects(self.deployment.bucket, self.deployment.prefix)
-        service = JobService(session, f"{self.deployment.job_prefix}-{_JOBS_PREFIX}")
+        of_jobs = replace(self.deployment, job_prefix=f"{self.deployment.job_prefix}-{_JOBS_PREFIX}")
+        service = JobService(session, of_jobs.job_prefix)
         self._service = service
         self._accounts = Accounts(service, settings)
         self._reader = ReportReader(
@@ -127,9 +129,7 @@ class WorkersBackend(Backend):
             settings.n_workers, settings.instance_type, workers.trials_per_instance
         )
         requests = WorkerRequests(workers, self.fleet.slots, endpoint)
-        creator = Creator(
-            service, self._objects, self.deployment, settings, endpoint, self._accounts, requests
-        )
+        creator = Creator(service, self._objects, of_jobs, settings, endpoint, self._accounts, requests)
         self._leases = LeaseWatch(requests.lease)
         self._look_pause = min(
             endpoint.seconds(LOOK_SECONDS, at_least=settings.min_interval), requests.lease / _LOOKS_PER_LEASE

@@ -25,6 +25,8 @@ _LEAD_SECONDS: Final = 300.0
 """Service seconds before a job takes no more runs at which the one that follows it is created."""
 _MAX_FAILURES: Final = 3
 """Jobs that may fail one after the other, without a run that ended, for a reason of their own."""
+_SHORTEST_IDLE: Final = 30.0
+"""Real seconds that a job may be spared at the least before it is ended: a suggestion takes its time too."""
 _WITHOUT_INSTANCES: Final = frozenset({"Starting", "Pending", ""})
 
 
@@ -257,7 +259,8 @@ class WorkerFleet:
             return
         now = time.monotonic()
         self._spare_since = self._spare_since or now
-        if now - self._spare_since > self._pause(self._settings.idle_seconds):
+        patience = self._session.endpoint.seconds(self._settings.idle_seconds, at_least=_SHORTEST_IDLE)
+        if now - self._spare_since > patience:
             self._spare_since = None
             number = smallest.order.run.trial_id
             tolerate(lambda: self._drain(number), self._session, self._accounts)
