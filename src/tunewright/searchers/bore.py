@@ -116,6 +116,7 @@ def bore_searcher(
     seed: int,
     levels: Sequence[int] = (),
     points_to_evaluate: Sequence[Config] | None = None,
+    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """A searcher by density-ratio estimation, for any scheduler.
 
@@ -131,6 +132,8 @@ def bore_searcher(
         Resources at which results are compared, strictly increasing; empty: each trial's newest loss.
     points_to_evaluate
         Configurations that come first.
+    candidates
+        The only configurations that are suggested; None: all of the space.
 
     Raises
     ------
@@ -139,9 +142,10 @@ def bore_searcher(
     """
     return ModelBasedSearcher(
         space,
-        BOREProposer(Cube(space), options),
+        BOREProposer(Cube(space, candidates), options),
         Observations(space, metric, levels),
         seed=seed,
         points_to_evaluate=points_to_evaluate,
+        candidates=candidates,
         n_initial=options.n_initial,
     )

@@ -105,8 +105,9 @@ def cqr_searcher(
     metric: Metric,
     seed: int,
     points_to_evaluate: Sequence[Config] | None = None,
+    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
-    """A searcher by conformal quantile regression, for any scheduler.
+    """A searcher by conformal quantile regression, for any scheduler; it suggests ``candidates`` only, where given.
 
     Raises
     ------
@@ -115,9 +116,10 @@ def cqr_searcher(
     """
     return ModelBasedSearcher(
         space,
-        CQRProposer(Cube(space), options),
+        CQRProposer(Cube(space, candidates), options),
         Observations(space, metric),
         seed=seed,
         points_to_evaluate=points_to_evaluate,
+        candidates=candidates,
         n_initial=options.n_initial,
     )

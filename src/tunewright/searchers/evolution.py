@@ -62,12 +62,14 @@ def evolution_searcher(
     seed: int,
     points_to_evaluate: Sequence[Config] | None = None,
     others: Sequence[Metric] = (),
+    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """The searcher of regularized evolution ([Real2019]_, Algorithm 1).
 
     The population is a queue: the trial that was evaluated longest ago leaves it, however good it is. Trials that
     failed or diverged never enter. With ``others``, further metrics, a tournament is won by the crowded comparison of
-    [Deb2002]_ (section III.C) among the population.
+    [Deb2002]_ (section III.C) among the population. With ``candidates``, the only configurations that are suggested,
+    a mutant stands for the nearest of them.
 
     Raises
     ------
@@ -80,6 +82,7 @@ def evolution_searcher(
         Observations(space, metric, others=others),
         seed=seed,
         points_to_evaluate=points_to_evaluate,
+        candidates=candidates,
         n_initial=settings.population_size,
     )
 
@@ -119,13 +122,21 @@ class EvolutionProposer(Proposer):
         return Proposal(self._space.encode(children), {"parent": parent})
 
     def _mutate(self, config: Config, rng: np.random.Generator) -> dict[str, ConfigValue]:
-        name = self._space.names[int(rng.integers(len(self._space.names)))]
+        names = [name for name in self._space.names if name in config]
+        name = names[int(rng.integers(len(names)))]
         quantile = self._space.domains[name].quantile
         for _ in range(_DRAWS):
             value = quantile(float(rng.random()))
             if value != config[name]:
-                return {**config, name: value}
+                return self._completed({**config, name: value}, rng)
         return dict(config)
+
+    def _completed(self, config: dict[str, ConfigValue], rng: np.random.Generator) -> dict[str, ConfigValue]:
+        """With draws of what the mutation made active, without what it made inactive."""
+        if not self._space.has_conditions:
+            return config
+        drawn = {name: domain.sample(rng) for name, domain in self._space.domains.items()}
+        return self._space.active({**drawn, **config})
 
 
 def _scores(snapshot: Snapshot, n: int) -> Array:

@@ -39,6 +39,7 @@ def _build(benchmark: Benchmark, seed: int, settings: ASHABORESettings) -> ASHA:
         seed=seed,
         levels=(*rungs.levels, rungs.max_resource),
         points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=benchmark.candidates(),
     )
     return ASHA(searcher, rungs, metric=metric, seed=seed)
 

@@ -38,6 +38,7 @@ def _build(benchmark: Benchmark, seed: int, settings: ASHACQRSettings) -> ASHA:
         metric=metric,
         seed=seed,
         points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=benchmark.candidates(),
     )
     return ASHA(searcher, rungs, metric=metric, seed=seed)
 

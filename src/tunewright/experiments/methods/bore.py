@@ -16,6 +16,7 @@ def _build(benchmark: Benchmark, seed: int, settings: BORESettings) -> FIFO:
         metric=only_metric(benchmark, "BORE"),
         seed=seed,
         points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=benchmark.candidates(),
     )
     return FIFO(searcher)
 

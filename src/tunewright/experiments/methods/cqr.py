@@ -16,6 +16,7 @@ def _build(benchmark: Benchmark, seed: int, settings: CQRSettings) -> FIFO:
         metric=only_metric(benchmark, "CQR"),
         seed=seed,
         points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=benchmark.candidates(),
     )
     return FIFO(searcher)
 

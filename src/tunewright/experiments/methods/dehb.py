@@ -8,7 +8,7 @@ from typing import final
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.bracket_options import BracketOptions
 from tunewright.experiments.methods.method import Method
-from tunewright.experiments.methods.needs import full_resource, only_metric
+from tunewright.experiments.methods.needs import full_resource, only_metric, whole_space
 from tunewright.schedulers.brackets import HyperbandSettings
 from tunewright.schedulers.dehb import DEHB, DEHBSettings
 
@@ -44,7 +44,7 @@ class DEHBMethodSettings(BracketOptions):
 
 def _build(benchmark: Benchmark, seed: int, settings: DEHBMethodSettings) -> DEHB:
     return DEHB(
-        benchmark.space,
+        whole_space(benchmark, "DEHB", "crosses and mutates configurations"),
         settings.complete(settings.plan(full_resource(benchmark, "DEHB"))),
         metric=only_metric(benchmark, "DEHB"),
         seed=seed,

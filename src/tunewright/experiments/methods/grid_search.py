@@ -8,6 +8,7 @@ from typing import final
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import whole_space
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.grid import GridSearcher
 
@@ -35,7 +36,7 @@ class GridSearchSettings:
 
 def _build(benchmark: Benchmark, seed: int, settings: GridSearchSettings) -> FIFO:
     searcher = GridSearcher(
-        benchmark.space,
+        whole_space(benchmark, "GridSearch", "lays a grid of its own"),
         seed=seed,
         shuffle=settings.shuffle,
         points_to_evaluate=benchmark.points_to_evaluate,

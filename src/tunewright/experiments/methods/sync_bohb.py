@@ -42,6 +42,7 @@ def _build(benchmark: Benchmark, seed: int, settings: SyncBOHBSettings) -> SyncH
         seed=seed,
         levels=plan.levels,
         points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=benchmark.candidates(),
     )
     return SyncHyperband(searcher, plan, metric=metric)
 
