@@ -195,11 +195,13 @@ class _Combined(StoppingCriterion):
         self._both = both
 
     def check(self, history: History, now: float) -> Progress:
-        return self._choose([criterion.check(history, now) for criterion in self._both])
+        first, second = self._both
+        return self._choose((first.check(history, now), second.check(history, now)))
 
     def deadline(self) -> float:
-        deadlines = [criterion.deadline() for criterion in self._both]
-        return min(deadlines) if self._choose is max else max(deadlines)
+        first, second = self._both
+        ends = first.deadline(), second.deadline()
+        return min(ends) if self._choose is max else max(ends)
 
 
 class Callback(ABC):  # noqa: B024 - every hook is optional

@@ -14,6 +14,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, cast, final
 
@@ -30,6 +31,13 @@ Line: TypeAlias = Mapping[str, Any]
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _HEADER_START = b'{"kind":"experiment"'
+_number = float.__repr__
+_count = int.__repr__
+_RESULT_KEYS = (
+    *("kind", "t", "wall", "trial_id", "attempt", "retry", "seq"),
+    *("resource", "metrics", "decision", "reason", "cost"),
+)
+"""The keys of a line that holds a report, in the ledger's order."""
 _VOLATILE_KEYS = frozenset({"wall", "suggest_time", "experiment"})
 
 
@@ -233,11 +241,46 @@ def canonical_hash(path: Path) -> str:
 
 def encode_line(line: Line) -> bytes:
     """One line of JSON, its end included."""
-    try:
-        text = _encode(line)
-    except ValueError:
-        text = _encode(_without_non_finite(line))
+    text = _result_text(line)
+    if text is None:
+        try:
+            text = _encode(line)
+        except ValueError:
+            text = _encode(_without_non_finite(line))
     return text.encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _result_text(line: Line) -> str | None:
+    """What ``_encode`` makes of a report's line, in half the time, as most lines are of that kind.
+
+    None where it is another line, or where a number is not finite or not of the usual type.
+    """
+    if tuple(line) != _RESULT_KEYS:
+        return None
+    kind, t, wall, trial_id, attempt, retry, seq, resource, metrics, decision, reason, cost = line.values()
+    values = metrics.values()
+    try:
+        if not math.isfinite(sum(values, t + wall + cost)):
+            return None
+        numbers = _metrics_template(tuple(metrics)) % tuple(map(_number, values))
+        return (
+            f'{{"kind":{_quoted(kind)},"t":{_number(t)},"wall":{_number(wall)},"trial_id":{_count(trial_id)},'
+            f'"attempt":{_count(attempt)},"retry":{_count(retry)},"seq":{_count(seq)},"resource":{_count(resource)},'
+            f'"metrics":{numbers},"decision":{_quoted(decision)},"reason":{_quoted(reason)},"cost":{_number(cost)}}}'
+        )
+    except (TypeError, ValueError):
+        return None
+
+
+@lru_cache(1024)
+def _quoted(text: str) -> str:
+    return _encode(text)
+
+
+@lru_cache(256)
+def _metrics_template(names: tuple[str, ...]) -> str:
+    items = (f"{_quoted(name).replace('%', '%%')}:%s" for name in names)
+    return f"{{{','.join(items)}}}"
 
 
 def decode_line(raw: bytes) -> Line:

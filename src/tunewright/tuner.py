@@ -74,6 +74,8 @@ class Tuner:
         self._stop_when = stop_when
         self._journal = journal
         self._ledger = Ledger(scheduler, journal, metrics)
+        self._history: History = self._ledger.history
+        self._now = backend.clock.now  # seconds of the experiment
         self._watchers = Watchers(callbacks)
         self._max_failures = max_failures
         self._nothing_to_start = False
@@ -118,13 +120,6 @@ class Tuner:
         self._raise_if_too_many_failures()
         return self._history
 
-    @property
-    def _history(self) -> History:
-        return self._ledger.history
-
-    def _now(self) -> float:
-        return self._backend.clock.now()
-
     def _interrupt(self) -> None:
         self._interrupted = True
 
@@ -140,9 +135,11 @@ class Tuner:
                 return "stopped"
             if self._nothing_to_start and not self._history.ids(TrialStatus.RUNNING):
                 return "completed"
-            events = self._backend.wait(self._patience())
-            for event in events:
-                self._handle(event)
+            for event in self._backend.wait(self._patience()):
+                if isinstance(event, Reported):
+                    self._handle_report(event)
+                else:
+                    self._handle_end(event)
                 self._fill()
             self._fill()
             self._watchers.look_round(self._history, self._now(), self._backend)
@@ -171,27 +168,20 @@ class Tuner:
             self._backend.start(run, self._history.trial(run.trial_id).config)
             self._watchers.call("on_trial_start", self._history, run)
 
-    def _handle(self, event: Reported | Ended) -> None:
-        if isinstance(event, Reported):
-            self._handle_report(event)
-        else:
-            self._handle_end(event)
-
     def _handle_report(self, event: Reported) -> None:
         handled = self._ledger.report(event, self._now())
         if handled is None:
             return
         self._nothing_to_start = False
-        if handled.kind not in (Kind.ACCEPTED, Kind.INVALID):
+        kind, result, verdict = handled
+        if kind is not Kind.ACCEPTED and kind is not Kind.INVALID:
             return
-        if handled.verdict.decision is Decision.PAUSE:
+        if verdict.decision is Decision.PAUSE:
             self._backend.pause(event.trial_id)
-        elif handled.verdict.decision is Decision.STOP:
+        elif verdict.decision is Decision.STOP:
             self._backend.stop(event.trial_id)
-        if handled.kind is Kind.ACCEPTED:
-            self._watchers.call(
-                "on_trial_result", self._history, event.trial_id, handled.result, handled.verdict
-            )
+        if kind is Kind.ACCEPTED:
+            self._watchers.call("on_trial_result", self._history, event.trial_id, result, verdict)
 
     def _handle_end(self, event: Ended) -> None:
         status = self._ledger.end(event, self._now())

@@ -38,6 +38,8 @@ class Watchers:
 
     def call(self, hook: str, *arguments: object) -> None:
         """Call a hook of every callback that is still switched on."""
+        if not self._callbacks:
+            return
         for callback in tuple(self._callbacks):
             self._guarded(callback, hook, arguments)
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from tunewright.exceptions import IllegalTransitionError, SettingsError
 from tunewright.history import History
@@ -51,8 +50,7 @@ class Kind(StrEnum):
     """It lacks a tuned metric: the trial is ended as failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handled:
+class Handled(NamedTuple):
     """What the ledger made of a report."""
 
     kind: Kind
@@ -189,10 +187,11 @@ class Ledger:
         record.seen[event.retry] = event.seq
         self._book.add_cost(event.trial_id, event.cost)
         handled = self._judge(record, event, now)
-        self._write(
-            "result",
-            now,
+        self._journal.append(
             {
+                "kind": "result",
+                "t": now,
+                "wall": time.time(),
                 "trial_id": event.trial_id,
                 "attempt": event.attempt,
                 "retry": event.retry,
@@ -202,7 +201,7 @@ class Ledger:
                 "decision": str(handled.verdict.decision if handled.kind is Kind.ACCEPTED else handled.kind),
                 "reason": handled.verdict.reason,
                 "cost": event.cost,
-            },
+            }
         )
         return handled
 
@@ -260,9 +259,10 @@ class Ledger:
         return status
 
     def _current(self, trial_id: int, attempt: int) -> TrialRecord | None:
-        if trial_id >= self._book.n_trials:
+        book = self._book
+        if trial_id >= book.n_trials:
             return None
-        record = self._book.record(trial_id)
+        record = book.record(trial_id)
         is_current = record.status is TrialStatus.RUNNING and record.runs[-1].attempt == attempt
         return record if is_current else None
 

@@ -30,7 +30,9 @@ def numbers_only(reported: Mapping[str, object], warn_once: Callable[[str, str],
     """
     numbers: dict[str, float] = {}
     for name, value in reported.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if type(value) is float:
+            numbers[name] = value
+        elif isinstance(value, int | float) and not isinstance(value, bool):
             numbers[name] = float(value)
         else:
             warn_once(name, f"The reported {name!r} is {value!r:.60}, not a number: it is left out")

@@ -122,12 +122,13 @@ class SimulatedBackend(Backend):
         Where nothing runs, an infinite timeout returns at once and leaves the clock alone.
         """
         limit = self._clock.now() + timeout
+        heap = self._heap
         self._drop_stale()
-        if not self._heap or self._heap[0][0] > limit:
+        if not heap or heap[0][0] > limit:
             if math.isfinite(limit):
                 self._clock.advance_to(limit)
             return ()
-        time, trial_id, _, seq = heapq.heappop(self._heap)
+        time, trial_id, _, seq = heapq.heappop(heap)
         self._clock.advance_to(time)
         script = self._running[trial_id]
         if seq == math.inf:

@@ -67,13 +67,14 @@ class SimulatedScript:
         if self._step is None:
             raise RuntimeError("the script is over: it has no report left")
         self.seq += 1
-        self.resource = self._step.resource
+        self.resource, metrics, _ = self._step
+        attr = self.world.resource_attr
         reported = Reported(
             trial_id=self.run.trial_id,
             attempt=self.run.attempt,
             seq=self.seq,
             resource=self.resource,
-            metrics=self._printed(self._step),
+            metrics={attr: float(self.resource), **metrics} if attr else metrics,
             cost=self.cost(self.next_time),
         )
         self._look_ahead()
@@ -94,7 +95,8 @@ class SimulatedScript:
 
     def cost(self, time: float) -> float:
         """Dollars until ``time``."""
-        return (time - self.started_at) * self.world.settings.dollars_per_hour / 3600
+        dollars_per_hour = self.world.settings.dollars_per_hour
+        return (time - self.started_at) * dollars_per_hour / 3600 if dollars_per_hour else 0.0
 
     def lines(self) -> Iterator[str]:
         """What the script has printed; computed anew."""
@@ -121,15 +123,15 @@ class SimulatedScript:
 
     def _look_ahead(self) -> None:
         """Find the time of the next event, and what it is."""
-        settings, until = self.world.settings, self.run.until
-        is_done = self.resource >= self.world.max_resource or (until is not None and self.resource >= until)
-        self._step = None if is_done else self._next_step()
-        if self._step is None:
+        world, until = self.world, self.run.until
+        is_done = self.resource >= world.max_resource or (until is not None and self.resource >= until)
+        self._step = step = None if is_done else self._next_step()
+        if step is None:
             self.is_over = True
-            self.next_time += settings.completion_delay
+            self.next_time += world.settings.completion_delay
         else:
-            self._elapsed += self._step.seconds
-            self.next_time = self.started_at + self.start_delay + self._elapsed + settings.report_delay
+            self._elapsed += step.seconds
+            self.next_time = self.started_at + self.start_delay + self._elapsed + world.settings.report_delay
 
     def _next_step(self) -> Step | None:
         """Train up to the next report; None where the script is over or failed."""

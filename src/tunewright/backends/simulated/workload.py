@@ -129,5 +129,5 @@ class _CurveTraining(Training):
         elapsed = row[self._elapsed_index]
         if math.isnan(elapsed):  # the curve has ended
             return None
-        before = float(self._curve[index - 1, self._elapsed_index]) if index else 0.0
+        before = self._curve.item(index - 1, self._elapsed_index) if index else 0.0
         return Step(self._levels[index], dict(zip(self._names, row, strict=True)), elapsed - before)
