@@ -71,8 +71,10 @@ class Flight:
 
     Each life of the job counts for itself, from the same ``order.cost_before``.
     """
-    trained_before: float = 0.0
-    """Dollars of earlier lives of the job, by the same count."""
+    billed_before: float = 0.0
+    """Billed seconds of earlier lives of the job, at their last word."""
+    heard_at: float = 0.0
+    """Seconds since 1970 of the newest report."""
     cost: float = 0.0
     """Dollars at the newest report."""
 
@@ -121,12 +123,17 @@ class Flight:
 
     def live_on(self, retry: int) -> None:
         """The service has begun the job again: what ended its life before is not its end."""
-        if retry > max(self.life, self.order.retry):
-            newest = self.end.cost if self.end else self.trained
-            self.trained_before += max(0.0, newest - self.order.cost_before)
-            self.trained = self.order.cost_before
-            self.life = retry
-            self.end = None
+        if retry <= max(self.life, self.order.retry):
+            return
+        price = self.order.dollars_per_hour / 3600
+        if price:
+            unheard = max(0.0, self.end.cost - self.trained) if self.end else 0.0
+            billed = (self.cost + unheard - self.order.cost_before) / price
+            self.billed_before = max(self.billed_before, billed)
+        self.billed_from = max(self.billed_from, self.heard_at)
+        self.trained = self.order.cost_before
+        self.life = retry
+        self.end = None
 
     def reported(self, retry: int, seq: int, report: Report) -> Reported:
         """The event of a report."""
@@ -135,6 +142,7 @@ class Flight:
             self.is_at_until = True
         if retry == max(self.life, self.order.retry):
             self.trained = report.cost
+            self.heard_at = report.wall
             seconds = self._seconds(report.wall, report.cost)
             self.cost = self.order.cost_before + seconds * self.order.dollars_per_hour / 3600
         return Reported(
@@ -201,7 +209,6 @@ class Flight:
         share = self.order.billed_share
         price = self.order.dollars_per_hour * share / 3600
         training = max(0.0, (trained - self.order.cost_before) / price) if price else 0.0
-        before = self.trained_before / price if price else 0.0
         rest = max(0.0, wall - self.billed_from - training)
         overhead = rest if self.speed == 1 else min(rest * self.speed, OVERHEAD_SECONDS)
-        return (before + training + overhead) * share
+        return self.billed_before + (training + overhead) * share
