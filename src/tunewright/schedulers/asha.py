@@ -15,6 +15,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
+from tunewright.schedulers.objectives import Objectives
 from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels
 from tunewright.seeding import Stream, generator
 from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
@@ -144,11 +145,11 @@ class ASHA(Scheduler):
     settings
         Rungs, brackets and kind.
     metric
-        What is compared.
+        What is compared; several objectives as in :class:`~tunewright.schedulers.objectives.Objectives`.
     seed
         Draws the brackets of new trials.
     ceiling
-        Keeps promotions below a resource; None: up to the end.
+        Keeps promotions below a resource; None: up to the end. Of several objectives it sees the first.
     weights
         Says how often new trials should start in each bracket, given what has happened; where it is not given or
         gives None, Hyperband's shares are taken.
@@ -159,14 +160,15 @@ class ASHA(Scheduler):
         searcher: Searcher,
         settings: ASHASettings,
         *,
-        metric: Metric,
+        metric: Metric | Objectives,
         seed: int,
         ceiling: Ceiling | None = None,
         weights: BracketWeights | None = None,
     ) -> None:
         self._searcher = searcher
         self._ceiling = ceiling
-        self._metric = metric
+        self._metrics = (metric,) if isinstance(metric, Metric) else metric.metrics
+        ranking = None if isinstance(metric, Metric) else metric.scores
         self._seed = seed
         self._kind = settings.kind
         self._max_resource = settings.max_resource
@@ -175,7 +177,9 @@ class ASHA(Scheduler):
         self._weights = weights
         self._shares = bracket_weights(self._levels, settings.max_resource, settings.brackets)
         n_systems = 1 if settings.shared_rungs else settings.brackets
-        self._systems = [[Rung(level, settings.eta) for level in self._levels] for _ in range(n_systems)]
+        self._systems = [
+            [Rung(level, settings.eta, ranking) for level in self._levels] for _ in range(n_systems)
+        ]
         self._top_down = [rung for tier in reversed(list(zip(*self._systems, strict=True))) for rung in tier]
         self._brackets: dict[int, int] = {}
         self._counted: dict[int, int] = {}
@@ -217,7 +221,7 @@ class ASHA(Scheduler):
         """Count the result for the rungs that it reached, and judge the trial there."""
         reached = self._count(trial_id, result.resource, result)
         if self._ceiling is not None:
-            loss = self._metric.loss_of(result.metrics)
+            loss = self._metrics[0].loss_of(result.metrics)
             self._ceiling.observe(trial_id, result.resource, loss, self._system(trial_id))
         if result.resource >= self._max_resource:
             if result.resource == self._max_resource:
@@ -275,8 +279,8 @@ class ASHA(Scheduler):
         if begin == end:
             return []
         reached = self._system(trial_id)[begin:end]
-        loss = self._metric.loss_of(result.metrics)
+        losses = [metric.loss_of(result.metrics) for metric in self._metrics]
         for rung in reached:
-            rung.record(trial_id, loss)
+            rung.record(trial_id, *losses)
         self._counted[trial_id] = end
         return reached

@@ -14,8 +14,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
-from typing import final
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias, final
+
+Ranking: TypeAlias = Callable[[Sequence[tuple[float, ...]]], Sequence[float]]
+"""Several losses of each of n trials -> n numbers, lower is better, inf for what is never promoted."""
 
 
 def rung_levels(max_resource: int, *, grace_period: int = 1, eta: float = 3) -> tuple[int, ...]:
@@ -83,13 +86,18 @@ class Rung:
         The resource of this rung.
     eta
         One in ``eta`` trials goes further.
+    ranking
+        Makes one number of a trial's losses, given those of all others: then a record costs O(n log n) or what the
+        ranking does. None: there is one loss.
     """
 
-    __slots__ = ("_entries", "_eta", "_losses", "_waiting", "level")
+    __slots__ = ("_entries", "_eta", "_losses", "_ranking", "_several", "_waiting", "level")
 
-    def __init__(self, level: int, eta: float) -> None:
+    def __init__(self, level: int, eta: float, ranking: Ranking | None = None) -> None:
         self.level = level
         self._eta = eta
+        self._ranking = ranking
+        self._several: dict[int, tuple[float, ...]] = {}
         self._losses: dict[int, float] = {}
         self._entries: list[tuple[float, int]] = []
         self._waiting: list[tuple[float, int]] = []
@@ -102,13 +110,20 @@ class Rung:
 
     @property
     def entries(self) -> Sequence[tuple[float, int]]:
-        """All ``(loss, trial_id)`` recorded, best first; equal losses in the order of the ids. A live view."""
+        """All ``(loss, trial_id)`` recorded, best first; equal losses in the order of the ids. A live view until the next record."""
         return self._entries
 
-    def record(self, trial_id: int, loss: float) -> None:
-        """Enter a trial's loss; a trial is entered once."""
-        self._losses[trial_id] = loss
-        insort(self._entries, (loss, trial_id))
+    def record(self, trial_id: int, *losses: float) -> None:
+        """Enter a trial's loss, or its several losses where there is a ranking; a trial is entered once."""
+        if self._ranking is None:
+            (loss,) = losses
+            self._losses[trial_id] = loss
+            insort(self._entries, (loss, trial_id))
+            return
+        self._several[trial_id] = losses
+        self._losses = dict(zip(self._several, self._ranking(list(self._several.values())), strict=True))
+        self._entries = sorted((loss, trial_id) for trial_id, loss in self._losses.items())
+        self._waiting = sorted((self._losses[trial_id], trial_id) for _, trial_id in self._waiting)
 
     def admit(self, trial_id: int) -> bool:
         """Let a recorded trial wait for its promotion, now that it may be resumed.
@@ -129,7 +144,7 @@ class Rung:
         del self._waiting[bisect_left(self._waiting, (self._losses[trial_id], trial_id))]
 
     def loss(self, trial_id: int) -> float:
-        """The recorded loss of a trial."""
+        """The recorded loss of a trial, or what the ranking makes of its losses."""
         return self._losses[trial_id]
 
     def promotable(self) -> int | None:
