@@ -10,7 +10,7 @@ from pathlib import Path
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, MethodSpec, SageMakerChoice, method, sagemaker_settings
-from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.confirm import say_execution, settle_endpoint
 from tunewright.launchers.console import set_up_logging
 from tunewright.launchers.dry import show_first_request
 from tunewright.launchers.flags import (
@@ -43,6 +43,9 @@ def run(arguments: Sequence[str]) -> int:
     if given.dry_run and not isinstance(choice, SageMakerChoice):
         raise SettingsError("--dry_run shows a request to SageMaker: add --backend sagemaker")
     experiment.build_scheduler()
+    if isinstance(choice, SageMakerChoice) and not given.dry_run:
+        choice = say_execution(experiment.real_benchmark, choice)
+        experiment = replace(experiment, backend=choice)
     if given.remote:
         show_safe_tag(experiment.tag)
         return launch_experiment(experiment, given)

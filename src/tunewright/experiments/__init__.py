@@ -5,12 +5,14 @@ from __future__ import annotations
 from tunewright.experiments.backends import first_request, sagemaker_endpoint, sagemaker_settings
 from tunewright.experiments.cells import CellSummary
 from tunewright.experiments.choices import (
+    EXECUTIONS,
     BackendChoice,
     LocalChoice,
     SageMakerChoice,
     ScriptOptions,
     SimulatedChoice,
 )
+from tunewright.experiments.execution import settle_execution
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
 from tunewright.experiments.harness import Cell, PlanProgress, run_cells
@@ -22,6 +24,7 @@ from tunewright.experiments.run import resume_experiment, run_experiment
 from tunewright.experiments.watch import Watch, print_progress, progress_facts, unwatched
 
 __all__ = [
+    "EXECUTIONS",
     "BackendChoice",
     "BenchmarkDefinition",
     "Best",
@@ -53,6 +56,7 @@ __all__ = [
     "run_plan",
     "sagemaker_endpoint",
     "sagemaker_settings",
+    "settle_execution",
     "tune_function",
     "unwatched",
 ]

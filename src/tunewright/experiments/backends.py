@@ -13,11 +13,18 @@ from tunewright.backends.local import LocalBackend, LocalSettings
 from tunewright.backends.runner.order import AS_CONFIG_JSON, AS_LIST
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript, dry_run
 from tunewright.backends.sagemaker.requests import merge
+from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import simulate
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.choices import LocalChoice, SageMakerChoice, ScriptOptions, SimulatedChoice
+from tunewright.experiments.choices import (
+    WORKERS,
+    LocalChoice,
+    SageMakerChoice,
+    ScriptOptions,
+    SimulatedChoice,
+)
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.packages import shared_packages
 from tunewright.interfaces import Backend
@@ -153,15 +160,19 @@ def _script(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -> Trai
     )
 
 
-def _sagemaker(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice, name: str) -> SageMakerBackend:
+def _sagemaker(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice, name: str) -> Backend:
     endpoint = sagemaker_endpoint(choice)
     settings = sagemaker_settings(benchmark, choice)
     settings = replace(settings, environment={**shared_packages(endpoint), **settings.environment})
+    workers = WorkerSettings(trials_per_instance=choice.trials_per_instance)
     session = open_session(endpoint)
     try:
-        return SageMakerBackend(
-            _script(benchmark, choice), experiment=name, session=session, settings=settings
-        )
+        script = _script(benchmark, choice)
+        if choice.execution == WORKERS:
+            return WorkersBackend(
+                script, experiment=name, session=session, settings=settings, workers=workers
+            )
+        return SageMakerBackend(script, experiment=name, session=session, settings=settings)
     except BaseException:
         session.close()
         raise

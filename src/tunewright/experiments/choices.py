@@ -5,11 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias, final
+from typing import Any, ClassVar, Final, TypeAlias, final
 
 from tunewright.backends.simulated.settings import SimulatedSettings, profile
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.types import Json
+
+JOBS: Final = "jobs"
+WORKERS: Final = "workers"
+AUTO: Final = "auto"
+EXECUTIONS: Final = (JOBS, WORKERS, AUTO)
+"""How trials become SageMaker training jobs."""
 
 
 @final
@@ -60,6 +66,10 @@ class SageMakerChoice:
     image_uri: str | None = None
     instance_type: str | None = None
     """Of each job; None: the benchmark's."""
+    execution: str = JOBS
+    """``auto`` until it is decided; then ``jobs``: a job per run, or ``workers``: long jobs that take run after run."""
+    trials_per_instance: int | None = None
+    """Of workers; None: one per GPU, and one where there is none."""
     warm_pool: bool = False
     """Keep instances between trials; billed while they wait."""
     spot: bool = False

@@ -7,12 +7,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import final
 
-from tunewright.aws import AwsSession, open_session
+from tunewright.aws import AwsSession, default_bucket, open_session
 from tunewright.backends.local.run_folder import RunFolder
+from tunewright.backends.sagemaker.deployment import ROOT_PREFIX
 from tunewright.backends.sagemaker.names import job_prefix
 from tunewright.backends.sagemaker.service import JobService
+from tunewright.backends.sagemaker.workers import run_logs
 from tunewright.experiments.backends import sagemaker_endpoint
-from tunewright.experiments.choices import SageMakerChoice
+from tunewright.experiments.choices import WORKERS, SageMakerChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.storage import ExperimentFolder
 
@@ -41,6 +43,8 @@ def open_log(folder: ExperimentFolder, trial_id: int) -> TrialLog:
         The service that holds it does not answer.
     """
     choice = Experiment.from_json(folder.metadata()).backend
+    if isinstance(choice, SageMakerChoice) and choice.execution == WORKERS:
+        return WorkerLog(open_session(sagemaker_endpoint(choice)), choice.bucket, folder.name, trial_id)
     if isinstance(choice, SageMakerChoice):
         return JobLog(open_session(sagemaker_endpoint(choice)), folder.name, trial_id)
     return LocalLog(folder.trials_path / str(trial_id))
@@ -100,6 +104,40 @@ class JobLog(TrialLog):
     def new_text(self) -> str:
         """The log events of all jobs of the trial that were not seen before."""
         text = self._service.logs(self._trial_id)
+        new, self._n_read = text[self._n_read :], len(text)
+        return new
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()
+
+
+@final
+class WorkerLog(TrialLog):
+    """Output that workers stored in S3, every ten seconds.
+
+    Parameters
+    ----------
+    session
+        An open session; closed with this object.
+    bucket
+        That holds the experiment; None: the account's default.
+    experiment
+        The experiment's name.
+    trial_id
+        The trial.
+    """
+
+    def __init__(self, session: AwsSession, bucket: str | None, experiment: str, trial_id: int) -> None:
+        self._session = session
+        prefix = f"{ROOT_PREFIX}/{job_prefix(experiment)}"
+        self._objects = session.objects(bucket or default_bucket(session), prefix)
+        self._trial_id = trial_id
+        self._n_read = 0
+
+    def new_text(self) -> str:
+        """What the trial's runs printed and was not seen before."""
+        text = run_logs(self._objects, self._trial_id)
         new, self._n_read = text[self._n_read :], len(text)
         return new
 

@@ -9,8 +9,9 @@ from typing import Final
 
 from tunewright.aws import EndpointKind
 from tunewright.backends.sagemaker import SageMakerSettings, estimate
+from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import SageMakerChoice, sagemaker_endpoint
+from tunewright.experiments import SageMakerChoice, sagemaker_endpoint, settle_execution
 from tunewright.launchers.console import say
 
 _RULE: Final = "*" * 100
@@ -68,6 +69,19 @@ def settle_endpoint(
         if not is_agreed:
             _confirm(choice, ask)
     return replace(choice, endpoint=str(endpoint.kind), region=endpoint.region)
+
+
+def say_execution(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -> SageMakerChoice:
+    """Decide whether each run is a job or workers take them, and say which would keep how many workers busy.
+
+    Raises
+    ------
+    SettingsError
+        Workers were asked for, and the trials cannot run on them.
+    """
+    settled, text = settle_execution(benchmark, choice)
+    say(text)
+    return settled
 
 
 def _quota_text(settings: SageMakerSettings) -> str:

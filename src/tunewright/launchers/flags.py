@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Limits, LocalChoice, SageMakerChoice, ScriptOptions, SimulatedChoice
+from tunewright.experiments import (
+    EXECUTIONS,
+    Limits,
+    LocalChoice,
+    SageMakerChoice,
+    ScriptOptions,
+    SimulatedChoice,
+)
 from tunewright.launchers.parser import Parser, natural, parse_bool, positive, positive_int
 
 
@@ -110,6 +117,18 @@ def add_sagemaker_flags(parser: Parser) -> None:
     parser.flag(
         "max_wait",
         "seconds that a spot job may take with its waits (default: a day more than --max_run)",
+        type=positive_int,
+    )
+    parser.flag(
+        "execution",
+        "jobs: a training job per run; workers: a few long jobs that take run after run; auto: workers where jobs"
+        " cannot keep all busy (default: auto)",
+        choices=EXECUTIONS,
+        default="auto",
+    )
+    parser.flag(
+        "trials_per_instance",
+        "trials at the same time on each instance of workers (default: one per GPU, or one)",
         type=positive_int,
     )
     parser.flag("instance_type", "of each training job, such as ml.c5.xlarge (default: the benchmark's)")
@@ -227,6 +246,8 @@ def sagemaker_choice(arguments: Namespace) -> SageMakerChoice:
         bucket=arguments.bucket,
         image_uri=arguments.image_uri,
         instance_type=arguments.instance_type,
+        execution=arguments.execution,
+        trials_per_instance=arguments.trials_per_instance,
         warm_pool=arguments.warm_pool,
         spot=arguments.spot,
         max_wait=arguments.max_wait,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunewright.experiments import sagemaker_settings
-from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.confirm import say_execution, settle_endpoint
 from tunewright.launchers.dry import show_first_request
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap
@@ -42,6 +42,7 @@ def _run(launch: Launch, given: Sequence[str]) -> int:
     choice = sagemaker_choice(arguments)
     if arguments.dry_run:
         return show_first_request(launch.plan(arguments, benchmark, choice)[0], choice)
+    choice = say_execution(benchmark, choice)
     launch.plan(arguments, benchmark, choice)  # what cannot work is said before anything is asked
     settled = settle_endpoint(choice, sagemaker_settings(benchmark, choice), is_agreed=arguments.yes)
     plan = launch.plan(arguments, benchmark, settled)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from tunewright.backends.sagemaker.workers.backend import WorkersBackend
+from tunewright.backends.sagemaker.workers.backend import (
+    WorkersBackend,
+    refuse_what_workers_cannot,
+    run_logs,
+)
 from tunewright.backends.sagemaker.workers.settings import WorkerSettings
-from tunewright.backends.sagemaker.workers.sizing import Fleet, plan_fleet
+from tunewright.backends.sagemaker.workers.sizing import Fleet, busy_in_jobs_mode, plan_fleet
 
-__all__ = ["Fleet", "WorkerSettings", "WorkersBackend", "plan_fleet"]
+__all__ = [
+    "Fleet",
+    "WorkerSettings",
+    "WorkersBackend",
+    "busy_in_jobs_mode",
+    "plan_fleet",
+    "refuse_what_workers_cannot",
+    "run_logs",
+]
