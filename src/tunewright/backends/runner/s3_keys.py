@@ -4,6 +4,7 @@ Everything of an experiment lies under one prefix::
 
     reports/{time}-{trial}-{attempt}-{retry}-{seq}-{kind}~{payload}     reports and ends, in order of time
     control/{trial}-{attempt}-{retry}                                   what the backend wants of a run
+    lives/{trial}-{attempt}-{retry}                                     a start of a job that may start more than once
     checkpoints/{trial}/{resource}/{file}                               a checkpoint's files, then its marker
     checkpoints/{trial}/{resource}/_complete
     tasks/{trial}-{attempt}-{retry}                                     a run that waits for a worker
