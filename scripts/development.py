@@ -117,15 +117,26 @@ def environment(wanted: str | None) -> Path:
 
 
 def torch_environment() -> str:
-    """Make ``.venv-torch``, with whose Python the tests run the benchmarks' scripts; kept until what they need changes.
+    """Make ``.venv-torch``, with whose Python the tests run the benchmarks' scripts."""
+    files = sorted((ROOT / "src" / "tunewright" / "benchmarks" / "scripts").glob("*/requirements.txt"))
+    return pip_environment("torch", files)
+
+
+def client_environments() -> str:
+    """Make an environment for each client of SageMaker that tests/conformance runs against the emulator."""
+    files = sorted((ROOT / "tests" / "conformance" / "environments").glob("*.txt"))
+    return "; ".join(filter(None, (pip_environment(f"conformance-{file.stem}", [file]) for file in files)))
+
+
+def pip_environment(name: str, files: Sequence[Path]) -> str:
+    """Make ``.venv-NAME`` with pip from files of requirements; kept until these change.
 
     Returns
     -------
     str
-        Why it cannot be made, so that those tests are skipped; empty where it is complete.
+        Why it cannot be made, so that the tests which need it are skipped; empty where it is complete.
     """
-    venv = ROOT / ".venv-torch"
-    files = sorted((ROOT / "src" / "tunewright" / "benchmarks" / "scripts").glob("*/requirements.txt"))
+    venv = ROOT / f".venv-{name}"
     python = shutil.which("python3.11") or sys.executable  # not that of --python: one environment serves all
     digest = hashlib.sha256(str(version_of(python)).encode())
     for file in files:
@@ -133,19 +144,12 @@ def torch_environment() -> str:
     stamp = venv / ".complete"
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return ""
-    say(f"Setting up {venv.name} for the benchmarks that need PyTorch (minutes the first time) ...")
+    say(f"Setting up {venv.name} (minutes the first time) ...")
     wanted = [argument for file in files for argument in ("-r", str(file))]
+    program = str(venv / "bin" / "python")
     steps = (
         [python, "-m", "venv", "--clear", str(venv)],
-        [
-            str(venv / "bin" / "python"),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            *wanted,
-        ],
+        [program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted],
     )
     for command in steps:
         done = subprocess.run(
@@ -220,17 +224,25 @@ def check(arguments: Sequence[str]) -> int:
 
 def test(arguments: Sequence[str]) -> int:
     """``scripts/test``."""
-    options, rest = parser("scripts/test").parse_known_args(arguments)
+    command = parser("scripts/test")
+    command.add_argument(
+        "--full", action="store_true", help="also test against SageMaker's SDKs, command line and toolkit"
+    )
+    options, rest = command.parse_known_args(arguments)
     start = time.monotonic()
     tool = environment(options.python) / "bin"
     with ThreadPoolExecutor() as pool:  # the network is slower than the checks
         is_wanted = not rest or any("benchmarks_torch" in argument for argument in rest)
-        torch = pool.submit(torch_environment) if is_wanted else None
+        extra = {
+            "the benchmarks that need PyTorch": pool.submit(torch_environment) if is_wanted else None,
+            "clients of SageMaker": pool.submit(client_environments) if options.full else None,
+        }
         passed = {"checks": run_checks(tool)}
-        missing = torch.result() if torch else ""
+        missing = {what: made.result() for what, made in extra.items() if made}
     passed["tests"] = run_tests(tool, rest)
-    if missing:
-        say(f"\nNot tested: the benchmarks that need PyTorch, as .venv-torch could not be made: {missing}")
+    for what, reason in missing.items():
+        if reason:
+            say(f"\nNot tested: {what}, as their environment could not be made: {reason}")
     failed = [part for part, good in passed.items() if not good]
     verdict = (
         f"FAILED: {' and '.join(failed)}; their output is above" if failed else "All checks and tests passed"

@@ -15,6 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from sagemaker_emulator.storage.listing import answer_listing
 from sagemaker_emulator.storage.logs import LogStore
 from sagemaker_emulator.storage.objects import ObjectStore
+from sagemaker_emulator.storage.permissions import answer_simulation, is_simulation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -50,6 +51,8 @@ class AwsApplication:
                     return _json(start_response, {"events": [], "searchedLogStreams": []})
                 return self._ask_moto(environ, start_response)
         if target or _is_query_protocol(environ):
+            if is_simulation(environ["wsgi.input"].getvalue()):
+                return answer_simulation(environ["wsgi.input"].getvalue(), start_response)
             with self._others:
                 return self._ask_moto(environ, start_response)
         with self._store.lock:
@@ -76,7 +79,10 @@ class AwsApplication:
 
     def _ask_moto(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer = _Answer()
-        chunks = answer.collect(self._moto, environ)
+        try:
+            chunks = answer.collect(self._moto, environ)
+        except NotImplementedError as error:
+            return _unknown_operation(environ, start_response, f"The emulator does not know it: {error}")
         start_response(answer.status, answer.headers)
         return chunks
 
@@ -152,11 +158,24 @@ def _bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str]:
     return bucket, key
 
 
-def _json(start_response: StartResponse, answer: dict[str, Any]) -> Iterable[bytes]:
+def _json(start_response: StartResponse, answer: dict[str, Any], status: str = "200 OK") -> Iterable[bytes]:
     body = json.dumps(answer).encode()
     start_response(
-        "200 OK", [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+        status, [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
     )
+    return [body]
+
+
+def _unknown_operation(
+    environ: WSGIEnvironment, start_response: StartResponse, message: str
+) -> Iterable[bytes]:
+    """501, which clients do not try again, in the protocol of the request."""
+    status = "501 Not Implemented"
+    if environ.get("HTTP_X_AMZ_TARGET"):
+        return _json(start_response, {"__type": "NotImplemented", "message": message}, status)
+    error = f"<Error><Code>NotImplemented</Code><Message>{escape(message)}</Message></Error>"
+    body = f"<ErrorResponse>{error}</ErrorResponse>".encode()
+    start_response(status, [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
     return [body]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from sagemaker_emulator.storage import EXECUTION_ROLE_ARN, TRAINING_LOG_GROUP, AwsServices
 
@@ -21,6 +22,34 @@ def test_account_and_role(client: Callable[[str], Any]) -> None:
     assert [role["Arn"] for role in iam.list_roles()["Roles"]] == [EXECUTION_ROLE_ARN]
     role = iam.get_role(RoleName=EXECUTION_ROLE_ARN.rpartition("/")[2])["Role"]
     assert "sagemaker.amazonaws.com" in str(role["AssumeRolePolicyDocument"])
+
+
+def test_a_simulated_policy_allows_what_is_never_checked(client: Callable[[str], Any]) -> None:
+    actions = ["sagemaker:CreateTrainingJob", "s3:GetObject"]
+    pages = client("iam").get_paginator("simulate_principal_policy")
+    found = pages.paginate(PolicySourceArn=EXECUTION_ROLE_ARN, ActionNames=actions).build_full_result()
+    assert [(one["EvalActionName"], one["EvalDecision"]) for one in found["EvaluationResults"]] == [
+        (action, "allowed") for action in actions
+    ]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("iam", "get_service_last_accessed_details", {"JobId": "1" * 36}),
+        ("logs", "get_log_record", {"logRecordPointer": "x"}),
+    ],
+)
+def test_an_unknown_operation_is_refused_by_name_and_not_tried_again(
+    client: Callable[[str], Any], service: str, operation: str, arguments: dict[str, str]
+) -> None:
+    with pytest.raises(ClientError) as caught:
+        getattr(client(service), operation)(**arguments)
+    answer = caught.value.response
+    assert answer["Error"]["Code"] == "NotImplemented"
+    assert operation in answer["Error"]["Message"]
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 501
+    assert answer["ResponseMetadata"]["RetryAttempts"] == 0
 
 
 def test_lines_written_in_process_are_read_over_http(aws: AwsServices, client: Callable[[str], Any]) -> None:
