@@ -69,11 +69,58 @@ def test_configspace():
     )
 
 
-def test_configspace_conditions_are_refused():
-    space = ConfigSpace.ConfigurationSpace({"a": [True, False], "b": (0.0, 1.0)})
+def test_configspace_conditions_become_active_if():
+    space = ConfigSpace.ConfigurationSpace(
+        {
+            "a": [True, False],
+            "n": (1, 4),
+            "size": ["s", "m", "l"],
+            "b": (0.0, 1.0),
+            "c": (0.0, 1.0),
+            "d": (1, 9),
+        }
+    )
+    ordinal = ConfigSpace.OrdinalHyperparameter("o", ["s", "m", "l"])
+    space.add(ordinal)
     space.add(ConfigSpace.EqualsCondition(space["b"], space["a"], True))
-    with pytest.raises(SpaceError, match="has 1 conditions and 0 forbidden clauses"):
+    space.add(
+        ConfigSpace.AndConjunction(
+            ConfigSpace.GreaterThanCondition(space["c"], space["n"], 2),
+            ConfigSpace.InCondition(space["c"], space["size"], ["s", "m"]),
+        )
+    )
+    space.add(
+        ConfigSpace.OrConjunction(
+            ConfigSpace.LessThanCondition(space["d"], ordinal, "m"),
+            ConfigSpace.NotEqualsCondition(space["d"], ordinal, "m"),
+        )
+    )
+    found = from_configspace(space)
+    assert found.domains["b"].active_if == {"a": [True]}
+    assert found.domains["c"].active_if == {"n": [3, 4], "size": ["s", "m"]}
+    assert found.domains["d"].active_if == {"o": ["s", "l"]}
+    for config in space.sample_configuration(50):
+        found.validate(found.cast(dict(config)))
+
+
+def test_configspace_conditions_that_cannot_be_listed_are_refused():
+    space = ConfigSpace.ConfigurationSpace({"x": (0.0, 1.0), "a": [1, 2], "b": (0.0, 1.0), "c": (0.0, 1.0)})
+    space.add(ConfigSpace.GreaterThanCondition(space["b"], space["x"], 0.5))
+    with pytest.raises(SpaceError, match="would have to list all its values"):
         from_configspace(space)
+    other = ConfigSpace.ConfigurationSpace({"a": [1, 2], "n": [1, 2], "b": (0.0, 1.0)})
+    other.add(
+        ConfigSpace.OrConjunction(
+            ConfigSpace.EqualsCondition(other["b"], other["a"], 1),
+            ConfigSpace.EqualsCondition(other["b"], other["n"], 1),
+        )
+    )
+    with pytest.raises(SpaceError, match="active with one hyperparameter or with another"):
+        from_configspace(other)
+    third = ConfigSpace.ConfigurationSpace({"a": [1, 2]})
+    third.add(ConfigSpace.ForbiddenEqualsClause(third["a"], 2))
+    with pytest.raises(SpaceError, match="has 1 forbidden clauses"):
+        from_configspace(third)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ def importance(run: OneRun, *, seed: int = 0) -> Importance:
 def positions(run: OneRun) -> tuple[list[str], Floats]:
     """The hyperparameters, and where each trial's values lie in their ranges: shape (trials, names), from 0 to 1.
 
+    What a trial has not, as it is not active there, lies at its default.
+
     Raises
     ------
     SettingsError
@@ -84,7 +86,7 @@ def positions(run: OneRun) -> tuple[list[str], Floats]:
         raise SettingsError(f"The metadata of {run.info.name} do not hold its search space")
     names = list(run.space.names)
     columns = [
-        [position(domain, trial.config[name]) for trial in run.trials]
+        [position(domain, trial.config.get(name, domain.default)) for trial in run.trials]
         for name, domain in run.space.domains.items()
     ]
     return names, np.array(columns).T.reshape(len(run.trials), len(names))

@@ -73,6 +73,10 @@ class SurrogateBenchmarkDefinition:
         for metric in self.metrics:
             blackbox.metric_index(metric.name)
         space = self.search_space
+        if space is not None and space.has_conditions:
+            raise SettingsError(
+                "Recorded tables hold a value for every hyperparameter: drop active_if from the search space"
+            )
         if space is not None:
             missing = [name for name in blackbox.space.names if name not in space]
             unknown = [name for name in space.names if name not in blackbox.space]

@@ -206,7 +206,9 @@ class PBT(Scheduler):
         config = history.trial(parent).config
         kept = {name: config[name] for name in self._settings.kept if name in config}
         for _ in range(_DRAWS):
-            changed = perturbed(self._space, config, self._settings.resample_probability, rng) | kept
+            changed = perturbed(self._space, config, self._settings.resample_probability, rng)
+            if kept:
+                changed = self._space.active(self._space.filled(changed) | kept)
             if not history.contains(changed):
                 return changed
         return None

@@ -65,7 +65,7 @@ class Climber:
         if self._cube.has_levels:
             starts = np.stack([self._changed(acquisition, start) for start in starts])
         if len(self._cube.free):
-            starts = self._moved(acquisition, starts)
+            starts = self._cube.settled(self._moved(acquisition, starts))
         found = acquisition.values(starts)
         points, both = np.concatenate([starts, pool]), np.concatenate([found, values])
         return points[np.argsort(-both, kind="stable")]

@@ -24,6 +24,7 @@ class Coordinates:
     """
 
     def __init__(self, space: SearchSpace) -> None:
+        self._space = space
         self._constants = dict(space.constants)
         self._names = tuple(space)
         self._axes = [(name, _Axis(domain)) for name, domain in space.domains.items()]
@@ -32,7 +33,9 @@ class Coordinates:
         return len(self._axes)
 
     def encode(self, config: Config) -> list[float]:
-        """The point of a legal configuration."""
+        """The point of a legal configuration; what is not active lies at its default."""
+        if self._space.has_conditions:
+            config = self._space.filled(config)
         return [axis.encode(config[name]) for name, axis in self._axes]
 
     def decode(self, point: Sequence[float]) -> dict[str, ConfigValue]:
@@ -40,7 +43,7 @@ class Coordinates:
         values = self._constants | {
             name: axis.decode(float(u)) for (name, axis), u in zip(self._axes, point, strict=True)
         }
-        return {name: values[name] for name in self._names}
+        return self._space.active({name: values[name] for name in self._names})
 
 
 @final

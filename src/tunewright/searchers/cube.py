@@ -52,6 +52,7 @@ class Cube:
     """
 
     def __init__(self, space: SearchSpace, candidates: Sequence[Config] | None = None) -> None:
+        self._space = space
         self.n_columns = space.n_columns
         self._levels: list[_Levels] = []
         self._axes: list[int | _Levels] = []
@@ -90,7 +91,11 @@ class Cube:
         """
         n_axes = len(self._axes)
         strata = rng.permuted(np.tile(np.arange(n, dtype=np.float64)[:, np.newaxis], (1, n_axes)), axis=0)
-        return self._placed((strata + rng.random((n, n_axes))) / n)
+        return self.settled(self._placed((strata + rng.random((n, n_axes))) / n))
+
+    def settled(self, points: Array) -> Array:
+        """Points with what is not active in them at its default."""
+        return self._space.settled(points)
 
     def around(self, points: Array, n: int, rng: np.random.Generator) -> Array:
         """``n`` points near the given ones in turn: each hyperparameter is changed with probability 2/d, at least one.
@@ -108,7 +113,7 @@ class Cube:
         for axis, moves in zip(self._axes, changed.T, strict=True):
             columns = slice(axis, axis + 1) if isinstance(axis, int) else axis.columns
             keep[:, columns] = ~moves[:, np.newaxis]
-        return np.where(keep, centres, drawn)
+        return self.settled(np.where(keep, centres, drawn))
 
     def neighbours(self, point: Array) -> Array:
         """The points (k, d) that differ from one (d,) in one domain of few values: nearest ones in an order, all others without."""
@@ -120,7 +125,7 @@ class Cube:
             rows = np.tile(point, (len(chosen), 1))
             rows[:, levels.columns] = chosen
             moved.append(rows)
-        return np.concatenate(moved)
+        return self.settled(np.concatenate(moved))
 
     @property
     def n_categories(self) -> Numbers:

@@ -12,7 +12,7 @@ from tunewright.searchers.unseen import draw_unseen, place
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace
 from tunewright.trial import Suggestion
-from tunewright.types import Config, ConfigValue
+from tunewright.types import Config
 
 
 @final
@@ -55,8 +55,7 @@ class GridSearcher(Searcher):
         self._grid = space.grid(n_per_domain)
         self._seed = seed
         self._shuffle = shuffle
-        axes = {name: domain.grid(n_per_domain) for name, domain in space.domains.items()}
-        numbers = {_number(axes, config) for config in self._initial}
+        numbers = {self._grid.number(config) for config in self._initial}
         self._passed_over = sorted(number for number in numbers if number is not None)
 
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:  # noqa: ARG002
@@ -76,13 +75,3 @@ class GridSearcher(Searcher):
             if passed_over <= number:
                 number += 1
         return self._grid.at(number) if number < self._grid.size else None
-
-
-def _number(axes: dict[str, list[ConfigValue]], config: Config) -> int | None:
-    """The number of a configuration in the grid (mixed radix, first name most significant); None if it is not there."""
-    number = 0
-    for name, levels in axes.items():
-        if config[name] not in levels:
-            return None
-        number = number * len(levels) + levels.index(config[name])
-    return number

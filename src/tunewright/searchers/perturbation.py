@@ -20,7 +20,7 @@ def perturbed(
 
     A number is multiplied by 0.8 or 1.2 and stays in its range; where that would leave a whole number or a step as it
     is, it moves to its neighbour. A value of a list in an order moves to a neighbour, a category stays. Instead, each is
-    drawn anew with the given probability.
+    drawn anew with the given probability. What was not active and becomes so begins at its default.
 
     Parameters
     ----------
@@ -33,13 +33,14 @@ def perturbed(
     rng
         Draws.
     """
+    config = space.filled(config)
     changed = dict(config)
     for name, domain in space.domains.items():
         if rng.random() < resample_probability:
             changed[name] = domain.quantile(float(rng.random()))
         else:
             changed[name] = _step(domain, config[name], is_up=bool(rng.random() < 0.5))
-    return changed
+    return space.active(changed)
 
 
 def _step(domain: Domain, value: ConfigValue, *, is_up: bool) -> ConfigValue:

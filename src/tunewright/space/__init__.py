@@ -8,6 +8,7 @@ from tunewright.space.files import load_space, space_from_toml
 from tunewright.space.finite_range import FiniteRange
 from tunewright.space.grid import ConfigGrid
 from tunewright.space.numeric import Float, Integer
+from tunewright.space.prior import Prior
 from tunewright.space.search_space import SearchSpace
 from tunewright.space.specs import domain_from_json
 
@@ -19,6 +20,7 @@ __all__ = [
     "Float",
     "Integer",
     "Ordinal",
+    "Prior",
     "SearchSpace",
     "domain_from_json",
     "load_space",

@@ -11,6 +11,7 @@ from typing import Literal, final, get_args
 from tunewright.exceptions import SpaceError, nearest_hint
 from tunewright.space.checks import as_config_value, as_float, distinct
 from tunewright.space.domain import MIDPOINT, Domain, Spec, check_n_levels, part, spread
+from tunewright.space.prior import Prior, check_weights
 from tunewright.space.scale import LINEAR, LOG, UnitScale
 from tunewright.types import ConfigValue
 
@@ -61,6 +62,7 @@ class Categorical(Domain):
         put = object.__setattr__
         put(self, "values", distinct(self.values))
         put(self, "_choice", _Choice(tuple(self.values)))
+        self._settle_prior()
         put(self, "default", self.values[0] if self.default is MIDPOINT else self.cast(self.default))
 
     @property
@@ -105,7 +107,14 @@ class Categorical(Domain):
 
     def to_json(self) -> Spec:
         """Describe the domain as data."""
-        return {"type": "categorical", "values": list(self.values), "default": self.default}
+        return self._described({"type": "categorical", "values": list(self.values), "default": self.default})
+
+    def _check_prior(self, prior: Prior) -> None:
+        check_weights(prior, len(self.values))
+        if prior.best is not None and prior.deviation >= 1:
+            raise SpaceError(
+                f"spread={prior.deviation} is what the other categories share: it must be below 1"
+            )
 
 
 @final
@@ -144,6 +153,7 @@ class Ordinal(Domain):
         scale = UnitScale(places[0] + gaps[0], places[-1] + gaps[1], LINEAR)
         put(self, "_units", tuple(scale.to_unit(x) for x in places))
         put(self, "_borders", tuple((a + b) / 2 for a, b in pairwise(self._units)))
+        self._settle_prior()
         middle = self.values[len(self.values) // 2]
         put(self, "default", middle if self.default is MIDPOINT else self.cast(self.default))
 
@@ -196,4 +206,9 @@ class Ordinal(Domain):
 
     def to_json(self) -> Spec:
         """Describe the domain as data."""
-        return {"type": "ordinal", "values": list(self.values), "kind": self.kind, "default": self.default}
+        return self._described(
+            {"type": "ordinal", "values": list(self.values), "kind": self.kind, "default": self.default}
+        )
+
+    def _check_prior(self, prior: Prior) -> None:
+        check_weights(prior, len(self.values))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 
 from tunewright.exceptions import SpaceError
+from tunewright.space.prior import Prior, PriorSpec
 from tunewright.types import ConfigValue
 
 MIDPOINT: Final[Any] = None
 """Given as a domain's ``default``, it stands for the domain's midpoint, which replaces it at construction."""
 
-Spec = dict[str, ConfigValue | list[ConfigValue]]
+ActiveIf: TypeAlias = Mapping[str, ConfigValue | Sequence[ConfigValue]]
+"""By name of another hyperparameter, the value or the values with which one is active; all names must agree."""
+
+Spec = dict[str, ConfigValue | list[ConfigValue] | PriorSpec | dict[str, ConfigValue | list[ConfigValue]]]
 """A domain as data: what one table of a space file holds."""
 
 
@@ -29,7 +33,50 @@ class Domain(ABC):
     """
 
     default: ConfigValue = field(default=MIDPOINT, kw_only=True)
-    """The value where the user says nothing: given, or else the domain's midpoint."""
+    """The value where the user says nothing: given, or else what the prior takes for best, or the domain's midpoint."""
+    prior: Prior | None = field(default=None, kw_only=True)
+    """What the user believes about the best value; None: nothing. Data as `Prior.to_json` gives them are read."""
+    active_if: ActiveIf | None = field(default=None, kw_only=True)
+    """Of another hyperparameter the value, or the values, with which this one exists; None: it always does.
+
+    ``{"optimizer": "sgd"}``, ``{"optimizer": ["sgd", "momentum"]}``; where several are named, all must agree. A configuration
+    lacks the hyperparameters that are not active, and so do the script's arguments. `SearchSpace` checks the names.
+    """
+
+    def _settle_prior(self) -> None:
+        """Read and check the prior, which gives the default where there is none; the last but one step of construction.
+
+        Raises
+        ------
+        SpaceError
+            If the prior does not suit the domain.
+        """
+        if self.prior is None:
+            return
+        prior = Prior.read(self.prior)
+        put = object.__setattr__
+        try:
+            self._check_prior(prior)
+            if prior.best is not None:
+                prior = replace(prior, best=self.cast(prior.best))
+        except SpaceError as error:
+            raise SpaceError(f"prior: {error}") from None
+        put(self, "prior", prior)
+        if self.default is MIDPOINT and prior.best is not None:
+            put(self, "default", prior.best)
+
+    def _check_prior(self, prior: Prior) -> None:
+        """Raise `SpaceError` where a prior does not suit this type of domain."""
+        if prior.weights is not None:
+            raise SpaceError("a range has no weights: give best")
+
+    def _described(self, spec: Spec) -> Spec:
+        """A description, completed by the prior and the condition."""
+        if self.prior is not None:
+            spec = spec | {"prior": self.prior.to_json()}
+        if self.active_if is not None:
+            spec = spec | {"active_if": condition_to_json(self.active_if)}
+        return spec
 
     @property
     @abstractmethod
@@ -99,6 +146,14 @@ class Domain(ABC):
         except SpaceError:
             return False
         return legal == value and isinstance(value, int | float if isinstance(legal, float) else type(legal))
+
+
+def condition_to_json(condition: ActiveIf) -> dict[str, ConfigValue | list[ConfigValue]]:
+    """A condition as data, the same for a list and a tuple."""
+    return {
+        name: list(given) if isinstance(given, list | tuple) else cast("ConfigValue", given)
+        for name, given in condition.items()
+    }
 
 
 def check_n_levels(n: int) -> None:

@@ -48,6 +48,7 @@ class FiniteRange(Domain):
                 "give a constant as the value itself"
             )
         put(self, "_values", self._spaced())
+        self._settle_prior()
         put(
             self,
             "default",
@@ -104,4 +105,4 @@ class FiniteRange(Domain):
         if self.integer:
             spec["integer"] = True
         spec["default"] = self.default
-        return spec
+        return self._described(spec)

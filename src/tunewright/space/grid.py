@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple, final
 
 from tunewright.exceptions import SpaceError
@@ -17,25 +19,60 @@ class Axis(NamedTuple):
     at: Callable[[int], ConfigValue]
 
 
+class Block(NamedTuple):
+    """All combinations of the axes' values; the last axis changes fastest."""
+
+    axes: tuple[Axis, ...]
+    template: Config
+    """A value for every name that the configurations have."""
+
+    @property
+    def size(self) -> int:
+        """Number of configurations."""
+        size = 1
+        for axis in self.axes:
+            size *= axis.size
+        return size
+
+    def at(self, index: int) -> dict[str, ConfigValue]:
+        """The configuration number ``index``."""
+        config = dict(self.template)
+        for axis in reversed(self.axes):
+            index, number = divmod(index, axis.size)
+            config[axis.name] = axis.at(number)
+        return config
+
+    def number(self, config: Config) -> int | None:
+        """The number of a configuration; None where it is not there."""
+        if config.keys() != self.template.keys():
+            return None
+        index = 0
+        for axis in self.axes:
+            values = [axis.at(number) for number in range(axis.size)]
+            if config[axis.name] not in values:
+                return None
+            index = index * axis.size + values.index(config[axis.name])
+        return index
+
+
 @final
 class ConfigGrid:
-    """All combinations of the axes' values, as a read-only list; the last axis changes fastest.
+    """Configurations as a read-only list: those of each block after those of the one before it.
 
     It holds no configuration: element n is computed from n, so that a grid may be larger than memory, and than
-    ``len`` can tell (`size` can).
+    ``len`` can tell (`size` can). A space without conditions is one block; with conditions there is a block for each
+    combination of the values on which others depend.
     """
 
-    __slots__ = ("_axes", "_template", "size")
+    __slots__ = ("_blocks", "_ends", "size")
 
     size: int
     """Number of configurations."""
 
-    def __init__(self, axes: tuple[Axis, ...], template: Config) -> None:
-        self._axes = axes
-        self._template = template
-        self.size = 1
-        for axis in axes:
-            self.size *= axis.size
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._blocks = tuple(blocks)
+        self._ends = list(accumulate(block.size for block in self._blocks))
+        self.size = self._ends[-1]
 
     def at(self, index: int) -> dict[str, ConfigValue]:
         """Return the configuration number ``index``, ``0 <= index < size``.
@@ -47,11 +84,18 @@ class ConfigGrid:
         """
         if not 0 <= index < self.size:
             raise SpaceError(f"there is no configuration number {index}: the grid has {self.size}, from 0")
-        config = dict(self._template)
-        for axis in reversed(self._axes):
-            index, number = divmod(index, axis.size)
-            config[axis.name] = axis.at(number)
-        return config
+        place = bisect_right(self._ends, index)
+        return self._blocks[place].at(index - (self._ends[place - 1] if place else 0))
+
+    def number(self, config: Config) -> int | None:
+        """Return the number of a full configuration; None where it is not in the grid. It looks at each axis' values."""
+        before = 0
+        for block, end in zip(self._blocks, self._ends, strict=True):
+            number = block.number(config)
+            if number is not None:
+                return before + number
+            before = end
+        return None
 
     def __len__(self) -> int:
         return self.size

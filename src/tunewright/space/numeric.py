@@ -71,6 +71,7 @@ class Float(Domain):
         if self.step is not None:
             put(self, "step", bound("step", self.step, float))
             put(self, "_lattice", Lattice(self.low, self.high, self.step, self._warp))
+        self._settle_prior()
         middle = self._snap(midpoint(self.low, self.high, self._warp))
         put(self, "default", middle if self.default is MIDPOINT else self.cast(self.default))
 
@@ -120,7 +121,7 @@ class Float(Domain):
 
     def to_json(self) -> Spec:
         """Describe the domain as data."""
-        return _describe(self, "float")
+        return self._described(_describe(self, "float"))
 
     def _snap(self, x: float) -> float:
         return x if self._lattice is None else self.at(self._lattice.index(x))
@@ -166,6 +167,7 @@ class Integer(Domain):
             choose_warp(self.low, self.high, log=self.log, reverse=self.reverse_log, pivot=pivot),
         )
         put(self, "_lattice", Lattice(self.low, self.high, 1 if self.step is None else self.step, self._warp))
+        self._settle_prior()
         middle = self.at(self._lattice.index(midpoint(self.low, self.high, self._warp)))
         put(self, "default", middle if self.default is MIDPOINT else self.cast(self.default))
 
@@ -213,4 +215,4 @@ class Integer(Domain):
 
     def to_json(self) -> Spec:
         """Describe the domain as data."""
-        return _describe(self, "integer")
+        return self._described(_describe(self, "integer"))

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from tunewright.exceptions import SpaceError, nearest_hint
 from tunewright.space.checks import as_config_value
+from tunewright.space.conditions import Conditions, conditional_blocks
 from tunewright.space.domain import Domain, Spec
-from tunewright.space.grid import Axis, ConfigGrid
+from tunewright.space.grid import Axis, Block, ConfigGrid
 from tunewright.space.specs import domain_from_json
 from tunewright.types import Config, ConfigValue
 
@@ -26,6 +27,9 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
 
     Configurations are plain dicts with an entry for every name, constants included, in the space's order. The
     unit cube has columns for the tuned hyperparameters only, in the same order.
+
+    Hyperparameters with a condition (``active_if``) are in those configurations only in which they are active. In the
+    unit cube such a one that is not active lies at its default, so that configurations that are the same are one point.
 
     Examples
     --------
@@ -40,7 +44,16 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         If a name cannot be that of an argument, a constant is no text, int, float or bool, or nothing is tuned.
     """
 
-    __slots__ = ("_columns", "_constants", "_domains", "_entries", "_n_columns", "_samplers", "_template")
+    __slots__ = (
+        "_columns",
+        "_conditions",
+        "_constants",
+        "_domains",
+        "_entries",
+        "_n_columns",
+        "_samplers",
+        "_template",
+    )
 
     def __init__(self, entries: Mapping[str, Domain | ConfigValue]) -> None:
         self._entries: dict[str, Domain | ConfigValue] = {}
@@ -57,6 +70,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             )
         self._template = self._constants | {name: domain.default for name, domain in self._domains.items()}
         self._template = {name: self._template[name] for name in self._entries}
+        self._conditions = Conditions(self._entries)
         self._samplers = tuple((name, domain.quantile) for name, domain in self._domains.items())
         self._columns: list[tuple[str, Domain, slice]] = []
         start = 0
@@ -101,18 +115,37 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
     def size(self) -> int | None:
         """Number of configurations; None where a domain is continuous."""
         sizes = [domain.size for domain in self._domains.values()]
-        return None if None in sizes else math.prod(cast("list[int]", sizes))
+        if None in sizes:
+            return None
+        return self.enumerate().size if self._conditions else math.prod(cast("list[int]", sizes))
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether some hyperparameters are not active in all configurations."""
+        return bool(self._conditions)
 
     def default_config(self) -> dict[str, ConfigValue]:
         """Return the configuration of all defaults."""
-        return self._template.copy()
+        return self.active(self._template)
+
+    def filled(self, config: Config) -> dict[str, ConfigValue]:
+        """Return a configuration with a value for every name: those that it lacks, or may not have, at their defaults."""
+        values = self._template | {name: value for name, value in config.items() if name in self._entries}
+        for name in self._conditions.inactive(values):
+            values[name] = self._template[name]
+        return values
+
+    def active(self, values: Config) -> dict[str, ConfigValue]:
+        """Return the legal configuration of values for every name: without those that are not active."""
+        inactive = self._conditions.inactive(values)
+        return {name: value for name, value in values.items() if name not in inactive}
 
     def sample(self, rng: np.random.Generator) -> dict[str, ConfigValue]:
         """Draw a configuration, every hyperparameter independently from its domain's distribution."""
         config = self._template.copy()
         for (name, quantile), u in zip(self._samplers, rng.random(len(self._samplers)).tolist(), strict=True):
             config[name] = quantile(u)
-        return config
+        return self.active(config) if self._conditions else config
 
     def complete(self, partial: Config) -> dict[str, ConfigValue]:
         """Return ``partial`` with its values cast and missing entries at their defaults.
@@ -120,7 +153,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         Raises
         ------
         SpaceError
-            If a name is unknown, a value is illegal, or a constant is given another value.
+            If a name is unknown or not active, a value is illegal, or a constant is given another value.
         """
         config = self._template.copy()
         for name, value in partial.items():
@@ -133,6 +166,12 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
                 raise SpaceError(
                     f"{name!r} is the constant {self._constants[name]!r}, got {value!r}: remove it"
                 )
+        for name in self._conditions.inactive(config):
+            if name in partial:
+                raise SpaceError(
+                    f"{name!r} is not active, as it needs {self._conditions.describe(name)}: remove it"
+                )
+            del config[name]
         return config
 
     def cast(self, config: Config) -> dict[str, ConfigValue]:
@@ -156,7 +195,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         """
         legal = self.cast(config)
         for name, domain in self._domains.items():
-            if not domain.contains(config[name]):
+            if name in config and not domain.contains(config[name]):
                 kind = type(legal[name]).__name__
                 raise SpaceError(
                     f"{name}: {config[name]!r} is not the {kind} {legal[name]!r}: use SearchSpace.cast"
@@ -170,8 +209,8 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             return False
         return True
 
-    def key(self, config: Config) -> tuple[ConfigValue, ...]:
-        """Return the values of the tuned entries: equal for configurations that are the same trial.
+    def key(self, config: Config) -> tuple[ConfigValue | None, ...]:
+        """Return the values of the tuned entries, None for those that are not active: equal for the same trial.
 
         Raises
         ------
@@ -179,6 +218,9 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             If an entry is missing.
         """
         try:
+            if self._conditions:
+                inactive = self._conditions.inactive({**self._constants, **config})
+                return tuple([None if name in inactive else config[name] for name in self._domains])
             return tuple([config[name] for name in self._domains])
         except KeyError as missing:
             raise SpaceError(
@@ -187,6 +229,8 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
 
     def encode(self, configs: Sequence[Config]) -> NDArray[np.float64]:
         """Map legal configurations to points of the unit cube, shape ``(len(configs), n_columns)``."""
+        if self._conditions:
+            configs = [self.filled(config) for config in configs]
         rows = [[x for name, domain, _ in self._columns for x in domain.encode(c[name])] for c in configs]
         return np.array(rows, dtype=np.float64).reshape(len(rows), self._n_columns)
 
@@ -208,8 +252,31 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             config = self._template.copy()
             for name, domain, columns in self._columns:
                 config[name] = domain.decode(row[columns])
-            configs.append(config)
+            configs.append(self.active(config) if self._conditions else config)
         return configs
+
+    def settled(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return points of the cube with what is not active at its default; the same points where nothing is conditional."""
+        if not self._conditions:
+            return points
+        settled, columns = points.copy(), {name: place for name, _, place in self._columns}
+        idle: dict[str, NDArray[np.bool_]] = {}
+        for name, allowed in self._conditions.items():
+            idle[name] = np.zeros(len(points), dtype=np.bool_)
+            for parent, values in allowed.items():
+                entry = self._entries[parent]
+                if isinstance(entry, Domain):
+                    parts = points[:, columns[parent]].tolist()
+                    idle[name] |= np.array(
+                        [entry.decode(part) not in values for part in parts], dtype=np.bool_
+                    )
+                    idle[name] |= idle.get(parent, False)
+                else:
+                    idle[name] |= entry not in values
+            if name in columns:
+                domain = self._domains[name]
+                settled[idle[name], columns[name]] = domain.encode(domain.default)
+        return settled
 
     def grid(self, n: int | Mapping[str, int]) -> ConfigGrid:
         """List all combinations of at most ``n`` values per domain (or per name; names left out take all values).
@@ -227,7 +294,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             _list_axis(name, domain.grid(counts[name])) if name in counts else _full_axis(name, domain)
             for name, domain in self._domains.items()
         ]
-        return ConfigGrid(tuple(axes), self._template)
+        return self._grid_of(axes)
 
     def enumerate(self) -> ConfigGrid:
         """List all configurations of a finite space.
@@ -237,12 +304,12 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         SpaceError
             If a domain is continuous.
         """
-        return ConfigGrid(
-            tuple(_full_axis(name, domain) for name, domain in self._domains.items()), self._template
-        )
+        return self._grid_of([_full_axis(name, domain) for name, domain in self._domains.items()])
 
     def with_values(self, values: Config) -> SearchSpace:
         """Return the space in which the given values are constants: fixed domains, other constants, or new ones.
+
+        A conditional hyperparameter that is fixed is a constant of all configurations.
 
         Raises
         ------
@@ -286,11 +353,19 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             {str(name): _named(str(name), domain_from_json, spec) for name, spec in data.items()}
         )
 
+    def _grid_of(self, axes: Sequence[Axis]) -> ConfigGrid:
+        if self._conditions:
+            return ConfigGrid(conditional_blocks(axes, self._conditions, self._template))
+        return ConfigGrid([Block(tuple(axes), self._template)])
+
     def _unknown(self, name: str) -> SpaceError:
         return SpaceError(f"the search space has no {name!r}.{nearest_hint(str(name), self._entries)}")
 
     def _check_full(self, config: Config) -> None:
         missing = [name for name in self._entries if name not in config]
+        if missing and self._conditions:
+            inactive = self._conditions.inactive({**self._constants, **config})
+            missing = [name for name in missing if name not in inactive]
         if missing:
             raise SpaceError(
                 f"the configuration lacks {', '.join(missing)}: SearchSpace.complete adds defaults"

@@ -13,7 +13,7 @@ from tunewright.space.finite_range import FiniteRange
 from tunewright.space.numeric import Float, Integer
 from tunewright.types import ConfigValue
 
-_RANGE: Final = ("log", "reverse_log", "step", "default")
+_RANGE: Final = ("log", "reverse_log", "step", "default", "prior", "active_if")
 
 
 def _constant(*, value: object) -> ConfigValue:
@@ -23,9 +23,13 @@ def _constant(*, value: object) -> ConfigValue:
 _TYPES: Final[Mapping[str, tuple[Callable[..., Domain | ConfigValue], tuple[str, ...], tuple[str, ...]]]] = {
     "float": (Float, ("low", "high"), _RANGE),
     "integer": (Integer, ("low", "high"), _RANGE),
-    "categorical": (Categorical, ("values",), ("default",)),
-    "ordinal": (Ordinal, ("values",), ("kind", "default")),
-    "finite_range": (FiniteRange, ("low", "high", "size"), ("log", "integer", "default")),
+    "categorical": (Categorical, ("values",), ("default", "prior", "active_if")),
+    "ordinal": (Ordinal, ("values",), ("kind", "default", "prior", "active_if")),
+    "finite_range": (
+        FiniteRange,
+        ("low", "high", "size"),
+        ("log", "integer", "default", "prior", "active_if"),
+    ),
     "constant": (_constant, ("value",), ()),
 }
 """Per type: what builds it, the keys that it needs, and those that it may have besides."""

@@ -46,6 +46,31 @@ SMALL: Final = SearchSpace({"depth": Integer(1, 3), "norm": Categorical(["batch"
 SINGLE: Final = SearchSpace({"x": Float(0.0, 1.0)})
 """One hyperparameter."""
 
+CONDITIONAL: Final = SearchSpace(
+    {
+        "optimizer": Categorical(["sgd", "adam", "none"]),
+        "lr": Float(1e-4, 1.0, log=True, active_if={"optimizer": ["sgd", "adam"]}),
+        "momentum": Float(0.0, 0.99, active_if={"optimizer": "sgd"}),
+        "nesterov": Categorical([False, True], active_if={"momentum": 0.99, "optimizer": "sgd"}),
+        "n_layers": Integer(1, 3),
+        "width_2": Integer(8, 512, log=True, active_if={"n_layers": [2, 3]}),
+        "width_3": Ordinal([8, 64, 512], active_if={"n_layers": 3}),
+        "norm": Categorical(["batch", "layer", "off"], active_if={"width_3": [64, 512]}),
+        "epochs": 9,
+    }
+)
+"""Hyperparameters that are active with some values of others, in chains of two; continuous ones among them."""
+
+BRANCHES: Final = SearchSpace(
+    {
+        "norm": Categorical(["batch", "none"]),
+        "momentum": Categorical([0.1, 0.9, 0.99], active_if={"norm": "batch"}),
+        "depth": Integer(1, 2),
+        "epochs": 9,
+    }
+)
+"""Eight configurations, six of which have a hyperparameter more."""
+
 SPACES: Final[Mapping[str, SearchSpace]] = MappingProxyType(
     {
         "all_types": ALL_TYPES,
@@ -54,6 +79,7 @@ SPACES: Final[Mapping[str, SearchSpace]] = MappingProxyType(
         "categorical": CATEGORICAL,
         "small": SMALL,
         "single": SINGLE,
+        "conditional": CONDITIONAL,
     }
 )
 """All of them, by name."""

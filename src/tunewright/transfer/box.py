@@ -33,7 +33,8 @@ def bounding_box(
     """The smallest box that holds the best configurations of each task ([Perrone2019]_, section 4.1).
 
     A range reaches from the smallest to the largest of their values, a list without an order keeps the values that
-    occur. A hyperparameter of which one value is left is a constant.
+    occur. A hyperparameter of which one value is left is a constant. In a space with conditions only ranges shrink on which
+    no other hyperparameter depends. Priors are dropped: the box is what is believed.
 
     Parameters
     ----------
@@ -55,8 +56,12 @@ def bounding_box(
     n = n_per_task or max(1, math.ceil(_ENOUGH / len(tasks)))
     corners = [config for task in tasks for config in task.best(n)] + list(include)
     entries: dict[str, Domain | ConfigValue] = dict(space)
+    parents = {parent for domain in space.domains.values() for parent in domain.active_if or ()}
     for name, domain in space.domains.items():
-        entries[name] = shrunk(domain, [config[name] for config in corners])
+        values = [config[name] for config in corners if name in config]
+        is_range = isinstance(domain, Float | Integer) and name not in parents and len(set(values)) > 1
+        if is_range or not space.has_conditions:
+            entries[name] = shrunk(domain, values)
     if not any(isinstance(entry, Domain) for entry in entries.values()):
         raise SettingsError(
             "The best configurations of the earlier experiments are all the same, so that their box is a point: raise n_per_task"
@@ -73,9 +78,9 @@ def shrunk(domain: Domain, values: Iterable[ConfigValue]) -> Domain | ConfigValu
         case Float() | Integer():
             numbers = [float(value) for value in kept]
             low, high = kept[numbers.index(min(numbers))], kept[numbers.index(max(numbers))]
-            return dataclasses.replace(domain, low=low, high=high, default=MIDPOINT)
+            return dataclasses.replace(domain, low=low, high=high, default=MIDPOINT, prior=None)
         case Ordinal():
-            return dataclasses.replace(domain, values=_between(domain, kept), default=MIDPOINT)
+            return dataclasses.replace(domain, values=_between(domain, kept), default=MIDPOINT, prior=None)
         case FiniteRange():
             return Ordinal(_between(domain, kept), kind="nearest-log" if domain.log else "nearest")
         case Categorical():

@@ -46,9 +46,10 @@ class SpaceMapping:
             values[name] = value
         if not values:
             return None
+        mapped = self._space.active(self._space.filled(values))
         for name in self._space.domains:
-            self._lacking[name] += name not in values
-        return self._space.complete(values)
+            self._lacking[name] += name in mapped and name not in values
+        return mapped
 
     def notices(self) -> list[str]:
         """What was changed or left out, one line for each kind."""

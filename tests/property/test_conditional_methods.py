@@ -1,0 +1,45 @@
+"""Every method: what is not active is in no configuration, and no configuration comes twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.experiments.methods import build_scheduler, find_method, method, method_names
+from tunewright.interfaces import Scheduler
+from tunewright.metric import Metric
+from tunewright.space import SearchSpace
+from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.playground import ALL_MISCHIEF, Playground
+from tunewright.testing.spaces import CONDITIONAL
+
+LOSS = Metric("loss")
+REPEATING = {"PBT"}
+"""Methods whose clones may have the configuration of a member."""
+SMALL = {"n_initial": 3, "population_size": 5, "n_trees": 3, "n_candidates": 40, "n_quantiles": 1}
+"""Settings that make methods decide by themselves early, where they have them."""
+
+
+def scheduler(name: str, space: SearchSpace, metrics: tuple[Metric, ...]) -> Scheduler:
+    benchmark = RealBenchmarkDefinition(
+        name="conditional", script="none", space=space, metrics=metrics, max_resource=9
+    )
+    found = find_method(name)
+    known = {key: value for key, value in SMALL.items() if hasattr(found.settings(), key)}
+    evaluations = earlier_evaluations(space) if found.needs_evaluations else None
+    return build_scheduler(method(name, **known), benchmark, 0, {}, evaluations)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_what_is_not_active_never_appears(name: str) -> None:
+    playground = Playground(
+        scheduler(name, CONDITIONAL, (LOSS,)), LOSS, max_resource=9, n_trials=10, mischief=ALL_MISCHIEF
+    )
+    playground.play()
+    history = playground.history
+    configs = [history.trial(trial_id).config for trial_id in range(history.n_trials)]
+    for config in configs:
+        CONDITIONAL.validate(config)
+    assert len({frozenset(config) for config in configs}) > 1
+    if name not in REPEATING:
+        assert len({CONDITIONAL.key(config) for config in configs}) == len(configs)
