@@ -25,6 +25,13 @@ from tunewright.analysis.comparison import (
 from tunewright.analysis.curves import Curves, SetupCurves, Steps, all_curves, best_so_far, curves
 from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.load import load
+from tunewright.analysis.objectives import (
+    ParetoSets,
+    attainment_surface,
+    hypervolume_curves,
+    objectives_of,
+    pareto_sets,
+)
 from tunewright.analysis.pareto import hypervolume, hypervolume_curve, losses_of, pareto_mask
 from tunewright.analysis.results import Results, Where
 from tunewright.analysis.significance import (
@@ -47,6 +54,7 @@ __all__ = [
     "ExperimentInfo",
     "Improvement",
     "PairedTest",
+    "ParetoSets",
     "Ranks",
     "Results",
     "Scale",
@@ -58,20 +66,24 @@ __all__ = [
     "aggregate",
     "all_curves",
     "anytime_area",
+    "attainment_surface",
     "best_so_far",
     "bootstrap",
     "critical_difference",
     "curves",
     "hypervolume",
     "hypervolume_curve",
+    "hypervolume_curves",
     "iqm",
     "load",
     "losses_of",
     "mean_ranks",
     "normalised_regret",
+    "objectives_of",
     "overall_tests",
     "paired_tests",
     "pareto_mask",
+    "pareto_sets",
     "probability_of_improvement",
     "scale_of",
     "target_of",

@@ -214,6 +214,13 @@ def _check(benchmark: str, metric: Metric, mine: Sequence[tuple[ExperimentInfo, 
         )
 
 
+def newest_columns(results: Results, benchmark: str) -> dict[tuple[str, int], Columns]:
+    """The reports of the experiment that counts for each pair of setup and seed, as in `curves`."""
+    pairs = zip(results.infos, results.columns, strict=True)
+    newest, _ = _newest(benchmark, [pair for pair in pairs if pair[0].benchmark == benchmark])
+    return {key: columns for key, (_, columns) in newest.items()}
+
+
 def _newest(
     benchmark: str, mine: Sequence[tuple[ExperimentInfo, Columns]]
 ) -> tuple[dict[tuple[str, int], tuple[ExperimentInfo, Columns]], list[str]]:

@@ -12,7 +12,7 @@ from typing import Any, final
 
 import numpy as np
 
-from tunewright.analysis.columns import Floats
+from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.load import load
 from tunewright.backends.simulated.pools import WarmPools
@@ -71,6 +71,8 @@ class OneRun:
     runs: Sequence[RunRecord]
     space: SearchSpace | None
     """None where the metadata do not hold one."""
+    columns: Columns
+    """All its reports."""
 
     @property
     def rungs(self) -> list[int]:
@@ -116,7 +118,12 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
     for line in read_journal(folder.journal_path):
         reader.take(line)
     return OneRun(
-        info=info, metric=chosen, trials=reader.trials, runs=reader.runs, space=_space(info.metadata)
+        info=info,
+        metric=chosen,
+        trials=reader.trials,
+        runs=reader.runs,
+        space=_space(info.metadata),
+        columns=results.columns[0],
     )
 
 

@@ -10,6 +10,7 @@ from tunewright.analysis.figures import (
     plot_importance,
     plot_learning_curves,
     plot_parallel,
+    plot_pareto,
     plot_workers,
     save,
 )
@@ -25,6 +26,7 @@ _FIGURES: Final[Mapping[str, Callable[[OneRun], Any]]] = {
     "workers": plot_workers,
     "parallel": plot_parallel,
     "importance": lambda run: plot_importance(importance(run), run),
+    "pareto": plot_pareto,
 }
 _SUFFIXES: Final = ("png", "pdf", "svg")
 
@@ -41,7 +43,8 @@ def run(arguments: Sequence[str]) -> int:
     parser.flag("format", "of the files", choices=_SUFFIXES, default="png")
     given = parser.read(arguments)
     found = one_run(given.experiment, metric=given.metric)
-    wanted = list(_FIGURES) if given.figure is None else select("figure", given.figure, list(_FIGURES))
+    usual = [name for name in _FIGURES if name != "pareto" or len(found.info.metrics) > 1]
+    wanted = usual if given.figure is None else select("figure", given.figure, list(_FIGURES))
     folder = Path(given.out)
     for name in wanted:
         try:

@@ -12,6 +12,7 @@ from tunewright.analysis.figures.compared import (
     plot_curves,
     plot_ranks,
 )
+from tunewright.analysis.figures.objectives import plot_attainment, plot_pareto
 from tunewright.analysis.figures.single import (
     plot_importance,
     plot_learning_curves,
@@ -22,11 +23,13 @@ from tunewright.analysis.figures.style import save
 
 __all__ = [
     "plot_area",
+    "plot_attainment",
     "plot_critical_difference",
     "plot_curves",
     "plot_importance",
     "plot_learning_curves",
     "plot_parallel",
+    "plot_pareto",
     "plot_ranks",
     "plot_workers",
     "save",

@@ -9,7 +9,13 @@ from html import escape
 from importlib.metadata import version
 
 from tunewright.analysis.aggregate import Aggregate
-from tunewright.analysis.figures import plot_area, plot_critical_difference, plot_curves, plot_ranks
+from tunewright.analysis.figures import (
+    plot_area,
+    plot_attainment,
+    plot_critical_difference,
+    plot_curves,
+    plot_ranks,
+)
 from tunewright.analysis.figures.style import svg
 from tunewright.analysis.report.markup import Cell, figure, folded, page, section, table
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, SetupRow
@@ -36,7 +42,9 @@ over it, with a 95 % bootstrap interval. <b>Tests</b>: Wilcoxon's signed-rank te
 two-sided; p-values are corrected by Holm's method for all pairs of a table, and below {ALPHA} a difference is called
 significant. Over several benchmarks the pairs are benchmark and seed and the values normalised regrets: seeds of one
 benchmark are not independent benchmarks. <b>Probability</b>: that a random run of the setup ends better than a random
-run of the reference; 50 % is no difference.</p>
+run of the reference; 50 % is no difference. <b>Hypervolume</b>, with several objectives: what the Pareto set of all
+reports so far dominates, with every objective scaled to the range of the Pareto sets of all runs and a reference point
+a tenth beyond the worst corner; 1 is one point that is best in everything.</p>
 """
 
 
@@ -75,6 +83,9 @@ def build_page(
                 _tests(comparison.critical.tests, "Over all benchmarks") if len(curves) > 1 else "",
             )
         )
+    two = [part.sets for part in comparison.benchmarks if part.sets and len(part.sets.metrics) == 2]
+    if two:
+        sections.append(section("What runs attain", figure(svg(plot_attainment(two)))))
     areas = {part.curves.benchmark: part.areas for part in comparison.benchmarks}
     sections.append(section("At every time", figure(svg(plot_area(areas)))))
     sections += [_benchmark(part, comparison.reference) for part in comparison.benchmarks]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from tunewright.analysis.aggregate import Aggregate, Band, aggregate
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.comparison import Ranks, anytime_area, mean_ranks
-from tunewright.analysis.curves import Curves, all_curves
+from tunewright.analysis.curves import Curves, curves
+from tunewright.analysis.objectives import ParetoSets, hypervolume_curves, objectives_of, pareto_sets
 from tunewright.analysis.results import Results
 from tunewright.analysis.significance import (
     MIN_PAIRS,
@@ -60,6 +61,8 @@ class BenchmarkComparison:
     """The best first."""
     tests: Sequence[PairedTest]
     """All pairs."""
+    sets: ParetoSets | None = None
+    """What the runs ended with, where there are several objectives."""
 
 
 @final
@@ -106,11 +109,19 @@ def compare(
     base = reference or next((label for label in _BASELINES if label in labels), labels[0])
     if base not in labels:
         raise UnknownNameError("setup", base, labels)
-    every = all_curves(chosen)
-    warnings = [*_surrogate_warnings(chosen), *(note for curves in every for note in curves.notes)]
-    benchmarks = [_benchmark(curves, base, warnings) for curves in every]
+    sets = {
+        name: pareto_sets(chosen, name) for name in chosen.benchmarks if len(objectives_of(chosen, name)) > 1
+    }
+    every = [
+        hypervolume_curves(chosen, name) if name in sets else curves(chosen, name)
+        for name in chosen.benchmarks
+    ]
+    warnings = [*_surrogate_warnings(chosen), *(note for found in every for note in found.notes)]
+    benchmarks = [
+        replace(_benchmark(found, base, warnings), sets=sets.get(found.benchmark)) for found in every
+    ]
     ranks, critical = _overall(every, warnings)
-    shared = [curves for curves in every if base in curves.setups]
+    shared = [found for found in every if base in found.setups]
     return Comparison(
         results=chosen,
         labels=labels,
