@@ -26,7 +26,7 @@ from tunewright.experiments.remote.fleet import Fleet
 from tunewright.experiments.remote.place import CODE_ROOT
 from tunewright.experiments.remote.records import LaunchRecord, save_record
 from tunewright.experiments.remote.requests import TuningJobSettings, tuning_job_request
-from tunewright.experiments.remote.slices import ENDED, Slice, SliceState
+from tunewright.experiments.remote.slices import ENDED, Slice, SliceState, SliceStatus
 from tunewright.launchers.console import say
 from tunewright.launchers.parser import Parser, positive_int
 from tunewright.launchers.remote_table import follow
@@ -233,21 +233,24 @@ def _drive(fleet: Fleet, session: AwsSession, names: set[str], arguments: Namesp
         statuses = [status for status in fleet.look() if status.slice.name in names]
         fleet.launch_waiting(statuses, arguments.max_parallel_jobs)
         statuses = [status for status in fleet.look() if status.slice.name in names]
-        for status in statuses:
-            line = f"{status.slice.name}: {status.state}"
-            if told.get(status.slice.name) != line:
-                told[status.slice.name] = line
-                say(
-                    line
-                    + (
-                        f" (in line: {fleet.full})"
-                        if status.state is SliceState.WAITING and fleet.full
-                        else ""
-                    )
-                )
+        _tell(statuses, told, fleet.full or "--max_parallel_jobs")
         if all(status.state in {*ENDED, SliceState.RUNNING, SliceState.STOPPING} for status in statuses):
             return 0
         time.sleep(interval)
+
+
+def _tell(statuses: Sequence[SliceStatus], told: dict[str, str], limit: str) -> None:
+    """A line for each slice that stands elsewhere than before; one for all that wait in line."""
+    for status in statuses:
+        name, state = status.slice.name, str(status.state)
+        if status.state is not SliceState.WAITING and told.get(name) != state:
+            told[name] = state
+            say(f"{name}: {state}")
+    n_waiting = sum(status.state is SliceState.WAITING for status in statuses)
+    line = f"{n_waiting} in line ({limit}); Ctrl-C leaves them there, --resume goes on" if n_waiting else ""
+    if line and told.get("") != line:
+        told[""] = line
+        say(line)
 
 
 def entry_path(entry_point: str) -> Path:
