@@ -13,7 +13,7 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments.methods import build_scheduler, method
 from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, Line, MemoryJournal
-from tunewright.metric import Metric
+from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.brackets import HyperbandSettings
 from tunewright.schedulers.dehb import DEHB, DEHBSettings
@@ -37,6 +37,9 @@ LOSS = Metric("loss")
 BENCHMARK = RealBenchmarkDefinition(
     name="resumed", script="none", space=CONTINUOUS, metrics=(LOSS,), max_resource=9
 )
+
+
+BOTH = BENCHMARK.replace(metrics=(LOSS, Metric("size", Goal.MAXIMIZE)))
 
 
 class Killed(BaseException):
@@ -72,7 +75,7 @@ def train(config: Config, epoch: int) -> tuple[dict[str, float], float]:
     if x > 8.0:
         raise RuntimeError("diverged")
     loss = float("nan") if y > 14.0 else abs(x) + y / epoch
-    return {"loss": loss}, 0.1 + y / 7
+    return {"loss": loss, "size": y - x / 2}, 0.1 + y / 7
 
 
 def random_searcher() -> RandomSearcher:
@@ -115,6 +118,16 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
             method(name), BENCHMARK, 1, {}, earlier_evaluations(CONTINUOUS)
         )
         for name in ("RUSH", "TransferGP")
+    },
+    **{
+        name: lambda name=name, settings=settings: build_scheduler(method(name, **settings), BOTH, 1, {})
+        for name, settings in {
+            "MOASHA": {},
+            "MOREA": {"population_size": 6, "sample_size": 3},
+            "NSGA2": {"population_size": 5},
+            "RandomScalarization": {"n_initial": 3},
+            "EHVI": {"n_initial": 3},
+        }.items()
     },
     "SyncBOHB": lambda: SyncHyperband(
         kde_searcher(CONTINUOUS, KDESettings(), metric=LOSS, seed=1, levels=(1, 3, 9)),

@@ -240,3 +240,38 @@ def dominated_volume(losses: Array, reference: Array) -> float:
             if depth > 0
         )
     )
+
+
+def non_dominated_boxes(front: Array, reference: Array) -> tuple[Array, Array]:
+    """The part of the space below a reference point that no row dominates, as disjoint boxes.
+
+    Slices along the last objective, each cut along the one before it, and so on: n + 1 boxes for two objectives and n
+    rows, at most ``(n + 1)(n + 2) / 2`` for three.
+
+    Parameters
+    ----------
+    front
+        (n, k), finite.
+    reference
+        (k,)
+
+    Returns
+    -------
+    lower, upper
+        Corners (boxes, k); the lower ones are -inf where a box has no end.
+    """
+    kept = front[(front < reference).all(axis=1)]
+    kept = kept[_is_first(kept)]
+    if len(reference) == 1:
+        best = float(kept.min(initial=reference[0]))
+        return np.array([[-np.inf]]), np.array([[best]])
+    kept = kept[np.argsort(kept[:, -1], kind="stable")]
+    edges = np.concatenate([[-np.inf], kept[:, -1], reference[-1:]])
+    lowers: list[Array] = []
+    uppers: list[Array] = []
+    for place in range(len(edges) - 1):
+        if edges[place] < edges[place + 1]:
+            lower, upper = non_dominated_boxes(kept[:place, :-1], reference[:-1])
+            lowers.append(np.pad(lower, ((0, 0), (0, 1)), constant_values=edges[place]))
+            uppers.append(np.pad(upper, ((0, 0), (0, 1)), constant_values=edges[place + 1]))
+    return np.concatenate(lowers), np.concatenate(uppers)

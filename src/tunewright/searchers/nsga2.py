@@ -74,6 +74,7 @@ def nsga2_searcher(
     metrics: Sequence[Metric],
     seed: int,
     points_to_evaluate: Sequence[Config] | None = None,
+    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """The searcher of NSGA-II ([Deb2002]_) without generations that wait.
 
@@ -92,6 +93,7 @@ def nsga2_searcher(
         Observations(space, metrics[0], others=metrics[1:]),
         seed=seed,
         points_to_evaluate=points_to_evaluate,
+        candidates=candidates,
         n_initial=settings.population_size,
     )
 
@@ -137,12 +139,12 @@ class NSGA2Proposer(Proposer):
         a, b = self._coordinates.encode(first), self._coordinates.encode(second)
         if rng.random() < self._settings.crossover_probability:
             a = [self._crossed(*parts, rng) for parts in zip(self._domains, a, b, strict=True)]
-        child = self._coordinates.decode(a)
+        child = self._coordinates.values(a)
         probability = self._settings.mutation_probability or 1.0 / max(len(self._domains), 1)
         for place, (name, domain) in enumerate(zip(self._names, self._domains, strict=True)):
             if rng.random() < probability:
                 moved = polynomial_mutation(a[place], self._settings.mutation_index, rng)
-                mutant = self._coordinates.decode([*a[:place], moved, *a[place + 1 :]])[name]
+                mutant = self._coordinates.values([*a[:place], moved, *a[place + 1 :]])[name]
                 child[name] = _mutated(domain, child[name], mutant, rng, is_up=moved > a[place])
         return child
 

@@ -9,6 +9,9 @@ from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 
+SEVERAL_METRICS = ("MOASHA", "MOREA", "NSGA2", "RandomScalarization", "EHVI", "RandomSearch", "GridSearch")
+"""Methods that tune any number of metrics; the last two heed none."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -22,7 +25,10 @@ def only_metric(benchmark: Benchmark, method: str) -> Metric:
     """
     if len(benchmark.metrics) != 1:
         names = ", ".join(metric.name for metric in benchmark.metrics)
-        raise SettingsError(f"{method} tunes one metric, not {len(benchmark.metrics)} ({names})")
+        raise SettingsError(
+            f"{method} tunes one metric, not {len(benchmark.metrics)} ({names}): give one of them, "
+            f"or choose a method for several: {', '.join(SEVERAL_METRICS)}"
+        )
     return benchmark.metrics[0]
 
 

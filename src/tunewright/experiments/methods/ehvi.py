@@ -1,0 +1,28 @@
+"""EHVI: the hypervolume that is expected to become dominated; every trial runs to its end."""
+
+from __future__ import annotations
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.gp_objectives import HypervolumeSettings, objectives_searcher
+
+
+def _build(benchmark: Benchmark, seed: int, settings: HypervolumeSettings) -> FIFO:
+    searcher = objectives_searcher(
+        benchmark.space,
+        settings,
+        metrics=benchmark.metrics,
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=benchmark.candidates(),
+    )
+    return FIFO(searcher)
+
+
+METHOD = Method(
+    name="EHVI",
+    summary="Bayesian optimisation of several metrics by the expected improvement of the dominated hypervolume",
+    settings=HypervolumeSettings,
+    build=_build,
+)

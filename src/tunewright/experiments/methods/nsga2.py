@@ -1,0 +1,28 @@
+"""NSGA2: crossover and mutation of the best fronts, every trial runs to its end."""
+
+from __future__ import annotations
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.nsga2 import NSGA2Settings, nsga2_searcher
+
+
+def _build(benchmark: Benchmark, seed: int, settings: NSGA2Settings) -> FIFO:
+    searcher = nsga2_searcher(
+        benchmark.space,
+        settings,
+        metrics=benchmark.metrics,
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=benchmark.candidates(),
+    )
+    return FIFO(searcher)
+
+
+METHOD = Method(
+    name="NSGA2",
+    summary="NSGA-II without waiting generations: children of trials that few others dominate, for several metrics",
+    settings=NSGA2Settings,
+    build=_build,
+)

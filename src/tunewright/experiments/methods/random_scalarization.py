@@ -1,0 +1,28 @@
+"""RandomScalarization: a Gaussian process for each metric, weighed at random; every trial runs to its end."""
+
+from __future__ import annotations
+
+from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.method import Method
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.gp_objectives import ScalarizationSettings, objectives_searcher
+
+
+def _build(benchmark: Benchmark, seed: int, settings: ScalarizationSettings) -> FIFO:
+    searcher = objectives_searcher(
+        benchmark.space,
+        settings,
+        metrics=benchmark.metrics,
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+        candidates=benchmark.candidates(),
+    )
+    return FIFO(searcher)
+
+
+METHOD = Method(
+    name="RandomScalarization",
+    summary="Bayesian optimisation of several metrics, weighted anew at random for each trial",
+    settings=ScalarizationSettings,
+    build=_build,
+)

@@ -1,0 +1,211 @@
+"""Acquisition functions of several objectives, each predicted by a surrogate of its own. Higher is better.
+
+References
+----------
+.. [Emmerich2006] Emmerich, Giannakoglou, Naujoks: Single- and Multiobjective Evolutionary Optimization Assisted by
+   Gaussian Random Field Metamodels. IEEE Transactions on Evolutionary Computation 10 (2006).
+.. [Knowles2006] Knowles: ParEGO: A Hybrid Algorithm with On-Line Landscape Approximation for Expensive Multiobjective
+   Optimization Problems. IEEE Transactions on Evolutionary Computation 10 (2006).
+.. [Paria2019] Paria, Kandasamy, Poczos: A Flexible Framework for Multi-Objective Bayesian Optimization using Random
+   Scalarizations. UAI 2019.
+.. [Yang2019] Yang, Emmerich, Deutz, Baeck: Efficient Computation of Expected Hypervolume Improvement Using Box
+   Decomposition Algorithms. Journal of Global Optimization 75 (2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple, final
+
+import numpy as np
+from scipy.special import ndtr
+
+from tunewright.models.acquisition import Acquisition
+from tunewright.models.arrays import Array
+from tunewright.models.surrogate import Pullback, Surrogate
+
+_TINY: Final = 1e-100
+_SQRT_2PI: Final = math.sqrt(2 * math.pi)
+_MOST_NUMBERS: Final = 1_000_000
+"""Of one array; more candidates are taken in parts."""
+
+
+class Scalarization(StrEnum):
+    """How objectives become one."""
+
+    CHEBYSHEV = "chebyshev"
+    """The worst weighted objective, plus 0.05 times the weighted sum: reaches every point of a front."""
+    LINEAR = "linear"
+    """The weighted sum: reaches the convex parts of a front."""
+
+
+_AUGMENTATION: Final = 0.05
+
+
+@final
+class ScalarizedLowerBound(Acquisition):
+    """A scalarisation of the objectives' lower confidence bounds ([Paria2019]_, section 3), negated.
+
+    ``-(max_i w_i u_i + 0.05 sum_i w_i u_i)`` with ``u_i = mu_i - kappa sigma_i - ideal_i``, the augmented
+    Chebyshev function of [Knowles2006]_ (equation 2); or ``-sum_i w_i u_i``. Means are averaged over the versions.
+
+    Parameters
+    ----------
+    surrogates
+        One for each of k objectives.
+    weights
+        (k,), >= 0.
+    ideal
+        (k,): where an objective counts as 0.
+    kappa
+        Deviations below the mean, >= 0.
+    how
+        The scalarisation.
+    """
+
+    def __init__(
+        self,
+        surrogates: Sequence[Surrogate],
+        weights: Array,
+        *,
+        ideal: Array,
+        kappa: float,
+        how: Scalarization,
+    ) -> None:
+        self._surrogates = surrogates
+        self._weights = weights
+        self._ideal = ideal
+        self._kappa = kappa
+        self._how = how
+
+    def values(self, a: Array) -> Array:
+        """Values (m,)."""
+        return self._scalarized([surrogate.predict(a) for surrogate in self._surrogates])[0]
+
+    def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
+        """Values (m,) and gradients (m, d); at a kink that of one side."""
+        predictions = [surrogate.predict_with_pullback(a) for surrogate in self._surrogates]
+        values, shares = self._scalarized([(means, deviations) for means, deviations, _ in predictions])
+        gradient = np.zeros_like(a)
+        for (means, _, pullback), share in zip(predictions, shares.T, strict=True):
+            by_means = np.repeat(share[:, np.newaxis] / means.shape[1], means.shape[1], axis=1)
+            gradient += pullback(by_means, -self._kappa * share)
+        return values, gradient
+
+    def _scalarized(self, predictions: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+        """Values (m,), and their derivatives by the lower bounds (m, k)."""
+        bounds = np.stack([means.mean(axis=1) - self._kappa * d for means, d in predictions], axis=1)
+        slopes = self._weights
+        weighted = slopes * (bounds - self._ideal)
+        if self._how is Scalarization.LINEAR:
+            return -weighted.sum(axis=1), np.broadcast_to(-slopes, weighted.shape)
+        worst = np.argmax(weighted, axis=1)
+        is_worst = np.arange(weighted.shape[1]) == worst[:, np.newaxis]
+        values = weighted.max(axis=1) + _AUGMENTATION * weighted.sum(axis=1)
+        return -values, -slopes * (is_worst + _AUGMENTATION)
+
+
+class Boxes(NamedTuple):
+    """Boxes of the space of losses, b for each of s versions; empty ones fill up where a version has fewer."""
+
+    lower: Array
+    """(s, b, k), -inf where there is no end."""
+    upper: Array
+    """(s, b, k)"""
+
+
+def stacked_boxes(versions: Sequence[tuple[Array, Array]]) -> Boxes:
+    """The boxes of all versions, from corners (b_s, k) of each."""
+    n_boxes = max(len(lower) for lower, _ in versions)
+    k = versions[0][0].shape[1]
+    both = np.zeros((2, len(versions), n_boxes, k))
+    for version, corners in enumerate(versions):
+        for side, corner in enumerate(corners):
+            both[side, version, : len(corner)] = corner
+    return Boxes(both[0], both[1])
+
+
+class _Side(NamedTuple):
+    """What an objective's prediction makes of all boxes, arrays (m, s, b)."""
+
+    gain: Array
+    """``E[length of the part of the side that is improved]``."""
+    by_mean: Array
+    by_deviation: Array
+
+
+@final
+class ExpectedHypervolumeImprovement(Acquisition):
+    """The logarithm of the hypervolume that is expected to become dominated, averaged over the versions.
+
+    Exact for independent normal predictions ([Emmerich2006]_; summed over boxes as in [Yang2019]_): a point y improves
+    on the box from l to u by ``prod_i (u_i - max(y_i, l_i))``, where that is positive, and each factor's expectation is
+    ``G(u_i) - G(l_i)`` with ``G(c) = E max(c - y_i, 0) = sigma (phi(z) + z Phi(z))``, ``z = (c - mu) / sigma``.
+
+    Parameters
+    ----------
+    surrogates
+        One for each of k objectives, all with the same versions.
+    boxes
+        What is not dominated below the reference point, in each version.
+    """
+
+    def __init__(self, surrogates: Sequence[Surrogate], boxes: Boxes) -> None:
+        self._surrogates = surrogates
+        self._boxes = boxes
+
+    def values(self, a: Array) -> Array:
+        """``log mean_s E[improvement]``, (m,)."""
+        predictions = [surrogate.predict(a) for surrogate in self._surrogates]
+        n_rows = max(1, _MOST_NUMBERS // (self._boxes.lower.shape[0] * self._boxes.lower.shape[1]))
+        parts = [
+            self._expected([(means[i : i + n_rows], d[i : i + n_rows]) for means, d in predictions])
+            for i in range(0, len(a), n_rows)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
+        """Values (m,) and gradients (m, d)."""
+        predictions = [surrogate.predict_with_pullback(a) for surrogate in self._surrogates]
+        sides = [self._side(i, means, d) for i, (means, d, _) in enumerate(predictions)]
+        expected = _product(sides, None).sum(axis=(1, 2)) + _TINY
+        gradient = np.zeros_like(a)
+        pullbacks: list[Pullback] = [pullback for _, _, pullback in predictions]
+        for i, (side, pullback) in enumerate(zip(sides, pullbacks, strict=True)):
+            others = _product(sides, i)
+            by_means = (others * side.by_mean).sum(axis=2) / expected[:, np.newaxis]
+            by_deviations = (others * side.by_deviation).sum(axis=(1, 2)) / expected
+            gradient += pullback(by_means, by_deviations)
+        return np.log(expected / self._boxes.lower.shape[0]), gradient
+
+    def _expected(self, predictions: Sequence[tuple[Array, Array]]) -> Array:
+        sides = [self._side(i, means, d) for i, (means, d) in enumerate(predictions)]
+        return np.log((_product(sides, None).sum(axis=(1, 2)) + _TINY) / self._boxes.lower.shape[0])
+
+    def _side(self, i: int, means: Array, deviations: Array) -> _Side:
+        sigma = deviations[:, np.newaxis, np.newaxis]
+        centre = means[:, :, np.newaxis]
+        ends = [self._boxes.lower[:, :, i], self._boxes.upper[:, :, i]]
+        gains, tails, densities = zip(*(_until((end - centre) / sigma) for end in ends), strict=True)
+        return _Side(
+            sigma * np.maximum(gains[1] - gains[0], 0.0), tails[0] - tails[1], densities[1] - densities[0]
+        )
+
+
+def _until(z: Array) -> tuple[Array, Array, Array]:
+    """``phi(z) + z Phi(z)``, ``Phi(z)`` and ``phi(z)``; zeros at -inf."""
+    finite = np.maximum(z, -40.0)
+    density = np.exp(-0.5 * finite * finite) / _SQRT_2PI
+    tail = ndtr(finite)
+    return np.maximum(density + finite * tail, 0.0), tail, density
+
+
+def _product(sides: Sequence[_Side], but: int | None) -> Array:
+    """The product of all sides but one, (m, s, b)."""
+    found = np.ones_like(sides[0].gain)
+    for i, side in enumerate(sides):
+        if i != but:
+            found = found * side.gain
+    return found

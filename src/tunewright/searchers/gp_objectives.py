@@ -1,0 +1,330 @@
+"""Bayesian optimisation of several objectives: a Gaussian process for each, and two ways to choose."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.exceptions import SettingsError
+from tunewright.metric import Metric
+from tunewright.models.acquisition import Acquisition
+from tunewright.models.arrays import Array
+from tunewright.models.gp.kernels import Matern52
+from tunewright.models.gp.posterior import Posterior
+from tunewright.models.gp.process import GaussianProcess
+from tunewright.models.gp.warping import Warped
+from tunewright.models.objective_acquisition import (
+    ExpectedHypervolumeImprovement,
+    Scalarization,
+    ScalarizedLowerBound,
+    stacked_boxes,
+)
+from tunewright.models.pareto import (
+    crowded_order,
+    epsilon_net_order,
+    non_dominated_boxes,
+    pareto_mask,
+    scaled_to_range,
+)
+from tunewright.searchers.climbing import Climber
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Fit, Observations, Snapshot, fits_note
+from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.gp import choice, with_fantasies
+from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.space import SearchSpace
+from tunewright.types import Config
+
+_N_INCUMBENTS: Final = 5
+_TOP_FRACTION: Final = 0.25
+_REFERENCE_QUANTILE: Final = 0.9
+_MOST_IN_FRONT: Final = {1: 1, 2: 64, 3: 20, 4: 9}
+"""Objectives -> points of a front that boxes are made around; a larger one is thinned to so many that are spread over it."""
+_MOST_IN_FRONT_BEYOND: Final = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
+    """What both methods have in common.
+
+    Raises
+    ------
+    SettingsError
+        Where a value cannot work.
+    """
+
+    n_initial: int = 6
+    """Trials before the models are asked, given points included, >= 2."""
+    n_fantasies: int = 8
+    """Draws of what pending trials might give, >= 0; 0: pending trials are ignored."""
+    input_warping: bool = False
+    """Whether numeric columns are warped by learned exponents."""
+    max_observations: int = 500
+    """Trials that the models learn from at most, >= 2."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_initial", 2), ("n_fantasies", 0), ("max_observations", 2)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"{name}={getattr(self, name)} must be >= {least}")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ScalarizationSettings(ObjectiveOptions):
+    """Settings of a searcher that draws how much each objective counts, anew for each trial."""
+
+    scalarization: Scalarization = Scalarization.CHEBYSHEV
+    """``chebyshev`` or ``linear``."""
+    weights: tuple[float, ...] | None = None
+    """Fixed weights >= 0, one for each objective; None: drawn evenly from those that add up to 1."""
+    kappa: float = 2.0
+    """Deviations below the mean, >= 0."""
+
+    def __post_init__(self) -> None:
+        ObjectiveOptions.__post_init__(self)
+        object.__setattr__(self, "scalarization", choice("scalarization", Scalarization, self.scalarization))
+        if not self.kappa >= 0:
+            raise SettingsError(f"kappa={self.kappa} must be >= 0")
+        if self.weights is not None and not (min(self.weights, default=-1.0) >= 0 < sum(self.weights)):
+            raise SettingsError(f"weights={self.weights} must be >= 0, and one of them above 0")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class HypervolumeSettings(ObjectiveOptions):
+    """Settings of a searcher that expects an improvement of the hypervolume."""
+
+    reference: tuple[float, ...] | None = None
+    """The metrics' values that bound the hypervolume; None: what nine in ten trials are better than, and at least a tenth of
+    the front's extent behind its worst values."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LearnedObjectives:
+    """What the models know at one instant, with losses shifted and scaled to mean 0 and deviation 1."""
+
+    surrogates: Sequence[Posterior]
+    means: Array
+    """(n, s, k): what they say at the points observed or pending, in s versions."""
+    n_observed: int
+    """Rows of ``means`` that were observed; they come first."""
+    shift: Array
+    """(k,)"""
+    scale: Array
+    """(k,), > 0"""
+
+
+class Chooser(ABC):
+    """Makes an acquisition function of what is known."""
+
+    @abstractmethod
+    def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:
+        """A function of the arguments."""
+
+
+@final
+class ScalarizedChooser(Chooser):
+    """Draws weights.
+
+    Parameters
+    ----------
+    settings
+        How objectives become one.
+    """
+
+    def __init__(self, settings: ScalarizationSettings) -> None:
+        self._settings = settings
+
+    def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:
+        """Objectives count from the best seen, in deviations of all that was observed."""
+        k = learned.means.shape[2]
+        given = self._settings.weights
+        weights = rng.dirichlet(np.ones(k)) if given is None else np.array(given) / sum(given)
+        seen = learned.means[: learned.n_observed].mean(axis=1)
+        return ScalarizedLowerBound(
+            learned.surrogates,
+            weights,
+            ideal=seen.min(axis=0),
+            kappa=self._settings.kappa,
+            how=self._settings.scalarization,
+        )
+
+
+@final
+class HypervolumeChooser(Chooser):
+    """Expects an improvement of the hypervolume.
+
+    Parameters
+    ----------
+    reference
+        Losses (k,) that bound it; None: what the front suggests.
+    """
+
+    def __init__(self, reference: Array | None) -> None:
+        self._reference = reference
+
+    def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:  # noqa: ARG002
+        """Each version has its own front: what pending trials may give is in it."""
+        reference = self._bound(learned)
+        boxes = [
+            non_dominated_boxes(_front(version), reference) for version in np.moveaxis(learned.means, 1, 0)
+        ]
+        return ExpectedHypervolumeImprovement(learned.surrogates, stacked_boxes(boxes))
+
+    def _bound(self, learned: LearnedObjectives) -> Array:
+        if self._reference is not None:
+            return (self._reference - learned.shift) / learned.scale
+        seen = learned.means[: learned.n_observed].mean(axis=1)
+        front = seen[pareto_mask(seen)]
+        behind = front.max(axis=0) + 0.1 * np.ptp(front, axis=0)
+        return np.maximum(behind, np.quantile(seen, _REFERENCE_QUANTILE, axis=0))
+
+
+def _front(losses: Array) -> Array:
+    """The rows that none dominates, thinned where they are too many."""
+    front = np.unique(losses[pareto_mask(losses)], axis=0)
+    most = _MOST_IN_FRONT.get(losses.shape[1], _MOST_IN_FRONT_BEYOND)
+    return front if len(front) <= most else front[epsilon_net_order(scaled_to_range(front))[:most]]
+
+
+@final
+class ObjectivesProposer(Proposer):
+    """Maximise what a chooser makes of one Gaussian process for each objective's newest losses.
+
+    Parameters
+    ----------
+    cube
+        Where to look.
+    names
+        Of the objectives, for messages.
+    settings
+        Of the models.
+    chooser
+        Says what is good.
+    """
+
+    def __init__(
+        self, cube: Cube, names: Sequence[str], settings: ObjectiveOptions, chooser: Chooser
+    ) -> None:
+        self._climber = Climber(cube)
+        self._settings = settings
+        self._chooser = chooser
+        kernels = [Matern52(cube.n_columns) for _ in names]
+        self._fitted = [
+            FittedProcess(
+                GaussianProcess(Warped(kernel, cube.n_columns) if settings.input_warping else kernel), name
+            )
+            for name, kernel in zip(names, kernels, strict=True)
+        ]
+
+    def propose(
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        until: int | None = None,  # noqa: ARG002
+    ) -> Proposal | None:
+        """Points of highest acquisition first; None below two trials."""
+        if len(snapshot.rows) < 2:
+            return None
+        kept = _kept(snapshot.objectives, self._settings.max_observations)
+        points = snapshot.points[snapshot.rows.trials[kept]]
+        learned, fits = self._learn(snapshot, points, snapshot.objectives[kept], rng)
+        seen = learned.means[: len(points)].mean(axis=1)
+        front = np.flatnonzero(pareto_mask(seen))
+        spread = epsilon_net_order(scaled_to_range(seen[front]))
+        incumbents = points[front[spread[:_N_INCUMBENTS]]]
+        found = self._climber.best_points(self._chooser.acquisition(learned, rng), incumbents, rng)
+        news = {name: fit for name, fit in fits.items() if snapshot.fits.get(name) is not fit}
+        return Proposal(found, fits_note(news))
+
+    def _learn(
+        self, snapshot: Snapshot, points: Array, objectives: Array, rng: np.random.Generator
+    ) -> tuple[LearnedObjectives, Mapping[str, Fit]]:
+        shift, scale = objectives.mean(axis=0), objectives.std(axis=0)
+        scale = np.where(scale > 1e-12 * np.abs(objectives).max(axis=0, initial=1e-300), scale, 1.0)
+        targets = (objectives - shift) / scale
+        pending = snapshot.points[snapshot.pending] if self._settings.n_fantasies else snapshot.points[:0]
+        surrogates: list[Posterior] = []
+        fits: dict[str, Fit] = {}
+        for place, fitted in enumerate(self._fitted):
+            name = f"gp{place}"
+            y = np.ascontiguousarray(targets[:, place])
+            posterior, fits[name] = fitted.posterior(points, y, snapshot.fits.get(name), len(snapshot.rows))
+            surrogates.append(with_fantasies(posterior, pending, self._settings.n_fantasies, rng))
+        at = np.concatenate([points, pending])
+        means = np.stack([surrogate.means(at) for surrogate in surrogates], axis=2)
+        return LearnedObjectives(surrogates, means, len(points), shift, scale), fits
+
+
+def _kept(objectives: Array, most: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """At most so many rows in their order: a quarter of them the best, the others spread evenly."""
+    n = len(objectives)
+    if n <= most:
+        return np.arange(n)
+    best = crowded_order(objectives)[: round(most * _TOP_FRACTION)]
+    others = np.setdiff1d(np.arange(n), best)
+    places = np.linspace(0, len(others) - 1, most - len(best)).round().astype(np.intp)
+    return np.sort(np.concatenate([best, others[places]]))
+
+
+def objectives_searcher(
+    space: SearchSpace,
+    settings: ScalarizationSettings | HypervolumeSettings,
+    *,
+    metrics: Sequence[Metric],
+    seed: int,
+    points_to_evaluate: Sequence[Config] | None = None,
+    candidates: Sequence[Config] | None = None,
+) -> ModelBasedSearcher:
+    """Bayesian optimisation of each trial's newest losses; the type of the settings says how.
+
+    Parameters
+    ----------
+    space, metrics
+        What is tuned.
+    settings
+        Of the models and of the choice.
+    seed
+        The experiment's seed, >= 0.
+    points_to_evaluate
+        Configurations that come first.
+    candidates
+        The only configurations that are suggested; None: all of the space.
+
+    Raises
+    ------
+    SettingsError
+        There are not as many weights, or values of a reference, as metrics.
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+    chooser: Chooser
+    if isinstance(settings, ScalarizationSettings):
+        _check_length("weights", settings.weights, metrics)
+        chooser = ScalarizedChooser(settings)
+    else:
+        _check_length("reference", settings.reference, metrics)
+        values = settings.reference
+        reference = None if values is None else [m.loss(v) for m, v in zip(metrics, values, strict=True)]
+        chooser = HypervolumeChooser(None if reference is None else np.array(reference))
+    cube = Cube(space, candidates)
+    return ModelBasedSearcher(
+        space,
+        ObjectivesProposer(cube, [metric.name for metric in metrics], settings, chooser),
+        Observations(space, metrics[0], others=metrics[1:]),
+        seed=seed,
+        points_to_evaluate=points_to_evaluate,
+        candidates=candidates,
+        n_initial=settings.n_initial,
+    )
+
+
+def _check_length(name: str, values: Sequence[float] | None, metrics: Sequence[Metric]) -> None:
+    if values is not None and len(values) != len(metrics):
+        names = ", ".join(metric.name for metric in metrics)
+        raise SettingsError(f"{name} has {len(values)} values, but there are {len(metrics)} metrics: {names}")

@@ -1,0 +1,65 @@
+"""Methods for several metrics keep the contracts, with one metric and with more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.experiments.methods import build_scheduler, method
+from tunewright.interfaces import Scheduler, Searcher
+from tunewright.metric import Goal, Metric
+from tunewright.searchers.gp_objectives import (
+    HypervolumeSettings,
+    ObjectiveOptions,
+    ScalarizationSettings,
+    objectives_searcher,
+)
+from tunewright.space import SearchSpace
+from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.searcher_contract import SearcherContract
+from tunewright.types import Config
+
+LOSSES = (Metric("loss"), Metric("epoch", Goal.MAXIMIZE))
+
+
+def searcher(
+    space: SearchSpace, settings: ObjectiveOptions, seed: int, points: Sequence[Config] | None
+) -> Searcher:
+    assert isinstance(settings, ScalarizationSettings | HypervolumeSettings)
+    return objectives_searcher(space, settings, metrics=LOSSES, seed=seed, points_to_evaluate=points)
+
+
+class TestRandomScalarization(SearcherContract):
+    n_trials = 8
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        return searcher(space, ScalarizationSettings(n_initial=4), seed, points_to_evaluate)
+
+
+class TestHypervolume(SearcherContract):
+    n_trials = 8
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        settings = HypervolumeSettings(n_initial=4, max_observations=5, n_fantasies=3)
+        return searcher(space, settings, seed, points_to_evaluate)
+
+
+def build(space: SearchSpace, metric: Metric, seed: int, **settings: str) -> Scheduler:
+    benchmark = RealBenchmarkDefinition(
+        name="contract", script="none", space=space, metrics=(metric, Metric("epoch")), max_resource=27
+    )
+    return build_scheduler(method("MOASHA", **settings), benchmark, seed, {})
+
+
+class TestMOASHA(SchedulerContract):
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        return build(space, metric, seed)
+
+
+class TestMOASHAStopping(SchedulerContract):
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        return build(space, metric, seed, kind="stopping", ranking="linear")
