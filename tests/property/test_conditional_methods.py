@@ -33,7 +33,7 @@ def scheduler(name: str, space: SearchSpace, metrics: tuple[Metric, ...]) -> Sch
 @pytest.mark.parametrize("name", method_names())
 def test_what_is_not_active_never_appears(name: str) -> None:
     playground = Playground(
-        scheduler(name, CONDITIONAL, (LOSS,)), LOSS, max_resource=9, n_trials=10, mischief=ALL_MISCHIEF
+        scheduler(name, CONDITIONAL, (LOSS,)), LOSS, max_resource=9, n_trials=8, mischief=ALL_MISCHIEF
     )
     playground.play()
     history = playground.history

@@ -16,7 +16,7 @@ def test_every_point_is_a_legal_configuration_and_back(space: SearchSpace) -> No
     for point in rng.uniform(-0.2, 1.2, (30, len(coordinates))):
         config = coordinates.decode(point.tolist())
         space.validate(config)
-        assert list(config) == list(space)
+        assert list(config) == [name for name in space if name in config]
         again = coordinates.decode(coordinates.encode(config))
         assert space.encode([again]) == pytest.approx(space.encode([config]))
 

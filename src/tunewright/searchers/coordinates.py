@@ -40,10 +40,14 @@ class Coordinates:
 
     def decode(self, point: Sequence[float]) -> dict[str, ConfigValue]:
         """The configuration at a point; numbers outside [0, 1] count as the nearer end."""
+        return self._space.active(self.values(point))
+
+    def values(self, point: Sequence[float]) -> dict[str, ConfigValue]:
+        """A value for every name at a point, also for those that are not active there."""
         values = self._constants | {
             name: axis.decode(float(u)) for (name, axis), u in zip(self._axes, point, strict=True)
         }
-        return self._space.active({name: values[name] for name in self._names})
+        return {name: values[name] for name in self._names}
 
 
 @final
