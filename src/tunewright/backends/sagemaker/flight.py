@@ -59,6 +59,8 @@ class Flight:
     is_wish_sent: bool = False
     is_stop_sent: bool = False
     """Whether StopTrainingJob was sent."""
+    is_withdrawn: bool = False
+    """Whether it was taken back before a worker took it."""
     status: JobStatus | None = None
     terminal_since: float | None = None
     """Monotonic second at which the job was first seen terminal."""

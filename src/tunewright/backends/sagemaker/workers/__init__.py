@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from tunewright.backends.sagemaker.workers.backend import (
-    WorkersBackend,
-    refuse_what_workers_cannot,
-    run_logs,
-)
+from tunewright.backends.sagemaker.workers.backend import WorkersBackend, refuse_what_workers_cannot
+from tunewright.backends.sagemaker.workers.dispatch import run_logs
 from tunewright.backends.sagemaker.workers.settings import WorkerSettings
 from tunewright.backends.sagemaker.workers.sizing import Fleet, busy_in_jobs_mode, plan_fleet
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import deque
@@ -10,18 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, final
 
-from tunewright.aws import AwsSession, S3Objects, ServiceError
-from tunewright.aws.objects import in_parallel
+from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.runner import s3_keys
 from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP, End
 from tunewright.backends.sagemaker.accounts import Accounts
-from tunewright.backends.sagemaker.attaching import wish_of
 from tunewright.backends.sagemaker.channel import (
     OVERLAP_SECONDS,
     SHORTEST_OVERLAP,
     ReportReader,
     delete_checkpoint,
-    send_wish,
 )
 from tunewright.backends.sagemaker.creating import Creator
 from tunewright.backends.sagemaker.deployment import (
@@ -33,14 +29,13 @@ from tunewright.backends.sagemaker.deployment import (
 )
 from tunewright.backends.sagemaker.endings import Endings
 from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.names import JobName
-from tunewright.backends.sagemaker.requests import JobOrder, run_facts, script_config
-from tunewright.backends.sagemaker.service import JobService, JobStatus
+from tunewright.backends.sagemaker.requests import JobOrder
+from tunewright.backends.sagemaker.service import JobService
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.backends.sagemaker.watching import REPORT_SECONDS, tolerate
-from tunewright.backends.sagemaker.workers.board import Look, TaskBoard
+from tunewright.backends.sagemaker.workers.adopting import adopt_runs
+from tunewright.backends.sagemaker.workers.dispatch import Dispatcher, mark_over, run_logs
 from tunewright.backends.sagemaker.workers.fleet import WorkerFleet, names_of
-from tunewright.backends.sagemaker.workers.leases import LeaseWatch
 from tunewright.backends.sagemaker.workers.request import WorkerRequests
 from tunewright.backends.sagemaker.workers.settings import WorkerSettings
 from tunewright.backends.sagemaker.workers.sizing import plan_fleet
@@ -123,14 +118,13 @@ class WorkersBackend(Backend):
         self._reader = ReportReader(
             self._objects, overlap=endpoint.seconds(OVERLAP_SECONDS, at_least=SHORTEST_OVERLAP)
         )
-        self._board = TaskBoard(self._objects)
         self._endings = Endings(service, self._objects, settings, self._accounts.notify)
         self.fleet: Final = plan_fleet(
             settings.n_workers, settings.instance_type, workers.trials_per_instance
         )
         requests = WorkerRequests(workers, self.fleet.slots, endpoint)
         creator = Creator(service, self._objects, of_jobs, settings, endpoint, self._accounts, requests)
-        self._leases = LeaseWatch(requests.lease)
+        self._dispatcher = Dispatcher(self._objects, settings, requests.lease, self._accounts.notify)
         self._look_pause = min(
             endpoint.seconds(LOOK_SECONDS, at_least=settings.min_interval), requests.lease / _LOOKS_PER_LEASE
         )
@@ -141,7 +135,6 @@ class WorkersBackend(Backend):
         self._events: deque[Reported | Ended] = deque()
         self._look_at = self._reports_at = self._session_at = 0.0
         self._n_signs = 0
-        self._last_look = Look(waiting=frozenset(), leases={})
         self._is_closed = False
 
     def attach(self, runs: Sequence[OpenRun]) -> None:
@@ -158,7 +151,7 @@ class WorkersBackend(Backend):
             statuses = self._service.list_jobs()
             self._accounts.recall(statuses)
             self._workers.adopt(statuses)
-            self._adopt(runs)
+            self._flights = adopt_runs(runs, self._reader, self._dispatcher.known, self._reopened)
         except ServiceError as error:
             raise BackendError(f"The experiment's jobs and runs cannot be listed ({error})") from error
 
@@ -229,49 +222,11 @@ class WorkersBackend(Backend):
         finally:
             self._session.close()
 
-    def _adopt(self, runs: Sequence[OpenRun]) -> None:
-        """The flights of runs that were open when the tuner died."""
-        for open_run in runs:
-            name = JobName(open_run.run.trial_id, open_run.run.attempt, open_run.retry)
-            self._reader.box(name).taken = open_run.seen
-        if runs:
-            self._reader.search_from(0.0)
-        self._last_look = self._board.look()
-        named = {*self._last_look.waiting, *self._last_look.leases}
-        open_names = set[JobName]()
-        for open_run in runs:
-            flight = self._adopted(open_run, named)
-            self._flights[open_run.run.trial_id] = flight
-            open_names.update(flight.names)
-        for name in set(self._reader.names()) - open_names:
-            self._reader.forget(name)
-        self._reader.begin_at(time.time())
-
-    def _adopted(self, open_run: OpenRun, named: set[str]) -> Flight:
-        """The newest retry of which there is a trace; without one, the run is posted."""
-        run = open_run.run
-        traces = [
-            name.retry
-            for name in self._reader.names()
-            if (name.trial_id, name.attempt) == (run.trial_id, run.attempt)
-            and not self._reader.box(name).is_empty
-        ]
-        head = f"{run.trial_id}-{run.attempt}-"
-        traces += [int(name[len(head) :]) for name in named if name.startswith(head)]
-        newest = max(traces, default=-1)
-        is_found = newest >= open_run.retry
+    def _reopened(self, open_run: OpenRun, retry: int) -> Flight:
         order = JobOrder(
-            run=run,
-            config=open_run.config,
-            retry=newest if is_found else open_run.retry,
-            dollars_per_hour=self._price(),
+            run=open_run.run, config=open_run.config, retry=retry, dollars_per_hour=self._price()
         )
-        flight = self._flight(order)
-        flight.first_retry = open_run.retry
-        flight.is_created = flight.is_attached = is_found
-        if wish := wish_of(open_run):
-            flight.wants(wish)
-        return flight
+        return self._flight(order)
 
     def _flight(self, order: JobOrder) -> Flight:
         """A queued run, billed for its training alone: the rest is the jobs'."""
@@ -282,13 +237,15 @@ class WorkersBackend(Backend):
     def _step(self, n_wanted: int) -> None:
         self._show_life()
         lost = self._workers.step(n_wanted)
-        self._post([flight for flight in self._flights.values() if not flight.is_created])
+        queued = [flight for flight in self._flights.values() if not flight.is_created]
+        if queued:
+            self._tolerate(lambda: self._dispatcher.post(queued))
         for flight in list(self._flights.values()):
             self._carry_out(flight)
         now = time.monotonic()
         if self._flights and (lost or now >= self._look_at):
             self._look_at = now + self._look_pause
-            self._tolerate(lambda: self._look(lost))
+            self._tolerate(lambda: self._dispatcher.look(self._flights.values(), lost))
         if self._flights and now >= self._reports_at:
             self._reports_at = now + self._session.endpoint.seconds(
                 REPORT_SECONDS, at_least=self._settings.min_interval
@@ -306,63 +263,16 @@ class WorkersBackend(Backend):
             sign = f"{time.time()} {self._n_signs}".encode("ascii")
             self._tolerate(lambda: self._objects.put(s3_keys.SESSION, sign))
 
-    def _post(self, flights: Sequence[Flight]) -> None:
-        """Let runs wait for workers."""
-        if flights:
-            self._tolerate(lambda: in_parallel(self._post_one, flights))
-
-    def _post_one(self, flight: Flight) -> None:
-        task = {
-            "config": script_config(flight.order, self._settings),
-            "facts": run_facts(flight.order),
-        }
-        self._board.post(flight.name.run, json.dumps(task).encode("ascii"))
-        flight.is_created = True
-
-    def _look(self, lost_jobs: set[str]) -> None:
-        """See which runs are with workers, and take runs away from workers that show no life."""
-        self._last_look = look = self._board.look()
-        now = time.monotonic()
-        for flight in self._flights.values():
-            run = flight.name.run
-            etag = look.leases.get(run)
-            if not flight.is_created or flight.is_over:
-                continue
-            if etag is None:
-                is_gone = run not in look.waiting
-            else:
-                is_lost = bool(lost_jobs) and self._board.holder(run) in lost_jobs
-                is_stale = self._leases.is_stale(run, etag, now)
-                is_gone = (is_lost or is_stale) and self._board.revoke(run, etag)
-                if is_gone:
-                    self._accounts.notify(f"run {run} lost its worker, and goes on elsewhere")
-            if is_gone:
-                _mark_over(flight)
-
     def _carry_out(self, flight: Flight) -> None:
         """Take a run that waits back, tell one that runs what is wanted, and take one away that does not obey."""
         if not flight.wish or not flight.is_created or flight.is_over:
             return
         if not flight.is_wish_sent and not flight.is_at_until:
-            self._tolerate(lambda: self._send_wish(flight))
+            self._tolerate(lambda: self._dispatcher.tell(flight))
         shortest = _SHORTEST_PATIENCE * self._settings.min_interval
         grace = self._session.endpoint.seconds(self._settings.stop_grace, at_least=shortest)
         if not flight.is_over and time.monotonic() - flight.wished_at > grace:
-            self._tolerate(lambda: self._force(flight))
-
-    def _send_wish(self, flight: Flight) -> None:
-        run = flight.name.run
-        if run not in self._last_look.leases and self._board.withdraw(run):
-            _mark_over(flight)
-            flight.is_stop_sent = True
-        else:
-            send_wish(self._objects, flight.name, flight.wish)
-        flight.is_wish_sent = True
-
-    def _force(self, flight: Flight) -> None:
-        etag = self._board.look().leases.get(flight.name.run)
-        if etag is None or self._board.revoke(flight.name.run, etag):
-            _mark_over(flight)
+            self._tolerate(lambda: self._dispatcher.force(flight))
 
     def _wish(self, trial_id: int, wish: str) -> None:
         flight = self._flights.get(trial_id)
@@ -381,7 +291,7 @@ class WorkersBackend(Backend):
             flight.was_searched = flight.is_over
             self._hand_out(flight, over_gaps=True)
         if flight.end is not None or flight.is_over:
-            _mark_over(flight)
+            mark_over(flight)
             self._end(flight)
 
     def _hand_out(self, flight: Flight, *, over_gaps: bool) -> None:
@@ -393,9 +303,9 @@ class WorkersBackend(Backend):
                     flight.end = message
 
     def _end(self, flight: Flight) -> None:
-        is_withdrawn = flight.is_stop_sent and flight.end is None
-        conclusion = self._endings.never_begun(flight) if is_withdrawn else self._endings.conclude(flight)
-        self._leases.forget(flight.name.run)
+        was_run = not flight.is_withdrawn
+        conclusion = self._endings.conclude(flight) if was_run else self._endings.never_begun(flight)
+        self._dispatcher.forget(flight)
         if flight.end is not None:
             self._workers.run_ended()
         if isinstance(conclusion, Flight):
@@ -467,25 +377,3 @@ def refuse_what_workers_cannot(settings: SageMakerSettings) -> None:
         raise SettingsError(
             "Workers take runs over S3, which isolated jobs cannot reach: use --execution jobs"
         )
-
-
-def run_logs(objects: S3Objects, trial_id: int) -> str:
-    """What a trial's runs printed on workers, oldest first.
-
-    Raises
-    ------
-    ServiceError
-        S3 refuses or does not answer.
-    """
-    place = f"{s3_keys.LOGS}{trial_id}-"
-    keys = [stored.key for stored in objects.list(place)]
-    keys.sort(key=lambda key: [int(part) for part in key[len(place) :].split("-")])
-    return "".join((objects.get(key) or b"").decode("utf-8", errors="replace") for key in keys)
-
-
-def _mark_over(flight: Flight) -> None:
-    """The run is with no worker any more: what a job of its own would be then."""
-    if not flight.is_over:
-        now = time.time()
-        flight.status = JobStatus(status="Completed", created=flight.created, ended=now)
-        flight.terminal_since = time.monotonic()
