@@ -14,13 +14,14 @@ from tunewright.models.gp.fit import fit
 from tunewright.models.gp.kernels import Kernel, Matern52
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct
+from tunewright.models.gp.resource_kernels import ExponentialDecay, LogResource, ResourceProduct
 from tunewright.models.gp.warping import Warped
 
 KERNELS: dict[str, tuple[Kernel, int]] = {
     "matern": (Matern52(3), 3),
     "warped": (Warped(Matern52(3), 2), 3),
     "product": (ResourceProduct(Matern52(3)), 4),
+    "rough product": (ResourceProduct(Matern52(3), LogResource(is_rough=True)), 4),
     "decay": (ExponentialDecay(Matern52(3)), 4),
     "damped decay of warped": (ExponentialDecay(Warped(Matern52(3), 3), delta=0.6), 4),
 }

@@ -105,6 +105,7 @@ class Observations:
         if history is not self._history:
             self._forget(history)
         self._read_trials(history)
+        self._read_notes(history)
         results = history.results_since(self._n_results)
         for trial_id, result in results:
             self._read_result(trial_id, result)
@@ -128,6 +129,7 @@ class Observations:
         self._history = history
         self._points = np.empty((0, self._space.n_columns))
         self._fits: dict[str, Fit] = {}
+        self._n_runs = 0
         self._n_results = 0
         self._reached: list[int] = []
         self._trials: list[int] = []
@@ -142,8 +144,11 @@ class Observations:
         encoded = self._space.encode([history.trial(trial_id).config for trial_id in new])
         self._points = np.concatenate([self._points, encoded])
         self._reached.extend([0] * len(new))
-        for trial_id in new:
-            self._fits = self._fits | _fits_of(history.note(trial_id, 0).get("searcher"))
+
+    def _read_notes(self, history: History) -> None:
+        for run in history.runs[self._n_runs :]:
+            self._fits = self._fits | _fits_of(history.note(run.trial_id, run.attempt).get("searcher"))
+        self._n_runs = history.n_runs
 
     def _read_result(self, trial_id: int, result: Result) -> None:
         losses = tuple(metric.loss_of(result.metrics) for metric in self._metrics)

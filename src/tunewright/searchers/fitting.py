@@ -66,8 +66,7 @@ class FittedProcess:
         posterior, fit
             The fit is ``known`` itself where none was due.
         """
-        is_due = known is None or n_rows >= max(known.n_rows + 1, math.ceil(_GROWTH * known.n_rows))
-        at = self._refit(x, y, known, n_rows) if known is None or is_due else known
+        at = self.hyperparameters(x, y, known, n_rows)
         base = min(at.n_rows, len(x))
         factor_of = (at.theta.tobytes(), base)
         if self._factor is None or self._factor_of != factor_of:
@@ -76,6 +75,11 @@ class FittedProcess:
         else:
             self._factor = self._factor.extended(x)
         return Posterior(self._process, at.theta, x, self._factor.lower, y[:, np.newaxis]), at
+
+    def hyperparameters(self, x: Array, y: Array, known: Fit | None, n_rows: int) -> Fit:
+        """The fit alone, as in :meth:`posterior`."""
+        is_due = known is None or n_rows >= max(known.n_rows + 1, math.ceil(_GROWTH * known.n_rows))
+        return self._refit(x, y, known, n_rows) if known is None or is_due else known
 
     def _refit(self, x: Array, y: Array, known: Fit | None, n_rows: int) -> Fit:
         start = () if known is None else (known.theta,)

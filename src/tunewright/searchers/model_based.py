@@ -95,21 +95,27 @@ class ModelBasedSearcher(Searcher):
         points = points_to_evaluate
         if candidates is None:
             self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points)
-            self._n_initial = max(n_initial, len(initial_configs(space, points)))
+            self.n_initial = max(n_initial, len(initial_configs(space, points)))
         else:
             self._random = RestrictedSearcher(candidates, space=space, seed=seed, points_to_evaluate=points)
-            self._n_initial = max(n_initial, len(initial_configs(space, points or ())))
+            self.n_initial = max(n_initial, len(initial_configs(space, points or ())))
             self._places = space.encode(candidates)
 
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next given point, random draw or proposed configuration; None when every configuration was tried."""
-        if history.n_trials < self._n_initial:
-            return self._random.suggest(history)
+        if history.n_trials < self.n_initial:
+            return self.drawn(history)
         snapshot = self._observations.read(history)
         rng = generator(self._seed, Stream.MODEL, history.n_runs)
         proposal = self._proposer.propose(snapshot, rng, until)
-        if proposal is None:
-            return self._random.suggest(history)
+        return self.drawn(history) if proposal is None else self.taken(history, proposal)
+
+    def drawn(self, history: History) -> Suggestion | None:
+        """The next given point, else a random draw; None when every configuration was tried."""
+        return self._random.suggest(history)
+
+    def taken(self, history: History, proposal: Proposal) -> Suggestion | None:
+        """The first proposed configuration that is new, else a random draw; None when every configuration was tried."""
         for point in proposal.points:
             config = self._config_at(point)
             if not history.contains(config):

@@ -76,7 +76,9 @@ class Cells:
 
 @final
 class LatentKronecker:
-    """The prior: `GaussianProcess` with `ResourceProduct`, of which it has the hyperparameters ``theta``.
+    """The prior: a `GaussianProcess` with a `ResourceProduct`, of which it has the hyperparameters ``theta``.
+
+    Over the logarithm of the resource the kernel is a Matern-1/2, as in the paper.
 
     Parameters
     ----------
@@ -85,10 +87,10 @@ class LatentKronecker:
     """
 
     def __init__(self, configs: Kernel) -> None:
-        self.process = GaussianProcess(ResourceProduct(configs))
-        """The same process, which forms its covariances."""
         self.configs = configs
-        self.resources = LogResource()
+        self.resources = LogResource(is_rough=True)
+        self.process = GaussianProcess(ResourceProduct(configs, self.resources))
+        """The same process, which forms its covariances."""
         self.prior = self.process.prior
         """Of ``theta``."""
 

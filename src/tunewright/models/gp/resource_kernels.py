@@ -13,9 +13,16 @@ from tunewright.models.gp.kernels import CrossPullback, GramPullback, Kernel, Pr
 
 @final
 class LogResource(Kernel):
-    """A Matern-5/2 over the natural logarithm of the resource, the one column. ``theta``: the log of its length scale."""
+    """A Matern kernel over the natural logarithm of the resource, the one column. ``theta``: the log of its length scale.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    is_rough
+        Whether its smoothness is 1/2, so that small steps of curves tell how far they may still go, instead of 5/2.
+    """
+
+    def __init__(self, *, is_rough: bool = False) -> None:
+        self._function = _exponential if is_rough else _smooth
         self._prior = Prior.repeated(
             1, mean=math.log(6.0), deviation=1.0, low=math.log(0.3), high=math.log(100.0)
         )
@@ -28,19 +35,17 @@ class LogResource(Kernel):
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
         """Covariances (n, n). Resources are fixed: their derivative is given as zero."""
         scaled = np.log(x) * np.exp(-theta[-1])
-        covariances, slope = matern52(scaled, scaled)
+        covariances, by_log_scale = self._function(scaled, scaled)
 
         def pullback(weights: Array) -> tuple[Array, Array]:
-            weighted = weights * slope
-            moments = weighted.sum(axis=1)[:, np.newaxis] * scaled - weighted @ scaled
-            return 2.0 * np.sum(moments * scaled, keepdims=True)[0], np.zeros_like(x)
+            return np.array([float(np.vdot(weights, by_log_scale))]), np.zeros_like(x)
 
         return covariances, pullback
 
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
         """Covariances (m, n). Resources are fixed: their derivative is given as zero."""
         scale = np.exp(-theta[-1])
-        covariances, _ = matern52(np.log(a) * scale, np.log(b) * scale)
+        covariances, _ = self._function(np.log(a) * scale, np.log(b) * scale)
         return covariances, lambda weights: np.zeros((len(weights), 1))
 
     def diagonal(self, theta: Array, a: Array) -> Array:  # noqa: ARG002
@@ -48,9 +53,22 @@ class LogResource(Kernel):
         return np.ones(len(a))
 
 
+def _smooth(scaled_a: Array, scaled_b: Array) -> tuple[Array, Array]:
+    """Matern-5/2, and its derivative with respect to the logarithm of the length scale."""
+    covariances, slope = matern52(scaled_a, scaled_b)
+    return covariances, slope * (scaled_a - scaled_b.T) ** 2
+
+
+def _exponential(scaled_a: Array, scaled_b: Array) -> tuple[Array, Array]:
+    """Matern-1/2, and its derivative with respect to the logarithm of the length scale."""
+    r = np.abs(scaled_a - scaled_b.T)
+    covariances = np.exp(-r)
+    return covariances, r * covariances
+
+
 @final
 class ResourceProduct(Kernel):
-    """A kernel over configurations times `LogResource`.
+    """A kernel over configurations times one over resources.
 
     Learning curves of similar configurations are similar, and results at near resources say more about each other
     than those at distant ones. ``theta``: the inner kernel's, then that of the resource.
@@ -59,11 +77,13 @@ class ResourceProduct(Kernel):
     ----------
     inner
         The kernel over configurations.
+    resources
+        That over resources; None: a smooth `LogResource`.
     """
 
-    def __init__(self, inner: Kernel) -> None:
+    def __init__(self, inner: Kernel, resources: LogResource | None = None) -> None:
         self._inner = inner
-        self._resources = LogResource()
+        self._resources = resources or LogResource()
         self._prior = inner.prior.joined(self._resources.prior)
 
     @property

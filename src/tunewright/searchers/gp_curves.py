@@ -1,0 +1,187 @@
+"""Outlooks from processes over configuration and resource: at the end of a full run, or at the next level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.models.arrays import Array
+from tunewright.models.gp.kernels import Matern52
+from tunewright.models.gp.latent_kronecker import Cells, LatentKronecker
+from tunewright.models.gp.pathwise import CurvePosterior
+from tunewright.models.gp.posterior import Posterior
+from tunewright.models.surrogate import AtResource, Surrogate
+from tunewright.models.targets import transformed
+from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
+from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.gp import GPOptions, with_fantasies
+from tunewright.searchers.gp_levels import JointModel
+from tunewright.searchers.prospects import Outlook, OutlookLearner
+
+MOST_DENSE: Final = 1000
+"""Up to so many observations their covariance is factorised; beyond, its Kronecker structure is used."""
+
+
+@final
+class FinalOutlook(Outlook):
+    """Every run is worth what it promises for the end of a full one.
+
+    Parameters
+    ----------
+    final
+        Losses at the end.
+    observed
+        Configurations of which something is known, (k, d).
+    fit
+        Hyperparameters.
+    """
+
+    def __init__(self, final: Surrogate, observed: Array, fit: Fit) -> None:
+        means = final.means(observed)
+        self._final = final, means.min(axis=0)
+        self._observed = observed[np.argsort(means.mean(axis=1), kind="stable")]
+        self._fit = fit
+
+    @property
+    def observed(self) -> Array:
+        """The lowest predicted end first."""
+        return self._observed
+
+    @property
+    def fits(self) -> Mapping[str, Fit]:
+        """Of the curves."""
+        return {"curves": self._fit}
+
+    def at(self, level: int) -> tuple[Surrogate, Array]:  # noqa: ARG002
+        """Losses at the end, and the lowest that is predicted there for any trial of which something is known."""
+        return self._final
+
+
+@final
+class CurveLearner(OutlookLearner):
+    """One process of all learning curves, seen at the end of a full run.
+
+    Hyperparameters are found as in all our Gaussian processes, on 200 observations at most. Up to `MOST_DENSE`
+    observations the posterior is computed by a Cholesky factor, and pending results are fantasised ``n_fantasies`` times;
+    beyond, by conjugate gradients (`CurvePosterior`), and pending results count as what is predicted for them.
+
+    Parameters
+    ----------
+    n_columns
+        d, of the cube.
+    levels
+        Resources of the grid, strictly increasing; the last one is that of a full run.
+    settings
+        Of the model.
+    """
+
+    def __init__(self, n_columns: int, levels: Sequence[int], settings: GPOptions) -> None:
+        self._settings = settings
+        self._resources = np.array(levels, dtype=np.float64) / levels[-1]
+        self._prior = LatentKronecker(Matern52(n_columns))
+        self._fitted = FittedProcess(self._prior.process, "learning curve")
+
+    def outlook(self, snapshot: Snapshot, rng: np.random.Generator) -> Outlook | None:
+        """None below two observations."""
+        if len(snapshot.rows) < 2:
+            return None
+        rows = limited(snapshot.rows, self._settings.max_observations)
+        final, fit = self._final(snapshot, rows, rng)
+        return FinalOutlook(final, snapshot.points[np.unique(rows.trials)], fit)
+
+    def _final(self, snapshot: Snapshot, rows: Rows, rng: np.random.Generator) -> tuple[Surrogate, Fit]:
+        y = transformed(rows.losses, self._settings.targets)
+        known, n_rows = snapshot.fits.get("curves"), len(snapshot.rows)
+        n_fantasies = self._settings.n_fantasies
+        trials = np.union1d(rows.trials, snapshot.pending)
+        places = np.searchsorted(trials, rows.trials)
+        cells = Cells(snapshot.points[trials], self._resources, places, rows.levels)
+        if len(rows) > MOST_DENSE:
+            fit = self._fitted.hyperparameters(cells.points, y, known, n_rows)
+            pending = (np.searchsorted(trials, snapshot.pending), snapshot.pending_levels)
+            posterior = CurvePosterior(
+                self._prior, fit.theta, cells, y, pending=pending if n_fantasies else None, rng=rng
+            )
+            return posterior.at_column(len(self._resources) - 1), fit
+        exact, fit = self._fitted.posterior(cells.points, y, known, n_rows)
+        resources = self._resources[snapshot.pending_levels][:, np.newaxis]
+        running = np.concatenate([snapshot.points[snapshot.pending], resources], axis=1)
+        return AtResource(with_fantasies(exact, running, n_fantasies, rng), 1.0), fit
+
+
+@final
+class LevelOutlook(Outlook):
+    """A run is worth what it promises at the level to which it goes.
+
+    Parameters
+    ----------
+    joint, versions
+        The process over configuration and resource, and what it knows.
+    rows, y
+        What it learned from: transformed losses (n,).
+    points
+        All configurations.
+    fit
+        Hyperparameters.
+    """
+
+    def __init__(
+        self, joint: JointModel, versions: Posterior, rows: Rows, y: Array, points: Array, fit: Fit
+    ) -> None:
+        self._joint, self._versions = joint, versions
+        self._rows, self._y = rows, y
+        self._points = points
+        self._fit = fit
+
+    @property
+    def observed(self) -> Array:
+        """The trials at the highest level first, the best of a level first."""
+        order = np.lexsort((self._y, -self._rows.levels))
+        trials = self._rows.trials[order]
+        first = np.sort(np.unique(trials, return_index=True)[1])
+        return self._points[trials[first]]
+
+    @property
+    def fits(self) -> Mapping[str, Fit]:
+        """Of the joint process."""
+        return {"joint": self._fit}
+
+    def at(self, level: int) -> tuple[Surrogate, Array]:
+        """Losses at that level, and the best that was observed there; the best of all where nothing was."""
+        here = self._y[self._rows.levels == level]
+        best = float(np.min(here if len(here) else self._y))
+        return self._joint.at_level(self._versions, level), np.array([best])
+
+
+@final
+class LevelOutlookLearner(OutlookLearner):
+    """A joint process over configuration and resource, seen at the level to which a run goes.
+
+    The best value of a level is that of Wistuba, Kadra, Grabocka ("Supervising the Multi-Fidelity Race of Hyperparameter
+    Configurations", NeurIPS 2022, equation 6).
+
+    Parameters
+    ----------
+    n_columns
+        d, of the cube.
+    joint
+        The process.
+    settings
+        Of the model.
+    """
+
+    def __init__(self, joint: JointModel, settings: GPOptions) -> None:
+        self._joint = joint
+        self._settings = settings
+
+    def outlook(self, snapshot: Snapshot, rng: np.random.Generator) -> Outlook | None:
+        """None below two observations."""
+        if len(snapshot.rows) < 2:
+            return None
+        known = self._joint.learn(snapshot)
+        n_fantasies = self._settings.n_fantasies
+        versions = with_fantasies(known.posterior, self._joint.pending(snapshot), n_fantasies, rng)
+        y = transformed(known.rows.losses, self._settings.targets)
+        return LevelOutlook(self._joint, versions, known.rows, y, snapshot.points, known.fit)

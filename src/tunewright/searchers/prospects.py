@@ -1,0 +1,208 @@
+"""Paused trials and new ones weighed against each other: what all schedulers do that own their candidates by a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.history import History
+from tunewright.models.acquisition import LogExpectedImprovement
+from tunewright.models.arrays import Array
+from tunewright.models.surrogate import Surrogate
+from tunewright.searchers.climbing import Climber
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Fit, Observations, Snapshot, fits_note
+from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.seeding import Stream, generator
+from tunewright.space import SearchSpace
+from tunewright.trial import Suggestion
+from tunewright.types import Config, Note
+
+_N_INCUMBENTS: Final = 5
+
+
+class Outlook(ABC):
+    """What is expected of trials at one instant."""
+
+    @property
+    @abstractmethod
+    def observed(self) -> Array:
+        """Points (k, d), k >= 1, at which something was observed, the most promising first."""
+
+    @property
+    @abstractmethod
+    def fits(self) -> Mapping[str, Fit]:
+        """Hyperparameters by model, those that the notes hold already included."""
+
+    @abstractmethod
+    def at(self, level: int) -> tuple[Surrogate, Array]:
+        """Where the worth of a run to a level is seen: losses over configurations, and the best so far in each version."""
+
+
+class OutlookLearner(ABC):
+    """Makes an outlook from what was observed."""
+
+    @abstractmethod
+    def outlook(self, snapshot: Snapshot, rng: np.random.Generator) -> Outlook | None:
+        """A function of the arguments; None where too little is known. ``rng`` draws fantasies."""
+
+
+@final
+class NewTrials(Proposer):
+    """New configurations of the largest expected improvement in a run to the first level.
+
+    Parameters
+    ----------
+    learner
+        Makes the outlook.
+    cube
+        Where to look.
+    """
+
+    def __init__(self, learner: OutlookLearner, cube: Cube) -> None:
+        self._learner = learner
+        self._climber = Climber(cube)
+
+    def propose(
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        until: int | None = None,  # noqa: ARG002
+    ) -> Proposal | None:
+        """Best first."""
+        outlook = self._learner.outlook(snapshot, rng)
+        return None if outlook is None else self.proposal(outlook, snapshot, rng)
+
+    def proposal(self, outlook: Outlook, snapshot: Snapshot, rng: np.random.Generator) -> Proposal:
+        """As :meth:`propose`, from an outlook."""
+        incumbents = outlook.observed[:_N_INCUMBENTS]
+        points = self._climber.best_points(LogExpectedImprovement(*outlook.at(0)), incumbents, rng)
+        return Proposal(points, self.note(outlook, snapshot))
+
+    @staticmethod
+    def note(outlook: Outlook, snapshot: Snapshot) -> Note:
+        """What must be remembered of an outlook: fits that the notes do not hold."""
+        return fits_note(
+            {name: fit for name, fit in outlook.fits.items() if snapshot.fits.get(name) is not fit}
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What to run next: a paused trial, or a new one where there is none."""
+
+    trial_id: int | None
+    suggestion: Suggestion | None
+    note: Note
+    """The searcher's part."""
+
+
+@final
+class Prospects:
+    """Weighs paused trials against the best new configuration, by the logarithm of the expected improvement.
+
+    Parameters
+    ----------
+    space
+        What to choose from.
+    learner
+        Makes the outlook.
+    observations
+        Reads History at the levels.
+    seed
+        The experiment's seed, >= 0.
+    points_to_evaluate
+        Configurations that come first.
+    candidates
+        The only configurations that are suggested; None: all of the space.
+    n_initial
+        Trials that are begun before the model is asked, the given points included.
+
+    Raises
+    ------
+    SpaceError
+        Where one of ``points_to_evaluate`` does not fit the space.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        learner: OutlookLearner,
+        observations: Observations,
+        *,
+        seed: int,
+        points_to_evaluate: Sequence[Config] | None = None,
+        candidates: Sequence[Config] | None = None,
+        n_initial: int = 6,
+    ) -> None:
+        self._space = space
+        self._learner = learner
+        self._observations = observations
+        self._seed = seed
+        self._new = NewTrials(learner, Cube(space, candidates))
+        self._searcher = ModelBasedSearcher(
+            space,
+            self._new,
+            observations,
+            seed=seed,
+            points_to_evaluate=points_to_evaluate,
+            candidates=candidates,
+            n_initial=n_initial,
+        )
+
+    def chosen(
+        self, history: History, waiting: Mapping[int, int], *, paused_first: bool = False
+    ) -> Chosen | None:
+        """The trial whose next run promises most; None where nothing is left to run.
+
+        Parameters
+        ----------
+        history
+            Everything observed.
+        waiting
+            Paused trials, and the number of the level up to which each would run.
+        paused_first
+            Whether new ones are considered only where none waits.
+        """
+        snapshot = self._observations.read(history)
+        rng = generator(self._seed, Stream.MODEL, history.n_runs)
+        is_early = history.n_trials < self._searcher.n_initial
+        outlook = None if is_early else self._learner.outlook(snapshot, rng)
+        if outlook is None:
+            drawn = self._searcher.drawn(history)
+            if drawn is not None:
+                return Chosen(None, drawn, {})
+            outlook = self._learner.outlook(snapshot, rng)
+            if outlook is None:
+                return Chosen(min(waiting), None, {}) if waiting else None
+        best, value = self._best_of(waiting, snapshot, outlook)
+        if best is not None and paused_first:
+            return Chosen(best, None, self._new.note(outlook, snapshot))
+        proposal = self._new.proposal(outlook, snapshot, rng)
+        new = self._searcher.taken(history, proposal)
+        if best is None:
+            return None if new is None else Chosen(None, new, proposal.note)
+        if new is not None:
+            point = self._space.encode([new.config])
+            if LogExpectedImprovement(*outlook.at(0)).values(point)[0] > value:
+                return Chosen(None, new, proposal.note)
+        return Chosen(best, None, proposal.note)
+
+    @staticmethod
+    def _best_of(
+        waiting: Mapping[int, int], snapshot: Snapshot, outlook: Outlook
+    ) -> tuple[int | None, float]:
+        """The paused trial that promises most; the older one of equals."""
+        best, most = None, -np.inf
+        for level in sorted(set(waiting.values())):
+            trials = sorted(trial for trial, up_to in waiting.items() if up_to == level)
+            values = LogExpectedImprovement(*outlook.at(level)).values(snapshot.points[trials])
+            place = int(np.argmax(values))
+            if best is None or values[place] > most:
+                best, most = trials[place], float(values[place])
+        return best, most
