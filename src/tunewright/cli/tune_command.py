@@ -10,6 +10,7 @@ from pathlib import Path
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, MethodSpec, SageMakerChoice, method, sagemaker_settings
+from tunewright.experiments.metrics import metrics_from
 from tunewright.launchers.confirm import say_execution, settle_endpoint
 from tunewright.launchers.console import set_up_logging
 from tunewright.launchers.dry import show_first_request
@@ -27,7 +28,7 @@ from tunewright.launchers.launch import run_and_report, show_safe_tag
 from tunewright.launchers.parser import Parser, natural, positive_int
 from tunewright.launchers.remote import SMALL_INSTANCE, add_remote_flags
 from tunewright.launchers.remote_tune import LOCAL_INSTANCE, launch_experiment
-from tunewright.metric import Goal, Metric
+from tunewright.metric import Goal
 from tunewright.space import load_space
 from tunewright.types import Json
 
@@ -65,8 +66,7 @@ def _parser() -> Parser:
     )
     parser.positional("script", "path of a script, or module:name of a function")
     parser.flag("space", "TOML file with one table per hyperparameter", required=True)
-    parser.flag("metric", "the reported value that is tuned", required=True)
-    parser.flag("goal", "min or max (default: min)", choices=("min", "max"), default="min")
+    _add_metric_flags(parser)
     parser.flag("resource", "key of the resource in reports, such as epoch (default: reports are counted)")
     parser.flag("max_resource", "resource of a full run", type=positive_int)
     parser.flag("max_resource_attr", "the script's argument that says how far a full run goes")
@@ -98,13 +98,29 @@ def _parser() -> Parser:
     return parser
 
 
+def _add_metric_flags(parser: Parser) -> None:
+    parser.add_argument(
+        "--metric",
+        action="append",
+        required=True,
+        metavar="METRIC",
+        help="the reported value that is tuned; several with commas or by repetition",
+    )
+    parser.add_argument(
+        "--goal",
+        action="append",
+        metavar="{min,max}",
+        help="of the metric; with several one for all, or one for each (default: min)",
+    )
+
+
 def _experiment(given: Namespace) -> Experiment:
     name = given.script.rpartition(":")[2] if ":" in given.script else Path(given.script).stem
     benchmark = RealBenchmarkDefinition(
         name=name,
         script=_absolute(given.script),
         space=load_space(given.space),
-        metrics=(Metric(given.metric, Goal(given.goal)),),
+        metrics=metrics_from(given.metric, given.goal or Goal.MINIMIZE),
         n_workers=given.n_workers or DEFAULT_WORKERS,
         resource_attr=given.resource,
         max_resource=given.max_resource,

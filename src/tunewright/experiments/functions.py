@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, TypedDict, Unpack
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError, UnknownNameError
@@ -16,10 +16,11 @@ from tunewright.experiments.kept import announce
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.methods import BuildFunction, MethodSpec
 from tunewright.experiments.methods import method as named_method
+from tunewright.experiments.metrics import metrics_from
 from tunewright.experiments.outcome import Outcome
 from tunewright.experiments.run import run_experiment
 from tunewright.experiments.watch import print_progress, unwatched
-from tunewright.metric import Goal, Metric
+from tunewright.metric import Goal
 from tunewright.space import Domain, SearchSpace
 from tunewright.types import ConfigValue
 
@@ -90,8 +91,8 @@ def tune_function(
     function: str | Callable[..., Any],
     space: Mapping[str, Domain | ConfigValue],
     *,
-    metric: str,
-    goal: str = Goal.MINIMIZE,
+    metric: str | Sequence[str],
+    goal: str | Sequence[str] = Goal.MINIMIZE,
     method: str | MethodSpec | BuildFunction = "RandomSearch",
     **options: Unpack[TuneOptions],
 ) -> Outcome:
@@ -108,9 +109,9 @@ def tune_function(
     space
         Its arguments: domains, and constants as plain values.
     metric
-        The reported value that is tuned.
+        The reported value that is tuned; several, as ``["error", "seconds"]``, with a method that can do that.
     goal
-        ``"min"`` or ``"max"``.
+        ``"min"`` or ``"max"``: one for all metrics, or one for each.
     method
         A name, ``method("ASHA", eta=4)``, or a function ``(benchmark, seed, settings) -> Scheduler``.
     **options
@@ -119,7 +120,7 @@ def tune_function(
     Returns
     -------
     Outcome
-        ``best`` (trial_id, value, resource, config), ``history``, ``path`` and more.
+        ``best`` (trial_id, value, resource, config), ``pareto`` with several metrics, ``history``, ``path`` and more.
 
     Raises
     ------
@@ -145,7 +146,7 @@ def tune_function(
         name=name,
         script=path,
         space=space if isinstance(space, SearchSpace) else SearchSpace(space),
-        metrics=(Metric(metric, cast("Goal", goal)),),
+        metrics=metrics_from(metric, goal),
         n_workers=options.get("n_workers", 4),
         resource_attr=options.get("resource"),
         max_resource=options.get("max_resource"),
