@@ -1,0 +1,122 @@
+"""Stopping when a model bounds what is still to be gained.
+
+References
+----------
+.. [Makarova2022] Makarova, Shen, Perrone, Klein, Faddoul, Krause, Seeger, Archambeau: Automatic Termination for
+   Hyperparameter Optimization. AutoML 2022.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.exceptions import SettingsError
+from tunewright.history import History
+from tunewright.interfaces import Progress, StoppingCriterion
+from tunewright.metric import Metric
+from tunewright.models.acquisition import LowerConfidenceBound
+from tunewright.models.gp.fit import fit
+from tunewright.models.gp.kernels import Matern52
+from tunewright.models.gp.posterior import Posterior, factorise
+from tunewright.models.gp.process import GaussianProcess
+from tunewright.models.targets import standardised
+from tunewright.searchers.climbing import Climber
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations
+from tunewright.seeding import Stream, generator
+from tunewright.space import SearchSpace
+
+_WARM_UP: Final = 10
+_LEAST_ROWS: Final = 20
+_MOST_ROWS: Final = 200
+_TOP: Final = 0.5
+_DELTA: Final = 0.1
+_SCALE: Final = 5.0
+_N_INCUMBENTS: Final = 5
+
+
+@final
+class RegretBelow(StoppingCriterion):
+    """STOP once the regret is at most ``threshold``, as far as a Gaussian process can tell ([Makarova2022]_, section 3).
+
+    The bound is the smallest upper confidence bound among the configurations that were tried, less the smallest lower one
+    anywhere: ``min ucb - min lcb`` with ``mu -+ sqrt(beta) sigma`` and ``beta = 2 log(d n^2 pi^2 / (6 delta)) / 5``,
+    delta = 0.1, for d hyperparameters and n results. The model learns from the best half of the results, at least
+    20, at most 200, as the bad ones tell little about the minimum. It is asked after each result of a whole trial, from
+    the tenth on.
+
+    Parameters
+    ----------
+    space, metric
+        What is tuned.
+    threshold
+        On the metric's scale, > 0.
+    max_resource
+        Of a full run: trials that were cut short do not count; None: every trial that ended does.
+    seed
+        The experiment's seed: draws where the lower bound is looked for.
+
+    Raises
+    ------
+    SettingsError
+        The threshold is not positive.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        metric: Metric,
+        threshold: float,
+        *,
+        max_resource: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not 0 < threshold < math.inf:
+            raise SettingsError(f"stop_when_regret_below must be positive, not {threshold!r}")
+        self._threshold = threshold
+        self._seed = seed
+        self._n_hyperparameters = len(space.domains)
+        self._observations = Observations(space, metric, () if max_resource is None else (max_resource,))
+        self._process = GaussianProcess(Matern52(space.n_columns))
+        self._climber = Climber(Cube(space))
+        self._known: tuple[int, float] = (0, math.inf)
+        self._n_seen = -1
+
+    def check(self, history: History, now: float) -> Progress:
+        """STOP where the bound is at most the threshold; the model is asked only where there is a new result."""
+        del now
+        news = history.n_results + history.n_runs
+        if news == self._n_seen:
+            return Progress.STOP if self._known[1] <= self._threshold else Progress.GO_ON
+        self._n_seen = news
+        return Progress.STOP if self.bound(history) <= self._threshold else Progress.GO_ON
+
+    def bound(self, history: History) -> float:
+        """The bound on the regret, on the metric's scale, >= 0; ``inf`` below ten results. A function of History."""
+        snapshot = self._observations.read(history)
+        rows = snapshot.rows
+        n = len(rows)
+        if n == self._known[0]:
+            return self._known[1]
+        self._known = (n, math.inf)
+        if n < _WARM_UP:
+            return math.inf
+        kept = np.argsort(rows.losses, kind="stable")[: min(max(_LEAST_ROWS, round(n * _TOP)), _MOST_ROWS)]
+        x, losses = snapshot.points[rows.trials[kept]], rows.losses[kept]
+        y, scale = standardised(losses), float(losses.std())
+        theta = fit(self._process, x, y, ())
+        theta = self._process.prior.mean if theta is None else theta
+        lower = factorise(self._process, theta, x, len(x)).lower
+        posterior = Posterior(self._process, theta, x, lower, y[:, np.newaxis])
+        beta = 2.0 * math.log(self._n_hyperparameters * n**2 * math.pi**2 / (6.0 * _DELTA)) / _SCALE
+        acquisition = LowerConfidenceBound(posterior, math.sqrt(beta))
+        rng = generator(self._seed, Stream.MODEL, n)
+        found = self._climber.best_points(acquisition, x[:_N_INCUMBENTS], rng)[:1]
+        means, deviations = posterior.predict(np.concatenate([found, x]))
+        spread = math.sqrt(beta) * deviations
+        least = float(np.min(means[:, 0] - spread))
+        self._known = (n, max(0.0, float(np.min((means[:, 0] + spread)[1:])) - least) * scale)
+        return self._known[1]
