@@ -16,6 +16,10 @@ from werkzeug.wrappers import Request, Response
 from sagemaker_emulator.api.answers import json_answer, json_error
 from sagemaker_emulator.api.credentials import caller_of, is_same_key, refusal
 from sagemaker_emulator.api.operations import Operations
+from sagemaker_emulator.api.service_quotas import TARGET_PREFIX as QUOTAS_PREFIX
+from sagemaker_emulator.api.service_quotas import ServiceQuotas
+from sagemaker_emulator.api.status_page import Traffic, status_page
+from sagemaker_emulator.engine import Engine
 from sagemaker_emulator.errors import ServiceError, throttled
 from sagemaker_emulator.faults import FaultBook, parse_faults
 from sagemaker_emulator.throttle import RequestRates
@@ -33,7 +37,9 @@ _WITHOUT_BODY: Final = frozenset({"StopTrainingJob", "DeleteTrainingJob"})
 class Parts:
     """What the application is made of."""
 
+    engine: Engine
     operations: Operations
+    quotas: ServiceQuotas
     aws: WSGIApplication
     """Answers for S3, Logs, STS and IAM."""
     faults: FaultBook
@@ -47,17 +53,19 @@ class Parts:
 class Application:
     """Routes requests.
 
-    ``GET /_health`` needs no key; ``/_faults`` (GET, POST to add, DELETE to clear) needs the access key in the header
-    ``x-emulator-key``; all else needs an AWS signature with that access key.
+    ``GET /_health`` needs no key; ``/_status`` needs the access key as ``?key=``, or in the header ``x-emulator-key``, as
+    ``/_faults`` (GET, POST to add, DELETE to clear) does; all else needs an AWS signature with that access key.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._started = time.time()
         self._counts: Counter[str] = Counter()
+        self._throttled: Counter[str] = Counter()
         self._own_pages: Mapping[str, Callable[[Request], Response]] = {
             "/_health": self._health,
             "/_faults": self._change_faults,
+            "/_status": self._status,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -71,8 +79,10 @@ class Application:
         if not is_same_key(caller.access_key, self._parts.access_key):
             request.get_data()
             return refusal(caller, is_json=bool(target))(environ, start_response)
+        if target.startswith(QUOTAS_PREFIX):
+            return self._tell_quotas(target.removeprefix(QUOTAS_PREFIX), request)(environ, start_response)
         if not target.startswith(TARGET_PREFIX):
-            return self._parts.aws(environ, start_response)
+            return self._pass_on(environ, start_response)
         operation = target.removeprefix(TARGET_PREFIX)
         response = self._answer(operation, request)
         if response.status_code == 200 and self._parts.faults.strike("lost_answer", operation):
@@ -90,10 +100,42 @@ class Application:
         return json_answer(None if operation in _WITHOUT_BODY else answer)
 
     def _admit(self, operation: str) -> None:
-        if self._parts.faults.strike("throttle", operation):
-            raise throttled()
-        if self._parts.rates is not None:
-            self._parts.rates.admit(operation)
+        try:
+            if self._parts.faults.strike("throttle", operation):
+                raise throttled()
+            if self._parts.rates is not None:
+                self._parts.rates.admit(operation)
+        except ServiceError:
+            self._throttled[operation] += 1
+            raise
+
+    def _tell_quotas(self, operation: str, request: Request) -> Response:
+        try:
+            return json_answer(self._parts.quotas.carry_out(operation, _members(request.get_data())))
+        except ServiceError as error:
+            return json_error(error)
+
+    def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """S3 and the rest; S3 may be slow or busy on demand."""
+        faults = self._parts.faults
+        if not environ.get("HTTP_X_AMZ_TARGET"):
+            asked = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"
+            slow = faults.strike("slow_s3", asked)
+            if slow:
+                time.sleep(slow.seconds)
+            if faults.strike("s3_error", asked):
+                return _slow_down()(environ, start_response)
+        return self._parts.aws(environ, start_response)
+
+    def _status(self, request: Request) -> Response:
+        given = request.args.get("key") or request.headers.get(KEY_HEADER, "")
+        if not is_same_key(given, self._parts.access_key):
+            return Response(
+                "The access key is missing: /_status?key=ACCESS_KEY\n", status=403, mimetype="text/plain"
+            )
+        traffic = Traffic(dict(self._counts), dict(self._throttled))
+        page = status_page(self._parts.engine, traffic, self._parts.faults.describe())
+        return Response(page, mimetype="text/html")
 
     def _health(self, _request: Request) -> Response:
         return json_answer(
@@ -117,6 +159,11 @@ class Application:
         except ValueError as error:
             return json_answer({"message": str(error)}, status=400)
         return json_answer({"faults": faults.describe()})
+
+
+def _slow_down() -> Response:
+    error = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+    return Response(error, status=503, mimetype="application/xml")
 
 
 def _members(body: bytes) -> Any:

@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, final
 
 from sagemaker_emulator.api.operations import Operations
+from sagemaker_emulator.api.service_quotas import ServiceQuotas
 from sagemaker_emulator.app import Application, Parts
 from sagemaker_emulator.contracts import Executor
 from sagemaker_emulator.engine import Engine
@@ -92,7 +93,9 @@ class Emulator:
         executor, aws = furnish(self.url)
         self._engine = Engine(settings, place.directory, executor, book)
         parts = Parts(
+            engine=self._engine,
             operations=Operations(self._engine, book),
+            quotas=ServiceQuotas(settings),
             aws=aws,
             faults=book,
             rates=RequestRates(settings.speed) if settings.throttle == "published" else None,

@@ -56,6 +56,7 @@ class Engine:
         """All jobs by name, in the order of their creation; to be read on the loop only."""
         self._clusters_dir = directory / "clusters"
         self._executor = executor
+        self._faults = faults
         self._store = JobStore(directory / "jobs.sqlite")
         self._threads = ThreadPoolExecutor(BLOCKING_CALLS, thread_name_prefix="job-io")
         self._lives: dict[str, tuple[JobLife, asyncio.Task[None]]] = {}
@@ -186,6 +187,10 @@ class Engine:
             return self._park.idle_seconds(cluster, _now())
         return job.pool.retained_seconds or 0.0
 
+    def clusters(self) -> list[Cluster]:
+        """All instances that jobs or warm pools hold."""
+        return self._park.all()
+
     @property
     def n_running(self) -> int:
         """Jobs that are not over."""
@@ -214,6 +219,9 @@ class Engine:
         is_sound = not (job.failure_reason or "").startswith(("InternalServerError", "CapacityError"))
         if is_sound and cluster.launched_at is not None:
             if self._park.retain(cluster, now):
+                evicted = self._faults.strike("pool_eviction", job.name)
+                if evicted:
+                    self._park.keep_until(cluster, now, min(evicted.seconds, job.keep_alive))
                 self._expire_later(cluster)
         else:
             self._park.end(cluster, now)

@@ -9,6 +9,9 @@ spot_interruption   job name                  spot instance taken back after ``s
 lost_answer         operation                 the request is carried out, then the connection is cut
 throttle            operation                 ThrottlingException
 stale               operation (List, Search)  the answer is up to ``seconds`` service seconds old
+pool_eviction       job name                  the warm pool that the job left is gone after ``seconds`` of idling
+s3_error            method and path           S3 answers 503 SlowDown; a target is ``PUT /bucket/*``, say
+slow_s3             method and path           S3 answers ``seconds`` real seconds later
 =================== ========================= ==================================================================
 
 Targets are file-name patterns (``*`` for any). ``count`` is how often a fault strikes before it is used up (null:
@@ -24,7 +27,19 @@ from fnmatch import fnmatchcase
 from threading import Lock
 from typing import Any, Final, Literal, cast, final, get_args
 
-FaultKind = Literal["capacity", "internal_error", "spot_interruption", "lost_answer", "throttle", "stale"]
+FaultKind = Literal[
+    "capacity",
+    "internal_error",
+    "spot_interruption",
+    "lost_answer",
+    "throttle",
+    "stale",
+    "pool_eviction",
+    "s3_error",
+    "slow_s3",
+]
+_AT_ONCE: Final = frozenset({"stale", "pool_eviction", "slow_s3"})
+"""Kinds whose ``seconds`` are not those that a job has been training."""
 KINDS: Final[tuple[str, ...]] = get_args(FaultKind)
 
 
@@ -122,7 +137,7 @@ class FaultBook:
                 fault = pending.fault
                 if fault.kind != kind or not fnmatchcase(target, fault.target):
                     continue
-                if kind != "stale" and age < fault.seconds:
+                if kind not in _AT_ONCE and age < fault.seconds:
                     continue
                 if self._draws(pending, once):
                     self._use(pending)

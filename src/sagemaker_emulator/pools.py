@@ -137,6 +137,10 @@ class ClusterPark:
         idle = (cluster for cluster in self._clusters if cluster.idle_since is not None)
         return next((cluster for cluster in idle if cluster.holder is job), None)
 
+    def all(self) -> list[Cluster]:
+        """Those in use and those kept warm."""
+        return list(self._clusters)
+
     def idle(self) -> list[Cluster]:
         """All Available pools."""
         return [cluster for cluster in self._clusters if cluster.idle_since is not None]

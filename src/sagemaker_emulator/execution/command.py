@@ -25,6 +25,8 @@ class Command:
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
+    is_isolated: bool = False
+    """Whether the command is to have no network."""
 
     def moved_to(self, folder: Path) -> Command:
         """The same command where ``/opt/ml`` is another folder; toolkits find it in SAGEMAKER_BASE_DIR."""
@@ -33,13 +35,15 @@ class Command:
         return Command(
             [_ML_PATH.sub(lambda _: target, argument) for argument in self.arguments],
             {"SAGEMAKER_BASE_DIR": target} | moved,
+            self.is_isolated,
         )
 
 
 def job_command(order: JobOrder, settings: ExecutionSettings, folder: HostFolder, marker: str) -> Command:
     """Command and environment of one instance of a job, as in a container.
 
-    Nothing is inherited from the emulator's own environment. The request's ``Environment`` comes last.
+    Nothing is inherited from the emulator's own environment. The request's ``Environment`` comes last. A job with network
+    isolation gets no credentials and no endpoint, as it could not use them.
     """
     request = order.request
     interpreter = settings.interpreter(request["AlgorithmSpecification"].get("TrainingImage", ""))
@@ -53,16 +57,20 @@ def job_command(order: JobOrder, settings: ExecutionSettings, folder: HostFolder
         "TRAINING_JOB_ARN": order.arn,
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
-        "AWS_ACCESS_KEY_ID": settings.access_key,
-        "AWS_SECRET_ACCESS_KEY": settings.secret_key,
-        "AWS_ENDPOINT_URL": settings.endpoint_url,
         "AWS_EC2_METADATA_DISABLED": "true",
         MARKER: marker,
     }
+    is_isolated = bool(request.get("EnableNetworkIsolation"))
+    if not is_isolated:
+        environment |= {
+            "AWS_ACCESS_KEY_ID": settings.access_key,
+            "AWS_SECRET_ACCESS_KEY": settings.secret_key,
+            "AWS_ENDPOINT_URL": settings.endpoint_url,
+        }
     if request["ResourceConfig"].get("KeepAlivePeriodInSeconds"):
         environment["SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"] = WARM_POOL_CACHE
     environment |= request.get("Environment") or {}
-    return Command(_arguments(order, interpreter), environment)
+    return Command(_arguments(order, interpreter), environment, is_isolated)
 
 
 def _arguments(order: JobOrder, interpreter: Path) -> list[str]:

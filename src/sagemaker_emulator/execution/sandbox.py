@@ -100,12 +100,17 @@ class Sandbox(ABC):
 
 @final
 class NamespaceSandbox(Sandbox):
-    """Mount, PID and UTS namespaces by ``unshare``: real process 1, real ``/opt/ml``."""
+    """Mount, PID and UTS namespaces by ``unshare``: real process 1, real ``/opt/ml``; one for the network where it is cut."""
 
     def _start(self, command: Command, folder: HostFolder) -> JobProcess:
         return _NamespaceProcess(
             subprocess.Popen(
-                [*_unshare(), "sh", "-c", _ENTER, "sh", *_enter_arguments(folder), *command.arguments],
+                [
+                    *_unshare(is_isolated=command.is_isolated),
+                    *("sh", "-c", _ENTER, "sh"),
+                    *_enter_arguments(folder),
+                    *command.arguments,
+                ],
                 env=dict(command.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -134,7 +139,7 @@ class _NamespaceProcess(JobProcess):
 
 @final
 class FolderSandbox(Sandbox):
-    """A folder instead of ``/opt/ml`` and a keeper process instead of a PID namespace."""
+    """A folder instead of ``/opt/ml`` and a keeper process instead of a PID namespace; the network is never cut."""
 
     def _start(self, command: Command, folder: HostFolder) -> JobProcess:
         moved = command.moved_to(folder.ml)
@@ -206,10 +211,11 @@ def has_namespaces() -> bool:
     return attempt.returncode == 0
 
 
-def _unshare() -> list[str]:
+def _unshare(*, is_isolated: bool = False) -> list[str]:
     command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--uts"]
     root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return [*command, *root, "--fork", "--kill-child", "--mount-proc"]
+    network = ["--net"] if is_isolated else []
+    return [*command, *network, *root, "--fork", "--kill-child", "--mount-proc"]
 
 
 def _enter_arguments(folder: HostFolder) -> list[str]:

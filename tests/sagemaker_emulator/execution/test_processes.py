@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +30,17 @@ with open("/opt/ml/output/data/seen.json", "w") as file:
     json.dump(seen, file)
 """
 
+CALL = """
+import json, os, socket
+try:
+    socket.create_connection(("127.0.0.1", int(os.environ["PORT"])), timeout=5).close()
+    reached = True
+except OSError:
+    reached = False
+with open("/opt/ml/output/data/seen.json", "w") as file:
+    json.dump({"reached": reached, "names": sorted(os.environ)}, file)
+"""
+
 DAEMON = """
 import os, time
 if os.fork() == 0:
@@ -39,6 +51,22 @@ if os.fork() == 0:
 os.wait()
 print("ready")
 """
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_network_isolation_leaves_a_job_alone(jobs: Any, isolation: Isolation, is_cut: bool) -> None:
+    """No way out and no credentials; what the service itself brings and fetches goes on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = {"PORT": str(listener.getsockname()[1])}
+        order = jobs.python("job", CALL, Environment=port, EnableNetworkIsolation=is_cut)
+        ended, _ = jobs.finish(order)
+    assert ended.exit_code == 0
+    seen = json.loads(jobs.output("job", "seen.json"))
+    assert ("AWS_SECRET_ACCESS_KEY" in seen["names"], "AWS_ENDPOINT_URL" in seen["names"]) == (
+        not is_cut,
+    ) * 2
+    if isolation is Isolation.NAMESPACES:
+        assert seen["reached"] is not is_cut
 
 
 def test_a_job_sees_its_own_opt_ml_and_nothing_of_the_host(

@@ -1,0 +1,103 @@
+"""Service Quotas of the account: ListServiceQuotas and GetServiceQuota for SageMaker, from the emulator's own settings.
+
+The names are the service's own, such as ``ml.c5.xlarge for training warm pool usage``. The codes are made from the
+names: the real ones are arbitrary, and clients look for names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final, final
+
+from botocore.loaders import Loader
+
+from sagemaker_emulator.errors import ServiceError
+from sagemaker_emulator.settings import ACCOUNT_ID, ServiceSettings
+from sagemaker_emulator.throttle import RATES
+
+TARGET_PREFIX: Final = "ServiceQuotasV20190624."
+SERVICE_CODE: Final = "sagemaker"
+_LARGEST_PAGE: Final = 100
+_KNOWN_CODES: Final = {"Rate of CreateTrainingJob requests": "L-21A1652A"}
+
+
+@final
+class ServiceQuotas:
+    """Answers for the quotas of one account."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._operations: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+            "ListServiceQuotas": self._list,
+            "GetServiceQuota": self._get,
+        }
+
+    def carry_out(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one request.
+
+        Raises
+        ------
+        ServiceError
+            The operation, the service or the quota is unknown, or a number is out of its range.
+        """
+        found = self._operations.get(operation)
+        if found is None:
+            raise ServiceError("UnknownOperationException", f"The emulator does not know {operation}")
+        if request.get("ServiceCode") != SERVICE_CODE:
+            raise _no_such(f"service {request.get('ServiceCode')}")
+        return found(request)
+
+    def _list(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        size, token = request.get("MaxResults", _LARGEST_PAGE), request.get("NextToken", "0")
+        if not isinstance(size, int) or not 1 <= size <= _LARGEST_PAGE or not str(token).isdigit():
+            raise ServiceError("IllegalArgumentException", "MaxResults is 1 to 100; NextToken is of ours")
+        begin = int(token)
+        quotas = list(self._quotas())
+        answer: dict[str, Any] = {"Quotas": quotas[begin : begin + size]}
+        if begin + size < len(quotas):
+            answer["NextToken"] = str(begin + size)
+        return answer
+
+    def _get(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = request.get("QuotaCode")
+        for quota in self._quotas():
+            if quota["QuotaCode"] == wanted:
+                return {"Quota": quota}
+        raise _no_such(f"quota {wanted}")
+
+    def _quotas(self) -> Iterator[dict[str, Any]]:
+        for instance_type in _instance_types():
+            limit = float(self._settings.quota(instance_type))
+            yield self._quota(f"{instance_type} for training job usage", limit)
+            yield self._quota(f"{instance_type} for spot training job usage", limit)
+            warm = float(self._settings.warm_pool_quota(instance_type))
+            yield self._quota(f"{instance_type} for training warm pool usage", warm)
+        for operation, (rate, _) in RATES.items():
+            yield self._quota(f"Rate of {operation} requests", rate)
+
+    def _quota(self, name: str, value: float) -> dict[str, Any]:
+        code = _KNOWN_CODES.get(name) or f"L-{hashlib.sha256(name.encode()).hexdigest()[:8].upper()}"
+        place = f"arn:aws:servicequotas:{self._settings.region}:{ACCOUNT_ID}:{SERVICE_CODE}"
+        return {
+            "ServiceCode": SERVICE_CODE,
+            "ServiceName": "Amazon SageMaker",
+            "QuotaArn": f"{place}/{code}",
+            "QuotaCode": code,
+            "QuotaName": name,
+            "Value": value,
+            "Unit": "None",
+            "Adjustable": name != "Rate of ListTrainingJobs requests",
+            "GlobalQuota": False,
+        }
+
+
+@cache
+def _instance_types() -> tuple[str, ...]:
+    shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    return tuple(shapes["TrainingInstanceType"]["enum"])
+
+
+def _no_such(what: str) -> ServiceError:
+    return ServiceError("NoSuchResourceException", f"The request failed because there is no {what}.")
