@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tunewright.backends.sagemaker import SageMakerBackend as SageMakerBackend
     from tunewright.backends.simulated import SimulatedBackend as SimulatedBackend
     from tunewright.experiments import tune_function as tune_function
+    from tunewright.metric import Constraint as Constraint
     from tunewright.metric import Goal as Goal
     from tunewright.metric import Metric as Metric
     from tunewright.report import Reporter as Reporter
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tunewright.space import Float as Float
     from tunewright.space import Integer as Integer
     from tunewright.space import Ordinal as Ordinal
+    from tunewright.space import Prior as Prior
     from tunewright.space import SearchSpace as SearchSpace
     from tunewright.stopping import MaxCost as MaxCost
     from tunewright.stopping import MaxEvaluations as MaxEvaluations
@@ -49,13 +51,13 @@ _MODULES = {
     "backends.sagemaker": ("SageMakerBackend",),
     "backends.simulated": ("SimulatedBackend",),
     "experiments": ("tune_function",),
-    "metric": ("Goal", "Metric"),
+    "metric": ("Constraint", "Goal", "Metric"),
     "report": ("Reporter",),
     "schedulers.asha": ("ASHA", "ASHASettings"),
     "schedulers.fifo": ("FIFO",),
     "searchers.grid": ("GridSearcher",),
     "searchers.random": ("RandomSearcher",),
-    "space": ("Categorical", "FiniteRange", "Float", "Integer", "Ordinal", "SearchSpace"),
+    "space": ("Categorical", "FiniteRange", "Float", "Integer", "Ordinal", "Prior", "SearchSpace"),
     "stopping": (
         "MaxCost",
         "MaxEvaluations",

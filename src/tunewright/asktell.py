@@ -13,7 +13,7 @@ from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, MemoryJournal
 from tunewright.ledger import Kind, Ledger
-from tunewright.metric import Metric
+from tunewright.metric import Constraint, Metric
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, TrialStatus, Verdict
 from tunewright.types import Config
 
@@ -57,6 +57,8 @@ class AskTell:
         Where to record; in memory by default. A journal with lines is continued.
     clock
         Real time by default.
+    constraints
+        What must hold of the result that :meth:`best` gives.
 
     Examples
     --------
@@ -78,10 +80,13 @@ class AskTell:
         metrics: Sequence[Metric],
         journal: Journal | None = None,
         clock: Clock | None = None,
+        *,
+        constraints: Sequence[Constraint] = (),
     ) -> None:
         self._scheduler = scheduler
         self._clock = clock or WallClock()
         self._metrics = tuple(metrics)
+        self._constraints = tuple(constraints)
         self._ledger = Ledger(scheduler, journal or MemoryJournal(), metrics)
         self._seq: dict[int, int] = {}
         self._clock.resume_at(self._ledger.replay())
@@ -163,11 +168,14 @@ class AskTell:
         return self._end(asked, error=error or "The evaluation failed")
 
     def best(self) -> Best | None:
-        """The best result of the first metric so far; None before the first finite one."""
+        """The best result of the first metric so far that keeps the constraints; None before the first finite one."""
         metric = self._metrics[0]
-        found = min(
-            self.history.results_since(0), key=lambda pair: metric.loss_of(pair[1].metrics), default=None
+        kept = (
+            pair
+            for pair in self.history.results_since(0)
+            if all(constraint.is_met(pair[1].metrics) for constraint in self._constraints)
         )
+        found = min(kept, key=lambda pair: metric.loss_of(pair[1].metrics), default=None)
         if found is None or metric.loss_of(found[1].metrics) == float("inf"):
             return None
         trial_id, result = found

@@ -57,3 +57,64 @@ class Metric:
     def is_better(self, value: float, than: float) -> bool:
         """Whether ``value`` is strictly better than ``than``."""
         return self.loss(value) < self.loss(than)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A bound on a reported value: a result that violates it is never the best one.
+
+    Parameters
+    ----------
+    name
+        The key in the script's reports.
+    bound
+        Finite.
+    is_upper
+        Whether the value must be <= ``bound``; else >= it.
+    """
+
+    name: str
+    bound: float = 0.0
+    is_upper: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.name or not math.isfinite(self.bound):
+            raise SettingsError(f"A constraint needs a name and a finite bound, not {self}")
+
+    def __str__(self) -> str:
+        return f"{self.name}{'<=' if self.is_upper else '>='}{self.bound:g}"
+
+    @staticmethod
+    def parse(text: str) -> Constraint:
+        """Read ``memory<=8`` or ``recall>=0.9``; a name alone stands for ``name<=0``.
+
+        Raises
+        ------
+        SettingsError
+            It is none of these.
+        """
+        for sign in ("<=", ">="):
+            name, found, bound = text.partition(sign)
+            if found:
+                try:
+                    return Constraint(name.strip(), float(bound), sign == "<=")
+                except ValueError:
+                    break
+        if not text.strip() or set(text) & set("<>="):
+            raise SettingsError(f"A constraint is such as memory<=8 or recall>=0.9, not {text!r}")
+        return Constraint(text.strip())
+
+    @property
+    def metric(self) -> Metric:
+        """The value as a metric whose loss is to stay at or below :attr:`limit`."""
+        return Metric(self.name, Goal.MINIMIZE if self.is_upper else Goal.MAXIMIZE)
+
+    @property
+    def limit(self) -> float:
+        """The bound on the scale of losses."""
+        return self.metric.loss(self.bound)
+
+    def is_met(self, metrics: Mapping[str, float]) -> bool:
+        """Whether a report's value is finite and within the bound."""
+        return self.metric.loss_of(metrics) <= self.limit

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import final
 
 from tunewright.history import History
-from tunewright.metric import Metric
+from tunewright.metric import Constraint, Metric
 from tunewright.trial import Result
 
 
@@ -18,10 +19,13 @@ class Incumbent:
     ----------
     metric
         What is compared. Non-finite values are never best; of equal ones the first is.
+    constraints
+        What must hold of the best result.
     """
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: Metric, constraints: Sequence[Constraint] = ()) -> None:
         self.metric = metric
+        self._constraints = tuple(constraints)
         self.trial_id: int | None = None
         """None until there is a finite value."""
         self.result: Result | None = None
@@ -38,7 +42,7 @@ class Incumbent:
         is_new = False
         for trial_id, result in history.results_since(self._n_seen):
             loss = self.metric.loss_of(result.metrics)
-            if loss < self._loss:
+            if loss < self._loss and all(bound.is_met(result.metrics) for bound in self._constraints):
                 self._loss, self.trial_id, self.result, is_new = loss, trial_id, result, True
         self._n_seen = history.n_results
         return is_new

@@ -49,7 +49,7 @@ class LiveProgress(Callback):
     def __init__(self, facts: ProgressFacts, console: Console) -> None:
         self._facts = facts
         self._console = console
-        self._incumbent = Incumbent(facts.metric)
+        self._incumbent = Incumbent(facts.metric, facts.constraints)
         self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=True)
         self._said: set[str] = set()
 

@@ -44,7 +44,7 @@ class PlainProgress(Callback):
         self._facts = facts
         self._say = say
         self._is_verbose = is_verbose
-        self._incumbent = Incumbent(facts.metric)
+        self._incumbent = Incumbent(facts.metric, facts.constraints)
         self._next = 0.0
         self._said: set[str] = set()
 

@@ -12,7 +12,7 @@ from typing import Any, final
 
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.history import History
-from tunewright.metric import Metric
+from tunewright.metric import Constraint, Metric
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, Result, TrialStatus
 from tunewright.types import Config
@@ -38,6 +38,8 @@ class ProgressFacts:
     """The experiment's name."""
     is_estimate: bool = False
     """Whether costs are what the service would charge, and nobody pays."""
+    constraints: tuple[Constraint, ...] = ()
+    """What must hold of the best result."""
 
 
 def number(value: float) -> str:
@@ -108,7 +110,7 @@ def failure_text(history: History, trial_id: int) -> str:
 
 def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: BackendSummary) -> str:
     """What is said at the end: the best configuration, counts, where the results are, the command that shows them."""
-    incumbent = Incumbent(facts.metric)
+    incumbent = Incumbent(facts.metric, facts.constraints)
     incumbent.update(history)
     lines = [f"{facts.title}: {outcome}", f"Best:    {best_text(facts, incumbent)}"]
     if incumbent.trial_id is not None:

@@ -65,6 +65,10 @@ def overview(outcome: Outcome) -> str:
         ("results", data["num_results"]),
         ("time", f"{duration(outcome.wallclock_time)}, {outcome.suggest_time:.3f} s of it deciding"),
     ]
+    if outcome.constraints:
+        lines.append(("constraints", ", ".join(map(str, outcome.constraints))))
+        if best is None and data["num_results"]:
+            lines.append(("best", "none: no result keeps the constraints"))
     if best is not None:
         resource = outcome.resource
         place = f"trial {best.trial_id}, {resource} {best.resource}"

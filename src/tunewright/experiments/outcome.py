@@ -11,11 +11,12 @@ from typing import Any, Final, final
 from tunewright.callbacks.account import read_account
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.exceptions import SettingsError
+from tunewright.experiments.methods import MethodSpec, constraints_of, method_names
 from tunewright.experiments.remote.elsewhere import running_elsewhere
 from tunewright.history import History
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
-from tunewright.metric import Metric
+from tunewright.metric import Constraint, Metric
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Trial, TrialStatus
@@ -64,6 +65,14 @@ class Outcome:
         return Metric(stored["name"], stored["goal"])
 
     @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """What must hold of the best result; nothing where the method is not known here."""
+        stored = self.metadata.get("method")
+        if not isinstance(stored, Mapping) or stored.get("name") not in method_names():
+            return ()  # a user's own function, or a method of a package that is not installed
+        return constraints_of(MethodSpec.from_json(stored), self.metadata.get("settings", {}))
+
+    @property
     def resource(self) -> str:
         """What the resource is called."""
         name = self.metadata["benchmark"].get("resource_attr") or self.metadata.get("table", {}).get(
@@ -79,8 +88,8 @@ class Outcome:
 
     @property
     def best(self) -> Best | None:
-        """The best result; None until there is one."""
-        incumbent = Incumbent(self.metric)
+        """The best result of those that keep the constraints; None until there is one."""
+        incumbent = Incumbent(self.metric, self.constraints)
         incumbent.update(self.history)
         if incumbent.trial_id is None or incumbent.result is None:
             return None

@@ -21,6 +21,7 @@ from tunewright.experiments.backends import build_backend
 from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import keep_evaluations, kept_evaluations
+from tunewright.experiments.methods import also_read
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote.elsewhere import running_elsewhere
 from tunewright.experiments.remote.inside import open_journal
@@ -142,7 +143,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     return Tuner(
         _charged(scheduler, backend, experiment),
         backend,
-        metrics=experiment.benchmark.metrics,
+        metrics=(*experiment.benchmark.metrics, *also_read(experiment.method, experiment.settings)),
         stop_when=experiment.limits.criterion(),
         journal=journal,
         callbacks=[*_records(experiment, folder), *watch(experiment, folder)],

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from tunewright.callbacks import PlainProgress, ProgressFacts
 from tunewright.experiments.choices import SageMakerChoice
 from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.methods import constraints_of
 from tunewright.interfaces import Callback
 from tunewright.storage import ExperimentFolder
 
@@ -40,6 +41,7 @@ def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> Progress
         path=str(folder.path),
         name=folder.name,
         is_estimate=isinstance(backend, SageMakerChoice) and backend.endpoint != "aws",
+        constraints=constraints_of(experiment.method, experiment.settings),
     )
 
 

@@ -49,6 +49,14 @@ def log_h(z: Array) -> Array:
     return np.where(z > -1.0, plain, -0.5 * np.minimum(z, -1.0) ** 2 - _LOG_SQRT_2PI + tail)
 
 
+def log_mean(logs: Array) -> tuple[Array, Array]:
+    """The logarithm (m,) of the mean over versions of what has the logarithms (m, s), and each version's share (m, s) in it."""
+    top = logs.max(axis=1, keepdims=True)
+    weights = np.exp(logs - top)
+    totals = weights.sum(axis=1, keepdims=True)
+    return (top + np.log(totals / logs.shape[1]))[:, 0], weights / totals
+
+
 @final
 class LogExpectedImprovement(Acquisition):
     """The logarithm of the improvement that is expected over the best value, averaged over the versions.
@@ -68,13 +76,13 @@ class LogExpectedImprovement(Acquisition):
     def values(self, a: Array) -> Array:
         """``log mean_s E max(best_s - f_s(a), 0)``."""
         means, deviations = self._surrogate.predict(a)
-        return self._mean(self._logs(means, deviations)[0])[0]
+        return log_mean(self._logs(means, deviations)[0])[0]
 
     def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
         """With d log h / dz = Phi / h."""
         means, deviations, pullback = self._surrogate.predict_with_pullback(a)
         logs, z = self._logs(means, deviations)
-        values, shares = self._mean(logs)
+        values, shares = log_mean(logs)
         by_z = np.exp(log_ndtr(z) - logs + np.log(deviations)[:, np.newaxis])
         by_means = -shares * by_z / deviations[:, np.newaxis]
         by_deviations = (1.0 - np.sum(shares * by_z * z, axis=1)) / deviations
@@ -83,14 +91,6 @@ class LogExpectedImprovement(Acquisition):
     def _logs(self, means: Array, deviations: Array) -> tuple[Array, Array]:
         z = (self._best - means) / deviations[:, np.newaxis]
         return log_h(z) + np.log(deviations)[:, np.newaxis], z
-
-    @staticmethod
-    def _mean(logs: Array) -> tuple[Array, Array]:
-        """Logarithm of the mean over versions, and the share of each version in it."""
-        top = logs.max(axis=1, keepdims=True)
-        weights = np.exp(logs - top)
-        totals = weights.sum(axis=1, keepdims=True)
-        return (top + np.log(totals / logs.shape[1]))[:, 0], weights / totals
 
 
 @final

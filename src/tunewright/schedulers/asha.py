@@ -15,6 +15,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
+from tunewright.schedulers.costs import CostMeter
 from tunewright.schedulers.objectives import Objectives
 from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels
 from tunewright.seeding import Stream, generator
@@ -57,6 +58,8 @@ class ASHASettings:
     """Own levels instead of ``grace_period * eta**j``: strictly increasing, below ``max_resource``."""
     shared_rungs: bool = True
     """Whether the trials of all brackets are compared with one another."""
+    cost: str | None = None
+    """The reported value that says what a trial has cost so far: promotions then go by shares of cost. None: by counts."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))
@@ -72,6 +75,8 @@ class ASHASettings:
             )
         if self.rung_levels is not None:
             _check_levels(self.rung_levels, self.max_resource)
+        if self.cost is not None and (not self.cost or self.kind is not ASHAKind.PROMOTION):
+            raise SettingsError("cost must name a reported value, and needs kind=promotion")
         most = len(self.levels) + 1
         if not 1 <= self.brackets <= most:
             raise SettingsError(
@@ -132,6 +137,10 @@ class ASHA(Scheduler):
     **Stopping**. A trial that does not go on at once never does, so that no worker may wait for company: it goes on
     where its loss is within the 1/eta quantile of the rung, itself included, and the first of a rung always does.
 
+    **Promotion by cost** (`ASHASettings.cost`). The top of a rung is the longest list of its best trials whose costs add
+    up to no more than one eta-th of what all trials spent up to there, so that each rung gets its share of cost, not of
+    trials: many cheap ones rise, or few expensive ones.
+
     A report that jumps over rungs counts for all that it reached and had not been counted for: it waits (or is judged)
     at the highest of them, and holds a place in the lower ones. A non-finite loss is the worst and never promoted. A
     trial that ended by itself counts for the rung that it was running to and is not resumed; a failed one keeps the
@@ -184,6 +193,7 @@ class ASHA(Scheduler):
         self._brackets: dict[int, int] = {}
         self._counted: dict[int, int] = {}
         self._waiting: dict[int, Rung] = {}
+        self._meter = None if settings.cost is None else CostMeter(settings.cost)
 
     def suggest(self, history: History) -> Start | Resume | None:
         """A promotion where one is due, else a new trial; None when the space is exhausted."""
@@ -208,6 +218,8 @@ class ASHA(Scheduler):
     def on_trial_start(self, history: History, run: Run) -> None:
         """Take in a new trial, or take a promoted one off the waiting list."""
         trial_id = run.trial_id
+        if self._meter is not None:
+            self._meter.begin(trial_id)
         if trial_id not in self._brackets:
             bracket = history.note(trial_id).get("bracket", 0)
             self._brackets[trial_id] = bracket if isinstance(bracket, int) else 0
@@ -273,6 +285,7 @@ class ASHA(Scheduler):
 
     def _count(self, trial_id: int, resource: int, result: Result) -> list[Rung]:
         """Record a result in all rungs up to ``resource`` that lack the trial; return these."""
+        cost = None if self._meter is None else self._meter.total(trial_id, result.metrics)
         begin = end = self._counted[trial_id]
         while end < len(self._levels) and self._levels[end] <= resource:
             end += 1
@@ -281,6 +294,6 @@ class ASHA(Scheduler):
         reached = self._system(trial_id)[begin:end]
         losses = [metric.loss_of(result.metrics) for metric in self._metrics]
         for rung in reached:
-            rung.record(trial_id, *losses)
+            rung.record(trial_id, *losses, cost=cost)
         self._counted[trial_id] = end
         return reached

@@ -91,7 +91,7 @@ class Rung:
         ranking does. None: there is one loss.
     """
 
-    __slots__ = ("_entries", "_eta", "_losses", "_ranking", "_several", "_waiting", "level")
+    __slots__ = ("_costs", "_entries", "_eta", "_losses", "_ranking", "_several", "_waiting", "level")
 
     def __init__(self, level: int, eta: float, ranking: Ranking | None = None) -> None:
         self.level = level
@@ -101,6 +101,7 @@ class Rung:
         self._losses: dict[int, float] = {}
         self._entries: list[tuple[float, int]] = []
         self._waiting: list[tuple[float, int]] = []
+        self._costs: dict[int, float] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -113,8 +114,18 @@ class Rung:
         """All ``(loss, trial_id)`` recorded, best first; equal losses in the order of the ids. A live view until the next record."""
         return self._entries
 
-    def record(self, trial_id: int, *losses: float) -> None:
-        """Enter a trial's loss, or its several losses where there is a ranking; a trial is entered once."""
+    def record(self, trial_id: int, *losses: float, cost: float | None = None) -> None:
+        """Enter a trial's loss, or its several losses where there is a ranking; a trial is entered once.
+
+        Parameters
+        ----------
+        trial_id, losses
+            Whose, and what.
+        cost
+            What the trial has cost up to here, >= 0, where promotions go by cost: then for all trials or none.
+        """
+        if cost is not None:
+            self._costs[trial_id] = cost
         if self._ranking is None:
             (loss,) = losses
             self._losses[trial_id] = loss
@@ -155,11 +166,26 @@ class Rung:
         return next((trial_id for _, trial_id in self.promotable_all()), None)
 
     def promotable_all(self) -> Iterator[tuple[float, int]]:
-        """All ``(loss, trial_id)`` that wait among the top ``floor(n / eta)``, best first."""
+        """All ``(loss, trial_id)`` that wait among the top ``floor(n / eta)``, best first.
+
+        Where costs are recorded, the top is instead the longest list of best trials that together cost no more than
+        one ``eta``-th of all; with equal costs these are the same.
+        """
+        if not self._waiting:
+            return
+        n_top = self._n_within_costs() if self._costs else len(self._entries) // self._eta
         for entry in self._waiting:
-            if bisect_left(self._entries, entry) >= len(self._entries) // self._eta:
+            if bisect_left(self._entries, entry) >= n_top:
                 return
             yield entry
+
+    def _n_within_costs(self) -> int:
+        left = math.fsum(self._costs.values()) / self._eta * (1 + 1e-12)
+        for place, (_, trial_id) in enumerate(self._entries):
+            left -= self._costs[trial_id]
+            if left < 0:
+                return place
+        return len(self._entries)
 
     def survives(self, trial_id: int) -> bool:
         """Whether a recorded trial may run on where nothing is ever resumed.

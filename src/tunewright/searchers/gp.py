@@ -106,6 +106,8 @@ class Learned:
     """Points (k, d), k >= 1, at which something was observed: the best mean among them is to be improved on."""
     fits: Mapping[str, Fit]
     """Hyperparameters, by model; those that the notes hold already included."""
+    acquisition: Acquisition | None = None
+    """What is maximised in place of the function that the settings name; None: that one."""
 
 
 class Learner(ABC):
@@ -152,7 +154,11 @@ class GPProposer(Proposer):
         order = np.argsort(means.mean(axis=1), kind="stable")
         incumbents = learned.observed[order[:_N_INCUMBENTS]]
         news = {name: fit for name, fit in learned.fits.items() if snapshot.fits.get(name) is not fit}
-        return Proposal(self._points(learned.surrogate, means.min(axis=0), incumbents, rng), fits_note(news))
+        if learned.acquisition is not None:
+            points = self._climber.best_points(learned.acquisition, incumbents, rng)
+        else:
+            points = self._points(learned.surrogate, means.min(axis=0), incumbents, rng)
+        return Proposal(points, fits_note(news))
 
     def _points(
         self, surrogate: Surrogate, best: Array, incumbents: Array, rng: np.random.Generator

@@ -5,7 +5,9 @@ from __future__ import annotations
 from tunewright.experiments.methods.method import BuildFunction, Method, MethodSpec
 from tunewright.experiments.methods.registry import (
     aliases,
+    also_read,
     build_scheduler,
+    constraints_of,
     find_method,
     method,
     method_names,
@@ -16,7 +18,9 @@ __all__ = [
     "Method",
     "MethodSpec",
     "aliases",
+    "also_read",
     "build_scheduler",
+    "constraints_of",
     "find_method",
     "method",
     "method_names",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.options import LevelModel
+from tunewright.experiments.methods.searching import searcher_of
 from tunewright.interfaces import Searcher
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
@@ -16,7 +17,6 @@ from tunewright.searchers.gp_levels import (
     JointModel,
     ResourceKernel,
 )
-from tunewright.searchers.model_based import ModelBasedSearcher
 
 
 def level_searcher(
@@ -51,19 +51,14 @@ def level_searcher(
     SpaceError
         A point to begin with does not fit.
     """
-    space, candidates = benchmark.space, benchmark.candidates()
+    space = benchmark.space
     learner: Learner
     if model is LevelModel.JOINT:
         joint = JointModel(space.n_columns, levels, options, kernel)
         learner = JointLearner(joint, space.n_columns, options)
     else:
         learner = IndependentLearner(space.n_columns, len(levels), options)
-    return ModelBasedSearcher(
-        space,
-        GPProposer(learner, Cube(space, candidates), options),
-        Observations(space, benchmark.metrics[0], levels),
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=candidates,
-        n_initial=n_initial,
+    proposer = GPProposer(learner, Cube(space, benchmark.candidates()), options)
+    return searcher_of(
+        benchmark, seed, proposer, Observations(space, benchmark.metrics[0], levels), n_initial
     )

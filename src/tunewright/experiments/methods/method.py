@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any, Generic, TypeAlias, TypeVar, final
@@ -12,12 +12,18 @@ from typing import Any, Generic, TypeAlias, TypeVar, final
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.interfaces import Scheduler
+from tunewright.metric import Constraint
 from tunewright.types import Json
 
 SettingsT = TypeVar("SettingsT")
 
 BuildFunction: TypeAlias = Callable[[Benchmark, int, Mapping[str, Json]], Scheduler]
 """A user's own method: ``build(benchmark, seed, settings)``; the settings are those that the command line maps to it."""
+
+
+def _none(settings: object) -> Sequence[Any]:
+    del settings
+    return ()
 
 
 @final
@@ -36,6 +42,10 @@ class Method(Generic[SettingsT]):
     """Whether it runs out of configurations, whatever the space is."""
     needs_evaluations: bool = False
     """Whether it learns from earlier experiments, and by itself chooses how."""
+    constraints: Callable[[SettingsT], Sequence[Constraint]] = _none
+    """What must hold of a result that is the best one."""
+    reads: Callable[[SettingsT], Sequence[str]] = _none
+    """Values that reports must hold beside the tuned metrics."""
 
     def make_settings(self, values: Mapping[str, Json]) -> SettingsT:
         """Settings from plain data; texts of a command line are read as the field's type.

@@ -13,6 +13,7 @@ from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments.methods.method import BuildFunction, Method, MethodSpec
 from tunewright.experiments.methods.warm_benchmark import N_FIRST, with_first_points
 from tunewright.interfaces import Scheduler
+from tunewright.metric import Constraint, Metric
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.types import Json
 
@@ -46,6 +47,10 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "NSGA2": ("nsga2", ()),
     "RandomScalarization": ("random_scalarization", ("MOBO-RS",)),
     "EHVI": ("ehvi", ()),
+    "ConstrainedBO": ("constrained_bo", ("ConstrainedBayesianOptimization",)),
+    "CostAwareBO": ("cost_aware_bo", ()),
+    "PiBO": ("pibo", ()),
+    "PriorBand": ("prior_band", ()),
     "ZeroShot": ("zero_shot", ("ZeroShotTransfer",)),
     "BoundingBox": ("bounding_box", ()),
     "QuantileTransfer": ("quantile_transfer", ("CTS",)),
@@ -138,6 +143,36 @@ def build_scheduler(
 
 def _warmed(benchmark: Benchmark, evaluations: TransferEvaluations | None, n_first: int) -> Benchmark:
     return benchmark if evaluations is None else with_first_points(benchmark, evaluations, n_first)
+
+
+def constraints_of(
+    choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]
+) -> tuple[Constraint, ...]:
+    """What must hold of the best result; nothing with a user's own function.
+
+    Raises
+    ------
+    SettingsError
+        The settings cannot work.
+    """
+    if not isinstance(choice, MethodSpec):
+        return ()
+    found = find_method(choice.name)
+    return tuple(found.constraints(found.make_settings({**choice.settings, **settings})))
+
+
+def also_read(choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]) -> tuple[Metric, ...]:
+    """Values that reports must hold beside the tuned metrics.
+
+    Raises
+    ------
+    SettingsError
+        The settings cannot work.
+    """
+    if not isinstance(choice, MethodSpec):
+        return ()
+    found = find_method(choice.name)
+    return tuple(map(Metric, found.reads(found.make_settings({**choice.settings, **settings}))))
 
 
 @cache

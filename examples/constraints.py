@@ -1,0 +1,31 @@
+"""Tune a Python function within a bound: the most accurate model that needs no more than 8 GB.
+
+Memory is reported like the metric. A trial that breaks the bound is learned from, and never the best.
+
+Run it with: python examples/constraints.py
+"""
+
+from __future__ import annotations
+
+import tunewright
+from tunewright import Float, Integer
+
+
+def train(lr: float, width: int) -> None:
+    """One trial: wide models are better, and need more memory."""
+    tunewright.report(error=(lr - 0.1) ** 2 + 10 / width, memory=width / 16)
+
+
+if __name__ == "__main__":
+    from tunewright.experiments import method  # here, as trials need nothing of it
+
+    outcome = tunewright.tune_function(
+        train,
+        {"lr": Float(1e-3, 1.0, log=True), "width": Integer(8, 512, log=True)},
+        metric="error",
+        method=method("ConstrainedBO", constraint="memory<=8"),
+        n_workers=2,
+        max_num_trials=10,
+        tag="constraints",
+    )
+    print(outcome.best)

@@ -1,0 +1,65 @@
+"""ConstrainedBO: Bayesian optimisation of what must also stay within bounds; every trial runs to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.exceptions import SettingsError
+from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.needs import only_improvement, only_metric
+from tunewright.experiments.methods.searching import searcher_of
+from tunewright.metric import Constraint
+from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.constrained import ConstrainedLearner
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Observations
+from tunewright.searchers.gp import AcquisitionKind, GPOptions, GPProposer
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ConstrainedBOSettings(GPOptions):
+    """The constraints, and the models.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    constraint: tuple[str, ...] = ("constraint<=0",)
+    """Reported values with their bounds, such as ``memory<=8`` or ``recall>=0.9``; a name alone stands for <= 0."""
+    acquisition: AcquisitionKind = AcquisitionKind.LOG_EI
+    """``log_ei``, times the probability that all constraints hold."""
+
+    def __post_init__(self) -> None:
+        GPOptions.__post_init__(self)
+        only_improvement(self.acquisition, "ConstrainedBO")
+        if not self.constraints:
+            raise SettingsError("ConstrainedBO needs a constraint, such as memory<=8")
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """What :attr:`constraint` says."""
+        return tuple(map(Constraint.parse, self.constraint))
+
+
+def _build(benchmark: Benchmark, seed: int, settings: ConstrainedBOSettings) -> FIFO:
+    space, metric = benchmark.space, only_metric(benchmark, "ConstrainedBO")
+    constraints = settings.constraints
+    learner = ConstrainedLearner(space.n_columns, settings, constraints)
+    proposer = GPProposer(learner, Cube(space, benchmark.candidates()), settings)
+    observations = Observations(space, metric, others=[constraint.metric for constraint in constraints])
+    return FIFO(searcher_of(benchmark, seed, proposer, observations, settings.n_initial))
+
+
+METHOD = Method(
+    name="ConstrainedBO",
+    summary="Bayesian optimisation of a metric while other reported values stay within bounds",
+    settings=ConstrainedBOSettings,
+    build=_build,
+    constraints=lambda settings: settings.constraints,
+    reads=lambda settings: [constraint.name for constraint in settings.constraints],
+)
