@@ -41,6 +41,8 @@ PATH=$job_path
 exec "$@"
 """
 """Run inside of new namespaces: puts the job's folder on /opt/ml (what is in /opt stays there) and becomes the job."""
+_LOOPBACK: Final = "PATH=$PATH:/usr/sbin:/sbin ip link set lo up 2> /dev/null || :"
+"""Run before it in a network of its own: the processes of the job may talk to one another."""
 
 
 class JobProcess(ABC):
@@ -107,7 +109,7 @@ class NamespaceSandbox(Sandbox):
             subprocess.Popen(
                 [
                     *_unshare(is_isolated=command.is_isolated),
-                    *("sh", "-c", _ENTER, "sh"),
+                    *("sh", "-c", (_LOOPBACK if command.is_isolated else "") + _ENTER, "sh"),
                     *_enter_arguments(folder),
                     *command.arguments,
                 ],

@@ -201,6 +201,7 @@ def test_an_environment_that_is_too_long_is_named() -> None:
         {"spot": True, "warm_pool": True},
         {"max_wait_seconds": 60, "spot": True},
         {"spot_price_share": 0.0},
+        {"request_template": {"EnableNetworkIsolation": True}},
         {"request_template": {"CheckpointConfig": {"S3Uri": "s3://a/b"}}},
     ],
 )

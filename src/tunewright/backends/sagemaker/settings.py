@@ -146,6 +146,11 @@ class SageMakerSettings:
             raise SettingsError(
                 "request_template must not hold EnableManagedSpotTraining: choose spot instead"
             )
+        if template.get("EnableNetworkIsolation"):
+            raise SettingsError(
+                "request_template must not hold EnableNetworkIsolation: reports and checkpoints go through S3, which an "
+                "isolated job cannot reach. Use a VPC with an S3 endpoint and no other way out instead"
+            )
         copied = template.get("CheckpointConfig")
         if copied and str(copied.get("LocalPath") or _OWN_CHECKPOINTS).rstrip("/") == _OWN_CHECKPOINTS:
             raise SettingsError(
