@@ -227,6 +227,11 @@ class Callback(ABC):  # noqa: B024 - every hook is optional
         del history, unneeded
         return ()
 
+    def give_up_checkpoints(self, history: History, waiting: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+        """Say which checkpoints of paused trials go although the trials may be resumed: those then begin from scratch."""
+        del history, waiting
+        return ()
+
     def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
         """The experiment's session is over.
 

@@ -198,6 +198,18 @@ class Tuner:
             for checkpoint in self._watchers.checkpoints_to_remove(self._history, unneeded):
                 self._backend.delete_checkpoint(checkpoint)
                 self._ledger.forget(checkpoint)
+        if self._watchers.gives_up_checkpoints:
+            waiting = self._waiting_checkpoints()
+            for checkpoint in self._watchers.checkpoints_to_give_up(self._history, waiting):
+                self._ledger.drop(checkpoint, self._now())
+                self._backend.delete_checkpoint(checkpoint)
+
+    def _waiting_checkpoints(self) -> Sequence[Checkpoint]:
+        """The newest checkpoints of paused trials that may be resumed, except those that a run is beginning from."""
+        running = self._history.ids(TrialStatus.RUNNING)
+        sources = {self._history.run(trial_id).from_checkpoint for trial_id in running}
+        newest = [self._history.checkpoint(i) for i in sorted(self._scheduler.resumable(self._history))]
+        return [c for c in newest if c is not None and c not in sources]
 
     def _unneeded_checkpoints(self) -> Sequence[Checkpoint]:
         running = self._history.ids(TrialStatus.RUNNING)

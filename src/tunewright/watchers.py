@@ -51,12 +51,24 @@ class Watchers:
 
     def checkpoints_to_remove(self, history: History, unneeded: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
         """What the callbacks choose of the unneeded checkpoints, each once."""
+        return self._chosen("remove_checkpoints", history, unneeded)
+
+    @property
+    def gives_up_checkpoints(self) -> bool:
+        """Whether any callback wants checkpoints of paused trials removed."""
+        return any(type(c).give_up_checkpoints is not Callback.give_up_checkpoints for c in self._callbacks)
+
+    def checkpoints_to_give_up(self, history: History, waiting: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
+        """What the callbacks choose of the paused trials' checkpoints, each once."""
+        return self._chosen("give_up_checkpoints", history, waiting)
+
+    def _chosen(self, hook: str, history: History, offered: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
         chosen: dict[Checkpoint, None] = {}
         for callback in tuple(self._callbacks):
-            picked = self._guarded(callback, "remove_checkpoints", (history, unneeded))
+            picked = self._guarded(callback, hook, (history, offered))
             if isinstance(picked, Iterable):
                 chosen.update(dict.fromkeys(picked))
-        return [checkpoint for checkpoint in unneeded if checkpoint in chosen]
+        return [checkpoint for checkpoint in offered if checkpoint in chosen]
 
     def _guarded(self, callback: Callback, hook: str, arguments: tuple[object, ...]) -> object:
         try:

@@ -111,6 +111,14 @@ class Ledger:
         """Take a removed checkpoint off the list."""
         self._checkpoints.pop(checkpoint, None)
 
+    def drop(self, checkpoint: Checkpoint, now: float) -> None:
+        """Write that a paused trial's checkpoint is given up: the trial begins from scratch, should it be resumed."""
+        self.forget(checkpoint)
+        record = self._book.record(checkpoint.trial_id)
+        if record.checkpoint == checkpoint:
+            record.checkpoint = None
+        self._write("drop", now, {"trial_id": checkpoint.trial_id, "resource": checkpoint.resource})
+
     def replay(self) -> float:
         """Read the journal into History and through the scheduler's handlers; return the last line's time."""
         replay = Replay(self._book, self._scheduler)

@@ -56,6 +56,8 @@ class Replay:
                 self._result(line)
             elif line["kind"] == "end":
                 self._end(line)
+            elif line["kind"] == "drop":
+                self._drop(Checkpoint(trial_id=line["trial_id"], resource=line["resource"]))
         except (KeyError, IndexError, TypeError) as error:
             raise JournalError(f"A journal line of kind {line['kind']!r} does not fit: {error!r}") from error
 
@@ -124,6 +126,12 @@ class Replay:
         self._book.move(trial_id, status)
         if self._scheduler is not None:
             self._scheduler.on_trial_end(self._book, trial_id, status)
+
+    def _drop(self, checkpoint: Checkpoint) -> None:
+        """It stays on the list: if the process died before it was removed, it is removed now, as nobody needs it."""
+        record = self._book.record(checkpoint.trial_id)
+        if record.checkpoint == checkpoint:
+            record.checkpoint = None
 
 
 def replay_history(lines: Iterable[Line]) -> History:

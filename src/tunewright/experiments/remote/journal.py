@@ -138,6 +138,8 @@ class RemoteJournal(Journal):
 
 
 def has_effect(line: Line) -> bool:
-    """Whether the world changes after a line: a run is started, or one is told to end."""
+    """Whether the world changes after a line: a run is started, one is told to end, or a checkpoint is removed."""
     kind = line["kind"]
-    return kind == "start" or (kind == "result" and line.get("decision") in {Decision.PAUSE, Decision.STOP})
+    return kind in {"start", "drop"} or (
+        kind == "result" and line.get("decision") in {Decision.PAUSE, Decision.STOP}
+    )
