@@ -129,6 +129,16 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
             "EHVI": {"n_initial": 3},
         }.items()
     },
+    **{
+        name: lambda name=name, settings=settings: build_scheduler(method(name, **settings), BENCHMARK, 1, {})
+        for name, settings in (
+            ("ConstrainedBO", {"constraint": "loss<=9", "n_fantasies": 2}),
+            ("CostAwareBO", {"cost": "loss", "cost_model": "linear", "n_fantasies": 2}),
+            ("PiBO", {"n_fantasies": 2}),
+            ("PriorBand", {"asynchronous": True}),
+            ("ASHA", {"cost": "loss"}),
+        )
+    },
     "SyncBOHB": lambda: SyncHyperband(
         kde_searcher(CONTINUOUS, KDESettings(), metric=LOSS, seed=1, levels=(1, 3, 9)),
         HyperbandSettings(max_resource=9),

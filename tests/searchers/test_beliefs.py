@@ -77,3 +77,20 @@ def test_of_a_list_only_listed_ones_are_drawn_the_likeliest_most_often() -> None
     kinds = [config["kind"] for config in found]
     assert {config["n"] for config in found} == {2}
     assert kinds.count("b") > 16
+
+
+def test_of_what_is_not_active_nothing_is_believed() -> None:
+    space = SearchSpace(
+        {
+            "optimizer": Categorical(["sgd", "adam"]),
+            "momentum": Float(0.0, 1.0, prior=Prior(best=0.9), active_if={"optimizer": "sgd"}),
+        }
+    )
+    belief = users_belief(space)
+    points = belief.draw(50, np.random.default_rng(0))
+    configs = space.decode(points)
+    logs = belief.log_density(points)[0]
+    assert {"momentum" in config for config in configs} == {True, False}
+    assert all(log == 0.0 for log, config in zip(logs, configs, strict=True) if "momentum" not in config)
+    assert all(log != 0.0 for log, config in zip(logs, configs, strict=True) if "momentum" in config)
+    assert np.isfinite(belief_around(space, {"optimizer": "adam"}, 0.25).log_density(points)[0]).all()

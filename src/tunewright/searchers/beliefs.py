@@ -74,7 +74,7 @@ class _Listed(_Axis):
 
 @final
 class Belief:
-    """Independent distributions of a space's hyperparameters; those without a prior are uniform.
+    """Independent distributions of a space's hyperparameters; those without a prior are uniform, as is what is not active.
 
     Densities are relative to the uniform distribution of the unit cube, so that those of two beliefs can be compared.
 
@@ -103,8 +103,12 @@ class Belief:
     def log_density(self, points: Array) -> tuple[Array, Array]:
         """The logarithm (m,) at points (m, d) of the cube, and its gradient (m, d) along continuous columns."""
         total, gradient = np.zeros(len(points)), np.zeros_like(points)
-        for _, columns, axis in self._axes:
+        configs = self._space.decode(points) if self._space.has_conditions else []
+        for name, columns, axis in self._axes:
             value, slope = axis.log_density(points[:, columns])
+            if configs:
+                is_active = np.array([name in config for config in configs])
+                value, slope = value * is_active, slope * is_active[:, np.newaxis]
             total += value
             gradient[:, columns] = slope
         return total, gradient
@@ -113,10 +117,10 @@ class Belief:
         """``n`` points (n, d) of the cube."""
         configs: list[dict[str, ConfigValue]] = []
         for _ in range(n):
-            config = self._space.sample(rng)
+            config = self._space.filled(self._space.sample(rng))
             for name, _, axis in self._axes:
                 config[name] = axis.quantile(float(rng.random()))
-            configs.append(config)
+            configs.append(self._space.active(config))
         return self._space.encode(configs)
 
 

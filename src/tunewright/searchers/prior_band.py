@@ -112,7 +112,7 @@ class PriorBandProposer(Proposer):
             columns = slice(start, start + domain.width)
             start += domain.width
             points[is_changed[:, number], columns] = others[is_changed[:, number], columns]
-        return points
+        return self._cube.settled(points)
 
 
 def _best(rows: Rows, eta: float) -> Numbers:
