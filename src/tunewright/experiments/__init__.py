@@ -12,6 +12,7 @@ from tunewright.experiments.choices import (
     ScriptOptions,
     SimulatedChoice,
 )
+from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.execution import settle_execution
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
@@ -44,6 +45,7 @@ __all__ = [
     "SimulatedChoice",
     "TuneOptions",
     "Watch",
+    "announce_choices",
     "first_request",
     "load_outcome",
     "method",

@@ -10,6 +10,7 @@ from time import process_time
 from typing import Any, Final, final
 
 from tunewright.exceptions import JournalError
+from tunewright.experiments.choosing import as_chosen
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import kept_evaluations
 from tunewright.experiments.run import new_folder, renew_folder, tune
@@ -64,7 +65,8 @@ def run_cell(
     begin = process_time()
     try:
         evaluations = experiment.evaluations() if folder is None else kept_evaluations(folder)
-        scheduler = experiment.build_scheduler(evaluations)
+        chosen = experiment if folder is None else as_chosen(folder, experiment)
+        scheduler = chosen.build_scheduler(evaluations)
         if folder is None:
             folder = new_folder(experiment, evaluations)
         else:

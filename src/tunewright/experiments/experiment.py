@@ -17,6 +17,8 @@ from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.methods import BuildFunction, MethodSpec, build_scheduler, find_method
+from tunewright.experiments.methods.automatic import NAME as AUTO
+from tunewright.experiments.methods.automatic import Choice, choose
 from tunewright.interfaces import Scheduler
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.reading import read_evaluations
@@ -155,7 +157,26 @@ class Experiment:
                 f"Nothing would end {self.label}: give max_num_trials, max_wallclock_time or another limit"
             )
         known = evaluations or self.evaluations()
-        return build_scheduler(self.method, self.benchmark, self.effective_seed, self.settings, known)
+        method, settings = self.method, self.settings
+        if choice := self.choice():
+            find_method(AUTO).make_settings(settings)
+            method, settings = choice.spec, {}
+        return build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
+
+    def choice(self) -> Choice | None:
+        """What ``auto`` chooses here; None where the method was chosen by its name.
+
+        Raises
+        ------
+        TableError
+            The table is not there.
+        """
+        if not isinstance(self.method, MethodSpec) or self.method.name.lower() != AUTO:
+            return None
+        n_trials, n_reports = self.limits.max_num_trials, self.limits.max_num_evaluations
+        if n_trials is None and n_reports is not None:
+            n_trials = n_reports // (self.benchmark.max_resource or 1)
+        return choose(self.benchmark, n_trials)
 
     def _ends_by_itself(self, method: MethodSpec) -> bool:
         return find_method(method.name).ends_by_itself or self.benchmark.space.size is not None

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments.choices import LocalChoice
+from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import announce
 from tunewright.experiments.limits import Limits
@@ -168,4 +169,7 @@ def tune_function(
         ),
     )
     announce([experiment.evaluations()])
-    return run_experiment(experiment, watch=print_progress if options.get("progress", True) else unwatched)
+    if not options.get("progress", True):
+        return run_experiment(experiment, watch=unwatched)
+    announce_choices([experiment], lambda line: sys.stdout.write(f"{line}\n"))
+    return run_experiment(experiment, watch=print_progress)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from tunewright.exceptions import SettingsError, TunewrightError
+from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import announce
 from tunewright.experiments.outcome import ELSEWHERE, Outcome, load_outcome
@@ -61,6 +62,7 @@ def run_plan(
     for cell, evaluations in zip(plan, known, strict=True):
         cell.build_scheduler(evaluations)
     announce(known)
+    announce_choices(plan, say)
     stored = _stored(plan)
     if not resume:
         _mention_interrupted(plan, stored, say)

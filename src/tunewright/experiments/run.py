@@ -19,6 +19,7 @@ from tunewright.clock import SimulatedClock
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.backends import build_backend
 from tunewright.experiments.choices import SimulatedChoice
+from tunewright.experiments.choosing import as_chosen, keep_choice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import keep_evaluations, kept_evaluations
 from tunewright.experiments.methods import also_read
@@ -75,7 +76,7 @@ def resume_experiment(
         As `run_experiment`.
     """
     experiment = experiment or Experiment.from_json(folder.metadata())
-    scheduler = experiment.build_scheduler(kept_evaluations(folder))
+    scheduler = as_chosen(folder, experiment).build_scheduler(kept_evaluations(folder))
     renew_folder(folder, experiment)
     tune(experiment, scheduler, folder, watch)
     return load_outcome(folder)
@@ -90,6 +91,7 @@ def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None =
         {
             **experiment.to_json(),
             **keep_evaluations(folder, evaluations),
+            **keep_choice(experiment),
             **_table(experiment),
             "experiment": folder.name,
             "identity": experiment.identity(),

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, final
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.blackbox import table_names
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.experiments import Experiment, Limits, MethodSpec, run_cells
+from tunewright.experiments import Experiment, Limits, MethodSpec, announce_choices, run_cells
 from tunewright.experiments.methods import find_method
 from tunewright.launchers.console import say, set_up_logging
 from tunewright.launchers.exits import run_command
@@ -83,6 +83,7 @@ class SimulatedLaunch:
         set_up_logging(is_verbose=arguments.verbose)
         show_safe_tag(arguments.experiment_tag)
         plan = self.plan(arguments)
+        announce_choices(plan, say)
         with watching(len(plan)) as look:
             cells = run_cells(
                 plan,

@@ -1,0 +1,134 @@
+"""auto: what it chooses, says and keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, Limits, LocalChoice, announce_choices, method
+from tunewright.experiments.choosing import as_chosen, keep_choice
+from tunewright.experiments.methods import build_scheduler, find_method
+from tunewright.experiments.methods.automatic import Choice, choose
+from tunewright.experiments.run import new_folder, resume_experiment, run_experiment
+from tunewright.metric import Metric
+from tunewright.schedulers.fifo import FIFO
+from tunewright.space import Categorical, Float, SearchSpace
+
+SCRIPT = """
+import json, sys
+value = float(sys.argv[sys.argv.index("--x") + 1])
+for epoch in range(1, 4):
+    print("[tune-metric]: " + json.dumps({"loss": value / epoch, "epoch": epoch}), flush=True)
+"""
+
+
+def benchmark(**changes: Any) -> RealBenchmarkDefinition:
+    fields: dict[str, Any] = {
+        "name": "toy",
+        "script": __file__,
+        "space": SearchSpace({"x": Float(0.0, 1.0)}),
+        "metrics": (Metric("loss"),),
+        "max_resource": 27,
+        "n_workers": 4,
+    }
+    return RealBenchmarkDefinition(**{**fields, **changes})
+
+
+def experiment(chosen: str = "auto", **changes: Any) -> Experiment:
+    fields: dict[str, Any] = {
+        "tag": "automatic",
+        "benchmark": benchmark(),
+        "method": method(chosen),
+        "label": chosen,
+        "backend": LocalChoice(),
+        "limits": Limits(max_num_trials=3),
+    }
+    return Experiment(**{**fields, **changes})
+
+
+FEW = SearchSpace({"kind": Categorical(["a", "b", "c"])})
+TWO, FOUR = ((Metric("a"), Metric("b")), tuple(Metric(name) for name in "abcd"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "n_trials", "expected", "word"),
+    [
+        ({}, None, "HyperTune", "given up early"),
+        ({}, 10_000, "HyperTune", "given up early"),
+        ({"n_workers": 65}, None, "BOHB", "65 workers"),
+        ({"max_resource": None}, None, "BayesianOptimization", "report once"),
+        ({"max_resource": 1}, 1000, "BayesianOptimization", "report once"),
+        ({"max_resource": 2}, 1000, "BayesianOptimization", "too short"),
+        ({"max_resource": None}, 1001, "KDE", "1001 of them"),
+        ({"max_resource": None, "n_workers": 100}, None, "KDE", "100 workers"),
+        ({"space": FEW}, None, "RandomSearch", "all 3 configurations"),
+        ({"metrics": TWO}, None, "MOASHA", "2 metrics"),
+        ({"metrics": TWO, "max_resource": None}, None, "EHVI", "2 metrics"),
+        ({"metrics": FOUR, "max_resource": None}, None, "RandomScalarization", "4 metrics"),
+    ],
+)
+def test_the_rule(changes: dict[str, Any], n_trials: int | None, expected: str, word: str) -> None:
+    chosen = choose(benchmark(**changes), n_trials)
+    assert (chosen.method, chosen.spec.name) == (expected, expected)
+    assert word in chosen.reason
+    find_method(chosen.method).make_settings(chosen.settings)
+    assert build_scheduler(method("auto"), benchmark(**changes), 0, {})
+
+
+def test_limits_say_how_many_trials_there_will_be() -> None:
+    alone = benchmark(max_resource=None)
+    many = Limits(max_num_evaluations=5000)
+    found = [
+        experiment(benchmark=alone, limits=limits).choice()
+        for limits in (many, Limits(max_num_trials=5), Limits(max_wallclock_time=60.0))
+    ]
+    assert [choice and choice.method for choice in found] == ["KDE"] + ["BayesianOptimization"] * 2
+    assert experiment("ASHA").choice() is None
+
+
+def test_it_is_said_once_for_each_benchmark() -> None:
+    lines: list[str] = []
+    other = experiment(benchmark=benchmark(name="other"), seed=1)
+    announce_choices([experiment(), experiment(seed=1), other, experiment("ASHA")], lines.append)
+    assert [line.partition(":")[0] for line in lines] == ["toy", "other"]
+    assert "auto is HyperTune, model=joint: trials report" in lines[0]
+
+
+def test_it_takes_no_settings() -> None:
+    with pytest.raises(SettingsError, match="eta"):
+        experiment(settings={"eta": 3}).build_scheduler()
+
+
+def test_a_choice_is_data() -> None:
+    choice = choose(benchmark())
+    assert Choice.from_json(choice.to_json()) == choice
+    with pytest.raises(SettingsError, match="cannot be read"):
+        Choice.from_json({"method": "ASHA"})
+
+
+def test_a_resume_keeps_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path))
+    begun = experiment(benchmark=benchmark(max_resource=None))
+    folder = new_folder(begun)
+    assert folder.metadata()["chosen"]["method"] == "BayesianOptimization"
+    assert folder.metadata()["method"] == {"name": "auto", "settings": {}}
+    changed = experiment()
+    assert as_chosen(folder, changed).method == method("BayesianOptimization")
+    assert isinstance(as_chosen(folder, changed).build_scheduler(), FIFO)
+    assert keep_choice(experiment("ASHA")) == {}
+    assert as_chosen(new_folder(experiment("ASHA")), changed) is changed
+
+
+def test_it_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path))
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    toy = benchmark(script=str(script), max_resource=3, resource_attr="epoch", n_workers=2)
+    outcome = run_experiment(experiment(benchmark=toy))
+    assert outcome.metadata["chosen"]["method"] == "HyperTune"
+    more = experiment(benchmark=toy, limits=Limits(max_num_trials=5))
+    assert resume_experiment(outcome.folder, more).history.n_trials == 5
