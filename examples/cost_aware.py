@@ -1,7 +1,7 @@
 """Tune where trials cost differently: improvement per cost, and promotions by cost.
 
-The cost is any reported value that says what the trial has cost so far. Without ``cost=`` CostAwareBO takes
-``st_worker_time``, the seconds that the Reporter adds to every report of a real script.
+The cost is any reported value that says what the trial has cost so far. Without ``cost=`` CostAwareBO takes the seconds
+that the Reporter adds to every report of a real script.
 
 Run it with: python examples/cost_aware.py
 """

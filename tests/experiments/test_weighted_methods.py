@@ -49,7 +49,7 @@ def play(
     return Tuner(
         build_scheduler(choice, toy, seed, {}),
         SimulatedBackend(function, n_workers=2, max_resource=max_resource),
-        metrics=[LOSS, *also_read(choice, {})],
+        metrics=[LOSS, *also_read(choice, toy, {})],
         stop_when=stop or MaxTrialsStarted(24),
         journal=MemoryJournal(),
         max_failures=100,
@@ -210,13 +210,13 @@ def test_listed_configurations_are_kept_to() -> None:
         def __init__(self) -> None:
             toy = benchmark(space, max_resource=9)
             self.space, self.metrics, self.max_resource = toy.space, toy.metrics, toy.max_resource
-            self.n_workers, self.points_to_evaluate, self.name = 2, None, "listed"
+            self.n_workers, self.points_to_evaluate, self.time_attr = 2, None, "seconds"
 
         def candidates(self) -> list[Config]:
             return list(listed)
 
     def train(config: Config, epoch: int) -> tuple[dict[str, float], float]:
-        return {"loss": float(config["x"]), "constraint": -0.1, "st_worker_time": float(epoch)}, 1.0
+        return {"loss": float(config["x"]), "constraint": -0.1, "seconds": float(epoch)}, 1.0
 
     for name in ("ConstrainedBO", "CostAwareBO", "PiBO", "PriorBand"):
         history = Tuner(

@@ -42,6 +42,11 @@ class Benchmark(Protocol):
         """Configurations to begin with; None: the space's defaults."""
         ...
 
+    @property
+    def time_attr(self) -> str:
+        """Key in reports of the seconds that the trial has taken so far."""
+        ...
+
     def candidates(self) -> Sequence[Config] | None:
         """The only configurations that may be suggested; None: all of the space."""
         ...
@@ -144,6 +149,11 @@ class RealBenchmarkDefinition:
         if "max_resource" in given and attr is not None:
             given["space"] = SearchSpace({**given.get("space", self.space), attr: given["max_resource"]})
         return dataclasses.replace(self, **given)
+
+    @property
+    def time_attr(self) -> str:
+        """What ``Reporter`` adds: seconds since the run began."""
+        return "st_worker_time"
 
     def candidates(self) -> Sequence[Config] | None:
         """None: all of the space may be suggested."""

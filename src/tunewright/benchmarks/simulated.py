@@ -105,6 +105,11 @@ class SurrogateBenchmarkDefinition:
         return self.blackbox().description.resource
 
     @property
+    def time_attr(self) -> str:
+        """The table's elapsed time: seconds since the training began."""
+        return self.description.elapsed
+
+    @property
     def description(self) -> Description:
         """What the numbers are; surrogate values are called so."""
         return self.blackbox().description

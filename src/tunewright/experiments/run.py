@@ -145,7 +145,10 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     return Tuner(
         _charged(scheduler, backend, experiment),
         backend,
-        metrics=(*experiment.benchmark.metrics, *also_read(experiment.method, experiment.settings)),
+        metrics=(
+            *experiment.benchmark.metrics,
+            *also_read(experiment.method, experiment.benchmark, experiment.settings),
+        ),
         stop_when=experiment.limits.criterion(),
         journal=journal,
         callbacks=[*_records(experiment, folder), *watch(experiment, folder)],

@@ -51,5 +51,5 @@ METHOD = Method(
     summary="Asynchronous successive halving: gives more resource to the trials that do best",
     settings=ASHAMethodSettings,
     build=_build,
-    reads=lambda settings: [] if settings.cost is None else [settings.cost],
+    reads=lambda _, settings: [] if settings.cost is None else [settings.cost],
 )

@@ -61,5 +61,5 @@ METHOD = Method(
     settings=ConstrainedBOSettings,
     build=_build,
     constraints=lambda settings: settings.constraints,
-    reads=lambda settings: [constraint.name for constraint in settings.constraints],
+    reads=lambda _, settings: [constraint.name for constraint in settings.constraints],
 )

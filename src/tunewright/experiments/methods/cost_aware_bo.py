@@ -29,9 +29,9 @@ class CostAwareBOSettings(GPOptions):
         A value cannot work.
     """
 
-    cost: str = "st_worker_time"
-    """The reported value that says what the trial has cost so far; by default the seconds that ``Reporter`` adds. Of
-    a recorded table, the name of its elapsed time."""
+    cost: str | None = None
+    """The reported value that says what the trial has cost so far; by default the seconds that ``Reporter`` adds
+    (``st_worker_time``), or the elapsed time of a recorded table."""
     cost_model: CostModel = CostModel.COARSE
     """``coarse`` (of whole trials) or ``linear`` (in the resource, from every report; needs ``max_resource``)."""
     exponent: float = 1.0
@@ -45,7 +45,7 @@ class CostAwareBOSettings(GPOptions):
         GPOptions.__post_init__(self)
         only_improvement(self.acquisition, "CostAwareBO")
         object.__setattr__(self, "cost_model", choice("cost_model", CostModel, self.cost_model))
-        if not self.cost:
+        if self.cost is not None and not self.cost:
             raise SettingsError("cost must name the reported value that says what a trial has cost so far")
         if not self.exponent >= 0:
             raise SettingsError(f"exponent={self.exponent} must be >= 0")
@@ -62,7 +62,7 @@ def _build(benchmark: Benchmark, seed: int, settings: CostAwareBOSettings) -> FI
     )
     proposer = GPProposer(learner, Cube(space, benchmark.candidates()), settings)
     levels = () if resource is None else range(1, resource + 1)
-    observations = Observations(space, metric, levels, others=[Metric(settings.cost)])
+    observations = Observations(space, metric, levels, others=[Metric(settings.cost or benchmark.time_attr)])
     return FIFO(searcher_of(benchmark, seed, proposer, observations, settings.n_initial))
 
 
@@ -71,5 +71,5 @@ METHOD = Method(
     summary="Bayesian optimisation by expected improvement per predicted cost",
     settings=CostAwareBOSettings,
     build=_build,
-    reads=lambda settings: [settings.cost],
+    reads=lambda benchmark, settings: [settings.cost or benchmark.time_attr],
 )

@@ -21,8 +21,8 @@ BuildFunction: TypeAlias = Callable[[Benchmark, int, Mapping[str, Json]], Schedu
 """A user's own method: ``build(benchmark, seed, settings)``; the settings are those that the command line maps to it."""
 
 
-def _none(settings: object) -> Sequence[Any]:
-    del settings
+def _none(*arguments: object) -> Sequence[Any]:
+    del arguments
     return ()
 
 
@@ -44,7 +44,7 @@ class Method(Generic[SettingsT]):
     """Whether it learns from earlier experiments, and by itself chooses how."""
     constraints: Callable[[SettingsT], Sequence[Constraint]] = _none
     """What must hold of a result that is the best one."""
-    reads: Callable[[SettingsT], Sequence[str]] = _none
+    reads: Callable[[Benchmark, SettingsT], Sequence[str]] = _none
     """Values that reports must hold beside the tuned metrics."""
 
     def make_settings(self, values: Mapping[str, Json]) -> SettingsT:

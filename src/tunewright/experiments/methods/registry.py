@@ -164,7 +164,9 @@ def constraints_of(
     return tuple(found.constraints(found.make_settings({**choice.settings, **settings})))
 
 
-def also_read(choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]) -> tuple[Metric, ...]:
+def also_read(
+    choice: MethodSpec | BuildFunction, benchmark: Benchmark, settings: Mapping[str, Json]
+) -> tuple[Metric, ...]:
     """Values that reports must hold beside the tuned metrics.
 
     Raises
@@ -175,7 +177,7 @@ def also_read(choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]) 
     if not isinstance(choice, MethodSpec):
         return ()
     found = find_method(choice.name)
-    return tuple(map(Metric, found.reads(found.make_settings({**choice.settings, **settings}))))
+    return tuple(map(Metric, found.reads(benchmark, found.make_settings({**choice.settings, **settings}))))
 
 
 @cache

@@ -56,6 +56,11 @@ class WarmBenchmark:
         """The given points, else the benchmark's."""
         return self.benchmark.points_to_evaluate if self.points is None else self.points
 
+    @property
+    def time_attr(self) -> str:
+        """As the benchmark."""
+        return self.benchmark.time_attr
+
     def candidates(self) -> Sequence[Config] | None:
         """The benchmark's candidates in the part that is searched.
 
