@@ -45,6 +45,17 @@ def test_without_credentials_auto_is_embedded_and_loud(capsys: pytest.CaptureFix
     assert "NO AWS CREDENTIALS" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("settings", "quota"),
+    [(SETTINGS, "training warm pool usage"), (SageMakerSettings(spot=True), "spot training job usage")],
+)
+def test_quotas_are_named(
+    settings: SageMakerSettings, quota: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settle_endpoint(SageMakerChoice(endpoint="embedded"), settings, is_agreed=False, ask=lambda _: "")
+    assert f"ml.c5.xlarge for {quota}" in capsys.readouterr().out
+
+
 def test_an_address_is_taken_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert settle("http://127.0.0.1:4566").endpoint == "http://127.0.0.1:4566"
     assert "http://127.0.0.1:4566" in capsys.readouterr().out

@@ -116,6 +116,8 @@ def test_estimates() -> None:
     known = estimate(SageMakerSettings(n_workers=3, instance_count=2, warm_pool=True))
     assert known.dollars_per_hour == pytest.approx(6 * 0.238)
     assert str(known) == "up to 6 x ml.c5.xlarge, kept warm between trials: at most $1.43 an hour"
+    spot = estimate(SageMakerSettings(spot=True))
+    assert str(spot) == "up to 4 x ml.c5.xlarge spot: at most $0.95 an hour, their price on demand"
     unknown = estimate(SageMakerSettings(instance_type="ml.z9.large"))
     assert str(unknown) == "up to 4 x ml.z9.large: at most unknown"
     assert estimate(SageMakerSettings(instance_type="ml.z9.large", price_per_hour=2)).dollars_per_hour == 8

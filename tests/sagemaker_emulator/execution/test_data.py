@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,24 @@ with open("/opt/ml/checkpoints/old/state", "w") as file:
         "ckpt/new": b"3",
         "ckpt/go": b"",
     }
+
+
+def test_the_next_life_of_a_job_finds_its_checkpoints(folder_jobs: Any) -> None:
+    """The service starts it again elsewhere: what was copied to S3 comes back, the rest is lost."""
+    store = folder_jobs.aws.store
+    config = {"S3Uri": "s3://bucket/ckpt"}
+    code = "open('/opt/ml/checkpoints/first', 'w').write('1'); import time; time.sleep(600)"
+    order = folder_jobs.python("job", code, CheckpointConfig=config)
+    folder_jobs.until(lambda: store.head("bucket", "ckpt/first"))
+    folder_jobs.executor.kill("job")
+    folder_jobs.executor.discard("job")
+    code = "import os; print(sorted(os.listdir('/opt/ml/checkpoints')), os.listdir('/opt/ml/model'))"
+    request = folder_jobs.order("job", ["python3", "-c", code], CheckpointConfig=config).request
+    again = replace(order, attempt=1, cluster_dir=order.cluster_dir.with_name("other"), request=request)
+    folder_jobs.executor.prepare(again)
+    folder_jobs.executor.launch(again)
+    assert folder_jobs.finish(again)[0].exit_code == 0
+    assert folder_jobs.log("job")[-1] == "['first'] []"
 
 
 def test_a_folder_that_is_removed_after_its_job_takes_nothing_from_s3(aws: Any, tmp_path: Path) -> None:
