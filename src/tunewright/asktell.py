@@ -14,6 +14,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, MemoryJournal
 from tunewright.ledger import Kind, Ledger
 from tunewright.metric import Constraint, Metric
+from tunewright.searchers.front import pareto_results
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, TrialStatus, Verdict
 from tunewright.types import Config
 
@@ -43,6 +44,17 @@ class Best:
     config: Config
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParetoResult:
+    """A result that no other one dominates."""
+
+    trial_id: int
+    values: Mapping[str, float]
+    """By metric."""
+    resource: int
+    config: Config
+
+
 @final
 class AskTell:
     """Asks a scheduler what to train, and tells it what came out.
@@ -52,7 +64,7 @@ class AskTell:
     scheduler
         Any scheduler.
     metrics
-        What is tuned; the first one decides :meth:`best`.
+        What is tuned; the first one decides :meth:`best`, all of them :meth:`pareto`.
     journal
         Where to record; in memory by default. A journal with lines is continued.
     clock
@@ -183,6 +195,18 @@ class AskTell:
         return Best(
             trial_id=trial_id, value=result.metrics[metric.name], resource=result.resource, config=config
         )
+
+    def pareto(self) -> list[ParetoResult]:
+        """The results that no other dominates, best in the first metric first; with one metric the best alone."""
+        return [
+            ParetoResult(
+                trial_id=trial_id,
+                values={metric.name: result.metrics[metric.name] for metric in self._metrics},
+                resource=result.resource,
+                config=self.history.trial(trial_id).config,
+            )
+            for trial_id, result in pareto_results(self.history, self._metrics)
+        ]
 
     def _require_open(self, asked: Asked) -> None:
         run_is_open = (

@@ -162,7 +162,7 @@ def test_the_table_is_never_longer_than_a_screen() -> None:
         assert asked is not None
         tuning.tell(asked, {"score": 0.5}, resource=1)
         tuning.complete(asked)
-    assert trials_table(facts(), tuning.history, 0).row_count == MAX_ROWS
+    assert trials_table(facts(), tuning.history, {0}).row_count == MAX_ROWS
 
 
 def test_the_table_of_results_has_the_known_columns(journal: Path, tmp_path: Path) -> None:
@@ -243,3 +243,39 @@ def test_every_unneeded_checkpoint_goes() -> None:
 )
 def test_durations_are_readable(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_several_metrics_show_what_no_other_dominates(capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = Metric("seconds")
+    both = facts(others=(seconds,))
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), [SCORE, seconds])
+    said: list[str] = []
+    progress = PlainProgress(both, said.append)
+    assert tuning.pareto() == []
+    progress.on_wait(tuning.history, 1.0, SUMMARY)
+    assert said[-1].endswith("best: -")
+    for score, time in ((0.9, 5.0), (0.8, 6.0), (0.7, 2.0), (0.95, math.inf), (0.9, 5.0)):
+        asked = tuning.ask()
+        assert asked is not None
+        tuning.tell(asked, {"score": score, "seconds": time}, resource=1)
+        tuning.complete(asked)
+        progress.on_trial_end(tuning.history, asked.trial_id, TrialStatus.COMPLETED)
+    assert "score 0.8, seconds 6 (best: 1 result that no other dominates)" in said[2]
+    progress.on_experiment_end(tuning.history, "completed", SUMMARY)
+    best = said[-1].partition("Best:")[2]
+    assert best.startswith(
+        "    2 results that no other dominates\n         score 0.9, seconds 5 (trial 0, epoch 1): x="
+    )
+    assert "score 0.7, seconds 2 (trial 2, epoch 1)" in best
+    assert "trial 4" not in best
+    assert [(point.trial_id, dict(point.values)) for point in tuning.pareto()] == [
+        (0, {"score": 0.9, "seconds": 5.0}),
+        (2, {"score": 0.7, "seconds": 2.0}),
+    ]
+    console = Console(width=100, color_system=None)
+    console.print(trials_table(both, tuning.history, {0, 2}))
+    shown = capsys.readouterr().out
+    assert "score" in shown
+    assert "seconds" in shown
+    assert "* 2" in shown
+    assert "* 1" not in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, final
 
 from rich.console import Console, Group
@@ -16,11 +17,12 @@ from tunewright.callbacks.wording import (
     closing_text,
     config_text,
     failure_text,
-    number,
     status_text,
+    value_text,
 )
 from tunewright.history import History
 from tunewright.interfaces import Callback
+from tunewright.searchers.front import pareto_results
 from tunewright.trial import BackendSummary, TrialStatus
 
 MAX_ROWS: Final = 14
@@ -82,25 +84,29 @@ class LiveProgress(Callback):
     def _draw(self, history: History, now: float, summary: BackendSummary) -> None:
         self._incumbent.update(history)
         status = status_text(self._facts, history, now, summary.cost)
-        best = Text.assemble(("best: ", "bold"), best_text(self._facts, self._incumbent))
-        table = trials_table(self._facts, history, self._incumbent.trial_id)
+        best = Text.assemble(("best: ", "bold"), best_text(self._facts, self._incumbent, history))
+        table = trials_table(self._facts, history, self._best(history))
         self._live.update(Group(table, Text(status), best), refresh=True)
 
+    def _best(self, history: History) -> Collection[int | None]:
+        if self._facts.others:
+            return {trial_id for trial_id, _ in pareto_results(history, self._facts.metrics)}
+        return {self._incumbent.trial_id}
 
-def trials_table(facts: ProgressFacts, history: History, best: int | None) -> Table:
+
+def trials_table(facts: ProgressFacts, history: History, best: Collection[int | None]) -> Table:
     """The trials that run, and the latest of the others, a row each."""
     table = Table(box=None, pad_edge=False, header_style="bold", row_styles=[""])
-    for heading in ("trial", "status", facts.resource, facts.metric.name):
+    for heading in ("trial", "status", facts.resource, *(metric.name for metric in facts.metrics)):
         table.add_column(heading, justify="left" if heading == "status" else "right", no_wrap=True)
     table.add_column("configuration", overflow="ellipsis", no_wrap=True)
     for trial_id in _chosen(history):
         status, last = history.status(trial_id), history.last(trial_id)
-        value = None if last is None else last.metrics.get(facts.metric.name)
         table.add_row(
-            f"{'* ' if trial_id == best else ''}{trial_id}",
+            f"{'* ' if trial_id in best else ''}{trial_id}",
             Text(str(status), style=_COLOURS[status]),
             "" if last is None else str(last.resource),
-            "" if value is None else number(value),
+            *("" if last is None else value_text(metric, last) for metric in facts.metrics),
             config_text(history.trial(trial_id).config, facts.space),
         )
     return table

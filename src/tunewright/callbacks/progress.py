@@ -74,7 +74,9 @@ class PlainProgress(Callback):
         elif self._is_verbose:
             last = history.last(trial_id)
             value = f" at {result_text(self._facts, last)}" if last is not None else ""
-            self._say(f"Trial {trial_id} {status}{value} (best: {best_text(self._facts, self._incumbent)})")
+            self._say(
+                f"Trial {trial_id} {status}{value} (best: {best_text(self._facts, self._incumbent, history)})"
+            )
 
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """Say how it goes, every ten seconds; each notice of the backend once."""
@@ -86,7 +88,7 @@ class PlainProgress(Callback):
             self._next = monotonic() + INTERVAL
             self._incumbent.update(history)
             status = status_text(self._facts, history, now, summary.cost)
-            self._say(f"{status}; best: {best_text(self._facts, self._incumbent)}")
+            self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
 
     def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
         """Say the result."""

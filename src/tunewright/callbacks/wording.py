@@ -8,14 +8,18 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.history import History
 from tunewright.metric import Constraint, Metric
+from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, Result, TrialStatus
 from tunewright.types import Config
+
+FRONT_LINES: Final = 12
+"""Results of a Pareto set that are shown with a line each."""
 
 
 @final
@@ -40,6 +44,13 @@ class ProgressFacts:
     """Whether costs are what the service would charge, and nobody pays."""
     constraints: tuple[Constraint, ...] = ()
     """What must hold of the best result."""
+    others: tuple[Metric, ...] = ()
+    """Further metrics that are tuned: then the results that no other dominates take the place of the best one."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All of them."""
+        return (self.metric, *self.others)
 
 
 def number(value: float) -> str:
@@ -68,11 +79,39 @@ def config_text(config: Config, space: SearchSpace) -> str:
 
 def result_text(facts: ProgressFacts, result: Result) -> str:
     """A result, as ``epoch 3: accuracy 0.971``."""
-    return f"{facts.resource} {result.resource}: {facts.metric.name} {_metric(facts, result)}"
+    return f"{facts.resource} {result.resource}: {values_text(facts.metrics, result)}"
 
 
-def best_text(facts: ProgressFacts, incumbent: Incumbent) -> str:
-    """The best result, as ``accuracy 0.986 (trial 7, epoch 27)``; a dash where there is none."""
+def values_text(metrics: Sequence[Metric], result: Result) -> str:
+    """The tuned values of a result, as ``error 0.03, seconds 41``."""
+    return ", ".join(f"{metric.name} {value_text(metric, result)}" for metric in metrics)
+
+
+def value_text(metric: Metric, result: Result) -> str:
+    """One value of a result; a dash where it is missing."""
+    value = result.metrics.get(metric.name)
+    return "-" if value is None else number(value)
+
+
+def front_lines(
+    metrics: Sequence[Metric], history: History, space: SearchSpace, resource: str
+) -> tuple[str, list[str]]:
+    """The results that no other dominates: how many there are, and a line for each of the first ones."""
+    found = pareto_results(history, metrics)
+    lines = [
+        f"{values_text(metrics, result)} (trial {trial_id}, {resource} {result.resource}): "
+        f"{config_text(history.trial(trial_id).config, space)}"
+        for trial_id, result in found[:FRONT_LINES]
+    ]
+    if len(found) > FRONT_LINES:
+        lines.append(f"and {len(found) - FRONT_LINES} more")
+    return f"{plural(len(found), 'result')} that no other dominates" if found else "-", lines
+
+
+def best_text(facts: ProgressFacts, incumbent: Incumbent, history: History) -> str:
+    """The best result, as ``accuracy 0.986 (trial 7, epoch 27)``, or how many there are; a dash where there is none."""
+    if facts.others:
+        return front_lines(facts.metrics, history, facts.space, facts.resource)[0]
     if incumbent.result is None:
         return "-"
     place = f"trial {incumbent.trial_id}, {facts.resource} {incumbent.result.resource}"
@@ -112,8 +151,11 @@ def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: 
     """What is said at the end: the best configuration, counts, where the results are, the command that shows them."""
     incumbent = Incumbent(facts.metric, facts.constraints)
     incumbent.update(history)
-    lines = [f"{facts.title}: {outcome}", f"Best:    {best_text(facts, incumbent)}"]
-    if incumbent.trial_id is not None:
+    lines = [f"{facts.title}: {outcome}", f"Best:    {best_text(facts, incumbent, history)}"]
+    if facts.others:
+        front = front_lines(facts.metrics, history, facts.space, facts.resource)[1]
+        lines += [f"         {line}" for line in front]
+    elif incumbent.trial_id is not None:
         lines.append(f"         {config_text(history.trial(incumbent.trial_id).config, facts.space)}")
     lines.append(f"Trials:  {_end_counts(history)}, {history.n_results} results")
     if summary.calls:
@@ -181,11 +223,6 @@ def _end_counts(history: History) -> str:
     }
     some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
     return f"{history.n_trials} ({some})" if some else "0"
-
-
-def _metric(facts: ProgressFacts, result: Result) -> str:
-    value = result.metrics.get(facts.metric.name)
-    return "-" if value is None else number(value)
 
 
 def _value(value: object) -> str:

@@ -13,7 +13,15 @@ from rich.live import Live
 from rich.text import Text
 
 from tunewright.callbacks import results_csv
-from tunewright.callbacks.wording import config_text, duration, number, spot_text, starts_text
+from tunewright.callbacks.wording import (
+    config_text,
+    duration,
+    front_lines,
+    number,
+    spot_text,
+    starts_text,
+    value_text,
+)
 from tunewright.experiments import Outcome, load_outcome
 from tunewright.experiments.outcome import ELSEWHERE
 from tunewright.experiments.remote.elsewhere import running_elsewhere
@@ -69,7 +77,10 @@ def overview(outcome: Outcome) -> str:
         lines.append(("constraints", ", ".join(map(str, outcome.constraints))))
         if best is None and data["num_results"]:
             lines.append(("best", "none: no result keeps the constraints"))
-    if best is not None:
+    if len(outcome.metrics) > 1:
+        count, front = front_lines(outcome.metrics, outcome.history, outcome.space, outcome.resource)
+        lines += [("best", count), *(("", line) for line in front)]
+    elif best is not None:
         resource = outcome.resource
         place = f"trial {best.trial_id}, {resource} {best.resource}"
         lines.append(("best", f"{outcome.metric.name} {number(best.value)} ({place})"))
@@ -89,22 +100,21 @@ def _status_text(outcome: Outcome) -> str:
 
 def _show_trials(outcome: Outcome) -> None:
     resource = outcome.resource
-    history, metric, space = outcome.history, outcome.metric, outcome.space
+    history, metrics, space = outcome.history, outcome.metrics, outcome.space
     rows: list[Sequence[Any]] = []
     for trial in outcome.trials:
         last = history.last(trial.id)
-        value = None if last is None else last.metrics.get(metric.name)
         is_left = history.status(trial.id) is TrialStatus.RUNNING and not outcome.is_running
         rows.append(
             (
                 trial.id,
                 TrialStatus.STOPPED if is_left else history.status(trial.id),
                 "" if last is None else last.resource,
-                "" if value is None else number(value),
+                *("" if last is None else value_text(metric, last) for metric in metrics),
                 config_text(trial.config, space),
             )
         )
-    print_table(("trial", "status", resource, metric.name, "configuration"), rows)
+    print_table(("trial", "status", resource, *(m.name for m in metrics), "configuration"), rows)
     for trial_id in (trial.id for trial in outcome.trials if history.error(trial.id)):
         say(f"Trial {trial_id} failed: {history.error(trial_id).strip()}")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
+from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.exceptions import SettingsError
@@ -17,6 +18,7 @@ from tunewright.history import History
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
 from tunewright.metric import Constraint, Metric
+from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Trial, TrialStatus
@@ -63,6 +65,24 @@ class Outcome:
         """What is tuned; the first where there are several."""
         stored = self.metadata["benchmark"]["metrics"][0]
         return Metric(stored["name"], stored["goal"])
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All that is tuned."""
+        return tuple(Metric(m["name"], m["goal"]) for m in self.metadata["benchmark"]["metrics"])
+
+    @property
+    def pareto(self) -> list[ParetoResult]:
+        """The results that no other dominates, best in the first metric first; with one metric the best alone."""
+        return [
+            ParetoResult(
+                trial_id=trial_id,
+                values={metric.name: result.metrics[metric.name] for metric in self.metrics},
+                resource=result.resource,
+                config=self.history.trial(trial_id).config,
+            )
+            for trial_id, result in pareto_results(self.history, self.metrics)
+        ]
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -148,6 +168,17 @@ class Outcome:
             "wallclock_time": self.wallclock_time,
             "suggest_time": self.suggest_time,
         }
+        if len(self.metrics) > 1:
+            data["metrics"] = [{"name": metric.name, "goal": str(metric.goal)} for metric in self.metrics]
+            data["pareto"] = [
+                {
+                    "trial_id": point.trial_id,
+                    "values": dict(point.values),
+                    "resource": point.resource,
+                    "config": dict(point.config),
+                }
+                for point in self.pareto
+            ]
         if self.metadata["backend"]["kind"] == "sagemaker":
             data["sagemaker"] = self._sagemaker()
         return data

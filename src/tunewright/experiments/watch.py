@@ -34,6 +34,7 @@ def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> Progress
     return ProgressFacts(
         title=f"{experiment.label} on {benchmark.name}, seed {experiment.seed}, {backend.kind} backend",
         metric=benchmark.metrics[0],
+        others=benchmark.metrics[1:],
         space=benchmark.space,
         n_workers=benchmark.n_workers,
         max_time=experiment.limits.max_wallclock_time,
