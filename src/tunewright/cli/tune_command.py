@@ -136,6 +136,7 @@ def _experiment(given: Namespace) -> Experiment:
         seed=given.seed,
         random_seed=given.random_seed,
         warm_start=tuple(given.warm_start),
+        max_num_checkpoints=given.max_num_checkpoints,
         limits=limits_from(given, Limits()),
         delete_checkpoints=given.delete_checkpoints,
     )

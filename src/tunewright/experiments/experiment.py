@@ -13,13 +13,15 @@ from typing import Any, Final, TypeAlias, final
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
+from tunewright.callbacks.early_removal import RemoveEarly
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json
+from tunewright.experiments.frugality import early_removal, stopping_criterion
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.methods import BuildFunction, MethodSpec, build_scheduler, find_method
 from tunewright.experiments.methods.automatic import NAME as AUTO
 from tunewright.experiments.methods.automatic import Choice, choose
-from tunewright.interfaces import Scheduler
+from tunewright.interfaces import Scheduler, StoppingCriterion
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.reading import read_evaluations
 from tunewright.types import Json
@@ -58,6 +60,8 @@ class Experiment:
     limits: Limits = field(default_factory=Limits)
     delete_checkpoints: bool = False
     """Remove checkpoints as soon as nothing can need them."""
+    max_num_checkpoints: int | None = None
+    """Checkpoints of paused trials that are kept: those whose loss would cost the most; None: all."""
     warm_start: tuple[str, ...] = ()
     """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
 
@@ -156,6 +160,8 @@ class Experiment:
             raise SettingsError(
                 f"Nothing would end {self.label}: give max_num_trials, max_wallclock_time or another limit"
             )
+        self.criterion()
+        self.early_removal()
         known = evaluations or self.evaluations()
         method, settings = self.method, self.settings
         if choice := self.choice():
@@ -178,6 +184,28 @@ class Experiment:
             n_trials = n_reports // (self.benchmark.max_resource or 1)
         return choose(self.benchmark, n_trials)
 
+    def criterion(self) -> StoppingCriterion:
+        """What the Tuner asks; a new one.
+
+        Raises
+        ------
+        SettingsError
+            The regret of several metrics is to be bounded.
+        """
+        return stopping_criterion(self.limits, self.benchmark, self.effective_seed)
+
+    def early_removal(self) -> RemoveEarly | None:
+        """Which checkpoints of paused trials are given up; None where all are kept.
+
+        Raises
+        ------
+        SettingsError
+            The method is none that promotes trials.
+        """
+        return early_removal(
+            self.max_num_checkpoints, self.method, self.settings, self.benchmark, self.limits
+        )
+
     def _ends_by_itself(self, method: MethodSpec) -> bool:
         return find_method(method.name).ends_by_itself or self.benchmark.space.size is not None
 
@@ -195,6 +223,8 @@ class Experiment:
         data["limits"] = self.limits.to_json()
         if not self.warm_start:
             del data["warm_start"]  # experiments without it keep their identity
+        if self.max_num_checkpoints is None:
+            del data["max_num_checkpoints"]
         return {"schema": _SCHEMA, **data}
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -38,12 +39,17 @@ class Limits:
     """Reports."""
     max_cost: float | None = None
     """Dollars of all runs, resumed ones included."""
+    stop_when_regret_below: float | None = None
+    """On the metric's scale: ends the experiment when a model bounds what is still to be gained by it."""
     max_failures: int = 3
     """Trials that may fail; one more ends the experiment."""
 
     def __post_init__(self) -> None:
         if self.max_failures < 0:
             raise SettingsError(f"max_failures must be >= 0, not {self.max_failures}")
+        regret = self.stop_when_regret_below
+        if regret is not None and not 0 < regret < math.inf:
+            raise SettingsError(f"stop_when_regret_below must be positive, not {regret!r}")
         self.criterion()
 
     @property
@@ -54,7 +60,7 @@ class Limits:
         }
 
     def criterion(self) -> StoppingCriterion:
-        """What the Tuner asks."""
+        """The limits that need to know nothing of what is tuned: all but ``stop_when_regret_below``."""
         criterion: StoppingCriterion = Never()
         if self.max_wallclock_time is not None:
             criterion |= MaxWallclockTime(self.max_wallclock_time)

@@ -149,7 +149,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
             *experiment.benchmark.metrics,
             *also_read(experiment.method, experiment.benchmark, experiment.settings),
         ),
-        stop_when=experiment.limits.criterion(),
+        stop_when=experiment.criterion(),
         journal=journal,
         callbacks=[*_records(experiment, folder), *watch(experiment, folder)],
         max_failures=experiment.limits.max_failures,
@@ -157,11 +157,14 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """What is written beside the journal: nothing for simulations, which run by the thousand."""
+    """What is written beside the journal (nothing for simulations, which run by the thousand) and what is removed."""
+    early = experiment.early_removal()
+    policies: list[Callback] = [] if early is None else [early]
     if isinstance(experiment.backend, SimulatedChoice):
-        return ()
+        return policies
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
-    return [*records, RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else records
+    unneeded = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
+    return [*records, *policies, *unneeded]
 
 
 def _charged(scheduler: Scheduler, backend: Backend, experiment: Experiment) -> Scheduler:

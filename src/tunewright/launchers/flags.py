@@ -27,6 +27,11 @@ def add_limit_flags(parser: Parser) -> None:
     parser.flag("max_num_evaluations", "reports to take (default: the benchmark's)", type=positive_int)
     parser.flag("max_cost", "dollars of all trials, resumed work included", type=positive)
     parser.flag(
+        "stop_when_regret_below",
+        "end when a model bounds what is still to be gained by so much, on the metric's scale",
+        type=positive,
+    )
+    parser.flag(
         "max_failures", "trials that may fail; one more ends the experiment (default: 3)", type=natural
     )
 
@@ -38,6 +43,11 @@ def add_run_flags(parser: Parser) -> None:
         "warm_start", "TAG", "an earlier experiment to learn from: its tag or name, or a file of evaluations"
     )
     parser.switch("delete_checkpoints", "remove checkpoints as soon as no trial can need them")
+    parser.flag(
+        "max_num_checkpoints",
+        "checkpoints of paused trials to keep: those that are likely and costly to be missed (default: all)",
+        type=positive_int,
+    )
     parser.switch("verbose", "show what happens inside, and tracebacks")
 
 
@@ -214,6 +224,7 @@ def limits_from(arguments: Namespace, default: Limits) -> Limits:
         max_num_trials=arguments.max_num_trials,
         max_num_evaluations=arguments.max_num_evaluations,
         max_cost=arguments.max_cost,
+        stop_when_regret_below=arguments.stop_when_regret_below,
         max_failures=arguments.max_failures,
     )
 

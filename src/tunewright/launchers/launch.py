@@ -111,6 +111,7 @@ class Launch:
                 seed=seed,
                 random_seed=arguments.random_seed,
                 warm_start=tuple(arguments.warm_start),
+                max_num_checkpoints=arguments.max_num_checkpoints,
                 limits=limits,
                 delete_checkpoints=arguments.delete_checkpoints,
             )
