@@ -81,7 +81,8 @@ def test_the_end_of_a_former_life_ends_nothing(spot: Any) -> None:
     aws = spot.aws
     report(aws, 1, 1, 3)
     aws.checkpoint("0-0-0", 0, 3)
-    claim(aws, 0), claim(aws, 1), claim(aws, 2)
+    for life in (0, 1, 2):
+        claim(aws, life)
     aws.end(aws.name("0-0-0"), "Failed", FailureReason="InternalServerError: lost")
     spot.until_created("0-0-3")
     assert '"resume_from":3' in aws.jobs[aws.name("0-0-3")]["Environment"]["TUNEWRIGHT_RUN"]
