@@ -3,6 +3,7 @@
 # ruff: noqa: N802, N803 - boto3's names
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from collections import Counter
@@ -43,15 +44,26 @@ class FakeS3:
     def head_bucket(self, Bucket: str) -> None:
         self._begin("HeadBucket")
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:
+    def put_object(
+        self, Bucket: str, Key: str, Body: bytes, IfNoneMatch: str = "", IfMatch: str = ""
+    ) -> dict[str, Any]:
         self._begin("PutObject")
+        if (IfNoneMatch and Key in self.objects) or (IfMatch and IfMatch.strip('"') != self.etag(Key)):
+            raise self.refusal()
         self.objects[Key] = bytes(Body)
+        return {"ETag": f'"{self.etag(Key)}"'}
+
+    def etag(self, key: str) -> str:
+        return hashlib.sha256(self.objects[key]).hexdigest() if key in self.objects else ""
+
+    def refusal(self) -> Exception:
+        return ServiceError("PreconditionFailed", "the condition does not hold", status=412)
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         self._begin("GetObject")
         if Key not in self.objects:
             raise ServiceError("NoSuchKey", "none", status=404) if self.translated else NoSuchKey
-        return {"Body": io.BytesIO(self.objects[Key])}
+        return {"Body": io.BytesIO(self.objects[Key]), "ETag": f'"{self.etag(Key)}"'}
 
     translated = True
     """Whether errors come as the layer of aws makes them; the runner sees boto3's own."""
@@ -71,10 +83,15 @@ class FakeS3:
         for entry in Delete["Objects"]:
             self.objects.pop(entry["Key"], None)
 
-    def list_objects_v2(self, Bucket: str, Prefix: str, MaxKeys: int, StartAfter: str = "") -> dict[str, Any]:
+    def list_objects_v2(
+        self, Bucket: str, Prefix: str, MaxKeys: int = 1000, StartAfter: str = ""
+    ) -> dict[str, Any]:
         self._begin("ListObjectsV2")
         keys = sorted(k for k in self.objects if k.startswith(Prefix) and k > StartAfter)[:MaxKeys]
-        return {"Contents": [{"Key": key, "Size": len(self.objects[key])} for key in keys]}
+        contents = [
+            {"Key": key, "Size": len(self.objects[key]), "ETag": f'"{self.etag(key)}"'} for key in keys
+        ]
+        return {"Contents": contents}
 
 
 class FakeAws:

@@ -174,7 +174,7 @@ class _Worker:
         if self._slots:
             self._idle_since = self._session_since = now
         elif now >= self._session_at:
-            self._session_at = now + _SESSION_SECONDS
+            self._session_at = now + min(_SESSION_SECONDS, self._facts.abandon_seconds / 4)
             self._look_for_tuner(now)
         slowness = min(_SLOWEST, 1 + (now - self._idle_since) / _IDLE_SECONDS)
         pause = self._s3.poll_seconds * (1 if self._slots else slowness)

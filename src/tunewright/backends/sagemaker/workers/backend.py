@@ -367,7 +367,7 @@ def refuse_what_workers_cannot(settings: SageMakerSettings) -> None:
     Raises
     ------
     SettingsError
-        A run needs several instances, or jobs cannot reach S3.
+        A run needs several instances.
     """
     if settings.instance_count > 1:
         raise SettingsError(

@@ -25,8 +25,6 @@ _LEAD_SECONDS: Final = 300.0
 """Service seconds before a job takes no more runs at which the one that follows it is created."""
 _MAX_FAILURES: Final = 3
 """Jobs that may fail one after the other, without a run that ended, for a reason of their own."""
-_SHORTEST_IDLE: Final = 30.0
-"""Real seconds that a job may be spared at the least before it is ended: a suggestion takes its time too."""
 _WITHOUT_INSTANCES: Final = frozenset({"Starting", "Pending", ""})
 
 
@@ -259,7 +257,9 @@ class WorkerFleet:
             return
         now = time.monotonic()
         self._spare_since = self._spare_since or now
-        patience = self._session.endpoint.seconds(self._settings.idle_seconds, at_least=_SHORTEST_IDLE)
+        patience = self._session.endpoint.seconds(
+            self._settings.idle_seconds, at_least=self._settings.shortest_idle
+        )
         if now - self._spare_since > patience:
             self._spare_since = None
             number = smallest.order.run.trial_id

@@ -31,6 +31,8 @@ class WorkerSettings:
     """The same, in real seconds at the least."""
     idle_seconds: float = 600.0
     """Service seconds that a job's instances may all be spared before the job is ended."""
+    shortest_idle: float = 30.0
+    """The same, in real seconds at the least: a suggestion takes its time too."""
     abandon_seconds: float = 600.0
     """Real seconds without a run and without a tuner after which a worker ends."""
 
@@ -41,7 +43,7 @@ class WorkerSettings:
             raise SettingsError(
                 f"job_seconds must be from {SHORTEST_JOB} to {MAX_RUN_MAX}, not {self.job_seconds}"
             )
-        for name in ("lease_seconds", "shortest_lease", "idle_seconds", "abandon_seconds"):
+        for name in ("lease_seconds", "shortest_lease", "idle_seconds", "shortest_idle", "abandon_seconds"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} must be positive, not {getattr(self, name)}")
 

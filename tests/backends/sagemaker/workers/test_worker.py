@@ -1,0 +1,90 @@
+"""Worker processes on a real S3: what they do with runs, and what does not end them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from tunewright.backends.runner import s3_keys
+from tunewright.backends.runner.channel import EXITED, RELEASE, End, Report
+from tunewright.backends.sagemaker.workers import run_logs
+
+SCRIPT = """
+    import os, signal, sys, time
+    import tunewright
+    what = sys.argv[sys.argv.index("--what") + 1]
+    report = tunewright.Reporter()
+    if what == "hang":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with open(os.path.join(os.environ["TUNEWRIGHT_CHECKPOINT_DIR"], "state"), "w") as state:
+        state.write(what)
+    report(epoch=1, gpu=int(os.environ.get("CUDA_VISIBLE_DEVICES", "-1").split(",")[0]))
+    if what == "crash":
+        sys.exit(3)
+    if what == "memory":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what in ("hang", "endless"):
+        time.sleep(1000)
+    print("said by", what)
+"""
+
+
+def test_what_happens_to_runs_does_not_end_their_worker(
+    instance: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash, a kill for memory and a hang each end one run; then the worker is drained."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    for trial_id, what in enumerate(["crash", "memory", "hang", "good"]):
+        instance.post(trial_id, what=what)
+    instance.begin(SCRIPT, slots=2, max_run_seconds=1.5)
+    crash, memory, hang, good = (instance.end_of(trial_id) for trial_id in range(4))
+    assert (crash.cause, crash.exit) == (EXITED, 3)
+    assert "SIGKILL (out of memory?)" in memory.error
+    assert (hang.cause, hang.exit) == (EXITED, 1)
+    assert "longer than 1.5 s" in hang.error
+    assert (good.exit, good.error, good.checkpoint) == (0, "", 1)
+    reports = [message for n in range(4) for message in instance.messages(n) if isinstance(message, Report)]
+    assert {report.metrics["gpu"] for report in reports} == {4, 5}
+    assert "said by good" in run_logs(instance.objects, 3)
+    assert instance.drain() == 0
+    assert instance.board.look().leases == {}
+    assert instance.board.look().waiting == set()
+    assert not list((instance.base / "runs").iterdir())
+
+
+def test_a_run_that_was_taken_away_is_ended_and_says_nothing(instance: Any) -> None:
+    """The worker finds out when it renews, and goes on with the next run."""
+    run = instance.post(0, what="endless")
+    instance.begin(SCRIPT)
+    instance.until(lambda: instance.messages(0))
+    instance.until(lambda: instance.board.revoke(run, instance.board.look().leases[run]))
+    instance.post(1, what="good")
+    assert instance.end_of(1).exit == 0
+    assert not [message for message in instance.messages(0) if isinstance(message, End)]
+
+
+@pytest.mark.parametrize("cause", ["deadline", "SIGTERM"])
+def test_runs_are_handed_over_before_the_instance_goes(instance: Any, cause: str) -> None:
+    """Their ends say that they are to go on elsewhere, and from which checkpoint; nothing new is taken."""
+    instance.post(0, what="endless")
+    seconds = 2.5 if cause == "deadline" else 1e5
+    instance.begin(SCRIPT, take_seconds=seconds, hand_over_seconds=seconds)
+    instance.until(lambda: instance.messages(0))
+    if cause == "SIGTERM":
+        os.kill(instance.process.pid, signal.SIGTERM)
+    end = instance.end_of(0)
+    assert (end.cause, end.checkpoint) == (RELEASE, 1)
+    run = instance.post(1, what="good")
+    assert instance.exit_code() == 0
+    assert instance.board.look().waiting == {run}
+
+
+def test_a_worker_without_tuner_ends(instance: Any) -> None:
+    """Signs of life keep it; without them and without a run it does not stay for long."""
+    instance.objects.put(s3_keys.SESSION, b"1")
+    instance.begin(SCRIPT, abandon_seconds=0.5)
+    assert instance.exit_code() == 0
+    assert "no tuner" in (instance.base / "output.log").read_text()
