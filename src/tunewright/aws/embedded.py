@@ -36,6 +36,7 @@ from filelock import FileLock
 from tunewright.aws.endpoint import Credentials, Endpoint
 from tunewright.exceptions import BackendError, MissingExtraError
 from tunewright.storage import home
+from tunewright.threads import users_environment
 
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
@@ -244,8 +245,8 @@ def _command(endpoint: Endpoint, directory: Path) -> list[str]:
 
 
 def _environment(endpoint: Endpoint) -> dict[str, str]:
-    """Our own without AWS settings; with the key where it must be the old one, which no command line shows."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    """The user's without AWS settings; with the key where it must be the old one, which no command line shows."""
+    environment = {n: value for n, value in users_environment().items() if not n.startswith("AWS_")}
     if endpoint.credentials is not None:
         environment["SAGEMAKER_EMULATOR_ACCESS_KEY"] = endpoint.credentials.access_key
         environment["SAGEMAKER_EMULATOR_SECRET_KEY"] = endpoint.credentials.secret_key

@@ -15,6 +15,7 @@ from tunewright.backends.local.settings import LocalSettings
 from tunewright.backends.runner.build import build_runner, runner_bytes
 from tunewright.backends.runner.local_channel import frozen_folder
 from tunewright.backends.runner.order import RunOrder
+from tunewright.threads import users_environment
 from tunewright.trial import Checkpoint, Run
 from tunewright.types import Config
 
@@ -96,6 +97,7 @@ class Launcher:
                     str(folder.path),
                     str(self._settings.abandon_after),
                 ],
+                env=users_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
