@@ -111,8 +111,13 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
     ),
     **{
         name: lambda name=name: build_scheduler(method(name, n_initial=3), BENCHMARK, 1, {})
-        for name in ("BayesianOptimization", "MOBSTER", "HyperTune")
+        for name in ("BayesianOptimization", "MOBSTER", "HyperTune", "SyncMOBSTER", "FreezeThaw", "DyHPO")
     },
+    **{
+        name: lambda name=name: build_scheduler(method(name), BENCHMARK, 1, {})
+        for name in ("KDE", "BOHB", "auto")
+    },
+    "ASHACQR": lambda: build_scheduler(method("ASHACQR", n_trees=2, n_initial=3), BENCHMARK, 1, {}),
     **{
         name: lambda name=name: build_scheduler(
             method(name), BENCHMARK, 1, {}, earlier_evaluations(CONTINUOUS)
