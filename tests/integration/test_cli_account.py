@@ -1,0 +1,82 @@
+"""``tunewright sagemaker``: quotas, assumptions about the service, and what a crash left, on the embedded endpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tunewright.storage import experiments
+
+SCRIPT = """
+import time
+print('[tune-metric]: {"score": 1.0}', flush=True)
+time.sleep(600)
+"""
+TUNEWRIGHT = (sys.executable, "-m", "tunewright.cli")
+
+
+def tunewright(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*TUNEWRIGHT, *arguments], capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.slow
+def test_the_service_is_compared_with_what_is_assumed_of_it(tmp_path: Path) -> None:
+    done = tunewright("sagemaker", "verify", "--endpoint", "embedded", "--out", str(tmp_path / "report.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    findings = {one["assumption"]: one for one in report["findings"]}
+    assert all(one["holds"] is not False for one in findings.values())
+    assert sum(one["holds"] is True for one in findings.values()) >= 9
+    assert report["calls"]["CreateTrainingJob"] >= 4
+    assert "DIFFERENT" not in done.stdout
+
+    line = ("sagemaker", "quotas", "--benchmark", "mlp_digits", "--endpoint", "embedded", "--warm_pool", "1")
+    enough = tunewright(*line)
+    assert enough.returncode == 0, enough.stderr
+    assert "ml.c5.xlarge for training warm pool usage" in enough.stdout
+    short = tunewright(*line, "--n_workers", "500", "--trial_seconds", "10", "--format", "json")
+    assert short.returncode == 3
+    missing = {entry["quota"]: entry for entry in json.loads(short.stdout) if entry["is_missing"]}
+    assert missing.keys() == {
+        "ml.c5.xlarge for training job usage",
+        "ml.c5.xlarge for training warm pool usage",
+        "Rate of CreateTrainingJob requests",
+    }
+    assert "--desired-value 500" in missing["ml.c5.xlarge for training job usage"]["remedy"]
+
+
+@pytest.mark.slow
+def test_jobs_of_a_killed_tuner_are_shown_and_ended(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    (tmp_path / "space.toml").write_text('[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n')
+    line = ["tune", str(tmp_path / "train.py"), "--space", str(tmp_path / "space.toml"), "--metric", "score"]
+    line += ["--goal", "max", "--method", "RS", "--max_num_trials", "2", "--n_workers", "2"]
+    line += ["--experiment_tag", "t", "--backend", "sagemaker", "--speed", "120"]
+    process = subprocess.Popen([*TUNEWRIGHT, *line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60
+    while sum(path.read_text().count('"kind":"result"') for path in journals()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+    shown = tunewright("sagemaker", "cleanup", "--tag", "t", "--dry_run")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("1 x ml.c5.xlarge") == 2
+    assert "Together $0.48 per hour" in shown.stdout
+    assert "0 jobs stopped" in shown.stdout
+    ended = tunewright("sagemaker", "cleanup", "--tag", "t")
+    assert "1 experiments looked at: 2 jobs stopped" in ended.stdout
+    while "1 x ml.c5.xlarge" in tunewright("sagemaker", "cleanup", "--dry_run").stdout:
+        assert time.monotonic() < deadline + 60
+
+
+def journals() -> list[Path]:
+    return [folder.journal_path for folder in experiments("t") if folder.journal_path.exists()]
