@@ -1,0 +1,14 @@
+"""Compare methods for several metrics on recorded tables in simulated time; see --help."""
+
+try:
+    from tunewright.launchers.hpo_main_simulated import main
+except ModuleNotFoundError as error:
+    if error.name != "tunewright":
+        raise
+    raise SystemExit(f"{error}. Run with .venv/bin/python, or first: pip install -e '.[analysis]'") from None
+
+from baselines import methods
+from benchmark_definitions import benchmark_definitions
+
+if __name__ == "__main__":
+    main(methods, benchmark_definitions)
