@@ -11,7 +11,15 @@ from tunewright.analysis.aggregate import Aggregate, Band, aggregate
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.comparison import Ranks
 from tunewright.analysis.curves import Curves
-from tunewright.analysis.figures.style import GREY, look_of, new_figure, time_label, time_scale, wrapped
+from tunewright.analysis.figures.style import (
+    GREY,
+    legend_above,
+    look_of,
+    new_figure,
+    time_label,
+    time_scale,
+    wrapped,
+)
 from tunewright.analysis.significance import CriticalDifference
 from tunewright.metric import Goal
 
@@ -20,6 +28,9 @@ _EXPLAINED: Final = {
     Aggregate.MEAN: "mean, 95 % interval",
     Aggregate.MEDIAN: "median and quartiles",
 }
+
+_SHOWN: Final = 0.97
+"""The part of the values that a panel has room for, from the best on."""
 
 _Display: TypeAlias = Callable[[Floats], Floats]
 
@@ -47,7 +58,7 @@ def plot_curves(
         text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     shown = [label for label in labels if label in handles]
-    _legend(figure, [handles[label] for label in shown], shown)
+    legend_above(figure, [handles[label] for label in shown], shown)
     figure.supxlabel(_EXPLAINED[how], fontsize=8, color=GREY)
     return figure
 
@@ -58,7 +69,8 @@ def _curve_panel(axis: Any, curves: Curves, labels: Sequence[str], how: Aggregat
     for label, band in bands.items():
         place = labels.index(label) / len(labels)
         look = {"label": label, **look_of(labels, label)}
-        _draw(axis, curves.times / factor, band, look, place=place, display=curves.display)
+        shade = _shade(len(labels))
+        _draw(axis, curves.times / factor, band, look, place=place, display=curves.display, shade=shade)
     is_up = curves.metric.goal is Goal.MAXIMIZE
     n_seeds = sorted({len(setup.seeds) for setup in curves.setups.values()})
     seeds = f"{n_seeds[0]}" if len(n_seeds) == 1 else f"{n_seeds[0]} to {n_seeds[-1]}"
@@ -72,14 +84,19 @@ def _curve_panel(axis: Any, curves: Curves, labels: Sequence[str], how: Aggregat
 
 
 def _zoom(axis: Any, curves: Curves, bands: Mapping[str, Band]) -> None:
-    """Leave the first tenth of the time out of the choice of the range: there everything is bad."""
+    """Leave the first tenth of the time out of the choice of the range, and the worst few of all values after it.
+
+    Else one setup that begins late would press all lines together at the other edge.
+    """
     late = curves.times >= 0.1 * curves.times[-1]
     parts = [part[late] for band in bands.values() for part in (band.low, band.high)]
-    shown = curves.display(np.concatenate(parts))
-    shown = shown[np.isfinite(shown)]
-    if len(shown) and shown.max() > shown.min():
-        margin = 0.06 * (shown.max() - shown.min())
-        axis.set_ylim(shown.min() - margin, shown.max() + margin)
+    losses = np.concatenate(parts)
+    losses = losses[np.isfinite(losses)]
+    if len(losses):
+        shown = np.sort(curves.display(np.array([losses.min(), np.quantile(losses, _SHOWN)])))
+        if shown[1] > shown[0]:
+            margin = 0.06 * (shown[1] - shown[0])
+            axis.set_ylim(shown[0] - margin, shown[1] + margin)
 
 
 def _draw(
@@ -90,21 +107,18 @@ def _draw(
     *,
     place: float = 0.0,
     display: _Display = _as_is,
+    shade: float = 0.18,
 ) -> None:
     """A line with its interval; ``place`` (0 to 1) sets the markers of different lines apart."""
     every = max(1, len(x) // 8)
     marks = (int(place * every), every)
     axis.plot(x, display(band.centre), linewidth=1.8, markersize=5, markevery=marks, **look)
-    axis.fill_between(x, display(band.low), display(band.high), color=look["color"], alpha=0.18, linewidth=0)
+    axis.fill_between(x, display(band.low), display(band.high), color=look["color"], alpha=shade, linewidth=0)
 
 
-def _legend(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    if handles:
-        per_row = max(2, int(figure.get_figwidth() / 1.5))
-        n_columns = -(-len(labels) // -(-len(labels) // per_row))
-        figure.legend(
-            handles, labels, loc="outside upper center", ncols=n_columns, fontsize=10, frameon=False
-        )
+def _shade(n_lines: int) -> float:
+    """How dark intervals are: many of them would hide the lines."""
+    return 0.18 if n_lines <= 5 else 0.09
 
 
 def plot_ranks(ranks: Ranks) -> Any:
@@ -119,14 +133,15 @@ def plot_ranks(ranks: Ranks) -> Any:
     figure, (axis,) = new_figure(width=6.0, height=3.6)
     for label, band in ranks.bands.items():
         place = labels.index(label) / len(labels)
-        _draw(axis, 100 * ranks.shares, band, {"label": label, **look_of(labels, label)}, place=place)
+        look, shade = {"label": label, **look_of(labels, label)}, _shade(len(labels))
+        _draw(axis, 100 * ranks.shares, band, look, place=place, shade=shade)
     benchmarks = {benchmark for benchmark, _ in ranks.blocks}
     seeds = {seed for _, seed in ranks.blocks}
     axis.set_xlabel("share of each benchmark's time [%]")
     axis.set_ylabel("mean rank (1 is best)")
     axis.set_title(f"{_plural(len(benchmarks), 'benchmark')}, {_plural(len(seeds), 'seed')}")
     axis.invert_yaxis()
-    _legend(figure, *axis.get_legend_handles_labels())
+    legend_above(figure, *axis.get_legend_handles_labels())
     figure.supxlabel("mean and 95 % interval", fontsize=8, color=GREY)
     return figure
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunewright.analysis.columns import Floats
-from tunewright.analysis.figures.style import COLOURS, GREY, look_of, new_figure, wrapped
+from tunewright.analysis.figures.style import COLOURS, GREY, legend_above, look_of, new_figure, wrapped
 from tunewright.analysis.objectives import ParetoSets, attainment_surface
 from tunewright.analysis.one_run import OneRun
 from tunewright.analysis.pareto import losses_of, pareto_mask
@@ -40,14 +40,8 @@ def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] 
     handles = {
         text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        [handles[label] for label in labels if label in handles],
-        [label for label in labels if label in handles],
-        loc="outside upper center",
-        ncols=max(2, int(figure.get_figwidth() / 1.5)),
-        fontsize=10,
-        frameon=False,
-    )
+    shown = [label for label in labels if label in handles]
+    legend_above(figure, [handles[label] for label in shown], shown)
     low, high = (f"{100 * share:.0f} %" for share in shares)
     figure.supxlabel(
         f"line: attained by half of the runs; band: by {low} to {high} of them; dots: Pareto sets of the runs",

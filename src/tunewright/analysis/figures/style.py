@@ -80,6 +80,24 @@ def look_of(labels: Sequence[str], label: str) -> dict[str, Any]:
     }
 
 
+def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend above all panels, in as many columns as its longest name leaves room for; the figure grows by its rows."""
+    if not handles:
+        return
+    entry = 0.62 + 0.088 * max(map(len, labels))  # inches at 10 points, line and gap included
+    per_row = max(1, int(figure.get_figwidth() / entry))
+    n_rows = -(-len(labels) // per_row)
+    figure.set_figheight(figure.get_figheight() + 0.21 * n_rows)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=-(-len(labels) // n_rows),
+        fontsize=10,
+        frameon=False,
+    )
+
+
 def wrapped(name: str, width: int = 36) -> str:
     """A long name on several lines."""
     return "\n".join(name[begin : begin + width] for begin in range(0, len(name), width))

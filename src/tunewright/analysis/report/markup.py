@@ -24,11 +24,11 @@ figure { margin: 14px 0; overflow-x: auto }
 figure svg { max-width: 100%; height: auto; display: block; margin: 0 auto }
 .scroll { overflow-x: auto; margin: 10px 0 }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums }
-th, td { text-align: right; padding: 6px 10px; white-space: nowrap; border-bottom: 1px solid var(--line) }
+th, td { text-align: right; padding: 6px 7px; white-space: nowrap; border-bottom: 1px solid var(--line) }
 th:first-child, td:first-child { text-align: left }
 td:first-child { font-weight: 600 }
 th { background: var(--tint); position: sticky; top: 0; padding: 0 }
-th button { all: unset; cursor: pointer; padding: 7px 10px; font-weight: 600 }
+th button { all: unset; cursor: pointer; padding: 7px; font-weight: 600 }
 th button:focus-visible { outline: 2px solid #0072b2; outline-offset: -2px }
 th[aria-sort=ascending] button::after { content: " \\2191" }
 th[aria-sort=descending] button::after { content: " \\2193" }
