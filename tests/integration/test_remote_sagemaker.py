@@ -5,25 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tunewright.aws import open_session
 from tunewright.aws.policy import ACTIONS
-from tunewright.experiments.remote.fleet import Fleet
-from tunewright.experiments.remote.records import load_record
 from tunewright.experiments.remote.segments import read_segments
 from tunewright.storage import ExperimentFolder, experiments
 
 SCRIPT = """\
 import time
 from argparse import ArgumentParser
-from tunewright.report import Reporter, load_newest, save_checkpoint
+from tunewright.report import Reporter
 
 parser = ArgumentParser()
 parser.add_argument("--lr", type=float, default=0.1)
@@ -35,164 +30,134 @@ for epoch in range(1, arguments.epochs + 1):
     report(epoch=epoch, loss=(arguments.lr - 0.1) ** 2 + 1 / epoch)
 """
 TAG = "remote_test"
-LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials 8 --n_workers 2 --warm_pool 1 --endpoint embedded --speed 300"
-PATIENCE = 240.0
+PLACE = "--n_workers 2 --warm_pool 1 --endpoint embedded --speed 300"
+LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials 8 {PLACE}"
+
+ELSEWHERE = {
+    "AbortMultipartUpload": "a transfer of a large file that fails",
+    "CompleteMultipartUpload": "a large file",
+    "CreateMultipartUpload": "a large file",
+    "UploadPart": "a large file",
+    "DeleteObject": "a trial's job that stores a newer checkpoint, and counts for itself",
+    "DeleteObjects": "a slice that is resumed after it was stopped, and checkpoints that nobody needs",
+    "HeadObject": "a checkpoint that is downloaded",
+    "FilterLogEvents": "a trial's log, which nobody asked for here",
+    "ListRoles": "AWS: the endpoint embedded here has one role",
+}
+"""Operations of the policy that these runs have no cause for, and what would be one."""
 
 
-def tunewright(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "tunewright.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def status(tag: str = TAG) -> dict[str, dict[str, Any]]:
-    found = json.loads(tunewright("remote", "status", tag, "--format", "json"))
-    return {one["slice"]: one for one in found}
-
-
-def with_results(found: dict[str, Any], least: int) -> dict[str, Any] | None:
-    """The state of a slice, once it has so many results."""
-    experiments = found["experiments"]
-    return found if experiments and experiments[0]["num_results"] >= least else None
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.5)
-    pytest.fail("what was waited for did not happen")
-
-
-def kill_job(name: str) -> bool:
-    """Kill process 1 of a training job."""
-    for process in psutil.process_iter():
-        try:
-            environment, line = process.environ(), process.cmdline()
-        except (psutil.Error, OSError):
-            continue
-        if environment.get("TRAINING_JOB_NAME") == name and "tunewright.launchers.inside" in line:
-            process.kill()
-            return True
-    return False
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(autouse=True)
+def folder(remote: Any, tmp_path: Path) -> None:
+    """``exp``, for a script of our own."""
     (tmp_path / "train.py").write_text(SCRIPT)
-    tunewright(
-        "init", str(tmp_path / "exp"), "--backend", "sagemaker", "--script", str(tmp_path / "train.py")
+    remote.tunewright(
+        "init", str(remote.folder), "--backend", "sagemaker", "--script", str(tmp_path / "train.py")
     )
-    return tmp_path / "exp"
 
 
-def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(folder: Path) -> None:
-    launcher = [sys.executable, str(folder / "launch_remote.py"), *LINE.split()]
-    first = subprocess.run(
-        [*launcher, "--max_parallel_jobs", "2"], capture_output=True, text=True, check=False, timeout=PATIENCE
-    )
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert "2 slices" in first.stdout
-    again = subprocess.run(launcher, capture_output=True, text=True, check=False, timeout=PATIENCE)
-    assert again.returncode == 2
-    assert "--resume" in again.stderr
+def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(remote: Any) -> None:
+    """All of it calls the operations that the policy allows, and has no use for further ones."""
+    assert remote.launch("sagemaker", f"{LINE} --max_parallel_jobs 1 --dry_run 1") == 0
+    assert json.loads(remote.out[remote.out.index("{") :])["TrainingJobName"]
+    assert remote.launch("sagemaker", f"{LINE} --max_parallel_jobs 2") == 0, remote.err
+    assert "2 slices" in remote.out
+    assert remote.launch("sagemaker", LINE) == 2
+    assert "--resume" in remote.err
 
     name = "RS-train-0"
-    before = until(lambda: with_results(status()[name], 3))
-    assert kill_job(before["tuning_jobs"][-1])
-    resumed = subprocess.run(
-        [*launcher, "--resume", "--wait"], capture_output=True, text=True, check=False, timeout=PATIENCE
-    )
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    before = remote.until_results(TAG, name, 3)
+    (running,) = before.outcomes
+    remote.kill(before.status.jobs[-1])
+    assert remote.launch("sagemaker", f"{LINE} --resume --wait") == 0, remote.err
 
-    after = status()
-    assert {one["state"] for one in after.values()} == {"finished"}
-    assert len(after[name]["tuning_jobs"]) == 2
-    (experiment,) = after[name]["experiments"]
-    assert experiment["experiment"] == before["experiments"][0]["experiment"]
+    after = json.loads(remote.tunewright("remote", "status", TAG, "--format", "json"))
+    assert {one["state"] for one in after} == {"finished"}
+    (found,) = [one for one in after if one["slice"] == name]
+    assert len(found["tuning_jobs"]) == 2
+    (experiment,) = found["experiments"]
+    assert experiment["experiment"] == running.folder.name
     assert sum(experiment["trials"].values()) == 8
     assert experiment["num_results"] == 8 * 9
 
-    fetched = tunewright("remote", "fetch", TAG)
-    assert "2 experiments" in fetched
-    assert "0 files" in tunewright("remote", "fetch", TAG)
-    shown = {one["experiment"]: one for one in json.loads(tunewright("list", "--format", "json"))}
-    assert set(shown) == {one["experiments"][0]["experiment"] for one in after.values()}
-    check_equal_to_s3(list(experiments()))
-    assert "RS on train" in tunewright("remote", "logs", TAG, name)
+    assert "2 experiments" in remote.tunewright("remote", "fetch", TAG)
+    assert "0 files" in remote.tunewright("remote", "fetch", TAG)
+    shown = {one["experiment"]: one for one in json.loads(remote.tunewright("list", "--format", "json"))}
+    assert set(shown) == {one["experiments"][0]["experiment"] for one in after}
+    check_equal_to_s3(remote)
+    assert "RS on train" in remote.tunewright("remote", "logs", TAG, name)
+    check_policy(stop_another(remote) | called_inside(remote))
 
 
-def test_stopping_leaves_nothing_behind(folder: Path) -> None:
-    line = [
-        *LINE.replace(TAG, "stopped").replace("--max_num_trials 8", "--max_num_trials 99").split(),
-        "--method",
-        "RS",
-    ]
-    launched = subprocess.run(
-        [sys.executable, str(folder / "launch_remote.py"), *line],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    assert launched.returncode == 0, launched.stdout + launched.stderr
-    until(lambda: status("stopped")["RS-train-0"]["experiments"])
-    assert "RS-train-0: stopped" in tunewright("remote", "stop", "stopped")
-    record = load_record("stopped")
-    assert record is not None
-    session = open_session(record.endpoint())
-    jobs = until(lambda: all_over(session))
+def stop_another(remote: Any) -> Set[str]:
+    """Stop a launch in its middle: nothing is left behind. Returns the operations that were called in all."""
+    line = f"--experiment_tag stopped --method RS --max_num_trials 99 {PLACE}"
+    assert remote.launch("sagemaker", line) == 0, remote.err
+    remote.until_results("stopped", "RS-train-0", 1)
+    assert "RS-train-0: stopped" in remote.tunewright("remote", "stop", "stopped")
+    session, _ = remote.open("stopped")
+    jobs = remote.until(lambda: all_over(remote, session))
     assert len(jobs) >= 2
     assert {job.get("WarmPoolStatus", {}).get("Status") for job in jobs} <= {None, "Reused", "Terminated"}
-    session.close()
-    assert status("stopped")["RS-train-0"]["state"] == "stopped"
+    assert str(remote.views("stopped")["RS-train-0"].status.state) == "stopped"
+    return set(remote.calls) | set(session.calls)
 
 
-def test_a_script_without_a_folder(folder: Path, tmp_path: Path) -> None:
+def called_inside(remote: Any) -> Set[str]:
+    """Operations of the tuning jobs that came to their end: of their experiments, and around these."""
+    _, fleet = remote.open(TAG)
+    done = [json.loads(fleet.objects(one.slice.name).get("done.json")) for one in fleet.look()]
+    accounts = [account(folder) for folder in experiments(TAG)]
+    return {call for counted in [*done, *accounts] for call in counted["calls"]}
+
+
+def check_policy(called: Set[str]) -> None:
+    """What ``tunewright sagemaker policy`` allows is what was called here, and what is named above."""
+    assert not called & set(ELSEWHERE)
+    assert called | set(ELSEWHERE) == set(ACTIONS)
+    command = [sys.executable, "-m", "tunewright.cli", "sagemaker", "policy"]
+    printed = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    allowed = {action for statement in printed["Statement"] for action in statement["Action"]}
+    assert {ACTIONS[operation] for operation in called} <= allowed
+
+
+def test_a_script_without_a_folder(remote: Any, tmp_path: Path) -> None:
     """``tunewright tune --remote``: the trials are processes of the tuning job."""
     space = tmp_path / "space.toml"
     space.write_text('[lr]\ntype = "float"\nlow = 0.01\nhigh = 1.0\n')
     line = (
-        f"{folder}/train.py --space {space} --metric loss --resource epoch --max_resource 3 --max_resource_attr epochs"
+        f"{remote.folder}/train.py --space {space} --metric loss --resource epoch --max_resource 3 --max_resource_attr epochs"
         " --max_num_trials 2 --n_workers 2 --remote --endpoint embedded --speed 300 --wait --experiment_tag one"
     )
-    assert "RandomSearch-train-0: finished, loss" in tunewright("tune", *line.split())
-    (found,) = status("one").values()
-    (experiment,) = found["experiments"]
-    assert (experiment["trials"]["completed"], experiment["num_results"]) == (2, 6)
-    assert "2 completed" in tunewright("show", experiment["experiment"])
+    assert "RandomSearch-train-0: finished, loss" in remote.tunewright("tune", *line.split())
+    (view,) = remote.views("one").values()
+    (outcome,) = view.outcomes
+    assert (outcome.counts["completed"], outcome.history.n_results) == (2, 6)
+    assert "2 completed" in remote.tunewright("show", outcome.folder.name)
 
 
-def all_over(session: Any) -> list[dict[str, Any]] | None:
+def all_over(remote: Any, session: Any) -> list[dict[str, Any]] | None:
     """All jobs of the endpoint, when none runs or keeps instances; what has become a pool late is cleared away."""
     jobs = session.call("ListTrainingJobs", MaxResults=100)["TrainingJobSummaries"]
     busy = [job for job in jobs if job["TrainingJobStatus"] in {"InProgress", "Stopping"}]
     kept = [job for job in jobs if job.get("WarmPoolStatus", {}).get("Status") == "Available"]
     if kept and not busy:
-        tunewright("remote", "stop", "stopped")
+        remote.tunewright("remote", "stop", "stopped")
     return None if busy or kept else jobs
 
 
-def check_equal_to_s3(folders: list[ExperimentFolder]) -> None:
-    record = load_record(TAG)
-    assert record is not None
-    session = open_session(record.endpoint())
-    fleet = Fleet(session, record.bucket, TAG)
+def account(folder: ExperimentFolder) -> dict[str, Any]:
+    return json.loads(folder.account_path.read_text())
+
+
+def check_equal_to_s3(remote: Any) -> None:
+    """What was fetched is what S3 has."""
+    folders = {folder.name: folder for folder in experiments()}
+    _, fleet = remote.open(TAG)
     for one in fleet.look():
         for experiment in one.experiments:
-            (here,) = [folder for folder in folders if folder.name == experiment]
+            here = folders[experiment]
             objects = fleet.objects(one.slice.name).under(f"experiments/{experiment}")
             assert here.journal_path.read_bytes() == read_segments(objects)
             for path in (here.metadata_path, here.results_path, here.account_path):
                 assert path.read_bytes() == objects.get(path.name)
-    counted = {call for folder in folders for call in json.loads(folder.account_path.read_text())["calls"]}
-    assert counted | set(session.calls) <= set(ACTIONS)
-    assert {"CreateTrainingJob", "ListTrainingJobs", "PutObject", "UpdateTrainingJob"} <= counted
-    session.close()

@@ -87,11 +87,26 @@ def test_one_that_is_interrupted_has_not_come_to_its_end(job: FakeJob, tmp_path:
     assert (job.codes, job.is_closed) == ([], True)
 
 
-def test_errors_are_printed_before_the_log_is_closed(
+def test_a_mistake_in_the_folder_is_an_end(
     job: FakeJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Another tuning job would make it again."""
     assert run(tmp_path, "raise RuntimeError('a mistake')") == 1
     assert "RuntimeError: a mistake" in capsys.readouterr().err
+    assert (job.codes, job.is_closed) == ([1], True)
+
+
+def test_a_service_that_fails_is_no_end(
+    job: FakeJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The slice waits and is launched again."""
+
+    def fail() -> int:
+        raise ConnectionError("no answer")
+
+    monkeypatch.setattr(job, "begin", fail)
+    assert run(tmp_path, "") == 1
+    assert "ConnectionError: no answer" in capsys.readouterr().err
     assert (job.codes, job.is_closed) == ([], True)
 
 

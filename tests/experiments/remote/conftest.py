@@ -72,6 +72,7 @@ class FakeSession:
     jobs: dict[str, str] = field(default_factory=dict[str, str])
     quota: int = 100
     error: ServiceError | None = None
+    calls: dict[str, int] = field(default_factory=dict[str, int])
 
     def objects(self, bucket: str, prefix: str) -> S3Objects:
         return S3Objects(self.s3, bucket, prefix)

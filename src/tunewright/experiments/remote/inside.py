@@ -107,8 +107,9 @@ class TuningJob:
         return _root() if before is None else before.decode()
 
     def done(self, code: int) -> None:
-        """Say that the slice came to its end, with an exit code."""
-        self._objects.put(DONE, json.dumps({"job": self.name, "code": code}).encode())
+        """Say that the slice came to its end, with an exit code and the requests around its experiments."""
+        facts = {"job": self.name, "code": code, "calls": dict(self._session.calls)}
+        self._objects.put(DONE, json.dumps(facts).encode())
 
     def close(self) -> None:
         """Send the rest of the log and close the connections."""
