@@ -64,7 +64,7 @@ def check_workers(benchmark: RealBenchmarkDefinition, settings: SageMakerSetting
     Raises
     ------
     SettingsError
-        A trial chooses its instances, needs several, or jobs cannot reach S3.
+        A trial chooses its instances, or needs several.
     """
     for name in _TYPE_NAMES:
         if name in benchmark.space:
@@ -123,23 +123,22 @@ def _words(
     choice: SageMakerChoice, settings: SageMakerSettings, mode: str, found: tuple[float, str] | None
 ) -> str:
     n_workers = settings.n_workers
-    fleet = plan_fleet(n_workers, settings.instance_type, choice.trials_per_instance)
-    workers = f"{fleet.jobs} jobs of up to {fleet.job_size} x {settings.instance_type}"
-    if fleet.slots > 1:
-        workers += f" with {fleet.slots} trials each"
+    startup = WARM_SECONDS if settings.warm_pool else COLD_SECONDS
     if found is None:
-        startup = WARM_SECONDS if settings.warm_pool else COLD_SECONDS
         known = (
-            f"A job per run keeps {n_workers} workers busy if a run trains for {n_workers} s or more "
-            f"(1 CreateTrainingJob a second), and much longer than its job starts ({startup:g} s)"
+            f"A job per run keeps {n_workers} workers busy if a run trains for {n_workers} s at least "
+            f"(SageMaker takes 1 CreateTrainingJob a second), and for much more than the {startup:g} s of a start"
         )
     else:
         seconds, name = found
-        startup = WARM_SECONDS if settings.warm_pool else COLD_SECONDS
         busy = busy_in_jobs_mode(n_workers, seconds, startup)
         known = (
-            f"A job per run keeps {min(busy, n_workers):.1f} of {n_workers} workers busy on AWS "
-            f"(1 CreateTrainingJob a second, {startup:g} s of start, {seconds:.1f} s of training a run in {name})"
+            f"On AWS a job per run would keep {busy:.2g} of {n_workers} workers busy (1 CreateTrainingJob a second, "
+            f"{startup:g} s of start, {seconds:.2g} s of training a run as in {name})"
         )
-    chosen = f"workers, {workers}" if mode == WORKERS else "a job per run"
-    return f"{known}; workers mode {n_workers}. Chosen (--execution {choice.execution}): {chosen}"
+    fleet = plan_fleet(n_workers, settings.instance_type, choice.trials_per_instance)
+    workers = f"{fleet.jobs} job{'s' if fleet.jobs > 1 else ''} of up to {fleet.job_size} x {settings.instance_type}"
+    if fleet.slots > 1:
+        workers += f" with {fleet.slots} trials each"
+    chosen = f"workers mode ({workers})" if mode == WORKERS else "a job per run"
+    return f"{known}; workers mode all {n_workers}. --execution {choice.execution}: {chosen}"
