@@ -41,6 +41,7 @@ ELSEWHERE = {
     "DeleteObject": "a trial's job that stores a newer checkpoint, and counts for itself",
     "DeleteObjects": "a slice that is resumed after it was stopped, and checkpoints that nobody needs",
     "HeadObject": "a checkpoint that is downloaded",
+    "ListServiceQuotas": "tunewright sagemaker quotas",
     "FilterLogEvents": "a trial's log, which nobody asked for here",
     "ListRoles": "AWS: the endpoint embedded here has one role",
 }

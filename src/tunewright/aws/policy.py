@@ -13,6 +13,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "ListTrainingJobs": "sagemaker:ListTrainingJobs",
     "Search": "sagemaker:Search",
     "FilterLogEvents": "logs:FilterLogEvents",
+    "ListServiceQuotas": "servicequotas:ListServiceQuotas",
     "GetCallerIdentity": "sts:GetCallerIdentity",
     "ListRoles": "iam:ListRoles",
     "HeadBucket": "s3:ListBucket",
@@ -71,7 +72,13 @@ def policy(
     objects = [a for a in ACTIONS.values() if a.startswith("s3:") and a.endswith(("Object", "Upload"))]
     bucket = f"arn:{partition}:s3:::sagemaker-{region}-{account}"
     log_group = f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/TrainingJobs:*"
-    everywhere = ("sagemaker:ListTrainingJobs", "sagemaker:Search", "sts:GetCallerIdentity", "iam:ListRoles")
+    everywhere = (
+        "sagemaker:ListTrainingJobs",
+        "sagemaker:Search",
+        "servicequotas:ListServiceQuotas",
+        "sts:GetCallerIdentity",
+        "iam:ListRoles",
+    )
     statements = [
         _statement(
             "Jobs",
