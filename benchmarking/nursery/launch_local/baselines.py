@@ -24,4 +24,7 @@ methods = {
     "MOBSTER-INDEP": method("MOBSTER", model="independent"),
     "HyperTune": method("HyperTune"),
     "HyperTune-JOINT": method("HyperTune", model="joint"),
+    "FreezeThaw": method("FreezeThaw"),
+    "DyHPO": method("DyHPO"),
+    "auto": method("auto"),
 }
