@@ -76,7 +76,7 @@ def _run_script(entry: str, flags: Sequence[str]) -> int:
         return exited.code if isinstance(exited.code, int) else int(exited.code is not None)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception:  # a mistake in the folder's files is an end as well: another tuning job would make it again
+    except Exception:  # a mistake of the folder's, which another tuning job would make again
         traceback.print_exc()
         return FAILED
     return 0
