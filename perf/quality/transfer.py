@@ -44,6 +44,20 @@ METHODS: dict[str, tuple[MethodSpec, bool]] = {
     "ASHACTS": (method("ASHACTS"), True),
     "RUSH": (method("RUSH"), True),
 }
+COLD = {
+    label: next(
+        (base for base in ("RandomSearch", "BayesianOptimization", "ASHA") if label in group[base]), ""
+    )
+    for group in [
+        {
+            "RandomSearch": {"RandomSearch, warm", "ZeroShot", "QuantileTransfer"},
+            "BayesianOptimization": {"BayesianOptimization, warm", "BoundingBox", "TransferGP"},
+            "ASHA": {"ASHA, warm", "ASHACTS", "RUSH"},
+        }
+    ]
+    for label in METHODS
+}
+"""The method without earlier experiments that each is compared with."""
 PARTS = (0.25, 0.5, 1.0)
 
 
@@ -116,7 +130,19 @@ def report(found: dict[str, dict[tuple[str, int], list[float]]]) -> None:
     }
     for label, rows in regrets.items():
         means = " / ".join(f"{mean:.2f}" for mean in rows.mean(axis=0))
-        print(f"{label:28} {len(rows):4} runs   {means}")
+        base = COLD[label]
+        print(f"{label:28} {len(rows):4} runs   {means}   {against(rows - regrets[base]) if base else ''}")
+
+
+def against(differences: np.ndarray) -> str:
+    """The mean difference at each time with its 95 % bootstrap interval."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(differences), size=(10_000, len(differences)))
+    low, high = np.quantile(differences[drawn].mean(axis=1), [0.025, 0.975], axis=0)
+    return " / ".join(
+        f"{mean:+.2f} ({a:+.2f} to {b:+.2f})"
+        for mean, a, b in zip(differences.mean(axis=0), low, high, strict=True)
+    )
 
 
 if __name__ == "__main__":

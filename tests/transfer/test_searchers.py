@@ -21,7 +21,7 @@ from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.transfer.ensemble import RankingEnsemble, transfer_gp_searcher
 from tunewright.transfer.evaluations import Task, TransferEvaluations
-from tunewright.transfer.sampling import QuantileOptions, quantile_searcher
+from tunewright.transfer.sampling import QuantileSettings, quantile_searcher
 from tunewright.types import Config
 
 LOSS = Metric("loss")
@@ -33,7 +33,7 @@ class TestQuantileSearcher(SearcherContract):
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        options = QuantileOptions(n_candidates=100)
+        options = QuantileSettings(n_candidates=100)
         return quantile_searcher(
             space, earlier_evaluations(space), options, seed=seed, points_to_evaluate=points_to_evaluate
         )
@@ -79,7 +79,7 @@ class TestRUSHStopping(SchedulerContract):
 
 def test_samples_lie_where_earlier_tasks_did_well() -> None:
     known = earlier_evaluations(CONTINUOUS, n_tasks=3, n_trials=40)
-    searcher = quantile_searcher(CONTINUOUS, known, QuantileOptions(), seed=0, points_to_evaluate=())
+    searcher = quantile_searcher(CONTINUOUS, known, QuantileSettings(), seed=0, points_to_evaluate=())
     suggestion = searcher.suggest(replay_history([]))
     assert suggestion is not None
     assert float(suggestion.config["x"]) < -2.0

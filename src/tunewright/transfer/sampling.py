@@ -7,6 +7,7 @@ References
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
@@ -29,7 +30,7 @@ _MOST_LISTED: Final = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantileOptions:
+class QuantileOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
     """How configurations are drawn.
 
     Raises
@@ -47,6 +48,12 @@ class QuantileOptions:
         for name in ("n_candidates", "max_evaluations"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class QuantileSettings(QuantileOptions):
+    """Settings of a searcher that samples from earlier tasks."""
 
 
 @final

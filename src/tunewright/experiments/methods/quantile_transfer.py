@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final
 
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
@@ -11,15 +10,9 @@ from tunewright.experiments.methods.needs import only_metric
 from tunewright.experiments.methods.warm_benchmark import WarmBenchmark, known_from_before
 from tunewright.interfaces import Searcher
 from tunewright.schedulers.fifo import FIFO
-from tunewright.transfer.sampling import QuantileOptions, quantile_searcher
+from tunewright.transfer.sampling import QuantileOptions, QuantileSettings, quantile_searcher
 
 NAME: Final = "QuantileTransfer"
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class QuantileTransferSettings(QuantileOptions):
-    """How configurations are drawn."""
 
 
 def warm_searcher(benchmark: WarmBenchmark, options: QuantileOptions, seed: int) -> Searcher:
@@ -34,7 +27,7 @@ def warm_searcher(benchmark: WarmBenchmark, options: QuantileOptions, seed: int)
     )
 
 
-def _build(benchmark: Benchmark, seed: int, settings: QuantileTransferSettings) -> FIFO:
+def _build(benchmark: Benchmark, seed: int, settings: QuantileSettings) -> FIFO:
     only_metric(benchmark, NAME)
     return FIFO(warm_searcher(known_from_before(benchmark, NAME), settings, seed))
 
@@ -42,7 +35,7 @@ def _build(benchmark: Benchmark, seed: int, settings: QuantileTransferSettings) 
 METHOD = Method(
     name=NAME,
     summary="Samples where a regression of earlier experiments' quantiles expects good results",
-    settings=QuantileTransferSettings,
+    settings=QuantileSettings,
     build=_build,
     needs_evaluations=True,
 )
