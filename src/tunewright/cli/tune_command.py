@@ -44,8 +44,8 @@ def run(arguments: Sequence[str]) -> int:
     if given.dry_run and not isinstance(choice, SageMakerChoice):
         raise SettingsError("--dry_run shows a request to SageMaker: add --backend sagemaker")
     experiment.build_scheduler()
-    if isinstance(choice, SageMakerChoice) and not given.dry_run:
-        choice = say_execution(experiment.real_benchmark, choice)
+    if isinstance(choice, SageMakerChoice):
+        choice = say_execution(experiment.real_benchmark, choice, is_quiet=given.dry_run)
         experiment = replace(experiment, backend=choice)
     if given.remote:
         show_safe_tag(experiment.tag)

@@ -13,7 +13,7 @@ from tunewright.backends.local import LocalBackend, LocalSettings
 from tunewright.backends.runner.order import AS_CONFIG_JSON, AS_LIST
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript, dry_run
 from tunewright.backends.sagemaker.requests import merge
-from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
+from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings, dry_run_workers
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import simulate
@@ -142,8 +142,17 @@ def first_request(experiment: Experiment, choice: SageMakerChoice) -> Mapping[st
     first = experiment.build_scheduler().suggest(replay_history(()))
     if not isinstance(first, Start):
         raise SettingsError(f"{experiment.label} has nothing to start: is the space empty?")
+    script = _script(experiment.real_benchmark, choice)
+    if choice.execution == WORKERS:
+        return dry_run_workers(
+            script,
+            experiment=safe_name(experiment.tag),
+            endpoint=sagemaker_endpoint(choice),
+            settings=sagemaker_settings(experiment.real_benchmark, choice),
+            workers=_worker_settings(choice),
+        )
     return dry_run(
-        _script(experiment.real_benchmark, choice),
+        script,
         first.config,
         experiment=safe_name(experiment.tag),
         endpoint=sagemaker_endpoint(choice),
@@ -164,18 +173,25 @@ def _sagemaker(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice, name
     endpoint = sagemaker_endpoint(choice)
     settings = sagemaker_settings(benchmark, choice)
     settings = replace(settings, environment={**shared_packages(endpoint), **settings.environment})
-    workers = WorkerSettings(trials_per_instance=choice.trials_per_instance)
     session = open_session(endpoint)
     try:
         script = _script(benchmark, choice)
         if choice.execution == WORKERS:
             return WorkersBackend(
-                script, experiment=name, session=session, settings=settings, workers=workers
+                script,
+                experiment=name,
+                session=session,
+                settings=settings,
+                workers=_worker_settings(choice),
             )
         return SageMakerBackend(script, experiment=name, session=session, settings=settings)
     except BaseException:
         session.close()
         raise
+
+
+def _worker_settings(choice: SageMakerChoice) -> WorkerSettings:
+    return WorkerSettings(trials_per_instance=choice.trials_per_instance)
 
 
 def _simulated(experiment: Experiment, choice: SimulatedChoice, folder: ExperimentFolder) -> SimulatedBackend:

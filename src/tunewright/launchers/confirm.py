@@ -71,7 +71,9 @@ def settle_endpoint(
     return replace(choice, endpoint=str(endpoint.kind), region=endpoint.region)
 
 
-def say_execution(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -> SageMakerChoice:
+def say_execution(
+    benchmark: RealBenchmarkDefinition, choice: SageMakerChoice, *, is_quiet: bool = False
+) -> SageMakerChoice:
     """Decide whether each run is a job or workers take them, and say which would keep how many workers busy.
 
     Raises
@@ -80,7 +82,8 @@ def say_execution(benchmark: RealBenchmarkDefinition, choice: SageMakerChoice) -
         Workers were asked for, and the trials cannot run on them.
     """
     settled, text = settle_execution(benchmark, choice)
-    say(text)
+    if not is_quiet:
+        say(text)
     return settled
 
 

@@ -39,10 +39,9 @@ def _run(launch: Launch, given: Sequence[str]) -> int:
     parser = launch.parser("Tune a benchmark's training script with SageMaker training jobs.")
     add_sagemaker_flags(parser)
     arguments, benchmark = begin_launch(launch, parser, given)
-    choice = sagemaker_choice(arguments)
+    choice = say_execution(benchmark, sagemaker_choice(arguments), is_quiet=arguments.dry_run)
     if arguments.dry_run:
         return show_first_request(launch.plan(arguments, benchmark, choice)[0], choice)
-    choice = say_execution(benchmark, choice)
     launch.plan(arguments, benchmark, choice)  # what cannot work is said before anything is asked
     settled = settle_endpoint(choice, sagemaker_settings(benchmark, choice), is_agreed=arguments.yes)
     plan = launch.plan(arguments, benchmark, settled)

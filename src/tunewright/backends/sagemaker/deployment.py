@@ -162,6 +162,30 @@ def deploy(
     return objects
 
 
+def planned_deployment(
+    script: TrainingScript, *, experiment: str, endpoint: Endpoint, settings: SageMakerSettings
+) -> Deployment:
+    """What an experiment's deployment would be; nothing is created or started.
+
+    Raises
+    ------
+    BackendError
+        Credentials or role are missing.
+    SettingsError
+        There is no such script.
+    """
+    code = bundle(script, endpoint, settings)
+    if endpoint.kind is EndpointKind.EMBEDDED:
+        session = AwsSession(endpoint)
+        session.account = EMULATED_ACCOUNT
+    else:
+        session = open_session(endpoint)
+    try:
+        return describe_deployment(session, experiment, settings, code)
+    finally:
+        session.close()
+
+
 def dry_run(
     script: TrainingScript,
     config: Config,
@@ -182,16 +206,7 @@ def dry_run(
     SettingsError
         There is no such script.
     """
-    code = bundle(script, endpoint, settings)
-    if endpoint.kind is EndpointKind.EMBEDDED:
-        session = AwsSession(endpoint)
-        session.account = EMULATED_ACCOUNT
-    else:
-        session = open_session(endpoint)
-    try:
-        deployment = describe_deployment(session, experiment, settings, code)
-    finally:
-        session.close()
+    deployment = planned_deployment(script, experiment=experiment, endpoint=endpoint, settings=settings)
     price = dollars_per_hour(config, settings) or 0.0
     run = Run(trial_id=0, attempt=0, until=until)
     order = JobOrder(run=run, config=config, dollars_per_hour=price)

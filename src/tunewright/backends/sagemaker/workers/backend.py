@@ -6,7 +6,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final, final
 
 from tunewright.aws import AwsSession, ServiceError
@@ -36,7 +35,7 @@ from tunewright.backends.sagemaker.watching import REPORT_SECONDS, tolerate
 from tunewright.backends.sagemaker.workers.adopting import adopt_runs
 from tunewright.backends.sagemaker.workers.dispatch import Dispatcher, mark_over, run_logs
 from tunewright.backends.sagemaker.workers.fleet import WorkerFleet, names_of
-from tunewright.backends.sagemaker.workers.request import WorkerRequests
+from tunewright.backends.sagemaker.workers.request import WorkerRequests, of_workers
 from tunewright.backends.sagemaker.workers.settings import WorkerSettings
 from tunewright.backends.sagemaker.workers.sizing import plan_fleet
 from tunewright.clock import WallClock
@@ -52,8 +51,6 @@ _SESSION_SECONDS: Final = 30.0
 """Real seconds between two signs of life for the workers."""
 _SHORTEST_PATIENCE: Final = 10
 """Times the least interval: what a runner needs at the least to hear, to save its checkpoint and to answer."""
-_JOBS_PREFIX: Final = "w"
-"""Beside the experiment's own in the names of jobs of workers."""
 
 
 @final
@@ -111,7 +108,7 @@ class WorkersBackend(Backend):
         self._code = bundle(script, endpoint, settings)
         self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
         self._objects = session.objects(self.deployment.bucket, self.deployment.prefix)
-        of_jobs = replace(self.deployment, job_prefix=f"{self.deployment.job_prefix}-{_JOBS_PREFIX}")
+        of_jobs = of_workers(self.deployment)
         service = JobService(session, of_jobs.job_prefix)
         self._service = service
         self._accounts = Accounts(service, settings)
@@ -358,7 +355,7 @@ class WorkersBackend(Backend):
             self._accounts.notify(
                 "The price of this instance type is not known: give price_per_hour for costs"
             )
-        return (price or 0.0) / self.fleet.slots
+        return (price or 0.0) * self._settings.billed_share / self.fleet.slots
 
 
 def refuse_what_workers_cannot(settings: SageMakerSettings) -> None:

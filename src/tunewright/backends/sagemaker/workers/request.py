@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, final
 
 from tunewright.aws import Endpoint
 from tunewright.backends.runner.s3_job import RUN_VARIABLE
 from tunewright.backends.runner.worker import WORKER_VARIABLE
+from tunewright.backends.sagemaker.deployment import TrainingScript, dollars_per_hour, planned_deployment
 from tunewright.backends.sagemaker.requests import (
     CODE_FOLDER,
     Deployment,
@@ -16,9 +18,38 @@ from tunewright.backends.sagemaker.requests import (
     JobRequest,
     build_request,
 )
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, SageMakerSettings
 from tunewright.backends.sagemaker.workers.settings import WorkerSettings
+from tunewright.backends.sagemaker.workers.sizing import plan_fleet
 from tunewright.trial import Run
+
+
+def of_workers(deployment: Deployment) -> Deployment:
+    """The deployment with names of its own for jobs of workers."""
+    return replace(deployment, job_prefix=f"{deployment.job_prefix}-w")
+
+
+def dry_run_workers(
+    script: TrainingScript,
+    *,
+    experiment: str,
+    endpoint: Endpoint,
+    settings: SageMakerSettings,
+    workers: WorkerSettings,
+) -> Mapping[str, Any]:
+    """The CreateTrainingJob request of the first job of workers; nothing is created or started.
+
+    Raises
+    ------
+    BackendError
+        Credentials or role are missing.
+    SettingsError
+        There is no such script.
+    """
+    deployment = planned_deployment(script, experiment=experiment, endpoint=endpoint, settings=settings)
+    fleet = plan_fleet(settings.n_workers, settings.instance_type, workers.trials_per_instance)
+    order = worker_order(0, fleet.job_size, dollars_per_hour({}, settings) or 0.0)
+    return WorkerRequests(workers, fleet.slots, endpoint)(order, of_workers(deployment), settings).fields
 
 
 def worker_order(number: int, instances: int, dollars_per_hour: float) -> JobOrder:
@@ -78,10 +109,11 @@ class WorkerRequests:
             **fields["AlgorithmSpecification"],
             "ContainerArguments": arguments,
         }
-        fields["StoppingCondition"] = {
-            **fields["StoppingCondition"],
-            "MaxRuntimeInSeconds": self._settings.job_seconds,
-        }
+        limits = {**fields["StoppingCondition"], "MaxRuntimeInSeconds": self._settings.job_seconds}
+        if settings.spot:
+            longest = self._settings.job_seconds + SPOT_WAIT_SECONDS
+            limits["MaxWaitTimeInSeconds"] = max(settings.max_wait, longest)
+        fields["StoppingCondition"] = limits
         return replace(request, fields=fields)
 
     def _facts(self, order: JobOrder, settings: SageMakerSettings) -> dict[str, Any]:
