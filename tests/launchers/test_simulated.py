@@ -22,6 +22,7 @@ METHODS = {
     "RS": method("RandomSearch"),
     "ASHA": method("ASHA"),
     "FUTURE": MethodSpec(name="NotYetInvented"),
+    "ZERO": method("ZeroShot"),
 }
 DEFINITIONS = {"digits": simulated_benchmark("digits"), "pd1-x": simulated_benchmark("digits", table="pd1")}
 NURSERY = Path(__file__).parents[2] / "benchmarking" / "nursery"
@@ -36,6 +37,7 @@ def test_what_is_here_is_run_and_the_rest_is_named(
     assert launch(hpo_main_simulated.main, f"{line} --grace_period 3", METHODS, DEFINITIONS, extra) == 0
     shown = capsys.readouterr()
     assert "FUTURE is left out: this version has no method NotYetInvented" in shown.out
+    assert "ZERO is left out: it learns from earlier experiments, which --warm_start names" in shown.out
     assert "Left out, as their tables are not here: pd1" in shown.out
     assert "4 of 4 cells run" in shown.out
     assert "tunewright report two-words" in shown.out

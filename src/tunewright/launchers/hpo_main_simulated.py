@@ -126,7 +126,7 @@ class SimulatedLaunch:
         SettingsError
             A name is unknown, or a setting cannot work.
         """
-        labels = self._labels(arguments.method)
+        labels = self._labels(arguments.method, is_warm=bool(arguments.warm_start))
         benchmarks = [self._benchmark(name, arguments) for name in self._names(arguments.benchmark)]
         choice = simulated_choice(arguments)
         seeds = range(arguments.start_seed, arguments.start_seed + arguments.num_seeds)
@@ -172,13 +172,15 @@ class SimulatedLaunch:
             say(f"Left out, as their tables are not here: {', '.join(absent)} (see: tunewright tables list)")
         return names
 
-    def _labels(self, given: str | None) -> list[str]:
+    def _labels(self, given: str | None, *, is_warm: bool) -> list[str]:
         if given is not None:
             return select("method", given, list(self.methods))
         labels: list[str] = []
         for label, spec in self.methods.items():
             if isinstance(spec, MethodSpec) and not _is_here(spec):
                 say(f"{label} is left out: this version has no method {spec.name}")
+            elif isinstance(spec, MethodSpec) and find_method(spec.name).needs_evaluations and not is_warm:
+                say(f"{label} is left out: it learns from earlier experiments, which --warm_start names")
             else:
                 labels.append(label)
         return labels
