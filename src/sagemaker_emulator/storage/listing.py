@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from sagemaker_emulator.storage.index import PAGE_LIMIT, ListPage, ListQuery
-from sagemaker_emulator.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -17,8 +16,16 @@ if TYPE_CHECKING:
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
+class Listable(Protocol):
+    """What can be listed."""
+
+    def page(self, bucket: str, query: ListQuery) -> ListPage:
+        """One page; ValueError for a token that is none."""
+        ...
+
+
 def answer_listing(
-    store: ObjectStore, bucket: str, arguments: Mapping[str, str], start_response: StartResponse
+    store: Listable, bucket: str, arguments: Mapping[str, str], start_response: StartResponse
 ) -> Iterable[bytes]:
     """Answer a ListObjectsV2 request for a bucket that exists; bad arguments get S3's InvalidArgument."""
     try:
