@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from tunewright.analysis.one_run import OneRun
 from tunewright.analysis.pareto import losses_of, pareto_mask
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
+
+_WIDE: Final = 100.0
+"""How many times its lowest value an objective's highest one is where its axis is logarithmic."""
 
 
 def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] = (0.25, 0.75)) -> Any:
@@ -67,6 +70,11 @@ def _panel(axis: Any, sets: ParetoSets, labels: Sequence[str], shares: tuple[flo
             line = sets.display(_stairs(middle, end))
             every = max(1, len(line) // 6)
             axis.plot(*line.T, linewidth=1.8, markersize=5, markevery=every, label=label, **look)
+    for scale, (low, high) in zip(
+        (axis.set_xscale, axis.set_yscale), zip(best, worst, strict=True), strict=True
+    ):
+        if low > 0 and high > _WIDE * low:
+            scale("log")
     n_seeds = sorted({len(runs) for runs in sets.setups.values()})
     seeds = f"{n_seeds[0]}" if len(n_seeds) == 1 else f"{n_seeds[0]} to {n_seeds[-1]}"
     notice = ", surrogate values" if sets.values == "surrogate" else ""
