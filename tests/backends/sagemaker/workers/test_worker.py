@@ -6,6 +6,7 @@ import os
 import signal
 from typing import Any
 
+import psutil
 import pytest
 
 from tunewright.backends.runner import s3_keys
@@ -88,3 +89,19 @@ def test_a_worker_without_tuner_ends(instance: Any) -> None:
     instance.begin(SCRIPT, abandon_seconds=0.5)
     assert instance.exit_code() == 0
     assert "no tuner" in (instance.base / "output.log").read_text()
+
+
+def test_a_run_whose_process_is_killed_goes_back(instance: Any) -> None:
+    """The worker ends what is left of it and gives the lease back without a word: the run is to go on elsewhere."""
+    instance.post(0, what="endless")
+    instance.begin(SCRIPT, lease_seconds=60.0)
+    instance.until(lambda: instance.messages(0))
+    worker = psutil.Process(instance.process.pid)
+    (run,) = worker.children()
+    scripts = run.children()
+    run.kill()
+    instance.until(lambda: not instance.board.look().leases)
+    assert not [message for message in instance.messages(0) if isinstance(message, End)]
+    instance.until(lambda: not any(script.is_running() for script in scripts))
+    instance.post(1, what="good")
+    assert instance.end_of(1).exit == 0
