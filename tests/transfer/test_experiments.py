@@ -91,7 +91,7 @@ def test_mistakes_are_named(at_home: Path) -> None:
         cell("RUSH", tag="earlier")
     with pytest.raises(SettingsError, match="RUSH learns from earlier experiments: give --warm_start"):
         cell("RUSH", warm_start=()).build_scheduler()
-    with pytest.raises(SettingsError, match="Unknown experiment 'earlier'"):
+    with pytest.raises(SettingsError, match="Unknown tag or experiment 'earlier'"):
         cell("RUSH").build_scheduler()
     assert not list(experiments("new"))
 

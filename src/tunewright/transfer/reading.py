@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.history import History
 from tunewright.journal import read_journal
 from tunewright.ledger import replay_history
@@ -92,7 +92,11 @@ def _folders(source: str) -> list[ExperimentFolder]:
         folders = list(experiments(source))
     except SettingsError:
         folders = []
-    folders = folders or [find_experiment(source)]
+    try:
+        folders = folders or [find_experiment(source)]
+    except UnknownNameError:
+        tags = sorted({folder.tag for folder in experiments()})
+        raise UnknownNameError("tag or experiment", source, tags) from None
     with_journal = [folder for folder in folders if folder.journal_path.is_file()]
     if not with_journal:
         raise SettingsError(f"{source}: nothing was recorded there yet")
