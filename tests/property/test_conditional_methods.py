@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tunewright.asktell import AskTell
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments.methods import build_scheduler, find_method, method, method_names
 from tunewright.interfaces import Scheduler
@@ -43,3 +44,17 @@ def test_what_is_not_active_never_appears(name: str) -> None:
     assert len({frozenset(config) for config in configs}) > 1
     if name not in REPEATING:
         assert len({CONDITIONAL.key(config) for config in configs}) == len(configs)
+
+
+def test_ask_tell_gives_what_is_active() -> None:
+    """And the metrics decide which branch comes more often."""
+    tuning = AskTell(scheduler("BO", CONDITIONAL, (LOSS,)), [LOSS])
+    optimizers: list[object] = []
+    for _ in range(14):
+        asked = tuning.ask()
+        assert asked is not None
+        CONDITIONAL.validate(asked.config)
+        optimizers.append(asked.config["optimizer"])
+        tuning.tell(asked, {"loss": 0.0 if asked.config["optimizer"] == "adam" else 1.0}, resource=1)
+        tuning.complete(asked)
+    assert optimizers[6:].count("adam") >= 4
