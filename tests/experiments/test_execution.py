@@ -75,7 +75,8 @@ def test_what_was_asked_for_is_done(execution: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"instance_count": 2}, {"space": {"instance_type": Categorical(["ml.c5.xlarge", "ml.c5.2xlarge"])}}]
+    "more",
+    [{"instance_count": 2}, {"space": {"instance_type": Categorical(["ml.c5.xlarge", "ml.c5.2xlarge"])}}],
 )
 def test_trials_with_instances_of_their_own_need_jobs(more: dict[str, Any]) -> None:
     """``auto`` takes jobs; asking for workers is an error that says why."""
