@@ -146,5 +146,5 @@ def test_another_metric_stands_for_ours_and_is_named(store: Store) -> None:
 
 def test_sources_that_are_not_there_are_named(store: Store) -> None:
     store("earlier", "digits", SPACE, bowl)
-    with pytest.raises(SettingsError, match="Unknown tag or experiment 'earlyer'. Did you mean 'earlier'"):
+    with pytest.raises(SettingsError, match=r"Unknown tag or experiment 'earlyer'. Did you mean 'earlier'"):
         read_evaluations(["earlyer"], SPACE, LOSS)
