@@ -87,7 +87,7 @@ def whole_space(benchmark: Benchmark, method: str, why: str) -> SearchSpace:
     """
     if benchmark.candidates() is not None:
         raise SettingsError(
-            f"{method} {why}, so it cannot keep to the recorded configurations of {benchmark.name}: "
+            f"{method} {why}, so it cannot keep to the recorded configurations: "
             "drop restrict_configurations and choose a surrogate, or another method"
         )
     return benchmark.space
