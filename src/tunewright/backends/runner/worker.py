@@ -34,10 +34,12 @@ DRAIN = "drain"
 
 _KILL_SECONDS = 30.0
 """After so long a run that was taken away and does not end is killed."""
-_SLOWEST = 5
-"""Times the usual pause: how rarely a worker without work looks for some in the end."""
-_IDLE_SECONDS = 60.0
-"""Without work for so long, a worker looks less often."""
+_FASTEST = 0.5
+"""Seconds between two looks for runs right after one has ended: the next one is being decided."""
+_SLOWEST = 10.0
+"""Seconds between two looks in the end, where there is nothing to do."""
+_SLOWING = 12.0
+"""So many idle seconds make the pause one second longer."""
 _SESSION_SECONDS = 15.0
 """Between two looks at the tuner's sign of life while there is no work."""
 
@@ -171,13 +173,14 @@ class _Worker:
             lease = self._queue.claim(run)
             if lease is not None:
                 self._start(lease)
+                self._idle_since = now
         if self._slots:
-            self._idle_since = self._session_since = now
+            self._session_since = now
         elif now >= self._session_at:
             self._session_at = now + min(_SESSION_SECONDS, self._facts.abandon_seconds / 4)
             self._look_for_tuner(now)
-        slowness = min(_SLOWEST, 1 + (now - self._idle_since) / _IDLE_SECONDS)
-        pause = self._s3.poll_seconds * (1 if self._slots else slowness)
+        fastest = min(_FASTEST, self._s3.poll_seconds)
+        pause = min(_SLOWEST, fastest + (now - self._idle_since) / _SLOWING)
         self._poll_at = time.monotonic() + pause * self._random.uniform(0.8, 1.2)
 
     def _look_for_tuner(self, now: float) -> None:
