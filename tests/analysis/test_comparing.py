@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_iqm_and_its_interval() -> None:
     assert (iqm(values) < high).all()
     again = bootstrap(values, iqm)
     np.testing.assert_array_equal(again[0], low)
-    reference = stats.bootstrap((values[0],), iqm, method="percentile", n_resamples=4000, random_state=1)
+    reference = stats.bootstrap((values[0],), iqm, method="percentile", n_resamples=4000, rng=1)
     assert abs(reference.confidence_interval.low - low[0]) < 0.1
 
 
@@ -135,11 +136,27 @@ def test_tests_are_scipys_with_holms_correction(store: Store) -> None:
         store([(1, float(first[seed]))], method="A", seed=seed)
         store([(1, float(second[seed]))], method="B", seed=seed)
     (test,) = paired_tests(curves(load("t"), "toy"))
-    assert test.p == pytest.approx(stats.wilcoxon(first, second).pvalue)
+    assert test.p == pytest.approx(scipys(first - second))
     assert test.wins == (first < second).sum()
     assert test.n_pairs == 12
     assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
     assert wilcoxon(np.zeros(5)) == 1.0
+
+
+def scipys(differences: Any, **options: Any) -> float:
+    found: Any = stats.wilcoxon(differences, **options)
+    return float(found.pvalue)
+
+
+def test_ties_and_many_pairs_are_tested_as_scipy_does() -> None:
+    rng = np.random.default_rng(5)
+    tied = rng.integers(-4, 8, 11).astype(float)
+    every = stats.PermutationMethod(n_resamples=3000)
+    assert wilcoxon(tied) == pytest.approx(scipys(tied[tied != 0], method=every))
+    assert wilcoxon(np.full(6, 0.5)) == pytest.approx(2 / 2**6)
+    many = rng.normal(0.2, size=80)
+    assert wilcoxon(many) == pytest.approx(scipys(many))
+    assert wilcoxon(many[:50]) == pytest.approx(scipys(many[:50], method="exact"))
 
 
 def test_a_clear_difference_is_significant_and_seeds_without_partner_are_named(store: Store) -> None:
