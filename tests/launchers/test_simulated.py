@@ -76,6 +76,23 @@ def test_bad_input_is_one_line_and_nothing_starts(
     assert not (tunewright_home / "experiments").exists()
 
 
+def test_default_methods_run_unless_others_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    launch = hpo_main_simulated.SimulatedLaunch(
+        methods=METHODS, definitions=DEFINITIONS, default_methods=("ASHA",)
+    )
+
+    def labels(*given: str) -> list[str]:
+        return [cell.label for cell in launch.plan(launch.parser().read(["--benchmark", "digits", *given]))]
+
+    assert labels() == ["ASHA"]
+    assert (
+        "Not run by default: RS, FUTURE, ZERO (--method names them; --method '*' is all)"
+        in capsys.readouterr().out
+    )
+    assert labels("--method", "RS") == ["RS"]
+    assert labels("--method", "[RA]S*") == ["RS", "ASHA"]
+
+
 def test_no_table_at_all_says_how_to_get_one(launch: Launch, capsys: pytest.CaptureFixture[str]) -> None:
     absent = {"pd1-x": DEFINITIONS["pd1-x"]}
     assert launch(hpo_main_simulated.main, "", METHODS, absent) == 2

@@ -7,8 +7,8 @@ except ModuleNotFoundError as error:
         raise
     raise SystemExit(f"{error}. Run with .venv/bin/python, or first: pip install -e '.[analysis]'") from None
 
-from baselines import methods
+from baselines import default_methods, methods
 from benchmark_definitions import benchmark_definitions
 
 if __name__ == "__main__":
-    main(methods, benchmark_definitions)
+    main(methods, benchmark_definitions, default_methods=default_methods)

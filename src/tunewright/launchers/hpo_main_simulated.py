@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
@@ -37,6 +37,8 @@ def main(
     benchmark_definitions: Definitions,
     extra_args: ExtraArgs = (),
     map_method_args: MethodArgsMap | None = None,
+    *,
+    default_methods: Collection[str] = (),
 ) -> None:
     """Run methods x benchmarks x seeds over processes as the command line says, and exit.
 
@@ -49,12 +51,15 @@ def main(
         Name -> definition. Without ``--benchmark`` those whose table is here are run.
     extra_args, map_method_args
         As in `tunewright.launchers.hpo_main_local.main`.
+    default_methods
+        Names of those that run without ``--method``; empty: all.
     """
     folder = SimulatedLaunch(
         methods=methods,
         definitions=benchmark_definitions,
         extra_args=extra_args or (),
         map_method_args=map_method_args,
+        default_methods=tuple(default_methods),
     )
     run_command(folder.run)
 
@@ -68,6 +73,7 @@ class SimulatedLaunch:
     definitions: Definitions
     extra_args: ExtraArgs = ()
     map_method_args: MethodArgsMap | None = None
+    default_methods: Collection[str] = ()
 
     def run(self, given: Sequence[str]) -> int:
         """Run what the arguments ask for; the exit code.
@@ -106,7 +112,8 @@ class SimulatedLaunch:
         parser.flag(
             "benchmark", f"{names} (default: all whose table is here), of {_some(list(self.definitions))}"
         )
-        parser.flag("method", f"{names} (default: all), of {_some(list(self.methods))}")
+        default = ", ".join(self.default_methods) or "all"
+        parser.flag("method", f"{names} (default: {default}), of {_some(list(self.methods))}")
         parser.flag(
             "num_seeds", "how many seeds, counted from start_seed (default: 1)", type=positive_int, default=1
         )
@@ -176,7 +183,7 @@ class SimulatedLaunch:
         if given is not None:
             return select("method", given, list(self.methods))
         labels: list[str] = []
-        for label, spec in self.methods.items():
+        for label, spec in self._default_methods().items():
             if isinstance(spec, MethodSpec) and not _is_here(spec):
                 say(f"{label} is left out: this version has no method {spec.name}")
             elif isinstance(spec, MethodSpec) and find_method(spec.name).needs_evaluations and not is_warm:
@@ -184,6 +191,14 @@ class SimulatedLaunch:
             else:
                 labels.append(label)
         return labels
+
+    def _default_methods(self) -> Methods:
+        if not self.default_methods:
+            return self.methods
+        others = [label for label in self.methods if label not in self.default_methods]
+        if others:
+            say(f"Not run by default: {', '.join(others)} (--method names them; --method '*' is all)")
+        return {label: self.methods[label] for label in self.default_methods}
 
     def _settings(self, arguments: Namespace, label: str) -> dict[str, Json]:
         settings = extra_settings(arguments, self.methods[label], self.extra_args)
