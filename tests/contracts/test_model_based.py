@@ -16,6 +16,7 @@ from tunewright.searchers.gp_levels import IndependentLearner, JointLearner, Joi
 from tunewright.searchers.hypertune import EnsembleLearner, IndependentRungs, JointRungs
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract
@@ -31,7 +32,9 @@ class TestGPSearcher(SearcherContract):
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        return gp_searcher(space, GPSettings(), metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate)
+        return gp_searcher(
+            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), GPSettings(), metric=LOSS
+        )
 
 
 class TestGPSearcherOfAnotherKind(SearcherContract):
@@ -41,7 +44,9 @@ class TestGPSearcherOfAnotherKind(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         settings = GPSettings(acquisition=AcquisitionKind.LOG_EI, input_warping=True, n_initial=2)
-        return gp_searcher(space, settings, metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate)
+        return gp_searcher(
+            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), settings, metric=LOSS
+        )
 
 
 class TestThompsonSampling(SearcherContract):
@@ -51,7 +56,9 @@ class TestThompsonSampling(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         settings = GPSettings(acquisition=AcquisitionKind.THOMPSON, n_fantasies=0, max_observations=5)
-        return gp_searcher(space, settings, metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate)
+        return gp_searcher(
+            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), settings, metric=LOSS
+        )
 
 
 class TestKDESearcher(SearcherContract):
@@ -59,7 +66,7 @@ class TestKDESearcher(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         return kde_searcher(
-            space, KDESettings(), metric=LOSS, seed=seed, points_to_evaluate=points_to_evaluate
+            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), KDESettings(), metric=LOSS
         )
 
 
@@ -67,11 +74,9 @@ def at_levels(
     space: SearchSpace, learner: Learner, seed: int, points_to_evaluate: Sequence[Config] | None
 ) -> Searcher:
     return ModelBasedSearcher(
-        space,
+        Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
         GPProposer(learner, Cube(space), GPSettings()),
         Observations(space, LOSS, LEVELS),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
     )
 
 

@@ -14,6 +14,7 @@ from tunewright.searchers.gp_objectives import (
     ScalarizationSettings,
     objectives_searcher,
 )
+from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract
@@ -26,7 +27,9 @@ def searcher(
     space: SearchSpace, settings: ObjectiveOptions, seed: int, points: Sequence[Config] | None
 ) -> Searcher:
     assert isinstance(settings, ScalarizationSettings | HypervolumeSettings)
-    return objectives_searcher(space, settings, metrics=LOSSES, seed=seed, points_to_evaluate=points)
+    return objectives_searcher(
+        Scope(space=space, seed=seed, points_to_evaluate=points), settings, metrics=LOSSES
+    )
 
 
 class TestRandomScalarization(SearcherContract):

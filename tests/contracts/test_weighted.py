@@ -18,6 +18,7 @@ from tunewright.searchers.gp import FinalLossLearner, GPProposer, GPSettings, Le
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposer
 from tunewright.searchers.pibo import BeliefProposer, PiBOLearner
 from tunewright.searchers.prior_band import PriorBandProposer
+from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract
@@ -37,7 +38,7 @@ def searcher(
     n_initial: int = 4,
 ) -> Searcher:
     return ModelBasedSearcher(
-        space, proposer, observations, seed=seed, points_to_evaluate=points, n_initial=n_initial
+        Scope(space=space, seed=seed, points_to_evaluate=points), proposer, observations, n_initial=n_initial
     )
 
 

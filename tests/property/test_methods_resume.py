@@ -27,6 +27,7 @@ from tunewright.searchers.cqr import CQRSettings, cqr_searcher
 from tunewright.searchers.evolution import EvolutionSettings, evolution_searcher
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.scope import Scope
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.testing.spaces import CONTINUOUS
@@ -99,7 +100,7 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
     ),
     "REA": lambda: FIFO(
         evolution_searcher(
-            CONTINUOUS, EvolutionSettings(population_size=6, sample_size=3), metric=LOSS, seed=1
+            Scope(space=CONTINUOUS, seed=1), EvolutionSettings(population_size=6, sample_size=3), metric=LOSS
         )
     ),
     "PBT": lambda: PBT(
@@ -145,17 +146,19 @@ SCHEDULERS: dict[str, Callable[[], Scheduler]] = {
         )
     },
     "SyncBOHB": lambda: SyncHyperband(
-        kde_searcher(CONTINUOUS, KDESettings(), metric=LOSS, seed=1, levels=(1, 3, 9)),
+        kde_searcher(Scope(space=CONTINUOUS, seed=1), KDESettings(), metric=LOSS, levels=(1, 3, 9)),
         HyperbandSettings(max_resource=9),
         metric=LOSS,
     ),
     "ASHABORE": lambda: ASHA(
-        bore_searcher(CONTINUOUS, BORESettings(n_trees=3), metric=LOSS, seed=1, levels=(1, 3, 9)),
+        bore_searcher(
+            Scope(space=CONTINUOUS, seed=1), BORESettings(n_trees=3), metric=LOSS, levels=(1, 3, 9)
+        ),
         ASHASettings(max_resource=9),
         metric=LOSS,
         seed=1,
     ),
-    "CQR": lambda: FIFO(cqr_searcher(CONTINUOUS, CQRSettings(n_trees=2), metric=LOSS, seed=1)),
+    "CQR": lambda: FIFO(cqr_searcher(Scope(space=CONTINUOUS, seed=1), CQRSettings(n_trees=2), metric=LOSS)),
 }
 
 

@@ -11,6 +11,7 @@ from tunewright.metric import Metric
 from tunewright.searchers.cqr import CQRProposer, CQRSettings, cqr_searcher
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Rows, Snapshot
+from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import CONTINUOUS
@@ -25,7 +26,9 @@ class TestContract(SearcherContract):
     ) -> Searcher:
         settings = CQRSettings(n_candidates=20, n_initial=4, n_quantiles=2, n_trees=2)
         return cqr_searcher(
-            space, settings, metric=Metric("loss"), seed=seed, points_to_evaluate=points_to_evaluate
+            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            settings,
+            metric=Metric("loss"),
         )
 
 

@@ -25,6 +25,7 @@ from tunewright.searchers.fitting import FittedProcess
 from tunewright.searchers.gp import AcquisitionKind, GPSettings, gp_searcher
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.scope import Scope
 from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.spaces import SMALL
@@ -68,14 +69,14 @@ def best(history: History) -> float:
 @pytest.mark.parametrize("kind", AcquisitionKind)
 def test_a_mixed_bowl_is_found(kind: AcquisitionKind) -> None:
     settings = GPSettings(acquisition=kind)
-    found = [best(play(gp_searcher(MIXED, settings, metric=LOSS, seed=s), 30)) for s in (0, 1)]
+    found = [best(play(gp_searcher(Scope(space=MIXED, seed=s), settings, metric=LOSS), 30)) for s in (0, 1)]
     drawn = [best(play(RandomSearcher(MIXED, seed=s), 30)) for s in (0, 1)]
     assert max(found) < 0.05
     assert max(found) < 0.5 * min(drawn)
 
 
 def test_a_fit_is_written_when_it_is_made_and_not_again() -> None:
-    history = play(gp_searcher(MIXED, GPSettings(), metric=LOSS, seed=0), 40)
+    history = play(gp_searcher(Scope(space=MIXED, seed=0), GPSettings(), metric=LOSS), 40)
     sizes: list[int] = []
     for trial in range(history.n_trials):
         note: Any = history.note(trial, 0).get("searcher", {})
@@ -96,7 +97,7 @@ def test_pending_trials_push_the_next_one_away() -> None:
         return {"loss": abs(float(config["x"]) - 0.5)}, 1.0 + 1e-9 * float(config["y"])
 
     history = Tuner(
-        FIFO(gp_searcher(space, GPSettings(n_initial=8), metric=LOSS, seed=0)),
+        FIFO(gp_searcher(Scope(space=space, seed=0), GPSettings(n_initial=8), metric=LOSS)),
         SimulatedBackend(flat, n_workers=8, max_resource=1),
         metrics=[LOSS],
         stop_when=MaxTrialsStarted(16),
@@ -111,7 +112,7 @@ def test_a_finite_space_is_searched_best_first() -> None:
     def loss(config: Config, epoch: int) -> tuple[dict[str, float], float]:
         return {"loss": float(config["depth"]) + (config["norm"] == "none")}, 1.0
 
-    history = play(gp_searcher(SMALL, GPSettings(n_initial=2), metric=LOSS, seed=0), 6, loss)
+    history = play(gp_searcher(Scope(space=SMALL, seed=0), GPSettings(n_initial=2), metric=LOSS), 6, loss)
     assert history.n_trials == 6
 
 
@@ -153,7 +154,9 @@ def test_settings_are_checked(settings: dict[str, Any], word: str) -> None:
 def test_only_listed_configurations_are_suggested(n_listed: int) -> None:
     rng = np.random.default_rng(1)
     listed = [MIXED.sample(rng) for _ in range(n_listed)]
-    searcher = gp_searcher(MIXED, GPSettings(), metric=LOSS, seed=0, points_to_evaluate=[], candidates=listed)
+    searcher = gp_searcher(
+        Scope(space=MIXED, seed=0, points_to_evaluate=[], candidates=listed), GPSettings(), metric=LOSS
+    )
     history = play(searcher, 20)
     assert history.n_trials == min(n_listed, 20)
     keys = {MIXED.key(config) for config in listed}
@@ -168,7 +171,9 @@ def test_only_listed_configurations_are_suggested(n_listed: int) -> None:
 def test_a_draw_between_listed_configurations_becomes_the_nearest() -> None:
     listed = [{"x": x, "y": 0.01, "n": 5, "kind": "b"} for x in np.linspace(-1.0, 1.0, 30).tolist()]
     searcher = kde_searcher(
-        MIXED, KDESettings(random_fraction=0.0), metric=LOSS, seed=0, points_to_evaluate=[], candidates=listed
+        Scope(space=MIXED, seed=0, points_to_evaluate=[], candidates=listed),
+        KDESettings(random_fraction=0.0),
+        metric=LOSS,
     )
     history = play(searcher, 40)
     assert sorted(history.trial(i).config["x"] for i in range(30)) == [config["x"] for config in listed]

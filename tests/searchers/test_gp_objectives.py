@@ -17,6 +17,7 @@ from tunewright.searchers.gp_objectives import (
     ScalarizationSettings,
     objectives_searcher,
 )
+from tunewright.searchers.scope import Scope
 from tunewright.space import Float, SearchSpace
 
 NEAR, FAR = Metric("near"), Metric("far", Goal.MAXIMIZE)
@@ -25,7 +26,9 @@ PLANE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
 
 def found(settings: ScalarizationSettings | HypervolumeSettings, n: int, seed: int = 0) -> np.ndarray:
     """Losses (n, 2) whose front is the line from (0, 0) to (1, 1)."""
-    tuning = AskTell(FIFO(objectives_searcher(PLANE, settings, metrics=(NEAR, FAR), seed=seed)), [NEAR, FAR])
+    tuning = AskTell(
+        FIFO(objectives_searcher(Scope(space=PLANE, seed=seed), settings, metrics=(NEAR, FAR))), [NEAR, FAR]
+    )
     losses: list[list[float]] = []
     for _ in range(n):
         asked = tuning.ask()
@@ -81,4 +84,4 @@ def test_settings_that_cannot_work(kind: Any, fields: dict[str, Any], message: s
 )
 def test_there_is_a_value_for_each_metric(settings: Any) -> None:
     with pytest.raises(SettingsError, match="2 metrics: near, far"):
-        objectives_searcher(PLANE, settings, metrics=(NEAR, FAR), seed=0)
+        objectives_searcher(Scope(space=PLANE, seed=0), settings, metrics=(NEAR, FAR))

@@ -25,6 +25,7 @@ from tunewright.searchers.nsga2 import (
     simulated_binary_crossover,
 )
 from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.scope import Scope
 from tunewright.space import Float, SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import ALL_TYPES, CONTINUOUS
@@ -41,7 +42,7 @@ class TestContract(SearcherContract):
     ) -> Searcher:
         settings = NSGA2Settings(population_size=5)
         return nsga2_searcher(
-            space, settings, metrics=[LOSS], seed=seed, points_to_evaluate=points_to_evaluate
+            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), settings, metrics=[LOSS]
         )
 
 
@@ -158,10 +159,13 @@ def volume(searcher: Searcher, n: int) -> float:
 
 def test_they_dominate_more_than_random_search() -> None:
     chance = [volume(RandomSearcher(PLANE, seed=s), 150) for s in range(3)]
-    nsga2 = [volume(nsga2_searcher(PLANE, NSGA2Settings(), metrics=BOTH, seed=s), 150) for s in range(3)]
+    nsga2 = [
+        volume(nsga2_searcher(Scope(space=PLANE, seed=s), NSGA2Settings(), metrics=BOTH), 150)
+        for s in range(3)
+    ]
     settings = EvolutionSettings(population_size=30, sample_size=8)
     evolved = [
-        volume(evolution_searcher(PLANE, settings, metric=BOTH[0], others=BOTH[1:], seed=s), 150)
+        volume(evolution_searcher(Scope(space=PLANE, seed=s), settings, metric=BOTH[0], others=BOTH[1:]), 150)
         for s in range(3)
     ]
     assert min(nsga2) > max(chance)

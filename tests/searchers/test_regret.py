@@ -15,6 +15,7 @@ from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.gp import GPSettings, gp_searcher
 from tunewright.searchers.regret import RegretBelow
+from tunewright.searchers.scope import Scope
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.tuner import Tuner
@@ -30,7 +31,7 @@ def train(config: Config, epoch: int) -> tuple[dict[str, float], float]:
 
 
 def tuned(n: int, criterion: RegretBelow | None = None) -> History:
-    searcher = gp_searcher(SPACE, GPSettings(), metric=GAIN, seed=0)
+    searcher = gp_searcher(Scope(space=SPACE, seed=0), GPSettings(), metric=GAIN)
     stop_when = MaxTrialsStarted(n)
     return Tuner(
         FIFO(searcher),

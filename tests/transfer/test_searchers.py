@@ -14,6 +14,7 @@ from tunewright.metric import Metric
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.searchers.fitting import FittedProcess
 from tunewright.searchers.gp import GPSettings, config_kernel
+from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.testing.scheduler_contract import SchedulerContract
@@ -35,7 +36,9 @@ class TestQuantileSearcher(SearcherContract):
     ) -> Searcher:
         options = QuantileSettings(n_candidates=100)
         return quantile_searcher(
-            space, earlier_evaluations(space), options, seed=seed, points_to_evaluate=points_to_evaluate
+            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            earlier_evaluations(space),
+            options,
         )
 
 
@@ -47,12 +50,10 @@ class TestTransferGP(SearcherContract):
     ) -> Searcher:
         settings = GPSettings(n_initial=1, n_fantasies=2)
         return transfer_gp_searcher(
-            space,
+            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
             earlier_evaluations(space),
             settings,
             metric=LOSS,
-            seed=seed,
-            points_to_evaluate=points_to_evaluate,
         )
 
 
@@ -79,7 +80,9 @@ class TestRUSHStopping(SchedulerContract):
 
 def test_samples_lie_where_earlier_tasks_did_well() -> None:
     known = earlier_evaluations(CONTINUOUS, n_tasks=3, n_trials=40)
-    searcher = quantile_searcher(CONTINUOUS, known, QuantileSettings(), seed=0, points_to_evaluate=())
+    searcher = quantile_searcher(
+        Scope(space=CONTINUOUS, seed=0, points_to_evaluate=()), known, QuantileSettings()
+    )
     suggestion = searcher.suggest(replay_history([]))
     assert suggestion is not None
     assert float(suggestion.config["x"]) < -2.0

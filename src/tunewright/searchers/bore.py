@@ -22,8 +22,7 @@ from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.gp_levels import target_level
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.space import SearchSpace
-from tunewright.types import Config
+from tunewright.searchers.scope import Scope
 
 _KEPT: Final = 32
 """Proposals, of which the first that is new is taken."""
@@ -109,43 +108,33 @@ class BOREProposer(Proposer):
 
 
 def bore_searcher(
-    space: SearchSpace,
+    scope: Scope,
     options: BOREOptions,
     *,
     metric: Metric,
-    seed: int,
     levels: Sequence[int] = (),
-    points_to_evaluate: Sequence[Config] | None = None,
-    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """A searcher by density-ratio estimation, for any scheduler.
 
     Parameters
     ----------
-    space, metric
-        What is tuned.
+    scope
+        Where to look.
     options
         Of the classifier.
-    seed
-        The experiment's seed, >= 0.
+    metric
+        What is tuned.
     levels
         Resources at which results are compared, strictly increasing; empty: each trial's newest loss.
-    points_to_evaluate
-        Configurations that come first.
-    candidates
-        The only configurations that are suggested; None: all of the space.
 
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        space,
-        BOREProposer(Cube(space, candidates), options),
-        Observations(space, metric, levels),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
-        candidates=candidates,
+        scope,
+        BOREProposer(scope.cube(), options),
+        Observations(scope.space, metric, levels),
         n_initial=options.n_initial,
     )

@@ -9,7 +9,6 @@ References
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -21,8 +20,7 @@ from tunewright.models.boosting import ConformalQuantiles
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.space import SearchSpace
-from tunewright.types import Config
+from tunewright.searchers.scope import Scope
 
 _KEPT: Final = 32
 """Proposals, of which the first that is new is taken."""
@@ -99,27 +97,21 @@ class CQRProposer(Proposer):
 
 
 def cqr_searcher(
-    space: SearchSpace,
+    scope: Scope,
     options: CQROptions,
     *,
     metric: Metric,
-    seed: int,
-    points_to_evaluate: Sequence[Config] | None = None,
-    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
-    """A searcher by conformal quantile regression, for any scheduler; it suggests ``candidates`` only, where given.
+    """A searcher by conformal quantile regression, for any scheduler.
 
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        space,
-        CQRProposer(Cube(space, candidates), options),
-        Observations(space, metric),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
-        candidates=candidates,
+        scope,
+        CQRProposer(scope.cube(), options),
+        Observations(scope.space, metric),
         n_initial=options.n_initial,
     )

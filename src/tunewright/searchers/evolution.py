@@ -23,6 +23,7 @@ from tunewright.models.arrays import Array
 from tunewright.models.pareto import crowded_order
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.types import Config, ConfigValue
 
@@ -55,34 +56,27 @@ class EvolutionSettings:
 
 
 def evolution_searcher(
-    space: SearchSpace,
+    scope: Scope,
     settings: EvolutionSettings,
     *,
     metric: Metric,
-    seed: int,
-    points_to_evaluate: Sequence[Config] | None = None,
     others: Sequence[Metric] = (),
-    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """The searcher of regularized evolution ([Real2019]_, Algorithm 1).
 
     The population is a queue: the trial that was evaluated longest ago leaves it, however good it is. Trials that
     failed or diverged never enter. With ``others``, further metrics, a tournament is won by the crowded comparison of
-    [Deb2002]_ (section III.C) among the population. With ``candidates``, the only configurations that are suggested,
-    a mutant stands for the nearest of them.
+    [Deb2002]_ (section III.C) among the population. Where the scope lists candidates, a mutant stands for the nearest of them.
 
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        space,
-        EvolutionProposer(space, settings),
-        Observations(space, metric, others=others),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
-        candidates=candidates,
+        scope,
+        EvolutionProposer(scope.space, settings),
+        Observations(scope.space, metric, others=others),
         n_initial=settings.population_size,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
@@ -29,8 +29,7 @@ from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Fit, Observations, Snapshot, fits_note, limited
 from tunewright.searchers.fitting import FittedProcess
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.space import SearchSpace
-from tunewright.types import Config
+from tunewright.searchers.scope import Scope
 
 
 class AcquisitionKind(StrEnum):
@@ -217,41 +216,31 @@ class FinalLossLearner(Learner):
 
 
 def gp_searcher(
-    space: SearchSpace,
+    scope: Scope,
     settings: GPOptions,
     *,
     metric: Metric,
-    seed: int,
-    points_to_evaluate: Sequence[Config] | None = None,
-    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """Bayesian optimisation of each trial's newest loss, for any scheduler.
 
     Parameters
     ----------
-    space, metric
-        What is tuned.
+    scope
+        Where to look.
     settings
         Of the model and the acquisition function.
-    seed
-        The experiment's seed, >= 0.
-    points_to_evaluate
-        Configurations that come first.
-    candidates
-        The only configurations that are suggested; None: all of the space.
+    metric
+        What is tuned.
 
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
-    proposer = GPProposer(FinalLossLearner(space.n_columns, settings), Cube(space, candidates), settings)
+    proposer = GPProposer(FinalLossLearner(scope.space.n_columns, settings), scope.cube(), settings)
     return ModelBasedSearcher(
-        space,
+        scope,
         proposer,
-        Observations(space, metric),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
-        candidates=candidates,
+        Observations(scope.space, metric),
         n_initial=settings.n_initial,
     )

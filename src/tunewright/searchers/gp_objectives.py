@@ -36,8 +36,7 @@ from tunewright.searchers.encoding import Fit, Observations, Snapshot, fits_note
 from tunewright.searchers.fitting import FittedProcess
 from tunewright.searchers.gp import choice, with_fantasies
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.space import SearchSpace
-from tunewright.types import Config
+from tunewright.searchers.scope import Scope
 
 _N_INCUMBENTS: Final = 5
 _TOP_FRACTION: Final = 0.25
@@ -273,35 +272,28 @@ def _kept(objectives: Array, most: int) -> np.ndarray[tuple[int], np.dtype[np.in
 
 
 def objectives_searcher(
-    space: SearchSpace,
+    scope: Scope,
     settings: ScalarizationSettings | HypervolumeSettings,
     *,
     metrics: Sequence[Metric],
-    seed: int,
-    points_to_evaluate: Sequence[Config] | None = None,
-    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """Bayesian optimisation of each trial's newest losses; the type of the settings says how.
 
     Parameters
     ----------
-    space, metrics
-        What is tuned.
+    scope
+        Where to look.
     settings
         Of the models and of the choice.
-    seed
-        The experiment's seed, >= 0.
-    points_to_evaluate
-        Configurations that come first.
-    candidates
-        The only configurations that are suggested; None: all of the space.
+    metrics
+        What is tuned.
 
     Raises
     ------
     SettingsError
         There are not as many weights, or values of a reference, as metrics.
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
     chooser: Chooser
     if isinstance(settings, ScalarizationSettings):
@@ -312,14 +304,11 @@ def objectives_searcher(
         values = settings.reference
         reference = None if values is None else [m.loss(v) for m, v in zip(metrics, values, strict=True)]
         chooser = HypervolumeChooser(None if reference is None else np.array(reference))
-    cube = Cube(space, candidates)
+    cube = scope.cube()
     return ModelBasedSearcher(
-        space,
+        scope,
         ObjectivesProposer(cube, [metric.name for metric in metrics], settings, chooser),
-        Observations(space, metrics[0], others=metrics[1:]),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
-        candidates=candidates,
+        Observations(scope.space, metrics[0], others=metrics[1:]),
         n_initial=settings.n_initial,
     )
 

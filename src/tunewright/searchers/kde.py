@@ -23,8 +23,7 @@ from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations, Rows, Snapshot
 from tunewright.searchers.gp_levels import target_level
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.space import SearchSpace
-from tunewright.types import Config
+from tunewright.searchers.scope import Scope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,43 +111,33 @@ class KDEProposer(Proposer):
 
 
 def kde_searcher(
-    space: SearchSpace,
+    scope: Scope,
     options: KDEOptions,
     *,
     metric: Metric,
-    seed: int,
     levels: Sequence[int] = (),
-    points_to_evaluate: Sequence[Config] | None = None,
-    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """A searcher by density estimates, for any scheduler.
 
     Parameters
     ----------
-    space, metric
-        What is tuned.
+    scope
+        Where to look.
     options
         How densities are estimated.
-    seed
-        The experiment's seed, >= 0.
+    metric
+        What is tuned.
     levels
         Resources at which results are compared, strictly increasing; empty: each trial's newest loss.
-    points_to_evaluate
-        Configurations that come first.
-    candidates
-        The only configurations that are suggested; None: all of the space.
 
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        space,
-        KDEProposer(Cube(space, candidates), options),
-        Observations(space, metric, levels),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
-        candidates=candidates,
+        scope,
+        KDEProposer(scope.cube(), options),
+        Observations(scope.space, metric, levels),
         n_initial=1,
     )

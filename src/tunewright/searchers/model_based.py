@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -13,11 +12,8 @@ from tunewright.history import History
 from tunewright.interfaces import Searcher
 from tunewright.models.arrays import Array
 from tunewright.searchers.encoding import Observations, Snapshot
-from tunewright.searchers.initial import initial_configs
-from tunewright.searchers.random import RandomSearcher
-from tunewright.searchers.restricted import RestrictedSearcher
+from tunewright.searchers.scope import Scope
 from tunewright.seeding import Stream, generator
-from tunewright.space import SearchSpace
 from tunewright.trial import Suggestion
 from tunewright.types import Config, Note
 
@@ -55,58 +51,43 @@ class ModelBasedSearcher(Searcher):
 
     Parameters
     ----------
-    space
-        What to choose from.
+    scope
+        Where to look; of listed candidates the nearest to what is proposed is suggested.
     proposer
         Whom to ask.
     observations
         Reads History for it.
-    seed
-        The experiment's seed, >= 0.
-    points_to_evaluate
-        Configurations that come first, as in :func:`~tunewright.searchers.initial.initial_configs`.
     n_initial
         Trials, the given points included, before the proposer is asked.
-    candidates
-        The only configurations that are suggested, the nearest to what is proposed; None: all of the space.
 
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
 
     def __init__(
         self,
-        space: SearchSpace,
+        scope: Scope,
         proposer: Proposer,
         observations: Observations,
         *,
-        seed: int,
-        points_to_evaluate: Sequence[Config] | None = None,
         n_initial: int = 3,
-        candidates: Sequence[Config] | None = None,
     ) -> None:
-        self._space = space
+        self._scope = scope
         self._proposer = proposer
         self._observations = observations
-        self._seed = seed
-        self._candidates = candidates
-        points = points_to_evaluate
-        if candidates is None:
-            self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points)
-            self.n_initial = max(n_initial, len(initial_configs(space, points)))
-        else:
-            self._random = RestrictedSearcher(candidates, space=space, seed=seed, points_to_evaluate=points)
-            self.n_initial = max(n_initial, len(initial_configs(space, points or ())))
-            self._places = space.encode(candidates)
+        self._random = scope.random_searcher()
+        self.n_initial = max(n_initial, self._random.n_initial)
+        if scope.candidates is not None:
+            self._places = scope.space.encode(scope.candidates)
 
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next given point, random draw or proposed configuration; None when every configuration was tried."""
         if history.n_trials < self.n_initial:
             return self.drawn(history)
         snapshot = self._observations.read(history)
-        rng = generator(self._seed, Stream.MODEL, history.n_runs)
+        rng = generator(self._scope.seed, Stream.MODEL, history.n_runs)
         proposal = self._proposer.propose(snapshot, rng, until)
         return self.drawn(history) if proposal is None else self.taken(history, proposal)
 
@@ -124,6 +105,7 @@ class ModelBasedSearcher(Searcher):
         return None if drawn is None else Suggestion(config=drawn.config, note=proposal.note)
 
     def _config_at(self, point: Array) -> Config:
-        if self._candidates is None:
-            return self._space.decode(point[np.newaxis])[0]
-        return self._candidates[int(np.argmin(((self._places - point) ** 2).sum(axis=1)))]
+        candidates = self._scope.candidates
+        if candidates is None:
+            return self._scope.space.decode(point[np.newaxis])[0]
+        return candidates[int(np.argmin(((self._places - point) ** 2).sum(axis=1)))]

@@ -23,6 +23,7 @@ from tunewright.models.pareto import crowded_order
 from tunewright.searchers.coordinates import Coordinates
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.scope import Scope
 from tunewright.space import Categorical, SearchSpace
 from tunewright.space.domain import Domain
 from tunewright.types import Config, ConfigValue, Json
@@ -68,13 +69,10 @@ class NSGA2Settings:
 
 
 def nsga2_searcher(
-    space: SearchSpace,
+    scope: Scope,
     settings: NSGA2Settings,
     *,
     metrics: Sequence[Metric],
-    seed: int,
-    points_to_evaluate: Sequence[Config] | None = None,
-    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """The searcher of NSGA-II ([Deb2002]_) without generations that wait.
 
@@ -85,15 +83,12 @@ def nsga2_searcher(
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        space,
-        NSGA2Proposer(space, settings),
-        Observations(space, metrics[0], others=metrics[1:]),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
-        candidates=candidates,
+        scope,
+        NSGA2Proposer(scope.space, settings),
+        Observations(scope.space, metrics[0], others=metrics[1:]),
         n_initial=settings.population_size,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -17,10 +17,10 @@ from tunewright.searchers.climbing import Climber
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Fit, Observations, Snapshot, fits_note
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.scope import Scope
 from tunewright.seeding import Stream, generator
-from tunewright.space import SearchSpace
 from tunewright.trial import Suggestion
-from tunewright.types import Config, Note
+from tunewright.types import Note
 
 _N_INCUMBENTS: Final = 5
 
@@ -108,52 +108,34 @@ class Prospects:
 
     Parameters
     ----------
-    space
-        What to choose from.
+    scope
+        Where to look.
     learner
         Makes the outlook.
     observations
         Reads History at the levels.
-    seed
-        The experiment's seed, >= 0.
-    points_to_evaluate
-        Configurations that come first.
-    candidates
-        The only configurations that are suggested; None: all of the space.
     n_initial
         Trials that are begun before the model is asked, the given points included.
 
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
 
     def __init__(
         self,
-        space: SearchSpace,
+        scope: Scope,
         learner: OutlookLearner,
         observations: Observations,
         *,
-        seed: int,
-        points_to_evaluate: Sequence[Config] | None = None,
-        candidates: Sequence[Config] | None = None,
         n_initial: int = 6,
     ) -> None:
-        self._space = space
+        self._scope = scope
         self._learner = learner
         self._observations = observations
-        self._seed = seed
-        self._new = NewTrials(learner, Cube(space, candidates))
-        self._searcher = ModelBasedSearcher(
-            space,
-            self._new,
-            observations,
-            seed=seed,
-            points_to_evaluate=points_to_evaluate,
-            candidates=candidates,
-            n_initial=n_initial,
-        )
+        self._new = NewTrials(learner, scope.cube())
+        self._searcher = ModelBasedSearcher(scope, self._new, observations, n_initial=n_initial)
 
     def chosen(
         self, history: History, waiting: Mapping[int, int], *, paused_first: bool = False
@@ -170,7 +152,7 @@ class Prospects:
             Whether new ones are considered only where none waits.
         """
         snapshot = self._observations.read(history)
-        rng = generator(self._seed, Stream.MODEL, history.n_runs)
+        rng = generator(self._scope.seed, Stream.MODEL, history.n_runs)
         is_early = history.n_trials < self._searcher.n_initial
         outlook = None if is_early else self._learner.outlook(snapshot, rng)
         if outlook is None:
@@ -188,7 +170,7 @@ class Prospects:
         if best is None:
             return None if new is None else Chosen(None, new, proposal.note)
         if new is not None:
-            point = self._space.encode([new.config])
+            point = self._scope.space.encode([new.config])
             if LogExpectedImprovement(*outlook.at(0)).values(point)[0] > value:
                 return Chosen(None, new, proposal.note)
         return Chosen(best, None, proposal.note)

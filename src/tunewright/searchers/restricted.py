@@ -59,6 +59,11 @@ class RestrictedSearcher(Searcher):
                         f"The initial point {config} is not among the configurations to choose from"
                     )
 
+    @property
+    def n_initial(self) -> int:
+        """How many configurations come before the first draw."""
+        return len(self._initial)
+
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:  # noqa: ARG002
         """The next initial point, else a new candidate; None when all were tried."""
         n_trials = history.n_trials

@@ -8,7 +8,6 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, final
 
 import numpy as np
@@ -20,15 +19,14 @@ from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.ranking import misranked, shares_of_wins
 from tunewright.models.surrogate import Surrogate, WeightedSum
 from tunewright.models.targets import transformed
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations, Snapshot, limited
 from tunewright.searchers.fitting import FittedProcess
 from tunewright.searchers.gp import GPOptions, GPProposer, Learned, Learner, config_kernel, with_fantasies
 from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.task_models import task_model
-from tunewright.types import Config
 
 _N_DRAWS: Final = 100
 _MOST_REFERENCES: Final = 60
@@ -106,29 +104,23 @@ class RankingEnsemble(Learner):
 
 
 def transfer_gp_searcher(
-    space: SearchSpace,
+    scope: Scope,
     evaluations: TransferEvaluations,
     options: GPOptions,
     *,
     metric: Metric,
-    seed: int,
-    points_to_evaluate: Sequence[Config] | None = None,
-    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """Bayesian optimisation that begins with what earlier tasks know, for any scheduler.
 
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
-    learner = RankingEnsemble(space, evaluations, options)
+    learner = RankingEnsemble(scope.space, evaluations, options)
     return ModelBasedSearcher(
-        space,
-        GPProposer(learner, Cube(space, candidates), options),
-        Observations(space, metric),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
-        candidates=candidates,
+        scope,
+        GPProposer(learner, scope.cube(), options),
+        Observations(scope.space, metric),
         n_initial=options.n_initial,
     )

@@ -8,7 +8,6 @@ References
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -19,11 +18,10 @@ from tunewright.metric import Metric
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.space import SearchSpace
+from tunewright.searchers.scope import Scope
 from tunewright.transfer.copula import normal_scores
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.task_models import ScoreModel, score_model
-from tunewright.types import Config
 
 _KEPT: Final = 32
 _MOST_LISTED: Final = 2048
@@ -98,46 +96,33 @@ class QuantileProposer(Proposer):
 
 
 def quantile_searcher(
-    space: SearchSpace,
+    scope: Scope,
     evaluations: TransferEvaluations,
     options: QuantileOptions,
-    *,
-    seed: int,
-    points_to_evaluate: Sequence[Config] | None = None,
-    candidates: Sequence[Config] | None = None,
 ) -> ModelBasedSearcher:
     """A searcher that samples from the distribution of good configurations, for any scheduler.
 
     Parameters
     ----------
-    space
-        What is tuned.
+    scope
+        Where to look.
     evaluations
         Of earlier experiments, mapped to the space.
     options
         How many count.
-    seed
-        The experiment's seed, >= 0.
-    points_to_evaluate
-        Configurations that come first.
-    candidates
-        The only configurations that are suggested; None: all of the space.
 
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of the points to evaluate does not fit the space.
     """
     tasks = [task for task in evaluations.tasks if task.configs]
     configs = [config for task in tasks for config in task.configs]
     scores = np.concatenate([normal_scores(np.array(task.losses)) for task in tasks])
-    model = score_model(space, configs, scores, options.max_evaluations)
+    model = score_model(scope.space, configs, scores, options.max_evaluations)
     return ModelBasedSearcher(
-        space,
-        QuantileProposer(Cube(space, candidates), model, options),
-        Observations(space, Metric("unused")),
-        seed=seed,
-        points_to_evaluate=points_to_evaluate,
-        candidates=candidates,
+        scope,
+        QuantileProposer(scope.cube(), model, options),
+        Observations(scope.space, Metric("unused")),
         n_initial=0,
     )

@@ -9,6 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
 from tunewright.experiments.methods.options import RungOptions
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.bore import BOREOptions, bore_searcher
 
@@ -32,15 +33,8 @@ class ASHABORESettings(RungOptions, BOREOptions):
 def _build(benchmark: Benchmark, seed: int, settings: ASHABORESettings) -> ASHA:
     metric = only_metric(benchmark, "ASHABORE")
     rungs = settings.rungs(full_resource(benchmark, "ASHABORE"))
-    searcher = bore_searcher(
-        benchmark.space,
-        settings,
-        metric=metric,
-        seed=seed,
-        levels=(*rungs.levels, rungs.max_resource),
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=benchmark.candidates(),
-    )
+    levels = (*rungs.levels, rungs.max_resource)
+    searcher = bore_searcher(scope_of(benchmark, seed), settings, metric=metric, levels=levels)
     return ASHA(searcher, rungs, metric=metric, seed=seed)
 
 

@@ -9,6 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
 from tunewright.experiments.methods.options import RungOptions
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.cqr import CQROptions, cqr_searcher
 
@@ -32,14 +33,7 @@ class ASHACQRSettings(RungOptions, CQROptions):
 def _build(benchmark: Benchmark, seed: int, settings: ASHACQRSettings) -> ASHA:
     metric = only_metric(benchmark, "ASHACQR")
     rungs = settings.rungs(full_resource(benchmark, "ASHACQR"))
-    searcher = cqr_searcher(
-        benchmark.space,
-        settings,
-        metric=metric,
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=benchmark.candidates(),
-    )
+    searcher = cqr_searcher(scope_of(benchmark, seed), settings, metric=metric)
     return ASHA(searcher, rungs, metric=metric, seed=seed)
 
 

@@ -9,6 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
 from tunewright.experiments.methods.options import RungOptions
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.kde import KDEOptions, kde_searcher
 
@@ -35,15 +36,8 @@ class BOHBSettings(RungOptions, KDEOptions):
 def _build(benchmark: Benchmark, seed: int, settings: BOHBSettings) -> ASHA:
     metric = only_metric(benchmark, "BOHB")
     rungs = settings.rungs(full_resource(benchmark, "BOHB"))
-    searcher = kde_searcher(
-        benchmark.space,
-        settings,
-        metric=metric,
-        seed=seed,
-        levels=(*rungs.levels, rungs.max_resource),
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=benchmark.candidates(),
-    )
+    levels = (*rungs.levels, rungs.max_resource)
+    searcher = kde_searcher(scope_of(benchmark, seed), settings, metric=metric, levels=levels)
     return ASHA(searcher, rungs, metric=metric, seed=seed)
 
 

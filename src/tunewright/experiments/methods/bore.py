@@ -5,20 +5,14 @@ from __future__ import annotations
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import only_metric
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.bore import BORESettings, bore_searcher
 
 
 def _build(benchmark: Benchmark, seed: int, settings: BORESettings) -> FIFO:
-    searcher = bore_searcher(
-        benchmark.space,
-        settings,
-        metric=only_metric(benchmark, "BORE"),
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=benchmark.candidates(),
-    )
-    return FIFO(searcher)
+    metric = only_metric(benchmark, "BORE")
+    return FIFO(bore_searcher(scope_of(benchmark, seed), settings, metric=metric))
 
 
 METHOD = Method(

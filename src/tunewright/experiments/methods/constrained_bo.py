@@ -9,13 +9,13 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import only_improvement, only_metric
-from tunewright.experiments.methods.searching import searcher_of
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.metric import Constraint
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.constrained import ConstrainedLearner
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import AcquisitionKind, GPOptions, GPProposer
+from tunewright.searchers.model_based import ModelBasedSearcher
 
 
 @final
@@ -50,9 +50,10 @@ def _build(benchmark: Benchmark, seed: int, settings: ConstrainedBOSettings) -> 
     space, metric = benchmark.space, only_metric(benchmark, "ConstrainedBO")
     constraints = settings.constraints
     learner = ConstrainedLearner(space.n_columns, settings, constraints)
-    proposer = GPProposer(learner, Cube(space, benchmark.candidates()), settings)
+    scope = scope_of(benchmark, seed)
+    proposer = GPProposer(learner, scope.cube(), settings)
     observations = Observations(space, metric, others=[constraint.metric for constraint in constraints])
-    return FIFO(searcher_of(benchmark, seed, proposer, observations, settings.n_initial))
+    return FIFO(ModelBasedSearcher(scope, proposer, observations, n_initial=settings.n_initial))
 
 
 METHOD = Method(

@@ -9,13 +9,13 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_improvement, only_metric
-from tunewright.experiments.methods.searching import searcher_of
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.metric import Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.cost_aware import CostAwareLearner, CostModel
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import AcquisitionKind, GPOptions, GPProposer, choice
+from tunewright.searchers.model_based import ModelBasedSearcher
 
 
 @final
@@ -60,10 +60,11 @@ def _build(benchmark: Benchmark, seed: int, settings: CostAwareBOSettings) -> FI
     learner = CostAwareLearner(
         space.n_columns, settings, resource=resource, exponent=settings.exponent, budget=settings.budget
     )
-    proposer = GPProposer(learner, Cube(space, benchmark.candidates()), settings)
+    scope = scope_of(benchmark, seed)
+    proposer = GPProposer(learner, scope.cube(), settings)
     levels = () if resource is None else range(1, resource + 1)
     observations = Observations(space, metric, levels, others=[Metric(settings.cost or benchmark.time_attr)])
-    return FIFO(searcher_of(benchmark, seed, proposer, observations, settings.n_initial))
+    return FIFO(ModelBasedSearcher(scope, proposer, observations, n_initial=settings.n_initial))
 
 
 METHOD = Method(

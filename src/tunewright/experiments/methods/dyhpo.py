@@ -10,6 +10,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.experiments.methods.freeze_thaw import only_improvement
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.dyhpo import DyHPO
 from tunewright.schedulers.freeze_thaw import Pauses, check_probability
 from tunewright.searchers.encoding import Observations
@@ -79,12 +80,9 @@ def _build(benchmark: Benchmark, seed: int, settings: DyHPOSettings) -> DyHPO:
     levels = (*pauses.levels, pauses.max_resource)
     joint = JointModel(space.n_columns, levels, settings, settings.resource_kernel)
     prospects = Prospects(
-        space,
+        scope_of(benchmark, seed),
         LevelOutlookLearner(joint, settings),
         Observations(space, metric, levels),
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=benchmark.candidates(),
         n_initial=settings.n_initial,
     )
     return DyHPO(prospects, pauses, metric=metric, seed=seed, probability_sh=settings.probability_sh)

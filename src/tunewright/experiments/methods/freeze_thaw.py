@@ -9,6 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.freeze_thaw import FreezeThaw, Pauses, check_probability
 from tunewright.schedulers.rungs import rung_levels
 from tunewright.searchers.encoding import Observations
@@ -88,12 +89,9 @@ def _build(benchmark: Benchmark, seed: int, settings: FreezeThawSettings) -> Fre
     pauses = settings.pauses(full_resource(benchmark, "FreezeThaw"))
     levels = (*pauses.levels, pauses.max_resource)
     prospects = Prospects(
-        benchmark.space,
+        scope_of(benchmark, seed),
         CurveLearner(benchmark.space.n_columns, levels, settings),
         Observations(benchmark.space, metric, levels),
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=benchmark.candidates(),
         n_initial=settings.n_initial,
     )
     return FreezeThaw(prospects, pauses, metric=metric, seed=seed, probability_thaw=settings.probability_thaw)

@@ -9,8 +9,8 @@ from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
 from tunewright.experiments.methods.options import LevelModel, RungOptions
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.asha import ASHA
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import GPOptions, GPProposer, choice
 from tunewright.searchers.gp_levels import JointModel, ResourceKernel
@@ -55,7 +55,6 @@ class HyperTuneSettings(RungOptions, GPOptions):
 
 def _build(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> ASHA:
     space, metric = benchmark.space, only_metric(benchmark, "HyperTune")
-    candidates = benchmark.candidates()
     rungs = settings.rungs(full_resource(benchmark, "HyperTune"), fewer_brackets=True)
     levels = (*rungs.levels, rungs.max_resource)
     modelling: RungModelling
@@ -66,13 +65,11 @@ def _build(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> ASHA
         modelling = IndependentRungs(space.n_columns, len(levels), settings)
     learner = EnsembleLearner(modelling, space.n_columns)
     observations = Observations(space, metric, levels)
+    scope = scope_of(benchmark, seed)
     searcher = ModelBasedSearcher(
-        space,
-        GPProposer(learner, Cube(space, candidates), settings),
+        scope,
+        GPProposer(learner, scope.cube(), settings),
         observations,
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=candidates,
         n_initial=settings.n_initial,
     )
     weights = LearnedBrackets(learner, observations, levels, rungs.brackets, seed=seed)

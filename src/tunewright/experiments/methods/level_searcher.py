@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.options import LevelModel
-from tunewright.experiments.methods.searching import searcher_of
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.interfaces import Searcher
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import GPOptions, GPProposer, Learner
 from tunewright.searchers.gp_levels import (
@@ -17,6 +16,7 @@ from tunewright.searchers.gp_levels import (
     JointModel,
     ResourceKernel,
 )
+from tunewright.searchers.model_based import ModelBasedSearcher
 
 
 def level_searcher(
@@ -27,7 +27,6 @@ def level_searcher(
     *,
     model: LevelModel,
     kernel: ResourceKernel,
-    n_initial: int,
 ) -> Searcher:
     """Propose by a joint model or by one for each level.
 
@@ -43,8 +42,6 @@ def level_searcher(
         Of the processes.
     model, kernel
         What is modelled; the kernel of resources is that of the joint model.
-    n_initial
-        Trials before the model is asked, >= 1.
 
     Raises
     ------
@@ -58,7 +55,10 @@ def level_searcher(
         learner = JointLearner(joint, space.n_columns, options)
     else:
         learner = IndependentLearner(space.n_columns, len(levels), options)
-    proposer = GPProposer(learner, Cube(space, benchmark.candidates()), options)
-    return searcher_of(
-        benchmark, seed, proposer, Observations(space, benchmark.metrics[0], levels), n_initial
+    scope = scope_of(benchmark, seed)
+    return ModelBasedSearcher(
+        scope,
+        GPProposer(learner, scope.cube(), options),
+        Observations(space, benchmark.metrics[0], levels),
+        n_initial=options.n_initial,
     )

@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource
 from tunewright.experiments.methods.options import RungOptions
-from tunewright.experiments.methods.sampling import random_searcher
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.schedulers.objectives import Objectives, RankingKind, check_weights
 from tunewright.searchers.gp import choice
@@ -41,7 +41,7 @@ class MOASHASettings(RungOptions):
 def _build(benchmark: Benchmark, seed: int, settings: MOASHASettings) -> ASHA:
     rungs = settings.rungs(full_resource(benchmark, "MOASHA"))
     objectives = Objectives(metrics=benchmark.metrics, ranking=settings.ranking, weights=settings.weights)
-    return ASHA(random_searcher(benchmark, seed), rungs, metric=objectives, seed=seed)
+    return ASHA(scope_of(benchmark, seed).random_searcher(), rungs, metric=objectives, seed=seed)
 
 
 METHOD = Method(

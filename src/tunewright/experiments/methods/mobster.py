@@ -52,7 +52,6 @@ def _build(benchmark: Benchmark, seed: int, settings: MOBSTERSettings) -> ASHA:
         settings,
         model=settings.model,
         kernel=settings.resource_kernel,
-        n_initial=settings.n_initial,
     )
     return ASHA(searcher, rungs, metric=metric, seed=seed)
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.evolution import EvolutionSettings, evolution_searcher
 
 
 def _build(benchmark: Benchmark, seed: int, settings: EvolutionSettings) -> FIFO:
     first, *others = benchmark.metrics
-    searcher = evolution_searcher(
-        benchmark.space,
-        settings,
-        metric=first,
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=benchmark.candidates(),
-        others=others,
-    )
-    return FIFO(searcher)
+    return FIFO(evolution_searcher(scope_of(benchmark, seed), settings, metric=first, others=others))
 
 
 METHOD = Method(

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.nsga2 import NSGA2Settings, nsga2_searcher
 
 
 def _build(benchmark: Benchmark, seed: int, settings: NSGA2Settings) -> FIFO:
-    searcher = nsga2_searcher(
-        benchmark.space,
-        settings,
-        metrics=benchmark.metrics,
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=benchmark.candidates(),
-    )
-    return FIFO(searcher)
+    return FIFO(nsga2_searcher(scope_of(benchmark, seed), settings, metrics=benchmark.metrics))
 
 
 METHOD = Method(

@@ -8,7 +8,7 @@ from typing import final
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
-from tunewright.experiments.methods.sampling import random_searcher
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.soft_ranking import SoftRankingCeiling
 
@@ -46,7 +46,7 @@ class PASHASettings:
 def _build(benchmark: Benchmark, seed: int, settings: PASHASettings) -> ASHA:
     rungs = settings.rungs(full_resource(benchmark, "PASHA"))
     return ASHA(
-        random_searcher(benchmark, seed),
+        scope_of(benchmark, seed).random_searcher(),
         rungs,
         metric=only_metric(benchmark, "PASHA"),
         seed=seed,

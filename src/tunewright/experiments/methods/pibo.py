@@ -9,12 +9,12 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import only_improvement, only_metric, warn_without_prior
-from tunewright.experiments.methods.searching import searcher_of
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.beliefs import users_belief
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import AcquisitionKind, FinalLossLearner, GPOptions, GPProposer
+from tunewright.searchers.model_based import ModelBasedSearcher
 from tunewright.searchers.pibo import BeliefProposer, PiBOLearner
 
 
@@ -44,10 +44,11 @@ class PiBOSettings(GPOptions):
 def _build(benchmark: Benchmark, seed: int, settings: PiBOSettings) -> FIFO:
     space, metric = benchmark.space, only_metric(benchmark, "PiBO")
     warn_without_prior(space, "PiBO")
-    belief, cube = users_belief(space), Cube(space, benchmark.candidates())
+    scope = scope_of(benchmark, seed)
+    belief, cube = users_belief(space), scope.cube()
     learner = PiBOLearner(FinalLossLearner(space.n_columns, settings), belief, settings.beta)
     proposer = BeliefProposer(belief, cube, settings.n_initial, GPProposer(learner, cube, settings))
-    return FIFO(searcher_of(benchmark, seed, proposer, Observations(space, metric), 0))
+    return FIFO(ModelBasedSearcher(scope, proposer, Observations(space, metric), n_initial=0))
 
 
 METHOD = Method(

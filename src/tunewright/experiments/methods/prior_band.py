@@ -9,13 +9,13 @@ from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.bracket_options import BracketOptions
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric, warn_without_prior
-from tunewright.experiments.methods.searching import searcher_of
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.interfaces import Scheduler
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.beliefs import users_belief
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
+from tunewright.searchers.model_based import ModelBasedSearcher
 from tunewright.searchers.prior_band import PriorBandProposer
 
 
@@ -38,10 +38,9 @@ def _build(benchmark: Benchmark, seed: int, settings: PriorBandSettings) -> Sche
     space, metric = benchmark.space, only_metric(benchmark, "PriorBand")
     warn_without_prior(space, "PriorBand")
     plan = settings.plan(full_resource(benchmark, "PriorBand"))
-    proposer = PriorBandProposer(
-        space, users_belief(space), Cube(space, benchmark.candidates()), levels=plan.levels, eta=plan.eta
-    )
-    searcher = searcher_of(benchmark, seed, proposer, Observations(space, metric, plan.levels), 0)
+    scope = scope_of(benchmark, seed)
+    proposer = PriorBandProposer(space, users_belief(space), scope.cube(), levels=plan.levels, eta=plan.eta)
+    searcher = ModelBasedSearcher(scope, proposer, Observations(space, metric, plan.levels), n_initial=0)
     if not settings.asynchronous:
         return SyncHyperband(searcher, plan, metric=metric)
     rungs = ASHASettings(

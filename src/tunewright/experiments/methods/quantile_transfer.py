@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import only_metric
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.experiments.methods.warm_benchmark import WarmBenchmark, known_from_before
 from tunewright.interfaces import Searcher
 from tunewright.schedulers.fifo import FIFO
@@ -17,14 +19,9 @@ NAME: Final = "QuantileTransfer"
 
 def warm_searcher(benchmark: WarmBenchmark, options: QuantileOptions, seed: int) -> Searcher:
     """The searcher as a benchmark wants it; without points of the user's, draws come first."""
-    return quantile_searcher(
-        benchmark.space,
-        benchmark.evaluations,
-        options,
-        seed=seed,
-        points_to_evaluate=benchmark.points_to_evaluate or (),
-        candidates=benchmark.candidates(),
-    )
+    points = benchmark.points_to_evaluate or ()
+    scope = replace(scope_of(benchmark, seed), points_to_evaluate=points)
+    return quantile_searcher(scope, benchmark.evaluations, options)
 
 
 def _build(benchmark: Benchmark, seed: int, settings: QuantileSettings) -> FIFO:

@@ -10,7 +10,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
 from tunewright.experiments.methods.options import RungOptions
-from tunewright.experiments.methods.sampling import random_searcher
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.experiments.methods.warm_benchmark import WarmBenchmark, known_from_before
 from tunewright.schedulers.asha import ASHA
 from tunewright.schedulers.bar import CandidateBar
@@ -51,7 +51,7 @@ def _build(benchmark: Benchmark, seed: int, settings: RUSHSettings) -> ASHA:
     points = initial_configs(known.space, (*(known.benchmark.points_to_evaluate or ()), *best))
     warm = WarmBenchmark(benchmark=known.benchmark, evaluations=known.evaluations, points=points)
     bar = CandidateBar(len(points), rungs.max_resource)
-    return ASHA(random_searcher(warm, seed), rungs, metric=metric, seed=seed, ceiling=bar)
+    return ASHA(scope_of(warm, seed).random_searcher(), rungs, metric=metric, seed=seed, ceiling=bar)
 
 
 METHOD = Method(

@@ -9,6 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.bracket_options import BracketOptions
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.kde import KDEOptions, kde_searcher
 
@@ -35,15 +36,7 @@ class SyncBOHBSettings(BracketOptions, KDEOptions):
 def _build(benchmark: Benchmark, seed: int, settings: SyncBOHBSettings) -> SyncHyperband:
     metric = only_metric(benchmark, "SyncBOHB")
     plan = settings.plan(full_resource(benchmark, "SyncBOHB"))
-    searcher = kde_searcher(
-        benchmark.space,
-        settings,
-        metric=metric,
-        seed=seed,
-        levels=plan.levels,
-        points_to_evaluate=benchmark.points_to_evaluate,
-        candidates=benchmark.candidates(),
-    )
+    searcher = kde_searcher(scope_of(benchmark, seed), settings, metric=metric, levels=plan.levels)
     return SyncHyperband(searcher, plan, metric=metric)
 
 

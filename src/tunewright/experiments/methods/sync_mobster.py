@@ -51,7 +51,6 @@ def _build(benchmark: Benchmark, seed: int, settings: SyncMOBSTERSettings) -> Sy
         settings,
         model=settings.model,
         kernel=settings.resource_kernel,
-        n_initial=settings.n_initial,
     )
     return SyncHyperband(searcher, plan, metric=metric)
 

@@ -9,6 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import only_metric
+from tunewright.experiments.methods.scoping import scope_of
 from tunewright.experiments.methods.warm_benchmark import known_from_before, with_first_points
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.gp import GPOptions
@@ -42,16 +43,8 @@ class TransferGPSettings(GPOptions):
 def _build(benchmark: Benchmark, seed: int, settings: TransferGPSettings) -> FIFO:
     known = known_from_before(benchmark, NAME)
     warm = with_first_points(known.benchmark, known.evaluations, settings.n_first)
-    searcher = transfer_gp_searcher(
-        warm.space,
-        warm.evaluations,
-        settings,
-        metric=only_metric(benchmark, NAME),
-        seed=seed,
-        points_to_evaluate=warm.points_to_evaluate,
-        candidates=warm.candidates(),
-    )
-    return FIFO(searcher)
+    metric = only_metric(benchmark, NAME)
+    return FIFO(transfer_gp_searcher(scope_of(warm, seed), warm.evaluations, settings, metric=metric))
 
 
 METHOD = Method(
