@@ -38,6 +38,9 @@ class Play(ABC):
     def upload(self) -> None:
         """Write what the job leaves when it is over."""
 
+    def vanish(self) -> None:
+        """Be gone: killed, or lost with the instances. Nothing is called afterwards."""
+
 
 @final
 class TimedPlay(Play):
@@ -106,7 +109,9 @@ class ScriptedExecutor(Executor):
 
     def kill(self, name: str) -> None:
         """End the play; it is not asked."""
-        self._killed.add(name)
+        if name not in self._killed:
+            self._killed.add(name)
+            self._running[name][0].vanish()
 
     def finish(self, order: JobOrder) -> JobArtifacts:
         """Let the play leave what it leaves."""

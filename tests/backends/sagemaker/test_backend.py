@@ -527,6 +527,21 @@ def test_attach_ends_a_judged_run_that_has_no_job(make_driver: Any) -> None:
     assert driver.aws.jobs == {}
 
 
+def test_attach_and_close_outlast_a_storm_of_throttling(make_driver: Any, aws: Any) -> None:
+    """A tuner that is begun again meanwhile does not give up."""
+    first = make_driver()
+    first.backend.start(run(), CONFIG)
+    first.until_created("0-0-0")
+    aws.refusals["ListTrainingJobs"] = [THROTTLED] * 3
+    aws.refusals["Search"] = [THROTTLED, NO_ANSWER]
+    second = make_driver([OpenRun(run=run(), config=CONFIG, started_at=0.0)])
+    finish(second, "0-0-0", 1)
+    assert second.until_ended(0).exit == 0
+    aws.refusals["Search"] = [NO_ANSWER, THROTTLED]
+    second.backend.close()
+    assert not any("left running" in notice for notice in second.backend.summary().notices)
+
+
 def test_attach_needs_the_listing(make_driver: Any, aws: Any) -> None:
     aws.refusals["ListTrainingJobs"] = [DENIED]
     with pytest.raises(BackendError, match="cannot be listed"):

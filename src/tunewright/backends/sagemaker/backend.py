@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP, End
@@ -32,7 +32,7 @@ from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.requests import JobOrder
 from tunewright.backends.sagemaker.service import JobService, PoolStatus
 from tunewright.backends.sagemaker.settings import SageMakerSettings
-from tunewright.backends.sagemaker.watching import Watcher
+from tunewright.backends.sagemaker.watching import BEGINNING_SECONDS, CLOSING_SECONDS, Watcher, insist
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend
@@ -43,6 +43,8 @@ POOL_SECONDS: Final = 30.0
 """Service seconds that a finished job's instances may take to become a warm pool."""
 _SHORTEST_PATIENCE: Final = 10
 """Times the least interval: what a runner needs at the least to hear, to save its checkpoint and to answer."""
+
+_T = TypeVar("_T")
 
 
 @final
@@ -112,8 +114,8 @@ class SageMakerBackend(Backend):
         """
         deploy(self._session, self.deployment, self._code, self._settings, self._accounts.notify)
         try:
-            statuses = self._service.list_jobs()
-            self._accounts.recall(statuses)
+            statuses = self._insist(self._service.list_jobs, BEGINNING_SECONDS)
+            self._insist(lambda: self._accounts.recall(statuses), BEGINNING_SECONDS)
         except ServiceError as error:
             raise BackendError(f"The jobs of the experiment cannot be listed ({error})") from error
         for open_run in runs:
@@ -193,7 +195,7 @@ class SageMakerBackend(Backend):
         self._is_closed = True
         try:
             self._end_all()
-            self._accounts.close()
+            self._insist(self._accounts.close, CLOSING_SECONDS)
         except (BackendError, ServiceError) as error:
             self._accounts.notify(f"WARNING: jobs or warm pools may be left running ({error})")
         finally:
@@ -315,6 +317,9 @@ class SageMakerBackend(Backend):
         if self._flights:
             left = ", ".join(self._service.name(flight.name) for flight in self._flights.values())
             self._accounts.notify(f"WARNING: these jobs have not ended: {left}")
+
+    def _insist(self, work: Callable[[], _T], service_seconds: float) -> _T:
+        return insist(work, self._session, service_seconds, self._settings.min_interval)
 
     def _price(self, config: Config) -> float:
         price = dollars_per_hour(config, self._settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.sagemaker.accounts import Accounts
@@ -22,6 +22,16 @@ ENDING_SECONDS: Final = 5.0
 """The same while a job is known to be ending, whose worker is waited for."""
 _LIST_MARGIN: Final = 1.15
 """Keeps ListTrainingJobs under one request a second."""
+BEGINNING_SECONDS: Final = 300.0
+"""Service seconds for which the first look at an experiment's jobs is tried again."""
+CLOSING_SECONDS: Final = 60.0
+"""The same of the last one."""
+_SHORTEST_INSISTENCE: Final = 20.0
+"""Times the least interval: for how long at the least."""
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+
+_T = TypeVar("_T")
 
 
 @final
@@ -131,3 +141,40 @@ def tolerate(work: Callable[[], object], session: AwsSession, accounts: Accounts
         accounts.notify(f"The service has trouble ({error}); going on")
         if error.is_lost:
             session.revive()
+
+
+def insist(work: Callable[[], _T], session: AwsSession, service_seconds: float, min_interval: float) -> _T:
+    """Do what must succeed, again and again where it fails for passing reasons.
+
+    Parameters
+    ----------
+    work
+        What is done, once or more.
+    session
+        Whose seconds count.
+    service_seconds
+        For how long it is tried.
+    min_interval
+        Least real seconds between two looks; twenty of them at the least.
+
+    Raises
+    ------
+    ServiceError
+        The service refuses for good, or has had trouble for so long.
+    BackendError
+        An embedded endpoint that died cannot be started again.
+    """
+    endpoint = session.endpoint
+    patience = endpoint.seconds(service_seconds, at_least=_SHORTEST_INSISTENCE * min_interval)
+    deadline = time.monotonic() + patience
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return work()
+        except ServiceError as error:
+            if not error.is_transient or time.monotonic() >= deadline:
+                raise
+            if error.is_lost:
+                session.revive()
+        time.sleep(endpoint.seconds(pause))
+        pause = min(2 * pause, _LONGEST_PAUSE)

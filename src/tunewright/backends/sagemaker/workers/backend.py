@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.runner import s3_keys
@@ -31,7 +31,7 @@ from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.requests import JobOrder
 from tunewright.backends.sagemaker.service import JobService
 from tunewright.backends.sagemaker.settings import SageMakerSettings
-from tunewright.backends.sagemaker.watching import REPORT_SECONDS, tolerate
+from tunewright.backends.sagemaker.watching import BEGINNING_SECONDS, CLOSING_SECONDS, REPORT_SECONDS, insist, tolerate
 from tunewright.backends.sagemaker.workers.adopting import adopt_runs
 from tunewright.backends.sagemaker.workers.dispatch import Dispatcher, mark_over, run_logs
 from tunewright.backends.sagemaker.workers.fleet import WorkerFleet, names_of
@@ -51,6 +51,8 @@ _SESSION_SECONDS: Final = 30.0
 """Real seconds between two signs of life for the workers."""
 _SHORTEST_PATIENCE: Final = 10
 """Times the least interval: what a runner needs at the least to hear, to save its checkpoint and to answer."""
+
+_T = TypeVar("_T")
 
 
 @final
@@ -145,8 +147,8 @@ class WorkersBackend(Backend):
         deploy(self._session, self.deployment, self._code, self._settings, self._accounts.notify)
         self._workers.dollars_per_hour = self._price() * self.fleet.slots
         try:
-            statuses = self._service.list_jobs()
-            self._accounts.recall(statuses)
+            statuses = self._insist(self._service.list_jobs, BEGINNING_SECONDS)
+            self._insist(lambda: self._accounts.recall(statuses), BEGINNING_SECONDS)
             self._workers.adopt(statuses)
             self._flights = adopt_runs(runs, self._reader, self._dispatcher.known, self._reopened)
         except ServiceError as error:
@@ -213,7 +215,7 @@ class WorkersBackend(Backend):
         self._is_closed = True
         try:
             self._end_all()
-            self._accounts.close()
+            self._insist(self._accounts.close, CLOSING_SECONDS)
         except (BackendError, ServiceError) as error:
             self._accounts.notify(f"WARNING: jobs may be left running ({error})")
         finally:
@@ -347,6 +349,9 @@ class WorkersBackend(Backend):
 
     def _tolerate(self, work: Callable[[], object]) -> None:
         tolerate(work, self._session, self._accounts)
+
+    def _insist(self, work: Callable[[], _T], service_seconds: float) -> _T:
+        return insist(work, self._session, service_seconds, self._settings.min_interval)
 
     def _price(self) -> float:
         """Dollars per hour of one worker."""
