@@ -46,6 +46,8 @@ from tunewright.types import Config
 
 LOOK_SECONDS: Final = 10.0
 """Service seconds between two listings of tasks and leases."""
+REPORT_SECONDS: Final = 1.0
+"""Service seconds between two listings of the reports: a worker waits meanwhile for what is decided from them."""
 _LOOKS_PER_LEASE: Final = 5
 _SESSION_SECONDS: Final = 30.0
 """Real seconds between two signs of life for the workers."""
