@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import ModuleType
@@ -16,18 +17,26 @@ _THROTTLING: Final = frozenset(
 _SERVER_SIDE: Final = frozenset(
     {"InternalFailure", "InternalError", "ServiceUnavailable", "InternalServerError"}
 )
-_DENIED: Final = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-    }
+_FORBIDDEN: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+_CLOCK: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
+_SIGNATURE: Final = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException"})
+_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_UNKNOWN_KEYS: Final = frozenset(
+    {"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"}
 )
+NO_CREDENTIALS: Final = "NoCredentials"
+"""Our code for a request that was not sent, because boto3 found nothing to sign it with."""
+_DENIED: Final = _FORBIDDEN | _CLOCK | _SIGNATURE | _EXPIRED | _UNKNOWN_KEYS | {NO_CREDENTIALS}
+_CLOCK_TEXT: Final = re.compile(r"[Ss]ignature (expired|not yet current)")
+_CREDENTIAL_ERRORS: Final = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "CredentialRetrievalError",
+    "SSOError",
+    "TokenRetrievalError",
+    "LoginError",
+)
+"""What botocore raises where credentials are missing or cannot be renewed."""
 
 
 @final
@@ -67,8 +76,21 @@ class ServiceError(TunewrightError):
 
     @property
     def is_denied(self) -> bool:
-        """Whether credentials or permissions are the cause."""
+        """Whether credentials, permissions or the clock of this machine are the cause."""
         return self.code in _DENIED
+
+    @property
+    def remedy(self) -> str:
+        """What helps where the request is denied, in a few words; empty otherwise."""
+        if self.code in _CLOCK or (self.code in _SIGNATURE and _CLOCK_TEXT.search(self.text)):
+            return "the clock of this machine is wrong: set it (by NTP, say)"
+        if self.code in _FORBIDDEN:
+            return "the permission is missing: 'tunewright sagemaker policy' prints all that are needed"
+        if self.code == NO_CREDENTIALS:
+            return "run aws configure or aws sso login, or use --endpoint embedded"
+        if self.code in _EXPIRED:
+            return "the credentials have expired: renew them (aws sso login, or new access keys)"
+        return "renew the credentials (aws sso login, or new access keys)" if self.is_denied else ""
 
 
 def load(module: str) -> ModuleType:
@@ -106,4 +128,8 @@ def service_errors() -> Generator[None]:
     except exceptions.ParamValidationError as error:
         raise ServiceError("ParamValidation", str(error), status=400) from error
     except (exceptions.BotoCoreError, boto3_exceptions.Boto3Error) as error:
-        raise ServiceError("", f"{type(error).__name__}: {error}") from error
+        text = f"{type(error).__name__}: {error}"
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if kinds.isdisjoint(_CREDENTIAL_ERRORS):
+            raise ServiceError("", text) from error
+        raise ServiceError(NO_CREDENTIALS, str(error), status=401) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from tunewright.aws import boto
 from tunewright.aws.endpoint import EndpointKind
@@ -12,6 +13,7 @@ from tunewright.exceptions import BackendError
 
 _ROLE_VARIABLES: Final = ("TUNEWRIGHT_SAGEMAKER_ROLE", "AWS_ROLE")
 _ROLE_MARK: Final = "AmazonSageMaker-ExecutionRole"
+_REGION_HEADER: Final = "x-amz-bucket-region"
 _EMBEDDED_ROLE: Final = f"{_ROLE_MARK}-Embedded"
 
 
@@ -84,24 +86,47 @@ def ensure_bucket(session: AwsSession, bucket: str | None = None) -> str:
     Raises
     ------
     BackendError
-        The given bucket is missing, or the bucket cannot be used or created.
+        The given bucket is missing or in another region, or the bucket cannot be used or created.
     """
     name = bucket or default_bucket(session)
     client = session.client("s3")
     try:
         with boto.service_errors():
-            client.head_bucket(Bucket=name)
+            answer = client.head_bucket(Bucket=name)
     except boto.ServiceError as error:
         if error.code not in {"404", "NoSuchBucket"}:
-            raise BackendError(
-                f"The bucket {name} cannot be used ({error}): check its permissions, or give another with --bucket"
-            ) from error
+            raise BackendError(_bucket_trouble(session, name, error)) from error
         if bucket is not None:
             raise BackendError(
                 f"There is no bucket {name}: create it, or leave --bucket out for the default one"
             ) from error
         _create_bucket(session, name)
+        return name
+    _check_region(session, name, answer or {})
     return name
+
+
+def _check_region(session: AwsSession, bucket: str, answer: Mapping[str, Any]) -> None:
+    """Refuse a bucket of another region: SageMaker's jobs cannot use it."""
+    headers: Mapping[str, str] = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    there = answer.get("BucketRegion") or headers.get(_REGION_HEADER) or session.endpoint.region
+    if there != session.endpoint.region:
+        raise BackendError(
+            f"The bucket {bucket} is in {there}, and jobs of {session.endpoint.region} cannot use it: give --region "
+            f"{there}, or another --bucket"
+        )
+
+
+def _bucket_trouble(session: AwsSession, bucket: str, error: boto.ServiceError) -> str:
+    if error.code in {"301", "PermanentRedirect"}:
+        return (
+            f"The bucket {bucket} is in another region than {session.endpoint.region}, whose jobs cannot use it: give its "
+            "--region, or another --bucket"
+        )
+    if error.code == "403" or not error.remedy:
+        remedy = "check its permissions, or give another with --bucket"
+        return f"The bucket {bucket} cannot be used ({error}): it is somebody else's, or not open to you; {remedy}"
+    return f"The bucket {bucket} cannot be used ({error}): {error.remedy}"
 
 
 def _create_bucket(session: AwsSession, name: str) -> None:

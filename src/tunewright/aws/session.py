@@ -199,9 +199,8 @@ def open_session(endpoint: Endpoint, *, root: Path | None = None) -> AwsSession:
 
 def _connection_trouble(endpoint: Endpoint, error: boto.ServiceError) -> str:
     where = endpoint.url or f"AWS in {endpoint.region}"
+    if error.code == boto.NO_CREDENTIALS:
+        return f"No usable AWS credentials ({error.text}): {error.remedy}"
     if error.is_denied:
-        return f"{where} does not accept the credentials ({error}): renew them (aws sso login, or new access keys)"
-    if "Credentials" in error.text or "SSO" in error.text or "Token" in error.text:
-        remedy = "run aws configure or aws sso login, or use --endpoint embedded"
-        return f"No usable AWS credentials ({error.text}): {remedy}"
+        return f"{where} does not accept the credentials ({error}): {error.remedy}"
     return f"{where} does not answer ({error.text}): check the address, the region and the network"

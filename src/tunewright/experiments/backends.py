@@ -68,7 +68,9 @@ def sagemaker_settings(benchmark: RealBenchmarkDefinition, choice: SageMakerChoi
     template = merge(benchmark.request_template, merge(choice.request_template, _channels(script.inputs)))
     return SageMakerSettings(
         n_workers=benchmark.n_workers,
-        instance_type=choice.instance_type or benchmark.instance_type or default.instance_type,
+        instance_types=_instance_types(
+            choice.instance_type or benchmark.instance_type or default.instance_type
+        ),
         instance_count=benchmark.instance_count,
         warm_pool=choice.warm_pool,
         spot=choice.spot,
@@ -87,6 +89,10 @@ def sagemaker_settings(benchmark: RealBenchmarkDefinition, choice: SageMakerChoi
         max_resource_attr=benchmark.max_resource_attr or "",
         until_as_max_resource=benchmark.until_as_max_resource,
     )
+
+
+def _instance_types(given: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in given.split(",") if one.strip())
 
 
 def _channels(inputs: Mapping[str, str]) -> dict[str, Any]:

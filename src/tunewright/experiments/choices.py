@@ -65,7 +65,7 @@ class SageMakerChoice:
     bucket: str | None = None
     image_uri: str | None = None
     instance_type: str | None = None
-    """Of each job; None: the benchmark's."""
+    """Of each job; several with commas, the preferred one first; None: the benchmark's."""
     execution: str = JOBS
     """``auto`` until it is decided; then ``jobs``: a job per run, or ``workers``: long jobs that take run after run."""
     trials_per_instance: int | None = None

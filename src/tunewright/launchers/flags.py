@@ -141,7 +141,11 @@ def add_sagemaker_flags(parser: Parser) -> None:
         "trials at the same time on each instance of workers (default: one per GPU, or one)",
         type=positive_int,
     )
-    parser.flag("instance_type", "of each training job, such as ml.c5.xlarge (default: the benchmark's)")
+    parser.flag(
+        "instance_type",
+        "of each training job, such as ml.c5.xlarge; several with commas: where one lacks capacity, the next is taken"
+        " (default: the benchmark's)",
+    )
     parser.flag("max_run", "seconds after which a training job is cut (default: a day)", type=positive_int)
     parser.flag("volume_gb", "disk of each instance (default: 30)", type=positive_int)
     parser.flag("subnets", "of your VPC, with commas")

@@ -147,9 +147,8 @@ def test_a_job_of_another_configuration_is_not_adopted(make_driver: Any, aws: An
     first.until_created("0-0-0")
     second = make_driver()
     second.backend.start(run(), {**CONFIG, "lr": 0.2})
-    ended = second.until_ended(0)
-    assert ended.exit == 1
-    assert "another" in ended.error
+    with pytest.raises(BackendError, match=r"another configuration.*--experiment_tag"):
+        second.rounds(20)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +169,8 @@ def test_failures_of_the_service_are_retried_from_the_newest_checkpoint(driver: 
     ended = driver.until_ended(0)
     assert (ended.exit, driver.resources(0)) == (0, [1, 2])
     assert driver.backend.summary().jobs == 2
-    assert any("retrying trial 0" in notice for notice in driver.backend.summary().notices)
+    word = "no capacity for ml.c5.xlarge: waiting" if "Capacity" in reason else "retrying trial 0"
+    assert any(word in notice for notice in driver.backend.summary().notices)
 
 
 def test_a_retry_without_a_checkpoint_begins_anew(driver: Any) -> None:

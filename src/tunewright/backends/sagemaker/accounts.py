@@ -39,6 +39,8 @@ class Accounts:
         self._notices: dict[str, None] = {}
         self._prices: dict[JobName, float] = {}
         """Dollars per second of each job."""
+        self._types: dict[JobName, str] = {}
+        """Instance type of each job."""
         self._billed: dict[JobName, float] = {}
         """Seconds of each job that is over."""
         self._startups: dict[JobName, float] = {}
@@ -69,13 +71,22 @@ class Accounts:
     def owns(self, flight: Flight) -> None:
         """A job was created, or adopted from an earlier session."""
         self._prices[flight.name] = flight.order.dollars_per_hour / 3600
+        order = flight.order
+        self._types[flight.name] = order.instance_type or instance_of(order.config, self._settings)[0]
 
     def over(self, flight: Flight) -> None:
         """A job is over."""
         self._billed[flight.name] = flight.billed_seconds()
         if self._settings.warm_pool and self._pools.was_dropped(flight.name):
-            instance_type, _ = instance_of(flight.order.config, self._settings)
-            self.notify(NOT_KEPT.format(instance_type=instance_type))
+            self.notify(NOT_KEPT.format(instance_type=self._types[flight.name]))
+
+    def idle_types(self) -> set[str]:
+        """Instance types of the warm pools that wait for a job, as far as listings told."""
+        return {self._types[run] for run in self._pools.available if run in self._types}
+
+    def type_of(self, run: JobName) -> str:
+        """The instance type of a job; empty where it is not known."""
+        return self._types.get(run, "")
 
     def update(self, statuses: Mapping[JobName, JobStatus]) -> None:
         """Take what a listing says."""
@@ -136,6 +147,7 @@ class Accounts:
             self._billed[run] = bill.seconds
             if bill.startup is not None:
                 self._startups[run] = bill.startup * self._service.speed
+            self._types[run] = bill.instance_type
             if run not in self._prices:
                 config = {"instance_type": bill.instance_type, "instance_count": bill.instance_count}
                 self._prices[run] = (dollars_per_hour(config, self._settings) or 0.0) / 3600

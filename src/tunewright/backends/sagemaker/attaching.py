@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tunewright.backends.runner.channel import PAUSE, STOP
 from tunewright.backends.sagemaker.flight import Flight
@@ -11,6 +11,7 @@ from tunewright.backends.sagemaker.requests import JobOrder
 from tunewright.backends.sagemaker.service import JobStatus
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.trial import Decision, OpenRun
+from tunewright.types import Config
 
 
 def attach_run(
@@ -18,7 +19,7 @@ def attach_run(
     statuses: Mapping[JobName, JobStatus],
     settings: SageMakerSettings,
     *,
-    price: float,
+    price: Callable[[Config, JobName | None], float],
     speed: float,
 ) -> Flight:
     """The flight of a run that was open when the tuner died.
@@ -35,7 +36,7 @@ def attach_run(
     settings
         Whether jobs live on under their names, and what is billed of them.
     price
-        Dollars per hour of the run's instances on demand.
+        Gives the dollars per hour of a run's instances on demand, for the type that its newest job has.
     speed
         Service seconds per second.
     """
@@ -47,14 +48,16 @@ def attach_run(
     }
     newest = max(jobs, default=-1)
     is_found = newest >= (0 if settings.is_restartable else open_run.retry)
+    job = JobName(run.trial_id, run.attempt, newest) if is_found else None
+    dollars = price(open_run.config, job)
     earlier = [status for retry, status in jobs.items() if retry < newest]
     seconds = sum((status.ended or status.created) - status.created for status in earlier)
     order = JobOrder(
         run=run,
         config=open_run.config,
         retry=newest if is_found else open_run.retry + (1 if open_run.seen else 0),
-        cost_before=seconds * settings.billed_share * price / 3600,
-        dollars_per_hour=price,
+        cost_before=seconds * settings.billed_share * dollars / 3600,
+        dollars_per_hour=dollars,
         billed_share=settings.billed_share,
     )
     flight = Flight(

@@ -29,8 +29,9 @@ from tunewright.backends.sagemaker.deployment import (
 )
 from tunewright.backends.sagemaker.endings import Endings
 from tunewright.backends.sagemaker.flight import Flight
+from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.requests import JobOrder
-from tunewright.backends.sagemaker.service import JobService, PoolStatus
+from tunewright.backends.sagemaker.service import JobService, PoolStatus, is_capacity_failure
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.backends.sagemaker.watching import BEGINNING_SECONDS, CLOSING_SECONDS, Watcher, insist
 from tunewright.clock import WallClock
@@ -119,9 +120,8 @@ class SageMakerBackend(Backend):
         except ServiceError as error:
             raise BackendError(f"The jobs of the experiment cannot be listed ({error})") from error
         for open_run in runs:
-            price = self._price(open_run.config)
             speed = self._session.endpoint.speed
-            flight = attach_run(open_run, statuses, self._settings, price=price, speed=speed)
+            flight = attach_run(open_run, statuses, self._settings, price=self._price, speed=speed)
             self._reader.box(replace(flight.name, retry=open_run.retry)).taken = open_run.seen
             self._flights[open_run.run.trial_id] = flight
             if flight.is_created:
@@ -217,7 +217,7 @@ class SageMakerBackend(Backend):
         times = [deadline, time.monotonic() + self.clock.max_wait]
         is_created = [flight.is_created for flight in self._flights.values()]
         if not all(is_created):
-            times.append(self._creator.next_at)
+            times.append(self._creator.next_for(self._flights.values()))
         if any(is_created):
             times.append(self._watcher.next_at)
         time.sleep(max(0.0, min(times) - time.monotonic()))
@@ -287,6 +287,10 @@ class SageMakerBackend(Backend):
     def _end(self, flight: Flight) -> None:
         conclusion = self._endings.conclude(flight)
         self._accounts.over(flight)
+        if is_capacity_failure(flight.reason):
+            self._creator.types.lacks(flight.order)
+        else:
+            self._creator.types.works(flight.order)
         if isinstance(conclusion, Flight):
             self._flights[flight.order.run.trial_id] = conclusion
         else:
@@ -321,8 +325,10 @@ class SageMakerBackend(Backend):
     def _insist(self, work: Callable[[], _T], service_seconds: float) -> _T:
         return insist(work, self._session, service_seconds, self._settings.min_interval)
 
-    def _price(self, config: Config) -> float:
-        price = dollars_per_hour(config, self._settings)
+    def _price(self, config: Config, job: JobName | None = None) -> float:
+        """Dollars per hour of a run's instances; those of the type that a job of it has, where that is known."""
+        known = self._accounts.type_of(job) if job else ""
+        price = dollars_per_hour(config, self._settings.on(known) if known else self._settings)
         if price is None:
             self._accounts.notify(
                 "The price of this instance type is not known: give price_per_hour for costs"

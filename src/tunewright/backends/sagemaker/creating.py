@@ -9,12 +9,18 @@ from typing import Final, final
 from tunewright.aws import Endpoint, S3Objects
 from tunewright.backends.sagemaker.accounts import Accounts
 from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.requests import Deployment, JobOrder, JobRequest, build_request
+from tunewright.backends.sagemaker.instances import FULL_SECONDS, InstanceTypes
+from tunewright.backends.sagemaker.requests import (
+    Deployment,
+    JobOrder,
+    JobRequest,
+    build_request,
+    chooses_type,
+)
 from tunewright.backends.sagemaker.service import CreateOutcome, JobService
 from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.exceptions import BackendError
 
-FULL_SECONDS: Final = 30.0
-"""Service seconds until the next request after the service had no room."""
 UNKNOWN_SECONDS: Final = 5.0
 """Service seconds until a request without an answer is sent again."""
 
@@ -47,6 +53,8 @@ class Creator:
         accounts: Accounts,
         build: Callable[[JobOrder, Deployment, SageMakerSettings], JobRequest] = build_request,
     ) -> None:
+        self.types: Final = InstanceTypes(settings, endpoint, accounts.notify, accounts.idle_types)
+        """Which instance type the next job gets."""
         self.why = ""
         """Why the last job was not created; empty where it was."""
         self._build = build
@@ -60,14 +68,25 @@ class Creator:
 
     @property
     def next_at(self) -> float:
-        """Monotonic second from which a job may be created."""
+        """Monotonic second from which a job of the settings' types may be created."""
+        return max(self._any_at, self.types.opens_at)
+
+    @property
+    def _any_at(self) -> float:
         return max(self._closed_until, time.monotonic() + self._service.create_delay())
+
+    def next_for(self, flights: Iterable[Flight]) -> float:
+        """Monotonic second from which one of the queued runs may have its job."""
+        opened = (self.types.opens_for(flight.order) for flight in flights if not flight.is_created)
+        return max(self._any_at, min(opened, default=0.0))
 
     def next_queued(self, flights: Iterable[Flight]) -> Flight | None:
         """The first queued run, if its job may be created now."""
-        if self.next_at > time.monotonic():
+        ready_at, now = self._any_at, time.monotonic()
+        if ready_at > now:
             return None
-        return next((flight for flight in flights if not flight.is_created), None)
+        queued = (flight for flight in flights if not flight.is_created)
+        return next((flight for flight in queued if self.types.opens_for(flight.order) <= now), None)
 
     def create(self, flight: Flight) -> str:
         """Create the run's job, or adopt it.
@@ -84,6 +103,8 @@ class Creator:
         BackendError
             No job can be created, whatever the run.
         """
+        if not flight.is_uncertain:
+            flight.order = self.types.assign(flight.order)
         request = self._build(flight.order, self._deployment, self._settings)
         if request.config_key:
             self._objects.put(request.config_key, request.config_body)
@@ -92,7 +113,11 @@ class Creator:
         outcome, text = self._service.create(request)
         self.why = text
         if outcome is CreateOutcome.REFUSED:
+            flight.is_uncertain = was_uncertain
             return text
+        if outcome is CreateOutcome.NEVER:
+            flight.is_uncertain = was_uncertain
+            return self._drop(flight.order, text)
         if outcome is CreateOutcome.RUNNING:
             flight.is_created = True
             flight.created = flight.billed_from = began
@@ -100,8 +125,30 @@ class Creator:
             return ""
         self._accounts.notify(text)
         flight.is_uncertain = was_uncertain or outcome is CreateOutcome.UNKNOWN
+        if outcome is CreateOutcome.FULL:
+            self.types.is_full(flight.order)
+            return ""
         pause = UNKNOWN_SECONDS if outcome is CreateOutcome.UNKNOWN else FULL_SECONDS
         self._closed_until = time.monotonic() + self._endpoint.seconds(
             pause, at_least=self._settings.min_interval
         )
         return ""
+
+    def _drop(self, order: JobOrder, why: str) -> str:
+        """Do without the order's instance type for good.
+
+        Returns
+        -------
+        str
+            Why this run fails; empty where it takes another type.
+
+        Raises
+        ------
+        BackendError
+            There is no other, and it was not the configuration that chose it.
+        """
+        if self.types.drop(order, why):
+            return ""
+        if chooses_type(order.config):
+            return why
+        raise BackendError(f"{why}. Correct it, then resume")

@@ -53,9 +53,10 @@ class Estimate:
     """What an experiment will create, and at what price at most."""
 
     instance_type: str
+    """Several, with ``or``, where several were listed."""
     n_instances: int
     dollars_per_hour: float | None
-    """Of all instances together; None where the price is not known."""
+    """Of all instances together, of the dearest type; None where a price is not known."""
     warm_pool: bool
     spot: bool = False
 
@@ -68,9 +69,11 @@ class Estimate:
 
 def estimate(settings: SageMakerSettings) -> Estimate:
     """What the settings come to while all workers are busy or their pools are kept."""
-    price = dollars_per_hour({}, settings)
+    prices = [dollars_per_hour({}, settings.on(one)) for one in settings.types]
+    known = [price for price in prices if price is not None]
+    price = max(known) if len(known) == len(prices) else None
     return Estimate(
-        instance_type=settings.instance_type,
+        instance_type=" or ".join(settings.types),
         n_instances=settings.n_workers * settings.instance_count,
         dollars_per_hour=None if price is None else price * settings.n_workers,
         warm_pool=settings.warm_pool,

@@ -9,8 +9,10 @@ from typing import Final, final
 from tunewright.aws import S3Objects
 from tunewright.backends.sagemaker.channel import newest_life, whole_checkpoints
 from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.service import JobService, is_service_failure
+from tunewright.backends.sagemaker.refusals import remedy_of_job
+from tunewright.backends.sagemaker.service import JobService, is_capacity_failure, is_service_failure
 from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.exceptions import BackendError
 from tunewright.trial import Checkpoint, Ended
 
 _WAITED_TOO_LONG: Final = "MaxWaitTimeExceeded"
@@ -48,6 +50,8 @@ class Endings:
 
         Raises
         ------
+        BackendError
+            The job failed before its script began, for a reason that all jobs share: the image, the bucket, the role.
         ServiceError
             The service was asked why, or for checkpoints, and did not answer: ask again.
         """
@@ -81,10 +85,17 @@ class Endings:
             )
         if status.status == "Stopped":
             return "" if flight.is_attached else "The job was stopped from outside"
-        reason = self._service.failure_reason(flight.name)
+        return self._reason_of_failure(flight)
+
+    def _reason_of_failure(self, flight: Flight) -> str:
+        reason = flight.reason = self._service.failure_reason(flight.name)
         if not is_service_failure(reason):
+            remedy = "" if flight.heard_at else remedy_of_job(reason)
+            if remedy:
+                raise BackendError(f"No job can run: {reason}: {remedy}; then resume")
             return reason or "The job failed and SageMaker does not say why: see its log"
-        self._notify(f"retrying trial {flight.order.run.trial_id}: {reason}")
+        if not is_capacity_failure(reason):
+            self._notify(f"retrying trial {flight.order.run.trial_id}: {reason}")
         return ""
 
     def _retry(self, flight: Flight) -> Ended | Flight:

@@ -65,6 +65,8 @@ class Flight:
     terminal_since: float | None = None
     """Monotonic second at which the job was first seen terminal."""
     was_searched: bool = False
+    reason: str = ""
+    """The service's words about the job's failure, once it was asked."""
     end: End | None = None
     is_at_until: bool = False
     """Whether a report says that the run ends by itself."""

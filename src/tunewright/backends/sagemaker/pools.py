@@ -37,6 +37,11 @@ class WarmPools:
         return self._statuses.keys()
 
     @property
+    def available(self) -> list[JobName]:
+        """The jobs whose instances wait for another."""
+        return [run for run, status in self._statuses.items() if status.pool is PoolStatus.AVAILABLE]
+
+    @property
     def reusers(self) -> set[str]:
         """Names of the jobs that began on instances which another one had left."""
         return {status.reused_by for status in self._statuses.values() if status.reused_by}
@@ -105,7 +110,7 @@ class WarmPools:
             The jobs cannot be listed.
         """
         self.update(self._service.list_jobs())
-        kept = [run for run, status in self._statuses.items() if status.pool is PoolStatus.AVAILABLE]
+        kept = self.available
         failed: list[str] = []
         for run in kept:
             try:

@@ -66,6 +66,8 @@ class JobOrder:
     retry: int = 0
     cost_before: float = 0.0
     """Dollars of earlier retries."""
+    instance_type: str = ""
+    """The one of several listed types that was chosen; empty: that of the settings, or of the configuration."""
     dollars_per_hour: float = 0.0
     """Of all instances of the job together, on demand."""
     billed_share: float = 1.0
@@ -110,6 +112,8 @@ def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSe
     SettingsError
         The environment has a value that the service does not take.
     """
+    if order.instance_type:
+        settings = settings.on(order.instance_type)
     config = script_config(order, settings)
     text = json.dumps(config, separators=(",", ":"))
     is_inline = len(text) <= _MAX_VALUE
@@ -155,6 +159,11 @@ def instance_of(config: Config, settings: SageMakerSettings) -> tuple[str, int]:
     instance_type = next((config[name] for name in _TYPE_NAMES if name in config), settings.instance_type)
     count = next((config[name] for name in _COUNT_NAMES if name in config), settings.instance_count)
     return str(instance_type), int(count)
+
+
+def chooses_type(config: Config) -> bool:
+    """Whether the configuration itself names the instance type."""
+    return any(name in config for name in _TYPE_NAMES)
 
 
 def _digest(config_text: str, order: JobOrder) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.sagemaker.names import JobName, job_name, parse_job_name
+from tunewright.backends.sagemaker.refusals import TYPE_REMEDY, remedy_of_request, shortened
 from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest
 from tunewright.exceptions import BackendError
 
@@ -19,7 +20,9 @@ _CREATION_SLACK: Final = 60.0
 _LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 _TERMINAL: Final = frozenset({"Completed", "Failed", "Stopped"})
 _ZERO_QUOTA: Final = re.compile(r"is 0 Instances")
-_SERVICE_FAILURES: Final = ("CapacityError", "InternalServerError")
+_WRONG_REQUEST: Final = frozenset({"ValidationException", "ResourceNotFound"})
+_CAPACITY: Final = "CapacityError"
+_SERVICE_FAILURES: Final = (_CAPACITY, "InternalServerError")
 
 
 class PoolStatus(StrEnum):
@@ -73,10 +76,14 @@ class CreateOutcome(StrEnum):
     """The job exists, made now or before by a request whose answer was lost."""
     LATER = "later"
     """The service has no room or no time: send it again later."""
+    FULL = "full"
+    """The account's limit for the instance type is reached."""
     UNKNOWN = "unknown"
     """No answer: the job may exist. Send it again later."""
     REFUSED = "refused"
     """This request will never be taken."""
+    NEVER = "never"
+    """Neither it nor any other with the same instance type."""
 
 
 @final
@@ -238,15 +245,16 @@ class JobService:
             return self._adopt(request)
         if error.code == "ResourceLimitExceeded":
             if _ZERO_QUOTA.search(error.text):
-                raise BackendError(f"The account may not use this instance type: {error.text}") from error
-            return CreateOutcome.LATER, "waiting for an instance: the account's limit is reached"
+                return CreateOutcome.NEVER, f"The account may not use this instance type: {error.text}"
+            return CreateOutcome.FULL, "waiting for an instance: the account's limit is reached"
         if error.is_throttling:
             return CreateOutcome.LATER, "waiting: the service takes no more requests at present"
         if error.is_lost:
             return CreateOutcome.UNKNOWN, f"CreateTrainingJob got no answer ({error.text}); sent again"
         if error.is_denied or error.code == "ParamValidation":
-            raise BackendError(f"CreateTrainingJob is refused ({error}): correct it, then resume") from error
-        return CreateOutcome.REFUSED, f"SageMaker refused the job: {error}"
+            remedy = error.remedy or "correct it"
+            raise BackendError(f"CreateTrainingJob is refused ({error}): {remedy}, then resume") from error
+        return _refused(error)
 
     def _adopt(self, request: JobRequest) -> tuple[CreateOutcome, str]:
         name = str(request.fields["TrainingJobName"])
@@ -256,10 +264,25 @@ class JobService:
             return CreateOutcome.UNKNOWN, f"The job {name} exists but cannot be looked at ({error})"
         if job.get("Environment", {}).get(HASH_VARIABLE) == request.hash:
             return CreateOutcome.RUNNING, ""
-        return (
-            CreateOutcome.REFUSED,
-            f"There is a job {name} of another configuration: give the experiment another name",
+        raise BackendError(
+            f"There is a job {name} of another configuration: somebody else used the experiment's name. Give this one "
+            "another with --experiment_tag"
         )
+
+
+def _refused(error: ServiceError) -> tuple[CreateOutcome, str]:
+    text = f"SageMaker refused the job: {error.code}: {shortened(error.text)}"
+    remedy = remedy_of_request(error.text) if error.code in _WRONG_REQUEST else ""
+    if not remedy:
+        return CreateOutcome.REFUSED, text
+    if remedy != TYPE_REMEDY:
+        raise BackendError(f"{text}: {remedy}; then resume") from error
+    return CreateOutcome.NEVER, f"{text}: {remedy}"
+
+
+def is_capacity_failure(reason: str) -> bool:
+    """Whether a FailureReason says that there were no instances of the type."""
+    return reason.startswith(_CAPACITY)
 
 
 def is_service_failure(reason: str) -> bool:

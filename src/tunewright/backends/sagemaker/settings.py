@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tunewright.exceptions import SettingsError
@@ -35,6 +35,9 @@ class SageMakerSettings:
     """Training jobs at the same time."""
     instance_type: str = "ml.c5.xlarge"
     """A hyperparameter ``instance_type`` or ``st_instance_type`` of the space wins."""
+    instance_types: tuple[str, ...] = ()
+    """Several types that will do, in order of preference: where one lacks capacity, or the account's limit for it is
+    reached, new jobs take the next for a while. The first is then ``instance_type``."""
     instance_count: int = 1
     """Instances of each job; a hyperparameter ``instance_count`` or ``st_instance_count`` wins."""
     volume_gb: int = 30
@@ -92,14 +95,26 @@ class SageMakerSettings:
         self._check_range("keep_alive_seconds", self.keep_alive_seconds, 1, KEEP_ALIVE_MAX)
         self._check_range("max_run_seconds", self.max_run_seconds, 1, MAX_RUN_MAX)
         self._check_range("max_retries", self.max_retries, 0, None)
-        if not self.instance_type.startswith("ml."):
-            raise SettingsError(
-                f"instance_type is a SageMaker type such as ml.c5.xlarge, not {self.instance_type!r}"
-            )
+        if self.instance_types:
+            object.__setattr__(self, "instance_type", self.instance_types[0])
+        for one in self.types:
+            if not one.startswith("ml."):
+                raise SettingsError(f"instance_type is a SageMaker type such as ml.c5.xlarge, not {one!r}")
+        if len(set(self.types)) < len(self.types):
+            raise SettingsError(f"instance_types names a type twice: {', '.join(self.types)}")
         if self.until_as_max_resource and not self.max_resource_attr:
             raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
         self._check_spot()
         self._check_template()
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """All instance types that will do, the preferred one first."""
+        return self.instance_types or (self.instance_type,)
+
+    def on(self, instance_type: str) -> SageMakerSettings:
+        """The same settings with one of the types alone."""
+        return replace(self, instance_type=instance_type, instance_types=())
 
     @property
     def keep_alive(self) -> int:

@@ -105,7 +105,7 @@ class Watcher:
         Raises
         ------
         BackendError
-            Credentials or permissions are gone, or an embedded endpoint that died cannot be started again.
+            Credentials or permissions are gone, the clock is wrong, or an embedded endpoint that died cannot be started again.
         """
         tolerate(work, self._session, self._accounts)
 
@@ -131,13 +131,13 @@ def tolerate(work: Callable[[], object], session: AwsSession, accounts: Accounts
     Raises
     ------
     BackendError
-        Credentials or permissions are gone, or an embedded endpoint that died cannot be started again.
+        Credentials or permissions are gone, the clock is wrong, or an embedded endpoint that died cannot be started again.
     """
     try:
         work()
     except ServiceError as error:
         if error.is_denied:
-            raise BackendError(f"{error}: renew the credentials or permissions, then resume") from error
+            raise BackendError(f"{error}: {error.remedy}; then resume") from error
         accounts.notify(f"The service has trouble ({error}); going on")
         if error.is_lost:
             session.revive()

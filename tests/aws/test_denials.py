@@ -1,0 +1,89 @@
+"""Credentials, clocks and buckets that cannot work: each is told apart, with its remedy."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore import exceptions
+
+from tunewright.aws import Endpoint, EndpointKind, ServiceError, ensure_bucket
+from tunewright.aws.boto import service_errors
+from tunewright.exceptions import BackendError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.NoCredentialsError(),
+        exceptions.UnauthorizedSSOTokenError(),
+        exceptions.CredentialRetrievalError(provider="process", error_msg="exit 1"),
+    ],
+)
+def test_credentials_that_boto3_cannot_get_are_no_lost_answer(error: Exception) -> None:
+    with pytest.raises(ServiceError) as caught, service_errors():
+        raise error
+    assert caught.value.is_denied
+    assert not caught.value.is_lost
+    assert "aws sso login" in caught.value.remedy
+
+
+def test_a_lost_answer_is_no_denial() -> None:
+    with pytest.raises(ServiceError) as caught, service_errors():
+        raise exceptions.ReadTimeoutError(endpoint_url="x")
+    assert caught.value.is_lost
+    assert caught.value.remedy == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "word"),
+    [
+        ("RequestTimeTooSkewed", "too large", "clock"),
+        ("SignatureDoesNotMatch", "Signature not yet current: 2", "clock"),
+        ("SignatureDoesNotMatch", "the signature we calculated", "new access keys"),
+        ("ExpiredToken", "expired", "have expired"),
+        ("AccessDenied", "no", "permission"),
+        ("UnrecognizedClientException", "invalid token", "renew"),
+    ],
+)
+def test_denials_are_told_apart(code: str, text: str, word: str) -> None:
+    error = ServiceError(code, text, status=403)
+    assert error.is_denied
+    assert word in error.remedy
+
+
+def session(answer: Any) -> Any:
+    def head_bucket(**_: Any) -> Any:
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
+
+    def client(_: str) -> Any:
+        return SimpleNamespace(head_bucket=head_bucket)
+
+    endpoint = Endpoint(kind=EndpointKind.AWS, region="eu-west-1")
+    return SimpleNamespace(endpoint=endpoint, client=client)
+
+
+def test_a_bucket_of_this_region_is_taken() -> None:
+    assert ensure_bucket(session({"BucketRegion": "eu-west-1"}), "mine") == "mine"
+    assert ensure_bucket(session({}), "mine") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"BucketRegion": "us-east-1"}, r"is in us-east-1.*--region us-east-1.*--bucket"),
+        (
+            {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "us-east-1"}}},
+            "--region us-east-1",
+        ),
+        (ServiceError("301", "Moved Permanently", status=301), "another region than eu-west-1"),
+        (ServiceError("403", "Forbidden", status=403), r"somebody else's.*--bucket"),
+        (ServiceError("RequestTimeTooSkewed", "skewed", status=403), "clock of this machine"),
+    ],
+)
+def test_a_bucket_that_cannot_be_used_is_said(answer: Any, words: str) -> None:
+    with pytest.raises(BackendError, match=words):
+        ensure_bucket(session(answer), "mine")

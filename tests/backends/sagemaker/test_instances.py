@@ -1,0 +1,121 @@
+"""Several instance types: what is taken where one lacks capacity, and what it costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tunewright.aws import ServiceError
+from tunewright.backends.runner.channel import UNTIL
+from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker.deployment import estimate
+from tunewright.exceptions import BackendError, SettingsError
+from tunewright.trial import OpenRun, Run
+
+CHEAP, DEAR = "ml.c5.xlarge", "ml.m5.2xlarge"
+CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
+ZERO = ServiceError("ResourceLimitExceeded", f"The account-level limit '{CHEAP}' is 0 Instances", status=400)
+FULL = ServiceError("ResourceLimitExceeded", f"The account-level limit '{CHEAP}' is 2 Instances", status=400)
+
+
+def run(trial_id: int = 0) -> Run:
+    return Run(trial_id=trial_id, attempt=0, until=9)
+
+
+def type_of(driver: Any, name: str) -> str:
+    return driver.aws.jobs[driver.aws.name(name)]["fields"]["ResourceConfig"]["InstanceType"]
+
+
+def lacks(driver: Any, name: str) -> None:
+    driver.aws.end(driver.aws.name(name), "Failed", FailureReason=CAPACITY)
+
+
+@pytest.fixture
+def driver(make_driver: Any, aws: Any) -> Any:
+    aws.endpoint = type(aws.endpoint)(kind=aws.endpoint.kind, region="us-east-1", url="http://x", speed=10.0)
+    return make_driver(instance_types=(CHEAP, DEAR))
+
+
+def test_the_next_type_is_taken_said_once_and_paid(driver: Any) -> None:
+    for trial_id in (0, 1):
+        driver.backend.start(run(trial_id), {"lr": 1})
+        driver.until_created(f"{trial_id}-0-0")
+    assert type_of(driver, "0-0-0") == type_of(driver, "1-0-0") == CHEAP
+    lacks(driver, "0-0-0")
+    lacks(driver, "1-0-0")
+    driver.until_created("0-0-1")
+    driver.until_created("1-0-1")
+    assert type_of(driver, "0-0-1") == type_of(driver, "1-0-1") == DEAR
+    (notice,) = driver.backend.summary().notices
+    assert f"no capacity for {CHEAP}: for a while new jobs take {DEAR}" in notice
+    for trial_id in (0, 1):
+        name = driver.aws.name(f"{trial_id}-0-1")
+        driver.aws.say_end(f"{trial_id}-0-1", 1, cause=UNTIL, checkpoint=9)
+        driver.aws.end(name, "Completed", BillableTimeInSeconds=100)
+        driver.until_ended(trial_id)
+    driver.backend.close()
+    assert driver.backend.summary().cost == pytest.approx(200 * 0.538 / 3600, rel=0.1)
+
+
+def test_a_type_whose_limit_is_reached_is_left_alone_for_a_moment(driver: Any) -> None:
+    driver.aws.refusals["CreateTrainingJob"] = [FULL]
+    driver.backend.start(run(), {"lr": 1})
+    driver.until_created("0-0-0")
+    assert type_of(driver, "0-0-0") == DEAR
+
+
+def test_a_type_without_quota_is_left_out_for_good(driver: Any) -> None:
+    driver.aws.refusals["CreateTrainingJob"] = [ZERO]
+    driver.backend.start(run(), {"lr": 1})
+    driver.until_created("0-0-0")
+    assert type_of(driver, "0-0-0") == DEAR
+    assert "is left out" in driver.backend.summary().notices[0]
+    driver.aws.refusals["CreateTrainingJob"] = [ZERO]
+    driver.backend.start(run(1), {"lr": 1})
+    with pytest.raises(BackendError, match="may not use this instance type"):
+        driver.rounds(50)
+
+
+def test_a_type_that_the_configuration_chooses_is_not_exchanged(driver: Any) -> None:
+    driver.backend.start(run(), {"instance_type": CHEAP})
+    driver.until_created("0-0-0")
+    lacks(driver, "0-0-0")
+    driver.backend.start(run(1), {"instance_type": DEAR})
+    driver.until_created("1-0-0")
+    assert "0-0-1" not in " ".join(driver.aws.jobs), "it waits, and lets others through"
+    driver.until_created("0-0-1")
+    assert type_of(driver, "0-0-1") == CHEAP
+
+
+def test_an_idle_pool_decides(make_driver: Any, aws: Any) -> None:
+    driver = make_driver(instance_types=(CHEAP, DEAR), warm_pool=True)
+    driver.aws.refusals["CreateTrainingJob"] = [FULL]
+    driver.backend.start(run(), {"lr": 1})
+    driver.until_created("0-0-0")
+    assert type_of(driver, "0-0-0") == DEAR
+    aws.jobs[aws.name("0-0-0")]["WarmPoolStatus"] = {"Status": "Available"}
+    driver.aws.say_end("0-0-0", 1, cause=UNTIL, checkpoint=9)
+    aws.end(aws.name("0-0-0"), "Completed")
+    driver.until_ended(0)
+    driver.backend.start(run(1), {"lr": 1})
+    driver.until_created("1-0-0")
+    assert type_of(driver, "1-0-0") == DEAR
+
+
+def test_a_resumed_session_knows_what_its_jobs_run_on(make_driver: Any, aws: Any, driver: Any) -> None:
+    driver.aws.refusals["CreateTrainingJob"] = [FULL]
+    driver.backend.start(run(), {"lr": 1})
+    driver.until_created("0-0-0")
+    aws.jobs[aws.name("0-0-0")]["BillableTimeInSeconds"] = 0
+    second = make_driver([OpenRun(run=run(), config={"lr": 1}, started_at=1.0)], instance_types=(CHEAP, DEAR))
+    assert second.backend._flights[0].order.dollars_per_hour == 0.538
+
+
+def test_types_are_checked() -> None:
+    assert SageMakerSettings(instance_types=(DEAR, CHEAP)).instance_type == DEAR
+    for wrong, word in (((CHEAP, CHEAP), "twice"), (("c5",), "such as ml.c5.xlarge")):
+        with pytest.raises(SettingsError, match=word):
+            SageMakerSettings(instance_types=wrong)
+    most = estimate(SageMakerSettings(instance_types=(CHEAP, DEAR), n_workers=2))
+    assert (most.instance_type, most.dollars_per_hour) == (f"{CHEAP} or {DEAR}", pytest.approx(2 * 0.538))

@@ -1,0 +1,77 @@
+"""Input that cannot work: one clear error, with the remedy, before runs are spent on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tunewright.aws import ServiceError
+from tunewright.backends.sagemaker.refusals import remedy_of_job, remedy_of_request, shortened
+from tunewright.exceptions import BackendError
+from tunewright.trial import Run
+
+ROLE = (
+    "Could not assume role arn:aws:iam::123456789012:role/x. Please ensure that the role exists and allows principal "
+    "'sagemaker.amazonaws.com' to assume the role."
+)
+TYPE = (
+    "1 validation error detected: Value 'ml.z9.large' at 'resourceConfig.instanceType' failed to satisfy constraint: "
+    "Member must satisfy enum value set: [ml.p2.xlarge, ml.m5.4xlarge, ml.m4.16xlarge]"
+)
+REFUSALS = [
+    (ServiceError("ValidationException", ROLE, status=400), "--role"),
+    (ServiceError("ValidationException", TYPE, status=400), "--instance_type"),
+    (ServiceError("ValidationException", "Cannot find repository: x in registry", status=400), "--image_uri"),
+    (ServiceError("ValidationException", "The subnet subnet-1 does not exist", status=400), "--subnets"),
+    (ServiceError("ValidationException", "No S3 objects found under S3 URL", status=400), "--bucket"),
+    (ServiceError("ResourceLimitExceeded", "usage' is 0 Instances", status=400), "may not use"),
+    (ServiceError("RequestTimeTooSkewed", "The difference is too large", status=403), "clock"),
+    (ServiceError("InvalidSignatureException", "Signature expired: 1 is now earlier", status=403), "clock"),
+    (ServiceError("ExpiredTokenException", "The token is expired", status=403), "aws sso login"),
+    (ServiceError("AccessDeniedException", "not authorized", status=403), "sagemaker policy"),
+]
+
+
+@pytest.mark.parametrize(("refusal", "remedy"), REFUSALS)
+def test_a_refusal_that_meets_every_run_ends_the_experiment(
+    driver: Any, refusal: ServiceError, remedy: str
+) -> None:
+    driver.aws.refusals["CreateTrainingJob"] = [refusal]
+    driver.backend.start(Run(trial_id=0, attempt=0), {"lr": 1})
+    with pytest.raises(BackendError, match=remedy):
+        driver.rounds(3)
+    assert driver.aws.jobs == {}
+    assert driver.aws.calls["CreateTrainingJob"] == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("ClientError: Failed to pull unique manifest from image: not found", "--image_uri"),
+        ("ClientError: Data download failed: AccessDenied (403) when calling S3", "--bucket"),
+        ("AlgorithmError: , exit code: 127", "Python 3.9"),
+    ],
+)
+def test_a_job_that_never_began_says_it_for_all(driver: Any, reason: str, remedy: str) -> None:
+    driver.backend.start(Run(trial_id=0, attempt=0), {"lr": 1})
+    driver.until_created("0-0-0")
+    driver.aws.end(driver.aws.name("0-0-0"), "Failed", FailureReason=reason)
+    with pytest.raises(BackendError, match=remedy) as caught:
+        driver.until(lambda: False, 5.0)
+    assert reason in str(caught.value)
+    assert len(driver.aws.jobs) == 1, "not ten retries"
+    driver.backend.close()
+    assert len(driver.aws.jobs) == 1
+
+
+def test_what_concerns_one_run_fails_one_run() -> None:
+    assert remedy_of_request("Value '{...}' at 'hyperParameters' failed; role") == ""
+    assert remedy_of_request("something else") == ""
+    assert remedy_of_job("ClientError: Please use an instance type with more memory") == ""
+    assert remedy_of_job("ClientError: Artifact upload failed: S3") == ""
+    assert remedy_of_job("AlgorithmError: Traceback, exit code: 1") == ""
+
+
+def test_long_lists_are_left_out() -> None:
+    assert shortened(TYPE).endswith("enum value set")
