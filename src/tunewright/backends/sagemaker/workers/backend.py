@@ -31,7 +31,12 @@ from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.requests import JobOrder
 from tunewright.backends.sagemaker.service import JobService
 from tunewright.backends.sagemaker.settings import SageMakerSettings
-from tunewright.backends.sagemaker.watching import BEGINNING_SECONDS, CLOSING_SECONDS, REPORT_SECONDS, insist, tolerate
+from tunewright.backends.sagemaker.watching import (
+    BEGINNING_SECONDS,
+    CLOSING_SECONDS,
+    insist,
+    tolerate,
+)
 from tunewright.backends.sagemaker.workers.adopting import adopt_runs
 from tunewright.backends.sagemaker.workers.dispatch import Dispatcher, mark_over, run_logs
 from tunewright.backends.sagemaker.workers.fleet import WorkerFleet, names_of
