@@ -213,7 +213,10 @@ class _Supervisor:
     def _finish(self, code: int, error: str) -> End:
         """Save the checkpoint, then tell the end."""
         if self._cause == EXITED:
-            code, error = 1, f"The trial took longer than {self._order.max_seconds:g} s and was ended. {error}"
+            code, error = (
+                1,
+                f"The trial took longer than {self._order.max_seconds:g} s and was ended. {error}",
+            )
         elif self._cause:
             code, error = 0, ""
         has_checkpoint = self._resource >= 1 and self._channel.save_checkpoint(self._resource)
