@@ -58,8 +58,29 @@ def test_throttling_halves_the_rate_down_to_a_sixteenth(fake: FakeTime) -> None:
     assert one.rate == 0.5
     assert one.delay() == 2.0
     for _ in range(10):
+        one.acquire()
         one.throttled()
     assert one.rate == 1 / 16
+
+
+def test_repetitions_of_a_refused_request_count_once(fake: FakeTime) -> None:
+    """boto3 repeats it twice within a second or two, whatever the bucket says."""
+    one = bucket(fake, 1.0)
+    for _ in range(3):
+        one.throttled()
+        fake.now += 0.5
+    assert one.rate == 0.5
+    assert one.delay() == pytest.approx(1.5)
+    one.acquire()
+    one.throttled()
+    assert one.rate == 0.25
+
+
+def test_a_faster_clock_recovers_faster(fake: FakeTime) -> None:
+    one = TokenBucket(1.0, speed=10.0, clock=fake.clock, sleep=fake.sleep)
+    one.throttled()
+    fake.now += 1.1
+    assert one.rate == pytest.approx(0.55)
 
 
 def test_the_rate_recovers(fake: FakeTime) -> None:

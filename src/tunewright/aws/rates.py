@@ -37,13 +37,15 @@ _LOWEST_SHARE: Final = 1 / 16
 class TokenBucket:
     """Lets one request through every ``1 / rate`` seconds; thread-safe.
 
-    Throttling halves the rate (to a sixteenth at the least); each ten seconds without it give five per cent of the
-    full rate back.
+    Throttling halves the rate (to a sixteenth at the least), once for all requests that were sent at the old one; each
+    ten seconds without it give five per cent of the full rate back.
 
     Parameters
     ----------
     rate
         Requests per second.
+    speed
+        The ten seconds are divided by it.
     clock
         Seconds that never decrease.
     sleep
@@ -59,18 +61,21 @@ class TokenBucket:
         self,
         rate: float,
         *,
+        speed: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if not rate > 0:
             raise ValueError(f"rate must be positive, got {rate}")
         self._full_rate = rate
+        self._recovery = _RECOVERY_SECONDS / speed
         self._rate = rate
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
         self._next = clock()
         self._changed = self._next
+        self._deaf_until = self._next
 
     @property
     def rate(self) -> float:
@@ -99,15 +104,16 @@ class TokenBucket:
         with self._lock:
             now = self._clock()
             self._recover(now)
-            self._rate = max(self._rate / 2, self._full_rate * _LOWEST_SHARE)
-            self._next = max(self._next, now + 1 / self._rate)
+            if now >= self._deaf_until:
+                self._rate = max(self._rate / 2, self._full_rate * _LOWEST_SHARE)
+            self._deaf_until = self._next = max(self._next, now + 1 / self._rate)
             self._changed = now
 
     def _recover(self, now: float) -> None:
-        steps = int((now - self._changed) / _RECOVERY_SECONDS)
+        steps = int((now - self._changed) / self._recovery)
         if steps > 0:
             self._rate = min(self._full_rate, self._rate + steps * _RECOVERY_STEP * self._full_rate)
-            self._changed += steps * _RECOVERY_SECONDS
+            self._changed += steps * self._recovery
 
 
 @final
@@ -133,5 +139,5 @@ class Rates:
         with self._lock:
             if operation not in self._buckets:
                 rate = self._rates.get(operation, DEFAULT_RATE) * self._speed
-                self._buckets[operation] = TokenBucket(rate)
+                self._buckets[operation] = TokenBucket(rate, speed=self._speed)
             return self._buckets[operation]
