@@ -54,6 +54,29 @@ class MissingExtraError(TunewrightError, ImportError):
         super().__init__(f"{needed_for} needs an optional package: pip install 'tunewright[{extra}]'")
 
 
+def check_at_least(settings: object, least: float, *names: str) -> None:
+    """Make sure that settings are not too small.
+
+    Parameters
+    ----------
+    settings
+        A record of settings.
+    least
+        What they must not be below.
+    names
+        Of its fields.
+
+    Raises
+    ------
+    SettingsError
+        One is below, or not a number.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not value >= least:
+            raise SettingsError(f"{name}={value} must be >= {least}")
+
+
 class IllegalTransitionError(TunewrightError):
     """A trial was to change to a status that its present one does not lead to."""
 

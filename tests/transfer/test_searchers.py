@@ -100,7 +100,7 @@ def test_tasks_that_rank_alike_are_trusted_and_others_are_not() -> None:
     ensemble = RankingEnsemble(CONTINUOUS, TransferEvaluations(sources=("t",), tasks=tasks), options)
     x = CONTINUOUS.encode([CONTINUOUS.sample(rng) for _ in range(6)])
     y = x[:, 0] - x[:, 0].mean()
-    process = FittedProcess(GaussianProcess(config_kernel(2, options)), "test")
+    process = FittedProcess(GaussianProcess(config_kernel(2, input_warping=options.input_warping)), "test")
     posterior, _ = process.posterior(x, y, None, len(x))
     weights = ensemble.weights(posterior, x, y, rng)
     assert weights.sum() == 1.0

@@ -15,7 +15,7 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.metric import Metric
 from tunewright.models.boosting import BoostedClassifier
 from tunewright.searchers.cube import Cube
@@ -52,9 +52,7 @@ class BOREOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
             raise SettingsError(f"gamma={self.gamma} must be above 0 and below 1")
         if self.n_candidates < 2:
             raise SettingsError(f"n_candidates={self.n_candidates} must be >= 2")
-        for name in ("n_trees", "n_initial"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
+        check_at_least(self, 1, "n_trees", "n_initial")
 
 
 @final

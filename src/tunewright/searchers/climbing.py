@@ -11,6 +11,8 @@ from tunewright.models.acquisition import Acquisition
 from tunewright.models.arrays import Array
 from tunewright.searchers.cube import Cube
 
+N_INCUMBENTS: Final = 5
+"""Best points that are known, to look around: so many are enough."""
 _N_SPREAD: Final = 256
 _N_AROUND: Final = 128
 _MOST_LISTED: Final = 2048

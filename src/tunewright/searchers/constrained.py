@@ -49,7 +49,10 @@ class ConstrainedLearner(Learner):
         self._limits = np.array([constraint.limit for constraint in constraints])
         self._names = ["gp", *(f"constraint {constraint}" for constraint in constraints)]
         self._fitted = [
-            FittedProcess(GaussianProcess(config_kernel(n_columns, settings)), name) for name in self._names
+            FittedProcess(
+                GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping)), name
+            )
+            for name in self._names
         ]
 
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:

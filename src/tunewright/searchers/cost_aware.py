@@ -71,7 +71,9 @@ class CostAwareLearner(Learner):
         self._budget = budget
         self._loss = FinalLossLearner(n_columns, settings)
         self._fitted = {
-            name: FittedProcess(GaussianProcess(config_kernel(n_columns, settings)), name)
+            name: FittedProcess(
+                GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping)), name
+            )
             for name in ("cost", "offset", "slope")
         }
 

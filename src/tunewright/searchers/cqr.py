@@ -14,7 +14,7 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
 from tunewright.models.boosting import ConformalQuantiles
 from tunewright.searchers.cube import Cube
@@ -48,9 +48,7 @@ class CQROptions(ABC):  # noqa: B024 - a part of settings, of no use alone
     """Trials before the model is asked, given points included, >= 1."""
 
     def __post_init__(self) -> None:
-        for name in ("n_quantiles", "n_trees", "n_candidates", "n_initial"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
+        check_at_least(self, 1, "n_quantiles", "n_trees", "n_candidates", "n_initial")
 
 
 @final

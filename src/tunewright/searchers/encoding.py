@@ -15,6 +15,7 @@ from tunewright.metric import Metric
 from tunewright.models.arrays import Array
 from tunewright.space import SearchSpace
 from tunewright.trial import Result, TrialStatus
+from tunewright.types import Note
 
 Numbers = NDArray[np.intp]
 
@@ -69,6 +70,10 @@ class Snapshot:
     """The newest hyperparameters in the notes, by model."""
     objectives: Array = field(default_factory=lambda: np.empty((0, 0)))
     """(n, k): the losses of all k metrics that are read, a row for each of ``rows``; that of ``rows`` comes first."""
+
+    def note_of(self, fits: Mapping[str, Fit]) -> Note:
+        """What must be remembered of hyperparameters that were used: those that the notes do not hold already."""
+        return fits_note({name: fit for name, fit in fits.items() if self.fits.get(name) is not fit})
 
 
 @final
@@ -187,7 +192,7 @@ class Observations:
         return np.array(list(losses), dtype=np.float64).reshape(len(losses), len(self._metrics))
 
 
-def fits_note(fits: Mapping[str, Fit]) -> dict[str, Any]:
+def fits_note(fits: Mapping[str, Fit]) -> Note:
     """Hyperparameters as they travel in a searcher's note."""
     return {"fits": {name: [fit.n_rows, *fit.theta.tolist()] for name, fit in fits.items()}} if fits else {}
 

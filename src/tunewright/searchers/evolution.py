@@ -17,7 +17,7 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array
 from tunewright.models.pareto import crowded_order
@@ -50,9 +50,7 @@ class EvolutionSettings:
     """S: the parent is the best of so many, drawn with replacement. >= 1."""
 
     def __post_init__(self) -> None:
-        for name in ("population_size", "sample_size"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
+        check_at_least(self, 1, "population_size", "sample_size")
 
 
 def evolution_searcher(

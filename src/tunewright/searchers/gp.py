@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.metric import Metric
 from tunewright.models.acquisition import (
     Acquisition,
@@ -24,9 +24,9 @@ from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.warping import Warped
 from tunewright.models.surrogate import Surrogate
 from tunewright.models.targets import TargetTransform, transformed
-from tunewright.searchers.climbing import Climber
+from tunewright.searchers.climbing import N_INCUMBENTS, Climber
 from tunewright.searchers.cube import Cube
-from tunewright.searchers.encoding import Fit, Observations, Snapshot, fits_note, limited
+from tunewright.searchers.encoding import Fit, Observations, Snapshot, limited
 from tunewright.searchers.fitting import FittedProcess
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.scope import Scope
@@ -70,9 +70,9 @@ class GPOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
         put = object.__setattr__
         put(self, "acquisition", choice("acquisition", AcquisitionKind, self.acquisition))
         put(self, "targets", choice("targets", TargetTransform, self.targets))
-        for name, least in (("n_initial", 1), ("kappa", 0), ("n_fantasies", 0), ("max_observations", 2)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name}={getattr(self, name)} must be >= {least}")
+        check_at_least(self, 0, "kappa", "n_fantasies")
+        check_at_least(self, 1, "n_initial")
+        check_at_least(self, 2, "max_observations")
 
 
 @final
@@ -117,9 +117,6 @@ class Learner(ABC):
         """A function of the arguments; None where too little is known. ``rng`` draws fantasies."""
 
 
-_N_INCUMBENTS: Final = 5
-
-
 @final
 class GPProposer(Proposer):
     """Maximise an acquisition function of what a learner has learned.
@@ -151,13 +148,12 @@ class GPProposer(Proposer):
             return None
         means = learned.surrogate.means(learned.observed)
         order = np.argsort(means.mean(axis=1), kind="stable")
-        incumbents = learned.observed[order[:_N_INCUMBENTS]]
-        news = {name: fit for name, fit in learned.fits.items() if snapshot.fits.get(name) is not fit}
+        incumbents = learned.observed[order[:N_INCUMBENTS]]
         if learned.acquisition is not None:
             points = self._climber.best_points(learned.acquisition, incumbents, rng)
         else:
             points = self._points(learned.surrogate, means.min(axis=0), incumbents, rng)
-        return Proposal(points, fits_note(news))
+        return Proposal(points, snapshot.note_of(learned.fits))
 
     def _points(
         self, surrogate: Surrogate, best: Array, incumbents: Array, rng: np.random.Generator
@@ -175,10 +171,10 @@ class GPProposer(Proposer):
         return self._climber.best_points(acquisition, incumbents, rng)
 
 
-def config_kernel(n_columns: int, settings: GPOptions) -> Kernel:
+def config_kernel(n_columns: int, *, input_warping: bool) -> Kernel:
     """The kernel over configurations."""
     kernel = Matern52(n_columns)
-    return Warped(kernel, n_columns) if settings.input_warping else kernel
+    return Warped(kernel, n_columns) if input_warping else kernel
 
 
 def with_fantasies(posterior: Posterior, pending: Array, n: int, rng: np.random.Generator) -> Posterior:
@@ -202,7 +198,9 @@ class FinalLossLearner(Learner):
 
     def __init__(self, n_columns: int, settings: GPOptions) -> None:
         self._settings = settings
-        self._fitted = FittedProcess(GaussianProcess(config_kernel(n_columns, settings)), "final loss")
+        self._fitted = FittedProcess(
+            GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping)), "final loss"
+        )
 
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below two losses."""

@@ -88,7 +88,9 @@ class JointModel:
     ) -> None:
         self._settings = settings
         self._resources = np.array(levels, dtype=np.float64) / levels[-1]
-        process = GaussianProcess(resource_kernel(kind, config_kernel(n_columns, settings)))
+        process = GaussianProcess(
+            resource_kernel(kind, config_kernel(n_columns, input_warping=settings.input_warping))
+        )
         self._fitted = FittedProcess(process, "joint")
 
     def learn(self, snapshot: Snapshot) -> Known:
@@ -159,7 +161,7 @@ class LevelModels:
 
     def __init__(self, n_columns: int, n_levels: int, settings: GPOptions) -> None:
         self._settings = settings
-        process = GaussianProcess(config_kernel(n_columns, settings))
+        process = GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping))
         self._fitted = [FittedProcess(process, f"level {level}") for level in range(n_levels)]
 
     def at_level(self, snapshot: Snapshot, level: int) -> Known:

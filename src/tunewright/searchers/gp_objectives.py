@@ -9,14 +9,12 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.metric import Metric
 from tunewright.models.acquisition import Acquisition
 from tunewright.models.arrays import Array
-from tunewright.models.gp.kernels import Matern52
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.models.gp.warping import Warped
 from tunewright.models.objective_acquisition import (
     ExpectedHypervolumeImprovement,
     Scalarization,
@@ -30,15 +28,14 @@ from tunewright.models.pareto import (
     pareto_mask,
     scaled_to_range,
 )
-from tunewright.searchers.climbing import Climber
+from tunewright.searchers.climbing import N_INCUMBENTS, Climber
 from tunewright.searchers.cube import Cube
-from tunewright.searchers.encoding import Fit, Observations, Snapshot, fits_note
+from tunewright.searchers.encoding import Fit, Observations, Snapshot
 from tunewright.searchers.fitting import FittedProcess
-from tunewright.searchers.gp import choice, with_fantasies
+from tunewright.searchers.gp import choice, config_kernel, with_fantasies
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.scope import Scope
 
-_N_INCUMBENTS: Final = 5
 _TOP_FRACTION: Final = 0.25
 _REFERENCE_QUANTILE: Final = 0.9
 _MOST_IN_FRONT: Final = {1: 1, 2: 64, 3: 20, 4: 9}
@@ -66,9 +63,8 @@ class ObjectiveOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
     """Trials that the models learn from at most, >= 2."""
 
     def __post_init__(self) -> None:
-        for name, least in (("n_initial", 2), ("n_fantasies", 0), ("max_observations", 2)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name}={getattr(self, name)} must be >= {least}")
+        check_at_least(self, 0, "n_fantasies")
+        check_at_least(self, 2, "n_initial", "max_observations")
 
 
 @final
@@ -86,8 +82,7 @@ class ScalarizationSettings(ObjectiveOptions):
     def __post_init__(self) -> None:
         ObjectiveOptions.__post_init__(self)
         object.__setattr__(self, "scalarization", choice("scalarization", Scalarization, self.scalarization))
-        if not self.kappa >= 0:
-            raise SettingsError(f"kappa={self.kappa} must be >= 0")
+        check_at_least(self, 0, "kappa")
         if self.weights is not None and not (min(self.weights, default=-1.0) >= 0 < sum(self.weights)):
             raise SettingsError(f"weights={self.weights} must be >= 0, and one of them above 0")
 
@@ -213,13 +208,8 @@ class ObjectivesProposer(Proposer):
         self._climber = Climber(cube)
         self._settings = settings
         self._chooser = chooser
-        kernels = [Matern52(cube.n_columns) for _ in names]
-        self._fitted = [
-            FittedProcess(
-                GaussianProcess(Warped(kernel, cube.n_columns) if settings.input_warping else kernel), name
-            )
-            for name, kernel in zip(names, kernels, strict=True)
-        ]
+        kernel = config_kernel(cube.n_columns, input_warping=settings.input_warping)
+        self._fitted = [FittedProcess(GaussianProcess(kernel), name) for name in names]
 
     def propose(
         self,
@@ -236,10 +226,9 @@ class ObjectivesProposer(Proposer):
         seen = learned.means[: len(points)].mean(axis=1)
         front = np.flatnonzero(pareto_mask(seen))
         spread = epsilon_net_order(scaled_to_range(seen[front]))
-        incumbents = points[front[spread[:_N_INCUMBENTS]]]
+        incumbents = points[front[spread[:N_INCUMBENTS]]]
         found = self._climber.best_points(self._chooser.acquisition(learned, rng), incumbents, rng)
-        news = {name: fit for name, fit in fits.items() if snapshot.fits.get(name) is not fit}
-        return Proposal(found, fits_note(news))
+        return Proposal(found, snapshot.note_of(fits))
 
     def _learn(
         self, snapshot: Snapshot, points: Array, objectives: Array, rng: np.random.Generator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
@@ -13,16 +13,14 @@ from tunewright.history import History
 from tunewright.models.acquisition import LogExpectedImprovement
 from tunewright.models.arrays import Array
 from tunewright.models.surrogate import Surrogate
-from tunewright.searchers.climbing import Climber
+from tunewright.searchers.climbing import N_INCUMBENTS, Climber
 from tunewright.searchers.cube import Cube
-from tunewright.searchers.encoding import Fit, Observations, Snapshot, fits_note
+from tunewright.searchers.encoding import Fit, Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.scope import Scope
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Suggestion
 from tunewright.types import Note
-
-_N_INCUMBENTS: Final = 5
 
 
 class Outlook(ABC):
@@ -79,16 +77,9 @@ class NewTrials(Proposer):
 
     def proposal(self, outlook: Outlook, snapshot: Snapshot, rng: np.random.Generator) -> Proposal:
         """As :meth:`propose`, from an outlook."""
-        incumbents = outlook.observed[:_N_INCUMBENTS]
+        incumbents = outlook.observed[:N_INCUMBENTS]
         points = self._climber.best_points(LogExpectedImprovement(*outlook.at(0)), incumbents, rng)
-        return Proposal(points, self.note(outlook, snapshot))
-
-    @staticmethod
-    def note(outlook: Outlook, snapshot: Snapshot) -> Note:
-        """What must be remembered of an outlook: fits that the notes do not hold."""
-        return fits_note(
-            {name: fit for name, fit in outlook.fits.items() if snapshot.fits.get(name) is not fit}
-        )
+        return Proposal(points, snapshot.note_of(outlook.fits))
 
 
 @final
@@ -164,7 +155,7 @@ class Prospects:
                 return Chosen(min(waiting), None, {}) if waiting else None
         best, value = self._best_of(waiting, snapshot, outlook)
         if best is not None and paused_first:
-            return Chosen(best, None, self._new.note(outlook, snapshot))
+            return Chosen(best, None, snapshot.note_of(outlook.fits))
         proposal = self._new.proposal(outlook, snapshot, rng)
         new = self._searcher.taken(history, proposal)
         if best is None:

@@ -23,7 +23,7 @@ from tunewright.models.gp.kernels import Matern52
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.targets import standardised
-from tunewright.searchers.climbing import Climber
+from tunewright.searchers.climbing import N_INCUMBENTS, Climber
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
 from tunewright.seeding import Stream, generator
@@ -35,7 +35,6 @@ _MOST_ROWS: Final = 200
 _TOP: Final = 0.5
 _DELTA: Final = 0.1
 _SCALE: Final = 5.0
-_N_INCUMBENTS: Final = 5
 
 
 @final
@@ -114,7 +113,7 @@ class RegretBelow(StoppingCriterion):
         beta = 2.0 * math.log(self._n_hyperparameters * n**2 * math.pi**2 / (6.0 * _DELTA)) / _SCALE
         acquisition = LowerConfidenceBound(posterior, math.sqrt(beta))
         rng = generator(self._seed, Stream.MODEL, n)
-        found = self._climber.best_points(acquisition, x[:_N_INCUMBENTS], rng)[:1]
+        found = self._climber.best_points(acquisition, x[:N_INCUMBENTS], rng)[:1]
         means, deviations = posterior.predict(np.concatenate([found, x]))
         spread = math.sqrt(beta) * deviations
         least = float(np.min(means[:, 0] - spread))

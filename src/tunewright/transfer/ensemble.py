@@ -59,7 +59,7 @@ class RankingEnsemble(Learner):
         self._options = options
         self._earlier = [task_model(space, task).posterior for task in tasks]
         self._best_before = space.encode([task.best(1)[0] for task in tasks])
-        process = GaussianProcess(config_kernel(space.n_columns, options))
+        process = GaussianProcess(config_kernel(space.n_columns, input_warping=options.input_warping))
         self._fitted = FittedProcess(process, "final loss")
 
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned:

@@ -13,7 +13,7 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations, Snapshot
@@ -43,9 +43,7 @@ class QuantileOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
     """Earlier trials that the regression learns from at most, >= 1."""
 
     def __post_init__(self) -> None:
-        for name in ("n_candidates", "max_evaluations"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} must be >= 1")
+        check_at_least(self, 1, "n_candidates", "max_evaluations")
 
 
 @final

@@ -8,12 +8,12 @@ from typing import final
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
-from tunewright.experiments.methods.options import LevelModel, RungOptions
+from tunewright.experiments.methods.options import LevelModel, LevelModelOptions, RungOptions
 from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.encoding import Observations
-from tunewright.searchers.gp import GPOptions, GPProposer, choice
-from tunewright.searchers.gp_levels import JointModel, ResourceKernel
+from tunewright.searchers.gp import GPOptions, GPProposer
+from tunewright.searchers.gp_levels import JointModel
 from tunewright.searchers.hypertune import (
     EnsembleLearner,
     IndependentRungs,
@@ -26,7 +26,7 @@ from tunewright.searchers.model_based import ModelBasedSearcher
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class HyperTuneSettings(RungOptions, GPOptions):
+class HyperTuneSettings(RungOptions, LevelModelOptions, GPOptions):
     """Rungs, and the models of results at them.
 
     Raises
@@ -37,20 +37,13 @@ class HyperTuneSettings(RungOptions, GPOptions):
 
     brackets: int = 4
     """Brackets, >= 1, drawn by learned weights; as many as there are rungs, where these are fewer."""
-    n_initial: int = 6
-    """Trials before the models are asked, given points included, >= 1."""
     max_observations: int = 300
     """Rows that a model learns from at most, >= 2; of a joint one, those at high rungs are kept."""
-    model: LevelModel = LevelModel.INDEPENDENT
-    resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
-    """How results at different rungs hang together in the joint model."""
 
     def __post_init__(self) -> None:
         RungOptions.__post_init__(self)
         GPOptions.__post_init__(self)
-        object.__setattr__(self, "model", choice("model", LevelModel, self.model))
-        kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
-        object.__setattr__(self, "resource_kernel", kernel)
+        LevelModelOptions.__post_init__(self)
 
 
 def _build(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> ASHA:

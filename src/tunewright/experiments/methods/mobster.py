@@ -9,15 +9,14 @@ from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.level_searcher import level_searcher
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
-from tunewright.experiments.methods.options import LevelModel, RungOptions
+from tunewright.experiments.methods.options import LevelModel, LevelModelOptions, RungOptions
 from tunewright.schedulers.asha import ASHA
-from tunewright.searchers.gp import GPOptions, choice
-from tunewright.searchers.gp_levels import ResourceKernel
+from tunewright.searchers.gp import GPOptions
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class MOBSTERSettings(RungOptions, GPOptions):
+class MOBSTERSettings(RungOptions, LevelModelOptions, GPOptions):
     """Rungs, and the model of results at them.
 
     Raises
@@ -26,20 +25,14 @@ class MOBSTERSettings(RungOptions, GPOptions):
         A value cannot work with any benchmark.
     """
 
-    n_initial: int = 6
-    """Trials before the model is asked, given points included, >= 1."""
     max_observations: int = 300
     """Rows that a model learns from at most, >= 2; those at high rungs are kept."""
     model: LevelModel = LevelModel.JOINT
-    resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
-    """How results at different rungs hang together in the joint model."""
 
     def __post_init__(self) -> None:
         RungOptions.__post_init__(self)
         GPOptions.__post_init__(self)
-        object.__setattr__(self, "model", choice("model", LevelModel, self.model))
-        kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
-        object.__setattr__(self, "resource_kernel", kernel)
+        LevelModelOptions.__post_init__(self)
 
 
 def _build(benchmark: Benchmark, seed: int, settings: MOBSTERSettings) -> ASHA:

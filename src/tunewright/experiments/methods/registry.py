@@ -139,9 +139,15 @@ def build_scheduler(
     """
     if not isinstance(choice, MethodSpec):
         return choice(_warmed(benchmark, evaluations, N_FIRST), seed, settings)
-    found = find_method(choice.name)
+    found, whole = _chosen(choice, settings)
     benchmark = _warmed(benchmark, evaluations, 0 if found.needs_evaluations else N_FIRST)
-    return found.build(benchmark, seed, found.make_settings({**choice.settings, **settings}))
+    return found.build(benchmark, seed, whole)
+
+
+def _chosen(choice: MethodSpec, settings: Mapping[str, Json]) -> tuple[Method[Any], Any]:
+    """A method of ours with all its settings; those given here win."""
+    found = find_method(choice.name)
+    return found, found.make_settings({**choice.settings, **settings})
 
 
 def _warmed(benchmark: Benchmark, evaluations: TransferEvaluations | None, n_first: int) -> Benchmark:
@@ -160,8 +166,8 @@ def constraints_of(
     """
     if not isinstance(choice, MethodSpec):
         return ()
-    found = find_method(choice.name)
-    return tuple(found.constraints(found.make_settings({**choice.settings, **settings})))
+    found, whole = _chosen(choice, settings)
+    return tuple(found.constraints(whole))
 
 
 def also_read(
@@ -176,8 +182,8 @@ def also_read(
     """
     if not isinstance(choice, MethodSpec):
         return ()
-    found = find_method(choice.name)
-    return tuple(map(Metric, found.reads(benchmark, found.make_settings({**choice.settings, **settings}))))
+    found, whole = _chosen(choice, settings)
+    return tuple(map(Metric, found.reads(benchmark, whole)))
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import check_at_least
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
 from tunewright.experiments.methods.options import RungOptions
@@ -35,8 +35,7 @@ class RUSHSettings(RungOptions):
 
     def __post_init__(self) -> None:
         RungOptions.__post_init__(self)
-        if self.n_per_task < 1:
-            raise SettingsError(f"n_per_task={self.n_per_task} must be >= 1")
+        check_at_least(self, 1, "n_per_task")
 
 
 def _build(benchmark: Benchmark, seed: int, settings: RUSHSettings) -> ASHA:

@@ -10,15 +10,14 @@ from tunewright.experiments.methods.bracket_options import BracketOptions
 from tunewright.experiments.methods.level_searcher import level_searcher
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
-from tunewright.experiments.methods.options import LevelModel
+from tunewright.experiments.methods.options import LevelModelOptions
 from tunewright.schedulers.sync_hyperband import SyncHyperband
-from tunewright.searchers.gp import GPOptions, choice
-from tunewright.searchers.gp_levels import ResourceKernel
+from tunewright.searchers.gp import GPOptions
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SyncMOBSTERSettings(BracketOptions, GPOptions):
+class SyncMOBSTERSettings(BracketOptions, LevelModelOptions, GPOptions):
     """Brackets, and the model of results at their levels.
 
     Raises
@@ -27,18 +26,10 @@ class SyncMOBSTERSettings(BracketOptions, GPOptions):
         A value cannot work with any benchmark.
     """
 
-    n_initial: int = 6
-    """Trials before the model is asked, given points included, >= 1."""
-    model: LevelModel = LevelModel.INDEPENDENT
-    resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
-    """How results at different levels hang together in the joint model."""
-
     def __post_init__(self) -> None:
         BracketOptions.__post_init__(self)
         GPOptions.__post_init__(self)
-        object.__setattr__(self, "model", choice("model", LevelModel, self.model))
-        kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
-        object.__setattr__(self, "resource_kernel", kernel)
+        LevelModelOptions.__post_init__(self)
 
 
 def _build(benchmark: Benchmark, seed: int, settings: SyncMOBSTERSettings) -> SyncHyperband:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import check_at_least
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import only_metric
 from tunewright.experiments.methods.scoping import scope_of
@@ -36,8 +36,7 @@ class TransferGPSettings(GPOptions):
 
     def __post_init__(self) -> None:
         GPOptions.__post_init__(self)
-        if self.n_first < 1:
-            raise SettingsError(f"n_first={self.n_first} must be >= 1")
+        check_at_least(self, 1, "n_first")
 
 
 def _build(benchmark: Benchmark, seed: int, settings: TransferGPSettings) -> FIFO:

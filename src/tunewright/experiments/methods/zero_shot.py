@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.experiments.methods.method import Method, MethodSpec
 from tunewright.experiments.methods.registry import build_scheduler
 from tunewright.experiments.methods.warm_benchmark import known_from_before, with_first_points
@@ -32,8 +32,7 @@ class ZeroShotSettings:
     """The method that decides everything else, with its defaults."""
 
     def __post_init__(self) -> None:
-        if self.n_configs < 1:
-            raise SettingsError(f"n_configs={self.n_configs} must be >= 1")
+        check_at_least(self, 1, "n_configs")
         if self.then.lower() == NAME.lower():
             raise SettingsError(f"then={self.then!r} is this method itself: name another one")
 
