@@ -70,7 +70,34 @@ def test_evaluations_and_cost() -> None:
     assert MaxEvaluations(1).check(book, 0.0) is Progress.STOP
     assert MaxEvaluations(2).check(book, 0.0) is Progress.GO_ON
     assert MaxCost(2.5).check(book, 0.0) is Progress.STOP
-    assert MaxCost(2.51).check(book, 0.0) is Progress.GO_ON
+    assert MaxCost(2.51).check(book, 0.0) is Progress.NO_STARTS, "another run would be too much"
+    assert MaxCost(5.01).check(book, 0.0) is Progress.GO_ON
+    assert MaxCost(5.01).check(Book(), 0.0) is Progress.GO_ON
+
+
+@pytest.mark.parametrize("limit", [7.5, 19.0, 41.0, 49.9])
+@pytest.mark.parametrize("until", [10, None])
+def test_cost_is_stopped_before_it_is_passed(limit: float, until: int | None) -> None:
+    """Two runs at a time, ten steps each, a dollar a step."""
+    book, criterion = Book(), MaxCost(limit)
+    running: list[int] = []
+    while criterion.check(book, 0.0) is not Progress.STOP:
+        if len(running) < 2 and criterion.check(book, 0.0) is Progress.GO_ON:
+            running.append(book.n_trials)
+            book.begin_trial({})
+            book.begin_run(Run(trial_id=running[-1], attempt=0, until=until), {}, 0.0)
+        elif running:
+            trial_id = running.pop(0)
+            report(book, trial_id, loss=1.0)
+            n_done = len(book.results(trial_id))
+            book.add_cost(trial_id, float(n_done))
+            if n_done == 10:
+                book.move(trial_id, TrialStatus.COMPLETED)
+            else:
+                running.append(trial_id)
+        else:
+            break
+    assert limit - 12 <= book.cost <= limit
 
 
 @pytest.mark.parametrize(

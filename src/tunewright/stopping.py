@@ -113,16 +113,33 @@ class MaxEvaluations(StoppingCriterion):
 
 @final
 class MaxCost(StoppingCriterion):
-    """STOP once the runs have cost ``dollars``, resumed and repeated work included."""
+    """Ends before the runs have cost more than ``dollars``, resumed and repeated work included.
+
+    What is to come is judged by the dollars per unit of resource so far. NO_STARTS when what runs, brought to its end,
+    and one more run of the mean length would cost too much; STOP when the next report of each run would. Nothing is
+    known of the first runs until they have reported.
+    """
 
     def __init__(self, dollars: float) -> None:
         _positive("max_cost", dollars)
         self._dollars = dollars
+        self._work = _Work()
 
     def check(self, history: History, now: float) -> Progress:
-        """STOP from that cost on."""
+        """NO_STARTS or STOP where what is to come would cost too much."""
         del now
-        return Progress.STOP if history.cost >= self._dollars else Progress.GO_ON
+        cost, work = history.cost, self._work
+        work.read(history)
+        if cost >= self._dollars:
+            return Progress.STOP
+        if not work.done:
+            return Progress.GO_ON
+        price, step = cost / work.done, work.done / work.n_results
+        left = [work.left(history, trial_id) for trial_id in history.ids(TrialStatus.RUNNING)]
+        if left and cost + price * sum(min(step, one) for one in left) > self._dollars:
+            return Progress.STOP
+        coming = price * (sum(left) + work.done / history.n_runs)
+        return Progress.NO_STARTS if cost + coming > self._dollars else Progress.GO_ON
 
 
 @final
@@ -198,3 +215,34 @@ class _BestLoss:
             if improved:
                 self._best = loss
         return self._best
+
+
+class _Work:
+    """The resource that a history's runs have used, read on from where the last look ended."""
+
+    def __init__(self) -> None:
+        self._begin(None)
+
+    def _begin(self, history: History | None) -> None:
+        self._history = None if history is None else weakref.ref(history)
+        self._last: dict[int, int] = {}
+        self._longest = 0
+        self.n_results = 0
+        self.done = 0
+        """Of all trials together, in units of resource."""
+
+    def read(self, history: History) -> None:
+        """Read what is new."""
+        if self._history is None or self._history() is not history:
+            self._begin(history)
+        for trial_id, result in history.results_since(self.n_results):
+            self.n_results += 1
+            before = self._last.get(trial_id, history.run(trial_id).resume_from)
+            self.done += max(1, result.resource - before)
+            self._last[trial_id] = result.resource
+            self._longest = max(self._longest, result.resource)
+
+    def left(self, history: History, trial_id: int) -> int:
+        """The resource that a run has before it: to its ``until``, else to the highest that any trial has reached."""
+        goal = history.until(trial_id) or self._longest
+        return max(0, goal - self._last.get(trial_id, history.run(trial_id).resume_from))

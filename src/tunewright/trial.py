@@ -226,6 +226,8 @@ class BackendSummary:
     """How often spot instances were taken away; known at that time as well."""
     cost: float = 0.0
     """Dollars, running runs included."""
+    cost_phases: Mapping[str, float] = field(default_factory=dict)
+    """The same dollars by what they are paid for, such as ``start-up`` and ``pool idle``; empty where that is not told."""
     notices: tuple[str, ...] = ()
     """Quiet lines for the user, such as "waiting for capacity"."""
     job_records: tuple[JobRecord, ...] = ()

@@ -17,7 +17,7 @@ from tunewright.trial import BackendSummary, JobRecord
 
 INTERVAL: Final = 2.0
 """Seconds between two writes while no job is started."""
-_LISTS: Final = frozenset({"calls", "job_records"})
+_LISTS: Final = frozenset({"calls", "job_records", "cost_phases"})
 """Fields of a summary that are no numbers."""
 _PASSING: Final = frozenset({"notices", "is_total"})
 """What is not kept of a summary."""

@@ -75,8 +75,11 @@ class LiveProgress(Callback):
         self._draw(history, now, summary)
 
     def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
-        """Leave the result on the screen."""
+        """Leave the result on the screen, and what was noticed last, such as a job that runs on."""
         self._live.stop()
+        for notice in dict.fromkeys(summary.notices):
+            if notice not in self._said:
+                self._console.print(Text(notice), soft_wrap=True)
         self._console.print(
             Text(closing_text(self._facts, history, outcome, summary)), soft_wrap=True, highlight=False
         )

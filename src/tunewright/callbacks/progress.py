@@ -91,5 +91,8 @@ class PlainProgress(Callback):
             self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
 
     def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
-        """Say the result."""
+        """Say the result, and what was noticed last, such as a job that runs on."""
+        for notice in dict.fromkeys(summary.notices):
+            if notice not in self._said:
+                self._say(notice)
         self._say(f"\n{closing_text(self._facts, history, outcome, summary)}\n")

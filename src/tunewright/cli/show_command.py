@@ -152,7 +152,9 @@ def _sagemaker_text(data: dict[str, Any]) -> str:
     calls = ", ".join(f"{operation} {n}" for operation, n in sorted(data["calls"].items()))
     starts = starts_text(data["job_records"]) or f"{data['warm_starts']} warm starts"
     saved = spot_text(data["spot_saved_seconds"], data["billable_seconds"], data["interruptions"])
+    phases = ", ".join(f"${spent:.2f} {phase}" for phase, spent in data["cost_phases"].items())
     return (
         f"{data['jobs']} jobs, {starts}, {data['billable_seconds']:,.0f} billed seconds, "
-        f"{data['pool_idle_seconds']:,.0f} idle, {saved + ', ' if saved else ''}${data['cost']:.2f}; calls: {calls or 'none'}"
+        f"{data['pool_idle_seconds']:,.0f} idle, {saved + ', ' if saved else ''}${data['cost']:.2f}"
+        f"{f' ({phases})' if phases else ''}; calls: {calls or 'none'}"
     )

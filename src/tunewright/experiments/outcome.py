@@ -187,7 +187,8 @@ class Outcome:
         keys = ("jobs", "warm_starts", "calls", "billable_seconds", "pool_idle_seconds")
         keys += ("spot_saved_seconds", "interruptions", "cost")
         numbers = {key: self.summary.get(key, {} if key == "calls" else 0) for key in keys}
-        return {**numbers, "job_records": self.summary.get("job_records", [])}
+        phases = {"cost_phases": self.summary.get("cost_phases", {})}
+        return {**numbers, **phases, "job_records": self.summary.get("job_records", [])}
 
 
 def load_outcome(folder: ExperimentFolder) -> Outcome:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, final
 
+from tunewright.backends.sagemaker.bills import Bill
 from tunewright.backends.sagemaker.deployment import dollars_per_hour
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.pools import NOT_KEPT, WarmPools
 from tunewright.backends.sagemaker.requests import instance_of
-from tunewright.backends.sagemaker.service import Bill, JobService, JobStatus
+from tunewright.backends.sagemaker.service import JobService, JobStatus
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.trial import BackendSummary, JobRecord
 
 _MAX_NOTICES: Final = 20
+STARTUP: Final = "start-up"
+TRAINING: Final = "training"
+UPLOAD: Final = "upload"
+IDLE: Final = "pool idle"
+UNBILLED: Final = "not billed yet"
+"""What dollars are paid for; the last: an estimate of what the service has not billed yet."""
 
 
 @final
@@ -84,6 +91,10 @@ class Accounts:
         """Instance types of the warm pools that wait for a job, as far as listings told."""
         return {self._types[run] for run in self._pools.available if run in self._types}
 
+    def is_warm(self, run: JobName) -> bool:
+        """Whether a job is known to have begun on instances which another one had left."""
+        return self._service.name(run) in self._pools.reusers
+
     def type_of(self, run: JobName) -> str:
         """The instance type of a job; empty where it is not known."""
         return self._types.get(run, "")
@@ -125,7 +136,7 @@ class Accounts:
         return BackendSummary(
             is_total=True,
             jobs=len(jobs),
-            warm_starts=len(self._pools.reusers & names),
+            warm_starts=len(self._warm_names() & names),
             calls=calls,
             billable_seconds=sum(billed.values()),
             pool_idle_seconds=sum(idle.values()),
@@ -133,13 +144,33 @@ class Accounts:
             interruptions=sum(bill.interruptions for bill in self._bills.values()),
             cost=sum(self._prices.get(run, 0.0) * spent for run, spent in [*billed.items(), *idle.items()]),
             notices=tuple(self._notices),
+            cost_phases=self._phases(billed, idle),
             job_records=self._job_records(),
         )
 
     def _job_records(self) -> tuple[JobRecord, ...]:
         if self._records is None:
-            self._records = self._pools.records(self._startups)
+            self._records = self._pools.records(self._startups, self._warm_names())
         return self._records
+
+    def _warm_names(self) -> set[str]:
+        """Names of the jobs that began on instances which another had left, of this experiment or of another."""
+        foreign = (run for run, bill in self._bills.items() if bill.is_warm and self._settings.warm_pool)
+        return self._pools.reusers | {self._service.name(run) for run in foreign}
+
+    def _phases(self, billed: Mapping[JobName, float], idle: Mapping[JobName, float]) -> Mapping[str, float]:
+        """Dollars of all jobs by what they were paid for."""
+        dollars = dict.fromkeys((STARTUP, TRAINING, UPLOAD, IDLE, UNBILLED), 0.0)
+        for run, seconds in billed.items():
+            price, bill = self._prices.get(run, 0.0), self._bills.get(run)
+            if bill is None:
+                dollars[UNBILLED] += price * seconds
+                continue
+            dollars[STARTUP] += price * bill.startup_seconds
+            dollars[TRAINING] += price * bill.training_seconds
+            dollars[UPLOAD] += price * bill.upload_seconds
+        dollars[IDLE] = sum(self._prices.get(run, 0.0) * seconds for run, seconds in idle.items())
+        return {phase: spent for phase, spent in dollars.items() if spent}
 
     def _take_bills(self) -> None:
         self._bills = self._service.bills()

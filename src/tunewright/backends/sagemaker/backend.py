@@ -88,6 +88,7 @@ class SageMakerBackend(Backend):
         self.clock = WallClock()
         endpoint = session.endpoint
         self._session = session
+        session.send_once()
         self._settings = settings
         self._code = bundle(script, endpoint, settings)
         self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
@@ -104,6 +105,7 @@ class SageMakerBackend(Backend):
         self._flights: dict[int, Flight] = {}
         self._events: deque[Reported | Ended] = deque()
         self._is_closed = False
+        self._is_hurried = False
 
     def attach(self, runs: Sequence[OpenRun]) -> None:
         """Store the code, then find the runs' jobs with one listing of jobs and one of reports.
@@ -161,6 +163,13 @@ class SageMakerBackend(Backend):
         BackendError
             Credentials, permissions or a quota of zero make all work impossible.
         """
+        try:
+            return self._wait(timeout)
+        except KeyboardInterrupt:  # the second one: from now on nothing is waited for
+            self._is_hurried = True
+            raise
+
+    def _wait(self, timeout: float) -> Sequence[Reported | Ended]:
         deadline = time.monotonic() + timeout
         while True:
             self._step()
@@ -189,13 +198,23 @@ class SageMakerBackend(Backend):
         return self._accounts.summary(self._session.calls, self._flights.values())
 
     def close(self) -> None:
-        """End all jobs (their runs can be continued), release the warm pools, settle the bill, leave the endpoint."""
+        """End all jobs (their runs can be continued), release the warm pools, settle the bill, leave the endpoint.
+
+        After an interruption of :meth:`wait` the jobs are only told to end; an interruption of this method ends it at
+        once, too. A notice then says what runs on, and how to end it.
+        """
         if self._is_closed:
             return
         self._is_closed = True
         try:
-            self._end_all()
-            self._insist(self._accounts.close, CLOSING_SECONDS)
+            if self._is_hurried:
+                self._leave_all()
+            else:
+                self._end_all()
+                self._insist(self._accounts.close, CLOSING_SECONDS)
+        except KeyboardInterrupt:
+            self._say_left("WARNING: ended at once, while these jobs were told to end")
+            raise
         except (BackendError, ServiceError) as error:
             self._accounts.notify(f"WARNING: jobs or warm pools may be left running ({error})")
         finally:
@@ -319,8 +338,28 @@ class SageMakerBackend(Backend):
             if self._flights:
                 self._sleep(deadline)
         if self._flights:
-            left = ", ".join(self._service.name(flight.name) for flight in self._flights.values())
-            self._accounts.notify(f"WARNING: these jobs have not ended: {left}")
+            self._say_left("WARNING: these jobs have not ended")
+
+    def _leave_all(self) -> None:
+        """Tell all jobs to end, as far as that goes without waiting."""
+        try:
+            for flight in self._flights.values():
+                if flight.may_run:
+                    flight.wants(RELEASE)
+                    self._send_wish(flight)
+        finally:
+            self._say_left("WARNING: ended at once: these jobs were told to end, and nobody waited for it")
+
+    def _say_left(self, what: str) -> None:
+        """Say which jobs may run on, and be billed."""
+        left = [self._service.name(one.name) for one in self._flights.values() if one.may_run]
+        pools = (
+            " Warm pools are kept, and billed, until their time is over." if self._settings.warm_pool else ""
+        )
+        if left or pools:
+            self._accounts.notify(
+                f"{what}: {', '.join(left) or 'none'}.{pools} 'tunewright sagemaker cleanup' shows and ends what is left"
+            )
 
     def _insist(self, work: Callable[[], _T], service_seconds: float) -> _T:
         return insist(work, self._session, service_seconds, self._settings.min_interval)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Final
@@ -15,12 +16,14 @@ from tunewright.trial import Checkpoint, Ended, Reported, Run
 _OWN_ENDS = frozenset({EXITED, UNTIL, PAUSE, STOP})
 """Causes of an end after which no retry follows."""
 
-OVERHEAD_SECONDS: Final = 40.0
-"""Service seconds of download, image and upload that an emulated job is billed for at the most.
-
-Where the service's clock is faster than ours, the time that processes of this machine take to start must not be
-multiplied.
-"""
+COLD_SECONDS: Final = 30.0
+"""Service seconds for which a job that starts instances is billed before its script begins: data and image are loaded."""
+WARM_SECONDS: Final = 8.0
+"""The same on instances that another job had left."""
+UPLOAD_SECONDS: Final = 5.0
+"""Service seconds for which a job is billed after its script."""
+_UNSEEN_SECONDS: Final = 30.0
+"""How much later than a listing told a job may have got its instances."""
 
 _WITHOUT_INSTANCES = frozenset({"Starting", "Pending", "Interrupted"})
 """Secondary statuses of jobs that wait for their instances."""
@@ -77,6 +80,10 @@ class Flight:
     """
     billed_before: float = 0.0
     """Billed seconds of earlier lives of the job, at their last word."""
+    is_warm: bool = False
+    """Whether it is known to have begun on instances which another job had left."""
+    script_began: float | None = None
+    """Seconds since 1970, by the job's clock, at which the script of its newest life began."""
     heard_at: float = 0.0
     """Seconds since 1970 of the newest report."""
     cost: float = 0.0
@@ -97,6 +104,11 @@ class Flight:
     def is_over(self) -> bool:
         """Whether the job is terminal."""
         return self.status is not None and self.status.is_terminal
+
+    @property
+    def may_run(self) -> bool:
+        """Whether there may be a job of it that is not over."""
+        return (self.is_created or self.is_uncertain) and not self.is_over
 
     @property
     def is_cut(self) -> bool:
@@ -136,6 +148,7 @@ class Flight:
             self.billed_before = max(self.billed_before, billed)
         self.billed_from = max(self.billed_from, self.heard_at)
         self.trained = self.order.cost_before
+        self.script_began = None
         self.life = retry
         self.end = None
 
@@ -147,6 +160,7 @@ class Flight:
         if retry == max(self.life, self.order.retry):
             self.trained = report.cost
             self.heard_at = report.wall
+            self.script_began = self.script_began or report.wall - self._training(report.cost)
             seconds = self._seconds(report.wall, report.cost)
             self.cost = self.order.cost_before + seconds * self.order.dollars_per_hour / 3600
         return Reported(
@@ -209,10 +223,23 @@ class Flight:
         """What is billed at a second of 1970's clock, when the runner has counted ``trained`` dollars.
 
         Training counts as it is, everything else (start-up, download, upload of the newest life) in service seconds.
+        Where the service's clock is faster than ours that is what these phases are known to take, because the time
+        that processes of this machine need to start must not be multiplied. A job is billed from the moment it has
+        its instances: a listing may tell that late, but the beginning of the script shows it.
         """
-        share = self.order.billed_share
-        price = self.order.dollars_per_hour * share / 3600
-        training = max(0.0, (trained - self.order.cost_before) / price) if price else 0.0
-        rest = max(0.0, wall - self.billed_from - training)
-        overhead = rest if self.speed == 1 else min(rest * self.speed, OVERHEAD_SECONDS)
-        return self.billed_before + (training + overhead) * share
+        training = self._training(trained)
+        before = WARM_SECONDS if self.is_warm else COLD_SECONDS
+        begun = self.billed_from
+        if self.script_began is not None and math.isfinite(begun):
+            begun = min(
+                max(begun, self.script_began - before / self.speed), begun + _UNSEEN_SECONDS / self.speed
+            )
+        rest = max(0.0, wall - begun - training)
+        longest = before + (UPLOAD_SECONDS if self.is_over else 0.0)
+        overhead = rest if self.speed == 1 else min(rest * self.speed, longest)
+        return self.billed_before + (training + overhead) * self.order.billed_share
+
+    def _training(self, trained: float) -> float:
+        """Seconds of the script when the runner has counted ``trained`` dollars."""
+        price = self.order.dollars_per_hour * self.order.billed_share / 3600
+        return max(0.0, (trained - self.order.cost_before) / price) if price else 0.0

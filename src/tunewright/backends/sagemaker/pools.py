@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import final
+from typing import Final, final
 
 from tunewright.aws import ServiceError
 from tunewright.backends.sagemaker.names import JobName
@@ -14,6 +14,9 @@ NOT_KEPT = (
     "WARNING: SageMaker did not keep the warm pool, so each trial starts cold. Ask Service Quotas for "
     '"{instance_type} for training warm pool usage" of at least the number of workers.'
 )
+
+_ATTEMPTS: Final = 5
+"""How often a pool's release is asked for; the operation's rate keeps them apart."""
 
 
 @final
@@ -65,21 +68,22 @@ class WarmPools:
             and not status.idle_seconds
         )
 
-    def records(self, startups: Mapping[JobName, float]) -> tuple[JobRecord, ...]:
+    def records(self, startups: Mapping[JobName, float], warm: Set[str]) -> tuple[JobRecord, ...]:
         """All jobs as the console shows them, in order of their creation.
 
         Parameters
         ----------
         startups
             Service seconds that jobs needed to begin, as far as that is known.
+        warm
+            Names of the jobs that began on instances which another had left.
         """
         in_order = sorted(self._statuses.items(), key=lambda item: item[1].created)
-        reusers = self.reusers
         return tuple(
             JobRecord(
                 name=self._service.name(run),
                 pool=str(status.pool),
-                is_warm=self._service.name(run) in reusers,
+                is_warm=self._service.name(run) in warm,
                 startup=startups.get(run),
                 why=self._why(run, status),
             )
@@ -111,13 +115,18 @@ class WarmPools:
         """
         self.update(self._service.list_jobs())
         kept = self.available
-        failed: list[str] = []
-        for run in kept:
-            try:
-                self._service.end_pool(run)
-                self._released.add(run)
-            except ServiceError:
-                failed.append(self._service.name(run))
+        failed = [self._service.name(run) for run in kept if not self._end(run)]
         if kept:
             self.update(self._service.list_jobs())
         return failed
+
+    def _end(self, run: JobName) -> bool:
+        """Whether a pool could be released."""
+        for _ in range(_ATTEMPTS):
+            try:
+                self._service.end_pool(run)
+            except ServiceError:
+                continue
+            self._released.add(run)
+            return True
+        return False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, ServiceError
+from tunewright.backends.sagemaker.bills import Bill, bill_of
 from tunewright.backends.sagemaker.names import JobName, job_name, parse_job_name
 from tunewright.backends.sagemaker.refusals import TYPE_REMEDY, remedy_of_request, shortened
 from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest
@@ -52,21 +53,6 @@ class JobStatus:
     def is_terminal(self) -> bool:
         """Whether the job is over."""
         return self.status in _TERMINAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
-    """What a job that is over is paid for."""
-
-    seconds: float
-    instance_type: str
-    instance_count: int
-    startup: float | None = None
-    """Real seconds from the job's creation to its training."""
-    saved: float = 0.0
-    """Seconds of training that were not billed, because the instances were spot ones."""
-    interruptions: int = 0
-    """How often they were taken away."""
 
 
 class CreateOutcome(StrEnum):
@@ -140,7 +126,8 @@ class JobService:
         Parameters
         ----------
         wanted
-            Stop when all of these were found; empty: list all.
+            Stop when all of these were found, or after as many pages as so many jobs would fill and one more, however
+            many others were created since: :meth:`look_at` finds the rest. Empty: list all.
         since
             Stop at jobs that were created a while before that second.
 
@@ -151,16 +138,27 @@ class JobService:
         """
         found: dict[JobName, JobStatus] = {}
         missing = set(wanted)
-        for summaries in self._pages():
+        most = len(wanted) // _PAGE + 2
+        for n_pages, summaries in enumerate(self._pages(), 1):
             for summary in summaries:
                 run = parse_job_name(self._prefix, summary["TrainingJobName"])
                 if run is not None:
                     found[run] = _job_status(summary)
                     missing.discard(run)
             oldest = min((status.created for status in found.values()), default=since)
-            if wanted and (not missing or oldest < since - _CREATION_SLACK):
+            if wanted and (not missing or oldest < since - _CREATION_SLACK or n_pages >= most):
                 break
         return found
+
+    def look_at(self, run: JobName) -> JobStatus:
+        """The same of one job, by a DescribeTrainingJob.
+
+        Raises
+        ------
+        ServiceError
+            There is no such job, or the service does not answer.
+        """
+        return _job_status(self._session.call("DescribeTrainingJob", TrainingJobName=self.name(run)))
 
     def stop(self, run: JobName) -> None:
         """Send a StopTrainingJob; a job that is over already is none of its business."""
@@ -202,7 +200,7 @@ class JobService:
                 job: Mapping[str, Any] = result["TrainingJob"]
                 run = parse_job_name(self._prefix, job["TrainingJobName"])
                 if run is not None and "BillableTimeInSeconds" in job:
-                    bills[run] = _bill(job)
+                    bills[run] = bill_of(job, speed=self.speed)
             if not answer.get("NextToken"):
                 return bills
             request["NextToken"] = answer["NextToken"]
@@ -288,27 +286,6 @@ def is_capacity_failure(reason: str) -> bool:
 def is_service_failure(reason: str) -> bool:
     """Whether a FailureReason is the service's fault, so that the run may be tried again."""
     return reason.startswith(_SERVICE_FAILURES)
-
-
-def _bill(job: Mapping[str, Any]) -> Bill:
-    resources: Mapping[str, Any] = job["ResourceConfig"]
-    return Bill(
-        seconds=float(job["BillableTimeInSeconds"]),
-        instance_type=str(resources["InstanceType"]),
-        instance_count=int(resources["InstanceCount"]),
-        startup=_startup(job),
-        saved=max(0.0, float(job.get("TrainingTimeInSeconds", 0)) - float(job["BillableTimeInSeconds"])),
-        interruptions=[step["Status"] for step in _transitions(job)].count("Interrupted"),
-    )
-
-
-def _startup(job: Mapping[str, Any]) -> float | None:
-    begun = next((step["StartTime"] for step in _transitions(job) if step["Status"] == "Training"), None)
-    return None if begun is None else (begun - job["CreationTime"]).total_seconds()
-
-
-def _transitions(job: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    return job.get("SecondaryStatusTransitions") or ()
 
 
 def _job_status(summary: Mapping[str, Any]) -> JobStatus:

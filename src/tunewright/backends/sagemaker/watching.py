@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final, TypeVar, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.sagemaker.accounts import Accounts
 from tunewright.backends.sagemaker.channel import ReportReader
 from tunewright.backends.sagemaker.flight import Flight
+from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.service import JobService
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.exceptions import BackendError
@@ -20,6 +21,8 @@ STATUS_SECONDS: Final = 15.0
 """Service seconds between two listings of the jobs while nothing is expected of them."""
 ENDING_SECONDS: Final = 5.0
 """The same while a job is known to be ending, whose worker is waited for."""
+_LOOKS: Final = 5
+"""Jobs that are looked at one by one after a listing, where so many others were created since that it did not reach them."""
 _LIST_MARGIN: Final = 1.15
 """Keeps ListTrainingJobs under one request a second."""
 BEGINNING_SECONDS: Final = 300.0
@@ -68,6 +71,7 @@ class Watcher:
         self._accounts = accounts
         self._reports_at = 0.0
         self._statuses_at = 0.0
+        self._turn = 0
 
     @property
     def next_at(self) -> float:
@@ -112,10 +116,23 @@ class Watcher:
     def _read_statuses(self, flights: Sequence[Flight]) -> None:
         wanted = [flight.name for flight in flights]
         statuses = self._service.list_jobs(wanted=wanted, since=min(flight.created for flight in flights))
+        for flight in self._next_unseen(flights, statuses):
+            statuses[flight.name] = self._service.look_at(flight.name)
         self._accounts.update(statuses)
         for flight in flights:
             if flight.name in statuses:
                 flight.update(statuses[flight.name])
+                flight.is_warm = self._accounts.is_warm(flight.name)
+
+    def _next_unseen(self, flights: Sequence[Flight], seen: Container[JobName]) -> list[Flight]:
+        """Some of the jobs that the listing did not reach, each in its turn; very new ones may be in no list yet."""
+        soon = time.time() - self._seconds(STATUS_SECONDS)
+        unseen = [flight for flight in flights if flight.name not in seen and flight.created < soon]
+        if not unseen:
+            return []
+        self._turn += _LOOKS
+        first = self._turn % len(unseen)
+        return (unseen[first:] + unseen[:first])[:_LOOKS]
 
     def _status_pause(self, *, is_ending: bool) -> float:
         pause = self._seconds(ENDING_SECONDS if is_ending else STATUS_SECONDS)
