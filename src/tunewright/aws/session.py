@@ -62,6 +62,7 @@ class AwsSession:
         self._calls: Counter[str] = Counter()
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._attempts = _ATTEMPTS
         self._session = self._boto_session()
 
     @property
@@ -76,6 +77,14 @@ class AwsSession:
             if service not in self._clients:
                 self._clients[service] = self._make_client(service)
             return self._clients[service]
+
+    def send_once(self) -> None:
+        """Send each request of SageMaker only once, because the caller does it again later and has other work meanwhile.
+
+        Otherwise a request that is refused as one too many is repeated after a pause, as those of S3 always are. To be
+        said before the first request.
+        """
+        self._attempts = 1
 
     def bucket_of(self, operation: str) -> TokenBucket:
         """The token bucket of an operation."""
@@ -146,7 +155,10 @@ class AwsSession:
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
             max_pool_connections=_CONNECTIONS,
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            retries={
+                "mode": "standard",
+                "total_max_attempts": self._attempts if service == "sagemaker" else _ATTEMPTS,
+            },
             **({"s3": {"addressing_style": "path"}, "proxies": {}} if self.endpoint.url else {}),
         )
         client = self._session.client(service, endpoint_url=self.endpoint.url, config=config)

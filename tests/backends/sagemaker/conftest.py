@@ -128,6 +128,9 @@ class FakeAws:
     def close(self) -> None:
         self.is_closed = True
 
+    def send_once(self) -> None:
+        self.is_sending_once = True
+
     def revive(self) -> None:
         self.n_revived += 1
 

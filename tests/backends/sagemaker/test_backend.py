@@ -361,7 +361,7 @@ def test_a_pool_that_cannot_be_released_is_said(make_driver: Any) -> None:
     driver.aws.jobs[driver.aws.name("0-0-0")]["WarmPoolStatus"] = {"Status": "Available"}
     finish(driver, "0-0-0", 1)
     driver.until_ended(0)
-    driver.aws.refusals["UpdateTrainingJob"] = [THROTTLED]
+    driver.aws.refusals["UpdateTrainingJob"] = [THROTTLED] * 5
     driver.backend.close()
     assert any("could not be released" in notice for notice in driver.backend.summary().notices)
 

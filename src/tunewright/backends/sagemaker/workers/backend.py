@@ -113,6 +113,7 @@ class WorkersBackend(Backend):
         self.clock = WallClock()
         endpoint = session.endpoint
         self._session = session
+        session.send_once()
         self._settings = settings
         self._code = bundle(script, endpoint, settings)
         self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
