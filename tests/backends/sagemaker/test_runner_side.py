@@ -350,10 +350,10 @@ def test_an_image_without_boto3_installs_it(tmp_path: Path, monkeypatch: pytest.
     original = s3_job.importlib.import_module
     commands: list[list[str]] = []
 
-    def import_module(name: str) -> Any:
+    def import_module(name: str, package: str | None = None) -> Any:
         if name == "boto3" and not commands:
             raise ModuleNotFoundError(name)
-        return original(name)
+        return original(name, package)
 
     monkeypatch.setattr(s3_job.importlib, "import_module", import_module)
     monkeypatch.setattr(s3_job.subprocess, "run", lambda command, check: commands.append(command))

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
+from .job import cache_folder, code_folder, run_program, write_failure
 from .process import Script, adopt_orphans
 from .requirements import install_missing
 
@@ -28,7 +29,6 @@ LOG_VARIABLE = "TUNEWRIGHT_REMOTE_LOG"
 FLAGS_PARAMETER = "tunewright_flags"
 """Hyperparameter of the command line: a JSON list."""
 
-_CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 _POLL_SECONDS = 0.2
 _INSIDE = "tunewright.launchers.inside"
 
@@ -46,18 +46,11 @@ def main(arguments: list[str]) -> int:
     int
         The exit code of ``hpo_main.py``.
     """
-    base = Path(arguments[0])
-    failure = base / "output" / "failure"
-    failure.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return _run(base, failure)
-    except Exception as error:
-        failure.write_text(f"The runner failed: {type(error).__name__}: {error}"[:1024], encoding="utf-8")
-        raise
+    return run_program("The runner", _run, arguments)
 
 
-def _run(base: Path, failure: Path) -> int:
-    code = base / "input" / "data" / "code"
+def _run(base: Path) -> int:
+    code = code_folder(base)
     job = json.loads((code / REMOTE_FILE).read_text(encoding="utf-8"))
     entry = code / job["entry"]
     environment = _environment(base, code, code / WHEEL / job["wheel"])
@@ -68,15 +61,14 @@ def _run(base: Path, failure: Path) -> int:
         script = Script(command, environment, str(entry.parent), sinks, on_report=lambda _: False)
         exit_code = _follow(script)
     if exit_code:
-        text = f"hpo_main ended with exit code {exit_code}. Its last output:\n{script.last_lines()}"
-        failure.write_text(text[-1024:], encoding="utf-8")
+        lines = script.last_lines()
+        write_failure(base, f"hpo_main ended with exit code {exit_code}. Its last output:\n{lines}")
     return 128 - exit_code if exit_code < 0 else exit_code
 
 
 def _environment(base: Path, code: Path, wheel: Path) -> dict[str, str]:
     """Unpack and install what travelled along; the variables by which the experiments find it."""
-    cache = Path(os.environ.get(_CACHE_VARIABLE) or base / "cache")
-    packages = install_missing(code / REQUIREMENTS, cache, sys.stderr.buffer)
+    packages = install_missing(code / REQUIREMENTS, cache_folder(base), sys.stderr.buffer)
     site = base / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)

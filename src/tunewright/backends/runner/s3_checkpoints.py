@@ -13,7 +13,6 @@ from . import s3_keys
 
 
 @final
-@final
 class S3Checkpoints:
     """Saves and loads checkpoint folders under an experiment's prefix.
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, final
 
+from .job import cache_folder, code_folder, failure_file, run_program, write_failure
 from .order import RunOrder
 from .s3_channel import MutedChannel, S3Channel, S3Place
 from .s3_lives import S3Lives
@@ -26,11 +27,9 @@ JOB_FILE = "job.json"
 SOURCE = "source"
 """Folder of the code channel that holds the user's script."""
 
-_CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 _ATTEMPTS = 8
 
 
-@final
 @final
 class S3Client:
     """A boto3 client of S3 that is made when it is first used, so that the script need not wait for it."""
@@ -58,18 +57,11 @@ def main(arguments: list[str]) -> int:
     int
         The script's exit code; 0 where the runner ended it.
     """
-    base = Path(arguments[0])
-    failure = base / "output" / "failure"
-    try:
-        return _run(base, failure)
-    except Exception as error:
-        failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(f"The runner failed: {type(error).__name__}: {error}"[:1024], encoding="utf-8")
-        raise
+    return run_program("The runner", _run, arguments)
 
 
-def _run(base: Path, failure: Path) -> int:
-    code = base / "input" / "data" / "code"
+def _run(base: Path) -> int:
+    code = code_folder(base)
     job = json.loads((code / JOB_FILE).read_text(encoding="utf-8"))
     facts = json.loads(os.environ[RUN_VARIABLE])
     cache = cache_folder(base)
@@ -84,7 +76,7 @@ def _run(base: Path, failure: Path) -> int:
         cwd=str(code / SOURCE),
         base_dir=str(base),
         cache_dir=str(cache),
-        failure_file=str(failure),
+        failure_file=str(failure_file(base)),
         **job["order"],
         **facts,
     )
@@ -106,16 +98,9 @@ def _live(lives: S3Lives, where: tuple[Any, S3Place], source: tuple[int, int] | 
     if end is None:
         return supervise(life.order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
     if end.error and is_main:
-        failure = Path(life.order.failure_file)
-        failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(end.error[-1024:], encoding="utf-8")
+        write_failure(Path(life.order.base_dir), end.error)
     channel.send_end(end)
     return end.exit
-
-
-def cache_folder(base: Path) -> Path:
-    """Where packages are kept: the cache that outlives the job, where there is one."""
-    return Path(os.environ.get(_CACHE_VARIABLE) or base / "cache")
 
 
 def place_of(job: dict[str, Any]) -> S3Place:

@@ -22,8 +22,9 @@ from pathlib import Path
 
 from . import s3_keys
 from .channel import RELEASE
+from .job import cache_folder, code_folder, run_program
 from .process import adopt_orphans, own_children
-from .s3_job import JOB_FILE, S3Client, cache_folder, place_of
+from .s3_job import JOB_FILE, S3Client, place_of
 from .s3_tasks import Lease, TaskQueue
 from .worker_run import REVOKED, WISH, RunPlace, start_run
 
@@ -84,19 +85,12 @@ def main(arguments: list[str]) -> int:
     int
         Always 0: what goes wrong with runs is told to their backend.
     """
-    base = Path(arguments[0])
-    failure = base / "output" / "failure"
-    failure.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return _Worker(base).run()
-    except Exception as error:
-        failure.write_text(f"The worker failed: {type(error).__name__}: {error}"[:1024], encoding="utf-8")
-        raise
+    return run_program("The worker", lambda base: _Worker(base).run(), arguments)
 
 
 class _Worker:
     def __init__(self, base: Path) -> None:
-        code = base / "input" / "data" / "code"
+        code = code_folder(base)
         self._base = base
         self._code = code
         self._job = json.loads((code / JOB_FILE).read_text(encoding="utf-8"))
