@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunewright.aws import S3Objects
+from tunewright.aws import S3Objects, StoredObject
 from tunewright.backends.runner import s3_keys
 from tunewright.backends.runner.channel import EXITED, End, Report
-from tunewright.backends.sagemaker.channel import Mailbox, ReportReader, whole_checkpoints
+from tunewright.backends.runner.s3_clock import seconds_ahead
+from tunewright.backends.sagemaker.channel import OVERLAP_SECONDS, Mailbox, ReportReader, whole_checkpoints
 from tunewright.backends.sagemaker.names import JobName
 
 JSON = st.recursive(
@@ -179,3 +181,83 @@ def test_only_whole_checkpoints_count(objects: S3Objects) -> None:
         objects.put(f"checkpoints/7/{name}", b"")
     objects.put("checkpoints/77/9/_complete", b"")
     assert whole_checkpoints(objects, 7) == [1, 12]
+
+
+class ArrivingObjects:
+    """Objects of which each can be seen from its time on."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[tuple[float, str]] = []
+        self.now = 0.0
+
+    def list(self, prefix: str, *, start_after: str = "") -> list[StoredObject]:
+        keys = sorted(key for at, key in self.arrivals if at <= self.now and key > start_after)
+        return [StoredObject(key=key, size=1) for key in keys if key.startswith(prefix)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    delays=st.lists(
+        st.lists(st.tuples(st.sampled_from([0.0, 1.0, 30.0, 200.0]), st.booleans()), min_size=1, max_size=8),
+        min_size=1,
+        max_size=4,
+    ),
+    skews=st.lists(st.floats(-2.0, 2.0), min_size=4, max_size=4),
+)
+def test_late_and_doubled_reports_count_once_and_in_order(
+    delays: list[list[tuple[float, bool]]], skews: list[float]
+) -> None:
+    """Uploads of several machines take their time, and some are sent again with another date."""
+    objects, begin = ArrivingObjects(), 1e9
+    for trial_id, of_trial in enumerate(delays):
+        for n, (delay, is_doubled) in enumerate(of_trial):
+            at = begin + 10.0 * n
+            for more in (0.0, 3.0) if is_doubled else (0.0,):
+                message = Report(n + 1, n + 1, {}, 0.0, at + skews[trial_id] + more)
+                key, _ = s3_keys.encode(f"{trial_id}-0-0", n + 1, message, room=900)
+                objects.arrivals.append((at + delay + more, key))
+    reader = ReportReader(objects, overlap=OVERLAP_SECONDS)  # type: ignore[arg-type] - what it uses of S3Objects
+    reader.begin_at(begin)
+    names = [JobName(trial_id, 0, 0) for trial_id in range(len(delays))]
+    got: dict[JobName, list[int]] = {name: [] for name in names}
+    for second in range(0, 320, 2):
+        objects.now = begin + second
+        reader.poll()
+        for name in names:
+            if reader.needs_search([name]):
+                reader.search_from(begin)
+            got[name] += [seq for seq, _ in reader.box(name).take()]
+    reader.search_from(begin)
+    for name, of_trial in zip(names, delays, strict=True):
+        got[name] += [seq for seq, _ in reader.box(name).take()]
+        assert got[name] == list(range(1, len(of_trial) + 1))
+
+
+def test_where_a_page_is_too_short_most_listings_reach_back_less() -> None:
+    """2,500 reports a minute are three pages; the listings between take one, and nothing is lost or doubled."""
+    objects, begin = ArrivingObjects(), 1e9
+    for n in range(2500):
+        at = begin + 60.0 * n / 2500
+        key, _ = s3_keys.encode("0-0-0", n + 1, Report(n + 1, n + 1, {}, 0.0, at), room=900)
+        objects.arrivals.append((at, key))
+    reader, name, sizes, got = ReportReader(objects, overlap=60.0), JobName(0, 0, 0), list[int](), list[int]()  # type: ignore[arg-type]
+    reader.begin_at(begin)
+    original = objects.list
+    for second in range(0, 70, 2):
+        objects.now = begin + second
+        objects.list = lambda *a, **k: (sizes.append(len(found := original(*a, **k))), found)[1]  # type: ignore[method-assign]
+        reader.poll()
+        got += [seq for seq, _ in reader.box(name).take()]
+    assert got == list(range(1, 2501))
+    assert sum(size <= 1000 for size in sizes[-8:]) == 7
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [("Thu, 01 Jan 2026 00:10:00 GMT", 600.5), ("Thu, 01 Jan 2026 00:00:01 GMT", 0.0), ("no date", 0.0)],
+)
+def test_machines_date_by_the_clock_of_s3(date: str, ahead: float) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    answer = {"ResponseMetadata": {"HTTPHeaders": {"date": date}}}
+    assert seconds_ahead(answer, now) == pytest.approx(ahead)
+    assert seconds_ahead({}, now) == 0.0

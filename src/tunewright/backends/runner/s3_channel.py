@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -13,6 +13,7 @@ from . import s3_keys
 from .channel import GO_ON, Channel, End, Report
 from .order import RunOrder
 from .s3_checkpoints import S3Checkpoints, snapshot
+from .s3_clock import S3Clock
 from .s3_lives import S3Lives
 
 _RELATIVE_PAUSE = 10.0
@@ -52,6 +53,8 @@ class S3Channel(Channel):
         Where ends are remembered, for a job that the service may start again; None: it never does.
     stored
         Resource of a checkpoint that an earlier life of the job stored on its way.
+    clock
+        By which messages are dated; None: as they are.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class S3Channel(Channel):
         *,
         lives: S3Lives | None = None,
         stored: int | None = None,
+        clock: S3Clock | None = None,
     ) -> None:
         self.poll_seconds = place.poll_seconds
         self._client = client
@@ -75,6 +79,7 @@ class S3Channel(Channel):
         self._looked = -math.inf
         self._wanted = GO_ON
         self._lives = lives
+        self._clock = clock
         self._saved = stored
         self._next_save = time.monotonic() + place.checkpoint_seconds
 
@@ -127,6 +132,8 @@ class S3Channel(Channel):
         self._send(end, self._seq + 1)
 
     def _send(self, message: Report | End, seq: int) -> None:
+        if self._clock is not None:
+            message = replace(message, wall=message.wall + self._clock.ahead())
         room = s3_keys.KEY_BYTES - len(self._place.prefix.encode("utf-8"))
         key, body = s3_keys.encode(self._order.name, seq, message, room=room)
         self._client.put_object(Bucket=self._place.bucket, Key=self._place.prefix + key, Body=body)

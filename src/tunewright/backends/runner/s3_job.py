@@ -13,6 +13,7 @@ from typing import Any, final
 from .job import cache_folder, code_folder, failure_file, run_program, write_failure
 from .order import RunOrder
 from .s3_channel import MutedChannel, S3Channel, S3Place
+from .s3_clock import S3Clock
 from .s3_lives import S3Lives
 from .supervisor import supervise
 
@@ -81,18 +82,23 @@ def _run(base: Path) -> int:
         **facts,
     )
     place = place_of(job)
+    clock = S3Clock(client, place.bucket, place.prefix)
     is_main = _is_main_host(base)
     if restarts:
-        return _live(S3Lives(client, place.bucket, place.prefix, order), (client, place), source, is_main)
-    heard = S3Channel(client, place, order, source)
+        lives = S3Lives(client, place.bucket, place.prefix, order)
+        return _live(lives, (client, place, clock), source, is_main)
+    heard = S3Channel(client, place, order, source, clock=clock)
     channel = heard if is_main else MutedChannel(heard)
     return supervise(order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
 
 
-def _live(lives: S3Lives, where: tuple[Any, S3Place], source: tuple[int, int] | None, is_main: bool) -> int:
+def _live(
+    lives: S3Lives, where: tuple[Any, S3Place, S3Clock], source: tuple[int, int] | None, is_main: bool
+) -> int:
     """One of maybe several lives of a job that the service may start again."""
     life = lives.begin(source, is_main=is_main)
-    heard = S3Channel(*where, life.order, life.source, lives=lives, stored=life.stored)
+    client, place, clock = where
+    heard = S3Channel(client, place, life.order, life.source, lives=lives, stored=life.stored, clock=clock)
     channel = heard if is_main else MutedChannel(heard)
     end = life.end
     if end is None:

@@ -8,7 +8,6 @@ with it all instances of that job.
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import json
 import os
 import random
@@ -24,6 +23,7 @@ from . import s3_keys
 from .channel import RELEASE
 from .job import cache_folder, code_folder, run_program
 from .process import adopt_orphans, own_children
+from .s3_clock import S3Clock
 from .s3_job import JOB_FILE, S3Client, place_of
 from .s3_tasks import Lease, TaskQueue
 from .worker_run import REVOKED, WISH, RunPlace, start_run
@@ -147,12 +147,7 @@ class _Worker:
 
     def _measure_skew(self) -> None:
         """How far the service's clock is ahead; reports are in order of time, and clocks of machines differ."""
-        answer = self._client.list_objects_v2(Bucket=self._s3.bucket, Prefix=self._s3.prefix, MaxKeys=1)
-        now = time.time()
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
-            ahead = email.utils.parsedate_to_datetime(date).timestamp() + 0.5 - now
-            self._skew = ahead if abs(ahead) > 2.0 else 0.0
+        self._skew = S3Clock(self._client, self._s3.bucket, self._s3.prefix).ahead()
 
     def _poll(self, now: float) -> None:
         """Take what waits, as far as there are slots; else look whether this worker is still wanted."""

@@ -15,6 +15,7 @@ from tunewright.backends.sagemaker.attaching import attach_run
 from tunewright.backends.sagemaker.channel import (
     OVERLAP_SECONDS,
     SHORTEST_OVERLAP,
+    SKEW_SECONDS,
     ReportReader,
     delete_checkpoint,
     send_wish,
@@ -131,7 +132,7 @@ class SageMakerBackend(Backend):
             elif flight.wish:
                 self._finish(flight, self._endings.never_begun(flight))
         found = [flight.created for flight in self._flights.values() if flight.is_created]
-        self._reader.begin_at(min(found, default=time.time()))
+        self._reader.begin_at(min(found, default=time.time() - SKEW_SECONDS))
 
     def start(self, run: Run, config: Config) -> None:
         """Queue the run; its job is created in :meth:`wait` as soon as the service's rate allows it."""
@@ -228,8 +229,10 @@ class SageMakerBackend(Backend):
         flights = [flight for flight in self._flights.values() if flight.is_created]
         if flights:
             self._watcher.look(flights)
+        self._hear(flights)
         for flight in flights:
-            self._watcher.tolerate(lambda flight=flight: self._settle(flight))
+            if not flight.is_silent:
+                self._watcher.tolerate(lambda flight=flight: self._settle(flight))
 
     def _sleep(self, deadline: float) -> None:
         """Sleep until there may be something to do, but not beyond ``deadline``."""
@@ -273,13 +276,24 @@ class SageMakerBackend(Backend):
         self._service.stop(flight.name)
         flight.is_stop_sent = True
 
-    def _settle(self, flight: Flight) -> None:
-        """Hand out what the run said, and end it when its job is over."""
-        self._hand_out(flight, over_gaps=False)
-        if flight.is_silent or self._reader.needs_search(flight.names):
-            self._reader.search_from(flight.created)
-            flight.was_searched = flight.is_over
+    def _hear(self, flights: Sequence[Flight]) -> None:
+        """Hand out what the runs said."""
+        for flight in flights:
+            self._hand_out(flight, over_gaps=False)
+        missed = [f for f in flights if f.is_silent or self._reader.needs_search(f.names)]
+        if missed:
+            self._watcher.tolerate(lambda: self._search(missed))
+
+    def _search(self, flights: Sequence[Flight]) -> None:
+        """One thorough listing for all of which something is missing."""
+        is_over = [flight.is_over for flight in flights]
+        self._reader.search_from(min(flight.created for flight in flights))
+        for flight, was_over in zip(flights, is_over, strict=True):
+            flight.was_searched = was_over
             self._hand_out(flight, over_gaps=True)
+
+    def _settle(self, flight: Flight) -> None:
+        """End a run when its job is over."""
         if flight.end is not None and not flight.is_over:
             self._watcher.expect_end()
         if flight.is_over and self._is_pool_settled(flight):

@@ -1,7 +1,8 @@
 """How results come back and wishes go out: S3 objects under the experiment's prefix.
 
-One listing a period brings the reports of all trials. It begins some time before the newest report that was seen, so
-that clocks of instances may differ and uploads may be slow; what was seen before is passed over by its numbers. A gap
+One listing a period brings the reports of all trials, which are dated by S3's clock, whatever that of their machine
+says. It begins some time before the newest report that was seen, so that uploads may be slow; what was seen before is
+passed over by its numbers. A gap
 in the numbers of a run, or a job that is over and left no end, is settled by one listing that begins much earlier.
 """
 
@@ -23,6 +24,8 @@ OVERLAP_SECONDS: Final = 60.0
 """Service seconds that a usual listing reaches back behind the newest report."""
 SHORTEST_OVERLAP: Final = 5.0
 """Real seconds that it reaches back at the least."""
+_FULL_EVERY: Final = 8
+_PAGE: Final = 1000
 SKEW_SECONDS: Final = 3600.0
 """How far clocks may differ at all: a thorough listing begins so long before the job."""
 
@@ -80,6 +83,9 @@ class ReportReader:
         self._objects = objects
         self._overlap = overlap
         self._newest = 0.0
+        self._is_long = False
+        """Whether the last listing that reached back all the way needed more than one page."""
+        self._n_short = 0
         self._known: set[str] = set()
         self._boxes: defaultdict[JobName, Mailbox] = defaultdict(Mailbox)
         self._forgotten: set[JobName] = set()
@@ -102,7 +108,13 @@ class ReportReader:
         self._newest = wall
 
     def poll(self) -> bool:
-        """The usual listing: from a little before the newest report. Returns whether something new came."""
+        """The usual listing: from a little before the newest report. Returns whether something new came.
+
+        Where a page does not hold what came in that time, most listings reach back less, and one in eight all the way.
+        """
+        self._n_short += 1
+        if self._is_long and self._n_short % _FULL_EVERY:
+            return self._read(self._newest - min(self._overlap, SHORTEST_OVERLAP), adds=True)
         return self._read(self._newest - self._overlap)
 
     def search_from(self, wall: float) -> bool:
@@ -118,7 +130,7 @@ class ReportReader:
         self._boxes.pop(name, None)
         self._forgotten.add(name)
 
-    def _read(self, since: float) -> bool:
+    def _read(self, since: float, *, adds: bool = False) -> bool:
         start_after = s3_keys.REPORTS + s3_keys.time_key(since)
         seen: set[str] = set()
         has_news = False
@@ -131,7 +143,8 @@ class ReportReader:
             if stored.key not in self._known:
                 self._accept(stored.key, key)
                 has_news = True
-        self._known = seen
+        self._known = self._known | seen if adds else seen
+        self._is_long = self._is_long if adds else len(seen) > _PAGE
         return has_news
 
     def _accept(self, name: str, key: s3_keys.ReportKey) -> None:
