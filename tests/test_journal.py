@@ -30,6 +30,27 @@ def test_lines_come_back_in_order_after_reopening(tmp_path: Path) -> None:
     again.close()
 
 
+def test_lines_that_are_held_back_come_in_one_piece_and_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = FileJournal(path, hold=3600.0)
+
+    def written() -> list[object]:
+        return [line.get("trial_id") for line in read_journal(path)]
+
+    journal.append(result(0))
+    journal.append(result(1))
+    assert written() == [None]
+    journal.flush()
+    assert written() == [None, 0, 1]
+    for number in range(2, 1500):
+        journal.append(result(number))
+    assert len(written()) > 1000, "memory is limited"
+    assert len(list(journal.lines())) == 1500
+    journal.append(result(1500))
+    journal.close()
+    assert written() == [None, *range(1501)]
+
+
 def test_non_finite_numbers_are_json_and_come_back_as_strings(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = FileJournal(path)

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeAlias, cast, final
 
 from filelock import FileLock, Timeout
@@ -25,6 +26,7 @@ from tunewright.exceptions import JournalError
 SCHEMA_VERSION = 1
 LOCK_PATIENCE = 1.0
 """Seconds to wait for the lock: a look at the lock by another process lasts far less."""
+_MOST_HELD = 512  # lines that are held back at most
 
 Line: TypeAlias = Mapping[str, Any]
 """One decoded journal line."""
@@ -55,12 +57,21 @@ class Journal(ABC):
 
     @abstractmethod
     def append(self, line: Line) -> None:
-        """Write a line; when this returns, a killed process does not lose it.
+        """Write a line; when this returns, a killed process does not lose it, unless the journal was told to hold lines.
 
         Raises
         ------
         JournalError
             It cannot be written, for example because the disk is full. The lines before it are whole.
+        """
+
+    def flush(self) -> None:
+        """Write the lines that are held back, if the journal does such a thing.
+
+        Raises
+        ------
+        JournalError
+            They cannot be written.
         """
 
     @abstractmethod
@@ -103,6 +114,9 @@ class FileJournal(Journal):
         The file; created with its folder where it is missing, continued where it is there.
     header
         What stands in the first line of a new journal.
+    hold
+        Seconds for which lines may be held back, to be written in one piece: a killed process loses the last ones, and the
+        file ends with an earlier line. For what repeats itself exactly, such as simulated experiments. 0: none is.
 
     Raises
     ------
@@ -110,8 +124,11 @@ class FileJournal(Journal):
         Another process works on it, it cannot be written, or it is not a journal.
     """
 
-    def __init__(self, path: Path, header: Line | None = None) -> None:
+    def __init__(self, path: Path, header: Line | None = None, *, hold: float = 0.0) -> None:
         self._path = path
+        self._hold = hold
+        self._held: list[bytes] = []
+        self._held_until = 0.0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(lock_path(path))
@@ -139,6 +156,7 @@ class FileJournal(Journal):
         self._header: Line = found or {"kind": "experiment", "schema": SCHEMA_VERSION, **header}
         if found is None:
             self.append(self._header)
+            self.flush()
 
     @property
     def header(self) -> Line:
@@ -147,13 +165,27 @@ class FileJournal(Journal):
 
     def lines(self) -> Iterator[Line]:
         """All lines after the header."""
+        self.flush()
         found = read_journal(self._path)
         next(found, None)
         return found
 
     def append(self, line: Line) -> None:
-        """Write the line through to the operating system."""
-        data = encode_line(line)
+        """Write the line through to the operating system, or hold it back for a moment."""
+        self._held.append(encode_line(line))
+        if not self._hold:
+            self.flush()
+        elif len(self._held) == 1:
+            self._held_until = monotonic() + self._hold
+        elif len(self._held) >= _MOST_HELD or monotonic() >= self._held_until:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the lines that are held back through to the operating system."""
+        if not self._held:
+            return
+        data = b"".join(self._held)
+        self._held.clear()
         try:
             self._write(data)
         except (OSError, ValueError) as error:
@@ -173,9 +205,13 @@ class FileJournal(Journal):
             self._file.truncate(self._size)
 
     def close(self) -> None:
-        """Close the file and release the lock."""
-        self._file.close()
-        self._lock.release()
+        """Write what is held back, close the file and release the lock."""
+        try:
+            if not self._file.closed:
+                self.flush()
+        finally:
+            self._file.close()
+            self._lock.release()
 
 
 def lock_path(path: Path) -> Path:

@@ -233,10 +233,19 @@ class Tuner:
         finally:
             try:
                 summary = self._backend.summary()
+                self._flush(outcome)
                 self._watchers.call("on_experiment_end", self._history, outcome, summary)
                 self._close_session(outcome, asdict(summary))
             finally:
                 self._journal.close()
+
+    def _flush(self, outcome: str) -> None:
+        """Let those who read the journal's file at the end find all of it."""
+        try:
+            self._journal.flush()
+        except TunewrightError:
+            if outcome != "failed":
+                raise
 
     def _close_session(self, outcome: str, summary: dict[str, object]) -> None:
         try:

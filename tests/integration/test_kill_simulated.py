@@ -11,7 +11,7 @@ import pytest
 from tunewright.journal import canonical_hash, read_journal
 
 EXPERIMENT = '''
-"""Usage: experiment.py JOURNAL KIND KILLS: runs an experiment in forked children and kills KILLS of them."""
+"""Usage: experiment.py JOURNAL KIND HOLD KILLS: runs an experiment in forked children and kills KILLS of them."""
 
 import os, random, signal, sys, time
 from pathlib import Path
@@ -34,22 +34,22 @@ def train(config, epoch):
     return {"accuracy": config["x"] * (1 - 1 / (epoch + 1))}, 1.0 + config["x"]
 
 
-def run(path, kind):
+def run(path, kind, hold):
     settings = ASHASettings(max_resource=9, kind=ASHAKind(kind))
     scheduler = ASHA(RandomSearcher(SPACE, seed=0), settings, metric=METRIC, seed=0)
     backend = SimulatedBackend(train, n_workers=4, max_resource=9)
-    journal = FileJournal(path, {"seed": 0})
+    journal = FileJournal(path, {"seed": 0}, hold=hold)
     Tuner(scheduler, backend, metrics=[METRIC], stop_when=MaxTrialsStarted(150), journal=journal).run()
 
 
-path, kind, kills = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+path, kind, hold, kills = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
 instants = random.Random(0)
 killed = 0
 while True:
     child = os.fork()
     if child == 0:
         try:
-            run(path, kind)
+            run(path, kind, hold)
         except BaseException:
             import traceback
             traceback.print_exc()
@@ -67,12 +67,12 @@ while True:
 '''
 
 
-def run_experiment(tmp_path: Path, name: str, kind: str, kills: int) -> tuple[Path, int]:
+def run_experiment(tmp_path: Path, name: str, kind: str, hold: float, kills: int) -> tuple[Path, int]:
     script = tmp_path / "experiment.py"
     script.write_text(EXPERIMENT)
     journal = tmp_path / f"{name}.jsonl"
     done = subprocess.run(
-        [sys.executable, str(script), str(journal), kind, str(kills)],
+        [sys.executable, str(script), str(journal), kind, str(hold), str(kills)],
         capture_output=True,
         text=True,
         check=False,
@@ -81,10 +81,10 @@ def run_experiment(tmp_path: Path, name: str, kind: str, kills: int) -> tuple[Pa
     return journal, int(done.stdout)
 
 
-@pytest.mark.parametrize("kind", ["promotion", "stopping"])
-def test_twenty_kills_change_nothing(tmp_path: Path, kind: str) -> None:
-    undisturbed, _ = run_experiment(tmp_path, "undisturbed", kind, 0)
-    disturbed, kills = run_experiment(tmp_path, "disturbed", kind, 20)
+@pytest.mark.parametrize(("kind", "hold"), [("promotion", 0.0), ("stopping", 0.0), ("promotion", 0.01)])
+def test_twenty_kills_change_nothing(tmp_path: Path, kind: str, hold: float) -> None:
+    undisturbed, _ = run_experiment(tmp_path, "undisturbed", kind, 0.0, 0)
+    disturbed, kills = run_experiment(tmp_path, "disturbed", kind, hold, 20)
     assert kills == 20, "the run was over before it was killed often enough"
     assert canonical_hash(disturbed) == canonical_hash(undisturbed)
     seen = [

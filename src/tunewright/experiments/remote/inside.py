@@ -29,6 +29,7 @@ from tunewright.storage import ExperimentFolder, home
 ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
 """Environment variable of a tuning job: JSON of the endpoint's ``choice``, ``region`` and ``speed``."""
 JOB_VARIABLE: Final = "TRAINING_JOB_NAME"
+_HOLD: Final = 0.2  # seconds for which simulated experiments hold lines back: a killed one repeats itself
 
 
 def is_inside() -> bool:
@@ -46,9 +47,9 @@ def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool =
     BackendError
         In a tuning job: the service cannot be reached.
     """
-    journal = FileJournal(folder.journal_path, header)
     if not is_inside():
-        return journal
+        return FileJournal(folder.journal_path, header, hold=_HOLD if is_simulated else 0.0)
+    journal = FileJournal(folder.journal_path, header)
     try:
         session = _open_session()
         objects = _slice_objects(session).under(f"{EXPERIMENTS}{folder.name}")
