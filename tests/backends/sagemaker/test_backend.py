@@ -10,6 +10,7 @@ import pytest
 
 from tunewright.aws import ServiceError
 from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP, TERMINATED, UNTIL
+from tunewright.backends.sagemaker.channel import ReportReader
 from tunewright.exceptions import BackendError
 from tunewright.trial import Checkpoint, Decision, OpenRun, Run, Verdict
 
@@ -188,6 +189,29 @@ def test_a_run_that_was_cut_at_its_very_end_is_over(driver: Any) -> None:
     driver.aws.end(driver.aws.name("0-0-0"), "Failed", FailureReason="InternalServerError: lost")
     ended = driver.until_ended(0)
     assert (ended.exit, ended.checkpoint) == (0, Checkpoint(trial_id=0, resource=2))
+
+
+def test_jobs_that_end_without_a_word_are_searched_for_together(
+    driver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thorough listing reads all reports: one is enough for all that were lost at once."""
+    searches: list[float] = []
+    search = ReportReader.search_from
+
+    def counted(reader: ReportReader, wall: float) -> bool:
+        searches.append(wall)
+        return search(reader, wall)
+
+    monkeypatch.setattr(ReportReader, "search_from", counted)
+    for trial_id in range(2):
+        driver.backend.start(run(trial_id), CONFIG)
+        driver.until_created(f"{trial_id}-0-0")
+    reason = "InternalServerError: We encountered an internal error. Please try again."
+    for trial_id in range(2):
+        driver.aws.end(driver.aws.name(f"{trial_id}-0-0"), "Failed", FailureReason=reason)
+    for trial_id in range(2):
+        driver.until_created(f"{trial_id}-0-1")
+    assert len(searches) == 1
 
 
 def test_retries_come_to_an_end(make_driver: Any) -> None:

@@ -258,9 +258,10 @@ class WorkersBackend(Backend):
                 REPORT_SECONDS, at_least=self._settings.min_interval
             )
             self._tolerate(self._reader.poll)
-        for flight in list(self._flights.values()):
-            if flight.is_created:
-                self._tolerate(lambda flight=flight: self._settle(flight))
+        flights = [flight for flight in self._flights.values() if flight.is_created]
+        self._hear(flights)
+        for flight in (flight for flight in flights if not flight.is_silent):
+            self._tolerate(lambda flight=flight: self._settle(flight))
 
     def _show_life(self) -> None:
         """Let the workers know that there is a tuner."""
@@ -289,14 +290,24 @@ class WorkersBackend(Backend):
         if not flight.is_created:
             self._finish(flight, self._endings.never_begun(flight))
 
-    def _settle(self, flight: Flight) -> None:
-        """Hand out what the run said, and end it when it is over."""
-        self._hand_out(flight, over_gaps=False)
-        is_silent = flight.is_over and flight.end is None and not flight.was_searched
-        if is_silent or self._reader.needs_search(flight.names):
-            self._reader.search_from(flight.created)
-            flight.was_searched = flight.is_over
+    def _hear(self, flights: Sequence[Flight]) -> None:
+        """Hand out what the runs said."""
+        for flight in flights:
+            self._hand_out(flight, over_gaps=False)
+        missed = [f for f in flights if f.is_silent or self._reader.needs_search(f.names)]
+        if missed:
+            self._tolerate(lambda: self._search(missed))
+
+    def _search(self, flights: Sequence[Flight]) -> None:
+        """One thorough listing for all of which something is missing."""
+        is_over = [flight.is_over for flight in flights]
+        self._reader.search_from(min(flight.created for flight in flights))
+        for flight, was_over in zip(flights, is_over, strict=True):
+            flight.was_searched = was_over
             self._hand_out(flight, over_gaps=True)
+
+    def _settle(self, flight: Flight) -> None:
+        """End a run when it is over."""
         if flight.end is not None or flight.is_over:
             mark_over(flight)
             self._end(flight)
