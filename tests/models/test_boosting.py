@@ -28,6 +28,14 @@ def test_members_are_told_from_others() -> None:
     assert probability[1] < 0.1
 
 
+def test_a_dozen_observations_without_a_pattern_make_it_unsure() -> None:
+    rng = np.random.default_rng(0)
+    x, is_member = rng.random((12, 2)), rng.permutation(np.arange(12) % 4 == 0)
+    classifier = BoostedClassifier()
+    classifier.fit(x, is_member.astype(float), seed=0)
+    assert classifier.probability(x)[is_member].mean() < 0.9
+
+
 def test_few_observations_give_the_plain_quantiles() -> None:
     x, y = noisy(32)
     quantiles = ConformalQuantiles(LEVELS, n_trees=20)

@@ -20,6 +20,9 @@ from tunewright.models.arrays import Array
 _SMALLEST_SPLIT: Final = 32
 """With no more observations than this, none is held back to correct quantiles."""
 _HELD_BACK: Final = 0.1
+_SMALLEST_LEAF: Final = 4
+"""Observations that a region of a classifier's tree holds: with fewer, each lucky one would be a region of its own, and
+the classifier sure of all that it has seen. Four of even chances is also where XGBoost, the paper's choice, stops."""
 
 
 @final
@@ -45,7 +48,10 @@ class BoostedClassifier:
             scikit-learn is not installed.
         """
         self._model = _ensemble("BORE").GradientBoostingClassifier(
-            n_estimators=self._n_trees, learning_rate=min(0.25, 7.5 / self._n_trees), random_state=seed
+            n_estimators=self._n_trees,
+            learning_rate=min(0.25, 7.5 / self._n_trees),
+            min_samples_leaf=_SMALLEST_LEAF,
+            random_state=seed,
         )
         self._model.fit(x, is_member.astype(np.intp))
 

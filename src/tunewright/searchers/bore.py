@@ -43,7 +43,7 @@ class BOREOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
     n_trees: int = 30
     """Rounds of boosting, >= 1."""
     n_candidates: int = 500
-    """Points whose probabilities are compared, half of them near good ones, >= 2."""
+    """Points, evenly spread, whose probabilities are compared, >= 2."""
     n_initial: int = 6
     """Trials before the classifier is asked, given points included, >= 1."""
 
@@ -98,9 +98,7 @@ class BOREProposer(Proposer):
         x = snapshot.points[rows.trials]
         classifier = BoostedClassifier(self._options.n_trees)
         classifier.fit(x, is_good.astype(np.float64), seed=int(rng.integers(2**31)))
-        n_near = self._options.n_candidates // 2
-        spread = self._cube.spread(self._options.n_candidates - n_near, rng)
-        candidates = rng.permutation(np.concatenate([spread, self._cube.around(x[is_good], n_near, rng)]))
+        candidates = self._cube.spread(self._options.n_candidates, rng)
         best = np.argsort(-classifier.probability(candidates), kind="stable")[:_KEPT]
         return Proposal(candidates[best])
 
