@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -18,6 +20,8 @@ for _name in [name for name in os.environ if name.startswith(("AWS_", "SM_", "TU
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # no look at the instance's metadata address
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
+_ROOT = Path(__file__).resolve().parents[1]
+
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -30,6 +34,19 @@ def tunewright_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "tunewright_home"
     monkeypatch.setenv("TUNEWRIGHT_HOME", str(home))
     return home
+
+
+@pytest.fixture
+def run_example() -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Runs a file of ``examples/`` by name, as a user would, to its good end."""
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, f"examples/{name}.py"]
+        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=240)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
+from collections.abc import Callable
+from subprocess import CompletedProcess
 
 
-def test_trials_go_on_where_they_were_paused() -> None:
-    done = subprocess.run(
-        [sys.executable, "examples/ask_tell.py"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_trials_go_on_where_they_were_paused(
+    run_example: Callable[[str], CompletedProcess[str]],
+) -> None:
+    done = run_example("ask_tell")
     summary, best = done.stdout.splitlines()
     n_trials, n_resumed = int(summary.split()[0]), int(summary.split()[2])
     assert n_trials > 6

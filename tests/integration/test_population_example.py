@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from subprocess import CompletedProcess
 
 from tunewright.journal import read_journal
 from tunewright.storage import experiments
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def test_clones_begin_where_their_parents_were() -> None:
-    command = [sys.executable, "examples/population_based_training.py"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_clones_begin_where_their_parents_were(run_example: Callable[[str], CompletedProcess[str]]) -> None:
+    done = run_example("population_based_training")
     assert done.stdout.startswith("Best(trial_id=")
     folder = next(iter(experiments("train")))
     lines = list(read_journal(folder.journal_path))

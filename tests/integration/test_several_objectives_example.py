@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ from tunewright.experiments import load_outcome
 from tunewright.models.pareto import pareto_mask
 from tunewright.storage import experiments
 
-ROOT = Path(__file__).resolve().parents[2]
 FUNCTION = """
 import tunewright
 
@@ -31,10 +30,10 @@ def call(*arguments: str) -> int:
     return int(exited.value.code or 0)
 
 
-def test_the_example_ends_with_a_set_of_compromises() -> None:
-    command = [sys.executable, "examples/several_objectives.py"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_example_ends_with_a_set_of_compromises(
+    run_example: Callable[[str], CompletedProcess[str]],
+) -> None:
+    done = run_example("several_objectives")
     assert done.stdout.startswith("error ")
     assert "that no other dominates" in done.stderr
     outcome = load_outcome(next(iter(experiments("train"))))

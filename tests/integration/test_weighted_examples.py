@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from tunewright.experiments import load_outcome
 from tunewright.storage import experiments
 
-ROOT = Path(__file__).resolve().parents[2]
+Example = Callable[[str], CompletedProcess[str]]
 
 
-def run(name: str) -> list[str]:
-    command = [sys.executable, f"examples/{name}.py"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.splitlines()
-
-
-def test_the_best_keeps_the_bound() -> None:
-    (line,) = run("constraints")
+def test_the_best_keeps_the_bound(run_example: Example) -> None:
+    (line,) = run_example("constraints").stdout.splitlines()
     assert line.startswith("Best(trial_id=")
     outcome = load_outcome(next(iter(experiments("constraints"))))
     assert outcome.best is not None
@@ -38,13 +33,13 @@ def test_the_best_keeps_the_bound() -> None:
     assert f"trial {outcome.best.trial_id}" in shown
 
 
-def test_for_the_same_money_there_are_more_trials() -> None:
-    lines = run("cost_aware")
+def test_for_the_same_money_there_are_more_trials(run_example: Example) -> None:
+    lines = run_example("cost_aware").stdout.splitlines()
     trials = [int(line.split()[1]) for line in lines]
     assert [line.split(":")[0] for line in lines] == ["CostAwareBO", "BayesianOptimization", "ASHA"]
     assert trials[0] > 1.5 * trials[1]
 
 
-def test_priors_lead_to_the_good_values() -> None:
-    (line,) = run("priors")
+def test_priors_lead_to_the_good_values(run_example: Example) -> None:
+    (line,) = run_example("priors").stdout.splitlines()
     assert "'optimizer': 'adam'" in line

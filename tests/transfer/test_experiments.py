@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -21,14 +21,7 @@ from tunewright.journal import canonical_hash, read_journal
 from tunewright.launchers import hpo_main_simulated
 from tunewright.storage import experiments
 
-ROOT = Path(__file__).resolve().parents[2]
 DIGITS = simulated_benchmark("digits")
-
-
-@pytest.fixture
-def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 def cell(
@@ -50,11 +43,11 @@ def store_earlier() -> None:
 
 
 @pytest.mark.parametrize("name", ["TransferGP", "RUSH", "RandomSearch"])
-def test_a_resume_needs_no_other_experiment(at_home: Path, name: str) -> None:
+def test_a_resume_needs_no_other_experiment(tunewright_home: Path, name: str) -> None:
     store_earlier()
     undisturbed = run_experiment(cell(name))
     cut = run_experiment(replace(cell(name), limits=Limits(max_num_evaluations=6)))
-    shutil.rmtree(at_home / "experiments" / "earlier")
+    shutil.rmtree(tunewright_home / "experiments" / "earlier")
     header = next(iter(read_journal(cut.folder.journal_path)))
     assert header["evaluations"] == cut.metadata["evaluations"]
     resumed = resume_experiment(cut.folder, cell(name))
@@ -68,7 +61,7 @@ def test_a_resume_needs_no_other_experiment(at_home: Path, name: str) -> None:
         resume_experiment(resumed.folder)
 
 
-def test_other_methods_begin_with_what_did_best(at_home: Path) -> None:
+def test_other_methods_begin_with_what_did_best() -> None:
     store_earlier()
     (folder,) = experiments("earlier")
     outcome = run_experiment(cell("RandomSearch", n=1))
@@ -77,7 +70,7 @@ def test_other_methods_begin_with_what_did_best(at_home: Path) -> None:
     assert outcome.trials[0].config == best.config
 
 
-def test_cells_in_processes_know_as_much(at_home: Path) -> None:
+def test_cells_in_processes_know_as_much() -> None:
     store_earlier()
     done = run_cells([cell("ZeroShot"), cell("BoundingBox", n=5)], n_jobs=2)
     assert [one.summary.error for one in done] == ["", ""]
@@ -86,7 +79,7 @@ def test_cells_in_processes_know_as_much(at_home: Path) -> None:
     assert run_experiment(cell("ZeroShot")).trials[0] == run_experiment(cell("ZeroShot")).trials[0]
 
 
-def test_mistakes_are_named(at_home: Path) -> None:
+def test_mistakes_are_named() -> None:
     with pytest.raises(SettingsError, match="is the tag of this very experiment"):
         cell("RUSH", tag="earlier")
     with pytest.raises(SettingsError, match="RUSH learns from earlier experiments: give --warm_start"):
@@ -96,19 +89,17 @@ def test_mistakes_are_named(at_home: Path) -> None:
     assert not list(experiments("new"))
 
 
-def test_experiments_without_it_keep_their_identity(at_home: Path) -> None:
+def test_experiments_without_it_keep_their_identity() -> None:
     plain = cell("RandomSearch", warm_start=())
     assert "warm_start" not in plain.to_json()
     assert cell("RandomSearch").identity() != plain.identity()
     assert Experiment.from_json(json.loads(json.dumps(cell("RUSH").to_json()))) == cell("RUSH")
 
 
-def test_the_launcher_takes_tags(
-    at_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_launcher_takes_tags(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     store_earlier()
     line = "--experiment_tag new --warm_start earlier --max_num_trials 3 --n_jobs 1"
-    monkeypatch.setattr(sys, "argv", ["hpo_main.py", *line.split()])
+    monkeypatch.setattr("sys.argv", ["hpo_main.py", *line.split()])
     with pytest.raises(SystemExit) as exited:
         hpo_main_simulated.main({"RUSH": method("RUSH")}, {"digits": DIGITS})
     assert exited.value.code == 0, capsys.readouterr()
@@ -116,7 +107,7 @@ def test_the_launcher_takes_tags(
     assert folder.metadata()["warm_start"] == ["earlier"]
 
 
-def test_remote_launches_refuse_it(at_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_remote_launches_refuse_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store_earlier()
     script, space = tmp_path / "script.py", tmp_path / "space.toml"
     script.write_text("print('no report')\n")
@@ -130,16 +121,8 @@ def test_remote_launches_refuse_it(at_home: Path, tmp_path: Path, capsys: pytest
     assert "launch on this machine" in capsys.readouterr().err
 
 
-def test_the_example_runs(at_home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "examples/transfer.py"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_example_runs(run_example: Callable[[str], CompletedProcess[str]]) -> None:
+    done = run_example("transfer")
     assert "Earlier experiments: not known, so the default is taken: decay" in done.stderr
     assert done.stdout.startswith("Best(trial_id=")
     assert FILE in {path.name for folder in experiments("transfer-fine") for path in folder.path.iterdir()}
