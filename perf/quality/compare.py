@@ -1,11 +1,15 @@
 """Compare runs of ours with those of the peer: normalised regret, and differences paired by task and seed.
 
     python perf/quality/compare.py ours.jsonl --peer ../shared/peers/syne_tune_013.jsonl --table model.onnx
+    python perf/quality/compare.py ours.jsonl optuna.jsonl --seeds 5 10 --against auto
 
 Regret at 25, 50 and 100 % of the budget: (best so far - lowest) / (median - lowest), where lowest and median are over the
 final values of all runs of the peer for that task, so that the scale does not depend on our runs. Below, for each
 method that both have: mean difference in regret at the end (ours - peer's), a 95 % bootstrap interval over the pairs of
 equal task and seed, and the sign test's p-value after Holm's correction over the methods.
+
+``--against NAME`` compares one method with all others, ours and the peer's, instead: the mean rank at 50 and 100 % among all
+methods that have the task and seed, and the differences (NAME - other) of the same pairs.
 """
 
 from __future__ import annotations
@@ -77,6 +81,46 @@ def sign_test(values: np.ndarray) -> float:
     return min(1.0, 2 * sum(comb(n, i) for i in range(k + 1)) / 2**n)
 
 
+def mean_ranks(methods: Runs, fraction: float) -> dict[str, float]:
+    """By method, over the tasks and seeds that all of them have; equal values share their mean rank."""
+    common = sorted(set.intersection(*(set(runs) for runs in methods.values())))
+    values = np.array([[regret(m[k], fraction, (0.0, 1.0)) for m in methods.values()] for k in common])
+    below = (values[:, np.newaxis, :] < values[:, :, np.newaxis]).sum(axis=2)
+    equal = (values[:, np.newaxis, :] == values[:, :, np.newaxis]).sum(axis=2)
+    return dict(zip(methods, (below + (equal + 1) / 2).mean(axis=0).tolist(), strict=True))
+
+
+def print_differences(deltas: dict[str, np.ndarray], notes: dict[str, str]) -> None:
+    """A line for each method, the clearest first."""
+    rng, floor = np.random.default_rng(0), 0.0
+    ordered = sorted(deltas, key=lambda name: sign_test(deltas[name]))
+    for place, name in enumerate(ordered):
+        values = deltas[name]
+        means = rng.choice(values, (4000, len(values))).mean(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        floor = max(floor, min(1.0, (len(ordered) - place) * sign_test(values)))
+        print(
+            f"| {name} |{notes.get(name, '')} {len(values)} | {values.mean():+.3f} | {low:+.3f} to {high:+.3f} | {floor:.3g} |"
+        )
+
+
+def print_against(name: str, methods: Runs, scale: dict[str, Any]) -> None:
+    """Ranks of all methods, and how one differs from the others."""
+    enough = {other: runs for other, runs in methods.items() if set(methods[name]) <= set(runs)}
+    ranks = [mean_ranks(enough, fraction) for fraction in (0.5, 1.0)]
+    print(f"\nRanks among {len(enough)} methods. {name}: {ranks[0][name]:.2f} / {ranks[1][name]:.2f}")
+    print("\n| method | rank 50 / 100 % | pairs | difference at 100 % | 95 % interval | p (Holm) |")
+    print("|---|---|---|---|---|---|")
+    notes = {
+        other: f" {ranks[0][other]:.2f} / {ranks[1][other]:.2f} |" if other in enough else " |"
+        for other in methods
+    }
+    print_differences(
+        {other: differences(methods[name], runs, scale) for other, runs in methods.items() if other != name},
+        notes,
+    )
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(
@@ -85,24 +129,29 @@ def main() -> None:
     parser.add_argument("ours", nargs="+", type=Path)
     parser.add_argument("--peer", type=Path, default=Path("../shared/peers/syne_tune_013.jsonl"))
     parser.add_argument("--table", default="model.onnx")
+    parser.add_argument("--seeds", nargs=2, type=int, metavar=("FIRST", "END"), help="only these")
+    parser.add_argument("--against", metavar="NAME", help="compare this method with all others")
     given = parser.parse_args()
     ours, peer = read(given.ours, given.table), read([given.peer], given.table)
     scale = scales(peer)
+    if given.seeds:
+        ours, peer = (
+            {m: {k: r for k, r in runs.items() if k[1] in range(*given.seeds)} for m, runs in side.items()}
+            for side in (ours, peer)
+        )
     print("| method | runs | 25 % | 50 % | 100 % | ms per trial |\n|---|---|---|---|---|---|")
     for label, runs in (("", ours), ("Syne Tune 0.13.0: ", peer)):
-        for name in sorted(runs):
+        for name in sorted(name for name in runs if runs[name]):
             print(summary(label + name, runs[name], scale))
+    if given.against:
+        theirs = {f"Syne Tune 0.13.0: {name}": runs for name, runs in peer.items()}
+        both = {name: runs for name, runs in (ours | theirs).items() if runs.keys() & ours[given.against]}
+        print_against(given.against, both, scale)
+        return
     pairs = {name: SAME.get(name, name) for name in ours if SAME.get(name, name) in peer}
     deltas = {name: differences(ours[name], peer[other], scale) for name, other in pairs.items()}
-    rng, floor = np.random.default_rng(0), 0.0
     print("\n| method | pairs | difference at 100 % | 95 % interval | p (Holm) |\n|---|---|---|---|---|")
-    ordered = sorted(deltas, key=lambda name: sign_test(deltas[name]))
-    for place, name in enumerate(ordered):
-        values = deltas[name]
-        means = rng.choice(values, (4000, len(values))).mean(axis=1)
-        low, high = np.quantile(means, [0.025, 0.975])
-        floor = max(floor, min(1.0, (len(ordered) - place) * sign_test(values)))
-        print(f"| {name} | {len(values)} | {values.mean():+.3f} | {low:+.3f} to {high:+.3f} | {floor:.3g} |")
+    print_differences({name: values for name, values in deltas.items() if len(values)}, {})
 
 
 if __name__ == "__main__":
