@@ -63,10 +63,10 @@ def run(table: Any, name: str, seed: int, n_trials: int) -> tuple[int, float, li
         journal=MemoryJournal(),
     ).run()
     trials = [history.trial(trial_id) for trial_id in range(history.n_trials)]
-    reached = {t.trial_id: history.last(t.trial_id) for t in trials}
+    reached = {t.id: history.last(t.id) for t in trials}
     best = min(
-        (t for t in trials if reached[t.trial_id] is not None),
-        key=lambda t: (-reached[t.trial_id].resource, reached[t.trial_id].metrics[metric]),
+        (t for t in trials if reached[t.id] is not None),
+        key=lambda t: (-reached[t.id].resource, reached[t.id].metrics[metric]),
     )
     return (
         history.n_results,

@@ -1,4 +1,4 @@
-"""Boosted trees of scikit-learn: probabilities of a class, and conformal quantiles.
+"""Boosted trees: probabilities of a class, by scikit-learn, and conformal quantiles.
 
 References
 ----------
@@ -16,6 +16,7 @@ import numpy as np
 
 from tunewright.exceptions import MissingExtraError
 from tunewright.models.arrays import Array
+from tunewright.models.quantile_trees import BoostedQuantiles
 
 _SMALLEST_SPLIT: Final = 32
 """With no more observations than this, none is held back to correct quantiles."""
@@ -47,7 +48,7 @@ class BoostedClassifier:
         MissingExtraError
             scikit-learn is not installed.
         """
-        self._model = _ensemble("BORE").GradientBoostingClassifier(
+        self._model = _ensemble().GradientBoostingClassifier(
             n_estimators=self._n_trees,
             learning_rate=min(0.25, 7.5 / self._n_trees),
             min_samples_leaf=_SMALLEST_LEAF,
@@ -77,39 +78,22 @@ class ConformalQuantiles:
 
     def __init__(self, levels: Sequence[float], n_trees: int = 100) -> None:
         self._levels = tuple(levels)
-        self._n_trees = n_trees
-        self._models: list[Any] = []
+        self._model = BoostedQuantiles(self._levels, n_trees)
         self._offsets = np.zeros(len(self._levels))
 
     def fit(self, x: Array, y: Array, rng: np.random.Generator) -> None:
-        """Learn from points (n, d) and values (n,).
-
-        Raises
-        ------
-        MissingExtraError
-            scikit-learn is not installed.
-        """
+        """Learn from points (n, d) and values (n,)."""
         order = rng.permutation(len(y))
         n_held = math.ceil(_HELD_BACK * len(y)) if len(y) > _SMALLEST_SPLIT else 0
         held, used = order[:n_held], order[n_held:]
-        seed = int(rng.integers(2**31))
-        self._models = [self._fitted(level, x[used], y[used], seed) for level in self._levels]
+        self._model.fit(x[used], y[used])
         self._offsets = np.zeros(len(self._levels))
         if n_held:
-            self._offsets = self._corrections(self._raw(x[held]), y[held])
+            self._offsets = self._corrections(self._model.predict(x[held]), y[held])
 
     def predict(self, x: Array) -> Array:
         """The quantiles of points (m, d), shape (levels, m), increasing along the first axis."""
-        return np.sort(self._raw(x) + self._offsets[:, np.newaxis], axis=0)
-
-    def _fitted(self, level: float, x: Array, y: Array, seed: int) -> Any:
-        model = _ensemble("CQR").GradientBoostingRegressor(
-            loss="quantile", alpha=level, n_estimators=self._n_trees, random_state=seed
-        )
-        return model.fit(x, y)
-
-    def _raw(self, x: Array) -> Array:
-        return np.array([model.predict(x) for model in self._models])
+        return np.sort(self._model.predict(x) + self._offsets[:, np.newaxis], axis=0)
 
     def _corrections(self, predicted: Array, y: Array) -> Array:
         n_levels, n = len(self._levels), len(y)
@@ -123,10 +107,10 @@ class ConformalQuantiles:
         return offsets
 
 
-def _ensemble(method: str) -> Any:
+def _ensemble() -> Any:
     try:
         return importlib.import_module("sklearn.ensemble")
     except ModuleNotFoundError as error:
         if error.name != "sklearn":
             raise
-        raise MissingExtraError("conformal", method) from None
+        raise MissingExtraError("conformal", "BORE") from None
