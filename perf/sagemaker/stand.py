@@ -88,11 +88,14 @@ class Stand:
         engine = self.emulator._engine
         return engine.call(lambda: sum(sum(_sizes(cluster)) for cluster in engine.clusters()))
 
-    def storm(self) -> None:
-        """Refuse the next fifteen requests of SageMaker as too many, unless such a storm goes on."""
-        faults = self.emulator._server.app._parts.faults
-        if not any(fault["kind"] == "throttle" for fault in faults.describe()):
-            faults.add([Fault(kind="throttle", target="*", count=15)])
+    def storm(self, real_seconds: float) -> None:
+        """Refuse all requests of SageMaker as too many for a while."""
+        book = self.emulator._server.app._parts.faults
+        fault = Fault(kind="throttle", target="*", count=None)
+        book.add([fault])
+        time.sleep(real_seconds)
+        with book._lock:
+            book._open = [pending for pending in book._open if pending.fault is not fault]
 
     def traffic(self) -> tuple[dict[str, int], dict[str, int]]:
         """Requests by operation, and how many of them were throttled."""
@@ -135,6 +138,7 @@ def stand(
         ),
         list(faults),
     )
+    emulator._server.handle_error = lambda *_: None  # whose answer was cut, or whose tuner was killed
     try:
         yield Stand(folder, emulator, store, stage, speed)
     finally:

@@ -61,7 +61,7 @@ def storm(folder: Path, seed: int, options: argparse.Namespace) -> dict[str, Any
             },
         }
         place.plan(**plan)
-        storms = Every(options.storm_pause, place.storm)
+        storms = Every(options.storm_pause, lambda: place.storm(options.storm_pause / 8))
         n_kills = _run(place, options)
         storms.close()
         wrong = check(place, plan)
@@ -189,7 +189,7 @@ def main() -> int:
     parser.add_argument("--speed", type=float, default=20.0)
     parser.add_argument("--min_interval", type=float, default=0.25)
     parser.add_argument(
-        "--storm_pause", type=float, default=10.0, help="real seconds between two throttle storms"
+        "--storm_pause", type=float, default=8.0, help="real seconds between two storms of an eighth of that"
     )
     parser.add_argument("--folder", type=Path, help="kept, where it is given")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("storm.json"))

@@ -39,9 +39,11 @@ PLAN, JOURNAL, DONE, SAMPLES = "plan.json", "journal.jsonl", "done.json", "sampl
 
 
 def benchmark(plan: dict[str, Any]) -> RealBenchmarkDefinition:
-    """What is tuned: two hyperparameters of a virtual training."""
+    """What is tuned: a virtual training, whose epochs take the same time or, given a range, one of their own."""
+    given = plan["seconds"]
+    seconds = Float(*given) if isinstance(given, list) else given
     space = SearchSpace(
-        {"x": Float(0.0, 1.0), "y": Float(0.0, 1.0), "epochs": plan["epochs"], "seconds": plan["seconds"]}
+        {"x": Float(0.0, 1.0), "y": Float(0.0, 1.0), "epochs": plan["epochs"], "seconds": seconds}
     )
     return RealBenchmarkDefinition(
         name="virtual",
