@@ -123,7 +123,7 @@ def torch_environment() -> str:
 
 
 def client_environments() -> str:
-    """Make an environment for each client of SageMaker that tests/conformance runs against the emulator."""
+    """Make an environment for each program that tests/conformance compares with: SageMaker's clients, and BoTorch."""
     files = sorted((ROOT / "tests" / "conformance" / "environments").glob("*.txt"))
     return "; ".join(filter(None, (pip_environment(f"conformance-{file.stem}", [file]) for file in files)))
 
@@ -226,7 +226,9 @@ def test(arguments: Sequence[str]) -> int:
     """``scripts/test``."""
     command = parser("scripts/test")
     command.add_argument(
-        "--full", action="store_true", help="also test against SageMaker's SDKs, command line and toolkit"
+        "--full",
+        action="store_true",
+        help="also test against SageMaker's SDKs, command line and toolkit, and BoTorch",
     )
     options, rest = command.parse_known_args(arguments)
     start = time.monotonic()
@@ -235,7 +237,7 @@ def test(arguments: Sequence[str]) -> int:
         is_wanted = not rest or any("benchmarks_torch" in argument for argument in rest)
         extra = {
             "the benchmarks that need PyTorch": pool.submit(torch_environment) if is_wanted else None,
-            "clients of SageMaker": pool.submit(client_environments) if options.full else None,
+            "what only other programs can show": pool.submit(client_environments) if options.full else None,
         }
         passed = {"checks": run_checks(tool)}
         missing = {what: made.result() for what, made in extra.items() if made}
