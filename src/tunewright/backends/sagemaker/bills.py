@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-_LAUNCHING: Final = "launch"
-"""A word of the message with which the service says that it starts instances."""
 _WARM_SECONDS: Final = 60.0
-"""Service seconds to begin within which no instance can have been started (a cold start takes 100 and more)."""
+"""Service seconds of waiting within which no instance can have been started: on warm ones it is about 12, else 100."""
+_WAITING: Final = frozenset({"Starting", "Pending"})
 _STARTUP: Final = frozenset({"Downloading", "DownloadingTrainingImage"})
 _UPLOAD: Final = frozenset({"Uploading"})
 
@@ -69,14 +68,9 @@ def bill_of(job: Mapping[str, Any], *, speed: float) -> Bill:
 
 
 def _is_warm(job: Mapping[str, Any], speed: float) -> bool:
-    """Whether no instance was started for it: the service says so by what it does not say."""
-    messages = [
-        str(step.get("StatusMessage", "")) for step in _transitions(job) if step["Status"] == "Starting"
-    ]
-    startup = _startup(job)
-    if not messages or startup is None or any(_LAUNCHING in message.lower() for message in messages):
-        return False
-    return speed != 1 or startup < _WARM_SECONDS
+    """Whether no instance was started for it: then it could begin at once."""
+    is_told = any(step["Status"] == "Starting" and step.get("EndTime") for step in _transitions(job))
+    return is_told and _span(job, _WAITING) * speed < _WARM_SECONDS
 
 
 def _startup(job: Mapping[str, Any]) -> float | None:
