@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -15,45 +14,18 @@ from tunewright.backends.simulated import SimulatedBackend
 from tunewright.callbacks.early_removal import RemoveEarly, ahead_by_limits, promotion_probability
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
-from tunewright.journal import Journal, Line, MemoryJournal
+from tunewright.journal import Journal, MemoryJournal
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
+from tunewright.testing.mortal import Killed, MortalJournal
 from tunewright.tuner import Tuner
 from tunewright.types import Config
 
 LOSS = Metric("loss")
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
-
-
-class Killed(BaseException):
-    """What kill -9 is to a process."""
-
-
-class Mortal(Journal):
-    """Dies after so many lines."""
-
-    def __init__(self, kept: MemoryJournal, lines_left: int) -> None:
-        self._kept = kept
-        self._lines_left = lines_left
-
-    @property
-    def header(self) -> Line:
-        return self._kept.header
-
-    def lines(self) -> Iterator[Line]:
-        return self._kept.lines()
-
-    def append(self, line: Line) -> None:
-        if self._lines_left == 0:
-            raise Killed
-        self._kept.append(line)
-        self._lines_left -= 1
-
-    def close(self) -> None:
-        pass
 
 
 def train(config: Config, epoch: int) -> tuple[dict[str, float], float]:
@@ -139,7 +111,7 @@ def test_killed_again_and_again() -> None:
     n_kills = 0
     while len(lines_of(killed)) < len(expected):
         with suppress(Killed):
-            tune(Mortal(killed, 5 + n_kills % 6), 3)
+            tune(MortalJournal(killed, 5 + n_kills % 6), 3)
         n_kills += 1
     assert lines_of(killed) == expected
     assert n_kills >= 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments.methods import build_scheduler, method
 from tunewright.interfaces import Scheduler
-from tunewright.journal import Journal, Line, MemoryJournal
+from tunewright.journal import MemoryJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.brackets import HyperbandSettings
@@ -30,6 +30,7 @@ from tunewright.searchers.random import RandomSearcher
 from tunewright.searchers.scope import Scope
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.mortal import Killed, MortalJournal
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.tuner import Tuner
 from tunewright.types import Config
@@ -41,34 +42,6 @@ BENCHMARK = RealBenchmarkDefinition(
 
 
 BOTH = BENCHMARK.replace(metrics=(LOSS, Metric("size", Goal.MAXIMIZE)))
-
-
-class Killed(BaseException):
-    """What kill -9 is to a process."""
-
-
-class Mortal(Journal):
-    """A journal whose tuner dies once it has written so many lines."""
-
-    def __init__(self, kept: MemoryJournal, lines_left: int) -> None:
-        self._kept = kept
-        self._lines_left = lines_left
-
-    @property
-    def header(self) -> Line:
-        return self._kept.header
-
-    def lines(self) -> Iterator[Line]:
-        return self._kept.lines()
-
-    def append(self, line: Line) -> None:
-        if self._lines_left == 0:
-            raise Killed
-        self._kept.append(line)
-        self._lines_left -= 1
-
-    def close(self) -> None:
-        pass
 
 
 def train(config: Config, epoch: int) -> tuple[dict[str, float], float]:
@@ -170,7 +143,7 @@ def tune(scheduler: Scheduler, kept: MemoryJournal, n_lines: int = -1) -> None:
         SimulatedBackend(train, n_workers=3, max_resource=9, settings=settings),
         metrics=[LOSS],
         stop_when=MaxTrialsStarted(24),
-        journal=Mortal(kept, n_lines),
+        journal=MortalJournal(kept, n_lines),
         max_failures=100,
     )
     with suppress(Killed):

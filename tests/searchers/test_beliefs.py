@@ -58,7 +58,6 @@ def test_the_slope_is_that_of_the_density() -> None:
 def test_without_priors_it_says_nothing() -> None:
     space = SearchSpace({"x": Float(0.0, 1.0)})
     belief = users_belief(space)
-    assert not belief.says_something
     assert belief.log_density(np.array([[0.2], [0.9]]))[0].tolist() == [0.0, 0.0]
 
 

@@ -95,11 +95,6 @@ class Belief:
                 self._axes.append((name, slice(start, start + domain.width), _axis(domain, priors[name])))
             start += domain.width
 
-    @property
-    def says_something(self) -> bool:
-        """Whether any hyperparameter has a prior."""
-        return bool(self._axes)
-
     def log_density(self, points: Array) -> tuple[Array, Array]:
         """The logarithm (m,) at points (m, d) of the cube, and its gradient (m, d) along continuous columns."""
         total, gradient = np.zeros(len(points)), np.zeros_like(points)
