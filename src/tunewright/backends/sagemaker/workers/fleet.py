@@ -13,7 +13,12 @@ from tunewright.backends.sagemaker.accounts import Accounts
 from tunewright.backends.sagemaker.creating import Creator
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.names import JobName
-from tunewright.backends.sagemaker.service import JobService, JobStatus, is_service_failure
+from tunewright.backends.sagemaker.service import (
+    JobService,
+    JobStatus,
+    is_capacity_failure,
+    is_service_failure,
+)
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.backends.sagemaker.watching import STATUS_SECONDS, tolerate
 from tunewright.backends.sagemaker.workers.request import worker_order
@@ -191,6 +196,9 @@ class WorkerFleet:
         if number in self._draining or job.status is None or job.status.status == "Completed":
             return
         reason = self._service.failure_reason(job.name)
+        if is_capacity_failure(reason):
+            self._creator.types.lacks(job.order)
+            return
         self._accounts.notify(
             f"A job of workers ended ({job.status.secondary or job.status.status}: {reason or 'no reason given'}): "
             "its runs go on elsewhere"

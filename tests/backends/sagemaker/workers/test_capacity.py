@@ -1,0 +1,22 @@
+"""Jobs of workers where an instance type lacks capacity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunewright.trial import Run
+
+TYPES = ("ml.c5.xlarge", "ml.m5.xlarge")
+
+
+def test_workers_switch_the_type_and_are_not_counted_as_failing(make_fleet: Any) -> None:
+    fleet = make_fleet(n_workers=1, instance_types=TYPES)
+    fleet.backend.start(Run(trial_id=0, attempt=0), {"lr": 1})
+    fleet.until(lambda: len(fleet.aws.jobs) == 1)
+    (first,) = fleet.aws.jobs
+    fleet.aws.end(first, "Failed", FailureReason="CapacityError: Unable to provision")
+    fleet.until(lambda: len(fleet.aws.jobs) == 2)
+    taken = [job["fields"]["ResourceConfig"]["InstanceType"] for job in fleet.aws.jobs.values()]
+    assert taken == list(TYPES)
+    (notice,) = fleet.backend.summary().notices
+    assert notice == f"SageMaker has no capacity for {TYPES[0]}: for a while new jobs take {TYPES[1]}"
