@@ -19,7 +19,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from played import JobPlay, accuracy
+from played import accuracy
+from scale import cast
 from stand import Every, Stand, stand, wait_for
 from tuner import METRICS, scheduler_of
 
@@ -27,13 +28,14 @@ from sagemaker_emulator.faults import Fault
 from tunewright.asktell import AskTell
 
 
-def faults() -> list[Fault]:
-    """What goes wrong all the time."""
+def faults(execution: str) -> list[Fault]:
+    """What goes wrong all the time; jobs of workers are few and long, so that more of them are lost, and later."""
     often: dict[str, Any] = {"count": None}
+    error, interruption, seconds = (0.05, 0.10, 0.2) if execution == "jobs" else (0.5, 0.5, 5.0)
     return [
         Fault(kind="capacity", target="*", probability=0.05, **often),
-        Fault(kind="internal_error", target="*", probability=0.05, seconds=0.2, **often),
-        Fault(kind="spot_interruption", target="*", probability=0.10, seconds=0.2, **often),
+        Fault(kind="internal_error", target="*", probability=error, seconds=seconds, **often),
+        Fault(kind="spot_interruption", target="*", probability=interruption, seconds=seconds, **often),
         Fault(kind="lost_answer", target="*", probability=0.02, **often),
         Fault(kind="s3_error", target="*", probability=0.01, **often),
         Fault(kind="stale", target="*", probability=0.1, seconds=5.0, **often),
@@ -43,9 +45,12 @@ def faults() -> list[Fault]:
 def storm(folder: Path, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """One run; what became of it."""
     began = time.time()
-    with stand(folder, JobPlay, speed=options.speed, quota=2 * options.n_workers, faults=faults()) as place:
+    with stand(
+        folder, cast, speed=options.speed, quota=2 * options.n_workers, faults=faults(options.execution)
+    ) as place:
         plan = {
-            "execution": "jobs",
+            "execution": options.execution,
+            "workers": {"shortest_lease": 2.0, "shortest_idle": 3.0},
             "name": f"storm-{seed}",
             "method": options.method,
             "seed": seed,
@@ -70,6 +75,7 @@ def storm(folder: Path, seed: int, options: argparse.Namespace) -> dict[str, Any
         errors = place.stage.errors
     return {
         "seed": seed,
+        "execution": options.execution,
         "method": options.method,
         "spot": not options.on_demand,
         "trials": options.trials,
@@ -184,6 +190,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--n_workers", type=int, default=200)
     parser.add_argument("--method", choices=["RandomSearch", "ASHA"], default="RandomSearch")
+    parser.add_argument("--execution", choices=["jobs", "workers"], default="jobs")
     parser.add_argument("--on_demand", action="store_true", help="no spot instances: no interruptions either")
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--speed", type=float, default=20.0)
