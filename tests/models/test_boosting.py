@@ -45,7 +45,7 @@ def test_quantiles_lose_no_more_than_those_of_scikit_learn() -> None:
     x, y = noisy(200)
     fresh, values = noisy(2000, seed=1)
     quantiles = BoostedQuantiles(LEVELS, n_trees=100)
-    quantiles.fit(x, y)
+    quantiles.fit(x, y, np.random.default_rng(0))
     for level, predicted in zip(LEVELS, quantiles.predict(fresh), strict=True):
         expected = (
             GradientBoostingRegressor(loss="quantile", alpha=level, random_state=0).fit(x, y).predict(fresh)
@@ -57,7 +57,7 @@ def test_one_tree_moves_each_side_of_a_step_to_its_own_quantile() -> None:
     x = np.repeat([[0.0], [1.0]], 5, axis=0)
     y = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 11.0, 12.0, 13.0, 14.0, 15.0])
     quantiles = BoostedQuantiles([0.5], n_trees=1)
-    quantiles.fit(x, y)
+    quantiles.fit(x, y, np.random.default_rng(0))
     # the median of all is 5, those of the sides are 3 and 13; a tree goes a tenth of the way
     np.testing.assert_allclose(
         quantiles.predict(np.array([[-3.0], [0.4], [0.6], [9.0]])), [[4.8, 4.8, 5.8, 5.8]]
@@ -66,7 +66,7 @@ def test_one_tree_moves_each_side_of_a_step_to_its_own_quantile() -> None:
 
 def test_equal_points_have_the_quantiles_of_their_values() -> None:
     quantiles = BoostedQuantiles([0.25, 0.5], n_trees=3)
-    quantiles.fit(np.ones((8, 2)), np.arange(8.0))
+    quantiles.fit(np.ones((8, 2)), np.arange(8.0), np.random.default_rng(0))
     np.testing.assert_allclose(quantiles.predict(np.ones((1, 2)))[:, 0], [1.0, 3.0])
 
 
@@ -74,8 +74,17 @@ def test_few_observations_give_the_plain_quantiles() -> None:
     x, y = noisy(32)
     quantiles, plain = ConformalQuantiles(LEVELS, n_trees=20), BoostedQuantiles(LEVELS, n_trees=20)
     quantiles.fit(x, y, np.random.default_rng(1))
-    plain.fit(x, y)
+    rng = np.random.default_rng(1)
+    order = rng.permutation(32)
+    plain.fit(x[order], y[order], rng)
     np.testing.assert_allclose(quantiles.predict(x), np.sort(plain.predict(x), axis=0))
+
+
+def test_columns_that_split_equally_well_are_all_used() -> None:
+    x = np.repeat([[0.0] * 4, [1.0] * 4], 5, axis=0)
+    quantiles = BoostedQuantiles([0.5], n_trees=20)
+    quantiles.fit(x, np.append(np.arange(5.0), np.arange(10.0, 15.0)), np.random.default_rng(0))
+    assert len(np.unique(quantiles.predict(np.eye(4)).round(12))) > 1
 
 
 def test_corrected_intervals_hold_as_much_as_they_say() -> None:

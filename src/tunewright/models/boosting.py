@@ -86,7 +86,7 @@ class ConformalQuantiles:
         order = rng.permutation(len(y))
         n_held = math.ceil(_HELD_BACK * len(y)) if len(y) > _SMALLEST_SPLIT else 0
         held, used = order[:n_held], order[n_held:]
-        self._model.fit(x[used], y[used])
+        self._model.fit(x[used], y[used], rng)
         self._offsets = np.zeros(len(self._levels))
         if n_held:
             self._offsets = self._corrections(self._model.predict(x[held]), y[held])

@@ -20,7 +20,7 @@ Numbers = NDArray[np.intp]
 _DEPTH: Final = 3
 _RATE: Final = 0.1
 _MOST_BINS: Final = 64
-_GAIN: Final = 1e-12
+_GAIN: Final = 1e-9
 """A split must lower the sum of squares by more, so that rounding makes none."""
 
 
@@ -43,8 +43,8 @@ class BoostedQuantiles:
         self._levels = np.array(levels)[:, np.newaxis]
         self._n_trees = n_trees
 
-    def fit(self, x: Array, y: Array) -> None:
-        """Learn from points (n, d) and values (n,), n >= 1."""
+    def fit(self, x: Array, y: Array, rng: np.random.Generator) -> None:
+        """Learn from points (n, d) and values (n,), n >= 1; the generator chooses among columns that split equally well."""
         self._edges = [_edges(column) for column in x.T]
         codes = self._coded(x)
         self._start = _quantiles(
@@ -54,9 +54,8 @@ class BoostedQuantiles:
         self._trees: list[tuple[Numbers, Numbers, Array]] = []
         for _ in range(self._n_trees):
             residuals = y - predicted
-            columns, places, leaves = _grown(
-                codes, np.where(residuals >= 0, self._levels, self._levels - 1.0)
-            )
+            gradients = np.where(residuals >= 0, self._levels, self._levels - 1.0)
+            columns, places, leaves = _grown(codes, gradients, rng)
             values = _RATE * _quantiles(residuals, self._levels, leaves, 2**_DEPTH)
             predicted += np.take_along_axis(values, leaves, axis=1)
             self._trees.append((columns, places, values))
@@ -90,7 +89,7 @@ def _edges(column: Array) -> Array:
     return middles[np.linspace(0, len(middles) - 1, _MOST_BINS - 1).astype(np.intp)]
 
 
-def _grown(codes: Numbers, gradients: Array) -> tuple[Numbers, Numbers, Numbers]:
+def _grown(codes: Numbers, gradients: Array, rng: np.random.Generator) -> tuple[Numbers, Numbers, Numbers]:
     """Trees, one for each row of gradients (q, n): columns and last codes to the left of inner nodes, and leaves (q, n)."""
     n_trees, (n, d) = len(gradients), codes.shape
     bins = int(codes.max(initial=0)) + 1
@@ -106,19 +105,20 @@ def _grown(codes: Numbers, gradients: Array) -> tuple[Numbers, Numbers, Numbers]
         shape, size = (n_trees, width, d, bins), n_trees * width * d * bins
         sums = np.bincount(flat, weights, size).reshape(shape).cumsum(axis=3)
         counts = np.bincount(flat, minlength=size).reshape(shape).cumsum(axis=3)
-        column, place = _splits(sums, counts)
+        column, place = _splits(sums, counts, rng)
         columns[:, before : before + width], places[:, before : before + width] = column, place
         chosen = codes[np.arange(n), column[trees, nodes]]
         nodes = 2 * nodes + (chosen > place[trees, nodes])
     return columns, places, nodes
 
 
-def _splits(sums: Array, counts: NDArray[np.intp]) -> tuple[Numbers, Numbers]:
+def _splits(sums: Array, counts: NDArray[np.intp], rng: np.random.Generator) -> tuple[Numbers, Numbers]:
     """The best column of each node (q, w) and the last code on its left; the number of codes where no split helps."""
     total, n = sums[..., -1:], counts[..., -1:]
     left, right = np.maximum(counts, 1), np.maximum(n - counts, 1)
     gains = sums**2 / left + (total - sums) ** 2 / right - total**2 / np.maximum(n, 1)
     gains[(counts == 0) | (counts == n)] = 0.0
+    gains += np.where(gains > _GAIN, _GAIN * rng.random((*gains.shape[:3], 1)), 0.0)
     bins = gains.shape[-1]
     flat = gains.reshape(*gains.shape[:2], -1)
     best = flat.argmax(axis=2)
