@@ -203,7 +203,8 @@ def run_checks(tool: Path) -> bool:
 
 def run_tests(tool: Path, arguments: Sequence[str]) -> bool:
     """Run the tests in parallel; coverage is measured and required where all of them run."""
-    command = [str(tool / "pytest"), "-q", "-n", "auto", "--dist", "worksteal", *arguments]
+    n_processes = 2 * (os.cpu_count() or 1)  # many tests wait for processes of their own
+    command = [str(tool / "pytest"), "-q", "-n", str(n_processes), "--dist", "worksteal", *arguments]
     if not arguments:
         command += ["--cov", "--cov-report", "term:skip-covered", f"--cov-fail-under={COVERAGE_FLOOR}"]
     say(f"\nTests: {' '.join(command[1:])}")

@@ -197,7 +197,10 @@ def test_a_sagemaker_experiment_is_shown_with_its_account(tuned: Command) -> Non
         "calls": {"CreateTrainingJob": 4},
         "billable_seconds": 0,
         "pool_idle_seconds": 0,
+        "spot_saved_seconds": 0,
+        "interruptions": 0,
         "cost": 0,
+        "cost_phases": {},
         "job_records": [],
     }
     assert tuned("show", "mine") == 0
