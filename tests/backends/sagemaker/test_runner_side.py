@@ -14,7 +14,8 @@ import pytest
 from tunewright.backends.runner import s3_checkpoints, s3_job, s3_keys
 from tunewright.backends.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, Report
 from tunewright.backends.runner.order import RunOrder
-from tunewright.backends.runner.s3_channel import MutedChannel, S3Channel, S3Place
+from tunewright.backends.runner.muted_channel import MutedChannel
+from tunewright.backends.runner.s3_channel import S3Channel, S3Place
 
 PREFIX = "tunewright/exp/"
 PLACE = S3Place("bucket", PREFIX, poll_seconds=0.0, checkpoint_seconds=0.0)
@@ -239,6 +240,8 @@ for epoch in range(done + 1, 5):
     print("[tune-metric]:", json.dumps({"epoch": epoch, "from": done}), flush=True)
     if epoch == epochs.interrupt and not done:
         os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(60)
+    if str(epoch) == os.environ.get("TUNEWRIGHT_UNTIL"):
         time.sleep(60)
 """
 CONFIG = '{"interrupt": 2}'
