@@ -13,8 +13,8 @@ import pytest
 
 from tunewright.backends.runner import s3_checkpoints, s3_job, s3_keys
 from tunewright.backends.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, Report
-from tunewright.backends.runner.order import RunOrder
 from tunewright.backends.runner.muted_channel import MutedChannel
+from tunewright.backends.runner.order import RunOrder
 from tunewright.backends.runner.s3_channel import S3Channel, S3Place
 
 PREFIX = "tunewright/exp/"

@@ -5,7 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 
-MODES = {"local": "local", "call": "call", "sagemaker": "s3_job", "worker": "worker", "remote": "remote_job"}
+MODES = {
+    "local": "local",
+    "call": "call",
+    "sagemaker": "s3_job",
+    "logs": "log_job",
+    "worker": "worker",
+    "remote": "remote_job",
+}
 """Mode -> module of this package whose ``main(arguments)`` is called; loaded only when it is asked for."""
 
 

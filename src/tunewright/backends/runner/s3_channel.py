@@ -152,39 +152,3 @@ class S3Channel(Channel):
         if self._saved is not None and self._saved != resource:
             self._checkpoints.delete(self._order.trial_id, self._saved)
         self._saved = resource
-
-
-@final
-class MutedChannel(Channel):
-    """The channel of the other instances of a job with several: it loads and obeys, but the first one reports.
-
-    Parameters
-    ----------
-    channel
-        What loads and obeys.
-    """
-
-    def __init__(self, channel: Channel) -> None:
-        self.poll_seconds = channel.poll_seconds
-        self._channel = channel
-
-    def load_checkpoint(self) -> None:
-        """Download the checkpoint that the run begins with."""
-        self._channel.load_checkpoint()
-
-    def wanted(self) -> str:
-        """Read the control key."""
-        return self._channel.wanted()
-
-    def send_report(self, report: Report) -> None:
-        """Nothing: the first instance sends it."""
-
-    def note_checkpoint(self, resource: int) -> None:
-        """Nothing: the first instance stores it."""
-
-    def save_checkpoint(self, resource: int) -> bool:  # noqa: ARG002 - the contract's
-        """Nothing: the first instance stores it."""
-        return False
-
-    def send_end(self, end: End) -> None:
-        """Nothing: the first instance sends it."""

@@ -10,23 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any, final
 
-from .job import cache_folder, code_folder, failure_file, run_program, write_failure
-from .order import RunOrder
-from .s3_channel import MutedChannel, S3Channel, S3Place
+from .job import cache_folder, code_folder, run_program, write_failure
+from .job_order import JOB_FILE, config_text, is_main_host, job_order, run_facts
+from .muted_channel import MutedChannel
+from .s3_channel import S3Channel, S3Place
 from .s3_clock import S3Clock
 from .s3_lives import S3Lives
 from .supervisor import supervise
 
-CONFIG_PARAMETER = "tunewright_config"
-"""Hyperparameter of the whole configuration: JSON, or the S3 address of it."""
-RUN_VARIABLE = "TUNEWRIGHT_RUN"
-"""Environment variable of the run: JSON."""
 PLACE_VARIABLE = "TUNEWRIGHT_S3"
 """Environment variable of the experiment's place: ``s3://bucket/prefix/``."""
-JOB_FILE = "job.json"
-"""File of the code channel that holds what is the same for all runs of an experiment."""
-SOURCE = "source"
-"""Folder of the code channel that holds the user's script."""
 
 _ATTEMPTS = 8
 
@@ -62,28 +55,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(base: Path) -> int:
-    code = code_folder(base)
-    job = json.loads((code / JOB_FILE).read_text(encoding="utf-8"))
-    facts = json.loads(os.environ[RUN_VARIABLE])
-    cache = cache_folder(base)
-    client = S3Client(cache)
+    job = json.loads((code_folder(base) / JOB_FILE).read_text(encoding="utf-8"))
+    facts = run_facts()
+    client = S3Client(cache_folder(base))
     source = tuple(facts.pop("source") or ()) or None
     restarts = facts.pop("restarts", False)
-    order = RunOrder(
-        config=_config(base, client),
-        checkpoint_dir=str(base / "checkpoints"),
-        config_file=str(base / "config.json"),
-        import_paths=[str(code / SOURCE)],
-        cwd=str(code / SOURCE),
-        base_dir=str(base),
-        cache_dir=str(cache),
-        failure_file=str(failure_file(base)),
-        **job["order"],
-        **facts,
-    )
+    order = job_order(base, job, _config(base, client), facts)
     place = place_of(job)
     clock = S3Clock(client, place.bucket, place.prefix)
-    is_main = _is_main_host(base)
+    is_main = is_main_host(base)
     if restarts:
         lives = S3Lives(client, place.bucket, place.prefix, order)
         return _live(lives, (client, place, clock), source, is_main)
@@ -116,22 +96,12 @@ def place_of(job: dict[str, Any]) -> S3Place:
 
 
 def _config(base: Path, client: S3Client) -> dict[str, Any]:
-    file = base / "input" / "config" / "hyperparameters.json"
-    text: str = json.loads(file.read_text(encoding="utf-8"))[CONFIG_PARAMETER]
+    text = config_text(base)
     if text.startswith("s3://"):
         bucket, _, key = text[len("s3://") :].partition("/")
         text = client.get_object(Bucket=bucket, Key=key)["Body"].read().decode("utf-8")
     config: dict[str, Any] = json.loads(text)
     return config
-
-
-def _is_main_host(base: Path) -> bool:
-    """Whether this instance reports for the job: the first of its hosts."""
-    file = base / "input" / "config" / "resourceconfig.json"
-    if not file.is_file():
-        return True
-    resources = json.loads(file.read_text(encoding="utf-8"))
-    return bool(resources["current_host"] == sorted(resources["hosts"])[0])
 
 
 def _connect(cache: Path) -> Any:

@@ -22,9 +22,10 @@ from pathlib import Path
 from . import s3_keys
 from .channel import RELEASE
 from .job import cache_folder, code_folder, run_program
+from .job_order import JOB_FILE
 from .process import adopt_orphans, own_children
 from .s3_clock import S3Clock
-from .s3_job import JOB_FILE, S3Client, place_of
+from .s3_job import S3Client, place_of
 from .s3_tasks import Lease, TaskQueue
 from .worker_run import REVOKED, WISH, RunPlace, start_run
 

@@ -12,9 +12,10 @@ from typing import IO, Any, final
 
 from . import s3_keys
 from .channel import EXITED, GO_ON, RELEASE, Channel, End, Report
+from .job_order import SOURCE
 from .order import RunOrder
 from .s3_channel import S3Channel, S3Place
-from .s3_job import SOURCE, S3Client
+from .s3_job import S3Client
 from .supervisor import supervise
 
 REVOKED = "revoked"

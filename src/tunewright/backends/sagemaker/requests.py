@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tunewright.aws import has_gpu
-from tunewright.backends.runner.s3_job import CONFIG_PARAMETER, PLACE_VARIABLE, RUN_VARIABLE
+from tunewright.backends.runner.job_order import CONFIG_PARAMETER, RUN_VARIABLE
+from tunewright.backends.runner.s3_job import PLACE_VARIABLE
 from tunewright.backends.sagemaker.names import JobName, job_name
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.exceptions import SettingsError

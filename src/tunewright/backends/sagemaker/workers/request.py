@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, final
 
 from tunewright.aws import Endpoint
-from tunewright.backends.runner.s3_job import RUN_VARIABLE
+from tunewright.backends.runner.job_order import RUN_VARIABLE
 from tunewright.backends.runner.worker import WORKER_VARIABLE
 from tunewright.backends.sagemaker.deployment import TrainingScript, dollars_per_hour, planned_deployment
 from tunewright.backends.sagemaker.requests import (

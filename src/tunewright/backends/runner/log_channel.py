@@ -1,0 +1,109 @@
+"""The channel of a runner that has no network: lines of the job's log, and folders that the service copies."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import IO, final
+
+from . import log_lines
+from .channel import GO_ON, Channel, End, Report
+from .order import RunOrder
+from .s3_checkpoints import snapshot
+from .synced_checkpoints import SyncedCheckpoints, load_from
+
+_RELATIVE_PAUSE = 10.0
+"""Between two checkpoints on the way, at least so many times what the last one took."""
+
+
+@final
+class LogChannel(Channel):
+    """Reports and ends as lines of the log, checkpoints in a folder that the service copies.
+
+    Nothing can be wanted of the runner this way: it is stopped by SIGTERM.
+
+    Parameters
+    ----------
+    sink
+        Standard output, which the service writes into the log.
+    order
+        The run.
+    source
+        The input channel of the checkpoint that the run begins with; None: it begins from scratch.
+    synced
+        The folder that the service copies.
+    checkpoint_seconds
+        Between two checkpoints on the way.
+    """
+
+    poll_seconds = 60.0
+
+    def __init__(
+        self,
+        sink: IO[bytes],
+        order: RunOrder,
+        source: Path | None,
+        synced: Path,
+        *,
+        checkpoint_seconds: float,
+    ) -> None:
+        self._sink = sink
+        self._order = order
+        self._source = source
+        self._checkpoints = SyncedCheckpoints(synced)
+        self._folder = Path(order.checkpoint_dir)
+        self._checkpoint_seconds = checkpoint_seconds
+        self._next_save = time.monotonic() + checkpoint_seconds
+        self._saved: int | None = None
+        self._seq = 0
+
+    def load_checkpoint(self) -> None:
+        """Copy the checkpoint that the run begins with."""
+        if self._source is not None:
+            load_from(self._source, self._folder)
+
+    def send_report(self, report: Report) -> None:
+        """Print the report."""
+        self._seq = report.seq
+        self._print(report.seq, report)
+
+    def wanted(self) -> str:
+        """Nothing, ever."""
+        return GO_ON
+
+    def note_checkpoint(self, resource: int) -> None:
+        """Keep a copy of the folder where the last time is long enough ago, so that a lost machine costs little."""
+        began = time.monotonic()
+        if began < self._next_save or resource < 1:
+            return
+        copy = snapshot(self._folder)
+        if copy is None:
+            return
+        try:
+            self._keep(copy, resource)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+        took = time.monotonic() - began
+        self._next_save = time.monotonic() + max(self._checkpoint_seconds, _RELATIVE_PAUSE * took)
+
+    def save_checkpoint(self, resource: int) -> bool:
+        """Keep the folder for good."""
+        return self._keep(self._folder, resource)
+
+    def send_end(self, end: End) -> None:
+        """Print the end."""
+        self._print(self._seq + 1, end)
+
+    def _keep(self, content: Path, resource: int) -> bool:
+        is_kept = self._checkpoints.keep(content, resource)
+        if is_kept:
+            if self._saved is not None and self._saved != resource:
+                self._checkpoints.forget(self._saved)
+            self._saved = resource
+        return is_kept
+
+    def _print(self, seq: int, message: Report | End) -> None:
+        for line in log_lines.encode(self._order.name, seq, message):
+            self._sink.write(line)
+            self._sink.flush()
