@@ -94,6 +94,25 @@ CASES: dict[str, tuple[JobOrder, SageMakerSettings]] = {
         ),
         SageMakerSettings(spot=True, max_run_seconds=3600, max_wait_seconds=7200),
     ),
+    "isolated": (
+        JobOrder(
+            run=Run(
+                trial_id=5,
+                attempt=1,
+                until=9,
+                resume_from=3,
+                from_checkpoint=Checkpoint(trial_id=2, resource=3),
+            ),
+            config={"text": "x" * 3000},
+            retry=1,
+            checkpoint_key="synced/2/0-0/3/",
+        ),
+        SageMakerSettings(network_isolation=True, warm_pool=True),
+    ),
+    "logs": (
+        JobOrder(run=Run(trial_id=6, attempt=0), config={"lr": 0.5}),
+        SageMakerSettings(channel="logs", instance_count=2),
+    ),
     "restarted_by_the_service": (
         JobOrder(run=Run(trial_id=4, attempt=0), config={}),
         SageMakerSettings(
@@ -187,6 +206,15 @@ def test_an_environment_that_is_too_long_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    "isolated", [{"network_isolation": True}, {"request_template": {"EnableNetworkIsolation": True}}]
+)
+def test_jobs_without_a_network_talk_through_the_log(isolated: dict[str, Any]) -> None:
+    settings = SageMakerSettings(**isolated)
+    assert (settings.channel, settings.network_isolation) == ("logs", True)
+    assert (SageMakerSettings().channel, SageMakerSettings(channel="logs").network_isolation) == ("s3", False)
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"n_workers": 0},
@@ -201,7 +229,12 @@ def test_an_environment_that_is_too_long_is_named() -> None:
         {"spot": True, "warm_pool": True},
         {"max_wait_seconds": 60, "spot": True},
         {"spot_price_share": 0.0},
-        {"request_template": {"EnableNetworkIsolation": True}},
+        {"channel": "s3", "network_isolation": True},
+        {"channel": "s3", "request_template": {"EnableNetworkIsolation": True}},
+        {"channel": "post"},
+        {"channel": "logs", "spot": True},
+        {"channel": "logs", "request_template": {"RetryStrategy": {"MaximumRetryAttempts": 2}}},
+        {"request_template": {"CheckpointConfig": {"S3Uri": "s3://a/b"}}, "channel": "logs"},
         {"request_template": {"CheckpointConfig": {"S3Uri": "s3://a/b"}}},
     ],
 )

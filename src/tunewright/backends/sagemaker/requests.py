@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from tunewright.aws import has_gpu
 from tunewright.backends.runner.job_order import CONFIG_PARAMETER, RUN_VARIABLE
+from tunewright.backends.runner.log_job import CHECKPOINT_CHANNEL, CONFIG_CHANNEL
 from tunewright.backends.runner.s3_job import PLACE_VARIABLE
+from tunewright.backends.runner.synced_checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.backends.sagemaker.names import JobName, job_name
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.settings import LOGS, SageMakerSettings
 from tunewright.exceptions import SettingsError
 from tunewright.trial import Run
 from tunewright.types import Config, ConfigValue
@@ -32,6 +34,9 @@ _MAX_ENVIRONMENT_VALUE: Final = 512
 _MAX_TAG_VALUE: Final = 256
 _LIST_FIELDS: Final[Mapping[str, str]] = {"InputDataConfig": "ChannelName", "Tags": "Key"}
 """Lists that are merged by the value of one member."""
+
+_WITHOUT_NETWORK: Final[Mapping[str, str]] = {"PIP_NO_INDEX": "1"}
+"""Lets pip say at once that a package is missing, instead of asking a network that is not there."""
 
 _TYPE_NAMES: Final = ("instance_type", "st_instance_type")
 _COUNT_NAMES: Final = ("instance_count", "st_instance_count")
@@ -73,6 +78,9 @@ class JobOrder:
     """Of all instances of the job together, on demand."""
     billed_share: float = 1.0
     """Part of the job's time that is taken to be billed: less than 1 on spot instances."""
+    checkpoint_key: str = ""
+    """What the keys of the checkpoint to begin with have in common, below the experiment's prefix, where an input channel
+    brings it; empty: the runner fetches it, or there is none."""
 
     @property
     def name(self) -> JobName:
@@ -89,6 +97,8 @@ class JobRequest:
     config_key: str = ""
     """Key below the experiment's prefix of the configuration; empty where the request holds it."""
     config_body: bytes = b""
+    refusal: str = ""
+    """Why the run cannot have a job; empty: it can."""
 
     @property
     def hash(self) -> str:
@@ -126,10 +136,11 @@ def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSe
         "RoleArn": deployment.role_arn,
         "AlgorithmSpecification": _algorithm(config, deployment, settings),
         "HyperParameters": _hyperparameters(config, pointer),
-        "InputDataConfig": [_code_channel(deployment)],
+        "InputDataConfig": _channels(order, deployment, settings, config_key),
         "OutputDataConfig": {"S3OutputPath": deployment.uri + "output"},
         "ResourceConfig": _resources(config, settings),
         **_limits(settings),
+        **_isolation(order, deployment, settings),
         "Environment": _environment(order, deployment, settings, digest),
         "Tags": _tags(order, deployment, settings, digest),
     }
@@ -198,11 +209,12 @@ def run_facts(order: JobOrder) -> dict[str, Any]:
 
 def _algorithm(config: Config, deployment: Deployment, settings: SageMakerSettings) -> dict[str, Any]:
     instance_type, _ = instance_of(config, settings)
+    mode = "logs" if settings.channel == LOGS else "sagemaker"
     return {
         "TrainingImage": deployment.gpu_image if has_gpu(instance_type) else deployment.cpu_image,
         "TrainingInputMode": "File",
         "ContainerEntrypoint": ["python3"],
-        "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", "sagemaker", "/opt/ml"],
+        "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", mode, "/opt/ml"],
     }
 
 
@@ -225,17 +237,43 @@ def _is_plain(text: str) -> bool:
     return text.isprintable()
 
 
-def _code_channel(deployment: Deployment) -> dict[str, Any]:
+def _channels(
+    order: JobOrder, deployment: Deployment, settings: SageMakerSettings, config_key: str
+) -> list[dict[str, Any]]:
+    """The code, and what a job brings along that cannot fetch it."""
+    channels = [_channel(CODE_CHANNEL, f"s3://{deployment.bucket}/{deployment.code_prefix}")]
+    if settings.channel == LOGS:
+        if order.checkpoint_key:
+            channels.append(_channel(CHECKPOINT_CHANNEL, deployment.uri + order.checkpoint_key))
+        if config_key:
+            channels.append(_channel(CONFIG_CHANNEL, deployment.uri + config_key))
+    return channels
+
+
+def _channel(name: str, uri: str) -> dict[str, Any]:
     return {
-        "ChannelName": CODE_CHANNEL,
+        "ChannelName": name,
         "DataSource": {
             "S3DataSource": {
                 "S3DataType": "S3Prefix",
-                "S3Uri": f"s3://{deployment.bucket}/{deployment.code_prefix}",
+                "S3Uri": uri,
                 "S3DataDistributionType": "FullyReplicated",
             }
         },
     }
+
+
+def _isolation(order: JobOrder, deployment: Deployment, settings: SageMakerSettings) -> dict[str, Any]:
+    """Where the service copies checkpoints to, and whether the job has a network."""
+    fields: dict[str, Any] = {}
+    if settings.channel == LOGS:
+        fields["CheckpointConfig"] = {
+            "S3Uri": deployment.uri + synced_prefix(order.run.trial_id, order.run.attempt, order.retry),
+            "LocalPath": f"/opt/ml/{SYNCED_FOLDER}",
+        }
+    if settings.network_isolation:
+        fields["EnableNetworkIsolation"] = True
+    return fields
 
 
 def _resources(config: Config, settings: SageMakerSettings) -> dict[str, Any]:
@@ -260,9 +298,10 @@ def _environment(
 ) -> dict[str, str]:
     facts = run_facts(order) | ({"restarts": True} if settings.is_restartable else {})
     environment = {
+        **(_WITHOUT_NETWORK if settings.network_isolation else {}),
         **settings.environment,
         RUN_VARIABLE: json.dumps(facts, separators=(",", ":")),
-        PLACE_VARIABLE: deployment.uri,
+        **({} if settings.channel == LOGS else {PLACE_VARIABLE: deployment.uri}),
         HASH_VARIABLE: digest,
     }
     for name, value in environment.items():

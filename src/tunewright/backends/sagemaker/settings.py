@@ -17,6 +17,13 @@ MAX_RUN_MAX: Final = 28 * 24 * 3600
 SPOT_WAIT_SECONDS: Final = 24 * 3600
 """How much longer than its own time a spot job may take, where nothing else is said."""
 
+S3: Final = "s3"
+"""Reports, wishes and checkpoints are S3 objects that the runner reads and writes."""
+LOGS: Final = "logs"
+"""Reports are lines of the log, checkpoints are copied by the service: jobs need no network."""
+CHANNELS: Final = (S3, LOGS)
+"""How jobs and tuner talk."""
+
 _OWN_CHECKPOINTS: Final = "/opt/ml/checkpoints"
 """The folder of a job whose content the runner stores."""
 
@@ -67,6 +74,10 @@ class SageMakerSettings:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """Added to the jobs' environment."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    channel: str | None = None
+    """``"s3"`` or ``"logs"``: how jobs and tuner talk; None: ``"logs"`` where jobs have no network, else ``"s3"``."""
+    network_isolation: bool = False
+    """Let jobs reach no network, S3 included; also where the ``request_template`` says so."""
     arguments: str = "list"
     """``"list"``: hyperparameters as ``--name value``; ``"config_json"``: as one JSON file."""
     booleans: str = "value"
@@ -105,6 +116,7 @@ class SageMakerSettings:
         if self.until_as_max_resource and not self.max_resource_attr:
             raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
         self._check_spot()
+        self._check_channel()
         self._check_template()
 
     @property
@@ -155,16 +167,38 @@ class SageMakerSettings:
                 f"max_wait must be at least max_run ({self.max_run_seconds} s), which it includes, not {self.max_wait}"
             )
 
+    def _check_channel(self) -> None:
+        if self.request_template.get("EnableNetworkIsolation"):
+            object.__setattr__(self, "network_isolation", True)
+        if self.channel is None:
+            object.__setattr__(self, "channel", LOGS if self.network_isolation else S3)
+        if self.channel not in CHANNELS:
+            raise SettingsError(f"channel is {' or '.join(CHANNELS)}, not {self.channel!r}")
+        if self.channel == LOGS:
+            self._check_logs()
+        elif self.network_isolation:
+            raise SettingsError(
+                "channel must be logs with network_isolation: an isolated job reaches no S3, where reports and "
+                "checkpoints would go. Leave channel out, or use a VPC with an S3 endpoint and no other way out"
+            )
+
+    def _check_logs(self) -> None:
+        if self.is_restartable:
+            raise SettingsError(
+                "channel must be s3 with spot or a RetryStrategy: a log does not tell how often the service "
+                "has begun a job"
+            )
+        if self.request_template.get("CheckpointConfig"):
+            raise SettingsError(
+                "request_template must not hold a CheckpointConfig with the channel logs, whose checkpoints "
+                "it brings to S3"
+            )
+
     def _check_template(self) -> None:
         template = self.request_template
         if template.get("EnableManagedSpotTraining"):
             raise SettingsError(
                 "request_template must not hold EnableManagedSpotTraining: choose spot instead"
-            )
-        if template.get("EnableNetworkIsolation"):
-            raise SettingsError(
-                "request_template must not hold EnableNetworkIsolation: reports and checkpoints go through S3, which an "
-                "isolated job cannot reach. Use a VPC with an S3 endpoint and no other way out instead"
             )
         copied = template.get("CheckpointConfig")
         if copied and str(copied.get("LocalPath") or _OWN_CHECKPOINTS).rstrip("/") == _OWN_CHECKPOINTS:
