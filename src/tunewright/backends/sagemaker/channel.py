@@ -1,18 +1,20 @@
-"""How results come back and wishes go out: S3 objects under the experiment's prefix.
+"""How results come back and wishes go out: S3 objects under the experiment's prefix, or lines of the jobs' logs.
 
-One listing a period brings the reports of all trials, which are dated by S3's clock, whatever that of their machine
-says. It begins some time before the newest report that was seen, so that uploads may be slow; what was seen before is
+One listing a period brings the reports of all trials, which are dated by the service's clock, whatever that of their
+machine says. It begins some time before the newest report that was seen, so that uploads may be slow; what was seen before is
 passed over by its numbers. A gap
 in the numbers of a run, or a job that is over and left no end, is settled by one listing that begins much earlier.
 """
 
 from __future__ import annotations
 
+import time
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 from tunewright.aws import S3Objects
 from tunewright.backends.runner import s3_keys
@@ -24,6 +26,8 @@ OVERLAP_SECONDS: Final = 60.0
 """Service seconds that a usual listing reaches back behind the newest report."""
 SHORTEST_OVERLAP: Final = 5.0
 """Real seconds that it reaches back at the least."""
+REPORT_SECONDS: Final = 2.0
+"""Service seconds between two listings of the reports."""
 _FULL_EVERY: Final = 8
 _PAGE: Final = 1000
 SKEW_SECONDS: Final = 3600.0
@@ -65,22 +69,42 @@ class Mailbox:
         return taken
 
 
-@final
-class ReportReader:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One message in a listing."""
+
+    id: str
+    """Its own among all messages."""
+    time: float
+    """Seconds since 1970, by the service's clock."""
+    name: JobName
+    seq: int
+    load: Callable[[], Report | End]
+    """Gives the message; ValueError where it is none."""
+
+
+class MessageReader(ABC):
     """Collects the reports of all runs of an experiment.
 
-    Every method that reads raises :class:`~tunewright.aws.ServiceError` where S3 refuses or does not answer.
+    Every method that reads raises :class:`~tunewright.aws.ServiceError` where the service refuses or does not answer.
 
     Parameters
     ----------
-    objects
-        The objects under the experiment's prefix.
     overlap
         Real seconds that a usual listing reaches back.
+    delay
+        Real seconds after which what was written can be read for certain; 0: at once.
     """
 
-    def __init__(self, objects: S3Objects, *, overlap: float) -> None:
-        self._objects = objects
+    page: ClassVar[int]
+    """Messages that one request brings at the most."""
+    skew: ClassVar[float]
+    """Seconds by which clocks may differ at all."""
+    period: ClassVar[float]
+    """Service seconds between two usual listings."""
+
+    def __init__(self, *, overlap: float, delay: float = 0.0) -> None:
+        self.delay: Final = delay
         self._overlap = overlap
         self._newest = 0.0
         self._is_long = False
@@ -88,8 +112,14 @@ class ReportReader:
         self._n_short = 0
         self._known: set[str] = set()
         self._boxes: defaultdict[JobName, Mailbox] = defaultdict(Mailbox)
+        self._gaps: dict[JobName, float] = {}
+        """Monotonic second at which a gap in the messages of a retry was first seen."""
         self._forgotten: set[JobName] = set()
         self._lives: dict[tuple[int, int], int] = {}
+
+    @abstractmethod
+    def _list(self, since: float) -> Iterator[Found]:
+        """All messages of the experiment since a second of 1970, in any order."""
 
     def box(self, name: JobName) -> Mailbox:
         """The messages of one retry of a run."""
@@ -114,50 +144,92 @@ class ReportReader:
         """
         self._n_short += 1
         if self._is_long and self._n_short % _FULL_EVERY:
-            return self._read(self._newest - min(self._overlap, SHORTEST_OVERLAP), adds=True)
+            return self._read(self._newest - min(self._overlap, self._shortest), adds=True)
         return self._read(self._newest - self._overlap)
 
     def search_from(self, wall: float) -> bool:
         """A thorough listing for messages of a job that began at ``wall`` seconds since 1970."""
-        return self._read(wall - SKEW_SECONDS)
+        return self._read(wall - self.skew)
 
     def needs_search(self, names: Iterable[JobName]) -> bool:
-        """Whether something is missing among the messages of these retries."""
-        return any(self._boxes[name].has_gap for name in names)
+        """Whether something is missing among the messages of these retries that could be read by now."""
+        return any([self._has_old_gap(name) for name in names])
 
     def forget(self, name: JobName) -> None:
         """Drop what is kept of a run that is over."""
         self._boxes.pop(name, None)
+        self._gaps.pop(name, None)
         self._forgotten.add(name)
 
+    @property
+    def _shortest(self) -> float:
+        return max(SHORTEST_OVERLAP, self.delay)
+
+    def _has_old_gap(self, name: JobName) -> bool:
+        if not self._boxes[name].has_gap:
+            self._gaps.pop(name, None)
+            return False
+        now = time.monotonic()
+        return now - self._gaps.setdefault(name, now) >= self.delay
+
     def _read(self, since: float, *, adds: bool = False) -> bool:
-        start_after = s3_keys.REPORTS + s3_keys.time_key(since)
         seen: set[str] = set()
         has_news = False
-        for stored in self._objects.list(s3_keys.REPORTS, start_after=start_after):
-            key = s3_keys.decode(stored.key)
-            if key is None:
-                continue
-            seen.add(stored.key)
-            self._newest = max(self._newest, key.time / 1000)
-            if stored.key not in self._known:
-                self._accept(stored.key, key)
+        for found in self._list(since):
+            seen.add(found.id)
+            self._newest = max(self._newest, found.time)
+            if found.id not in self._known:
+                self._accept(found)
                 has_news = True
         self._known = self._known | seen if adds else seen
-        self._is_long = self._is_long if adds else len(seen) > _PAGE
+        self._is_long = self._is_long if adds else len(seen) > self.page
         return has_news
 
-    def _accept(self, name: str, key: s3_keys.ReportKey) -> None:
-        run = JobName(key.trial_id, key.attempt, key.retry)
+    def _accept(self, found: Found) -> None:
+        run = found.name
         if run in self._forgotten:
             return
-        place = (key.trial_id, key.attempt)
-        self._lives[place] = max(key.retry, self._lives.get(place, 0))
+        place = (run.trial_id, run.attempt)
+        self._lives[place] = max(run.retry, self._lives.get(place, 0))
         box = self._boxes[run]
-        if key.seq > box.taken:
-            body = self._objects.get(name) if key.is_in_body else None
+        if found.seq > box.taken:
             with suppress(ValueError):  # what no runner wrote
-                box.put(key.seq, s3_keys.message_of(key, body))
+                box.put(found.seq, found.load())
+
+
+@final
+class ReportReader(MessageReader):
+    """Collects reports that are S3 objects.
+
+    Parameters
+    ----------
+    objects
+        The objects under the experiment's prefix.
+    overlap
+        Real seconds that a usual listing reaches back.
+    """
+
+    page = _PAGE
+    skew = SKEW_SECONDS
+    period = REPORT_SECONDS
+
+    def __init__(self, objects: S3Objects, *, overlap: float) -> None:
+        super().__init__(overlap=overlap)
+        self._objects = objects
+
+    def _list(self, since: float) -> Iterator[Found]:
+        start_after = s3_keys.REPORTS + s3_keys.time_key(since)
+        for stored in self._objects.list(s3_keys.REPORTS, start_after=start_after):
+            key = s3_keys.decode(stored.key)
+            if key is not None:
+                yield self._found(stored.key, key)
+
+    def _found(self, name: str, key: s3_keys.ReportKey) -> Found:
+        def load() -> Report | End:
+            return s3_keys.message_of(key, self._objects.get(name) if key.is_in_body else None)
+
+        run = JobName(key.trial_id, key.attempt, key.retry)
+        return Found(id=name, time=key.time / 1000, name=run, seq=key.seq, load=load)
 
 
 def send_wish(objects: S3Objects, name: JobName, wish: str) -> None:
