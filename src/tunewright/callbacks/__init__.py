@@ -1,4 +1,4 @@
-"""Callbacks: progress on the screen, the table of results, which checkpoints are removed.
+"""Callbacks: progress on the screen, the table of results, TensorBoard, which checkpoints are removed.
 
 The table for terminals is in `tunewright.callbacks.live`, so that ``rich`` is loaded where it is used.
 """
@@ -9,6 +9,7 @@ from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.callbacks.progress import PlainProgress
 from tunewright.callbacks.results import ResultsTable, results_csv, write_results
+from tunewright.callbacks.tensorboard import TensorBoardCallback
 from tunewright.callbacks.wording import ProgressFacts
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ProgressFacts",
     "RemoveUnneededCheckpoints",
     "ResultsTable",
+    "TensorBoardCallback",
     "results_csv",
     "write_results",
 ]

@@ -137,6 +137,7 @@ def _experiment(given: Namespace) -> Experiment:
         random_seed=given.random_seed,
         warm_start=tuple(given.warm_start),
         max_num_checkpoints=given.max_num_checkpoints,
+        tensorboard=given.tensorboard,
         limits=limits_from(given, Limits()),
         delete_checkpoints=given.delete_checkpoints,
     )

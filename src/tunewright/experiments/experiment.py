@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, final
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.callbacks.early_removal import RemoveEarly
+from tunewright.callbacks.tensorboard import check_tensorboard
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json
 from tunewright.experiments.frugality import early_removal, stopping_criterion
@@ -64,6 +65,8 @@ class Experiment:
     """Checkpoints of paused trials that are kept: those whose loss would cost the most; None: all."""
     warm_start: tuple[str, ...] = ()
     """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
+    tensorboard: bool = False
+    """Write event files for TensorBoard into the experiment's folder."""
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.random_seed < 0:
@@ -147,6 +150,8 @@ class Experiment:
             The script is not there, the method does not fit the benchmark, or nothing would ever end the experiment.
         TableError
             The table is not there.
+        MissingExtraError
+            Event files are wanted, and tensorboardX is not installed.
         """
         if isinstance(self.benchmark, SurrogateBenchmarkDefinition):
             self.benchmark.blackbox()
@@ -162,6 +167,8 @@ class Experiment:
             )
         self.criterion()
         self.early_removal()
+        if self.tensorboard:
+            check_tensorboard()
         known = evaluations or self.evaluations()
         method, settings = self.method, self.settings
         if choice := self.choice():
@@ -210,7 +217,7 @@ class Experiment:
         return find_method(method.name).ends_by_itself or self.benchmark.space.size is not None
 
     def identity(self) -> str:
-        """Equal for experiments that are the same cell: all but the tag and the limits is the same."""
+        """Equal for experiments that are the same cell: what decides is the same, all but the tag and the limits."""
         return identity_of(self.to_json())
 
     def to_json(self) -> dict[str, Json]:
@@ -261,7 +268,7 @@ class Experiment:
 
 def identity_of(data: Mapping[str, Any]) -> str:
     """The identity of the experiment that :meth:`Experiment.to_json` or an experiment's metadata describe."""
-    names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - {"tag", "limits"}
+    names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - {"tag", "limits", "tensorboard"}
     kept = {key: value for key, value in data.items() if key in names}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -15,6 +15,7 @@ from tunewright.backends.simulated.charged import ChargedScheduler
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.results import ResultsTable
+from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
 from tunewright.clock import SimulatedClock
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.backends import build_backend
@@ -22,7 +23,7 @@ from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.choosing import as_chosen, keep_choice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import keep_evaluations, kept_evaluations
-from tunewright.experiments.methods import also_read
+from tunewright.experiments.methods import also_read, constraints_of
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote.elsewhere import running_elsewhere
 from tunewright.experiments.remote.inside import open_journal
@@ -159,12 +160,25 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
     """What is written beside the journal (nothing for simulations, which run by the thousand) and what is removed."""
     early = experiment.early_removal()
-    policies: list[Callback] = [] if early is None else [early]
+    policies: list[Callback] = [*_board(experiment, folder), *([] if early is None else [early])]
     if isinstance(experiment.backend, SimulatedChoice):
         return policies
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
     unneeded = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
     return [*records, *policies, *unneeded]
+
+
+def _board(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """The writer of event files, where these are wanted."""
+    if not experiment.tensorboard:
+        return ()
+    begin = datetime.fromisoformat(folder.metadata()["created"]).timestamp()
+    bounds = constraints_of(experiment.method, experiment.settings)
+    return [
+        TensorBoardCallback(
+            folder.path / FOLDER, experiment.benchmark.metrics, constraints=bounds, begin=begin
+        )
+    ]
 
 
 def _charged(scheduler: Scheduler, backend: Backend, experiment: Experiment) -> Scheduler:

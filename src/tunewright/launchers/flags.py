@@ -48,6 +48,7 @@ def add_run_flags(parser: Parser) -> None:
         "checkpoints of paused trials to keep: those that are likely and costly to be missed (default: all)",
         type=positive_int,
     )
+    parser.switch("tensorboard", "write event files for TensorBoard into the folder of each experiment")
     parser.switch("verbose", "show what happens inside, and tracebacks")
 
 

@@ -149,6 +149,7 @@ class SimulatedLaunch:
                 random_seed=arguments.random_seed,
                 warm_start=tuple(arguments.warm_start),
                 max_num_checkpoints=arguments.max_num_checkpoints,
+                tensorboard=arguments.tensorboard,
                 limits=limits_from(arguments, self._limits(benchmark, arguments)),
             )
             for seed in seeds

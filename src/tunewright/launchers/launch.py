@@ -112,6 +112,7 @@ class Launch:
                 random_seed=arguments.random_seed,
                 warm_start=tuple(arguments.warm_start),
                 max_num_checkpoints=arguments.max_num_checkpoints,
+                tensorboard=arguments.tensorboard,
                 limits=limits,
                 delete_checkpoints=arguments.delete_checkpoints,
             )

@@ -1,0 +1,176 @@
+"""TensorBoardCallback: the results of an experiment as event files, which TensorBoard shows while it runs."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Final, final
+
+from tunewright.callbacks.event_file import EventFile
+from tunewright.exceptions import MissingExtraError
+from tunewright.history import History
+from tunewright.interfaces import Callback
+from tunewright.metric import Constraint, Metric
+from tunewright.trial import BackendSummary, Result, Run, TrialStatus, Verdict
+
+FOLDER: Final = "tensorboard"
+"""Folder of an experiment that holds the event files; what ``tensorboard --logdir`` takes."""
+BEST: Final = "best"
+"""Folder of the best value so far, by the number of results."""
+_MOST_OPEN: Final = 64
+_INTERVAL: Final = 2.0  # seconds between two times that what was written goes to the disk
+_RESERVED: Final = "st_"
+_HAS_FAILED: Final = {TrialStatus.COMPLETED: False, TrialStatus.STOPPED: False, TrialStatus.FAILED: True}
+
+
+def check_tensorboard() -> None:
+    """Make sure that event files can be written.
+
+    Raises
+    ------
+    MissingExtraError
+        tensorboardX is not installed.
+    """
+    try:
+        importlib.import_module("tensorboardX")
+    except ModuleNotFoundError as error:
+        if error.name != "tensorboardX":
+            raise
+        raise MissingExtraError("tensorboard", "TensorBoardCallback") from None
+
+
+@final
+class TensorBoardCallback(Callback):
+    """Writes a folder of events per trial: its hyperparameters, and each reported value by resource.
+
+    With one metric the folder ``best`` has the best value so far as well. The files are a function of what was observed:
+    after a resume, and where a paused trial goes on, they are written anew from History, so that nothing is missing or
+    there twice. Times are those of the experiment's clock, which does not run while the experiment does not.
+
+    Parameters
+    ----------
+    folder
+        Where the folders go; made where it is missing.
+    metrics
+        What is tuned, at least one; these stand beside the hyperparameters.
+    constraints
+        What must hold of the best result.
+    begin
+        Seconds since 1970 at which the experiment's clock was 0.
+
+    Raises
+    ------
+    MissingExtraError
+        tensorboardX is not installed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        metrics: Sequence[Metric],
+        *,
+        constraints: Sequence[Constraint] = (),
+        begin: float = 0.0,
+    ) -> None:
+        check_tensorboard()
+        self._folder = folder
+        self._metrics = tuple(metrics)
+        self._constraints = tuple(constraints)
+        self._begin = begin
+        self._files: OrderedDict[int, EventFile] = OrderedDict()
+        self._best: EventFile | None = None
+        self._loss, self._value, self._n_seen = math.inf, math.nan, 0
+        self._next = 0.0
+
+    def on_experiment_start(self, history: History) -> None:
+        """Write what was observed before, where the experiment goes on."""
+        if len(self._metrics) == 1:
+            self._best = EventFile(self._folder / BEST, self._begin)
+        for trial_id in range(history.n_trials):
+            self._file(history, trial_id)
+            if history.status(trial_id) is not TrialStatus.RUNNING:
+                self._close(history, trial_id)
+        self._follow_best(history)
+
+    def on_trial_start(self, history: History, run: Run) -> None:
+        """Write the trial's hyperparameters, and what is known of it already."""
+        self._file(history, run.trial_id)
+
+    def on_trial_result(self, history: History, trial_id: int, result: Result, verdict: Verdict) -> None:
+        """Write the reported values."""
+        del verdict
+        is_open = trial_id in self._files
+        file = self._file(history, trial_id)
+        if is_open:  # else History, from which the file was made, holds the result
+            self._add(file, result)
+        self._follow_best(history)
+
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+        """Write that the trial is over, if it is."""
+        del status
+        self._file(history, trial_id)
+        self._close(history, trial_id)
+
+    def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
+        """Let readers see what is new, every two seconds."""
+        del history, now, summary
+        if monotonic() >= self._next:
+            self._next = monotonic() + _INTERVAL
+            for file in self._all():
+                file.flush()
+
+    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+        """Close all files."""
+        del history, outcome, summary
+        for file in self._all():
+            file.close()
+        self._files.clear()
+        self._best = None
+
+    def _all(self) -> list[EventFile]:
+        return [*self._files.values(), *([] if self._best is None else [self._best])]
+
+    def _file(self, history: History, trial_id: int) -> EventFile:
+        """The file of a trial; one that is not open is written anew, with all that is known."""
+        if trial_id not in self._files:
+            file = EventFile(self._folder / f"trial-{trial_id:05d}", self._begin)
+            file.add_hyperparameters(
+                history.trial(trial_id).config, [metric.name for metric in self._metrics]
+            )
+            for result in history.results(trial_id):
+                self._add(file, result)
+            self._files[trial_id] = file
+            if len(self._files) > _MOST_OPEN:
+                self._files.popitem(last=False)[1].close()
+        self._files.move_to_end(trial_id)
+        return self._files[trial_id]
+
+    def _add(self, file: EventFile, result: Result) -> None:
+        for name, value in result.metrics.items():
+            if not name.startswith(_RESERVED):
+                file.add_value(name, value, step=result.resource, time=self._begin + result.time)
+
+    def _close(self, history: History, trial_id: int) -> None:
+        file = self._files.pop(trial_id)
+        has_failed = _HAS_FAILED.get(history.status(trial_id))
+        if has_failed is not None:
+            file.add_end(has_failed=has_failed)
+        file.close()
+
+    def _follow_best(self, history: History) -> None:
+        """Write a point of the best value so far for each new result, from the first one that counts."""
+        if self._best is None:
+            return
+        metric = self._metrics[0]
+        for _, result in history.results_since(self._n_seen):
+            self._n_seen += 1
+            loss = metric.loss_of(result.metrics)
+            if loss < self._loss and all(bound.is_met(result.metrics) for bound in self._constraints):
+                self._loss, self._value = loss, result.metrics[metric.name]
+            if math.isfinite(self._loss):
+                time = self._begin + result.time
+                self._best.add_value(metric.name, self._value, step=self._n_seen, time=time)

@@ -1,0 +1,54 @@
+"""``tensorboard=True``: event files lie in the experiment's folder, and a resume goes on with them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import pytest
+
+from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.exceptions import MissingExtraError
+from tunewright.experiments import (
+    Experiment,
+    Limits,
+    SimulatedChoice,
+    method,
+    resume_experiment,
+    run_experiment,
+)
+from tunewright.experiments.experiment import identity_of
+
+CELL = Experiment(
+    tag="board",
+    benchmark=simulated_benchmark("digits"),
+    method=method("RandomSearch"),
+    label="RS",
+    backend=SimulatedChoice(),
+    limits=Limits(max_num_trials=2),
+    tensorboard=True,
+)
+
+
+def test_a_resumed_experiment_goes_on_with_its_files() -> None:
+    outcome = run_experiment(CELL)
+    board = outcome.path / "tensorboard"
+    assert {path.name for path in board.iterdir()} == {"best", "trial-00000", "trial-00001"}
+    stored = Experiment.from_json(outcome.metadata)
+    assert stored.tensorboard
+    resume_experiment(outcome.folder, replace(stored, limits=Limits(max_num_trials=3)))
+    assert {path.name for path in board.iterdir()} == {"best", "trial-00000", "trial-00001", "trial-00002"}
+
+
+def test_it_is_the_same_cell_without_them() -> None:
+    without = replace(CELL, tensorboard=False)
+    assert without.identity() == CELL.identity()
+    data = {key: value for key, value in without.to_json().items() if key != "tensorboard"}
+    assert identity_of(data) == CELL.identity()
+    assert not Experiment.from_json(data).tensorboard
+
+
+def test_nothing_begins_where_the_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(MissingExtraError, match=r"tunewright\[tensorboard\]"):
+        CELL.build_scheduler()
