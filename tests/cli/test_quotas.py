@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tunewright.aws.quotas import Quota
-from tunewright.cli.sagemaker_quotas import Plan, needs, run_quotas
+from tunewright.backends.sagemaker.preflight import Plan, needs
+from tunewright.cli.sagemaker_quotas import run_quotas
 from tunewright.exceptions import SettingsError, UnknownNameError
 
 PLAN = Plan(instance_type="ml.c5.xlarge", n_instances=8, has_warm_pool=True, trial_seconds=4.0)

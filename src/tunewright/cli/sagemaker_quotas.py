@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from tunewright.aws import open_session, resolve_endpoint
-from tunewright.aws.quotas import (
-    CREATE_RATE,
-    LIST_RATE,
-    Quota,
-    read_quotas,
-    spot_quota,
-    training_quota,
-    warm_pool_quota,
-)
+from tunewright.aws.quotas import Quota, read_quotas
+from tunewright.backends.sagemaker.preflight import Line, Plan, needs
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.exceptions import SettingsError, UnknownNameError
@@ -25,67 +18,7 @@ from tunewright.launchers.parser import Parser, positive, positive_int
 
 EXIT_MISSING: Final = 3
 """Exit code where a quota is too low."""
-_DEFAULTS: Final[Mapping[str, float]] = {CREATE_RATE: 1.0, LIST_RATE: 2.0}
-"""What the service publishes, for accounts that do not tell."""
 _UNKNOWN: Final = "?"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is to run."""
-
-    instance_type: str
-    n_instances: int
-    has_warm_pool: bool = False
-    is_spot: bool = False
-    trial_seconds: float | None = None
-    """Mean service seconds of a run, where it is known."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One quota beside the need."""
-
-    quota: str
-    has: float | None
-    needs: float
-    code: str = ""
-    is_adjustable: bool = True
-
-    @property
-    def is_missing(self) -> bool:
-        """Whether the need is known not to be met."""
-        return self.has is not None and self.has < self.needs
-
-    @property
-    def remedy(self) -> str:
-        """The command that asks for more; empty where there is enough."""
-        if not self.is_missing:
-            return ""
-        if not self.is_adjustable:
-            return "not adjustable: use fewer workers, longer trials or --execution workers"
-        return (
-            "aws service-quotas request-service-quota-increase --service-code sagemaker "
-            f"--quota-code {self.code} --desired-value {self.needs:g}"
-        )
-
-
-def needs(plan: Plan, quotas: Mapping[str, Quota] | None) -> list[Line]:
-    """What a plan needs, beside what the account has.
-
-    Parameters
-    ----------
-    plan
-        What is to run.
-    quotas
-        Of the account; None: not readable, so that only published rates are known.
-
-    Returns
-    -------
-    list of Line
-        Instances, then warm instances, then request rates.
-    """
-    return [_line(name, need, quotas) for name, need in _needed(plan)]
 
 
 def run_quotas(arguments: Sequence[str]) -> int:
@@ -139,26 +72,6 @@ def _plan(given: Mapping[str, Any]) -> Plan:
         is_spot=given["spot"],
         trial_seconds=given["trial_seconds"],
     )
-
-
-def _needed(plan: Plan) -> Iterator[tuple[str, float]]:
-    name = spot_quota if plan.is_spot else training_quota
-    yield name(plan.instance_type), float(plan.n_instances)
-    if plan.has_warm_pool:
-        yield warm_pool_quota(plan.instance_type), float(plan.n_instances)
-    if plan.trial_seconds is not None:
-        yield CREATE_RATE, plan.n_instances / plan.trial_seconds
-    yield LIST_RATE, 1.0
-
-
-def _line(name: str, need: float, quotas: Mapping[str, Quota] | None) -> Line:
-    known = (quotas or {}).get(name)
-    if known is not None:
-        return Line(
-            quota=name, has=known.value, needs=need, code=known.code, is_adjustable=known.is_adjustable
-        )
-    has = 0.0 if quotas is not None and name not in _DEFAULTS else _DEFAULTS.get(name)
-    return Line(quota=name, has=has, needs=need, is_adjustable=name != LIST_RATE, code="(see the console)")
 
 
 def _show(lines: Sequence[Line], quotas: Mapping[str, Quota] | None, region: str) -> None:

@@ -431,7 +431,7 @@ def test_a_create_that_is_interrupted_leaves_no_job_behind(driver: Any) -> None:
 
 def test_only_the_last_notices_are_kept(driver: Any) -> None:
     for number in range(30):
-        driver.backend._accounts.notify(f"notice {number}")
+        driver.backend._base.accounts.notify(f"notice {number}")
     assert driver.backend.summary().notices == tuple(f"notice {number}" for number in range(10, 30))
 
 

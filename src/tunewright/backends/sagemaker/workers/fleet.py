@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, final
 
 from tunewright.aws import AwsSession, S3Objects
@@ -280,8 +280,3 @@ class WorkerFleet:
 
     def _pause(self, service_seconds: float) -> float:
         return self._session.endpoint.seconds(service_seconds, at_least=self._jobs_settings.min_interval)
-
-
-def names_of(jobs: Iterable[Flight], service: JobService) -> str:
-    """The names of jobs, for people."""
-    return ", ".join(service.name(job.name) for job in jobs)

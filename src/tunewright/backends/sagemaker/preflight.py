@@ -1,0 +1,139 @@
+"""Before the first job: what an experiment needs of the account's quotas, beside what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tunewright.aws import AwsSession, EndpointKind, ServiceError
+from tunewright.aws.quotas import (
+    CREATE_RATE,
+    LIST_RATE,
+    Quota,
+    read_quotas,
+    spot_quota,
+    training_quota,
+    warm_pool_quota,
+)
+from tunewright.backends.sagemaker.settings import SageMakerSettings
+
+_DEFAULTS: Final[Mapping[str, float]] = {CREATE_RATE: 1.0, LIST_RATE: 2.0}
+"""What the service publishes, for accounts that do not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to run."""
+
+    instance_type: str
+    n_instances: int
+    has_warm_pool: bool = False
+    is_spot: bool = False
+    trial_seconds: float | None = None
+    """Mean service seconds of a run, where it is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One quota beside the need."""
+
+    quota: str
+    has: float | None
+    needs: float
+    code: str = ""
+    is_adjustable: bool = True
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the need is known not to be met."""
+        return self.has is not None and self.has < self.needs
+
+    @property
+    def remedy(self) -> str:
+        """The command that asks for more; empty where there is enough."""
+        if not self.is_missing:
+            return ""
+        if not self.is_adjustable:
+            return "not adjustable: use fewer workers, longer trials or --execution workers"
+        return (
+            "aws service-quotas request-service-quota-increase --service-code sagemaker "
+            f"--quota-code {self.code} --desired-value {self.needs:g}"
+        )
+
+
+def needs(plan: Plan, quotas: Mapping[str, Quota] | None) -> list[Line]:
+    """What a plan needs, beside what the account has.
+
+    Parameters
+    ----------
+    plan
+        What is to run.
+    quotas
+        Of the account; None: not readable, so that only published rates are known.
+
+    Returns
+    -------
+    list of Line
+        Instances, then warm instances, then request rates.
+    """
+    return [_line(name, need, quotas) for name, need in _needed(plan)]
+
+
+def preflight(session: AwsSession, settings: SageMakerSettings, n_instances: int) -> str:
+    """One line for people about the account's quotas; empty where the account does not tell.
+
+    The embedded endpoint is not asked: it has what it was started with.
+
+    Parameters
+    ----------
+    session
+        Its user may lack ``servicequotas:ListServiceQuotas``.
+    settings
+        Of the jobs; of several instance types, the preferred one is looked at.
+    n_instances
+        At the same time.
+    """
+    if session.endpoint.kind is EndpointKind.EMBEDDED:
+        return ""
+    try:
+        quotas = read_quotas(session)
+    except ServiceError:
+        return ""
+    if quotas is None:
+        return ""
+    plan = Plan(
+        instance_type=settings.instance_type,
+        n_instances=n_instances,
+        has_warm_pool=settings.warm_pool,
+        is_spot=settings.spot,
+    )
+    return _words(needs(plan, quotas))
+
+
+def _words(lines: Sequence[Line]) -> str:
+    shown = "; ".join(f"{line.quota}: {line.has or 0:g}, needed {line.needs:g}" for line in lines)
+    missing = [f"{line.quota}: {line.remedy}" for line in lines if line.is_missing]
+    if not missing:
+        return f"Quotas of the account: {shown}"
+    return f"WARNING: quotas of the account are too low: {shown}. As many run as there is room for. {'; '.join(missing)}"
+
+
+def _needed(plan: Plan) -> Iterator[tuple[str, float]]:
+    name = spot_quota if plan.is_spot else training_quota
+    yield name(plan.instance_type), float(plan.n_instances)
+    if plan.has_warm_pool:
+        yield warm_pool_quota(plan.instance_type), float(plan.n_instances)
+    if plan.trial_seconds is not None:
+        yield CREATE_RATE, plan.n_instances / plan.trial_seconds
+    yield LIST_RATE, 1.0
+
+
+def _line(name: str, need: float, quotas: Mapping[str, Quota] | None) -> Line:
+    known = (quotas or {}).get(name)
+    if known is not None:
+        return Line(
+            quota=name, has=known.value, needs=need, code=known.code, is_adjustable=known.is_adjustable
+        )
+    has = 0.0 if quotas is not None and name not in _DEFAULTS else _DEFAULTS.get(name)
+    return Line(quota=name, has=has, needs=need, is_adjustable=name != LIST_RATE, code="(see the console)")
