@@ -298,6 +298,22 @@ def test_what_workers_cannot_do_is_refused(make_fleet: Callable[..., Any]) -> No
             WorkerSettings(**wrong)
 
 
+@pytest.mark.parametrize(("given", "expected"), [(7200, 7200), (None, 3600 + 24 * 3600)])
+def test_max_wait_of_spot_workers_is_that_of_their_jobs(
+    make_fleet: Callable[..., Any], given: int | None, expected: int
+) -> None:
+    """A job that may wait for less than its own time would never come to its end."""
+    workers = WorkerSettings(job_seconds=3600, shortest_lease=1e6)
+    spot: dict[str, Any] = {"spot": True, "max_run_seconds": 600, "workers": workers}
+    with pytest.raises(SettingsError, match="at least the time of one, 3600 s"):
+        make_fleet(max_wait_seconds=1800, **spot)
+    fleet = make_fleet(max_wait_seconds=given, **spot)
+    start(fleet, 0)
+    fleet.worker()
+    (job,) = fleet.aws.jobs.values()
+    assert job["fields"]["StoppingCondition"]["MaxWaitTimeInSeconds"] == expected
+
+
 def test_requests_are_legal(fleet: Any) -> None:
     """By botocore's own model of CreateTrainingJob."""
     import botocore.session

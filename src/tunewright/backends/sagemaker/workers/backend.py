@@ -86,7 +86,7 @@ class WorkersBackend(Backend):
         settings: SageMakerSettings,
         workers: WorkerSettings,
     ) -> None:
-        refuse_what_workers_cannot(settings)
+        refuse_what_workers_cannot(settings, workers)
         self.clock = WallClock()
         self._base = base = Foundation(script, experiment, session, settings, of_workers)
         self.deployment: Final = base.deployment
@@ -290,13 +290,20 @@ class WorkersBackend(Backend):
         return self._base.price({}) * self._settings.billed_share / self.fleet.slots
 
 
-def refuse_what_workers_cannot(settings: SageMakerSettings) -> None:
+def refuse_what_workers_cannot(settings: SageMakerSettings, workers: WorkerSettings | None = None) -> None:
     """Raise where a run needs more than a worker has.
+
+    Parameters
+    ----------
+    settings
+        Of the runs.
+    workers
+        None: as they are by default.
 
     Raises
     ------
     SettingsError
-        A run needs several instances.
+        A run needs several instances or an isolated one, or spot jobs of workers would not live to their end.
     """
     if settings.instance_count > 1:
         raise SettingsError(
@@ -305,4 +312,10 @@ def refuse_what_workers_cannot(settings: SageMakerSettings) -> None:
     if settings.request_template.get("EnableNetworkIsolation"):
         raise SettingsError(
             "Workers take runs over S3, which isolated jobs cannot reach: use --execution jobs"
+        )
+    job_seconds = (workers or WorkerSettings()).job_seconds
+    if settings.spot and settings.max_wait_seconds is not None and settings.max_wait < job_seconds:
+        raise SettingsError(
+            f"max_wait is for jobs of workers here, and must be at least the time of one, {job_seconds} s, which it "
+            f"includes, not {settings.max_wait}: give more, leave it out, or use --execution jobs"
         )

@@ -112,7 +112,7 @@ class WorkerRequests:
         limits = {**fields["StoppingCondition"], "MaxRuntimeInSeconds": self._settings.job_seconds}
         if settings.spot:
             longest = self._settings.job_seconds + SPOT_WAIT_SECONDS
-            limits["MaxWaitTimeInSeconds"] = max(settings.max_wait, longest)
+            limits["MaxWaitTimeInSeconds"] = settings.max_wait_seconds or longest
         fields["StoppingCondition"] = limits
         return replace(request, fields=fields)
 
