@@ -10,7 +10,7 @@ from typing import Final, final
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.backends.sagemaker.attaching import attach_run
-from tunewright.backends.sagemaker.channel import SKEW_SECONDS, send_wish
+from tunewright.backends.sagemaker.channel import SKEW_SECONDS
 from tunewright.backends.sagemaker.creating import Creator
 from tunewright.backends.sagemaker.deployment import TrainingScript
 from tunewright.backends.sagemaker.flight import Flight
@@ -33,8 +33,8 @@ POOL_SECONDS: Final = 30.0
 class SageMakerBackend(Backend):
     """Runs trials as SageMaker training jobs, on AWS or on any endpoint that speaks its protocol.
 
-    Reports come through S3 listings, statuses from end markers and ListTrainingJobs; no request is made per job
-    while all goes well. Everything happens in the calling thread, in :meth:`wait`. Failures of the service
+    Reports come through S3 listings, or through the log where jobs have no network, statuses from end markers and
+    ListTrainingJobs; no request is made per job while all goes well. Everything happens in the calling thread, in :meth:`wait`. Failures of the service
     (capacity, limits, throttling, lost answers) are waited for or retried, and show as notices of the summary.
 
     The backend owns the session: :meth:`close` closes it.
@@ -72,7 +72,13 @@ class SageMakerBackend(Backend):
         self._settings = settings
         self._watcher = Watcher(base.service, base.reader, settings, session, base.accounts)
         self._creator = Creator(
-            base.service, base.objects, self.deployment, settings, session.endpoint, base.accounts
+            base.service,
+            base.objects,
+            self.deployment,
+            settings,
+            session.endpoint,
+            base.accounts,
+            base.line.build,
         )
         self._hearing = Hearing(base.reader, base.endings, base.tolerate)
         self._flights = self._hearing.flights
@@ -195,7 +201,7 @@ class SageMakerBackend(Backend):
             self._base.tolerate(lambda: self._send_stop(flight))
 
     def _send_wish(self, flight: Flight) -> None:
-        send_wish(self._base.objects, flight.name, flight.wish)
+        self._base.line.send_wish(flight.name, flight.wish)
         flight.is_wish_sent = True
 
     def _send_stop(self, flight: Flight) -> None:

@@ -92,6 +92,8 @@ class MessageReader(ABC):
     ----------
     overlap
         Real seconds that a usual listing reaches back.
+    shortest
+        Real seconds that it reaches back where that brings too much.
     delay
         Real seconds after which what was written can be read for certain; 0: at once.
     """
@@ -102,10 +104,13 @@ class MessageReader(ABC):
     """Seconds by which clocks may differ at all."""
     period: ClassVar[float]
     """Service seconds between two usual listings."""
+    has_one_life: ClassVar[bool]
+    """Whether a job that was terminated never begins again under its name."""
 
-    def __init__(self, *, overlap: float, delay: float = 0.0) -> None:
+    def __init__(self, *, overlap: float, shortest: float = SHORTEST_OVERLAP, delay: float = 0.0) -> None:
         self.delay: Final = delay
         self._overlap = overlap
+        self._shortest = min(shortest, overlap)
         self._newest = 0.0
         self._is_long = False
         """Whether the last listing that reached back all the way needed more than one page."""
@@ -144,7 +149,7 @@ class MessageReader(ABC):
         """
         self._n_short += 1
         if self._is_long and self._n_short % _FULL_EVERY:
-            return self._read(self._newest - min(self._overlap, self._shortest), adds=True)
+            return self._read(self._newest - self._shortest, adds=True)
         return self._read(self._newest - self._overlap)
 
     def search_from(self, wall: float) -> bool:
@@ -153,17 +158,13 @@ class MessageReader(ABC):
 
     def needs_search(self, names: Iterable[JobName]) -> bool:
         """Whether something is missing among the messages of these retries that could be read by now."""
-        return any([self._has_old_gap(name) for name in names])
+        return any(self._has_old_gap(name) for name in names)
 
     def forget(self, name: JobName) -> None:
         """Drop what is kept of a run that is over."""
         self._boxes.pop(name, None)
         self._gaps.pop(name, None)
         self._forgotten.add(name)
-
-    @property
-    def _shortest(self) -> float:
-        return max(SHORTEST_OVERLAP, self.delay)
 
     def _has_old_gap(self, name: JobName) -> bool:
         if not self._boxes[name].has_gap:
@@ -212,6 +213,7 @@ class ReportReader(MessageReader):
     page = _PAGE
     skew = SKEW_SECONDS
     period = REPORT_SECONDS
+    has_one_life = False
 
     def __init__(self, objects: S3Objects, *, overlap: float) -> None:
         super().__init__(overlap=overlap)

@@ -106,6 +106,8 @@ class Creator:
         if not flight.is_uncertain:
             flight.order = self.types.assign(flight.order)
         request = self._build(flight.order, self._deployment, self._settings)
+        if request.refusal:
+            return request.refusal
         if request.config_key:
             self._objects.put(request.config_key, request.config_body)
         began = time.time()

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final, final
 
 from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.channel import newest_life, whole_checkpoints
+from tunewright.backends.sagemaker.channel import newest_life
+from tunewright.backends.sagemaker.checkpoints import Checkpoints
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.refusals import remedy_of_job
 from tunewright.backends.sagemaker.service import JobService, is_capacity_failure, is_service_failure
@@ -31,6 +32,8 @@ class Endings:
         Limits of retries.
     notify
         Takes a line for the user.
+    checkpoints
+        Where they lie.
     """
 
     def __init__(
@@ -39,11 +42,13 @@ class Endings:
         objects: S3Objects,
         settings: SageMakerSettings,
         notify: Callable[[str], None],
+        checkpoints: Checkpoints,
     ) -> None:
         self._service = service
         self._objects = objects
         self._settings = settings
         self._notify = notify
+        self._checkpoints = checkpoints
 
     def conclude(self, flight: Flight) -> Ended | Flight:
         """The run's end, or its next retry where the service or a closing session cut it.
@@ -60,6 +65,7 @@ class Endings:
             return self._failed(flight, error) if error else self._retry(flight)
         if flight.end is None:
             return flight.ended(exit_code=0, checkpoint=self._newest(flight))
+        self._confirm(flight)
         return flight.ended(exit_code=0 if flight.wish else None)
 
     def never_begun(self, flight: Flight) -> Ended:
@@ -115,9 +121,21 @@ class Endings:
         return flight.ended(exit_code=1, error=error, checkpoint=self._newest(flight))
 
     def _newest(self, flight: Flight) -> Checkpoint | None:
-        trial_id = flight.order.run.trial_id
-        found = whole_checkpoints(self._objects, trial_id)
-        return Checkpoint(trial_id=trial_id, resource=found[-1]) if found else None
+        return self._checkpoints.newest(flight.order.run.trial_id)
+
+    def _confirm(self, flight: Flight) -> None:
+        """Correct what the runner told of its checkpoint where that did not get to S3."""
+        end, trial_id = flight.end, flight.order.run.trial_id
+        if end is None or end.checkpoint is None:
+            return
+        told = Checkpoint(trial_id=trial_id, resource=end.checkpoint)
+        if not self._checkpoints.confirms(told):
+            newest = self._newest(flight)
+            flight.end = replace(end, checkpoint=newest.resource if newest else None)
+            instead = f"that of {newest.resource}" if newest else "none"
+            self._notify(
+                f"WARNING: SageMaker has not stored the checkpoint of trial {trial_id} at {told.resource}; there is {instead}"
+            )
 
 
 def _hint(flight: Flight) -> str:

@@ -7,12 +7,6 @@ from typing import Final, TypeVar, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.sagemaker.accounts import Accounts
-from tunewright.backends.sagemaker.channel import (
-    OVERLAP_SECONDS,
-    SHORTEST_OVERLAP,
-    ReportReader,
-    delete_checkpoint,
-)
 from tunewright.backends.sagemaker.deployment import (
     TrainingScript,
     bundle,
@@ -27,6 +21,7 @@ from tunewright.backends.sagemaker.preflight import preflight
 from tunewright.backends.sagemaker.requests import Deployment
 from tunewright.backends.sagemaker.service import JobService, JobStatus
 from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.talking import open_line
 from tunewright.backends.sagemaker.watching import BEGINNING_SECONDS, CLOSING_SECONDS, insist, tolerate
 from tunewright.exceptions import BackendError
 from tunewright.trial import Checkpoint
@@ -54,6 +49,8 @@ class Foundation:
         The objects under the experiment's prefix.
     service, accounts
         The experiment's jobs, and their bill and notices.
+    line
+        How the jobs are talked to.
     reader, endings
         What runs report, and what it means that they are over.
 
@@ -94,9 +91,11 @@ class Foundation:
         self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)
         self.service: Final = JobService(session, name_jobs(self.deployment).job_prefix)
         self.accounts: Final = Accounts(self.service, settings)
-        overlap = session.endpoint.seconds(OVERLAP_SECONDS, at_least=SHORTEST_OVERLAP)
-        self.reader: Final = ReportReader(self.objects, overlap=overlap)
-        self.endings: Final = Endings(self.service, self.objects, settings, self.accounts.notify)
+        self.line: Final = open_line(session, self.objects, self.service, settings)
+        self.reader: Final = self.line.reader
+        self.endings: Final = Endings(
+            self.service, self.objects, settings, self.accounts.notify, self.line.checkpoints
+        )
 
     def begin(self, n_instances: int) -> Mapping[JobName, JobStatus]:
         """Store the code, say what the account has room for, and list the jobs of earlier sessions.
@@ -159,7 +158,7 @@ class Foundation:
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove a checkpoint's objects; a failure is noted, not raised."""
         try:
-            delete_checkpoint(self.objects, checkpoint.trial_id, checkpoint.resource)
+            self.line.checkpoints.delete(checkpoint)
         except ServiceError as error:
             self.accounts.notify(f"A checkpoint of trial {checkpoint.trial_id} cannot be deleted ({error})")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import final
 
 from tunewright.backends.runner.channel import End
-from tunewright.backends.sagemaker.channel import ReportReader
+from tunewright.backends.sagemaker.channel import MessageReader
 from tunewright.backends.sagemaker.endings import Endings
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.trial import Ended, Reported
@@ -36,7 +36,7 @@ class Hearing:
     """
 
     def __init__(
-        self, reader: ReportReader, endings: Endings, tolerate: Callable[[Callable[[], object]], None]
+        self, reader: MessageReader, endings: Endings, tolerate: Callable[[Callable[[], object]], None]
     ) -> None:
         self._reader = reader
         self._endings = endings
@@ -103,11 +103,11 @@ class Hearing:
         """
         for flight in flights:
             self._take(flight, over_gaps=False)
-        missed = [f for f in flights if f.is_silent or self._reader.needs_search(f.names)]
+        missed = [f for f in flights if self._is_due(f) or self._reader.needs_search(f.names)]
         if missed:
             self._tolerate(lambda: self._search(missed))
         for flight in flights:
-            if not flight.is_silent:
+            if not self._lacks_end(flight):
                 self._tolerate(lambda flight=flight: settle(flight))
 
     def conclude(self, flight: Flight, conclusion: Ended | Flight) -> None:
@@ -126,11 +126,24 @@ class Hearing:
 
     def _search(self, flights: Sequence[Flight]) -> None:
         """One thorough listing for all of which something is missing."""
-        is_over = [flight.is_over for flight in flights]
+        is_due = [flight.is_over and self._is_late(flight) for flight in flights]
         self._reader.search_from(min(flight.created for flight in flights))
-        for flight, was_over in zip(flights, is_over, strict=True):
-            flight.was_searched = was_over
+        for flight, was_due in zip(flights, is_due, strict=True):
+            flight.was_searched = was_due
             self._take(flight, over_gaps=True)
+
+    def _lacks_end(self, flight: Flight) -> bool:
+        """Whether the last word of a run whose job is over may still come."""
+        has_last = self._reader.has_one_life and flight.end is not None
+        return flight.is_silent and not has_last
+
+    def _is_due(self, flight: Flight) -> bool:
+        """Whether that word should have come by now."""
+        return self._lacks_end(flight) and self._is_late(flight)
+
+    def _is_late(self, flight: Flight) -> bool:
+        since = flight.terminal_since
+        return since is not None and time.monotonic() - since >= self._reader.delay
 
     def _take(self, flight: Flight, *, over_gaps: bool) -> None:
         newest = self._reader.newest_retry(flight.name)

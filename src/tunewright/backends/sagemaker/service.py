@@ -10,7 +10,9 @@ from enum import StrEnum
 from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, ServiceError
+from tunewright.backends.runner.log_lines import without_messages
 from tunewright.backends.sagemaker.bills import Bill, bill_of
+from tunewright.backends.sagemaker.job_logs import JobLogs
 from tunewright.backends.sagemaker.names import JobName, job_name, parse_job_name
 from tunewright.backends.sagemaker.refusals import TYPE_REMEDY, remedy_of_request, shortened
 from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest
@@ -18,7 +20,6 @@ from tunewright.exceptions import BackendError
 
 _PAGE: Final = 100
 _CREATION_SLACK: Final = 60.0
-_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 _TERMINAL: Final = frozenset({"Completed", "Failed", "Stopped"})
 _ZERO_QUOTA: Final = re.compile(r"is 0 Instances")
 _WRONG_REQUEST: Final = frozenset({"ValidationException", "ResourceNotFound"})
@@ -85,12 +86,13 @@ class JobService:
     """
 
     def __init__(self, session: AwsSession, prefix: str) -> None:
+        self.prefix: Final = prefix
         self._session = session
-        self._prefix = prefix
+        self._logs = JobLogs(session)
 
     def name(self, run: JobName) -> str:
         """The name of a run's job."""
-        return job_name(self._prefix, run)
+        return job_name(self.prefix, run)
 
     @property
     def speed(self) -> float:
@@ -141,7 +143,7 @@ class JobService:
         most = len(wanted) // _PAGE + 2
         for n_pages, summaries in enumerate(self._pages(), 1):
             for summary in summaries:
-                run = parse_job_name(self._prefix, summary["TrainingJobName"])
+                run = parse_job_name(self.prefix, summary["TrainingJobName"])
                 if run is not None:
                     found[run] = _job_status(summary)
                     missing.discard(run)
@@ -188,7 +190,7 @@ class JobService:
     def bills(self) -> dict[JobName, Bill]:
         """What was billed for the experiment's jobs that are over and in the search index, 100 a request."""
         bills: dict[JobName, Bill] = {}
-        name_filter = {"Name": "TrainingJobName", "Operator": "Contains", "Value": f"{self._prefix}-"}
+        name_filter = {"Name": "TrainingJobName", "Operator": "Contains", "Value": f"{self.prefix}-"}
         request: dict[str, Any] = {
             "Resource": "TrainingJob",
             "SearchExpression": {"Filters": [name_filter]},
@@ -198,7 +200,7 @@ class JobService:
             answer = self._session.call("Search", **request)
             for result in answer.get("Results", []):
                 job: Mapping[str, Any] = result["TrainingJob"]
-                run = parse_job_name(self._prefix, job["TrainingJobName"])
+                run = parse_job_name(self.prefix, job["TrainingJobName"])
                 if run is not None and "BillableTimeInSeconds" in job:
                     bills[run] = bill_of(job, speed=self.speed)
             if not answer.get("NextToken"):
@@ -207,26 +209,13 @@ class JobService:
 
     def logs(self, trial_id: int) -> str:
         """What all jobs of a trial printed, oldest first; empty where there is nothing."""
-        request: dict[str, Any] = {
-            "logGroupName": _LOG_GROUP,
-            "logStreamNamePrefix": f"{self._prefix}-{trial_id}-",
-        }
-        lines: list[str] = []
-        while True:
-            try:
-                answer = self._session.call("FilterLogEvents", **request)
-            except ServiceError as error:
-                if error.code == "ResourceNotFoundException":
-                    return ""
-                raise
-            lines += [event["message"] for event in answer.get("events", [])]
-            if not answer.get("nextToken"):
-                return "".join(f"{line}\n" for line in lines)
-            request["nextToken"] = answer["nextToken"]
+        events = self._logs.events(f"{self.prefix}-{trial_id}-")
+        lines = [without_messages(event.message) for event in events]
+        return "".join(f"{line}\n" for line in lines if line)
 
     def _pages(self) -> Iterator[list[Mapping[str, Any]]]:
         request: dict[str, Any] = {
-            "NameContains": f"{self._prefix}-",
+            "NameContains": f"{self.prefix}-",
             "SortBy": "CreationTime",
             "SortOrder": "Descending",
             "MaxResults": _PAGE,

@@ -8,15 +8,13 @@ from typing import Final, TypeVar, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.sagemaker.accounts import Accounts
-from tunewright.backends.sagemaker.channel import ReportReader
+from tunewright.backends.sagemaker.channel import MessageReader
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.service import JobService
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.exceptions import BackendError
 
-REPORT_SECONDS: Final = 2.0
-"""Service seconds between two listings of the reports."""
 STATUS_SECONDS: Final = 15.0
 """Service seconds between two listings of the jobs while nothing is expected of them."""
 ENDING_SECONDS: Final = 5.0
@@ -58,7 +56,7 @@ class Watcher:
     def __init__(
         self,
         service: JobService,
-        reader: ReportReader,
+        reader: MessageReader,
         settings: SageMakerSettings,
         session: AwsSession,
         accounts: Accounts,
@@ -93,9 +91,9 @@ class Watcher:
             is_ending = any(flight.end or flight.wish or flight.is_over for flight in flights)
             self._statuses_at = now + self._status_pause(is_ending=is_ending)
             self.tolerate(lambda: self._read_statuses(flights))
-        has_silent = any(flight.is_over and flight.end is None for flight in flights)
+        has_silent = not self._reader.delay and any(f.is_over and f.end is None for f in flights)
         if now >= self._reports_at or has_silent:
-            self._reports_at = now + self._seconds(REPORT_SECONDS)
+            self._reports_at = now + self._seconds(self._reader.period)
             self.tolerate(self._reader.poll)
 
     def expect_end(self) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence, Set
 
 from tunewright.backends.sagemaker.attaching import wish_of
-from tunewright.backends.sagemaker.channel import ReportReader
+from tunewright.backends.sagemaker.channel import MessageReader
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.trial import OpenRun
@@ -14,7 +14,7 @@ from tunewright.trial import OpenRun
 
 def adopt_runs(
     runs: Sequence[OpenRun],
-    reader: ReportReader,
+    reader: MessageReader,
     known: Callable[[], Set[str]],
     make: Callable[[OpenRun, int], Flight],
 ) -> dict[int, Flight]:
@@ -56,7 +56,7 @@ def adopt_runs(
 
 
 def _adopted(
-    open_run: OpenRun, reader: ReportReader, named: Set[str], make: Callable[[OpenRun, int], Flight]
+    open_run: OpenRun, reader: MessageReader, named: Set[str], make: Callable[[OpenRun, int], Flight]
 ) -> Flight:
     run = open_run.run
     retries = [

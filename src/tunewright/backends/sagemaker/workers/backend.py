@@ -17,7 +17,7 @@ from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.foundation import Foundation
 from tunewright.backends.sagemaker.hearing import Hearing
 from tunewright.backends.sagemaker.requests import JobOrder
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.settings import S3, SageMakerSettings
 from tunewright.backends.sagemaker.workers.adopting import adopt_runs
 from tunewright.backends.sagemaker.workers.dispatch import Dispatcher, mark_over, run_logs
 from tunewright.backends.sagemaker.workers.fleet import WorkerFleet
@@ -309,9 +309,9 @@ def refuse_what_workers_cannot(settings: SageMakerSettings, workers: WorkerSetti
         raise SettingsError(
             f"A worker is one instance, and each trial needs {settings.instance_count}: use --execution jobs"
         )
-    if settings.request_template.get("EnableNetworkIsolation"):
+    if settings.channel != S3:
         raise SettingsError(
-            "Workers take runs over S3, which isolated jobs cannot reach: use --execution jobs"
+            "Workers take runs over S3, which the channel logs does without: use --execution jobs"
         )
     job_seconds = (workers or WorkerSettings()).job_seconds
     if settings.spot and settings.max_wait_seconds is not None and settings.max_wait < job_seconds:
