@@ -106,7 +106,8 @@ class FakeAws:
         self.counter: Counter[str] = Counter()
         self.refusals: dict[str, list[ServiceError]] = {}
         self.lost_answers: list[ServiceError] = []
-        self.log_events: list[dict[str, str]] = []
+        self.log_events: list[dict[str, Any]] = []
+        self.log_page = 1
         self.is_closed = False
         self.n_revived = 0
         self.rates = Rates(rates={}, speed=speed)
@@ -185,11 +186,27 @@ class FakeAws:
         done = [job for job in self.jobs.values() if "BillableTimeInSeconds" in job]
         return {"Results": [{"TrainingJob": job} for job in done]}
 
-    def FilterLogEvents(self, logStreamNamePrefix: str, nextToken: str = "0", **_: Any) -> dict[str, Any]:
-        events = [e for e in self.log_events if e["logStreamName"].startswith(logStreamNamePrefix)]
-        place = int(nextToken)
-        more = {"nextToken": str(place + 1)} if place + 1 < len(events) else {}
-        return {"events": events[place : place + 1], **more}
+    def FilterLogEvents(
+        self,
+        logStreamNamePrefix: str,
+        nextToken: str = "",
+        startTime: int = 0,
+        filterPattern: str = "",
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Pages as the service's: the first of each answer is empty and has a successor."""
+        if not nextToken:
+            return {"events": [], "nextToken": "0"}
+        events = [
+            event
+            for event in self.log_events
+            if event["logStreamName"].startswith(logStreamNamePrefix)
+            and event.get("timestamp", 0) >= startTime
+            and filterPattern.strip('"') in event["message"]
+        ]
+        end = int(nextToken) + self.log_page
+        more = {"nextToken": str(end)} if end < len(events) else {}
+        return {"events": events[int(nextToken) : end], **more}
 
     # -- what happens in jobs -----------------------------------------------------------------------------------
 
