@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 TARGET_PREFIX: Final = "SageMaker."
+LOGS_PREFIX: Final = "Logs_20140328."
 KEY_HEADER: Final = "x-emulator-key"
 _WITHOUT_BODY: Final = frozenset({"StopTrainingJob", "DeleteTrainingJob"})
 
@@ -116,9 +117,17 @@ class Application:
             return json_error(error)
 
     def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """S3 and the rest; S3 may be slow or busy on demand."""
+        """S3 and the rest; S3 may be slow or busy on demand, and the log has its rates."""
         faults = self._parts.faults
-        if not environ.get("HTTP_X_AMZ_TARGET"):
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if target.startswith(LOGS_PREFIX):
+            operation = target.removeprefix(LOGS_PREFIX)
+            self._counts[operation] += 1
+            try:
+                self._admit(operation)
+            except ServiceError as error:
+                return json_error(error)(environ, start_response)
+        if not target:
             asked = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"
             slow = faults.strike("slow_s3", asked)
             if slow:

@@ -20,6 +20,7 @@ from sagemaker_emulator.faults import Fault
 from sagemaker_emulator.leases import LeaseFolder
 from sagemaker_emulator.settings import ServiceSettings
 from sagemaker_emulator.storage import AwsServices
+from sagemaker_emulator.timings import LOG_SECONDS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -69,7 +70,8 @@ def serve(options: ServeOptions) -> None:
     )
 
     def furnish(url: str) -> tuple[Executor, WSGIApplication]:
-        aws = AwsServices(options.directory, region=options.settings.region)
+        delay = LOG_SECONDS / options.settings.speed
+        aws = AwsServices(options.directory, region=options.settings.region, log_delay=delay)
         return ProcessExecutor(_execution(options, place, url), aws), aws.app
 
     emulator = Emulator(place, options.settings, furnish, options.faults)

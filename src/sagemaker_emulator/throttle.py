@@ -20,9 +20,10 @@ RATES: Final[dict[str, tuple[float, float]]] = {
     "AddTags": (5.0, 10.0),
     "ListTags": (5.0, 10.0),
     "DeleteTags": (5.0, 10.0),
+    "FilterLogEvents": (10.0, 20.0),
 }
-"""Operation -> (requests per service second, burst). Create and List are the published account limits (1/s and 2/s);
-the other rates and all bursts are not published, these are cautious guesses."""
+"""Operation -> (requests per service second, burst). Create, List and FilterLogEvents are the published limits (1/s, 2/s,
+and 10/s in most regions); the other rates and all bursts are not published, these are cautious guesses."""
 
 
 @final

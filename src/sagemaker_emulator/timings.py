@@ -42,3 +42,5 @@ LONGEST_CLUSTER_LIFE: Final = 28 * 86400.0
 """After this age a cluster is not handed to another job."""
 SPOT_PRICE_SHARE: Final = 0.3
 """BillableTimeInSeconds / TrainingTimeInSeconds of a spot job; the real one depends on the market."""
+LOG_SECONDS: Final = 5.0
+"""From a line that a job prints to its place in the log; the real one is not published, 5 to 15 s have been seen."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 from urllib.parse import quote, unquote
 
 from moto.logs.models import LogsBackend, logs_backends
 
+from sagemaker_emulator.storage.log_filter import filter_events
 from sagemaker_emulator.storage.objects import ACCOUNT_ID
 
 _LOG: Final = logging.getLogger(__name__)
@@ -30,11 +33,26 @@ class LogStore:
         Folder of the files; made when it is not there.
     region
         Region of the log group.
+    delay
+        Real seconds after which a line that was written can be read.
+    clock
+        Real seconds that never decrease.
     """
 
-    def __init__(self, directory: Path, *, region: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        region: str,
+        delay: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.lock = threading.RLock()
         """Held by whoever lets moto read or write."""
+        self._delay = delay
+        self._clock = clock
+        self._on_the_way: deque[tuple[float, str, Sequence[tuple[int, str]]]] = deque()
+        """When they can be read, stream and lines."""
         self._directory = directory
         self._backend: LogsBackend = logs_backends[ACCOUNT_ID][region]
         self._backend.reset()
@@ -52,16 +70,36 @@ class LogStore:
     def append(self, stream: str, events: Sequence[tuple[int, str]]) -> None:
         """Add (epoch milliseconds, line) events, oldest first; a stream that was deleted is made again.
 
-        Where the disk takes no more, they are there as long as this emulator lives.
+        They can be read when the delay is over. Where the disk takes no more, they are there as long as this emulator lives.
         """
         if not events:
             return
         with self.lock:
-            self._show(stream, events)
+            self._on_the_way.append((self._clock() + self._delay, stream, events))
+            self.settle()
             try:
                 self._keep(stream, events)
             except OSError as error:
                 _LOG.warning("the log of %s is not kept: %s", stream, error)
+
+    def settle(self) -> None:
+        """Show what can be read by now; to be called, with the lock, before anybody reads."""
+        now = self._clock()
+        while self._on_the_way and self._on_the_way[0][0] <= now:
+            _, stream, events = self._on_the_way.popleft()
+            self._show(stream, events)
+
+    def filter(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Answer a FilterLogEvents; None where there is no such group.
+
+        Raises
+        ------
+        BadRequestError
+            The request contradicts itself.
+        """
+        with self.lock:
+            group = self._backend.groups.get(request.get("logGroupName", ""))
+            return None if group is None else filter_events(group, request)
 
     def streams(self, group: str, prefix: str) -> list[str]:
         """Names of the streams of a group that begin with a prefix; none where the group does not exist."""

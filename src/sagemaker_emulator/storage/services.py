@@ -48,15 +48,17 @@ class AwsServices:
         loaded again.
     region
         The region of the emulator, such as ``us-east-1``.
+    log_delay
+        Real seconds after which a line that a job printed can be read.
     """
 
     app: WSGIApplication
 
-    def __init__(self, directory: Path, *, region: str) -> None:
+    def __init__(self, directory: Path, *, region: str, log_delay: float = 0.0) -> None:
         self.directory = directory
         self.region = region
         self.store = ObjectStore(directory / "s3", region=region)
-        self.logs = LogStore(directory / "logs", region=region)
+        self.logs = LogStore(directory / "logs", region=region, delay=log_delay)
         self.app = AwsApplication(self.store, self.logs)
         sts_backends[ACCOUNT_ID]["aws"].reset()
         _create_role(iam_backends[ACCOUNT_ID]["aws"])

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from sagemaker_emulator.storage.listing import answer_listing
+from sagemaker_emulator.storage.log_filter import BadRequestError
 from sagemaker_emulator.storage.logs import LogStore
 from sagemaker_emulator.storage.objects import ObjectStore
 from sagemaker_emulator.storage.permissions import answer_simulation, is_simulation
@@ -29,8 +30,8 @@ _FILTER_TARGET: Final = "Logs_20140328.FilterLogEvents"
 class AwsApplication:
     """WSGI application for S3, Logs, STS and IAM. Thread-safe: moto sees one request of a service at a time.
 
-    ListObjectsV2 is answered here, because moto scans a whole bucket for each page, and so is the stream prefix of
-    FilterLogEvents, which moto does not know.
+    ListObjectsV2 is answered here, because moto scans a whole bucket for each page, and so is FilterLogEvents, whose
+    stream prefix moto does not know.
     """
 
     def __init__(self, store: ObjectStore, logs: LogStore) -> None:
@@ -47,8 +48,9 @@ class AwsApplication:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if target.startswith("Logs_"):
             with self._logs.lock:
-                if target == _FILTER_TARGET and not self._expand_prefix(environ):
-                    return _json(start_response, {"events": [], "searchedLogStreams": []})
+                self._logs.settle()
+                if target == _FILTER_TARGET:
+                    return self._filter(environ, start_response)
                 return self._ask_moto(environ, start_response)
         if target or _is_query_protocol(environ):
             if is_simulation(environ["wsgi.input"].getvalue()):
@@ -86,15 +88,14 @@ class AwsApplication:
         start_response(answer.status, answer.headers)
         return chunks
 
-    def _expand_prefix(self, environ: WSGIEnvironment) -> bool:
-        """Replace a stream prefix by the streams it means; False when there are none."""
-        request: dict[str, Any] = json.loads(environ["wsgi.input"].getvalue() or b"{}")
-        prefix = request.pop("logStreamNamePrefix", None)
-        if prefix is None:
-            return True
-        request["logStreamNames"] = self._logs.streams(request.get("logGroupName", ""), prefix)
-        _set_body(environ, json.dumps(request).encode())
-        return bool(request["logStreamNames"])
+    def _filter(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a FilterLogEvents; moto refuses the group that does not exist."""
+        try:
+            answer = self._logs.filter(json.loads(environ["wsgi.input"].getvalue() or b"{}"))
+        except BadRequestError as error:
+            refusal = {"__type": "InvalidParameterException", "message": str(error)}
+            return _json(start_response, refusal, "400 Bad Request")
+        return self._ask_moto(environ, start_response) if answer is None else _json(start_response, answer)
 
 
 @final

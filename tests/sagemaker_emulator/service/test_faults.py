@@ -175,6 +175,14 @@ def test_a_throttle_storm_hits_the_named_operation(start: Callable[..., Service]
     assert service.client.list_training_jobs()["TrainingJobSummaries"]
 
 
+def test_reading_the_log_has_a_rate_too(start: Callable[..., Service]) -> None:
+    service = start(faults=[Fault(kind="throttle", target="FilterLogEvents")])
+    logs = service.connect(service="logs")
+    with pytest.raises(ClientError, match="Rate exceeded") as refused:
+        logs.filter_log_events(logGroupName="group")
+    assert refused.value.response["Error"]["Code"] == "ThrottlingException"
+
+
 def test_a_stale_list_shows_the_past(start: Callable[..., Service]) -> None:
     service = start(speed=100.0)
     service.create("first", keep_alive=20000, plan={"seconds": "1"})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from sagemaker_emulator.storage import EXECUTION_ROLE_ARN, TRAINING_LOG_GROUP, AwsServices
+from sagemaker_emulator.storage import EXECUTION_ROLE_ARN, TRAINING_LOG_GROUP, AwsServices, LogStore
 
 
 def now() -> int:
@@ -108,3 +109,65 @@ def test_lines_that_cannot_be_kept_are_shown(aws: AwsServices, client: Callable[
     (aws.directory / "logs").rmdir()
     aws.logs.append("job/algo-1-1", [(now(), "one")])
     assert lines_of(aws, client) == ["one"]
+
+
+def test_lines_reach_the_log_late(tmp_path: Path) -> None:
+    clock = [0.0]
+    logs = LogStore(tmp_path, region="us-east-1", delay=5.0, clock=lambda: clock[0])
+    request = {"logGroupName": TRAINING_LOG_GROUP}
+    for line, clock[0] in (("one", 0.0), ("two", 4.0)):
+        logs.append("job/algo-1-1", [(now(), line)])
+    shown: list[list[str]] = []
+    for clock[0] in (4.9, 5.0, 9.0):
+        logs.settle()
+        answer = logs.filter(request)
+        assert answer is not None
+        shown.append([event["message"] for event in answer["events"]])
+    assert shown == [[], ["one"], ["one", "two"]]
+    assert logs.filter({"logGroupName": "another"}) is None
+
+
+def test_a_search_page_by_page(aws: AwsServices, client: Callable[[str], Any]) -> None:
+    """In order of time over all streams; many of them cost an empty page first, and a page has its size."""
+    at = now()
+    for number in range(12):
+        lines = [(at + number, "term a"), (at + 100 - number, "b" * 100_000)]
+        aws.logs.append(f"exp-{number}/algo-1-1", lines)
+    asked: dict[str, Any] = {"logGroupName": TRAINING_LOG_GROUP, "logStreamNamePrefix": "exp-"}
+    logs = client("logs")
+
+    def pages(**more: Any) -> list[list[int]]:
+        found = logs.get_paginator("filter_log_events").paginate(**asked, **more)
+        return [[event["timestamp"] - at for event in page["events"]] for page in found]
+
+    assert pages(filterPattern='"term a"') == [[], list(range(12))]
+    assert pages(startTime=at + 11, endTime=at + 90) == [[], [11, 89, 90]]
+    first, *rest = pages()
+    assert first == []
+    assert [len(page) for page in rest] == [22, 2]
+    assert [at for page in rest for at in page] == [*range(12), *range(89, 101)]
+    page = logs.filter_log_events(**asked, limit=5, nextToken=logs.filter_log_events(**asked)["nextToken"])
+    assert len(page["events"]) == 5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"nextToken": "what?"},
+        {"logStreamNames": ["a"], "logStreamNamePrefix": "a"},
+    ],
+)
+def test_searches_that_contradict_themselves(client: Callable[[str], Any], wrong: dict[str, Any]) -> None:
+    with pytest.raises(ClientError) as caught:
+        client("logs").filter_log_events(logGroupName=TRAINING_LOG_GROUP, **wrong)
+    assert caught.value.response["Error"]["Code"] == "InvalidParameterException"
+
+
+def test_a_search_in_no_group_and_in_named_streams(aws: AwsServices, client: Callable[[str], Any]) -> None:
+    logs = client("logs")
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.filter_log_events(logGroupName="another")
+    for name in ("a", "b"):
+        aws.logs.append(name, [(now(), name)])
+    found = logs.filter_log_events(logGroupName=TRAINING_LOG_GROUP, logStreamNames=["b", "c"])["events"]
+    assert [event["message"] for event in found] == ["b"]
