@@ -87,12 +87,18 @@ def test_trials_that_are_processes(remote: Any, tmp_path: Path) -> None:
 
 
 def test_trials_in_simulated_time(remote: Any, tmp_path: Path) -> None:
-    """All seeds of a method are one slice; its journals come out as those of an undisturbed run here."""
+    """All seeds of a method are one slice; its journals come out as those of an undisturbed run here.
+
+    What earlier experiments tell travels along.
+    """
     remote.tunewright("init", str(remote.folder), "--backend", "simulated")
     (remote.folder / "baselines.py").write_text(BASELINES)
     tag, name = "killed_simulated", "Slow"
-    common = "--benchmark digits --num_seeds 2 --max_num_trials 70"
-    line = f"--experiment_tag {tag} {common} --endpoint embedded --speed 300"
+    hpo_main = [sys.executable, str(remote.folder / "hpo_main.py"), "--n_jobs", "1", "--benchmark", "digits"]
+    earlier = [*hpo_main, "--experiment_tag", "earlier", "--max_num_trials", "5"]
+    subprocess.run(earlier, check=True, capture_output=True, timeout=120)
+    common = "--num_seeds 2 --max_num_trials 70 --warm_start earlier"
+    line = f"--experiment_tag {tag} --benchmark digits {common} --endpoint embedded --speed 300"
     gate = tmp_path / "gate"
     options = RemoteOptions(environment={"GATE": str(gate)})
     assert remote.launch("simulated", line, options=options) == 0, remote.err
@@ -104,11 +110,7 @@ def test_trials_in_simulated_time(remote: Any, tmp_path: Path) -> None:
 
     assert remote.launch("simulated", f"{line} --resume --wait", options=options) == 0, remote.err
     assert "2 experiments" in remote.tunewright("remote", "fetch", tag)
-    here = [
-        sys.executable,
-        str(remote.folder / "hpo_main.py"),
-        *f"--experiment_tag here {common} --n_jobs 1".split(),
-    ]
+    here = [*hpo_main, "--experiment_tag", "here", *common.split()]
     subprocess.run(here, check=True, capture_output=True, timeout=120)
     assert hashes(tag) == hashes("here")
     assert len(hashes(tag)) == 2

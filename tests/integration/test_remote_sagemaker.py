@@ -123,18 +123,28 @@ def check_policy(called: Set[str]) -> None:
 
 
 def test_a_script_without_a_folder(remote: Any, tmp_path: Path) -> None:
-    """``tunewright tune --remote``: the trials are processes of the tuning job."""
+    """``tunewright tune --remote``: the trials are processes of the tuning job, which knows what was learned here."""
+    known = {
+        "sources": ["a"],
+        "tasks": [{"name": "a", "configs": [{"lr": 0.25, "epochs": 3}], "losses": [0.1]}],
+    }
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps(known))
     space = tmp_path / "space.toml"
     space.write_text('[lr]\ntype = "float"\nlow = 0.01\nhigh = 1.0\n')
     line = (
         f"{remote.folder}/train.py --space {space} --metric loss --resource epoch --max_resource 3 --max_resource_attr epochs"
         " --max_num_trials 2 --n_workers 2 --remote --endpoint embedded --speed 300 --wait --experiment_tag one"
+        f" --warm_start {earlier} --tensorboard 1"
     )
     assert "RandomSearch-train-0: finished, loss" in remote.tunewright("tune", *line.split())
     (view,) = remote.views("one").values()
     (outcome,) = view.outcomes
     assert (outcome.counts["completed"], outcome.history.n_results) == (2, 6)
+    assert outcome.history.trial(0).config["lr"] == 0.25
     assert "2 completed" in remote.tunewright("show", outcome.folder.name)
+    remote.tunewright("remote", "fetch", "one")
+    assert len(list((outcome.path / "tensorboard").rglob("*tfevents*"))) == 3
 
 
 def all_over(remote: Any, session: Any) -> list[dict[str, Any]] | None:

@@ -16,7 +16,7 @@ from tunewright.space import Categorical, FiniteRange, Float, Integer, Ordinal, 
 from tunewright.storage import ExperimentFolder
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.mapping import SpaceMapping, nearest
-from tunewright.transfer.reading import read_evaluations
+from tunewright.transfer.reading import pack_evaluations, read_evaluations
 from tunewright.types import Config
 
 Store = Callable[..., ExperimentFolder]
@@ -60,6 +60,39 @@ def test_they_survive_as_data(store: Store, tmp_path: Path) -> None:
     file.write_text("[]")
     with pytest.raises(SettingsError, match="evaluations"):
         read_evaluations([str(file)], SPACE, LOSS)
+
+
+def test_packed_ones_tell_the_same_elsewhere(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that has no such experiment, for any space and metric; what is equal has the same name."""
+    accuracy = Metric("accuracy", Goal.MAXIMIZE)
+    wide = SearchSpace({"x": Float(0.0, 2.0), "norm": Categorical(["batch", "layer"]), "epochs": 5})
+    folder = store("earlier", "digits", SPACE, bowl)
+    store("earlier", "letters", wide, bowl, metric=accuracy)
+    here = read_evaluations(["earlier"], SPACE, LOSS)
+    name, content = pack_evaluations("earlier")
+    assert pack_evaluations("earlier") == (name, content)
+    assert name.startswith("earlier-")
+    assert b"st_" not in content
+    alone, _ = pack_evaluations(str(folder.path))
+    assert alone.startswith(f"{folder.name}-")
+
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path / "elsewhere"))
+    (tmp_path / name).write_bytes(content)
+    there = read_evaluations([str(tmp_path / name)], SPACE, LOSS)
+    assert (there.tasks, there.notices, there.digest) == (here.tasks, here.notices, here.digest)
+    again, same = pack_evaluations(str(tmp_path / name))
+    assert same == content
+    assert again.endswith(name.rpartition("-")[2])
+
+
+def test_packed_evaluations_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "packed.json"
+    for text in ('{"experiments": [{"name": "a"}]}', '{"experiments": 3}', "{", '{"experiments": [3]}'):
+        path.write_text(text)
+        with pytest.raises(SettingsError, match="evaluations"):
+            read_evaluations([str(path)], SPACE, LOSS)
 
 
 def test_failed_and_diverged_trials_tell_nothing(store: Store) -> None:

@@ -12,7 +12,6 @@ from subprocess import CompletedProcess
 import pytest
 
 from tunewright.benchmarks.tables import simulated_benchmark
-from tunewright.cli import main as command
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, SimulatedChoice, method, run_cells
 from tunewright.experiments.kept import FILE
@@ -105,20 +104,6 @@ def test_the_launcher_takes_tags(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert exited.value.code == 0, capsys.readouterr()
     (folder,) = experiments("new")
     assert folder.metadata()["warm_start"] == ["earlier"]
-
-
-def test_remote_launches_refuse_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store_earlier()
-    script, space = tmp_path / "script.py", tmp_path / "space.toml"
-    script.write_text("print('no report')\n")
-    space.write_text('[learning_rate]\ntype = "float"\nlow = 1e-4\nhigh = 1.0\nlog = true\n')
-    line = (
-        f"tune {script} --space {space} --metric accuracy --goal max --max_num_trials 1 --warm_start earlier"
-    )
-    with pytest.raises(SystemExit) as exited:
-        command([*line.split(), "--remote", "--endpoint", "http://localhost:1"])
-    assert exited.value.code == 2
-    assert "launch on this machine" in capsys.readouterr().err
 
 
 def test_the_example_runs(run_example: Callable[[str], CompletedProcess[str]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.experiments import Experiment
@@ -17,6 +17,7 @@ from tunewright.launchers.flags import add_place_flags, place_choice
 from tunewright.launchers.forwarding import forwarded_flags
 from tunewright.launchers.hpo_main_simulated import Definitions, SimulatedLaunch
 from tunewright.launchers.launch import Methods, show_safe_tag
+from tunewright.launchers.luggage import needed_extras, pack_warm_start
 from tunewright.launchers.parser import Parser
 from tunewright.launchers.remote import (
     RemoteOptions,
@@ -81,11 +82,15 @@ def _run(
     plan = launch.plan(arguments)
     instance_type = arguments.instance_type or _INSTANCE
     tables = sorted({experiment.table_benchmark.table for experiment in plan})
-    code = bundle_remote(path, [Path(one) for one in options.dependencies], tables=tables)
-    groups: dict[tuple[str, int | None], list[Experiment]] = {}
-    for experiment in plan:
-        seed = experiment.seed if experiment.label in expensive else None
-        groups.setdefault((experiment.label, seed), []).append(experiment)
+    packed = pack_warm_start(arguments.warm_start)
+    code = bundle_remote(
+        path,
+        [Path(one) for one in options.dependencies],
+        tables=tables,
+        files=packed,
+        extras=needed_extras(arguments),
+    )
+    groups = _groups(plan, expensive)
     say(f"{tuning_jobs_text(arguments, len(groups), instance_type)}, which run {len(plan)} experiments")
     settled = settle_endpoint(
         place_choice(arguments, instance_type),
@@ -95,7 +100,7 @@ def _run(
     hpo_main = launch.parser()
 
     def slice_of(label: str, seed: int | None, experiments: Sequence[Experiment]) -> SlicePlan:
-        replaced = {"method": label, "resume": True}
+        replaced: dict[str, Any] = {"method": label, "resume": True, "warm_start": list(packed)}
         if seed is not None:
             replaced |= {"start_seed": seed, "num_seeds": 1}
         flags = forwarded_flags(hpo_main, arguments, replaced)
@@ -110,3 +115,14 @@ def _run(
         instance_type=instance_type,
         options=options,
     )
+
+
+def _groups(
+    plan: Sequence[Experiment], expensive: Collection[str]
+) -> dict[tuple[str, int | None], list[Experiment]]:
+    """The experiments of each tuning job, by the method's label, and by seed where the method is expensive."""
+    groups: dict[tuple[str, int | None], list[Experiment]] = {}
+    for experiment in plan:
+        seed = experiment.seed if experiment.label in expensive else None
+        groups.setdefault((experiment.label, seed), []).append(experiment)
+    return groups

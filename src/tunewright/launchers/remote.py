@@ -144,10 +144,6 @@ def launch_slices(
         The service cannot be used.
     """
     tag = arguments.experiment_tag
-    if arguments.warm_start:
-        raise SettingsError(
-            "--warm_start reads experiments that are stored here, and tuning jobs do not see them: launch on this machine"
-        )
     session = open_session(sagemaker_endpoint(choice))
     try:
         settings = _prepare(session, arguments, choice, code, instance_type=instance_type, options=options)

@@ -18,6 +18,7 @@ from tunewright.launchers.dry import show_first_request
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.forwarding import forwarded_flags
 from tunewright.launchers.launch import Launch, begin_launch
+from tunewright.launchers.luggage import needed_extras, pack_warm_start
 from tunewright.launchers.parser import Parser
 from tunewright.launchers.remote import RemoteOptions, SlicePlan, entry_path, launch_slices
 
@@ -107,10 +108,11 @@ def _run(kind: RealKind, launch: Launch, path: Path, options: RemoteOptions, giv
     tuners = kind.tuners(arguments, benchmark, jobs_at_a_time(arguments, len(plan)))
     if isinstance(choice, SageMakerChoice) and arguments.dry_run:
         return show_first_request(plan[0], choice)
-    code = bundle_remote(path, dependencies)
+    packed = pack_warm_start(arguments.warm_start)
+    code = bundle_remote(path, dependencies, files=packed, extras=needed_extras(arguments))
     say(f"{tuning_jobs_text(arguments, len(plan), tuners.instance_type)}, each of which {tuners.what}")
     settled = settle_endpoint(tuners.place, tuners.settings, is_agreed=arguments.yes)
-    inside = kind.flags_inside(settled)
+    inside = {**kind.flags_inside(settled), "warm_start": list(packed)}
     flags = [_flags(kind.hpo_main_parser(launch), arguments, experiment, inside) for experiment in plan]
     return launch_slices(
         [SlicePlan.of(experiment, line) for experiment, line in zip(plan, flags, strict=True)],

@@ -18,6 +18,7 @@ from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.flags import place_choice
 from tunewright.launchers.launch import run_and_report
+from tunewright.launchers.luggage import needed_extras, pack_warm_start
 from tunewright.launchers.remote import SMALL_INSTANCE, RemoteOptions, SlicePlan, launch_slices
 
 LOCAL_INSTANCE: Final = "ml.c5.4xlarge"
@@ -67,7 +68,9 @@ def launch_experiment(experiment: Experiment, arguments: Namespace) -> int:
         settings = SageMakerSettings(n_workers=1, instance_type=instance_type)
         settled = settle_endpoint(place_choice(arguments, instance_type), settings, is_agreed=arguments.yes)
     folder = script.resolve().parent
-    inside = _inside(experiment, f"{folder.name}/{script.name}")
+    packed = pack_warm_start(experiment.warm_start)
+    inside = replace(_inside(experiment, f"{folder.name}/{script.name}"), warm_start=tuple(packed))
+    dependencies = [folder, *map(Path, arguments.dependencies)]
     with tempfile.TemporaryDirectory() as scratch:
         entry = Path(scratch, "hpo_main.py")
         entry.write_text(_MAIN, encoding="utf-8")
@@ -76,7 +79,7 @@ def launch_experiment(experiment: Experiment, arguments: Namespace) -> int:
             [SlicePlan.of(experiment, ())],
             arguments,
             choice=settled,
-            code=bundle_remote(entry, [folder, *map(Path, arguments.dependencies)]),
+            code=bundle_remote(entry, dependencies, files=packed, extras=needed_extras(arguments)),
             instance_type=instance_type,
             options=RemoteOptions(),
         )

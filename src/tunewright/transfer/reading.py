@@ -1,24 +1,24 @@
-"""Reading evaluations from stored experiments."""
+"""Reading evaluations from stored experiments, and packing them for another machine."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.history import History
-from tunewright.journal import read_journal
-from tunewright.ledger import replay_history
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
-from tunewright.storage import ExperimentFolder, experiments, find_experiment
+from tunewright.storage import ExperimentFolder, experiments, find_experiment, safe_name
 from tunewright.transfer.evaluations import Task, TransferEvaluations
 from tunewright.transfer.mapping import SpaceMapping
-from tunewright.trial import TrialStatus
+from tunewright.transfer.past import PastExperiment, read_past
 from tunewright.types import Config
+
+_PAST: Final = "experiments"
+"""Key of a file that holds experiments as they were; one of evaluations of a space has ``tasks``."""
 
 
 def read_evaluations(sources: Sequence[str], space: SearchSpace, metric: Metric) -> TransferEvaluations:
@@ -30,7 +30,8 @@ def read_evaluations(sources: Sequence[str], space: SearchSpace, metric: Metric)
     Parameters
     ----------
     sources
-        Tags, names of experiments, folders of experiments, or JSON files of :meth:`TransferEvaluations.to_json`.
+        Tags, names of experiments, folders of experiments, or JSON files: those of
+        :meth:`TransferEvaluations.to_json`, or of :func:`pack_evaluations`.
     space
         What is searched now.
     metric
@@ -47,18 +48,18 @@ def read_evaluations(sources: Sequence[str], space: SearchSpace, metric: Metric)
     found: dict[str, list[tuple[Config, float]]] = {}
     notices: list[str] = []
     for source in dict.fromkeys(sources):
-        stored = _stored_file(source)
-        if stored is not None:
-            for task in stored.tasks:
+        known = _read(source)
+        if isinstance(known, TransferEvaluations):
+            for task in known.tasks:
                 _add(found, task.name, zip(task.configs, task.losses, strict=True), mapping)
             continue
-        for folder in _folders(source):
-            metadata = folder.metadata()
-            name, used = _metric_of(metadata, metric, folder.name)
+        for past in known:
+            used = past.metric_for(metric)
             if used != metric:
-                notices.append(f"{name} tuned {used.name} ({used.goal}), which stands for {metric.name}")
-            history = replay_history(list(read_journal(folder.journal_path)))
-            _add(found, name, _newest(history, used), mapping)
+                notices.append(
+                    f"{past.benchmark} tuned {used.name} ({used.goal}), which stands for {metric.name}"
+                )
+            _add(found, past.benchmark, past.evaluations(used), mapping)
     tasks = tuple(
         Task(name=name, configs=tuple(c for c, _ in rows), losses=tuple(loss for _, loss in rows))
         for name, rows in sorted(found.items())
@@ -68,22 +69,59 @@ def read_evaluations(sources: Sequence[str], space: SearchSpace, metric: Metric)
     return TransferEvaluations(sources=tuple(dict.fromkeys(sources)), tasks=tasks, notices=lines)
 
 
-def _add(found: dict[str, list[tuple[Config, float]]], name: str, rows: Any, mapping: SpaceMapping) -> None:
+def pack_evaluations(source: str) -> tuple[str, bytes]:
+    """All that :func:`read_evaluations` needs of a source, for a machine that has no such experiments.
+
+    Parameters
+    ----------
+    source
+        As there.
+
+    Returns
+    -------
+    (str, bytes)
+        A file's name, which holds the source's and a checksum of the content, and its content: JSON.
+
+    Raises
+    ------
+    SettingsError
+        The source is not there.
+    JournalError
+        A journal is damaged.
+    """
+    known = _read(source)
+    is_packed = isinstance(known, TransferEvaluations)
+    data = known.to_json() if is_packed else {_PAST: [past.to_json() for past in known]}
+    content = json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+    stem = safe_name(Path(source).name.removesuffix(".json"))
+    return f"{stem}-{hashlib.sha256(content).hexdigest()[:12]}.json", content
+
+
+def _read(source: str) -> TransferEvaluations | list[PastExperiment]:
+    """What a source holds: evaluations of a space, or experiments as they were."""
+    path = Path(source).expanduser()
+    if path.suffix != ".json" or not path.is_file():
+        return [read_past(folder) for folder in _folders(source)]
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(data, dict) and _PAST in data:
+            return [PastExperiment.from_json(one) for one in data[_PAST]]
+        return TransferEvaluations.from_json(data)
+    except (OSError, TypeError, ValueError) as error:
+        raise SettingsError(f"{path} holds no evaluations: {error}") from None
+
+
+def _add(
+    found: dict[str, list[tuple[Config, float]]],
+    name: str,
+    rows: Iterable[tuple[Config, float]],
+    mapping: SpaceMapping,
+) -> None:
     kept = found.setdefault(name, [])
     for config, loss in rows:
         mapped = mapping.map(config)
         if mapped is not None:
             kept.append((mapped, loss))
-
-
-def _newest(history: History, metric: Metric) -> list[tuple[Config, float]]:
-    rows: list[tuple[Config, float]] = []
-    for trial_id in range(history.n_trials):
-        last = history.last(trial_id)
-        loss = math.inf if last is None else metric.loss_of(last.metrics)
-        if math.isfinite(loss) and history.status(trial_id) is not TrialStatus.FAILED:
-            rows.append((history.trial(trial_id).config, loss))
-    return rows
 
 
 def _folders(source: str) -> list[ExperimentFolder]:
@@ -101,29 +139,3 @@ def _folders(source: str) -> list[ExperimentFolder]:
     if not with_journal:
         raise SettingsError(f"{source}: nothing was recorded there yet")
     return with_journal
-
-
-def _stored_file(source: str) -> TransferEvaluations | None:
-    path = Path(source).expanduser()
-    if path.suffix != ".json" or not path.is_file():
-        return None
-    try:
-        return TransferEvaluations.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} holds no evaluations: {error}") from None
-
-
-def _metric_of(metadata: Mapping[str, Any], metric: Metric, experiment: str) -> tuple[str, Metric]:
-    """The benchmark's name, and which of its metrics stands for ours."""
-    try:
-        benchmark = metadata["benchmark"]
-        stored = [Metric(one["name"], one["goal"]) for one in benchmark["metrics"]]
-        name = str(benchmark["name"])
-    except (KeyError, TypeError):
-        raise SettingsError(f"{experiment} was not written by this version of Tunewright") from None
-    for other in stored:
-        if other.name == metric.name and other.goal != metric.goal:
-            raise SettingsError(
-                f"{experiment} has {metric.name} with the goal {other.goal}, here it is {metric.goal}: give the same goal"
-            )
-    return name, metric if metric in stored else stored[0]

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -41,7 +41,12 @@ _EXTRA: Final = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
 
 
 def bundle_remote(
-    entry_point: Path, dependencies: Sequence[Path] = (), *, tables: Sequence[str] = ()
+    entry_point: Path,
+    dependencies: Sequence[Path] = (),
+    *,
+    tables: Sequence[str] = (),
+    files: Mapping[str, bytes] | None = None,
+    extras: Collection[str] = (),
 ) -> CodeBundle:
     """Everything that a tuning job needs.
 
@@ -53,6 +58,10 @@ def bundle_remote(
         Further folders and files that the definitions import; they lie beside the folder's files.
     tables
         Names of recorded tables; those that come with the package need not travel.
+    files
+        Contents of further files, by their names beside the entry point.
+    extras
+        Extras of this package that are needed beside those of ``requirements.txt``.
 
     Raises
     ------
@@ -67,13 +76,14 @@ def bundle_remote(
     contents: dict[str, Path | bytes] = {f"{SOURCE}/{name}": path for name, path in source_files(folder)}
     for dependency in dependencies:
         contents.update({f"{SOURCE}/{name}": path for name, path in dependency_files(dependency)})
+    contents.update({f"{SOURCE}/{name}": content for name, content in (files or {}).items()})
     for table in tables:
         place = table_folder(table)
         if not place.is_relative_to(SHIPPED):
             contents.update({f"{TABLES}/{table}/{name}": path for name, path in source_files(place)})
     wheel = wheel_name()
     contents[f"{WHEEL}/{wheel}"] = wheel_bytes()
-    contents[REQUIREMENTS] = requirements_text(folder / "requirements.txt").encode()
+    contents[REQUIREMENTS] = requirements_text(folder / "requirements.txt", extras).encode()
     contents[RUNNER] = runner_bytes()
     facts = {"wheel": wheel, "entry": f"{SOURCE}/{entry_point.name}"}
     contents[REMOTE_FILE] = json.dumps(facts, sort_keys=True).encode()
@@ -124,23 +134,23 @@ def wheel_bytes() -> bytes:
     return buffer.getvalue()
 
 
-def requirements_text(path: Path) -> str:
+def requirements_text(path: Path, extras: Collection[str] = ()) -> str:
     """The requirements of a folder as pins of what is installed here; direct needs only.
 
-    Our own line becomes what this package and the extras named there need. A line that names more than a package (a
+    Our own line becomes what this package, the extras named there, and ``extras`` need. A line that names more than a package (a
     version, a URL, an option) stays as it is.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     wanted = [line.split(" #")[0].strip() for line in lines]
-    extras = {_ALWAYS}
+    wanted_extras = {_ALWAYS, *extras}
     pinned: dict[str, None] = {}
     for line in (line for line in wanted if line and not line.startswith("#")):
         own = _OWN.match(line)
         if own:
-            extras |= {extra.strip() for extra in (own[2] or "").split(",") if extra.strip()}
+            wanted_extras |= {extra.strip() for extra in (own[2] or "").split(",") if extra.strip()}
         else:
             pinned[_pin(line)] = None
-    ours = {_pin(name): None for name in _own_needs(extras - _LEFT_AT_HOME)}
+    ours = {_pin(name): None for name in _own_needs(wanted_extras - _LEFT_AT_HOME)}
     return "".join(f"{line}\n" for line in {**ours, **pinned})
 
 
