@@ -150,6 +150,39 @@ def test_seeds_that_do_not_pair_and_single_setups_are_told(store: Store) -> None
         compare(load("t"), reference="C")
 
 
+def test_few_seeds_have_no_intervals_and_prove_nothing(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(25):
+        store([(1, 0.5 + number / 100)], method=f"M{number:02}", cost=0.0)
+    comparison = compare(load("t"))
+    assert headline(comparison) == (
+        "M00 has the best mean rank at the end (1.00 of 25); "
+        "1 pair of benchmark and seed is too few to tell it from chance."
+    )
+    page = build_page(comparison, title="t")
+    assert "1 seed;" in page
+    assert "0.5 [" not in page
+    assert comparison.critical is not None
+    assert comparison.ranks is not None
+    ranks = plot_critical_difference(comparison.critical)
+    assert " 1 | 3 | 5 |" in f" {texts(ranks)} "
+    assert "over 1 pair of" in texts(ranks)
+    assert plot_ranks(comparison.ranks).axes[0].get_yticks().tolist() == list(range(1, 26, 2))
+    with pytest.raises(SystemExit):
+        main(["compare", "t"])
+    assert "toy: 1 seed; target" in capsys.readouterr().out
+
+
+def test_many_that_are_alike_are_not_listed(store: Store) -> None:
+    for seed in range(7):
+        for number in range(3):
+            store([(1, 0.5 + (number - 1) * (-1) ** seed / 100)], method=f"M{number}", seed=seed)
+    assert headline(compare(load("t"))) == (
+        "M0 has the best mean rank at the end (1.86 of 3); it differs significantly from none of the others."
+    )
+
+
 def test_experiments_without_any_value_are_last(store: Store) -> None:
     for seed in range(6):
         store([(1, float("nan"))], method="A", seed=seed)

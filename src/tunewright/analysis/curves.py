@@ -12,7 +12,7 @@ from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.results import Results
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.metric import Goal, Metric
+from tunewright.metric import Constraint, Goal, Metric
 
 N_TIMES: Final = 200
 """Points of a grid where nothing else is asked for."""
@@ -110,12 +110,16 @@ class Curves:
         return replace(self, setups=chosen, notes=(*self.notes, *notes))
 
 
-def best_so_far(columns: Columns, metric: Metric) -> Steps:
-    """The best loss of an experiment as it falls; non-finite values never count."""
+def best_so_far(columns: Columns, metric: Metric, constraints: Iterable[Constraint] = ()) -> Steps:
+    """The best loss of an experiment as it falls; non-finite values and results that break a constraint never count."""
     values = columns.metrics.get(metric.name)
     if values is None or not len(values):
         return Steps(times=np.empty(0), losses=np.empty(0))
     losses = np.where(np.isfinite(values), values if metric.goal is Goal.MINIMIZE else -values, np.inf)
+    for constraint in constraints:
+        bounded = columns.metrics.get(constraint.name, np.full(len(values), np.nan))
+        is_kept = bounded <= constraint.bound if constraint.is_upper else bounded >= constraint.bound
+        losses = np.where(is_kept & np.isfinite(bounded), losses, np.inf)
     best = np.minimum.accumulate(losses)
     is_better = best < np.concatenate(([np.inf], best[:-1]))
     return Steps(times=columns.time[is_better], losses=best[is_better])
@@ -132,7 +136,8 @@ def curves(
 ) -> Curves:
     """The curves of a benchmark's experiments.
 
-    Where a seed was run several times with a setup, the newest finished experiment counts.
+    Where a seed was run several times with a setup, the newest finished experiment counts. Constraints of one experiment
+    hold for all, so that methods which know of them and those which do not are compared by the same results.
 
     Parameters
     ----------
@@ -172,6 +177,10 @@ def curves(
     mine = [pair for pair in mine if pair[0].method in labels]
     _check(benchmark, chosen, mine)
     newest, notes = _newest(benchmark, mine)
+    bounds = list(dict.fromkeys(bound for info, _ in mine for bound in info.constraints))
+    if bounds:
+        text = ", ".join(map(str, bounds))
+        notes.append(f"{benchmark}: results that break {text} do not count, whatever method had them")
     times = _grid([info for info, _ in newest.values()], until, n_times)
     return Curves(
         benchmark=benchmark,
@@ -179,7 +188,7 @@ def curves(
         clock=mine[0][0].clock,
         values=_values(mine),
         times=times,
-        setups={label: _setup(label, newest, chosen, times) for label in labels},
+        setups={label: _setup(label, newest, chosen, times, bounds) for label in labels},
         notes=tuple(notes),
     )
 
@@ -256,9 +265,10 @@ def _setup(
     newest: Mapping[tuple[str, int], tuple[ExperimentInfo, Columns]],
     metric: Metric,
     times: Floats,
+    constraints: Sequence[Constraint],
 ) -> SetupCurves:
     seeds = sorted(seed for method, seed in newest if method == label)
-    steps = tuple(best_so_far(newest[label, seed][1], metric) for seed in seeds)
+    steps = tuple(best_so_far(newest[label, seed][1], metric, constraints) for seed in seeds)
     return SetupCurves(seeds=tuple(seeds), losses=np.array([s.at(times) for s in steps]), steps=steps)
 
 

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from tunewright.analysis.columns import Totals
 from tunewright.exceptions import SettingsError
-from tunewright.metric import Metric
+from tunewright.metric import Constraint, Metric
 
 
 @final
@@ -34,6 +34,8 @@ class ExperimentInfo:
     """What a reader must know about the values."""
     resource: str = "resource"
     """What the resource counts."""
+    constraints: tuple[Constraint, ...] = ()
+    """What must hold of a result that counts."""
     n_workers: int | None = None
     max_time: float | None = None
     """The time limit in seconds of the experiment's clock; None: none."""
@@ -64,6 +66,7 @@ def info_from(path: Path, metadata: Mapping[str, Any], totals: Totals) -> Experi
             values=str(table.get("values", "measured")),
             note=str(table.get("note", "")),
             resource=str(benchmark.get("resource_attr") or table.get("resource") or "report"),
+            constraints=tuple(map(Constraint.parse, metadata.get("constraints", ()))),
             n_workers=benchmark.get("n_workers"),
             max_time=metadata["limits"].get("max_wallclock_time"),
             totals=totals,

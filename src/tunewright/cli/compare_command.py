@@ -44,7 +44,7 @@ def _show(part: BenchmarkComparison) -> None:
     rows = [
         (
             row.label,
-            band_text(curves, row.final),
+            band_text(curves, row.final, row.n_seeds),
             f"{row.area:.4f}",
             time_text(row.target.median),
             speed_text(row.target),

@@ -140,6 +140,7 @@ def plot_ranks(ranks: Ranks) -> Any:
     axis.set_xlabel("share of each benchmark's time [%]")
     axis.set_ylabel("mean rank (1 is best)")
     axis.set_title(f"{_plural(len(benchmarks), 'benchmark')}, {_plural(len(seeds), 'seed')}")
+    axis.set_yticks(_rank_ticks(len(labels)))
     axis.invert_yaxis()
     legend_above(figure, *axis.get_legend_handles_labels())
     figure.supxlabel("mean and 95 % interval", fontsize=8, color=GREY)
@@ -164,7 +165,7 @@ def plot_critical_difference(found: CriticalDifference) -> Any:
     axis.set_xlim(1 - 0.42 * (n - 1), n + 0.42 * (n - 1))
     axis.set_ylim(-(top + 0.5 * half + 0.2), 0.9)
     axis.plot([1, n], [0, 0], color="black", linewidth=1.2)
-    for rank in range(1, n + 1):
+    for rank in _rank_ticks(n):
         axis.plot([rank, rank], [0, 0.12], color="black", linewidth=1.2)
         axis.text(rank, 0.22, str(rank), ha="center", va="bottom", fontsize=10)
     for place, (label, rank) in enumerate(found.ranks.items()):
@@ -184,7 +185,7 @@ def plot_critical_difference(found: CriticalDifference) -> Any:
             [min(ends) - pad, max(ends) + pad], [y, y], color="#D55E00", linewidth=4, solid_capstyle="butt"
         )
     axis.set_title(
-        f"mean rank at the end over {found.n_blocks} pairs of benchmark and seed (1 is best); "
+        f"mean rank at the end over {_plural(found.n_blocks, 'pair')} of benchmark and seed (1 is best); "
         "bars: no significant difference",
         fontsize=9,
         color=GREY,
@@ -217,6 +218,11 @@ def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Any:
         "marker and bar: interquartile mean, 95 % bootstrap interval; strokes: seeds", fontsize=8, color=GREY
     )
     return figure
+
+
+def _rank_ticks(n: int) -> range:
+    """Ranks from 1 to ``n``, at most thirteen of them, so that numbers do not touch."""
+    return range(1, n + 1, max(1, -(-(n - 1) // 12)))
 
 
 def _plural(n: int, what: str) -> str:

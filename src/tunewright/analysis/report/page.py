@@ -22,6 +22,7 @@ from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, 
 from tunewright.analysis.report.wording import (
     band_text,
     budget_text,
+    chance_text,
     headline,
     p_text,
     seeds_text,
@@ -153,7 +154,7 @@ def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
     return (
         Cell(row.label),
         Cell(row.n_seeds),
-        Cell(band_text(curves, row.final), float(row.final.centre[0])),
+        Cell(band_text(curves, row.final, row.n_seeds), float(row.final.centre[0])),
         Cell(value_text(curves, row.best), row.best),
         Cell(f"{row.area:.4f}", row.area),
         Cell(
@@ -194,19 +195,14 @@ def _runs(comparison: Comparison) -> str:
         deciding = sum(t.suggest_time for t in totals)
         cost = sum(t.cost for t in totals)
         found = comparison.improvements.get(label)
-        chance = (
-            ""
-            if found is None
-            else f"{100 * found.probability:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
-        )
         rows.append(
             (
                 Cell(label),
                 Cell(len(infos)),
                 Cell(f"{n_trials:,}", n_trials),
                 Cell(f"{1000 * deciding / max(1, n_trials):.2f} ms", deciding / max(1, n_trials)),
-                Cell(f"${cost:.2f}", cost),
-                Cell(chance, math.nan if found is None else found.probability),
+                Cell(f"${cost:.2f}" if cost else "-", cost),
+                Cell(chance_text(found), math.nan if found is None else found.probability),
             )
         )
     head = (

@@ -7,9 +7,9 @@ import math
 from tunewright.analysis.aggregate import Band
 from tunewright.analysis.curves import Curves
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
-from tunewright.analysis.significance import PairedTest
+from tunewright.analysis.significance import MIN_PAIRS, CriticalDifference, Improvement, PairedTest
 from tunewright.analysis.targets import TimeToTarget
-from tunewright.callbacks.wording import duration
+from tunewright.callbacks.wording import duration, plural
 from tunewright.metric import Goal
 
 
@@ -20,11 +20,11 @@ def value_text(curves: Curves, loss: float) -> str:
     return f"{-loss if curves.metric.goal is Goal.MAXIMIZE else loss:.5g}"
 
 
-def band_text(curves: Curves, band: Band) -> str:
-    """A centre with its interval, the smaller end first."""
+def band_text(curves: Curves, band: Band, n_seeds: int) -> str:
+    """A centre with its interval, the smaller end first; one seed has none."""
     centre, low, high = (float(part[0]) for part in (band.centre, band.low, band.high))
-    if not math.isfinite(centre):
-        return "-"
+    if n_seeds == 1 or not math.isfinite(centre):
+        return value_text(curves, centre)
     ends = sorted((low, high), key=lambda loss: -loss if curves.metric.goal is Goal.MAXIMIZE else loss)
     return f"{value_text(curves, centre)} [{value_text(curves, ends[0])}, {value_text(curves, ends[1])}]"
 
@@ -37,9 +37,11 @@ def time_text(seconds: float) -> str:
 
 
 def speed_text(target: TimeToTarget) -> str:
-    """A speed-up with its interval."""
+    """A speed-up with its interval; one seed has none."""
     if math.isnan(target.speed_up) or not math.isfinite(target.median):
         return "-"
+    if len(target.times) == 1:
+        return _factor(target.speed_up)
     return f"{_factor(target.speed_up)} [{_factor(target.low)}, {_factor(target.high)}]"
 
 
@@ -55,6 +57,16 @@ def verdict_text(test: PairedTest, label: str) -> str:
     return "better" if test.better == label else "worse"
 
 
+def chance_text(found: Improvement | None) -> str:
+    """How likely a run is better, with its interval; nothing where there is no other to be better than."""
+    if found is None:
+        return ""
+    text = f"{100 * found.probability:.0f} %"
+    if found.low == found.high == found.probability:
+        return text
+    return f"{text} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+
+
 def headline(comparison: Comparison) -> str:
     """The main finding in one or two sentences."""
     critical = comparison.critical
@@ -66,11 +78,22 @@ def headline(comparison: Comparison) -> str:
     if all(critical.ranks[label] == critical.ranks[first] for label in others):
         return "At the end no setup is ahead of another."
     beaten = [t.second if t.first == first else t.first for t in critical.tests if t.better == first]
-    alike = [label for label in critical.ranks if label != first and label not in beaten]
     text = f"{first} has the best mean rank at the end ({critical.ranks[first]:.2f} of {len(critical.ranks)})"
     if beaten:
         text += f" and is significantly better than {_listed(beaten)}"
-    return text + (f"; from {_listed(alike)} it does not differ significantly." if alike else ".")
+    return text + _undecided([label for label in others if label not in beaten], critical)
+
+
+def _undecided(labels: list[str], critical: CriticalDifference) -> str:
+    """From whom the first does not differ significantly, and where no test could have told."""
+    if not labels:
+        return "."
+    if critical.n_blocks < MIN_PAIRS:
+        are = "is" if critical.n_blocks == 1 else "are"
+        return f"; {plural(critical.n_blocks, 'pair')} of benchmark and seed {are} too few to tell it from chance."
+    if len(labels) == len(critical.ranks) - 1:
+        return "; it differs significantly from none of the others."
+    return f"; from {_listed(labels)} it does not differ significantly."
 
 
 def budget_text(comparison: Comparison) -> str:
@@ -97,7 +120,9 @@ def seeds_text(part: BenchmarkComparison) -> str:
     counts = sorted({len(setup.seeds) for setup in part.curves.setups.values()})
     n_common = len(part.curves.common_seeds)
     return (
-        f"{_numbers(counts)} seeds, {n_common} common to all" if counts != [n_common] else f"{n_common} seeds"
+        f"{_numbers(counts)} seeds, {n_common} common to all"
+        if counts != [n_common]
+        else plural(n_common, "seed")
     )
 
 
