@@ -12,6 +12,7 @@ from tunewright.aws import ServiceError
 from tunewright.backends.runner.channel import RELEASE
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.workers import WorkerSettings
+from tunewright.backends.sagemaker.workers.leases import LeaseWatch
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.trial import Checkpoint, Decision, OpenRun, Reported, Run, Verdict
 
@@ -72,6 +73,27 @@ def test_trials_share_an_instance(make_fleet: Callable[..., Any]) -> None:
     assert fleet.worker().take("3-0-0")["facts"]["dollars_per_hour"] == 1.0
 
 
+def test_runs_may_wait_for_the_next_free_worker(make_fleet: Callable[..., Any]) -> None:
+    """They are posted beside those that run, take no instance of their own, and are taken at once."""
+    fleet = make_fleet(n_workers=2, workers=WorkerSettings(ahead=1, shortest_lease=1e6))
+    assert fleet.backend.free_workers() == 3
+    start(fleet, *range(3))
+    assert fleet.backend.free_workers() == 0
+    workers = [fleet.worker(0), fleet.worker(1)]
+    for number, worker in enumerate(workers):
+        fleet.until_posted(f"{number}-0-0")
+        worker.take(f"{number}-0-0")
+    fleet.until_posted("2-0-0")
+    fleet.rounds()
+    assert sizes(fleet) == [1, 1]
+    workers[0].end("0-0-0", 1)
+    workers[0].take("2-0-0")
+    fleet.until_ended(0)
+    assert fleet.backend.free_workers() == 1
+    workers[0].end("2-0-0", 1)
+    assert fleet.until_ended(2).exit == 0
+
+
 def test_a_smaller_job_is_tried_where_there_is_no_room(make_fleet: Callable[..., Any]) -> None:
     """A quota of four instances serves four of eight workers."""
     fleet = make_fleet(n_workers=16)
@@ -103,20 +125,30 @@ def test_a_lost_job_loses_no_run(fleet: Any) -> None:
     assert set(retries(fleet)) == {(0, 1), (0, 2), (0, 3), (1, 2)}
 
 
-def test_a_silent_worker_loses_its_run(make_fleet: Callable[..., Any]) -> None:
+def test_a_silent_worker_loses_its_run(
+    make_fleet: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lease that is not renewed is taken away, once; its worker is told when it comes back."""
-    fleet = make_fleet(workers=WorkerSettings(lease_seconds=1e-3, shortest_lease=0.1))
+    lease, now, judge = 1e6, [0.0], LeaseWatch.is_stale
+    monkeypatch.setattr(LeaseWatch, "is_stale", lambda *given: judge(*given[:-1], now[0]))
+    fleet = make_fleet(workers=WorkerSettings(shortest_lease=lease))
+
+    def has_gone_on() -> bool:
+        now[0] += 1.1 * lease
+        return bool(fleet.has("tasks/0-0-1"))
+
     start(fleet, 0)
     silent = fleet.worker()
     silent.take("0-0-0")
-    fleet.until_posted("0-0-1")
+    fleet.until(has_gone_on)
     assert not silent.queue.renew(silent.leases["0-0-0"])
     assert not fleet.has("leases/0-0-0")
     other = fleet.worker()
     other.take("0-0-1")
     for _ in range(5):
-        fleet.rounds(3)
         assert other.queue.renew(other.leases["0-0-1"])
+        now[0] += 0.9 * lease
+        fleet.rounds(3)
     other.end("0-0-1", 1)
     assert fleet.until_ended(0).exit == 0
 
@@ -293,7 +325,7 @@ class TestAttach:
 def test_what_workers_cannot_do_is_refused(make_fleet: Callable[..., Any]) -> None:
     with pytest.raises(SettingsError, match="--execution jobs"):
         make_fleet(instance_count=2)
-    for wrong in ({"trials_per_instance": 0}, {"job_seconds": 1}, {"lease_seconds": 0.0}):
+    for wrong in ({"trials_per_instance": 0}, {"ahead": -1}, {"job_seconds": 1}, {"lease_seconds": 0.0}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             WorkerSettings(**wrong)
 

@@ -23,7 +23,7 @@ from tunewright.backends.sagemaker.workers.dispatch import Dispatcher, mark_over
 from tunewright.backends.sagemaker.workers.fleet import WorkerFleet
 from tunewright.backends.sagemaker.workers.request import WorkerRequests, of_workers
 from tunewright.backends.sagemaker.workers.settings import WorkerSettings
-from tunewright.backends.sagemaker.workers.sizing import plan_fleet
+from tunewright.backends.sagemaker.workers.sizing import plan_fleet, runs_ahead
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
@@ -32,8 +32,10 @@ from tunewright.types import Config
 
 LOOK_SECONDS: Final = 10.0
 """Service seconds between two listings of tasks and leases."""
-REPORT_SECONDS: Final = 1.0
-"""Service seconds between two listings of the reports: a worker waits meanwhile for what is decided from them."""
+REPORT_SECONDS: Final = 0.5
+"""Service seconds between two listings of the reports: a worker waits meanwhile for what is decided from them.
+
+S3 takes thousands of requests a second, so that half of the least interval is enough between two of them."""
 _LOOKS_PER_LEASE: Final = 5
 _SESSION_SECONDS: Final = 30.0
 """Real seconds between two signs of life for the workers."""
@@ -109,6 +111,8 @@ class WorkersBackend(Backend):
         self._workers = WorkerFleet(
             session, base.objects, base.service, creator, base.accounts, self.fleet, (workers, settings)
         )
+        self._report_pause = session.endpoint.seconds(REPORT_SECONDS, at_least=settings.min_interval / 2)
+        self._n_runs = settings.n_workers + runs_ahead(settings.n_workers, workers.ahead)
         self._hearing = Hearing(base.reader, base.endings, base.tolerate)
         self._flights = self._hearing.flights
         self._look_at = self._reports_at = self._session_at = 0.0
@@ -145,8 +149,8 @@ class WorkersBackend(Backend):
         self._hearing.wants(trial_id, STOP)
 
     def free_workers(self) -> int:
-        """Workers without a run; a run keeps its worker until its end is known."""
-        return self._settings.n_workers - len(self._flights)
+        """Workers without a run, and places in the queue before them; a run keeps its own until its end is known."""
+        return self._n_runs - len(self._flights)
 
     def wait(self, timeout: float) -> Sequence[Reported | Ended]:
         """Post runs, carry wishes out, look at jobs, leases and reports until something happened.
@@ -210,7 +214,7 @@ class WorkersBackend(Backend):
             self._look_at = now + self._look_pause
             self._base.tolerate(lambda: self._dispatcher.look(self._flights.values(), lost))
         if self._flights and now >= self._reports_at:
-            self._reports_at = now + self._base.seconds(REPORT_SECONDS)
+            self._reports_at = now + self._report_pause
             self._base.tolerate(self._base.reader.poll)
         self._hearing.hear(self._hearing.created, self._settle)
 
