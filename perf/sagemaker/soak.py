@@ -34,7 +34,7 @@ def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             n_trials=options.runs,
             n_workers=options.n_workers,
             epochs=3,
-            seconds=[5.0, 15.0],
+            seconds=options.epoch_seconds,
             settings={"min_interval": 0.1, "max_run_seconds": 3600},
         )
         began = time.monotonic()
@@ -75,10 +75,17 @@ def slope(points: list[tuple[int, float]]) -> float:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=12_000)
     parser.add_argument("--n_workers", type=int, default=100)
     parser.add_argument("--speed", type=float, default=100.0)
-    parser.add_argument("--longest", type=float, default=1800.0, help="real seconds")
+    parser.add_argument(
+        "--epoch_seconds",
+        type=float,
+        nargs=2,
+        default=[170.0, 500.0],
+        help="service seconds of an epoch, at the least and at the most",
+    )
+    parser.add_argument("--longest", type=float, default=2400.0, help="real seconds")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("soak.json"))
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
