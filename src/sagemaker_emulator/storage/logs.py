@@ -6,7 +6,6 @@ import json
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
@@ -14,6 +13,7 @@ from urllib.parse import quote, unquote
 
 from moto.logs.models import LogsBackend, logs_backends
 
+from sagemaker_emulator.storage.late import LateLines, Line
 from sagemaker_emulator.storage.log_filter import filter_events
 from sagemaker_emulator.storage.objects import ACCOUNT_ID
 
@@ -49,10 +49,7 @@ class LogStore:
     ) -> None:
         self.lock = threading.RLock()
         """Held by whoever lets moto read or write."""
-        self._delay = delay
-        self._clock = clock
-        self._on_the_way: deque[tuple[float, str, Sequence[tuple[int, str]]]] = deque()
-        """When they can be read, stream and lines."""
+        self._late = LateLines(delay, clock)
         self._directory = directory
         self._backend: LogsBackend = logs_backends[ACCOUNT_ID][region]
         self._backend.reset()
@@ -67,7 +64,7 @@ class LogStore:
             self._backend.ensure_log_group(TRAINING_LOG_GROUP)
             self._backend.ensure_log_stream(TRAINING_LOG_GROUP, name)
 
-    def append(self, stream: str, events: Sequence[tuple[int, str]]) -> None:
+    def append(self, stream: str, events: Sequence[Line]) -> None:
         """Add (epoch milliseconds, line) events, oldest first; a stream that was deleted is made again.
 
         They can be read when the delay is over. Where the disk takes no more, they are there as long as this emulator lives.
@@ -75,7 +72,7 @@ class LogStore:
         if not events:
             return
         with self.lock:
-            self._on_the_way.append((self._clock() + self._delay, stream, events))
+            self._late.put(stream, events)
             self.settle()
             try:
                 self._keep(stream, events)
@@ -84,9 +81,7 @@ class LogStore:
 
     def settle(self) -> None:
         """Show what can be read by now; to be called, with the lock, before anybody reads."""
-        now = self._clock()
-        while self._on_the_way and self._on_the_way[0][0] <= now:
-            _, stream, events = self._on_the_way.popleft()
+        for stream, events in self._late.due():
             self._show(stream, events)
 
     def filter(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -107,19 +102,19 @@ class LogStore:
             found = self._backend.groups.get(group)
             return [] if found is None else sorted(name for name in found.streams if name.startswith(prefix))
 
-    def _keep(self, stream: str, events: Sequence[tuple[int, str]]) -> None:
+    def _keep(self, stream: str, events: Sequence[Line]) -> None:
         file = self._directory / f"{quote(stream, safe='')}{_SUFFIX}"
         with file.open("a", encoding="utf-8") as lines:
             lines.writelines(json.dumps(event) + "\n" for event in events)
 
-    def _show(self, stream: str, events: Sequence[tuple[int, str]]) -> None:
+    def _show(self, stream: str, events: Sequence[Line]) -> None:
         """To the group itself, as the service takes no events that are older than 14 days."""
         self.open_stream(stream)
         group = self._backend.groups[TRAINING_LOG_GROUP]
         group.put_log_events(stream, [{"timestamp": at, "message": line} for at, line in events])
 
 
-def _events(file: Path) -> Iterator[tuple[int, str]]:
+def _events(file: Path) -> Iterator[Line]:
     """What a file holds; the lines that were torn when an emulator died are passed over."""
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:

@@ -1,7 +1,8 @@
-"""The WSGI side of S3 in memory; besides it answers only who asks (STS)."""
+"""The WSGI side of S3 in memory; besides it answers who asks (STS), and what jobs printed."""
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -12,13 +13,16 @@ from xml.sax.saxutils import escape
 from werkzeug.wrappers import Request, Response
 
 from sagemaker_emulator.storage.listing import answer_listing
+from sagemaker_emulator.storage.log_filter import BadRequestError
 from sagemaker_emulator.storage.memory import MemoryObjects, PreconditionError
+from sagemaker_emulator.storage.memory_logs import MemoryLogs
 from sagemaker_emulator.storage.objects import ACCOUNT_ID, NoSuchObjectError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _XML: Final = "application/xml"
+_FILTER_TARGET: Final = "Logs_20140328.FilterLogEvents"
 _STS: Final = (
     '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
     f"<Arn>arn:aws:iam::{ACCOUNT_ID}:user/emulator</Arn><UserId>AIDA</UserId><Account>{ACCOUNT_ID}</Account>"
@@ -28,13 +32,21 @@ _STS: Final = (
 
 @final
 class MemoryApplication:
-    """Answers S3's requests for objects, buckets, listings and several deletions; thread-safe.
+    """Answers S3's requests for objects, buckets, listings and several deletions, and FilterLogEvents; thread-safe.
 
-    Uploads in several parts, versions, tags, and CloudWatch Logs are not there: 501 says so.
+    Uploads in several parts, versions, tags, and the rest of CloudWatch Logs are not there: 501 says so.
+
+    Parameters
+    ----------
+    store
+        The objects.
+    logs
+        The log; None: there is none.
     """
 
-    def __init__(self, store: MemoryObjects) -> None:
+    def __init__(self, store: MemoryObjects, logs: MemoryLogs | None = None) -> None:
         self._store = store
+        self._logs = logs
         self._of_objects: Mapping[str, Callable[[str, str, Request], Response]] = {
             "PUT": self._put,
             "GET": self._get,
@@ -48,11 +60,22 @@ class MemoryApplication:
         bucket, _, key = request.path.removeprefix("/").partition("/")
         if b"Action=GetCallerIdentity" in request.get_data(cache=True):
             return Response(_STS, mimetype="text/xml")(environ, start_response)
+        if self._logs is not None and request.headers.get("X-Amz-Target") == _FILTER_TARGET:
+            return self._filter(self._logs, request)(environ, start_response)
         if request.method == "GET" and bucket and not key and request.args.get("list-type") == "2":
             if not self._store.bucket_exists(bucket):
                 return _missing("NoSuchBucket", bucket)(environ, start_response)
             return answer_listing(self._store, bucket, request.args.to_dict(), start_response)
         return self._answer(bucket, key, request)(environ, start_response)
+
+    @staticmethod
+    def _filter(logs: MemoryLogs, request: Request) -> Response:
+        try:
+            answer, status = logs.filter(json.loads(request.get_data())), HTTPStatus.OK
+        except BadRequestError as error:
+            answer = {"__type": "InvalidParameterException", "message": str(error)}
+            status = HTTPStatus.BAD_REQUEST
+        return Response(json.dumps(answer), status=status, mimetype="application/x-amz-json-1.1")
 
     def _answer(self, bucket: str, key: str, request: Request) -> Response:
         unsupported = {"uploads", "uploadId", "partNumber", "versions", "tagging"} & set(request.args)

@@ -72,6 +72,8 @@ def sagemaker_settings(benchmark: RealBenchmarkDefinition, choice: SageMakerChoi
             choice.instance_type or benchmark.instance_type or default.instance_type
         ),
         instance_count=benchmark.instance_count,
+        channel=choice.channel,
+        network_isolation=choice.network_isolation,
         warm_pool=choice.warm_pool,
         spot=choice.spot,
         max_wait_seconds=choice.max_wait,

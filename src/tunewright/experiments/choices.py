@@ -70,6 +70,10 @@ class SageMakerChoice:
     """``auto`` until it is decided; then ``jobs``: a job per run, or ``workers``: long jobs that take run after run."""
     trials_per_instance: int | None = None
     """Of workers; None: one per GPU, and one where there is none."""
+    channel: str | None = None
+    """How jobs report: ``s3`` or ``logs``; None: ``logs`` where they have no network, else ``s3``."""
+    network_isolation: bool = False
+    """Let jobs reach no network."""
     warm_pool: bool = False
     """Keep instances between trials; billed while they wait."""
     spot: bool = False

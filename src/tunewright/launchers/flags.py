@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tunewright.backends.sagemaker.settings import CHANNELS
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import (
     EXECUTIONS,
@@ -138,6 +139,13 @@ def add_sagemaker_flags(parser: Parser) -> None:
         default="auto",
     )
     parser.flag(
+        "channel",
+        "s3: jobs report through S3; logs: through their logs, so that they need no network (default: s3, and logs with"
+        " --network_isolation)",
+        choices=CHANNELS,
+    )
+    parser.switch("network_isolation", "let jobs reach no network, S3 included")
+    parser.flag(
         "trials_per_instance",
         "trials at the same time on each instance of workers (default: one per GPU, or one)",
         type=positive_int,
@@ -264,6 +272,8 @@ def sagemaker_choice(arguments: Namespace) -> SageMakerChoice:
         instance_type=arguments.instance_type,
         execution=arguments.execution,
         trials_per_instance=arguments.trials_per_instance,
+        channel=arguments.channel,
+        network_isolation=arguments.network_isolation,
         warm_pool=arguments.warm_pool,
         spot=arguments.spot,
         max_wait=arguments.max_wait,

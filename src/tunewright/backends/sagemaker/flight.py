@@ -87,7 +87,7 @@ class Flight:
     heard_at: float = 0.0
     """Seconds since 1970 of the newest report."""
     cost: float = 0.0
-    """Dollars at the newest report."""
+    """Dollars at the newest report; an estimate that comes to be lower does not take back what was told."""
 
     @property
     def name(self) -> JobName:
@@ -162,7 +162,8 @@ class Flight:
             self.heard_at = report.wall
             self.script_began = self.script_began or report.wall - self._training(report.cost)
             seconds = self._seconds(report.wall, report.cost)
-            self.cost = self.order.cost_before + seconds * self.order.dollars_per_hour / 3600
+            cost = self.order.cost_before + seconds * self.order.dollars_per_hour / 3600
+            self.cost = max(self.cost, cost)
         return Reported(
             trial_id=run.trial_id,
             attempt=run.attempt,
@@ -201,7 +202,8 @@ class Flight:
 
     def final_cost(self) -> float:
         """Dollars of the run so far, or in all when its job is over; earlier retries included."""
-        return self.order.cost_before + self.billed_seconds() * self.order.dollars_per_hour / 3600
+        cost = self.order.cost_before + self.billed_seconds() * self.order.dollars_per_hour / 3600
+        return max(self.cost, cost)
 
     def retried(self, run: Run, *, newest: int = 0) -> Flight:
         """The next retry, queued.

@@ -1,0 +1,144 @@
+"""The contract of backends for jobs without a network, whose runs are played: no processes, the service's life cycle."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from sagemaker_emulator.contracts import JobExit, JobOrder
+from sagemaker_emulator.emulator import Emulator, Place
+from sagemaker_emulator.scripted import Play, ScriptedExecutor
+from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.storage.memory import MemoryObjects
+from sagemaker_emulator.storage.memory_app import MemoryApplication
+from sagemaker_emulator.storage.memory_logs import MemoryLogs
+from tunewright.aws import open_session, resolve_endpoint
+from tunewright.backends.runner import log_lines
+from tunewright.backends.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
+from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.interfaces import Backend
+from tunewright.testing.backend_contract import BackendContract
+from tunewright.testing.training_script import PATH, RESOURCE_ATTR, train_epoch
+
+SPEED = 500.0
+INGESTION = 5.0 / SPEED
+
+
+class PlayedRun(Play):
+    """What the runner and the training script do in a job without a network."""
+
+    def __init__(self, order: JobOrder, store: MemoryObjects, logs: MemoryLogs) -> None:
+        request = order.request
+        facts = json.loads(request["Environment"]["TUNEWRIGHT_RUN"])
+        self._stream = f"{order.name}/algo-1-{int(time.time())}"
+        self._run = "{trial_id}-{attempt}-{retry}".format(**facts)
+        self._config: dict[str, Any] = json.loads(request["HyperParameters"]["tunewright_config"])
+        self._until = facts["until"]
+        self._copied_to = request["CheckpointConfig"]["S3Uri"]
+        self._store, self._logs = store, logs
+        self._epoch = self._begin(request) if facts["source"] else 0
+        assert self._epoch == facts["resume_from"]
+        self._seq = 0
+        self._next = self._config["seconds"] * SPEED
+        self._exit: JobExit | None = None
+
+    def _begin(self, request: Any) -> int:
+        """The epoch of the checkpoint that the service brought."""
+        channels = {c["ChannelName"]: c["DataSource"]["S3DataSource"] for c in request["InputDataConfig"]}
+        bucket, key = channels["tunewright-checkpoint"]["S3Uri"][len("s3://") :].split("/", 1)
+        assert self._store.get(bucket, f"{key}_complete")
+        return int(self._store.get(bucket, f"{key}weights")[0])
+
+    def advance(self, seconds: float) -> JobExit | None:
+        """Train the epochs that are due."""
+        while self._exit is None and seconds >= self._next:
+            self._next += self._config["seconds"] * SPEED
+            self._train()
+        return self._exit
+
+    def terminate(self, seconds: float) -> None:
+        """End at once."""
+        if self._exit is None:
+            self._end(TERMINATED)
+
+    def upload(self) -> None:
+        """The service copies what the runner kept."""
+        if self._epoch:
+            bucket, key = f"{self._copied_to}{self._epoch}/"[len("s3://") :].split("/", 1)
+            weights = str(self._epoch).encode()
+            self._store.put(bucket, f"{key}weights", weights)
+            listed = json.dumps({"files": {"weights": len(weights)}})
+            self._store.put(bucket, f"{key}_complete", listed.encode())
+
+    def _train(self) -> None:
+        try:
+            metrics, _ = train_epoch(self._config, self._epoch + 1)
+        except StopIteration:
+            return self._end(EXITED)
+        except RuntimeError as error:
+            self._print(f"RuntimeError: {error}")
+            return self._end(EXITED, 1, str(error))
+        self._epoch += 1
+        self._seq += 1
+        report = {"epoch": self._epoch, **metrics}
+        self._print(f"[tune-metric]: {json.dumps(report)}")
+        self._say(Report(self._seq, self._epoch, report, self._seq * 1e-6, time.time()), self._seq)
+        return self._end(UNTIL) if self._epoch == self._until else None
+
+    def _end(self, cause: str, code: int = 0, error: str = "") -> None:
+        end = End(cause, code, error, (self._seq + 1) * 1e-6, time.time(), self._epoch or None)
+        self._say(end, self._seq + 1)
+        self._exit = JobExit(exit_code=code)
+
+    def _say(self, message: Report | End, seq: int) -> None:
+        for line in log_lines.encode(self._run, seq, message):
+            self._print(line.decode().rstrip("\n"))
+
+    def _print(self, line: str) -> None:
+        self._logs.append(self._stream, [(int(time.time() * 1000), line)])
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    store, logs = MemoryObjects(), MemoryLogs(delay=INGESTION)
+    emulator = Emulator(
+        Place(directory=tmp_path_factory.mktemp("state"), access_key="KEY", secret_key="SECRET"),
+        ServiceSettings(speed=SPEED),
+        lambda _url: (
+            ScriptedExecutor(lambda order: PlayedRun(order, store, logs), speed=SPEED),
+            MemoryApplication(store, logs),
+        ),
+    )
+    yield emulator.url
+    emulator.close()
+
+
+class TestLogsChannel(BackendContract):
+    """Every rule that holds for backends."""
+
+    epoch_seconds: ClassVar[float] = 0.02
+
+    @pytest.fixture(autouse=True)
+    def _endpoint(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+        self._url = url
+
+    def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
+        return SageMakerBackend(
+            TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
+            experiment=f"logs {folder.name}",
+            session=open_session(resolve_endpoint(self._url, region="us-east-1")),
+            settings=SageMakerSettings(
+                n_workers=n_workers,
+                channel="logs",
+                warm_pool=True,
+                min_interval=0.02,
+                role="arn:aws:iam::123456789012:role/Jobs",
+            ),
+        )
