@@ -9,6 +9,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
+from tunewright.models.gp.cross_validation import CrossValidation
 from tunewright.models.gp.factor import cholesky
 from tunewright.models.gp.fit import fit
 from tunewright.models.gp.kernels import Kernel, Matern52
@@ -24,6 +25,8 @@ KERNELS: dict[str, tuple[Kernel, int]] = {
     "rough product": (ResourceProduct(Matern52(3), LogResource(is_rough=True)), 4),
     "decay": (ExponentialDecay(Matern52(3)), 4),
     "damped decay of warped": (ExponentialDecay(Warped(Matern52(3), 3), delta=0.6), 4),
+    "cross-validation": (CrossValidation(Matern52(3), 3), 4),
+    "cross-validation of warped": (CrossValidation(Warped(Matern52(3), 3), 3), 4),
 }
 """Kernels, and how many columns their points have; a fourth one is the resource."""
 
@@ -198,3 +201,28 @@ def test_a_hopeless_fit_gives_nothing() -> None:
     x[2] = np.nan
     with np.errstate(invalid="ignore"):
         assert fit(GaussianProcess(Matern52(3)), x, np.zeros(5), []) is None
+
+
+def test_averages_over_folds_are_those_of_the_folds_themselves() -> None:
+    n_folds, n = 4, 6
+    kernel = CrossValidation(Matern52(3), 3)
+    theta = kernel.prior.mean + 0.2 * np.random.default_rng(3).standard_normal(5)
+    configs, done = points(n, 3), np.array([1, 2, 3, 4, 2, 4])
+    worth = Matern52(3).gram(theta[:3], configs)[0]
+    preference = n_folds * math.exp(theta[3]) * Matern52(3).gram(np.repeat(theta[4], 3), configs)[0]
+    one_by_one = np.kron(np.ones((n_folds, n_folds)), worth) + np.kron(np.eye(n_folds), preference)
+    averaging = np.zeros((n, n_folds * n))
+    for row, r in enumerate(done):
+        averaging[row, [fold * n + row for fold in range(r)]] = 1 / r
+    x = np.concatenate([configs, done[:, np.newaxis] / n_folds], axis=1)
+    expected = averaging @ one_by_one @ averaging.T
+    np.testing.assert_allclose(kernel.gram(theta, x)[0], expected, atol=1e-12)
+
+
+def test_longer_averages_say_more_about_all_folds() -> None:
+    kernel = CrossValidation(Matern52(3), 3)
+    process = GaussianProcess(kernel)
+    theta, config = process.prior.mean, points(1, 3)
+    at = {r: np.concatenate([config, [[r / 5]]], axis=1) for r in (1, 3, 5)}
+    doubts = [posterior_of(process, theta, at[r], np.zeros(1)).predict(at[5])[1][0] for r in (1, 3, 5)]
+    assert doubts[0] > doubts[1] > doubts[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import skew
+from scipy.stats import boxcox, skew, yeojohnson
 
 from tunewright.models.targets import TargetTransform, standardised, transformed
 
@@ -36,3 +36,29 @@ def test_the_power_transform_makes_long_tails_short() -> None:
     plain = transformed(losses, TargetTransform.STANDARDIZE)
     bent = transformed(losses, TargetTransform.POWER)
     assert abs(skew(bent)) < 0.3 * abs(skew(plain))
+
+
+def test_power_transforms_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(4)
+    for sigma in (0.3, 1.0):
+        losses = np.exp(sigma * rng.standard_normal(60)) + 0.2
+        bent, power = boxcox(losses)
+        assert abs(power) < 2
+        ours = transformed(losses, TargetTransform.BOX_COX)
+        np.testing.assert_allclose(ours, standardised(bent), atol=1e-3)
+        bent, power = yeojohnson(standardised(losses))
+        assert abs(power) < 2
+        np.testing.assert_allclose(transformed(losses, TargetTransform.POWER), standardised(bent), atol=1e-3)
+
+
+def test_box_cox_needs_no_unit_and_bends_the_values_of_a_maximised_metric() -> None:
+    accuracies = 1 - np.exp(np.random.default_rng(5).standard_normal(40) - 3)
+    ours = transformed(-accuracies, TargetTransform.BOX_COX)
+    np.testing.assert_allclose(ours, -transformed(accuracies, TargetTransform.BOX_COX), atol=1e-12)
+    np.testing.assert_allclose(ours, transformed(-100 * accuracies, TargetTransform.BOX_COX), atol=1e-3)
+
+
+def test_losses_of_both_signs_have_the_other_power_transform() -> None:
+    losses = np.array([0.0, 0.1, 0.2, 5.0, 30.0])
+    expected = transformed(losses, TargetTransform.POWER)
+    np.testing.assert_array_equal(transformed(losses, TargetTransform.BOX_COX), expected)

@@ -24,8 +24,10 @@ def test_all_points_are_legal(space: SearchSpace) -> None:
     cube, rng = Cube(space), np.random.default_rng(RNG_SEED)
     spread = cube.spread(50, rng)
     around = cube.around(spread[:3], 40, rng)
-    assert spread.shape == (50, space.n_columns)
+    net = cube.net(50, rng)
+    assert spread.shape == net.shape == (50, space.n_columns)
     assert is_legal(space, spread)
+    assert is_legal(space, net)
     assert is_legal(space, around)
     if cube.has_levels:
         assert is_legal(space, cube.neighbours(spread[0]))
@@ -33,9 +35,12 @@ def test_all_points_are_legal(space: SearchSpace) -> None:
 
 
 def test_a_spread_has_one_point_in_each_stratum() -> None:
-    spread = Cube(CONTINUOUS).spread(32, np.random.default_rng(RNG_SEED))
-    for column in spread.T:
-        assert sorted((column * 32).astype(int)) == list(range(32))
+    many = SearchSpace({f"x{i}": Float(0, 1) for i in range(35)})
+    for space in (CONTINUOUS, many):
+        cube, rng = Cube(space), np.random.default_rng(RNG_SEED)
+        for points in (cube.spread(32, rng), cube.net(32, rng)):
+            for column in points.T:
+                assert sorted((column * 32).astype(int)) == list(range(32))
 
 
 def test_few_values_come_as_often_as_their_distribution_says() -> None:

@@ -18,8 +18,10 @@ from tunewright.metric import Metric
 from tunewright.models.gp.kernels import Matern52
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.surrogate import Surrogate
+from tunewright.models.targets import TargetTransform
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers import fitting
+from tunewright.searchers.climbing import Spread
 from tunewright.searchers.encoding import Fit
 from tunewright.searchers.fitting import FittedProcess
 from tunewright.searchers.gp import AcquisitionKind, GPSettings, gp_searcher
@@ -134,6 +136,25 @@ def test_a_failed_fit_falls_back_and_says_so_once(
     assert len(caplog.records) == 1
 
 
+def test_box_cox_of_losses_of_both_signs_gives_way_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    space = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
+
+    def lowest(shift: float) -> float:
+        def loss(config: Config, epoch: int) -> tuple[dict[str, float], float]:
+            del epoch
+            return {"loss": np.expm1(4 * np.hypot(config["x"] - 0.3, config["y"] - 0.6)) + shift}, 1.0
+
+        settings = GPSettings(targets=TargetTransform.BOX_COX, spread=Spread.SOBOL)
+        return best(play(gp_searcher(Scope(space=space, seed=0), settings, metric=LOSS), 25, loss)) - shift
+
+    with caplog.at_level(logging.WARNING):
+        assert lowest(0.5) < 0.2
+        assert not caplog.records
+        assert lowest(-1.0) < 0.2
+    (record,) = caplog.records
+    assert "targets=power is used instead" in record.getMessage()
+
+
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
@@ -143,6 +164,7 @@ def test_a_failed_fit_falls_back_and_says_so_once(
         ({"max_observations": 1}, "max_observations"),
         ({"acquisition": "ei"}, "log_ei"),
         ({"targets": "log"}, "standardize"),
+        ({"spread": "grid"}, "latin_hypercube"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, Any], word: str) -> None:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from tunewright.models.arrays import Array
 
 
 class TargetTransform(StrEnum):
-    """What is done with losses before a model sees them. All keep the order."""
+    """What is done with losses before a model sees them. All keep the order, so that the best stays the best."""
 
     STANDARDIZE = "standardize"
     """Mean 0 and deviation 1."""
     POWER = "power"
     """The power transform of Yeo and Johnson that makes them most normal, then as above."""
+    BOX_COX = "box_cox"
+    """The same with that of Box and Cox, for values of one sign; where that is not so, ``power``."""
 
 
 def transformed(losses: Array, how: TargetTransform) -> Array:
     """Targets of mean 0 and deviation 1 from finite losses (n,); zeros where all are equal."""
     plain = standardised(losses)
-    return standardised(_yeo_johnson(plain)) if how is TargetTransform.POWER else plain
+    if how is TargetTransform.STANDARDIZE or not plain.any():
+        return plain
+    has_box_cox = how is TargetTransform.BOX_COX and have_one_sign(losses)
+    return standardised(_box_cox(losses) if has_box_cox else _yeo_johnson(plain))
+
+
+def have_one_sign(losses: Array) -> bool:
+    """Whether all are above zero, or all below, as those of a positive metric are that is maximised."""
+    return bool((losses > 0).all() or (losses < 0).all())
 
 
 def standardised(values: Array) -> Array:
@@ -35,7 +48,26 @@ def standardised(values: Array) -> Array:
     return centred / deviation if deviation > 1e-12 else np.zeros_like(values)
 
 
-_POWERS = np.linspace(-2.0, 2.0, 41)
+_LOWEST_POWER: Final = -2.0
+_HIGHEST_POWER: Final = 2.0
+_STEEPEST: Final = 300.0
+_LEAST_VARIANCE: Final = 1e-12
+
+
+def _box_cox(losses: Array) -> Array:
+    """``(v^p - 1) / p`` with the power p of greatest likelihood from -2 to 2, for losses v of one sign.
+
+    Losses are taken in units of their geometric mean, which changes neither p nor, once standardised, the targets. Of
+    negative ones, the metric's values are bent and the sign is given back.
+
+    References
+    ----------
+    .. [BoxCox1964] Box, Cox: An Analysis of Transformations. Journal of the Royal Statistical Society B 26 (1964).
+    """
+    sign = 1.0 if losses[0] > 0 else -1.0
+    logs = np.log(np.abs(losses))
+    logs -= logs.mean()
+    return sign * _likeliest(lambda power: _of_logs(logs, power), len(logs), 0.0)
 
 
 def _yeo_johnson(z: Array) -> Array:
@@ -46,23 +78,35 @@ def _yeo_johnson(z: Array) -> Array:
     .. [YeoJohnson2000] Yeo, Johnson: A New Family of Power Transformations to Improve Normality or Symmetry.
        Biometrika 87 (2000).
     """
-    log_jacobian = float(np.sum(np.sign(z) * np.log1p(np.abs(z))))
-    candidates = [_power(z, float(power)) for power in _POWERS]
-    likelihoods = [
-        -len(z) / 2 * np.log(max(float(bent.var()), 1e-12)) + (power - 1) * log_jacobian
-        for power, bent in zip(_POWERS, candidates, strict=True)
-    ]
-    return candidates[int(np.argmax(likelihoods))]
+    logs, is_low = np.log1p(np.abs(z)), z < 0
+    log_slopes = float(np.sum(np.where(is_low, -logs, logs)))
+    return _likeliest(
+        lambda power: np.where(is_low, -_of_logs(logs, 2.0 - power), _of_logs(logs, power)),
+        len(z),
+        log_slopes,
+    )
 
 
-def _power(z: Array, power: float) -> Array:
-    high = _box_cox(np.maximum(z, 0.0), power)
-    low = _box_cox(np.maximum(-z, 0.0), 2.0 - power)
-    return np.where(z >= 0, high, -low)
-
-
-def _box_cox(z: Array, power: float) -> Array:
-    """``((1 + z)^power - 1) / power`` for z >= 0, and its limit at power 0."""
+def _of_logs(logs: Array, power: float) -> Array:
+    """``(v^power - 1) / power`` from log v, and its limit at power 0; exponents end at 300, so that all is finite."""
     if abs(power) < 1e-9:
-        return np.log1p(z)
-    return np.expm1(power * np.log1p(z)) / power
+        return logs
+    return np.expm1(np.clip(power * logs, -_STEEPEST, _STEEPEST)) / power
+
+
+def _likeliest(bend: Callable[[float], Array], n: int, log_slopes: float) -> Array:
+    """Values bent by the power under which they are most likely, as independent normal numbers.
+
+    ``log_slopes`` is the derivative of the logarithm of the Jacobian with respect to the power.
+    """
+
+    def misfit(power: float) -> float:
+        bent = bend(power)
+        scale = max(float(np.max(np.abs(bent))), 1e-300)
+        log_variance = np.log(max(float((bent / scale).var()), _LEAST_VARIANCE)) + 2.0 * np.log(scale)
+        return 0.5 * n * float(log_variance) - (power - 1.0) * log_slopes
+
+    found = minimize_scalar(
+        misfit, bounds=(_LOWEST_POWER, _HIGHEST_POWER), method="bounded", options={"xatol": 1e-4}
+    )
+    return bend(float(found.x))

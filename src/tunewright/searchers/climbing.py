@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final, final
 
 import numpy as np
@@ -21,6 +22,15 @@ _MOST_STEPS: Final = 20
 _MOST_MOVES: Final = 10
 
 
+class Spread(StrEnum):
+    """How candidates are spread over a space that is not looked through as a whole."""
+
+    LATIN_HYPERCUBE = "latin_hypercube"
+    """Even in every hyperparameter."""
+    SOBOL = "sobol"
+    """Scrambled Sobol points: even in every hyperparameter, and nearly so in every pair."""
+
+
 @final
 class Climber:
     """Maximise acquisition functions over a cube.
@@ -33,18 +43,20 @@ class Climber:
     ----------
     cube
         Where to look.
+    spread
+        How candidates are spread over the cube.
     """
 
-    def __init__(self, cube: Cube) -> None:
+    def __init__(self, cube: Cube, spread: Spread = Spread.LATIN_HYPERCUBE) -> None:
         self._cube = cube
+        self._spread = cube.net if spread is Spread.SOBOL else cube.spread
 
     def pool(self, incumbents: Array, rng: np.random.Generator) -> Array:
         """Candidates (m, d)."""
         everything = self._cube.everything
         if everything is not None:
             return everything if len(everything) <= _MOST_LISTED else rng.choice(everything, _MOST_LISTED)
-        spread = self._cube.spread(_N_SPREAD, rng)
-        return np.concatenate([spread, self._cube.around(incumbents, _N_AROUND, rng)])
+        return np.concatenate([self._spread(_N_SPREAD, rng), self._cube.around(incumbents, _N_AROUND, rng)])
 
     def best_points(self, acquisition: Acquisition, incumbents: Array, rng: np.random.Generator) -> Array:
         """Points (m, d) of the cube, best first.

@@ -18,10 +18,10 @@ from tunewright.metric import Constraint
 from tunewright.models.arrays import Array
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.models.targets import standardised, transformed
+from tunewright.models.targets import standardised
 from tunewright.models.weighted_acquisition import LogConstrainedImprovement
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.fitting import FittedProcess, Targets
 from tunewright.searchers.gp import GPOptions, Learned, Learner, config_kernel, with_fantasies
 
 
@@ -46,6 +46,7 @@ class ConstrainedLearner(Learner):
 
     def __init__(self, n_columns: int, settings: GPOptions, constraints: Sequence[Constraint]) -> None:
         self._settings = settings
+        self._targets = Targets(settings.targets)
         self._limits = np.array([constraint.limit for constraint in constraints])
         self._names = ["gp", *(f"constraint {constraint}" for constraint in constraints)]
         self._fitted = [
@@ -66,7 +67,7 @@ class ConstrainedLearner(Learner):
         kept = limited(Rows(np.arange(len(rows)), rows.levels, ranks), self._settings.max_observations).trials
         x = snapshot.points[rows.trials[kept]]
         feasible = np.flatnonzero(is_feasible[kept])
-        targets = [transformed(rows.losses[kept], self._settings.targets)]
+        targets = [self._targets.of(rows.losses[kept])]
         bounds: list[float] = []
         for column in excess[kept].T:
             values = standardised(np.append(column, 0.0))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.models.arrays import Array
+from tunewright.searchers.sobol import MOST_COLUMNS, sobol
 from tunewright.space import Categorical, SearchSpace
 from tunewright.space.domain import Domain
 from tunewright.types import Config
@@ -89,9 +90,19 @@ class Cube:
         .. [McKay1979] McKay, Beckman, Conover: A Comparison of Three Methods for Selecting Values of Input Variables.
            Technometrics 21 (1979).
         """
+        return self.settled(self._placed(_latin_hypercube(n, len(self._axes), rng)))
+
+    def net(self, n: int, rng: np.random.Generator) -> Array:
+        """``n`` points that fill the cube evenly, all pairs of columns too: scrambled Sobol points in the domains' distributions.
+
+        Hyperparameters beyond the 32nd are spread as in :meth:`spread`.
+        """
         n_axes = len(self._axes)
-        strata = rng.permuted(np.tile(np.arange(n, dtype=np.float64)[:, np.newaxis], (1, n_axes)), axis=0)
-        return self.settled(self._placed((strata + rng.random((n, n_axes))) / n))
+        points = sobol(n, min(n_axes, MOST_COLUMNS), rng)
+        if n_axes > MOST_COLUMNS:
+            others = _latin_hypercube(n, n_axes - MOST_COLUMNS, rng)
+            points = np.concatenate([points, others], axis=1)
+        return self.settled(self._placed(points))
 
     def settled(self, points: Array) -> Array:
         """Points with what is not active in them at its default."""
@@ -160,6 +171,11 @@ class Cube:
             else:
                 points[:, axis.columns] = axis.points[axis.number_at[(column * _PLACES).astype(np.intp)]]
         return points
+
+
+def _latin_hypercube(n: int, n_columns: int, rng: np.random.Generator) -> Array:
+    strata = rng.permuted(np.tile(np.arange(n, dtype=np.float64)[:, np.newaxis], (1, n_columns)), axis=0)
+    return (strata + rng.random((n, n_columns))) / n
 
 
 def _levels(domain: Domain, columns: slice) -> _Levels:

@@ -13,6 +13,7 @@ from tunewright.models.gp.factor import Factor
 from tunewright.models.gp.fit import fit
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess
+from tunewright.models.targets import TargetTransform, have_one_sign, transformed
 from tunewright.searchers.encoding import Fit
 
 _log = logging.getLogger(__name__)
@@ -101,3 +102,28 @@ class FittedProcess:
         if not self._has_warned:
             self._has_warned = True
             _log.warning("The fit of the %s model failed: its last good hyperparameters are used", self._name)
+
+
+@final
+class Targets:
+    """Losses as a model wants them; says once where the wanted transform is impossible.
+
+    Parameters
+    ----------
+    how
+        The wanted one.
+    """
+
+    def __init__(self, how: TargetTransform) -> None:
+        self._how = how
+        self._has_warned = False
+
+    def of(self, losses: Array) -> Array:
+        """Targets (n,) of mean 0 and deviation 1 from finite losses (n,)."""
+        if self._how is TargetTransform.BOX_COX and not self._has_warned and not have_one_sign(losses):
+            self._has_warned = True
+            _log.warning(
+                "targets=box_cox needs a metric whose values are all above zero, or all below: "
+                "targets=power is used instead"
+            )
+        return transformed(losses, self._how)

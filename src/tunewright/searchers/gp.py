@@ -23,11 +23,11 @@ from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.warping import Warped
 from tunewright.models.surrogate import Surrogate
-from tunewright.models.targets import TargetTransform, transformed
-from tunewright.searchers.climbing import N_INCUMBENTS, Climber
+from tunewright.models.targets import TargetTransform
+from tunewright.searchers.climbing import N_INCUMBENTS, Climber, Spread
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Fit, Observations, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.fitting import FittedProcess, Targets
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.scope import Scope
 
@@ -63,6 +63,8 @@ class GPOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
     targets: TargetTransform = TargetTransform.STANDARDIZE
     input_warping: bool = False
     """Whether numeric columns are warped by learned exponents."""
+    spread: Spread = Spread.LATIN_HYPERCUBE
+    """How points are spread of which the best are improved."""
     max_observations: int = 500
     """Rows that a model learns from at most, >= 2."""
 
@@ -70,6 +72,7 @@ class GPOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
         put = object.__setattr__
         put(self, "acquisition", choice("acquisition", AcquisitionKind, self.acquisition))
         put(self, "targets", choice("targets", TargetTransform, self.targets))
+        put(self, "spread", choice("spread", Spread, self.spread))
         check_at_least(self, 0, "kappa", "n_fantasies")
         check_at_least(self, 1, "n_initial")
         check_at_least(self, 2, "max_observations")
@@ -133,7 +136,7 @@ class GPProposer(Proposer):
 
     def __init__(self, learner: Learner, cube: Cube, settings: GPOptions) -> None:
         self._learner = learner
-        self._climber = Climber(cube)
+        self._climber = Climber(cube, settings.spread)
         self._settings = settings
 
     def propose(
@@ -198,6 +201,7 @@ class FinalLossLearner(Learner):
 
     def __init__(self, n_columns: int, settings: GPOptions) -> None:
         self._settings = settings
+        self._targets = Targets(settings.targets)
         self._fitted = FittedProcess(
             GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping)), "final loss"
         )
@@ -207,7 +211,7 @@ class FinalLossLearner(Learner):
         if len(snapshot.rows) < 2:
             return None
         rows = limited(snapshot.rows, self._settings.max_observations)
-        x, y = snapshot.points[rows.trials], transformed(rows.losses, self._settings.targets)
+        x, y = snapshot.points[rows.trials], self._targets.of(rows.losses)
         posterior, fit = self._fitted.posterior(x, y, snapshot.fits.get("gp"), len(snapshot.rows))
         pending = snapshot.points[snapshot.pending]
         return Learned(with_fantasies(posterior, pending, self._settings.n_fantasies, rng), x, {"gp": fit})

@@ -15,7 +15,7 @@ from tunewright.models.gp.posterior import Posterior
 from tunewright.models.surrogate import AtResource, Surrogate
 from tunewright.models.targets import transformed
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.fitting import FittedProcess, Targets
 from tunewright.searchers.gp import GPOptions, with_fantasies
 from tunewright.searchers.gp_levels import JointModel
 from tunewright.searchers.prospects import Outlook, OutlookLearner
@@ -79,6 +79,7 @@ class CurveLearner(OutlookLearner):
 
     def __init__(self, n_columns: int, levels: Sequence[int], settings: GPOptions) -> None:
         self._settings = settings
+        self._targets = Targets(settings.targets)
         self._resources = np.array(levels, dtype=np.float64) / levels[-1]
         self._prior = LatentKronecker(Matern52(n_columns))
         self._fitted = FittedProcess(self._prior.process, "learning curve")
@@ -92,7 +93,7 @@ class CurveLearner(OutlookLearner):
         return FinalOutlook(final, snapshot.points[np.unique(rows.trials)], fit)
 
     def _final(self, snapshot: Snapshot, rows: Rows, rng: np.random.Generator) -> tuple[Surrogate, Fit]:
-        y = transformed(rows.losses, self._settings.targets)
+        y = self._targets.of(rows.losses)
         known, n_rows = snapshot.fits.get("curves"), len(snapshot.rows)
         n_fantasies = self._settings.n_fantasies
         trials = np.union1d(rows.trials, snapshot.pending)

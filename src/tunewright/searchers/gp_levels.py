@@ -10,14 +10,14 @@ from typing import final
 import numpy as np
 
 from tunewright.models.arrays import Array
+from tunewright.models.gp.cross_validation import CrossValidation
 from tunewright.models.gp.kernels import Kernel
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct
 from tunewright.models.surrogate import AtResource
-from tunewright.models.targets import transformed
 from tunewright.searchers.encoding import Fit, Numbers, Rows, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.fitting import FittedProcess, Targets
 from tunewright.searchers.gp import GPOptions, Learned, Learner, config_kernel, with_fantasies
 
 
@@ -30,10 +30,12 @@ class ResourceKernel(StrEnum):
     """All curves fall by the same exponential to a limit of their own."""
     DAMPED_DECAY = "damped_decay"
     """As ``decay``, and early results depend less on the configuration than late ones."""
+    CROSS_VALIDATION = "cross_validation"
+    """Resources are folds of a cross-validation, and results averages over those that are done."""
 
 
-def resource_kernel(kind: ResourceKernel, inner: Kernel) -> Kernel:
-    """A kernel over configurations, extended by the resource as last column."""
+def resource_kernel(kind: ResourceKernel, inner: Kernel, n_columns: int) -> Kernel:
+    """A kernel over configurations of ``n_columns`` columns, extended by the resource as last one."""
     match kind:
         case ResourceKernel.PRODUCT:
             return ResourceProduct(inner)
@@ -41,6 +43,8 @@ def resource_kernel(kind: ResourceKernel, inner: Kernel) -> Kernel:
             return ExponentialDecay(inner)
         case ResourceKernel.DAMPED_DECAY:
             return ExponentialDecay(inner, delta=0.5)
+        case ResourceKernel.CROSS_VALIDATION:
+            return CrossValidation(inner, n_columns)
 
 
 def target_level(rows: Rows, enough: int) -> int | None:
@@ -87,17 +91,17 @@ class JointModel:
         self, n_columns: int, levels: Sequence[int], settings: GPOptions, kind: ResourceKernel
     ) -> None:
         self._settings = settings
+        self._targets = Targets(settings.targets)
         self._resources = np.array(levels, dtype=np.float64) / levels[-1]
-        process = GaussianProcess(
-            resource_kernel(kind, config_kernel(n_columns, input_warping=settings.input_warping))
-        )
+        inner = config_kernel(n_columns, input_warping=settings.input_warping)
+        process = GaussianProcess(resource_kernel(kind, inner, n_columns))
         self._fitted = FittedProcess(process, "joint")
 
     def learn(self, snapshot: Snapshot) -> Known:
         """From the rows of all levels, at least one."""
         rows = limited(snapshot.rows, self._settings.max_observations)
         x = self._points(snapshot, rows.trials, rows.levels)
-        y = transformed(rows.losses, self._settings.targets)
+        y = self._targets.of(rows.losses)
         posterior, fit = self._fitted.posterior(x, y, snapshot.fits.get("joint"), len(snapshot.rows))
         return Known(posterior, fit, rows)
 
@@ -161,6 +165,7 @@ class LevelModels:
 
     def __init__(self, n_columns: int, n_levels: int, settings: GPOptions) -> None:
         self._settings = settings
+        self._targets = Targets(settings.targets)
         process = GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping))
         self._fitted = [FittedProcess(process, f"level {level}") for level in range(n_levels)]
 
@@ -168,7 +173,7 @@ class LevelModels:
         """The model of a level at which there is at least one loss."""
         every = snapshot.rows.at_level(level)
         rows = limited(every, self._settings.max_observations)
-        x, y = snapshot.points[rows.trials], transformed(rows.losses, self._settings.targets)
+        x, y = snapshot.points[rows.trials], self._targets.of(rows.losses)
         posterior, fit = self._fitted[level].posterior(x, y, snapshot.fits.get(str(level)), len(every))
         return Known(posterior, fit, rows)
 

@@ -13,7 +13,7 @@ from tunewright.history import History
 from tunewright.models.acquisition import LogExpectedImprovement
 from tunewright.models.arrays import Array
 from tunewright.models.surrogate import Surrogate
-from tunewright.searchers.climbing import N_INCUMBENTS, Climber
+from tunewright.searchers.climbing import N_INCUMBENTS, Climber, Spread
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Fit, Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
@@ -59,11 +59,13 @@ class NewTrials(Proposer):
         Makes the outlook.
     cube
         Where to look.
+    spread
+        How candidates are spread.
     """
 
-    def __init__(self, learner: OutlookLearner, cube: Cube) -> None:
+    def __init__(self, learner: OutlookLearner, cube: Cube, spread: Spread) -> None:
         self._learner = learner
-        self._climber = Climber(cube)
+        self._climber = Climber(cube, spread)
 
     def propose(
         self,
@@ -107,6 +109,8 @@ class Prospects:
         Reads History at the levels.
     n_initial
         Trials that are begun before the model is asked, the given points included.
+    spread
+        How candidates for new trials are spread.
 
     Raises
     ------
@@ -121,11 +125,12 @@ class Prospects:
         observations: Observations,
         *,
         n_initial: int = 6,
+        spread: Spread = Spread.LATIN_HYPERCUBE,
     ) -> None:
         self._scope = scope
         self._learner = learner
         self._observations = observations
-        self._new = NewTrials(learner, scope.cube())
+        self._new = NewTrials(learner, scope.cube(), spread)
         self._searcher = ModelBasedSearcher(scope, self._new, observations, n_initial=n_initial)
 
     def chosen(

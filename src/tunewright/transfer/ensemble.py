@@ -18,9 +18,8 @@ from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.ranking import misranked, shares_of_wins
 from tunewright.models.surrogate import Surrogate, WeightedSum
-from tunewright.models.targets import transformed
 from tunewright.searchers.encoding import Observations, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess
+from tunewright.searchers.fitting import FittedProcess, Targets
 from tunewright.searchers.gp import GPOptions, GPProposer, Learned, Learner, config_kernel, with_fantasies
 from tunewright.searchers.model_based import ModelBasedSearcher
 from tunewright.searchers.scope import Scope
@@ -57,6 +56,7 @@ class RankingEnsemble(Learner):
     def __init__(self, space: SearchSpace, evaluations: TransferEvaluations, options: GPOptions) -> None:
         tasks = [task for task in evaluations.tasks if task.configs]
         self._options = options
+        self._targets = Targets(options.targets)
         self._earlier = [task_model(space, task).posterior for task in tasks]
         self._best_before = space.encode([task.best(1)[0] for task in tasks])
         process = GaussianProcess(config_kernel(space.n_columns, input_warping=options.input_warping))
@@ -68,7 +68,7 @@ class RankingEnsemble(Learner):
         if len(rows) < _LEAST_RANKED:
             even = 1.0 / len(self._earlier)
             return Learned(WeightedSum([(one, even) for one in self._earlier]), self._best_before, {})
-        x, y = snapshot.points[rows.trials], transformed(rows.losses, self._options.targets)
+        x, y = snapshot.points[rows.trials], self._targets.of(rows.losses)
         posterior, fit = self._fitted.posterior(x, y, snapshot.fits.get("gp"), len(snapshot.rows))
         weights = self.weights(posterior, x, y, rng)
         present = with_fantasies(posterior, snapshot.points[snapshot.pending], self._options.n_fantasies, rng)

@@ -62,6 +62,7 @@ def _build(benchmark: Benchmark, seed: int, settings: DyHPOSettings) -> DyHPO:
         LevelOutlookLearner(joint, settings),
         Observations(space, metric, levels),
         n_initial=settings.n_initial,
+        spread=settings.spread,
     )
     return DyHPO(prospects, pauses, metric=metric, seed=seed, probability_sh=settings.probability_sh)
 

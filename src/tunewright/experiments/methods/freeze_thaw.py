@@ -58,6 +58,7 @@ def _build(benchmark: Benchmark, seed: int, settings: FreezeThawSettings) -> Fre
         CurveLearner(benchmark.space.n_columns, levels, settings),
         Observations(benchmark.space, metric, levels),
         n_initial=settings.n_initial,
+        spread=settings.spread,
     )
     return FreezeThaw(prospects, pauses, metric=metric, seed=seed, probability_thaw=settings.probability_thaw)
 
