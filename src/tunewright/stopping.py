@@ -31,6 +31,10 @@ def _positive(name: str, value: float) -> None:
 class Never(StoppingCriterion):
     """Goes on until the scheduler has nothing left to run."""
 
+    def __or__(self, other: StoppingCriterion) -> StoppingCriterion:
+        """The other one: it is at least as strict."""
+        return other
+
     def check(self, history: History, now: float) -> Progress:
         """Always GO_ON."""
         del history, now

@@ -72,6 +72,7 @@ class Tuner:
         self._scheduler = scheduler
         self._backend = backend
         self._stop_when = stop_when
+        self._deadline = stop_when.deadline()
         self._journal = journal
         self._ledger = Ledger(scheduler, journal, metrics)
         self._history: History = self._ledger.history
@@ -79,6 +80,7 @@ class Tuner:
         self._watchers = Watchers(callbacks)
         self._max_failures = max_failures
         self._nothing_to_start = False
+        self._too_many_failed = False
         self._interrupted = False
 
     def run(self) -> History:
@@ -125,23 +127,26 @@ class Tuner:
 
     def _loop(self) -> str:
         """Handle events until the end; return the outcome."""
+        self._count_failures()
         self._fill()
         while True:
             if self._interrupted:
                 return "interrupted"
-            if self._too_many_failures():
+            if self._too_many_failed:
                 return "failed"
             if self._progress() is Progress.STOP:
                 return "stopped"
             if self._nothing_to_start and not self._history.ids(TrialStatus.RUNNING):
                 return "completed"
-            for event in self._backend.wait(self._patience()):
+            events = self._backend.wait(self._patience())
+            for event in events:
                 if isinstance(event, Reported):
                     self._handle_report(event)
                 else:
                     self._handle_end(event)
                 self._fill()
-            self._fill()
+            if not events:
+                self._fill()
             self._watchers.look_round(self._history, self._now(), self._backend)
 
     def _progress(self) -> Progress:
@@ -149,13 +154,14 @@ class Tuner:
 
     def _patience(self) -> float:
         """How long to wait for the next event, in seconds of the backend's clock."""
-        return min(self._backend.clock.max_wait, max(0.0, self._stop_when.deadline() - self._now()))
+        left = self._deadline - self._now()
+        return min(left, self._backend.clock.max_wait) if left > 0 else 0.0
 
     def _fill(self) -> None:
         """Begin runs while a worker is free; after nothing was suggested, ask no more until an event."""
         while not self._nothing_to_start and not self._interrupted and self._backend.free_workers() > 0:
             progress = self._progress()
-            if progress is Progress.STOP or self._too_many_failures():
+            if progress is Progress.STOP or self._too_many_failed:
                 return
             before = perf_counter()
             suggestion = self._scheduler.suggest(self._history)
@@ -188,6 +194,7 @@ class Tuner:
         if status is None:
             return
         self._nothing_to_start = False
+        self._count_failures()
         self._watchers.call("on_trial_end", self._history, event.trial_id, status)
         self._remove_checkpoints()
 
@@ -218,11 +225,11 @@ class Tuner:
         newest = {self._ledger.book.record(trial_id).checkpoint for trial_id in (*running, *resumable)}
         return [c for c in self._ledger.checkpoints if c not in newest and c not in sources]
 
-    def _too_many_failures(self) -> bool:
-        return len(self._history.ids(TrialStatus.FAILED)) > self._max_failures
+    def _count_failures(self) -> None:
+        self._too_many_failed = len(self._history.ids(TrialStatus.FAILED)) > self._max_failures
 
     def _raise_if_too_many_failures(self) -> None:
-        if self._too_many_failures():
+        if self._too_many_failed:
             failed = list(self._history.ids(TrialStatus.FAILED))
             raise ExperimentFailedError(len(failed), self._max_failures, self._history.error(failed[-1]))
 

@@ -68,10 +68,10 @@ class SimulatedScript:
             raise RuntimeError("the script is over: it has no report left")
         self.seq += 1
         self.resource, metrics, _ = self._step
-        attr = self.world.resource_attr
+        run, attr = self.run, self.world.resource_attr
         reported = Reported(
-            trial_id=self.run.trial_id,
-            attempt=self.run.attempt,
+            trial_id=run.trial_id,
+            attempt=run.attempt,
             seq=self.seq,
             resource=self.resource,
             metrics={attr: float(self.resource), **metrics} if attr else metrics,
@@ -84,6 +84,7 @@ class SimulatedScript:
         """The end of the run: the script's own, or that of a pause or stop."""
         if not self.is_over or self.next_time > time:
             self.error = ""  # it was ended before it came to its failure
+        self._training = None  # ended scripts are kept for their logs, and there are many
         return Ended(
             trial_id=self.run.trial_id,
             attempt=self.run.attempt,
@@ -123,15 +124,15 @@ class SimulatedScript:
 
     def _look_ahead(self) -> None:
         """Find the time of the next event, and what it is."""
-        world, until = self.world, self.run.until
-        is_done = self.resource >= world.max_resource or (until is not None and self.resource >= until)
+        settings, until = self.world.settings, self.run.until
+        is_done = self.resource >= self.world.max_resource or (until is not None and self.resource >= until)
         self._step = step = None if is_done else self._next_step()
         if step is None:
             self.is_over = True
-            self.next_time += world.settings.completion_delay
+            self.next_time += settings.completion_delay
         else:
             self._elapsed += step.seconds
-            self.next_time = self.started_at + self.start_delay + self._elapsed + world.settings.report_delay
+            self.next_time = self.started_at + self.start_delay + self._elapsed + settings.report_delay
 
     def _next_step(self) -> Step | None:
         """Train up to the next report; None where the script is over or failed."""
@@ -142,7 +143,7 @@ class SimulatedScript:
             return None
         if step is None or step.resource > self.world.max_resource:
             return None
-        if not (math.isfinite(step.seconds) and step.seconds >= 0):
+        if not 0 <= step.seconds < math.inf:
             self.error = (
                 f"Resource {step.resource} took {step.seconds} seconds: it must be a finite time >= 0"
             )
