@@ -49,14 +49,26 @@ def n_results() -> int:
     return sum(path.read_text().count('{"kind":"result"') for path in journals)
 
 
+def check_results(journal: Path) -> None:
+    """Every report counts once, and none is missing."""
+    lines = [line for line in map(json.loads, journal.read_text().splitlines()) if line["kind"] == "result"]
+    names = ("trial_id", "attempt", "retry", "seq")
+    assert len({tuple(line[name] for name in names) for line in lines}) == len(lines)
+    for trial_id in {line["trial_id"] for line in lines}:
+        resources = [line["resource"] for line in lines if line["trial_id"] == trial_id]
+        assert resources == list(range(1, len(resources) + 1))
+
+
 @pytest.mark.slow
-def test_a_killed_tuner_adopts_its_jobs_and_completes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("isolation", ["0", "1"])
+def test_a_killed_tuner_adopts_its_jobs_and_completes(tmp_path: Path, isolation: str) -> None:
+    """Over S3, and over the log from jobs that reach no network."""
     (tmp_path / "train.py").write_text(SCRIPT)
     (tmp_path / "space.toml").write_text(SPACE)
     line = ["tune", str(tmp_path / "train.py"), "--space", str(tmp_path / "space.toml"), "--metric", "score"]
     line += ["--goal", "max", "--resource", "epoch", "--max_resource", "3", "--max_resource_attr", "epochs"]
     line += ["--method", "ASHA", "--max_num_trials", "4", "--n_workers", "2", "--experiment_tag", "t"]
-    line += ["--backend", "sagemaker", "--warm_pool", "1", "--speed", "120"]
+    line += ["--backend", "sagemaker", "--warm_pool", "1", "--speed", "120", "--network_isolation", isolation]
     process = subprocess.Popen(
         [*TUNEWRIGHT, *line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -80,7 +92,10 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(tmp_path: Path) -> None:
     assert (
         starts - 2 <= after["sagemaker"]["calls"]["CreateTrainingJob"] <= starts
     )  # killed before it wrote its account
-    assert "DescribeTrainingJob" not in after["sagemaker"]["calls"]
+    calls = after["sagemaker"]["calls"]
+    assert not {"DescribeTrainingJob", "StopTrainingJob"} & set(calls)
+    assert ("FilterLogEvents" in calls) == (isolation == "1")
+    check_results(folder.journal_path)
     assert after["sagemaker"]["warm_starts"] > 0
     assert folder.metadata()["backend"]["endpoint"] == "embedded"
     assert "begins after epoch 0" in tunewright("logs", "t", "0")

@@ -74,7 +74,7 @@ class TestFlags:
         given: list[str] = []
         for action in hpo_main._actions:
             if action.dest != "help":
-                value = {"config": "x=1", "execution": "workers"}.get(action.dest, "1")
+                value = {"config": "x=1", "execution": "workers", "channel": "logs"}.get(action.dest, "1")
                 given += [f"--{action.dest}", value]
         given += ["--config", "y=a b"]
         arguments = module.remote_parser(launch_of).read(given)

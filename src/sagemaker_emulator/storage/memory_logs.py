@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, cast, final
 
 from moto.logs.models import LogGroup
 
@@ -30,7 +30,7 @@ class MemoryLogs:
     def __init__(self, *, delay: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
         self._late = LateLines(delay, clock)
-        self._group = LogGroup(ACCOUNT_ID, "us-east-1", TRAINING_LOG_GROUP)
+        self._group = cast("LogGroup", LogGroup(ACCOUNT_ID, "us-east-1", TRAINING_LOG_GROUP))
 
     def append(self, stream: str, lines: Sequence[Line]) -> None:
         """Add lines to a stream, oldest first."""
