@@ -313,7 +313,7 @@ def place_of(request: Any, client: Any) -> tuple[dict[str, Any], S3Place]:
     bucket, _, prefix = code.removeprefix("s3://").partition("/")
     job = json.loads(client.get_object(Bucket=bucket, Key=prefix + JOB_FILE)["Body"].read())
     bucket, _, prefix = request["Environment"][PLACE_VARIABLE].removeprefix("s3://").partition("/")
-    return job, S3Place(bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"])
+    return job, S3Place(bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"], job.get("report_shards", 1))
 
 
 class WorkersPlay(StagedPlay):

@@ -203,9 +203,10 @@ class ArrivingObjects:
         max_size=4,
     ),
     skews=st.lists(st.floats(-2.0, 2.0), min_size=4, max_size=4),
+    n_shards=st.sampled_from([1, 3]),
 )
 def test_late_and_doubled_reports_count_once_and_in_order(
-    delays: list[list[tuple[float, bool]]], skews: list[float]
+    delays: list[list[tuple[float, bool]]], skews: list[float], n_shards: int
 ) -> None:
     """Uploads of several machines take their time, and some are sent again with another date."""
     objects, begin = ArrivingObjects(), 1e9
@@ -214,9 +215,10 @@ def test_late_and_doubled_reports_count_once_and_in_order(
             at = begin + 10.0 * n
             for more in (0.0, 3.0) if is_doubled else (0.0,):
                 message = Report(n + 1, n + 1, {}, 0.0, at + skews[trial_id] + more)
-                key, _ = s3_keys.encode(f"{trial_id}-0-0", n + 1, message, room=900)
+                shard = s3_keys.shard_of(trial_id, n_shards)
+                key, _ = s3_keys.encode(f"{trial_id}-0-0", n + 1, message, room=900, shard=shard)
                 objects.arrivals.append((at + delay + more, key))
-    reader = ReportReader(objects, overlap=OVERLAP_SECONDS)  # type: ignore[arg-type] - what it uses of S3Objects
+    reader = ReportReader(objects, overlap=OVERLAP_SECONDS, n_shards=n_shards)  # type: ignore[arg-type] - what it uses of S3Objects
     reader.begin_at(begin)
     names = [JobName(trial_id, 0, 0) for trial_id in range(len(delays))]
     got: dict[JobName, list[int]] = {name: [] for name in names}
@@ -231,6 +233,35 @@ def test_late_and_doubled_reports_count_once_and_in_order(
     for name, of_trial in zip(names, delays, strict=True):
         got[name] += [seq for seq, _ in reader.box(name).take()]
         assert got[name] == list(range(1, len(of_trial) + 1))
+
+
+def test_trials_are_spread_over_shards_and_keys_say_it() -> None:
+    """Neighbours go to different prefixes, a trial always to the same; one shard is what there always was."""
+    places = [s3_keys.report_place(s3_keys.shard_of(trial_id, 3)) for trial_id in range(300)]
+    assert {place: places.count(place) for place in places} == {
+        "reports/": 100,
+        "reports-1/": 100,
+        "reports-2/": 100,
+    }
+    text, _ = s3_keys.encode("4-0-0", 1, report(1), room=900, shard=1)
+    assert text.startswith("reports-1/")
+    key = s3_keys.decode(text)
+    assert key is not None
+    assert key.trial_id == 4
+
+
+def test_a_session_of_fewer_shards_reads_those_of_earlier_sessions(objects: S3Objects) -> None:
+    """Its workers' runners may still write there."""
+    ReportReader(objects, overlap=5, n_shards=3).open()
+    key, body = s3_keys.encode("5-0-0", 1, report(1, wall=1000.0), room=900, shard=2)
+    objects.put(key, body)
+    reader = ReportReader(objects, overlap=5)
+    reader.open()
+    assert reader.poll()
+    assert [seq for seq, _ in reader.box(JobName(5, 0, 0)).take()] == [1]
+    later = ReportReader(objects, overlap=5, n_shards=2)
+    later.open()
+    assert later.poll()
 
 
 def test_where_a_page_is_too_short_most_listings_reach_back_less() -> None:

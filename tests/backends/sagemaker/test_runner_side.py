@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -363,3 +364,11 @@ def test_an_image_without_boto3_installs_it(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "path", [*sys.path])
     s3_job._connect(tmp_path).close()
     assert commands[0][-3:] == ["--target", str(tmp_path / "boto3"), "boto3"]
+
+
+def test_reports_of_many_trials_are_spread_over_prefixes(s3: Any, order: RunOrder) -> None:
+    """All of a trial go the same way, its end too."""
+    channel = S3Channel(s3, replace(PLACE, report_shards=3), order, None)
+    channel.send_report(Report(1, 1, {"loss": 1.0}, 0.0, 1e9))
+    channel.send_end(End(EXITED, 0, "", 0.0, 1e9, None))
+    assert [key.removeprefix(PREFIX).partition("/")[0] for key in s3.objects] == ["reports-1", "reports-1"]

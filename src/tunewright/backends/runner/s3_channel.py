@@ -31,6 +31,8 @@ class S3Place:
     """Between two looks at the control key."""
     checkpoint_seconds: float
     """Between two checkpoints on the way."""
+    report_shards: int = 1
+    """Prefixes over which reports are spread."""
 
 
 @final
@@ -135,7 +137,8 @@ class S3Channel(Channel):
         if self._clock is not None:
             message = replace(message, wall=message.wall + self._clock.ahead())
         room = s3_keys.KEY_BYTES - len(self._place.prefix.encode("utf-8"))
-        key, body = s3_keys.encode(self._order.name, seq, message, room=room)
+        shard = s3_keys.shard_of(self._order.trial_id, self._place.report_shards)
+        key, body = s3_keys.encode(self._order.name, seq, message, room=room, shard=shard)
         self._client.put_object(Bucket=self._place.bucket, Key=self._place.prefix + key, Body=body)
 
     def _read_control(self) -> str:

@@ -92,7 +92,9 @@ def _live(
 def place_of(job: dict[str, Any]) -> S3Place:
     """Where the experiment's objects lie, from the environment and the job's file."""
     bucket, _, prefix = os.environ[PLACE_VARIABLE][len("s3://") :].partition("/")
-    return S3Place(bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"])
+    return S3Place(
+        bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"], job.get("report_shards", 1)
+    )
 
 
 def _config(base: Path, client: S3Client) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Everything of an experiment lies under one prefix::
 
     reports/{time}-{trial}-{attempt}-{retry}-{seq}-{kind}~{payload}     reports and ends, in order of time
+    reports-{shard}/...                                                 the same, where one prefix would get too many
+    shards                                                              how many prefixes of reports there are at most
     control/{trial}-{attempt}-{retry}                                   what the backend wants of a run
     lives/{trial}-{attempt}-{retry}                                     a start of a job that may start more than once
     checkpoints/{trial}/{resource}/{file}                               a checkpoint's files, then its marker
@@ -26,6 +28,7 @@ from typing import Any
 from .channel import End, Report
 
 REPORTS = "reports/"
+SHARDS = "shards"
 CONTROL = "control/"
 CHECKPOINTS = "checkpoints/"
 TASKS = "tasks/"
@@ -42,7 +45,7 @@ KEY_BYTES = 1024
 _REPORT = "r"
 _END = "e"
 _IN_BODY = "body"
-_PATTERN = re.compile(r"reports/(\d{13})-(\d+)-(\d+)-(\d+)-(\d+)-([re])~([A-Za-z0-9_=-]+)")
+_PATTERN = re.compile(r"reports(?:-\d+)?/(\d{13})-(\d+)-(\d+)-(\d+)-(\d+)-([re])~([A-Za-z0-9_=-]+)")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,17 @@ class ReportKey:
         return self.payload == _IN_BODY
 
 
-def encode(run_name: str, seq: int, message: Report | End, *, room: int) -> tuple[str, bytes]:
+def report_place(shard: int) -> str:
+    """What the keys of a shard's reports begin with; S3 takes 3,500 writes a second under each such prefix."""
+    return f"reports-{shard}/" if shard else REPORTS
+
+
+def shard_of(trial_id: int, n_shards: int) -> int:
+    """Where the reports of a trial go: always to the same shard, and neighbours to different ones."""
+    return trial_id % n_shards
+
+
+def encode(run_name: str, seq: int, message: Report | End, *, room: int, shard: int = 0) -> tuple[str, bytes]:
     """The key and the body of a report or an end.
 
     Parameters
@@ -79,6 +92,8 @@ def encode(run_name: str, seq: int, message: Report | End, *, room: int) -> tupl
         What happened.
     room
         Bytes that the key may have.
+    shard
+        From :func:`shard_of`.
 
     Returns
     -------
@@ -87,7 +102,7 @@ def encode(run_name: str, seq: int, message: Report | End, *, room: int) -> tupl
     """
     body = json.dumps(asdict(message), separators=(",", ":")).encode("ascii")
     kind = _END if isinstance(message, End) else _REPORT
-    head = f"{REPORTS}{time_key(message.wall)}-{run_name}-{seq}-{kind}~"
+    head = f"{report_place(shard)}{time_key(message.wall)}-{run_name}-{seq}-{kind}~"
     payload = base64.urlsafe_b64encode(body).decode("ascii")
     return head + (payload if len(head) + len(payload) <= room else _IN_BODY), body
 

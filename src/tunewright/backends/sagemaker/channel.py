@@ -126,6 +126,9 @@ class MessageReader(ABC):
     def _list(self, since: float) -> Iterator[Found]:
         """All messages of the experiment since a second of 1970, in any order."""
 
+    def open(self) -> None:
+        """Learn how what earlier sessions wrote lies; to be called before anything is read."""
+
     def box(self, name: JobName) -> Mailbox:
         """The messages of one retry of a run."""
         return self._boxes[name]
@@ -208,6 +211,8 @@ class ReportReader(MessageReader):
         The objects under the experiment's prefix.
     overlap
         Real seconds that a usual listing reaches back.
+    n_shards
+        Prefixes over which this session's runners spread them.
     """
 
     page = _PAGE
@@ -215,16 +220,25 @@ class ReportReader(MessageReader):
     period = REPORT_SECONDS
     has_one_life = False
 
-    def __init__(self, objects: S3Objects, *, overlap: float) -> None:
+    def __init__(self, objects: S3Objects, *, overlap: float, n_shards: int = 1) -> None:
         super().__init__(overlap=overlap)
         self._objects = objects
+        self._n_shards = n_shards
+
+    def open(self) -> None:
+        """Read as many shards as any session had: its runners may still write there."""
+        stored = int(self._objects.get(s3_keys.SHARDS) or b"1")
+        if stored < self._n_shards:
+            self._objects.put(s3_keys.SHARDS, str(self._n_shards).encode("ascii"))
+        self._n_shards = max(stored, self._n_shards)
 
     def _list(self, since: float) -> Iterator[Found]:
-        start_after = s3_keys.REPORTS + s3_keys.time_key(since)
-        for stored in self._objects.list(s3_keys.REPORTS, start_after=start_after):
-            key = s3_keys.decode(stored.key)
-            if key is not None:
-                yield self._found(stored.key, key)
+        for shard in range(self._n_shards):
+            place = s3_keys.report_place(shard)
+            for stored in self._objects.list(place, start_after=place + s3_keys.time_key(since)):
+                key = s3_keys.decode(stored.key)
+                if key is not None:
+                    yield self._found(stored.key, key)
 
     def _found(self, name: str, key: s3_keys.ReportKey) -> Found:
         def load() -> Report | End:

@@ -128,6 +128,7 @@ def bundle(script: TrainingScript, endpoint: Endpoint, settings: SageMakerSettin
         },
         "poll_seconds": endpoint.seconds(CONTROL_SECONDS, at_least=settings.min_interval),
         "checkpoint_seconds": settings.checkpoint_seconds,
+        "report_shards": settings.n_report_shards,
     }
     return bundle_code(script.path, job, [Path(one) for one in script.dependencies])
 

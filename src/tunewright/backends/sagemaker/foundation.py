@@ -114,6 +114,7 @@ class Foundation:
         if line := preflight(self.session, self.settings, n_instances):
             self.accounts.notify(line)
         try:
+            self.insist(self.reader.open, BEGINNING_SECONDS)
             statuses = self.insist(self.service.list_jobs, BEGINNING_SECONDS)
             self.insist(lambda: self.accounts.recall(statuses), BEGINNING_SECONDS)
         except ServiceError as error:

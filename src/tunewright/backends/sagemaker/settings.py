@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -23,6 +24,9 @@ LOGS: Final = "logs"
 """Reports are lines of the log, checkpoints are copied by the service: jobs need no network."""
 CHANNELS: Final = (S3, LOGS)
 """How jobs and tuner talk."""
+
+_WORKERS_OF_A_SHARD: Final = 1000
+"""S3 takes 3,500 writes a second under a prefix: three reports a second of so many workers, and some room."""
 
 _OWN_CHECKPOINTS: Final = "/opt/ml/checkpoints"
 """The folder of a job whose content the runner stores."""
@@ -92,6 +96,9 @@ class SageMakerSettings:
     """How long jobs may take to end when the backend is closed, after which they are left to the service."""
     checkpoint_seconds: float = 60.0
     """Between two checkpoints that a running job stores on its way, in real seconds."""
+    report_shards: int | None = None
+    """Prefixes over which reports in S3 are spread, each good for 3,500 a second; None: one for every thousand workers,
+    so that each worker may report three times a second."""
     max_retries: int = 10
     """Replacements of one run after failures of the service, before it counts as failed."""
     price_per_hour: float | None = None
@@ -105,6 +112,8 @@ class SageMakerSettings:
         self._check_range("volume_gb", self.volume_gb, 1, None)
         self._check_range("keep_alive_seconds", self.keep_alive_seconds, 1, KEEP_ALIVE_MAX)
         self._check_range("max_run_seconds", self.max_run_seconds, 1, MAX_RUN_MAX)
+        if self.report_shards is not None:
+            self._check_range("report_shards", self.report_shards, 1, None)
         self._check_range("max_retries", self.max_retries, 0, None)
         if self.instance_types:
             object.__setattr__(self, "instance_type", self.instance_types[0])
@@ -132,6 +141,11 @@ class SageMakerSettings:
     def keep_alive(self) -> int:
         """KeepAlivePeriodInSeconds of each job; 0 without warm pool."""
         return self.keep_alive_seconds if self.warm_pool else 0
+
+    @property
+    def n_report_shards(self) -> int:
+        """Prefixes over which reports in S3 are spread."""
+        return self.report_shards or math.ceil(self.n_workers / _WORKERS_OF_A_SHARD)
 
     @property
     def max_wait(self) -> int:

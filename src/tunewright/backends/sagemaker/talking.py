@@ -52,7 +52,7 @@ def open_line(
         return _through_logs(session, objects, service, settings)
     overlap = session.endpoint.seconds(OVERLAP_SECONDS, at_least=SHORTEST_OVERLAP)
     return TunerSide(
-        reader=ReportReader(objects, overlap=overlap),
+        reader=ReportReader(objects, overlap=overlap, n_shards=settings.n_report_shards),
         checkpoints=RunnerCheckpoints(objects),
         build=build_request,
         send_wish=lambda name, wish: send_wish(objects, name, wish),
