@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ import pytest
 
 from sagemaker_emulator.contracts import JobExit, JobOrder
 from sagemaker_emulator.emulator import Emulator, Place
+from sagemaker_emulator.faults import Fault
 from sagemaker_emulator.scripted import Play, ScriptedExecutor
 from sagemaker_emulator.settings import ServiceSettings
 from sagemaker_emulator.storage.memory import MemoryObjects
@@ -21,9 +23,19 @@ from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.runner import log_lines
 from tunewright.backends.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.history import History
 from tunewright.interfaces import Backend
+from tunewright.journal import MemoryJournal
+from tunewright.metric import Metric
+from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
+from tunewright.searchers.random import RandomSearcher
+from tunewright.space import Float, SearchSpace
+from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.backend_contract import BackendContract
+from tunewright.testing.mortal import Killed, MortalJournal
 from tunewright.testing.training_script import PATH, RESOURCE_ATTR, train_epoch
+from tunewright.trial import Ended, Reported, TrialStatus
+from tunewright.tuner import Tuner
 
 SPEED = 500.0
 INGESTION = 5.0 / SPEED
@@ -103,19 +115,49 @@ class PlayedRun(Play):
         self._logs.append(self._stream, [(int(time.time() * 1000), line)])
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def emulator(folder: Path, *faults: Fault) -> Iterator[str]:
+    """The address of a service that plays its jobs."""
     store, logs = MemoryObjects(), MemoryLogs(delay=INGESTION)
-    emulator = Emulator(
-        Place(directory=tmp_path_factory.mktemp("state"), access_key="KEY", secret_key="SECRET"),
+    served = Emulator(
+        Place(directory=folder, access_key="KEY", secret_key="SECRET"),
         ServiceSettings(speed=SPEED),
         lambda _url: (
             ScriptedExecutor(lambda order: PlayedRun(order, store, logs), speed=SPEED),
             MemoryApplication(store, logs),
         ),
+        faults,
     )
-    yield emulator.url
-    emulator.close()
+    yield served.url
+    served.close()
+
+
+def backend_of(url: str, experiment: str, n_workers: int) -> SageMakerBackend:
+    """The backend of a new tuner process."""
+    return SageMakerBackend(
+        TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
+        experiment=experiment,
+        session=open_session(resolve_endpoint(url, region="us-east-1")),
+        settings=SageMakerSettings(
+            n_workers=n_workers,
+            channel="logs",
+            warm_pool=True,
+            min_interval=0.02,
+            role="arn:aws:iam::123456789012:role/Jobs",
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with emulator(tmp_path_factory.mktemp("state")) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
 
 
 class TestLogsChannel(BackendContract):
@@ -124,21 +166,79 @@ class TestLogsChannel(BackendContract):
     epoch_seconds: ClassVar[float] = 0.02
 
     @pytest.fixture(autouse=True)
-    def _endpoint(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+    def _endpoint(self, url: str) -> None:
         self._url = url
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
-        return SageMakerBackend(
-            TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
-            experiment=f"logs {folder.name}",
-            session=open_session(resolve_endpoint(self._url, region="us-east-1")),
-            settings=SageMakerSettings(
-                n_workers=n_workers,
-                channel="logs",
-                warm_pool=True,
-                min_interval=0.02,
-                role="arn:aws:iam::123456789012:role/Jobs",
-            ),
-        )
+        return backend_of(self._url, f"logs {folder.name}", n_workers)
+
+
+class Mortal:
+    """A backend whose tuner is killed when it has handed out so many events; below 0: never."""
+
+    def __init__(self, inner: SageMakerBackend, events_left: int) -> None:
+        self._inner = inner
+        self._left = events_left
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def wait(self, timeout: float) -> Sequence[Reported | Ended]:
+        if self._left == 0:
+            raise Killed
+        events = self._inner.wait(timeout)
+        if self._left > 0:
+            self._left = max(0, self._left - len(events))
+        return events
+
+    def close(self) -> None:
+        if self._left:
+            self._inner.close()
+
+
+SPACE = SearchSpace({"x": Float(0.0, 1.0), "epochs": 9, "seconds": 0.02, "fail_at": 0})
+METRIC = Metric("loss")
+N_TRIALS = 20
+
+
+def tune(url: str, journal: MemoryJournal, events_left: int) -> History | None:
+    """Work on the experiment until it is over, or until the tuner is killed (None)."""
+    backend: Any = Mortal(backend_of(url, "storm", 6), events_left)
+    asha = ASHASettings(max_resource=9, kind=ASHAKind.PROMOTION)
+    try:
+        return Tuner(
+            ASHA(RandomSearcher(SPACE, seed=3), asha, metric=METRIC, seed=3),
+            backend,
+            metrics=[METRIC],
+            stop_when=MaxTrialsStarted(N_TRIALS),
+            journal=MortalJournal(journal, -1),
+        ).run()
+    except Killed:
+        return None
+
+
+def test_a_storm_and_kills_lose_nothing(tmp_path: Path) -> None:
+    """Lost instances and answers, throttled reading, two kills: every run ends once, no result is lost or twice."""
+    faults = (
+        Fault(kind="internal_error", target="storm-*-0", probability=0.3, count=None, seconds=0.03),
+        Fault(kind="lost_answer", target="CreateTrainingJob", count=2),
+        Fault(kind="throttle", target="FilterLogEvents", probability=0.2, count=10),
+    )
+    journal = MemoryJournal()
+    with emulator(tmp_path, *faults) as url:
+        for events_left in (12, 20):
+            assert tune(url, journal, events_left) is None
+        history = tune(url, journal, -1)
+    assert history is not None
+    assert (history.n_trials, list(history.ids(TrialStatus.FAILED))) == (N_TRIALS, [])
+    lines = list(journal.lines())
+    starts, ends, results = (
+        [line for line in lines if line["kind"] == kind] for kind in ("start", "end", "result")
+    )
+    runs = [(line["trial_id"], line["attempt"]) for line in ends]
+    assert sorted(runs) == sorted({(line["trial_id"], line["attempt"]) for line in starts})
+    assert len(runs) > N_TRIALS, "trials were promoted"
+    assert any(line["retry"] for line in results), "no instance was lost: the test shows nothing"
+    for trial in range(N_TRIALS):
+        resources = [result.resource for result in history.results(trial)]
+        assert resources == list(range(1, len(resources) + 1))
