@@ -13,7 +13,7 @@ from tunewright.aws import ServiceError
 from tunewright.backends.runner import log_lines
 from tunewright.backends.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.backends.sagemaker import log_reader
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import BackendError, SettingsError
 from tunewright.trial import Checkpoint, Decision, OpenRun, Run, Verdict
 
 CONFIG = {"lr": 0.1, "epochs": 9}
@@ -283,6 +283,13 @@ def test_trouble_while_reading_is_survived(driver: Any, jobs: LogJobs) -> None:
     jobs.end("0-0-0", 2)
     assert driver.until_ended(0).exit == 0
     assert driver.resources(0) == [1]
+
+
+def test_a_log_that_may_not_be_read_is_an_error_before_any_job(make: Callable[..., Any], aws: Any) -> None:
+    aws.refusals["FilterLogEvents"] = [ServiceError("AccessDeniedException", "not authorized", status=400)]
+    with pytest.raises(BackendError, match="logs:FilterLogEvents"):
+        make()
+    assert aws.jobs == {}
 
 
 def test_s3_is_refused_without_a_network(make: Callable[..., Any]) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, ServiceError
 
+_FAR: Final = 4e9
+"""Seconds since 1970 of a time to come, of which there are no lines."""
 _GROUP: Final = "/aws/sagemaker/TrainingJobs"
 _NO_GROUP: Final = "ResourceNotFoundException"
 """No job of this account and region has ever printed anything."""
@@ -36,6 +38,17 @@ class JobLogs:
 
     def __init__(self, session: AwsSession) -> None:
         self._session = session
+
+    def check(self) -> None:
+        """Make sure that the log may be read.
+
+        Raises
+        ------
+        ServiceError
+            It may not, or the service does not answer.
+        """
+        for _ in self.events("tunewright-asks", since=_FAR):
+            return
 
     def events(self, prefix: str, *, since: float = 0.0, term: str = "") -> Iterator[LogEvent]:
         """What jobs printed, page by page; a page may be empty and have successors.

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final, final
 
-from tunewright.aws import Endpoint
+from tunewright.aws import Endpoint, ServiceError
 from tunewright.backends.runner import log_lines
 from tunewright.backends.sagemaker.channel import SHORTEST_OVERLAP, Found, MessageReader
 from tunewright.backends.sagemaker.job_logs import JobLogs
 from tunewright.backends.sagemaker.names import JobName, parse_job_name
+from tunewright.exceptions import BackendError
 
 INGESTION_SECONDS: Final = 60.0
 """Service seconds after which a line that was printed is in the log for certain; mostly it is within fifteen."""
@@ -53,6 +54,26 @@ class LogReader(MessageReader):
         )
         self._logs = logs
         self._prefix = prefix
+
+    def open(self) -> None:
+        """Make sure that the log may be read, before there are jobs whose words nobody would hear.
+
+        Raises
+        ------
+        BackendError
+            It may not.
+        ServiceError
+            The service does not answer.
+        """
+        try:
+            self._logs.check()
+        except ServiceError as error:
+            if not error.is_denied:
+                raise
+            raise BackendError(
+                f"The log of the jobs cannot be read ({error}): allow logs:FilterLogEvents, as 'tunewright sagemaker "
+                "policy' says, or use --channel s3"
+            ) from error
 
     def _list(self, since: float) -> Iterator[Found]:
         parts: defaultdict[str, dict[int, log_lines.Part]] = defaultdict(dict)
