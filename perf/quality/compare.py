@@ -4,7 +4,8 @@
     python perf/quality/compare.py ours.jsonl optuna.jsonl --seeds 5 10 --against auto
 
 Regret at 25, 50 and 100 % of the budget: (best so far - lowest) / (median - lowest), where lowest and median are over the
-final values of all runs of the peer for that task, so that the scale does not depend on our runs. Below, for each
+final values of all runs of the peer for that task, so that the scale does not depend on our runs; for tasks that it has no runs
+of, such as those on which settings are chosen, over those of all runs given. Below, for each
 method that both have: mean difference in regret at the end (ours - peer's), a 95 % bootstrap interval over the pairs of
 equal task and seed, and the sign test's p-value after Holm's correction over the methods.
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -31,24 +32,27 @@ SAME = {"ASHA": "ASHA-promotion"}
 Runs = dict[str, dict[tuple[str, int], dict[str, Any]]]
 
 
-def read(paths: Iterable[Path], table: str) -> Runs:
+def read(paths: Iterable[Path], tables: Collection[str]) -> Runs:
     """Runs by method, then by task and seed."""
     runs: Runs = defaultdict(dict)
     for path in paths:
         for line in path.read_text().splitlines():
             run = json.loads(line)
-            if run["table"] == table and run.get("clock", "ideal") == "ideal" and run.get("curve"):
+            if run["table"] in tables and run.get("clock", "ideal") == "ideal" and run.get("curve"):
                 runs[run["method"]][run["task"], run["seed"]] = run
     return runs
 
 
-def scales(peer: Runs) -> dict[str, tuple[float, float]]:
+def scales(runs: Runs) -> dict[str, tuple[float, float]]:
     """Lowest value and distance to the median, by task."""
     finals: dict[str, list[float]] = defaultdict(list)
-    for method in peer.values():
+    for method in runs.values():
         for (task, _), run in method.items():
             finals[task].append(run["curve"][-1][1])
-    return {task: (min(values), float(np.median(values)) - min(values)) for task, values in finals.items()}
+    return {
+        task: (min(values), max(float(np.median(values)) - min(values), 1e-12))
+        for task, values in finals.items()
+    }
 
 
 def regret(run: dict[str, Any], fraction: float, scale: tuple[float, float]) -> float:
@@ -128,12 +132,12 @@ def main() -> None:
     )
     parser.add_argument("ours", nargs="+", type=Path)
     parser.add_argument("--peer", type=Path, default=Path("../shared/peers/syne_tune_013.jsonl"))
-    parser.add_argument("--table", default="model.onnx")
+    parser.add_argument("--table", nargs="+", default=["model.onnx"])
     parser.add_argument("--seeds", nargs=2, type=int, metavar=("FIRST", "END"), help="only these")
     parser.add_argument("--against", metavar="NAME", help="compare this method with all others")
     given = parser.parse_args()
     ours, peer = read(given.ours, given.table), read([given.peer], given.table)
-    scale = scales(peer)
+    scale = scales(ours) | scales(peer)
     if given.seeds:
         ours, peer = (
             {m: {k: r for k, r in runs.items() if k[1] in range(*given.seeds)} for m, runs in side.items()}

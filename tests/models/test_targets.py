@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import boxcox, skew, yeojohnson
+from scipy.stats import boxcox, norm, skew, yeojohnson
 
 from tunewright.models.targets import TargetTransform, standardised, transformed
 
@@ -62,3 +62,10 @@ def test_losses_of_both_signs_have_the_other_power_transform() -> None:
     losses = np.array([0.0, 0.1, 0.2, 5.0, 30.0])
     expected = transformed(losses, TargetTransform.POWER)
     np.testing.assert_array_equal(transformed(losses, TargetTransform.BOX_COX), expected)
+
+
+def test_ranks_heed_no_distance() -> None:
+    losses = np.array([0.3, 0.1, 1e13, 0.2, 0.2])
+    targets = transformed(losses, TargetTransform.RANK)
+    np.testing.assert_allclose(targets, standardised(norm.ppf([0.7, 0.1, 0.9, 0.4, 0.4])))
+    np.testing.assert_allclose(targets, transformed(np.minimum(losses, 5.0), TargetTransform.RANK))

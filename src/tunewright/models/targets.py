@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import ndtri
 
 from tunewright.models.arrays import Array
 
@@ -21,6 +22,8 @@ class TargetTransform(StrEnum):
     """The power transform of Yeo and Johnson that makes them most normal, then as above."""
     BOX_COX = "box_cox"
     """The same with that of Box and Cox, for values of one sign; where that is not so, ``power``."""
+    RANK = "rank"
+    """Normal scores of their ranks: however far off a value is, it counts for no more than its place."""
 
 
 def transformed(losses: Array, how: TargetTransform) -> Array:
@@ -28,6 +31,8 @@ def transformed(losses: Array, how: TargetTransform) -> Array:
     plain = standardised(losses)
     if how is TargetTransform.STANDARDIZE or not plain.any():
         return plain
+    if how is TargetTransform.RANK:
+        return standardised(_normal_scores(losses))
     has_box_cox = how is TargetTransform.BOX_COX and have_one_sign(losses)
     return standardised(_box_cox(losses) if has_box_cox else _yeo_johnson(plain))
 
@@ -46,6 +51,13 @@ def standardised(values: Array) -> Array:
     centred = scaled - scaled.mean()
     deviation = float(centred.std())
     return centred / deviation if deviation > 1e-12 else np.zeros_like(values)
+
+
+def _normal_scores(losses: Array) -> Array:
+    """The normal quantiles of (rank - 1/2) / n; equal losses share their mean rank."""
+    _, places, counts = np.unique(losses, return_inverse=True, return_counts=True)
+    parts = (np.cumsum(counts) - counts / 2) / len(losses)
+    return np.asarray(ndtri(parts), dtype=np.float64)[places]
 
 
 _LOWEST_POWER: Final = -2.0
