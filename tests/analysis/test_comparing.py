@@ -71,6 +71,19 @@ def test_maximised_metrics_rise_and_other_metrics_can_be_asked_for(store: Store)
         curves(load("t"), "toy", setups=["C"])
 
 
+def test_results_that_break_a_constraint_count_for_no_setup(store: Store) -> None:
+    store([(1, 0.5), (2, 0.2), (3, 0.4)], method="A", constraints=["loss>=0.3"])
+    store([(1, 0.1), (4, 0.35)], method="B")
+    store([(1, 0.1)], method="B", seed=1)
+    found = curves(load("t"), "toy", n_times=11)
+    assert found.setups["A"].losses[0, -1] == 0.4
+    assert found.setups["B"].losses[0, -1] == 0.35
+    assert np.isnan(found.setups["B"].losses[1]).all()
+    assert found.notes == ("toy: results that break loss>=0.3 do not count, whatever setup had them",)
+    store([(1, 0.5)], benchmark="other", constraints=["memory<=1"])
+    assert np.isnan(curves(load("t"), "other").setups["A"].losses).all()
+
+
 def test_what_had_nothing_left_to_do_does_not_shorten_the_others(store: Store) -> None:
     store([(1, 0.5)], status="completed", end=2)
     store([(1, 0.5)], seed=1, end=9)

@@ -28,7 +28,7 @@ from tunewright.callbacks.wording import duration
 from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_journal
 from tunewright.ledger import replay_history
-from tunewright.metric import Goal, Metric
+from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Float, SearchSpace
@@ -279,3 +279,22 @@ def test_several_metrics_show_what_no_other_dominates(capsys: pytest.CaptureFixt
     assert "seconds" in shown
     assert "* 2" in shown
     assert "* 1" not in shown
+
+
+def test_with_constraints_only_results_that_keep_them_are_best(capsys: pytest.CaptureFixture[str]) -> None:
+    both = facts(others=(Metric("seconds"),), constraints=(Constraint("memory", 8.0),))
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=both.metrics)
+    said: list[str] = []
+    for score, time, memory in ((0.99, 1.0, 9.0), (0.9, 5.0, 8.0), (0.8, 6.0, 1.0), (0.7, 4.0, math.nan)):
+        asked = tuning.ask()
+        assert asked is not None
+        tuning.tell(asked, {"score": score, "seconds": time, "memory": memory}, resource=1)
+    PlainProgress(both, said.append).on_experiment_end(tuning.history, "completed", SUMMARY)
+    best = said[-1].partition("Best:")[2]
+    assert "1 result that no other dominates\n         score 0.9, seconds 5 (trial 1" in best
+    console = Console(width=120, color_system=None)
+    console.print(trials_table(both, tuning.history, {1}))
+    shown = capsys.readouterr().out
+    assert "memory<=8" in shown
+    assert "9 !" in shown
+    assert "8 !" not in shown

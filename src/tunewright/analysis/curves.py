@@ -110,16 +110,12 @@ class Curves:
         return replace(self, setups=chosen, notes=(*self.notes, *notes))
 
 
-def best_so_far(columns: Columns, metric: Metric, constraints: Iterable[Constraint] = ()) -> Steps:
-    """The best loss of an experiment as it falls; non-finite values and results that break a constraint never count."""
+def best_so_far(columns: Columns, metric: Metric) -> Steps:
+    """The best loss of an experiment as it falls; non-finite values never count."""
     values = columns.metrics.get(metric.name)
     if values is None or not len(values):
         return Steps(times=np.empty(0), losses=np.empty(0))
     losses = np.where(np.isfinite(values), values if metric.goal is Goal.MINIMIZE else -values, np.inf)
-    for constraint in constraints:
-        bounded = columns.metrics.get(constraint.name, np.full(len(values), np.nan))
-        is_kept = bounded <= constraint.bound if constraint.is_upper else bounded >= constraint.bound
-        losses = np.where(is_kept & np.isfinite(bounded), losses, np.inf)
     best = np.minimum.accumulate(losses)
     is_better = best < np.concatenate(([np.inf], best[:-1]))
     return Steps(times=columns.time[is_better], losses=best[is_better])
@@ -177,10 +173,6 @@ def curves(
     mine = [pair for pair in mine if pair[0].method in labels]
     _check(benchmark, chosen, mine)
     newest, notes = _newest(benchmark, mine)
-    bounds = list(dict.fromkeys(bound for info, _ in mine for bound in info.constraints))
-    if bounds:
-        text = ", ".join(map(str, bounds))
-        notes.append(f"{benchmark}: results that break {text} do not count, whatever method had them")
     times = _grid([info for info, _ in newest.values()], until, n_times)
     return Curves(
         benchmark=benchmark,
@@ -188,7 +180,7 @@ def curves(
         clock=mine[0][0].clock,
         values=_values(mine),
         times=times,
-        setups={label: _setup(label, newest, chosen, times, bounds) for label in labels},
+        setups={label: _setup(label, newest, chosen, times) for label in labels},
         notes=tuple(notes),
     )
 
@@ -249,7 +241,23 @@ def _newest(
     if cut:
         more = ", ..." if len(cut) > _SHOWN else ""
         notes.append(f"{benchmark}: {len(cut)} experiments are not finished: {', '.join(cut[:_SHOWN])}{more}")
-    return newest, notes
+    bounds = tuple(dict.fromkeys(bound for info, _ in mine for bound in info.constraints))
+    if bounds:
+        text = ", ".join(map(str, bounds))
+        notes.append(f"{benchmark}: results that break {text} do not count, whatever setup had them")
+    return {key: (info, _counting(part, bounds)) for key, (info, part) in newest.items()}, notes
+
+
+def _counting(columns: Columns, constraints: Sequence[Constraint]) -> Columns:
+    """The reports, those without values that break a constraint or do not have what it bounds."""
+    is_kept = np.ones(columns.size, dtype=np.bool_)
+    for constraint in constraints:
+        values = columns.metrics.get(constraint.name, np.full(columns.size, np.nan))
+        is_kept &= values <= constraint.bound if constraint.is_upper else values >= constraint.bound
+    if is_kept.all():
+        return columns
+    metrics = {name: np.where(is_kept, values, np.nan) for name, values in columns.metrics.items()}
+    return replace(columns, metrics=metrics)
 
 
 def _grid(infos: Sequence[ExperimentInfo], until: float | None, n_times: int) -> Floats:
@@ -265,10 +273,9 @@ def _setup(
     newest: Mapping[tuple[str, int], tuple[ExperimentInfo, Columns]],
     metric: Metric,
     times: Floats,
-    constraints: Sequence[Constraint],
 ) -> SetupCurves:
     seeds = sorted(seed for method, seed in newest if method == label)
-    steps = tuple(best_so_far(newest[label, seed][1], metric, constraints) for seed in seeds)
+    steps = tuple(best_so_far(newest[label, seed][1], metric) for seed in seeds)
     return SetupCurves(seeds=tuple(seeds), losses=np.array([s.at(times) for s in steps]), steps=steps)
 
 

@@ -16,6 +16,7 @@ from tunewright.callbacks.wording import (
     best_text,
     closing_text,
     config_text,
+    constraint_text,
     failure_text,
     status_text,
     value_text,
@@ -93,14 +94,18 @@ class LiveProgress(Callback):
 
     def _best(self, history: History) -> Collection[int | None]:
         if self._facts.others:
-            return {trial_id for trial_id, _ in pareto_results(history, self._facts.metrics)}
+            return {
+                trial_id
+                for trial_id, _ in pareto_results(history, self._facts.metrics, self._facts.constraints)
+            }
         return {self._incumbent.trial_id}
 
 
 def trials_table(facts: ProgressFacts, history: History, best: Collection[int | None]) -> Table:
     """The trials that run, and the latest of the others, a row each."""
     table = Table(box=None, pad_edge=False, header_style="bold", row_styles=[""])
-    for heading in ("trial", "status", facts.resource, *(metric.name for metric in facts.metrics)):
+    values = (*(metric.name for metric in facts.metrics), *map(str, facts.constraints))
+    for heading in ("trial", "status", facts.resource, *values):
         table.add_column(heading, justify="left" if heading == "status" else "right", no_wrap=True)
     table.add_column("configuration", overflow="ellipsis", no_wrap=True)
     for trial_id in _chosen(history):
@@ -110,6 +115,7 @@ def trials_table(facts: ProgressFacts, history: History, best: Collection[int | 
             Text(str(status), style=_COLOURS[status]),
             "" if last is None else str(last.resource),
             *("" if last is None else value_text(metric, last) for metric in facts.metrics),
+            *("" if last is None else constraint_text(bound, last) for bound in facts.constraints),
             config_text(history.trial(trial_id).config, facts.space),
         )
     return table

@@ -93,14 +93,19 @@ def value_text(metric: Metric, result: Result) -> str:
     return "-" if value is None else number(value)
 
 
-def front_lines(
-    metrics: Sequence[Metric], history: History, space: SearchSpace, resource: str
-) -> tuple[str, list[str]]:
+def constraint_text(constraint: Constraint, result: Result) -> str:
+    """The value that a constraint bounds, with an exclamation mark where it breaks it; a dash where it is missing."""
+    value = result.metrics.get(constraint.name)
+    mark = "" if constraint.is_met(result.metrics) else " !"
+    return f"{'-' if value is None else number(value)}{mark}"
+
+
+def front_lines(facts: ProgressFacts, history: History) -> tuple[str, list[str]]:
     """The results that no other dominates: how many there are, and a line for each of the first ones."""
-    found = pareto_results(history, metrics)
+    found = pareto_results(history, facts.metrics, facts.constraints)
     lines = [
-        f"{values_text(metrics, result)} (trial {trial_id}, {resource} {result.resource}): "
-        f"{config_text(history.trial(trial_id).config, space)}"
+        f"{values_text(facts.metrics, result)} (trial {trial_id}, {facts.resource} {result.resource}): "
+        f"{config_text(history.trial(trial_id).config, facts.space)}"
         for trial_id, result in found[:FRONT_LINES]
     ]
     if len(found) > FRONT_LINES:
@@ -111,7 +116,7 @@ def front_lines(
 def best_text(facts: ProgressFacts, incumbent: Incumbent, history: History) -> str:
     """The best result, as ``accuracy 0.986 (trial 7, epoch 27)``, or how many there are; a dash where there is none."""
     if facts.others:
-        return front_lines(facts.metrics, history, facts.space, facts.resource)[0]
+        return front_lines(facts, history)[0]
     if incumbent.result is None:
         return "-"
     place = f"trial {incumbent.trial_id}, {facts.resource} {incumbent.result.resource}"
@@ -153,7 +158,7 @@ def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: 
     incumbent.update(history)
     lines = [f"{facts.title}: {outcome}", f"Best:    {best_text(facts, incumbent, history)}"]
     if facts.others:
-        front = front_lines(facts.metrics, history, facts.space, facts.resource)[1]
+        front = front_lines(facts, history)[1]
         lines += [f"         {line}" for line in front]
     elif incumbent.trial_id is not None:
         lines.append(f"         {config_text(history.trial(incumbent.trial_id).config, facts.space)}")

@@ -14,7 +14,9 @@ from rich.text import Text
 
 from tunewright.callbacks import results_csv
 from tunewright.callbacks.wording import (
+    ProgressFacts,
     config_text,
+    constraint_text,
     duration,
     front_lines,
     number,
@@ -61,7 +63,6 @@ def run(arguments: Sequence[str]) -> int:
 def overview(outcome: Outcome) -> str:
     """An experiment in a few lines."""
     data = outcome.to_json()
-    best = outcome.best
     lines = [
         ("experiment", data["experiment"]),
         ("status", _status_text(outcome)),
@@ -74,23 +75,43 @@ def overview(outcome: Outcome) -> str:
         ("time", f"{duration(outcome.wallclock_time)}, {outcome.suggest_time:.3f} s of it deciding"),
     ]
     if outcome.constraints:
-        lines.append(("constraints", ", ".join(map(str, outcome.constraints))))
-        if best is None and data["num_results"]:
-            lines.append(("best", "none: no result keeps the constraints"))
-    if len(outcome.metrics) > 1:
-        count, front = front_lines(outcome.metrics, outcome.history, outcome.space, outcome.resource)
-        lines += [("best", count), *(("", line) for line in front)]
-    elif best is not None:
-        resource = outcome.resource
-        place = f"trial {best.trial_id}, {resource} {best.resource}"
-        lines.append(("best", f"{outcome.metric.name} {number(best.value)} ({place})"))
-        lines.append(("", config_text(best.config, outcome.space)))
+        lines.append(
+            ("constraints", f"{', '.join(map(str, outcome.constraints))} (broken where there is a !)")
+        )
+    lines += _best_lines(outcome)
     if outcome.metadata.get("table", {}).get("values") == "surrogate":
         lines.append(("values", f"predicted, not recorded: {outcome.metadata['table']['note']}"))
     if "sagemaker" in data:
         lines.append(("sagemaker", _sagemaker_text(data["sagemaker"])))
     lines.append(("folder", str(outcome.path)))
     return "\n".join(f"{label:<11} {value}" for label, value in lines)
+
+
+def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
+    """The best result, or those that no other dominates; only such that keep the constraints."""
+    best = outcome.best
+    if best is None and outcome.constraints and outcome.history.n_results:
+        return [("best", "none: no result keeps the constraints")]
+    if len(outcome.metrics) > 1:
+        count, front = front_lines(_facts(outcome), outcome.history)
+        return [("best", count), *(("", line) for line in front)]
+    if best is None:
+        return []
+    place = f"trial {best.trial_id}, {outcome.resource} {best.resource}"
+    text = f"{outcome.metric.name} {number(best.value)} ({place})"
+    return [("best", text), ("", config_text(best.config, outcome.space))]
+
+
+def _facts(outcome: Outcome) -> ProgressFacts:
+    return ProgressFacts(
+        title=outcome.folder.name,
+        metric=outcome.metric,
+        others=outcome.metrics[1:],
+        constraints=outcome.constraints,
+        space=outcome.space,
+        resource=outcome.resource,
+        n_workers=int(outcome.metadata["benchmark"].get("n_workers") or 1),
+    )
 
 
 def _status_text(outcome: Outcome) -> str:
@@ -101,6 +122,7 @@ def _status_text(outcome: Outcome) -> str:
 def _show_trials(outcome: Outcome) -> None:
     resource = outcome.resource
     history, metrics, space = outcome.history, outcome.metrics, outcome.space
+    bounds = outcome.constraints
     rows: list[Sequence[Any]] = []
     for trial in outcome.trials:
         last = history.last(trial.id)
@@ -111,10 +133,12 @@ def _show_trials(outcome: Outcome) -> None:
                 TrialStatus.STOPPED if is_left else history.status(trial.id),
                 "" if last is None else last.resource,
                 *("" if last is None else value_text(metric, last) for metric in metrics),
+                *("" if last is None else constraint_text(bound, last) for bound in bounds),
                 config_text(trial.config, space),
             )
         )
-    print_table(("trial", "status", resource, *(m.name for m in metrics), "configuration"), rows)
+    values = (*(metric.name for metric in metrics), *map(str, bounds))
+    print_table(("trial", "status", resource, *values, "configuration"), rows)
     for trial_id in (trial.id for trial in outcome.trials if history.error(trial.id)):
         say(f"Trial {trial_id} failed: {history.error(trial_id).strip()}")
 

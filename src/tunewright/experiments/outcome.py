@@ -73,7 +73,7 @@ class Outcome:
 
     @property
     def pareto(self) -> list[ParetoResult]:
-        """The results that no other dominates, best in the first metric first; with one metric the best alone."""
+        """The results that keep the constraints and that no other such dominates, best in the first metric first."""
         return [
             ParetoResult(
                 trial_id=trial_id,
@@ -81,7 +81,7 @@ class Outcome:
                 resource=result.resource,
                 config=self.history.trial(trial_id).config,
             )
-            for trial_id, result in pareto_results(self.history, self.metrics)
+            for trial_id, result in pareto_results(self.history, self.metrics, self.constraints)
         ]
 
     @property
@@ -168,6 +168,8 @@ class Outcome:
             "wallclock_time": self.wallclock_time,
             "suggest_time": self.suggest_time,
         }
+        if self.constraints:
+            data["constraints"] = [str(constraint) for constraint in self.constraints]
         if len(self.metrics) > 1:
             data["metrics"] = [{"name": metric.name, "goal": str(metric.goal)} for metric in self.metrics]
             data["pareto"] = [

@@ -93,6 +93,7 @@ def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None =
             **experiment.to_json(),
             **keep_evaluations(folder, evaluations),
             **keep_choice(experiment),
+            **_constraints(experiment),
             **_table(experiment),
             "experiment": folder.name,
             "identity": experiment.identity(),
@@ -166,6 +167,12 @@ def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callb
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
     unneeded = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
     return [*records, *policies, *unneeded]
+
+
+def _constraints(experiment: Experiment) -> dict[str, Json]:
+    """What must hold of the best result, for those who compare experiments without their methods."""
+    bounds = constraints_of(experiment.method, experiment.settings)
+    return {"constraints": [str(bound) for bound in bounds]} if bounds else {}
 
 
 def _board(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
