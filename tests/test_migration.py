@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -55,3 +56,47 @@ def test_methods_that_kept_their_names_are_here() -> None:
     for name in re.findall(r"`(\w+)`", sentence):
         if name != "MedianStoppingRule":
             find_method(name)
+
+
+NAMES = """
+    RemoteLauncher MethodArguments ConfigDict ExtraResultsComposer map_method_args extra_args benchmark_main
+    benchmark_hypertune benchmark_dehb benchmark_dyhpo benchmark_automl benchmark_multiobjective benchmark_yahpo
+    RealBenchmarkDefinition SurrogateBenchmarkDefinition
+    Tuner StoppingCriterion PlateauStopper AutomaticTerminationCriterion TunerCallback StoreResultsCallback SimulatorCallback
+    TensorboardCallback StoreSearcherStatesCallback HyperbandRemoveCheckpointsCallback RemoteTuningMetricsCallback
+    TrialScheduler SchedulerDecision TrialSuggestion AskTellScheduler Trial TrialResult Status LocalBackend PythonBackend
+    SageMakerBackend CustomFramework BlackboxRepositoryBackend UserBlackboxBackend SimulatorConfig BlackboxTabular BlackboxOffline
+    load_blackbox add_surrogate make_surrogate load_experiment list_experiments get_metadata load_experiments_df ExperimentResult
+    ComparativeResults PlotParameters SubplotParameters ShowTrialParameters TrialsOfExperimentResults MultiFidelityParameters
+    hypervolume_indicator_column_generator get_pareto_optimal
+    uniform loguniform reverseloguniform quniform qloguniform randint lograndint qrandint qlograndint choice ordinal logordinal
+    finrange logfinrange normal streamline_config_space
+    FIFOScheduler SingleObjectiveScheduler SingleFidelityScheduler HyperbandScheduler SynchronousGeometricHyperbandScheduler
+    MedianStoppingRule PopulationBasedTraining RUSHScheduler LinearScalarizedScheduler RandomSearch GridSearch BayesianOptimization
+    ASHA MOBSTER HyperTune PASHA MOASHA PBT BORE CQR REA KDE TPE BOHB DyHPO ASHABORE ASHACQR ASHACTS SyncHyperband SyncBOHB SyncMOBSTER
+    DEHB NSGA2 MOREA EHVI BoTorch MORandomScalarizationBayesOpt MOLinearScalarizationBayesOpt ConstrainedBayesianOptimization
+    ZeroShotTransfer BoundingBox QuantileBasedSurrogateSearcher Neuralband RayTuneScheduler
+    Reporter add_checkpointing_to_argparse resume_from_checkpointed_model checkpoint_model_at_rung_level
+    pytorch_load_save_functions parse_bool add_config_json_to_argparse load_config_json st_checkpoint_dir
+    select_instance_type InstanceInfos early_checkpoint_removal_kwargs transfer_learning_evaluations
+"""
+"""What scripts, experiment folders and notebooks of the old system import or name."""
+
+
+@pytest.mark.parametrize("name", NAMES.split())
+def test_every_public_name_has_its_place(name: str) -> None:
+    assert re.search(rf"\b{name}\b", TEXT)
+
+
+def test_what_it_says_is_here_can_be_imported() -> None:
+    """``tunewright.a.b.Name`` of the guide."""
+    for path in set(re.findall(r"`(tunewright(?:\.\w+)+)[`.(]", TEXT)):
+        place, _, name = path.rpartition(".")
+        try:
+            importlib.import_module(path)
+        except ModuleNotFoundError:
+            assert hasattr(importlib.import_module(place), name), path
+
+
+def test_nothing_is_promised() -> None:
+    assert "not yet" not in TEXT
