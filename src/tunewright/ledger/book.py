@@ -151,6 +151,11 @@ class Book(History):
 
     # --- writing: the ledger's alone
 
+    @property
+    def records(self) -> Sequence[TrialRecord]:
+        """The records of all trials by id; a live view."""
+        return self._records
+
     def record(self, trial_id: int) -> TrialRecord:
         """The record of a trial."""
         return self._records[trial_id]

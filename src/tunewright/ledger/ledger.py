@@ -50,6 +50,12 @@ class Kind(StrEnum):
     """It lacks a tuned metric: the trial is ended as failed."""
 
 
+# Looked up once: in Python 3.11 a member of an Enum costs ten times what a global name does, and each report needs several.
+_ACCEPTED = Kind.ACCEPTED
+_CONTINUE = Decision.CONTINUE
+_RUNNING = TrialStatus.RUNNING
+
+
 class Handled(NamedTuple):
     """What the ledger made of a report."""
 
@@ -89,6 +95,7 @@ class Ledger:
         self._journal = journal
         self._metrics = tuple(metrics)
         self._book = Book()
+        self._records = self._book.records
         self._checkpoints: dict[Checkpoint, None] = {}
         self._warned: set[str] = set()
 
@@ -193,8 +200,9 @@ class Ledger:
         if record is None or event.seq <= record.seen.get(event.retry, 0):
             return None
         record.seen[event.retry] = event.seq
-        self._book.add_cost(event.trial_id, event.cost)
-        handled = self._judge(record, event, now)
+        if event.cost:
+            self._book.add_cost(event.trial_id, event.cost)
+        kind, result, verdict = handled = self._judge(record, event, now)
         self._journal.append(
             {
                 "kind": "result",
@@ -205,9 +213,9 @@ class Ledger:
                 "retry": event.retry,
                 "seq": event.seq,
                 "resource": event.resource,
-                "metrics": handled.result.metrics,
-                "decision": str(handled.verdict.decision if handled.kind is Kind.ACCEPTED else handled.kind),
-                "reason": handled.verdict.reason,
+                "metrics": result.metrics,
+                "decision": str(verdict.decision if kind is _ACCEPTED else kind),
+                "reason": verdict.reason,
                 "cost": event.cost,
             }
         )
@@ -232,9 +240,9 @@ class Ledger:
         self._book.add_result(event.trial_id, result)
         verdict = self._scheduler.on_trial_result(self._book, event.trial_id, result)
         record.decision = verdict.decision
-        if verdict.decision is not Decision.CONTINUE:
+        if verdict.decision is not _CONTINUE:
             record.pending, record.pending_at = verdict, now
-        return Handled(Kind.ACCEPTED, result, verdict)
+        return Handled(_ACCEPTED, result, verdict)
 
     def end(self, event: Ended, now: float) -> TrialStatus | None:
         """Take in the end of a run.
@@ -267,11 +275,10 @@ class Ledger:
         return status
 
     def _current(self, trial_id: int, attempt: int) -> TrialRecord | None:
-        book = self._book
-        if trial_id >= book.n_trials:
+        if trial_id >= len(self._records):
             return None
-        record = book.record(trial_id)
-        is_current = record.status is TrialStatus.RUNNING and record.runs[-1].attempt == attempt
+        record = self._records[trial_id]
+        is_current = record.status is _RUNNING and record.runs[-1].attempt == attempt
         return record if is_current else None
 
     def _write(self, kind: str, now: float, facts: Mapping[str, Any]) -> None:
