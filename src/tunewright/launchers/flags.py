@@ -144,7 +144,6 @@ def add_sagemaker_flags(parser: Parser) -> None:
         " --network_isolation)",
         choices=CHANNELS,
     )
-    parser.switch("network_isolation", "let jobs reach no network, S3 included")
     parser.flag(
         "trials_per_instance",
         "trials at the same time on each instance of workers (default: one per GPU, or one)",
@@ -157,12 +156,18 @@ def add_sagemaker_flags(parser: Parser) -> None:
     )
     parser.flag("max_run", "seconds after which a training job is cut (default: a day)", type=positive_int)
     parser.flag("volume_gb", "disk of each instance (default: 30)", type=positive_int)
+    _add_network_flags(parser)
+    add_place_flags(parser)
+    parser.switch("dry_run", "print the first trial's CreateTrainingJob request, and create nothing")
+
+
+def _add_network_flags(parser: Parser) -> None:
+    """What protects jobs, and what they are known by."""
+    parser.switch("network_isolation", "let jobs reach no network, S3 included")
     parser.flag("subnets", "of your VPC, with commas")
     parser.flag("security_group_ids", "of your VPC, with commas")
     parser.flag("kms_key", "that encrypts disks and what jobs write")
     parser.repeated("tags", "NAME=VALUE", "an AWS tag of each training job")
-    add_place_flags(parser)
-    parser.switch("dry_run", "print the first trial's CreateTrainingJob request, and create nothing")
 
 
 def add_place_flags(parser: Parser) -> None:
