@@ -69,3 +69,16 @@ def test_ranks_heed_no_distance() -> None:
     targets = transformed(losses, TargetTransform.RANK)
     np.testing.assert_allclose(targets, standardised(norm.ppf([0.7, 0.1, 0.9, 0.4, 0.4])))
     np.testing.assert_allclose(targets, transformed(np.minimum(losses, 5.0), TargetTransform.RANK))
+
+
+def test_logarithms_of_distances_spread_the_good_and_cut_off_the_bad() -> None:
+    losses = np.array([1.0, 1.1, 2.0, 4.0, 5.0, 9.0, 1e13, 1e15, 5.0])
+    targets = transformed(losses, TargetTransform.LOG)
+    # quartiles: 1, 5, 9; distances of 0, 0.1, 1, 3, 4 and 8, at most 12, and 0.8 for all
+    expected = np.log(np.array([0.8, 0.9, 1.8, 3.8, 4.8, 8.8, 12.8, 12.8, 4.8]))
+    np.testing.assert_allclose(targets, standardised(expected))
+
+
+def test_where_most_losses_are_the_best_one_the_others_keep_their_distance() -> None:
+    losses = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 2.0])
+    np.testing.assert_allclose(transformed(losses, TargetTransform.LOG), standardised(losses))

@@ -22,6 +22,9 @@ class TargetTransform(StrEnum):
     """The power transform of Yeo and Johnson that makes them most normal, then as above."""
     BOX_COX = "box_cox"
     """The same with that of Box and Cox, for values of one sign; where that is not so, ``power``."""
+    LOG = "log"
+    """The logarithm of how far they are from the best; what is far worse than most is cut off. A factor between good values
+    counts as much as one between bad values, and diverged ones count no more than bad ones."""
     RANK = "rank"
     """Normal scores of their ranks: however far off a value is, it counts for no more than its place."""
 
@@ -31,6 +34,8 @@ def transformed(losses: Array, how: TargetTransform) -> Array:
     plain = standardised(losses)
     if how is TargetTransform.STANDARDIZE or not plain.any():
         return plain
+    if how is TargetTransform.LOG:
+        return standardised(_log_distances(losses))
     if how is TargetTransform.RANK:
         return standardised(_normal_scores(losses))
     has_box_cox = how is TargetTransform.BOX_COX and have_one_sign(losses)
@@ -51,6 +56,20 @@ def standardised(values: Array) -> Array:
     centred = scaled - scaled.mean()
     deviation = float(centred.std())
     return centred / deviation if deviation > 1e-12 else np.zeros_like(values)
+
+
+def _log_distances(losses: Array) -> Array:
+    """Logarithms of the distances from the best, plus a tenth of that of the third quartile.
+
+    Distances end at three times that of the median, or at that of the third quartile where it is larger. Where three
+    quarters are as good as the best, losses remain as they are.
+    """
+    scaled = losses / 8.0  # so that no sum of huge values overflows
+    best, middle, high = np.quantile(scaled, [0.0, 0.5, 0.75])
+    offset = 0.1 * (high - best)
+    if offset <= 0.0:
+        return losses
+    return np.log(np.minimum(scaled - best, max(high - best, 3.0 * (middle - best))) + offset)
 
 
 def _normal_scores(losses: Array) -> Array:
