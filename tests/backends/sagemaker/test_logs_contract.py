@@ -24,10 +24,11 @@ from tunewright.backends.runner import log_lines
 from tunewright.backends.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
 from tunewright.history import History
-from tunewright.interfaces import Backend
+from tunewright.interfaces import Backend, Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
+from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
@@ -201,13 +202,22 @@ METRIC = Metric("loss")
 N_TRIALS = 20
 
 
-def tune(url: str, journal: MemoryJournal, events_left: int) -> History | None:
+def asha() -> Scheduler:
+    settings = ASHASettings(max_resource=9, kind=ASHAKind.PROMOTION)
+    return ASHA(RandomSearcher(SPACE, seed=3), settings, metric=METRIC, seed=3)
+
+
+def pbt() -> Scheduler:
+    settings = PBTSettings(max_resource=6, perturbation_interval=2)
+    return PBT(RandomSearcher(SPACE, seed=3), SPACE, settings, metric=METRIC, seed=3)
+
+
+def tune(url: str, scheduler: Scheduler, journal: MemoryJournal, events_left: int) -> History | None:
     """Work on the experiment until it is over, or until the tuner is killed (None)."""
     backend: Any = Mortal(backend_of(url, "storm", 6), events_left)
-    asha = ASHASettings(max_resource=9, kind=ASHAKind.PROMOTION)
     try:
         return Tuner(
-            ASHA(RandomSearcher(SPACE, seed=3), asha, metric=METRIC, seed=3),
+            scheduler,
             backend,
             metrics=[METRIC],
             stop_when=MaxTrialsStarted(N_TRIALS),
@@ -227,8 +237,8 @@ def test_a_storm_and_kills_lose_nothing(tmp_path: Path) -> None:
     journal = MemoryJournal()
     with emulator(tmp_path, *faults) as url:
         for events_left in (12, 20):
-            assert tune(url, journal, events_left) is None
-        history = tune(url, journal, -1)
+            assert tune(url, asha(), journal, events_left) is None
+        history = tune(url, asha(), journal, -1)
     assert history is not None
     assert (history.n_trials, list(history.ids(TrialStatus.FAILED))) == (N_TRIALS, [])
     lines = list(journal.lines())
@@ -242,3 +252,15 @@ def test_a_storm_and_kills_lose_nothing(tmp_path: Path) -> None:
     for trial in range(N_TRIALS):
         resources = [result.resource for result in history.results(trial)]
         assert resources == list(range(1, len(resources) + 1))
+
+
+def test_clones_begin_with_their_parents_checkpoints(url: str) -> None:
+    history = tune(url, pbt(), MemoryJournal(), -1)
+    assert history is not None
+    assert not history.ids(TrialStatus.FAILED)
+    clones = [
+        run for run in history.runs if run.from_checkpoint and run.from_checkpoint.trial_id != run.trial_id
+    ]
+    assert clones
+    for run in clones:
+        assert next(iter(history.results(run.trial_id))).resource == run.resume_from + 1
