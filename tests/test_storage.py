@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.storage import (
     MAX_NAME,
     ExperimentFolder,
@@ -147,3 +147,13 @@ def test_broken_metadata_name_the_file(text: str) -> None:
     folder.metadata_path.write_text(text)
     with pytest.raises(SettingsError, match=r"metadata.json"):
         folder.metadata()
+
+
+def test_an_experiment_is_found_by_its_tag_as_it_was_typed() -> None:
+    folder = create_experiment("my_own tag", "RS", "toy", "0")
+    folder.write_metadata({})
+    assert folder.name.startswith("my-own-tag")
+    assert find_experiment("my_own tag") == folder
+    assert find_experiment("my_own") == folder
+    with pytest.raises(UnknownNameError):
+        find_experiment("_")

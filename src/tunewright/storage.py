@@ -12,7 +12,7 @@ import re
 import secrets
 import unicodedata
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -179,6 +179,8 @@ def experiments(tag: str | None = None) -> Iterator[ExperimentFolder]:
 def find_experiment(text: str) -> ExperimentFolder:
     """The stored experiment of a name, a unique beginning of a name, or a path.
 
+    A beginning may be a tag as it was typed: ``my_tag`` is stored as ``my-tag``.
+
     Raises
     ------
     SettingsError
@@ -192,7 +194,7 @@ def find_experiment(text: str) -> ExperimentFolder:
     found = {folder.name: folder for folder in experiments()}
     if text in found:
         return found[text]
-    fitting = [name for name in found if text and name.startswith(text)]
+    fitting = _beginning_with(text, found) or _beginning_with(_safe_or_same(text), found)
     if not fitting:
         raise UnknownNameError("experiment", text, list(found)[-_SHOWN:])
     if len(fitting) > 1:
@@ -200,6 +202,17 @@ def find_experiment(text: str) -> ExperimentFolder:
         names = ", ".join(sorted(fitting)[:_SHOWN])
         raise SettingsError(f"{text!r} is the beginning of {len(fitting)} experiments: {names}{more}")
     return found[fitting[0]]
+
+
+def _beginning_with(text: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if text and name.startswith(text)]
+
+
+def _safe_or_same(text: str) -> str:
+    try:
+        return safe_name(text)
+    except SettingsError:
+        return text
 
 
 def _age(folder: ExperimentFolder) -> tuple[float, str]:
