@@ -15,7 +15,7 @@ from tunewright.experiments import SageMakerChoice, sagemaker_endpoint, settle_e
 from tunewright.launchers.console import say
 
 _RULE: Final = "*" * 100
-_EMBEDDED: Final = "Trials run as SageMaker training jobs on an endpoint embedded in this machine"
+_EMBEDDED: Final = "SageMaker training jobs run on an endpoint embedded in this machine"
 _NO_CREDENTIALS: Final = f"""\
 {_RULE}
 *** NO AWS CREDENTIALS WERE FOUND: nothing is created on AWS, nothing is billed.
@@ -58,7 +58,7 @@ def settle_endpoint(
     if settings.warm_pool or settings.spot:
         say(_quota_text(settings))
     if endpoint.kind is EndpointKind.OTHER:
-        say(f"Trials run as SageMaker training jobs on {choice.endpoint}")
+        say(f"SageMaker training jobs run on {choice.endpoint}")
         return replace(choice, region=endpoint.region)
     if endpoint.kind is EndpointKind.EMBEDDED:
         say(_NO_CREDENTIALS if choice.endpoint == "auto" else f"{_EMBEDDED}; nothing is created on AWS")
