@@ -159,6 +159,24 @@ def test_a_forgotten_run_is_not_heard_again(objects: S3Objects) -> None:
     assert reader.box(JobName(0, 0, 0)).take(over_gaps=True) == []
 
 
+def test_an_older_retry_is_forgotten_without_what_a_newer_one_said(objects: S3Objects) -> None:
+    reader = ReportReader(objects, overlap=5)
+    put(objects, "0-0-0", 1, 1000.0)
+    put(objects, "0-0-1", 1, 1001.0)
+    reader.poll()
+    reader.forget(JobName(0, 0, 0))
+    assert reader.has_news(0, 0)
+    assert reader.newest_retry(JobName(0, 0, 0)) == 1
+    names = [JobName(0, 0, 1)]
+    reader.box(names[0]).take()
+    reader.was_handed_out(names)
+    assert not reader.has_news(0, 0)
+    reader.forget_attempt(names)
+    put(objects, "0-0-1", 2, 1002.0)
+    reader.poll()
+    assert not reader.has_news(0, 0)
+
+
 def test_what_no_runner_wrote_is_passed_over(objects: S3Objects) -> None:
     reader = ReportReader(objects, overlap=5)
     for payload in ("AAAA", "e30=", "body", "W10="):

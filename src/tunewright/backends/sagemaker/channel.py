@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, final
@@ -115,11 +115,14 @@ class MessageReader(ABC):
         self._is_long = False
         """Whether the last listing that reached back all the way needed more than one page."""
         self._n_short = 0
-        self._known: set[str] = set()
+        self._known: dict[str, Found] = {}
+        """What the last listings brought, by id."""
         self._boxes: defaultdict[JobName, Mailbox] = defaultdict(Mailbox)
         self._gaps: dict[JobName, float] = {}
         """Monotonic second at which a gap in the messages of a retry was first seen."""
         self._forgotten: set[JobName] = set()
+        self._news: set[tuple[int, int]] = set()
+        """Attempts of trials of which something arrived that was not handed out."""
         self._lives: dict[tuple[int, int], int] = {}
 
     @abstractmethod
@@ -136,6 +139,15 @@ class MessageReader(ABC):
     def names(self) -> list[JobName]:
         """The retries of runs of which something is kept."""
         return list(self._boxes)
+
+    def has_news(self, trial_id: int, attempt: int) -> bool:
+        """Whether something of an attempt of a trial arrived, and may wait to be handed out."""
+        return (trial_id, attempt) in self._news
+
+    def was_handed_out(self, names: Sequence[JobName]) -> None:
+        """What is complete of these retries of an attempt was taken from their boxes."""
+        if not any(self._boxes[name].waiting for name in names):
+            self._news.discard((names[0].trial_id, names[0].attempt))
 
     def newest_retry(self, name: JobName) -> int:
         """The highest retry of the same attempt of which anything was seen, and not below that of the name."""
@@ -164,10 +176,18 @@ class MessageReader(ABC):
         return any(self._has_old_gap(name) for name in names)
 
     def forget(self, name: JobName) -> None:
-        """Drop what is kept of a run that is over."""
+        """Drop what is kept of one retry that does not count."""
         self._boxes.pop(name, None)
         self._gaps.pop(name, None)
         self._forgotten.add(name)
+
+    def forget_attempt(self, names: Sequence[JobName]) -> None:
+        """Drop what is kept of all retries of a run that is over."""
+        for name in names:
+            self.forget(name)
+        place = (names[0].trial_id, names[0].attempt)
+        self._news.discard(place)
+        self._lives.pop(place, None)
 
     def _has_old_gap(self, name: JobName) -> bool:
         if not self._boxes[name].has_gap:
@@ -177,10 +197,10 @@ class MessageReader(ABC):
         return now - self._gaps.setdefault(name, now) >= self.delay
 
     def _read(self, since: float, *, adds: bool = False) -> bool:
-        seen: set[str] = set()
+        seen: dict[str, Found] = {}
         has_news = False
         for found in self._list(since):
-            seen.add(found.id)
+            seen[found.id] = found
             self._newest = max(self._newest, found.time)
             if found.id not in self._known:
                 self._accept(found)
@@ -195,6 +215,7 @@ class MessageReader(ABC):
             return
         place = (run.trial_id, run.attempt)
         self._lives[place] = max(run.retry, self._lives.get(place, 0))
+        self._news.add(place)
         box = self._boxes[run]
         if found.seq > box.taken:
             with suppress(ValueError):  # what no runner wrote
@@ -236,11 +257,15 @@ class ReportReader(MessageReader):
         for shard in range(self._n_shards):
             place = s3_keys.report_place(shard)
             for stored in self._objects.list(place, start_after=place + s3_keys.time_key(since)):
-                key = s3_keys.decode(stored.key)
-                if key is not None:
-                    yield self._found(stored.key, key)
+                found = self._known.get(stored.key) or self._found(stored.key)
+                if found is not None:
+                    yield found
 
-    def _found(self, name: str, key: s3_keys.ReportKey) -> Found:
+    def _found(self, name: str) -> Found | None:
+        key = s3_keys.decode(name)
+        if key is None:
+            return None
+
         def load() -> Report | End:
             return s3_keys.message_of(key, self._objects.get(name) if key.is_in_body else None)
 

@@ -102,12 +102,13 @@ class Hearing:
             Ends a run when it is over.
         """
         for flight in flights:
-            self._take(flight, over_gaps=False)
-        missed = [f for f in flights if self._is_due(f) or self._reader.needs_search(f.names)]
+            if self._has_news(flight):
+                self._take(flight, over_gaps=False)
+        missed = [f for f in flights if self._is_due(f) or self._has_gap(f)]
         if missed:
             self._tolerate(lambda: self._search(missed))
         for flight in flights:
-            if not self._lacks_end(flight):
+            if (flight.is_over or flight.end is not None) and not self._lacks_end(flight):
                 self._tolerate(lambda flight=flight: settle(flight))
 
     def conclude(self, flight: Flight, conclusion: Ended | Flight) -> None:
@@ -120,8 +121,7 @@ class Hearing:
     def finish(self, flight: Flight, ended: Ended) -> None:
         """Free the run's worker; the end is the last event of the run."""
         del self.flights[flight.order.run.trial_id]
-        for name in flight.names:
-            self._reader.forget(name)
+        self._reader.forget_attempt(flight.names)
         self._events.append(ended)
 
     def _search(self, flights: Sequence[Flight]) -> None:
@@ -131,6 +131,13 @@ class Hearing:
         for flight, was_due in zip(flights, is_due, strict=True):
             flight.was_searched = was_due
             self._take(flight, over_gaps=True)
+
+    def _has_news(self, flight: Flight) -> bool:
+        run = flight.order.run
+        return self._reader.has_news(run.trial_id, run.attempt)
+
+    def _has_gap(self, flight: Flight) -> bool:
+        return self._has_news(flight) and self._reader.needs_search(flight.names)
 
     def _lacks_end(self, flight: Flight) -> bool:
         """Whether the last word of a run whose job is over may still come."""
@@ -154,3 +161,4 @@ class Hearing:
                     self._events.append(flight.reported(name.retry, seq, message))
                 elif name.retry == newest:
                     flight.end = message
+        self._reader.was_handed_out(flight.names)
