@@ -16,7 +16,7 @@ from tunewright.experiments.remote.segments import read_segments
 from tunewright.storage import ExperimentFolder, experiments
 
 SCRIPT = """\
-import time
+import os, time
 from argparse import ArgumentParser
 from tunewright.report import Reporter
 
@@ -27,22 +27,20 @@ arguments = parser.parse_args()
 report = Reporter()
 for epoch in range(1, arguments.epochs + 1):
     time.sleep(0.4)
+    with open(os.path.join(os.environ["TUNEWRIGHT_CHECKPOINT_DIR"], "state"), "w") as file:
+        file.write(str(epoch))
     report(epoch=epoch, loss=(arguments.lr - 0.1) ** 2 + 1 / epoch)
 """
 TAG = "remote_test"
 PLACE = "--n_workers 2 --warm_pool 1 --endpoint embedded --speed 300"
-LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials 8 {PLACE}"
+LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials 8 --delete_checkpoints 1 {PLACE}"
+LARGE = 9 * 1024 * 1024
+"""Bytes of a file that is sent in parts."""
 
 ELSEWHERE = {
     "AbortMultipartUpload": "a transfer of a large file that fails",
-    "CompleteMultipartUpload": "a large file",
-    "CreateMultipartUpload": "a large file",
-    "UploadPart": "a large file",
-    "DeleteObject": "a trial's job that stores a newer checkpoint, and counts for itself",
-    "DeleteObjects": "a slice that is resumed after it was stopped, and checkpoints that nobody needs",
-    "HeadObject": "a checkpoint that is downloaded",
-    "ListServiceQuotas": "tunewright sagemaker quotas",
-    "FilterLogEvents": "a trial's log, which nobody asked for here",
+    "DeleteObject": "a trial's job that stores a newer checkpoint; requests of trials' jobs are not counted",
+    "HeadObject": "a trial's job that goes on from a checkpoint",
     "ListRoles": "AWS: the endpoint embedded here has one role",
 }
 """Operations of the policy that these runs have no cause for, and what would be one."""
@@ -87,11 +85,14 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(remote: Any) -> Non
     assert set(shown) == {one["experiments"][0]["experiment"] for one in after}
     check_equal_to_s3(remote)
     assert "RS on train" in remote.tunewright("remote", "logs", TAG, name)
+    assert "[tune-metric]" in remote.tunewright("logs", experiment["experiment"], "0")
+    remote.tunewright("sagemaker", "quotas", "--instance_type", "ml.c5.xlarge", "--endpoint", "embedded")
     check_policy(stop_another(remote) | called_inside(remote))
 
 
 def stop_another(remote: Any) -> Set[str]:
     """Stop a launch in its middle: nothing is left behind. Returns the operations that were called in all."""
+    (remote.folder / "large.bin").write_bytes(bytes(LARGE))
     line = f"--experiment_tag stopped --method RS --max_num_trials 99 {PLACE}"
     assert remote.launch("sagemaker", line) == 0, remote.err
     remote.until_results("stopped", "RS-train-0", 1)
