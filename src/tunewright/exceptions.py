@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
+
+_MANY: Final = 40
+_SHOWN: Final = 12
+"""Names in a message, where many are known."""
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:
@@ -19,13 +24,17 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
     Returns
     -------
     str
-        ``" Did you mean 'x'?"``, or all known names where none is near, or an empty string where there is none.
+        ``" Did you mean 'x'?"``, or the known names where none is near (of many, the first that begin like it), or an
+        empty string where there is none.
     """
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     if near:
         return f" Did you mean {near[0]!r}?"
-    return f" Known: {', '.join(names)}." if names else ""
+    if len(names) <= _MANY:
+        return f" Known: {', '.join(names)}." if names else ""
+    family = [other for other in names if other.startswith(name.split("-", maxsplit=1)[0])] or names
+    return f" Known are {', '.join(family[:_SHOWN])} and {len(names) - min(len(family), _SHOWN)} more."
 
 
 class TunewrightError(Exception):
@@ -38,6 +47,10 @@ class SpaceError(TunewrightError, ValueError):
 
 class SettingsError(TunewrightError, ValueError):
     """A setting has a value that cannot work."""
+
+
+class UnfitError(SettingsError):
+    """A method and a benchmark do not fit each other."""
 
 
 class UnknownNameError(SettingsError):

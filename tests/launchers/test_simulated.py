@@ -7,14 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.blackbox import Description
+from tunewright.blackbox.stored import TableInfo, write_dataset, write_info
 from tunewright.cli import main as command
 from tunewright.experiments import Limits, MethodSpec, method, method_names
 from tunewright.experiments.preview import preview
 from tunewright.launchers import hpo_main_simulated
 from tunewright.launchers.selecting import select
+from tunewright.metric import Goal, Metric
+from tunewright.space import Float, SearchSpace
 from tunewright.storage import experiments
 
 Launch = Callable[..., int]
@@ -60,7 +66,7 @@ def test_what_is_here_is_run_and_the_rest_is_named(
         ("--method FUTURE --benchmark digits", "Unknown method 'NotYetInvented'"),
         ("--benchmark digitz", "Did you mean 'digits'?"),
         ("--benchmark lcb-*", "No benchmark fits 'lcb-*'. There are digits, pd1-x"),
-        ("--benchmark pd1-x", "tunewright tables add pd1"),
+        ("--benchmark pd1-x", "The table 'pd1' is not here: 'tunewright tables info pd1' says how to get it"),
         ("--support_checkpoint 0", "Did you mean '--support_checkpointing'?"),
         ("--profile sagemakr", "invalid choice"),
         ("--keep_alive -1", "--keep_alive"),
@@ -74,6 +80,44 @@ def test_bad_input_is_one_line_and_nothing_starts(
     assert message in error
     assert len(error.splitlines()) == 1
     assert not (tunewright_home / "experiments").exists()
+
+
+@pytest.fixture
+def one_level(tunewright_home: Path) -> SurrogateBenchmarkDefinition:
+    """A benchmark whose trials report once, as their table has the end of training only."""
+    folder = tunewright_home / "tables" / "once"
+    folder.mkdir(parents=True)
+    description = Description(
+        name="once",
+        dataset="d",
+        space=SearchSpace({"lr": Float(1e-4, 1.0, log=True)}),
+        metrics=("accuracy", "elapsed"),
+        elapsed="elapsed",
+        levels=(100,),
+    )
+    values = np.stack([np.random.default_rng(0).random((20, 1, 1)), np.ones((20, 1, 1))], axis=-1)
+    columns = {"lr": np.geomspace(1e-3, 0.1, 20).tolist()}
+    files = {"d": write_dataset(folder, description, columns, values, suffix=".npz")}
+    write_info(folder, TableInfo(name="once", title="t", version=1, licence="l", datasets=files))
+    return SurrogateBenchmarkDefinition(
+        name="once",
+        table="once",
+        dataset="d",
+        metrics=(Metric("accuracy", Goal.MAXIMIZE),),
+        surrogate="nearest",
+    )
+
+
+def test_methods_that_do_not_fit_a_benchmark_are_left_out(
+    launch: Launch, capsys: pytest.CaptureFixture[str], one_level: SurrogateBenchmarkDefinition
+) -> None:
+    both = {"digits": DEFINITIONS["digits"], "once": one_level}
+    assert launch(hpo_main_simulated.main, f"{SHORT} --method RS,ASHA", METHODS, both) == 0
+    shown = capsys.readouterr().out
+    assert "ASHA is left out on once: ASHA compares trials at rungs" in shown
+    assert "3 of 3 cells run" in shown
+    assert launch(hpo_main_simulated.main, f"{SHORT} --method ASHA --benchmark once", METHODS, both) == 2
+    assert "take a benchmark with learning curves" in capsys.readouterr().err
 
 
 def test_default_methods_run_unless_others_are_named(capsys: pytest.CaptureFixture[str]) -> None:

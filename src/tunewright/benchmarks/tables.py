@@ -199,6 +199,15 @@ def simulated_benchmark_names() -> list[str]:
     return [_name(family, suffix) for family in FAMILIES for suffix in family.suffixes()]
 
 
+def absent_table(name: str) -> str | None:
+    """The table that benchmarks of such a name come from, where they are known only once it is here, and it is not."""
+    here = table_names()
+    for family in FAMILIES:
+        if not family.known and family.table not in here and name.startswith(family.prefix):
+            return family.table
+    return None
+
+
 def simulated_benchmark(name: str, **overrides: Any) -> SurrogateBenchmarkDefinition:
     """The definition of a name.
 

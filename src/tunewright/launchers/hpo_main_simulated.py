@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
+from tunewright.benchmarks.tables import absent_table
 from tunewright.blackbox import table_names
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments import Experiment, Limits, MethodSpec, announce_choices, run_cells
+from tunewright.experiments.fitting import fitting
 from tunewright.experiments.methods import find_method
 from tunewright.launchers.console import say, set_up_logging
 from tunewright.launchers.exits import run_command
@@ -88,7 +90,7 @@ class SimulatedLaunch:
         arguments = self.parser().read(given)
         set_up_logging(is_verbose=arguments.verbose)
         show_safe_tag(arguments.experiment_tag)
-        plan = self.plan(arguments)
+        plan = fitting(self.plan(arguments), say)
         announce_choices(plan, say)
         with watching(len(plan)) as look:
             cells = run_cells(
@@ -103,17 +105,17 @@ class SimulatedLaunch:
     def parser(self) -> Parser:
         """The flags of this launcher."""
         parser = Parser(None, "Compare methods on recorded tables in simulated time, over all processors.")
-        names = "names, globs such as 'lcbench-*', or several of them with commas"
         parser.flag(
             "experiment_tag",
             f"name shared by what belongs together (default: {DEFAULT_TAG})",
             default=DEFAULT_TAG,
         )
         parser.flag(
-            "benchmark", f"{names} (default: all whose table is here), of {_some(list(self.definitions))}"
+            "benchmark",
+            f"{_names_as('lcbench-*')} (default: all whose table is here), of {_some(list(self.definitions))}",
         )
         default = ", ".join(self.default_methods) or "all"
-        parser.flag("method", f"{names} (default: {default}), of {_some(list(self.methods))}")
+        parser.flag("method", f"{_names_as('ASHA*')} (default: {default}), of {_some(list(self.methods))}")
         parser.flag(
             "num_seeds", "how many seeds, counted from start_seed (default: 1)", type=positive_int, default=1
         )
@@ -170,6 +172,7 @@ class SimulatedLaunch:
 
     def _names(self, given: str | None) -> list[str]:
         if given is not None:
+            _need_tables(given)
             return select("benchmark", given, list(self.definitions))
         here = set(table_names())
         names = [name for name, definition in self.definitions.items() if definition.table in here]
@@ -212,6 +215,19 @@ def _is_here(spec: MethodSpec) -> bool:
     except UnknownNameError:
         return False
     return True
+
+
+def _need_tables(given: str) -> None:
+    """Tell how to get a table whose benchmarks have no names before it is here."""
+    for part in given.split(","):
+        if table := absent_table(part.strip()):
+            raise SettingsError(
+                f"The table {table!r} is not here: 'tunewright tables info {table}' says how to get it"
+            )
+
+
+def _names_as(example: str) -> str:
+    return f"names, globs such as '{example}', or several of them with commas"
 
 
 def _some(names: Sequence[str]) -> str:

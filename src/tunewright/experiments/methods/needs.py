@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, UnfitError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 
@@ -20,12 +20,12 @@ def only_metric(benchmark: Benchmark, method: str) -> Metric:
 
     Raises
     ------
-    SettingsError
+    UnfitError
         It has several.
     """
     if len(benchmark.metrics) != 1:
         names = ", ".join(metric.name for metric in benchmark.metrics)
-        raise SettingsError(
+        raise UnfitError(
             f"{method} tunes one metric, not {len(benchmark.metrics)} ({names}): give one of them, "
             f"or choose a method for several: {', '.join(SEVERAL_METRICS)}"
         )
@@ -37,12 +37,13 @@ def full_resource(benchmark: Benchmark, method: str) -> int:
 
     Raises
     ------
-    SettingsError
+    UnfitError
         The benchmark does not say.
     """
     if benchmark.max_resource is None:
-        raise SettingsError(
-            f"{method} compares trials at rungs, so it needs to know how far a full run goes: give max_resource"
+        raise UnfitError(
+            f"{method} compares trials at rungs, so it needs to know how far a full run goes: "
+            "give max_resource, or take a benchmark with learning curves"
         )
     return benchmark.max_resource
 
@@ -82,11 +83,11 @@ def whole_space(benchmark: Benchmark, method: str, why: str) -> SearchSpace:
 
     Raises
     ------
-    SettingsError
+    UnfitError
         The benchmark lists the only configurations that may be suggested.
     """
     if benchmark.candidates() is not None:
-        raise SettingsError(
+        raise UnfitError(
             f"{method} {why}, so it cannot keep to the recorded configurations: "
             "drop restrict_configurations and choose a surrogate, or another method"
         )

@@ -1,0 +1,52 @@
+"""Which cells of a plan can be run at all: not every method fits every benchmark."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tunewright.exceptions import UnfitError
+from tunewright.experiments.experiment import Experiment
+
+
+def fitting(plan: Sequence[Experiment], say: Callable[[str], Any]) -> list[Experiment]:
+    """The cells whose method fits their benchmark, in the plan's order.
+
+    Parameters
+    ----------
+    plan
+        All cells.
+    say
+        Takes a line for each method that is left out and each reason.
+
+    Raises
+    ------
+    UnfitError
+        No cell can be run.
+    SettingsError, TableError
+        A cell cannot work for another reason; see `Experiment.build_scheduler`.
+    """
+    unfit: dict[tuple[str, str], UnfitError | None] = {}
+    for cell in plan:
+        kind = cell.label, cell.benchmark.name
+        if kind not in unfit:
+            unfit[kind] = _what_is_amiss(cell)
+    errors = [error for error in unfit.values() if error is not None]
+    if plan and len(errors) == len(unfit):
+        raise errors[0]
+    about: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (label, benchmark), error in unfit.items():
+        if error is not None:
+            about[label, str(error)].append(benchmark)
+    for (label, reason), benchmarks in about.items():
+        say(f"{label} is left out on {', '.join(benchmarks)}: {reason}")
+    return [cell for cell in plan if unfit[cell.label, cell.benchmark.name] is None]
+
+
+def _what_is_amiss(cell: Experiment) -> UnfitError | None:
+    try:
+        cell.build_scheduler()
+    except UnfitError as error:
+        return error
+    return None
