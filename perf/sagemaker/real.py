@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ for epoch in range(1, given.epochs + 1):
 
 
 @contextmanager
-def emulator(folder: Path, options: argparse.Namespace) -> Iterator[str]:
+def emulator(folder: Path, options: argparse.Namespace) -> Generator[str]:
     """The emulator in a process of its own; its address."""
     state = folder / "state.json"
     command = [

@@ -1,4 +1,4 @@
-"""Soak: ten thousand runs in workers mode at speed 100, and what they do to the memory of tuner and emulator.
+"""Soak: twenty minutes and some ten thousand runs in workers mode at speed 100, and what they do to tuner and emulator.
 
     python perf/sagemaker/soak.py
 
@@ -21,6 +21,9 @@ from scale import cast
 from stand import Every, Stand, stand
 from tuner import SAMPLES, memory_mb
 
+_CLOSING_SECONDS = 300.0
+"""Real seconds that all jobs may take to end."""
+
 
 def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run, and fit the lines."""
@@ -31,7 +34,8 @@ def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             name="soak",
             method="RandomSearch",
             seed=0,
-            n_trials=options.runs,
+            n_trials=None,
+            wall=60.0 * options.minutes,
             n_workers=options.n_workers,
             epochs=3,
             seconds=options.epoch_seconds,
@@ -41,16 +45,18 @@ def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         watch = Every(2.0, lambda: ours.append((place.n_ended(), memory_mb(), stored_mb(place))))
         process = place.tuner()
         try:
-            process.wait(options.longest)
+            process.wait(60.0 * options.minutes + _CLOSING_SECONDS)
         finally:
             process.kill()
             watch.close()
         lines = [json.loads(line) for line in (folder / SAMPLES).read_text().splitlines()]
         tuner = [(line["runs"], line["mb"]) for line in lines]
+        cpu = (lines[-1]["cpu"] - lines[0]["cpu"]) / (lines[-1]["wall"] - lines[0]["wall"])
         return {
             "runs": place.n_ended(),
             "real_seconds": round(time.monotonic() - began),
             "speed": options.speed,
+            "tuner_cpu_per_second": round(cpu, 3),
             "tuner_mb_at_the_end": tuner[-1][1],
             "tuner_mb_per_1000_runs": slope(tuner),
             "emulator_mb_at_the_end": ours[-1][1],
@@ -75,17 +81,16 @@ def slope(points: list[tuple[int, float]]) -> float:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--runs", type=int, default=12_000)
+    parser.add_argument("--minutes", type=float, default=20.0, help="real minutes")
     parser.add_argument("--n_workers", type=int, default=100)
     parser.add_argument("--speed", type=float, default=100.0)
     parser.add_argument(
         "--epoch_seconds",
         type=float,
         nargs=2,
-        default=[170.0, 500.0],
+        default=[100.0, 300.0],
         help="service seconds of an epoch, at the least and at the most",
     )
-    parser.add_argument("--longest", type=float, default=2400.0, help="real seconds")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("soak.json"))
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
