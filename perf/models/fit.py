@@ -1,9 +1,11 @@
-"""Fit a Gaussian process by maximum a posteriori beside scikit-learn's: CPU milliseconds.
+"""Fit a Gaussian process by maximum a posteriori beside scikit-learn's and BoTorch's: CPU milliseconds.
 
-    python perf/models/fit.py
+    python perf/models/fit.py [--botorch PYTHON] [--sizes 100 300 500 1000] [--repeats 3]
 
-The same data and kernel; both fit length scales, scale and noise by L-BFGS-B from one starting point. The smallest of
-three times is kept, as whatever else the machine does can only add to it.
+The same data and kernel; all fit length scales, scale, noise and mean (scikit-learn: no mean) by L-BFGS-B from one
+starting point, each with its own priors and stopping rule. ``--botorch`` names an interpreter that has BoTorch, which
+runs ``fit_botorch.py``. The smallest of some times is kept, as whatever else the
+machine does can only add to it.
 """
 
 from __future__ import annotations
@@ -11,10 +13,15 @@ from __future__ import annotations
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # read by BLAS when it is loaded, below
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+import argparse
+import json
+import subprocess
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -25,9 +32,6 @@ from tunewright.models.gp.kernels import Matern52
 from tunewright.models.gp.process import GaussianProcess
 
 N_COLUMNS = 7
-SIZES = (100, 300, 500, 1000)
-SLOW = 500
-"""scikit-learn is left out beyond: it takes half a minute."""
 
 
 def data(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +42,7 @@ def data(n: int) -> tuple[np.ndarray, np.ndarray]:
     return x, (y - y.mean()) / y.std()
 
 
-def least(work: Callable[[], object], repeats: int = 3) -> float:
+def least(work: Callable[[], object], repeats: int) -> float:
     """CPU milliseconds."""
     times: list[float] = []
     for _ in range(repeats):
@@ -48,23 +52,51 @@ def least(work: Callable[[], object], repeats: int = 3) -> float:
     return 1000 * min(times)
 
 
+def ours(x: np.ndarray, y: np.ndarray, repeats: int) -> tuple[float, float]:
+    """Milliseconds of a first fit, and of one that begins where that of fewer points ended."""
+    process = GaussianProcess(Matern52(N_COLUMNS))
+    first = least(lambda: fit(process, x, y, []), repeats)
+    fewer = round(len(x) / 1.15)
+    start = fit(process, x[:fewer], y[:fewer], [])
+    if start is None:
+        raise SystemExit("The fit failed")
+    return first, least(lambda: fit(process, x, y, [start]), repeats)
+
+
+def scikit_learn(x: np.ndarray, y: np.ndarray, repeats: int) -> float:
+    """Milliseconds of a fit."""
+    kernel = ConstantKernel() * Matern(np.ones(N_COLUMNS), nu=2.5) + WhiteKernel()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return least(lambda: GaussianProcessRegressor(kernel).fit(x, y), repeats)
+
+
+def botorch(python: str, x: np.ndarray, y: np.ndarray, repeats: int) -> float:
+    """Milliseconds of a fit in a process of that interpreter."""
+    script = Path(__file__).with_name("fit_botorch.py")
+    given = json.dumps({"x": x.tolist(), "y": y.tolist(), "repeats": repeats})
+    done = subprocess.run([python, str(script)], input=given, text=True, stdout=subprocess.PIPE, check=True)
+    return float(done.stdout)
+
+
 def main() -> None:
     """Print the table."""
-    process = GaussianProcess(Matern52(N_COLUMNS))
-    kernel = ConstantKernel() * Matern(np.ones(N_COLUMNS), nu=2.5) + WhiteKernel()
-    print("| n | ours, first fit | ours, from a fit of 0.87 n | scikit-learn |\n|---|---|---|---|")
-    for n in SIZES:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--botorch", metavar="PYTHON")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[100, 300, 500, 1000])
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    print("| n | first fit | from a fit of 0.87 n | scikit-learn | BoTorch |\n|---|---|---|---|---|")
+    for n in given.sizes:
         x, y = data(n)
-        first = least(lambda x=x, y=y: fit(process, x, y, []))
-        fewer = round(n / 1.15)
-        start = fit(process, x[:fewer], y[:fewer], [])
-        warm = least(lambda x=x, y=y, start=start: fit(process, x, y, [start]))
-        other = "-"
-        if n <= SLOW:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                other = f"{least(lambda x=x, y=y: GaussianProcessRegressor(kernel).fit(x, y), 1):.0f} ms"
-        print(f"| {n} | {first:.1f} ms | {warm:.1f} ms | {other} |")
+        first, warm = ours(x, y, given.repeats)
+        others = [scikit_learn(x, y, 1 if n > 300 else given.repeats)]
+        if given.botorch:
+            others.append(botorch(given.botorch, x, y, given.repeats))
+        times = " | ".join(f"{spent:,.0f} ms ({spent / first:.1f}x)" for spent in others)
+        print(f"| {n:,} | {first:,.1f} ms | {warm:,.1f} ms | {times} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """CPU milliseconds of suggestions, over trials of random learning curves: mean and largest, by method.
 
-    python perf/models/suggest.py [METHOD=N_TRIALS[=N_RESULTS] ...]
+    python perf/models/suggest.py [METHOD=N_TRIALS ...]
 
 A trial reports 27 times at most, four run at a time. Suggestions that promote a trial count as well.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # read by BLAS when it is loaded, below
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import sys
 import time
@@ -27,7 +28,21 @@ from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.tuner import Tuner
 
-DEFAULT = ("BO=64", "BO=500", "KDE=200", "MOBSTER=100", "MOBSTER=1200", "HyperTune=100", "BOHB=500")
+DEFAULT = (
+    "BO=64",
+    "BO=500",
+    "MOBSTER=100",
+    "MOBSTER=3100",
+    "HyperTune=100",
+    "KDE=200",
+    "BOHB=500",
+    "BORE=150",
+    "CQR=150",
+    "DEHB=500",
+    "SyncHyperband=500",
+    "FreezeThaw=100",
+    "DyHPO=40",
+)
 SPACE = SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(6)})
 METRIC = Metric("loss")
 EPOCHS = 27

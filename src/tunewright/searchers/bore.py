@@ -97,7 +97,7 @@ class BOREProposer(Proposer):
             return None
         x = snapshot.points[rows.trials]
         classifier = BoostedClassifier(self._options.n_trees)
-        classifier.fit(x, is_good.astype(np.float64), seed=int(rng.integers(2**31)))
+        classifier.fit(x, is_good.astype(np.float64), rng)
         candidates = self._cube.spread(self._options.n_candidates, rng)
         best = np.argsort(-classifier.probability(candidates), kind="stable")[:_KEPT]
         return Proposal(candidates[best])
