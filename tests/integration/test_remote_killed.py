@@ -59,8 +59,12 @@ def test_trials_that_are_processes(remote: Any, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
     remote.tunewright("init", str(remote.folder), "--script", str(tmp_path / "train.py"))
     tag, name = "killed_local", "RS-train-0"
+    earlier = tmp_path / "earlier.json"
+    known = {"name": "a", "configs": [{"lr": 0.25, "epochs": 6}], "losses": [0.1]}
+    earlier.write_text(json.dumps({"sources": ["a"], "tasks": [known]}))
     line = (
         f"--experiment_tag {tag} --method RS --max_num_trials 6 --n_workers 2 --endpoint embedded --speed 300"
+        f" --warm_start {earlier}"
     )
     gate = tmp_path / "gate"
     options = RemoteOptions(environment={"GATE": str(gate)})
@@ -83,6 +87,8 @@ def test_trials_that_are_processes(remote: Any, tmp_path: Path) -> None:
     assert journal.startswith(left)
     (after,) = json.loads(remote.tunewright("list", "--format", "json"))
     assert (after["status"], after["num_results"]) == ("completed", 6 * 6)
+    start = next(read for read in map(json.loads, journal.splitlines()) if read.get("kind") == "start")
+    assert start["config"]["lr"] == 0.25  # what an earlier experiment found travelled along
     assert len(remote.views(tag)[name].status.jobs) == 2
 
 
