@@ -52,6 +52,11 @@ class SettingsError(TunewrightError, ValueError):
 class UnfitError(SettingsError):
     """A method and a benchmark do not fit each other."""
 
+    def __init__(self, method: str, reason: str) -> None:
+        super().__init__(f"{method} {reason}")
+        self.reason = reason
+        """Without the method's name: "tunes one metric, not 2"."""
+
 
 class UnknownNameError(SettingsError):
     """A name is not among the known ones."""

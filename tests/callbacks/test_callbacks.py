@@ -292,6 +292,12 @@ def test_with_constraints_only_results_that_keep_them_are_best(capsys: pytest.Ca
     PlainProgress(both, said.append).on_experiment_end(tuning.history, "completed", SUMMARY)
     best = said[-1].partition("Best:")[2]
     assert "1 result that no other dominates\n         score 0.9, seconds 5 (trial 1" in best
+    for hopeless in (
+        facts(constraints=(Constraint("memory", -1.0),)),
+        replace(both, constraints=(Constraint("memory", -1.0),)),
+    ):
+        PlainProgress(hopeless, said.append).on_experiment_end(tuning.history, "completed", SUMMARY)
+        assert "Best:    - (no result keeps to memory<=-1)" in said[-1]
     console = Console(width=120, color_system=None)
     console.print(trials_table(both, tuning.history, {1}))
     shown = capsys.readouterr().out

@@ -114,7 +114,7 @@ def test_methods_that_do_not_fit_a_benchmark_are_left_out(
     both = {"digits": DEFINITIONS["digits"], "once": one_level}
     assert launch(hpo_main_simulated.main, f"{SHORT} --method RS,ASHA", METHODS, both) == 0
     shown = capsys.readouterr().out
-    assert "ASHA is left out on once: ASHA compares trials at rungs" in shown
+    assert "Left out on once: ASHA, as each compares trials at rungs" in shown
     assert "3 of 3 cells run" in shown
     assert launch(hpo_main_simulated.main, f"{SHORT} --method ASHA --benchmark once", METHODS, both) == 2
     assert "take a benchmark with learning curves" in capsys.readouterr().err

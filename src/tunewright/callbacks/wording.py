@@ -110,7 +110,10 @@ def front_lines(facts: ProgressFacts, history: History) -> tuple[str, list[str]]
     ]
     if len(found) > FRONT_LINES:
         lines.append(f"and {len(found) - FRONT_LINES} more")
-    return f"{plural(len(found), 'result')} that no other dominates" if found else "-", lines
+    text = (
+        f"{plural(len(found), 'result')} that no other dominates" if found else _nothing_text(facts, history)
+    )
+    return text, lines
 
 
 def best_text(facts: ProgressFacts, incumbent: Incumbent, history: History) -> str:
@@ -118,9 +121,16 @@ def best_text(facts: ProgressFacts, incumbent: Incumbent, history: History) -> s
     if facts.others:
         return front_lines(facts, history)[0]
     if incumbent.result is None:
-        return "-"
+        return _nothing_text(facts, history)
     place = f"trial {incumbent.trial_id}, {facts.resource} {incumbent.result.resource}"
     return f"{facts.metric.name} {number(incumbent.value)} ({place})"
+
+
+def _nothing_text(facts: ProgressFacts, history: History) -> str:
+    """A dash, and what keeps results from being the best where there are some."""
+    if not facts.constraints or not history.n_results:
+        return "-"
+    return f"- (no result keeps to {', '.join(map(str, facts.constraints))})"
 
 
 def status_text(facts: ProgressFacts, history: History, now: float, cost: float) -> str:

@@ -18,7 +18,7 @@ def fitting(plan: Sequence[Experiment], say: Callable[[str], Any]) -> list[Exper
     plan
         All cells.
     say
-        Takes a line for each method that is left out and each reason.
+        Takes a line for each benchmark and reason: which methods are left out.
 
     Raises
     ------
@@ -38,9 +38,9 @@ def fitting(plan: Sequence[Experiment], say: Callable[[str], Any]) -> list[Exper
     about: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (label, benchmark), error in unfit.items():
         if error is not None:
-            about[label, str(error)].append(benchmark)
-    for (label, reason), benchmarks in about.items():
-        say(f"{label} is left out on {', '.join(benchmarks)}: {reason}")
+            about[benchmark, error.reason].append(label)
+    for (benchmark, reason), labels in about.items():
+        say(f"Left out on {benchmark}: {', '.join(labels)}, as each {reason}")
     return [cell for cell in plan if unfit[cell.label, cell.benchmark.name] is None]
 
 

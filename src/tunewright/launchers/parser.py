@@ -18,6 +18,7 @@ _TRUE = ("1", "true", "yes", "y", "t")
 _FALSE = ("0", "false", "no", "n", "f")
 
 _RETIRED = {
+    "--mode": "say --goal min or --goal max",
     "--save_tuner": "the journal keeps everything: continue with --resume or 'tunewright resume'",
     "--start_jobs_without_delay": "n_workers is never exceeded, and a stop is quick",
     "--use_long_tuner_name_prefix": "names always hold tag, method, benchmark and seed",

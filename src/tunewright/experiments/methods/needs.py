@@ -26,8 +26,9 @@ def only_metric(benchmark: Benchmark, method: str) -> Metric:
     if len(benchmark.metrics) != 1:
         names = ", ".join(metric.name for metric in benchmark.metrics)
         raise UnfitError(
-            f"{method} tunes one metric, not {len(benchmark.metrics)} ({names}): give one of them, "
-            f"or choose a method for several: {', '.join(SEVERAL_METRICS)}"
+            method,
+            f"tunes one metric, not {len(benchmark.metrics)} ({names}): give one of them, "
+            f"or choose a method for several: {', '.join(SEVERAL_METRICS)}",
         )
     return benchmark.metrics[0]
 
@@ -42,8 +43,9 @@ def full_resource(benchmark: Benchmark, method: str) -> int:
     """
     if benchmark.max_resource is None:
         raise UnfitError(
-            f"{method} compares trials at rungs, so it needs to know how far a full run goes: "
-            "give max_resource, or take a benchmark with learning curves"
+            method,
+            "compares trials at rungs, so it needs to know how far a full run goes: "
+            "give max_resource, or take a benchmark with learning curves",
         )
     return benchmark.max_resource
 
@@ -88,7 +90,8 @@ def whole_space(benchmark: Benchmark, method: str, why: str) -> SearchSpace:
     """
     if benchmark.candidates() is not None:
         raise UnfitError(
-            f"{method} {why}, so it cannot keep to the recorded configurations: "
-            "drop restrict_configurations and choose a surrogate, or another method"
+            method,
+            f"{why}, so it cannot keep to the recorded configurations: "
+            "drop restrict_configurations and choose a surrogate, or another method",
         )
     return benchmark.space
