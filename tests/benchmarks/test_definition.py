@@ -97,3 +97,14 @@ def test_all_real_benchmarks_have_their_script_and_requirements() -> None:
         assert definition.n_workers == 2
         definition.check_script()
         assert Path(definition.script).with_name("requirements.txt").is_file()
+
+
+def test_a_script_of_the_package_is_found_where_the_package_is_here() -> None:
+    """Experiments that were fetched from tuning jobs go on here."""
+    benchmark = mlp_digits_benchmark()
+    data = benchmark.to_json()
+    for place in ("/opt/ml/site", "/home/somebody/lib/python3.12/site-packages"):
+        data["script"] = f"{place}/tunewright/benchmarks/scripts/mlp_digits/mlp_digits.py"
+        assert RealBenchmarkDefinition.from_json(data) == benchmark
+    data["script"] = "/opt/ml/site/tunewright/benchmarks/scripts/mlp_digits/other.py"
+    assert RealBenchmarkDefinition.from_json(data).script == data["script"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tunewright.cli import main
+from tunewright.experiments.remote.elsewhere import SliceNote, note_slice
 from tunewright.journal import FileJournal
 from tunewright.storage import create_experiment, experiments
 
@@ -265,6 +266,15 @@ def test_an_experiment_goes_on_with_more_trials(tuned: Command) -> None:
     assert json.loads(tuned.out)["trials"]["completed"] == 3
     assert tuned("resume", "nine") == 2
     assert "Unknown experiment 'nine'" in tuned.err
+
+
+def test_what_ran_in_a_tuning_job_is_continued_there(tuned: Command) -> None:
+    (folder,) = experiments("mine")
+    tuned.script.unlink()
+    note_slice(folder.path, SliceNote(tag="mine", name="RS-train-0", state="stopped", looked_at=0.0))
+    assert tuned("resume", "mine", "--max_num_trials", "3") == 2
+    assert "ran in the tuning job of RS-train-0" in tuned.err
+    assert "with --resume of what launched it" in tuned.err
 
 
 def test_an_experiment_in_use_is_left_alone(tuned: Command) -> None:

@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, Final, Protocol, final
 
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 from tunewright.types import Config, Json
+
+_SCRIPTS: Final = Path(__file__).parent / "scripts"
 
 
 class Benchmark(Protocol):
@@ -199,7 +201,8 @@ class RealBenchmarkDefinition:
         """
         fields = dict(data)
         try:
-            fields["dependencies"] = tuple(fields.get("dependencies", ()))
+            fields["script"] = _here(fields["script"])
+            fields["dependencies"] = tuple(map(_here, fields.get("dependencies", ())))
             fields["space"] = SearchSpace.from_json(fields["space"])
             fields["metrics"] = tuple(Metric(m["name"], m["goal"]) for m in fields["metrics"])
             points = fields["points_to_evaluate"]
@@ -207,3 +210,10 @@ class RealBenchmarkDefinition:
             return RealBenchmarkDefinition(**fields)
         except (KeyError, TypeError) as error:
             raise SettingsError(f"The stored benchmark cannot be read: {error!r}") from None
+
+
+def _here(path: str) -> str:
+    """A script of this package as it lies here, where it was stored on a machine that had it elsewhere; else the same."""
+    _, is_ours, name = path.rpartition("/tunewright/benchmarks/scripts/")
+    ours = _SCRIPTS / name
+    return str(ours) if is_ours and not Path(path).exists() and ours.is_file() else path

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, SageMakerChoice, resume_experiment, sagemaker_settings
+from tunewright.experiments.remote.elsewhere import slice_of
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import set_up_logging, watch_progress
 from tunewright.launchers.flags import add_limit_flags, limits_from
 from tunewright.launchers.parser import Parser
-from tunewright.storage import find_experiment
+from tunewright.storage import ExperimentFolder, find_experiment
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -31,8 +34,23 @@ def run(arguments: Sequence[str]) -> int:
         benchmark=stored.benchmark.replace(n_workers=given.n_workers),
         limits=limits_from(given, stored.limits),
     )
+    _check_place(folder, experiment)
     if isinstance(experiment.backend, SageMakerChoice):
         settings = sagemaker_settings(experiment.real_benchmark, experiment.backend)
         settle_endpoint(experiment.backend, settings, is_agreed=given.yes)
     resume_experiment(folder, experiment, watch=watch_progress)
     return 0
+
+
+def _check_place(folder: ExperimentFolder, experiment: Experiment) -> None:
+    """Refuse what ran in a tuning job with a script that is not on this machine."""
+    benchmark, note = experiment.benchmark, slice_of(folder.path)
+    if note is None or not isinstance(benchmark, RealBenchmarkDefinition):
+        return
+    try:
+        benchmark.check_script()
+    except SettingsError:
+        raise SettingsError(
+            f"{folder.name} ran in the tuning job of {note.name}, and its script {benchmark.script} is not on this machine: "
+            "go on there, with --resume of what launched it"
+        ) from None

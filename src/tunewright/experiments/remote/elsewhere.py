@@ -37,10 +37,15 @@ def note_slice(folder: Path, note: SliceNote) -> None:
     write_atomically(folder / _FILE, json.dumps(asdict(note)) + "\n")
 
 
-def running_elsewhere(folder: Path) -> SliceNote | None:
-    """The slice whose tuning job worked on an experiment at the last look; None where none did."""
+def slice_of(folder: Path) -> SliceNote | None:
+    """The slice that an experiment was fetched from; None where it ran here."""
     try:
-        note = SliceNote(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
+        return SliceNote(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return note if note.state in _LIVE else None
+
+
+def running_elsewhere(folder: Path) -> SliceNote | None:
+    """The slice whose tuning job worked on an experiment at the last look; None where none did."""
+    note = slice_of(folder)
+    return note if note is not None and note.state in _LIVE else None
