@@ -57,6 +57,8 @@ class Stage:
         self.folder = folder
         self.busy: list[float] = []
         """Real seconds of all virtual training that ended, one entry a run."""
+        self.waits: list[tuple[float, float]] = []
+        """Of each run that followed another on a worker: monotonic second of its beginning, and seconds since the other's end."""
         self.n_training = 0
         """Virtual trainings at this moment."""
         self.errors: list[str] = []
@@ -313,7 +315,9 @@ def place_of(request: Any, client: Any) -> tuple[dict[str, Any], S3Place]:
     bucket, _, prefix = code.removeprefix("s3://").partition("/")
     job = json.loads(client.get_object(Bucket=bucket, Key=prefix + JOB_FILE)["Body"].read())
     bucket, _, prefix = request["Environment"][PLACE_VARIABLE].removeprefix("s3://").partition("/")
-    return job, S3Place(bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"], job.get("report_shards", 1))
+    return job, S3Place(
+        bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"], job.get("report_shards", 1)
+    )
 
 
 class WorkersPlay(StagedPlay):
@@ -381,6 +385,7 @@ class Worker:
         self._session: bytes | None = None
         self._session_since = self._started
         self._is_draining = self.is_over = False
+        self._over_at: float | None = None
         stage.at(stage.now(), self._poll)
         self._renew()
 
@@ -450,9 +455,13 @@ class Worker:
         channel = S3Channel(self._client, self._s3, order, tuple(source) if source else None)
         training = Training(self._stage, order, channel, lambda _: self._over(lease))
         self._runs[lease.run] = lease, training
+        if self._over_at is not None:
+            began = time.monotonic()
+            self._stage.waits.append((began, began - self._over_at))
 
     def _over(self, lease: Lease) -> None:
         del self._runs[lease.run]
+        self._over_at = time.monotonic()
         self._queue.give_back(lease)
         self._idle_since = time.monotonic()
         self._stage.at(self._stage.now(), self._poll)

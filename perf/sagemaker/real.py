@@ -33,7 +33,6 @@ SCRIPT = '''\
 """Trains nothing: sleeps for each epoch and reports it."""
 
 import argparse
-import os
 import time
 
 import tunewright
@@ -48,8 +47,7 @@ report = tunewright.Reporter()
 for epoch in range(1, given.epochs + 1):
     time.sleep(given.seconds)
     away = (given.x - 0.3) ** 2 + (given.y - 0.7) ** 2
-    worker = os.environ["TRAINING_JOB_NAME"]
-    report(epoch=epoch, accuracy=1.0 - away - 0.3 / (epoch + 1), began=began, now=time.time(), job=worker)
+    report(epoch=epoch, accuracy=1.0 - away - 0.3 / (epoch + 1), began=began, now=time.time())
 '''
 
 
@@ -165,8 +163,8 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--n_workers", type=int, default=50)
-    parser.add_argument("--minutes", type=float, default=5.0, help="real minutes")
-    parser.add_argument("--speed", type=float, default=10.0, help="of the service, but not of training")
+    parser.add_argument("--minutes", type=float, default=8.0, help="real minutes")
+    parser.add_argument("--speed", type=float, default=1.0, help="of the service, but not of training")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("real.json"))
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="real-"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from direct import DirectS3
 from played import JobPlay, Stage, WorkersPlay
 from stand import Every, Stand, stand
@@ -48,24 +50,34 @@ def measure(execution: str, options: argparse.Namespace, folder: Path) -> dict[s
             epochs=3,
             seconds=[5.0, 15.0],
             settings={"min_interval": options.min_interval, "max_run_seconds": 3600},
-            workers={},
+            workers={} if options.ahead is None else {"ahead": options.ahead},
         )
         samples: list[tuple[float, int]] = []
+        loads: list[float] = []
         began = time.monotonic()
         process = place.tuner()
-        watch = Every(
-            1.0 / min(options.speed, 4), lambda: samples.append((seconds(), place.stage.n_training))
-        )
 
-        def seconds() -> float:
-            return (time.monotonic() - began) * options.speed
+        def look() -> None:
+            samples.append(((time.monotonic() - began) * options.speed, place.stage.n_training))
+            loads.append(os.getloadavg()[0])
+
+        watch = Every(1.0 / min(options.speed, 4), look)
 
         try:
             process.wait()
         finally:
             process.kill()
             watch.close()
-        return figures(place, samples, options)
+        late = [
+            wait * options.speed
+            for second, wait in place.stage.waits
+            if second >= began + 300 / options.speed
+        ]
+        return {
+            **figures(place, samples, options),
+            "seconds_between_runs": spread(late),
+            "load": round(float(np.mean(loads)), 1),
+        }
 
 
 def figures(place: Stand, samples: list[tuple[float, int]], options: argparse.Namespace) -> dict[str, Any]:
@@ -96,6 +108,14 @@ def figures(place: Stand, samples: list[tuple[float, int]], options: argparse.Na
     }
 
 
+def spread(seconds: list[float]) -> dict[str, float]:
+    """Mean, median and what nine of ten stay below; empty where there are none."""
+    if not seconds:
+        return {}
+    median, high = np.quantile(seconds, [0.5, 0.9])
+    return {"mean": round(float(np.mean(seconds)), 3), "median": round(median, 3), "90 %": round(high, 3)}
+
+
 def cpu_share(path: Path, speed: float) -> Mapping[str, float]:
     """CPU seconds of the tuner in a service second: over all, and after five service minutes."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -120,6 +140,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="service minutes")
     parser.add_argument("--speed", type=float, default=2.0)
     parser.add_argument("--min_interval", type=float, default=0.5)
+    parser.add_argument("--ahead", type=int, help="runs that wait for the next free worker")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("scale.json"))
     options = parser.parse_args()
     done: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}

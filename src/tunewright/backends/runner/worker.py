@@ -104,6 +104,8 @@ class _Worker:
         )
         self._started = self._idle_since = time.monotonic()
         self._slots: dict[int, _Slot] = {}
+        self._over: list[Lease] = []
+        """Of runs that are over; they go back when the next runs have begun."""
         self._is_draining = self._is_handing_over = False
         self._renew_at = self._poll_at = self._session_at = 0.0
         self._session: bytes | None = None
@@ -128,6 +130,7 @@ class _Worker:
             self._renew(now)
             if not self._is_draining and len(self._slots) < self._facts.slots and now >= self._poll_at:
                 self._poll(now)
+            self._give_back()
             if self._is_draining and not self._slots:
                 return 0
             self._sleep()
@@ -242,7 +245,7 @@ class _Worker:
         partial.replace(folder / WISH)
 
     def _reap(self) -> None:
-        """Collect ended processes; whoever's run is over gives its lease back."""
+        """Collect ended processes and the leases of their runs."""
         while True:
             try:
                 pid, _ = os.waitpid(-1, os.WNOHANG)
@@ -254,10 +257,15 @@ class _Worker:
             for number in ended:
                 slot = self._slots.pop(number)
                 self._end_orphans()
-                self._queue.give_back(slot.lease)
+                self._over.append(slot.lease)
                 shutil.rmtree(self._base / "runs" / slot.lease.run, ignore_errors=True)
                 self._poll_at = 0.0
                 self._idle_since = time.monotonic()
+
+    def _give_back(self) -> None:
+        """Let go of the runs that are over."""
+        while self._over:
+            self._queue.give_back(self._over.pop())
 
     def _end_orphans(self) -> None:
         """End what a run whose process was killed has left behind: it has become ours."""
