@@ -50,11 +50,12 @@ class Stand:
         plan.setdefault("sample_seconds", 1.0)
         (self.folder / PLAN).write_text(json.dumps(plan))
 
-    def tuner(self) -> subprocess.Popen[bytes]:
-        """Start the tuner, or start it again."""
-        command = [sys.executable, str(Path(__file__).with_name("tuner.py")), str(self.folder)]
+    def tuner(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start the tuner, or start it again; or another program that is given the folder, and finds us by its environment."""
+        command = command or (sys.executable, str(Path(__file__).with_name("tuner.py")))
+        environment = {**os.environ, **KEYS, "AWS_ENDPOINT_URL": self.emulator.url}
         with (self.folder / "tuner.log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **KEYS})
+            return subprocess.Popen([*command, str(self.folder)], stdout=log, stderr=log, env=environment)
 
     def done(self) -> dict[str, Any]:
         """What the tuner said at its end."""
