@@ -174,6 +174,17 @@ def test_few_seeds_have_no_intervals_and_prove_nothing(
     assert "toy: 1 seed; target" in capsys.readouterr().out
 
 
+def test_ranks_are_over_the_benchmarks_that_all_were_run_on(store: Store) -> None:
+    for seed in range(6):
+        for number in range(3):
+            store([(1, 0.5 + number / 10)], method=f"M{number}", seed=seed)
+        store([(1, 0.5)], method="M0", seed=seed, benchmark="once")
+    comparison = compare(load("t"))
+    assert comparison.ranks is not None
+    assert {benchmark for benchmark, _ in comparison.ranks.blocks} == {"toy"}
+    assert "Ranks leave out once: not every setup was run there" in comparison.warnings
+
+
 def test_many_that_are_alike_are_not_listed(store: Store) -> None:
     for seed in range(7):
         for number in range(3):

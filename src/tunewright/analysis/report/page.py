@@ -202,7 +202,7 @@ def _runs(comparison: Comparison) -> str:
                 Cell(f"{n_trials:,}", n_trials),
                 Cell(f"{1000 * deciding / max(1, n_trials):.2f} ms", deciding / max(1, n_trials)),
                 Cell(f"${cost:.2f}" if cost else "-", cost),
-                Cell(chance_text(found), math.nan if found is None else found.probability),
+                Cell(chance_text(found, len(infos)), math.nan if found is None else found.probability),
             )
         )
     head = (

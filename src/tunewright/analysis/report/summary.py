@@ -210,8 +210,14 @@ def _tests(
 
 
 def _overall(every: Sequence[Curves], warnings: list[str]) -> tuple[Ranks | None, CriticalDifference | None]:
+    """Ranks over the benchmarks that every setup was run on."""
+    labels = {label for curves in every for label in curves.setups}
+    whole = [curves for curves in every if set(curves.setups) == labels] or every
+    if len(whole) < len(every):
+        others = sorted({curves.benchmark for curves in every} - {curves.benchmark for curves in whole})
+        warnings.append(f"Ranks leave out {', '.join(others)}: not every setup was run there")
     try:
-        return mean_ranks(every), critical_difference(every)
+        return mean_ranks(whole), critical_difference(whole)
     except SettingsError as error:
         if any(len(curves.setups) > 1 for curves in every):
             warnings.append(f"No ranks: {error}")

@@ -57,12 +57,12 @@ def verdict_text(test: PairedTest, label: str) -> str:
     return "better" if test.better == label else "worse"
 
 
-def chance_text(found: Improvement | None) -> str:
-    """How likely a run is better, with its interval; nothing where there is no other to be better than."""
+def chance_text(found: Improvement | None, n_runs: int) -> str:
+    """How likely a run is better, with its interval, which one run has not; nothing where there is nothing to say."""
     if found is None:
         return ""
     text = f"{100 * found.probability:.0f} %"
-    if found.low == found.high == found.probability:
+    if n_runs == 1:
         return text
     return f"{text} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
 
