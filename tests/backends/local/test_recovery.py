@@ -107,6 +107,25 @@ def test_a_lost_runner_takes_its_script_along_and_is_replaced(bench) -> None:
     assert not (bench.trials / "0/runs/0-0/checkpoint").exists()
 
 
+def test_a_run_that_was_ordered_on_another_machine_goes_on_here(bench) -> None:
+    first = bench.backend()
+    events = bench.events(first)
+    first.start(run := Run(trial_id=0, attempt=0), {"epochs": 8, "seconds": 0.2})
+    events.until_reported(0, 2)
+    wait_until((bench.trials / "0/runs/0-0/whole.json").exists, "no note")
+    bench.abandon(first)
+    os.kill(runner_pid(bench.trials), signal.SIGKILL)
+    path = bench.trials / "0/runs/0-0/order.json"
+    order = json.loads(path.read_text()) | {"script": "/opt/ml/gone/train.py", "cwd": "/opt/ml/gone"}
+    path.write_text(json.dumps(order))
+    second = bench.backend()
+    second.attach([open_run(run, epochs=8)])
+    events = bench.events(second)
+    ended = events.until_ended(0)
+    assert (ended.exit, ended.checkpoint) == (0, Checkpoint(trial_id=0, resource=8))
+    assert next(report for report in events.reports if report.retry == 1).metrics["first"] >= 2
+
+
 def test_a_runner_that_is_always_lost_is_given_up(bench) -> None:
     backend = bench.backend(max_retries=1, python="/bin/false")
     events = bench.events(backend)

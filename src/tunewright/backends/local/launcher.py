@@ -105,6 +105,12 @@ class Launcher:
             )
 
 
+def is_here(order: RunOrder) -> bool:
+    """Whether a run was ordered on this machine: its script and its working directory are there."""
+    place = order.script.rpartition(":")[0] or order.script
+    return Path(order.cwd).is_dir() and (not place.endswith(".py") or Path(place).is_file())
+
+
 def _own_import_paths(cwd: Path) -> list[str]:
     """Where this process finds the modules of its user: its import path without what Python itself put there."""
     homes = (Path(sys.prefix), Path(sys.base_prefix))

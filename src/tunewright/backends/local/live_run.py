@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import final
 
 from tunewright.backends.local.gpus import VARIABLE
-from tunewright.backends.local.launcher import Launcher
+from tunewright.backends.local.launcher import Launcher, is_here
 from tunewright.backends.local.run_folder import RunFolder, RunState
 from tunewright.backends.runner.channel import GO_ON, RELEASE, TERMINATED, End
 from tunewright.backends.runner.local_channel import freeze, frozen_folder, whole_resource
@@ -140,7 +141,12 @@ class LiveRun:
         self.cost = max(self.cost, end.cost if end else 0.0)
         source, resource = folder.continuation()
         self.notices.append(f"Trial {self.run.trial_id} lost its runner and goes on from {resource}")
-        order = replace(folder.order(), checkpoint_from=source, resume_from=resource, cost_before=self.cost)
+        order = folder.order()
+        if not is_here(order):
+            order = self._launcher.order(self.run, self._config, self.gpus())
+            if not source and order.checkpoint_from and Path(order.checkpoint_from).is_dir():
+                source, resource = order.checkpoint_from, order.resume_from
+        order = replace(order, checkpoint_from=source, resume_from=resource, cost_before=self.cost)
         self._launch(max(self._folders) + 1, order)
         return []
 
