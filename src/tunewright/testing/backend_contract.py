@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +17,8 @@ from tunewright.testing.training_script import training_config
 from tunewright.trial import Checkpoint, Decision, Ended, OpenRun, Run, Verdict
 
 _ENDLESS = 10_000
+_LOOK = 0.1
+"""Real seconds between two looks at logs."""
 
 
 class BackendContract(ABC):
@@ -155,8 +158,9 @@ class BackendContract(ABC):
         ended = events.until_ended(0)
         expect_equal(events.resources(0), [1, 2], "resources before the failure")
         expect(ended.exit != 0, "a script that raised has exit code 0")
-        for text, where in ((ended.error, "the error"), (backend.logs(0), "the logs")):
-            expect("epoch 3 failed as it was told to" in text, f"{where} does not say why: {text!r}")
+        why = "epoch 3 failed as it was told to"
+        expect(why in ended.error, f"the error does not say why: {ended.error!r}")
+        self._until_logged(backend, lambda text: why in text)
 
     def test_workers_are_counted(self, backend: Backend, events: EventReader) -> None:
         """A started run has a worker until its end, and several run side by side."""
@@ -273,6 +277,15 @@ class BackendContract(ABC):
         return backend, EventReader(backend, patience=self.patience)
 
     def _check_logs(self, backend: Backend, epochs: int) -> None:
-        text = backend.logs(0)
-        places = [text.find(f'"epoch": {epoch},') for epoch in range(1, epochs + 1)]
-        expect(-1 not in places and places == sorted(places), f"the logs lack reports: {text!r}")
+        def has_reports(text: str) -> bool:
+            places = [text.find(f'"epoch": {epoch},') for epoch in range(1, epochs + 1)]
+            return -1 not in places and places == sorted(places)
+
+        self._until_logged(backend, has_reports)
+
+    def _until_logged(self, backend: Backend, is_there: Callable[[str], bool]) -> None:
+        """Wait for lines of trial 0: a service may show them late."""
+        limit = time.monotonic() + self.patience
+        while not is_there(text := backend.logs(0)):
+            expect(time.monotonic() < limit, f"the logs lack what was printed: {text!r}")
+            time.sleep(_LOOK)
