@@ -183,6 +183,10 @@ def test_ranks_are_over_the_benchmarks_that_all_were_run_on(store: Store) -> Non
     assert comparison.ranks is not None
     assert {benchmark for benchmark, _ in comparison.ranks.blocks} == {"toy"}
     assert "Ranks leave out once: not every setup was run there" in comparison.warnings
+    assert "Over all benchmarks" not in build_page(comparison, title="t")
+    store([(1, 0.5)], method="A0", seed=0)
+    legend = plot_curves(list(reversed(all_curves(load("t"))))).legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["A0", "M0", "M1", "M2"]
 
 
 def test_many_that_are_alike_are_not_listed(store: Store) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -50,7 +50,7 @@ def plot_curves(
         matplotlib is not installed.
     """
     how = Aggregate(kind)
-    labels = list(dict.fromkeys(label for curves in every for label in curves.setups))
+    labels = _in_order(label for curves in every for label in curves.setups)
     figure, axes = new_figure(len(every), width=6.4 if len(every) == 1 else 4.4)
     for curves, axis in zip(every, axes, strict=True):
         _curve_panel(axis, curves, labels, how, log_time=log_time)
@@ -201,7 +201,7 @@ def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Any:
     MissingExtraError
         matplotlib is not installed.
     """
-    labels = list(dict.fromkeys(label for found in areas.values() for label in found))
+    labels = _in_order(label for found in areas.values() for label in found)
     figure, axes = new_figure(len(areas), height=0.7 + 0.42 * len(labels) + 0.5)
     for axis, (benchmark, found) in zip(axes, areas.items(), strict=True):
         for row, (label, values) in enumerate(found.items()):
@@ -218,6 +218,11 @@ def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Any:
         "marker and bar: interquartile mean, 95 % bootstrap interval; strokes: seeds", fontsize=8, color=GREY
     )
     return figure
+
+
+def _in_order(labels: Iterable[str]) -> list[str]:
+    """Each label once, so that a setup looks alike in all figures, also where a benchmark lacks others."""
+    return sorted(set(labels), key=str.lower)
 
 
 def _rank_ticks(n: int) -> range:

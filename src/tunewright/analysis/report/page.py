@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
+from typing import Final
 
 from tunewright.analysis.aggregate import Aggregate
+from tunewright.analysis.comparison import Ranks
 from tunewright.analysis.figures import (
     plot_area,
     plot_attainment,
@@ -31,10 +33,11 @@ from tunewright.analysis.report.wording import (
     value_text,
     verdict_text,
 )
-from tunewright.analysis.significance import ALPHA, PairedTest
+from tunewright.analysis.significance import ALPHA, CriticalDifference, PairedTest
 from tunewright.callbacks.wording import duration, plural
 
-_HOW = f"""
+_OPEN: Final = 15  # pairs that are shown without being asked for
+_HOW: Final = f"""
 <p><b>Value</b>: interquartile mean over seeds of the best value found until the end, with a 95 % bootstrap interval
 (1,000 resamples). <b>Area</b>: mean over time of the normalised regret (0: the best value that any run found, 1: the
 median value of all runs when each had its first result); it is low for what is good at every time. <b>To target</b>:
@@ -81,7 +84,7 @@ def build_page(
                 "Ranks",
                 figure(svg(plot_critical_difference(comparison.critical))),
                 figure(svg(plot_ranks(comparison.ranks))),
-                _tests(comparison.critical.tests, "Over all benchmarks") if len(curves) > 1 else "",
+                _overall_tests(comparison.ranks, comparison.critical),
             )
         )
     two = [part.sets for part in comparison.benchmarks if part.sets and len(part.sets.metrics) == 2]
@@ -165,6 +168,13 @@ def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
         Cell(verdict, mark={"better": "good", "worse": "bad"}.get(verdict, "")),
         Cell("" if test is None else p_text(test.p_holm), math.nan if test is None else test.p_holm),
     )
+
+
+def _overall_tests(ranks: Ranks, critical: CriticalDifference) -> str:
+    """The pairs over several benchmarks, folded where they are many."""
+    if len({benchmark for benchmark, _ in ranks.blocks}) < 2:
+        return ""
+    return _tests(critical.tests, "Over all benchmarks", is_folded=len(critical.tests) > _OPEN)
 
 
 def _tests(tests: Sequence[PairedTest], caption: str, *, is_folded: bool = False) -> str:
