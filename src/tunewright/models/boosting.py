@@ -25,6 +25,7 @@ _HELD_BACK: Final = 0.1
 _SMALLEST_LEAF: Final = 4
 """Observations that a region of a classifier's tree holds: with fewer, each lucky one would be a region of its own, and
 the classifier sure of all that it has seen. Four of even chances is also where XGBoost, the paper's choice, stops."""
+_MOST_EDGES: Final = 255
 _LEAST_CURVATURE: Final = 1e-12
 
 
@@ -44,7 +45,7 @@ class BoostedClassifier:
 
     def fit(self, x: Array, is_member: Array, rng: np.random.Generator) -> None:
         """Learn from points (n, d) and ones and zeros (n,), both of which occur; the generator chooses among equal splits."""
-        self._edges = Edges(x)
+        self._edges = Edges(x, _MOST_EDGES)
         grower = Grower(self._edges.sides(x), self._edges.widths, rng, smallest_leaf=_SMALLEST_LEAF)
         self._start = float(logit(is_member.mean()))
         scores = np.full(len(x), self._start)

@@ -15,6 +15,7 @@ import numpy as np
 from tunewright.models.arrays import Array
 from tunewright.models.trees import N_LEAVES, Edges, Grower, Numbers, read
 
+_MOST_EDGES: Final = 63
 _FARTHEST: Final = 10.0
 _FASTEST: Final = 0.2
 
@@ -41,7 +42,7 @@ class BoostedQuantiles:
 
     def fit(self, x: Array, y: Array, rng: np.random.Generator) -> None:
         """Learn from points (n, d) and values (n,), n >= 1; the generator chooses among columns that split equally well."""
-        self._edges = Edges(x)
+        self._edges = Edges(x, _MOST_EDGES)
         grower = Grower(self._edges.sides(x), self._edges.widths, rng)
         every = np.broadcast_to(y, (len(self._levels), len(y)))
         self._start = _quantiles(every, self._levels, np.zeros(every.shape, dtype=np.intp), 1)
