@@ -8,8 +8,8 @@ from virtual import CLOCK, InlineThreads  # first, as it changes the clock
 
 # isort: on
 import json
-import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -47,19 +47,21 @@ class LoopStage(Stage):
     """A stage on the emulator's own event loop, which keeps the virtual clock."""
 
     def __init__(self, folder: Path) -> None:
-        self.speed = 1.0
-        self.folder = folder
-        self.busy = []
-        self.n_training = 0
-        self.errors = []
-        self.lock = threading.RLock()
+        super().__init__(1.0, folder)
+        super().close()  # its thread, which waits on the real clock
 
     def at(self, when: float, act: Callable[[], None]) -> None:
         """Let something happen at a second of :meth:`now`."""
-        CLOCK.loop.call_at(when, act)
+        CLOCK.loop.call_at(when, self._do, act)
 
     def close(self) -> None:
-        """There is no thread."""
+        """There is nothing to end."""
+
+    def _do(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception:
+            self.errors.append(traceback.format_exc())
 
 
 class Desk:
