@@ -163,7 +163,7 @@ def test_box_cox_of_losses_of_both_signs_gives_way_and_says_so_once(caplog: pyte
         ({"n_fantasies": -1}, "n_fantasies"),
         ({"max_observations": 1}, "max_observations"),
         ({"acquisition": "ei"}, "log_ei"),
-        ({"targets": "log"}, "standardize"),
+        ({"targets": "roots"}, "standardize"),
         ({"spread": "grid"}, "latin_hypercube"),
     ],
 )

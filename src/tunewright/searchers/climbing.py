@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Final, final
 
 import numpy as np
-from scipy.optimize import minimize
 
 from tunewright.models.acquisition import Acquisition
 from tunewright.models.arrays import Array
+from tunewright.models.optimizers import scipy_optimizer
 from tunewright.searchers.cube import Cube
 
 N_INCUMBENTS: Final = 5
@@ -107,7 +107,7 @@ class Climber:
             return -float(values.sum()), -gradient[:, free].ravel()
 
         begin = starts[:, free].ravel()
-        found = minimize(
+        found = scipy_optimizer("minimize")(
             objective,
             begin,
             jac=True,

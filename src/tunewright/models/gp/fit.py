@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from scipy.optimize import minimize
 
 from tunewright.models.arrays import Array
 from tunewright.models.gp.process import GaussianProcess
+from tunewright.models.optimizers import scipy_optimizer
 
 _MAX_STEPS: Final = 50
 
@@ -43,7 +43,7 @@ def fit(process: GaussianProcess, x: Array, y: Array, starts: Sequence[Array]) -
     inside = [np.clip(start, prior.low, prior.high) for start in (*starts, prior.mean)]
     values = [objective(start)[0] for start in inside]
     begin = inside[int(np.nanargmin(values))] if np.isfinite(values).any() else prior.mean
-    found = minimize(
+    found = scipy_optimizer("minimize")(
         objective,
         begin,
         jac=True,
