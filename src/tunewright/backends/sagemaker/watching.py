@@ -17,7 +17,7 @@ from tunewright.exceptions import BackendError
 
 STATUS_SECONDS: Final = 15.0
 """Service seconds between two listings of the jobs while nothing is expected of them."""
-ENDING_SECONDS: Final = 5.0
+ENDING_SECONDS: Final = 2.0
 """The same while a job is known to be ending, whose worker is waited for."""
 _LOOKS: Final = 5
 """Jobs that are looked at one by one after a listing, where so many others were created since that it did not reach them."""
