@@ -28,6 +28,7 @@ from tunewright.experiments.remote.requests import TuningJobSettings, tuning_job
 from tunewright.launchers import launch_remote_local, launch_remote_sagemaker
 from tunewright.launchers.forwarding import NOT_FORWARDED, forwarded_flags
 from tunewright.launchers.launch import Launch
+from tunewright.launchers.remote import jobs_with_room
 
 REMOTE_ONLY = {"max_parallel_jobs", "wait"}
 
@@ -213,3 +214,13 @@ class TestRequest:
         assert resolve_endpoint("embedded").url is None
         monkeypatch.setenv(REMOTE_VARIABLE, "s3://b/p")
         assert resolve_endpoint("embedded", speed=5.0).url == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(EndpointKind.EMBEDDED, 3), (EndpointKind.AWS, None), (EndpointKind.OTHER, None)]
+)
+def test_tuning_jobs_on_this_machine_are_no_more_than_its_cpus(
+    kind: EndpointKind, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert jobs_with_room(Endpoint(kind=kind, region="us-east-1")) == expected

@@ -24,6 +24,8 @@ MANY_WORKERS: Final = 100
 _LOOKED_AT: Final = 30
 """Newest experiments that are looked at for runs of the same benchmark."""
 _ENOUGH_RUNS: Final = 5
+_LEAST_SHOWN: Final = 0.1
+"""Busy workers, below which the number says nothing more."""
 _WORKER_TIME: Final = "st_worker_time"
 """What a Reporter adds to each report: seconds that its script has run."""
 _TYPE_NAMES: Final = ("instance_type", "st_instance_type", "instance_count", "st_instance_count")
@@ -132,8 +134,9 @@ def _words(
     else:
         seconds, name = found
         busy = busy_in_jobs_mode(n_workers, seconds, startup)
+        shown = f"{busy:.1f}" if busy >= _LEAST_SHOWN else f"less than {_LEAST_SHOWN}"
         known = (
-            f"On AWS a job per run would keep {busy:.2g} of {n_workers} workers busy (1 CreateTrainingJob a second, "
+            f"On AWS a job per run would keep {shown} of {n_workers} workers busy (1 CreateTrainingJob a second, "
             f"{startup:g} s of start, {seconds:.2g} s of training a run as in {name})"
         )
     fleet = plan_fleet(n_workers, settings.instance_type, choice.trials_per_instance)

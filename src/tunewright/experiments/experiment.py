@@ -134,7 +134,10 @@ class Experiment:
         """
         if not self.warm_start:
             return None
-        return read_evaluations(self.warm_start, self.benchmark.space, self.benchmark.metrics[0])
+        try:
+            return read_evaluations(self.warm_start, self.benchmark.space, self.benchmark.metrics[0])
+        except SettingsError as error:
+            raise SettingsError(f"--warm_start, for {self.benchmark.name}: {error}") from error
 
     def build_scheduler(self, evaluations: TransferEvaluations | None = None) -> Scheduler:
         """A new scheduler, at the beginning of the experiment.

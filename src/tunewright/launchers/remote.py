@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Any, Final, final
 
 from tunewright.aws import (
     AwsSession,
+    Endpoint,
+    EndpointKind,
     ServiceError,
     ensure_bucket,
     find_role,
@@ -95,7 +98,10 @@ def add_remote_flags(parser: Parser, *, default_instance: str, instance_flag: st
         ``tuner_spot`` beside ``tuner_instance_type``.
     """
     parser.flag(
-        "max_parallel_jobs", "tuning jobs at the same time; the others wait in line", type=positive_int
+        "max_parallel_jobs",
+        "tuning jobs at the same time; the others wait in line (default: what the account has room for; "
+        "on the embedded endpoint one per CPU)",
+        type=positive_int,
     )
     parser.flag(instance_flag, f"instance type of each tuning job (default: {default_instance})")
     spot_flag = instance_flag.replace("instance_type", "spot")
@@ -222,17 +228,23 @@ def _slice(plan: SlicePlan, settings: TuningJobSettings, tag: str) -> Slice:
 def _drive(fleet: Fleet, session: AwsSession, names: set[str], arguments: Namespace) -> int:
     """Launch until nothing waits; with ``--wait`` until everything has ended."""
     interval = session.endpoint.seconds(_LINE_SECONDS, at_least=_SHORTEST)
+    max_parallel = arguments.max_parallel_jobs or jobs_with_room(session.endpoint)
     if arguments.wait:
-        return follow(fleet, names, interval=interval, max_parallel=arguments.max_parallel_jobs)
+        return follow(fleet, names, interval=interval, max_parallel=max_parallel)
     told: dict[str, str] = {}
     while True:
         statuses = [status for status in fleet.look() if status.slice.name in names]
-        fleet.launch_waiting(statuses, arguments.max_parallel_jobs)
+        fleet.launch_waiting(statuses, max_parallel)
         statuses = [status for status in fleet.look() if status.slice.name in names]
         _tell(statuses, told, fleet.full or "--max_parallel_jobs")
         if all(status.state in {*ENDED, SliceState.RUNNING, SliceState.STOPPING} for status in statuses):
             return 0
         time.sleep(interval)
+
+
+def jobs_with_room(endpoint: Endpoint) -> int | None:
+    """How many tuning jobs run at the same time where the user does not say; None: as many as the account has room for."""
+    return os.cpu_count() or 1 if endpoint.kind is EndpointKind.EMBEDDED else None
 
 
 def _tell(statuses: Sequence[SliceStatus], told: dict[str, str], limit: str) -> None:
