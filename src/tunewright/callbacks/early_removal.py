@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
-from scipy.special import betaln, gammaln
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
@@ -126,6 +126,8 @@ def promotion_probability(rank: int, n: int, n_ahead: int, eta: float) -> float:
         return 1.0
     a = _PRIOR_MEAN * _PRIOR_SIZE + rank - 1
     b = (1.0 - _PRIOR_MEAN) * _PRIOR_SIZE + n - rank
+    special: Any = importlib.import_module("scipy.special")  # takes longer than the rest of the callbacks
+    gammaln, betaln = special.gammaln, special.betaln
     best = 0.0
     for t in np.unique(np.linspace(0, n_ahead, _STEPS).round().astype(int)).tolist():
         most_better = min(math.floor((n + t) / eta) - rank, t)

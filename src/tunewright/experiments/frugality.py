@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 
 from tunewright.benchmarks import Benchmark
@@ -11,7 +12,6 @@ from tunewright.experiments.limits import Limits
 from tunewright.experiments.methods import BuildFunction, MethodSpec, find_method
 from tunewright.interfaces import StoppingCriterion
 from tunewright.schedulers.asha import ASHAKind
-from tunewright.searchers.regret import RegretBelow
 from tunewright.types import Json
 
 
@@ -28,7 +28,10 @@ def stopping_criterion(limits: Limits, benchmark: Benchmark, seed: int) -> Stopp
         return limits.criterion()
     if len(benchmark.metrics) != 1:
         raise SettingsError("stop_when_regret_below is for one metric: drop it")
-    regret = RegretBelow(
+    module = importlib.import_module(
+        "tunewright.searchers.regret"
+    )  # brings models, which most runs do without
+    regret: StoppingCriterion = module.RegretBelow(
         benchmark.space,
         benchmark.metrics[0],
         threshold,

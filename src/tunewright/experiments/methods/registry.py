@@ -11,7 +11,6 @@ from typing import Any, Final
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments.methods.method import BuildFunction, Method, MethodSpec
-from tunewright.experiments.methods.warm_benchmark import N_FIRST, with_first_points
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Constraint, Metric
 from tunewright.transfer.evaluations import TransferEvaluations
@@ -19,6 +18,8 @@ from tunewright.types import Json
 
 ENTRY_POINT_GROUP: Final = "tunewright.methods"
 _HERE: Final = "tunewright.experiments.methods"
+N_FIRST: Final = 5
+"""Configurations of earlier experiments that come first in methods that know nothing else of them."""
 
 _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "RandomSearch": ("random_search", ("RS",)),
@@ -151,7 +152,12 @@ def _chosen(choice: MethodSpec, settings: Mapping[str, Json]) -> tuple[Method[An
 
 
 def _warmed(benchmark: Benchmark, evaluations: TransferEvaluations | None, n_first: int) -> Benchmark:
-    return benchmark if evaluations is None else with_first_points(benchmark, evaluations, n_first)
+    if evaluations is None:
+        return benchmark
+    warm_benchmark = importlib.import_module(
+        f"{_HERE}.warm_benchmark"
+    )  # brings models, which most runs do without
+    return warm_benchmark.with_first_points(benchmark, evaluations, n_first)
 
 
 def constraints_of(

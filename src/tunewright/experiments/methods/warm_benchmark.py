@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
@@ -13,9 +13,6 @@ from tunewright.space import SearchSpace
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.zero_shot import zero_shot_configs
 from tunewright.types import Config
-
-N_FIRST: Final = 5
-"""Configurations of earlier experiments that come first in methods that know nothing else of them."""
 
 
 @final
