@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, final
 
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
@@ -225,11 +226,19 @@ def simulated_benchmark(name: str, **overrides: Any) -> SurrogateBenchmarkDefini
     SettingsError
         An override's value cannot work.
     """
-    names = _by_name()
+    names = _always_known()
+    if name not in names:
+        names = _by_name()
     if name not in names:
         raise UnknownNameError("simulated benchmark", name, names)
     family, suffix = names[name]
     return family.make(name, suffix).replace(**overrides)
+
+
+@cache
+def _always_known() -> Mapping[str, tuple[Family, str]]:
+    """Names that need no look at the tables which are here."""
+    return {_name(family, suffix): (family, suffix) for family in FAMILIES for suffix in family.known}
 
 
 def _by_name() -> Mapping[str, tuple[Family, str]]:

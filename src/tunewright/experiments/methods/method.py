@@ -6,6 +6,7 @@ import dataclasses
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import UnionType
 from typing import Any, Generic, TypeAlias, TypeVar, final
 
@@ -55,11 +56,10 @@ class Method(Generic[SettingsT]):
         SettingsError
             A name is unknown (the nearest one is said) or a value cannot work.
         """
-        hints = typing.get_type_hints(self.settings)
-        known = [f.name for f in dataclasses.fields(typing.cast("Any", self.settings))]
+        hints = _hints(self.settings)
         for name in values:
-            if name not in known:
-                raise UnknownNameError(f"setting of {self.name}", name, known)
+            if name not in hints:
+                raise UnknownNameError(f"setting of {self.name}", name, hints)
         return self.settings(**{name: _read(name, value, hints[name]) for name, value in values.items()})
 
 
@@ -88,6 +88,13 @@ class MethodSpec:
             return MethodSpec(name=data["name"], settings=dict(data["settings"]))
         except (KeyError, TypeError) as error:
             raise SettingsError(f"The stored method cannot be read: {error!r}") from None
+
+
+@cache
+def _hints(settings: Callable[..., Any]) -> Mapping[str, Any]:
+    """The types of a dataclass's fields."""
+    hints = typing.get_type_hints(settings)
+    return {f.name: hints[f.name] for f in dataclasses.fields(typing.cast("Any", settings))}
 
 
 def _read(name: str, value: Json, hint: Any) -> Any:
