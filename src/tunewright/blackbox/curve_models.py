@@ -16,6 +16,8 @@ _N_TREES: Final = 100
 _RANDOM_STATE: Final = 0
 _TIE: Final = 1.0 + 1e-12
 """Distances that differ by less than this factor are equal: rounding parts them."""
+_FEW: Final = 50_000
+"""So many numbers are compared as quickly as a tree is searched."""
 
 
 class CurveModel(ABC):
@@ -34,21 +36,39 @@ class NearestCurves(CurveModel):
         self._points = points
         self._curves = curves
         self._k = min(k, len(points))
-        self._n_looked_at = min(self._k + (k == 1), len(points))
-        spatial: Any = importlib.import_module("scipy.spatial")  # takes longer than the rest of the package
-        self._tree = spatial.cKDTree(points)  # KDTree without its layer of Python, which takes as long again
+        self._tree: Any = None if points.size <= _FEW else _tree_of(points)
 
     def predict(self, point: NDArray[np.float64]) -> Array:
         """The mean of the nearest curves; a number that is missing in one of them is missing."""
-        distances, nearest = self._tree.query(point, k=self._n_looked_at)
-        if self._k == 1 and self._n_looked_at == 2 and distances[1] > distances[0] * _TIE:
-            return self._curves[nearest[0]]  # no other is as near
-        distances = np.ravel(distances)[: self._k]
-        within = np.sort(self._tree.query_ball_point(point, float(np.max(distances)) * _TIE))
-        offsets = self._points[within] - point
-        order = np.argsort(np.round(np.einsum("ij,ij->i", offsets, offsets), 12), kind="stable")
-        rows = within[order[: self._k]]
+        rows = self._among_all(point) if self._tree is None else self._in_tree(point)
         return self._curves[rows[0]] if self._k == 1 else self._curves[rows].mean(axis=0, dtype=np.float64)
+
+    def _among_all(self, point: NDArray[np.float64]) -> NDArray[np.intp]:
+        """The nearest rows, after a look at each."""
+        offsets = self._points - point
+        squares = np.einsum("ij,ij->i", offsets, offsets)
+        farthest = squares.min() if self._k == 1 else np.partition(squares, self._k - 1)[self._k - 1]
+        within = np.flatnonzero(squares <= farthest * _TIE**2)
+        return within if len(within) == 1 else self._first(within, squares[within])
+
+    def _in_tree(self, point: NDArray[np.float64]) -> NDArray[np.intp]:
+        """The nearest rows, where a look at each would take long."""
+        n_looked_at = self._k + (self._k == 1)
+        distances, nearest = self._tree.query(point, k=n_looked_at)
+        if self._k == 1 and distances[1] > distances[0] * _TIE:
+            return nearest  # no other is as near
+        within = np.sort(self._tree.query_ball_point(point, float(distances[self._k - 1]) * _TIE))
+        offsets = self._points[within] - point
+        return self._first(within, np.einsum("ij,ij->i", offsets, offsets))
+
+    def _first(self, rows: NDArray[np.intp], squares: NDArray[np.float64]) -> NDArray[np.intp]:
+        """The ``k`` nearest of some rows."""
+        return rows[np.argsort(np.round(squares, 12), kind="stable")[: self._k]]
+
+
+def _tree_of(points: NDArray[np.float64]) -> Any:
+    spatial: Any = importlib.import_module("scipy.spatial")  # takes longer than the rest of the package
+    return spatial.cKDTree(points)  # KDTree without its layer of Python, which takes as long again
 
 
 @final

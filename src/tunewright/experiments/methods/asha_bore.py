@@ -8,7 +8,7 @@ from typing import final
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
-from tunewright.experiments.methods.options import RungOptions
+from tunewright.experiments.methods.rung_options import RungOptions
 from tunewright.experiments.methods.scoping import scope_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.bore import BOREOptions, bore_searcher

@@ -8,8 +8,8 @@ from typing import Final, final
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
-from tunewright.experiments.methods.options import RungOptions
 from tunewright.experiments.methods.quantile_transfer import warm_searcher
+from tunewright.experiments.methods.rung_options import RungOptions
 from tunewright.experiments.methods.warm_benchmark import known_from_before
 from tunewright.schedulers.asha import ASHA
 from tunewright.transfer.sampling import QuantileOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunewright.benchmarks import Benchmark
-from tunewright.experiments.methods.options import LevelModel
+from tunewright.experiments.methods.level_options import LevelModel
 from tunewright.experiments.methods.scoping import scope_of
 from tunewright.interfaces import Searcher
 from tunewright.searchers.encoding import Observations

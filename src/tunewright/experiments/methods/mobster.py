@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import final
 
 from tunewright.benchmarks import Benchmark
+from tunewright.experiments.methods.level_options import LevelModel, LevelModelOptions
 from tunewright.experiments.methods.level_searcher import level_searcher
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
-from tunewright.experiments.methods.options import LevelModel, LevelModelOptions, RungOptions
+from tunewright.experiments.methods.rung_options import RungOptions
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.gp import GPOptions
 

@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import check_at_least
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
-from tunewright.experiments.methods.options import RungOptions
+from tunewright.experiments.methods.rung_options import RungOptions
 from tunewright.experiments.methods.scoping import scope_of
 from tunewright.experiments.methods.warm_benchmark import WarmBenchmark, known_from_before
 from tunewright.schedulers.asha import ASHA

@@ -7,10 +7,10 @@ from typing import final
 
 from tunewright.benchmarks import Benchmark
 from tunewright.experiments.methods.bracket_options import BracketOptions
+from tunewright.experiments.methods.level_options import LevelModelOptions
 from tunewright.experiments.methods.level_searcher import level_searcher
 from tunewright.experiments.methods.method import Method
 from tunewright.experiments.methods.needs import full_resource, only_metric
-from tunewright.experiments.methods.options import LevelModelOptions
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.gp import GPOptions
 
