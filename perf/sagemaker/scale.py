@@ -50,7 +50,7 @@ def measure(execution: str, options: argparse.Namespace, folder: Path) -> dict[s
             epochs=3,
             seconds=[5.0, 15.0],
             settings={"min_interval": options.min_interval, "max_run_seconds": 3600},
-            workers={} if options.ahead is None else {"ahead": options.ahead},
+            workers={"ahead": options.ahead},
         )
         samples: list[tuple[float, int]] = []
         loads: list[float] = []
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="service minutes")
     parser.add_argument("--speed", type=float, default=2.0)
     parser.add_argument("--min_interval", type=float, default=0.5)
-    parser.add_argument("--ahead", type=int, help="runs that wait for the next free worker")
+    parser.add_argument("--ahead", type=int, default=0, help="runs that wait for the next free worker")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("scale.json"))
     options = parser.parse_args()
     done: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.backends.sagemaker.workers import busy_in_jobs_mode, plan_fleet
-from tunewright.backends.sagemaker.workers.sizing import runs_ahead
 
 
 @given(st.integers(1, 5000), st.integers(1, 8))
@@ -28,14 +27,6 @@ def test_a_thousand_workers_need_fifty_jobs() -> None:
 )
 def test_each_gpu_has_a_trial(instance_type: str, slots: int) -> None:
     assert plan_fleet(8, instance_type, None).slots == slots
-
-
-@pytest.mark.parametrize(
-    ("n_workers", "given", "expected"),
-    [(4, None, 0), (99, None, 0), (100, None, 4), (1000, None, 40), (4, 2, 2), (1000, 0, 0)],
-)
-def test_many_workers_have_runs_waiting(n_workers: int, given: int | None, expected: int) -> None:
-    assert runs_ahead(n_workers, given) == expected
 
 
 def test_the_create_rate_bounds_jobs_mode() -> None:

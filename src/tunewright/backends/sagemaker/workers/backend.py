@@ -23,7 +23,7 @@ from tunewright.backends.sagemaker.workers.dispatch import Dispatcher, mark_over
 from tunewright.backends.sagemaker.workers.fleet import WorkerFleet
 from tunewright.backends.sagemaker.workers.request import WorkerRequests, of_workers
 from tunewright.backends.sagemaker.workers.settings import WorkerSettings
-from tunewright.backends.sagemaker.workers.sizing import plan_fleet, runs_ahead
+from tunewright.backends.sagemaker.workers.sizing import plan_fleet
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
@@ -112,7 +112,7 @@ class WorkersBackend(Backend):
             session, base.objects, base.service, creator, base.accounts, self.fleet, (workers, settings)
         )
         self._report_pause = session.endpoint.seconds(REPORT_SECONDS, at_least=settings.min_interval / 2)
-        self._n_runs = settings.n_workers + runs_ahead(settings.n_workers, workers.ahead)
+        self._n_runs = settings.n_workers + workers.ahead
         self._hearing = Hearing(base.reader, base.endings, base.tolerate)
         self._flights = self._hearing.flights
         self._look_at = self._reports_at = self._session_at = 0.0

@@ -23,8 +23,9 @@ class WorkerSettings:
 
     trials_per_instance: int | None = None
     """None: one per GPU, and one where there is none."""
-    ahead: int | None = None
-    """Runs that wait for the next worker that is free; None: by :func:`~tunewright.backends.sagemaker.workers.sizing.runs_ahead`."""
+    ahead: int = 0
+    """Runs beyond ``n_workers`` that wait for the next free worker: it need not wait for the second or so until its run
+    is suggested, posted and found, and they are suggested that much earlier."""
     job_seconds: int = 24 * 3600
     """MaxRuntimeInSeconds of a job; one that takes over is created before that."""
     lease_seconds: float = 60.0
@@ -41,7 +42,7 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         if self.trials_per_instance is not None and self.trials_per_instance < 1:
             raise SettingsError(f"trials_per_instance must be at least 1, not {self.trials_per_instance}")
-        if self.ahead is not None and self.ahead < 0:
+        if self.ahead < 0:
             raise SettingsError(f"ahead must not be negative, not {self.ahead}")
         if not SHORTEST_JOB <= self.job_seconds <= MAX_RUN_MAX:
             raise SettingsError(

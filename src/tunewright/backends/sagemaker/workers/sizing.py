@@ -18,10 +18,6 @@ COLD_SECONDS: Final = 169.0
 WARM_SECONDS: Final = 20.0
 """The same on instances that are kept warm."""
 
-MANY_WORKERS: Final = 100
-"""From this number on runs are posted ahead."""
-_SHARE_AHEAD: Final = 25
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
@@ -54,25 +50,6 @@ def plan_fleet(n_workers: int, instance_type: str, trials_per_instance: int | No
     instances = math.ceil(n_workers / slots)
     jobs = max(min(MIN_JOBS, instances), math.ceil(instances / MAX_INSTANCES))
     return Fleet(slots=slots, instances=instances, jobs=jobs)
-
-
-def runs_ahead(n_workers: int, given: int | None = None) -> int:
-    """How many runs wait beside those that workers have, so that a worker whose run has ended need not wait for the next.
-
-    It would wait for a second or so: until the end is listed, the next run suggested and posted, and found. With ``n``
-    workers and runs of ``t`` seconds ``n / t`` runs end in a second; one for every 25 workers covers 1.2 s of runs of
-    30 s. These runs are suggested that much earlier, which 100 workers and more make up for, and fewer may not.
-
-    Parameters
-    ----------
-    n_workers
-        Runs at the same time.
-    given
-        By the user; None: 4 % of the workers where there are 100 or more.
-    """
-    if given is not None:
-        return given
-    return n_workers // _SHARE_AHEAD if n_workers >= MANY_WORKERS else 0
 
 
 def busy_in_jobs_mode(n_workers: int, run_seconds: float, startup: float) -> float:
