@@ -28,9 +28,8 @@ def stopping_criterion(limits: Limits, benchmark: Benchmark, seed: int) -> Stopp
         return limits.criterion()
     if len(benchmark.metrics) != 1:
         raise SettingsError("stop_when_regret_below is for one metric: drop it")
-    module = importlib.import_module(
-        "tunewright.searchers.regret"
-    )  # brings models, which most runs do without
+    # loaded here, as it brings models, which most runs do without
+    module = importlib.import_module("tunewright.searchers.regret")
     regret: StoppingCriterion = module.RegretBelow(
         benchmark.space,
         benchmark.metrics[0],

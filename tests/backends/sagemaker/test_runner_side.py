@@ -109,7 +109,7 @@ def test_checkpoints_on_the_way_replace_each_other(s3: Any, order: RunOrder) -> 
         write(order, f"epoch {resource}")
         time.sleep(0.001)
         channel.note_checkpoint(resource)
-        channel._next_save = 0.0
+        channel._on_the_way.next_at = 0.0
     channel.note_checkpoint(0)
     assert {key.split("/")[4] for key in s3.objects} == {"2"}
     write(order, "epoch 5")

@@ -20,6 +20,18 @@ SOURCE = "source"
 """Folder of the code channel that holds the user's script."""
 
 
+def read_job(base: Path) -> dict[str, Any]:
+    """What :data:`JOB_FILE` says.
+
+    Parameters
+    ----------
+    base
+        The folder that is ``/opt/ml``.
+    """
+    job: dict[str, Any] = json.loads((code_folder(base) / JOB_FILE).read_text(encoding="utf-8"))
+    return job
+
+
 def run_facts() -> dict[str, Any]:
     """What the job was told of its run, beside the configuration."""
     facts: dict[str, Any] = json.loads(os.environ[RUN_VARIABLE])

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from pathlib import Path
 from typing import IO, final
 
 from . import log_lines
 from .channel import GO_ON, Channel, End, Report
+from .on_the_way import OnTheWay
 from .order import RunOrder
-from .s3_checkpoints import snapshot
 from .synced_checkpoints import SyncedCheckpoints, load_from
-
-_RELATIVE_PAUSE = 10.0
-"""Between two checkpoints on the way, at least so many times what the last one took."""
 
 
 @final
@@ -53,8 +48,7 @@ class LogChannel(Channel):
         self._source = source
         self._checkpoints = SyncedCheckpoints(synced)
         self._folder = Path(order.checkpoint_dir)
-        self._checkpoint_seconds = checkpoint_seconds
-        self._next_save = time.monotonic() + checkpoint_seconds
+        self._on_the_way = OnTheWay(self._folder, checkpoint_seconds)
         self._saved: int | None = None
         self._seq = 0
 
@@ -74,18 +68,7 @@ class LogChannel(Channel):
 
     def note_checkpoint(self, resource: int) -> None:
         """Keep a copy of the folder where the last time is long enough ago, so that a lost machine costs little."""
-        began = time.monotonic()
-        if began < self._next_save or resource < 1:
-            return
-        copy = snapshot(self._folder)
-        if copy is None:
-            return
-        try:
-            self._keep(copy, resource)
-        finally:
-            shutil.rmtree(copy, ignore_errors=True)
-        took = time.monotonic() - began
-        self._next_save = time.monotonic() + max(self._checkpoint_seconds, _RELATIVE_PAUSE * took)
+        self._on_the_way.note(resource, self._keep)
 
     def save_checkpoint(self, resource: int) -> bool:
         """Keep the folder for good."""

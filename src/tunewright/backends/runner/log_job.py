@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .job import code_folder, run_program
-from .job_order import JOB_FILE, config_text, is_main_host, job_order, run_facts
+from .job import run_program
+from .job_order import config_text, is_main_host, job_order, read_job, run_facts
 from .log_channel import LogChannel
 from .muted_channel import MutedChannel
 from .supervisor import supervise
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(base: Path) -> int:
-    job = json.loads((code_folder(base) / JOB_FILE).read_text(encoding="utf-8"))
+    job = read_job(base)
     facts = run_facts()
     source = base / "input" / "data" / CHECKPOINT_CHANNEL if facts.pop("source") else None
     order = job_order(base, job, _config(base), facts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +10,11 @@ from typing import Any, final
 
 from . import s3_keys
 from .channel import GO_ON, Channel, End, Report
+from .on_the_way import OnTheWay
 from .order import RunOrder
-from .s3_checkpoints import S3Checkpoints, snapshot
+from .s3_checkpoints import S3Checkpoints
 from .s3_clock import S3Clock
 from .s3_lives import S3Lives
-
-_RELATIVE_PAUSE = 10.0
-"""Between two checkpoints on the way, at least so many times what the last one took."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class S3Channel(Channel):
         self._lives = lives
         self._clock = clock
         self._saved = stored
-        self._next_save = time.monotonic() + place.checkpoint_seconds
+        self._on_the_way = OnTheWay(self._folder, place.checkpoint_seconds)
 
     def load_checkpoint(self) -> None:
         """Download the checkpoint that the run begins with."""
@@ -105,27 +102,11 @@ class S3Channel(Channel):
 
     def note_checkpoint(self, resource: int) -> None:
         """Save the folder where the last time is long enough ago, so that a lost machine costs little."""
-        began = time.monotonic()
-        if began < self._next_save or resource < 1:
-            return
-        copy = snapshot(self._folder)
-        if copy is None:
-            return
-        try:
-            self._checkpoints.save(self._order.trial_id, resource, copy)
-        finally:
-            shutil.rmtree(copy, ignore_errors=True)
-        self._forget_previous(resource)
-        took = time.monotonic() - began
-        pause = max(self._place.checkpoint_seconds, _RELATIVE_PAUSE * took)
-        self._next_save = time.monotonic() + pause
+        self._on_the_way.note(resource, self._keep)
 
     def save_checkpoint(self, resource: int) -> bool:
         """Save the folder for good."""
-        is_whole = self._checkpoints.save(self._order.trial_id, resource, self._folder)
-        if is_whole:
-            self._forget_previous(resource)
-        return is_whole
+        return self._keep(self._folder, resource)
 
     def send_end(self, end: End) -> None:
         """Write the end's object; where there may be another life, it is remembered for that one first."""
@@ -150,8 +131,11 @@ class S3Channel(Channel):
             return GO_ON
         return str(answer["Body"].read().decode("utf-8"))
 
-    def _forget_previous(self, resource: int) -> None:
-        """Remove the checkpoint that this run saved on its way before; nobody was told of it."""
-        if self._saved is not None and self._saved != resource:
-            self._checkpoints.delete(self._order.trial_id, self._saved)
-        self._saved = resource
+    def _keep(self, content: Path, resource: int) -> bool:
+        """Save a folder, and remove what this run saved on its way before; nobody was told of that."""
+        is_whole = self._checkpoints.save(self._order.trial_id, resource, content)
+        if is_whole:
+            if self._saved is not None and self._saved != resource:
+                self._checkpoints.delete(self._order.trial_id, self._saved)
+            self._saved = resource
+        return is_whole

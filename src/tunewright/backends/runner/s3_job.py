@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, final
 
-from .job import cache_folder, code_folder, run_program, write_failure
-from .job_order import JOB_FILE, config_text, is_main_host, job_order, run_facts
+from .job import cache_folder, run_program, write_failure
+from .job_order import config_text, is_main_host, job_order, read_job, run_facts
 from .muted_channel import MutedChannel
 from .s3_channel import S3Channel, S3Place
 from .s3_clock import S3Clock
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(base: Path) -> int:
-    job = json.loads((code_folder(base) / JOB_FILE).read_text(encoding="utf-8"))
+    job = read_job(base)
     facts = run_facts()
     client = S3Client(cache_folder(base))
     source = tuple(facts.pop("source") or ()) or None

@@ -22,7 +22,7 @@ from pathlib import Path
 from . import s3_keys
 from .channel import RELEASE
 from .job import cache_folder, code_folder, run_program
-from .job_order import JOB_FILE
+from .job_order import read_job
 from .process import adopt_orphans, own_children
 from .s3_clock import S3Clock
 from .s3_job import S3Client, place_of
@@ -94,7 +94,7 @@ class _Worker:
         code = code_folder(base)
         self._base = base
         self._code = code
-        self._job = json.loads((code / JOB_FILE).read_text(encoding="utf-8"))
+        self._job = read_job(base)
         self._facts = WorkerFacts(**json.loads(os.environ[WORKER_VARIABLE]))
         self._s3 = place_of(self._job)
         self._cache = cache_folder(base)

@@ -154,9 +154,8 @@ def _chosen(choice: MethodSpec, settings: Mapping[str, Json]) -> tuple[Method[An
 def _warmed(benchmark: Benchmark, evaluations: TransferEvaluations | None, n_first: int) -> Benchmark:
     if evaluations is None:
         return benchmark
-    warm_benchmark = importlib.import_module(
-        f"{_HERE}.warm_benchmark"
-    )  # brings models, which most runs do without
+    # loaded here, as it brings models, which most runs do without
+    warm_benchmark = importlib.import_module(f"{_HERE}.warm_benchmark")
     return warm_benchmark.with_first_points(benchmark, evaluations, n_first)
 
 
