@@ -17,7 +17,7 @@ from tunewright.blackbox.stored import TableInfo, write_dataset, write_info
 from tunewright.cli import main as command
 from tunewright.experiments import Limits, MethodSpec, method, method_names
 from tunewright.experiments.preview import preview
-from tunewright.launchers import hpo_main_simulated
+from tunewright.launchers import hpo_main_simulated, launch_remote_simulated
 from tunewright.launchers.selecting import select
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, SearchSpace
@@ -118,6 +118,25 @@ def test_methods_that_do_not_fit_a_benchmark_are_left_out(
     assert "3 of 3 cells run" in shown
     assert launch(hpo_main_simulated.main, f"{SHORT} --method ASHA --benchmark once", METHODS, both) == 2
     assert "take a benchmark with learning curves" in capsys.readouterr().err
+
+
+def test_methods_that_do_not_fit_get_no_tuning_job(
+    launch: Launch, capsys: pytest.CaptureFixture[str], one_level: SurrogateBenchmarkDefinition
+) -> None:
+    entry = str(NURSERY / "launch_simulated" / "launch_remote.py")
+    line = f"{SHORT} --endpoint http://127.0.0.1:1 --num_seeds 2 --yes"
+    code = launch(
+        launch_remote_simulated.launch_remote,
+        f"{line} --method RS,ASHA",
+        entry,
+        METHODS,
+        {"once": one_level},
+    )
+    shown = capsys.readouterr()
+    assert "Left out on once: ASHA, as each compares trials at rungs" in shown.out
+    assert "1 tuning jobs on ml.c5.4xlarge, which run 2 experiments" in shown.out
+    assert code != 0
+    assert shown.err.startswith("Error: ")
 
 
 def test_default_methods_run_unless_others_are_named(capsys: pytest.CaptureFixture[str]) -> None:

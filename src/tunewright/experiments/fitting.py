@@ -8,6 +8,7 @@ from typing import Any
 
 from tunewright.exceptions import UnfitError
 from tunewright.experiments.experiment import Experiment
+from tunewright.transfer.evaluations import TransferEvaluations
 
 
 def fitting(plan: Sequence[Experiment], say: Callable[[str], Any]) -> list[Experiment]:
@@ -16,7 +17,7 @@ def fitting(plan: Sequence[Experiment], say: Callable[[str], Any]) -> list[Exper
     Parameters
     ----------
     plan
-        All cells.
+        All cells, with the same earlier experiments to learn from (``--warm_start``); those are read once per benchmark.
     say
         Takes a line for each benchmark and reason: which methods are left out.
 
@@ -28,10 +29,13 @@ def fitting(plan: Sequence[Experiment], say: Callable[[str], Any]) -> list[Exper
         A cell cannot work for another reason; see `Experiment.build_scheduler`.
     """
     unfit: dict[tuple[str, str], UnfitError | None] = {}
+    known: dict[str, TransferEvaluations | None] = {}
     for cell in plan:
-        kind = cell.label, cell.benchmark.name
-        if kind not in unfit:
-            unfit[kind] = _what_is_amiss(cell)
+        benchmark = cell.benchmark.name
+        if benchmark not in known:
+            known[benchmark] = cell.evaluations()
+        if (cell.label, benchmark) not in unfit:
+            unfit[cell.label, benchmark] = _what_is_amiss(cell, known[benchmark])
     errors = [error for error in unfit.values() if error is not None]
     if plan and len(errors) == len(unfit):
         raise errors[0]
@@ -44,9 +48,9 @@ def fitting(plan: Sequence[Experiment], say: Callable[[str], Any]) -> list[Exper
     return [cell for cell in plan if unfit[cell.label, cell.benchmark.name] is None]
 
 
-def _what_is_amiss(cell: Experiment) -> UnfitError | None:
+def _what_is_amiss(cell: Experiment, known: TransferEvaluations | None) -> UnfitError | None:
     try:
-        cell.build_scheduler()
+        cell.build_scheduler(known)
     except UnfitError as error:
         return error
     return None

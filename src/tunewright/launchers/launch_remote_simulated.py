@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.experiments import Experiment
+from tunewright.experiments.fitting import fitting
 from tunewright.experiments.remote.package import bundle_remote
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say, set_up_logging
@@ -79,7 +80,7 @@ def _run(
     arguments = remote_parser(launch).read(given)
     set_up_logging(is_verbose=arguments.verbose)
     show_safe_tag(arguments.experiment_tag)
-    plan = launch.plan(arguments)
+    plan = fitting(launch.plan(arguments), say)
     instance_type = arguments.instance_type or _INSTANCE
     tables = sorted({experiment.table_benchmark.table for experiment in plan})
     packed = pack_warm_start(arguments.warm_start)

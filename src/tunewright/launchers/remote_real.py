@@ -101,8 +101,9 @@ def _run(kind: RealKind, launch: Launch, path: Path, options: RemoteOptions, giv
     arguments, benchmark = begin_launch(launch, kind.remote_parser(launch), given)
     choice = kind.choice(arguments)
     plan = launch.plan(arguments, benchmark, choice)
+    known = plan[0].evaluations()
     for experiment in plan:
-        experiment.build_scheduler()
+        experiment.build_scheduler(known)
     dependencies = [Path(one) for one in (*options.dependencies, *arguments.dependencies)]
     check_travels(benchmark.script, path, dependencies)
     tuners = kind.tuners(arguments, benchmark, jobs_at_a_time(arguments, len(plan)))
