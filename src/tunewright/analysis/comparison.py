@@ -30,23 +30,24 @@ class Scale:
 def scale_of(curves: Curves) -> Scale:
     """The scale of a benchmark from the experiments themselves.
 
-    0 is the best loss of any of them; 1 is the median, over all experiments, of the best loss at the first time at which
-    all have one.
+    0 is the best loss of any of them; 1 is the median, over the experiments that have any on the grid, of the best loss
+    at the first time at which all these have one. Where most of them begin with the best there is, 1 is the worst of them.
     """
     losses = np.concatenate([setup.losses for setup in curves.setups.values()])
-    whole = np.flatnonzero(~np.isnan(losses).any(axis=0))
-    start = float(np.median(losses[:, whole[0]])) if len(whole) else np.nan
+    losses = losses[~np.isnan(losses).all(axis=1)]
+    first = losses[:, np.isnan(losses).sum(axis=1).max()] if len(losses) else np.array([np.nan])
     best = min(
         (s.losses[-1] for setup in curves.setups.values() for s in setup.steps if len(s.losses)),
         default=np.nan,
     )
-    return Scale(best=float(best), start=start)
+    start = float(np.median(first))
+    return Scale(best=float(best), start=float(first.max()) if start <= best else start)
 
 
 def normalised_regret(curves: Curves, scale: Scale | None = None) -> dict[str, Floats]:
     """How far each experiment is from the best known loss, as a share of the way from the start; shape (seeds, times)."""
     known = scale or scale_of(curves)
-    width = max(known.start - known.best, np.finfo(np.float64).tiny)
+    width = known.start - known.best or 1.0  # no difference: whatever the width is, all are at 0
     return {label: (setup.losses - known.best) / width for label, setup in curves.setups.items()}
 
 
@@ -81,15 +82,12 @@ def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES) -> Ranks:
     Raises
     ------
     SettingsError
-        There is one setup only, or benchmarks differ in their setups.
+        There is one setup only, or no benchmark, or benchmarks differ in their setups.
     """
+    check_same_setups(every)
     labels = list(every[0].setups)
     if len(labels) < 2:
         raise SettingsError("Ranks need two setups at least")
-    if any(set(curves.setups) != set(labels) for curves in every):
-        raise SettingsError(
-            "Not every setup was run on every benchmark: choose setups or benchmarks that were run with one another"
-        )
     shares = np.linspace(0.0, 1.0, n_shares)
     blocks: list[tuple[str, int]] = []
     ranks: list[Floats] = []
@@ -104,6 +102,22 @@ def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES) -> Ranks:
         final={label: whole[:, i, -1] for i, label in enumerate(labels)},
         blocks=tuple(blocks),
     )
+
+
+def check_same_setups(every: Sequence[Curves]) -> None:
+    """Refuse benchmarks whose experiments cannot be put together.
+
+    Raises
+    ------
+    SettingsError
+        There is no benchmark, or one lacks a setup that another has.
+    """
+    if not every:
+        raise SettingsError("There is no benchmark to compare on")
+    if any(set(curves.setups) != set(every[0].setups) for curves in every):
+        raise SettingsError(
+            "Not every setup was run on every benchmark: choose setups or benchmarks that were run with one another"
+        )
 
 
 def _at(curves: Curves, label: str, shares: Floats) -> Floats:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from tunewright.analysis.aggregate import resamples
 from tunewright.analysis.columns import Floats
-from tunewright.analysis.comparison import mean_ranks, normalised_regret, scale_of
+from tunewright.analysis.comparison import check_same_setups, mean_ranks, normalised_regret, scale_of
 from tunewright.analysis.curves import Curves
 from tunewright.exceptions import UnknownNameError
 
@@ -36,6 +36,10 @@ class PairedTest:
     wins: int
     """Pairs in which the first is better."""
     losses: int
+    effect: float
+    """From -1 (the first is better in all pairs) to 1: the sum of positive less that of negative ranks, as a share of all
+    (matched-pairs rank-biserial correlation; Kerby, 2014). It has the direction of the test, which counts of wins need not
+    have."""
     p: float
     """Two-sided p-value of Wilcoxon's signed-rank test."""
     p_holm: float
@@ -51,7 +55,7 @@ class PairedTest:
         """The setup that is significantly better; None where neither is."""
         if not self.is_significant:
             return None
-        return self.first if self.wins > self.losses else self.second
+        return self.first if self.effect < 0 else self.second
 
 
 def wilcoxon(differences: Floats) -> float:
@@ -74,6 +78,13 @@ def wilcoxon(differences: Floats) -> float:
     positive = ranks[nonzero > 0].sum()
     tail = min(ways[: positive + 1].sum(), ways[positive:].sum())
     return min(1.0, 2 * float(tail) / 2.0 ** len(ranks))
+
+
+def signed_effect(differences: Floats) -> float:
+    """The sum of positive less that of negative signed ranks, as a share of all; zeros are left out. 0: no direction."""
+    nonzero = differences[differences != 0]
+    ranks = stats.rankdata(np.abs(nonzero))
+    return float((ranks * np.sign(nonzero)).sum() / ranks.sum()) if len(nonzero) else 0.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -117,8 +128,9 @@ def overall_tests(every: Sequence[Curves], *, reference: str | None = None) -> l
     Raises
     ------
     UnknownNameError, SettingsError
-        As `paired_tests`.
+        As `paired_tests`, or benchmarks differ in their setups.
     """
+    check_same_setups(every)
     parts: dict[str, list[Floats]] = {}
     for curves in every:
         paired = curves.paired()
@@ -145,6 +157,7 @@ def _tests(final: Mapping[str, Floats], reference: str | None) -> list[PairedTes
             difference=float(np.median(d)),
             wins=int((d < 0).sum()),
             losses=int((d > 0).sum()),
+            effect=signed_effect(d),
             p=p,
             p_holm=corrected,
         )
