@@ -10,7 +10,7 @@ from typing import Any
 from .job import run_program
 from .job_order import config_text, is_main_host, job_order, read_job, run_facts
 from .log_channel import LogChannel
-from .muted_channel import MutedChannel
+from .muted_channel import muted_unless
 from .supervisor import supervise
 from .synced_checkpoints import SYNCED_FOLDER
 
@@ -45,7 +45,7 @@ def _run(base: Path) -> int:
     heard = LogChannel(
         sinks[0], order, source, base / SYNCED_FOLDER, checkpoint_seconds=job["checkpoint_seconds"]
     )
-    return supervise(order, heard if is_main_host(base) else MutedChannel(heard), sinks).exit
+    return supervise(order, muted_unless(is_main_host(base), heard), sinks).exit
 
 
 def _config(base: Path) -> dict[str, Any]:

@@ -41,3 +41,16 @@ class MutedChannel(Channel):
 
     def send_end(self, end: End) -> None:
         """Nothing: the first instance sends it."""
+
+
+def muted_unless(is_main: bool, channel: Channel) -> Channel:
+    """The channel of one instance of a job: only the main one is heard.
+
+    Parameters
+    ----------
+    is_main
+        Whether this instance reports for the job.
+    channel
+        The job's.
+    """
+    return channel if is_main else MutedChannel(channel)

@@ -12,7 +12,7 @@ from typing import Any, final
 
 from .job import cache_folder, run_program, write_failure
 from .job_order import config_text, is_main_host, job_order, read_job, run_facts
-from .muted_channel import MutedChannel
+from .muted_channel import muted_unless
 from .s3_channel import S3Channel, S3Place
 from .s3_clock import S3Clock
 from .s3_lives import S3Lives
@@ -68,8 +68,7 @@ def _run(base: Path) -> int:
         lives = S3Lives(client, place.bucket, place.prefix, order)
         return _live(lives, (client, place, clock), source, is_main)
     heard = S3Channel(client, place, order, source, clock=clock)
-    channel = heard if is_main else MutedChannel(heard)
-    return supervise(order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
+    return supervise(order, muted_unless(is_main, heard), (sys.stdout.buffer, sys.stderr.buffer)).exit
 
 
 def _live(
@@ -79,7 +78,7 @@ def _live(
     life = lives.begin(source, is_main=is_main)
     client, place, clock = where
     heard = S3Channel(client, place, life.order, life.source, lives=lives, stored=life.stored, clock=clock)
-    channel = heard if is_main else MutedChannel(heard)
+    channel = muted_unless(is_main, heard)
     end = life.end
     if end is None:
         return supervise(life.order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
