@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tunewright.blackbox.blackbox import Array
 from tunewright.exceptions import MissingExtraError
+from tunewright.models.late_scipy import from_scipy
 
 _N_TREES: Final = 100
 _RANDOM_STATE: Final = 0
@@ -36,7 +37,8 @@ class NearestCurves(CurveModel):
         self._points = points
         self._curves = curves
         self._k = min(k, len(points))
-        self._tree: Any = None if points.size <= _FEW else _tree_of(points)
+        # cKDTree is KDTree without its layer of Python, which takes long to import
+        self._tree: Any = None if points.size <= _FEW else from_scipy("spatial", "cKDTree")(points)
 
     def predict(self, point: NDArray[np.float64]) -> Array:
         """The mean of the nearest curves; a number that is missing in one of them is missing."""
@@ -64,11 +66,6 @@ class NearestCurves(CurveModel):
     def _first(self, rows: NDArray[np.intp], squares: NDArray[np.float64]) -> NDArray[np.intp]:
         """The ``k`` nearest of some rows."""
         return rows[np.argsort(np.round(squares, 12), kind="stable")[: self._k]]
-
-
-def _tree_of(points: NDArray[np.float64]) -> Any:
-    spatial: Any = importlib.import_module("scipy.spatial")  # takes longer than the rest of the package
-    return spatial.cKDTree(points)  # KDTree without its layer of Python, which takes as long again
 
 
 @final

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias, final
+from typing import Final, TypeAlias, final
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.metric import Metric
+from tunewright.models.late_scipy import from_scipy
 from tunewright.trial import Checkpoint, TrialStatus
 
 Ahead: TypeAlias = Callable[[History], float]
@@ -126,8 +126,7 @@ def promotion_probability(rank: int, n: int, n_ahead: int, eta: float) -> float:
         return 1.0
     a = _PRIOR_MEAN * _PRIOR_SIZE + rank - 1
     b = (1.0 - _PRIOR_MEAN) * _PRIOR_SIZE + n - rank
-    special: Any = importlib.import_module("scipy.special")  # takes longer than the rest of the callbacks
-    gammaln, betaln = special.gammaln, special.betaln
+    gammaln, betaln = from_scipy("special", "gammaln"), from_scipy("special", "betaln")
     best = 0.0
     for t in np.unique(np.linspace(0, n_ahead, _STEPS).round().astype(int)).tolist():
         most_better = min(math.floor((n + t) / eta) - rank, t)

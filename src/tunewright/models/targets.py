@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from tunewright.models.arrays import Array
-from tunewright.models.optimizers import scipy_optimizer
+from tunewright.models.late_scipy import from_scipy
 
 
 class TargetTransform(StrEnum):
@@ -137,7 +137,7 @@ def _likeliest(bend: Callable[[float], Array], n: int, log_slopes: float) -> Arr
         log_variance = np.log(max(float((bent / scale).var()), _LEAST_VARIANCE)) + 2.0 * np.log(scale)
         return 0.5 * n * float(log_variance) - (power - 1.0) * log_slopes
 
-    found = scipy_optimizer("minimize_scalar")(
+    found = from_scipy("optimize", "minimize_scalar")(
         misfit, bounds=(_LOWEST_POWER, _HIGHEST_POWER), method="bounded", options={"xatol": 1e-4}
     )
     return bend(float(found.x))

@@ -9,7 +9,7 @@ import numpy as np
 
 from tunewright.models.acquisition import Acquisition
 from tunewright.models.arrays import Array
-from tunewright.models.optimizers import scipy_optimizer
+from tunewright.models.late_scipy import from_scipy
 from tunewright.searchers.cube import Cube
 
 N_INCUMBENTS: Final = 5
@@ -107,7 +107,7 @@ class Climber:
             return -float(values.sum()), -gradient[:, free].ravel()
 
         begin = starts[:, free].ravel()
-        found = scipy_optimizer("minimize")(
+        found = from_scipy("optimize", "minimize")(
             objective,
             begin,
             jac=True,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tunewright.models.arrays import Array
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.models.optimizers import scipy_optimizer
+from tunewright.models.late_scipy import from_scipy
 
 _MAX_STEPS: Final = 50
 
@@ -43,7 +43,7 @@ def fit(process: GaussianProcess, x: Array, y: Array, starts: Sequence[Array]) -
     inside = [np.clip(start, prior.low, prior.high) for start in (*starts, prior.mean)]
     values = [objective(start)[0] for start in inside]
     begin = inside[int(np.nanargmin(values))] if np.isfinite(values).any() else prior.mean
-    found = scipy_optimizer("minimize")(
+    found = from_scipy("optimize", "minimize")(
         objective,
         begin,
         jac=True,
