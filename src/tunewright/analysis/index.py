@@ -99,7 +99,7 @@ def _read_index(path: Path) -> dict[str, tuple[str, Entry]]:
         if head["schema"] != _SCHEMA:
             return {}
         return _entries(head, arrays)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, zipfile.BadZipFile):
         return {}
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -57,12 +56,13 @@ def load(what: Source | Iterable[Source] | None = None, *, where: Where | None =
 def _read(folders: Sequence[ExperimentFolder]) -> Results:
     foreign: list[Any] = []
     own: list[tuple[ExperimentFolder, dict[str, Any]]] = []
-    for folder in folders:
-        metadata = _metadata(folder)
+    for (
+        folder
+    ) in folders:  # what has neither results nor a journal is not looked at: trials may keep a metadata.json
         if is_syne_tune(folder.path):
-            foreign.append(read_syne_tune(folder.path, metadata))
+            foreign.append(read_syne_tune(folder.path, folder.metadata()))
         elif folder.journal_path.exists():
-            own.append((folder, metadata))
+            own.append((folder, folder.metadata()))
     entries = read_results([folder for folder, _ in own])
     infos = [
         info_from(folder.path, metadata, totals)
@@ -74,26 +74,21 @@ def _read(folders: Sequence[ExperimentFolder]) -> Results:
     return Results(tuple(info for info, _ in pairs), tuple(columns for _, columns in pairs))
 
 
-def _metadata(folder: ExperimentFolder) -> dict[str, Any]:
-    try:
-        return json.loads(folder.metadata_path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"Cannot read {folder.metadata_path}: {error}. Is it an experiment?") from None
-
-
 def _folders(source: Source) -> Iterator[ExperimentFolder]:
     if isinstance(source, ExperimentFolder):
         yield source
         return
-    path = Path(source).expanduser()
-    if path.is_dir():
-        yield from _below(path)
+    path, text = Path(source).expanduser(), str(source)
+    found = list(_below(path)) if path.is_dir() else []
+    if found:
+        yield from found
         return
-    text = str(source)
     tags = {p.name for p in (home() / "experiments").glob("*") if p.is_dir()}
-    if "/" not in text and safe_name(text, "experiment tag") in tags:
+    if _is_tag(text, tags):
         yield from experiments(text)
         return
+    if path.is_dir():
+        raise SettingsError(f"{path} holds no experiment: none of the folders below it has a metadata.json")
     try:
         yield find_experiment(text)
     except UnknownNameError:
@@ -105,7 +100,12 @@ def _below(path: Path) -> Iterator[ExperimentFolder]:
     if (path / "metadata.json").is_file():
         yield ExperimentFolder(path.resolve())
         return
-    found = sorted(path.rglob("metadata.json"))
-    if not found:
-        raise SettingsError(f"{path} holds no experiment: none of the folders below it has a metadata.json")
-    yield from (ExperimentFolder(file.parent.resolve()) for file in found)
+    yield from (ExperimentFolder(file.parent.resolve()) for file in sorted(path.rglob("metadata.json")))
+
+
+def _is_tag(text: str, tags: Collection[str]) -> bool:
+    """Whether a stored tag was meant, also where a folder of that name lies here."""
+    try:
+        return safe_name(text, "experiment tag") in tags
+    except SettingsError:
+        return False  # a path, or nothing that could be a name

@@ -12,6 +12,7 @@ from tunewright.analysis.columns import DECISIONS, Columns, Totals, columns_of
 from tunewright.exceptions import JournalError
 from tunewright.journal import SCHEMA_VERSION
 
+_ANY: Final = b'{"kind":"'
 _RESULT: Final = b'{"kind":"result"'
 _START: Final = b'{"kind":"start"'
 _END: Final = b'{"kind":"end"'
@@ -39,19 +40,25 @@ def parse_journal(path: Path) -> tuple[Columns, Totals]:
             status="interrupted", end_time=0.0, n_trials=0, n_runs=0, suggest_time=0.0, cost=0.0
         )
     header = _decode(path, lines[:1])[0]
-    if header.get("kind") != "experiment" or header.get("schema") != SCHEMA_VERSION:
+    if (
+        not isinstance(header, dict)
+        or header.get("kind") != "experiment"
+        or header.get("schema") != SCHEMA_VERSION
+    ):
         raise JournalError(f"{path} is not a journal of a version that can be read")
-    results = [
-        row
-        for row in _decode(path, [line for line in lines if line.startswith(_RESULT)])
-        if row["decision"] in _ACCEPTED
-    ]
-    return columns_of(results), _totals(path, lines)
+    odd = next((number for number, line in enumerate(lines[1:], start=2) if not line.startswith(_ANY)), None)
+    if odd is not None:
+        raise JournalError(f"{path} is damaged: line {odd} is none that Tunewright wrote")
+    try:
+        rows = _decode(path, [line for line in lines if line.startswith(_RESULT)])
+        return columns_of([row for row in rows if row["decision"] in _ACCEPTED]), _totals(path, lines)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise JournalError(f"{path} is damaged: a line lacks or mistakes a value ({error!r})") from error
 
 
 def _totals(path: Path, lines: list[bytes]) -> Totals:
     starts = [line for line in lines if line.startswith(_START)]
-    last = _decode(path, lines[-1:])[0]
+    last: dict[str, Any] = _decode(path, lines[-1:])[0]
     times = (found for line in starts if (found := _SUGGEST_TIME.search(line)))
     costly = [line for line in lines if line.startswith(_END) and b'"cost":0.0' not in line]
     is_over = last.get("kind") == "session" and last.get("event") == "end"
@@ -65,7 +72,7 @@ def _totals(path: Path, lines: list[bytes]) -> Totals:
     )
 
 
-def _decode(path: Path, lines: list[bytes]) -> list[dict[str, Any]]:
+def _decode(path: Path, lines: list[bytes]) -> list[Any]:
     try:
         return json.loads(b"[" + b",".join(lines) + b"]")
     except ValueError as error:

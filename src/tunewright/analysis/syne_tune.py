@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -36,10 +38,10 @@ def read_syne_tune(path: Path, metadata: Mapping[str, Any]) -> tuple[ExperimentI
     """
     pandas = need("pandas", "Reading results of Syne Tune")
     try:
-        frame = pandas.read_csv(path / "results.csv.zip")
+        frame = pandas.read_csv(path / "results.csv.zip").sort_values("st_tuner_time", kind="stable")
         columns = _columns(frame, metadata)
         return _info(path, metadata, frame, columns), columns
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise SettingsError(f"{path} does not hold results as Syne Tune writes them: {error!r}") from None
 
 
@@ -87,7 +89,7 @@ def _info(path: Path, metadata: Mapping[str, Any], frame: Any, columns: Columns)
         n_workers=metadata.get("n_workers"),
         max_time=metadata.get("max_wallclock_time"),
         totals=Totals(
-            status="completed",
+            status="stopped",  # most are, by a time limit, and none goes on for ever
             end_time=float(columns.time[-1]) if columns.size else 0.0,
             n_trials=len(np.unique(columns.trial)),
             n_runs=0,
