@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -44,3 +48,37 @@ def test_other_errors_of_the_system_are_not_hidden() -> None:
 
     with pytest.raises(FileNotFoundError):
         run_command(command, [])
+
+
+def printed(body: str, shell_tail: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command of one line in a process of its own whose output is not the usual one."""
+    program = "\n".join(
+        (
+            "from tunewright.launchers.exits import run_command",
+            "def command(given):",
+            f"    {body}",
+            "    return 0",
+            "run_command(command, [])",
+        )
+    )
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} {shell_tail}"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_a_closed_stdout_is_no_mistake() -> None:
+    done = printed("print('x')", ">&-")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_letters_that_the_terminal_has_not_are_escaped() -> None:
+    done = printed("print(chr(0xfc))")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\\xfc\n", "")
+
+
+def test_an_experiment_goes_on_where_nobody_reads_its_lines() -> None:
+    body = (
+        "from tunewright.launchers.console import say_while_read as say; [say('x' * 999) for _ in range(999)]"
+    )
+    done = printed(body, "| head -1 > /dev/null; exit ${PIPESTATUS[0]}")
+    assert (done.returncode, done.stderr) == (0, "")

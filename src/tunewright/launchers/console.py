@@ -15,6 +15,7 @@ from tunewright.callbacks import PlainProgress
 from tunewright.callbacks.live import LiveProgress
 from tunewright.experiments import Experiment, progress_facts
 from tunewright.interfaces import Callback
+from tunewright.launchers.exits import forsake_stdout
 from tunewright.storage import ExperimentFolder
 
 _WIDE: Final = 400  # columns where nobody's window has to hold them
@@ -42,7 +43,15 @@ def watch_progress(experiment: Experiment, folder: ExperimentFolder) -> Sequence
     facts = progress_facts(experiment, folder)
     if sys.stdout.isatty():
         return [LiveProgress(facts, Console())]
-    return [PlainProgress(facts, say)]
+    return [PlainProgress(facts, say_while_read)]
+
+
+def say_while_read(line: str) -> None:
+    """Print a line; an experiment goes on in silence where the reader of our output went away, such as head."""
+    try:
+        say(line)
+    except BrokenPipeError:
+        forsake_stdout()
 
 
 def set_up_logging(*, is_verbose: bool) -> None:

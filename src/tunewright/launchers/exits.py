@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, NoReturn
 
 from tunewright.exceptions import MissingExtraError, SettingsError, SpaceError, TableError, TunewrightError
@@ -37,6 +39,7 @@ def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str
         Default: those of this process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _make_writable()
     try:
         code = command(given)
         sys.stdout.flush()
@@ -45,8 +48,7 @@ def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away, such as head: what is left in the buffer must not raise again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forsake_stdout()
         code = FAILED
     except OSError as error:
         if error.errno not in _UNWRITABLE or "--verbose" in given:
@@ -56,6 +58,21 @@ def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str
         )
         code = FAILED
     raise SystemExit(code)
+
+
+def forsake_stdout() -> None:
+    """Throw away what is printed from now on: the reader went away, such as head, and no later write must raise."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _make_writable() -> None:
+    """Where a stream is closed, take the null device; what its encoding has not, print escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the exit
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def report_error(error: TunewrightError, *, is_verbose: bool = False) -> int:
