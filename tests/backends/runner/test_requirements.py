@@ -117,3 +117,16 @@ def test_packages_of_the_index_are_shared_where_a_folder_is_named(
     for text in ("--find-links wheels\nno-such-package==1.0\n", "./mine\n", "-r more.txt\n"):
         assert Path(install(tmp_path, text)[0]).parent == tmp_path / "cache"
     assert len(calls) == 4
+
+
+def test_a_file_that_is_referred_to_counts_with_what_it_says(tmp_path: Path) -> None:
+    """Otherwise the packages of its former content would be taken again, also by another experiment's job."""
+    (tmp_path / "wheels").mkdir()
+    lines = "--no-index\n--find-links wheels\n-r deep/more.txt\n"
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "more.txt").write_text("-r least.txt\n")
+    for name in ("tinyone", "tinytwo"):
+        make_wheel(tmp_path / "wheels", name, "1.0")
+        (tmp_path / "deep" / "least.txt").write_text(f"{name}\n")
+        folder, _ = install(tmp_path, lines)
+        assert [path.name for path in Path(folder).glob("*.py")] == [f"{name}.py"]

@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,9 +56,10 @@ def install_missing(requirements: Path, cache: Path, log: IO[bytes]) -> str:
         return ""
     options = [_absolute(line, requirements.parent) for line in lines if line.startswith("-")]
     text = "\n".join([*options, *missing, ""])
+    said = "".join(_referred(lines, requirements.parent, set()))
     if all(_is_of_the_index(line) for line in [*options, *missing]):
         cache = Path(os.environ.get(SHARED_VARIABLE) or cache)
-    key = hashlib.sha256(f"{sys.version}\n{sys.prefix}\n{text}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{sys.version}\n{sys.prefix}\n{text}{said}".encode()).hexdigest()[:24]
     target = cache / key
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f"{key}.lock").open("wb") as lock:
@@ -71,6 +73,18 @@ def _logical_lines(text: str) -> list[str]:
     """The lines that say something, comments taken away and continued lines joined."""
     lines = [line.split(" #")[0].strip() for line in text.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def _referred(lines: list[str], folder: Path, seen: set[Path]) -> Iterator[str]:
+    """What the files say that these lines refer to, each once, and those that they refer to in turn."""
+    for line in lines:
+        parts = line.replace("=", " ", 1).split()
+        path = (folder / parts[-1]).resolve()
+        if parts[0] in REFERENCES and path not in seen and path.is_file():
+            seen.add(path)
+            text = path.read_text(encoding="utf-8", errors="replace")
+            yield text
+            yield from _referred(_logical_lines(text), path.parent, seen)
 
 
 def _is_of_the_index(line: str) -> bool:
