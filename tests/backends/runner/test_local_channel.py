@@ -80,14 +80,16 @@ def test_a_file_that_vanishes_is_no_error(tmp_path: Path, monkeypatch: pytest.Mo
     assert fingerprint(tmp_path) == []
 
 
-def test_freezing_replaces_a_checkpoint_of_the_same_resource(run: Path, tmp_path: Path) -> None:
+def test_a_frozen_checkpoint_stays_as_it_is(run: Path, tmp_path: Path) -> None:
+    """What a script that was killed has written meanwhile may be half of a file; others may be copying the frozen one."""
     channel = open_channel(run)
     assert not channel.save_checkpoint(3)
-    (run / "checkpoint" / "state").write_text("new")
+    (run / "checkpoint" / "state").write_text("ne")
     (tmp_path / "trials/0/checkpoints/3").mkdir(parents=True)
     (tmp_path / "trials/0/checkpoints/3/state").write_text("old")
     assert channel.save_checkpoint(3)
     close(channel)
     assert [path.name for path in (tmp_path / "trials/0/checkpoints").iterdir()] == ["3"]
-    assert (tmp_path / "trials/0/checkpoints/3/state").read_text() == "new"
-    assert not freeze(run / "checkpoint", tmp_path / "trials/0/checkpoints/4")
+    assert (tmp_path / "trials/0/checkpoints/3/state").read_text() == "old"
+    assert freeze(run / "checkpoint", tmp_path / "trials/0/checkpoints/4")
+    assert not freeze(run / "checkpoint", tmp_path / "trials/0/checkpoints/5")

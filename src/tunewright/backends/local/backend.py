@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import time
 from collections.abc import Generator, Sequence
@@ -18,7 +17,7 @@ from tunewright.backends.local.run_folder import RunFolder
 from tunewright.backends.local.settings import LocalSettings
 from tunewright.backends.local.tuner_lock import TunerLock
 from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP
-from tunewright.backends.runner.local_channel import TUNER_LOCK
+from tunewright.backends.runner.local_channel import TUNER_LOCK, drop_frozen
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
@@ -141,7 +140,7 @@ class LocalBackend(Backend):
 
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove its folder."""
-        shutil.rmtree(self._launcher.checkpoint_folder(checkpoint), ignore_errors=True)
+        drop_frozen(self._launcher.checkpoint_folder(checkpoint))
 
     def summary(self) -> BackendSummary:
         """Runners started and dollars spent in this session."""

@@ -13,7 +13,7 @@ from tunewright.backends.local.gpus import VARIABLE
 from tunewright.backends.local.launcher import Launcher, is_here
 from tunewright.backends.local.run_folder import RunFolder, RunState
 from tunewright.backends.runner.channel import GO_ON, RELEASE, TERMINATED, End
-from tunewright.backends.runner.local_channel import freeze, frozen_folder, whole_resource
+from tunewright.backends.runner.local_channel import drop_frozen, freeze, frozen_folder, whole_resource
 from tunewright.backends.runner.order import RunOrder
 from tunewright.trial import Checkpoint, Ended, Reported, Run
 from tunewright.types import Config
@@ -102,7 +102,7 @@ class LiveRun:
 
     def runner_pid(self) -> int | None:
         """The process of its runner."""
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             return self._process.pid
         last = self._folder(self._retry).last_runner() if self._folders else None
         return last[1] if last else None
@@ -203,7 +203,7 @@ class LiveRun:
             if end is not None and end.checkpoint is not None:
                 between = Checkpoint(trial_id=self.run.trial_id, resource=end.checkpoint)
                 if between not in (kept, self.run.from_checkpoint):
-                    shutil.rmtree(self._launcher.checkpoint_folder(between), ignore_errors=True)
+                    drop_frozen(self._launcher.checkpoint_folder(between))
 
     def _timed(self, wall: float, event: Reported | Ended) -> TimedEvent:
         """The event with a time that never goes back within the run."""

@@ -7,6 +7,7 @@ last report) and, at the end, ``end.json``. ``trials/{trial}/checkpoints/{resour
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import shutil
@@ -62,17 +63,23 @@ def whole_resource(run: Path) -> int | None:
 
 
 def freeze(working: Path, target: Path) -> bool:
-    """Rename a working folder to the checkpoint ``target``, in place of an older one; False where it is empty."""
+    """Rename a working folder to the checkpoint ``target``, unless there is one; False where there is none then."""
+    if target.is_dir():
+        return True
     if not working.is_dir() or not any(working.iterdir()):
         return False
     target.parent.mkdir(exist_ok=True)
-    old = target.with_name(f".old-{target.name}")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
     working.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
     return True
+
+
+def drop_frozen(target: Path) -> None:
+    """Remove a frozen checkpoint; whenever that is cut short, it is whole or not there."""
+    gone = target.with_name(f".old-{target.name}")
+    shutil.rmtree(gone, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        target.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 @final
@@ -122,7 +129,7 @@ class LocalChannel(Channel):
             write_whole(self._run / WHOLE, json.dumps({"resource": resource, "files": files}))
 
     def save_checkpoint(self, resource: int) -> bool:
-        """Freeze the working folder by renaming it."""
+        """Freeze the working folder by renaming it; a checkpoint that is frozen already stays as it is."""
         return freeze(self._working, frozen_folder(self._trial, resource))
 
     def send_end(self, end: End) -> None:
