@@ -283,3 +283,15 @@ def is_running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def test_a_full_disk_for_the_reason_does_not_hide_the_end(run_script) -> None:
+    outcome = run_script("raise ValueError('no data')", failure_file="/dev/full")
+    assert outcome.end.exit == 1
+    assert "ValueError: no data" in outcome.end.error
+
+
+def test_a_value_that_no_command_line_takes_is_said(run_script) -> None:
+    outcome = run_script("print(1)", config={"text": "a\0b"})
+    assert outcome.end.exit == 127
+    assert "null byte" in outcome.end.error

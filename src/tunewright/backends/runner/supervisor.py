@@ -74,7 +74,7 @@ class _Supervisor:
             self._channel.load_checkpoint()
             try:
                 script = self._start()
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 return self._finish(127, f"The script could not be started: {error}")
             try:
                 code = self._follow(script)
@@ -221,7 +221,8 @@ class _Supervisor:
             code, error = 0, ""
         has_checkpoint = self._resource >= 1 and self._channel.save_checkpoint(self._resource)
         if error and self._order.failure_file:
-            Path(self._order.failure_file).write_text(error[-1024:], encoding="utf-8")
+            with contextlib.suppress(OSError):  # a full disk may be what the error is about; the end tells it
+                Path(self._order.failure_file).write_text(error[-1024:], encoding="utf-8")
         end = End(
             cause=self._cause or EXITED,
             exit=128 - code if code < 0 else code,
