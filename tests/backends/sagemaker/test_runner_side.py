@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -17,6 +18,8 @@ from tunewright.backends.runner.channel import EXITED, GO_ON, STOP, TERMINATED, 
 from tunewright.backends.runner.muted_channel import MutedChannel
 from tunewright.backends.runner.order import RunOrder
 from tunewright.backends.runner.s3_channel import S3Channel, S3Place
+from tunewright.backends.runner.synced_checkpoints import load_from
+from tunewright.backends.runner.worker_run import RunSink
 
 PREFIX = "tunewright/exp/"
 PLACE = S3Place("bucket", PREFIX, poll_seconds=0.0, checkpoint_seconds=0.0)
@@ -372,3 +375,33 @@ def test_reports_of_many_trials_are_spread_over_prefixes(s3: Any, order: RunOrde
     channel.send_report(Report(1, 1, {"loss": 1.0}, 0.0, 1e9))
     channel.send_end(End(EXITED, 0, "", 0.0, 1e9, None))
     assert [key.removeprefix(PREFIX).partition("/")[0] for key in s3.objects] == ["reports-1", "reports-1"]
+
+
+@pytest.mark.parametrize("name", ["../out", "/tmp/out", "deep/../../out"])
+def test_a_checkpoint_never_leaves_its_folder(s3: Any, tmp_path: Path, name: str) -> None:
+    marker = json.dumps({"files": {name: 1}}).encode()
+    place = f"{PREFIX}checkpoints/4/3/"
+    s3.objects |= {place + name: b"x", place + "_complete": marker}
+    target = tmp_path / "loaded"
+    target.mkdir()
+    with pytest.raises(ValueError, match="would leave its folder"):
+        s3_checkpoints.S3Checkpoints(s3, "bucket", PREFIX).load(4, 3, target)
+    (tmp_path / "channel").mkdir()
+    (tmp_path / "channel" / "_complete").write_bytes(marker)
+    with pytest.raises(ValueError, match="would leave its folder"):
+        load_from(tmp_path / "channel", target)
+    assert not list(target.iterdir())
+
+
+def test_a_line_without_an_end_is_not_kept_whole(tmp_path: Path) -> None:
+    """A progress bar writes one line for hours."""
+    log, stream = io.BytesIO(), io.BytesIO()
+    sink = RunSink("1-0-0", log, stream)
+    for _ in range(100):
+        sink.write(b"step\r" * 20_000)
+    sink.write(b"last")
+    sink.flush()
+    assert len(log.getvalue()) == 100 * 100_000 + 4
+    assert len(stream.getvalue()) >= 99 * 100_000
+    sink.close()
+    assert stream.getvalue().endswith(b"last\n")

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, final
 
@@ -38,13 +39,14 @@ class S3Checkpoints:
         ------
         FileNotFoundError
             There is no whole checkpoint of that trial and resource.
+        ValueError
+            A file would leave the folder.
         """
         place = self._place(trial_id, resource)
         sizes = self._marker(place)
         if sizes is None:
             raise FileNotFoundError(f"There is no whole checkpoint s3://{self._bucket}/{place}")
-        for name in sizes:
-            target = folder / name
+        for name, target in places_of(sizes, folder).items():
             target.parent.mkdir(parents=True, exist_ok=True)
             self._client.download_file(self._bucket, place + name, str(target))
 
@@ -91,6 +93,20 @@ def files_of(folder: Path) -> dict[str, int]:
     """The files below a folder and their sizes, by path relative to it."""
     paths = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths if path.is_file()}
+
+
+def places_of(names: Iterable[str], folder: Path) -> dict[str, Path]:
+    """Where the files of a checkpoint go below a folder.
+
+    Raises
+    ------
+    ValueError
+        One would leave the folder.
+    """
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"The file {name!r} of a checkpoint would leave its folder")
+    return {name: folder / name for name in names}
 
 
 def snapshot(folder: Path) -> Path | None:

@@ -45,6 +45,7 @@ KEY_BYTES = 1024
 _REPORT = "r"
 _END = "e"
 _IN_BODY = "body"
+_RUN = re.compile(r"[0-9]+-[0-9]+-[0-9]+")
 _PATTERN = re.compile(r"reports(?:-\d+)?/(\d{13})-(\d+)-(\d+)-(\d+)-(\d+)-([re])~([A-Za-z0-9_=-]+)")
 
 
@@ -139,6 +140,11 @@ def message_of(key: ReportKey, body: bytes | None = None) -> Report | End:
         return End(**fields) if key.is_end else Report(**fields)
     except TypeError as error:
         raise ValueError(f"Not what a runner writes: {error}") from error
+
+
+def is_run(name: str) -> bool:
+    """Whether a text is ``{trial}-{attempt}-{retry}``, and not what somebody else has put among the keys of runs."""
+    return _RUN.fullmatch(name) is not None
 
 
 def time_key(wall: float) -> str:

@@ -62,7 +62,7 @@ class TaskQueue:
         """At most a thousand runs that wait, one request."""
         answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix + s3_keys.TASKS)
         skip = len(self._prefix + s3_keys.TASKS)
-        return [entry["Key"][skip:] for entry in answer.get("Contents", [])]
+        return [run for entry in answer.get("Contents", []) if s3_keys.is_run(run := entry["Key"][skip:])]
 
     def claim(self, run: str) -> Lease | None:
         """Take a run; None where another worker has it, or had it."""

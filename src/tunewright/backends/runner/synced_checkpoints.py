@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import final
 
-from .s3_checkpoints import files_of
+from .s3_checkpoints import files_of, places_of
 from .s3_keys import COMPLETE
 
 SYNCED_FOLDER = "kept"
@@ -84,11 +84,13 @@ def load_from(channel: Path, folder: Path) -> None:
     ------
     FileNotFoundError
         A file of its list is missing, or the list itself.
+    ValueError
+        A file would leave the folder.
     """
     sizes: dict[str, int] = json.loads((channel / COMPLETE).read_text(encoding="utf-8"))["files"]
-    for name, size in sizes.items():
-        source, target = channel / name, folder / name
-        if source.stat().st_size != size:
-            raise FileNotFoundError(f"{source} of the checkpoint has not {size} bytes")
+    for name, target in places_of(sizes, folder).items():
+        source = channel / name
+        if source.stat().st_size != sizes[name]:
+            raise FileNotFoundError(f"{source} of the checkpoint has not {sizes[name]} bytes")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

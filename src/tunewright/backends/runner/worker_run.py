@@ -27,6 +27,8 @@ _LOG = "log"
 _LOG_BYTES = 1 << 20
 """Of a run's output, so much of its end is stored."""
 _LOG_SECONDS = 10.0
+_LINE_BYTES = 1 << 16
+"""Of a line that has no end yet, so much is waited for."""
 _VICTIM = b"500"
 """Added to the kernel's badness of a run's processes: where memory runs out, they go before their worker."""
 
@@ -85,12 +87,15 @@ def run_task(run: str, task: dict[str, Any], place: RunPlace) -> int:
     inner = S3Channel(client, place.s3, order, tuple(source) if source else None)
     channel = WorkerChannel(inner, client, place, order)
     with (folder / _LOG).open("ab") as log:
-        sinks: Any = (_Sink(run, log, sys.stdout.buffer), _Sink(run, log, sys.stderr.buffer))
+        sinks: Any = (RunSink(run, log, sys.stdout.buffer), RunSink(run, log, sys.stderr.buffer))
         try:
             supervise(order, channel, sinks)
         except Exception as error:
             text = f"The runner failed: {type(error).__name__}: {error}"
             channel.send_end(End(EXITED, 1, text, order.cost_before, time.time(), None))
+        finally:
+            for sink in sinks:
+                sink.close()
     return 0
 
 
@@ -199,8 +204,16 @@ class WorkerChannel(Channel):
 
 
 @final
-class _Sink:
-    """Takes a script's output: into the run's log as it comes, and into the job's with the run's name."""
+class RunSink:
+    """Takes a script's output: into the run's log as it comes, and into the job's line by line, with the run's name.
+
+    Parameters
+    ----------
+    run
+        ``{trial}-{attempt}-{retry}``.
+    log, stream
+        Binary files: the run's log and the job's.
+    """
 
     def __init__(self, run: str, log: IO[bytes], stream: IO[bytes]) -> None:
         self._head = f"[{run}] ".encode("ascii")
@@ -209,14 +222,28 @@ class _Sink:
         self._rest = b""
 
     def write(self, data: bytes) -> None:
+        """Take what was printed; a line without an end is cut, so that a progress bar does not fill the memory."""
         self._log.write(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if lines:
-            self._stream.write(b"".join(self._head + line + b"\n" for line in lines))
+        if len(self._rest) > _LINE_BYTES:
+            lines, self._rest = [*lines, self._rest], b""
+        self._print(lines)
 
     def flush(self) -> None:
+        """Flush both."""
         self._log.flush()
         self._stream.flush()
+
+    def close(self) -> None:
+        """The script is gone: its last line counts as well."""
+        rest, self._rest = self._rest, b""
+        with contextlib.suppress(OSError):
+            self._print([rest] if rest else [])
+            self._stream.flush()
+
+    def _print(self, lines: list[bytes]) -> None:
+        if lines:
+            self._stream.write(b"".join(self._head + line + b"\n" for line in lines))
 
 
 def start_run(run: str, task: dict[str, Any], place: RunPlace) -> int:

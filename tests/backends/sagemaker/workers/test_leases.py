@@ -28,7 +28,7 @@ def test_contested_runs_have_exactly_one_winner(new_client: Callable[[], Any], t
     n_workers, n_runs, prefix = 8, 10, f"contested-{tmp_path.name}"
     board = TaskBoard(S3Objects(new_client(), "workers", prefix))
     for run in range(n_runs):
-        board.post(str(run), TASK)
+        board.post(f"{run}-0-0", TASK)
     clients = [new_client() for _ in range(n_workers)]
     gate = threading.Barrier(n_workers + 1)
 
@@ -37,7 +37,7 @@ def test_contested_runs_have_exactly_one_winner(new_client: Callable[[], Any], t
         won: list[str] = []
         for run in range(n_runs):
             gate.wait()
-            lease = queue.claim(str(run))
+            lease = queue.claim(f"{run}-0-0")
             if lease is not None:
                 assert queue.renew(lease)
                 won.append(lease.run)
@@ -47,13 +47,13 @@ def test_contested_runs_have_exactly_one_winner(new_client: Callable[[], Any], t
         won: list[str] = []
         for run in range(n_runs):
             gate.wait()
-            won += [str(run)] if board.withdraw(str(run)) else []
+            won += [f"{run}-0-0"] if board.withdraw(f"{run}-0-0") else []
         return won
 
     with ThreadPoolExecutor(n_workers + 1) as pool:
         futures = [pool.submit(want_all, worker) for worker in range(n_workers)] + [pool.submit(want_back)]
         winners = Counter(run for future in futures for run in future.result())
-    assert winners == {str(run): 1 for run in range(n_runs)}
+    assert winners == {f"{run}-0-0": 1 for run in range(n_runs)}
     assert board.look().waiting == set()
 
 
@@ -69,12 +69,12 @@ def test_a_run_never_has_two_workers(steps: list[tuple[str, int]]) -> None:
     board = TaskBoard(S3Objects(store, "bucket", "x"))
     queues = [TaskQueue(store, "bucket", "x/", f"job-{worker}") for worker in range(3)]
     leases: dict[int, Lease] = {}
-    board.post("0", TASK)
+    board.post("0-0-0", TASK)
     is_over = False
     for step, worker in steps:
-        etag = board.look().leases.get("0")
+        etag = board.look().leases.get("0-0-0")
         if step == "claim":
-            lease = queues[worker].claim("0")
+            lease = queues[worker].claim("0-0-0")
             assert lease is None or not is_over
             if lease is not None:
                 leases[worker] = lease
@@ -84,8 +84,8 @@ def test_a_run_never_has_two_workers(steps: list[tuple[str, int]]) -> None:
         elif step == "end" and worker in leases:
             queues[worker].give_back(leases.pop(worker))
         elif step == "revoke" and etag is not None:
-            assert board.revoke("0", etag)
-        elif step == "withdraw" and board.withdraw("0"):
+            assert board.revoke("0-0-0", etag)
+        elif step == "withdraw" and board.withdraw("0-0-0"):
             is_over = True
         assert sum(queue.renew(leases[n]) for n, queue in enumerate(queues) if n in leases) <= 1
 
@@ -95,25 +95,25 @@ def test_an_answer_that_was_lost_is_no_refusal() -> None:
     store = MemoryS3()
     board = TaskBoard(S3Objects(store, "bucket", "x"))
     queue = TaskQueue(store, "bucket", "x/", "job")
-    board.post("0", TASK)
+    board.post("0-0-0", TASK)
     store.is_answer_lost = True
-    lease = queue.claim("0")
+    lease = queue.claim("0-0-0")
     assert lease is not None
     assert queue.renew(lease)
-    assert board.revoke("0", board.look().leases["0"])
+    assert board.revoke("0-0-0", board.look().leases["0-0-0"])
     assert not queue.renew(lease)
 
 
 def test_a_lease_is_judged_by_its_changes_alone() -> None:
     """No matter what the clocks of workers say: it is stale when it has looked the same for too long."""
     watch = LeaseWatch(patience=10.0)
-    assert not watch.is_stale("0", "a", 100.0)
-    assert not watch.is_stale("0", "a", 109.0)
-    assert not watch.is_stale("0", "b", 112.0)
-    assert not watch.is_stale("0", "b", 122.0)
-    assert watch.is_stale("0", "b", 122.5)
-    watch.forget("0")
-    assert not watch.is_stale("0", "b", 200.0)
+    assert not watch.is_stale("0-0-0", "a", 100.0)
+    assert not watch.is_stale("0-0-0", "a", 109.0)
+    assert not watch.is_stale("0-0-0", "b", 112.0)
+    assert not watch.is_stale("0-0-0", "b", 122.0)
+    assert watch.is_stale("0-0-0", "b", 122.5)
+    watch.forget("0-0-0")
+    assert not watch.is_stale("0-0-0", "b", 200.0)
 
 
 class NoSuchKey(ClientError):  # noqa: N818

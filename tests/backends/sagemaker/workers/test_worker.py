@@ -113,3 +113,14 @@ def test_a_run_whose_process_is_killed_goes_back(instance: Any) -> None:
     instance.until(lambda: not any(script.is_running() for script in scripts))
     instance.post(1, what="good")
     assert instance.end_of(1).exit == 0
+
+
+def test_what_is_no_run_is_passed_over(instance: Any) -> None:
+    """The console of S3 makes an object for each folder; a key may also be anybody's."""
+    for name in ("", "notes.txt", "../../job", "1-0-0/../../x"):
+        instance.objects.put(f"tasks/{name}", b"")
+    instance.post(0, what="good")
+    instance.begin(SCRIPT)
+    assert instance.end_of(0).exit == 0
+    assert instance.drain() == 0
+    assert instance.board.look().leases == {}

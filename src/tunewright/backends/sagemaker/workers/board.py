@@ -48,11 +48,8 @@ class TaskBoard:
         Tasks come first: a run that is not among them any more was claimed before, so that its lease is in the second
         listing unless it is over.
         """
-        waiting = {stored.key[len(s3_keys.TASKS) :] for stored in self._objects.list(s3_keys.TASKS)}
-        leases = {
-            stored.key[len(s3_keys.LEASES) :]: stored.etag for stored in self._objects.list(s3_keys.LEASES)
-        }
-        return Look(waiting=waiting, leases=leases)
+        waiting = self._etags(s3_keys.TASKS).keys()
+        return Look(waiting=waiting, leases=self._etags(s3_keys.LEASES))
 
     def withdraw(self, run: str) -> bool:
         """Take a run that still waits away from all workers; False where one has it."""
@@ -74,6 +71,11 @@ class TaskBoard:
         """The name of the job that has a run; empty where none has."""
         content = self._objects.get(s3_keys.LEASES + run)
         return "" if content is None else str(json.loads(content)["job"])
+
+    def _etags(self, place: str) -> dict[str, str]:
+        """The ETags of all objects of a place that are named by a run."""
+        found = {stored.key[len(place) :]: stored.etag for stored in self._objects.list(place)}
+        return {run: etag for run, etag in found.items() if s3_keys.is_run(run)}
 
     def _remove(self, run: str) -> None:
         """The task first, so that nobody can claim it once the lease is gone."""
