@@ -38,10 +38,13 @@ class TrialRecord:
     values: list[float] = field(default_factory=list[float])
     """Of the metric that is looked at."""
     decisions: list[str] = field(default_factory=list[str])
+    is_valid: list[bool] = field(default_factory=list[bool])
+    """Whether a report keeps the constraints."""
 
     def best(self, metric: Metric) -> float:
-        """The best loss; inf where there is none."""
-        return min(map(metric.loss, self.values), default=math.inf)
+        """The best loss of a report that keeps the constraints; inf where there is none."""
+        pairs = zip(self.values, self.is_valid, strict=True)
+        return min((metric.loss(value) for value, is_valid in pairs if is_valid), default=math.inf)
 
 
 @final
@@ -87,7 +90,7 @@ class OneRun:
         )
 
     def losses(self) -> Floats:
-        """The best loss of every trial; inf where it has none."""
+        """The best loss of every trial, of reports that keep the constraints; inf where it has none."""
         return np.array([trial.best(self.metric) for trial in self.trials])
 
 
@@ -114,7 +117,7 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
     if not results.n_results:
         raise SettingsError(f"{info.name} has no results yet")
     chosen = results.metric(info.benchmark, metric)
-    reader = _Reader(chosen, info.totals.end_time, _delays(info.metadata))
+    reader = _Reader(chosen, info, _delays(info.metadata))
     for line in read_journal(folder.journal_path):
         reader.take(line)
     return OneRun(
@@ -161,9 +164,10 @@ def _delays(metadata: Any) -> _StartDelays | None:
 class _Reader:
     """Takes the lines of a journal."""
 
-    def __init__(self, metric: Metric, end: float, delays: _StartDelays | None) -> None:
+    def __init__(self, metric: Metric, info: ExperimentInfo, delays: _StartDelays | None) -> None:
         self._metric = metric
-        self._end = end
+        self._constraints = info.constraints
+        self._end = info.totals.end_time
         self._open: dict[int, RunRecord] = {}
         self._free: list[int] = []
         self._places = count()
@@ -193,13 +197,15 @@ class _Reader:
         self._open[trial_id] = run
 
     def _result(self, line: Line) -> None:
-        trial, metrics = self.trials[line["trial_id"]], line["metrics"]
+        trial = self.trials[line["trial_id"]]
+        metrics = {name: float(value) for name, value in line["metrics"].items()}
         trial.resources.append(int(line["resource"]))
-        trial.values.append(float(metrics.get(self._metric.name, math.nan)))
+        trial.values.append(metrics.get(self._metric.name, math.nan))
         trial.decisions.append(str(line["decision"]))
+        trial.is_valid.append(all(bound.is_met(metrics) for bound in self._constraints))
         run = self._open.get(trial.id)
         if run is not None and run.ready is None and "st_worker_time" in metrics:
-            run.ready = max(run.begin, float(line["t"]) - float(metrics["st_worker_time"]))
+            run.ready = max(run.begin, float(line["t"]) - metrics["st_worker_time"])
 
     def _finish(self, line: Line) -> None:
         self.trials[line["trial_id"]].status = str(line["status"])

@@ -13,9 +13,10 @@ from tunewright.analysis.comparison import Ranks
 from tunewright.analysis.curves import Curves
 from tunewright.analysis.figures.style import (
     GREY,
-    legend_above,
+    legend_of_lines,
     look_of,
     new_figure,
+    plain,
     time_label,
     time_scale,
     wrapped,
@@ -54,11 +55,7 @@ def plot_curves(
     figure, axes = new_figure(len(every), width=6.4 if len(every) == 1 else 4.4)
     for curves, axis in zip(every, axes, strict=True):
         _curve_panel(axis, curves, labels, how, log_time=log_time)
-    handles = {
-        text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    shown = [label for label in labels if label in handles]
-    legend_above(figure, [handles[label] for label in shown], shown)
+    legend_of_lines(figure, axes, labels)
     figure.supxlabel(_EXPLAINED[how], fontsize=8, color=GREY)
     return figure
 
@@ -68,7 +65,7 @@ def _curve_panel(axis: Any, curves: Curves, labels: Sequence[str], how: Aggregat
     bands = {label: aggregate(setup.losses, how) for label, setup in curves.setups.items()}
     for label, band in bands.items():
         place = labels.index(label) / len(labels)
-        look = {"label": label, **look_of(labels, label)}
+        look = {"label": plain(label), **look_of(labels, label)}
         shade = _shade(len(labels))
         _draw(axis, curves.times / factor, band, look, place=place, display=curves.display, shade=shade)
     is_up = curves.metric.goal is Goal.MAXIMIZE
@@ -77,7 +74,7 @@ def _curve_panel(axis: Any, curves: Curves, labels: Sequence[str], how: Aggregat
     notice = ", surrogate values" if curves.values == "surrogate" else ""
     axis.set_title(f"{wrapped(curves.benchmark)}\n({seeds} seed{'' if seeds == '1' else 's'}{notice})")
     axis.set_xlabel(time_label(curves.clock, unit))
-    axis.set_ylabel(f"best {curves.metric.name} so far\n({'higher' if is_up else 'lower'} is better)")
+    axis.set_ylabel(f"best {plain(curves.metric.name)} so far\n({'higher' if is_up else 'lower'} is better)")
     if log_time:
         axis.set_xscale("log")
     _zoom(axis, curves, bands)
@@ -133,7 +130,7 @@ def plot_ranks(ranks: Ranks) -> Any:
     figure, (axis,) = new_figure(width=6.0, height=3.6)
     for label, band in ranks.bands.items():
         place = labels.index(label) / len(labels)
-        look, shade = {"label": label, **look_of(labels, label)}, _shade(len(labels))
+        look, shade = {"label": plain(label), **look_of(labels, label)}, _shade(len(labels))
         _draw(axis, 100 * ranks.shares, band, look, place=place, shade=shade)
     benchmarks = {benchmark for benchmark, _ in ranks.blocks}
     seeds = {seed for _, seed in ranks.blocks}
@@ -142,7 +139,7 @@ def plot_ranks(ranks: Ranks) -> Any:
     axis.set_title(f"{_plural(len(benchmarks), 'benchmark')}, {_plural(len(seeds), 'seed')}")
     axis.set_yticks(_rank_ticks(len(labels)))
     axis.invert_yaxis()
-    legend_above(figure, *axis.get_legend_handles_labels())
+    legend_of_lines(figure, [axis], labels)
     figure.supxlabel("mean and 95 % interval", fontsize=8, color=GREY)
     return figure
 
@@ -176,7 +173,7 @@ def plot_critical_difference(found: CriticalDifference) -> Any:
         axis.plot([rank, rank, edge], [0, y, y], color="black", linewidth=1)
         side = "right" if is_left else "left"
         shift = -0.015 * (n - 1) if is_left else 0.015 * (n - 1)
-        axis.text(edge + shift, y, f"{label}  ({rank:.2f})", ha=side, va="center", fontsize=10)
+        axis.text(edge + shift, y, f"{plain(label)}  ({rank:.2f})", ha=side, va="center", fontsize=10)
     for number, group in enumerate(found.groups):
         ends = [found.ranks[label] for label in group]
         y = -0.25 - 0.3 * number
@@ -210,7 +207,7 @@ def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Any:
             axis.plot(values, np.full(len(values), row), "|", color=look["color"], alpha=0.45, markersize=9)
             axis.plot([band.low[0], band.high[0]], [row, row], color=look["color"], linewidth=3, alpha=0.9)
             axis.plot(band.centre, [row], look["marker"], color=look["color"], markersize=7)
-        axis.set_yticks(range(len(found)), list(found))
+        axis.set_yticks(range(len(found)), list(map(plain, found)))
         axis.invert_yaxis()
         axis.set_title(wrapped(benchmark))
         axis.set_xlabel("mean normalised regret over time\n(lower is better)")

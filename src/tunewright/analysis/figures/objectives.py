@@ -8,7 +8,15 @@ from typing import Any, Final
 import numpy as np
 
 from tunewright.analysis.columns import Floats
-from tunewright.analysis.figures.style import COLOURS, GREY, legend_above, look_of, new_figure, wrapped
+from tunewright.analysis.figures.style import (
+    COLOURS,
+    GREY,
+    legend_of_lines,
+    look_of,
+    new_figure,
+    plain,
+    wrapped,
+)
 from tunewright.analysis.objectives import ParetoSets, attainment_surface
 from tunewright.analysis.one_run import OneRun
 from tunewright.analysis.pareto import losses_of, pareto_mask
@@ -40,11 +48,7 @@ def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] 
     figure, axes = new_figure(len(every), width=6.4 if len(every) == 1 else 4.4, height=3.8)
     for sets, axis in zip(every, axes, strict=True):
         _panel(axis, sets, labels, shares)
-    handles = {
-        text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    shown = [label for label in labels if label in handles]
-    legend_above(figure, [handles[label] for label in shown], shown)
+    legend_of_lines(figure, axes, labels)
     low, high = (f"{100 * share:.0f} %" for share in shares)
     figure.supxlabel(
         f"line: attained by half of the runs; band: by {low} to {high} of them; dots: Pareto sets of the runs",
@@ -69,7 +73,7 @@ def _panel(axis: Any, sets: ParetoSets, labels: Sequence[str], shares: tuple[flo
         if len(middle):
             line = sets.display(_stairs(middle, end))
             every = max(1, len(line) // 6)
-            axis.plot(*line.T, linewidth=1.8, markersize=5, markevery=every, label=label, **look)
+            axis.plot(*line.T, linewidth=1.8, markersize=5, markevery=every, label=plain(label), **look)
     for scale, (low, high) in zip(
         (axis.set_xscale, axis.set_yscale), zip(best, worst, strict=True), strict=True
     ):
@@ -120,13 +124,17 @@ def plot_pareto(run: OneRun) -> Any:
         label=f"Pareto set ({len(front)} points)",
     )
     notice = " (surrogate values)" if run.info.values == "surrogate" else ""
-    axis.set_title(f"{run.info.method} on {run.info.benchmark}, seed {run.info.seed}{notice}", fontsize=10)
+    axis.set_title(
+        plain(f"{run.info.method} on {run.info.benchmark}, seed {run.info.seed}{notice}"), fontsize=10
+    )
     _name_axes(axis, metrics)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
 def _name_axes(axis: Any, metrics: Sequence[Metric]) -> None:
-    names = [f"{m.name} ({'higher' if m.goal is Goal.MAXIMIZE else 'lower'} is better)" for m in metrics[:2]]
+    names = [
+        f"{plain(m.name)} ({'higher' if m.goal is Goal.MAXIMIZE else 'lower'} is better)" for m in metrics[:2]
+    ]
     axis.set_xlabel(names[0])
     axis.set_ylabel(names[1])

@@ -13,6 +13,7 @@ from tunewright.analysis.figures.style import (
     GREY,
     STATUS_COLOURS,
     new_figure,
+    plain,
     time_label,
     time_scale,
 )
@@ -38,16 +39,20 @@ def plot_learning_curves(run: OneRun) -> Any:
     figure, (axis,) = new_figure(width=7.0, height=4.0)
     losses = run.losses()
     best = int(np.argmin(losses))
+    has_best = bool(np.isfinite(losses[best]))
     order = np.argsort(losses, kind="stable")
     drawn = set(order[np.linspace(0, len(order) - 1, min(_MAX_CURVES, len(order))).astype(int)].tolist())
     for rung in run.rungs:
         axis.axvline(rung, color="#bbbbbb", linewidth=0.8, linestyle=":", zorder=0)
     for trial in run.trials:
-        if trial.id in drawn and trial.id != best and trial.resources:
+        if trial.id in drawn and (trial.id != best or not has_best) and trial.resources:
             colour = STATUS_COLOURS[trial.status]
             axis.plot(trial.resources, trial.values, color=colour, alpha=0.45, linewidth=0.9)
-    champion = run.trials[best]
-    axis.plot(champion.resources, champion.values, color="black", linewidth=2.2, label=f"trial {best} (best)")
+    if has_best:
+        champion = run.trials[best]
+        axis.plot(
+            champion.resources, champion.values, color="black", linewidth=2.2, label=f"trial {best} (best)"
+        )
     for decision, marker, colour in (
         ("pause", "|", STATUS_COLOURS["paused"]),
         ("stop", "x", STATUS_COLOURS["stopped"]),
@@ -62,7 +67,7 @@ def plot_learning_curves(run: OneRun) -> Any:
         axis.set_xticks(ticks if len(ticks) <= 10 else ticks[:: len(ticks) // 8], minor=False)
         axis.set_xticks([], minor=True)
         axis.xaxis.set_major_formatter("{x:g}")
-    axis.set_xlabel(f"resource [{run.info.resource}]" + (" (dotted: rungs)" if run.rungs else ""))
+    axis.set_xlabel(f"resource [{plain(run.info.resource)}]" + (" (dotted: rungs)" if run.rungs else ""))
     axis.set_ylabel(_metric_label(run))
     axis.set_title(_title(run))
     axis.legend(fontsize=9, loc="best", framealpha=0.9, edgecolor="none")
@@ -166,7 +171,9 @@ def plot_parallel(run: OneRun) -> Any:
     axis.axvline(len(names), color="#999999", linewidth=1)
     for height, text in ((1.0, "best"), (0.0, "worst")):
         axis.text(len(names) + 0.06, height, text, fontsize=9, va="center")
-    axis.set_xticks(range(len(names) + 1), [*names, f"rank by\n{run.metric.name}"], fontsize=9)
+    axis.set_xticks(
+        range(len(names) + 1), [*map(plain, names), f"rank by\n{plain(run.metric.name)}"], fontsize=9
+    )
     axis.set_yticks([])
     axis.grid(visible=False)
     axis.set_xlim(-0.35, len(names) + 0.5)
@@ -187,7 +194,7 @@ def _scale(axis: Any, run: OneRun, name: str, column: int) -> None:
         values = [domain.quantile(u) for u in (0.0, 0.5, 1.0 - 1e-12)]
     n = max(1, len(values) - 1)
     for place, value in enumerate(values):
-        text = f"{value:.3g}" if isinstance(value, float) else str(value)
+        text = f"{value:.3g}" if isinstance(value, float) else plain(str(value))
         box = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1.0}
         axis.text(column - 0.03, place / n, text, fontsize=8, ha="right", va="center", bbox=box)
 
@@ -201,7 +208,7 @@ def plot_importance(found: Importance, run: OneRun) -> Any:
         matplotlib is not installed.
     """
     figure, (axis,) = new_figure(width=6.0, height=1.3 + 0.34 * len(found.mean))
-    names = list(found.mean)
+    names = list(map(plain, found.mean))
     axis.barh(
         names,
         list(found.mean.values()),
@@ -223,9 +230,9 @@ def plot_importance(found: Importance, run: OneRun) -> Any:
 
 def _title(run: OneRun) -> str:
     notice = " (surrogate values)" if run.info.values == "surrogate" else ""
-    return f"{run.info.method} on {run.info.benchmark}, seed {run.info.seed}{notice}"
+    return plain(f"{run.info.method} on {run.info.benchmark}, seed {run.info.seed}{notice}")
 
 
 def _metric_label(run: OneRun) -> str:
     is_up = run.metric.goal is Goal.MAXIMIZE
-    return f"{run.metric.name} ({'higher' if is_up else 'lower'} is better)"
+    return f"{plain(run.metric.name)} ({'higher' if is_up else 'lower'} is better)"

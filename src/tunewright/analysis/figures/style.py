@@ -90,7 +90,7 @@ def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> 
     figure.set_figheight(figure.get_figheight() + 0.21 * n_rows)
     figure.legend(
         handles,
-        labels,
+        list(map(plain, labels)),
         loc="outside upper center",
         ncols=-(-len(labels) // n_rows),
         fontsize=10,
@@ -98,9 +98,23 @@ def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> 
     )
 
 
+def legend_of_lines(figure: Any, axes: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend above all panels of the setups that one of them shows, in a given order."""
+    handles = {
+        text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    shown = [label for label in labels if plain(label) in handles]
+    legend_above(figure, [handles[plain(label)] for label in shown], shown)
+
+
+def plain(name: str) -> str:
+    """A name as matplotlib shows it letter by letter: dollar signs begin no formula, and underscores hide nothing."""
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
+
+
 def wrapped(name: str, width: int = 36) -> str:
     """A long name on several lines."""
-    return "\n".join(name[begin : begin + width] for begin in range(0, len(name), width))
+    return "\n".join(plain(name[begin : begin + width]) for begin in range(0, len(name), width))
 
 
 def time_scale(seconds: float) -> tuple[float, str]:

@@ -145,7 +145,7 @@ def _benchmark(part: BenchmarkComparison, reference: str) -> str:
     return section(
         curves.benchmark,
         f"<p>{escape(curves.metric.name)}, the {goal} is best; {seeds_text(part)}; after "
-        f"{duration(float(curves.times[-1]))} ({curves.clock} time); target {target}.{notice}</p>",
+        f"{duration(float(curves.times[-1]))} ({escape(curves.clock)} time); target {target}.{notice}</p>",
         table(head, [_row(part, row) for row in part.rows]),
         _tests(part.tests, "All pairs", is_folded=True) if len(part.tests) > 1 else "",
     )

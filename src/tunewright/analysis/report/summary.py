@@ -40,7 +40,7 @@ class SetupRow:
     final: Band
     """Of losses, at one time."""
     best: float
-    """The best loss of any seed."""
+    """The best loss of any seed until then; NaN where there is none."""
     area: float
     """Interquartile mean of the anytime area."""
     target: TimeToTarget
@@ -166,7 +166,7 @@ def _benchmark(curves: Curves, reference: str, warnings: list[str]) -> Benchmark
             label=label,
             n_seeds=len(setup.seeds),
             final=aggregate(_finite(setup.losses[:, -1:]), Aggregate.IQM),
-            best=min((float(s.losses[-1]) for s in setup.steps if len(s.losses)), default=float("nan")),
+            best=float(np.fmin.reduce(setup.losses[:, -1])),
             area=float(aggregate(areas[label][:, None]).centre[0]),
             target=targets[label],
             test=by_label.get(label),
