@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from tunewright.backends.runner import s3_checkpoints, s3_job, s3_keys
 from tunewright.backends.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, Report
@@ -19,7 +19,6 @@ from tunewright.backends.runner.muted_channel import MutedChannel
 from tunewright.backends.runner.order import RunOrder
 from tunewright.backends.runner.s3_channel import S3Channel, S3Place
 from tunewright.backends.runner.synced_checkpoints import load_from
-from tunewright.backends.runner.worker_run import RunSink
 
 PREFIX = "tunewright/exp/"
 PLACE = S3Place("bucket", PREFIX, poll_seconds=0.0, checkpoint_seconds=0.0)
@@ -393,15 +392,18 @@ def test_a_checkpoint_never_leaves_its_folder(s3: Any, tmp_path: Path, name: str
     assert not list(target.iterdir())
 
 
-def test_a_line_without_an_end_is_not_kept_whole(tmp_path: Path) -> None:
-    """A progress bar writes one line for hours."""
-    log, stream = io.BytesIO(), io.BytesIO()
-    sink = RunSink("1-0-0", log, stream)
-    for _ in range(100):
-        sink.write(b"step\r" * 20_000)
-    sink.write(b"last")
-    sink.flush()
-    assert len(log.getvalue()) == 100 * 100_000 + 4
-    assert len(stream.getvalue()) >= 99 * 100_000
-    sink.close()
-    assert stream.getvalue().endswith(b"last\n")
+@pytest.mark.parametrize("is_away", [True, False])
+def test_a_runner_that_loses_s3_says_so(
+    base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any, is_away: bool
+) -> None:
+    """The backend begins such a job again, and no other that fails before its script."""
+    error = EndpointConnectionError(endpoint_url="x") if is_away else KeyError("x")
+
+    def fail(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(s3, "put_object", fail)
+    with pytest.raises(type(error)):
+        run_job(base, monkeypatch, json.dumps({}))
+    failure = (base / "output" / "failure").read_text()
+    assert failure.startswith("The runner lost S3: " if is_away else "The runner failed: ")

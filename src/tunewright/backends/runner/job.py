@@ -8,6 +8,12 @@ from pathlib import Path
 
 _CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 _LONGEST_FAILURE = 1024
+LOST_S3 = "lost S3"
+"""What a failure says after the program's name where S3 did not answer: the job is to be begun again."""
+_PASSING = {"HTTPClientError", "ConnectionError", "CredentialRetrievalError", "RetriesExceededError"}
+"""boto3's errors of connections and of the instance's credentials."""
+_SERVER_ERROR = 500
+_TOO_MANY = 429
 
 
 def code_folder(base: Path) -> Path:
@@ -48,5 +54,20 @@ def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) 
     try:
         return program(base)
     except Exception as error:
-        write_failure(base, f"{who} failed: {type(error).__name__}: {error}"[:_LONGEST_FAILURE])
+        what = LOST_S3 if is_passing(error) else "failed"
+        write_failure(base, f"{who} {what}: {type(error).__name__}: {error}"[:_LONGEST_FAILURE])
         raise
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether S3 did not answer or had trouble of its own, after all of boto3's attempts: later it may be well.
+
+    Told by names, because boto3 is imported late and may be absent.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "S3UploadFailedError" in names and error.__context__ is not None:
+        return is_passing(error.__context__)
+    status = 0
+    if "ClientError" in names:
+        status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return not names.isdisjoint(_PASSING) or status >= _SERVER_ERROR or status == _TOO_MANY

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import s3_keys
 from .channel import RELEASE
-from .job import cache_folder, code_folder, run_program
+from .job import cache_folder, code_folder, is_passing, run_program
 from .job_order import read_job
 from .process import adopt_orphans, own_children
 from .s3_clock import S3Clock
@@ -120,20 +120,30 @@ class _Worker:
         self._listen()
         self._measure_skew()
         while True:
-            self._reap()
-            now = time.monotonic()
-            age = now - self._started
-            if age >= self._facts.take_seconds:
-                self._is_draining = True
-            if age >= self._facts.hand_over_seconds:
-                self._hand_over()
-            self._renew(now)
-            if not self._is_draining and len(self._slots) < self._facts.slots and now >= self._poll_at:
-                self._poll(now)
-            self._give_back()
+            try:
+                self._look_around()
+            except Exception as error:
+                if not is_passing(error):
+                    raise
+                self._say(f"S3 is out of reach, going on: {error}")
+                self._poll_at = time.monotonic() + _SLOWEST
             if self._is_draining and not self._slots:
                 return 0
             self._sleep()
+
+    def _look_around(self) -> None:
+        """Do what is to be done now."""
+        self._reap()
+        now = time.monotonic()
+        age = now - self._started
+        if age >= self._facts.take_seconds:
+            self._is_draining = True
+        if age >= self._facts.hand_over_seconds:
+            self._hand_over()
+        self._renew(now)
+        if not self._is_draining and len(self._slots) < self._facts.slots and now >= self._poll_at:
+            self._poll(now)
+        self._give_back()
 
     def _listen(self) -> None:
         """Let SIGTERM and the ends of runs interrupt the sleep."""
@@ -265,7 +275,8 @@ class _Worker:
     def _give_back(self) -> None:
         """Let go of the runs that are over."""
         while self._over:
-            self._queue.give_back(self._over.pop())
+            self._queue.give_back(self._over[-1])
+            self._over.pop()
 
     def _end_orphans(self) -> None:
         """End what a run whose process was killed has left behind: it has become ours."""

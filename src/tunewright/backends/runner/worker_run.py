@@ -12,6 +12,7 @@ from typing import IO, Any, final
 
 from . import s3_keys
 from .channel import EXITED, GO_ON, RELEASE, Channel, End, Report
+from .job import is_passing
 from .job_order import SOURCE
 from .order import RunOrder
 from .s3_channel import S3Channel, S3Place
@@ -72,7 +73,12 @@ def run_task(run: str, task: dict[str, Any], place: RunPlace) -> int:
     Returns
     -------
     int
-        0 where an end was sent; else 1, and the run is to go on elsewhere.
+        0: an end was sent.
+
+    Raises
+    ------
+    Exception
+        S3 is out of reach: the run is to go on elsewhere.
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_bytes(_VICTIM)
@@ -91,6 +97,8 @@ def run_task(run: str, task: dict[str, Any], place: RunPlace) -> int:
         try:
             supervise(order, channel, sinks)
         except Exception as error:
+            if is_passing(error):
+                raise
             text = f"The runner failed: {type(error).__name__}: {error}"
             channel.send_end(End(EXITED, 1, text, order.cost_before, time.time(), None))
         finally:

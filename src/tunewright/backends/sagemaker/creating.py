@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, final
 
-from tunewright.aws import Endpoint, S3Objects
+from tunewright.aws import Endpoint, S3Objects, ServiceError
 from tunewright.backends.sagemaker.accounts import Accounts
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.instances import FULL_SECONDS, InstanceTypes
@@ -99,17 +99,19 @@ class Creator:
         Raises
         ------
         ServiceError
-            The configuration cannot be stored.
+            The configuration cannot be stored, or the checkpoint not be looked for: no job is created for a while.
         BackendError
             No job can be created, whatever the run.
         """
         if not flight.is_uncertain:
             flight.order = self.types.assign(flight.order)
-        request = self._build(flight.order, self._deployment, self._settings)
+        try:
+            request = self._prepare(flight.order)
+        except ServiceError:
+            self._pause(UNKNOWN_SECONDS)
+            raise
         if request.refusal:
             return request.refusal
-        if request.config_key:
-            self._objects.put(request.config_key, request.config_body)
         began = time.time()
         was_uncertain, flight.is_uncertain = flight.is_uncertain, True
         outcome, text = self._service.create(request)
@@ -130,11 +132,20 @@ class Creator:
         if outcome is CreateOutcome.FULL:
             self.types.is_full(flight.order)
             return ""
-        pause = UNKNOWN_SECONDS if outcome is CreateOutcome.UNKNOWN else FULL_SECONDS
-        self._closed_until = time.monotonic() + self._endpoint.seconds(
-            pause, at_least=self._settings.min_interval
-        )
+        self._pause(UNKNOWN_SECONDS if outcome is CreateOutcome.UNKNOWN else FULL_SECONDS)
         return ""
+
+    def _prepare(self, order: JobOrder) -> JobRequest:
+        """The request of a job, whose configuration is stored where it is too long for one."""
+        request = self._build(order, self._deployment, self._settings)
+        if request.config_key and not request.refusal:
+            self._objects.put(request.config_key, request.config_body)
+        return request
+
+    def _pause(self, service_seconds: float) -> None:
+        """Create no job for a while."""
+        pause = self._endpoint.seconds(service_seconds, at_least=self._settings.min_interval)
+        self._closed_until = time.monotonic() + pause
 
     def _drop(self, order: JobOrder, why: str) -> str:
         """Do without the order's instance type for good.

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, ServiceError
+from tunewright.backends.runner.job import LOST_S3
 from tunewright.backends.runner.log_lines import without_messages
 from tunewright.backends.sagemaker.bills import Bill, bill_of
 from tunewright.backends.sagemaker.job_logs import JobLogs
@@ -25,6 +26,8 @@ _ZERO_QUOTA: Final = re.compile(r"is 0 Instances")
 _WRONG_REQUEST: Final = frozenset({"ValidationException", "ResourceNotFound"})
 _CAPACITY: Final = "CapacityError"
 _SERVICE_FAILURES: Final = (_CAPACITY, "InternalServerError")
+_LOST: Final = re.compile(rf"AlgorithmError: The \w+ {re.escape(LOST_S3)}:")
+"""How a job fails whose runner could do nothing more without S3."""
 
 
 class PoolStatus(StrEnum):
@@ -210,7 +213,9 @@ class JobService:
     def logs(self, trial_id: int) -> str:
         """What all jobs of a trial printed, oldest first; empty where there is nothing."""
         events = self._logs.events(f"{self.prefix}-{trial_id}-")
-        lines = [without_messages(event.message) for event in events]
+        lines = [
+            without_messages(event.message) for event in events if parse_job_name(self.prefix, event.job)
+        ]
         return "".join(f"{line}\n" for line in lines if line)
 
     def _pages(self) -> Iterator[list[Mapping[str, Any]]]:
@@ -274,7 +279,7 @@ def is_capacity_failure(reason: str) -> bool:
 
 def is_service_failure(reason: str) -> bool:
     """Whether a FailureReason is the service's fault, so that the run may be tried again."""
-    return reason.startswith(_SERVICE_FAILURES)
+    return reason.startswith(_SERVICE_FAILURES) or _LOST.match(reason) is not None
 
 
 def _job_status(summary: Mapping[str, Any]) -> JobStatus:

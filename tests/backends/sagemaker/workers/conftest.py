@@ -101,7 +101,7 @@ class Instance:
             "max_run_seconds": 1e5,
             **facts,
         }
-        environment = {
+        self.environment = environment = {
             **os.environ,
             "TUNEWRIGHT_WORKER": json.dumps(told),
             "TUNEWRIGHT_S3": f"s3://{BUCKET}/{self.prefix}",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 from typing import Any
 
 import psutil
@@ -11,6 +15,7 @@ import pytest
 
 from tunewright.backends.runner import s3_keys
 from tunewright.backends.runner.channel import EXITED, RELEASE, End, Report
+from tunewright.backends.runner.worker_run import RunSink
 from tunewright.backends.sagemaker.workers import run_logs
 
 SCRIPT = """
@@ -124,3 +129,61 @@ def test_what_is_no_run_is_passed_over(instance: Any) -> None:
     assert instance.end_of(0).exit == 0
     assert instance.drain() == 0
     assert instance.board.look().leases == {}
+
+
+def test_a_line_without_an_end_is_not_kept_whole() -> None:
+    """A progress bar writes one line for hours."""
+    log, stream = io.BytesIO(), io.BytesIO()
+    sink = RunSink("1-0-0", log, stream)
+    for _ in range(100):
+        sink.write(b"step\r" * 20_000)
+    sink.write(b"last")
+    sink.flush()
+    assert len(log.getvalue()) == 100 * 100_000 + 4
+    assert len(stream.getvalue()) >= 99 * 100_000
+    sink.close()
+    assert stream.getvalue().endswith(b"last\n")
+
+
+OUTAGE = """
+    import sys
+    from types import SimpleNamespace
+
+    from botocore.exceptions import ClientError, EndpointConnectionError
+
+    from tunewright.backends.runner import worker
+
+    busy = ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "GetObject")
+    denied = ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "GetObject")
+    troubles = {"away": [EndpointConnectionError(endpoint_url="x"), busy], "denied": [denied]}[sys.argv[2]]
+
+    class Outage:
+        exceptions = SimpleNamespace(NoSuchKey=KeyError, ClientError=ClientError)
+
+        def __init__(self, cache):
+            pass
+
+        def list_objects_v2(self, **_):
+            return {}
+
+        def get_object(self, Key, **_):
+            if troubles:
+                raise troubles.pop()
+            return {"Body": SimpleNamespace(read=lambda: b"drain"), "ETag": "x"}
+
+    worker.S3Client = Outage
+    worker._SLOWEST = 0.01
+    sys.exit(worker.main(sys.argv[1:2]))
+"""
+
+
+@pytest.mark.parametrize(("what", "code"), [("away", 0), ("denied", 1)])
+def test_a_worker_outlives_an_outage_of_s3(instance: Any, what: str, code: int) -> None:
+    instance.begin("")
+    instance.process.kill()
+    instance.process.wait()
+    program = instance.base / "outage.py"
+    program.write_text(textwrap.dedent(OUTAGE))
+    told = {**instance.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program, instance.base, what], env=told, check=False)
+    assert done.returncode == code

@@ -313,6 +313,20 @@ class TestAttach:
     def test_a_run_without_a_trace_is_posted(self, make_fleet: Callable[..., Any]) -> None:
         make_fleet([self.open_run()]).until_posted("0-0-0")
 
+    def test_fewer_workers_than_there_were_ask_for_no_less_than_nothing(
+        self, make_fleet: Callable[..., Any]
+    ) -> None:
+        """One of two jobs is gone, and the other one alone has more instances than are needed now."""
+        first = make_fleet(n_workers=6)
+        start(first, *range(6))
+        first.until(lambda: len(first.aws.jobs) == 2)
+        assert sizes(first) == [3, 3]
+        first.aws.end(sorted(first.aws.jobs)[0], "Stopped")
+        runs = [OpenRun(run=Run(trial_id=n, attempt=0), config={"lr": 0.1}, started_at=0.0) for n in range(6)]
+        second = make_fleet(runs, n_workers=1)
+        second.rounds(20)
+        assert sizes(second) == [3, 3]
+
     def test_a_verdict_is_carried_out(self, fleet: Any, make_fleet: Callable[..., Any]) -> None:
         start(fleet, 0)
         worker = fleet.worker()

@@ -238,7 +238,7 @@ class WorkerFleet:
         wanted = -(-n_wanted // self._plan.slots)
         if wanted <= serving:
             return 0
-        return min(self._size, self._plan.instances - serving)
+        return max(0, min(self._size, self._plan.instances - serving))
 
     def _serves(self, job: Flight) -> bool:
         """Whether a job takes runs, and will for a while."""
