@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from tunewright.asktell import AskTell
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
@@ -14,6 +15,7 @@ from tunewright.journal import MemoryJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.gp import GPSettings, gp_searcher
+from tunewright.searchers.random import RandomSearcher
 from tunewright.searchers.regret import RegretBelow
 from tunewright.searchers.scope import Scope
 from tunewright.space import Float, SearchSpace
@@ -70,3 +72,37 @@ def test_nothing_is_known_below_ten_results() -> None:
 def test_the_threshold_is_positive(threshold: float) -> None:
     with pytest.raises(SettingsError, match="must be positive"):
         RegretBelow(SPACE, GAIN, threshold)
+
+
+def test_one_that_watched_knows_what_a_new_one_knows() -> None:
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), [GAIN])
+    watching = RegretBelow(SPACE, GAIN, 0.1, max_resource=1)
+
+    def told(gain: float, *, fails: bool = False) -> None:
+        asked = tuning.ask()
+        assert asked is not None
+        tuning.tell(asked, {"gain": gain}, 1)
+        watching.check(tuning.history, 0.0)
+        if fails:
+            tuning.fail(asked, "out of memory")
+        else:
+            tuning.complete(asked)
+
+    for number in range(12):
+        told(number / 10)
+    told(90.0, fails=True)
+    told(1.2)
+    new = RegretBelow(SPACE, GAIN, 0.1, max_resource=1)
+    assert watching.bound(tuning.history) == new.bound(tuning.history) < math.inf
+
+
+def test_a_trial_counts_as_soon_as_it_has_ended() -> None:
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), [GAIN])
+    watching = RegretBelow(SPACE, GAIN, 1e9)
+    for number in range(10):
+        asked = tuning.ask()
+        assert asked is not None
+        tuning.tell(asked, {"gain": number / 10})
+        assert watching.check(tuning.history, 0.0) is Progress.GO_ON
+        tuning.complete(asked)
+    assert watching.check(tuning.history, 0.0) is Progress.STOP

@@ -28,6 +28,7 @@ from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace
+from tunewright.trial import TrialStatus
 
 _WARM_UP: Final = 10
 _LEAST_ROWS: Final = 20
@@ -81,26 +82,26 @@ class RegretBelow(StoppingCriterion):
         self._observations = Observations(space, metric, () if max_resource is None else (max_resource,))
         self._process = GaussianProcess(Matern52(space.n_columns))
         self._climber = Climber(Cube(space))
-        self._known: tuple[int, float] = (0, math.inf)
-        self._n_seen = -1
+        self._known: tuple[bytes, float] = (b"", math.inf)
+        self._seen = (-1, -1, -1)
 
     def check(self, history: History, now: float) -> Progress:
-        """STOP where the bound is at most the threshold; the model is asked only where there is a new result."""
+        """STOP where the bound is at most the threshold; the model is asked only where something happened."""
         del now
-        news = history.n_results + history.n_runs
-        if news == self._n_seen:
+        seen = (history.n_results, history.n_runs, len(history.ids(TrialStatus.RUNNING)))
+        if seen == self._seen:
             return Progress.STOP if self._known[1] <= self._threshold else Progress.GO_ON
-        self._n_seen = news
+        self._seen = seen
         return Progress.STOP if self.bound(history) <= self._threshold else Progress.GO_ON
 
     def bound(self, history: History) -> float:
         """The bound on the regret, on the metric's scale, >= 0; ``inf`` below ten results. A function of History."""
         snapshot = self._observations.read(history)
         rows = snapshot.rows
-        n = len(rows)
-        if n == self._known[0]:
+        n, asked = len(rows), rows.trials.tobytes() + rows.losses.tobytes()
+        if asked == self._known[0]:
             return self._known[1]
-        self._known = (n, math.inf)
+        self._known = (asked, math.inf)
         if n < _WARM_UP:
             return math.inf
         kept = np.argsort(rows.losses, kind="stable")[: min(max(_LEAST_ROWS, round(n * _TOP)), _MOST_ROWS)]
@@ -117,5 +118,5 @@ class RegretBelow(StoppingCriterion):
         means, deviations = posterior.predict(np.concatenate([found, x]))
         spread = math.sqrt(beta) * deviations
         least = float(np.min(means[:, 0] - spread))
-        self._known = (n, max(0.0, float(np.min((means[:, 0] + spread)[1:])) - least) * scale)
+        self._known = (asked, max(0.0, float(np.min((means[:, 0] + spread)[1:])) - least) * scale)
         return self._known[1]
