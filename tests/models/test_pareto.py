@@ -70,6 +70,11 @@ def test_crowding_is_the_sum_of_both_sides() -> None:
     front = np.array([[0.0, 4.0], [1.0, 2.0], [3.0, 1.0], [4.0, 0.0]])
     assert crowding_distances(front).tolist() == [np.inf, 3 / 4 + 3 / 4, 3 / 4 + 2 / 4, np.inf]
     assert crowding_distances(front[:2]).tolist() == [np.inf, np.inf]
+    assert crowding_distances(np.array([[-1e308, 3.0], [0.0, 2.0], [1e308, 1.0]])).tolist() == [
+        np.inf,
+        2.0,
+        np.inf,
+    ]
 
 
 def test_the_crowded_order_takes_fronts_first_then_what_stands_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,10 @@ def test_a_reference_keeps_the_search_in_its_corner() -> None:
     [
         (ScalarizationSettings, {"weights": (1.0, -1.0)}, "weights"),
         (ScalarizationSettings, {"weights": ()}, "weights"),
+        (ScalarizationSettings, {"weights": (math.inf, 1.0)}, "weights"),
+        (ScalarizationSettings, {"weights": (1.0, math.nan)}, "weights"),
+        (HypervolumeSettings, {"reference": (math.nan, 1.0)}, "reference"),
+        (HypervolumeSettings, {"reference": (1.0, math.inf)}, "reference"),
         (ScalarizationSettings, {"scalarization": "max"}, "chebyshev, linear"),
         (ScalarizationSettings, {"kappa": -1.0}, "kappa"),
         (HypervolumeSettings, {"n_initial": 1}, "n_initial"),
@@ -85,3 +90,23 @@ def test_settings_that_cannot_work(kind: Any, fields: dict[str, Any], message: s
 def test_there_is_a_value_for_each_metric(settings: Any) -> None:
     with pytest.raises(SettingsError, match="2 metrics: near, far"):
         objectives_searcher(Scope(space=PLANE, seed=0), settings, metrics=(NEAR, FAR))
+
+
+@pytest.mark.parametrize("settings", [ScalarizationSettings(n_initial=3), HypervolumeSettings(n_initial=3)])
+def test_huge_values_are_borne(settings: Any) -> None:
+    tuning = AskTell(
+        FIFO(objectives_searcher(Scope(space=PLANE, seed=0), settings, metrics=(NEAR, FAR))), [NEAR, FAR]
+    )
+    for near, far in (
+        (1e308, 0.0),
+        (-1e308, 1e300),
+        (1e200, -1e308),
+        (1.0, 1e308),
+        (0.0, 0.0),
+        (-1e308, 1.0),
+    ):
+        asked = tuning.ask()
+        assert asked is not None
+        PLANE.validate(asked.config)
+        tuning.tell(asked, {"near": near, "far": far})
+        tuning.complete(asked)

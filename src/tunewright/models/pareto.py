@@ -141,7 +141,7 @@ def crowding_distances(losses: Array) -> Array:
         return np.full(n, np.inf)
     for column in range(k):
         order = np.argsort(losses[:, column], kind="stable")
-        values = losses[order, column]
+        values = losses[order, column] / 2  # the whole span of huge values would overflow
         span = float(values[-1] - values[0])
         if span > 0:
             distances[order[1:-1]] += (values[2:] - values[:-2]) / span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ _REFERENCE_QUANTILE: Final = 0.9
 _MOST_IN_FRONT: Final = {1: 1, 2: 64, 3: 20, 4: 9}
 """Objectives -> points of a front that boxes are made around; a larger one is thinned to so many that are spread over it."""
 _MOST_IN_FRONT_BEYOND: Final = 6
+_HUGE: Final = 1e150
+"""The squares of larger losses would overflow: they are taken in units of the largest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +86,10 @@ class ScalarizationSettings(ObjectiveOptions):
         ObjectiveOptions.__post_init__(self)
         object.__setattr__(self, "scalarization", choice("scalarization", Scalarization, self.scalarization))
         check_at_least(self, 0, "kappa")
-        if self.weights is not None and not (min(self.weights, default=-1.0) >= 0 < sum(self.weights)):
-            raise SettingsError(f"weights={self.weights} must be >= 0, and one of them above 0")
+        if self.weights is not None and not (
+            min(self.weights, default=-1.0) >= 0 < sum(self.weights) < math.inf
+        ):
+            raise SettingsError(f"weights={self.weights} must be >= 0 and finite, and one of them above 0")
 
 
 @final
@@ -95,6 +100,11 @@ class HypervolumeSettings(ObjectiveOptions):
     reference: tuple[float, ...] | None = None
     """The metrics' values that bound the hypervolume; None: what nine in ten trials are better than, and at least a tenth of
     the front's extent behind its worst values."""
+
+    def __post_init__(self) -> None:
+        ObjectiveOptions.__post_init__(self)
+        if not all(map(math.isfinite, self.reference or ())):
+            raise SettingsError(f"reference={self.reference} must be finite")
 
 
 @final
@@ -233,9 +243,7 @@ class ObjectivesProposer(Proposer):
     def _learn(
         self, snapshot: Snapshot, points: Array, objectives: Array, rng: np.random.Generator
     ) -> tuple[LearnedObjectives, Mapping[str, Fit]]:
-        shift, scale = objectives.mean(axis=0), objectives.std(axis=0)
-        scale = np.where(scale > 1e-12 * np.abs(objectives).max(axis=0, initial=1e-300), scale, 1.0)
-        targets = (objectives - shift) / scale
+        targets, shift, scale = _standardised(objectives)
         pending = snapshot.points[snapshot.pending] if self._settings.n_fantasies else snapshot.points[:0]
         surrogates: list[Posterior] = []
         fits: dict[str, Fit] = {}
@@ -247,6 +255,16 @@ class ObjectivesProposer(Proposer):
         at = np.concatenate([points, pending])
         means = np.stack([surrogate.means(at) for surrogate in surrogates], axis=2)
         return LearnedObjectives(surrogates, means, len(points), shift, scale), fits
+
+
+def _standardised(objectives: Array) -> tuple[Array, Array, Array]:
+    """Each column with mean 0 and deviation 1, or 0 where all are equal; then what was taken off, and the divisor."""
+    most = np.abs(objectives).max(axis=0, initial=1e-300)
+    unit = np.where(most > _HUGE, most, 1.0)
+    parts = objectives / unit
+    shift, scale = parts.mean(axis=0), parts.std(axis=0)
+    scale = np.where(scale > 1e-12 * (most / unit), scale, 1.0)
+    return (parts - shift) / scale, shift * unit, scale * unit
 
 
 def _kept(objectives: Array, most: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
