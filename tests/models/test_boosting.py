@@ -128,3 +128,14 @@ def test_corrected_intervals_hold_as_much_as_they_say() -> None:
     uncorrected = np.mean((plain[0] <= values) & (values <= plain[1]))
     assert abs(corrected - 0.8) < abs(uncorrected - 0.8)
     assert corrected > 0.7
+
+
+def test_an_interval_is_widened_to_hold_its_part_of_one_more_than_was_held_back() -> None:
+    n, n_held = 71, 8
+    x, y = np.zeros((n, 1)), np.random.default_rng(1).standard_normal(n)
+    quantiles = ConformalQuantiles([(i + 1) / 6 for i in range(5)])
+    quantiles.fit(x, y, np.random.default_rng(0))
+    low, *_, high = quantiles.predict(x[:1])[:, 0]
+    held = y[np.random.default_rng(0).permutation(n)[:n_held]]
+    n_inside = np.count_nonzero((held >= low - 1e-12) & (held <= high + 1e-12))
+    assert n_inside == 6, "two thirds of nine"

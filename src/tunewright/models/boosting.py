@@ -22,6 +22,8 @@ from tunewright.models.trees import N_LEAVES, Edges, Grower, Numbers, read
 _SMALLEST_SPLIT: Final = 32
 """With no more observations than this, none is held back to correct quantiles."""
 _HELD_BACK: Final = 0.1
+_ROUNDING: Final = 1e-9
+"""What a whole number of observations may be off by."""
 _SMALLEST_LEAF: Final = 4
 """Observations that a region of a classifier's tree holds: with fewer, each lucky one would be a region of its own, and
 the classifier sure of all that it has seen. Four of even chances is also where XGBoost, the paper's choice, stops."""
@@ -108,6 +110,6 @@ class ConformalQuantiles:
             high = n_levels - 1 - low
             scores = np.sort(np.maximum(predicted[low] - y, y - predicted[high]))
             coverage = self._levels[high] - self._levels[low]
-            rank = min(math.ceil((n + 1) * coverage), n) - 1
+            rank = min(math.ceil((n + 1) * coverage - _ROUNDING), n) - 1
             offsets[low], offsets[high] = -scores[rank], scores[rank]
         return offsets
