@@ -50,6 +50,8 @@ def test_defaults() -> None:
     [
         ({"max_resource": 1}, "max_resource=1"),
         ({"eta": 1.5}, "eta=1.5"),
+        ({"eta": float("inf")}, "eta=inf"),
+        ({"eta": float("nan")}, "eta=nan"),
         ({"grace_period": 0}, "grace_period=0"),
         ({"grace_period": 27}, "grace_period=27"),
         ({"brackets": 0}, "brackets=0"),

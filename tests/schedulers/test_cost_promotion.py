@@ -139,3 +139,11 @@ def test_stopping_has_no_costs() -> None:
         method("ASHA", cost="seconds", kind="stopping")
     with pytest.raises(SettingsError, match="kind=promotion"):
         method("ASHA", cost="")
+
+
+def test_costs_beyond_all_measure_are_borne() -> None:
+    def absurd(config: Config, epoch: int) -> tuple[dict[str, float], float]:
+        return {"loss": float(config["x"]) + 1 / epoch, "seconds": 1e308}, 1.0
+
+    history, _ = play("seconds", absurd)
+    assert history.n_runs > history.n_trials > 3, "equal costs are compared by counts"

@@ -67,8 +67,8 @@ class ASHASettings:
             raise SettingsError(
                 f"max_resource={self.max_resource} leaves no room for a rung: it must be >= 2"
             )
-        if self.eta < 2:
-            raise SettingsError(f"eta={self.eta} is too small: it must be >= 2")
+        if not 2 <= self.eta < math.inf:
+            raise SettingsError(f"eta={self.eta} must be >= 2 and finite")
         if not 1 <= self.grace_period < self.max_resource:
             raise SettingsError(
                 f"grace_period={self.grace_period} must be >= 1 and below max_resource={self.max_resource}"

@@ -58,8 +58,8 @@ class HyperbandSettings:
             raise SettingsError(
                 f"grace_period={self.grace_period} must be >= 1 and below max_resource={self.max_resource}"
             )
-        if self.eta < 2:
-            raise SettingsError(f"eta={self.eta} is too small: it must be >= 2")
+        if not 2 <= self.eta < math.inf:
+            raise SettingsError(f"eta={self.eta} must be >= 2 and finite")
         most = len(self.levels)
         if self.brackets is not None and not 1 <= self.brackets <= most:
             raise SettingsError(

@@ -8,6 +8,8 @@ from typing import Final, final
 
 _OF_RUNS: Final = "st_worker_"
 """Values of this beginning are counted by ``Reporter``, from the start of each run."""
+_MOST: Final = 1e290
+"""Larger values count as so much, so that sums of costs stay finite."""
 
 
 @final
@@ -39,7 +41,7 @@ class CostMeter:
         if math.isfinite(value):
             if value < newest:
                 self._close(trial_id)
-            self._newest[trial_id] = max(value, 0.0)
+            self._newest[trial_id] = min(max(value, 0.0), _MOST)
         return self._before.get(trial_id, 0.0) + self._newest.get(trial_id, 0.0)
 
     def _close(self, trial_id: int) -> None:
