@@ -62,7 +62,7 @@ class UnknownNameError(SettingsError):
     """A name is not among the known ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"Unknown {kind} {name!r}.{nearest_hint(name, known)}")
+        super().__init__(f"Unknown {kind} {name!r}.{nearest_hint(name, known) or ' There is none yet.'}")
 
 
 class MissingExtraError(TunewrightError, ImportError):
@@ -112,6 +112,10 @@ class BackendError(TunewrightError):
 
 class TableError(TunewrightError, ValueError):
     """A recorded table is missing or damaged, or does not hold what is asked for."""
+
+
+class NoResultError(TunewrightError):
+    """An experiment came to its end, and there is no result that can be called the best."""
 
 
 class ExperimentFailedError(TunewrightError):

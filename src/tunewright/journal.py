@@ -338,9 +338,20 @@ def decode_line(raw: bytes) -> Line:
 
 def _decode_numbered(path: Path, number: int, raw: bytes) -> Line:
     try:
-        return decode_line(raw)
+        line = decode_line(raw)
+        if number > 1:
+            _check_line(line)
     except ValueError as error:
-        raise JournalError(f"{path}, line {number}: {error}. The file was changed or damaged.") from error
+        raise JournalError(
+            f"{path}, line {number}: {error}. The file was changed or damaged: restore it from a copy, or keep the "
+            f"{number - 1} lines before this one and resume"
+        ) from error
+    return line
+
+
+def _check_line(line: Line) -> None:
+    if "kind" not in line or not isinstance(line.get("t"), int | float):
+        raise ValueError("a line needs a kind and a time")
 
 
 def _without_non_finite(value: object) -> object:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import final
 
+from tunewright.exceptions import TunewrightError
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback
 from tunewright.trial import Checkpoint
@@ -73,6 +74,10 @@ class Watchers:
     def _guarded(self, callback: Callback, hook: str, arguments: tuple[object, ...]) -> object:
         try:
             return getattr(callback, hook)(*arguments)
+        except (TunewrightError, OSError) as error:
+            self._callbacks.remove(callback)
+            _log.error("%s is switched off: %s", type(callback).__name__, error)
+            return None
         except Exception:
             self._callbacks.remove(callback)
             _log.exception("Callback %s raised in %s and is switched off", type(callback).__name__, hook)

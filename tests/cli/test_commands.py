@@ -129,7 +129,7 @@ def test_unknown_commands_and_scripts_are_named(command: Command) -> None:
     assert command("tne") == 2
     assert "Did you mean 'tune'" in command.err
     command.script.unlink()
-    assert command.tune("--max_num_trials", "1", "--max_resource", "3") == 2
+    assert command.tune("--max_resource", "2", "--max_num_trials", "1", "--max_resource", "3") == 2
     assert "no training script" in command.err
 
 
@@ -141,7 +141,19 @@ def test_a_typo_in_the_metric_names_what_is_reported(command: Command) -> None:
 
 
 def test_a_tag_of_another_script_is_stored_under_a_safe_name(command: Command) -> None:
-    assert command.tune("--max_num_trials", "1", "--max_resource", "2", "--experiment_tag", "naïve 実験") == 0
+    assert (
+        command.tune(
+            "--max_resource",
+            "2",
+            "--max_num_trials",
+            "1",
+            "--max_resource",
+            "2",
+            "--experiment_tag",
+            "naïve 実験",
+        )
+        == 0
+    )
     assert "is stored as 'naive-" in command.err
     assert len(list(experiments("naïve 実験"))) == 1
 
@@ -169,7 +181,7 @@ def test_what_is_stored_is_listed(tuned: Command) -> None:
     assert [entry["status"] for entry in json.loads(tuned.out)] == ["completed"]
     assert "Left out broken" in tuned.err
     assert tuned("list", "--experiment_tag", "other") == 0
-    assert "No experiments yet" in tuned.out
+    assert "No experiments under the tag 'other'" in tuned.out
 
 
 def test_an_experiment_is_shown_in_three_forms(tuned: Command) -> None:
@@ -310,3 +322,45 @@ def test_an_interrupt_is_exit_code_130(command: Command, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("tunewright.cli.load_command", lambda _: interrupted)
     assert command("list") == 130
+
+
+def test_an_experiment_without_a_result_has_failed(command: Command) -> None:
+    command.script.write_text("import nothing_of_that_name")
+    assert command.tune("--max_resource", "2", "--max_num_trials", "2", "--n_workers", "1") == 1
+    assert "2 trials failed" in command.err
+    assert "nothing_of_that_name" in command.err
+    (folder,) = experiments()
+    assert f"tunewright logs {folder.name}" in command.err
+    assert command("resume", folder.name) == 1
+    assert command.tune("--max_resource", "2", "--max_num_trials", "2", "--n_workers", "1", "--resume") == 1
+
+
+def test_an_experiment_whose_values_are_no_numbers_has_failed(command: Command) -> None:
+    command.script.write_text("""print('[tune-metric]: {"epoch": 1, "score": NaN}')""")
+    assert command.tune("--max_resource", "2", "--max_num_trials", "1") == 1
+    assert "no 'score' was a finite number" in command.err
+
+
+def test_a_resource_that_reports_lack_is_told(command: Command, caplog: pytest.LogCaptureFixture) -> None:
+    assert command.tune("--max_resource", "2", "--max_num_trials", "1", "--resource", "epoche") == 0
+    assert "'epoche'" in caplog.text
+    assert "Did you mean 'epoch'?" in caplog.text
+
+
+def test_a_tag_that_nothing_has_is_told(command: Command) -> None:
+    assert command("list", "--experiment_tag", "nowhere") == 0
+    assert "nowhere" in command.out
+    assert command("show", "nowhere") == 2
+    assert "There is none yet" in command.err
+
+
+@pytest.mark.parametrize("line", ["{}", '{"kind": "result", "trial_id": 9}', '{"kind": "result", "t": 1.0}'])
+def test_a_journal_that_was_changed_is_one_line(command: Command, line: str) -> None:
+    assert command.tune("--max_resource", "2", "--max_num_trials", "1") == 0
+    (folder,) = experiments()
+    lines = folder.journal_path.read_text().splitlines()
+    folder.journal_path.write_text("\n".join([*lines[:3], line, *lines[3:], ""]))
+    for action in ("show", "resume"):
+        assert command(action, folder.name) == 1
+        assert command.err.count("\n") == 1, command.err
+        assert "restore it" in command.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     if facts is not None:
         resource = f", resource {facts.resource_attr}" if facts.resource_attr else ""
         say(f"Tuned: {facts.metric} ({facts.goal}){resource}; see the ranges in benchmark_definitions.py")
-    say(f"Next: cd {folder} && python hpo_main.py --help")
+    say(f"Next: cd {shlex.quote(str(folder))} && python hpo_main.py --help")
     return 0
 
 

@@ -26,6 +26,8 @@ def run(arguments: Sequence[str]) -> int:
         say(json.dumps([outcome.to_json() for outcome in outcomes], indent=2))
     elif outcomes:
         print_table(("experiment", "status", "trials", "results", "time", "best"), map(_row, outcomes))
+    elif given.experiment_tag is not None:
+        say(f"No experiments under the tag {given.experiment_tag!r}: tunewright list shows all")
     else:
         say("No experiments yet: tunewright tune --help, or benchmarking/nursery/launch_local/hpo_main.py")
     return 0

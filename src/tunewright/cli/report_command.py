@@ -12,6 +12,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.launchers.console import say
 from tunewright.launchers.parser import Parser
 from tunewright.launchers.selecting import select
+from tunewright.storage import write_atomically
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -28,18 +29,18 @@ def run(arguments: Sequence[str]) -> int:
     parser.switch("log_time", "draw curves over the logarithm of time")
     given = parser.read(arguments)
     sources = [part for part in given.what.split(",") if part]
+    if not sources:
+        raise SettingsError(f"{given.what!r} names no experiments: give a tag, an experiment or a folder")
     results = load(sources)
     if given.benchmark is not None:
         results = results.where(benchmark=select("benchmark", given.benchmark, results.benchmarks))
     setups = None if given.method is None else select("method", given.method, results.methods)
     comparison = compare(results, reference=given.reference, setups=setups)
-    title = ", ".join(Path(source).name for source in sources)
-    path = Path(given.out or f"{Path(sources[0]).name}.html")
+    names = [Path(source).name or Path(source).resolve().name for source in sources]
+    path = Path(given.out or f"{names[0]}.html")
+    text = build_page(comparison, title=", ".join(names), kind=given.aggregate, log_time=given.log_time)
     try:
-        path.write_text(
-            build_page(comparison, title=title, kind=given.aggregate, log_time=given.log_time),
-            encoding="utf-8",
-        )
+        write_atomically(path, text)
     except OSError as error:
         raise SettingsError(
             f"Cannot write {path}: {error.strerror}. Choose another file with --out"

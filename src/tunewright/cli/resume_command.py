@@ -12,6 +12,7 @@ from tunewright.experiments.remote.elsewhere import slice_of
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import set_up_logging, watch_progress
 from tunewright.launchers.flags import add_limit_flags, limits_from
+from tunewright.launchers.launch import without_result
 from tunewright.launchers.parser import Parser
 from tunewright.storage import ExperimentFolder, find_experiment
 
@@ -38,7 +39,9 @@ def run(arguments: Sequence[str]) -> int:
     if isinstance(experiment.backend, SageMakerChoice):
         settings = sagemaker_settings(experiment.real_benchmark, experiment.backend)
         settle_endpoint(experiment.backend, settings, is_agreed=given.yes)
-    resume_experiment(folder, experiment, watch=watch_progress)
+    outcome = resume_experiment(folder, experiment, watch=watch_progress)
+    if error := without_result(outcome):
+        raise error
     return 0
 
 

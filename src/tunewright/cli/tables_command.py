@@ -109,9 +109,13 @@ def _say_how_to_get(name: str) -> None:
     say(f"--from takes: {recipe.wanted}")
 
 
-def _add(arguments: Sequence[str]) -> None:
+def _get(arguments: Sequence[str]) -> None:
+    _add(arguments, "get")
+
+
+def _add(arguments: Sequence[str], action: str = "add") -> None:
     parser = Parser(
-        "tunewright tables add", "Get a table, or convert a copy of the original that is here already."
+        f"tunewright tables {action}", "Get a table, or convert a copy of the original that is here already."
     )
     parser.positional("table", "its name; any name with a folder of Syne Tune's ~/.blackbox-repository")
     parser.flag("from", "path or URL of the original; without it the recipe gets it where it can")
@@ -128,7 +132,7 @@ def _add(arguments: Sequence[str]) -> None:
 
 _ACTIONS: Final[Mapping[str, tuple[Callable[[Sequence[str]], None], str]]] = {
     "list": (_list, "the tables that are here, and those that can be added"),
-    "get": (_add, "get a table from a package registry"),
+    "get": (_get, "get a table from a package registry"),
     "info": (_info, "what a table holds, its licence and files; --verify checks them"),
     "add": (_add, "convert an original that is here already: --from PATH|URL"),
 }

@@ -49,6 +49,7 @@ def run(arguments: Sequence[str]) -> int:
         experiment = replace(experiment, backend=choice)
     if given.remote:
         show_safe_tag(experiment.tag)
+        given.experiment_tag = experiment.tag
         return launch_experiment(experiment, given)
     if isinstance(choice, SageMakerChoice):
         if given.dry_run:

@@ -14,6 +14,7 @@ import numpy as np
 from tunewright.backends.simulated.charged import ChargedScheduler
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
+from tunewright.callbacks.resource import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
 from tunewright.clock import SimulatedClock
@@ -166,7 +167,8 @@ def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callb
         return policies
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
     unneeded = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
-    return [*records, *policies, *unneeded]
+    attr = experiment.real_benchmark.resource_attr
+    return [*records, *policies, *unneeded, *([WarnOfMissingResource(attr)] if attr else [])]
 
 
 def _constraints(experiment: Experiment) -> dict[str, Json]:

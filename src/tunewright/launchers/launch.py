@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.exceptions import NoResultError, SettingsError, UnknownNameError
 from tunewright.experiments import (
     BackendChoice,
     BuildFunction,
     Experiment,
     Limits,
     MethodSpec,
+    Outcome,
     run_plan,
 )
 from tunewright.launchers.console import say, set_up_logging, watch_progress
@@ -25,6 +26,7 @@ from tunewright.launchers.fixed import add_fixed_flags, with_fixed_values
 from tunewright.launchers.flags import add_limit_flags, add_run_flags, add_script_flags, limits_from
 from tunewright.launchers.parser import Parser, natural, positive_int
 from tunewright.storage import safe_name
+from tunewright.trial import TrialStatus
 from tunewright.types import Json
 
 DEFAULT_TAG: Final = "experiment"
@@ -157,7 +159,26 @@ def run_and_report(plan: Sequence[Experiment], *, resume: bool, is_verbose: bool
             if len(results) > 1:
                 say(f"{result.experiment.label}, seed {result.experiment.seed} failed:")
             code = report_error(result.error, is_verbose=is_verbose)
+        elif result.outcome is not None and (error := without_result(result.outcome)):
+            code = report_error(error, is_verbose=is_verbose)
     return code
+
+
+def without_result(outcome: Outcome) -> NoResultError | None:
+    """Say why nothing was found by an experiment that has ended; None where something was, or may be still."""
+    failed = list(outcome.history.ids(TrialStatus.FAILED))
+    if outcome.is_running or outcome.history.n_results + len(failed) == 0:
+        return None
+    logs = f"tunewright logs {outcome.folder.name} TRIAL shows what a trial printed"
+    if outcome.history.n_results == 0:
+        text = f"{outcome.folder.name} has no result: {len(failed)} trials failed. {logs}. The last error: "
+        return NoResultError(text + outcome.history.error(failed[-1]))
+    if outcome.best is None and not outcome.constraints:
+        name = outcome.metric.name
+        return NoResultError(
+            f"{outcome.folder.name} has no best result: no {name!r} was a finite number. {logs}"
+        )
+    return None
 
 
 def show_safe_tag(tag: str) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import final
 
-from tunewright.exceptions import JournalError
+from tunewright.exceptions import IllegalTransitionError, JournalError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.journal import Line
@@ -48,8 +48,8 @@ class Replay:
         JournalError
             The line does not fit the ones before it.
         """
-        self.time = max(self.time, float(line["t"]))
         try:
+            self.time = max(self.time, float(line["t"]))
             if line["kind"] == "start":
                 self._start(line)
             elif line["kind"] == "result":
@@ -58,8 +58,11 @@ class Replay:
                 self._end(line)
             elif line["kind"] == "drop":
                 self._drop(Checkpoint(trial_id=line["trial_id"], resource=line["resource"]))
-        except (KeyError, IndexError, TypeError) as error:
-            raise JournalError(f"A journal line of kind {line['kind']!r} does not fit: {error!r}") from error
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, IllegalTransitionError) as error:
+            raise JournalError(
+                f"A journal line of kind {line['kind']!r}, at {line.get('t')} s, does not fit: {error!r}. The file was changed "
+                "or damaged: restore it from a copy, or keep the lines before this one and resume"
+            ) from error
 
     def _start(self, line: Line) -> None:
         source = checkpoint_of(line["from_checkpoint"])
