@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -19,6 +20,7 @@ from tunewright.storage import (
     find_experiment,
     home,
     safe_name,
+    write_atomically,
 )
 
 
@@ -53,6 +55,27 @@ def test_names_in_other_scripts_stay_different() -> None:
 def test_what_cannot_be_a_name_is_refused(typed: str) -> None:
     with pytest.raises(SettingsError, match="experiment tag"):
         safe_name(typed, "experiment tag")
+
+
+def test_a_long_name_may_hold_bytes_that_are_no_text() -> None:
+    names = {safe_name("a" * 70 + os.fsdecode(bytes([byte]))) for byte in (254, 255)}
+    assert len(names) == 2
+    assert all(len(name) == MAX_NAME for name in names)
+
+
+def test_a_full_disk_leaves_the_old_text_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+
+    def fsync(number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("file", "old")]
 
 
 @given(st.text(min_size=1, max_size=200))

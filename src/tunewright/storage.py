@@ -12,7 +12,8 @@ import re
 import secrets
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,24 +62,35 @@ def safe_name(text: str, what: str = "name") -> str:
     if not any(c.isalnum() for c in letters):
         raise SettingsError(f"The {what} {text!r} needs at least one letter or digit")
     words = re.findall(r"[A-Za-z0-9]+", "".join(letters))
+    checksum = f"{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
     if any(c.isalnum() and not c.isascii() for c in letters):
-        words.append(f"{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}")
+        words.append(checksum)
     name = "-".join(words)
-    return (
-        name
-        if len(name) <= MAX_NAME
-        else f"{name[: MAX_NAME - 9].rstrip('-')}-{zlib.crc32(text.encode()):08x}"
-    )
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9].rstrip('-')}-{checksum}"
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file so that a reader finds the old text or the new one, never half of one."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with unfinished.open("w", encoding="utf-8") as file:
+    with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.replace(path)
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A place beside a file, for nobody else, to write its new content to.
+
+    It takes the file's place when the context ends, and is removed where that ends with an error, such as a full disk.
+    """
+    unfinished = path.with_name(f".{secrets.token_hex(4)}.unfinished")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise
 
 
 @final

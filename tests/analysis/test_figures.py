@@ -107,7 +107,10 @@ def test_the_page_is_whole_and_names_what_matters() -> None:
 
 @pytest.mark.usefixtures("compared")
 def test_report_and_compare_from_the_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tunewright_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -124,6 +127,12 @@ def test_report_and_compare_from_the_command_line(
     assert call("report", "t", "--out", str(tmp_path / "no" / "x.html")) == 2
     assert "Cannot write" in capsys.readouterr().err
     assert call("report", "t", "--reference", "BB") == 2
+    monkeypatch.chdir(tunewright_home / "experiments" / "t")
+    assert call("report", ".") == 0
+    assert "Comparison: t<" in Path("t.html").read_text()
+    capsys.readouterr()
+    assert call("report", ",") == 2
+    assert "',' names no experiments" in capsys.readouterr().err
     assert call("report", "u") == 2
     assert "Unknown tag or experiment 'u'" in capsys.readouterr().err
     assert call("compare", "t", "--reference", "A & <C>") == 0

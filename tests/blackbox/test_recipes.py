@@ -65,7 +65,16 @@ def test_what_would_be_executed_is_refused(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x80\x04", b"nonsense", pickle.dumps([1, 2], 4)[:-3], b"\x80\x04h\x05."]
+    "data",
+    [
+        b"",
+        b"\x80\x04",
+        b"nonsense",
+        pickle.dumps([1, 2], 4)[:-3],
+        b"\x80\x04h\x05.",
+        b"\x80\x04]K\x01K\x02s.",
+        b"\x80\x04K\x01K\x02a.",
+    ],
 )
 def test_damaged_pickles_are_named(data: bytes) -> None:
     with pytest.raises(TableError, match=r"damaged|more than plain data"):
@@ -261,9 +270,18 @@ def test_lcbench_files_that_lack_something(tmp_path: Path) -> None:
     path.write_text(json.dumps({"adult": {"0": {"config": {}, "log": {}}}}))
     with pytest.raises(TableError, match="data set adult: a run lacks 'num_layers'"):
         add_table("lcbench", str(path))
-    for name, content in (("y.json", b"{"), ("y.zip", b"no zip"), ("y.npz", b"no arrays")):
+    arrays = io.BytesIO()
+    np.savez(arrays, hp=np.zeros(3))
+    directory = arrays.getvalue().index(b"PK\x01\x02")
+    unknown = arrays.getvalue()[: directory + 10] + b"\x63" + arrays.getvalue()[directory + 11 :]
+    for name, content in (
+        ("y.json", b"{"),
+        ("y.zip", b"no zip"),
+        ("y.npz", b"no arrays"),
+        ("z.npz", unknown),  # compressed in a way that nobody knows
+    ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(TableError, match=f"y.{name[2:]}"):
+        with pytest.raises(TableError, match=name):
             add_table("lcbench", str(tmp_path / name))
 
 
@@ -347,6 +365,14 @@ def pd1_run(lr: float, **fields: Any) -> dict[str, Any]:
         "valid/ce_loss": [2.0, None, 1.0],
         "eval_time": [10.0, 20.0, 30.0],
     } | fields
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "{}", '{"dataset": 1, "model": 2}'])
+def test_a_line_that_is_no_run_of_pd1_is_told(tmp_path: Path, line: str) -> None:
+    source = tmp_path / "pd1_matched_phase1_results.jsonl"
+    source.write_text(f"{json.dumps(pd1_run(0.1))}\n{line}\n")
+    with pytest.raises(TableError, match="a line is no run of PD1"):
+        add_table("pd1", str(source))
 
 
 @pytest.mark.parametrize("kind", ["tar", "folder", "file"])

@@ -24,6 +24,7 @@ from tunewright.callbacks import (
 )
 from tunewright.callbacks.account import AccountFile, read_account
 from tunewright.callbacks.live import MAX_ROWS, LiveProgress, trials_table
+from tunewright.callbacks.results import write_results
 from tunewright.callbacks.wording import duration
 from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_journal
@@ -31,7 +32,7 @@ from tunewright.ledger import replay_history
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.random import RandomSearcher
-from tunewright.space import Float, SearchSpace
+from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.trial import BackendSummary, Checkpoint, Run, TrialStatus
 
 SCORE = Metric("score", Goal.MAXIMIZE)
@@ -304,3 +305,35 @@ def test_with_constraints_only_results_that_keep_them_are_best(capsys: pytest.Ca
     assert "memory<=8" in shown
     assert "9 !" in shown
     assert "8 !" not in shown
+
+
+def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv.zip"
+    with pytest.raises(KeyError):
+        write_results(path, [{"kind": "start", "trial_id": 0}])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "3", "null", "{", '"x"'])
+def test_an_account_that_is_damaged_is_begun_anew(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "account.json"
+    path.write_text(content)
+    assert read_account(path) == {}
+
+
+def test_the_live_table_shows_brackets_as_they_are() -> None:
+    space = SearchSpace({"layer": Categorical(["[relu]", "[/]"]), "x": Float(0.0, 1.0)})
+    metric = Metric("[loss]")
+    tuning = AskTell(FIFO(RandomSearcher(space, seed=0)), metrics=[metric])
+    for _ in range(8):
+        tuning.ask()
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120, color_system=None)
+    live = LiveProgress(
+        facts(title="ASHA[/] on [red]toy", path="/tmp/[/x]/e", metric=metric, space=space), console
+    )
+    live.on_experiment_start(tuning.history)
+    live.on_experiment_end(tuning.history, "stopped", BackendSummary())
+    text = screen.getvalue()
+    for shown in ("ASHA[/] on [red]toy", "/tmp/[/x]/e", "[loss]", "layer=[relu]", "layer=[/]"):
+        assert shown in text

@@ -20,6 +20,7 @@ from tunewright.experiments import (
     run_experiment,
     run_plan,
 )
+from tunewright.experiments.cells import last_outcome
 from tunewright.journal import FileJournal, canonical_hash
 from tunewright.storage import create_experiment, experiments
 
@@ -162,3 +163,16 @@ def test_a_cell_that_fails_does_not_keep_the_others_from_running(
 def test_damaged_metadata_of_others_do_not_matter(experiment: Make) -> None:
     (create_experiment("t").metadata_path).write_text("{")
     assert run_plan([experiment()], resume=True)[0].outcome is not None
+
+
+@pytest.mark.usefixtures("tunewright_home")
+def test_an_experiment_whose_last_line_is_damaged_was_interrupted() -> None:
+    folder = create_experiment("t")
+    journal = FileJournal(folder.journal_path)
+    journal.append({"kind": "session", "event": "end", "outcome": "stopped"})
+    journal.close()
+    whole = folder.journal_path.read_bytes()
+    assert last_outcome(folder) == "stopped"
+    for last in (b'{"kind":"\xff"}\n', b"[1]\n", b"\0\0\n", b'{"kind":"session"'):
+        folder.journal_path.write_bytes(whole + last)
+        assert last_outcome(folder) == "interrupted"

@@ -30,7 +30,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import canonical_hash
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.random import RandomSearcher
-from tunewright.storage import experiments
+from tunewright.storage import create_experiment, experiments
 from tunewright.types import Json
 
 ROOT = Path(__file__).parents[2]
@@ -162,5 +162,6 @@ def test_results_are_exported_where_asked_for_and_cells_survive_metadata() -> No
     assert str(folder.path) == done.summary.folder
     assert folder.results_path.exists()
     assert Experiment.from_json(folder.metadata()) == done.experiment
+    create_experiment("t").metadata_path.write_text("{")  # of another, and damaged
     (again,) = run_cells([cell()], n_jobs=1, resume=True)
     assert again.summary.status == "skipped"

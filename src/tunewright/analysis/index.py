@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,7 +20,7 @@ import numpy as np
 from tunewright.analysis.columns import Columns, Totals, concatenate
 from tunewright.analysis.parsing import parse_journal
 from tunewright.exceptions import JournalError
-from tunewright.storage import ExperimentFolder
+from tunewright.storage import ExperimentFolder, replacing
 
 INDEX_FILE: Final = ".index.npz"
 _SCHEMA: Final = 1
@@ -84,10 +83,8 @@ def _write_index(path: Path, entries: Mapping[str, Entry], marks: Mapping[str, s
     arrays |= {name: getattr(columns, name) for name in ("time", "trial", "resource", "decision")}
     arrays["sizes"] = np.array([columns.size for columns, _ in entries.values()], dtype=np.int64)
     arrays["head"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
-    unfinished = path.with_name(f".{secrets.token_hex(4)}{path.name}")
-    with unfinished.open("wb") as file:
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
         np.savez(file, **arrays)
-    unfinished.replace(path)
 
 
 def _read_index(path: Path) -> dict[str, tuple[str, Entry]]:

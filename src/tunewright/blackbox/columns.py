@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ import numpy as np
 from tunewright.exceptions import MissingExtraError, TableError
 from tunewright.types import ConfigValue
 
-UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
 """What NumPy raises where a file does not hold the arrays that it should."""
 
 Columns = Mapping[str, Sequence[ConfigValue]]

@@ -73,9 +73,10 @@ def _kept(summary: BackendSummary) -> dict[str, Any]:
 def read_account(path: Path) -> dict[str, Any]:
     """The account of all sessions together: the fields of `BackendSummary`; empty where there is none."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def add_accounts(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,8 @@ class LiveProgress(Callback):
 
     def on_experiment_start(self, history: History) -> None:
         """Begin to draw."""
-        self._console.print(f"[bold]{self._facts.title}[/]\nResults: {self._facts.path}", highlight=False)
+        self._console.print(Text(self._facts.title, style="bold"))
+        self._console.print(Text(f"Results: {self._facts.path}"), soft_wrap=True)
         self._live.start()
         self._draw(history, 0.0, BackendSummary())
 
@@ -106,7 +107,7 @@ def trials_table(facts: ProgressFacts, history: History, best: Collection[int | 
     table = Table(box=None, pad_edge=False, header_style="bold", row_styles=[""])
     values = (*(metric.name for metric in facts.metrics), *map(str, facts.constraints))
     for heading in ("trial", "status", facts.resource, *values):
-        table.add_column(heading, justify="left" if heading == "status" else "right", no_wrap=True)
+        table.add_column(Text(heading), justify="left" if heading == "status" else "right", no_wrap=True)
     table.add_column("configuration", overflow="ellipsis", no_wrap=True)
     for trial_id in _chosen(history):
         status, last = history.status(trial_id), history.last(trial_id)
@@ -116,7 +117,7 @@ def trials_table(facts: ProgressFacts, history: History, best: Collection[int | 
             "" if last is None else str(last.resource),
             *("" if last is None else value_text(metric, last) for metric in facts.metrics),
             *("" if last is None else constraint_text(bound, last) for bound in facts.constraints),
-            config_text(history.trial(trial_id).config, facts.space),
+            Text(config_text(history.trial(trial_id).config, facts.space)),
         )
     return table
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final, final
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.journal import Line, read_journal
+from tunewright.storage import replacing
 from tunewright.trial import BackendSummary, Decision
 
 INTERVAL: Final = 10.0
@@ -59,10 +59,11 @@ class ResultsTable(Callback):
 
 def write_results(path: Path, lines: Iterable[Line]) -> None:
     """Write the table of a journal's lines to a zipped CSV file, whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with (
+        replacing(path) as unfinished,
+        zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
         archive.writestr(path.name.removesuffix(".zip"), results_csv(lines))
-    unfinished.replace(path)
 
 
 def results_csv(lines: Iterable[Line]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import traceback
 from dataclasses import asdict, dataclass
@@ -112,5 +111,5 @@ def _last_line(folder: ExperimentFolder) -> Line:
         return {}
     try:
         return decode_line(tail[:-1].rpartition(b"\n")[2])
-    except json.JSONDecodeError:
+    except ValueError:
         return {}

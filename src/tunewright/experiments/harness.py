@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, final
 
@@ -16,8 +16,9 @@ from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
 from tunewright.experiments.kept import announce
 from tunewright.experiments.methods import MethodSpec
+from tunewright.experiments.stored import stored_by_identity
 from tunewright.journal import is_locked
-from tunewright.storage import ExperimentFolder, experiments, safe_name
+from tunewright.storage import ExperimentFolder
 from tunewright.transfer.evaluations import TransferEvaluations
 
 _LOOK: Final = 0.5  # seconds between two reports of progress
@@ -128,7 +129,7 @@ def run_cells(
     check_plan(plan)
     jobs = min(n_jobs or len(os.sched_getaffinity(0)), max(1, len(plan)))
     progress = PlanProgress(n_cells=len(plan), n_jobs=jobs)
-    stored = _stored(plan) if resume else {}
+    stored = stored_by_identity(plan) if resume else {}
     done: dict[int, Cell] = {}
     orders: list[tuple[int, ExperimentFolder | None]] = []
     for index, experiment in enumerate(plan):
@@ -198,15 +199,6 @@ def _sorted_out(folders: Sequence[ExperimentFolder]) -> tuple[CellSummary | None
         if is_locked(folder.journal_path):
             return CellSummary(status="skipped", folder=str(folder.path), error="running elsewhere"), None
     return None, folders[-1] if folders else None
-
-
-def _stored(plan: Sequence[Experiment]) -> Mapping[str, list[ExperimentFolder]]:
-    """The stored experiments of the plan's tags by identity, oldest first."""
-    stored: dict[str, list[ExperimentFolder]] = defaultdict(list)
-    for tag in sorted({safe_name(cell.tag, "experiment tag") for cell in plan}):
-        for folder in experiments(tag):
-            stored[str(folder.metadata().get("identity", ""))].append(folder)
-    return stored
 
 
 def _kind(experiment: Experiment) -> tuple[str, str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from tunewright.exceptions import SettingsError, TunewrightError
+from tunewright.exceptions import TunewrightError
 from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import announce
 from tunewright.experiments.outcome import ELSEWHERE, Outcome, load_outcome
 from tunewright.experiments.run import resume_experiment, run_experiment
+from tunewright.experiments.stored import stored_by_identity
 from tunewright.experiments.watch import Watch, unwatched
-from tunewright.storage import ExperimentFolder, experiments, safe_name
+from tunewright.storage import ExperimentFolder
 
 FINISHED = ("completed", "stopped")
 """Statuses of experiments that need nothing more."""
@@ -63,7 +64,7 @@ def run_plan(
         cell.build_scheduler(evaluations)
     announce(known)
     announce_choices(plan, say)
-    stored = _stored(plan)
+    stored = stored_by_identity(plan)
     if not resume:
         _mention_interrupted(plan, stored, say)
     return [_run_cell(cell, stored.get(cell.identity(), []) if resume else [], watch, say) for cell in plan]
@@ -91,21 +92,8 @@ def _run_cell(
         return CellResult(experiment=cell, outcome=None, error=error)
 
 
-def _stored(plan: Sequence[Experiment]) -> dict[str, list[ExperimentFolder]]:
-    """The stored experiments of the plan's tags by identity, oldest first."""
-    stored: dict[str, list[ExperimentFolder]] = {}
-    for tag in {safe_name(cell.tag, "experiment tag") for cell in plan}:
-        for folder in experiments(tag):
-            try:
-                identity = folder.metadata().get("identity", "")
-            except SettingsError:
-                continue
-            stored.setdefault(identity, []).append(folder)
-    return stored
-
-
 def _mention_interrupted(
-    plan: Sequence[Experiment], stored: dict[str, list[ExperimentFolder]], say: Callable[[str], Any]
+    plan: Sequence[Experiment], stored: Mapping[str, list[ExperimentFolder]], say: Callable[[str], Any]
 ) -> None:
     names = [
         folder.name

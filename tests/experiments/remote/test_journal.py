@@ -11,7 +11,7 @@ from tunewright.aws import (
     S3Objects,
     StoredObject,
 )
-from tunewright.exceptions import JournalError
+from tunewright.exceptions import JournalError, SettingsError
 from tunewright.experiments.remote.journal import RemoteJournal
 from tunewright.experiments.remote.mirror import FolderMirror, fetch_experiment
 from tunewright.experiments.remote.segments import SEGMENT_BYTES, Segments, read_segments
@@ -32,14 +32,14 @@ class TestJournal:
         journal = self.open(tmp_path, s3)
         path = tmp_path / "journal.jsonl"
         assert self.stored(s3) == path.read_bytes()
-        journal.append({"kind": "result", "decision": "continue"})
-        journal.append({"kind": "start", "trial_id": 1})
+        journal.append({"kind": "result", "t": 0.0, "decision": "continue"})
+        journal.append({"kind": "start", "t": 0.0, "trial_id": 1})
         assert self.stored(s3) == path.read_bytes()
         for decision in ("pause", "stop"):
-            journal.append({"kind": "result", "decision": decision})
+            journal.append({"kind": "result", "t": 0.0, "decision": decision})
             assert self.stored(s3) == path.read_bytes()
         assert [line["kind"] for line in journal.lines()] == ["result", "start", "result", "result"]
-        journal.append({"kind": "session"})
+        journal.append({"kind": "session", "t": 0.0})
         (tmp_path / "metadata.json").write_text("{}")
         journal.close()
         assert self.stored(s3) == path.read_bytes()
@@ -99,3 +99,19 @@ class TestFetching:
         assert fetch_experiment(objects, self.stored(s3), tmp_path) == 1
         assert s3.n_gets == 1
         assert (tmp_path / "journal.jsonl").read_bytes() == b"1\n2\n3\n"
+
+    @pytest.mark.parametrize("key", ["../../evil", "/evil", "trials/../../evil", "./evil"])
+    def test_keys_that_lead_elsewhere_are_refused(self, tmp_path: Path, s3: Any, key: str) -> None:
+        folder = tmp_path / "experiments" / "t" / "e"
+        s3.content |= {"e/metadata.json": b"{}", f"e/{key}": b"x"}
+        with pytest.raises(SettingsError, match="would be written elsewhere"):
+            fetch_experiment(S3Objects(s3, "b", "e"), self.stored(s3), folder)
+        assert not folder.exists()
+
+    def test_folders_of_the_console_are_passed_over_and_leftovers_do_no_harm(
+        self, tmp_path: Path, s3: Any
+    ) -> None:
+        s3.content |= {"e/trials/0/stdout": b"x", "e/trials/0/": b"", "e/trials/": b""}
+        (tmp_path / ".remote.json").write_text('{"etags": [1]}')
+        assert fetch_experiment(S3Objects(s3, "b", "e"), self.stored(s3), tmp_path) == 1
+        assert (tmp_path / "trials" / "0" / "stdout").read_bytes() == b"x"

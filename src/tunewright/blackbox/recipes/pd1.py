@@ -43,20 +43,27 @@ def _convert(source: Path) -> Iterator[Recorded]:
     tasks: dict[str, list[Run]] = {}
     for text in _texts(source):
         for line in text.splitlines():
-            run = json.loads(line)
-            activation = run.get("hps.activation_fn")
-            parts = [
-                run["dataset"],
-                run["model"],
-                *([activation] if activation else []),
-                "batch_size",
-                run["hps.batch_size"],
-            ]
-            tasks.setdefault("_".join(map(str, parts)), []).append(run)
+            try:
+                run = json.loads(line)
+                tasks.setdefault(_task(run), []).append(run)
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                raise TableError(f"{source}: a line is no run of PD1: {error!r}") from None
     if not tasks:
         raise TableError(f"{source} holds no pd1_matched_phase1_results.jsonl.gz")
     for task, runs in sorted(tasks.items()):
         yield _record(task, runs)
+
+
+def _task(run: Run) -> str:
+    activation = run.get("hps.activation_fn")
+    parts = [
+        run["dataset"],
+        run["model"],
+        *([activation] if activation else []),
+        "batch_size",
+        run["hps.batch_size"],
+    ]
+    return "_".join(map(str, parts))
 
 
 def _texts(source: Path) -> Iterator[str]:

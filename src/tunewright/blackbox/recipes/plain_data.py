@@ -37,7 +37,7 @@ def read_plain(data: bytes) -> Any:
             if name == "STOP":
                 return stack.pop()
             _carry_out(name, argument, stack, memo)
-    except (IndexError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise TableError(f"The pickled data are damaged: {error}") from None
     raise TableError("The pickled data are damaged: they have no end")
 

@@ -11,7 +11,7 @@ from tunewright.exceptions import TunewrightError
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote.elsewhere import SliceNote, note_slice
 from tunewright.experiments.remote.fleet import Fleet
-from tunewright.experiments.remote.mirror import fetch_experiment
+from tunewright.experiments.remote.mirror import check_below, fetch_experiment
 from tunewright.experiments.remote.place import EXPERIMENTS, JOURNAL
 from tunewright.experiments.remote.slices import SliceStatus
 from tunewright.storage import ExperimentFolder, home
@@ -46,6 +46,8 @@ def fetch_views(fleet: Fleet, statuses: Sequence[SliceStatus], *, all_files: boo
     ------
     ServiceError
         The service refuses or does not answer.
+    SettingsError
+        Names in S3 lead out of the folders of experiments.
     """
     return [_view(fleet, status, all_files=all_files) for status in statuses]
 
@@ -56,6 +58,7 @@ def _view(fleet: Fleet, status: SliceStatus, *, all_files: bool) -> SliceView:
     note = SliceNote(tag=one.tag, name=one.name, state=str(status.state), looked_at=time.time())
     n_fetched = 0
     for name in status.experiments:
+        check_below(f"{one.tag}/{name}", one.name)
         folder = ExperimentFolder(home() / "experiments" / one.tag / name)
         stored = [
             entry

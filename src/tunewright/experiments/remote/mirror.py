@@ -13,8 +13,9 @@ from typing import Final, final
 from tunewright.aws import S3Objects, StoredObject
 from tunewright.aws.objects import in_parallel
 from tunewright.backends.runner.local_channel import WORKING
+from tunewright.exceptions import SettingsError
 from tunewright.experiments.remote.place import JOURNAL
-from tunewright.storage import write_atomically
+from tunewright.storage import replacing, write_atomically
 
 _JOURNAL_FILE: Final = "journal.jsonl"
 _WORKING: Final = f"/{WORKING}/"
@@ -105,7 +106,15 @@ def fetch_experiment(objects: S3Objects, stored: Sequence[StoredObject], folder:
     -------
     int
         How many objects were downloaded: those whose content has changed since the last time.
+
+    Raises
+    ------
+    SettingsError
+        A key leads out of the folder; then nothing is downloaded.
     """
+    stored = [entry for entry in stored if not entry.key.endswith("/")]  # what the console calls a folder
+    for entry in stored:
+        check_below(entry.key, folder.name)
     folder.mkdir(parents=True, exist_ok=True)
     known = _read_etags(folder)
     changed = [entry for entry in stored if known.get(entry.key) != entry.etag]
@@ -122,6 +131,18 @@ def fetch_experiment(objects: S3Objects, stored: Sequence[StoredObject], folder:
     if changed:
         write_atomically(folder / _ETAGS, json.dumps({"etags": etags}))
     return len(changed)
+
+
+def check_below(key: str, place: str) -> None:
+    """Refuse what S3 has under a name that is none below a folder.
+
+    Raises
+    ------
+    SettingsError
+        It leads elsewhere.
+    """
+    if not {"", ".", ".."}.isdisjoint(key.split("/")):
+        raise SettingsError(f"In S3 {place} holds {key!r}, which would be written elsewhere: remove it there")
 
 
 def _fetch_journal(
@@ -141,13 +162,12 @@ def _fetch_journal(
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.partial")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def _read_etags(folder: Path) -> dict[str, str]:
     try:
         return dict(json.loads((folder / _ETAGS).read_text(encoding="utf-8"))["etags"])
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
         return {}
