@@ -108,3 +108,13 @@ def test_a_weighted_sum_has_the_moments_of_its_parts() -> None:
     draws = both.samples(POINTS, np.random.default_rng(0).standard_normal((5, 40_000)))
     np.testing.assert_allclose(draws.std(axis=1), deviations, rtol=0.03)
     np.testing.assert_allclose(draws.mean(axis=1), means[:, 0], atol=0.05)
+
+
+@pytest.mark.parametrize("whole", [BOWL, AtResource(BOWL, 1.0)], ids=["plain", "at a resource"])
+def test_few_draws_of_a_weighted_sum_have_its_deviation(whole: Surrogate) -> None:
+    nested = WeightedSum([(WeightedSum([(whole, 0.5), (whole, 0.5)]), 0.6), (whole, 0.4)])
+    assert nested.n_parts == 3
+    rng = np.random.default_rng(0)
+    points = POINTS[:2]
+    draws = [nested.samples(points, rng.standard_normal((2, nested.n_parts)))[:, 0] for _ in range(4000)]
+    np.testing.assert_allclose(np.std(draws, axis=0), nested.predict(points)[1], rtol=0.05)

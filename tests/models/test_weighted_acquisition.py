@@ -128,3 +128,4 @@ def test_costs_that_are_equal_or_not_positive_are_borne() -> None:
     assert math.isclose(mean, math.log(3.0))
     assert np.isfinite(log_targets(np.array([0.0, -1.0, 5.0]))[0]).all()
     assert np.isfinite(log_targets(np.array([0.0, -1.0]))[0]).all()
+    assert np.isfinite(log_targets(np.array([0.0, 5e-324]))[0]).all()

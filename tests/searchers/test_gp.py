@@ -17,14 +17,15 @@ from tunewright.journal import MemoryJournal
 from tunewright.metric import Metric
 from tunewright.models.gp.kernels import Matern52
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.models.surrogate import Surrogate
+from tunewright.models.surrogate import Pullback, Surrogate, WeightedSum
 from tunewright.models.targets import TargetTransform
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers import fitting
-from tunewright.searchers.climbing import Spread
-from tunewright.searchers.encoding import Fit
+from tunewright.searchers.climbing import Climber, Spread
+from tunewright.searchers.cube import Cube
+from tunewright.searchers.encoding import Fit, Rows, Snapshot
 from tunewright.searchers.fitting import FittedProcess
-from tunewright.searchers.gp import AcquisitionKind, GPSettings, gp_searcher
+from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, Learned, Learner, gp_searcher
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.random import RandomSearcher
 from tunewright.searchers.scope import Scope
@@ -200,3 +201,41 @@ def test_a_draw_between_listed_configurations_becomes_the_nearest() -> None:
     history = play(searcher, 40)
     assert sorted(history.trial(i).config["x"] for i in range(30)) == [config["x"] for config in listed]
     assert history.n_trials == 30
+
+
+class Normal(Surrogate):
+    """Standard normal everywhere; draws are the given numbers, with a sign."""
+
+    def __init__(self, sign: float) -> None:
+        self.sign = sign
+
+    def means(self, a: np.ndarray) -> np.ndarray:
+        return np.zeros((len(a), 1))
+
+    def predict(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.means(a), np.ones(len(a))
+
+    def predict_with_pullback(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pullback]:
+        return *self.predict(a), lambda by_means, by_deviations: np.zeros_like(a)
+
+    def samples(self, a: np.ndarray, normal: np.ndarray) -> np.ndarray:
+        return self.means(a) + self.sign * normal
+
+
+class Opposites(Learner):
+    """Two independent functions whose draws would cancel each other if they were made of the same numbers."""
+
+    def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned:
+        del snapshot, rng
+        return Learned(WeightedSum([(Normal(1.0), 0.5), (Normal(-1.0), 0.5)]), np.zeros((1, 2)), {})
+
+
+def test_a_thompson_draw_of_a_sum_draws_each_part_independently() -> None:
+    cube = Cube(SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}))
+    proposer = GPProposer(Opposites(), cube, GPSettings(acquisition=AcquisitionKind.THOMPSON))
+    none = np.empty(0, dtype=np.intp)
+    nothing = Snapshot(np.empty((0, 2)), Rows(none, none, np.empty(0)), none, none, {})
+    proposal = proposer.propose(nothing, np.random.default_rng(0))
+    assert proposal is not None
+    pool = Climber(cube).pool(np.zeros((1, 2)), np.random.default_rng(0))
+    assert not np.array_equal(proposal.points, pool), "all draws are zero: the pool's order is left as it is"

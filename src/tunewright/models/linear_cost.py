@@ -17,12 +17,13 @@ from tunewright.models.surrogate import Surrogate
 
 _SMALLEST: Final = 1e-3
 """Of the largest value: what is smaller, or not positive, counts as so much."""
+_TINY: Final = float(np.finfo(np.float64).tiny)
 
 
 def log_targets(values: Array) -> tuple[Array, float, float]:
     """Logarithms of positive values (n,), n >= 1, standardised; then their mean and deviation, > 0."""
     top = float(np.max(values))
-    logs = np.log(np.maximum(values, _SMALLEST * top) if top > 0 else np.ones_like(values))
+    logs = np.log(np.maximum(values, max(_SMALLEST * top, _TINY)) if top > 0 else np.ones_like(values))
     mean, deviation = float(logs.mean()), float(logs.std())
     if deviation < 1e-12:
         return np.zeros_like(logs), mean, 1.0

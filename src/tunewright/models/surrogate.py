@@ -17,6 +17,11 @@ Pullback: TypeAlias = Callable[[Array, Array], Array]
 class Surrogate(ABC):
     """A function predicted at points, in s versions (fantasies) that share their uncertainty; lower is better."""
 
+    @property
+    def n_parts(self) -> int:
+        """Independent functions that it is made of: :meth:`samples` needs as many columns of numbers."""
+        return 1
+
     @abstractmethod
     def means(self, a: Array) -> Array:
         """Means (m, s) at points (m, d)."""
@@ -31,7 +36,15 @@ class Surrogate(ABC):
 
     @abstractmethod
     def samples(self, a: Array, normal: Array) -> Array:
-        """Joint draws (m, k) of the function of the first version at points (m, d), from standard normal numbers (m, k)."""
+        """Joint draws (m, k) of the function of the first version at points (m, d).
+
+        Parameters
+        ----------
+        a
+            Points (m, d).
+        normal
+            Standard normal numbers (m, k), k >= :attr:`n_parts`.
+        """
 
 
 @final
@@ -49,6 +62,11 @@ class AtResource(Surrogate):
     def __init__(self, joint: Surrogate, resource: float) -> None:
         self._joint = joint
         self._resource = resource
+
+    @property
+    def n_parts(self) -> int:
+        """Those of the surrogate within."""
+        return self._joint.n_parts
 
     def means(self, a: Array) -> Array:
         """Means (m, s) at configurations (m, d)."""
@@ -86,6 +104,11 @@ class WeightedSum(Surrogate):
     def __init__(self, parts: Sequence[tuple[Surrogate, float]]) -> None:
         self._parts = tuple(parts)
 
+    @property
+    def n_parts(self) -> int:
+        """Of all parts."""
+        return sum(part.n_parts for part, _ in self._parts)
+
     def means(self, a: Array) -> Array:
         """``sum w mu``, (m, s)."""
         return self._sum([part.means(a) for part, _ in self._parts])
@@ -113,11 +136,12 @@ class WeightedSum(Surrogate):
         return self._sum([means for means, _, _ in predictions]), deviations, back
 
     def samples(self, a: Array, normal: Array) -> Array:
-        """Joint draws (m, k): the parts use the columns of ``normal`` rotated, so that they are independent for k > parts."""
-        draws = [
-            weight * part.samples(a, np.roll(normal, shift, axis=1))
-            for shift, (part, weight) in enumerate(self._parts)
-        ]
+        """Joint draws (m, k): the parts use the columns of ``normal`` rotated, so that each draw has its own numbers for each."""
+        draws: list[Array] = []
+        shift = 0
+        for part, weight in self._parts:
+            draws.append(weight * part.samples(a, np.roll(normal, shift, axis=1)))
+            shift += part.n_parts
         return np.sum(draws, axis=0)
 
     def _sum(self, means: Sequence[Array]) -> Array:

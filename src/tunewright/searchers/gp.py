@@ -165,7 +165,7 @@ class GPProposer(Proposer):
         match self._settings.acquisition:
             case AcquisitionKind.THOMPSON:
                 pool = self._climber.pool(incumbents, rng)
-                drawn = surrogate.samples(pool, rng.standard_normal((len(pool), 1)))
+                drawn = surrogate.samples(pool, rng.standard_normal((len(pool), surrogate.n_parts)))
                 return pool[np.argsort(drawn[:, 0], kind="stable")]
             case AcquisitionKind.LCB:
                 acquisition = LowerConfidenceBound(surrogate, self._settings.kappa)
