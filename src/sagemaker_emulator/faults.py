@@ -62,9 +62,14 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault kind {self.kind!r}: choose from {', '.join(KINDS)}")
+        given: Mapping[str, object] = asdict(self)  # a file or a request may hold anything
+        if not isinstance(given["target"], str):
+            raise ValueError(f"target of a fault must be a text, not {self.target}")  # noqa: TRY004 - one error type
+        if not isinstance(given["seconds"], int | float):
+            raise ValueError(f"seconds of a fault must be a number, not {self.seconds!r}")  # noqa: TRY004
         if not 0.0 <= self.probability <= 1.0:
             raise ValueError(f"probability of a fault must be in 0..1, not {self.probability}")
-        if self.count is not None and self.count < 1:
+        if self.count is not None and (not isinstance(given["count"], int) or self.count < 1):
             raise ValueError(f"count of a fault must be 1 or more, or null for always, not {self.count}")
 
 

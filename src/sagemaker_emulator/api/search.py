@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from sagemaker_emulator.api import paging
@@ -152,9 +153,13 @@ def _number(value: object) -> float | None:
 
 
 def _epoch(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+    """Epoch seconds of an ISO 8601 time; one that names no zone is UTC, wherever this endpoint runs."""
+    when = datetime.fromisoformat(text)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _sortable(value: object) -> tuple[float, str]:
     number = _number(value) if value is not None else None
-    return (float("-inf"), str(value or "")) if number is None else (number, "")
+    if number is None or math.isnan(number):  # pages go by an order, which nan has none of
+        return float("-inf"), str(value or "")
+    return number, ""

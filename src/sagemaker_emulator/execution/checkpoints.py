@@ -59,6 +59,8 @@ class CheckpointSync:
             There is no such bucket.
         OSError
             The folder or the mirror of S3 cannot be read or written.
+        ValueError
+            A file's name cannot be a key.
         """
         with self._lock:
             if self._closed:

@@ -72,7 +72,7 @@ class ProcessExecutor(Executor):
             self._jobs[order.name] = job
         try:
             return sum(instance.prepare() for instance in job.instances)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ExecutionError(f"ClientError: Data download failed:{error}") from error
 
     def launch(self, order: JobOrder) -> None:
@@ -107,7 +107,7 @@ class ProcessExecutor(Executor):
                 instance.sync_checkpoints()
             folders = [instance.folder for instance in job.instances]
             model_uri = upload_artifacts(self._aws.store, order.request, order.name, folders)
-        except (LookupError, OSError) as error:
+        except (LookupError, OSError, ValueError) as error:
             raise ExecutionError(f"ClientError: Checkpoint upload failed: {error}") from error
         finally:
             self.discard(order.name)
@@ -150,7 +150,7 @@ class ProcessExecutor(Executor):
             for instance in running:
                 try:
                     instance.sync_checkpoints()
-                except (LookupError, OSError) as error:
+                except (LookupError, OSError, ValueError) as error:
                     _LOG.warning(
                         "Checkpoints of %s are not copied: %s", instance.folder.root.parent.name, error
                     )

@@ -31,7 +31,18 @@ class S3Uri:
         return cls(found[1], found[2])
 
     def child(self, *parts: str) -> S3Uri:
-        """The URI below this one, joined with single slashes."""
+        """The URI below this one, joined with single slashes.
+
+        Raises
+        ------
+        ValueError
+            A part, such as a file's name, is no text that UTF-8 has, as keys must be.
+        """
+        for part in parts:
+            try:
+                part.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"the name {part!r} is not UTF-8, as keys are: rename the file") from error
         return S3Uri(self.bucket, "/".join([self.key.rstrip("/"), *parts]).lstrip("/"))
 
     def __str__(self) -> str:

@@ -75,7 +75,7 @@ def _download_channel(
         size = _save(store, uri.bucket, found, target, _cut(uri.key, found))
         if channel.get("CompressionType") == "Gzip":
             _decompress(target)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, ValueError) as error:  # a key may hold what no file name may
         raise ExecutionError(f"{_DOWNLOAD_FAILED}channel {name}: {error}") from error
     return size
 

@@ -158,6 +158,20 @@ def test_a_folder_that_is_removed_after_its_job_takes_nothing_from_s3(aws: Any, 
     assert [each.key for each in aws.store.objects("bucket")] == ["ckpt/a"]
 
 
+def test_a_name_that_is_no_text_is_no_key(folder_jobs: Any) -> None:
+    """It fails its own job; the checkpoints of the others are copied on."""
+    code = "import os, time; open(os.fsencode('/opt/ml/checkpoints/bad') + bytes([255]), 'w').close(); time.sleep(600)"
+    bad = folder_jobs.python("bad", code, CheckpointConfig={"S3Uri": "s3://bucket/bad"})
+    folder = folder_jobs.folder / "cluster" / "jobs" / "bad-0" / "algo-1" / "ml" / "checkpoints"
+    folder_jobs.until(lambda: list(folder.iterdir()))
+    code = "import time; open('/opt/ml/checkpoints/a', 'w').close(); time.sleep(600)"
+    folder_jobs.python("good", code, CheckpointConfig={"S3Uri": "s3://bucket/good"})
+    folder_jobs.until(lambda: folder_jobs.aws.store.head("bucket", "good/a"))
+    folder_jobs.executor.kill("bad")
+    with pytest.raises(ExecutionError, match=r"Checkpoint upload failed: .*bad"):
+        folder_jobs.executor.finish(bad)
+
+
 def test_a_checkpoint_bucket_that_is_missing(folder_jobs: Any) -> None:
     code = "import time; open('/opt/ml/checkpoints/a', 'w').close(); print('ready'); time.sleep(1.5)"
     order = folder_jobs.python("job", code, CheckpointConfig={"S3Uri": "s3://nowhere/c"})

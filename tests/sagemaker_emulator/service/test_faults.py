@@ -272,6 +272,9 @@ def test_faults_are_set_shown_and_cleared_over_http(service: Service) -> None:
         ({"faults": [{"kind": "stale", "count": 0}]}, "count of a fault must be 1 or more"),
         ({"faults": [{"kind": "stale", "probability": 2}]}, "must be in 0..1"),
         ({"faults": [{"kind": "stale", "probability": "often"}]}, "wrong type"),
+        ({"faults": [{"kind": "s3_error", "target": 5}]}, "target of a fault must be a text, not 5"),
+        ({"faults": [{"kind": "s3_error", "seconds": "1"}]}, "seconds of a fault must be a number"),
+        ({"faults": [{"kind": "s3_error", "count": 1.5}]}, "count of a fault must be 1 or more"),
     ],
 )
 def test_wrong_faults_are_refused(service: Service, body: Any, text: str) -> None:

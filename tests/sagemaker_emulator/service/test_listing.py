@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagemaker_emulator.api import paging
+from sagemaker_emulator.api.search import search
 
 Service = Any
 
@@ -198,3 +200,30 @@ def test_tags_are_added_listed_searched_and_deleted(service: Service) -> None:
         client.list_tags(ResourceArn=arn.replace("job-1", "job-3"))
     with pytest.raises(service.client.exceptions.ResourceNotFound):
         client.list_tags(ResourceArn=arn.replace("us-east-1", "eu-west-1"))
+
+
+def test_times_without_a_zone_are_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = {"TrainingJobName": "a", "CreationTime": 1767227400.0}  # 2026-01-01T00:30:00Z
+    wanted = {"Name": "CreationTime", "Operator": "GreaterThan", "Value": "2026-01-01T00:00:00"}
+    request = {"Resource": "TrainingJob", "SearchExpression": {"Filters": [wanted]}}
+    monkeypatch.setenv("TZ", "Etc/GMT+5")
+    time.tzset()
+    try:
+        assert search([record], request)["TotalHits"]["Value"] == 1
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_pages_by_a_number_that_is_none_give_each_job_once() -> None:
+    values = ["nan", "2", "nan", "1", "inf", "nan"]
+    records = [{"TrainingJobName": f"job-{n}", "HyperParameters": {"lr": lr}} for n, lr in enumerate(values)]
+    request: dict[str, Any] = {"Resource": "TrainingJob", "SortBy": "HyperParameters.lr", "MaxResults": 1}
+    names: list[str] = []
+    while len(names) <= len(values):
+        answer = search(records, request)
+        names += [result["TrainingJob"]["TrainingJobName"] for result in answer["Results"]]
+        if "NextToken" not in answer:
+            break
+        request["NextToken"] = answer["NextToken"]
+    assert sorted(names) == [f"job-{n}" for n in range(len(values))]
