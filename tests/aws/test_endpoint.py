@@ -93,3 +93,9 @@ def test_a_profile_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     for choice in ("auto", "aws"):
         with pytest.raises(SettingsError, match="nobody"):
             resolve_endpoint(choice)
+
+
+def test_the_embedded_endpoint_is_in_a_region_that_there_is() -> None:
+    assert resolve_endpoint("embedded", region="eu-west-1").region == "eu-west-1"
+    with pytest.raises(SettingsError, match="Did you mean 'eu-west-1'"):
+        resolve_endpoint("embedded", region="eu-wset-1")

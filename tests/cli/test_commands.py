@@ -113,6 +113,9 @@ def test_a_methods_settings_are_given_by_name(command: Command) -> None:
         (("--max_num_trials", "1", "--max_resource", "3", "--dry_run"), "--backend sagemaker"),
         (("--max_num_trials", "1", "--max_resource", "3", "--experiment_tag", ".."), "looks like a path"),
         (("--max_num_trials", "1", "--max_resource", "3", "--space", "no.toml"), "no.toml"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--warm_pool"), "add --backend sagemaker"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--wait"), "add --remote"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--dependencies", "/no"), "there is no dependency /no"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -364,3 +367,8 @@ def test_a_journal_that_was_changed_is_one_line(command: Command, line: str) -> 
         assert command(action, folder.name) == 1
         assert command.err.count("\n") == 1, command.err
         assert "restore it" in command.err
+
+
+def test_a_report_of_the_account_needs_a_place_before_jobs_run(command: Command) -> None:
+    assert command("sagemaker", "verify", "--endpoint", "embedded", "--out", "/no/report.json") == 2
+    assert "Choose another file with --out" in command.err

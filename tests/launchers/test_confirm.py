@@ -95,3 +95,10 @@ def test_elsewhere_it_must_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_endpoint_that_cannot_be_is_refused() -> None:
     with pytest.raises(SettingsError, match="--endpoint"):
         settle("ews")
+
+
+@pytest.mark.usefixtures("account")
+def test_the_end_of_input_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(""))
+    with pytest.raises(SettingsError, match="Not confirmed"):
+        settle_endpoint(SageMakerChoice(endpoint="aws"), SETTINGS, is_agreed=False)

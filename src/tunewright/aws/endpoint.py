@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from tunewright.aws import boto
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, UnknownNameError
 
 EMBEDDED_SPEED: Final = 60.0
 """Service seconds per second of the embedded endpoint: a minute of start-up takes a second."""
@@ -92,7 +92,7 @@ def resolve_endpoint(
     Raises
     ------
     SettingsError
-        The choice is unknown, no region is known, or the speed cannot be.
+        The choice is unknown, no region is known, the embedded endpoint has it not, or the speed cannot be.
     MissingExtraError
         boto3 is not installed.
     """
@@ -104,6 +104,8 @@ def resolve_endpoint(
     found = region or _configured_region()
     if kind is EndpointKind.AWS and found is None:
         raise SettingsError("No AWS region is known: give --region or set AWS_REGION, for example us-east-1")
+    if kind is EndpointKind.EMBEDDED and found is not None:
+        _check_region(found)
     default_speed = EMBEDDED_SPEED if kind is EndpointKind.EMBEDDED else 1.0
     return Endpoint(
         kind=kind,
@@ -156,6 +158,20 @@ def _url_around(kind: EndpointKind) -> str | None:
     """The address of the embedded endpoint that runs this process as a tuning job."""
     is_inside = kind is EndpointKind.EMBEDDED and REMOTE_VARIABLE in os.environ
     return os.environ.get("AWS_ENDPOINT_URL") if is_inside else None
+
+
+def _check_region(region: str) -> None:
+    """Make sure that there is such a region of SageMaker, as botocore's own list says."""
+    if region == EMBEDDED_REGION:
+        return
+    session = boto.load("botocore.session").Session()
+    known = [
+        name
+        for partition in session.get_available_partitions()
+        for name in session.get_available_regions("sagemaker", partition)
+    ]
+    if region not in known:
+        raise UnknownNameError("region", region, known)
 
 
 def _configured_region() -> str | None:

@@ -17,6 +17,7 @@ from tunewright.experiments import SageMakerChoice
 from tunewright.experiments.choices import choice_from_json
 from tunewright.experiments.remote.clearing import Leftover, end_leftovers, find_leftovers
 from tunewright.journal import is_locked
+from tunewright.launchers.confirm import ask_person
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 from tunewright.storage import experiments
@@ -115,7 +116,7 @@ def _is_agreed(session: AwsSession, *, is_agreed: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise SettingsError("Nobody can be asked whether to end these: say --yes; nothing was ended")
-    return input("End these? [y/N] ").strip().lower() in {"y", "yes"}
+    return ask_person("End these? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def _abandoned(tag: str | None) -> Iterator[tuple[_Place, str]]:

@@ -24,6 +24,7 @@ from tunewright.aws import (
 )
 from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.launchers.confirm import ask_person
 from tunewright.launchers.console import say
 from tunewright.launchers.parser import Parser
 
@@ -48,6 +49,7 @@ def run_verify(arguments: Sequence[str]) -> int:
     parser.flag("out", "file for the report as JSON")
     parser.switch("yes", "do not ask before jobs are created on AWS")
     given = vars(parser.read(arguments))
+    _check_writable(given["out"])
     session = open_session(resolve_endpoint(given["endpoint"], region=given["region"]))
     try:
         _agree(session, given)
@@ -65,6 +67,17 @@ def run_verify(arguments: Sequence[str]) -> int:
     return EXIT_DIFFERENT if n_wrong else 0
 
 
+def _check_writable(out: str | None) -> None:
+    """Open the report's file before anything is paid for."""
+    if out is None:
+        return
+    try:
+        with Path(out).open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise SettingsError(f"Cannot write {out}: {error.strerror}. Choose another file with --out") from None
+
+
 def _agree(session: AwsSession, given: Mapping[str, Any]) -> None:
     if session.endpoint.kind is not EndpointKind.AWS or given["yes"]:
         return
@@ -73,7 +86,7 @@ def _agree(session: AwsSession, given: Mapping[str, Any]) -> None:
     text = f"This runs up to {_MINUTES} minutes of one {given['instance_type']} on AWS in {session.endpoint.region}{cost}."
     if not sys.stdin.isatty():
         raise SettingsError(f"{text} Nobody can be asked: say --yes")
-    if input(f"{text} Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+    if ask_person(f"{text} Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
         raise SettingsError("Not confirmed: nothing was created")
 
 

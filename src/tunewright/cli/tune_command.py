@@ -39,10 +39,9 @@ def run(arguments: Sequence[str]) -> int:
     """Tune a script."""
     given = _parser().read(arguments)
     set_up_logging(is_verbose=given.verbose)
+    _check_flags(given)
     experiment = _experiment(given)
     choice = experiment.backend
-    if given.dry_run and not isinstance(choice, SageMakerChoice):
-        raise SettingsError("--dry_run shows a request to SageMaker: add --backend sagemaker")
     experiment.build_scheduler()
     if isinstance(choice, SageMakerChoice):
         choice = say_execution(experiment.real_benchmark, choice, is_quiet=given.dry_run)
@@ -97,6 +96,23 @@ def _parser() -> Parser:
         instance_flag="tuner_instance_type",
     )
     return parser
+
+
+def _check_flags(given: Namespace) -> None:
+    """Refuse flags that would be without effect."""
+    if given.remote:
+        return
+    if given.dry_run and given.backend != "sagemaker":
+        raise SettingsError("--dry_run shows a request to SageMaker: add --backend sagemaker")
+    jobs, tuning_jobs = Parser("", ""), Parser("", "")
+    add_sagemaker_flags(jobs)
+    add_remote_flags(tuning_jobs, default_instance="", instance_flag="tuner_instance_type")
+    for name, default in tuning_jobs.defaults().items():
+        if name != "help" and getattr(given, name) != default:
+            raise SettingsError(f"--{name} is for tuning jobs: add --remote")
+    for name, default in jobs.defaults().items():
+        if name not in {"help", "yes"} and given.backend == "local" and getattr(given, name) != default:
+            raise SettingsError(f"--{name} is for training jobs: add --backend sagemaker")
 
 
 def _add_metric_flags(parser: Parser) -> None:

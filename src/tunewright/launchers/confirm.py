@@ -29,7 +29,7 @@ def settle_endpoint(
     settings: SageMakerSettings,
     *,
     is_agreed: bool,
-    ask: Callable[[str], str] = input,
+    ask: Callable[[str], str] | None = None,
 ) -> SageMakerChoice:
     """Decide where jobs run, say so, and have it confirmed where it costs money.
 
@@ -67,7 +67,7 @@ def settle_endpoint(
             f"On AWS, region {endpoint.region}, this creates training jobs, {estimate(settings)}, and files in S3"
         )
         if not is_agreed:
-            _confirm(choice, ask)
+            _confirm(choice, ask or ask_person)
     return replace(choice, endpoint=str(endpoint.kind), region=endpoint.region)
 
 
@@ -95,6 +95,15 @@ def _quota_text(settings: SageMakerSettings) -> str:
         f'Warm pools need a quota of {n} both for "{kind} for training job usage" and for '
         f'"{kind} for training warm pool usage" (Service Quotas)'
     )
+
+
+def ask_person(text: str) -> str:
+    """Ask on the terminal; where nothing more can be typed (Ctrl-D) the answer is empty."""
+    try:
+        return input(text)
+    except EOFError:
+        say("")
+        return ""
 
 
 def _confirm(choice: SageMakerChoice, ask: Callable[[str], str]) -> None:

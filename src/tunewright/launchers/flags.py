@@ -69,8 +69,11 @@ def script_options(arguments: Namespace) -> ScriptOptions:
     Raises
     ------
     SettingsError
-        A text is not of the form ``NAME=VALUE``.
+        A text is not of the form ``NAME=VALUE``, or there is no such dependency.
     """
+    for one in arguments.dependencies:
+        if not Path(one).exists():
+            raise SettingsError(f"--dependencies: there is no dependency {one}: give files and folders of this machine")
     return ScriptOptions(
         environment=pairs("environment", arguments.environment),
         inputs=pairs("inputs", arguments.inputs),
