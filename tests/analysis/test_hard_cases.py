@@ -15,6 +15,7 @@ from tunewright.analysis import (
     normalised_regret,
     overall_tests,
     paired_tests,
+    times_to_target,
 )
 from tunewright.exceptions import SettingsError
 from tunewright.storage import ExperimentFolder
@@ -72,3 +73,30 @@ def test_setups_of_different_benchmarks_are_never_paired(store: Store) -> None:
     for compared in (overall_tests, mean_ranks):
         with pytest.raises(SettingsError, match="no benchmark"):
             compared([])
+
+
+def test_a_target_that_the_reference_never_reached_is_none(store: Store) -> None:
+    for seed in range(3):
+        store([] if seed else [(1, 0.5)], method="RS", seed=seed)
+        store([(2, 0.4)], method="A", seed=seed)
+    found = times_to_target(curves(load("t"), "toy"), reference="RS")
+    assert [found[label].share for label in ("RS", "A")] == [0, 0]
+    assert np.isnan(found["A"].speed_up)
+    assert found["A"].median == np.inf
+
+
+def test_one_short_experiment_is_named_where_it_shortens_all(store: Store) -> None:
+    store([(1, 0.5)], end=100)
+    short = store([(1, 0.5)], seed=1, end=20)
+    note = f"toy: compared after 20 s, where {short.name} ended, although others ran for up to 100 s"
+    assert [n for n in curves(load("t"), "toy").notes if n.startswith(note)]
+    assert curves(load("t"), "toy", until=30).notes == ()
+    assert curves(load("t", where={"seed": 0}), "toy").notes == ()
+
+
+def test_a_metric_named_like_a_column_does_not_take_its_place(store: Store) -> None:
+    pytest.importorskip("pandas")
+    store([(1, 0.5), (2, 0.4)], metric="time")
+    frame = load("t").frame()
+    assert frame.time.tolist() == [1, 2]
+    assert frame.metric_time.tolist() == [0.5, 0.4]

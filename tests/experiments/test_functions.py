@@ -38,6 +38,7 @@ def test_a_function_is_tuned_in_processes(training: str, capsys: pytest.CaptureF
         training,
         {"x": Float(0.0, 1.0), "epochs": 2},
         metric="loss",
+        method="auto",
         resource="epoch",
         max_resource_attr="epochs",
         max_num_trials=3,
@@ -47,7 +48,9 @@ def test_a_function_is_tuned_in_processes(training: str, capsys: pytest.CaptureF
     assert outcome.best is not None
     assert outcome.best.value == min(r.metrics["loss"] for _, r in outcome.history.results_since(0))
     assert outcome.path.is_dir()
-    assert "Best:    loss" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.out == ""  # that is the script's own
+    assert "Best:    loss" in said.err
     log = open_log(outcome.folder, 0)
     assert "training with 0.5" in log.new_text()
     assert log.new_text() == ""

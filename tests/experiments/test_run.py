@@ -176,3 +176,14 @@ def test_an_experiment_whose_last_line_is_damaged_was_interrupted() -> None:
     for last in (b'{"kind":"\xff"}\n', b"[1]\n", b"\0\0\n", b'{"kind":"session"'):
         folder.journal_path.write_bytes(whole + last)
         assert last_outcome(folder) == "interrupted"
+
+
+@pytest.mark.usefixtures("tunewright_home")
+@pytest.mark.parametrize("benchmark", ["toy", {}, {"metrics": []}, None])
+def test_metadata_that_lack_something_are_told(benchmark: object) -> None:
+    folder = create_experiment("t")
+    folder.metadata_path.write_text(
+        json.dumps({"benchmark": benchmark, "label": "RS", "seed": 0, "backend": {"kind": "local"}})
+    )
+    with pytest.raises(SettingsError, match="was not written by this version"):
+        load_outcome(folder)

@@ -81,6 +81,8 @@ def test_cells_in_processes_know_as_much() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(SettingsError, match="is the tag of this very experiment"):
         cell("RUSH", tag="earlier")
+    with pytest.raises(SettingsError, match=r"--warm_start my-tag is the tag of this very experiment"):
+        cell("RUSH", tag="my_tag", warm_start=("../my_tag", "my-tag"))
     with pytest.raises(SettingsError, match="RUSH learns from earlier experiments: give --warm_start"):
         cell("RUSH", warm_start=()).build_scheduler()
     with pytest.raises(SettingsError, match="Unknown tag or experiment 'earlier'"):

@@ -17,6 +17,7 @@ from tunewright.metric import Constraint, Goal, Metric
 N_TIMES: Final = 200
 """Points of a grid where nothing else is asked for."""
 _FINISHED: Final = ("completed", "stopped")
+_MUCH: Final = 2.0  # the longest experiment over the shortest, from which on this is said
 _SHOWN: Final = 4  # experiments named in a message
 
 
@@ -174,6 +175,7 @@ def curves(
     _check(benchmark, chosen, mine)
     newest, notes = _newest(benchmark, mine)
     times = _grid([info for info, _ in newest.values()], until, n_times)
+    notes += _short_notes(benchmark, [info for info, _ in newest.values()], until)
     return Curves(
         benchmark=benchmark,
         metric=chosen,
@@ -266,6 +268,18 @@ def _grid(infos: Sequence[ExperimentInfo], until: float | None, n_times: int) ->
     limited = [info.totals.end_time for info in infos if info.totals.status != "completed"]
     end = min(limited) if limited else max(ends)
     return np.linspace(0.0, end if until is None else min(until, end), n_times)
+
+
+def _short_notes(benchmark: str, infos: Sequence[ExperimentInfo], until: float | None) -> list[str]:
+    """That one experiment keeps the others from being compared for as long as they ran, where it is much shorter."""
+    longest = max(info.totals.end_time for info in infos)
+    limited = [info for info in infos if info.totals.status != "completed"]
+    shortest = min(limited, key=lambda info: info.totals.end_time, default=None)
+    wanted = longest if until is None else min(until, longest)
+    if shortest is None or shortest.totals.end_time >= wanted / _MUCH:
+        return []
+    text = f"compared after {shortest.totals.end_time:.4g} s, where {shortest.name} ended, although others ran for up to"
+    return [f"{benchmark}: {text} {longest:.4g} s: leave it out, or continue it"]
 
 
 def _setup(

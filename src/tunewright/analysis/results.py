@@ -140,7 +140,8 @@ class Results:
         """All reports as a pandas DataFrame, a row each.
 
         Columns: ``experiment``, ``tag``, ``method``, ``benchmark``, ``seed``, ``time``, ``trial_id``, ``resource``,
-        ``decision``, every metric, and the entries of the metadata that are asked for.
+        ``decision``, every metric (one of such a name as ``metric_time``), and the entries of the metadata that are asked
+        for.
 
         Raises
         ------
@@ -164,7 +165,7 @@ class Results:
             )
         data |= {"time": whole.time, "trial_id": whole.trial, "resource": whole.resource}
         data["decision"] = pandas.Categorical.from_codes(whole.decision, list(DECISIONS))
-        data |= whole.metrics
+        data |= {f"metric_{name}" if name in data else name: values for name, values in whole.metrics.items()}
         for key in metadata:
             data[key] = np.repeat(np.array([str(info.metadata.get(key, "")) for info in self.infos]), sizes)
         return pandas.DataFrame(data)

@@ -58,7 +58,7 @@ def times_to_target(
     reference
         A setup, such as random search.
     target
-        A loss; None: `target_of` the reference.
+        A loss; None: `target_of` the reference. Where half of its runs have no result, nobody reaches it.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def times_to_target(
         There is no such setup.
     """
     loss = target_of(curves, reference) if target is None else target
-    end = curves.times[-1]
+    end = curves.times[-1] if np.isfinite(loss) else -np.inf  # what the reference never reached is no target
     times = {
         label: np.array([_within(steps.reached(loss), end) for steps in setup.steps])
         for label, setup in curves.setups.items()

@@ -23,6 +23,7 @@ from tunewright.experiments.methods import BuildFunction, MethodSpec, build_sche
 from tunewright.experiments.methods.automatic import NAME as AUTO
 from tunewright.experiments.methods.automatic import Choice, choose
 from tunewright.interfaces import Scheduler, StoppingCriterion
+from tunewright.storage import safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.reading import read_evaluations
 from tunewright.types import Json
@@ -71,9 +72,10 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.seed < 0 or self.random_seed < 0:
             raise SettingsError("Seeds must be >= 0")
-        if self.tag in self.warm_start:
+        own = next((name for name in self.warm_start if _stored_as(name) == _stored_as(self.tag)), None)
+        if own is not None:
             raise SettingsError(
-                f"--warm_start {self.tag} is the tag of this very experiment: give another --experiment_tag"
+                f"--warm_start {own} is the tag of this very experiment: give another --experiment_tag"
             )
         if isinstance(self.backend, SimulatedChoice) != isinstance(
             self.benchmark, SurrogateBenchmarkDefinition
@@ -274,6 +276,14 @@ def identity_of(data: Mapping[str, Any]) -> str:
     names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - {"tag", "limits", "tensorboard"}
     kept = {key: value for key, value in data.items() if key in names}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _stored_as(name: str) -> str:
+    """The folder of a tag; a path, which is none, as it is."""
+    try:
+        return safe_name(name)
+    except SettingsError:
+        return name
 
 
 def _path(function: BuildFunction) -> str:

@@ -171,5 +171,5 @@ def tune_function(
     announce([experiment.evaluations()])
     if not options.get("progress", True):
         return run_experiment(experiment, watch=unwatched)
-    announce_choices([experiment], lambda line: sys.stdout.write(f"{line}\n"))
+    announce_choices([experiment], lambda line: sys.stderr.write(f"{line}\n"))
     return run_experiment(experiment, watch=print_progress)

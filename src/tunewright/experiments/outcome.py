@@ -28,6 +28,8 @@ RUNNING: Final = "running"
 ELSEWHERE: Final = "running elsewhere"
 """A tuning job worked on the experiment when it was fetched."""
 
+_NEEDED: Final = frozenset({"label", "seed", "backend"})
+"""What the metadata of every experiment say."""
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
 
@@ -204,7 +206,8 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
         The journal is damaged.
     """
     metadata = folder.metadata()
-    if "benchmark" not in metadata or "label" not in metadata:
+    benchmark = metadata.get("benchmark")
+    if not isinstance(benchmark, dict) or not benchmark.get("metrics") or not metadata.keys() >= _NEEDED:
         raise SettingsError(f"{folder.metadata_path} was not written by this version of Tunewright")
     is_running = is_locked(folder.journal_path)
     lines = list(read_journal(folder.journal_path)) if folder.journal_path.exists() else []
