@@ -115,7 +115,10 @@ def test_a_methods_settings_are_given_by_name(command: Command) -> None:
         (("--max_num_trials", "1", "--max_resource", "3", "--space", "no.toml"), "no.toml"),
         (("--max_num_trials", "1", "--max_resource", "3", "--warm_pool"), "add --backend sagemaker"),
         (("--max_num_trials", "1", "--max_resource", "3", "--wait"), "add --remote"),
-        (("--max_num_trials", "1", "--max_resource", "3", "--dependencies", "/no"), "there is no dependency /no"),
+        (
+            ("--max_num_trials", "1", "--max_resource", "3", "--dependencies", "/no"),
+            "there is no dependency /no",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

@@ -73,7 +73,9 @@ def script_options(arguments: Namespace) -> ScriptOptions:
     """
     for one in arguments.dependencies:
         if not Path(one).exists():
-            raise SettingsError(f"--dependencies: there is no dependency {one}: give files and folders of this machine")
+            raise SettingsError(
+                f"--dependencies: there is no dependency {one}: give files and folders of this machine"
+            )
     return ScriptOptions(
         environment=pairs("environment", arguments.environment),
         inputs=pairs("inputs", arguments.inputs),
