@@ -114,12 +114,14 @@ class AssumptionCheck:
     def _stop(self) -> Iterator[Finding]:
         self._tell("a second job on the same instance, which is stopped ...")
         self._create("warm", seconds=3600)
-        self._until("warm", lambda job: job["SecondaryStatus"] == "Training" or _is_over(job))
+        warm = self._until("warm", lambda job: job["SecondaryStatus"] == "Training" or _is_over(job))
+        loading = self._seconds_of(warm, "Downloading")
         former = self._describe("cold").get("WarmPoolStatus", {})
         times = [self._seconds_to_train(name) for name in ("cold", "warm")]
         yield Finding(
             assumption="a job with the same resources takes over the warm pool and begins sooner",
-            seen=f"pool {former.get('Status', 'none')}; {times[0]:.0f} s cold, {times[1]:.0f} s then",
+            seen=f"pool {former.get('Status', 'none')}; {times[0]:.0f} s cold, {times[1]:.0f} s then, of which"
+            f" {loading:.0f} s of Downloading without an input channel",
             holds=former.get("ReusedByJob") == self._name("warm") and times[1] < times[0],
         )
         time.sleep(self._session.endpoint.seconds(_POLL, at_least=1.0))  # its handler stands
