@@ -351,6 +351,17 @@ def test_hpob_without_its_files_is_refused(tmp_path: Path) -> None:
         add_table("hpob", str(tmp_path / "x.zip"))
 
 
+@pytest.mark.parametrize(
+    "descriptors", [{"s": {}}, {}, {"s": 3}, {"s": {"variables_order": ["a", "b", "c"]}}]
+)
+def test_originals_that_are_not_as_expected_are_one_error(tmp_path: Path, descriptors: object) -> None:
+    (tmp_path / "meta-dataset-descriptors.json").write_text(json.dumps({"other": {}, **descriptors}))  # type: ignore[dict-item]
+    evaluations = {"X": [[0.0, 0.1], [1.0, 0.2]], "y": [[0.5], [0.6]]}
+    (tmp_path / "meta-test-dataset.json").write_text(json.dumps({"s": {"d": evaluations}}))
+    with pytest.raises(TableError, match="is damaged, or not what hpob is made from"):
+        add_table("hpob", str(tmp_path))
+
+
 def pd1_run(lr: float, **fields: Any) -> dict[str, Any]:
     return {
         "dataset": "mnist",

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlparse
 
+from tunewright.blackbox.columns import UNREADABLE
 from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.recipes.recipe import Recipe, Wheel
 from tunewright.blackbox.recipes.syne_tune import is_stored_by_syne_tune, syne_tune_recipe
 from tunewright.blackbox.repository import tables_home
 from tunewright.blackbox.stored import TABLE_FILE, FileSums, TableInfo, read_info, sha256, write_info
-from tunewright.exceptions import TableError, UnknownNameError
+from tunewright.exceptions import TableError, TunewrightError, UnknownNameError
 from tunewright.storage import safe_name
 
 _TIMEOUT: Final = 60.0
@@ -49,7 +50,7 @@ def add_table(name: str, source: str | None = None) -> TableInfo:
         recipe = _recipe(name, path)
         folder = tables_home() / safe_name(name, "name of a table")
         folder.mkdir(parents=True, exist_ok=True)
-        datasets = recipe.install(path, folder)
+        datasets = _install(recipe, path, folder)
         if not datasets:
             raise TableError(f"{path} holds no data set of {name}: --from takes {recipe.wanted}")
         sums = _sums(path)
@@ -65,6 +66,20 @@ def add_table(name: str, source: str | None = None) -> TableInfo:
     )
     write_info(folder, info)
     return info
+
+
+def _install(recipe: Recipe, source: Path, folder: Path) -> dict[str, FileSums]:
+    """Convert a source; whatever a recipe stumbles over in data that are not what it was written for is one error."""
+    try:
+        return recipe.install(source, folder)
+    except TunewrightError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, *UNREADABLE) as error:
+        if isinstance(error, OSError):
+            raise
+        raise TableError(
+            f"{source} is damaged, or not what {recipe.name} is made from ({error!r}): --from takes {recipe.wanted}"
+        ) from error
 
 
 def _recipe(name: str, source: Path) -> Recipe:
