@@ -264,7 +264,11 @@ class Engine:
 
     def _launch(self, job: Job) -> Cluster:
         cluster = self._park.launch(job, self._clusters_dir / f"{next(self._numbers):06d}")
-        cluster.directory.mkdir(parents=True)
+        try:
+            cluster.directory.mkdir(parents=True)
+        except OSError:  # a full disk, say: the request fails, and its instances are free again
+            self._park.end(cluster, _now())
+            raise
         return cluster
 
     def _remove_cluster(self, cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -145,6 +146,19 @@ def test_a_late_object_within_the_overlap_is_seen(objects: S3Objects) -> None:
     assert not reader.box(JobName(2, 0, 0)).take()
     reader.search_from(1000.0)
     assert reader.box(JobName(2, 0, 0)).take()
+
+
+def test_a_machine_whose_clock_runs_ahead_silences_no_other(objects: S3Objects) -> None:
+    """Its clock was put right after it was compared with that of S3, say."""
+    reader, now = ReportReader(objects, overlap=5), time.time()
+    put(objects, "0-0-0", 1, now + 3600)
+    put(objects, "1-0-0", 1, now)
+    assert reader.poll()
+    put(objects, "1-0-0", 2, time.time())
+    put(objects, "0-0-0", 2, now + 3601)
+    assert reader.poll()
+    assert [seq for seq, _ in reader.box(JobName(1, 0, 0)).take()] == [1, 2]
+    assert [seq for seq, _ in reader.box(JobName(0, 0, 0)).take()] == [1, 2]
 
 
 def test_a_forgotten_run_is_not_heard_again(objects: S3Objects) -> None:

@@ -226,3 +226,17 @@ def test_folders_of_refused_jobs_do_not_pile_up(start: Callable[..., Service], t
         with pytest.raises(service.client.exceptions.ResourceLimitExceeded):
             service.create(f"job-{n}")
     assert not list(tmp_path.glob("state/clusters/*"))
+
+
+def test_instances_that_could_not_be_made_use_up_no_quota(
+    start: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = start(quotas={"ml.c5.xlarge": 1})
+    (place,) = tmp_path.rglob("jobs.sqlite")
+    clusters = place.with_name("clusters")
+    clusters.write_text("no folder")
+    with pytest.raises(ClientError, match="500"):
+        service.create("first")
+    clusters.unlink()
+    service.create("second")
+    assert service.ended("second")["TrainingJobStatus"] == "Completed"

@@ -77,7 +77,7 @@ def drop_frozen(target: Path) -> None:
     """Remove a frozen checkpoint; whenever that is cut short, it is whole or not there."""
     gone = target.with_name(f".old-{target.name}")
     shutil.rmtree(gone, ignore_errors=True)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         target.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
 

@@ -90,8 +90,12 @@ class TaskQueue:
         return False
 
     def give_back(self, lease: Lease) -> None:
-        """Let go of a run: its end was sent, or it is to go on elsewhere."""
+        """Let go of a run: its end was sent, or it is to go on elsewhere.
+
+        Its task may be there once more, where the tuner got no answer and wrote it again after this worker took it.
+        """
         if self.renew(lease):
+            self._delete(s3_keys.TASKS + lease.run)
             self._delete(s3_keys.LEASES + lease.run)
 
     def get(self, key: str) -> bytes | None:

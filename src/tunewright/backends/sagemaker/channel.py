@@ -198,10 +198,12 @@ class MessageReader(ABC):
 
     def _read(self, since: float, *, adds: bool = False) -> bool:
         seen: dict[str, Found] = {}
-        has_news = False
+        has_news, now = False, time.time()
         for found in self._list(since):
             seen[found.id] = found
-            self._newest = max(self._newest, found.time)
+            self._newest = max(
+                self._newest, min(found.time, now)
+            )  # one clock that is ahead must not hide the others
             if found.id not in self._known:
                 self._accept(found)
                 has_news = True

@@ -104,6 +104,21 @@ def test_an_answer_that_was_lost_is_no_refusal() -> None:
     assert not queue.renew(lease)
 
 
+def test_a_task_that_is_posted_once_more_after_it_was_taken_is_not_run_twice() -> None:
+    """The answer to the tuner was lost, and a worker was faster than its second request."""
+    store = MemoryS3()
+    board = TaskBoard(S3Objects(store, "bucket", "x"))
+    queues = [TaskQueue(store, "bucket", "x/", f"job-{worker}") for worker in range(2)]
+    board.post("0-0-0", TASK)
+    lease = queues[0].claim("0-0-0")
+    assert lease is not None
+    board.post("0-0-0", TASK)
+    assert queues[1].claim("0-0-0") is None
+    queues[0].give_back(lease)
+    assert queues[1].waiting() == []
+    assert queues[1].claim("0-0-0") is None
+
+
 def test_a_lease_is_judged_by_its_changes_alone() -> None:
     """No matter what the clocks of workers say: it is stale when it has looked the same for too long."""
     watch = LeaseWatch(patience=10.0)

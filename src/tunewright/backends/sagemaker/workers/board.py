@@ -39,7 +39,7 @@ class TaskBoard:
         self._objects = objects
 
     def post(self, run: str, task: bytes) -> None:
-        """Let a run wait for a worker; a second time it changes nothing."""
+        """Let a run wait for a worker; a second time, too, only one will run it."""
         self._objects.put_new(s3_keys.TASKS + run, task)
 
     def look(self) -> Look:
