@@ -13,7 +13,6 @@ from tunewright.models.gp.latent_kronecker import Cells, LatentKronecker
 from tunewright.models.gp.pathwise import CurvePosterior
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.surrogate import AtResource, Surrogate
-from tunewright.models.targets import transformed
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
 from tunewright.searchers.fitting import FittedProcess, Targets
 from tunewright.searchers.gp import GPOptions, with_fantasies
@@ -165,8 +164,6 @@ class LevelOutlookLearner(OutlookLearner):
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
     joint
         The process.
     settings
@@ -184,5 +181,4 @@ class LevelOutlookLearner(OutlookLearner):
         known = self._joint.learn(snapshot)
         n_fantasies = self._settings.n_fantasies
         versions = with_fantasies(known.posterior, self._joint.pending(snapshot), n_fantasies, rng)
-        y = transformed(known.rows.losses, self._settings.targets)
-        return LevelOutlook(self._joint, versions, known.rows, y, snapshot.points, known.fit)
+        return LevelOutlook(self._joint, versions, known.rows, known.y, snapshot.points, known.fit)

@@ -67,6 +67,8 @@ class Known:
     fit: Fit
     rows: Rows
     """What it learned from."""
+    y: Array
+    """Their losses as it sees them, (n,)."""
 
 
 @final
@@ -103,7 +105,7 @@ class JointModel:
         x = self._points(snapshot, rows.trials, rows.levels)
         y = self._targets.of(rows.losses)
         posterior, fit = self._fitted.posterior(x, y, snapshot.fits.get("joint"), len(snapshot.rows))
-        return Known(posterior, fit, rows)
+        return Known(posterior, fit, rows, y)
 
     def at_level(self, posterior: Posterior, level: int) -> AtResource:
         """The function of configurations at one level."""
@@ -175,7 +177,7 @@ class LevelModels:
         rows = limited(every, self._settings.max_observations)
         x, y = snapshot.points[rows.trials], self._targets.of(rows.losses)
         posterior, fit = self._fitted[level].posterior(x, y, snapshot.fits.get(str(level)), len(every))
-        return Known(posterior, fit, rows)
+        return Known(posterior, fit, rows, y)
 
 
 @final
