@@ -54,6 +54,34 @@ def test_a_script_of_ten_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "already" in capsys.readouterr().err
 
 
+def test_a_script_of_the_same_name_in_the_folder_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(TEN_LINES)
+    folder = tmp_path / "exp"
+    folder.mkdir()
+    (folder / "mine.py").write_text("another")
+    assert run(str(folder), "--script", str(tmp_path / "mine.py")) == 2
+    assert "holds mine.py already" in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("mine.py", "another")]
+    (folder / "mine.py").write_text(TEN_LINES)
+    assert run(str(folder), "--script", str(folder / "mine.py")) == 0
+
+
+def test_what_cannot_be_read_or_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"\xff\xfe")
+    for arguments, told in (
+        ((str(tmp_path / "file"),), "Give another folder"),
+        ((str(tmp_path / "exp"), "--script", str(tmp_path / "file")), "cannot be read as a script"),
+    ):
+        assert run(*arguments) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize("backend", ["sagemaker", "simulated"])
 def test_without_a_script(tmp_path: Path, backend: str) -> None:
     assert run(str(tmp_path / "exp"), "--backend", backend) == 0

@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     given = parser.read(arguments)
     folder = Path(given.folder)
     files, facts = _files(folder, given.backend, given.script, metric=given.metric, goal=given.goal)
-    _write(folder, files)
+    _write(folder, files, None if given.script is None else Path(given.script))
     if given.script is not None:
         _bring(Path(given.script), folder)
     say(f"Wrote {', '.join(sorted(files))} in {folder}")
@@ -59,17 +59,26 @@ def _files(
     path = Path(script)
     if not path.is_file():
         raise SettingsError(f"There is no training script {path}: give the path of a file")
-    facts = read_script(path.read_text(encoding="utf-8"), metric=metric, goal=goal)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read as a script: {error}") from None
+    facts = read_script(text, metric=metric, goal=goal)
     return folder_files(backend, name, path.name, facts), facts
 
 
-def _write(folder: Path, files: dict[str, str]) -> None:
-    there = [name for name in files if (folder / name).exists()]
+def _write(folder: Path, files: dict[str, str], script: Path | None) -> None:
+    """Write the files where none of them is there, nor another script of the name of the one that is brought."""
+    brought = [] if script is None or script.resolve().parent == folder.resolve() else [script.name]
+    there = [name for name in (*files, *brought) if (folder / name).exists()]
     if there:
         raise SettingsError(f"{folder} holds {', '.join(there)} already: give another folder, or remove them")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"Cannot write into {folder}: {error.strerror}. Give another folder") from None
 
 
 def _bring(script: Path, folder: Path) -> None:
