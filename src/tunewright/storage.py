@@ -185,7 +185,7 @@ def experiments(tag: str | None = None) -> Iterator[ExperimentFolder]:
     """All stored experiments, or those of one tag, by the time of their making."""
     root = home() / "experiments"
     pattern = f"{safe_name(tag, 'experiment tag') if tag is not None else '*'}/*/metadata.json"
-    yield from sorted((ExperimentFolder(p.parent) for p in root.glob(pattern)), key=_age)
+    yield from sorted((ExperimentFolder(p.parent) for p in root.glob(pattern)), key=order_of_making)
 
 
 def find_experiment(text: str) -> ExperimentFolder:
@@ -227,7 +227,7 @@ def _safe_or_same(text: str) -> str:
         return text
 
 
-def _age(folder: ExperimentFolder) -> tuple[float, str]:
-    """Order of making: the journal and the metadata change later, the name never does."""
+def order_of_making(folder: ExperimentFolder) -> tuple[float, str]:
+    """What experiments are sorted by, oldest first: the journal and the metadata change later, the name never does."""
     stamp = re.search(r"-(\d{8}-\d{6})-[0-9a-f]+$", folder.name)
     return (float(stamp[1].replace("-", "")) if stamp else 0.0, folder.name)

@@ -100,3 +100,12 @@ def test_a_metric_named_like_a_column_does_not_take_its_place(store: Store) -> N
     frame = load("t").frame()
     assert frame.time.tolist() == [1, 2]
     assert frame.metric_time.tolist() == [0.5, 0.4]
+
+
+def test_the_newest_experiment_counts_in_whatever_order_tags_are_named(store: Store) -> None:
+    store([(1, 0.5)], tag="b")
+    store([(1, 0.3)], tag="a")
+    for tags in (["a", "b"], ["b", "a"]):
+        results = load(tags)
+        assert [info.tag for info in results.infos] == ["b", "a"]
+        assert curves(results, "toy").setups["A"].losses[0, -1] == 0.3

@@ -12,7 +12,14 @@ from tunewright.analysis.index import read_results
 from tunewright.analysis.results import Results, Where
 from tunewright.analysis.syne_tune import is_syne_tune, read_syne_tune
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.storage import ExperimentFolder, experiments, find_experiment, home, safe_name
+from tunewright.storage import (
+    ExperimentFolder,
+    experiments,
+    find_experiment,
+    home,
+    order_of_making,
+    safe_name,
+)
 
 Source: TypeAlias = str | Path | ExperimentFolder
 
@@ -44,7 +51,7 @@ def load(what: Source | Iterable[Source] | None = None, *, where: Where | None =
     """
     sources = [what] if isinstance(what, str | Path | ExperimentFolder) else what
     given = list(experiments()) if sources is None else [f for s in sources for f in _folders(s)]
-    folders = list({folder.path: folder for folder in given}.values())
+    folders = sorted({folder.path: folder for folder in given}.values(), key=order_of_making)
     if not folders:
         raise SettingsError(
             f"No experiments are stored in {home()}: run some first, or set TUNEWRIGHT_HOME to where they are"
