@@ -375,3 +375,11 @@ def test_a_journal_that_was_changed_is_one_line(command: Command, line: str) -> 
 def test_a_report_of_the_account_needs_a_place_before_jobs_run(command: Command) -> None:
     assert command("sagemaker", "verify", "--endpoint", "embedded", "--out", "/no/report.json") == 2
     assert "Choose another file with --out" in command.err
+
+
+def test_damaged_folders_keep_nobody_from_cleaning_up(command: Command) -> None:
+    for number, text in enumerate(("{", "{}", '{"backend": 3}', '{"backend": {"kind": "other"}}')):
+        create_experiment(f"broken{number}").metadata_path.write_text(text)
+    assert command("sagemaker", "cleanup") == 0
+    assert command.err.count("Left out broken") == 4
+    assert "0 experiments looked at" in command.out

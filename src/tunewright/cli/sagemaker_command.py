@@ -12,7 +12,7 @@ from tunewright.aws.identity import partition
 from tunewright.aws.policy import policy
 from tunewright.cli.sagemaker_quotas import run_quotas
 from tunewright.cli.sagemaker_verify import run_verify
-from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
+from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.experiments import SageMakerChoice
 from tunewright.experiments.choices import choice_from_json
 from tunewright.experiments.remote.clearing import Leftover, end_leftovers, find_leftovers
@@ -120,9 +120,13 @@ def _is_agreed(session: AwsSession, *, is_agreed: bool) -> bool:
 
 
 def _abandoned(tag: str | None) -> Iterator[tuple[_Place, str]]:
-    """Stored SageMaker experiments that no process works on, by where their jobs run."""
+    """Stored SageMaker experiments that no process works on, by where their jobs run; what cannot be read is said."""
     for folder in experiments(tag):
-        choice = choice_from_json(folder.metadata()["backend"])
+        try:
+            choice = choice_from_json(folder.metadata()["backend"])
+        except (TunewrightError, LookupError, TypeError, ValueError) as error:
+            sys.stderr.write(f"Left out {folder.name}, whose backend is not known: {error}\n")
+            continue
         if isinstance(choice, SageMakerChoice) and not is_locked(folder.journal_path):
             yield (choice.endpoint, choice.region, choice.speed), folder.name
 
