@@ -93,3 +93,23 @@ def test_a_frozen_checkpoint_stays_as_it_is(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "trials/0/checkpoints/3/state").read_text() == "old"
     assert freeze(run / "checkpoint", tmp_path / "trials/0/checkpoints/4")
     assert not freeze(run / "checkpoint", tmp_path / "trials/0/checkpoints/5")
+
+
+def test_links_lead_to_the_same_place_wherever_a_checkpoint_goes(run: Path, tmp_path: Path) -> None:
+    channel = open_channel(run)
+    working, frozen = run / "checkpoint", tmp_path / "trials/0/checkpoints/3"
+    (working / "step-3").mkdir()
+    (working / "step-3" / "weights").write_text("3")
+    (working / "latest").symlink_to(working / "step-3")
+    (working / "data").symlink_to(tmp_path)
+    (working / "gone").symlink_to("nowhere")
+    assert channel.save_checkpoint(3)
+    close(channel)
+    second = run.with_name("1-0")
+    (second / "checkpoint").mkdir(parents=True)
+    later = open_channel(second, checkpoint_from=str(frozen))
+    later.load_checkpoint()
+    close(later)
+    frozen.rename(tmp_path / "elsewhere")
+    assert (second / "checkpoint" / "latest" / "weights").read_text() == "3"
+    assert (second / "checkpoint" / "data").resolve() == tmp_path

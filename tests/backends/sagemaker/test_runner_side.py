@@ -130,23 +130,23 @@ def test_a_folder_that_is_being_written_is_not_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "weights").write_text("1")
-    original = s3_checkpoints.shutil.copytree
+    original = s3_checkpoints.shutil.copy2
 
-    def copy_while_written(source: Path, target: Path, **more: Any) -> None:
-        original(source, target, **more)
+    def copy_while_written(source: Path, target: Path) -> None:
+        original(source, target)
         (tmp_path / "weights").write_text("more")
 
-    monkeypatch.setattr(s3_checkpoints.shutil, "copytree", copy_while_written)
+    monkeypatch.setattr(s3_checkpoints.shutil, "copy2", copy_while_written)
     assert s3_checkpoints.snapshot(tmp_path) is None
 
 
 def test_a_folder_whose_files_vanish_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "weights").write_text("1")
 
-    def vanish(source: Path, target: Path, **more: Any) -> None:
-        raise s3_checkpoints.shutil.Error([(source, target, "gone")])
+    def vanish(source: Path, target: Path) -> None:
+        raise FileNotFoundError(source, target)
 
-    monkeypatch.setattr(s3_checkpoints.shutil, "copytree", vanish)
+    monkeypatch.setattr(s3_checkpoints.shutil, "copy2", vanish)
     assert s3_checkpoints.snapshot(tmp_path) is None
     monkeypatch.setattr(s3_checkpoints, "files_of", lambda folder: {"never was": 1})
     assert s3_checkpoints.snapshot(tmp_path) is None

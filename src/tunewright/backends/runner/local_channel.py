@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import shutil
 import time
 from dataclasses import asdict
@@ -69,8 +70,19 @@ def freeze(working: Path, target: Path) -> bool:
     if not working.is_dir() or not any(working.iterdir()):
         return False
     target.parent.mkdir(exist_ok=True)
+    _relink(working, working)
     working.rename(target)
     return True
+
+
+def _relink(folder: Path, home: Path) -> None:
+    """Let links that lead into ``home`` by its full name lead to the same place of ``folder``, wherever that is moved."""
+    links = [path for path in folder.rglob("*") if path.is_symlink()]
+    for link in links:
+        leads_to = link.readlink()
+        if leads_to.is_absolute() and leads_to.is_relative_to(home):
+            link.unlink()
+            link.symlink_to(os.path.relpath(folder / leads_to.relative_to(home), link.parent))
 
 
 def drop_frozen(target: Path) -> None:
@@ -109,7 +121,9 @@ class LocalChannel(Channel):
     def load_checkpoint(self) -> None:
         """Copy the checkpoint to begin with into the working folder."""
         if self._order.checkpoint_from:
-            shutil.copytree(self._order.checkpoint_from, self._working, dirs_exist_ok=True)
+            source = Path(self._order.checkpoint_from)
+            shutil.copytree(source, self._working, symlinks=True, dirs_exist_ok=True)
+            _relink(self._working, source)
 
     def send_report(self, report: Report) -> None:
         """Append a line to ``reports``."""

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, final
 
@@ -90,9 +90,27 @@ class S3Checkpoints:
 
 
 def files_of(folder: Path) -> dict[str, int]:
-    """The files below a folder and their sizes, by path relative to it."""
-    paths = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths if path.is_file()}
+    """The files below a folder and their sizes, by path relative to it; links count as what they lead to."""
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder, frozenset())}
+
+
+def _files(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """All files below a folder; a link that leads back to a folder above it is passed over."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if entry.is_dir():
+            yield from _files(entry, above | {real})
+        elif entry.is_file():
+            yield entry
+
+
+def copy_files(source: Path, names: Iterable[str], target: Path) -> None:
+    """Copy files by their paths relative to a folder; links become what they lead to."""
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / name, target / name)
 
 
 def places_of(names: Iterable[str], folder: Path) -> dict[str, Path]:
@@ -122,10 +140,10 @@ def snapshot(folder: Path) -> Path | None:
         return None
     copy = Path(tempfile.mkdtemp(prefix="checkpoint-"))
     try:
-        shutil.copytree(folder, copy, dirs_exist_ok=True)
+        copy_files(folder, before, copy)
         if _state(folder) == before:
             return copy
-    except (OSError, shutil.Error):
+    except OSError:
         pass
     shutil.rmtree(copy, ignore_errors=True)
     return None

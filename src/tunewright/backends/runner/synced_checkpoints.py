@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import final
 
-from .s3_checkpoints import files_of, places_of
+from .s3_checkpoints import copy_files, files_of, places_of
 from .s3_keys import COMPLETE
 
 SYNCED_FOLDER = "kept"
@@ -64,7 +64,11 @@ class SyncedCheckpoints:
             return False
         shutil.rmtree(target, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
-        shutil.move(str(content), str(target))
+        if any(path.is_symlink() for path in content.rglob("*")):  # the service is to copy files, not links
+            copy_files(content, sizes, target)
+            shutil.rmtree(content, ignore_errors=True)
+        else:
+            shutil.move(str(content), str(target))
         marker = target / f".{COMPLETE}"
         marker.write_text(json.dumps({"files": sizes}), encoding="utf-8")
         marker.replace(target / COMPLETE)

@@ -1,0 +1,52 @@
+"""Checkpoint folders with links: what a script reads through them here, it reads in the next job as well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.backends.runner.s3_checkpoints import S3Checkpoints, snapshot
+from tunewright.backends.runner.synced_checkpoints import SyncedCheckpoints, load_from
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """``latest`` is the newest of the steps, ``home`` leads back, ``gone`` nowhere."""
+    folder = tmp_path / "checkpoints"
+    (folder / "step-3").mkdir(parents=True)
+    (folder / "step-3" / "weights").write_text("3")
+    (folder / "latest").symlink_to(folder / "step-3")
+    (folder / "last").symlink_to("step-3/weights")
+    (folder / "home").symlink_to(".")
+    (folder / "gone").symlink_to("nowhere")
+    return folder
+
+
+def check(folder: Path) -> None:
+    assert (folder / "latest" / "weights").read_text() == "3"
+    assert (folder / "last").read_text() == "3"
+    assert (folder / "step-3" / "weights").read_text() == "3"
+    assert not (folder / "home").exists()
+
+
+def test_through_s3(aws: Any, linked: Path, tmp_path: Path) -> None:
+    aws.s3.translated = False
+    checkpoints = S3Checkpoints(aws.s3, "bucket", "exp/")
+    assert checkpoints.save(0, 3, linked)
+    checkpoints.load(0, 3, tmp_path / "loaded")
+    check(tmp_path / "loaded")
+
+
+def test_through_a_copied_folder(linked: Path, tmp_path: Path) -> None:
+    assert SyncedCheckpoints(tmp_path / "kept").keep(linked, 3)
+    assert not linked.exists()
+    load_from(tmp_path / "kept" / "3", tmp_path / "loaded")
+    check(tmp_path / "loaded")
+
+
+def test_on_the_way(linked: Path) -> None:
+    copy = snapshot(linked)
+    assert copy is not None
+    check(copy)
