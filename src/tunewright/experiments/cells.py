@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from time import process_time
 from typing import Any, Final, final
 
-from tunewright.exceptions import JournalError
+from tunewright.exceptions import JournalError, TunewrightError
 from tunewright.experiments.choosing import as_chosen
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import kept_evaluations
@@ -40,6 +40,7 @@ class CellSummary:
     error: str = ""
     """One line; empty where nothing went wrong."""
     traceback: str = ""
+    """Of an error that Tunewright did not raise on purpose; empty otherwise."""
 
     def to_json(self) -> dict[str, Any]:
         """What :meth:`from_json` reads."""
@@ -78,7 +79,7 @@ def run_cell(
             status="failed",
             folder="" if folder is None else str(folder.path),
             error=f"{type(error).__name__}: {error}".splitlines()[0],
-            traceback=traceback.format_exc(),
+            traceback="" if isinstance(error, TunewrightError) else traceback.format_exc(),
         )
     return CellSummary(
         status=last_outcome(folder),

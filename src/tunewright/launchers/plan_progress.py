@@ -48,7 +48,7 @@ def progress_text(progress: PlanProgress) -> str:
 
 
 def report_cells(cells: Sequence[Cell], *, tag: str) -> int:
-    """Say how a plan went, failures with their tracebacks; the exit code."""
+    """Say how a plan went, failures with their causes; the exit code."""
     failed = [cell for cell in cells if cell.summary.status == "failed"]
     skipped = [cell for cell in cells if cell.summary.status == "skipped"]
     for cell in failed:
