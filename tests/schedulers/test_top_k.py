@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -58,6 +60,21 @@ def test_an_exhausted_space_closes_the_last_round_and_values_that_are_no_numbers
     assert history.n_trials == 8
     assert all(float(history.trial(i).config["x"]) <= 6 for i, n in enumerate(lengths(history)) if n == 4)
     assert Counter(lengths(history))[4] >= 5
+
+
+def test_who_comes_to_the_end_at_once_takes_a_place_among_the_best(hand: Callable[..., Any]) -> None:
+    settings = TopKSettings(max_resource=5, n_configs=3, k=1, n_rounds=1)
+    for order in ((0, 1, 2), (2, 1, 0)):
+        scheduler = TopK(RandomSearcher(SearchSpace({"x": Float(0.0, 1.0)}), seed=0), settings, metric=METRIC)
+        driver = hand(scheduler)
+        for _ in range(3):
+            driver.begin()
+        for trial_id in order:
+            resource, loss = ((1, 1.0), (1, 2.0), (5, 0.5))[trial_id]
+            driver.report(trial_id, resource, loss)
+            driver.end(trial_id)
+        assert list(scheduler.resumable(driver.history)) == []
+        assert driver.suggest() is None
 
 
 @pytest.mark.parametrize(

@@ -137,9 +137,9 @@ class TopK(Scheduler):
         if status is TrialStatus.PAUSED and is_first:
             current.waiting.add(trial_id)
             self._held[trial_id] = None
-            for beaten in current.waiting.difference(current.best(self._settings.k)):
-                current.waiting.discard(beaten)
-                del self._held[beaten]
+        for beaten in current.waiting.difference(current.best(self._settings.k)):
+            current.waiting.discard(beaten)
+            del self._held[beaten]
 
     def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
         """Waiting trials among the best of their round: one that is not will never be."""
