@@ -116,6 +116,17 @@ def test_a_damaged_description_is_named(make_description: Describe, content: str
         get_blackbox("small", "d")
 
 
+@pytest.mark.parametrize(
+    "datasets",
+    [None, 3, ["d"], {"d": ["d/values.npy"]}, {"d": {"../../secret": "0"}}, {"d": {"/etc/passwd": "0"}}],
+)
+def test_files_that_lie_elsewhere_are_never_read(make_description: Describe, datasets: object) -> None:
+    path = store(make_description) / "table.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "datasets": datasets}))
+    with pytest.raises(TableError, match=r"Cannot read .*table\.json"):
+        verify_table("small")
+
+
 def test_another_form_is_refused(make_description: Describe) -> None:
     folder = store(make_description)
     data = json.loads((folder / "table.json").read_text())

@@ -66,8 +66,23 @@ def add_table(name: str, source: str | None = None) -> TableInfo:
         sources={**(old.sources if old else {}), **sums},
         datasets={**(old.datasets if old else {}), **datasets},
     )
+    _check_apart(info)
     write_info(folder, info)
     return info
+
+
+def _check_apart(info: TableInfo) -> None:
+    """Refuse data sets whose names differ in signs alone, as one would have taken the other's files."""
+    if info.kind != "recorded":
+        return  # the instances of a network share it
+    owners: dict[str, str] = {}
+    for dataset, sums in info.datasets.items():
+        for file in sums:
+            other = owners.setdefault(file, dataset)
+            if other != dataset:
+                raise TableError(
+                    f"The data sets {other!r} and {dataset!r} of {info.name} would be one folder: name one otherwise"
+                )
 
 
 def _install(recipe: Recipe, source: Path, folder: Path) -> dict[str, FileSums]:

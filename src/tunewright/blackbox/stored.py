@@ -95,10 +95,26 @@ def read_info(folder: Path) -> TableInfo:
         data = json.loads(path.read_text(encoding="utf-8"))
         schema = data.pop("schema")
         if schema == SCHEMA:
-            return TableInfo(**data)
+            info = TableInfo(**data)
+            _check_places(info.datasets)
+            return info
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise TableError(f"Cannot read {path}: {error}. Add the table again") from None
     raise TableError(f"{path} has form {schema!r}, this version reads {SCHEMA}: add the table again")
+
+
+def _check_places(datasets: Any) -> None:
+    """Make sure that data sets name files below the table's folder.
+
+    Raises
+    ------
+    ValueError
+        They do not.
+    """
+    for dataset, sums in dict(datasets).items():
+        for name in dict(sums):
+            if not {"", ".", ".."}.isdisjoint(name.split("/")):
+                raise ValueError(f"the data set {dataset!r} has the file {name!r}, which lies elsewhere")
 
 
 def write_info(folder: Path, info: TableInfo) -> None:
