@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -277,6 +278,25 @@ def test_close_kills_runners_that_do_not_answer(bench, monkeypatch: pytest.Monke
     os.kill(runner_pid(bench.trials), signal.SIGSTOP)
     backend.close()
     wait_until(lambda: not is_running(events.reports[0].metrics["pid"]), "the script is still there")
+
+
+def test_close_ends_the_installation_of_packages(
+    bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tunewright.backends.local.backend._CLOSE_PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as index:
+        index.settimeout(60.0)
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{index.getsockname()[1]}/simple")
+        monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "300")
+        (bench.folder / "requirements.txt").write_text("a-package-that-nobody-has\n")
+        backend = bench.backend(grace=0.0, cache_dir=tmp_path / "cache")
+        backend.start(Run(trial_id=0, attempt=0), {"epochs": 1})
+        waiting, _ = index.accept()
+        with waiting:
+            waiting.settimeout(60.0)
+            backend.close()
+            while waiting.recv(4096):  # until pip is gone
+                pass
 
 
 def test_a_second_tuner_is_kept_away(bench, monkeypatch: pytest.MonkeyPatch) -> None:

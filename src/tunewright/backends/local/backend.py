@@ -200,10 +200,10 @@ class LocalBackend(Backend):
 
 
 def _kill_runners(runs: Sequence[LiveRun]) -> None:
-    """Kill runners that do not answer; their scripts die with them."""
+    """Kill runners that do not answer, with what they have started, such as pip; their scripts die with them."""
     for pid in filter(None, (live.runner_pid() for live in runs)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _absolute_script(script: str) -> str:
