@@ -390,6 +390,8 @@ def test_a_checkpoint_never_leaves_its_folder(s3: Any, tmp_path: Path, name: str
     with pytest.raises(ValueError, match="would leave its folder"):
         load_from(tmp_path / "channel", target)
     assert not list(target.iterdir())
+    with pytest.raises(ValueError, match="would leave its folder"):
+        s3_checkpoints.make_links({"link": name}, target)
 
 
 @pytest.mark.parametrize("is_away", [True, False])

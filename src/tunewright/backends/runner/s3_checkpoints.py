@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -43,12 +43,13 @@ class S3Checkpoints:
             A file would leave the folder.
         """
         place = self._place(trial_id, resource)
-        sizes = self._marker(place)
-        if sizes is None:
+        marker = self._marker(place)
+        if marker is None:
             raise FileNotFoundError(f"There is no whole checkpoint s3://{self._bucket}/{place}")
-        for name, target in places_of(sizes, folder).items():
+        for name, target in places_of(marker["files"], folder).items():
             target.parent.mkdir(parents=True, exist_ok=True)
             self._client.download_file(self._bucket, place + name, str(target))
+        make_links(marker.get("links", {}), folder)
 
     def save(self, trial_id: int, resource: int, folder: Path) -> bool:
         """Store a folder; a checkpoint that is whole already stays as it is.
@@ -66,44 +67,61 @@ class S3Checkpoints:
             return False
         for name in sizes:
             self._client.upload_file(str(folder / name), self._bucket, place + name)
-        marker = json.dumps({"files": sizes}).encode("utf-8")
+        marker = json.dumps({"files": sizes, "links": links_of(folder)}).encode("utf-8")
         self._client.put_object(Bucket=self._bucket, Key=place + s3_keys.COMPLETE, Body=marker)
         return True
 
     def delete(self, trial_id: int, resource: int) -> None:
         """Remove a checkpoint, its marker first."""
         place = self._place(trial_id, resource)
-        sizes = self._marker(place)
-        for name in [s3_keys.COMPLETE, *(sizes or {})]:
+        marker = self._marker(place) or {"files": {}}
+        for name in [s3_keys.COMPLETE, *marker["files"]]:
             self._client.delete_object(Bucket=self._bucket, Key=place + name)
 
     def _place(self, trial_id: int, resource: int) -> str:
         return self._prefix + s3_keys.checkpoint_prefix(trial_id, resource)
 
-    def _marker(self, place: str) -> dict[str, int] | None:
+    def _marker(self, place: str) -> dict[str, Any] | None:
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=place + s3_keys.COMPLETE)
         except self._client.exceptions.NoSuchKey:
             return None
-        files: dict[str, int] = json.loads(answer["Body"].read())["files"]
-        return files
+        marker: dict[str, Any] = json.loads(answer["Body"].read())
+        return marker
 
 
 def files_of(folder: Path) -> dict[str, int]:
-    """The files below a folder and their sizes, by path relative to it; links count as what they lead to."""
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder, frozenset())}
+    """The files below a folder and their sizes, by path relative to it; a link to a file counts as that file."""
+    paths = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths if path.is_file()}
 
 
-def _files(folder: Path, above: frozenset[str]) -> Iterator[Path]:
-    """All files below a folder; a link that leads back to a folder above it is passed over."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if entry.is_dir():
-            yield from _files(entry, above | {real})
-        elif entry.is_file():
-            yield entry
+def links_of(folder: Path) -> dict[str, str]:
+    """The links of a folder to folders in it, by path relative to it: what they lead to, seen from where they are."""
+    home = Path(os.path.realpath(folder))
+    links: dict[str, str] = {}
+    for where, folders, _ in os.walk(home):
+        for link in (Path(where, name) for name in folders):
+            leads_to = Path(os.path.realpath(link))
+            if link.is_symlink() and leads_to.is_relative_to(home):
+                links[link.relative_to(home).as_posix()] = os.path.relpath(leads_to, where)
+    return links
+
+
+def make_links(links: Mapping[str, str], folder: Path) -> None:
+    """Make what :func:`links_of` has found, in another folder.
+
+    Raises
+    ------
+    ValueError
+        A link would leave the folder, or lead out of it.
+    """
+    for name, leads_to in links.items():
+        places_of([name, os.path.normpath(Path(name).parent / leads_to)], folder)
+        link = folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(link):
+            link.symlink_to(leads_to)
 
 
 def copy_files(source: Path, names: Iterable[str], target: Path) -> None:
@@ -141,6 +159,7 @@ def snapshot(folder: Path) -> Path | None:
     copy = Path(tempfile.mkdtemp(prefix="checkpoint-"))
     try:
         copy_files(folder, before, copy)
+        make_links(links_of(folder), copy)
         if _state(folder) == before:
             return copy
     except OSError:

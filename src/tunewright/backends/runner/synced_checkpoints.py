@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import final
 
-from .s3_checkpoints import copy_files, files_of, places_of
+from .s3_checkpoints import copy_files, files_of, links_of, make_links, places_of
 from .s3_keys import COMPLETE
 
 SYNCED_FOLDER = "kept"
@@ -62,6 +62,7 @@ class SyncedCheckpoints:
         sizes = files_of(content)
         if not sizes:
             return False
+        links = links_of(content)
         shutil.rmtree(target, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         if any(path.is_symlink() for path in content.rglob("*")):  # the service is to copy files, not links
@@ -70,7 +71,7 @@ class SyncedCheckpoints:
         else:
             shutil.move(str(content), str(target))
         marker = target / f".{COMPLETE}"
-        marker.write_text(json.dumps({"files": sizes}), encoding="utf-8")
+        marker.write_text(json.dumps({"files": sizes, "links": links}), encoding="utf-8")
         marker.replace(target / COMPLETE)
         return True
 
@@ -91,10 +92,12 @@ def load_from(channel: Path, folder: Path) -> None:
     ValueError
         A file would leave the folder.
     """
-    sizes: dict[str, int] = json.loads((channel / COMPLETE).read_text(encoding="utf-8"))["files"]
+    marker = json.loads((channel / COMPLETE).read_text(encoding="utf-8"))
+    sizes: dict[str, int] = marker["files"]
     for name, target in places_of(sizes, folder).items():
         source = channel / name
         if source.stat().st_size != sizes[name]:
             raise FileNotFoundError(f"{source} of the checkpoint has not {sizes[name]} bytes")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+    make_links(marker.get("links", {}), folder)
