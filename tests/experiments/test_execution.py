@@ -40,7 +40,7 @@ def earlier(seconds: float, *, kind: str = "sagemaker", runs: int = 6) -> str:
     for trial in range(runs):
         for share in (0.5, 1.0):
             metrics = {"loss": 1.0, "st_worker_time": seconds * share}
-            lines.append({"kind": "result", "trial_id": trial, "attempt": 0, "metrics": metrics})
+            lines.append({"kind": "result", "t": 0.0, "trial_id": trial, "attempt": 0, "metrics": metrics})
     folder.journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder.name
 
