@@ -383,3 +383,5 @@ def test_damaged_folders_keep_nobody_from_cleaning_up(command: Command) -> None:
     assert command("sagemaker", "cleanup") == 0
     assert command.err.count("Left out broken") == 4
     assert "0 experiments looked at" in command.out
+    assert command("sagemaker", "cleanup", "--endpoint", "embeded") == 2
+    assert "Did you mean 'embedded'?" in command.err

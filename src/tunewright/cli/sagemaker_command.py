@@ -22,6 +22,7 @@ from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 from tunewright.storage import experiments
 
+_ENDPOINTS: Final = ("aws", "embedded")
 _Place: TypeAlias = tuple[str, str | None, float | None]
 
 
@@ -69,12 +70,18 @@ def _cleanup(arguments: Sequence[str]) -> int:
         "Show the jobs and warm pools of experiments that nobody works on any more, with their price, and end them.",
     )
     parser.flag("tag", "only experiments of this tag")
+    parser.flag(
+        "endpoint", "only experiments whose jobs ran there: aws, embedded or an address (default: everywhere)"
+    )
     parser.switch("dry_run", "show them only")
     parser.switch("yes", "do not ask before they are ended")
     given = parser.read(arguments)
+    if given.endpoint and given.endpoint not in _ENDPOINTS and "://" not in given.endpoint:
+        raise UnknownNameError("endpoint", given.endpoint, _ENDPOINTS)
     places: dict[_Place, list[str]] = {}
     for place, name in _abandoned(given.tag):
-        places.setdefault(place, []).append(name)
+        if given.endpoint in {None, place[0]}:
+            places.setdefault(place, []).append(name)
     n_jobs = n_pools = 0
     for (endpoint, region, speed), names in places.items():
         session = open_session(resolve_endpoint(endpoint, region=region, speed=speed))
