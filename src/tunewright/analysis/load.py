@@ -63,9 +63,8 @@ def load(what: Source | Iterable[Source] | None = None, *, where: Where | None =
 def _read(folders: Sequence[ExperimentFolder]) -> Results:
     foreign: list[Any] = []
     own: list[tuple[ExperimentFolder, dict[str, Any]]] = []
-    for (
-        folder
-    ) in folders:  # what has neither results nor a journal is not looked at: trials may keep a metadata.json
+    for folder in folders:
+        # what has neither results nor a journal is not looked at: trials may keep a metadata.json
         if is_syne_tune(folder.path):
             foreign.append(read_syne_tune(folder.path, folder.metadata()))
         elif folder.journal_path.exists():
