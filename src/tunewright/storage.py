@@ -69,6 +69,11 @@ def safe_name(text: str, what: str = "name") -> str:
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9].rstrip('-')}-{checksum}"
 
 
+def leads_elsewhere(name: str) -> bool:
+    """Whether a name from outside, whose parts are joined by slashes, is none of something below the folder it is for."""
+    return not {"", ".", ".."}.isdisjoint(name.split("/"))
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file so that a reader finds the old text or the new one, never half of one."""
     with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:

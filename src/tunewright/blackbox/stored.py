@@ -30,7 +30,7 @@ from tunewright.blackbox.columns import UNREADABLE, Columns, read_columns, write
 from tunewright.blackbox.tabular import TabularBlackbox
 from tunewright.exceptions import SpaceError, TableError
 from tunewright.space import SearchSpace
-from tunewright.storage import safe_name, write_atomically
+from tunewright.storage import leads_elsewhere, safe_name, write_atomically
 from tunewright.types import Json
 
 SCHEMA: Final = 1
@@ -113,7 +113,7 @@ def _check_places(datasets: Any) -> None:
     """
     for dataset, sums in dict(datasets).items():
         for name in dict(sums):
-            if not {"", ".", ".."}.isdisjoint(name.split("/")):
+            if leads_elsewhere(name):
                 raise ValueError(f"the data set {dataset!r} has the file {name!r}, which lies elsewhere")
 
 

@@ -15,7 +15,7 @@ from tunewright.aws.objects import in_parallel
 from tunewright.backends.runner.local_channel import WORKING
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.remote.place import JOURNAL
-from tunewright.storage import replacing, write_atomically
+from tunewright.storage import leads_elsewhere, replacing, write_atomically
 
 _JOURNAL_FILE: Final = "journal.jsonl"
 _WORKING: Final = f"/{WORKING}/"
@@ -141,7 +141,7 @@ def check_below(key: str, place: str) -> None:
     SettingsError
         It leads elsewhere.
     """
-    if not {"", ".", ".."}.isdisjoint(key.split("/")):
+    if leads_elsewhere(key):
         raise SettingsError(f"In S3 {place} holds {key!r}, which would be written elsewhere: remove it there")
 
 
