@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tunewright.exceptions import UnfitError
+from tunewright.experiments.earlier import earlier_evaluations
 from tunewright.experiments.experiment import Experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 
@@ -17,7 +18,7 @@ def fitting(plan: Sequence[Experiment], say: Callable[[str], Any]) -> list[Exper
     Parameters
     ----------
     plan
-        All cells, with the same earlier experiments to learn from (``--warm_start``); those are read once per benchmark.
+        All cells.
     say
         Takes a line for each benchmark and reason: which methods are left out.
 
@@ -29,13 +30,10 @@ def fitting(plan: Sequence[Experiment], say: Callable[[str], Any]) -> list[Exper
         A cell cannot work for another reason; see `Experiment.build_scheduler`.
     """
     unfit: dict[tuple[str, str], UnfitError | None] = {}
-    known: dict[str, TransferEvaluations | None] = {}
-    for cell in plan:
-        benchmark = cell.benchmark.name
-        if benchmark not in known:
-            known[benchmark] = cell.evaluations()
-        if (cell.label, benchmark) not in unfit:
-            unfit[cell.label, benchmark] = _what_is_amiss(cell, known[benchmark])
+    for cell, known in zip(plan, earlier_evaluations(plan), strict=True):
+        kind = cell.label, cell.benchmark.name
+        if kind not in unfit:
+            unfit[kind] = _what_is_amiss(cell, known)
     errors = [error for error in unfit.values() if error is not None]
     if plan and len(errors) == len(unfit):
         raise errors[0]

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, final
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.cells import FINISHED, CellSummary, last_outcome
 from tunewright.experiments.crew import Crew
+from tunewright.experiments.earlier import earlier_evaluations
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
 from tunewright.experiments.kept import announce
@@ -19,7 +20,6 @@ from tunewright.experiments.methods import MethodSpec
 from tunewright.experiments.stored import stored_by_identity
 from tunewright.journal import is_locked
 from tunewright.storage import ExperimentFolder
-from tunewright.transfer.evaluations import TransferEvaluations
 
 _LOOK: Final = 0.5  # seconds between two reports of progress
 
@@ -157,14 +157,13 @@ def check_plan(plan: Sequence[Experiment]) -> None:
         As `run_cells`.
     """
     seen: set[tuple[str, str]] = set()
-    known: list[TransferEvaluations | None] = []
-    for experiment in plan:
+    known = earlier_evaluations(plan)
+    for experiment, evaluations in zip(plan, known, strict=True):
         if experiment.backend.clock != "simulated":
             raise SettingsError(f"{experiment.label} on {experiment.benchmark.name} is not simulated")
         if _kind(experiment) not in seen:
             seen.add(_kind(experiment))
-            known.append(experiment.evaluations())
-            experiment.build_scheduler(known[-1])
+            experiment.build_scheduler(evaluations)
             if not isinstance(experiment.method, MethodSpec):
                 function_path(experiment.method)
     announce(known)

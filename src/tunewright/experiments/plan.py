@@ -8,6 +8,7 @@ from typing import Any, final
 
 from tunewright.exceptions import TunewrightError
 from tunewright.experiments.choosing import announce_choices
+from tunewright.experiments.earlier import earlier_evaluations
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import announce
 from tunewright.experiments.outcome import ELSEWHERE, Outcome, load_outcome
@@ -59,7 +60,7 @@ def run_plan(
     KeyboardInterrupt
         A cell was interrupted; it and the rest can be continued.
     """
-    known = [cell.evaluations() for cell in plan]
+    known = earlier_evaluations(plan)
     for cell, evaluations in zip(plan, known, strict=True):
         cell.build_scheduler(evaluations)
     announce(known)

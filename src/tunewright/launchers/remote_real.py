@@ -11,6 +11,7 @@ from typing import Any, NoReturn, final
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments import BackendChoice, Experiment, SageMakerChoice
+from tunewright.experiments.earlier import earlier_evaluations
 from tunewright.experiments.remote.package import bundle_remote, check_travels
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say
@@ -101,8 +102,7 @@ def _run(kind: RealKind, launch: Launch, path: Path, options: RemoteOptions, giv
     arguments, benchmark = begin_launch(launch, kind.remote_parser(launch), given)
     choice = kind.choice(arguments)
     plan = launch.plan(arguments, benchmark, choice)
-    known = plan[0].evaluations()
-    for experiment in plan:
+    for experiment, known in zip(plan, earlier_evaluations(plan), strict=True):
         experiment.build_scheduler(known)
     dependencies = [Path(one) for one in (*options.dependencies, *arguments.dependencies)]
     check_travels(benchmark.script, path, dependencies)
