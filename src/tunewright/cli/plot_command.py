@@ -16,6 +16,7 @@ from tunewright.analysis.figures import (
 )
 from tunewright.analysis.importance import importance
 from tunewright.analysis.one_run import OneRun, one_run
+from tunewright.cli.writing import writing
 from tunewright.exceptions import SettingsError
 from tunewright.launchers.console import say
 from tunewright.launchers.parser import Parser
@@ -55,12 +56,8 @@ def run(arguments: Sequence[str]) -> int:
             say(f"Left out {name}: {error}")
             continue
         path = folder / f"{found.info.name}-{name}.{given.format}"
-        try:
+        with writing(path, "folder"):
             folder.mkdir(parents=True, exist_ok=True)
             save(figure, path)
-        except OSError as error:
-            raise SettingsError(
-                f"Cannot write {path}: {error.strerror}. Choose another folder with --out"
-            ) from None
         say(str(path.absolute()))
     return 0

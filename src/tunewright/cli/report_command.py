@@ -8,6 +8,7 @@ from pathlib import Path
 from tunewright.analysis import Aggregate, load
 from tunewright.analysis.report import build_page, compare
 from tunewright.analysis.report.wording import headline
+from tunewright.cli.writing import writing
 from tunewright.exceptions import SettingsError
 from tunewright.launchers.console import say
 from tunewright.launchers.parser import Parser
@@ -39,12 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     names = [Path(source).name or Path(source).resolve().name for source in sources]
     path = Path(given.out or f"{names[0]}.html")
     text = build_page(comparison, title=", ".join(names), kind=given.aggregate, log_time=given.log_time)
-    try:
+    with writing(path):
         write_atomically(path, text)
-    except OSError as error:
-        raise SettingsError(
-            f"Cannot write {path}: {error.strerror}. Choose another file with --out"
-        ) from None
     for warning in comparison.warnings:
         say(f"Note: {warning}")
     say(headline(comparison))

@@ -23,6 +23,7 @@ from tunewright.aws import (
     resolve_endpoint,
 )
 from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
+from tunewright.cli.writing import writing
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.launchers.confirm import ask_person
 from tunewright.launchers.console import say
@@ -71,11 +72,9 @@ def _check_writable(out: str | None) -> None:
     """Open the report's file before anything is paid for."""
     if out is None:
         return
-    try:
-        with Path(out).open("a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise SettingsError(f"Cannot write {out}: {error.strerror}. Choose another file with --out") from None
+    path = Path(out)
+    with writing(path), path.open("a", encoding="utf-8"):
+        pass
 
 
 def _agree(session: AwsSession, given: Mapping[str, Any]) -> None:
