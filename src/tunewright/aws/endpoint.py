@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from tunewright.aws import boto
@@ -161,17 +162,20 @@ def _url_around(kind: EndpointKind) -> str | None:
 
 
 def _check_region(region: str) -> None:
-    """Make sure that there is such a region of SageMaker, as botocore's own list says."""
-    if region == EMBEDDED_REGION:
-        return
+    """Make sure that there is such a region of SageMaker."""
+    if region != EMBEDDED_REGION and region not in _regions():
+        raise UnknownNameError("region", region, _regions())
+
+
+@cache
+def _regions() -> Sequence[str]:
+    """Those of SageMaker, as botocore's own list says; it takes a tenth of a second to read."""
     session = boto.load("botocore.session").Session()
-    known = [
+    return [
         name
         for partition in session.get_available_partitions()
         for name in session.get_available_regions("sagemaker", partition)
     ]
-    if region not in known:
-        raise UnknownNameError("region", region, known)
 
 
 def _configured_region() -> str | None:
