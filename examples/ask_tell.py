@@ -10,7 +10,7 @@ from __future__ import annotations
 from tunewright import AskTell, Float, Metric, SearchSpace
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments import method
-from tunewright.experiments.methods import build_scheduler
+from tunewright.methods import build_scheduler
 from tunewright.trial import Decision
 
 N_EPOCHS = 27

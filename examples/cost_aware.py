@@ -11,7 +11,7 @@ from __future__ import annotations
 from tunewright import AskTell, Float, Integer, Metric, SearchSpace
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments import MethodSpec, method
-from tunewright.experiments.methods import build_scheduler
+from tunewright.methods import build_scheduler
 from tunewright.trial import Decision
 
 BENCHMARK = RealBenchmarkDefinition(

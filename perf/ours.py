@@ -26,12 +26,12 @@ from workload import (
     main,
 )
 
-from tunewright.backends.runner.build import build_runner
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.interfaces import Callback, Scheduler
 from tunewright.journal import FileJournal, Journal, MemoryJournal
 from tunewright.ledger import Ledger
 from tunewright.metric import Metric
+from tunewright.runner.build import build_runner
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.random import RandomSearcher

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tunewright.benchmarks.real import REAL_BENCHMARKS
-from tunewright.experiments.methods import method_names
+from tunewright.methods import method_names
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -33,13 +33,13 @@ TRIAL_SIDE = (
     "tunewright/__init__.py",
     "tunewright/report.py",
     "tunewright/compat",
-    "tunewright/backends/runner",
+    "tunewright/runner",
 )
 """What travels into a job or onto a trial's path: standard library only, Python 3.9."""
 
 OWN_IMPORTER = {
-    "boto3": ("tunewright/aws", "sagemaker_emulator", "tunewright/backends/runner"),
-    "botocore": ("tunewright/aws", "sagemaker_emulator", "tunewright/backends/runner"),
+    "boto3": ("tunewright/aws", "sagemaker_emulator", "tunewright/runner"),
+    "botocore": ("tunewright/aws", "sagemaker_emulator", "tunewright/runner"),
     "moto": ("sagemaker_emulator",),
     "matplotlib": ("tunewright/analysis",),
     "pandas": ("tunewright/analysis",),
@@ -154,7 +154,7 @@ def test_an_optional_package_has_one_importer(package: str) -> None:
 @pytest.mark.parametrize("place", TRIAL_SIDE)
 def test_what_travels_into_jobs_needs_the_standard_library_only(place: str) -> None:
     assert files(place), f"{place} is gone"
-    allowed = ("tunewright.report", "tunewright.compat", "tunewright.backends.runner", "boto3", "botocore")
+    allowed = ("tunewright.report", "tunewright.compat", "tunewright.runner", "boto3", "botocore")
     found = [
         f"{path}:{line} {name}"
         for path in files(place)

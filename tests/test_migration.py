@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.experiments.methods import find_method
 from tunewright.launchers.parser import _RETIRED
+from tunewright.methods import find_method
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "migration.md").read_text()
 FLAGS = [

@@ -20,9 +20,9 @@ import numpy as np
 
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
 from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted

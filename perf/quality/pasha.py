@@ -25,8 +25,8 @@ from run import load_tables, search_space
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.backends.simulated.settings import profile
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
 from tunewright.journal import MemoryJournal
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.tuner import Tuner

@@ -26,10 +26,10 @@ from typing import Any
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.backends.simulated.settings import profile
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
 from tunewright.history import History
 from tunewright.interfaces import Callback, Scheduler
 from tunewright.journal import MemoryJournal
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.space import Float, Integer, SearchSpace
 from tunewright.stopping import MaxWallclockTime

@@ -21,15 +21,15 @@ from typing import Any
 
 from sagemaker_emulator.contracts import JobExit, JobOrder
 from sagemaker_emulator.scripted import Play
-from tunewright.backends.runner import s3_keys, worker
-from tunewright.backends.runner.channel import EXITED, GO_ON, RELEASE, TERMINATED, UNTIL, Channel, End, Report
-from tunewright.backends.runner.job_order import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE
-from tunewright.backends.runner.order import RunOrder
-from tunewright.backends.runner.s3_channel import S3Channel, S3Place
-from tunewright.backends.runner.s3_job import PLACE_VARIABLE
-from tunewright.backends.runner.s3_lives import S3Lives
-from tunewright.backends.runner.s3_tasks import Lease, TaskQueue
-from tunewright.backends.runner.worker import DRAIN, WORKER_VARIABLE, WorkerFacts
+from tunewright.runner import s3_keys, worker
+from tunewright.runner.channel import EXITED, GO_ON, RELEASE, TERMINATED, UNTIL, Channel, End, Report
+from tunewright.runner.job_order import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE
+from tunewright.runner.order import RunOrder
+from tunewright.runner.s3_channel import S3Channel, S3Place
+from tunewright.runner.s3_job import PLACE_VARIABLE
+from tunewright.runner.s3_lives import S3Lives
+from tunewright.runner.s3_tasks import Lease, TaskQueue
+from tunewright.runner.worker import DRAIN, WORKER_VARIABLE, WorkerFacts
 
 STATE = "state.json"
 """File of a virtual training's checkpoint: whose it is, and after which epoch."""

@@ -24,10 +24,10 @@ from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, Scheduler
 from tunewright.journal import FileJournal
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted, MaxWallclockTime

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tunewright.cli import main
-from tunewright.experiments.remote.elsewhere import SliceNote, note_slice
 from tunewright.journal import FileJournal
+from tunewright.remote.elsewhere import SliceNote, note_slice
 from tunewright.storage import create_experiment, experiments
 
 SCRIPT = """

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
 from tunewright.interfaces import Scheduler, Searcher
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
 from tunewright.interfaces import Scheduler, Searcher
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Goal, Metric
 from tunewright.searchers.gp_objectives import (
     HypervolumeSettings,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
 from tunewright.interfaces import Scheduler, Searcher
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Constraint, Metric
 from tunewright.searchers.beliefs import users_belief
 from tunewright.searchers.constrained import ConstrainedLearner

@@ -11,9 +11,9 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, LocalChoice, announce_choices, method
 from tunewright.experiments.choosing import as_chosen, keep_choice
-from tunewright.experiments.methods import build_scheduler, find_method
-from tunewright.experiments.methods.automatic import Choice, choose
 from tunewright.experiments.run import new_folder, resume_experiment, run_experiment
+from tunewright.methods import build_scheduler, find_method
+from tunewright.methods.automatic import Choice, choose
 from tunewright.metric import Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.space import Categorical, Float, SearchSpace

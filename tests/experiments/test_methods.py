@@ -11,7 +11,8 @@ import pytest
 
 from tunewright.benchmarks import Benchmark, RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.methods import (
+from tunewright.ledger import replay_history
+from tunewright.methods import (
     Method,
     MethodSpec,
     aliases,
@@ -21,7 +22,6 @@ from tunewright.experiments.methods import (
     method_names,
     registry,
 )
-from tunewright.ledger import replay_history
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA
 from tunewright.schedulers.fifo import FIFO

@@ -10,10 +10,10 @@ from tunewright.backends.simulated.settings import profile
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition, simulate
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.methods import build_scheduler, find_method, method, method_names
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
+from tunewright.methods import build_scheduler, find_method, method, method_names
 from tunewright.metric import Metric
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.earlier import earlier_evaluations

@@ -12,9 +12,9 @@ import pytest
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.methods import also_read, build_scheduler, constraints_of, method
 from tunewright.history import History
 from tunewright.journal import MemoryJournal
+from tunewright.methods import also_read, build_scheduler, constraints_of, method
 from tunewright.metric import Constraint, Metric
 from tunewright.searchers.cost_aware import CostAwareLearner
 from tunewright.searchers.encoding import Rows, Snapshot

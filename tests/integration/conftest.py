@@ -14,10 +14,10 @@ import pytest
 
 from tunewright.aws import AwsSession, open_session
 from tunewright.cli import main
-from tunewright.experiments.remote.fetching import SliceView, fetch_views
-from tunewright.experiments.remote.fleet import Fleet
-from tunewright.experiments.remote.records import load_record
 from tunewright.launchers import launch_remote_local, launch_remote_sagemaker, launch_remote_simulated
+from tunewright.remote.fetching import SliceView, fetch_views
+from tunewright.remote.fleet import Fleet
+from tunewright.remote.records import load_record
 
 PATIENCE = 120.0
 LAUNCHERS: dict[str, Callable[..., None]] = {

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tunewright.experiments.remote.segments import read_segments
 from tunewright.journal import canonical_hash
 from tunewright.launchers.remote import RemoteOptions
+from tunewright.remote.segments import read_segments
 from tunewright.storage import experiments
 
 SCRIPT = """\

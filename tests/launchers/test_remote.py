@@ -22,13 +22,13 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.mlp_digits import mlp_digits_benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import method
-from tunewright.experiments.remote.package import bundle_remote, check_travels, requirements_text, wheel_bytes
-from tunewright.experiments.remote.place import job_name, job_number
-from tunewright.experiments.remote.requests import TuningJobSettings, tuning_job_request
 from tunewright.launchers import launch_remote_local, launch_remote_sagemaker
 from tunewright.launchers.forwarding import NOT_FORWARDED, forwarded_flags
 from tunewright.launchers.launch import Launch
 from tunewright.launchers.remote import jobs_with_room
+from tunewright.remote.package import bundle_remote, check_travels, requirements_text, wheel_bytes
+from tunewright.remote.place import job_name, job_number
+from tunewright.remote.requests import TuningJobSettings, tuning_job_request
 
 REMOTE_ONLY = {"max_parallel_jobs", "wait"}
 

@@ -6,8 +6,8 @@ import pytest
 
 from tunewright.asktell import AskTell
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, find_method, method, method_names
 from tunewright.interfaces import Scheduler
+from tunewright.methods import build_scheduler, find_method, method, method_names
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 from tunewright.testing.earlier import earlier_evaluations

@@ -10,9 +10,9 @@ import pytest
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, find_method, method, method_names
 from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
+from tunewright.methods import build_scheduler, find_method, method, method_names
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, Prior, SearchSpace
 from tunewright.stopping import MaxTrialsStarted

@@ -10,9 +10,9 @@ import pytest
 
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.methods import method
 from tunewright.history import History
 from tunewright.journal import MemoryJournal
+from tunewright.methods import method
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.costs import CostMeter

@@ -12,9 +12,9 @@ import pytest
 from tunewright.asktell import Asked, AskTell
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.methods import build_scheduler, method
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.models.acquisition import LogExpectedImprovement
 from tunewright.schedulers.freeze_thaw import Pauses

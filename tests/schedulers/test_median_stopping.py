@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.methods import method
 from tunewright.interfaces import Scheduler
+from tunewright.methods import method
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.fifo import FIFO

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tunewright.asktell import AskTell
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.methods import method
 from tunewright.interfaces import Callback, Scheduler
 from tunewright.journal import MemoryJournal
+from tunewright.methods import method
 from tunewright.metric import Metric
 from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.searchers.random import RandomSearcher

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.searchers.encoding import Observations, Rows, Snapshot
 from tunewright.searchers.gp import GPSettings

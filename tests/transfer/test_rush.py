@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.testing.playground import Playground

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments.methods import build_scheduler, method
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.ledger import replay_history
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.searchers.fitting import FittedProcess

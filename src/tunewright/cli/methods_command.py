@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from tunewright.experiments.methods import Method, aliases, find_method, method_names
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
+from tunewright.methods import Method, aliases, find_method, method_names
 
 
 def run(arguments: Sequence[str]) -> int:

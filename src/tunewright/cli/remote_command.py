@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from tunewright.aws import AwsSession, ServiceError, default_bucket, open_session, resolve_endpoint
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
-from tunewright.experiments.remote.clearing import clear_experiments
-from tunewright.experiments.remote.fetching import SliceView, fetch_views
-from tunewright.experiments.remote.fleet import Fleet
-from tunewright.experiments.remote.logs import SliceLog
-from tunewright.experiments.remote.records import load_record
-from tunewright.experiments.remote.slices import ENDED, SliceStatus
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser, positive, positive_int
 from tunewright.launchers.remote_table import HEADINGS, follow, slice_rows
+from tunewright.remote.clearing import clear_experiments
+from tunewright.remote.fetching import SliceView, fetch_views
+from tunewright.remote.fleet import Fleet
+from tunewright.remote.logs import SliceLog
+from tunewright.remote.records import load_record
+from tunewright.remote.slices import ENDED, SliceStatus
 
 _SERVICE_SECONDS: Final = 5.0
 _SHORTEST: Final = 1.0

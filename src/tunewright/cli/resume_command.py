@@ -8,12 +8,12 @@ from dataclasses import replace
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, SageMakerChoice, resume_experiment, sagemaker_settings
-from tunewright.experiments.remote.elsewhere import slice_of
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import set_up_logging, watch_progress
 from tunewright.launchers.flags import add_limit_flags, limits_from
 from tunewright.launchers.launch import without_result
 from tunewright.launchers.parser import Parser
+from tunewright.remote.elsewhere import slice_of
 from tunewright.storage import ExperimentFolder, find_experiment
 
 

@@ -15,11 +15,11 @@ from tunewright.cli.sagemaker_verify import run_verify
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.experiments import SageMakerChoice
 from tunewright.experiments.choices import choice_from_json
-from tunewright.experiments.remote.clearing import Leftover, end_leftovers, find_leftovers
 from tunewright.journal import is_locked
 from tunewright.launchers.confirm import ask_person
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
+from tunewright.remote.clearing import Leftover, end_leftovers, find_leftovers
 from tunewright.storage import experiments
 
 _ENDPOINTS: Final = ("aws", "embedded")

@@ -26,10 +26,10 @@ from tunewright.callbacks.wording import (
 )
 from tunewright.experiments import Outcome, load_outcome
 from tunewright.experiments.outcome import ELSEWHERE
-from tunewright.experiments.remote.elsewhere import running_elsewhere
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
+from tunewright.remote.elsewhere import running_elsewhere
 from tunewright.storage import ExperimentFolder, find_experiment
 from tunewright.trial import TrialStatus
 

@@ -18,11 +18,11 @@ from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
 from tunewright.experiments.harness import Cell, PlanProgress, run_cells
 from tunewright.experiments.limits import Limits
-from tunewright.experiments.methods import BuildFunction, Method, MethodSpec, method, method_names
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
 from tunewright.experiments.plan import CellResult, run_plan
 from tunewright.experiments.run import resume_experiment, run_experiment
 from tunewright.experiments.watch import Watch, print_progress, progress_facts, unwatched
+from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
 
 __all__ = [
     "EXECUTIONS",

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from tunewright.aws import REMOTE_VARIABLE, Endpoint, open_session, resolve_endpoint
 from tunewright.backends.local import LocalBackend, LocalSettings
-from tunewright.backends.runner.order import AS_CONFIG_JSON, AS_LIST
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript, dry_run
 from tunewright.backends.sagemaker.requests import merge
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings, dry_run_workers
@@ -30,6 +29,7 @@ from tunewright.experiments.packages import shared_packages
 from tunewright.interfaces import Backend
 from tunewright.journal import read_journal
 from tunewright.ledger import replay_history
+from tunewright.runner.order import AS_CONFIG_JSON, AS_LIST
 from tunewright.storage import ExperimentFolder, safe_name
 from tunewright.trial import Start
 

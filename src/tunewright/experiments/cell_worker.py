@@ -17,12 +17,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, BinaryIO, Final
 
-from tunewright.backends.runner.call import load_function
 from tunewright.callbacks import ResultsTable
 from tunewright.experiments.cells import run_cell
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.interfaces import Callback
+from tunewright.runner.call import load_function
 from tunewright.storage import ExperimentFolder
 
 _ALLOCATIONS: Final = 20_000  # objects between two looks for garbage

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.methods.automatic import Choice
+from tunewright.methods.automatic import Choice
 from tunewright.storage import ExperimentFolder
 from tunewright.types import Json
 

@@ -17,7 +17,7 @@ from typing import Any, Final, cast, final
 from tunewright.experiments.cells import CellSummary
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
-from tunewright.experiments.methods import MethodSpec
+from tunewright.methods import MethodSpec
 from tunewright.storage import ExperimentFolder
 
 PATIENCE: Final = 10.0

@@ -19,10 +19,10 @@ from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json
 from tunewright.experiments.frugality import early_removal, stopping_criterion
 from tunewright.experiments.limits import Limits
-from tunewright.experiments.methods import BuildFunction, MethodSpec, build_scheduler, find_method
-from tunewright.experiments.methods.automatic import NAME as AUTO
-from tunewright.experiments.methods.automatic import Choice, choose
 from tunewright.interfaces import Scheduler, StoppingCriterion
+from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, find_method
+from tunewright.methods.automatic import NAME as AUTO
+from tunewright.methods.automatic import Choice, choose
 from tunewright.storage import safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.reading import read_evaluations

@@ -9,8 +9,8 @@ from tunewright.benchmarks import Benchmark
 from tunewright.callbacks.early_removal import RemoveEarly, ahead_by_limits
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.limits import Limits
-from tunewright.experiments.methods import BuildFunction, MethodSpec, find_method
 from tunewright.interfaces import StoppingCriterion
+from tunewright.methods import BuildFunction, MethodSpec, find_method
 from tunewright.schedulers.asha import ASHAKind
 from tunewright.types import Json
 

@@ -15,12 +15,12 @@ from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import announce
 from tunewright.experiments.limits import Limits
-from tunewright.experiments.methods import BuildFunction, MethodSpec
-from tunewright.experiments.methods import method as named_method
 from tunewright.experiments.metrics import metrics_from
 from tunewright.experiments.outcome import Outcome
 from tunewright.experiments.run import run_experiment
 from tunewright.experiments.watch import print_progress, unwatched
+from tunewright.methods import BuildFunction, MethodSpec
+from tunewright.methods import method as named_method
 from tunewright.metric import Goal
 from tunewright.space import Domain, SearchSpace
 from tunewright.types import ConfigValue

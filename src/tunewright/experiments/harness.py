@@ -16,9 +16,9 @@ from tunewright.experiments.earlier import earlier_evaluations
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
 from tunewright.experiments.kept import announce
-from tunewright.experiments.methods import MethodSpec
 from tunewright.experiments.stored import stored_by_identity
 from tunewright.journal import is_locked
+from tunewright.methods import MethodSpec
 from tunewright.storage import ExperimentFolder
 
 _LOOK: Final = 0.5  # seconds between two reports of progress

@@ -12,12 +12,12 @@ from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.methods import MethodSpec, constraints_of, method_names
-from tunewright.experiments.remote.elsewhere import running_elsewhere
 from tunewright.history import History
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
+from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
+from tunewright.remote.elsewhere import running_elsewhere
 from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder

@@ -6,7 +6,7 @@ import os
 
 from tunewright.aws import Endpoint, EndpointKind
 from tunewright.backends.local.settings import package_cache
-from tunewright.backends.runner.requirements import SHARED_VARIABLE
+from tunewright.runner.requirements import SHARED_VARIABLE
 
 
 def shared_packages(endpoint: Endpoint) -> dict[str, str]:

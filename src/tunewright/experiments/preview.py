@@ -13,9 +13,9 @@ from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.limits import Limits
-from tunewright.experiments.methods import BuildFunction, MethodSpec, build_scheduler
 from tunewright.history import History
 from tunewright.journal import MemoryJournal
+from tunewright.methods import BuildFunction, MethodSpec, build_scheduler
 from tunewright.stopping import MaxEvaluations
 from tunewright.trial import TrialStatus
 from tunewright.tuner import Tuner

@@ -24,13 +24,13 @@ from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.choosing import as_chosen, keep_choice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import keep_evaluations, kept_evaluations
-from tunewright.experiments.methods import also_read, constraints_of
 from tunewright.experiments.outcome import Outcome, load_outcome
-from tunewright.experiments.remote.elsewhere import running_elsewhere
-from tunewright.experiments.remote.inside import open_journal
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, Scheduler
+from tunewright.methods import also_read, constraints_of
+from tunewright.remote.elsewhere import running_elsewhere
+from tunewright.remote.inside import open_journal
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner

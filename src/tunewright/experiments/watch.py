@@ -9,8 +9,8 @@ from typing import TypeAlias
 from tunewright.callbacks import PlainProgress, ProgressFacts
 from tunewright.experiments.choices import SageMakerChoice
 from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.methods import constraints_of
 from tunewright.interfaces import Callback
+from tunewright.methods import constraints_of
 from tunewright.storage import ExperimentFolder
 
 Watch: TypeAlias = Callable[[Experiment, ExperimentFolder], Sequence[Callback]]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.methods import BuildFunction, MethodSpec, find_method
 from tunewright.launchers.parser import Parser
+from tunewright.methods import BuildFunction, MethodSpec, find_method
 from tunewright.types import Json
 
 ExtraArgs: TypeAlias = Sequence[Mapping[str, Any]]

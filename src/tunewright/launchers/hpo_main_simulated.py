@@ -13,7 +13,6 @@ from tunewright.blackbox import table_names
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments import Experiment, Limits, MethodSpec, announce_choices, run_cells
 from tunewright.experiments.fitting import fitting
-from tunewright.experiments.methods import find_method
 from tunewright.launchers.console import say, set_up_logging
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap, add_extra_flags, extra_settings
@@ -28,6 +27,7 @@ from tunewright.launchers.launch import DEFAULT_TAG, Methods, show_safe_tag
 from tunewright.launchers.parser import Parser, natural, positive_int
 from tunewright.launchers.plan_progress import report_cells, watching
 from tunewright.launchers.selecting import select
+from tunewright.methods import find_method
 from tunewright.types import Json
 
 Definitions: TypeAlias = Mapping[str, SurrogateBenchmarkDefinition]

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import FrameType
 
 from tunewright.exceptions import TunewrightError
-from tunewright.experiments.remote.inside import TuningJob
 from tunewright.launchers.console import say
 from tunewright.launchers.exits import FAILED, INTERRUPTED, report_error, run_command
+from tunewright.remote.inside import TuningJob
 
 
 def main(arguments: Sequence[str]) -> int:

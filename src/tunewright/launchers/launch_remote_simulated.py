@@ -9,7 +9,6 @@ from typing import Any, Final
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.experiments import Experiment
 from tunewright.experiments.fitting import fitting
-from tunewright.experiments.remote.package import bundle_remote
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say, set_up_logging
 from tunewright.launchers.exits import run_command
@@ -28,6 +27,7 @@ from tunewright.launchers.remote import (
     launch_slices,
 )
 from tunewright.launchers.remote_real import jobs_at_a_time, tuning_jobs_text
+from tunewright.remote.package import bundle_remote
 from tunewright.storage import safe_name
 
 _INSTANCE: Final = "ml.c5.4xlarge"

@@ -12,7 +12,6 @@ from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments import BackendChoice, Experiment, SageMakerChoice
 from tunewright.experiments.earlier import earlier_evaluations
-from tunewright.experiments.remote.package import bundle_remote, check_travels
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say
 from tunewright.launchers.dry import show_first_request
@@ -22,6 +21,7 @@ from tunewright.launchers.launch import Launch, begin_launch
 from tunewright.launchers.luggage import needed_extras, pack_warm_start
 from tunewright.launchers.parser import Parser
 from tunewright.launchers.remote import RemoteOptions, SlicePlan, entry_path, launch_slices
+from tunewright.remote.package import bundle_remote, check_travels
 
 
 @final

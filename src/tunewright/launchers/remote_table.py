@@ -14,10 +14,10 @@ from rich.text import Text
 
 from tunewright.callbacks.wording import duration, number
 from tunewright.exceptions import BackendError
-from tunewright.experiments.remote.fetching import SliceView, fetch_views
-from tunewright.experiments.remote.fleet import Fleet
-from tunewright.experiments.remote.slices import ENDED, SliceState
 from tunewright.launchers.console import say
+from tunewright.remote.fetching import SliceView, fetch_views
+from tunewright.remote.fleet import Fleet
+from tunewright.remote.slices import ENDED, SliceState
 
 HEADINGS: Final = ("slice", "state", "tuning jobs", "trials", "results", "best", "cost")
 

@@ -13,13 +13,13 @@ from typing import Final
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, SageMakerChoice, SimulatedChoice, sagemaker_settings
-from tunewright.experiments.remote.package import bundle_remote
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.flags import place_choice
 from tunewright.launchers.launch import run_and_report
 from tunewright.launchers.luggage import needed_extras, pack_warm_start
 from tunewright.launchers.remote import SMALL_INSTANCE, RemoteOptions, SlicePlan, launch_slices
+from tunewright.remote.package import bundle_remote
 
 LOCAL_INSTANCE: Final = "ml.c5.4xlarge"
 """Where the trials are processes of the tuning job, unless ``--tuner_instance_type`` says another."""

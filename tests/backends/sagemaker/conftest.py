@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tunewright.aws import Endpoint, EndpointKind, Rates, S3Objects, ServiceError, TokenBucket
-from tunewright.backends.runner import s3_keys
-from tunewright.backends.runner.channel import EXITED, End, Report
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.runner import s3_keys
+from tunewright.runner.channel import EXITED, End, Report
 from tunewright.trial import Ended, Reported
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP, TERMINATED, UNTIL
 from tunewright.backends.sagemaker.channel import ReportReader
 from tunewright.exceptions import BackendError
+from tunewright.runner.channel import PAUSE, RELEASE, STOP, TERMINATED, UNTIL
 from tunewright.trial import Checkpoint, Decision, OpenRun, Run, Verdict
 
 CONFIG = {"lr": 0.1, "epochs": 9}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.runner.s3_checkpoints import S3Checkpoints, snapshot
-from tunewright.backends.runner.synced_checkpoints import SyncedCheckpoints, load_from
+from tunewright.runner.s3_checkpoints import S3Checkpoints, snapshot
+from tunewright.runner.synced_checkpoints import SyncedCheckpoints, load_from
 
 
 @pytest.fixture

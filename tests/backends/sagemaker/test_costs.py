@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.runner.channel import UNTIL, End, Report
 from tunewright.backends.sagemaker.bills import bill_of
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.requests import JobOrder
 from tunewright.backends.sagemaker.service import JobStatus
+from tunewright.runner.channel import UNTIL, End, Report
 from tunewright.trial import Run
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

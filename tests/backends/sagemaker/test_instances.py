@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.runner.channel import UNTIL
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.deployment import estimate
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.runner.channel import UNTIL
 from tunewright.trial import OpenRun, Run
 
 CHEAP, DEAR = "ml.c5.xlarge", "ml.m5.2xlarge"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.runner.channel import RELEASE
+from tunewright.runner.channel import RELEASE
 from tunewright.trial import Run
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.runner import log_lines
-from tunewright.backends.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.backends.sagemaker import log_reader
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.runner import log_lines
+from tunewright.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.trial import Checkpoint, Decision, OpenRun, Run, Verdict
 
 CONFIG = {"lr": 0.1, "epochs": 9}

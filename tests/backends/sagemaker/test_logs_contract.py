@@ -21,13 +21,13 @@ from sagemaker_emulator.storage.memory import MemoryObjects
 from sagemaker_emulator.storage.memory_app import MemoryApplication
 from sagemaker_emulator.storage.memory_logs import MemoryLogs
 from tunewright.aws import AwsSession, open_session, resolve_endpoint
-from tunewright.backends.runner import log_lines
-from tunewright.backends.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
 from tunewright.history import History
 from tunewright.interfaces import Backend, Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Metric
+from tunewright.runner import log_lines
+from tunewright.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.searchers.random import RandomSearcher

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from tunewright.backends.runner import s3_checkpoints, s3_job, s3_keys
-from tunewright.backends.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, Report
-from tunewright.backends.runner.muted_channel import MutedChannel
-from tunewright.backends.runner.order import RunOrder
-from tunewright.backends.runner.s3_channel import S3Channel, S3Place
-from tunewright.backends.runner.synced_checkpoints import load_from
+from tunewright.runner import s3_checkpoints, s3_job, s3_keys
+from tunewright.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, Report
+from tunewright.runner.muted_channel import MutedChannel
+from tunewright.runner.order import RunOrder
+from tunewright.runner.s3_channel import S3Channel, S3Place
+from tunewright.runner.synced_checkpoints import load_from
 
 PREFIX = "tunewright/exp/"
 PLACE = S3Place("bucket", PREFIX, poll_seconds=0.0, checkpoint_seconds=0.0)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.runner import s3_keys
-from tunewright.backends.runner.channel import EXITED, PAUSE, TERMINATED, UNTIL, End, Report
-from tunewright.backends.runner.s3_lives import LIVES
+from tunewright.runner import s3_keys
+from tunewright.runner.channel import EXITED, PAUSE, TERMINATED, UNTIL, End, Report
+from tunewright.runner.s3_lives import LIVES
 from tunewright.trial import Checkpoint, OpenRun, Reported, Run
 
 CONFIG = {"lr": 0.1, "epochs": 9}

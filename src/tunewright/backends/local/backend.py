@@ -16,11 +16,11 @@ from tunewright.backends.local.live_run import LiveRun, TimedEvent
 from tunewright.backends.local.run_folder import RunFolder
 from tunewright.backends.local.settings import LocalSettings
 from tunewright.backends.local.tuner_lock import TunerLock
-from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP
-from tunewright.backends.runner.local_channel import TUNER_LOCK, drop_frozen
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
+from tunewright.runner.channel import PAUSE, RELEASE, STOP
+from tunewright.runner.local_channel import TUNER_LOCK, drop_frozen
 from tunewright.trial import BackendSummary, Checkpoint, Decision, Ended, OpenRun, Reported, Run
 from tunewright.types import Config
 

@@ -12,9 +12,9 @@ from typing import final
 from tunewright.backends.local.gpus import VARIABLE
 from tunewright.backends.local.run_folder import RunFolder
 from tunewright.backends.local.settings import LocalSettings
-from tunewright.backends.runner.build import build_runner, runner_bytes
-from tunewright.backends.runner.local_channel import frozen_folder
-from tunewright.backends.runner.order import RunOrder
+from tunewright.runner.build import build_runner, runner_bytes
+from tunewright.runner.local_channel import frozen_folder
+from tunewright.runner.order import RunOrder
 from tunewright.threads import users_environment
 from tunewright.trial import Checkpoint, Run
 from tunewright.types import Config

@@ -7,9 +7,9 @@ from enum import Enum
 from pathlib import Path
 from typing import final
 
-from tunewright.backends.runner.channel import End, Report
-from tunewright.backends.runner.local import attempt_lock
-from tunewright.backends.runner.local_channel import (
+from tunewright.runner.channel import End, Report
+from tunewright.runner.local import attempt_lock
+from tunewright.runner.local_channel import (
     CONTROL,
     END,
     ORDER,
@@ -20,7 +20,7 @@ from tunewright.backends.runner.local_channel import (
     whole_resource,
     write_whole,
 )
-from tunewright.backends.runner.order import RunOrder
+from tunewright.runner.order import RunOrder
 
 
 class RunState(Enum):

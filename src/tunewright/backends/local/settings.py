@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from tunewright.backends.runner.order import AS_CONFIG_JSON, AS_FLAG, AS_LIST, AS_VALUE
 from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.runner.order import AS_CONFIG_JSON, AS_FLAG, AS_LIST, AS_VALUE
 
 
 def package_cache() -> Path:

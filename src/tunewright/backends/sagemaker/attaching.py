@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tunewright.backends.runner.channel import PAUSE, STOP
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.requests import JobOrder
 from tunewright.backends.sagemaker.service import JobStatus
 from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.runner.channel import PAUSE, STOP
 from tunewright.trial import Decision, OpenRun
 from tunewright.types import Config
 

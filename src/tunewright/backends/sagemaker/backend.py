@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Final, final
 
 from tunewright.aws import AwsSession, ServiceError
-from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.backends.sagemaker.attaching import attach_run
 from tunewright.backends.sagemaker.channel import SKEW_SECONDS
 from tunewright.backends.sagemaker.creating import Creator
@@ -22,6 +21,7 @@ from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.backends.sagemaker.watching import Watcher
 from tunewright.clock import WallClock
 from tunewright.interfaces import Backend
+from tunewright.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.trial import BackendSummary, Checkpoint, Ended, OpenRun, Reported, Run
 from tunewright.types import Config
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, final
 
 from tunewright.aws import S3Objects
-from tunewright.backends.runner import s3_keys
-from tunewright.backends.runner.channel import End, Report
-from tunewright.backends.runner.s3_lives import LIVES
 from tunewright.backends.sagemaker.names import JobName
+from tunewright.runner import s3_keys
+from tunewright.runner.channel import End, Report
+from tunewright.runner.s3_lives import LIVES
 
 OVERLAP_SECONDS: Final = 60.0
 """Service seconds that a usual listing reaches back behind the newest report."""

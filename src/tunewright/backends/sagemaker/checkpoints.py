@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import final
 
 from tunewright.aws import S3Objects
-from tunewright.backends.runner.s3_keys import COMPLETE
-from tunewright.backends.runner.synced_checkpoints import SYNCED
 from tunewright.backends.sagemaker.channel import delete_checkpoint, whole_checkpoints
+from tunewright.runner.s3_keys import COMPLETE
+from tunewright.runner.synced_checkpoints import SYNCED
 from tunewright.trial import Checkpoint
 
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from tunewright.aws import S3Objects
 from tunewright.aws.objects import in_parallel
-from tunewright.backends.runner.build import runner_bytes
-from tunewright.backends.runner.job_order import JOB_FILE, SOURCE
 from tunewright.exceptions import SettingsError
+from tunewright.runner.build import runner_bytes
+from tunewright.runner.job_order import JOB_FILE, SOURCE
 from tunewright.storage import home
 
 RUNNER: Final = "runner.pyz"
@@ -56,7 +56,7 @@ def bundle_code(script: str, job: Mapping[str, Any], dependencies: Sequence[Path
         A script's path, or ``path/file.py:name`` or ``module:name`` of a function. A script's whole folder goes with
         it, as :func:`source_files` lists it; of a module, its package.
     job
-        What :data:`~tunewright.backends.runner.job_order.JOB_FILE` says beside the script.
+        What :data:`~tunewright.runner.job_order.JOB_FILE` says beside the script.
     dependencies
         Further folders and files, which lie beside the script.
 

@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tunewright.backends.runner.channel import EXITED, PAUSE, STOP, TERMINATED, UNTIL, End, Report
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.requests import JobOrder
 from tunewright.backends.sagemaker.service import JobStatus
+from tunewright.runner.channel import EXITED, PAUSE, STOP, TERMINATED, UNTIL, End, Report
 from tunewright.trial import Checkpoint, Ended, Reported, Run
 
 _OWN_ENDS = frozenset({EXITED, UNTIL, PAUSE, STOP})

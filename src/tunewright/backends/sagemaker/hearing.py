@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import final
 
-from tunewright.backends.runner.channel import End
 from tunewright.backends.sagemaker.channel import MessageReader
 from tunewright.backends.sagemaker.endings import Endings
 from tunewright.backends.sagemaker.flight import Flight
+from tunewright.runner.channel import End
 from tunewright.trial import Ended, Reported
 
 

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Final, final
 
 from tunewright.aws import Endpoint, ServiceError
-from tunewright.backends.runner import log_lines
 from tunewright.backends.sagemaker.channel import SHORTEST_OVERLAP, Found, MessageReader
 from tunewright.backends.sagemaker.job_logs import JobLogs
 from tunewright.backends.sagemaker.names import JobName, parse_job_name
 from tunewright.exceptions import BackendError
+from tunewright.runner import log_lines
 
 INGESTION_SECONDS: Final = 60.0
 """Service seconds after which a line that was printed is in the log for certain; mostly it is within fifteen."""

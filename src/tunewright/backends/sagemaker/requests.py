@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tunewright.aws import has_gpu
-from tunewright.backends.runner.job_order import CONFIG_PARAMETER, RUN_VARIABLE
-from tunewright.backends.runner.log_job import CHECKPOINT_CHANNEL, CONFIG_CHANNEL
-from tunewright.backends.runner.s3_job import PLACE_VARIABLE
-from tunewright.backends.runner.synced_checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.backends.sagemaker.names import JobName, job_name
 from tunewright.backends.sagemaker.settings import LOGS, SageMakerSettings
 from tunewright.exceptions import SettingsError
+from tunewright.runner.job_order import CONFIG_PARAMETER, RUN_VARIABLE
+from tunewright.runner.log_job import CHECKPOINT_CHANNEL, CONFIG_CHANNEL
+from tunewright.runner.s3_job import PLACE_VARIABLE
+from tunewright.runner.synced_checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.trial import Run
 from tunewright.types import Config, ConfigValue
 

@@ -10,14 +10,14 @@ from enum import StrEnum
 from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, ServiceError
-from tunewright.backends.runner.job import LOST_S3
-from tunewright.backends.runner.log_lines import without_messages
 from tunewright.backends.sagemaker.bills import Bill, bill_of
 from tunewright.backends.sagemaker.job_logs import JobLogs
 from tunewright.backends.sagemaker.names import JobName, job_name, parse_job_name
 from tunewright.backends.sagemaker.refusals import TYPE_REMEDY, remedy_of_request, shortened
 from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest
 from tunewright.exceptions import BackendError
+from tunewright.runner.job import LOST_S3
+from tunewright.runner.log_lines import without_messages
 
 _PAGE: Final = 100
 _CREATION_SLACK: Final = 60.0

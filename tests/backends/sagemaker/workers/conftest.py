@@ -21,15 +21,15 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sagemaker_emulator.storage import AwsServices
 from tunewright.aws import S3Objects
-from tunewright.backends.runner import s3_keys
-from tunewright.backends.runner.build import runner_bytes
-from tunewright.backends.runner.channel import EXITED, End, Report
-from tunewright.backends.runner.s3_tasks import Lease, TaskQueue
 from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
 from tunewright.backends.sagemaker.channel import ReportReader
 from tunewright.backends.sagemaker.names import JobName
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
 from tunewright.backends.sagemaker.workers.board import TaskBoard
+from tunewright.runner import s3_keys
+from tunewright.runner.build import runner_bytes
+from tunewright.runner.channel import EXITED, End, Report
+from tunewright.runner.s3_tasks import Lease, TaskQueue
 from tunewright.trial import Ended, Reported
 
 BUCKET = "workers"

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.aws import S3Objects
-from tunewright.backends.runner.s3_tasks import Lease, TaskQueue
 from tunewright.backends.sagemaker.workers.board import TaskBoard
 from tunewright.backends.sagemaker.workers.leases import LeaseWatch
+from tunewright.runner.s3_tasks import Lease, TaskQueue
 
 TASK = b'{"config": {}}'
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.runner import s3_keys
-from tunewright.backends.runner.channel import RELEASE
+from tunewright.runner import s3_keys
+from tunewright.runner.channel import RELEASE
 from tunewright.trial import OpenRun, Run
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tunewright.backends.runner import s3_keys
-from tunewright.backends.runner.channel import EXITED, RELEASE, End, Report
-from tunewright.backends.runner.worker_run import RunSink
 from tunewright.backends.sagemaker.workers import run_logs
+from tunewright.runner import s3_keys
+from tunewright.runner.channel import EXITED, RELEASE, End, Report
+from tunewright.runner.worker_run import RunSink
 
 SCRIPT = """
     import os, signal, sys, time
@@ -151,7 +151,7 @@ OUTAGE = """
 
     from botocore.exceptions import ClientError, EndpointConnectionError
 
-    from tunewright.backends.runner import worker
+    from tunewright.runner import worker
 
     busy = ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "GetObject")
     denied = ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "GetObject")

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.runner.channel import RELEASE
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.workers import WorkerSettings
 from tunewright.backends.sagemaker.workers.leases import LeaseWatch
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.runner.channel import RELEASE
 from tunewright.trial import Checkpoint, Decision, OpenRun, Reported, Run, Verdict
 
 LIMIT = ServiceError("ResourceLimitExceeded", "the limit is 4 Instances", status=400)

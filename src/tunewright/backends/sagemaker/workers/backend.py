@@ -9,8 +9,6 @@ from typing import Final, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.aws.objects import in_parallel
-from tunewright.backends.runner import s3_keys
-from tunewright.backends.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.backends.sagemaker.creating import Creator
 from tunewright.backends.sagemaker.deployment import TrainingScript
 from tunewright.backends.sagemaker.flight import Flight
@@ -27,6 +25,8 @@ from tunewright.backends.sagemaker.workers.sizing import plan_fleet
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
+from tunewright.runner import s3_keys
+from tunewright.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.trial import BackendSummary, Checkpoint, Ended, OpenRun, Reported, Run
 from tunewright.types import Config
 

@@ -1,4 +1,4 @@
-"""Tasks and leases as the tuner sees them; see :mod:`tunewright.backends.runner.s3_tasks` for the workers' side."""
+"""Tasks and leases as the tuner sees them; see :mod:`tunewright.runner.s3_tasks` for the workers' side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from tunewright.aws import S3Objects
-from tunewright.backends.runner import s3_keys
+from tunewright.runner import s3_keys
 
 _REVOKED: Final = b'{"job": "", "state": "revoked"}'
 

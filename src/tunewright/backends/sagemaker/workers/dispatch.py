@@ -9,7 +9,6 @@ from typing import final
 
 from tunewright.aws import S3Objects
 from tunewright.aws.objects import in_parallel
-from tunewright.backends.runner import s3_keys
 from tunewright.backends.sagemaker.channel import send_wish
 from tunewright.backends.sagemaker.flight import Flight
 from tunewright.backends.sagemaker.requests import run_facts, script_config
@@ -17,6 +16,7 @@ from tunewright.backends.sagemaker.service import JobStatus
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.backends.sagemaker.workers.board import Look, TaskBoard
 from tunewright.backends.sagemaker.workers.leases import LeaseWatch
+from tunewright.runner import s3_keys
 
 
 @final

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Final, final
 
 from tunewright.aws import AwsSession, S3Objects
-from tunewright.backends.runner import s3_keys
-from tunewright.backends.runner.worker import DRAIN
 from tunewright.backends.sagemaker.accounts import Accounts
 from tunewright.backends.sagemaker.creating import Creator
 from tunewright.backends.sagemaker.flight import Flight
@@ -25,6 +23,8 @@ from tunewright.backends.sagemaker.workers.request import worker_order
 from tunewright.backends.sagemaker.workers.settings import WorkerSettings
 from tunewright.backends.sagemaker.workers.sizing import Fleet
 from tunewright.exceptions import BackendError
+from tunewright.runner import s3_keys
+from tunewright.runner.worker import DRAIN
 
 _LEAD_SECONDS: Final = 300.0
 """Service seconds before a job takes no more runs at which the one that follows it is created."""

@@ -8,8 +8,6 @@ from dataclasses import replace
 from typing import Any, final
 
 from tunewright.aws import Endpoint
-from tunewright.backends.runner.job_order import RUN_VARIABLE
-from tunewright.backends.runner.worker import WORKER_VARIABLE
 from tunewright.backends.sagemaker.deployment import TrainingScript, dollars_per_hour, planned_deployment
 from tunewright.backends.sagemaker.requests import (
     CODE_FOLDER,
@@ -21,6 +19,8 @@ from tunewright.backends.sagemaker.requests import (
 from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, SageMakerSettings
 from tunewright.backends.sagemaker.workers.settings import WorkerSettings
 from tunewright.backends.sagemaker.workers.sizing import plan_fleet
+from tunewright.runner.job_order import RUN_VARIABLE
+from tunewright.runner.worker import WORKER_VARIABLE
 from tunewright.trial import Run
 
 
@@ -117,7 +117,7 @@ class WorkerRequests:
         return replace(request, fields=fields)
 
     def _facts(self, order: JobOrder, settings: SageMakerSettings) -> dict[str, Any]:
-        """What :class:`~tunewright.backends.runner.worker.WorkerFacts` holds."""
+        """What :class:`~tunewright.runner.worker.WorkerFacts` holds."""
         return {
             "number": order.run.trial_id,
             "slots": self._slots,

@@ -1,0 +1,129 @@
+"""auto: the method that our measurements recommend for a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+from tunewright.benchmarks import Benchmark
+from tunewright.exceptions import SettingsError
+from tunewright.interfaces import Scheduler
+from tunewright.methods.method import Method, MethodSpec
+from tunewright.methods.registry import build_scheduler
+from tunewright.types import Json
+
+NAME: Final = "auto"
+
+_MOST_WORKERS: Final = 64
+"""With more, suggestions of Gaussian processes come too slowly, and so many pending trials teach them little."""
+_MOST_TRIALS: Final = 1000
+"""With more full runs, a Gaussian process, which looks at 500 of them, decides 30 times slower than a density."""
+_MOST_MODELLED: Final = 3
+"""Metrics whose dominated volume is cheap."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A method, and why it is the one."""
+
+    method: str
+    settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    reason: str
+
+    @property
+    def spec(self) -> MethodSpec:
+        """The method as others are chosen."""
+        return MethodSpec(name=self.method, settings=self.settings)
+
+    def text(self) -> str:
+        """One line for the user."""
+        settings = "".join(f", {name}={value}" for name, value in self.settings.items())
+        return f"auto is {self.method}{settings}: {self.reason}"
+
+    def to_json(self) -> dict[str, Json]:
+        """What :meth:`from_json` reads."""
+        return {"method": self.method, "settings": dict(self.settings), "reason": self.reason}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Choice:
+        """The inverse of :meth:`to_json`.
+
+        Raises
+        ------
+        SettingsError
+            A key is missing.
+        """
+        try:
+            return Choice(method=data["method"], settings=dict(data["settings"]), reason=data["reason"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SettingsError(f"The stored choice of auto cannot be read: {error!r}") from None
+
+
+def choose(benchmark: Benchmark, n_trials: int | None = None) -> Choice:
+    """Choose by metrics, space, resource, workers and the number of trials.
+
+    ``docs/methods.md`` has the rule as a table, and what it was derived from.
+
+    Parameters
+    ----------
+    benchmark
+        What is tuned.
+    n_trials
+        Trials that the limits allow; None: they do not say.
+    """
+    has_rungs = benchmark.max_resource is not None and benchmark.max_resource > 2
+    if len(benchmark.metrics) > 1:
+        return _for_several(len(benchmark.metrics), has_rungs=has_rungs)
+    size, n_workers = benchmark.space.size, benchmark.n_workers
+    if size is not None and size <= max(8, 2 * n_workers):
+        return Choice(method="RandomSearch", reason=f"all {size} configurations are soon tried")
+    if has_rungs:
+        return _with_rungs(n_workers)
+    alone = "trials report once" if benchmark.max_resource in {None, 1} else "trials are too short to be cut"
+    return _without_rungs(n_workers, n_trials, alone)
+
+
+def _with_rungs(n_workers: int) -> Choice:
+    reason = "trials report as they train"
+    if n_workers > _MOST_WORKERS:
+        return Choice(method="BOHB", reason=f"{reason}, and {n_workers} workers need quick suggestions")
+    reason = f"{reason}, so poor ones can be given up early"
+    return Choice(method="HyperTune", settings={"model": "joint"}, reason=reason)
+
+
+def _without_rungs(n_workers: int, n_trials: int | None, alone: str) -> Choice:
+    if n_workers > _MOST_WORKERS:
+        return Choice(method="KDE", reason=f"{alone}, and {n_workers} workers need quick suggestions")
+    if n_trials is not None and n_trials > _MOST_TRIALS:
+        return Choice(method="KDE", reason=f"{alone}, and {n_trials} of them are many for a Gaussian process")
+    return Choice(method="BayesianOptimization", reason=f"{alone}, so each should be chosen with care")
+
+
+def _for_several(n_metrics: int, *, has_rungs: bool) -> Choice:
+    several = f"{n_metrics} metrics are traded off"
+    if has_rungs:
+        return Choice(method="MOASHA", reason=f"{several}, and trials report as they train")
+    if n_metrics <= _MOST_MODELLED:
+        return Choice(method="EHVI", reason=f"{several}, and trials report once")
+    return Choice(method="RandomScalarization", reason=f"{several}, too many for their dominated volume")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoSettings:
+    """Nothing to set: choose a method by its name to set something."""
+
+
+def _build(benchmark: Benchmark, seed: int, settings: AutoSettings) -> Scheduler:
+    del settings
+    return build_scheduler(choose(benchmark).spec, benchmark, seed, {})
+
+
+METHOD = Method(
+    name=NAME,
+    summary="Chooses a method by space, resource, workers and limits, and says which and why",
+    settings=AutoSettings,
+    build=_build,
+)

@@ -1,0 +1,120 @@
+"""From a slice to the request of its tuning job: pure functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
+from tunewright.backends.sagemaker.code import RUNNER
+from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER, merge
+from tunewright.experiments.packages import shared_packages
+from tunewright.remote.inside import ENDPOINT_VARIABLE
+from tunewright.remote.place import tag_prefix
+from tunewright.runner.remote_job import FLAGS_PARAMETER
+
+LONGEST_RUN: Final = 432_000
+"""Seconds that an account may let a training job run by default: that of a slice without a limit of time."""
+ENDING_SECONDS: Final = 1800
+"""Added to a slice's own time: packages are installed, and at its end the runs that are left come to theirs."""
+SPOT_WAIT_SECONDS: Final = 86_400
+"""How much longer a spot job may take than its own time."""
+_RETRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningJobSettings:
+    """What all tuning jobs of a launch have in common."""
+
+    endpoint: Endpoint
+    role_arn: str
+    image: str
+    bucket: str
+    code_prefix: str
+    """Full key prefix of the code, ending in a slash."""
+    instance_type: str = "ml.m5.large"
+    volume_gb: int = 30
+    spot: bool = False
+    template: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """A CreateTrainingJob request that is merged under ours."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def tuning_job_request(
+    settings: TuningJobSettings, *, tag: str, slice_name: str, flags: Sequence[str], seconds: float | None
+) -> dict[str, Any]:
+    """The CreateTrainingJob request of a slice, without the job's name.
+
+    Parameters
+    ----------
+    settings
+        What all tuning jobs of the launch share.
+    tag, slice_name
+        Which slice it is.
+    flags
+        Of ``hpo_main.py``.
+    seconds
+        How long its experiments take at most, all together; None: not known.
+    """
+    place = f"s3://{settings.bucket}/{tag_prefix(tag)}/{slice_name}"
+    longest = LONGEST_RUN if seconds is None else int(seconds) + ENDING_SECONDS
+    stopping = {"MaxRuntimeInSeconds": longest}
+    if settings.spot:
+        stopping["MaxWaitTimeInSeconds"] = longest + SPOT_WAIT_SECONDS
+    ours: dict[str, Any] = {
+        "RoleArn": settings.role_arn,
+        "AlgorithmSpecification": {
+            "TrainingImage": settings.image,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["python3"],
+            "ContainerArguments": [f"{CODE_FOLDER}/{RUNNER}", "remote", "/opt/ml"],
+        },
+        "HyperParameters": {FLAGS_PARAMETER: json.dumps(list(flags))},
+        "InputDataConfig": [_code_channel(settings)],
+        "OutputDataConfig": {"S3OutputPath": f"{place}/output"},
+        "ResourceConfig": {
+            "InstanceType": settings.instance_type,
+            "InstanceCount": 1,
+            "VolumeSizeInGB": settings.volume_gb,
+        },
+        "StoppingCondition": stopping,
+        "RetryStrategy": {"MaximumRetryAttempts": _RETRIES},
+        "EnableManagedSpotTraining": settings.spot,
+        "Environment": {
+            **shared_packages(settings.endpoint),
+            **settings.environment,
+            REMOTE_VARIABLE: place,
+            ENDPOINT_VARIABLE: json.dumps(endpoint_facts(settings.endpoint)),
+        },
+        "Tags": [
+            {"Key": key, "Value": value}
+            for key, value in {**settings.tags, "tunewright:tag": tag, "tunewright:slice": slice_name}.items()
+        ],
+    }
+    return merge(settings.template, ours)
+
+
+def endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:
+    """How a process finds an endpoint again."""
+    is_other = endpoint.kind is EndpointKind.OTHER
+    return {
+        "choice": endpoint.url if is_other else str(endpoint.kind),
+        "region": endpoint.region,
+        "speed": None if endpoint.kind is EndpointKind.AWS else endpoint.speed,
+    }
+
+
+def _code_channel(settings: TuningJobSettings) -> dict[str, Any]:
+    return {
+        "ChannelName": CODE_CHANNEL,
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataType": "S3Prefix",
+                "S3Uri": f"s3://{settings.bucket}/{settings.code_prefix}",
+                "S3DataDistributionType": "FullyReplicated",
+            }
+        },
+    }

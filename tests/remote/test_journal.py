@@ -1,0 +1,117 @@
+"""Journals and folders in S3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.aws import (
+    S3Objects,
+    StoredObject,
+)
+from tunewright.exceptions import JournalError, SettingsError
+from tunewright.journal import FileJournal
+from tunewright.remote.journal import RemoteJournal
+from tunewright.remote.mirror import FolderMirror, fetch_experiment
+from tunewright.remote.segments import SEGMENT_BYTES, Segments, read_segments
+
+
+class TestJournal:
+    def open(self, tmp_path: Path, s3: Any) -> RemoteJournal:
+        objects = S3Objects(s3, "b", "e")
+        journal = FileJournal(tmp_path / "journal.jsonl", {"experiment": "e"})
+        segments = Segments(objects, (tmp_path / "journal.jsonl").read_bytes())
+        return RemoteJournal(journal, segments, FolderMirror(tmp_path, objects), lambda: None)
+
+    def stored(self, s3: Any) -> bytes:
+        return read_segments(S3Objects(s3, "b", "e"))
+
+    def test_a_line_with_an_effect_is_in_s3_before_it(self, tmp_path: Path, s3: Any) -> None:
+        journal = self.open(tmp_path, s3)
+        path = tmp_path / "journal.jsonl"
+        assert self.stored(s3) == path.read_bytes()
+        journal.append({"kind": "result", "t": 0.0, "decision": "continue"})
+        journal.append({"kind": "start", "t": 0.0, "trial_id": 1})
+        assert self.stored(s3) == path.read_bytes()
+        for decision in ("pause", "stop"):
+            journal.append({"kind": "result", "t": 0.0, "decision": decision})
+            assert self.stored(s3) == path.read_bytes()
+        assert [line["kind"] for line in journal.lines()] == ["result", "start", "result", "result"]
+        journal.append({"kind": "session", "t": 0.0})
+        (tmp_path / "metadata.json").write_text("{}")
+        journal.close()
+        assert self.stored(s3) == path.read_bytes()
+        assert s3.content["e/metadata.json"] == b"{}"
+
+    def test_a_checkpoint_is_in_s3_before_the_line_that_promises_it(self, tmp_path: Path, s3: Any) -> None:
+        journal = self.open(tmp_path, s3)
+        checkpoint = tmp_path / "trials" / "0" / "checkpoints" / "3" / "model"
+        checkpoint.parent.mkdir(parents=True)
+        checkpoint.write_text("weights")
+        (tmp_path / "other").write_text("x")
+        journal.append({"kind": "end", "checkpoint": [0, 3]})
+        assert s3.content["e/trials/0/checkpoints/3/model"] == b"weights"
+        assert "e/other" not in s3.content
+        journal.close()
+        assert "e/other" in s3.content
+
+    def test_without_s3_nothing_has_an_effect(self, tmp_path: Path, s3: Any) -> None:
+        journal = self.open(tmp_path, s3)
+        s3.fails = True
+        with pytest.raises(JournalError, match="--resume"):
+            journal.append({"kind": "start"})
+        with pytest.raises(JournalError, match="S3"):
+            journal.close()
+
+    def test_pieces_are_small_and_a_second_job_goes_on(self, tmp_path: Path, s3: Any) -> None:
+        journal = self.open(tmp_path, s3)
+        for _ in range(3):
+            journal.append({"kind": "start", "pad": "x" * SEGMENT_BYTES})
+        journal.close()
+        self.open(tmp_path, s3).close()
+        journal = self.open(tmp_path, s3)
+        journal.append({"kind": "start"})
+        journal.close()
+        assert self.stored(s3) == (tmp_path / "journal.jsonl").read_bytes()
+        assert len([key for key in s3.content if "/journal/" in key]) >= 4
+
+
+class TestFetching:
+    def stored(self, s3: Any) -> list[StoredObject]:
+        return list(S3Objects(s3, "b", "e").list())
+
+    def test_only_what_changed(self, tmp_path: Path, s3: Any) -> None:
+        objects = S3Objects(s3, "b", "e")
+        s3.content |= {
+            "e/metadata.json": b"{}",
+            "e/journal/000000": b"1\n",
+            "e/journal/000001": b"2\n",
+            "e/trials/0/stdout": b"x",
+        }
+        assert fetch_experiment(objects, self.stored(s3), tmp_path) == 4
+        assert (tmp_path / "journal.jsonl").read_bytes() == b"1\n2\n"
+        assert (tmp_path / "trials" / "0" / "stdout").read_bytes() == b"x"
+        s3.n_gets = 0
+        assert fetch_experiment(objects, self.stored(s3), tmp_path) == 0
+        s3.content["e/journal/000001"] = b"2\n3\n"
+        assert fetch_experiment(objects, self.stored(s3), tmp_path) == 1
+        assert s3.n_gets == 1
+        assert (tmp_path / "journal.jsonl").read_bytes() == b"1\n2\n3\n"
+
+    @pytest.mark.parametrize("key", ["../../evil", "/evil", "trials/../../evil", "./evil"])
+    def test_keys_that_lead_elsewhere_are_refused(self, tmp_path: Path, s3: Any, key: str) -> None:
+        folder = tmp_path / "experiments" / "t" / "e"
+        s3.content |= {"e/metadata.json": b"{}", f"e/{key}": b"x"}
+        with pytest.raises(SettingsError, match="would be written elsewhere"):
+            fetch_experiment(S3Objects(s3, "b", "e"), self.stored(s3), folder)
+        assert not folder.exists()
+
+    def test_folders_of_the_console_are_passed_over_and_leftovers_do_no_harm(
+        self, tmp_path: Path, s3: Any
+    ) -> None:
+        s3.content |= {"e/trials/0/stdout": b"x", "e/trials/0/": b"", "e/trials/": b""}
+        (tmp_path / ".remote.json").write_text('{"etags": [1]}')
+        assert fetch_experiment(S3Objects(s3, "b", "e"), self.stored(s3), tmp_path) == 1
+        assert (tmp_path / "trials" / "0" / "stdout").read_bytes() == b"x"
