@@ -1,4 +1,4 @@
-"""The one array type of the models."""
+"""The array types of the models."""
 
 from __future__ import annotations
 
@@ -9,3 +9,5 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
 """Double precision. Shapes are in the docstrings: n observations, m candidates, d columns, s fantasies."""
+Indices: TypeAlias = NDArray[np.intp]
+"""Positions in another array."""

@@ -15,9 +15,9 @@ from typing import Final, final
 import numpy as np
 from scipy.special import expit, logit
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.models.quantile_trees import BoostedQuantiles
-from tunewright.models.trees import N_LEAVES, Edges, Grower, Numbers, read
+from tunewright.models.trees import N_LEAVES, Edges, Grower, read
 
 _SMALLEST_SPLIT: Final = 32
 """With no more observations than this, none is held back to correct quantiles."""
@@ -51,7 +51,7 @@ class BoostedClassifier:
         grower = Grower(self._edges.sides(x), self._edges.widths, rng, smallest_leaf=_SMALLEST_LEAF)
         self._start = float(logit(is_member.mean()))
         scores = np.full(len(x), self._start)
-        splits: list[Numbers] = []
+        splits: list[Indices] = []
         values: list[Array] = []
         for _ in range(self._n_trees):
             chances = expit(scores)

@@ -12,8 +12,8 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.models.arrays import Array
-from tunewright.models.trees import N_LEAVES, Edges, Grower, Numbers, read
+from tunewright.models.arrays import Array, Indices
+from tunewright.models.trees import N_LEAVES, Edges, Grower, read
 
 _MOST_EDGES: Final = 63
 _FARTHEST: Final = 10.0
@@ -47,7 +47,7 @@ class BoostedQuantiles:
         every = np.broadcast_to(y, (len(self._levels), len(y)))
         self._start = _quantiles(every, self._levels, np.zeros(every.shape, dtype=np.intp), 1)
         predicted = np.tile(self._start, (1, len(y)))
-        splits: list[Numbers] = []
+        splits: list[Indices] = []
         values: list[Array] = []
         for _ in range(self._n_trees):
             residuals = y - predicted
@@ -65,7 +65,7 @@ class BoostedQuantiles:
         return self._start + np.stack(moved)
 
 
-def _quantiles(values: Array, levels: Array, groups: Numbers, n_groups: int) -> Array:
+def _quantiles(values: Array, levels: Array, groups: Indices, n_groups: int) -> Array:
     """The quantile of each group of each row of values (q, n), shape (q, groups); zero for empty groups."""
     n_rows, n = values.shape
     keys = (np.arange(n_rows)[:, np.newaxis] * n_groups + groups).ravel()

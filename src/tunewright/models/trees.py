@@ -7,9 +7,8 @@ from typing import Final, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 
-Numbers: TypeAlias = NDArray[np.intp]
 Sides: TypeAlias = NDArray[np.bool_]
 
 _DEPTH: Final = 3
@@ -68,7 +67,7 @@ class Grower:
     """
 
     def __init__(
-        self, sides: Sides, widths: Numbers, rng: np.random.Generator, *, smallest_leaf: int = 1
+        self, sides: Sides, widths: Indices, rng: np.random.Generator, *, smallest_leaf: int = 1
     ) -> None:
         self._is_left = np.ascontiguousarray(sides.T)
         self._left = self._is_left[:, :-1].astype(np.float32)
@@ -77,7 +76,7 @@ class Grower:
         self._smallest = smallest_leaf
         self._points = np.arange(sides.shape[1])
 
-    def grown(self, targets: Array) -> tuple[Numbers, Numbers]:
+    def grown(self, targets: Array) -> tuple[Indices, Indices]:
         """A tree by least squares for each row of targets (q, n).
 
         Returns
@@ -103,7 +102,7 @@ class Grower:
             nodes = 2 * nodes + 1 - goes_left
         return splits, nodes
 
-    def _chosen(self, masses: NDArray[np.float32], pulls: NDArray[np.float32]) -> Numbers:
+    def _chosen(self, masses: NDArray[np.float32], pulls: NDArray[np.float32]) -> Indices:
         """The best edge of each node, (k,), from its members and their targets (k, n).
 
         For sums s of the targets on the left, t of all, and counts l of n, a split lowers the sum of squares by
@@ -125,7 +124,7 @@ class Grower:
         return np.where(helps, best, gains.shape[1])
 
 
-def read(splits: Numbers, values: Array, sides: Sides) -> Array:
+def read(splits: Indices, values: Array, sides: Sides) -> Array:
     """The sum of trees at points.
 
     Parameters

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.searchers.sobol import MOST_COLUMNS, sobol
 from tunewright.space import Categorical, SearchSpace
 from tunewright.space.domain import Domain
 from tunewright.types import Config
-
-Numbers = NDArray[np.intp]
 
 _MOST_LEVELS: Final = 64
 """A range of more numbers is treated as continuous: rounding then moves a point by less than 1/128."""
@@ -35,7 +32,7 @@ class _Levels:
     columns: slice
     points: Array
     """(levels, width)"""
-    number_at: Numbers
+    number_at: Indices
     """Which level holds each of 256 equal parts of the distribution."""
     is_ordered: bool
 
@@ -139,7 +136,7 @@ class Cube:
         return self.settled(np.concatenate(moved))
 
     @property
-    def n_categories(self) -> Numbers:
+    def n_categories(self) -> Indices:
         """(hyperparameters,): how many values each has that have no order; 0 where they have one."""
         return np.array([0 if a is None else len(a.points) for a in self._unordered], dtype=np.intp)
 

@@ -13,7 +13,7 @@ import numpy as np
 from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.metric import Metric
 from tunewright.models.acquisition import Acquisition
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.objective_acquisition import (
@@ -267,7 +267,7 @@ def _standardised(objectives: Array) -> tuple[Array, Array, Array]:
     return (parts - shift) / scale, shift * unit, scale * unit
 
 
-def _kept(objectives: Array, most: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _kept(objectives: Array, most: int) -> Indices:
     """At most so many rows in their order: a quarter of them the best, the others spread evenly."""
     n = len(objectives)
     if n <= most:

@@ -14,10 +14,10 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.searchers.beliefs import Belief, belief_around
 from tunewright.searchers.cube import Cube
-from tunewright.searchers.encoding import Numbers, Rows, Snapshot
+from tunewright.searchers.encoding import Rows, Snapshot
 from tunewright.searchers.gp_levels import target_level
 from tunewright.searchers.model_based import Proposal, Proposer
 from tunewright.searchers.pibo import drawn
@@ -115,7 +115,7 @@ class PriorBandProposer(Proposer):
         return self._cube.settled(points)
 
 
-def _best(rows: Rows, eta: float) -> Numbers:
+def _best(rows: Rows, eta: float) -> Indices:
     """Trials of the best ``1 / eta`` of a level, at least ceil(eta) of them, best first."""
     n = max(math.ceil(eta), len(rows) // math.ceil(eta))
     return rows.trials[np.argsort(rows.losses, kind="stable")[:n]]

@@ -17,15 +17,12 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.kernels import Kernel
 from tunewright.models.gp.krylov import LowRankRoot, conjugate_gradients, log_determinant, pivoted_cholesky
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import LogResource, ResourceProduct
-
-Numbers = NDArray[np.intp]
 
 _RANK: Final = 100
 _LANCZOS_STEPS: Final = 30
@@ -41,9 +38,9 @@ class Cells:
     """Configurations (n, d)."""
     resources: Array
     """Resources (m,) as parts of the largest, in (0, 1], strictly increasing."""
-    rows: Numbers
+    rows: Indices
     """The configuration of each observation, (N,)."""
-    columns: Numbers
+    columns: Indices
     """The resource of each observation, (N,). No cell comes twice."""
 
     def __len__(self) -> int:
@@ -64,7 +61,7 @@ class Cells:
         """Those (N, k) of a grid (n, m, k)."""
         return grid[self.rows, self.columns]
 
-    def also(self, rows: Numbers, columns: Numbers) -> Cells:
+    def also(self, rows: Indices, columns: Indices) -> Cells:
         """These cells and further ones."""
         return Cells(
             self.x,
