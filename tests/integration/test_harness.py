@@ -29,7 +29,7 @@ from tunewright.experiments import (
 from tunewright.interfaces import Scheduler
 from tunewright.journal import canonical_hash
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.storage import create_experiment, experiments
 from tunewright.types import Json
 

@@ -14,14 +14,19 @@ from typing import final
 
 import numpy as np
 
-from tunewright.models.acquisition import LogExpectedImprovement
+from tunewright.models.acquisition import LogExpectedImprovement, LogWeight, Weighted
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.linear_cost import LogCost, LogLinearCost, lines, log_targets
-from tunewright.models.weighted_acquisition import LogWeight, Weighted
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess
-from tunewright.searchers.gp import FinalLossLearner, GPOptions, Learned, Learner, config_kernel
+from tunewright.searchers.gp import (
+    FinalLossLearner,
+    FittedProcess,
+    GPOptions,
+    Learned,
+    Learner,
+    config_kernel,
+)
 
 
 class CostModel(StrEnum):

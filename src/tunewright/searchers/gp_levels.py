@@ -17,8 +17,15 @@ from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct
 from tunewright.models.surrogate import AtResource
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess, Targets
-from tunewright.searchers.gp import GPOptions, Learned, Learner, config_kernel, with_fantasies
+from tunewright.searchers.gp import (
+    FittedProcess,
+    GPOptions,
+    Learned,
+    Learner,
+    Targets,
+    config_kernel,
+    with_fantasies,
+)
 
 
 class ResourceKernel(StrEnum):
