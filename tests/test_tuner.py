@@ -171,7 +171,7 @@ class Recorder(Callback):
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         self.seen.append("wait")
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         self.seen.append(f"experiment_end {outcome} {summary.jobs}")
 
 
@@ -213,11 +213,11 @@ def test_a_callback_that_raises_is_reported_once_and_switched_off(caplog: pytest
     assert recorder.seen.count("start") == 5
 
 
-class RemoveAll(Callback):
+class RemoveAll(CheckpointPolicy):
     def __init__(self) -> None:
         self.offered: set[Checkpoint] = set()
 
-    def remove_checkpoints(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+    def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
         self.offered.update(unneeded)
         return unneeded
 

@@ -78,7 +78,7 @@ def journal(tmp_path: Path) -> Path:
     return path
 
 
-def play(callback: Callback, journal: Path, outcome: str = "completed") -> None:
+def play(callback: Callback, journal: Path, outcome: ExperimentStatus = ExperimentStatus.COMPLETED) -> None:
     """Call every hook, in an order in which the Tuner could."""
     history = replay_history(read_journal(journal))
     callback.on_experiment_start(replay_history([]))
@@ -236,7 +236,7 @@ def test_totals_replace_what_earlier_sessions_wrote(journal: Path, tmp_path: Pat
 
 def test_every_unneeded_checkpoint_goes() -> None:
     unneeded = [Checkpoint(trial_id=0, resource=1), Checkpoint(trial_id=0, resource=3)]
-    assert list(RemoveUnneededCheckpoints().remove_checkpoints(replay_history([]), unneeded)) == unneeded
+    assert list(RemoveUnneededCheckpoints().select_unneeded(replay_history([]), unneeded)) == unneeded
 
 
 @pytest.mark.parametrize(

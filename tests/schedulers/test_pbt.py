@@ -232,13 +232,13 @@ def test_only_the_bottom_is_replaced_and_only_by_the_top(
     assert n_exploited > 0
 
 
-class RemoveAll(Callback):
+class RemoveAll(CheckpointPolicy):
     """A policy that removes whatever it may, and remembers it."""
 
     def __init__(self) -> None:
         self.removed: set[Checkpoint] = set()
 
-    def remove_checkpoints(self, history, unneeded):
+    def select_unneeded(self, history, unneeded):
         self.removed.update(unneeded)
         return unneeded
 

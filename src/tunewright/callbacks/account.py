@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, final
 
+from tunewright.trial import ExperimentStatus
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.storage import write_atomically
@@ -51,7 +52,7 @@ class AccountFile(Callback):
             self._next, self._n_jobs = monotonic() + INTERVAL, summary.jobs
             self._write(summary)
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Write the session's last account."""
         del history, outcome
         self._write(summary)

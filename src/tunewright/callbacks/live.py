@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tunewright.trial import ExperimentStatus
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.callbacks.wording import (
     ProgressFacts,
@@ -76,7 +77,7 @@ class LiveProgress(Callback):
                 self._live.console.print(Text(notice, style="dim"))
         self._draw(history, now, summary)
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Leave the result on the screen, and what was noticed last, such as a job that runs on."""
         self._live.stop()
         for notice in dict.fromkeys(summary.notices):

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, final
 
+from tunewright.trial import ExperimentStatus
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.journal import Line, read_journal
@@ -45,7 +46,7 @@ class ResultsTable(Callback):
         if monotonic() >= self._next and history.n_results != self._n_written:
             self._write(history)
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Write the last state."""
         del outcome, summary
         self._write(history)

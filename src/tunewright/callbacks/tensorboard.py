@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, final
 
+from tunewright.trial import ExperimentStatus
 from tunewright.callbacks.event_file import EventFile
 from tunewright.exceptions import MissingExtraError
 from tunewright.history import History
@@ -123,7 +124,7 @@ class TensorBoardCallback(Callback):
             for file in self._all():
                 file.flush()
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Close all files."""
         del history, outcome, summary
         for file in self._all():

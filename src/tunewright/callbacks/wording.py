@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, final
 
+from tunewright.trial import ExperimentStatus
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.history import History
 from tunewright.metric import Constraint, Metric
@@ -162,7 +163,7 @@ def failure_text(history: History, trial_id: int) -> str:
     return f"Trial {trial_id} failed:\n{textwrap.indent(error.rstrip(), '    ')}"
 
 
-def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: BackendSummary) -> str:
+def closing_text(facts: ProgressFacts, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> str:
     """What is said at the end: the best configuration, counts, where the results are, the command that shows them."""
     incumbent = Incumbent(facts.metric, facts.constraints)
     incumbent.update(history)
@@ -176,7 +177,7 @@ def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: 
     if summary.calls:
         lines.append(f"Jobs:    {_jobs_text(facts, summary)}")
     lines += [f"Results: {facts.path}", f"Show:    tunewright show {facts.name}"]
-    if outcome in {"interrupted", "failed"}:
+    if not outcome.is_finished:
         lines.append(f"Go on:   tunewright resume {facts.name}")
     return "\n".join(lines)
 

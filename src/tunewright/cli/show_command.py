@@ -25,7 +25,7 @@ from tunewright.callbacks.wording import (
     value_text,
 )
 from tunewright.experiments import Outcome, load_outcome
-from tunewright.experiments.outcome import ELSEWHERE
+from tunewright.trial import ExperimentStatus
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
@@ -115,7 +115,7 @@ def _facts(outcome: Outcome) -> ProgressFacts:
 
 
 def _status_text(outcome: Outcome) -> str:
-    note = running_elsewhere(outcome.path) if outcome.status == ELSEWHERE else None
+    note = running_elsewhere(outcome.path) if outcome.status is ExperimentStatus.RUNNING_ELSEWHERE else None
     return outcome.status if note is None else f"running {note.text()}"
 
 

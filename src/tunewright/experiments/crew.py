@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, cast, final
 
+from tunewright.trial import ExperimentStatus
 from tunewright.experiments.cells import CellSummary
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
@@ -99,7 +100,7 @@ class Crew:
                 code = member.dismiss(PATIENCE)
                 what = f"signal {-code}" if code < 0 else f"exit code {code}"
                 error = f"The process that ran it ended with {what}: was it killed, or out of memory?"
-                summary = CellSummary(status="failed", error=error)
+                summary = CellSummary(status=ExperimentStatus.FAILED, error=error)
             else:
                 self._idle.append(member)
             yield member.index, summary, time.monotonic() - member.since

@@ -27,7 +27,7 @@ from tunewright.experiments.kept import keep_evaluations, kept_evaluations
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
-from tunewright.interfaces import Backend, Callback, Scheduler
+from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler
 from tunewright.methods import also_read, constraints_of
 from tunewright.remote.elsewhere import running_elsewhere
 from tunewright.remote.inside import open_journal
@@ -155,20 +155,26 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         stop_when=experiment.criterion(),
         journal=journal,
         callbacks=[*_records(experiment, folder), *watch(experiment, folder)],
+        checkpoint_policies=_checkpoint_policies(experiment),
         max_failures=experiment.limits.max_failures,
     ).run()
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """What is written beside the journal (nothing for simulations, which run by the thousand) and what is removed."""
-    early = experiment.early_removal()
-    policies: list[Callback] = [*_board(experiment, folder), *([] if early is None else [early])]
+    """The files written beside the journal; none for simulations, which run by the thousand."""
+    board = _board(experiment, folder)
     if isinstance(experiment.backend, SimulatedChoice):
-        return policies
+        return board
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
-    unneeded = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
     attr = experiment.real_benchmark.resource_attr
-    return [*records, *policies, *unneeded, *([WarnOfMissingResource(attr)] if attr else [])]
+    return [*records, *board, *([WarnOfMissingResource(attr)] if attr else [])]
+
+
+def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:
+    """The policies that the experiment's settings name."""
+    early = experiment.early_removal()
+    unneeded = experiment.delete_checkpoints and not isinstance(experiment.backend, SimulatedChoice)
+    return [*([] if early is None else [early]), *([RemoveUnneededCheckpoints()] if unneeded else [])]
 
 
 def _constraints(experiment: Experiment) -> dict[str, Json]:
