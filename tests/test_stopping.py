@@ -122,7 +122,9 @@ def test_plateau_counts_results_without_improvement() -> None:
         report(book, trial_id, loss=loss)
         said.append(criterion.check(book, 0.0) is StopDecision.STOP)
     assert said == [False, False, False, False, False, False, True, False]
-    assert Plateau(LOSS, 3, tolerance=0.1).check(book, 0.0) is StopDecision.CONTINUE, "read at once or bit by bit"
+    assert Plateau(LOSS, 3, tolerance=0.1).check(book, 0.0) is StopDecision.CONTINUE, (
+        "read at once or bit by bit"
+    )
 
 
 def test_or_is_the_strictest_and_and_the_mildest() -> None:

@@ -75,9 +75,7 @@ class CallbackRunner:
             summary = backend.summary()
             self._callbacks.each(lambda callback: callback.on_wait(history, now, summary))
 
-    def on_experiment_end(
-        self, history: History, outcome: ExperimentStatus, summary: BackendSummary
-    ) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Call ``on_experiment_end`` of every callback."""
         self._callbacks.each(lambda callback: callback.on_experiment_end(history, outcome, summary))
 

@@ -234,9 +234,7 @@ class Callback(ABC):  # noqa: B024 - every hook is optional
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """The Tuner looks round: after each wait, at most about once a second of real time."""
 
-    def on_experiment_end(
-        self, history: History, outcome: ExperimentStatus, summary: BackendSummary
-    ) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """The experiment's session is over.
 
         Parameters

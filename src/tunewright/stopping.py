@@ -84,7 +84,9 @@ class MaxTrialsCompleted(StoppingCriterion):
     def check(self, history: History, now: float) -> StopDecision:
         """STOP when ``n`` trials are COMPLETED."""
         del now
-        return StopDecision.STOP if len(history.ids(TrialStatus.COMPLETED)) >= self._n else StopDecision.CONTINUE
+        return (
+            StopDecision.STOP if len(history.ids(TrialStatus.COMPLETED)) >= self._n else StopDecision.CONTINUE
+        )
 
 
 @final

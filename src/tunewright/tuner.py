@@ -21,7 +21,14 @@ from typing import final
 from tunewright.callback_runner import CallbackRunner, CheckpointPolicies
 from tunewright.exceptions import ExperimentFailedError, TunewrightError
 from tunewright.history import History
-from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler, StopDecision, StoppingCriterion
+from tunewright.interfaces import (
+    Backend,
+    Callback,
+    CheckpointPolicy,
+    Scheduler,
+    StopDecision,
+    StoppingCriterion,
+)
 from tunewright.journal import Journal
 from tunewright.ledger import Kind, Ledger
 from tunewright.metric import Metric

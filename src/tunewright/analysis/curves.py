@@ -8,12 +8,12 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.trial import FINISHED, ExperimentStatus
 from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.results import Results
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Constraint, Goal, Metric
+from tunewright.trial import FINISHED, ExperimentStatus
 
 N_TIMES: Final = 200
 """Points of a grid where nothing else is asked for."""

@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.analysis.columns import DECISIONS, Columns, Totals, columns_of
 from tunewright.exceptions import JournalError
 from tunewright.journal import SCHEMA_VERSION
+from tunewright.trial import ExperimentStatus
 
 _ANY: Final = b'{"kind":"'
 _RESULT: Final = b'{"kind":"result"'
@@ -38,7 +38,12 @@ def parse_journal(path: Path) -> tuple[Columns, Totals]:
     lines = data[: data.rfind(b"\n") + 1].splitlines()
     if not lines:
         return columns_of(()), Totals(
-            status=ExperimentStatus.INTERRUPTED, end_time=0.0, n_trials=0, n_runs=0, suggest_time=0.0, cost=0.0
+            status=ExperimentStatus.INTERRUPTED,
+            end_time=0.0,
+            n_trials=0,
+            n_runs=0,
+            suggest_time=0.0,
+            cost=0.0,
         )
     header = _decode(path, lines[:1])[0]
     if (

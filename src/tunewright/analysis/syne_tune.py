@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from tunewright.trial import ExperimentStatus
 from tunewright.analysis.columns import DECISIONS, Columns, Totals
 from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.extras import need
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
+from tunewright.trial import ExperimentStatus
 
 _RESOURCES: Final = ("epoch", "hp_epoch", "epochs", "step", "st_worker_iter")
 _OWN: Final = ("trial_id", "st_decision", "st_status", "st_tuner_time")

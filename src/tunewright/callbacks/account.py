@@ -10,11 +10,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.storage import write_atomically
-from tunewright.trial import BackendSummary, JobRecord
+from tunewright.trial import BackendSummary, ExperimentStatus, JobRecord
 
 INTERVAL: Final = 2.0
 """Seconds between two writes while no job is started."""

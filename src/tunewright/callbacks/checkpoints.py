@@ -15,5 +15,6 @@ class RemoveUnneededCheckpoints(CheckpointPolicy):
     """Removes every checkpoint as soon as no trial can need it any more (``--delete_checkpoints``)."""
 
     def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+        """Select all of them."""
         del history
         return unneeded

@@ -10,7 +10,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tunewright.trial import ExperimentStatus
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.callbacks.wording import (
     ProgressFacts,
@@ -25,7 +24,7 @@ from tunewright.callbacks.wording import (
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.searchers.front import pareto_results
-from tunewright.trial import BackendSummary, TrialStatus
+from tunewright.trial import BackendSummary, ExperimentStatus, TrialStatus
 
 MAX_ROWS: Final = 14
 """Trials that the table shows: those that run, then those that came to something last."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.callbacks.wording import (
     ProgressFacts,
@@ -21,7 +20,7 @@ from tunewright.callbacks.wording import (
 )
 from tunewright.history import History
 from tunewright.interfaces import Callback
-from tunewright.trial import BackendSummary, Run, TrialStatus
+from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
 
 INTERVAL: Final = 10.0
 """Seconds between two lines on the whole experiment."""

@@ -10,12 +10,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.journal import Line, read_journal
 from tunewright.storage import replacing
-from tunewright.trial import BackendSummary, Decision
+from tunewright.trial import BackendSummary, Decision, ExperimentStatus
 
 INTERVAL: Final = 10.0
 """Seconds between two writes, at least."""

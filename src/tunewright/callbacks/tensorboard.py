@@ -10,13 +10,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.callbacks.event_file import EventFile
 from tunewright.exceptions import MissingExtraError
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.metric import Constraint, Metric
-from tunewright.trial import BackendSummary, Result, Run, TrialStatus, Verdict
+from tunewright.trial import BackendSummary, ExperimentStatus, Result, Run, TrialStatus, Verdict
 
 FOLDER: Final = "tensorboard"
 """Folder of an experiment that holds the event files; what ``tensorboard --logdir`` takes."""

@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.history import History
 from tunewright.metric import Constraint, Metric
 from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
-from tunewright.trial import BackendSummary, Result, TrialStatus
+from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
 from tunewright.types import Config
 
 FRONT_LINES: Final = 12
@@ -163,7 +162,9 @@ def failure_text(history: History, trial_id: int) -> str:
     return f"Trial {trial_id} failed:\n{textwrap.indent(error.rstrip(), '    ')}"
 
 
-def closing_text(facts: ProgressFacts, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> str:
+def closing_text(
+    facts: ProgressFacts, history: History, outcome: ExperimentStatus, summary: BackendSummary
+) -> str:
     """What is said at the end: the best configuration, counts, where the results are, the command that shows them."""
     incumbent = Incumbent(facts.metric, facts.constraints)
     incumbent.update(history)

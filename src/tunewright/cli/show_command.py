@@ -25,13 +25,12 @@ from tunewright.callbacks.wording import (
     value_text,
 )
 from tunewright.experiments import Outcome, load_outcome
-from tunewright.trial import ExperimentStatus
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 from tunewright.remote.elsewhere import running_elsewhere
 from tunewright.storage import ExperimentFolder, find_experiment
-from tunewright.trial import TrialStatus
+from tunewright.trial import ExperimentStatus, TrialStatus
 
 _INTERVAL: Final = 1.0  # seconds between two looks
 

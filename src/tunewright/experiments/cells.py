@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from time import process_time
 from typing import Any, Final, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.exceptions import JournalError, TunewrightError
 from tunewright.experiments.choosing import as_chosen
 from tunewright.experiments.experiment import Experiment
@@ -17,6 +16,7 @@ from tunewright.experiments.run import new_folder, renew_folder, tune
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.journal import Line, decode_line
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
 _TAIL: Final = 65536  # bytes in which the last line of a journal is looked for
 

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, cast, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.experiments.cells import CellSummary
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
 from tunewright.methods import MethodSpec
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
 PATIENCE: Final = 10.0
 """Seconds that processes have to save everything after Ctrl-C."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.cells import CellSummary, last_outcome
 from tunewright.experiments.crew import Crew
@@ -21,6 +20,7 @@ from tunewright.experiments.stored import stored_by_identity
 from tunewright.journal import is_locked
 from tunewright.methods import MethodSpec
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
 _LOOK: Final = 0.5  # seconds between two reports of progress
 

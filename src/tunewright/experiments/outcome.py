@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.callbacks.incumbent import Incumbent
@@ -22,7 +21,7 @@ from tunewright.remote.elsewhere import running_elsewhere
 from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
-from tunewright.trial import Trial, TrialStatus
+from tunewright.trial import ExperimentStatus, Trial, TrialStatus
 from tunewright.types import Config
 
 _NEEDED: Final = frozenset({"label", "seed", "backend"})
@@ -223,4 +222,6 @@ def _status(sessions: list[Line], folder: ExperimentFolder) -> ExperimentStatus:
     last = sessions[-1] if sessions else None
     if last is not None and last["event"] == "end":
         return ExperimentStatus(last["outcome"])
-    return ExperimentStatus.RUNNING_ELSEWHERE if running_elsewhere(folder.path) else ExperimentStatus.INTERRUPTED
+    return (
+        ExperimentStatus.RUNNING_ELSEWHERE if running_elsewhere(folder.path) else ExperimentStatus.INTERRUPTED
+    )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from tunewright.trial import ExperimentStatus
 from tunewright.exceptions import TunewrightError
 from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.earlier import earlier_evaluations
@@ -17,6 +16,7 @@ from tunewright.experiments.run import resume_experiment, run_experiment
 from tunewright.experiments.stored import stored_by_identity
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
 """Statuses of experiments that need nothing more."""
 
@@ -81,7 +81,11 @@ def _run_cell(
                 say(f"Finished already: {outcome.folder.name}")
                 return CellResult(experiment=cell, outcome=outcome)
             if outcome.is_running:
-                where = "in a tuning job" if outcome.status == ExperimentStatus.RUNNING_ELSEWHERE else "in another process"
+                where = (
+                    "in a tuning job"
+                    if outcome.status == ExperimentStatus.RUNNING_ELSEWHERE
+                    else "in another process"
+                )
                 say(f"Running already, {where}: {outcome.folder.name}")
                 return CellResult(experiment=cell, outcome=outcome)
         if found:

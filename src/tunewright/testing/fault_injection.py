@@ -1,4 +1,4 @@
-"""A tuner that dies: for tests that an experiment which was killed and resumed is that of an undisturbed one."""
+"""A tuner that crashes: for tests that a killed and resumed experiment equals an undisturbed one."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from tunewright.journal import Journal, Line, MemoryJournal
 
 
 @final
-class Killed(BaseException):
-    """What kill -9 is to a process."""
+class SimulatedCrash(BaseException):
+    """Stands for kill -9 of the process."""
 
 
 @final
-class MortalJournal(Journal):
-    """A journal whose tuner is killed once it has written so many lines.
+class CrashingJournal(Journal):
+    """A journal whose tuner crashes after a number of lines.
 
     Parameters
     ----------
     kept
-        Holds the lines; it is what the next tuner finds.
+        Holds the lines; the next tuner continues it.
     lines_left
-        Lines until then, >= 0; below 0: it lives.
+        Lines until the crash, >= 0; below 0: no crash.
     """
 
     def __init__(self, kept: MemoryJournal, lines_left: int) -> None:
@@ -35,7 +35,7 @@ class MortalJournal(Journal):
         return self._kept.header
 
     def lines(self) -> Iterator[Line]:
-        """What was written so far."""
+        """All lines after the header."""
         return self._kept.lines()
 
     def append(self, line: Line) -> None:
@@ -43,13 +43,13 @@ class MortalJournal(Journal):
 
         Raises
         ------
-        Killed
+        SimulatedCrash
             No line is left.
         """
         if self._lines_left == 0:
-            raise Killed
+            raise SimulatedCrash
         self._kept.append(line)
         self._lines_left -= 1
 
     def close(self) -> None:
-        """Nothing is to be closed."""
+        """Nothing to close."""

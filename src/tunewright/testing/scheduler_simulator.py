@@ -1,4 +1,4 @@
-"""A playground: experiments event by event, with everything that can go wrong, and without a backend."""
+"""Runs a scheduler event by event with injected faults, without a backend."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tunewright.types import Config
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mischief:
-    """How often (0 to 1, per event) scripts do what schedulers must bear."""
+class FaultRates:
+    """Probabilities, per event, of the faults that a scheduler must handle."""
 
     fail: float = 0.0
     """They crash."""
@@ -38,8 +38,8 @@ class Mischief:
     """They report once more before a pause or stop takes effect."""
 
 
-ALL_MISCHIEF = Mischief(fail=0.02, finish=0.02, nan=0.05, jump=0.2, forget=0.2, late=0.3)
-"""Everything at once."""
+ALL_FAULTS = FaultRates(fail=0.02, finish=0.02, nan=0.05, jump=0.2, forget=0.2, late=0.3)
+"""All faults at once."""
 
 
 @dataclass(slots=True)
@@ -51,12 +51,11 @@ class _Script:
 
 
 @final
-class Playground:
-    """Plays the tuner and the scripts for a scheduler.
+class SchedulerSimulator:
+    """Stands for the tuner and the scripts of an experiment.
 
-    Each :meth:`step` is one event: a run is begun where a worker is free and the scheduler suggests one, else one of
-    the running scripts, drawn at random, reports or ends. What scripts do is a function of ``seed`` and of what has
-    happened before.
+    Each :meth:`step` is one event: a run begins if a worker is free and the scheduler suggests one; otherwise a randomly drawn running
+    script reports or ends. The scripts' behaviour is a function of ``seed`` and of the events so far.
 
     Parameters
     ----------
@@ -70,10 +69,10 @@ class Playground:
         Further trials are refused.
     n_workers
         Runs at a time.
-    mischief
+    faults
         What goes wrong.
     seed
-        Draws who is next, losses, and mischief.
+        Draws who is next, losses, and faults.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class Playground:
         max_resource: int,
         n_trials: int,
         n_workers: int = 4,
-        mischief: Mischief | None = None,
+        faults: FaultRates | None = None,
         seed: int = 0,
     ) -> None:
         self.scheduler = scheduler
@@ -95,7 +94,7 @@ class Playground:
         self._max_resource = max_resource
         self._n_trials = n_trials
         self._n_workers = n_workers
-        self._mischief = mischief or Mischief()
+        self._faults = faults or FaultRates()
         self._rng = np.random.default_rng(seed)
         self._scripts: dict[int, _Script] = {}
         self._now = 0.0
@@ -142,7 +141,7 @@ class Playground:
             return False
         self._check_legal(suggestion)
         run = self._ledger.begin(suggestion, self._now)
-        forgets = run.resume_from > 0 and self._chance(self._mischief.forget)
+        forgets = run.resume_from > 0 and self._chance(self._faults.forget)
         self._scripts[run.trial_id] = _Script(run, 0 if forgets else run.resume_from)
         return True
 
@@ -160,7 +159,7 @@ class Playground:
         expect(until is None or until > done, f"{suggestion} ends where the trial is already: {done}")
 
     def _go_on(self, script: _Script) -> None:
-        wish = self._mischief
+        wish = self._faults
         last = min(script.run.until or self._max_resource, self._max_resource)
         is_done = script.resource >= last or script.verdict is not Decision.CONTINUE
         if is_done and not (script.verdict is not Decision.CONTINUE and self._chance(wish.late)):
@@ -173,11 +172,11 @@ class Playground:
             self._report(script)
 
     def _report(self, script: _Script) -> None:
-        step = int(self._rng.integers(2, 6)) if self._chance(self._mischief.jump) else 1
+        step = int(self._rng.integers(2, 6)) if self._chance(self._faults.jump) else 1
         script.resource += step
         script.seq += 1
         config = self.history.trial(script.run.trial_id).config
-        loss = math.nan if self._chance(self._mischief.nan) else _loss(config, script.resource, self._rng)
+        loss = math.nan if self._chance(self._faults.nan) else _loss(config, script.resource, self._rng)
         event = Reported(
             trial_id=script.run.trial_id,
             attempt=script.run.attempt,
