@@ -13,7 +13,10 @@ from rich.live import Live
 from rich.text import Text
 
 from tunewright.callbacks import results_csv
-from tunewright.callbacks.wording import (
+from tunewright.experiments import Outcome, load_outcome
+from tunewright.experiments.outcome import ELSEWHERE
+from tunewright.experiments.remote_marker import live_marker
+from tunewright.formatting import (
     ProgressFacts,
     config_text,
     constraint_text,
@@ -24,9 +27,6 @@ from tunewright.callbacks.wording import (
     starts_text,
     value_text,
 )
-from tunewright.experiments import Outcome, load_outcome
-from tunewright.experiments.outcome import ELSEWHERE
-from tunewright.experiments.remote_marker import live_marker
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser

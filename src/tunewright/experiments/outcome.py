@@ -10,10 +10,10 @@ from typing import Any, Final, final
 
 from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
-from tunewright.callbacks.incumbent import Incumbent
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.history import History
+from tunewright.incumbent import Incumbent
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
 from tunewright.methods import MethodSpec, constraints_of, method_names
