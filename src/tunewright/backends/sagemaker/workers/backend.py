@@ -112,7 +112,9 @@ class WorkersBackend(Backend):
         self._workers = WorkerFleet(
             session, base.objects, base.service, creator, base.accounts, self.fleet, (workers, settings)
         )
-        self._report_pause = session.endpoint.seconds(WORKER_REPORT_PERIOD, at_least=settings.min_interval / 2)
+        self._report_pause = session.endpoint.seconds(
+            WORKER_REPORT_PERIOD, at_least=settings.min_interval / 2
+        )
         self._n_runs = settings.n_workers + workers.ahead
         self._hearing = EventQueue(base.reader, base.endings, base.tolerate)
         self._flights = self._hearing.flights
