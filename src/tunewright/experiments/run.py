@@ -32,7 +32,7 @@ from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, Line
 from tunewright.methods import also_read, constraints_of
-from tunewright.runner.call import load_function
+from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner

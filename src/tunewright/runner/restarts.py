@@ -20,7 +20,7 @@ from typing import Any, final
 
 from . import s3_keys
 from .channel import TERMINATED, UNTIL, End
-from .order import RunOrder
+from .run_order import RunOrder
 
 LIVES = "lives/"
 _PAGE = 1000
@@ -41,7 +41,7 @@ class Life:
 
 
 @final
-class S3Lives:
+class Restarts:
     """Counts the lives of one job and remembers how they ended.
 
     Parameters

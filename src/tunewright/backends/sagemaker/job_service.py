@@ -1,23 +1,197 @@
-"""SageMaker as one experiment sees it: its jobs by run, and what their requests came to."""
+"""The training jobs of one experiment: requests to SageMaker and CloudWatch Logs, and the records of their answers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, ServiceError
-from tunewright.backends.sagemaker.bills import Bill, bill_of
-from tunewright.backends.sagemaker.job_logs import JobLogs
-from tunewright.backends.sagemaker.names import JobName, job_name, parse_job_name
 from tunewright.backends.sagemaker.refusals import TYPE_REMEDY, remedy_of_request, shortened
-from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest
+from tunewright.backends.sagemaker.requests import (
+    HASH_VARIABLE,
+    JobName,
+    JobRequest,
+    job_name,
+    parse_job_name,
+)
 from tunewright.exceptions import BackendError
-from tunewright.runner.job import LOST_S3
 from tunewright.runner.log_lines import without_messages
+from tunewright.runner.training_job import LOST_S3
+
+_LONGEST_WARM_WAIT: Final = 60.0
+"""Service seconds of waiting within which no instance can have been started: on warm ones it is about 12, else 100."""
+_WAITING_STATUSES: Final = frozenset({"Starting", "Pending"})
+_STARTUP_STATUSES: Final = frozenset({"Downloading", "DownloadingTrainingImage"})
+_UPLOAD_STATUSES: Final = frozenset({"Uploading"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What a job that is over is paid for."""
+
+    seconds: float
+    instance_type: str
+    instance_count: int
+    startup: float | None = None
+    """Real seconds from the job's creation to its training."""
+    startup_seconds: float = 0.0
+    """Of the billed seconds those before the training: data and image are downloaded."""
+    upload_seconds: float = 0.0
+    """Of the billed seconds those after the training."""
+    saved: float = 0.0
+    """Seconds of training that were not billed, because the instances were spot ones."""
+    interruptions: int = 0
+    """How often they were taken away."""
+    is_warm: bool = False
+    """Whether it began on instances that were there already, whoever had left them."""
+
+    @property
+    def training_seconds(self) -> float:
+        """The rest of the billed seconds."""
+        return self.seconds - self.startup_seconds - self.upload_seconds
+
+
+def bill_of(job: Mapping[str, Any], *, speed: float) -> Bill:
+    """The bill of a job.
+
+    Parameters
+    ----------
+    job
+        A TrainingJob of Search, or an answer of DescribeTrainingJob, of a job that was billed.
+    speed
+        Service seconds per second: the record's times are real ones.
+    """
+    resources: Mapping[str, Any] = job["ResourceConfig"]
+    billed = float(job["BillableTimeInSeconds"])
+    whole = float(job.get("TrainingTimeInSeconds") or billed)
+    share = billed / whole if whole else 1.0
+    startup = min(billed, _span(job, _STARTUP_STATUSES) * speed * share)
+    return Bill(
+        seconds=billed,
+        instance_type=str(resources["InstanceType"]),
+        instance_count=int(resources["InstanceCount"]),
+        startup=_startup(job),
+        startup_seconds=startup,
+        upload_seconds=min(billed - startup, _span(job, _UPLOAD_STATUSES) * speed * share),
+        saved=max(0.0, whole - billed) if "TrainingTimeInSeconds" in job else 0.0,
+        interruptions=[step["Status"] for step in _transitions(job)].count("Interrupted"),
+        is_warm=_is_warm(job, speed),
+    )
+
+
+def _is_warm(job: Mapping[str, Any], speed: float) -> bool:
+    """Whether no instance was started for it: then it could begin at once."""
+    is_told = any(step["Status"] == "Starting" and step.get("EndTime") for step in _transitions(job))
+    return is_told and _span(job, _WAITING_STATUSES) * speed < _LONGEST_WARM_WAIT
+
+
+def _startup(job: Mapping[str, Any]) -> float | None:
+    begun = next((step["StartTime"] for step in _transitions(job) if step["Status"] == "Training"), None)
+    return None if begun is None else (begun - job["CreationTime"]).total_seconds()
+
+
+def _span(job: Mapping[str, Any], statuses: frozenset[str]) -> float:
+    """Real seconds that the job spent in these statuses."""
+    return sum(
+        (step["EndTime"] - step["StartTime"]).total_seconds()
+        for step in _transitions(job)
+        if step["Status"] in statuses and step.get("EndTime")
+    )
+
+
+def _transitions(job: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return job.get("SecondaryStatusTransitions") or ()
+
+
+_FAR: Final = 4e9
+"""Seconds since 1970 of a time to come, of which there are no lines."""
+_GROUP: Final = "/aws/sagemaker/TrainingJobs"
+_NO_GROUP: Final = "ResourceNotFoundException"
+"""No job of this account and region has ever printed anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEvent:
+    """One line of a log."""
+
+    job: str
+    """Name of the job that printed it."""
+    time: float
+    """Seconds since 1970 at which it was printed, by the machine's clock, but not after it reached the log."""
+    message: str
+
+
+@final
+class JobLogs:
+    """Reads the log group of training jobs.
+
+    Parameters
+    ----------
+    session
+        An open session.
+    """
+
+    def __init__(self, session: AwsSession) -> None:
+        self._session = session
+
+    def check(self) -> None:
+        """Make sure that the log may be read.
+
+        Raises
+        ------
+        ServiceError
+            It may not, or the service does not answer.
+        """
+        for _ in self.events("tunewright-asks", since=_FAR):
+            return
+
+    def events(self, prefix: str, *, since: float = 0.0, term: str = "") -> Iterator[LogEvent]:
+        """What jobs printed, page by page; a page may be empty and have successors.
+
+        Parameters
+        ----------
+        prefix
+            Beginning of the jobs' names.
+        since
+            Seconds since 1970 of the earliest line.
+        term
+            What a line must hold; empty: anything.
+
+        Raises
+        ------
+        ServiceError
+            The service refuses or does not answer.
+        """
+        request: dict[str, Any] = {"logGroupName": _GROUP, "logStreamNamePrefix": prefix}
+        if since > 0:
+            request["startTime"] = int(since * 1000)
+        if term:
+            request["filterPattern"] = f'"{term}"'
+        while True:
+            try:
+                answer = self._session.call("FilterLogEvents", **request)
+            except ServiceError as error:
+                if error.code == _NO_GROUP:
+                    return
+                raise
+            yield from map(_log_event, answer.get("events", []))
+            if not answer.get("nextToken"):
+                return
+            request["nextToken"] = answer["nextToken"]
+
+
+def _log_event(event: Mapping[str, Any]) -> LogEvent:
+    printed = event.get("timestamp", 0)
+    return LogEvent(
+        job=str(event["logStreamName"]).partition("/")[0],
+        time=min(printed, event.get("ingestionTime", printed)) / 1000,
+        message=str(event["message"]),
+    )
+
 
 _PAGE: Final = 100
 _CREATION_SLACK: Final = 60.0

@@ -1,15 +1,93 @@
-"""The environment of a user's script: Tunewright's variables and those of SageMaker's training toolkit."""
+"""How a user's script is started: its command line, its environment, and the paths of this package."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 from collections.abc import Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from .order import RunOrder
-from .place import trial_side_paths
+from .contract import (
+    CHECKPOINT_DIR_VARIABLE,
+    PRICE_VARIABLE,
+    RESOURCE_ATTR_VARIABLE,
+    RESUME_FROM_VARIABLE,
+    TRIAL_VARIABLE,
+    UNTIL_VARIABLE,
+    Mode,
+)
+from .run_order import AS_CONFIG_JSON, AS_FLAG, RunOrder
+
+ROOT = Path(__file__).absolute().parent.parent
+"""The zipapp, or the folder that holds this package."""
+IS_ZIPAPP = ROOT.is_file()
+
+
+def entry() -> list[str]:
+    """What Python is given to start this package."""
+    return [str(ROOT)] if IS_ZIPAPP else ["-m", str(__package__)]
+
+
+def foreign_paths() -> list[str]:
+    """Python's import path without the zipapp."""
+    return [path for path in sys.path if not IS_ZIPAPP or Path(path).absolute() != ROOT]
+
+
+def trial_side_paths() -> list[str]:
+    """Where ``tunewright`` and ``syne_tune`` are for a script; each only if its Python has not got it."""
+    package = ROOT / "trial" / "tunewright" if IS_ZIPAPP else ROOT
+    folders = {"tunewright": package.parent, "syne_tune": package / "compat"}
+    elsewhere = foreign_paths()
+    return [str(folder) for name, folder in folders.items() if not PathFinder.find_spec(name, elsewhere)]
+
+
+_SYNE_TUNE = re.compile(r"^\s*(?:from|import)\s+syne_tune\b", re.MULTILINE)
+_CHECKPOINT_OPTIONS = ("--checkpoint_dir", "--checkpoint-dir", "--st_checkpoint_dir")
+
+
+def build_command(order: RunOrder) -> list[str]:
+    """What starts the script: a list, never a shell's line, so that values may hold blanks and quotes."""
+    interpreter = order.interpreter or sys.executable
+    if order.function:
+        return [interpreter, *entry(), Mode.CALL.value, order.function, order.config_file]
+    script = Path(order.cwd, order.script).absolute()
+    start = [interpreter, str(script)] if script.suffix == ".py" else [str(script)]
+    text = script.read_text(encoding="utf-8", errors="replace")
+    return [*start, *_hyperparameters(order, text), *_checkpoint_arguments(order, text)]
+
+
+def _hyperparameters(order: RunOrder, text: str) -> list[str]:
+    if order.arguments == AS_CONFIG_JSON:
+        option = "--st_config_json_filename" if _SYNE_TUNE.search(text) else "--config_json"
+        return [option, order.config_file]
+    arguments: list[str] = []
+    for name, value in order.config.items():
+        arguments += _argument(name, value, as_flag=order.booleans == AS_FLAG)
+    return arguments
+
+
+def _argument(name: str, value: Any, *, as_flag: bool) -> list[str]:
+    if as_flag and isinstance(value, bool):
+        return [f"--{name}"] if value else []
+    text = str(value)
+    # argparse would take "-1e-05" for an option of its own
+    return [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
+
+
+def _checkpoint_arguments(order: RunOrder, text: str) -> list[str]:
+    """The checkpoint folder as an argument, under the names that the script's text holds."""
+    wanted = [option for option in _CHECKPOINT_OPTIONS if re.search(rf"{option}\b", text)]
+    if _SYNE_TUNE.search(text) and "--st_checkpoint_dir" not in wanted:
+        wanted.append("--st_checkpoint_dir")
+    arguments: list[str] = []
+    for option in wanted:
+        if option[2:] not in order.config:
+            arguments += [option, order.checkpoint_dir]
+    return arguments
 
 
 def build_environment(order: RunOrder, inherited: Mapping[str, str], packages: str = "") -> dict[str, str]:
@@ -33,14 +111,14 @@ def build_environment(order: RunOrder, inherited: Mapping[str, str], packages: s
 
 def _tunewright(order: RunOrder) -> dict[str, str]:
     variables = {
-        "TUNEWRIGHT_CHECKPOINT_DIR": order.checkpoint_dir,
-        "TUNEWRIGHT_RESUME_FROM": str(order.resume_from),
-        "TUNEWRIGHT_RESOURCE_ATTR": order.resource_attr,
-        "TUNEWRIGHT_TRIAL": str(order.trial_id),
-        "TUNEWRIGHT_UNTIL": "" if order.until is None else str(order.until),
+        CHECKPOINT_DIR_VARIABLE: order.checkpoint_dir,
+        RESUME_FROM_VARIABLE: str(order.resume_from),
+        RESOURCE_ATTR_VARIABLE: order.resource_attr,
+        TRIAL_VARIABLE: str(order.trial_id),
+        UNTIL_VARIABLE: "" if order.until is None else str(order.until),
     }
     if order.dollars_per_hour:
-        variables["TUNEWRIGHT_DOLLARS_PER_HOUR"] = repr(order.dollars_per_hour)
+        variables[PRICE_VARIABLE] = repr(order.dollars_per_hour)
     return variables
 
 

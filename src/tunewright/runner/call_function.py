@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .place import foreign_paths
+from .script_launch import foreign_paths
 
 
 def main(arguments: list[str]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar, final
 
 from tunewright.aws import AwsSession, ServiceError
-from tunewright.backends.sagemaker.accounts import Accounts
+from tunewright.backends.sagemaker.costs import CostTracker
 from tunewright.backends.sagemaker.deployment import (
     TrainingScript,
     bundle,
@@ -14,15 +14,14 @@ from tunewright.backends.sagemaker.deployment import (
     describe_deployment,
     dollars_per_hour,
 )
-from tunewright.backends.sagemaker.endings import Endings
-from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.names import JobName
+from tunewright.backends.sagemaker.event_queue import BEGINNING_SECONDS, CLOSING_SECONDS, insist, tolerate
+from tunewright.backends.sagemaker.job_service import JobService, JobStatus
+from tunewright.backends.sagemaker.outcomes import Outcomes
 from tunewright.backends.sagemaker.preflight import preflight
-from tunewright.backends.sagemaker.requests import Deployment
-from tunewright.backends.sagemaker.service import JobService, JobStatus
+from tunewright.backends.sagemaker.requests import Deployment, JobName
 from tunewright.backends.sagemaker.settings import SageMakerSettings
-from tunewright.backends.sagemaker.talking import open_line
-from tunewright.backends.sagemaker.watching import BEGINNING_SECONDS, CLOSING_SECONDS, insist, tolerate
+from tunewright.backends.sagemaker.tracked_run import TrackedRun
+from tunewright.backends.sagemaker.transport import make_transport
 from tunewright.exceptions import BackendError
 from tunewright.trial import Checkpoint
 from tunewright.types import Config
@@ -34,7 +33,7 @@ _T = TypeVar("_T")
 
 
 @final
-class Foundation:
+class SageMakerContext:
     """An experiment's place in the account and what is built on it once.
 
     It owns the session: :meth:`close` closes it.
@@ -90,10 +89,10 @@ class Foundation:
         self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
         self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)
         self.service: Final = JobService(session, name_jobs(self.deployment).job_prefix)
-        self.accounts: Final = Accounts(self.service, settings)
-        self.line: Final = open_line(session, self.objects, self.service, settings)
+        self.accounts: Final = CostTracker(self.service, settings)
+        self.line: Final = make_transport(session, self.objects, self.service, settings)
         self.reader: Final = self.line.reader
-        self.endings: Final = Endings(
+        self.endings: Final = Outcomes(
             self.service, self.objects, settings, self.accounts.notify, self.line.checkpoints
         )
 
@@ -145,7 +144,7 @@ class Foundation:
         finally:
             self.session.close()
 
-    def say_left(self, what: str, jobs: Iterable[Flight]) -> None:
+    def say_left(self, what: str, jobs: Iterable[TrackedRun]) -> None:
         """Say which of the jobs may run on, and be billed, and how to end them."""
         left = [self.service.name(job.name) for job in jobs if job.may_run]
         pools = (

@@ -1,4 +1,11 @@
-"""Checkpoints in S3: the files first, then a marker that says that they are all there."""
+"""Checkpoints of jobs: in S3, or in a folder that the service copies; periodically and at a run's end.
+
+The service copies what lies there while the job runs, in no order that it promises, and all of it when the job is over.
+So each checkpoint has a folder of its own, with a list of its files, which a reader compares with what it finds::
+
+    {resource}/{file}
+    {resource}/_complete
+"""
 
 from __future__ import annotations
 
@@ -6,11 +13,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, final
 
 from . import s3_keys
+from .s3_keys import COMPLETE
 
 
 @final
@@ -174,3 +183,135 @@ def _state(folder: Path) -> dict[str, tuple[int, int]]:
     except OSError:
         return {}
     return {name: (stat.st_mtime_ns, stat.st_size) for name, stat in stats.items()}
+
+
+_RELATIVE_PAUSE = 10.0
+"""Between two checkpoints on the way, at least so many times what the last one took."""
+
+
+@final
+class PeriodicCheckpoints:
+    """Copies the folder of checkpoints where the last time is long enough ago.
+
+    Parameters
+    ----------
+    folder
+        Where the script writes them.
+    seconds
+        Between two copies.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self._folder = folder
+        self._seconds = seconds
+        self.next_at = time.monotonic() + seconds
+        """When the next copy is due."""
+
+    def note(self, resource: int, keep: Callable[[Path, int], object]) -> None:
+        """The script has reached a resource, and may have written a checkpoint.
+
+        Parameters
+        ----------
+        resource
+            Reached by the run.
+        keep
+            Gets a copy that nobody writes to, and the resource.
+        """
+        began = time.monotonic()
+        if began < self.next_at or resource < 1:
+            return
+        copy = snapshot(self._folder)
+        if copy is None:
+            return
+        try:
+            keep(copy, resource)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+        now = time.monotonic()
+        self.next_at = now + max(self._seconds, _RELATIVE_PAUSE * (now - began))
+
+
+SYNCED_FOLDER = "kept"
+"""Below ``/opt/ml``: the LocalPath of the job's CheckpointConfig."""
+SYNCED = "synced/"
+"""Below the experiment's prefix in S3: ``synced/{trial}/{attempt}-{retry}/`` is what a job's folder is copied to."""
+
+
+def synced_prefix(trial_id: int, attempt: int, retry: int) -> str:
+    """Where the folder of a job is copied to, below the experiment's prefix."""
+    return f"{SYNCED}{trial_id}/{attempt}-{retry}/"
+
+
+@final
+class SyncedCheckpoints:
+    """Keeps checkpoints in the copied folder.
+
+    Parameters
+    ----------
+    folder
+        The copied folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, content: Path, resource: int) -> bool:
+        """Make a folder's content the checkpoint of a resource; one that is kept already stays as it is.
+
+        Parameters
+        ----------
+        content
+            Is moved, and gone afterwards.
+        resource
+            What it holds.
+
+        Returns
+        -------
+        bool
+            Whether there is a checkpoint now; False where the folder is empty.
+        """
+        target = self._folder / str(resource)
+        if (target / COMPLETE).is_file():
+            return True
+        sizes = files_of(content)
+        if not sizes:
+            return False
+        links = links_of(content)
+        shutil.rmtree(target, ignore_errors=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if any(path.is_symlink() for path in content.rglob("*")):  # the service is to copy files, not links
+            copy_files(content, sizes, target)
+            shutil.rmtree(content, ignore_errors=True)
+        else:
+            shutil.move(str(content), str(target))
+        marker = target / f".{COMPLETE}"
+        marker.write_text(json.dumps({"files": sizes, "links": links}), encoding="utf-8")
+        marker.replace(target / COMPLETE)
+        return True
+
+    def forget(self, resource: int) -> None:
+        """Remove a checkpoint, its list first."""
+        target = self._folder / str(resource)
+        (target / COMPLETE).unlink(missing_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def load_from(channel: Path, folder: Path) -> None:
+    """Copy a checkpoint that an input channel brought into the script's folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        A file of its list is missing, or the list itself.
+    ValueError
+        A file would leave the folder.
+    """
+    marker = json.loads((channel / COMPLETE).read_text(encoding="utf-8"))
+    sizes: dict[str, int] = marker["files"]
+    for name, target in places_of(sizes, folder).items():
+        source = channel / name
+        if source.stat().st_size != sizes[name]:
+            raise FileNotFoundError(f"{source} of the checkpoint has not {sizes[name]} bytes")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    make_links(marker.get("links", {}), folder)

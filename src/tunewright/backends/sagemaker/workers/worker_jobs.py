@@ -1,30 +1,208 @@
-"""The jobs whose instances are the workers: as many as are needed, replaced when they fail or grow old."""
+"""The jobs whose instances are the workers: how many, their requests, and their life."""
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Mapping
-from typing import Final, final
+from dataclasses import dataclass, replace
+from typing import Any, Final, final
 
-from tunewright.aws import AwsSession, S3Objects
-from tunewright.backends.sagemaker.accounts import Accounts
-from tunewright.backends.sagemaker.creating import Creator
-from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.names import JobName
-from tunewright.backends.sagemaker.service import (
+from tunewright.aws import AwsSession, Endpoint, S3Objects, gpus_of
+from tunewright.aws.rates import SERVICE_RATES
+from tunewright.backends.sagemaker.costs import CostTracker
+from tunewright.backends.sagemaker.deployment import TrainingScript, dollars_per_hour, planned_deployment
+from tunewright.backends.sagemaker.event_queue import STATUS_SECONDS, tolerate
+from tunewright.backends.sagemaker.job_service import (
     JobService,
     JobStatus,
     is_capacity_failure,
     is_service_failure,
 )
-from tunewright.backends.sagemaker.settings import SageMakerSettings
-from tunewright.backends.sagemaker.watching import STATUS_SECONDS, tolerate
-from tunewright.backends.sagemaker.workers.request import worker_order
-from tunewright.backends.sagemaker.workers.settings import WorkerSettings
-from tunewright.backends.sagemaker.workers.sizing import Fleet
+from tunewright.backends.sagemaker.jobs import JobCreator
+from tunewright.backends.sagemaker.requests import (
+    CODE_FOLDER,
+    Deployment,
+    JobName,
+    JobOrder,
+    JobRequest,
+    build_request,
+)
+from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, SageMakerSettings, WorkerSettings
+from tunewright.backends.sagemaker.tracked_run import TrackedRun
 from tunewright.exceptions import BackendError
 from tunewright.runner import s3_keys
+from tunewright.runner.contract import RUN_VARIABLE, WORKER_VARIABLE, Mode
 from tunewright.runner.worker import DRAIN
+from tunewright.trial import Run
+
+MAX_INSTANCES: Final = 20
+"""Instances of one training job (default quota L-622CFD70)."""
+MIN_JOBS: Final = 2
+"""Jobs where there are several instances: one dead instance fails its whole job."""
+COLD_STARTUP_SECONDS: Final = 169.0
+"""From CreateTrainingJob to the script's start, as it was measured on AWS."""
+WARM_STARTUP_SECONDS: Final = 20.0
+"""The same on instances that are kept warm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
+    """What a number of workers comes to."""
+
+    slots: int
+    """Runs at the same time on each instance."""
+    instances: int
+    jobs: int
+
+    @property
+    def job_size(self) -> int:
+        """Instances of the largest job."""
+        return math.ceil(self.instances / self.jobs)
+
+
+def plan_fleet(n_workers: int, instance_type: str, trials_per_instance: int | None) -> FleetPlan:
+    """The instances and jobs of so many workers.
+
+    Parameters
+    ----------
+    n_workers
+        Runs at the same time.
+    instance_type
+        Such as ``ml.c5.xlarge``.
+    trials_per_instance
+        None: one per GPU, and one where there is none.
+    """
+    slots = trials_per_instance or gpus_of(instance_type) or 1
+    instances = math.ceil(n_workers / slots)
+    jobs = max(min(MIN_JOBS, instances), math.ceil(instances / MAX_INSTANCES))
+    return FleetPlan(slots=slots, instances=instances, jobs=jobs)
+
+
+def busy_in_jobs_mode(n_workers: int, run_seconds: float, startup: float) -> float:
+    """How many workers jobs mode keeps busy with training, on average.
+
+    Each run needs one CreateTrainingJob, of which the service takes ``rate`` a second, and its worker waits for the
+    job's start before it trains: ``min(rate, n_workers / (run_seconds + startup)) * run_seconds``.
+
+    Parameters
+    ----------
+    n_workers
+        Jobs at the same time.
+    run_seconds
+        Mean seconds of training of a run.
+    startup
+        Mean seconds from a job's creation to its training.
+    """
+    per_second = min(SERVICE_RATES["CreateTrainingJob"], n_workers / (run_seconds + startup))
+    return per_second * run_seconds
+
+
+def of_workers(deployment: Deployment) -> Deployment:
+    """The deployment with names of its own for jobs of workers."""
+    return replace(deployment, job_prefix=f"{deployment.job_prefix}-w")
+
+
+def dry_run_workers(
+    script: TrainingScript,
+    *,
+    experiment: str,
+    endpoint: Endpoint,
+    settings: SageMakerSettings,
+    workers: WorkerSettings,
+) -> Mapping[str, Any]:
+    """The CreateTrainingJob request of the first job of workers; nothing is created or started.
+
+    Raises
+    ------
+    BackendError
+        Credentials or role are missing.
+    SettingsError
+        There is no such script.
+    """
+    deployment = planned_deployment(script, experiment=experiment, endpoint=endpoint, settings=settings)
+    fleet = plan_fleet(settings.n_workers, settings.instance_type, workers.trials_per_instance)
+    order = worker_order(0, fleet.job_size, dollars_per_hour({}, settings) or 0.0)
+    return WorkerRequests(workers, fleet.slots, endpoint)(order, of_workers(deployment), settings).fields
+
+
+def worker_order(number: int, instances: int, dollars_per_hour: float) -> JobOrder:
+    """The order of a job of workers; its number and instances are in its name.
+
+    Parameters
+    ----------
+    number
+        Among the experiment's jobs, from 0.
+    instances
+        Of the job.
+    dollars_per_hour
+        Of one instance.
+    """
+    return JobOrder(
+        run=Run(trial_id=number, attempt=instances),
+        config={"instance_count": instances},
+        dollars_per_hour=dollars_per_hour * instances,
+    )
+
+
+@final
+class WorkerRequests:
+    """Builds the requests of an experiment's jobs of workers.
+
+    Parameters
+    ----------
+    settings
+        Of the workers.
+    slots
+        Runs at the same time on each instance.
+    endpoint
+        Whose seconds count.
+    """
+
+    def __init__(self, settings: WorkerSettings, slots: int, endpoint: Endpoint) -> None:
+        self._settings = settings
+        self._slots = slots
+        self.lease = endpoint.seconds(settings.lease_seconds, at_least=settings.shortest_lease)
+        """Real seconds of a lease."""
+
+    def __call__(self, order: JobOrder, deployment: Deployment, settings: SageMakerSettings) -> JobRequest:
+        """The request of a job.
+
+        Raises
+        ------
+        SettingsError
+            The environment has a value that the service does not take.
+        """
+        request = build_request(order, deployment, replace(settings, until_as_max_resource=False))
+        fields = dict(request.fields)
+        environment = {name: text for name, text in fields["Environment"].items() if name != RUN_VARIABLE}
+        environment[WORKER_VARIABLE] = json.dumps(self._facts(order, settings), separators=(",", ":"))
+        fields["Environment"] = environment
+        arguments = [f"{CODE_FOLDER}/runner.pyz", Mode.WORKER.value, "/opt/ml"]
+        fields["AlgorithmSpecification"] = {
+            **fields["AlgorithmSpecification"],
+            "ContainerArguments": arguments,
+        }
+        limits = {**fields["StoppingCondition"], "MaxRuntimeInSeconds": self._settings.job_seconds}
+        if settings.spot:
+            longest = self._settings.job_seconds + SPOT_WAIT_SECONDS
+            limits["MaxWaitTimeInSeconds"] = settings.max_wait_seconds or longest
+        fields["StoppingCondition"] = limits
+        return replace(request, fields=fields)
+
+    def _facts(self, order: JobOrder, settings: SageMakerSettings) -> dict[str, Any]:
+        """What :class:`~tunewright.runner.worker.WorkerFacts` holds."""
+        return {
+            "number": order.run.trial_id,
+            "slots": self._slots,
+            "lease_seconds": self.lease,
+            "take_seconds": self._settings.take_seconds,
+            "hand_over_seconds": self._settings.hand_over_seconds,
+            "abandon_seconds": self._settings.abandon_seconds,
+            "max_run_seconds": settings.max_run_seconds,
+        }
+
 
 _LEAD_SECONDS: Final = 300.0
 """Service seconds before a job takes no more runs at which the one that follows it is created."""
@@ -37,7 +215,7 @@ _WITHOUT_INSTANCES: Final = frozenset({"Starting", "Pending", ""})
 class WorkerFleet:
     """Creates, watches and drains the jobs of workers.
 
-    A job is kept as a :class:`Flight` whose trial is the job's number and whose attempt its number of instances.
+    A job is kept as a :class:`TrackedRun` whose trial is the job's number and whose attempt its number of instances.
 
     Parameters
     ----------
@@ -62,9 +240,9 @@ class WorkerFleet:
         session: AwsSession,
         objects: S3Objects,
         service: JobService,
-        creator: Creator,
-        accounts: Accounts,
-        plan: Fleet,
+        creator: JobCreator,
+        accounts: CostTracker,
+        plan: FleetPlan,
         settings: tuple[WorkerSettings, SageMakerSettings],
     ) -> None:
         self._session = session
@@ -74,7 +252,7 @@ class WorkerFleet:
         self._accounts = accounts
         self._plan = plan
         self._settings, self._jobs_settings = settings
-        self._jobs: dict[int, Flight] = {}
+        self._jobs: dict[int, TrackedRun] = {}
         self._trains_since: dict[int, float] = {}
         """Monotonic second at which a job was first seen with its instances."""
         self._draining: set[int] = set()
@@ -87,7 +265,7 @@ class WorkerFleet:
         """Of one instance."""
 
     @property
-    def jobs(self) -> list[Flight]:
+    def jobs(self) -> list[TrackedRun]:
         """Jobs that are not over."""
         return list(self._jobs.values())
 
@@ -161,9 +339,9 @@ class WorkerFleet:
                 job.is_stop_sent = True
                 tolerate(lambda job=job: self._service.stop(job.name), self._session, self._accounts)
 
-    def _make(self, number: int, instances: int) -> Flight:
+    def _make(self, number: int, instances: int) -> TrackedRun:
         order = worker_order(number, instances, self.dollars_per_hour)
-        return Flight(order=order, speed=self._session.endpoint.speed)
+        return TrackedRun(order=order, speed=self._session.endpoint.speed)
 
     def _read_statuses(self) -> set[str]:
         created = [job for job in self.jobs if job.is_created]
@@ -182,14 +360,14 @@ class WorkerFleet:
                     self._end(job)
         return lost
 
-    def _update(self, job: Flight, status: JobStatus) -> None:
+    def _update(self, job: TrackedRun, status: JobStatus) -> None:
         job.update(status)
         number = job.order.run.trial_id
         if status.secondary not in _WITHOUT_INSTANCES:
             since = self._trains_since.setdefault(number, time.monotonic())
             job.trained = (time.monotonic() - since) * job.order.dollars_per_hour / 3600
 
-    def _end(self, job: Flight) -> None:
+    def _end(self, job: TrackedRun) -> None:
         number = job.order.run.trial_id
         del self._jobs[number]
         self._accounts.over(job)
@@ -223,7 +401,7 @@ class WorkerFleet:
             tolerate(lambda job=job: self._create(job), self._session, self._accounts)
             self._statuses_at = min(self._statuses_at, time.monotonic() + self._pause(STATUS_SECONDS))
 
-    def _create(self, job: Flight) -> None:
+    def _create(self, job: TrackedRun) -> None:
         refusal = self._creator.create(job)
         if refusal:
             raise BackendError(refusal)
@@ -240,7 +418,7 @@ class WorkerFleet:
             return 0
         return max(0, min(self._size, self._plan.instances - serving))
 
-    def _serves(self, job: Flight) -> bool:
+    def _serves(self, job: TrackedRun) -> bool:
         """Whether a job takes runs, and will for a while."""
         number = job.order.run.trial_id
         if number in self._draining:
@@ -248,7 +426,7 @@ class WorkerFleet:
         lead = self._session.endpoint.seconds(_LEAD_SECONDS)
         return self._age(job) < self._settings.take_seconds - lead
 
-    def _age(self, job: Flight) -> float:
+    def _age(self, job: TrackedRun) -> float:
         """Real seconds since its workers began; never less, where an earlier session saw that."""
         if job.is_attached:
             return time.time() - job.created

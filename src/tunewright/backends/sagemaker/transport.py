@@ -1,4 +1,4 @@
-"""How results come back and wishes go out: S3 objects under the experiment's prefix, or lines of the jobs' logs.
+"""How results come back and requests go out: S3 objects under the experiment's prefix, or lines of the jobs' logs.
 
 One listing a period brings the reports of all trials, which are dated by the service's clock, whatever that of their
 machine says. It begins some time before the newest report that was seen, so that uploads may be slow; what was seen before is
@@ -13,20 +13,31 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar, Final, final
 
-from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.names import JobName
-from tunewright.runner import s3_keys
+from tunewright.aws import AwsSession, Endpoint, S3Objects, ServiceError
+from tunewright.backends.sagemaker.checkpoints import Checkpoints, CopiedCheckpoints, RunnerCheckpoints
+from tunewright.backends.sagemaker.job_service import JobLogs, JobService
+from tunewright.backends.sagemaker.requests import (
+    Deployment,
+    JobName,
+    JobOrder,
+    JobRequest,
+    build_request,
+    parse_job_name,
+)
+from tunewright.backends.sagemaker.settings import LOGS, SageMakerSettings
+from tunewright.exceptions import BackendError
+from tunewright.runner import log_lines, s3_keys
 from tunewright.runner.channel import End, Report
-from tunewright.runner.s3_lives import LIVES
 
 OVERLAP_SECONDS: Final = 60.0
 """Service seconds that a usual listing reaches back behind the newest report."""
 SHORTEST_OVERLAP: Final = 5.0
 """Real seconds that it reaches back at the least."""
-REPORT_SECONDS: Final = 2.0
+REPORT_PERIOD: Final = 2.0
 """Service seconds between two listings of the reports."""
 _FULL_EVERY: Final = 8
 _PAGE: Final = 1000
@@ -240,7 +251,7 @@ class ReportReader(MessageReader):
 
     page = _PAGE
     skew = SKEW_SECONDS
-    period = REPORT_SECONDS
+    period = REPORT_PERIOD
     has_one_life = False
 
     def __init__(self, objects: S3Objects, *, overlap: float, n_shards: int = 1) -> None:
@@ -280,21 +291,140 @@ def send_wish(objects: S3Objects, name: JobName, wish: str) -> None:
     objects.put(s3_keys.control_key(name.run), wish.encode("ascii"))
 
 
-def whole_checkpoints(objects: S3Objects, trial_id: int) -> list[int]:
-    """Resources of the whole checkpoints of a trial, in rising order."""
-    place = f"{s3_keys.CHECKPOINTS}{trial_id}/"
-    found = (stored.key[len(place) :].split("/") for stored in objects.list(place))
-    return sorted(int(parts[0]) for parts in found if parts[1:] == [s3_keys.COMPLETE])
+INGESTION_SECONDS: Final = 60.0
+"""Service seconds after which a line that was printed is in the log for certain; mostly it is within fifteen."""
+_USUAL_INGESTION: Final = 20.0
+_SHORTEST_DELAY: Final = 10
+"""Times the least interval: for how long a line is waited for at the least."""
 
 
-def newest_life(objects: S3Objects, name: JobName) -> int:
-    """The highest retry of the run that was begun, also by the service under a job's name; not below the name's."""
-    start = f"{LIVES}{name.trial_id}-{name.attempt}-"
-    return max([name.retry, *(int(stored.key[len(start) :]) for stored in objects.list(start))])
+@final
+class LogReader(MessageReader):
+    """Collects reports that are lines of logs.
+
+    Lines reach the log late, and not in the order in which they were printed. So a number that is missing is waited for,
+    and so is the last word of a job that is over.
+
+    Parameters
+    ----------
+    logs
+        The log group.
+    prefix
+        What the names of the experiment's jobs begin with, without the last hyphen.
+    endpoint
+        Whose seconds count.
+    min_interval
+        Least real seconds between two listings.
+    """
+
+    page = 2000
+    skew = 300.0
+    period = 5.0
+    has_one_life = True
+
+    def __init__(self, logs: JobLogs, prefix: str, endpoint: Endpoint, min_interval: float) -> None:
+        delay = endpoint.seconds(INGESTION_SECONDS, at_least=_SHORTEST_DELAY * min_interval)
+        super().__init__(
+            overlap=max(SHORTEST_OVERLAP, delay),
+            shortest=endpoint.seconds(_USUAL_INGESTION, at_least=SHORTEST_OVERLAP),
+            delay=delay,
+        )
+        self._logs = logs
+        self._prefix = prefix
+
+    def open(self) -> None:
+        """Make sure that the log may be read, before there are jobs whose words nobody would hear.
+
+        Raises
+        ------
+        BackendError
+            It may not.
+        ServiceError
+            The service does not answer.
+        """
+        try:
+            self._logs.check()
+        except ServiceError as error:
+            if not error.is_denied:
+                raise
+            raise BackendError(
+                f"The log of the jobs cannot be read ({error}): allow logs:FilterLogEvents, as 'tunewright sagemaker "
+                "policy' says, or use --channel s3"
+            ) from error
+
+    def _list(self, since: float) -> Iterator[Found]:
+        parts: defaultdict[str, dict[int, log_lines.Part]] = defaultdict(dict)
+        for event in self._logs.events(f"{self._prefix}-", since=since, term=log_lines.MARKER):
+            part = log_lines.decode(event.message)
+            if part is None:
+                continue
+            run = JobName(part.trial_id, part.attempt, part.retry)
+            if run != parse_job_name(self._prefix, event.job):
+                continue
+            message = f"{run.run}-{part.seq}-{part.is_end}"
+            parts[message].setdefault(part.number, part)
+            if len(parts[message]) == part.n_parts:
+                whole = [parts[message][number] for number in sorted(parts[message])]
+                load = partial(log_lines.message_of, whole)
+                yield Found(id=message, time=event.time, name=run, seq=part.seq, load=load)
 
 
-def delete_checkpoint(objects: S3Objects, trial_id: int, resource: int) -> None:
-    """Remove a checkpoint, its marker first, so that it is never half there."""
-    place = s3_keys.checkpoint_prefix(trial_id, resource)
-    objects.delete([place + s3_keys.COMPLETE])
-    objects.delete_under(place)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """The tuner's end of the line."""
+
+    reader: MessageReader
+    checkpoints: Checkpoints
+    build: Callable[[JobOrder, Deployment, SageMakerSettings], JobRequest]
+    """From an order to the request of its job."""
+    send_wish: Callable[[JobName, str], None]
+    """Tells a job what is wanted of it: one of the words of the runner's channels."""
+
+
+def make_transport(
+    session: AwsSession, objects: S3Objects, service: JobService, settings: SageMakerSettings
+) -> Transport:
+    """The tuner's end of the line to the jobs of an experiment.
+
+    Parameters
+    ----------
+    session
+        An open session.
+    objects, service
+        The experiment's S3 objects and jobs.
+    settings
+        Say which way.
+    """
+    if settings.channel == LOGS:
+        return _through_logs(session, objects, service, settings)
+    overlap = session.endpoint.seconds(OVERLAP_SECONDS, at_least=SHORTEST_OVERLAP)
+    return Transport(
+        reader=ReportReader(objects, overlap=overlap, n_shards=settings.n_report_shards),
+        checkpoints=RunnerCheckpoints(objects),
+        build=build_request,
+        send_wish=lambda name, wish: send_wish(objects, name, wish),
+    )
+
+
+def _through_logs(
+    session: AwsSession, objects: S3Objects, service: JobService, settings: SageMakerSettings
+) -> Transport:
+    """Nothing but a signal reaches a job without a network, so whatever is wanted of it is StopTrainingJob."""
+    copied = CopiedCheckpoints(objects)
+
+    def build(order: JobOrder, deployment: Deployment, given: SageMakerSettings) -> JobRequest:
+        source = order.run.from_checkpoint
+        if source is None:
+            return build_request(order, deployment, given)
+        place = copied.place(source)
+        if place is None:
+            why = f"The checkpoint of trial {source.trial_id} at {source.resource} is not whole in {objects.uri()}"
+            return JobRequest(fields={}, refusal=why)
+        return build_request(replace(order, checkpoint_key=place), deployment, given)
+
+    return Transport(
+        reader=LogReader(JobLogs(session), service.prefix, session.endpoint, settings.min_interval),
+        checkpoints=copied,
+        build=build,
+        send_wish=lambda name, _wish: service.stop(name),
+    )

@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Final, final
 
 from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.channel import newest_life
-from tunewright.backends.sagemaker.checkpoints import Checkpoints
-from tunewright.backends.sagemaker.flight import Flight
+from tunewright.backends.sagemaker.checkpoints import Checkpoints, newest_life
+from tunewright.backends.sagemaker.job_service import JobService, is_capacity_failure, is_service_failure
 from tunewright.backends.sagemaker.refusals import remedy_of_job
-from tunewright.backends.sagemaker.service import JobService, is_capacity_failure, is_service_failure
 from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.tracked_run import TrackedRun
 from tunewright.exceptions import BackendError
 from tunewright.trial import Checkpoint, Ended
 
@@ -21,7 +20,7 @@ _GIVEN_UP: Final = "SageMaker lost the job {n} times"
 
 
 @final
-class Endings:
+class Outcomes:
     """Judges jobs that are over.
 
     Parameters
@@ -50,7 +49,7 @@ class Endings:
         self._notify = notify
         self._checkpoints = checkpoints
 
-    def conclude(self, flight: Flight) -> Ended | Flight:
+    def conclude(self, flight: TrackedRun) -> Ended | TrackedRun:
         """The run's end, or its next retry where the service or a closing session cut it.
 
         Raises
@@ -68,13 +67,13 @@ class Endings:
         self._confirm(flight)
         return flight.ended(exit_code=0 if flight.wish else None)
 
-    def never_begun(self, flight: Flight) -> Ended:
+    def never_begun(self, flight: TrackedRun) -> Ended:
         """The end of a run that was ended before it had a job: what it would have begun with is left."""
         source = flight.order.run.from_checkpoint
         is_own = source is not None and source.trial_id == flight.order.run.trial_id
         return flight.ended(exit_code=0, checkpoint=source if is_own else None)
 
-    def _reason_to_fail(self, flight: Flight) -> str:
+    def _reason_to_fail(self, flight: TrackedRun) -> str:
         """Why a run without an end of its own is not tried again; empty where it is."""
         status = flight.status
         if status is None or status.status == "Completed":
@@ -93,7 +92,7 @@ class Endings:
             return "" if flight.is_attached else "The job was stopped from outside"
         return self._reason_of_failure(flight)
 
-    def _reason_of_failure(self, flight: Flight) -> str:
+    def _reason_of_failure(self, flight: TrackedRun) -> str:
         reason = flight.reason = self._service.failure_reason(flight.name)
         if not is_service_failure(reason):
             remedy = "" if flight.heard_at else remedy_of_job(reason)
@@ -104,7 +103,7 @@ class Endings:
             self._notify(f"retrying trial {flight.order.run.trial_id}: {reason}")
         return ""
 
-    def _retry(self, flight: Flight) -> Ended | Flight:
+    def _retry(self, flight: TrackedRun) -> Ended | TrackedRun:
         run = flight.order.run
         if flight.n_retries >= self._settings.max_retries:
             return self._failed(flight, _GIVEN_UP.format(n=flight.n_retries + 1) + _hint(flight))
@@ -117,13 +116,13 @@ class Endings:
         run = replace(run, resume_from=newest.resource, from_checkpoint=newest)
         return flight.retried(run, newest=life)
 
-    def _failed(self, flight: Flight, error: str) -> Ended:
+    def _failed(self, flight: TrackedRun, error: str) -> Ended:
         return flight.ended(exit_code=1, error=error, checkpoint=self._newest(flight))
 
-    def _newest(self, flight: Flight) -> Checkpoint | None:
+    def _newest(self, flight: TrackedRun) -> Checkpoint | None:
         return self._checkpoints.newest(flight.order.run.trial_id)
 
-    def _confirm(self, flight: Flight) -> None:
+    def _confirm(self, flight: TrackedRun) -> None:
         """Correct what the runner told of its checkpoint where that did not get to S3."""
         end, trial_id = flight.end, flight.order.run.trial_id
         if end is None or end.checkpoint is None:
@@ -138,7 +137,7 @@ class Endings:
             )
 
 
-def _hint(flight: Flight) -> str:
+def _hint(flight: TrackedRun) -> str:
     """What helps where spot instances were not to be had."""
     if flight.status is None or flight.status.secondary != _WAITED_TOO_LONG:
         return ""

@@ -7,20 +7,19 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tunewright.backends.sagemaker.names import JobName
-from tunewright.backends.sagemaker.requests import JobOrder
-from tunewright.backends.sagemaker.service import JobStatus
+from tunewright.backends.sagemaker.job_service import JobStatus
+from tunewright.backends.sagemaker.requests import JobName, JobOrder
 from tunewright.runner.channel import EXITED, PAUSE, STOP, TERMINATED, UNTIL, End, Report
 from tunewright.trial import Checkpoint, Ended, Reported, Run
 
 _OWN_ENDS = frozenset({EXITED, UNTIL, PAUSE, STOP})
 """Causes of an end after which no retry follows."""
 
-COLD_SECONDS: Final = 30.0
+COLD_BILLED_SECONDS: Final = 30.0
 """Service seconds for which a job that starts instances is billed before its script begins: data and image are loaded."""
-WARM_SECONDS: Final = 8.0
+WARM_BILLED_SECONDS: Final = 8.0
 """The same on instances that another job had left."""
-UPLOAD_SECONDS: Final = 5.0
+UPLOAD_BILLED_SECONDS: Final = 5.0
 """Service seconds for which a job is billed after its script."""
 _UNSEEN_SECONDS: Final = 30.0
 """How much later than a listing told a job may have got its instances."""
@@ -30,7 +29,7 @@ _WITHOUT_INSTANCES = frozenset({"Starting", "Pending", "Interrupted"})
 
 
 @dataclass(slots=True, kw_only=True)
-class Flight:
+class TrackedRun:
     """A run that has a worker.
 
     It is queued until its job exists; then the job runs until it is terminal, whatever its runner said before.
@@ -205,7 +204,7 @@ class Flight:
         cost = self.order.cost_before + self.billed_seconds() * self.order.dollars_per_hour / 3600
         return max(self.cost, cost)
 
-    def retried(self, run: Run, *, newest: int = 0) -> Flight:
+    def retried(self, run: Run, *, newest: int = 0) -> TrackedRun:
         """The next retry, queued.
 
         Parameters
@@ -217,7 +216,7 @@ class Flight:
         """
         number = max(newest, self.life, self.order.retry) + 1
         order = replace(self.order, run=run, retry=number, cost_before=self.final_cost())
-        return Flight(
+        return TrackedRun(
             order=order, speed=self.speed, first_retry=self.first_retry, n_retries=self.n_retries + 1
         )
 
@@ -230,14 +229,14 @@ class Flight:
         its instances: a listing may tell that late, but the beginning of the script shows it.
         """
         training = self._training(trained)
-        before = WARM_SECONDS if self.is_warm else COLD_SECONDS
+        before = WARM_BILLED_SECONDS if self.is_warm else COLD_BILLED_SECONDS
         begun = self.billed_from
         if self.script_began is not None and math.isfinite(begun):
             begun = min(
                 max(begun, self.script_began - before / self.speed), begun + _UNSEEN_SECONDS / self.speed
             )
         rest = max(0.0, wall - begun - training)
-        longest = before + (UPLOAD_SECONDS if self.is_over else 0.0)
+        longest = before + (UPLOAD_BILLED_SECONDS if self.is_over else 0.0)
         overhead = rest if self.speed == 1 else min(rest * self.speed, longest)
         return self.billed_before + (training + overhead) * self.order.billed_share
 
