@@ -21,14 +21,14 @@ from direct import DirectS3
 from played import Stage, StagedPlay, accuracy
 from stand import KEYS, Stand
 
-from sagemaker_emulator import engine, watch
-from sagemaker_emulator.contracts import JobOrder
 from sagemaker_emulator.emulator import Emulator, Place
-from sagemaker_emulator.scripted import Play, ScriptedExecutor
-from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.service import engine
+from sagemaker_emulator.service import lifecycle as watch
+from sagemaker_emulator.service.executor import JobOrder
+from sagemaker_emulator.service.scripted import Play, ScriptedExecutor
+from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.storage import AwsServices, LogStore
-from sagemaker_emulator.storage.memory import MemoryObjects
-from sagemaker_emulator.storage.memory_app import MemoryApplication
+from sagemaker_emulator.storage.memory import MemoryApplication, MemoryObjects
 
 TAG = "[tune-metric]"
 """Begins a line that reports, in scripts of Syne Tune."""

@@ -19,8 +19,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sagemaker_emulator.contracts import JobExit, JobOrder
-from sagemaker_emulator.scripted import Play
+from sagemaker_emulator.service.executor import JobExit, JobOrder
+from sagemaker_emulator.service.scripted import Play
 from tunewright.runner import s3_keys, worker
 from tunewright.runner.channel import EXITED, GO_ON, RELEASE, TERMINATED, UNTIL, Channel, End, Report
 from tunewright.runner.job_order import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE

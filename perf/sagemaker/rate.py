@@ -44,8 +44,8 @@ from played import JobPlay, Stage, WorkersPlay
 from stand import KEYS, Stand
 from tuner import backend_of
 
-from sagemaker_emulator.contracts import JobOrder
-from sagemaker_emulator.scripted import Play
+from sagemaker_emulator.service.executor import JobOrder
+from sagemaker_emulator.service.scripted import Play
 from tunewright.interfaces import Backend
 from tunewright.trial import Ended, Reported, Run
 

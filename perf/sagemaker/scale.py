@@ -24,9 +24,9 @@ from played import JobPlay, Stage, WorkersPlay
 from stand import Every, Stand, stand
 from tuner import SAMPLES
 
-from sagemaker_emulator.contracts import JobOrder
-from sagemaker_emulator.scripted import Play
-from sagemaker_emulator.throttle import RATES
+from sagemaker_emulator.api.throttle import RATES
+from sagemaker_emulator.service.executor import JobOrder
+from sagemaker_emulator.service.scripted import Play
 
 
 def cast(order: JobOrder, client: DirectS3, stage: Stage) -> Play:

@@ -19,13 +19,12 @@ from direct import DirectS3
 from played import Stage
 from tuner import DONE, JOURNAL, PLAN
 
-from sagemaker_emulator.contracts import JobOrder
 from sagemaker_emulator.emulator import Emulator, Place
-from sagemaker_emulator.faults import Fault
-from sagemaker_emulator.scripted import Play, ScriptedExecutor
-from sagemaker_emulator.settings import ServiceSettings
-from sagemaker_emulator.storage.memory import MemoryObjects
-from sagemaker_emulator.storage.memory_app import MemoryApplication
+from sagemaker_emulator.service.executor import JobOrder
+from sagemaker_emulator.service.faults import Fault
+from sagemaker_emulator.service.scripted import Play, ScriptedExecutor
+from sagemaker_emulator.service.settings import ServiceSettings
+from sagemaker_emulator.storage.memory import MemoryApplication, MemoryObjects
 
 KEYS = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_DEFAULT_REGION": "us-east-1"}
 SCRIPT = "script.py"

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import typer
 
 try:
+    from sagemaker_emulator.emulator import ServeOptions, serve
     from sagemaker_emulator.execution import Isolation
-    from sagemaker_emulator.faults import Fault, parse_faults
-    from sagemaker_emulator.serving import ServeOptions, serve
-    from sagemaker_emulator.settings import DEFAULT_QUOTA, ServiceSettings
+    from sagemaker_emulator.service.faults import Fault, parse_faults
+    from sagemaker_emulator.service.settings import DEFAULT_QUOTA, ServiceSettings
 except ModuleNotFoundError as error:
     if (error.name or "").startswith("sagemaker_emulator"):
         raise

@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 from sagemaker_emulator.api import views
-from sagemaker_emulator.api.listing import list_jobs
-from sagemaker_emulator.api.search import search
-from sagemaker_emulator.engine import Engine
-from sagemaker_emulator.errors import ServiceError, invalid, not_found
-from sagemaker_emulator.faults import FaultBook
-from sagemaker_emulator.jobs.job import Job
-from sagemaker_emulator.rules import check_create, check_keep_alive, with_defaults
-from sagemaker_emulator.validation import RequestModel
+from sagemaker_emulator.api.listing import list_jobs, search
+from sagemaker_emulator.api.validation import RequestModel, check_create, check_keep_alive, with_defaults
+from sagemaker_emulator.service.engine import Engine
+from sagemaker_emulator.service.errors import ServiceError, invalid, not_found
+from sagemaker_emulator.service.faults import FaultBook
+from sagemaker_emulator.service.jobs import Job
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]

@@ -13,9 +13,9 @@ from typing import Any, Final, final
 
 from botocore.loaders import Loader
 
-from sagemaker_emulator.errors import ServiceError
-from sagemaker_emulator.settings import ACCOUNT_ID, ServiceSettings
-from sagemaker_emulator.throttle import RATES
+from sagemaker_emulator.api.throttle import RATES
+from sagemaker_emulator.service.errors import ServiceError
+from sagemaker_emulator.service.settings import ACCOUNT_ID, ServiceSettings
 
 TARGET_PREFIX: Final = "ServiceQuotasV20190624."
 SERVICE_CODE: Final = "sagemaker"

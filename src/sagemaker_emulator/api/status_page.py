@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from sagemaker_emulator.engine import Engine
-from sagemaker_emulator.jobs.job import Job
-from sagemaker_emulator.pools import Cluster
-from sagemaker_emulator.throttle import RATES
+from sagemaker_emulator.api.throttle import RATES
+from sagemaker_emulator.service.clusters import Cluster
+from sagemaker_emulator.service.engine import Engine
+from sagemaker_emulator.service.jobs import Job
 
 NEWEST: Final = 50
 """Jobs that are listed: those that run, then the newest of the others."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sagemaker_emulator.jobs.job import Job
-from sagemaker_emulator.timings import SPOT_PRICE_SHARE
+from sagemaker_emulator.service.jobs import Job
+from sagemaker_emulator.service.timings import SPOT_PRICE_SHARE
 
 _NOT_SHOWN: Final = frozenset({"Tags", "TrainingJobName", "SessionChainingConfig"})
 """Members of a request that Describe does not give back as they were."""

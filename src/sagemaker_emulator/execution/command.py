@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sagemaker_emulator.contracts import JobOrder
 from sagemaker_emulator.execution.folders import CONTAINER_ML, WARM_POOL_CACHE, HostFolder
 from sagemaker_emulator.execution.settings import ExecutionSettings
+from sagemaker_emulator.service.executor import JobOrder
 
 MARKER: Final = "SAGEMAKER_EMULATOR"
 """Environment variable by which the processes of an emulator are recognised; its value is the emulator's folder."""

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, final
 
-from sagemaker_emulator.contracts import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
-from sagemaker_emulator.execution.artifacts import upload_artifacts
 from sagemaker_emulator.execution.instance import Instance
-from sagemaker_emulator.execution.leftovers import end_leftovers
 from sagemaker_emulator.execution.output import OutputPump
-from sagemaker_emulator.execution.sandbox import choose_sandbox
+from sagemaker_emulator.execution.sandbox import choose_sandbox, end_leftovers
 from sagemaker_emulator.execution.settings import ExecutionSettings
+from sagemaker_emulator.execution.transfer import upload_artifacts
+from sagemaker_emulator.service.executor import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
 from sagemaker_emulator.storage import AwsServices
 
 _SYNC_SECONDS: Final = 10.0

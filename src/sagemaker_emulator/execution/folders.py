@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sagemaker_emulator.contracts import JobRequest
+from sagemaker_emulator.service.executor import JobRequest
 
 CONTAINER_ML: Final = "/opt/ml"
 """Where a job's folder is in a container."""

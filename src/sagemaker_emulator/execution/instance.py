@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, final
 
-from sagemaker_emulator.contracts import ExecutionError, JobOrder
-from sagemaker_emulator.execution.checkpoints import CheckpointSync
 from sagemaker_emulator.execution.command import job_command
 from sagemaker_emulator.execution.folders import HostFolder
-from sagemaker_emulator.execution.metrics import MetricScanner
-from sagemaker_emulator.execution.output import JobOutput, OutputPump
-from sagemaker_emulator.execution.s3uri import S3Uri
+from sagemaker_emulator.execution.output import JobOutput, MetricScanner, OutputPump
 from sagemaker_emulator.execution.sandbox import JobProcess, Sandbox
 from sagemaker_emulator.execution.settings import ExecutionSettings
-from sagemaker_emulator.execution.transfer import download_channels
+from sagemaker_emulator.execution.transfer import CheckpointSync, S3Uri, download_channels
+from sagemaker_emulator.service.executor import ExecutionError, JobOrder
 from sagemaker_emulator.storage import AwsServices
 
 DEFAULT_CHECKPOINTS: Final = "/opt/ml/checkpoints"

@@ -1,4 +1,4 @@
-"""Starting a command with its own ``/opt/ml``, in namespaces or in a folder."""
+"""Commands with their own ``/opt/ml``, in namespaces or in a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Final, final
 
-from sagemaker_emulator.execution.command import Command
+from sagemaker_emulator.execution.command import MARKER, Command
 from sagemaker_emulator.execution.folders import HostFolder
 from sagemaker_emulator.execution.keeper import children_of
 from sagemaker_emulator.execution.settings import Isolation
@@ -222,3 +222,20 @@ def _unshare(*, is_isolated: bool = False) -> list[str]:
 
 def _enter_arguments(folder: HostFolder) -> list[str]:
     return [str(folder.ml), str(folder.root / "opt"), str(folder.hosts_file), folder.name]
+
+
+def end_leftovers(marker: str) -> list[int]:
+    """Kill all processes whose environment carries the marker of this emulator, and return their ids.
+
+    Jobs die with their emulator; this is for the few that could not (their keeper was killed at the same time).
+    """
+    wanted = f"{MARKER}={marker}".encode()
+    ended: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        with suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+                ended.append(int(entry.name))
+    return ended

@@ -9,7 +9,7 @@ from typing import Final, final
 
 from moto.s3.models import FakeKey, S3Backend, s3_backends
 
-from sagemaker_emulator.storage.index import BucketIndex, ListPage, ListQuery
+from sagemaker_emulator.storage.listing import BucketIndex, ListPage, ListQuery
 from sagemaker_emulator.storage.mirror import FolderMirror, ObjectInfo, StoredObject
 
 ACCOUNT_ID: Final = "123456789012"

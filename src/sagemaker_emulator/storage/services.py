@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final, final
 from moto.iam.models import IAMBackend, iam_backends
 from moto.sts.models import sts_backends
 
+from sagemaker_emulator.storage.application import AwsApplication
 from sagemaker_emulator.storage.logs import LogStore
 from sagemaker_emulator.storage.objects import ACCOUNT_ID, ObjectStore
-from sagemaker_emulator.storage.wsgi import AwsApplication
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

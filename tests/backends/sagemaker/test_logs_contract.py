@@ -12,14 +12,12 @@ from typing import Any, ClassVar
 import boto3
 import pytest
 
-from sagemaker_emulator.contracts import JobExit, JobOrder
 from sagemaker_emulator.emulator import Emulator, Place
-from sagemaker_emulator.faults import Fault
-from sagemaker_emulator.scripted import Play, ScriptedExecutor
-from sagemaker_emulator.settings import ServiceSettings
-from sagemaker_emulator.storage.memory import MemoryObjects
-from sagemaker_emulator.storage.memory_app import MemoryApplication
-from sagemaker_emulator.storage.memory_logs import MemoryLogs
+from sagemaker_emulator.service.executor import JobExit, JobOrder
+from sagemaker_emulator.service.faults import Fault
+from sagemaker_emulator.service.scripted import Play, ScriptedExecutor
+from sagemaker_emulator.service.settings import ServiceSettings
+from sagemaker_emulator.storage.memory import MemoryApplication, MemoryLogs, MemoryObjects
 from tunewright.aws import AwsSession, open_session, resolve_endpoint
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
 from tunewright.history import History

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from sagemaker_emulator.contracts import ExecutionError
 from sagemaker_emulator.execution import ExecutionSettings, Isolation
 from sagemaker_emulator.execution import sandbox as sandbox_module
-from sagemaker_emulator.execution.checkpoints import CheckpointSync
-from sagemaker_emulator.execution.s3uri import S3Uri
+from sagemaker_emulator.execution.transfer import CheckpointSync, S3Uri
+from sagemaker_emulator.service.executor import ExecutionError
 
 LIST = (
     "import os; print(sorted(os.path.relpath(os.path.join(p, f), '/opt/ml/input/data')"

@@ -19,10 +19,11 @@ import boto3
 import psutil
 import pytest
 
-from sagemaker_emulator import cli, serving
+from sagemaker_emulator import cli
+from sagemaker_emulator import emulator as serving
+from sagemaker_emulator.emulator import ServeOptions
 from sagemaker_emulator.execution import Isolation
-from sagemaker_emulator.serving import ServeOptions
-from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.service.settings import ServiceSettings
 
 PATIENCE = 40.0
 SIGNALS = {signal.SIGINT, signal.SIGTERM}

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from sagemaker_emulator.errors import ServiceError
-from sagemaker_emulator.faults import Fault, FaultBook, parse_faults
-from sagemaker_emulator.throttle import RATES, RequestRates
+from sagemaker_emulator.api.throttle import RATES, RequestRates
+from sagemaker_emulator.service.errors import ServiceError
+from sagemaker_emulator.service.faults import Fault, FaultBook, parse_faults
 
 Service = Any
 

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_emulator.api import paging
-from sagemaker_emulator.api.search import search
+from sagemaker_emulator.api import listing as paging
+from sagemaker_emulator.api.listing import search
 
 Service = Any
 

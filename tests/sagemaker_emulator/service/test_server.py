@@ -16,11 +16,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sagemaker_emulator import emulator
+from sagemaker_emulator.api.server import PortTakenError
 from sagemaker_emulator.emulator import DirectoryInUseError, Emulator, Place
-from sagemaker_emulator.jobs.store import JobStore
 from sagemaker_emulator.leases import LeaseFolder
-from sagemaker_emulator.server import PortTakenError
-from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.service.jobs import JobStore
+from sagemaker_emulator.service.settings import ServiceSettings
 
 Service = Any
 

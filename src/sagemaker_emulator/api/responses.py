@@ -1,17 +1,33 @@
-"""Who asks: the access key of a signed request, and the refusal in the form of the service that was asked."""
+"""Responses in the AWS JSON 1.1 protocol, and the access key of a request."""
 
 from __future__ import annotations
 
 import hmac
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+from uuid import uuid4
 from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Request, Response
 
-from sagemaker_emulator.api.answers import json_error
-from sagemaker_emulator.errors import unknown_key
+from sagemaker_emulator.service.errors import ServiceError, unknown_key
+
+MIMETYPE: Final = "application/x-amz-json-1.1"
+
+
+def json_answer(members: Mapping[str, Any] | None, status: int = 200) -> Response:
+    """An answer with these members; None for an operation whose answer has no body."""
+    body = "" if members is None else json.dumps(members)
+    return Response(body, status=status, mimetype=MIMETYPE, headers={"x-amzn-RequestId": str(uuid4())})
+
+
+def json_error(error: ServiceError) -> Response:
+    """HTTP 400 with the error's code and message."""
+    return json_answer({"__type": error.code, "message": error.message}, status=400)
+
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]+)/\d+/[^/]*/([^/]*)/aws4_request")
 _REFUSED: Final = "The security token included in the request is invalid."

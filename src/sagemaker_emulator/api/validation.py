@@ -1,4 +1,4 @@
-"""Requests checked against botocore's own model of the service, with the service's wording.
+"""Checks of requests: against botocore's model of the service, then against the rules that the model does not hold.
 
 All violations are found before the request is refused, and joined as the service joins them:
 ``2 validation errors detected: Value ... failed to satisfy constraint: ...; Value ...``.
@@ -14,7 +14,7 @@ from typing import Any, Final, cast, final
 
 from botocore.loaders import Loader
 
-from sagemaker_emulator.errors import ServiceError, invalid
+from sagemaker_emulator.service.errors import ServiceError, invalid
 
 _ANCHORED: Final = {"TrainingJobName": "^{}", "RoleArn": "^{}$"}
 """Texts of the service show anchors that botocore's model does not carry any more."""
@@ -75,7 +75,7 @@ class RequestModel:
             raise ServiceError(
                 "SerializationException", f"{_json_kind(value)} at '{where}' can not be converted to {kind}"
             )
-        yield from (_text(value, path, constraint) for constraint in _broken(name, shape, value))
+        yield from (_violation(value, path, constraint) for constraint in _broken(name, shape, value))
         if kind == "structure":
             yield from self._of_structure(shape, cast("dict[str, Any]", value), path)
         elif kind == "list":
@@ -90,14 +90,14 @@ class RequestModel:
             if value.get(name) is not None:
                 yield from self._violations(member["shape"], value[name], below)
             elif name in shape.get("required", ()):
-                yield _text(None, below, "Member must not be null")
+                yield _violation(None, below, "Member must not be null")
 
     def _of_map(self, shape: Shape, value: dict[str, Any], path: str) -> Iterator[str]:
         for side, items in (("key", value.keys()), ("value", value.values())):
             name: str = shape[side]["shape"]
             if any(list(self._violations(name, item, f"{path}.{side}")) for item in items):
                 constraints = ", ".join(_constraints(name, self._shapes[name]))
-                yield _text(value, path, f"Map {side} must satisfy constraint: [{constraints}]")
+                yield _violation(value, path, f"Map {side} must satisfy constraint: [{constraints}]")
 
 
 @cache
@@ -151,7 +151,7 @@ def _pattern_text(name: str, shape: Shape) -> str:
     return f"Member must satisfy regular expression pattern: {pattern}"
 
 
-def _text(value: object, path: str, constraint: str) -> str:
+def _violation(value: object, path: str, constraint: str) -> str:
     return f"Value {_shown(value)} at '{path}' failed to satisfy constraint: {constraint}"
 
 
@@ -184,3 +184,113 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     for java, python in _JAVA_CLASSES.items():
         pattern = pattern.replace(java, python)
     return re.compile(pattern)
+
+
+DEFAULT_RUNTIME: Final = 86400
+"""Seconds; MaxRuntimeInSeconds of a request that names none."""
+
+Members = Mapping[str, Any]
+
+
+def with_defaults(request: Members) -> dict[str, Any]:
+    """Fill in the request's defaults as Describe shows them; the request itself is left alone."""
+    filled = {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        **request,
+    }
+    filled["StoppingCondition"] = {
+        "MaxRuntimeInSeconds": DEFAULT_RUNTIME,
+        **request.get("StoppingCondition", {}),
+    }
+    resources = dict(request["ResourceConfig"])
+    if not resources.get("InstanceGroups"):
+        resources.setdefault("InstanceCount", 1)
+    filled["ResourceConfig"] = resources
+    filled["OutputDataConfig"] = {"KmsKeyId": "", **request["OutputDataConfig"]}
+    return filled
+
+
+def check_create(request: Members, keep_alive_cap: int) -> None:
+    """Check what no single member can tell.
+
+    Raises
+    ------
+    ServiceError
+        ValidationException for the first rule that is broken.
+    """
+    for rule in (_has_parts, _has_instances, _names_an_image, _stopping_condition, _channels_differ):
+        rule(request)
+    _keep_alive(request, keep_alive_cap)
+
+
+def _has_parts(request: Members) -> None:
+    if "ServerlessJobConfig" in request:
+        raise invalid("ServerlessJobConfig is not supported by this endpoint; give ResourceConfig instead.")
+    for part in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
+        if part not in request:
+            raise invalid(f"{part} is required for a training job without ServerlessJobConfig.")
+
+
+def _has_instances(request: Members) -> None:
+    resources = request["ResourceConfig"]
+    if "InstancePreferences" in resources:
+        raise invalid("InstancePreferences is not supported by this endpoint; give InstanceType instead.")
+    groups = bool(resources.get("InstanceGroups"))
+    if groups == ("InstanceType" in resources):
+        raise invalid("ResourceConfig needs either InstanceType with InstanceCount, or InstanceGroups.")
+    if not groups and resources.get("InstanceCount", 1) < 1:
+        raise invalid("InstanceCount must be at least 1.")
+
+
+def _names_an_image(request: Members) -> None:
+    algorithm = request["AlgorithmSpecification"]
+    if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
+        raise invalid("You must specify either TrainingImage or AlgorithmName, and not both.")
+
+
+def _stopping_condition(request: Members) -> None:
+    limits = request["StoppingCondition"]
+    runtime = limits.get("MaxRuntimeInSeconds", DEFAULT_RUNTIME)
+    wait = limits.get("MaxWaitTimeInSeconds")
+    if not request.get("EnableManagedSpotTraining"):
+        if wait is not None:
+            raise invalid("MaxWaitTimeInSeconds can only be set when EnableManagedSpotTraining is True.")
+    elif wait is None:
+        raise invalid("MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is True.")
+    elif wait < runtime:
+        raise invalid(
+            f"Invalid MaxWaitTimeInSeconds: it must be equal to or greater than MaxRuntimeInSeconds ({wait} < {runtime})."
+        )
+
+
+def _channels_differ(request: Members) -> None:
+    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
+    for name in names:
+        if names.count(name) > 1:
+            raise invalid(f"Duplicate channel name in InputDataConfig: {name}.")
+
+
+def _keep_alive(request: Members, cap: int) -> None:
+    resources = request["ResourceConfig"]
+    keep_alive = resources.get("KeepAlivePeriodInSeconds", 0)
+    check_keep_alive(keep_alive, cap)
+    if keep_alive and request.get("EnableManagedSpotTraining"):
+        raise invalid("KeepAlivePeriodInSeconds is not supported when EnableManagedSpotTraining is True.")
+    if keep_alive and resources.get("InstanceGroups"):
+        raise invalid("KeepAlivePeriodInSeconds is not supported with InstanceGroups.")
+
+
+def check_keep_alive(seconds: int, cap: int) -> None:
+    """Refuse a KeepAlivePeriodInSeconds above the account's limit.
+
+    Raises
+    ------
+    ServiceError
+        ValidationException.
+    """
+    if seconds > cap:
+        raise invalid(
+            f"KeepAlivePeriodInSeconds {seconds} is above the maximum keep-alive for cluster reuse of {cap} seconds."
+        )

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from sagemaker_emulator.errors import limit_exceeded
-from sagemaker_emulator.jobs.job import Job, PoolStatus, WarmPool
-from sagemaker_emulator.settings import ServiceSettings
-from sagemaker_emulator.timings import LONGEST_CLUSTER_LIFE
+from sagemaker_emulator.service.errors import limit_exceeded
+from sagemaker_emulator.service.jobs import Job, PoolStatus, WarmPool
+from sagemaker_emulator.service.settings import ServiceSettings
+from sagemaker_emulator.service.timings import LONGEST_CLUSTER_LIFE
 
 MatchKey = tuple[object, ...]
 """What must be identical for a job to take over a warm pool."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Final, final
 
-from sagemaker_emulator.errors import throttled
+from sagemaker_emulator.service.errors import throttled
 
 RATES: Final[dict[str, tuple[float, float]]] = {
     "CreateTrainingJob": (1.0, 3.0),

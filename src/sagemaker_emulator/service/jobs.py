@@ -1,9 +1,12 @@
-"""The record of one training job: all that Describe, List and Search can tell of it."""
+"""Training jobs: the record of one, and the SQLite table that holds all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, Literal, final
 
 JobStatus = Literal["InProgress", "Stopping", "Completed", "Failed", "Stopped"]
@@ -134,3 +137,41 @@ class Job:
         pool = fields["pool"]
         fields["pool"] = None if pool is None else WarmPool(**pool)
         return Job(**fields)
+
+
+@final
+class JobStore:
+    """Keeps each job as one JSON document under its name. To be used by one thread at a time.
+
+    A document is on disk when :meth:`save` returns, also if the process is killed in the next moment.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS jobs (name TEXT PRIMARY KEY, created REAL NOT NULL, document TEXT NOT NULL)"
+        )
+
+    def load(self) -> Iterator[Job]:
+        """All jobs in the order of their creation."""
+        rows = self._connection.execute("SELECT document FROM jobs ORDER BY created, name")
+        for (document,) in rows.fetchall():
+            yield Job.from_document(json.loads(document))
+
+    def save(self, job: Job) -> None:
+        """Insert or replace the job."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?)",
+            (job.name, job.created, json.dumps(job.to_document())),
+        )
+
+    def delete(self, name: str) -> None:
+        """Forget the job, so that its name is free again."""
+        self._connection.execute("DELETE FROM jobs WHERE name = ?", (name,))
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()

@@ -15,15 +15,20 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Final, TypeVar, final
 
-from sagemaker_emulator.contracts import Executor
-from sagemaker_emulator.errors import INTERNAL_ERROR, in_use, invalid, name_taken, not_found, unknown_job
-from sagemaker_emulator.faults import FaultBook
-from sagemaker_emulator.jobs.job import Job
-from sagemaker_emulator.jobs.store import JobStore
-from sagemaker_emulator.lifecycle import JobLife, Surroundings
-from sagemaker_emulator.pools import Cluster, ClusterPark
-from sagemaker_emulator.settings import ServiceSettings
-from sagemaker_emulator.watch import JobWatch
+from sagemaker_emulator.service.clusters import Cluster, ClusterPark
+from sagemaker_emulator.service.errors import (
+    INTERNAL_ERROR,
+    in_use,
+    invalid,
+    name_taken,
+    not_found,
+    unknown_job,
+)
+from sagemaker_emulator.service.executor import Executor
+from sagemaker_emulator.service.faults import FaultBook
+from sagemaker_emulator.service.jobs import Job, JobStore
+from sagemaker_emulator.service.lifecycle import JobLife, JobWatch, Surroundings
+from sagemaker_emulator.service.settings import ServiceSettings
 
 _T = TypeVar("_T")
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import final
 
-from sagemaker_emulator.contracts import Executor, JobArtifacts, JobExit, JobOrder
+from sagemaker_emulator.service.executor import Executor, JobArtifacts, JobExit, JobOrder
 
 
 class Play(ABC):

@@ -1,25 +1,63 @@
-"""The WSGI side of storage: moto answers, and what it wrote is taken over before the answer leaves."""
+"""The WSGI application for S3, Logs, STS and IAM: moto's, with the operations that moto lacks or does slowly.
+
+Permissions are not checked here, so every action of every role is allowed, and that is what the simulation answers.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from sagemaker_emulator.storage.listing import answer_listing
-from sagemaker_emulator.storage.log_filter import BadRequestError
-from sagemaker_emulator.storage.logs import LogStore
+from sagemaker_emulator.storage.logs import BadRequestError, LogStore
 from sagemaker_emulator.storage.objects import ObjectStore
-from sagemaker_emulator.storage.permissions import answer_simulation, is_simulation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+OPERATION: Final = "SimulatePrincipalPolicy"
+_ACTION: Final = re.compile(r"ActionNames\.member\.\d+")
+_NAMESPACE: Final = "https://iam.amazonaws.com/doc/2010-05-08/"
+
+
+def is_simulation(body: bytes) -> bool:
+    """Whether a form of IAM's protocol asks for this operation."""
+    return f"Action={OPERATION}".encode() in body.split(b"&")
+
+
+def answer_simulation(body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+    """Say of each action that was asked for that it is allowed.
+
+    Parameters
+    ----------
+    body
+        The form: ``ActionNames.member.N`` are the actions, such as ``sagemaker:CreateTrainingJob``.
+    start_response
+        Takes status and headers.
+    """
+    actions = [value for name, value in parse_qsl(body.decode("utf-8", "replace")) if _ACTION.fullmatch(name)]
+    members = "".join(
+        f"<member><EvalActionName>{escape(action)}</EvalActionName>"
+        "<EvalResourceName>*</EvalResourceName><EvalDecision>allowed</EvalDecision></member>"
+        for action in actions
+    )
+    answer = (
+        f'<{OPERATION}Response xmlns="{_NAMESPACE}"><{OPERATION}Result><IsTruncated>false</IsTruncated>'
+        f"<EvaluationResults>{members}</EvaluationResults></{OPERATION}Result></{OPERATION}Response>"
+    ).encode()
+    start_response("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
+    return [answer]
+
 
 _Header = tuple[str, str]
 _WRITES: Final = frozenset({"PUT", "POST", "DELETE"})
