@@ -1,4 +1,7 @@
-"""The WSGI application: training jobs are ours, everything else is moto's; strangers are refused at the door."""
+"""The WSGI application: training jobs and quotas are answered here, other services by moto.
+
+Requests with a wrong access key are rejected.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, final
 
 from werkzeug.wrappers import Request, Response
@@ -17,15 +19,17 @@ from sagemaker_emulator.api.operations import Operations
 from sagemaker_emulator.api.responses import caller_of, is_same_key, json_answer, json_error, refusal
 from sagemaker_emulator.api.service_quotas import TARGET_PREFIX as QUOTAS_PREFIX
 from sagemaker_emulator.api.service_quotas import ServiceQuotas
-from sagemaker_emulator.api.status_page import Traffic, status_page
+from sagemaker_emulator.api.status_page import CallCounts, status_page
 from sagemaker_emulator.api.throttle import RequestRates
 from sagemaker_emulator.service.engine import Engine
 from sagemaker_emulator.service.errors import ServiceError, throttled
-from sagemaker_emulator.service.faults import FaultBook, parse_faults
+from sagemaker_emulator.service.faults import FaultInjector, parse_faults
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+VERSION: Final = "0.1.0"
+"""Version of the emulator, shown by ``/_health``."""
 TARGET_PREFIX: Final = "SageMaker."
 LOGS_PREFIX: Final = "Logs_20140328."
 KEY_HEADER: Final = "x-emulator-key"
@@ -34,15 +38,15 @@ _WITHOUT_BODY: Final = frozenset({"StopTrainingJob", "DeleteTrainingJob"})
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the application is made of."""
+class Components:
+    """Objects that the application routes requests to."""
 
     engine: Engine
     operations: Operations
     quotas: ServiceQuotas
     aws: WSGIApplication
-    """Answers for S3, Logs, STS and IAM."""
-    faults: FaultBook
+    """Application for S3, Logs, STS and IAM."""
+    faults: FaultInjector
     rates: RequestRates | None
     """None: no throttling."""
     access_key: str
@@ -53,12 +57,13 @@ class Parts:
 class Application:
     """Routes requests.
 
-    ``GET /_health`` needs no key; ``/_status`` needs the access key as ``?key=``, or in the header ``x-emulator-key``, as
-    ``/_faults`` (GET, POST to add, DELETE to clear) does; all else needs an AWS signature with that access key.
+    ``GET /_health`` needs no key. ``/_status`` needs the access key as ``?key=`` or in the header ``x-emulator-key``,
+    ``/_faults`` (GET, POST to add, DELETE to clear) in that header. All other requests need an AWS signature with that
+    access key.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, components: Components) -> None:
+        self._components = components
         self._started = time.time()
         self._counts: Counter[str] = Counter()
         self._throttled: Counter[str] = Counter()
@@ -76,89 +81,89 @@ class Application:
             return page(request)(environ, start_response)
         target = request.headers.get("X-Amz-Target", "")
         caller = caller_of(request)
-        if not is_same_key(caller.access_key, self._parts.access_key):
-            request.get_data()
+        if not is_same_key(caller.access_key, self._components.access_key):
+            request.get_data()  # so that the connection can be reused
             return refusal(caller, is_json=bool(target))(environ, start_response)
         if target.startswith(QUOTAS_PREFIX):
-            return self._tell_quotas(target.removeprefix(QUOTAS_PREFIX), request)(environ, start_response)
+            return self._answer_quotas(target.removeprefix(QUOTAS_PREFIX), request)(environ, start_response)
         if not target.startswith(TARGET_PREFIX):
-            return self._pass_on(environ, start_response)
+            return self._forward(environ, start_response)
         operation = target.removeprefix(TARGET_PREFIX)
         response = self._answer(operation, request)
-        if response.status_code == 200 and self._parts.faults.strike("lost_answer", operation):
-            _cut(environ)
+        if response.status_code == 200 and self._components.faults.trigger("lost_answer", operation):
+            _close_connection(environ)
         return response(environ, start_response)
 
     def _answer(self, operation: str, request: Request) -> Response:
         body = request.get_data()
         self._counts[operation] += 1
         try:
-            self._admit(operation)
-            answer = self._parts.operations.carry_out(operation, _members(body))
+            self._check_rate(operation)
+            answer = self._components.operations.execute(operation, _members(body))
         except ServiceError as error:
             return json_error(error)
         return json_answer(None if operation in _WITHOUT_BODY else answer)
 
-    def _admit(self, operation: str) -> None:
+    def _check_rate(self, operation: str) -> None:
         try:
-            if self._parts.faults.strike("throttle", operation):
+            if self._components.faults.trigger("throttle", operation):
                 raise throttled()
-            if self._parts.rates is not None:
-                self._parts.rates.admit(operation)
+            if self._components.rates is not None:
+                self._components.rates.acquire(operation)
         except ServiceError:
             self._throttled[operation] += 1
             raise
 
-    def _tell_quotas(self, operation: str, request: Request) -> Response:
+    def _answer_quotas(self, operation: str, request: Request) -> Response:
         try:
-            return json_answer(self._parts.quotas.carry_out(operation, _members(request.get_data())))
+            return json_answer(self._components.quotas.execute(operation, _members(request.get_data())))
         except ServiceError as error:
             return json_error(error)
 
-    def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """S3 and the rest; S3 may be slow or busy on demand, and the log has its rates."""
-        faults = self._parts.faults
+    def _forward(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Forward a request for another service, after S3's faults and the rates of CloudWatch Logs."""
+        faults = self._components.faults
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if target.startswith(LOGS_PREFIX):
             operation = target.removeprefix(LOGS_PREFIX)
             self._counts[operation] += 1
             try:
-                self._admit(operation)
+                self._check_rate(operation)
             except ServiceError as error:
                 return json_error(error)(environ, start_response)
         if not target:
-            asked = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"
-            slow = faults.strike("slow_s3", asked)
+            path = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"
+            slow = faults.trigger("slow_s3", path)
             if slow:
                 time.sleep(slow.seconds)
-            if faults.strike("s3_error", asked):
+            if faults.trigger("s3_error", path):
                 return _slow_down()(environ, start_response)
-        return self._parts.aws(environ, start_response)
+        return self._components.aws(environ, start_response)
 
     def _status(self, request: Request) -> Response:
         given = request.args.get("key") or request.headers.get(KEY_HEADER, "")
-        if not is_same_key(given, self._parts.access_key):
+        if not is_same_key(given, self._components.access_key):
             return Response(
                 "The access key is missing: /_status?key=ACCESS_KEY\n", status=403, mimetype="text/plain"
             )
-        traffic = Traffic(dict(self._counts), dict(self._throttled))
-        page = status_page(self._parts.engine, traffic, self._parts.faults.describe())
+        traffic = CallCounts(dict(self._counts), dict(self._throttled))
+        page = status_page(self._components.engine, traffic, self._components.faults.describe())
         return Response(page, mimetype="text/html")
 
     def _health(self, _request: Request) -> Response:
         return json_answer(
             {
-                "version": version("tunewright"),
-                "speed": self._parts.speed,
+                "version": VERSION,
+                "speed": self._components.speed,
                 "started": self._started,
                 "calls": dict(self._counts),
             }
         )
 
     def _change_faults(self, request: Request) -> Response:
-        if not is_same_key(request.headers.get(KEY_HEADER, ""), self._parts.access_key):
+        if not is_same_key(request.headers.get(KEY_HEADER, ""), self._components.access_key):
             return json_answer({"message": f"the header {KEY_HEADER} must hold the access key"}, status=403)
-        faults = self._parts.faults
+        faults = self._components.faults
         try:
             if request.method == "POST":
                 faults.add(parse_faults(json.loads(request.get_data())))
@@ -181,7 +186,7 @@ def _members(body: bytes) -> Any:
         raise ServiceError("SerializationException", f"The request is not JSON: {error}") from error
 
 
-def _cut(environ: WSGIEnvironment) -> None:
-    """Close the connection under the answer."""
+def _close_connection(environ: WSGIEnvironment) -> None:
+    """Close the connection, so that the response is lost."""
     connection: socket.socket = environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)

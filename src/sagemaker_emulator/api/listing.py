@@ -1,6 +1,7 @@
 """ListTrainingJobs and Search: filters, order and pages.
 
-A page is cut first and filtered by status afterwards, so that pages can be short or empty and still carry a token.
+ListTrainingJobs cuts a page first and filters it by status afterwards, as the service does: a page may be short or empty
+and still carry a token.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
-from sagemaker_emulator.api import listing as paging
 from sagemaker_emulator.api import views
 from sagemaker_emulator.service.errors import invalid
 from sagemaker_emulator.service.jobs import Job
@@ -21,21 +21,21 @@ DEFAULT_PAGE: Final = 10
 
 _T = TypeVar("_T")
 SortKey = tuple[Any, str]
-"""Value that is sorted by, then the name."""
+"""Sort value, then name."""
 
 
-def cut(
+def cut_page(
     items: Sequence[_T], key: Callable[[_T], SortKey], size: int, token: str | None, *, descending: bool
 ) -> tuple[list[_T], str | None]:
-    """Sort, and return the page that follows the token, with the token of the next page or None.
+    """Sort, and return the page after the token, with the token of the next page or None.
 
-    A token holds the key of the last item that was given, so that items which come or go in between neither repeat
-    nor hide others.
+    A token holds the key of the last returned item, so that items which are added or removed between two calls neither
+    repeat nor hide others.
 
     Raises
     ------
     ServiceError
-        ValidationException for a token that is not ours.
+        ValidationException for a foreign token.
     """
     ordered = sorted(items, key=key, reverse=descending)
     if token:
@@ -85,13 +85,13 @@ _AFTER_THE_CUT: Final[Mapping[str, Callable[[Job, Any], bool]]] = {
 
 
 def list_jobs(jobs: Sequence[Job], request: Request, idle_seconds: Callable[[Job], float]) -> dict[str, Any]:
-    """The answer of ListTrainingJobs."""
+    """Response of ListTrainingJobs."""
     candidates = [job for job in jobs if _passes(job, request, _BEFORE_THE_CUT)]
     value = _SORT_VALUES.get(request.get("SortBy", "CreationTime"), _SORT_VALUES["CreationTime"])
-    page, token = paging.cut(
+    page, token = cut_page(
         candidates,
         lambda job: (value(job), job.name),
-        request.get("MaxResults", paging.DEFAULT_PAGE),
+        request.get("MaxResults", DEFAULT_PAGE),
         request.get("NextToken"),
         descending=request.get("SortOrder") == "Descending",
     )
@@ -106,8 +106,8 @@ def _passes(job: Job, request: Request, filters: Mapping[str, Callable[[Job, Any
 Record = Mapping[str, Any]
 Expression = Mapping[str, Any]
 
-MOST_FILTERS: Final = 50
-"""Filters of an expression with all those inside it."""
+MAX_FILTERS: Final = 50
+"""Maximum number of filters of an expression, nested ones included."""
 
 _COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "GreaterThan": lambda mine, theirs: mine > theirs,
@@ -119,7 +119,7 @@ _EQUALITY: Final = frozenset({"Equals", "NotEquals", "In", "Contains"})
 
 
 def search(records: Sequence[Record], request: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of Search.
+    """Response of Search.
 
     Raises
     ------
@@ -135,10 +135,10 @@ def search(records: Sequence[Record], request: Mapping[str, Any]) -> dict[str, A
     _check_expression(expression)
     found = [record for record in records if _matches(record, expression)]
     sort_by = request.get("SortBy", "LastModifiedTime")
-    page, token = paging.cut(
+    page, token = cut_page(
         found,
         lambda record: (_sortable(_first(record, sort_by)), record["TrainingJobName"]),
-        request.get("MaxResults", paging.DEFAULT_PAGE),
+        request.get("MaxResults", DEFAULT_PAGE),
         request.get("NextToken"),
         descending=request.get("SortOrder", "Descending") == "Descending",
     )
@@ -151,9 +151,9 @@ def search(records: Sequence[Record], request: Mapping[str, Any]) -> dict[str, A
 
 def _check_expression(expression: Expression) -> None:
     filters = list(_filters(expression))
-    if len(filters) > MOST_FILTERS:
+    if len(filters) > MAX_FILTERS:
         raise invalid(
-            f"A search expression can have {MOST_FILTERS} filters with all its parts, not {len(filters)}."
+            f"A search expression can have {MAX_FILTERS} filters with all its parts, not {len(filters)}."
         )
     if sum(entry.get("Operator") == "Contains" for entry in filters) > 1:
         raise invalid("Only one Contains operator is allowed in a search expression.")
@@ -179,7 +179,7 @@ def _matches(record: Record, expression: Expression) -> bool:
 
 
 def _passes_nested(record: Record, nested: Mapping[str, Any]) -> bool:
-    """Whether one element of the list fulfils all filters, whose names begin with the list's."""
+    """Return whether one element of the list passes all filters, whose names begin with the list's name."""
     prefix = nested["NestedPropertyName"] + "."
     inner = [{**entry, "Name": entry["Name"].removeprefix(prefix)} for entry in nested["Filters"]]
     elements = [value for value in _values(record, nested["NestedPropertyName"]) if isinstance(value, dict)]
@@ -205,7 +205,7 @@ def _passes_filter(record: Record, entry: Mapping[str, Any]) -> bool:
 
 
 def _values(value: object, path: str) -> Iterator[object]:
-    """All values under a dotted path; lists are looked into, and a key may itself hold dots."""
+    """All values under a dotted path, also in lists; a key may contain dots itself."""
     if isinstance(value, list):
         for item in cast("list[object]", value):
             yield from _values(item, path)
@@ -233,7 +233,7 @@ def _equal(value: object, wanted: str) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """Numbers as they are, texts as numbers or as ISO 8601 times in epoch seconds."""
+    """Value as a number; ISO 8601 times become epoch seconds."""
     if isinstance(value, (int, float)):
         return float(value)
     text = str(value)
@@ -246,13 +246,13 @@ def _number(value: object) -> float | None:
 
 
 def _epoch(text: str) -> float:
-    """Epoch seconds of an ISO 8601 time; one that names no zone is UTC, wherever this endpoint runs."""
+    """Epoch seconds of an ISO 8601 time; the default zone is UTC on every machine."""
     when = datetime.fromisoformat(text)
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _sortable(value: object) -> tuple[float, str]:
     number = _number(value) if value is not None else None
-    if number is None or math.isnan(number):  # pages go by an order, which nan has none of
+    if number is None or math.isnan(number):  # nan has no order
         return float("-inf"), str(value or "")
     return number, ""

@@ -1,4 +1,4 @@
-"""Responses in the AWS JSON 1.1 protocol, and the access key of a request."""
+"""Responses in the AWS JSON 1.1 protocol, and the check of a request's access key."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MIMETYPE: Final = "application/x-amz-json-1.1"
 
 
 def json_answer(members: Mapping[str, Any] | None, status: int = 200) -> Response:
-    """An answer with these members; None for an operation whose answer has no body."""
+    """Response with these members; None for an operation without a response body."""
     body = "" if members is None else json.dumps(members)
     return Response(body, status=status, mimetype=MIMETYPE, headers={"x-amzn-RequestId": str(uuid4())})
 
 
 def json_error(error: ServiceError) -> Response:
-    """HTTP 400 with the error's code and message."""
+    """HTTP 400 with code and message of the error."""
     return json_answer({"__type": error.code, "message": error.message}, status=400)
 
 
@@ -35,14 +35,14 @@ _REFUSED: Final = "The security token included in the request is invalid."
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Access key and service of a request's signature; both empty without one. The signature itself is not checked."""
+    """Access key and service of a request's signature; both empty without one. The signature is not verified."""
 
     access_key: str
     service: str
 
 
 def caller_of(request: Request) -> Caller:
-    """Read the signature from the header, or from the query of a presigned URL (which boto3 still signs the old way)."""
+    """Parse the signature of the header, or of a presigned URL's query (signature version 2 or 4)."""
     old_style = request.args.get("AWSAccessKeyId")
     if old_style is not None:
         return Caller(old_style, "s3")
@@ -58,7 +58,7 @@ def is_same_key(given: str, expected: str) -> bool:
 
 
 def refusal(caller: Caller, *, is_json: bool) -> Response:
-    """The answer for a key that is not ours, as the asked service words it."""
+    """Response to a wrong access key, in the words of the requested service."""
     if is_json:
         return json_error(unknown_key())
     if caller.service in {"sts", "iam"}:

@@ -20,7 +20,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 @final
 class PortTakenError(OSError):
-    """Another program listens on the wanted port."""
+    """The port is in use by another program."""
 
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} of {LOOPBACK} is taken: choose another one, or 0 for any free port")
@@ -28,10 +28,10 @@ class PortTakenError(OSError):
 
 @final
 class _Handler(WSGIRequestHandler):
-    """Keeps connections open, which werkzeug's own handler does not, and logs nothing but errors.
+    """Keeps connections open, unlike werkzeug's own handler, and logs errors only.
 
-    Bodies are read whole before, and answers are built whole after, the application is called: it holds all objects
-    in memory anyway, and nothing can be left unread on a connection.
+    The body is read before the application is called, and the response is complete before it is sent: objects are in
+    memory anyway, and no byte is left unread on a connection.
     """
 
     protocol_version = "HTTP/1.1"
@@ -39,7 +39,7 @@ class _Handler(WSGIRequestHandler):
     wbufsize = -1
 
     def handle_expect_100(self) -> bool:
-        """Tell the client at once to send its body."""
+        """Ask the client immediately for its body."""
         self.send_response_only(HTTPStatus.CONTINUE)
         self.end_headers()
         self.wfile.flush()
@@ -58,7 +58,7 @@ class _Handler(WSGIRequestHandler):
         self._send(answer)
 
     def _length(self, environ: WSGIEnvironment) -> tuple[int, ...]:
-        """Bytes of the body; nothing for one that is sent in chunks, whose end is marked."""
+        """Length of the body in bytes; empty for a chunked body, which has an end marker."""
         return () if environ.get("wsgi.input_terminated") else (int(self.headers.get("Content-Length") or 0),)
 
     def _send(self, answer: Response) -> None:
@@ -73,11 +73,11 @@ class _Handler(WSGIRequestHandler):
             self.wfile.write(body)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the parent's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 def bind(port: int) -> socket.socket:
-    """Take a port of the loopback interface, 0 for any free one.
+    """Bind a port of the loopback interface; 0 is any free one.
 
     Raises
     ------
@@ -96,12 +96,12 @@ def bind(port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """The URL under which a bound socket is reached."""
+    """URL of a bound socket."""
     return f"http://{LOOPBACK}:{listener.getsockname()[1]}"
 
 
 def serve_on(listener: socket.socket, application: WSGIApplication) -> BaseWSGIServer:
-    """A server for a bound socket, which it takes over; ``serve_forever`` then answers."""
+    """Server for a bound socket, which it owns from now on."""
     with listener:
         return make_server(
             LOOPBACK,

@@ -28,7 +28,7 @@ and 10/s in most regions); the other rates and all bursts are not published, the
 
 @final
 class RequestRates:
-    """Refuses requests that come faster than :data:`RATES`, which are multiplied by the speed of the service."""
+    """Rejects requests above :data:`RATES`, which are multiplied by the speed of the service."""
 
     def __init__(self, speed: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._speed = speed
@@ -37,13 +37,13 @@ class RequestRates:
         now = clock()
         self._buckets = {operation: (burst, now) for operation, (_, burst) in RATES.items()}
 
-    def admit(self, operation: str) -> None:
+    def acquire(self, operation: str) -> None:
         """Take one token.
 
         Raises
         ------
         ServiceError
-            ThrottlingException, when there is none.
+            ThrottlingException if the bucket is empty.
         """
         if operation not in RATES:
             return

@@ -1,6 +1,6 @@
-"""Checks of requests: against botocore's model of the service, then against the rules that the model does not hold.
+"""Checks of requests: against botocore's model of the service, then against rules outside of that model.
 
-All violations are found before the request is refused, and joined as the service joins them:
+All violations are collected, and joined as the service joins them:
 ``2 validation errors detected: Value ... failed to satisfy constraint: ...; Value ...``.
 """
 
@@ -17,10 +17,10 @@ from botocore.loaders import Loader
 from sagemaker_emulator.service.errors import ServiceError, invalid
 
 _ANCHORED: Final = {"TrainingJobName": "^{}", "RoleArn": "^{}$"}
-"""Texts of the service show anchors that botocore's model does not carry any more."""
+"""Patterns with the anchors of the service's messages, which botocore's model lacks."""
 
 _JAVA_CLASSES: Final = {r"\p{L}\p{Z}\p{N}_": r"\w\s", r"\p{Alnum}": "a-zA-Z0-9"}
-"""Character classes of the model's patterns that Python does not know."""
+"""Character classes of the model's patterns that Python does not support."""
 
 _JSON_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "string": (str,),
@@ -39,14 +39,14 @@ _JSON_TYPES: Final[dict[str, tuple[type, ...]]] = {
 _SIZED: Final = frozenset({"string", "list", "map"})
 
 Shape = Mapping[str, Any]
-"""One shape of the model's JSON: ``type`` and, as they apply, members, required, min, max, pattern, enum."""
+"""One shape of the model's JSON: ``type`` and optionally members, required, min, max, pattern, enum."""
 
 
 @final
 class RequestModel:
-    """The input shapes of the service's operations.
+    """Input shapes of the service's operations.
 
-    The first one reads botocore's model (about 0.1 s); a check takes some 20 microseconds.
+    The first instance reads botocore's model (about 0.1 s); a check takes about 20 microseconds.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ def _read_model() -> Mapping[str, Any]:
 
 
 def _broken(name: str, shape: Shape, value: object) -> Iterator[str]:
-    """Texts of the constraints of this very shape that the value violates."""
+    """Texts of this shape's constraints that the value violates."""
     if shape["type"] in _SIZED:
         yield from _broken_size(shape, len(cast("str", value)))
     elif shape["type"] != "boolean" and isinstance(value, (int, float)):
@@ -187,13 +187,13 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 DEFAULT_RUNTIME: Final = 86400
-"""Seconds; MaxRuntimeInSeconds of a request that names none."""
+"""Default MaxRuntimeInSeconds."""
 
 Members = Mapping[str, Any]
 
 
 def with_defaults(request: Members) -> dict[str, Any]:
-    """Fill in the request's defaults as Describe shows them; the request itself is left alone."""
+    """Copy of the request with the defaults that Describe shows."""
     filled = {
         "EnableNetworkIsolation": False,
         "EnableInterContainerTrafficEncryption": False,
@@ -213,12 +213,12 @@ def with_defaults(request: Members) -> dict[str, Any]:
 
 
 def check_create(request: Members, keep_alive_cap: int) -> None:
-    """Check what no single member can tell.
+    """Check rules over several members of a CreateTrainingJob request.
 
     Raises
     ------
     ServiceError
-        ValidationException for the first rule that is broken.
+        ValidationException for the first violated rule.
     """
     for rule in (_has_parts, _has_instances, _names_an_image, _stopping_condition, _channels_differ):
         rule(request)
@@ -283,7 +283,7 @@ def _keep_alive(request: Members, cap: int) -> None:
 
 
 def check_keep_alive(seconds: int, cap: int) -> None:
-    """Refuse a KeepAlivePeriodInSeconds above the account's limit.
+    """Check KeepAlivePeriodInSeconds against the account's limit.
 
     Raises
     ------

@@ -16,12 +16,12 @@ from sagemaker_emulator.storage import LogStore
 
 @final
 class MetricScanner:
-    """Keeps the last match of each metric definition. Not thread-safe: one log, one scanner.
+    """Keeps the last match of each metric definition. Not thread-safe: one scanner per log.
 
     Parameters
     ----------
     definitions
-        ``Name`` and ``Regex`` of each metric; the first group of the expression is the value.
+        ``Name`` and ``Regex`` of each metric; the value is the first group of the expression.
 
     Raises
     ------
@@ -42,7 +42,7 @@ class MetricScanner:
                 ) from error
 
     def scan(self, line: str, time: float) -> None:
-        """Look at one line that was written at a time (epoch seconds)."""
+        """Scan one line; ``time`` is in epoch seconds."""
         for name, pattern in self._patterns.items():
             for found in pattern.finditer(line):
                 value = _metric_value(found[1] if pattern.groups else found[0])
@@ -50,7 +50,7 @@ class MetricScanner:
                     self._last[name] = (value, time)
 
     def last(self) -> list[tuple[str, float, float]]:
-        """Name, value and time of the last match of each metric that had one."""
+        """Name, value and time of the last match of each metric."""
         return [(name, value, time) for name, (value, time) in self._last.items()]
 
 
@@ -62,8 +62,8 @@ def _metric_value(text: str | None) -> float | None:
 
 
 _CHUNK_BYTES: Final = 1 << 16
-_LONGEST_LINE: Final = 256 * 1024
-"""Bytes; CloudWatch cuts longer events as well."""
+_MAX_LINE_BYTES: Final = 256 * 1024
+"""CloudWatch truncates longer events as well."""
 _FLUSH_SECONDS: Final = 0.25
 
 
@@ -74,16 +74,16 @@ class JobOutput:
     Parameters
     ----------
     logs
-        Where lines go.
+        Target of the lines.
     stream
         Name of the log stream.
     scanner
-        What looks for metrics in the lines.
+        Collects metrics from the lines.
     """
 
     def __init__(self, logs: LogStore, stream: str, scanner: MetricScanner) -> None:
         self.ended = threading.Event()
-        """Set when every process of the instance has closed its output and all lines are in the log."""
+        """Set after all processes have closed their output and all lines are in the log."""
         self._logs = logs
         self._stream = stream
         self._scanner = scanner
@@ -93,11 +93,11 @@ class JobOutput:
         logs.open_stream(stream)
 
     def feed(self, chunk: bytes) -> None:
-        """Take what was read; an empty chunk is the end."""
+        """Process a chunk of output; an empty one is the end."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        while len(self._rest) > _LONGEST_LINE:
-            lines.append(self._rest[:_LONGEST_LINE])
-            self._rest = self._rest[_LONGEST_LINE:]
+        while len(self._rest) > _MAX_LINE_BYTES:
+            lines.append(self._rest[:_MAX_LINE_BYTES])
+            self._rest = self._rest[_MAX_LINE_BYTES:]
         if not chunk:
             lines.append(self._rest)
             self._rest = b""
@@ -110,7 +110,7 @@ class JobOutput:
                 self._scanner.scan(text, now)
 
     def flush(self) -> None:
-        """Write the lines that were taken since the last time."""
+        """Write the lines since the last flush."""
         events, self._events = self._events, []
         self._logs.append(self._stream, events)
 

@@ -48,7 +48,7 @@ class S3Uri:
         Raises
         ------
         ValueError
-            A part, such as a file's name, is no text that UTF-8 has, as keys must be.
+            A part, such as a file name, cannot be encoded as UTF-8.
         """
         for part in parts:
             try:
@@ -67,23 +67,23 @@ _DOWNLOAD_FAILED = "ClientError: Data download failed:"
 def download_channels(
     store: ObjectStore, request: JobRequest, folder: HostFolder, shard: tuple[int, int]
 ) -> int:
-    """Fill ``/opt/ml/input/data`` and return the bytes that were read.
+    """Fill ``/opt/ml/input/data`` and return the number of downloaded bytes.
 
     Parameters
     ----------
     store
-        Where the objects are.
+        Source of the objects.
     request
-        The job's request.
+        Request of the job.
     folder
         Folder of the instance.
     shard
-        Number of the instance and how many there are, for channels that are sharded by key.
+        Index and number of instances, for channels that are sharded by key.
 
     Raises
     ------
     ExecutionError
-        A channel names nothing, or is of a kind that the emulator does not have.
+        A channel is empty, or of a type that the emulator does not support.
     """
     return sum(
         _download_channel(store, channel, folder, shard) for channel in request.get("InputDataConfig") or []
@@ -91,7 +91,7 @@ def download_channels(
 
 
 def download_prefix(store: ObjectStore, uri: S3Uri, target: Path) -> int:
-    """Copy all objects below a folder-like prefix and return the bytes that were read; none is no error."""
+    """Download all objects below a folder-like prefix, if any, and return the number of bytes."""
     prefix = f"{uri.key.rstrip('/')}/" if uri.key else ""
     return _save(store, uri.bucket, store.objects(uri.bucket, prefix), target, len(prefix))
 
@@ -123,15 +123,16 @@ def _download_channel(
         size = _save(store, uri.bucket, found, target, _cut(uri.key, found))
         if channel.get("CompressionType") == "Gzip":
             _decompress(target)
-    except (OSError, EOFError, ValueError) as error:  # a key may hold what no file name may
+    except (OSError, EOFError, ValueError) as error:  # a key may not be a valid file name
         raise ExecutionError(f"{_DOWNLOAD_FAILED}channel {name}: {error}") from error
     return size
 
 
 def _cut(prefix: str, found: Iterable[ObjectInfo]) -> int:
-    """How many characters of the keys are not part of the local names.
+    """Number of leading characters of the keys that the local names leave out.
 
-    The prefix is a folder when it ends in a slash or all keys go on with one; otherwise its last part belongs to names.
+    The prefix is a folder if it ends in a slash or all keys continue with one; otherwise its last part belongs to the
+    names.
     """
     folder_like = (
         not prefix or prefix.endswith("/") or all(each.key[len(prefix) :].startswith("/") for each in found)
@@ -164,18 +165,18 @@ def _decompress(target: Path) -> None:
 
 @final
 class CheckpointSync:
-    """Keeps an S3 prefix equal to a local folder: new, changed and deleted files. Thread-safe.
+    """Mirrors a local folder to an S3 prefix: new, changed and deleted files. Thread-safe.
 
-    A file has changed when its time or size has. One that is written while it is copied is copied again next time.
+    A file counts as changed if its time or size differs. A file that changes during its upload is uploaded again.
 
     Parameters
     ----------
     store
-        Where the objects go.
+        Target of the objects.
     uri
         Prefix of the checkpoints.
     folder
-        The local folder; it need not exist.
+        The local folder; it may be missing.
     """
 
     def __init__(self, store: ObjectStore, uri: S3Uri, folder: Path) -> None:
@@ -187,12 +188,12 @@ class CheckpointSync:
         self._closed = False
 
     def pull(self) -> int:
-        """Bring what is in S3 to the folder, and return its bytes.
+        """Download the prefix to the folder, and return the number of bytes.
 
         Raises
         ------
         ExecutionError
-            A key would leave the folder.
+            A key lies outside of the folder.
         """
         with self._lock:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -201,7 +202,7 @@ class CheckpointSync:
         return size
 
     def push(self) -> None:
-        """Bring what changed in the folder to S3; nothing after :meth:`close`.
+        """Upload changes; no effect after :meth:`close`.
 
         Raises
         ------
@@ -210,7 +211,7 @@ class CheckpointSync:
         OSError
             The folder or the mirror of S3 cannot be read or written.
         ValueError
-            A file's name cannot be a key.
+            A file name is not a valid key.
         """
         with self._lock:
             if self._closed:
@@ -219,7 +220,7 @@ class CheckpointSync:
             for name in [name for name, state in present.items() if self._copied.get(name) != state]:
                 try:
                     body = (self._folder / name).read_bytes()
-                except FileNotFoundError:  # renamed or deleted in the meantime: the next pass sees it
+                except FileNotFoundError:  # renamed or deleted: left to the next pass
                     del present[name]
                     continue
                 self._store.put(self._uri.bucket, self._uri.child(name).key, body)
@@ -228,13 +229,13 @@ class CheckpointSync:
             self._copied = present
 
     def close(self) -> None:
-        """Copy nothing any more, so that removing the folder does not remove what is in S3."""
+        """Stop mirroring, so that the removal of the folder does not delete objects."""
         with self._lock:
             self._closed = True
 
 
 def _scan(folder: Path) -> dict[str, tuple[int, int]]:
-    """Time and size of each regular file below a folder, by relative name."""
+    """Modification time and size of each regular file below a folder, by relative name."""
     found: dict[str, tuple[int, int]] = {}
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -249,16 +250,16 @@ def _scan(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 _COMPRESSION_LEVEL: Final = 1
-"""Checkpoints and models hardly shrink; what counts is the time."""
+"""Checkpoints and models hardly shrink, so speed matters more."""
 
 
 def upload_artifacts(store: ObjectStore, request: JobRequest, name: str, hosts: Sequence[HostFolder]) -> str:
-    """Upload the model and, when there is any, the output of a job; return the URI of the model.
+    """Upload the model and the output, if any, of a job; return the URI of the model.
 
     Raises
     ------
     ExecutionError
-        The output path names no bucket, or an archive could not be written.
+        The output path is invalid, or an archive cannot be written.
     """
     config = request["OutputDataConfig"]
     try:

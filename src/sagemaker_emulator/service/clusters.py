@@ -15,14 +15,14 @@ from typing import Any, final
 from sagemaker_emulator.service.errors import limit_exceeded
 from sagemaker_emulator.service.jobs import Job, PoolStatus, WarmPool
 from sagemaker_emulator.service.settings import ServiceSettings
-from sagemaker_emulator.service.timings import LONGEST_CLUSTER_LIFE
+from sagemaker_emulator.service.timings import MAX_CLUSTER_AGE
 
 MatchKey = tuple[object, ...]
-"""What must be identical for a job to take over a warm pool."""
+"""Values that must be equal for a job to take over a warm pool."""
 
 
 def match_key(request: Mapping[str, Any]) -> MatchKey:
-    """The fields of a request that the service compares; all others (image, data, tags ...) may differ."""
+    """Fields of a request that the service compares; all others (image, data, tags ...) may differ."""
     resources = request["ResourceConfig"]
     network = request.get("VpcConfig", {})
     return (
@@ -40,7 +40,7 @@ def match_key(request: Mapping[str, Any]) -> MatchKey:
 
 
 def instances(request: Mapping[str, Any]) -> Counter[str]:
-    """How many instances of each type the job needs."""
+    """Number of instances of each type that the job needs."""
     resources = request["ResourceConfig"]
     groups = resources.get("InstanceGroups") or [resources]
     counts: Counter[str] = Counter()
@@ -52,7 +52,7 @@ def instances(request: Mapping[str, Any]) -> Counter[str]:
 @final
 @dataclass(slots=True, kw_only=True, eq=False)
 class Cluster:
-    """Instances in use. ``holder`` is the job that has it, or that left it warm."""
+    """Instances in use. ``holder`` is the job that runs on them, or the last one if the cluster is warm."""
 
     directory: Path
     key: MatchKey
@@ -60,15 +60,15 @@ class Cluster:
     is_spot: bool
     holder: Job
     launched_at: float | None = None
-    """Epoch seconds; None until the instances were up."""
+    """Epoch seconds; None until the instances are up."""
     idle_since: float | None = None
     """Epoch seconds; None while a job runs on it."""
     expires_at: float = 0.0
 
 
 @final
-class ClusterPark:
-    """All clusters of the account. ``on_end`` is called with each cluster that is given up."""
+class Clusters:
+    """All clusters of the account. ``on_end`` is called with each cluster that is released."""
 
     def __init__(self, settings: ServiceSettings, on_end: Callable[[Cluster], None]) -> None:
         self._settings = settings
@@ -76,7 +76,7 @@ class ClusterPark:
         self._clusters: list[Cluster] = []
 
     def take_over(self, request: Mapping[str, Any], now: float) -> Cluster | None:
-        """The oldest Available pool that matches the request and may still be handed on, or None."""
+        """The oldest Available pool that matches the request and is not too old, or None."""
         if request.get("EnableManagedSpotTraining"):
             return None
         key = match_key(request)
@@ -86,18 +86,18 @@ class ClusterPark:
         return None
 
     def hand_over(self, cluster: Cluster, job: Job, now: float) -> None:
-        """Give a warm cluster to its next job."""
+        """Assign a warm cluster to its next job."""
         self._end_idling(cluster, now, "Reused", reused_by=job.name)
         cluster.holder = job
         _mark_in_use(job)
 
     def launch(self, job: Job, directory: Path) -> Cluster:
-        """Count a new cluster for the job.
+        """Add a new cluster for the job.
 
         Raises
         ------
         ServiceError
-            ResourceLimitExceeded: the account has no quota left for one of the instance types.
+            ResourceLimitExceeded: the quota of one of the instance types is used up.
         """
         counts = instances(job.request)
         self._check_quota(counts, is_spot=job.is_spot)
@@ -109,7 +109,7 @@ class ClusterPark:
         return cluster
 
     def retain(self, cluster: Cluster, now: float) -> bool:
-        """Keep the cluster of a job that is over as a warm pool, where keep-alive and quota allow; else give it up."""
+        """Keep the cluster of a finished job as a warm pool if keep-alive and quota allow it; otherwise release it."""
         keep_alive = cluster.holder.keep_alive
         if not keep_alive or not self._has_pool_quota(cluster) or self._is_too_old(cluster, now):
             self.end(cluster, now)
@@ -120,11 +120,11 @@ class ClusterPark:
         return True
 
     def keep_until(self, cluster: Cluster, now: float, keep_alive: float) -> None:
-        """Let an Available pool expire ``keep_alive`` service seconds from now."""
+        """Set the expiry of an Available pool to ``keep_alive`` service seconds from now."""
         cluster.expires_at = now + keep_alive / self._settings.speed
 
     def end(self, cluster: Cluster, now: float) -> None:
-        """Give the cluster up."""
+        """Release the cluster."""
         self._clusters.remove(cluster)
         if cluster.idle_since is not None:
             self._end_idling(cluster, now, "Terminated")
@@ -133,12 +133,12 @@ class ClusterPark:
         self._on_end(cluster)
 
     def available_of(self, job: Job) -> Cluster | None:
-        """The Available pool that this job left, or None."""
+        """The Available pool of this job, or None."""
         idle = (cluster for cluster in self._clusters if cluster.idle_since is not None)
         return next((cluster for cluster in idle if cluster.holder is job), None)
 
     def all(self) -> list[Cluster]:
-        """Those in use and those kept warm."""
+        """Clusters in use and warm ones."""
         return list(self._clusters)
 
     def idle(self) -> list[Cluster]:
@@ -146,7 +146,7 @@ class ClusterPark:
         return [cluster for cluster in self._clusters if cluster.idle_since is not None]
 
     def idle_seconds(self, cluster: Cluster, now: float) -> float:
-        """Billed idle time so far, in service seconds; 0 while a job runs on the cluster."""
+        """Billed idle time until now, in service seconds; 0 while a job runs on the cluster."""
         since = now if cluster.idle_since is None else cluster.idle_since
         return max(0.0, min(now, cluster.expires_at) - since) * self._settings.speed
 
@@ -160,7 +160,7 @@ class ClusterPark:
 
     def _is_too_old(self, cluster: Cluster, now: float) -> bool:
         launched = cluster.launched_at
-        return launched is not None and (now - launched) * self._settings.speed > LONGEST_CLUSTER_LIFE
+        return launched is not None and (now - launched) * self._settings.speed > MAX_CLUSTER_AGE
 
     def _check_quota(self, wanted: Counter[str], *, is_spot: bool) -> None:
         usage = "spot training job usage" if is_spot else "training job usage"

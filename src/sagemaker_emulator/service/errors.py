@@ -1,7 +1,6 @@
-"""The errors of the service, with the texts that clients of the real one match on.
+"""Errors of the service, with the texts that clients match on.
 
-Texts were collected from public bug reports and client code; where the service's own text is not known, ours
-says the same thing in one line.
+The texts were collected from public bug reports and client code; unknown ones are replaced by one line of our own.
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ CAPACITY_ERROR = (
     "CapacityError: Unable to provision requested ML compute capacity. "
     "Please retry using a different ML instance type."
 )
-"""FailureReason of a job for which no instance was to be had."""
+"""FailureReason of a job that got no instance."""
 
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
-"""FailureReason of a job whose instance was lost."""
+"""FailureReason of a job that lost its instance."""
 
 
 @final
 class ServiceError(Exception):
-    """A request that is refused: HTTP 400 with ``__type`` = ``code`` and ``message``."""
+    """Rejection of a request: HTTP 400 with ``__type`` = ``code`` and ``message``."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -29,18 +28,18 @@ class ServiceError(Exception):
 
 
 def invalid(message: str) -> ServiceError:
-    """ValidationException: the request contradicts the model or the state of what it names."""
+    """ValidationException: the request contradicts the model or the state of its resource."""
     return ServiceError("ValidationException", message)
 
 
 def unknown_job() -> ServiceError:
-    """What Describe and Stop answer for a name that was never used (a ValidationException, not ResourceNotFound)."""
+    """Error of Describe and Stop for an unknown name (a ValidationException, not ResourceNotFound)."""
     return invalid("Requested resource not found.")
 
 
-def not_found(what: str) -> ServiceError:
-    """ResourceNotFound: for the operations whose clients expect the modelled error."""
-    return ServiceError("ResourceNotFound", f"Requested resource not found: {what}.")
+def not_found(resource: str) -> ServiceError:
+    """ResourceNotFound: the modelled error, for the other operations."""
+    return ServiceError("ResourceNotFound", f"Requested resource not found: {resource}.")
 
 
 def name_taken(arn: str) -> ServiceError:
@@ -69,7 +68,7 @@ def limit_exceeded(quota: str, limit: int, utilization: int, delta: int) -> Serv
 
 
 def throttled() -> ServiceError:
-    """ThrottlingException: the operation was called faster than the account may."""
+    """ThrottlingException: the operation's request rate is exceeded."""
     return ServiceError("ThrottlingException", "Rate exceeded")
 
 

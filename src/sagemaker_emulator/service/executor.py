@@ -1,7 +1,7 @@
-"""What the service (life cycle, quotas, pools) and the execution of jobs agree on.
+"""The contract between the service (life cycle, quotas, pools) and the execution of jobs.
 
-The service decides *when* a job downloads, trains, stops and uploads; an :class:`Executor` does these things.
-The service knows no process, an executor knows no status, quota or pool.
+The service decides *when* a job downloads, trains, stops and uploads; an :class:`Executor` carries it out.
+The service has no processes; an executor has no statuses, quotas or pools.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from pathlib import Path
 from typing import Any
 
 JobRequest = Mapping[str, Any]
-"""A validated CreateTrainingJob request, with the defaults of the service filled in."""
+"""A validated CreateTrainingJob request with the service's defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOrder:
-    """All that is needed to run one training job once."""
+    """One attempt to run a training job."""
 
     name: str
     arn: str
     request: JobRequest
     cluster_dir: Path
-    """Folder of the (possibly warm) cluster; what is kept between the jobs of a pool lives in it."""
+    """Folder of the (possibly warm) cluster, kept between the jobs of a pool."""
     attempt: int = 0
-    """Counts the restarts that the service made of this job (spot interruption, RetryStrategy)."""
+    """Number of restarts of this job by the service (spot interruption, RetryStrategy)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobExit:
-    """How the processes of a job ended."""
+    """Exit of a job's processes."""
 
     exit_code: int
-    """Exit status as a container runtime gives it: 128 + n where signal n ended the process."""
+    """Exit status as of a container runtime: 128 + n if signal n ended the process."""
     failure_text: str = ""
-    """First 1024 characters of ``/opt/ml/output/failure``, empty without one."""
+    """First 1024 characters of ``/opt/ml/output/failure``; empty without that file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobArtifacts:
-    """What was left in S3 when a job was over, and what its log said."""
+    """Model URI and final metrics of a job that is over."""
 
     model_uri: str
     final_metrics: Sequence[tuple[str, float, float]] = field(default_factory=tuple)
@@ -53,7 +53,7 @@ class ExecutionError(Exception):
 
 
 class Executor(ABC):
-    """Runs jobs. Called from the service's threads; ``prepare`` and ``finish`` may block, the rest does not.
+    """Runs jobs. Called from the service's threads; only ``prepare`` and ``finish`` may block.
 
     For one order the calls come as ``prepare``, ``launch``, ``poll`` (many), ``finish``; ``terminate`` and ``kill``
     may come between ``launch`` and the exit. After ``prepare`` or ``launch`` raised, only ``discard`` is called.
@@ -61,12 +61,12 @@ class Executor(ABC):
 
     @abstractmethod
     def prepare(self, order: JobOrder) -> int:
-        """Build ``/opt/ml`` (config, channels, checkpoints) and return the bytes that were downloaded.
+        """Build ``/opt/ml`` (config, channels, checkpoints) and return the number of downloaded bytes.
 
         Raises
         ------
         ExecutionError
-            A channel names nothing, or a URI cannot be read; the text is a FailureReason ("ClientError: ...").
+            A channel is empty, or a URI cannot be read; the text is a FailureReason ("ClientError: ...").
         """
 
     @abstractmethod
@@ -81,7 +81,7 @@ class Executor(ABC):
 
     @abstractmethod
     def poll(self, name: str) -> JobExit | None:
-        """How the job ended, or None while it runs."""
+        """Return the exit of the job; None while it runs."""
 
     @abstractmethod
     def terminate(self, name: str) -> None:
@@ -89,7 +89,7 @@ class Executor(ABC):
 
     @abstractmethod
     def kill(self, name: str) -> None:
-        """End every process of the job now."""
+        """Kill all processes of the job."""
 
     @abstractmethod
     def finish(self, order: JobOrder) -> JobArtifacts:
@@ -107,4 +107,4 @@ class Executor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End all jobs at once and release everything."""
+        """Kill all jobs and release all resources."""

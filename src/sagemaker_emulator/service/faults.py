@@ -1,21 +1,21 @@
-"""Faults on demand: what goes wrong in the real service, made to happen when a test wants it.
+"""Fault injection: failures of the real service, on demand.
 
 =================== ========================= ==================================================================
 kind                target                    effect
 =================== ========================= ==================================================================
-capacity            instance type             no instance: CapacityError (a spot job waits and asks again)
+capacity            instance type             no instance: CapacityError (a spot job waits and retries)
 internal_error      job name                  instance lost after ``seconds`` of training: InternalServerError
 spot_interruption   job name                  spot instance taken back after ``seconds`` of training
-lost_answer         operation                 the request is carried out, then the connection is cut
+lost_answer         operation                 the request is carried out, then the connection is closed
 throttle            operation                 ThrottlingException
 stale               operation (List, Search)  the answer is up to ``seconds`` service seconds old
-pool_eviction       job name                  the warm pool that the job left is gone after ``seconds`` of idling
-s3_error            method and path           S3 answers 503 SlowDown; a target is ``PUT /bucket/*``, say
+pool_eviction       job name                  the job's warm pool ends after ``seconds`` of idling
+s3_error            method and path           S3 answers 503 SlowDown; a target is, for example, ``PUT /bucket/*``
 slow_s3             method and path           S3 answers ``seconds`` real seconds later
 =================== ========================= ==================================================================
 
-Targets are file-name patterns (``*`` for any). ``count`` is how often a fault strikes before it is used up (null:
-always), ``probability`` the chance that it strikes, drawn once for each attempt of a job and once for each request.
+Targets are file-name patterns (``*`` for any). ``count`` is the number of times that a fault occurs (null: unlimited),
+``probability`` the chance of each occurrence, drawn once for each attempt of a job and once for each request.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FaultKind = Literal[
     "slow_s3",
 ]
 _AT_ONCE: Final = frozenset({"stale", "pool_eviction", "slow_s3"})
-"""Kinds whose ``seconds`` are not those that a job has been training."""
+"""Kinds whose ``seconds`` are not training time."""
 KINDS: Final[tuple[str, ...]] = get_args(FaultKind)
 
 
@@ -106,8 +106,8 @@ def _parse(entry: object) -> Fault:
 
 
 @final
-class FaultBook:
-    """The faults that are still to strike; used by all threads."""
+class FaultInjector:
+    """Pending faults; thread-safe."""
 
     def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
         self._lock = Lock()
@@ -116,7 +116,7 @@ class FaultBook:
         self.add(faults)
 
     def add(self, faults: Sequence[Fault]) -> None:
-        """Append faults; where several match, the oldest strikes."""
+        """Append faults; the oldest one that matches is triggered first."""
         with self._lock:
             self._open.extend(_Pending(fault) for fault in faults)
 
@@ -126,16 +126,23 @@ class FaultBook:
             self._open.clear()
 
     def describe(self) -> list[Mapping[str, Any]]:
-        """The faults that are left, with the count that is left of each."""
+        """Pending faults with their remaining counts."""
         with self._lock:
             return [{**asdict(pending.fault), "count": pending.left} for pending in self._open]
 
-    def strike(
+    def trigger(
         self, kind: FaultKind, target: str, *, once: str | None = None, age: float = 0.0
     ) -> Fault | None:
-        """Use up one matching fault, or None.
+        """Trigger one matching fault and return it, or None.
 
-        ``once`` names what is drawn for only once (an attempt of a job); ``age`` is how many seconds the target has been training.
+        Parameters
+        ----------
+        kind, target
+            Kind of the fault, and the name that its pattern must match.
+        once
+            Key for which a fault's probability is drawn only once, such as an attempt of a job.
+        age
+            Seconds since the start of training.
         """
         with self._lock:
             for pending in self._open:
@@ -165,7 +172,7 @@ class FaultBook:
 
 @final
 class _Pending:
-    """A fault with what is left of it."""
+    """A fault with its remaining count."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault

@@ -13,8 +13,8 @@ JobStatus = Literal["InProgress", "Stopping", "Completed", "Failed", "Stopped"]
 PoolStatus = Literal["InUse", "Available", "Reused", "Terminated"]
 
 TERMINAL: Final = frozenset({"Completed", "Failed", "Stopped"})
-LONGEST_REASON: Final = 1024
-"""Characters of a FailureReason."""
+MAX_REASON_CHARACTERS: Final = 1024
+"""Maximum length of a FailureReason."""
 
 
 @final
@@ -31,11 +31,11 @@ class Transition:
 @final
 @dataclass(slots=True, kw_only=True)
 class WarmPool:
-    """What a job tells of the cluster that it keeps or kept warm."""
+    """Warm-pool state of a job."""
 
     status: PoolStatus
     retained_seconds: float | None = None
-    """Billed idle time in service seconds, None as long as the pool was never idle."""
+    """Billed idle time in service seconds; None if the pool was never idle."""
     reused_by: str | None = None
 
 
@@ -66,7 +66,7 @@ class Job:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen to the job (its warm pool may still change)."""
+        """Whether the status is final (the warm pool may still change)."""
         return self.status in TERMINAL
 
     @property
@@ -80,7 +80,7 @@ class Job:
         return int(self.request["ResourceConfig"].get("KeepAlivePeriodInSeconds", 0))
 
     def enter(self, secondary: str, message: str, now: float) -> None:
-        """Note a secondary status; the same one again only changes its message."""
+        """Record a secondary status; a repeated one only changes its message."""
         last = self.transitions[-1] if self.transitions else None
         if last is not None and last.status == secondary and last.end is None:
             last.message = message
@@ -92,19 +92,19 @@ class Job:
         self.modified = now
 
     def conclude(self, status: JobStatus, secondary: str, message: str, now: float) -> None:
-        """Note the end of the job."""
+        """Record the end of the job."""
         self.enter(secondary, message, now)
         self.transitions[-1].end = now
         self.status = status
         self.ended = now
 
     def fail(self, reason: str, now: float) -> None:
-        """Note a failure, with the FailureReason cut to what the service keeps."""
-        self.failure_reason = reason[:LONGEST_REASON]
+        """Record a failure; the FailureReason is truncated as by the service."""
+        self.failure_reason = reason[:MAX_REASON_CHARACTERS]
         self.conclude("Failed", "Failed", "Training job failed", now)
 
     def as_of(self, when: float) -> Job | None:
-        """The job as it looked at an earlier time (epoch seconds), or None if it was not there yet."""
+        """State of the job at an earlier time (epoch seconds), or None before its creation."""
         past = [replace(entry) for entry in self.transitions if entry.start <= when]
         if not past:
             return None
@@ -125,12 +125,12 @@ class Job:
         )
 
     def to_document(self) -> dict[str, Any]:
-        """All of it as JSON types."""
+        """The record as JSON types."""
         return asdict(self)
 
     @staticmethod
     def from_document(document: Mapping[str, Any]) -> Job:
-        """Read back what :meth:`to_document` gave."""
+        """Parse the result of :meth:`to_document`."""
         fields = dict(document)
         fields["transitions"] = [Transition(**entry) for entry in fields["transitions"]]
         fields["final_metrics"] = [(str(n), float(v), float(t)) for n, v, t in fields["final_metrics"]]
@@ -141,9 +141,9 @@ class Job:
 
 @final
 class JobStore:
-    """Keeps each job as one JSON document under its name. To be used by one thread at a time.
+    """SQLite table with one JSON document per job, by name. One thread at a time may use it.
 
-    A document is on disk when :meth:`save` returns, also if the process is killed in the next moment.
+    :meth:`save` returns after the document is on disk, so that it survives kill -9 of the process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -169,7 +169,7 @@ class JobStore:
         )
 
     def delete(self, name: str) -> None:
-        """Forget the job, so that its name is free again."""
+        """Delete the job; its name is free afterwards."""
         self._connection.execute("DELETE FROM jobs WHERE name = ?", (name,))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What an emulator can be told at its start, and the figures of the service that it imitates."""
+"""Settings of the emulated service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 ACCOUNT_ID = "123456789012"
 DEFAULT_QUOTA = 20
-"""Instances of each type where no quota is given: enough for a newcomer's first experiment, small enough to meet."""
+"""Default quota of each instance type: enough for a first experiment, small enough to be reached."""
 
 ThrottleMode = Literal["published", "off"]
 
@@ -25,13 +25,13 @@ class ServiceSettings:
 
     region: str = "us-east-1"
     speed: float = 60.0
-    """How many service seconds pass in one real second. The training itself always runs in real time."""
+    """Service seconds per real second. The training itself always runs in real time."""
     quotas: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Instance type -> instances that may be in use at once."""
+    """Instance type -> maximum number of instances in use."""
     warm_pool_quotas: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Instance type -> instances that may be kept warm at once."""
+    """Instance type -> maximum number of warm instances."""
     keep_alive_cap: int = 3600
-    """Longest KeepAlivePeriodInSeconds that is accepted (the model allows 21600, the default account quota 3600)."""
+    """Maximum KeepAlivePeriodInSeconds (the model allows 21600, the default account quota 3600)."""
     throttle: ThrottleMode = "published"
 
     def __post_init__(self) -> None:
@@ -45,11 +45,11 @@ class ServiceSettings:
                     raise ValueError(f"{name} of {instance_type} must be 0 or more, not {limit}")
 
     def quota(self, instance_type: str) -> int:
-        """Instances of this type that training jobs and warm pools may hold together."""
+        """Maximum number of instances of this type in training jobs and warm pools."""
         return self.quotas.get(instance_type, DEFAULT_QUOTA)
 
     def warm_pool_quota(self, instance_type: str) -> int:
-        """Instances of this type that may be kept warm."""
+        """Maximum number of warm instances of this type."""
         return self.warm_pool_quotas.get(instance_type, DEFAULT_QUOTA)
 
     def arn(self, job_name: str) -> str:

@@ -1,7 +1,7 @@
-"""How long the phases of a job take, in service seconds (an emulator divides them by its speed).
+"""Durations of a job's phases, in service seconds (an emulator divides them by its speed).
 
-The figures are those of observed cold starts (100 to 170 s until the image is there) and of the target that the
-provider has named for warm ones (under 20 s).
+Sources: observed cold starts (100 to 170 s until the image is available), and the provider's published target for
+warm starts (under 20 s).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ CAPACITY_RETRY: Final[Phase] = (
     "Insufficient capacity error from EC2 while launching instances, retrying!",
     60.0,
 )
-"""A spot job asks again in this interval until MaxWaitTimeInSeconds is over."""
+"""Interval between two attempts of a spot job to get capacity, until MaxWaitTimeInSeconds."""
 DOWNLOADING: Final[Phase] = ("Downloading input data", 5.0)
-"""Beside the time that the bytes take; only for jobs with channels."""
+"""Added to the transfer time of the bytes; only for jobs with channels."""
 BYTES_PER_SECOND: Final = 100e6
 COLD_IMAGE: Final[Phase] = ("Downloading the training image", 25.0)
 WARM_IMAGE: Final[Phase] = ("Downloading the training image", 3.0)
@@ -37,10 +37,10 @@ UPLOADING: Final[Phase] = ("Uploading generated training model", 5.0)
 STOP_GRACE: Final = 120.0
 """Seconds between SIGTERM and SIGKILL."""
 STOP_BEFORE_TRAINING: Final = 5.0
-"""Stopping a job that does not train yet."""
-LONGEST_CLUSTER_LIFE: Final = 28 * 86400.0
-"""After this age a cluster is not handed to another job."""
+"""Duration of a stop before training."""
+MAX_CLUSTER_AGE: Final = 28 * 86400.0
+"""Maximum age of a cluster that another job may take over."""
 SPOT_PRICE_SHARE: Final = 0.3
-"""BillableTimeInSeconds / TrainingTimeInSeconds of a spot job; the real one depends on the market."""
+"""BillableTimeInSeconds / TrainingTimeInSeconds of a spot job; the real share depends on the market."""
 LOG_SECONDS: Final = 5.0
-"""From a line that a job prints to its place in the log; the real one is not published, 5 to 15 s have been seen."""
+"""Delay between the output of a line and its appearance in the log; not published, 5 to 15 s were observed."""

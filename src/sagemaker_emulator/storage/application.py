@@ -1,7 +1,4 @@
-"""The WSGI application for S3, Logs, STS and IAM: moto's, with the operations that moto lacks or does slowly.
-
-Permissions are not checked here, so every action of every role is allowed, and that is what the simulation answers.
-"""
+"""The WSGI application for S3, Logs, STS and IAM: moto's, with own answers to operations that moto lacks or does slowly."""
 
 from __future__ import annotations
 
@@ -21,44 +18,11 @@ from sagemaker_emulator.storage.logs import BadRequestError, LogStore
 from sagemaker_emulator.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-OPERATION: Final = "SimulatePrincipalPolicy"
+_SIMULATION: Final = "SimulatePrincipalPolicy"
 _ACTION: Final = re.compile(r"ActionNames\.member\.\d+")
-_NAMESPACE: Final = "https://iam.amazonaws.com/doc/2010-05-08/"
-
-
-def is_simulation(body: bytes) -> bool:
-    """Whether a form of IAM's protocol asks for this operation."""
-    return f"Action={OPERATION}".encode() in body.split(b"&")
-
-
-def answer_simulation(body: bytes, start_response: StartResponse) -> Iterable[bytes]:
-    """Say of each action that was asked for that it is allowed.
-
-    Parameters
-    ----------
-    body
-        The form: ``ActionNames.member.N`` are the actions, such as ``sagemaker:CreateTrainingJob``.
-    start_response
-        Takes status and headers.
-    """
-    actions = [value for name, value in parse_qsl(body.decode("utf-8", "replace")) if _ACTION.fullmatch(name)]
-    members = "".join(
-        f"<member><EvalActionName>{escape(action)}</EvalActionName>"
-        "<EvalResourceName>*</EvalResourceName><EvalDecision>allowed</EvalDecision></member>"
-        for action in actions
-    )
-    answer = (
-        f'<{OPERATION}Response xmlns="{_NAMESPACE}"><{OPERATION}Result><IsTruncated>false</IsTruncated>'
-        f"<EvaluationResults>{members}</EvaluationResults></{OPERATION}Result></{OPERATION}Response>"
-    ).encode()
-    start_response("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
-    return [answer]
-
-
+_IAM_NAMESPACE: Final = "https://iam.amazonaws.com/doc/2010-05-08/"
 _Header = tuple[str, str]
 _WRITES: Final = frozenset({"PUT", "POST", "DELETE"})
 _FILTER_TARGET: Final = "Logs_20140328.FilterLogEvents"
@@ -66,16 +30,16 @@ _FILTER_TARGET: Final = "Logs_20140328.FilterLogEvents"
 
 @final
 class AwsApplication:
-    """WSGI application for S3, Logs, STS and IAM. Thread-safe: moto sees one request of a service at a time.
+    """WSGI application for S3, Logs, STS and IAM. Thread-safe: moto gets one request of a service at a time.
 
-    ListObjectsV2 is answered here, because moto scans a whole bucket for each page, and so is FilterLogEvents, whose
-    stream prefix moto does not know.
+    ListObjectsV2 is answered here, because moto scans the whole bucket for each page, and so is FilterLogEvents, because
+    moto does not support stream prefixes.
     """
 
     def __init__(self, store: ObjectStore, logs: LogStore) -> None:
         self._store = store
         self._logs = logs
-        # moto's dispatcher takes longer to find out that a request is for S3 than a small write takes.
+        # Requests for S3 bypass moto's dispatcher, which takes longer than a small write.
         self._moto_s3 = create_backend_app("s3")
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._others = threading.RLock()
@@ -86,13 +50,13 @@ class AwsApplication:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if target.startswith("Logs_"):
             with self._logs.lock:
-                self._logs.settle()
+                self._logs.publish_due()
                 if target == _FILTER_TARGET:
                     return self._filter(environ, start_response)
                 return self._ask_moto(environ, start_response)
         if target or _is_query_protocol(environ):
-            if is_simulation(environ["wsgi.input"].getvalue()):
-                return answer_simulation(environ["wsgi.input"].getvalue(), start_response)
+            if _is_simulation(environ["wsgi.input"].getvalue()):
+                return _answer_simulation(environ["wsgi.input"].getvalue(), start_response)
             with self._others:
                 return self._ask_moto(environ, start_response)
         with self._store.lock:
@@ -109,7 +73,7 @@ class AwsApplication:
         chunks = answer.collect(self._moto_s3, environ)
         if method in _WRITES and bucket and answer.status.startswith("2"):
             try:
-                self._store.settle(bucket, key or None)
+                self._store.sync(bucket, key or None)
             except OSError as error:
                 return _xml_error(
                     start_response, f"The object cannot be kept on disk: {error}; free some space"
@@ -127,7 +91,7 @@ class AwsApplication:
         return chunks
 
     def _filter(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a FilterLogEvents; moto refuses the group that does not exist."""
+        """Answer a FilterLogEvents request; moto answers for unknown groups."""
         try:
             answer = self._logs.filter(json.loads(environ["wsgi.input"].getvalue() or b"{}"))
         except BadRequestError as error:
@@ -138,7 +102,7 @@ class AwsApplication:
 
 @final
 class _Answer:
-    """The answer of an inner application, held back."""
+    """Buffered response of an inner application."""
 
     def __init__(self) -> None:
         self.status = ""
@@ -165,7 +129,7 @@ def _refuse_write(_data: bytes) -> None:
 
 
 def _buffer_body(environ: WSGIEnvironment) -> None:
-    """Read the body now, so that no lock is held while a client sends."""
+    """Read the body before a lock is taken."""
     stream = environ["wsgi.input"]
     if environ.get("wsgi.input_terminated"):
         body = stream.read()
@@ -184,7 +148,7 @@ def _query(environ: WSGIEnvironment) -> dict[str, list[str]]:
 
 
 def _is_query_protocol(environ: WSGIEnvironment) -> bool:
-    """Whether this is for STS or IAM: signed for a service that is not S3, or an unsigned form."""
+    """Whether a request is for STS or IAM: signed for another service than S3, or an unsigned form."""
     signature = environ.get("HTTP_AUTHORIZATION", "")
     if signature:
         return "/s3/aws4_request" not in signature
@@ -208,7 +172,7 @@ def _json(start_response: StartResponse, answer: dict[str, Any], status: str = "
 def _unknown_operation(
     environ: WSGIEnvironment, start_response: StartResponse, message: str
 ) -> Iterable[bytes]:
-    """501, which clients do not try again, in the protocol of the request."""
+    """Response 501, which clients do not retry, in the protocol of the request."""
     status = "501 Not Implemented"
     if environ.get("HTTP_X_AMZ_TARGET"):
         return _json(start_response, {"__type": "NotImplemented", "message": message}, status)
@@ -225,3 +189,32 @@ def _xml_error(start_response: StartResponse, message: str) -> Iterable[bytes]:
         [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))],
     )
     return [body]
+
+
+def _is_simulation(body: bytes) -> bool:
+    """Whether a form of IAM's protocol requests this operation."""
+    return f"Action={_SIMULATION}".encode() in body.split(b"&")
+
+
+def _answer_simulation(body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer IAM's SimulatePrincipalPolicy, which moto does not support: each action of each role is allowed.
+
+    Parameters
+    ----------
+    body
+        The form: ``ActionNames.member.N`` are the actions, such as ``sagemaker:CreateTrainingJob``.
+    start_response
+        Receives status and headers.
+    """
+    actions = [value for name, value in parse_qsl(body.decode("utf-8", "replace")) if _ACTION.fullmatch(name)]
+    members = "".join(
+        f"<member><EvalActionName>{escape(action)}</EvalActionName>"
+        "<EvalResourceName>*</EvalResourceName><EvalDecision>allowed</EvalDecision></member>"
+        for action in actions
+    )
+    answer = (
+        f'<{_SIMULATION}Response xmlns="{_IAM_NAMESPACE}"><{_SIMULATION}Result><IsTruncated>false</IsTruncated>'
+        f"<EvaluationResults>{members}</EvaluationResults></{_SIMULATION}Result></{_SIMULATION}Response>"
+    ).encode()
+    start_response("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
+    return [answer]

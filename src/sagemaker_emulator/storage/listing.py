@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LAST_CHARACTER: Final = "\U0010ffff"
 PAGE_LIMIT: Final = 1000
-"""S3 answers at most so many names a page."""
+"""Maximum number of names per page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class ListQuery:
     delimiter: str = ""
     start_after: str = ""
     token: str = ""
-    """NextContinuationToken of the page before."""
+    """NextContinuationToken of the previous page."""
     limit: int = PAGE_LIMIT
 
 
@@ -57,7 +57,7 @@ class BucketIndex:
         return list(self._names)
 
     def get(self, key: str) -> ObjectInfo | None:
-        """What is known about an object, or None."""
+        """Metadata of an object, or None."""
         return self._objects.get(key)
 
     def put(self, info: ObjectInfo) -> None:
@@ -67,12 +67,12 @@ class BucketIndex:
         self._objects[info.key] = info
 
     def remove(self, key: str) -> None:
-        """Forget an object; an unknown one is no error."""
+        """Remove an object if it is known."""
         if self._objects.pop(key, None) is not None:
             del self._names[bisect_left(self._names, key)]
 
     def with_prefix(self, prefix: str) -> Iterator[ObjectInfo]:
-        """All objects whose names begin with a prefix."""
+        """All objects with a prefix."""
         start, end = bisect_left(self._names, prefix), self._past(prefix)
         return (self._objects[name] for name in self._names[start:end])
 
@@ -82,7 +82,7 @@ class BucketIndex:
         Raises
         ------
         ValueError
-            The continuation token is not one of ours.
+            The continuation token is invalid.
         """
         position = self._first(query)
         end = self._past(query.prefix)
@@ -129,17 +129,17 @@ _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 class Listable(Protocol):
-    """What can be listed."""
+    """A store with pages of names."""
 
     def page(self, bucket: str, query: ListQuery) -> ListPage:
-        """One page; ValueError for a token that is none."""
+        """One page; ValueError for an invalid token."""
         ...
 
 
 def answer_listing(
     store: Listable, bucket: str, arguments: Mapping[str, str], start_response: StartResponse
 ) -> Iterable[bytes]:
-    """Answer a ListObjectsV2 request for a bucket that exists; bad arguments get S3's InvalidArgument."""
+    """Answer a ListObjectsV2 request for an existing bucket, or S3's InvalidArgument."""
     try:
         query = _query_of(arguments)
         page = store.page(bucket, query)

@@ -21,7 +21,7 @@ from sagemaker_emulator.storage.listing import BucketIndex, ListPage, ListQuery,
 from sagemaker_emulator.storage.logs import (
     TRAINING_LOG_GROUP,
     BadRequestError,
-    LateLines,
+    DelayedLines,
     Line,
     filter_events,
 )
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 @final
 class PreconditionError(Exception):
-    """An object is not as the writer expects it."""
+    """A condition of a write is not met."""
 
 
 @final
 class MemoryObjects:
-    """Buckets and objects; thread-safe. They are gone with this object."""
+    """Buckets and objects in memory; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -47,11 +47,11 @@ class MemoryObjects:
         self._bodies: dict[tuple[str, str], bytes] = {}
 
     def bucket_exists(self, bucket: str) -> bool:
-        """Whether there is a bucket of this name."""
+        """Whether the bucket exists."""
         return bucket in self._buckets
 
     def create_bucket(self, bucket: str) -> None:
-        """Make a bucket, or do nothing when there is one of this name."""
+        """Create a bucket if it does not exist."""
         with self._lock:
             self._buckets.setdefault(bucket, BucketIndex())
 
@@ -63,18 +63,18 @@ class MemoryObjects:
         Parameters
         ----------
         bucket, key, body
-            What is written where.
+            Content and name of the object.
         if_absent
-            Only when there is no such object.
+            Condition: the object does not exist.
         if_match
-            Only when the object has this entity tag.
+            Condition: the object has this entity tag.
 
         Raises
         ------
         NoSuchObjectError
-            There is no such bucket, or no object that could match.
+            The bucket does not exist, or no object for ``if_match``.
         PreconditionError
-            The object is not as expected; nothing was written.
+            The condition is not met; nothing was written.
         """
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         with self._lock:
@@ -89,12 +89,12 @@ class MemoryObjects:
         return etag
 
     def get(self, bucket: str, key: str) -> tuple[bytes, ObjectInfo]:
-        """An object and what is known about it.
+        """Content and metadata of an object.
 
         Raises
         ------
         NoSuchObjectError
-            There is no such object.
+            The object does not exist.
         """
         with self._lock:
             found = self._index(bucket, key).get(key)
@@ -103,7 +103,7 @@ class MemoryObjects:
             return self._bodies[bucket, key], found
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete an object; one that does not exist is no error."""
+        """Delete an object if it exists."""
         with self._lock:
             index = self._buckets.get(bucket)
             if index is not None and self._bodies.pop((bucket, key), None) is not None:
@@ -115,9 +115,9 @@ class MemoryObjects:
         Raises
         ------
         NoSuchObjectError
-            There is no such bucket.
+            The bucket does not exist.
         ValueError
-            The continuation token is not one of ours.
+            The continuation token is invalid.
         """
         with self._lock:
             return self._index(bucket, query.prefix).page(query)
@@ -136,36 +136,36 @@ class MemoryObjects:
 
 @final
 class MemoryLogs:
-    """Log streams of training jobs, which are gone with this object; thread-safe.
+    """Log streams of training jobs in memory; thread-safe.
 
     Parameters
     ----------
     delay
-        Real seconds after which a line that was written can be read.
+        Real seconds until a written line is readable.
     clock
-        Real seconds that never decrease.
+        Monotonic real seconds.
     """
 
     def __init__(self, *, delay: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
-        self._late = LateLines(delay, clock)
+        self._delayed = DelayedLines(delay, clock)
         self._group = cast("LogGroup", LogGroup(ACCOUNT_ID, "us-east-1", TRAINING_LOG_GROUP))
 
     def append(self, stream: str, lines: Sequence[Line]) -> None:
         """Add lines to a stream, oldest first."""
         with self._lock:
-            self._late.put(stream, lines)
+            self._delayed.put(stream, lines)
 
     def filter(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer a FilterLogEvents, whatever group it names.
+        """Answer a FilterLogEvents request for any group.
 
         Raises
         ------
         BadRequestError
-            The request contradicts itself.
+            The request is inconsistent.
         """
         with self._lock:
-            for stream, lines in self._late.due():
+            for stream, lines in self._delayed.due():
                 if stream not in self._group.streams:
                     self._group.create_log_stream(stream)
                 events = [{"timestamp": at, "message": line} for at, line in lines]

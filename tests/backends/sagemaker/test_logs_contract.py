@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import boto3
 import pytest
 
-from sagemaker_emulator.emulator import Emulator, Place
+from sagemaker_emulator.emulator import Emulator, EmulatorConfig
 from sagemaker_emulator.service.executor import JobExit, JobOrder
 from sagemaker_emulator.service.faults import Fault
-from sagemaker_emulator.service.scripted import Play, ScriptedExecutor
+from sagemaker_emulator.service.scripted import ScriptedExecutor, ScriptedJob
 from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.storage.memory import MemoryApplication, MemoryLogs, MemoryObjects
 from tunewright.aws import AwsSession, open_session, resolve_endpoint
@@ -41,7 +41,7 @@ SPEED = 500.0
 INGESTION = 5.0 / SPEED
 
 
-class PlayedRun(Play):
+class PlayedRun(ScriptedJob):
     """What the runner and the training script do in a job without a network."""
 
     def __init__(self, order: JobOrder, store: MemoryObjects, logs: MemoryLogs) -> None:
@@ -120,7 +120,7 @@ def emulator(folder: Path, *faults: Fault) -> Iterator[str]:
     """The address of a service that plays its jobs."""
     store, logs = MemoryObjects(), MemoryLogs(delay=INGESTION)
     served = Emulator(
-        Place(directory=folder, access_key="KEY", secret_key="SECRET"),
+        EmulatorConfig(directory=folder, access_key="KEY", secret_key="SECRET"),
         ServiceSettings(speed=SPEED),
         lambda _url: (
             ScriptedExecutor(lambda order: PlayedRun(order, store, logs), speed=SPEED),

@@ -19,8 +19,7 @@ import boto3
 import psutil
 import pytest
 
-from sagemaker_emulator import cli
-from sagemaker_emulator import emulator as serving
+from sagemaker_emulator import cli, emulator, serve_command
 from sagemaker_emulator.emulator import ServeOptions
 from sagemaker_emulator.execution import Isolation
 from sagemaker_emulator.service.settings import ServiceSettings
@@ -42,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, ServeOption
             if error is not None:
                 raise error
 
-        monkeypatch.setattr(cli, "serve", serve)
+        monkeypatch.setattr(serve_command, "serve", serve)
         monkeypatch.setattr(sys, "argv", ["sagemaker-emulator", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -124,7 +123,7 @@ def test_serving_ends_on_a_signal_and_tidies_up(
 
     ending = Thread(target=end)
     ending.start()
-    serving.serve(
+    emulator.serve(
         ServeOptions(
             settings=ServiceSettings(),
             directory=tmp_path / "data",
@@ -145,7 +144,7 @@ def test_serving_ends_on_a_signal_and_tidies_up(
 
 def test_serving_ends_without_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    serving.serve(
+    emulator.serve(
         ServeOptions(
             settings=ServiceSettings(),
             directory=tmp_path / "data",

@@ -1,9 +1,9 @@
-"""Process that keeps a job together where there are no namespaces: a container's process 0, as far as a job can tell.
+"""Supervisor of a job's processes without namespaces: stands for process 0 of a container.
 
-Run as ``python keeper.py COMMAND...`` with a pipe as standard input. It starts the command in a session of its own and
-ends with its exit code. When the command ends, or the pipe is closed (because the emulator says so, or is dead), every
-descendant is killed, also those that left the session. A ``T`` on the pipe sends SIGTERM to the command if it has a
-handler for it: a process 1 without one never sees the signal. Standard library and Linux only.
+Usage: ``python supervisor.py COMMAND...`` with a pipe as standard input. It starts the command in a session of its own and
+exits with its exit code. At the end of the command, or when the pipe is closed (by the emulator, or because it was
+killed), it kills all descendants, including those that left the session. A ``T`` on the pipe sends SIGTERM to the command
+if it has a handler, as a process 1 without one ignores it. Standard library and Linux only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KILLED: Final = 128 + signal.SIGKILL
 
 
 def main(command: list[str]) -> int:
-    """Run the command to its end, or to the end of the pipe, and return its exit code."""
+    """Run the command until it ends or the pipe is closed, and return its exit code."""
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     wake_read, wake_write = os.pipe()
@@ -53,14 +53,14 @@ def _start(command: list[str], libc: ctypes.CDLL) -> int:
 
 
 def _close_output() -> None:
-    """Only the job holds the pipe of its output, so that its end is seen."""
+    """Leave the output pipe to the job, so that its end is visible."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
 
 
 def _watch(child: int, wake: int) -> int | None:
-    """Exit code of the child, or None when the pipe was closed before."""
+    """Exit code of the child, or None if the pipe was closed first."""
     while True:
         ready, _, _ = select.select([0, wake], [], [])
         if wake in ready:
@@ -77,7 +77,7 @@ def _watch(child: int, wake: int) -> int | None:
 
 
 def _reap(child: int) -> int | None:
-    """Collect what has ended; the exit code of the child when it is among them."""
+    """Reap ended processes; return the exit code of the child if it is among them."""
     code = None
     with suppress(ChildProcessError):
         while True:
@@ -101,7 +101,7 @@ def handles_sigterm(process: int) -> bool:
 
 
 def _kill_descendants() -> None:
-    """Kill children until there are none: those of the killed become ours."""
+    """Kill children until none is left; grandchildren become children of this subreaper."""
     with suppress(ChildProcessError):
         while True:
             for process in children_of(os.getpid()):
