@@ -13,7 +13,9 @@ from rich.live import Live
 from rich.text import Text
 
 from tunewright.callbacks import results_csv
-from tunewright.callbacks.wording import (
+from tunewright.experiments import Outcome, load_outcome
+from tunewright.experiments.remote_marker import live_marker
+from tunewright.formatting import (
     ProgressFacts,
     config_text,
     constraint_text,
@@ -24,14 +26,11 @@ from tunewright.callbacks.wording import (
     starts_text,
     value_text,
 )
-from tunewright.experiments import Outcome, load_outcome
-from tunewright.experiments.outcome import ELSEWHERE
-from tunewright.experiments.remote_marker import live_marker
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 from tunewright.storage import ExperimentFolder, find_experiment
-from tunewright.trial import TrialStatus
+from tunewright.trial import ExperimentStatus, TrialStatus
 
 _INTERVAL: Final = 1.0  # seconds between two looks
 
@@ -115,7 +114,7 @@ def _facts(outcome: Outcome) -> ProgressFacts:
 
 
 def _status_text(outcome: Outcome) -> str:
-    note = live_marker(outcome.path) if outcome.status == ELSEWHERE else None
+    note = live_marker(outcome.path) if outcome.status is ExperimentStatus.RUNNING_ELSEWHERE else None
     return outcome.status if note is None else f"running {note.text()}"
 
 

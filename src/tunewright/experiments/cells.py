@@ -14,9 +14,8 @@ from tunewright.experiments.run import open_experiment, tune
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.journal import Line, decode_line
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
-FINISHED: Final = ("completed", "stopped")
-"""Outcomes of sessions after which an experiment needs nothing more."""
 _TAIL: Final = 65536  # bytes in which the last line of a journal is looked for
 
 
@@ -68,7 +67,7 @@ def run_cell(
         end = process_time()
     except Exception as error:
         return CellSummary(
-            status="failed",
+            status=ExperimentStatus.FAILED,
             folder="" if folder is None else str(folder.path),
             error=f"{type(error).__name__}: {error}".splitlines()[0],
             traceback="" if isinstance(error, TunewrightError) else traceback.format_exc(),
@@ -83,11 +82,11 @@ def run_cell(
     )
 
 
-def last_outcome(folder: ExperimentFolder) -> str:
+def last_outcome(folder: ExperimentFolder) -> ExperimentStatus:
     """How the last session on an experiment ended, from the last line of its journal; ``interrupted`` where it did not."""
     line = _last_line(folder)
     is_end = line.get("kind") == "session" and line.get("event") == "end"
-    return str(line["outcome"]) if is_end else "interrupted"
+    return ExperimentStatus(line["outcome"]) if is_end else ExperimentStatus.INTERRUPTED
 
 
 def _last_line(folder: ExperimentFolder) -> Line:

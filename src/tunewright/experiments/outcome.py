@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
-from tunewright.callbacks.incumbent import Incumbent
 from tunewright.codec import to_json
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.history import History
+from tunewright.incumbent import Incumbent
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
 from tunewright.metadata import ExperimentMetadata, read_metadata
@@ -22,12 +22,8 @@ from tunewright.metric import Constraint, Metric
 from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
-from tunewright.trial import Trial, TrialStatus
+from tunewright.trial import ExperimentStatus, Trial, TrialStatus
 from tunewright.types import Config
-
-RUNNING: Final = "running"
-ELSEWHERE: Final = "running elsewhere"
-"""A tuning job worked on the experiment when it was fetched."""
 
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
@@ -50,9 +46,7 @@ class Outcome:
 
     folder: ExperimentFolder
     metadata: ExperimentMetadata
-    status: str
-    """``running``, ``running elsewhere`` (in a tuning job, at the last look), ``completed``, ``stopped`` (by a limit),
-    ``interrupted`` or ``failed``."""
+    status: ExperimentStatus
     history: History
     wallclock_time: float
     """Seconds on the experiment's clock."""
@@ -119,7 +113,7 @@ class Outcome:
     @property
     def is_running(self) -> bool:
         """Whether some process works on it, here or in a tuning job."""
-        return self.status in {RUNNING, ELSEWHERE}
+        return self.status in {ExperimentStatus.RUNNING, ExperimentStatus.RUNNING_ELSEWHERE}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -145,7 +139,7 @@ class Outcome:
         best = self.best
         data: dict[str, Any] = {
             "experiment": self.folder.name,
-            "status": self.status,
+            "status": str(self.status),
             "benchmark": self.metadata.benchmark.name,
             "method": self.metadata.label,
             "seed": self.metadata.seed,
@@ -206,7 +200,7 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     return Outcome(
         folder=folder,
         metadata=metadata,
-        status=RUNNING if is_running else _status(sessions, folder),
+        status=ExperimentStatus.RUNNING if is_running else _status(sessions, folder),
         history=replay_history(lines),
         wallclock_time=max((float(line["t"]) for line in lines if "t" in line), default=0.0),
         suggest_time=math.fsum(line.get("suggest_time") or 0.0 for line in lines if line["kind"] == "start"),
@@ -214,9 +208,9 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     )
 
 
-def _status(sessions: list[Line], folder: ExperimentFolder) -> str:
+def _status(sessions: list[Line], folder: ExperimentFolder) -> ExperimentStatus:
     """The outcome of the last session; one that did not come to its end was interrupted, or is not over elsewhere."""
     last = sessions[-1] if sessions else None
     if last is not None and last["event"] == "end":
-        return str(last["outcome"])
-    return ELSEWHERE if live_marker(folder.path) else "interrupted"
+        return ExperimentStatus(last["outcome"])
+    return ExperimentStatus.RUNNING_ELSEWHERE if live_marker(folder.path) else ExperimentStatus.INTERRUPTED

@@ -32,11 +32,11 @@ from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
-from tunewright.interfaces import Backend, Callback, Scheduler
+from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, Line
 from tunewright.metadata import StartFacts, TableMetadata, read_metadata
 from tunewright.methods import also_read, constraints_of
-from tunewright.runner.call import load_function
+from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
@@ -201,6 +201,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         stop_when=experiment.criterion(),
         journal=journal,
         callbacks=[*_records(experiment, folder), *watch(experiment, folder)],
+        checkpoint_policies=_checkpoint_policies(experiment),
         max_failures=experiment.limits.max_failures,
     ).run()
 
@@ -217,15 +218,20 @@ def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) 
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """What is written beside the journal (nothing for simulations, which run by the thousand) and what is removed."""
-    early = experiment.early_removal()
-    policies: list[Callback] = [*_board(experiment, folder), *([] if early is None else [early])]
+    """The files written beside the journal; none for simulations, which run by the thousand."""
+    board = _board(experiment, folder)
     if isinstance(experiment.backend, SimulatedChoice):
-        return policies
+        return board
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
-    unneeded = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
     attr = experiment.real_benchmark.resource_attr
-    return [*records, *policies, *unneeded, *([WarnOfMissingResource(attr)] if attr else [])]
+    return [*records, *board, *([WarnOfMissingResource(attr)] if attr else [])]
+
+
+def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:
+    """The policies that the experiment's settings name."""
+    early = experiment.early_removal()
+    unneeded = experiment.delete_checkpoints and not isinstance(experiment.backend, SimulatedChoice)
+    return [*([] if early is None else [early]), *([RemoveUnneededCheckpoints()] if unneeded else [])]
 
 
 def _board(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
