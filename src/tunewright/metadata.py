@@ -7,7 +7,7 @@ The file holds the fields of the experiment, so that it can be resumed, and fact
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, final
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -22,6 +22,7 @@ from tunewright.types import Json, Number
 _MEASURED: Final = "measured"
 
 
+@final
 class BenchmarkMetadata(Struct, frozen=True, kw_only=True):
     """A benchmark; only the fields that a training script and a recorded table share, unless stated."""
 
@@ -35,6 +36,7 @@ class BenchmarkMetadata(Struct, frozen=True, kw_only=True):
     """Of a training script, as JSON data."""
 
 
+@final
 class TableMetadata(Struct, frozen=True, kw_only=True):
     """The recorded table of a simulated experiment."""
 
@@ -52,6 +54,7 @@ class TableMetadata(Struct, frozen=True, kw_only=True):
     """As JSON data."""
 
 
+@final
 class WarmStartMetadata(Struct, frozen=True, kw_only=True):
     """Evaluations of earlier experiments that an experiment began with."""
 
@@ -60,6 +63,7 @@ class WarmStartMetadata(Struct, frozen=True, kw_only=True):
     digest: str
 
 
+@final
 class LimitsMetadata(Struct, frozen=True, kw_only=True):
     """Limits that analysis reads."""
 
@@ -67,6 +71,7 @@ class LimitsMetadata(Struct, frozen=True, kw_only=True):
     """Seconds of the experiment's clock."""
 
 
+@final
 class StartFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Facts about the beginning of an experiment, stored beside its fields."""
 
@@ -94,6 +99,7 @@ class StartFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return to_json(self)
 
 
+@final
 class ExperimentMetadata(Struct, frozen=True, kw_only=True):
     """What is read of ``metadata.json``; keys that are not listed are passed over."""
 
