@@ -23,13 +23,12 @@ from sagemaker_emulator.service.executor import JobExit, JobOrder
 from sagemaker_emulator.service.scripted import ScriptedJob
 from tunewright.runner import s3_keys, worker
 from tunewright.runner.channel import EXITED, GO_ON, RELEASE, TERMINATED, UNTIL, Channel, End, Report
-from tunewright.runner.job_order import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE
-from tunewright.runner.order import RunOrder
+from tunewright.runner.contract import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, S3_VARIABLE, WORKER_VARIABLE
+from tunewright.runner.restarts import Restarts
+from tunewright.runner.run_order import RunOrder
 from tunewright.runner.s3_channel import S3Channel, S3Place
-from tunewright.runner.s3_job import PLACE_VARIABLE
-from tunewright.runner.s3_lives import S3Lives
 from tunewright.runner.s3_tasks import Lease, TaskQueue
-from tunewright.runner.worker import DRAIN, WORKER_VARIABLE, WorkerFacts
+from tunewright.runner.worker import DRAIN, WorkerFacts
 
 STATE = "state.json"
 """File of a virtual training's checkpoint: whose it is, and after which epoch."""
@@ -287,7 +286,7 @@ class JobPlay(StagedPlay):
             channel = S3Channel(self._client, place, order, source)
             self._training = Training(self._stage, order, channel, lambda end: self.leave(end.exit))
             return
-        lives = S3Lives(self._client, place.bucket, place.prefix, order)
+        lives = Restarts(self._client, place.bucket, place.prefix, order)
         life = lives.begin(source, is_main=True)
         channel = S3Channel(self._client, place, life.order, life.source, lives=lives, stored=life.stored)
         if life.end is not None:
@@ -314,7 +313,7 @@ def place_of(request: Any, client: Any) -> tuple[dict[str, Any], S3Place]:
     code = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
     bucket, _, prefix = code.removeprefix("s3://").partition("/")
     job = json.loads(client.get_object(Bucket=bucket, Key=prefix + JOB_FILE)["Body"].read())
-    bucket, _, prefix = request["Environment"][PLACE_VARIABLE].removeprefix("s3://").partition("/")
+    bucket, _, prefix = request["Environment"][S3_VARIABLE].removeprefix("s3://").partition("/")
     return job, S3Place(
         bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"], job.get("report_shards", 1)
     )

@@ -32,7 +32,7 @@ from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.backend_contract import BackendContract
-from tunewright.testing.mortal import Killed, MortalJournal
+from tunewright.testing.fault_injection import CrashingJournal, SimulatedCrash
 from tunewright.testing.training_script import PATH, RESOURCE_ATTR, train_epoch
 from tunewright.trial import Ended, Reported, TrialStatus
 from tunewright.tuner import Tuner
@@ -188,7 +188,7 @@ class Mortal:
 
     def wait(self, timeout: float) -> Sequence[Reported | Ended]:
         if self._left == 0:
-            raise Killed
+            raise SimulatedCrash
         events = self._inner.wait(timeout)
         if self._left > 0:
             self._left = max(0, self._left - len(events))
@@ -223,9 +223,9 @@ def tune(url: str, scheduler: Scheduler, journal: MemoryJournal, events_left: in
             backend,
             metrics=[METRIC],
             stop_when=MaxTrialsStarted(N_TRIALS),
-            journal=MortalJournal(journal, -1),
+            journal=CrashingJournal(journal, -1),
         ).run()
-    except Killed:
+    except SimulatedCrash:
         return None
 
 
