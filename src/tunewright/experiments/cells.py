@@ -9,10 +9,8 @@ from time import process_time
 from typing import Any, Final, final
 
 from tunewright.exceptions import JournalError, TunewrightError
-from tunewright.experiments.choosing import as_chosen
 from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.kept import kept_evaluations
-from tunewright.experiments.run import new_folder, renew_folder, tune
+from tunewright.experiments.run import open_experiment, tune
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.journal import Line, decode_line
 from tunewright.storage import ExperimentFolder
@@ -63,13 +61,7 @@ def run_cell(
     """
     begin = process_time()
     try:
-        evaluations = experiment.evaluations() if folder is None else kept_evaluations(folder)
-        chosen = experiment if folder is None else as_chosen(folder, experiment)
-        scheduler = chosen.build_scheduler(evaluations)
-        if folder is None:
-            folder = new_folder(experiment, evaluations)
-        else:
-            renew_folder(folder, experiment)
+        experiment, scheduler, folder = open_experiment(experiment, folder)
         middle = process_time()
         history = tune(experiment, scheduler, folder, watch)
         end = process_time()

@@ -6,16 +6,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
-from tunewright.exceptions import SettingsError
+from tunewright.codec import to_json
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
+from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
 from tunewright.schedulers.objectives import pareto_results
@@ -24,8 +25,6 @@ from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus, Trial, TrialStatus
 from tunewright.types import Config
 
-_NEEDED: Final = frozenset({"label", "seed", "backend"})
-"""What the metadata of every experiment say."""
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
 
@@ -46,7 +45,7 @@ class Outcome:
     """An experiment as far as it is."""
 
     folder: ExperimentFolder
-    metadata: Mapping[str, Any]
+    metadata: ExperimentMetadata
     status: ExperimentStatus
     history: History
     wallclock_time: float
@@ -59,13 +58,12 @@ class Outcome:
     @property
     def metric(self) -> Metric:
         """What is tuned; the first where there are several."""
-        stored = self.metadata["benchmark"]["metrics"][0]
-        return Metric(stored["name"], stored["goal"])
+        return self.metadata.metrics[0]
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """All that is tuned."""
-        return tuple(Metric(m["name"], m["goal"]) for m in self.metadata["benchmark"]["metrics"])
+        return self.metadata.metrics
 
     @property
     def pareto(self) -> list[ParetoResult]:
@@ -83,24 +81,20 @@ class Outcome:
     @property
     def constraints(self) -> tuple[Constraint, ...]:
         """What must hold of the best result; nothing where the method is not known here."""
-        stored = self.metadata.get("method")
+        stored = self.metadata.method
         if not isinstance(stored, Mapping) or stored.get("name") not in method_names():
             return ()  # a user's own function, or a method of a package that is not installed
-        return constraints_of(MethodSpec.from_json(stored), self.metadata.get("settings", {}))
+        return constraints_of(MethodSpec.from_json(stored), self.metadata.settings)
 
     @property
     def resource(self) -> str:
         """What the resource is called."""
-        name = self.metadata["benchmark"].get("resource_attr") or self.metadata.get("table", {}).get(
-            "resource"
-        )
-        return str(name or "report")
+        return self.metadata.resource
 
     @property
     def space(self) -> SearchSpace:
         """What was searched."""
-        stored = self.metadata["benchmark"].get("space") or self.metadata["table"]["space"]
-        return SearchSpace.from_json(stored)
+        return self.metadata.space
 
     @property
     def best(self) -> Best | None:
@@ -146,9 +140,9 @@ class Outcome:
         data: dict[str, Any] = {
             "experiment": self.folder.name,
             "status": str(self.status),
-            "benchmark": self.metadata["benchmark"]["name"],
-            "method": self.metadata["label"],
-            "seed": self.metadata["seed"],
+            "benchmark": self.metadata.benchmark.name,
+            "method": self.metadata.label,
+            "seed": self.metadata.seed,
             "metric": self.metric.name,
             "goal": str(self.metric.goal),
             "best": None
@@ -167,7 +161,7 @@ class Outcome:
         if self.constraints:
             data["constraints"] = [str(constraint) for constraint in self.constraints]
         if len(self.metrics) > 1:
-            data["metrics"] = [{"name": metric.name, "goal": str(metric.goal)} for metric in self.metrics]
+            data["metrics"] = [to_json(metric) for metric in self.metrics]
             data["pareto"] = [
                 {
                     "trial_id": point.trial_id,
@@ -177,7 +171,7 @@ class Outcome:
                 }
                 for point in self.pareto
             ]
-        if self.metadata["backend"]["kind"] == "sagemaker":
+        if self.metadata.backend_name == "sagemaker":
             data["sagemaker"] = self._sagemaker()
         return data
 
@@ -199,10 +193,7 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     JournalError
         The journal is damaged.
     """
-    metadata = folder.metadata()
-    benchmark = metadata.get("benchmark")
-    if not isinstance(benchmark, dict) or not benchmark.get("metrics") or not metadata.keys() >= _NEEDED:
-        raise SettingsError(f"{folder.metadata_path} was not written by this version of Tunewright")
+    metadata = read_metadata(folder)
     is_running = is_locked(folder.journal_path)
     lines = list(read_journal(folder.journal_path)) if folder.journal_path.exists() else []
     sessions = [line for line in lines if line["kind"] == "session"]
