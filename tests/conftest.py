@@ -17,6 +17,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 for _name in [name for name in os.environ if name.startswith(("AWS_", "SM_", "TUNEWRIGHT_"))]:
     del os.environ[_name]
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles all it imports
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # no look at the instance's metadata address
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 

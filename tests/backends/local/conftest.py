@@ -52,7 +52,7 @@ class Bench:
         return backend
 
     def events(self, backend: LocalBackend) -> EventReader:
-        return EventReader(backend, patience=60.0)
+        return EventReader(backend, patience=300.0)
 
     def abandon(self, backend: LocalBackend) -> None:
         """What a killed tuner leaves."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 SESSION = boto3.Session(region_name="us-east-1")
-PATIENCE = 20.0
+PATIENCE = 300.0
 """Real seconds until a test gives up."""
 
 
