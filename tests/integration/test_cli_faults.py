@@ -32,6 +32,7 @@ for epoch in range(done + 1, given.epochs + 1):
     print("[tune-metric]: " + json.dumps({"epoch": epoch, "score": given.x * epoch}), flush=True)
 """
 SPACE = '[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n'
+Begin = Callable[[list[str]], subprocess.Popen[str]]
 N_TRIALS = 6
 N_EPOCHS = 4
 
@@ -64,10 +65,16 @@ def line(tmp_path: Path) -> list[str]:
     return [*command, "--max_num_trials", str(N_TRIALS)]
 
 
-def begin(line: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+@pytest.fixture
+def begin(start_process: Callable[..., subprocess.Popen[str]]) -> Begin:
+    """Starts a command line in a session of its own."""
+
+    def begin(line: list[str]) -> subprocess.Popen[str]:
+        return start_process(
+            line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+
+    return begin
 
 
 def tunewright(*arguments: str) -> str:
@@ -97,7 +104,7 @@ def check_complete(shown: dict[str, Any]) -> None:
     assert shown["num_results"] == N_TRIALS * N_EPOCHS
 
 
-def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str]) -> None:
+def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str], begin: Begin) -> None:
     process = begin(line)
     wait_until(lambda: n_results() >= 3)
     process.send_signal(signal.SIGINT)
@@ -111,7 +118,7 @@ def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str]) -> None:
     check_complete(json.loads(tunewright("show", "t", "--format", "json")))
 
 
-def test_a_killed_tuner_goes_on_where_it_was(line: list[str]) -> None:
+def test_a_killed_tuner_goes_on_where_it_was(line: list[str], begin: Begin) -> None:
     for at_least in (2, 9):
         process = (
             begin(line) if at_least == 2 else begin([sys.executable, "-m", "tunewright.cli", "resume", "t"])
@@ -135,7 +142,7 @@ def journal_starts() -> list[dict[str, Any]]:
     return [line for line in lines if line["kind"] == "start" and line["attempt"] == 0]
 
 
-def test_two_runs_of_one_tag_at_once_do_not_meet(line: list[str]) -> None:
+def test_two_runs_of_one_tag_at_once_do_not_meet(line: list[str], begin: Begin) -> None:
     processes = [begin([*line, "--max_num_trials", "2"]) for _ in range(2)]
     for process in processes:
         output, _ = process.communicate(timeout=300)
@@ -144,9 +151,9 @@ def test_two_runs_of_one_tag_at_once_do_not_meet(line: list[str]) -> None:
     assert [entry["trials"]["completed"] for entry in shown] == [2, 2]
 
 
-def test_a_reader_that_goes_away_is_no_traceback() -> None:
+def test_a_reader_that_goes_away_is_no_traceback(start_process: Callable[..., subprocess.Popen[str]]) -> None:
     command = [sys.executable, "-m", "tunewright.cli", "benchmarks", "mlp_digits"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()

@@ -63,6 +63,10 @@ class FakeExecutor(Executor):
         when, leaving = self._ends[name]
         return leaving if time.monotonic() >= when else None
 
+    def release(self, name: str) -> None:
+        """Let a job end now."""
+        self._ends[name] = (0.0, self._ends[name][1])
+
     def terminate(self, name: str) -> None:
         self._note("terminate", name)
         if self._plans[name].get("on_term", "exit") == "exit":
