@@ -22,7 +22,7 @@ from tunewright.aws import (
     open_session,
     price_per_hour,
 )
-from tunewright.backends.sagemaker.code import CodeBundle, upload_code
+from tunewright.backends.sagemaker.deployment import CodeBundle, upload_code
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.experiments import Experiment, SageMakerChoice, sagemaker_endpoint
 from tunewright.launchers.console import say
