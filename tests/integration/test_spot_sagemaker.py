@@ -63,7 +63,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 def add_faults(root: Path, *faults: dict[str, Any]) -> None:
     (state,) = (json.loads(file.read_text()) for file in root.glob("*/endpoint.json"))
     body = json.dumps({"faults": faults}).encode()
-    line = HTTPConnection(urlsplit(state["url"]).netloc, timeout=20)
+    line = HTTPConnection(urlsplit(state["url"]).netloc, timeout=300)
     line.request("POST", "/_faults", body, {"x-emulator-key": state["access_key"]})
     assert line.getresponse().status == 200
     line.close()

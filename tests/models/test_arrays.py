@@ -45,6 +45,6 @@ import tunewright.searchers.acquisition_optimizer, tunewright.models.gp.process,
 assert not {'scipy.optimize', 'scipy.spatial', 'scipy.stats'} & set(sys.modules)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
