@@ -28,7 +28,7 @@ from tunewright.analysis import load
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.blackbox.adding import add_table
 from tunewright.experiments import Experiment, Limits, SimulatedChoice, method, run_cells
-from tunewright.experiments.cells import run_cell
+from tunewright.experiments.harness import run_cell
 from tunewright.storage import ExperimentFolder, home
 
 TASK, NAME, BUDGET = "126029", "lcbench-bank-marketing", 1630.0

@@ -32,7 +32,7 @@ from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.cli import main
 from tunewright.exceptions import MissingExtraError, SettingsError, UnknownNameError
 from tunewright.experiments import Experiment, Limits, SimulatedChoice, method
-from tunewright.experiments.cells import run_cell
+from tunewright.experiments.harness import run_cell
 from tunewright.storage import ExperimentFolder
 
 pytest.importorskip("matplotlib")

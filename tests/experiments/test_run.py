@@ -20,7 +20,7 @@ from tunewright.experiments import (
     run_experiment,
     run_plan,
 )
-from tunewright.experiments.cells import last_outcome
+from tunewright.experiments.harness import last_outcome
 from tunewright.experiments.run import JOURNAL_VARIABLE
 from tunewright.journal import FileJournal, canonical_hash
 from tunewright.storage import create_experiment, experiments

@@ -11,7 +11,7 @@ import pytest
 
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.experiments import Cell, Experiment, Limits, PlanProgress, SimulatedChoice, method
-from tunewright.experiments.cells import CellSummary
+from tunewright.experiments.harness import CellSummary
 from tunewright.launchers.plan_progress import progress_text, watching
 
 

@@ -14,8 +14,8 @@ import pytest
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, SimulatedChoice, method, run_cells
-from tunewright.experiments.kept import FILE
 from tunewright.experiments.run import resume_experiment, run_experiment
+from tunewright.experiments.warm_start import FILE
 from tunewright.journal import canonical_hash, read_journal
 from tunewright.launchers import hpo_main_simulated
 from tunewright.storage import experiments

@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from tunewright.exceptions import TunewrightError
-from tunewright.experiments.choosing import announce_choices
-from tunewright.experiments.earlier import earlier_evaluations
+from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.kept import announce
 from tunewright.experiments.outcome import Outcome, load_outcome
-from tunewright.experiments.run import resume_experiment, run_experiment
-from tunewright.experiments.stored import stored_by_identity
+from tunewright.experiments.run import announce_choices, resume_experiment, run_experiment
+from tunewright.experiments.warm_start import announce
 from tunewright.experiments.watch import Watch, unwatched
-from tunewright.storage import ExperimentFolder
+from tunewright.storage import ExperimentFolder, experiments, safe_name
+from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.trial import ExperimentStatus
+
+
+def stored_by_identity(plan: Sequence[Experiment]) -> Mapping[str, list[ExperimentFolder]]:
+    """The stored experiments of the plan's tags by identity, oldest first; those whose metadata are damaged are none."""
+    stored: dict[str, list[ExperimentFolder]] = defaultdict(list)
+    for tag in sorted({safe_name(cell.tag, "experiment tag") for cell in plan}):
+        for folder in experiments(tag):
+            try:
+                identity = folder.metadata().get("identity", "")
+            except SettingsError:
+                continue
+            stored[str(identity)].append(folder)
+    return stored
+
+
+def earlier_evaluations(plan: Sequence[Experiment]) -> list[TransferEvaluations | None]:
+    """`Experiment.evaluations` of each cell, read once for all cells that share a benchmark and what they learn from.
+
+    Raises
+    ------
+    SettingsError, JournalError
+        As `Experiment.evaluations`.
+    """
+    read: dict[tuple[int, tuple[str, ...]], TransferEvaluations | None] = {}
+    for cell in plan:
+        if (key := _key(cell)) not in read:
+            read[key] = cell.evaluations()
+    return [read[_key(cell)] for cell in plan]
+
+
+def _key(cell: Experiment) -> tuple[int, tuple[str, ...]]:
+    return id(cell.benchmark), cell.warm_start
+
 
 """Statuses of experiments that need nothing more."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from msgspec import UNSET, UnsetType
@@ -25,22 +25,42 @@ from tunewright.codec import to_json
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.backends import build_backend
 from tunewright.experiments.choices import SimulatedChoice
-from tunewright.experiments.choosing import as_chosen
 from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.kept import keep_evaluations, kept_evaluations
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
+from tunewright.experiments.warm_start import keep_evaluations, kept_evaluations
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, Line
 from tunewright.metadata import StartFacts, TableMetadata, read_metadata
 from tunewright.methods import also_read, constraints_of
+from tunewright.methods.automatic import Choice
 from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
 from tunewright.types import Json
+
+
+def as_chosen(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
+    """An experiment that continues, with the method that it began with.
+
+    Raises
+    ------
+    SettingsError
+        The metadata are damaged.
+    """
+    stored = read_metadata(folder).chosen
+    return experiment if stored is None else experiment.with_method(Choice.from_json(stored).spec)
+
+
+def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> None:
+    """Say what ``auto`` chooses, each thing once."""
+    lines = (f"{cell.benchmark.name}: {choice.text()}" for cell in plan if (choice := cell.choice()))
+    for line in dict.fromkeys(lines):
+        say(line)
+
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 """Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, final
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments import BackendChoice, Experiment, SageMakerChoice
-from tunewright.experiments.earlier import earlier_evaluations
+from tunewright.experiments.plan import earlier_evaluations
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say
 from tunewright.launchers.dry import show_first_request

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, cast, final
 
-from tunewright.experiments.cells import CellSummary
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
+from tunewright.experiments.harness import CellSummary
 from tunewright.methods import MethodSpec
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus
@@ -112,7 +112,7 @@ class _Member:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tunewright.experiments.cell_worker"],
+            [sys.executable, "-m", "tunewright.experiments.pool_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **_ONE_THREAD},

@@ -18,8 +18,8 @@ from queue import SimpleQueue
 from typing import Any, BinaryIO, Final
 
 from tunewright.callbacks import ResultsTable
-from tunewright.experiments.cells import run_cell
 from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.harness import run_cell
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.interfaces import Callback
 from tunewright.runner.call_function import load_function
