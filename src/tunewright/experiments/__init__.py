@@ -14,10 +14,10 @@ from tunewright.experiments.choices import (
 from tunewright.experiments.execution import settle_execution
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
-from tunewright.experiments.harness import Cell, CellSummary, PlanProgress, run_cells
+from tunewright.experiments.harness import Cell, CellSummary, run_cells
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
-from tunewright.experiments.plan import CellResult, run_plan
+from tunewright.experiments.plan import CellResult, ExperimentPlan, PlanProgress, run_plan
 from tunewright.experiments.run import announce_choices, resume_experiment, run_experiment
 from tunewright.experiments.watch import Watch, print_progress, progress_facts, unwatched
 from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
@@ -32,6 +32,7 @@ __all__ = [
     "CellResult",
     "CellSummary",
     "Experiment",
+    "ExperimentPlan",
     "Limits",
     "LocalChoice",
     "Method",

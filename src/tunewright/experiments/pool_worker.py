@@ -1,7 +1,7 @@
-"""The process that runs cells, one after the other: imports are paid once.
+"""Main program of the processes of a plan: run cell after cell, so that imports are paid once.
 
-Orders come as JSON lines on stdin, answers go as JSON lines to stdout; whatever a cell prints goes to stderr. When stdin
-ends, the process ends at once: whoever gave the orders is gone, and the journals are whole at every instant.
+Orders come as JSON lines on stdin, answers go as JSON lines to stdout; everything that a cell prints goes to stderr. The
+process ends when stdin does: the plan's process has ended, and the journals are whole at every instant.
 """
 
 from __future__ import annotations
@@ -12,71 +12,61 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, BinaryIO, Final
 
-from tunewright.callbacks import ResultsTable
-from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.harness import run_cell
-from tunewright.experiments.watch import Watch, unwatched
-from tunewright.interfaces import Callback
-from tunewright.runner.call_function import load_function
+from tunewright.codec import from_json, to_json
+from tunewright.experiments.plan import CellAnswer, CellOrder, error_line, run_cell, with_export
+from tunewright.experiments.watch import unwatched
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
-_ALLOCATIONS: Final = 20_000  # objects between two looks for garbage
-_GONE: Final = 3  # exit code where the other end is gone
+_ALLOCATIONS: Final = 20_000  # objects between two garbage collections
+_ORPHANED: Final = 3  # exit code if the plan's process has ended
 
 
 def main() -> int:
-    """Carry out orders until there are no more; the first one sets the process up."""
+    """Carry out orders until stdin ends."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     orders: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, orders), daemon=True).start()
-    _set_up(orders.get())
+    sys.path[:] = orders.get()["path"]
     gc.collect()
-    gc.freeze()  # what was imported lives as long as the process: no need to look at it again and again
+    gc.freeze()  # imported modules live as long as the process
     gc.set_threshold(
         _ALLOCATIONS
-    )  # History grows and is never garbage: to look at it often takes a tenth of the time
+    )  # History grows and is never garbage: frequent collections cost a tenth of the time
     while True:
         try:
-            _carry_out(orders.get(), answers)
+            answer = _run(from_json(CellOrder, orders.get(), "order"))
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
+        answers.write(json.dumps(to_json(answer)).encode() + b"\n")
 
 
 def _listen(stdin: BinaryIO, orders: SimpleQueue[Mapping[str, Any]]) -> None:
     for line in stdin:
         orders.put(json.loads(line))
-    os._exit(_GONE)
+    os._exit(_ORPHANED)
 
 
-def _set_up(order: Mapping[str, Any]) -> None:
-    sys.path[:] = order["path"]
-
-
-def _carry_out(order: Mapping[str, Any], answers: BinaryIO) -> None:
-    experiment = read_experiment(order["experiment"], order["function"])
-    folder = None if order["folder"] is None else ExperimentFolder(Path(order["folder"]))
-    watch: Watch = _export if order["export"] else unwatched
-    summary = run_cell(experiment, folder, watch)
-    answers.write(json.dumps(summary.to_json()).encode() + b"\n")
-
-
-def _export(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    del experiment
-    return [ResultsTable(folder.journal_path, folder.results_path)]
-
-
-def read_experiment(data: Mapping[str, Any], function: str | None) -> Experiment:
-    """The experiment of an order; ``function`` is where the user's own method is found."""
-    if function is None:
-        return Experiment.from_json(data)
-    stand_in = {**data, "method": {"name": "", "settings": {}}}
-    return Experiment.from_json(stand_in).with_method(load_function(function))
+def _run(order: CellOrder) -> CellAnswer:
+    """Run a cell; an error of the user's own code is part of the answer, with its traceback."""
+    folder = None if order.folder is None else ExperimentFolder(Path(order.folder))
+    try:
+        result = run_cell(order.cell(), folder, with_export(unwatched) if order.export else unwatched)
+    except Exception as error:
+        return CellAnswer(
+            status=ExperimentStatus.FAILED,
+            folder=order.folder,
+            error=error_line(error),
+            traceback=traceback.format_exc(),
+        )
+    return CellAnswer.of(result)
 
 
 if __name__ == "__main__":

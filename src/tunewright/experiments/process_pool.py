@@ -1,4 +1,7 @@
-"""Crew: the processes that run the cells of a plan."""
+"""ProcessPool: processes that carry out orders, each of them one order at a time.
+
+Orders and answers are JSON; ``docs/decisions/own-process-pool.md`` says why this is not a ``ProcessPoolExecutor``.
+"""
 
 from __future__ import annotations
 
@@ -10,137 +13,152 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, cast, final
 
-from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.functions import function_path
-from tunewright.experiments.harness import CellSummary
-from tunewright.methods import MethodSpec
-from tunewright.storage import ExperimentFolder
-from tunewright.trial import ExperimentStatus
+from tunewright.threads import THREAD_VARIABLES
+from tunewright.types import Json
 
-PATIENCE: Final = 10.0
-"""Seconds that processes have to save everything after Ctrl-C."""
-_ONE_THREAD: Final = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
-)
-"""Sums in one order whatever the machine, and no more threads than processes."""
+SAVE_SECONDS: Final = 10.0
+"""Seconds for which an interrupted process may save its results."""
 
 
 @final
-class Crew:
-    """Processes that take orders; a context manager that ends them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """End of an order."""
 
-    A process that dies takes its cell with it and is replaced.
+    index: int
+    """As :meth:`ProcessPool.submit` got it."""
+    data: Mapping[str, Any] | None
+    """JSON data from the process; None if the process ended instead."""
+    exit_text: str = ""
+    """How the process ended."""
+    seconds: float
+    """Wall-clock time since the order was submitted."""
+
+
+@final
+class ProcessPool:
+    """Processes of one module; a context manager that shuts them down.
+
+    A process that dies takes its order with it and is replaced.
 
     Parameters
     ----------
+    module
+        Run by ``python -m``: reads orders from stdin and writes an answer to stdout for each, as JSON lines. The first
+        line on stdin is ``{"path": sys.path}``.
     size
-        Cells that may run at the same time, >= 1.
+        Number of orders that may be carried out at the same time, >= 1.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, module: str, size: int) -> None:
         self.size = size
+        self._module = module
         self._selector = selectors.DefaultSelector()
-        self._idle: list[_Member] = []
-        self._busy: list[_Member] = []
+        self._idle: list[_Process] = []
+        self._busy: list[_Process] = []
 
-    def __enter__(self) -> Crew:
-        """Processes begin when there is something for them to do."""
+    def __enter__(self) -> ProcessPool:
+        """Return the pool; a process is started when there is an order for it."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all processes; after Ctrl-C those that run a cell save it first."""
-        for member in self._busy:
-            member.interrupt()
-        deadline = time.monotonic() + PATIENCE
-        for member in (*self._busy, *self._idle):
-            member.dismiss(max(0.0, deadline - time.monotonic()) if member in self._busy else 0.0)
+        """Shut down."""
+        self.shutdown()
+
+    def shutdown(self) -> None:
+        """End all processes: idle ones at once, busy ones after an interrupt that lets them save their results."""
+        for process in self._busy:
+            process.interrupt()
+        deadline = time.monotonic() + SAVE_SECONDS
+        for process in self._busy:
+            process.end(max(0.0, deadline - time.monotonic()))
+        for process in self._idle:
+            process.end(0.0)
+        self._busy, self._idle = [], []
         self._selector.close()
 
     @property
     def n_busy(self) -> int:
-        """Cells that run."""
+        """Number of orders that are carried out."""
         return len(self._busy)
 
-    def give(
-        self, index: int, experiment: Experiment, folder: ExperimentFolder | None, *, export: bool
-    ) -> None:
-        """Let an idle process run a cell, in a new folder where none is given.
+    def submit(self, index: int, order: Mapping[str, Json]) -> None:
+        """Give an order to an idle process, or to a new one; not more than ``size`` at a time.
 
-        Raises
-        ------
-        SettingsError
-            The cell's method is a function that processes cannot find by a name.
+        Parameters
+        ----------
+        index
+            Returned with the answer.
+        order
+            JSON data.
         """
-        method = experiment.method
-        order = {
-            "experiment": experiment.to_json(),
-            "function": None if isinstance(method, MethodSpec) else function_path(method),
-            "folder": None if folder is None else str(folder.path),
-            "export": export,
-        }
-        member = self._idle.pop() if self._idle else _Member()
-        self._busy.append(member)
-        self._selector.register(member.answers, selectors.EVENT_READ, member)
-        member.begin(index, order)
+        process = self._idle.pop() if self._idle else _Process(self._module)
+        self._busy.append(process)
+        self._selector.register(process.answers, selectors.EVENT_READ, process)
+        process.begin(index, order)
 
-    def wait(self, timeout: float) -> Iterator[tuple[int, CellSummary, float]]:
-        """Cells that ended within ``timeout`` seconds: index, summary, seconds."""
+    def wait(self, timeout: float) -> Iterator[Answer]:
+        """Wait for at most ``timeout`` seconds until an order ends; yield all that have ended."""
         for key, _ in self._selector.select(timeout):
-            member = cast("_Member", key.data)
-            self._selector.unregister(member.answers)
-            self._busy.remove(member)
-            summary = member.answer()
-            if summary is None:
-                code = member.dismiss(PATIENCE)
-                what = f"signal {-code}" if code < 0 else f"exit code {code}"
-                error = f"The process that ran it ended with {what}: was it killed, or out of memory?"
-                summary = CellSummary(status=ExperimentStatus.FAILED, error=error)
+            process = cast("_Process", key.data)
+            self._selector.unregister(process.answers)
+            self._busy.remove(process)
+            data, exit_text = process.answer(), ""
+            if data is None:
+                code = process.end(SAVE_SECONDS)
+                exit_text = f"signal {-code}" if code < 0 else f"exit code {code}"
             else:
-                self._idle.append(member)
-            yield member.index, summary, time.monotonic() - member.since
+                self._idle.append(process)
+            yield Answer(
+                index=process.index,
+                data=data,
+                exit_text=exit_text,
+                seconds=time.monotonic() - process.submitted_at,
+            )
 
 
 @final
-class _Member:
-    """One process."""
+class _Process:
+    """One process of a pool."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tunewright.experiments.pool_worker"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **_ONE_THREAD},
-            start_new_session=True,  # Ctrl-C is passed on in order
+            env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")},  # the same sums on every machine
+            start_new_session=True,  # Ctrl-C reaches the pool only, which passes it on
         )
         self.index = -1
-        self.since = 0.0
+        self.submitted_at = 0.0
         self._send({"path": sys.path})
 
     @property
     def answers(self) -> Any:
         return self._process.stdout
 
-    def begin(self, index: int, order: dict[str, Any]) -> None:
+    def begin(self, index: int, order: Mapping[str, Json]) -> None:
         self.index = index
-        self.since = time.monotonic()
+        self.submitted_at = time.monotonic()
         self._send(order)
 
-    def answer(self) -> CellSummary | None:
-        """The summary of the cell; None where the process is gone."""
+    def answer(self) -> Mapping[str, Any] | None:
+        """Read the answer; None if the process has ended."""
         line = self.answers.readline()
-        return CellSummary.from_json(json.loads(line)) if line.endswith(b"\n") else None
+        return json.loads(line) if line.endswith(b"\n") else None
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
 
-    def dismiss(self, patience: float) -> int:
-        """End the process, by force where it takes longer than ``patience`` seconds; its exit code."""
+    def end(self, patience: float) -> int:
+        """Wait for the end of the process, kill it after ``patience`` seconds, and return its exit code."""
         try:
             self._process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -150,7 +168,7 @@ class _Member:
             cast("Any", self._process.stdin).close()
         return self._process.wait()
 
-    def _send(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it died: its end is seen where the answer is awaited
+    def _send(self, message: Mapping[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it died, which the next read shows
             cast("Any", self._process.stdin).write(json.dumps(message).encode() + b"\n")
             cast("Any", self._process.stdin).flush()

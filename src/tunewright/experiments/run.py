@@ -42,26 +42,6 @@ from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
 from tunewright.types import Json
 
-
-def as_chosen(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
-    """An experiment that continues, with the method that it began with.
-
-    Raises
-    ------
-    SettingsError
-        The metadata are damaged.
-    """
-    stored = read_metadata(folder).chosen
-    return experiment if stored is None else experiment.with_method(Choice.from_json(stored).spec)
-
-
-def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> None:
-    """Say what ``auto`` chooses, each thing once."""
-    lines = (f"{cell.benchmark.name}: {choice.text()}" for cell in plan if (choice := cell.choice()))
-    for line in dict.fromkeys(lines):
-        say(line)
-
-
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 """Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
 
@@ -114,7 +94,9 @@ def resume_experiment(
 
 
 def open_experiment(
-    experiment: Experiment, folder: ExperimentFolder | None = None
+    experiment: Experiment,
+    folder: ExperimentFolder | None = None,
+    evaluations: TransferEvaluations | None = None,
 ) -> tuple[Experiment, Scheduler, ExperimentFolder]:
     """Build the scheduler of an experiment and make its folder, or prepare both to continue.
 
@@ -124,6 +106,8 @@ def open_experiment(
         The experiment.
     folder
         Where it is stored; None for a new one.
+    evaluations
+        Of earlier experiments, if they were read before; for a new one.
 
     Returns
     -------
@@ -137,13 +121,32 @@ def open_experiment(
         It cannot run; then there is no new folder.
     """
     if folder is None:
-        evaluations = experiment.evaluations()
+        evaluations = evaluations or experiment.evaluations()
         scheduler = experiment.build_scheduler(evaluations)
         return experiment, scheduler, new_folder(experiment, evaluations)
     experiment = replace(experiment, resumed_seed=read_metadata(folder).effective_seed)
     scheduler = as_chosen(folder, experiment).build_scheduler(kept_evaluations(folder))
     renew_folder(folder, experiment)
     return experiment, scheduler, folder
+
+
+def as_chosen(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
+    """Return an experiment that continues, with the method that ``auto`` chose when it began.
+
+    Raises
+    ------
+    SettingsError
+        The metadata are damaged.
+    """
+    stored = read_metadata(folder).chosen
+    return experiment if stored is None else experiment.with_method(Choice.from_json(stored).spec)
+
+
+def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> None:
+    """Say what ``auto`` chooses, each line once."""
+    lines = (f"{cell.benchmark.name}: {choice.text()}" for cell in plan if (choice := cell.choice()))
+    for line in dict.fromkeys(lines):
+        say(line)
 
 
 def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None = None) -> ExperimentFolder:
