@@ -29,12 +29,13 @@ from tunewright.experiments import (
 from tunewright.interfaces import Scheduler
 from tunewright.journal import canonical_hash
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.storage import create_experiment, experiments
 from tunewright.types import Json
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarking" / "nursery" / "launch_simulated"
+Launch = Callable[..., subprocess.Popen[str]]
 PLAN = ["--benchmark", "digits", "--num_seeds", "2", "--method", "RS,ASHA-PROM", "--max_wallclock_time", "15"]
 
 
@@ -78,19 +79,25 @@ def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def launch(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(FOLDER / "hpo_main.py"), *PLAN, *arguments]
-    # a test run in the background of a shell hands an ignored SIGINT down to all its processes
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - it makes one system call
-    )
+@pytest.fixture
+def launch(start_process: Callable[..., subprocess.Popen[str]]) -> Launch:
+    """Starts the launcher with the plan of this file."""
+
+    def launch(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(FOLDER / "hpo_main.py"), *PLAN, *arguments]
+        # a test run in the background of a shell hands an ignored SIGINT down to all its processes
+        return start_process(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=_heed_interrupts,
+        )
+
+    return launch
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -98,7 +105,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def test_one_process_and_two_with_a_kill_write_the_same_journals() -> None:
+def test_one_process_and_two_with_a_kill_write_the_same_journals(launch: Launch) -> None:
     whole = launch("--experiment_tag", "whole", "--n_jobs", "1")
     assert "4 of 4 cells run" in whole.communicate()[0]
     assert whole.returncode == 0
@@ -116,7 +123,7 @@ def test_one_process_and_two_with_a_kill_write_the_same_journals() -> None:
     assert hashes("killed") == hashes("whole")
 
 
-def test_ctrl_c_ends_in_order_and_can_be_continued() -> None:
+def test_ctrl_c_ends_in_order_and_can_be_continued(launch: Launch) -> None:
     process = launch("--experiment_tag", "c", "--n_jobs", "1")
     wait_for(lambda: [f for f in experiments("c") if f.journal_path.exists()])
     process.send_signal(signal.SIGINT)

@@ -19,7 +19,7 @@ from tunewright.ledger import replay_history
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
-from tunewright.searchers.front import pareto_results
+from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus, Trial, TrialStatus
