@@ -96,6 +96,11 @@ def flat_settings(settings: object) -> dict[str, Json]:
     return {setting.name: setting.default for setting in _walk(settings, ())}
 
 
+def _plain(value: object) -> Json:
+    plain: Json = msgspec.to_builtins(value)
+    return [_plain(item) for item in plain] if isinstance(plain, list | tuple) else plain
+
+
 def _is_group(value: object) -> bool:
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
@@ -110,7 +115,7 @@ def _walk(settings: Any, path: _Path) -> Iterator[Setting]:
             yield Setting(
                 name=field.name,
                 type_text=str(field.type),
-                default=msgspec.to_builtins(value),
+                default=_plain(value),
                 annotation=annotations[field.name],
                 path=path,
             )

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, pairwise
 from typing import Final, TypeAlias, final
@@ -140,11 +140,22 @@ class RungSettings:
         SettingsError
             They do not fit the benchmark.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(RungSettings)}
+        brackets = self.brackets
         if fewer_brackets:
-            n_rungs = len(ASHASettings(**values | {"brackets": 1}, max_resource=max_resource).levels)
-            values["brackets"] = min(self.brackets, n_rungs)
-        return ASHASettings(**values, max_resource=max_resource, cost=cost)
+            brackets = min(brackets, len(self._complete(max_resource, 1, cost).levels))
+        return self._complete(max_resource, brackets, cost)
+
+    def _complete(self, max_resource: int, brackets: int, cost: str | None) -> ASHASettings:
+        return ASHASettings(
+            kind=self.kind,
+            grace_period=self.grace_period,
+            eta=self.eta,
+            brackets=brackets,
+            rung_levels=self.rung_levels,
+            shared_rungs=self.shared_rungs,
+            max_resource=max_resource,
+            cost=cost,
+        )
 
 
 @final
@@ -219,7 +230,6 @@ class PromotionLimit(ABC):
 
     def admits(self, trial_id: int, level: int, loss: float) -> bool:
         """Whether a trial that the rung of this level lets pass may go on (as in RUSH); all may, unless overridden."""
-        del trial_id, level, loss
         return True
 
 
@@ -323,7 +333,7 @@ class ASHA(Scheduler):
         if rung is not None:
             rung.release(trial_id)
 
-    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Count the result for the rungs that it reached, and judge the trial there."""
         reached = self._count(trial_id, result.resource, result)
         if self._limit is not None:
@@ -356,7 +366,7 @@ class ASHA(Scheduler):
             if until is not None and last is not None:
                 self._count(trial_id, until, last)
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """Paused trials with a finite loss: any of them may rise as others do worse."""
         return self._waiting.keys()
 

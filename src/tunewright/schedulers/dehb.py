@@ -277,7 +277,7 @@ class DEHB(Scheduler):
         if bracket.is_over:
             del self._evolving[number]
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """Paused trials of the first bracket that may still be promoted."""
         return self._held.keys()
 

@@ -34,13 +34,13 @@ class FIFO(Scheduler):
     def on_trial_start(self, history: History, run: Run) -> None:
         """Nothing to remember."""
 
-    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Always CONTINUE."""
         return CONTINUE
 
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Nothing to remember."""
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """None ever: no trial is paused."""
         return ()

@@ -244,7 +244,7 @@ class PBT(Scheduler):
         if status is TrialStatus.PAUSED:
             self._held[trial_id] = None
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """Paused members that hold their place."""
         return self._held.keys()
 

@@ -141,7 +141,7 @@ class TopK(Scheduler):
         chosen = self._due(is_last_full=True)
         return None if chosen is None else Resume(trial_id=chosen)
 
-    def on_trial_start(self, history: History, run: Run) -> None:  # noqa: ARG002
+    def on_trial_start(self, history: History, run: Run) -> None:
         """Take a new trial into its round, or a chosen one off the waiting list."""
         current = self._round_of(run.trial_id)
         if run.attempt == 0:
@@ -150,7 +150,7 @@ class TopK(Scheduler):
         current.waiting.discard(run.trial_id)
         self._held.pop(run.trial_id, None)
 
-    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Pause at ``resource``; end what goes beyond ``max_resource``."""
         settings, losses = self._settings, self._round_of(trial_id).losses
         is_first = result.resource >= settings.resource and trial_id not in losses
@@ -163,7 +163,7 @@ class TopK(Scheduler):
             return Verdict(decision=Decision.PAUSE, reason=f"compared at {settings.resource}")
         return CONTINUE
 
-    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:  # noqa: ARG002
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """A first run is over; a paused trial waits for its choice."""
         current = self._round_of(trial_id)
         is_first = trial_id in current.open
@@ -175,7 +175,7 @@ class TopK(Scheduler):
             current.waiting.discard(beaten)
             del self._held[beaten]
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """Waiting trials among the best of their round: one that is not will never be."""
         return self._held.keys()
 

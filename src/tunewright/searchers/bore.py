@@ -79,7 +79,7 @@ class BOREProposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Most probable one first; equal ones in random order."""
         level = target_level(snapshot.rows, max(self._cube.n_columns + 1, 4))

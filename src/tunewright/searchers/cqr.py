@@ -73,7 +73,7 @@ class CQRProposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """The candidate with the lowest draw first; None below two results."""
         rows, n_levels = snapshot.rows, self._settings.n_quantiles

@@ -233,7 +233,7 @@ class GPProposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Points of highest acquisition first."""
         learned = self._learner.learn(snapshot, rng)

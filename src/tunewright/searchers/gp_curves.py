@@ -52,7 +52,7 @@ class FinalForecast(Forecast):
         """Of the curves."""
         return {"curves": self._fit}
 
-    def at(self, level: int) -> tuple[Surrogate, Array]:  # noqa: ARG002
+    def at(self, level: int) -> tuple[Surrogate, Array]:
         """Losses at the end, and the lowest that is predicted there for any trial of which something is known."""
         return self._final
 

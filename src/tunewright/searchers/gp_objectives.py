@@ -184,7 +184,7 @@ class HypervolumeChooser(Chooser):
     def __init__(self, reference: Array | None) -> None:
         self._reference = reference
 
-    def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:  # noqa: ARG002
+    def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:
         """Each version has its own front: what pending trials may give is in it."""
         reference = self._bound(learned)
         boxes = [
@@ -237,7 +237,7 @@ class ObjectivesProposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Points of highest acquisition first; None below two trials."""
         if len(snapshot.rows) < 2:

@@ -83,7 +83,7 @@ class KDEProposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Most promising draw first."""
         level = target_level(snapshot.rows, self._least + 2)

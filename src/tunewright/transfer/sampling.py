@@ -70,9 +70,9 @@ class QuantileProposer(Proposer):
 
     def propose(
         self,
-        snapshot: Snapshot,  # noqa: ARG002
+        snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal:
         """The candidates with the lowest draws first."""
         candidates = self._cube.everything
