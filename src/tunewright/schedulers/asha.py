@@ -111,7 +111,7 @@ class RungSettings:
         if self.grace_period < 1:
             raise SettingsError(f"grace_period={self.grace_period} must be >= 1")
         if self.brackets < 1:
-            raise SettingsError(f"brackets must be >= 1, not {self.brackets}")
+            raise SettingsError(f"brackets={self.brackets} must be >= 1")
         levels = self.rung_levels
         if levels is not None and not (levels and all(low < high for low, high in pairwise((0, *levels)))):
             raise SettingsError(f"rung_levels={levels} must be strictly increasing and >= 1")

@@ -56,7 +56,7 @@ class BracketSettings:
         if not 2 <= self.eta < math.inf:
             raise SettingsError(f"eta={self.eta} must be >= 2 and finite")
         if self.brackets is not None and self.brackets < 1:
-            raise SettingsError(f"brackets must be >= 1, not {self.brackets}")
+            raise SettingsError(f"brackets={self.brackets} must be >= 1")
 
     def within(self, max_resource: int) -> HyperbandSettings:
         """Return the plan for full runs that are ``max_resource`` long.
