@@ -11,8 +11,8 @@ from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
 from tunewright.backends.sagemaker.deployment import RUNNER
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER, merge
 from tunewright.experiments.packages import shared_packages
-from tunewright.remote.inside import ENDPOINT_VARIABLE
-from tunewright.remote.place import tag_prefix
+from tunewright.remote.layout import tag_prefix
+from tunewright.remote.tuning_job import ENDPOINT_VARIABLE
 from tunewright.runner.contract import Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER
 

@@ -1,4 +1,4 @@
-"""What a tuning job does around its experiments: lease, restore, journals in S3, the last word."""
+"""The tuning job that runs a slice: its lease, the experiments that it continues, and the journals that it copies to S3."""
 
 from __future__ import annotations
 
@@ -11,20 +11,74 @@ from tunewright.aws import (
     REMOTE_VARIABLE,
     AwsSession,
     S3Objects,
+    ServiceError,
     StoredObject,
     open_session,
     resolve_endpoint,
 )
+from tunewright.exceptions import BackendError
 from tunewright.experiments.experiment import identity_of
 from tunewright.journal import FileJournal, Journal, Line
-from tunewright.remote.journal import RemoteJournal
-from tunewright.remote.lease import take_lease
-from tunewright.remote.logs import LogCourier
+from tunewright.remote.journal import LogCourier, RemoteJournal, Segments
+from tunewright.remote.layout import DONE, EXPERIMENTS, LEASE, ROOT_FILE
 from tunewright.remote.mirror import FolderMirror, fetch_experiment
-from tunewright.remote.place import DONE, EXPERIMENTS, ROOT_FILE
-from tunewright.remote.segments import Segments
 from tunewright.runner.remote_job import LOG_VARIABLE
 from tunewright.storage import ExperimentFolder, home
+
+_ENDED: Final = frozenset({"Completed", "Failed", "Stopped"})
+_ATTEMPTS: Final = 3
+
+
+def take_lease(session: AwsSession, objects: S3Objects, job: str) -> None:
+    """Make a job the one that works on a slice.
+
+    The lease is an object that is written conditionally: of two jobs, one wins. It never expires by time. A job that
+    finds the lease of another asks the service whether that one is over, and only then takes its place. A job that the
+    service restarted under its own name finds its own lease.
+
+    Parameters
+    ----------
+    session
+        An open session.
+    objects
+        The slice's objects.
+    job
+        The name of the job.
+
+    Raises
+    ------
+    BackendError
+        Another tuning job works on the slice.
+    """
+    body = json.dumps({"job": job}).encode()
+    for _ in range(_ATTEMPTS):
+        if objects.put_new(LEASE, body):
+            return
+        found = next((entry for entry in objects.page(LEASE) if entry.key == LEASE), None)
+        content = objects.get(LEASE)
+        if found is None or content is None:
+            continue
+        owner = str(json.loads(content)["job"])
+        if owner == job:
+            return
+        if not _is_over(session, owner):
+            raise BackendError(
+                f"The tuning job {owner} works on this slice: wait for its end, or stop it with 'tunewright remote stop'"
+            )
+        if objects.replace(LEASE, body, found.etag):
+            return
+    raise BackendError("Another tuning job took this slice at the same moment: this one ends")
+
+
+def _is_over(session: AwsSession, job: str) -> bool:
+    try:
+        answer = session.call("DescribeTrainingJob", TrainingJobName=job)
+    except ServiceError as error:
+        if error.code in {"ValidationException", "ResourceNotFound"}:
+            return True  # it was deleted
+        raise
+    return answer["TrainingJobStatus"] in _ENDED
+
 
 ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
 """Environment variable of a tuning job: JSON of the endpoint's ``choice``, ``region`` and ``speed``."""

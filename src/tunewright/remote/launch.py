@@ -1,16 +1,18 @@
-"""A launch as a whole: all slices of a tag, looked at with one S3 listing and one listing of jobs."""
+"""A remote launch: its slices, one tuning job each; their states; where the launch was sent."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final, final
 
-from tunewright.aws import AwsSession, S3Objects, ServiceError, StoredObject
-from tunewright.exceptions import BackendError
-from tunewright.remote.place import (
+from tunewright.aws import AwsSession, Endpoint, S3Objects, ServiceError, StoredObject, resolve_endpoint
+from tunewright.exceptions import BackendError, SettingsError
+from tunewright.experiments.remote_marker import SliceState
+from tunewright.remote.layout import (
     DONE,
     EXPERIMENTS,
     SLICE,
@@ -20,7 +22,126 @@ from tunewright.remote.place import (
     job_number,
     tag_prefix,
 )
-from tunewright.remote.slices import Slice, SliceState, SliceStatus
+from tunewright.remote.requests import endpoint_facts
+from tunewright.storage import home, safe_name, write_atomically
+
+_SCHEMA: Final = 1
+
+
+ENDED: Final = frozenset({SliceState.FINISHED, SliceState.FAILED, SliceState.STOPPED})
+"""States in which nothing more happens by itself."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """What one tuning job does."""
+
+    tag: str
+    name: str
+    """Unique in the tag; made of method, benchmark and seed."""
+    label: str
+    seed: int | None
+    """None where one job runs all seeds."""
+    flags: tuple[str, ...]
+    """Of ``hpo_main.py``."""
+    request: Mapping[str, Any]
+    """The CreateTrainingJob request without the job's name."""
+    dollars_per_hour: float | None = None
+    """Of the tuning job's own instance."""
+
+    def to_bytes(self) -> bytes:
+        """What :meth:`from_bytes` reads."""
+        return json.dumps({"schema": _SCHEMA, **asdict(self)}, sort_keys=True).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Slice:
+        """The inverse of :meth:`to_bytes`.
+
+        Raises
+        ------
+        SettingsError
+            The data describe no slice that this version knows.
+        """
+        fields: dict[str, Any] = json.loads(data)
+        if fields.pop("schema", None) != _SCHEMA:
+            raise SettingsError("The launch was made by another version of Tunewright: use that one")
+        fields["flags"] = tuple(fields["flags"])
+        return Slice(**fields)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceStatus:
+    """A slice and where it stands."""
+
+    slice: Slice
+    state: SliceState
+    jobs: tuple[str, ...] = ()
+    """Names of its tuning jobs, in order."""
+    seconds: float = 0.0
+    """Service seconds of all of its tuning jobs together."""
+    why: str = ""
+    """Of what it waits for, or how it failed."""
+    experiments: tuple[str, ...] = field(default=())
+    """Names of its experiments."""
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars of its tuning jobs; None where the price is not known."""
+        price = self.slice.dollars_per_hour
+        return None if price is None else price * self.seconds / 3600
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRecord:
+    """Where a launch was sent."""
+
+    choice: str
+    region: str
+    speed: float | None
+    bucket: str
+
+    @staticmethod
+    def of(endpoint: Endpoint, bucket: str) -> LaunchRecord:
+        """The record of a launch to an endpoint."""
+        return LaunchRecord(**endpoint_facts(endpoint), bucket=bucket)
+
+    def endpoint(self) -> Endpoint:
+        """Where requests go."""
+        return resolve_endpoint(self.choice, region=self.region, speed=self.speed)
+
+
+def save_record(tag: str, record: LaunchRecord) -> None:
+    """Remember a launch."""
+    path = _path(tag)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(asdict(record), indent=2) + "\n")
+
+
+def load_record(tag: str) -> LaunchRecord | None:
+    """What is remembered of a launch; None where it was made on another machine.
+
+    Raises
+    ------
+    SettingsError
+        The file is damaged.
+    """
+    path = _path(tag)
+    try:
+        return LaunchRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error}): remove it and give --endpoint and --region"
+        ) from None
+
+
+def _path(tag: str) -> Path:
+    return home() / "remote" / f"{safe_name(tag, 'experiment tag')}.json"
+
 
 MAX_LAUNCHES: Final = 20
 """Tuning jobs of one slice that end without having finished it; then it counts as failed."""
