@@ -136,7 +136,7 @@ class TestPackage:
             check_travels(script, entry)
         check_travels(str(tmp_path / "lib" / "train.py"), entry, [tmp_path / "lib"])
         for script in (str(tmp_path / "train.py"), f"{tmp_path}/train.py:train"):
-            with pytest.raises(SettingsError, match="does not travel"):
+            with pytest.raises(SettingsError, match="is not sent"):
                 check_travels(script, entry)
 
     def test_requirements_are_pinned(self, tmp_path: Path) -> None:

@@ -25,24 +25,28 @@ from tunewright.remote.layout import (
 from tunewright.remote.requests import endpoint_facts
 from tunewright.storage import home, safe_name, write_atomically
 
+MAX_LAUNCHES: Final = 20
+"""Maximum number of tuning jobs of a slice; if none of them finishes it, it has failed."""
+
+_PAGE: Final = 100
+_OVER: Final = frozenset({"Completed", "Failed", "Stopped"})
 _SCHEMA: Final = 1
 
-
 ENDED: Final = frozenset({SliceState.FINISHED, SliceState.FAILED, SliceState.STOPPED})
-"""States in which nothing more happens by itself."""
+"""States that change only by a request of the user."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What one tuning job does."""
+    """Part of a launch that one tuning job runs."""
 
     tag: str
     name: str
     """Unique in the tag; made of method, benchmark and seed."""
     label: str
     seed: int | None
-    """None where one job runs all seeds."""
+    """None if one job runs all seeds."""
     flags: tuple[str, ...]
     """Of ``hpo_main.py``."""
     request: Mapping[str, Any]
@@ -51,17 +55,17 @@ class Slice:
     """Of the tuning job's own instance."""
 
     def to_bytes(self) -> bytes:
-        """What :meth:`from_bytes` reads."""
+        """Return the slice as JSON."""
         return json.dumps({"schema": _SCHEMA, **asdict(self)}, sort_keys=True).encode()
 
     @staticmethod
     def from_bytes(data: bytes) -> Slice:
-        """The inverse of :meth:`to_bytes`.
+        """Build a slice from the JSON of :meth:`to_bytes`.
 
         Raises
         ------
         SettingsError
-            The data describe no slice that this version knows.
+            Another version of Tunewright wrote the data.
         """
         fields: dict[str, Any] = json.loads(data)
         if fields.pop("schema", None) != _SCHEMA:
@@ -73,7 +77,7 @@ class Slice:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceStatus:
-    """A slice and where it stands."""
+    """State of a slice."""
 
     slice: Slice
     state: SliceState
@@ -82,13 +86,13 @@ class SliceStatus:
     seconds: float = 0.0
     """Service seconds of all of its tuning jobs together."""
     why: str = ""
-    """Of what it waits for, or how it failed."""
+    """Reason for waiting or for the failure."""
     experiments: tuple[str, ...] = field(default=())
     """Names of its experiments."""
 
     @property
     def cost(self) -> float | None:
-        """Dollars of its tuning jobs; None where the price is not known."""
+        """Dollars of its tuning jobs; None if the price is unknown."""
         price = self.slice.dollars_per_hour
         return None if price is None else price * self.seconds / 3600
 
@@ -96,7 +100,7 @@ class SliceStatus:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRecord:
-    """Where a launch was sent."""
+    """Endpoint and bucket of a launch, stored on this machine so that its tag is enough to find it."""
 
     choice: str
     region: str
@@ -105,23 +109,23 @@ class LaunchRecord:
 
     @staticmethod
     def of(endpoint: Endpoint, bucket: str) -> LaunchRecord:
-        """The record of a launch to an endpoint."""
+        """Make the record of a launch."""
         return LaunchRecord(**endpoint_facts(endpoint), bucket=bucket)
 
     def endpoint(self) -> Endpoint:
-        """Where requests go."""
+        """Return the endpoint."""
         return resolve_endpoint(self.choice, region=self.region, speed=self.speed)
 
 
 def save_record(tag: str, record: LaunchRecord) -> None:
-    """Remember a launch."""
+    """Store the record of a launch."""
     path = _path(tag)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(asdict(record), indent=2) + "\n")
 
 
 def load_record(tag: str) -> LaunchRecord | None:
-    """What is remembered of a launch; None where it was made on another machine.
+    """Return the stored record of a launch; None if it was made on another machine.
 
     Raises
     ------
@@ -143,16 +147,9 @@ def _path(tag: str) -> Path:
     return home() / "remote" / f"{safe_name(tag, 'experiment tag')}.json"
 
 
-MAX_LAUNCHES: Final = 20
-"""Tuning jobs of one slice that end without having finished it; then it counts as failed."""
-
-_PAGE: Final = 100
-_OVER: Final = frozenset({"Completed", "Failed", "Stopped"})
-
-
 @dataclass(slots=True)
 class _Found:
-    """What S3 has of a slice."""
+    """Objects of a slice in S3."""
 
     objects: dict[str, StoredObject] = field(default_factory=dict[str, StoredObject])
     experiments: dict[str, list[StoredObject]] = field(default_factory=dict[str, list[StoredObject]])
@@ -167,9 +164,9 @@ class Fleet:
     session
         An open session; not closed with this object.
     bucket
-        Where everything lies.
+        Of the launch.
     tag
-        What was launched.
+        Of the launch.
     """
 
     def __init__(self, session: AwsSession, bucket: str, tag: str) -> None:
@@ -179,23 +176,23 @@ class Fleet:
         self._read: dict[str, tuple[str, bytes]] = {}
         self._found: dict[str, _Found] = {}
         self._full = ""
-        """Why the service took no tuning job the last time; empty where it did."""
+        """Reason for which the service refused the last tuning job; empty if it accepted it."""
 
     def objects(self, slice_name: str) -> S3Objects:
         """The objects of a slice."""
         return self._objects.under(slice_name)
 
     def stored(self, slice_name: str, experiment: str) -> Sequence[StoredObject]:
-        """What S3 had of an experiment at the last look, keys relative to the experiment."""
+        """Return the objects of an experiment at the last :meth:`look`, with keys relative to the experiment."""
         return self._found[slice_name].experiments[experiment]
 
     def add(self, slices: Sequence[Slice]) -> None:
-        """Store new slices; those that are there already stay as they are."""
+        """Store new slices; slices that exist are not changed."""
         for one in slices:
             self.objects(one.name).put_new(SLICE, one.to_bytes())
 
     def look(self) -> list[SliceStatus]:
-        """Where all slices stand, in order of their names.
+        """Return the states of all slices by name, from one listing of objects and one of jobs.
 
         Raises
         ------
@@ -208,14 +205,14 @@ class Fleet:
         return [self._status(name, jobs) for name in names]
 
     def launch(self, status: SliceStatus) -> bool:
-        """Create the next tuning job of a slice; False where the service has no room for it at present.
+        """Create the next tuning job of a slice; return False if a quota does not allow it at present.
 
         Raises
         ------
         BackendError
-            The service will never take it.
+            The service refuses it for good.
         ServiceError
-            No answer came: look again.
+            The answer was lost; the next :meth:`look` shows whether the job exists.
         """
         one = status.slice
         name = job_name(self._tag, one.name, len(status.jobs))
@@ -223,7 +220,7 @@ class Fleet:
             self._session.call("CreateTrainingJob", TrainingJobName=name, **one.request)
         except ServiceError as error:
             if error.code == "ResourceInUse":
-                return True  # made by a request whose answer was lost, or by another launcher
+                return True  # created by a request whose answer was lost, or by another launcher
             if error.code == "ResourceLimitExceeded" or error.is_throttling:
                 self._full = error.text
                 if "is 0 Instances" in error.text:
@@ -236,7 +233,7 @@ class Fleet:
         return True
 
     def launch_waiting(self, statuses: Sequence[SliceStatus], max_parallel: int | None) -> int:
-        """Launch what waits, as far as there is room; how many were launched.
+        """Launch waiting slices as far as quotas and ``max_parallel`` allow; return their number.
 
         Raises
         ------
@@ -257,7 +254,7 @@ class Fleet:
 
     @property
     def full(self) -> str:
-        """Why the service takes no more tuning jobs; empty where it does."""
+        """Reason for which the service refused the last tuning job; empty if it accepted it."""
         return self._full
 
     def stop(self, statuses: Sequence[SliceStatus]) -> None:
@@ -270,7 +267,7 @@ class Fleet:
                 self._stop_job(status.jobs[-1])
 
     def resume(self, statuses: Sequence[SliceStatus]) -> None:
-        """Let slices that were stopped or have failed be launched again."""
+        """Make slices that were stopped or have failed wait for another launch."""
         for status in statuses:
             if status.state in {SliceState.STOPPED, SliceState.FAILED}:
                 self.objects(status.slice.name).delete([STOPPED, DONE])
@@ -279,7 +276,7 @@ class Fleet:
         try:
             self._session.call("StopTrainingJob", TrainingJobName=name)
         except ServiceError as error:
-            if error.code != "ValidationException":  # it is over already
+            if error.code != "ValidationException":  # it has ended already
                 raise
 
     def _list_objects(self) -> dict[str, _Found]:
@@ -337,7 +334,7 @@ class Fleet:
         return SliceState.WAITING, "its tuning job died" if jobs else ""
 
     def _content(self, slice_name: str, key: str) -> bytes:
-        """A small object; read again only when it has changed."""
+        """Return the content of a small object; it is read again only if it has changed."""
         place = f"{slice_name}/{key}"
         etag = self._found[slice_name].objects[key].etag
         if self._read.get(place, ("", b""))[0] != etag:
