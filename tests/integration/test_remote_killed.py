@@ -34,7 +34,7 @@ BASELINES = '''\
 import os, time
 from tunewright.interfaces import Searcher
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 
 class Slow(Searcher):
     """Random search that stands still after forty trials, as long as there is a gate that is shut."""

@@ -21,7 +21,7 @@ from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_journal
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.trial import Result, TrialStatus, Verdict

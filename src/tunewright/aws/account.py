@@ -1,9 +1,10 @@
-"""Who the jobs run as and where their files go: role and bucket."""
+"""The account: role of the jobs, bucket of their files, and Service Quotas."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tunewright.aws import boto
@@ -18,20 +19,20 @@ _EMBEDDED_ROLE: Final = f"{_ROLE_MARK}-Embedded"
 
 
 def find_role(session: AwsSession, role: str | None = None) -> str:
-    """The ARN of the role that jobs run as.
+    """ARN of the execution role of jobs.
 
     Parameters
     ----------
     session
         An open session.
     role
-        An ARN or a role's name; else TUNEWRIGHT_SAGEMAKER_ROLE, AWS_ROLE, else the account's first role that
-        SageMaker made for this purpose. The embedded endpoint takes any.
+        ARN or name of a role; default TUNEWRIGHT_SAGEMAKER_ROLE, AWS_ROLE, or the account's first
+        AmazonSageMaker-ExecutionRole. The embedded endpoint accepts any role.
 
     Raises
     ------
     BackendError
-        There is none, or the roles cannot be listed.
+        No role is found, or roles cannot be listed.
     """
     given = role or next((os.environ[name] for name in _ROLE_VARIABLES if os.environ.get(name)), None)
     if given is None and session.endpoint.kind is EndpointKind.EMBEDDED:
@@ -52,24 +53,24 @@ def find_role(session: AwsSession, role: str | None = None) -> str:
 
 
 def role_arn(session: AwsSession, name: str) -> str:
-    """The ARN of a role of the session's account."""
+    """ARN of a role of the session's account."""
     return f"arn:{partition(session.endpoint.region)}:iam::{session.account}:role/{name}"
 
 
 def partition(region: str) -> str:
-    """The part of AWS that a region belongs to, as ARNs name it."""
+    """Partition of a region, as in ARNs."""
     if region.startswith("cn-"):
         return "aws-cn"
     return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def default_bucket(session: AwsSession) -> str:
-    """The bucket that SageMaker's tools share in an account and region."""
+    """Default bucket of SageMaker's tools in an account and region."""
     return f"sagemaker-{session.endpoint.region}-{session.account}"
 
 
 def ensure_bucket(session: AwsSession, bucket: str | None = None) -> str:
-    """Make sure that the bucket exists: the default one is created, a given one must be there.
+    """Create the default bucket if it is missing; check that any other bucket exists.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def ensure_bucket(session: AwsSession, bucket: str | None = None) -> str:
 
 
 def _check_region(session: AwsSession, bucket: str, answer: Mapping[str, Any]) -> None:
-    """Refuse a bucket of another region: SageMaker's jobs cannot use it."""
+    """Raise an error for a bucket in another region, which SageMaker's jobs cannot use."""
     headers: Mapping[str, str] = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     there = answer.get("BucketRegion") or headers.get(_REGION_HEADER) or session.endpoint.region
     if there != session.endpoint.region:
@@ -149,3 +150,72 @@ def _execution_role(session: AwsSession) -> str | None:
                 if _ROLE_MARK in role["RoleName"]:
                     return str(role["Arn"])
     return None
+
+
+CREATE_RATE: Final = "Rate of CreateTrainingJob requests"
+LIST_RATE: Final = "Rate of ListTrainingJobs requests"
+_SERVICE: Final = "sagemaker"
+_NOT_READABLE: Final = frozenset({"NotImplemented", "UnknownOperationException", "NoSuchResourceException"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """One quota of an account and region."""
+
+    name: str
+    code: str
+    """Code for requests of an increase, such as ``L-21A1652A``."""
+    value: float
+    is_adjustable: bool
+
+
+def training_quota(instance_type: str) -> str:
+    """Name of the quota of instances in training jobs and warm pools."""
+    return f"{instance_type} for training job usage"
+
+
+def spot_quota(instance_type: str) -> str:
+    """Name of the quota of spot instances in training jobs."""
+    return f"{instance_type} for spot training job usage"
+
+
+def warm_pool_quota(instance_type: str) -> str:
+    """Name of the quota of warm instances."""
+    return f"{instance_type} for training warm pool usage"
+
+
+def read_quotas(session: AwsSession) -> Mapping[str, Quota] | None:
+    """All quotas of SageMaker by name.
+
+    Parameters
+    ----------
+    session
+        An open session; its user needs ``servicequotas:ListServiceQuotas``.
+
+    Returns
+    -------
+    mapping or None
+        None if the account does not allow to read its quotas.
+
+    Raises
+    ------
+    ServiceError
+        The service does not respond.
+    """
+    quotas: dict[str, Quota] = {}
+    try:
+        with boto.service_errors():
+            client = session.client("service-quotas")
+            for page in client.get_paginator("list_service_quotas").paginate(ServiceCode=_SERVICE):
+                for entry in page["Quotas"]:
+                    quotas[entry["QuotaName"]] = Quota(
+                        name=entry["QuotaName"],
+                        code=entry["QuotaCode"],
+                        value=float(entry["Value"]),
+                        is_adjustable=bool(entry.get("Adjustable", False)),
+                    )
+    except boto.ServiceError as error:
+        if error.is_denied or error.code in _NOT_READABLE:
+            return None
+        raise
+    return quotas

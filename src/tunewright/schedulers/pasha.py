@@ -1,4 +1,4 @@
-"""PASHA's ceiling: more resource only while the ranking of the best is not settled.
+"""PASHA's limit: more resource only while the ranking of the best is not settled.
 
 References
 ----------
@@ -16,7 +16,7 @@ import numpy as np
 
 from tunewright.exceptions import SettingsError
 from tunewright.models.arrays import Array
-from tunewright.schedulers.asha import Ceiling
+from tunewright.schedulers.asha import PromotionLimit
 from tunewright.schedulers.rungs import Rung
 
 _PERCENTILE: Final = 90
@@ -24,10 +24,10 @@ _PERCENTILE: Final = 90
 
 
 @final
-class SoftRankingCeiling(Ceiling):
+class SoftRankingLimit(PromotionLimit):
     """Begins at the second level and rises by one level when the two top rungs rank their trials differently.
 
-    With each result at the ceiling, the trials there are ranked by their losses at it and at the level below
+    With each result at the limit, the trials there are ranked by their losses at it and at the level below
     ([Bohdal2023]_, Algorithm 1). The rankings agree where at every position the two trials' losses at the level below
     differ by at most epsilon. Epsilon is the 90th percentile of the distances of all pairs of trials whose order along
     their curves changed and changed back: such pairs are parted by noise. Without such a pair it is 0.
@@ -59,7 +59,7 @@ class SoftRankingCeiling(Ceiling):
         return self._levels[self._top]
 
     def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
-        """Add to the trial's curve; compare the rankings where it has come to the ceiling."""
+        """Add to the trial's curve; compare the rankings where it has come to the limit."""
         if math.isfinite(loss):
             self._curves.setdefault(trial_id, {})[resource] = loss
         is_at_top = self._top < len(rungs) and trial_id in rungs[self._top] and resource >= self.resource

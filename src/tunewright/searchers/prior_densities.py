@@ -73,10 +73,10 @@ class _Listed(_Axis):
 
 
 @final
-class Belief:
+class PriorDensity:
     """Independent distributions of a space's hyperparameters; those without a prior are uniform, as is what is not active.
 
-    Densities are relative to the uniform distribution of the unit cube, so that those of two beliefs can be compared.
+    Densities are relative to the uniform distribution of the unit cube, so that those of two densities can be compared.
 
     Parameters
     ----------
@@ -119,15 +119,15 @@ class Belief:
         return self._space.encode(configs)
 
 
-def users_belief(space: SearchSpace) -> Belief:
+def users_density(space: SearchSpace) -> PriorDensity:
     """What the priors of a space's domains say."""
     given = {name: domain.prior for name, domain in space.domains.items()}
-    return Belief(space, {name: prior for name, prior in given.items() if prior is not None})
+    return PriorDensity(space, {name: prior for name, prior in given.items() if prior is not None})
 
 
-def belief_around(space: SearchSpace, config: Config, spread: float) -> Belief:
+def density_around(space: SearchSpace, config: Config, spread: float) -> PriorDensity:
     """That good configurations are near one: a prior of this spread around each of its values."""
-    return Belief(
+    return PriorDensity(
         space, {name: Prior(best=config[name], spread=spread) for name in space.names if name in config}
     )
 

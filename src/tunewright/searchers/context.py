@@ -1,4 +1,4 @@
-"""Scope: where a searcher looks, what comes first, and the seed."""
+"""SearcherContext: where a searcher looks, what comes first, and the seed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from tunewright.searchers.cube import Cube
-from tunewright.searchers.random import RandomSearcher
-from tunewright.searchers.restricted import RestrictedSearcher
+from tunewright.searchers.model_free import RandomSearcher, RestrictedSearcher
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.types import Config
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class SearcherContext:
     """What every searcher needs to know, whatever it proposes by."""
 
     space: SearchSpace
@@ -23,14 +22,14 @@ class Scope:
     seed: int
     """The experiment's, >= 0."""
     points_to_evaluate: Sequence[Config] | None = None
-    """Configurations that come first, as in :func:`~tunewright.searchers.initial.initial_configs`; with ``candidates``,
+    """Configurations that come first, as in :func:`~tunewright.searchers.model_free.initial_configs`; with ``candidates``,
     None stands for none."""
     candidates: Sequence[Config] | None = None
     """The only configurations that are suggested; None: all of the space."""
 
-    def cube(self) -> Cube:
+    def cube(self) -> UnitCube:
         """The space's cube, for a proposer."""
-        return Cube(self.space, self.candidates)
+        return UnitCube(self.space, self.candidates)
 
     def random_searcher(self) -> RandomSearcher | RestrictedSearcher:
         """The given points, then independent draws from the space, or from the candidates.

@@ -8,9 +8,8 @@ from typing import Final, final
 import numpy as np
 
 from tunewright.models.acquisition import Acquisition
-from tunewright.models.arrays import Array
-from tunewright.models.late_scipy import from_scipy
-from tunewright.searchers.cube import Cube
+from tunewright.models.arrays import Array, from_scipy
+from tunewright.searchers.unit_cube import UnitCube
 
 N_INCUMBENTS: Final = 5
 """Best points that are known, to look around: so many are enough."""
@@ -32,7 +31,7 @@ class Spread(StrEnum):
 
 
 @final
-class Climber:
+class AcquisitionOptimizer:
     """Maximise acquisition functions over a cube.
 
     All points of a small finite space are compared, of a long list 2048 drawn ones. Elsewhere candidates are spread over the cube and around the
@@ -47,7 +46,7 @@ class Climber:
         How candidates are spread over the cube.
     """
 
-    def __init__(self, cube: Cube, spread: Spread = Spread.LATIN_HYPERCUBE) -> None:
+    def __init__(self, cube: UnitCube, spread: Spread = Spread.LATIN_HYPERCUBE) -> None:
         self._cube = cube
         self._spread = cube.net if spread is Spread.SOBOL else cube.spread
 

@@ -1,4 +1,4 @@
-"""RUSH's bar: no trial goes further that does worse than the best of the first candidates.
+"""RUSH's limit: no trial goes further that does worse than the best of the first candidates.
 
 References
 ----------
@@ -12,12 +12,12 @@ import math
 from collections.abc import Sequence
 from typing import final
 
-from tunewright.schedulers.asha import Ceiling
+from tunewright.schedulers.asha import PromotionLimit
 from tunewright.schedulers.rungs import Rung
 
 
 @final
-class CandidateBar(Ceiling):
+class CandidateLimit(PromotionLimit):
     """The lowest loss of the first trials at each rung; it binds all other trials ([Zappella2021]_, section 3).
 
     Parameters
@@ -31,7 +31,7 @@ class CandidateBar(Ceiling):
     def __init__(self, n_candidates: int, max_resource: int) -> None:
         self._n_candidates = n_candidates
         self._max_resource = max_resource
-        self._bar: dict[int, float] = {}
+        self._lowest: dict[int, float] = {}
         self._seen: dict[int, int] = {}
 
     @property
@@ -40,14 +40,14 @@ class CandidateBar(Ceiling):
         return self._max_resource
 
     def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
-        """Lower the bar at the rungs that a candidate has reached with this result."""
+        """Lower the limit at the rungs that a candidate has reached with this result."""
         if trial_id >= self._n_candidates:
             return
         for rung in rungs:
             if self._seen.get(trial_id, 0) < rung.level <= resource and trial_id in rung:
-                self._bar[rung.level] = min(self._bar.get(rung.level, math.inf), loss)
+                self._lowest[rung.level] = min(self._lowest.get(rung.level, math.inf), loss)
         self._seen[trial_id] = resource
 
     def admits(self, trial_id: int, level: int, loss: float) -> bool:
         """Whether a trial may go on beyond a rung."""
-        return trial_id < self._n_candidates or loss <= self._bar.get(level, math.inf)
+        return trial_id < self._n_candidates or loss <= self._lowest.get(level, math.inf)

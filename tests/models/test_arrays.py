@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy.optimize import rosen
 
-from tunewright.models.late_scipy import from_scipy
+from tunewright.models.arrays import from_scipy
 
 SRC = Path(__file__).resolve().parents[2] / "src"
-ONE_PLACE = Path("tunewright", "models", "late_scipy.py")
+ONE_PLACE = Path("tunewright", "models", "arrays.py")
 
 
 def test_it_gives_what_scipy_has() -> None:
@@ -41,7 +41,7 @@ def test_what_few_experiments_need_is_not_loaded_with_the_modules_that_use_it() 
 import sys
 import tunewright.blackbox.curve_models, tunewright.callbacks.early_removal
 assert 'scipy' not in sys.modules
-import tunewright.searchers.climbing, tunewright.models.gp.fit, tunewright.models.targets
+import tunewright.searchers.acquisition_optimizer, tunewright.models.gp.process, tunewright.models.targets
 assert not {'scipy.optimize', 'scipy.spatial', 'scipy.stats'} & set(sys.modules)
 """
     done = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunewright.searchers.cube import Cube
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.testing.spaces import ALL_TYPES, CATEGORICAL, CONTINUOUS, SMALL, SPACES
 
@@ -15,13 +15,13 @@ RNG_SEED = 3
 def is_legal(space: SearchSpace, points: np.ndarray) -> bool:
     """Whether columns of few values stand at the place of a value (the others may be anywhere)."""
     back = space.encode(space.decode(points))
-    fixed = np.setdiff1d(np.arange(space.n_columns), Cube(space).free)
+    fixed = np.setdiff1d(np.arange(space.n_columns), UnitCube(space).free)
     return np.allclose(points[:, fixed], back[:, fixed]) and points.min() >= 0 and points.max() <= 1
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_all_points_are_legal(space: SearchSpace) -> None:
-    cube, rng = Cube(space), np.random.default_rng(RNG_SEED)
+    cube, rng = UnitCube(space), np.random.default_rng(RNG_SEED)
     spread = cube.spread(50, rng)
     around = cube.around(spread[:3], 40, rng)
     net = cube.net(50, rng)
@@ -37,7 +37,7 @@ def test_all_points_are_legal(space: SearchSpace) -> None:
 def test_a_spread_has_one_point_in_each_stratum() -> None:
     many = SearchSpace({f"x{i}": Float(0, 1) for i in range(35)})
     for space in (CONTINUOUS, many):
-        cube, rng = Cube(space), np.random.default_rng(RNG_SEED)
+        cube, rng = UnitCube(space), np.random.default_rng(RNG_SEED)
         for points in (cube.spread(32, rng), cube.net(32, rng)):
             for column in points.T:
                 assert sorted((column * 32).astype(int)) == list(range(32))
@@ -46,7 +46,7 @@ def test_a_spread_has_one_point_in_each_stratum() -> None:
 def test_few_values_come_as_often_as_their_distribution_says() -> None:
     space = SearchSpace({"n": Integer(1, 8, log=True), "x": Float(0, 1)})
     rng = np.random.default_rng(RNG_SEED)
-    configs = space.decode(Cube(space).spread(4000, rng))
+    configs = space.decode(UnitCube(space).spread(4000, rng))
     drawn = [space.sample(rng) for _ in range(4000)]
     for value in (1, 3, 8):
         share = np.mean([c["n"] == value for c in configs])
@@ -54,7 +54,7 @@ def test_few_values_come_as_often_as_their_distribution_says() -> None:
 
 
 def test_points_around_another_differ_from_it_a_little() -> None:
-    cube = Cube(ALL_TYPES)
+    cube = UnitCube(ALL_TYPES)
     rng = np.random.default_rng(RNG_SEED)
     centre = cube.spread(1, rng)
     around = cube.around(centre, 200, rng)
@@ -67,7 +67,7 @@ def test_points_around_another_differ_from_it_a_little() -> None:
 
 
 def test_neighbours_change_one_hyperparameter_and_reach_all_categories() -> None:
-    cube = Cube(CATEGORICAL)
+    cube = UnitCube(CATEGORICAL)
     point = CATEGORICAL.encode([CATEGORICAL.default_config()])[0]
     found = {tuple(c.values()) for c in CATEGORICAL.decode(cube.neighbours(point))}
     assert found == {("tanh", "batch"), ("gelu", "batch"), ("relu", "none")}
@@ -76,24 +76,24 @@ def test_neighbours_change_one_hyperparameter_and_reach_all_categories() -> None
 def test_ordered_neighbours_are_the_nearest() -> None:
     space = SearchSpace({"n": Integer(1, 40), "x": Float(0, 1)})
     point = space.encode([{"n": 20, "x": 0.5}])[0]
-    found = sorted(c["n"] for c in space.decode(Cube(space).neighbours(point)))
+    found = sorted(c["n"] for c in space.decode(UnitCube(space).neighbours(point)))
     assert found == [16, 17, 18, 19, 21, 22, 23, 24]
 
 
 def test_small_spaces_are_listed_and_large_ones_not() -> None:
-    everything = Cube(SMALL).everything
+    everything = UnitCube(SMALL).everything
     assert everything is not None
     assert len(everything) == SMALL.size
-    assert Cube(SearchSpace({"n": Integer(1, 2000)})).everything is None
-    assert Cube(CONTINUOUS).everything is None
-    assert not Cube(CONTINUOUS).has_levels
+    assert UnitCube(SearchSpace({"n": Integer(1, 2000)})).everything is None
+    assert UnitCube(CONTINUOUS).everything is None
+    assert not UnitCube(CONTINUOUS).has_levels
 
 
 def test_categories_are_coded_by_number() -> None:
     space = SearchSpace(
         {"a": Categorical(["x", "y", "z"]), "b": Categorical([False, True]), "c": Float(0, 1)}
     )
-    cube = Cube(space)
+    cube = UnitCube(space)
     assert cube.n_categories.tolist() == [3, 2, 0]
     points = space.encode([{"a": "z", "b": True, "c": 0.25}, {"a": "x", "b": False, "c": 1.0}])
     np.testing.assert_allclose(cube.coded(points), [[2, 1, 0.25], [0, 0, 1.0]])

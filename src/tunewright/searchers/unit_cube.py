@@ -1,4 +1,4 @@
-"""The unit cube of a space: how candidates are spread over it, and how one moves from legal point to legal point."""
+"""The unit cube of a space: candidates spread over it, moves between legal points, and one coordinate per hyperparameter."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tunewright.models.arrays import Array
-from tunewright.searchers.sobol import MOST_COLUMNS, sobol
-from tunewright.space import Categorical, SearchSpace
+from tunewright.models.arrays import Array, Indices, from_scipy
+from tunewright.space import Categorical, Ordinal, SearchSpace
 from tunewright.space.domain import Domain
-from tunewright.types import Config
-
-Numbers = NDArray[np.intp]
+from tunewright.types import Config, ConfigValue
 
 _MOST_LEVELS: Final = 64
 """A range of more numbers is treated as continuous: rounding then moves a point by less than 1/128."""
@@ -35,13 +31,13 @@ class _Levels:
     columns: slice
     points: Array
     """(levels, width)"""
-    number_at: Numbers
+    number_at: Indices
     """Which level holds each of 256 equal parts of the distribution."""
     is_ordered: bool
 
 
 @final
-class Cube:
+class UnitCube:
     """Points of a space's unit cube, shape (n, d). Domains of at most 64 values are only ever at a legal point.
 
     Parameters
@@ -93,15 +89,9 @@ class Cube:
         return self.settled(self._placed(_latin_hypercube(n, len(self._axes), rng)))
 
     def net(self, n: int, rng: np.random.Generator) -> Array:
-        """``n`` points that fill the cube evenly, all pairs of columns too: scrambled Sobol points in the domains' distributions.
-
-        Hyperparameters beyond the 32nd are spread as in :meth:`spread`.
-        """
-        n_axes = len(self._axes)
-        points = sobol(n, min(n_axes, MOST_COLUMNS), rng)
-        if n_axes > MOST_COLUMNS:
-            others = _latin_hypercube(n, n_axes - MOST_COLUMNS, rng)
-            points = np.concatenate([points, others], axis=1)
+        """``n`` points (n, d) that fill the cube evenly, all pairs of columns too: scrambled Sobol points in the domains' distributions."""
+        sampler = from_scipy("stats", "qmc").Sobol(len(self._axes), seed=rng)
+        points = np.asarray(sampler.random_base2((n - 1).bit_length())[:n], dtype=np.float64)
         return self.settled(self._placed(points))
 
     def settled(self, points: Array) -> Array:
@@ -139,7 +129,7 @@ class Cube:
         return self.settled(np.concatenate(moved))
 
     @property
-    def n_categories(self) -> Numbers:
+    def n_categories(self) -> Indices:
         """(hyperparameters,): how many values each has that have no order; 0 where they have one."""
         return np.array([0 if a is None else len(a.points) for a in self._unordered], dtype=np.intp)
 
@@ -187,3 +177,64 @@ def _levels(domain: Domain, columns: slice) -> _Levels:
         np.array([values.index(value) for value in places], dtype=np.intp),
         not isinstance(domain, Categorical),
     )
+
+
+@final
+class Coordinates:
+    """A space's configurations as points of [0, 1]^d, d being the number of its hyperparameters.
+
+    Listed values lie in their order, each in the middle of an equal part; ranges lie along their scale. (The unit cube
+    of :class:`~tunewright.space.SearchSpace` is another one: it has a column for each value of a category.)
+
+    Parameters
+    ----------
+    space
+        Whose configurations.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._constants = dict(space.constants)
+        self._names = tuple(space)
+        self._axes = [(name, _Axis(domain)) for name, domain in space.domains.items()]
+
+    def __len__(self) -> int:
+        return len(self._axes)
+
+    def encode(self, config: Config) -> list[float]:
+        """The point of a legal configuration; what is not active lies at its default."""
+        if self._space.has_conditions:
+            config = self._space.filled(config)
+        return [axis.encode(config[name]) for name, axis in self._axes]
+
+    def decode(self, point: Sequence[float]) -> dict[str, ConfigValue]:
+        """The configuration at a point; numbers outside [0, 1] count as the nearer end."""
+        return self._space.active(self.values(point))
+
+    def values(self, point: Sequence[float]) -> dict[str, ConfigValue]:
+        """A value for every name at a point, also for those that are not active there."""
+        values = self._constants | {
+            name: axis.decode(float(u)) for (name, axis), u in zip(self._axes, point, strict=True)
+        }
+        return {name: values[name] for name in self._names}
+
+
+@final
+class _Axis:
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+        is_list = isinstance(domain, Categorical | Ordinal)
+        self._values = [domain.at(index) for index in range(domain.size or 0)] if is_list else []
+
+    def encode(self, value: ConfigValue) -> float:
+        if self._values:
+            return (self._values.index(value) + 0.5) / len(self._values)
+        return self._domain.encode(value)[0]
+
+    def decode(self, u: float) -> ConfigValue:
+        n_values = len(self._values)
+        return (
+            self._values[min(max(int(u * n_values), 0), n_values - 1)]
+            if n_values
+            else self._domain.decode([u])
+        )

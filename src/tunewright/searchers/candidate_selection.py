@@ -13,17 +13,17 @@ from tunewright.history import History
 from tunewright.models.acquisition import LogExpectedImprovement
 from tunewright.models.arrays import Array
 from tunewright.models.surrogate import Surrogate
-from tunewright.searchers.climbing import N_INCUMBENTS, Climber, Spread
-from tunewright.searchers.cube import Cube
+from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer, Spread
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Suggestion
 from tunewright.types import Note
 
 
-class Outlook(ABC):
+class Forecast(ABC):
     """What is expected of trials at one instant."""
 
     @property
@@ -41,11 +41,11 @@ class Outlook(ABC):
         """Where the worth of a run to a level is seen: losses over configurations, and the best so far in each version."""
 
 
-class OutlookLearner(ABC):
-    """Makes an outlook from what was observed."""
+class ForecastLearner(ABC):
+    """Makes an forecast from what was observed."""
 
     @abstractmethod
-    def outlook(self, snapshot: Snapshot, rng: np.random.Generator) -> Outlook | None:
+    def forecast(self, snapshot: Snapshot, rng: np.random.Generator) -> Forecast | None:
         """A function of the arguments; None where too little is known. ``rng`` draws fantasies."""
 
 
@@ -56,16 +56,16 @@ class NewTrials(Proposer):
     Parameters
     ----------
     learner
-        Makes the outlook.
+        Makes the forecast.
     cube
         Where to look.
     spread
         How candidates are spread.
     """
 
-    def __init__(self, learner: OutlookLearner, cube: Cube, spread: Spread) -> None:
+    def __init__(self, learner: ForecastLearner, cube: UnitCube, spread: Spread) -> None:
         self._learner = learner
-        self._climber = Climber(cube, spread)
+        self._optimizer = AcquisitionOptimizer(cube, spread)
 
     def propose(
         self,
@@ -74,14 +74,14 @@ class NewTrials(Proposer):
         until: int | None = None,  # noqa: ARG002
     ) -> Proposal | None:
         """Best first."""
-        outlook = self._learner.outlook(snapshot, rng)
-        return None if outlook is None else self.proposal(outlook, snapshot, rng)
+        forecast = self._learner.forecast(snapshot, rng)
+        return None if forecast is None else self.proposal(forecast, snapshot, rng)
 
-    def proposal(self, outlook: Outlook, snapshot: Snapshot, rng: np.random.Generator) -> Proposal:
-        """As :meth:`propose`, from an outlook."""
-        incumbents = outlook.observed[:N_INCUMBENTS]
-        points = self._climber.best_points(LogExpectedImprovement(*outlook.at(0)), incumbents, rng)
-        return Proposal(points, snapshot.note_of(outlook.fits))
+    def proposal(self, forecast: Forecast, snapshot: Snapshot, rng: np.random.Generator) -> Proposal:
+        """As :meth:`propose`, from an forecast."""
+        incumbents = forecast.observed[:N_INCUMBENTS]
+        points = self._optimizer.best_points(LogExpectedImprovement(*forecast.at(0)), incumbents, rng)
+        return Proposal(points, snapshot.note_of(forecast.fits))
 
 
 @final
@@ -96,15 +96,15 @@ class Chosen:
 
 
 @final
-class Prospects:
+class CandidateSelector:
     """Weighs paused trials against the best new configuration, by the logarithm of the expected improvement.
 
     Parameters
     ----------
-    scope
+    context
         Where to look.
     learner
-        Makes the outlook.
+        Makes the forecast.
     observations
         Reads History at the levels.
     n_initial
@@ -120,18 +120,18 @@ class Prospects:
 
     def __init__(
         self,
-        scope: Scope,
-        learner: OutlookLearner,
+        context: SearcherContext,
+        learner: ForecastLearner,
         observations: Observations,
         *,
         n_initial: int = 6,
         spread: Spread = Spread.LATIN_HYPERCUBE,
     ) -> None:
-        self._scope = scope
+        self._context = context
         self._learner = learner
         self._observations = observations
-        self._new = NewTrials(learner, scope.cube(), spread)
-        self._searcher = ModelBasedSearcher(scope, self._new, observations, n_initial=n_initial)
+        self._new = NewTrials(learner, context.cube(), spread)
+        self._searcher = ModelBasedSearcher(context, self._new, observations, n_initial=n_initial)
 
     def chosen(
         self, history: History, waiting: Mapping[int, int], *, paused_first: bool = False
@@ -148,38 +148,38 @@ class Prospects:
             Whether new ones are considered only where none waits.
         """
         snapshot = self._observations.read(history)
-        rng = generator(self._scope.seed, Stream.MODEL, history.n_runs)
+        rng = generator(self._context.seed, Stream.MODEL, history.n_runs)
         is_early = history.n_trials < self._searcher.n_initial
-        outlook = None if is_early else self._learner.outlook(snapshot, rng)
-        if outlook is None:
+        forecast = None if is_early else self._learner.forecast(snapshot, rng)
+        if forecast is None:
             drawn = self._searcher.drawn(history)
             if drawn is not None:
                 return Chosen(None, drawn, {})
-            outlook = self._learner.outlook(snapshot, rng)
-            if outlook is None:
+            forecast = self._learner.forecast(snapshot, rng)
+            if forecast is None:
                 return Chosen(min(waiting), None, {}) if waiting else None
-        best, value = self._best_of(waiting, snapshot, outlook)
+        best, value = self._best_of(waiting, snapshot, forecast)
         if best is not None and paused_first:
-            return Chosen(best, None, snapshot.note_of(outlook.fits))
-        proposal = self._new.proposal(outlook, snapshot, rng)
+            return Chosen(best, None, snapshot.note_of(forecast.fits))
+        proposal = self._new.proposal(forecast, snapshot, rng)
         new = self._searcher.taken(history, proposal)
         if best is None:
             return None if new is None else Chosen(None, new, proposal.note)
         if new is not None:
-            point = self._scope.space.encode([new.config])
-            if LogExpectedImprovement(*outlook.at(0)).values(point)[0] > value:
+            point = self._context.space.encode([new.config])
+            if LogExpectedImprovement(*forecast.at(0)).values(point)[0] > value:
                 return Chosen(None, new, proposal.note)
         return Chosen(best, None, proposal.note)
 
     @staticmethod
     def _best_of(
-        waiting: Mapping[int, int], snapshot: Snapshot, outlook: Outlook
+        waiting: Mapping[int, int], snapshot: Snapshot, forecast: Forecast
     ) -> tuple[int | None, float]:
         """The paused trial that promises most; the older one of equals."""
         best, most = None, -np.inf
         for level in sorted(set(waiting.values())):
             trials = sorted(trial for trial, up_to in waiting.items() if up_to == level)
-            values = LogExpectedImprovement(*outlook.at(level)).values(snapshot.points[trials])
+            values = LogExpectedImprovement(*forecast.at(level)).values(snapshot.points[trials])
             place = int(np.argmax(values))
             if best is None or values[place] > most:
                 best, most = trials[place], float(values[place])
