@@ -9,8 +9,8 @@ Examples
 ::
 
     raw = encode_event(DropEvent(t=3.0, wall=1.7e9, trial_id=4, resource=9))
-    # b'{"kind":"drop","t":3.0,"wall":1700000000.0,"trial_id":4,"resource":9}\\n'
-    decode_event(raw)  # DropEvent(t=3.0, ...)
+    # b'{"kind":"drop","t":3.0,"wall":1700000000.0,"trial_id":4,"resource":9}', and the end of the line
+    decode_line(raw)  # DropEvent(t=3.0, ...)
 """
 
 from __future__ import annotations
@@ -309,7 +309,7 @@ def decode_line(raw: bytes) -> Header | Event:
         return _from_mapping(decode_mapping(raw))
     except msgspec.ValidationError:
         line = decode_mapping(raw)
-        if line.get("kind") in _KINDS or "kind" not in line:
+        if line.get("kind") in _KINDS or not isinstance(line.get("kind"), str):
             raise
         return _from_mapping(line)
 
@@ -329,6 +329,88 @@ def decode_mapping(raw: bytes) -> dict[str, Any]:
 
 
 def _from_mapping(line: Mapping[str, Any]) -> Header | Event:
-    if line.get("kind") not in _KINDS:
-        return UnknownEvent(t=float(line["t"]), wall=float(line.get("wall", 0.0)))
-    return msgspec.convert(line, _AnyLine, strict=False)
+    known = line if line.get("kind") in _KINDS else {**line, "kind": UnknownEvent.kind}
+    return msgspec.convert(known, _AnyLine, strict=False)
+
+
+# --- many events at once: the fields that comparisons of experiments need
+
+
+@final
+class ResultFields(msgspec.Struct, frozen=True, tag_field="kind", tag="result", gc=False):
+    """Of a `ResultEvent`."""
+
+    t: float
+    trial_id: int
+    resource: int
+    metrics: dict[str, float]
+    decision: ReportDecision
+
+
+@final
+class StartFields(msgspec.Struct, frozen=True, tag_field="kind", tag="start", gc=False):
+    """Of a `StartEvent`."""
+
+    t: float
+    attempt: int
+    suggest_time: float | None
+
+
+@final
+class EndFields(msgspec.Struct, frozen=True, tag_field="kind", tag="end", gc=False):
+    """Of an `EndEvent`."""
+
+    t: float
+    cost: float
+
+
+class _Passed(msgspec.Struct, frozen=True, tag_field="kind", gc=False):
+    t: float
+
+
+class _PassedDrop(_Passed, frozen=True, tag="drop"):
+    pass
+
+
+class _PassedRequest(_Passed, frozen=True, tag="request"):
+    pass
+
+
+class _PassedPhase(_Passed, frozen=True, tag="phase"):
+    pass
+
+
+_AnyFields = (
+    ResultFields | StartFields | EndFields | _PassedDrop | _PassedRequest | _PassedPhase | SessionEvent
+)
+_decode_fields: Final = msgspec.json.Decoder(list[_AnyFields], strict=False).decode
+
+EventFields: TypeAlias = ResultFields | StartFields | EndFields | _Passed | SessionEvent | Event
+"""The fields of an event that comparisons need, or an event in full."""
+
+
+def decode_fields(lines: Sequence[bytes]) -> Sequence[EventFields]:
+    """The events of a journal's lines after its header, several times as fast as one by one.
+
+    Raises
+    ------
+    ValueError
+        A line is damaged.
+    """
+    try:
+        found = _decode_fields(b"[" + b",".join(lines) + b"]")
+    except ValueError:  # unknown kinds, lone surrogates, or damage
+        found = []
+    return found if len(found) == len(lines) else [_fields(decode_line(line)) for line in lines]
+
+
+def _fields(event: Header | Event) -> EventFields:
+    if isinstance(event, ResultEvent):
+        return ResultFields(event.t, event.trial_id, event.resource, dict(event.metrics), event.decision)
+    if isinstance(event, StartEvent):
+        return StartFields(event.t, event.attempt, event.suggest_time)
+    if isinstance(event, EndEvent):
+        return EndFields(event.t, event.cost)
+    if isinstance(event, Header):
+        raise ValueError("a second header")  # noqa: TRY004 - the content is wrong, not the argument
+    return event

@@ -33,6 +33,7 @@ from tunewright.metric import Metric
 from tunewright.state import STOP_TRIAL, State, TrialRecord, with_fit
 from tunewright.trial import (
     CONTINUE,
+    BackendSummary,
     Checkpoint,
     Decision,
     Ended,
@@ -47,7 +48,6 @@ from tunewright.trial import (
     TrialStatus,
     Verdict,
 )
-from tunewright.types import Json
 
 _log = logging.getLogger(__name__)
 
@@ -332,10 +332,11 @@ class Ledger:
         """Journal that a process begins its work on the experiment."""
         self._journal.append(SessionEvent(t=now, wall=time.time(), event="begin", pid=pid, host=host))
 
-    def end_session(self, now: float, outcome: ExperimentStatus, summary: Mapping[str, Json]) -> None:
+    def end_session(self, now: float, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Journal that a process ends its work on the experiment."""
+        facts = msgspec.to_builtins(summary)
         self._journal.append(
-            SessionEvent(t=now, wall=time.time(), event="end", outcome=outcome, summary=summary)
+            SessionEvent(t=now, wall=time.time(), event="end", outcome=outcome, summary=facts)
         )
 
     # --- reports

@@ -16,4 +16,4 @@ for epoch in range(first, options.epochs + 1):
     time.sleep(0.2)
     state.parent.mkdir(parents=True, exist_ok=True)
     state.write_text(json.dumps({"epoch": epoch}))
-    print(f'[tune-metric]: {json.dumps({"epoch": epoch, "loss": options.x + 1 / epoch})}', flush=True)
+    print(f"[tune-metric]: {json.dumps({'epoch': epoch, 'loss': options.x + 1 / epoch})}", flush=True)

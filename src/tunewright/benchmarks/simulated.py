@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, final
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.blackbox import Blackbox, Description, TabularBlackbox, get_blackbox
+from tunewright.events import Event
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
@@ -193,7 +194,7 @@ def simulate(
     *,
     seed: int,
     settings: SimulatedSettings | None = None,
-    past: Iterable[Mapping[str, Any]] = (),
+    past: Iterable[Event] = (),
 ) -> Simulation:
     """Open a benchmark for one experiment.
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from dataclasses import asdict, dataclass
 from time import process_time
-from typing import Any, Final, final
+from typing import Any, final
 
-from tunewright.exceptions import JournalError, TunewrightError
+from tunewright.exceptions import TunewrightError
 from tunewright.experiments.choosing import as_chosen
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import kept_evaluations
 from tunewright.experiments.run import new_folder, renew_folder, tune
 from tunewright.experiments.watch import Watch, unwatched
-from tunewright.journal import Line, decode_line
+from tunewright.journal import last_outcome
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus
-
-_TAIL: Final = 65536  # bytes in which the last line of a journal is looked for
 
 
 @final
@@ -81,35 +78,10 @@ def run_cell(
             traceback="" if isinstance(error, TunewrightError) else traceback.format_exc(),
         )
     return CellSummary(
-        status=last_outcome(folder),
+        status=last_outcome(folder.journal_path),
         folder=str(folder.path),
         n_trials=history.n_trials,
         n_results=history.n_results,
         cpu_seconds=process_time() - begin,
         tuning_seconds=end - middle,
     )
-
-
-def last_outcome(folder: ExperimentFolder) -> ExperimentStatus:
-    """How the last session on an experiment ended, from the last line of its journal; ``interrupted`` where it did not."""
-    line = _last_line(folder)
-    is_end = line.get("kind") == "session" and line.get("event") == "end"
-    return ExperimentStatus(line["outcome"]) if is_end else ExperimentStatus.INTERRUPTED
-
-
-def _last_line(folder: ExperimentFolder) -> Line:
-    try:
-        with folder.journal_path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL))
-            tail = file.read()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise JournalError(f"{folder.journal_path} cannot be read: {error}") from error
-    if not tail.endswith(b"\n"):
-        return {}
-    try:
-        return decode_line(tail[:-1].rpartition(b"\n")[2])
-    except ValueError:
-        return {}

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, final
 
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.cells import CellSummary, last_outcome
+from tunewright.experiments.cells import CellSummary
 from tunewright.experiments.crew import Crew
 from tunewright.experiments.earlier import earlier_evaluations
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
 from tunewright.experiments.kept import announce
 from tunewright.experiments.stored import stored_by_identity
-from tunewright.journal import is_locked
+from tunewright.journal import is_locked, last_outcome
 from tunewright.methods import MethodSpec
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus
@@ -193,7 +193,7 @@ def _results(
 def _sorted_out(folders: Sequence[ExperimentFolder]) -> tuple[CellSummary | None, ExperimentFolder | None]:
     """What is finished among the stored experiments of a cell, else the newest that can be continued."""
     for folder in reversed(folders):
-        if last_outcome(folder).is_finished:
+        if last_outcome(folder.journal_path).is_finished:
             return CellSummary(status="skipped", folder=str(folder.path)), None
     for folder in reversed(folders):
         if is_locked(folder.journal_path):

@@ -10,16 +10,17 @@ from typing import Any, Final, final
 
 from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
+from tunewright.events import SessionEvent, StartEvent
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
-from tunewright.journal import Line, is_locked, read_journal
-from tunewright.ledger import replay_history
+from tunewright.journal import is_locked, read_events
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
 from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
+from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus, Trial, TrialStatus
 from tunewright.types import Config
@@ -204,22 +205,22 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     if not isinstance(benchmark, dict) or not benchmark.get("metrics") or not metadata.keys() >= _NEEDED:
         raise SettingsError(f"{folder.metadata_path} was not written by this version of Tunewright")
     is_running = is_locked(folder.journal_path)
-    lines = list(read_journal(folder.journal_path)) if folder.journal_path.exists() else []
-    sessions = [line for line in lines if line["kind"] == "session"]
+    events = list(read_events(folder.journal_path)) if folder.journal_path.exists() else []
+    sessions = [event for event in events if isinstance(event, SessionEvent)]
     return Outcome(
         folder=folder,
         metadata=metadata,
         status=ExperimentStatus.RUNNING if is_running else _status(sessions, folder),
-        history=replay_history(lines),
-        wallclock_time=max((float(line["t"]) for line in lines if "t" in line), default=0.0),
-        suggest_time=math.fsum(line.get("suggest_time") or 0.0 for line in lines if line["kind"] == "start"),
+        history=replay_history(events),
+        wallclock_time=max((event.t for event in events), default=0.0),
+        suggest_time=math.fsum(e.suggest_time or 0.0 for e in events if isinstance(e, StartEvent)),
         summary=read_account(folder.account_path),
     )
 
 
-def _status(sessions: list[Line], folder: ExperimentFolder) -> ExperimentStatus:
+def _status(sessions: list[SessionEvent], folder: ExperimentFolder) -> ExperimentStatus:
     """The outcome of the last session; one that did not come to its end was interrupted, or is not over elsewhere."""
     last = sessions[-1] if sessions else None
-    if last is not None and last["event"] == "end":
-        return ExperimentStatus(last["outcome"])
+    if last is not None and last.outcome is not None:
+        return last.outcome
     return ExperimentStatus.RUNNING_ELSEWHERE if live_marker(folder.path) else ExperimentStatus.INTERRUPTED

@@ -19,6 +19,7 @@ from tunewright.callbacks.resource import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
 from tunewright.clock import SimulatedClock
+from tunewright.events import Header
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.backends import build_backend
 from tunewright.experiments.choices import SimulatedChoice
@@ -30,7 +31,7 @@ from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler
-from tunewright.journal import FileJournal, Journal, Line
+from tunewright.journal import FileJournal, Journal
 from tunewright.methods import also_read, constraints_of
 from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
@@ -137,16 +138,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     ExperimentFailedError, BackendError, JournalError, KeyboardInterrupt
         As `run_experiment`.
     """
-    header: dict[str, Json] = {
-        "experiment": folder.name,
-        "benchmark": experiment.benchmark.name,
-        "method": experiment.label,
-        "seed": experiment.seed,
-        "random_seed": experiment.random_seed,
-        "settings": dict(experiment.settings),
-    }
-    if experiment.warm_start:
-        header["evaluations"] = folder.metadata()["evaluations"]
+    header = _header(experiment, folder)
     path = os.environ.get(JOURNAL_VARIABLE)
     opener = open_journal if path is None else load_function(path)
     journal: Journal = opener(folder, header, is_simulated=isinstance(experiment.backend, SimulatedChoice))
@@ -170,7 +162,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     ).run()
 
 
-def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) -> Journal:
+def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool) -> Journal:
     """Open the journal of an experiment: a file in its folder.
 
     Raises
@@ -179,6 +171,20 @@ def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) 
         It is in use, cannot be read, or cannot be written.
     """
     return FileJournal(folder.journal_path, header, hold=_HOLD if is_simulated else 0.0)
+
+
+def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
+    """The first line of the experiment's journal."""
+    return Header(
+        experiment=folder.name,
+        benchmark=experiment.benchmark.name,
+        method=experiment.label,
+        seed=experiment.seed,
+        random_seed=experiment.random_seed,
+        settings=dict(experiment.settings),
+        evaluations=folder.metadata()["evaluations"] if experiment.warm_start else None,
+        effective_seed=experiment.effective_seed,
+    )
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:

@@ -15,8 +15,9 @@ from tunewright.aws import (
     open_session,
     resolve_endpoint,
 )
+from tunewright.events import Header
 from tunewright.experiments.experiment import identity_of
-from tunewright.journal import FileJournal, Journal, Line
+from tunewright.journal import FileJournal, Journal
 from tunewright.remote.journal import RemoteJournal
 from tunewright.remote.lease import take_lease
 from tunewright.remote.logs import LogCourier
@@ -33,7 +34,7 @@ OPEN_JOURNAL: Final = f"{__name__}:open_journal"
 """Import path of `open_journal`, for ``JOURNAL_VARIABLE`` of a tuning job's environment."""
 
 
-def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) -> Journal:
+def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool) -> Journal:
     """Open the journal of an experiment in a tuning job: a file that is copied to S3.
 
     Raises

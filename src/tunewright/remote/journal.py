@@ -8,11 +8,21 @@ from collections.abc import Callable, Iterator
 from typing import Final, final
 
 from tunewright.aws import ServiceError
+from tunewright.events import (
+    DropEvent,
+    EndEvent,
+    Event,
+    Header,
+    ReportDecision,
+    RequestEvent,
+    ResultEvent,
+    StartEvent,
+    encode_event,
+)
 from tunewright.exceptions import JournalError
-from tunewright.journal import FileJournal, Journal, Line, encode_line
+from tunewright.journal import FileJournal, Journal
 from tunewright.remote.mirror import FolderMirror
 from tunewright.remote.segments import Segments
-from tunewright.trial import Decision
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -62,27 +72,27 @@ class RemoteJournal(Journal):
         self._courier.start()
 
     @property
-    def header(self) -> Line:
+    def header(self) -> Header:
         """The first line of the file."""
         return self._journal.header
 
-    def lines(self) -> Iterator[Line]:
-        """All lines of the file after the header."""
-        return self._journal.lines()
+    def events(self) -> Iterator[Event]:
+        """All events of the file."""
+        return self._journal.events()
 
-    def append(self, line: Line) -> None:
-        """Write the line to the file; where it has an effect, to S3 as well, with all lines before it.
+    def append(self, event: Event) -> None:
+        """Write the event to the file; if it has an effect, to S3 as well, with all events before it.
 
         Raises
         ------
         JournalError
             The file cannot be written, or S3 takes nothing for some time.
         """
-        self._journal.append(line)
-        if line["kind"] == "end" and line.get("checkpoint") is not None:
+        self._journal.append(event)
+        if isinstance(event, EndEvent) and event.checkpoint is not None:
             self._copy_files()
-        self._segments.add(encode_line(line))
-        if self._is_eager and has_effect(line):
+        self._segments.add(encode_event(event))
+        if self._is_eager and has_effect(event):
             self._flush()
 
     def close(self) -> None:
@@ -137,9 +147,8 @@ class RemoteJournal(Journal):
                 _LOG.warning("Results could not be copied to S3, which is tried again: %s", error)
 
 
-def has_effect(line: Line) -> bool:
-    """Whether the world changes after a line: a run is started, one is told to end, or a checkpoint is removed."""
-    kind = line["kind"]
-    return kind in {"start", "drop"} or (
-        kind == "result" and line.get("decision") in {Decision.PAUSE, Decision.STOP}
-    )
+def has_effect(event: Event) -> bool:
+    """Whether an effect follows the event: a run is started or ended, or a checkpoint is deleted."""
+    if isinstance(event, ResultEvent):
+        return event.decision in {ReportDecision.PAUSE, ReportDecision.STOP}
+    return isinstance(event, StartEvent | DropEvent | RequestEvent)

@@ -9,9 +9,9 @@ from typing import Any, final
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
-from tunewright.journal import read_journal
-from tunewright.ledger import replay_history
+from tunewright.journal import read_events
 from tunewright.metric import Metric
+from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import TrialStatus
 from tunewright.types import Config, Json
@@ -94,7 +94,7 @@ def read_past(folder: ExperimentFolder) -> PastExperiment:
         name, metrics = str(benchmark["name"]), _metrics(benchmark)
     except (KeyError, TypeError):
         raise SettingsError(f"{folder.name} was not written by this version of Tunewright") from None
-    history = replay_history(list(read_journal(folder.journal_path)))
+    history = replay_history(read_events(folder.journal_path))
     trials = tuple(_newest(history, [metric.name for metric in metrics]))
     return PastExperiment(name=folder.name, benchmark=name, metrics=metrics, trials=trials)
 
