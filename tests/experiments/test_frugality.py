@@ -33,7 +33,7 @@ def test_the_launcher_ends_experiments_early(monkeypatch: pytest.MonkeyPatch) ->
     assert exited.value.code == 0
     (folder,) = experiments("early")
     lines = list(read_events(folder.journal_path))
-    assert lines[-1]["outcome"] == "stopped"
+    assert lines[-1].outcome == "stopped"
     assert 10 <= sum(line.kind == "start" for line in lines) < 60
     assert Limits.from_json(folder.metadata()["limits"]).stop_when_regret_below == 100.0
 
