@@ -33,7 +33,7 @@ from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_events
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.state import replay_history
 from tunewright.trial import BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus

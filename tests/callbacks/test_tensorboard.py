@@ -21,7 +21,7 @@ from tunewright.history import History
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.state import replay_history
 from tunewright.trial import CONTINUE, BackendSummary, ExperimentStatus, TrialStatus

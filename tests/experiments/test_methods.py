@@ -24,7 +24,7 @@ from tunewright.methods import (
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.state import replay_history
 from tunewright.testing.earlier import earlier_evaluations

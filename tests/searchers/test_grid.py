@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tunewright.searchers.grid import GridSearcher
+from tunewright.searchers.model_free import GridSearcher
 from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.state import State
 from tunewright.testing.histories import begin_trial

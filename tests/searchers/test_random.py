@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.history import History
-from tunewright.searchers.initial import initial_configs
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher, initial_configs
 from tunewright.space import Categorical, Integer, SearchSpace
 from tunewright.state import State
 from tunewright.testing.histories import begin_trial

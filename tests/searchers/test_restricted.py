@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tunewright.exceptions import SpaceError
-from tunewright.searchers.restricted import RestrictedSearcher
+from tunewright.searchers.model_free import RestrictedSearcher
 from tunewright.space import Float, Integer, SearchSpace
 from tunewright.state import State
 from tunewright.testing.histories import begin_trial

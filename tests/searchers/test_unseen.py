@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tunewright.searchers.unseen import draw_unseen, place
+from tunewright.searchers.model_free import draw_unseen, place
 from tunewright.seeding import Stream, generator
 from tunewright.state import State
 from tunewright.testing.histories import begin_trial

@@ -67,7 +67,7 @@ def overview(outcome: Outcome) -> str:
         ("status", _status_text(outcome)),
         (
             "what",
-            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata['backend']['kind']}",
+            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata.backend_name}",
         ),
         ("trials", ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"),
         ("results", data["num_results"]),
@@ -78,8 +78,8 @@ def overview(outcome: Outcome) -> str:
             ("constraints", f"{', '.join(map(str, outcome.constraints))} (broken where there is a !)")
         )
     lines += _best_lines(outcome)
-    if outcome.metadata.get("table", {}).get("values") == "surrogate":
-        lines.append(("values", f"predicted, not recorded: {outcome.metadata['table']['note']}"))
+    if (table := outcome.metadata.table) and table.values == "surrogate":
+        lines.append(("values", f"predicted, not recorded: {table.note}"))
     if "sagemaker" in data:
         lines.append(("sagemaker", _sagemaker_text(data["sagemaker"])))
     lines.append(("folder", str(outcome.path)))
@@ -109,7 +109,7 @@ def _facts(outcome: Outcome) -> ProgressFacts:
         constraints=outcome.constraints,
         space=outcome.space,
         resource=outcome.resource,
-        n_workers=int(outcome.metadata["benchmark"].get("n_workers") or 1),
+        n_workers=outcome.metadata.benchmark.n_workers or 1,
     )
 
 

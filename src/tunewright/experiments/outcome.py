@@ -6,27 +6,26 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
-from tunewright.events import SessionEvent, StartEvent
-from tunewright.exceptions import SettingsError
+from tunewright.codec import to_json
+from tunewright.events import StartEvent
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
-from tunewright.journal import is_locked, read_events
+from tunewright.journal import is_locked, last_outcome, read_events
+from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
-from tunewright.searchers.front import pareto_results
+from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus, Trial, TrialStatus
 from tunewright.types import Config
 
-_NEEDED: Final = frozenset({"label", "seed", "backend"})
-"""What the metadata of every experiment say."""
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
 
@@ -47,7 +46,7 @@ class Outcome:
     """An experiment as far as it is."""
 
     folder: ExperimentFolder
-    metadata: Mapping[str, Any]
+    metadata: ExperimentMetadata
     status: ExperimentStatus
     history: History
     wallclock_time: float
@@ -60,13 +59,12 @@ class Outcome:
     @property
     def metric(self) -> Metric:
         """What is tuned; the first where there are several."""
-        stored = self.metadata["benchmark"]["metrics"][0]
-        return Metric(stored["name"], stored["goal"])
+        return self.metadata.metrics[0]
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """All that is tuned."""
-        return tuple(Metric(m["name"], m["goal"]) for m in self.metadata["benchmark"]["metrics"])
+        return self.metadata.metrics
 
     @property
     def pareto(self) -> list[ParetoResult]:
@@ -84,24 +82,20 @@ class Outcome:
     @property
     def constraints(self) -> tuple[Constraint, ...]:
         """What must hold of the best result; nothing where the method is not known here."""
-        stored = self.metadata.get("method")
+        stored = self.metadata.method
         if not isinstance(stored, Mapping) or stored.get("name") not in method_names():
             return ()  # a user's own function, or a method of a package that is not installed
-        return constraints_of(MethodSpec.from_json(stored), self.metadata.get("settings", {}))
+        return constraints_of(MethodSpec.from_json(stored), self.metadata.settings)
 
     @property
     def resource(self) -> str:
         """What the resource is called."""
-        name = self.metadata["benchmark"].get("resource_attr") or self.metadata.get("table", {}).get(
-            "resource"
-        )
-        return str(name or "report")
+        return self.metadata.resource
 
     @property
     def space(self) -> SearchSpace:
         """What was searched."""
-        stored = self.metadata["benchmark"].get("space") or self.metadata["table"]["space"]
-        return SearchSpace.from_json(stored)
+        return self.metadata.space
 
     @property
     def best(self) -> Best | None:
@@ -120,7 +114,7 @@ class Outcome:
     @property
     def is_running(self) -> bool:
         """Whether some process works on it, here or in a tuning job."""
-        return self.status in {ExperimentStatus.RUNNING, ExperimentStatus.RUNNING_ELSEWHERE}
+        return self.status.is_running
 
     @property
     def counts(self) -> dict[str, int]:
@@ -147,9 +141,9 @@ class Outcome:
         data: dict[str, Any] = {
             "experiment": self.folder.name,
             "status": str(self.status),
-            "benchmark": self.metadata["benchmark"]["name"],
-            "method": self.metadata["label"],
-            "seed": self.metadata["seed"],
+            "benchmark": self.metadata.benchmark.name,
+            "method": self.metadata.label,
+            "seed": self.metadata.seed,
             "metric": self.metric.name,
             "goal": str(self.metric.goal),
             "best": None
@@ -168,7 +162,7 @@ class Outcome:
         if self.constraints:
             data["constraints"] = [str(constraint) for constraint in self.constraints]
         if len(self.metrics) > 1:
-            data["metrics"] = [{"name": metric.name, "goal": str(metric.goal)} for metric in self.metrics]
+            data["metrics"] = [to_json(metric) for metric in self.metrics]
             data["pareto"] = [
                 {
                     "trial_id": point.trial_id,
@@ -178,7 +172,7 @@ class Outcome:
                 }
                 for point in self.pareto
             ]
-        if self.metadata["backend"]["kind"] == "sagemaker":
+        if self.metadata.backend_name == "sagemaker":
             data["sagemaker"] = self._sagemaker()
         return data
 
@@ -200,17 +194,13 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     JournalError
         The journal is damaged.
     """
-    metadata = folder.metadata()
-    benchmark = metadata.get("benchmark")
-    if not isinstance(benchmark, dict) or not benchmark.get("metrics") or not metadata.keys() >= _NEEDED:
-        raise SettingsError(f"{folder.metadata_path} was not written by this version of Tunewright")
-    is_running = is_locked(folder.journal_path)
+    metadata = read_metadata(folder)
+    status = stored_status(folder)
     events = list(read_events(folder.journal_path)) if folder.journal_path.exists() else []
-    sessions = [event for event in events if isinstance(event, SessionEvent)]
     return Outcome(
         folder=folder,
         metadata=metadata,
-        status=ExperimentStatus.RUNNING if is_running else _status(sessions, folder),
+        status=status,
         history=replay_history(events),
         wallclock_time=max((event.t for event in events), default=0.0),
         suggest_time=math.fsum(e.suggest_time or 0.0 for e in events if isinstance(e, StartEvent)),
@@ -218,9 +208,17 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     )
 
 
-def _status(sessions: list[SessionEvent], folder: ExperimentFolder) -> ExperimentStatus:
-    """The outcome of the last session; one that did not come to its end was interrupted, or is not over elsewhere."""
-    last = sessions[-1] if sessions else None
-    if last is not None and last.outcome is not None:
-        return last.outcome
-    return ExperimentStatus.RUNNING_ELSEWHERE if live_marker(folder.path) else ExperimentStatus.INTERRUPTED
+def stored_status(folder: ExperimentFolder) -> ExperimentStatus:
+    """Return the status of a stored experiment, from its lock, the last line of its journal, and its remote marker.
+
+    Raises
+    ------
+    JournalError
+        The journal cannot be read.
+    """
+    if is_locked(folder.journal_path):
+        return ExperimentStatus.RUNNING
+    status = last_outcome(folder.journal_path)
+    if status is ExperimentStatus.INTERRUPTED and live_marker(folder.path):
+        return ExperimentStatus.RUNNING_ELSEWHERE
+    return status
