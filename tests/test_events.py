@@ -118,7 +118,7 @@ notes = st.recursive(
 
 
 @given(
-    st.dictionaries(texts, st.booleans() | st.integers(-(2**60), 2**60) | texts, max_size=4),
+    st.dictionaries(texts, st.booleans() | st.integers(-(2**90), 2**90) | texts, max_size=4),
     st.dictionaries(texts, notes, max_size=3),
     st.none() | st.integers(1, 99),
 )

@@ -53,13 +53,6 @@ ACCEPTED: Final = frozenset({ReportDecision.CONTINUE, ReportDecision.PAUSE, Repo
 """Decisions on reports that are results: the scheduler judged them."""
 
 
-class _Line(msgspec.Struct, frozen=True, tag_field="kind", gc=False):
-    t: float
-    """Seconds on the experiment's clock."""
-    wall: float
-    """Seconds since 1970."""
-
-
 @final
 class Header(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="experiment", omit_defaults=True
@@ -90,11 +83,13 @@ class Header(
 
 
 @final
-class StartEvent(_Line, frozen=True, kw_only=True, tag="start"):
+class StartEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="start", gc=False):
     """A run begins; the first one of a trial begins the trial."""
 
     kind: ClassVar[str] = "start"
 
+    t: float
+    wall: float
     trial_id: int
     attempt: int
     config: Mapping[str, ConfigValue]
@@ -106,11 +101,13 @@ class StartEvent(_Line, frozen=True, kw_only=True, tag="start"):
 
 
 @final
-class ResultEvent(_Line, frozen=True, kw_only=True, tag="result"):
+class ResultEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="result", gc=False):
     """A report came."""
 
     kind: ClassVar[str] = "result"
 
+    t: float
+    wall: float
     trial_id: int
     attempt: int
     retry: int
@@ -129,11 +126,13 @@ class ResultEvent(_Line, frozen=True, kw_only=True, tag="result"):
 
 
 @final
-class EndEvent(_Line, frozen=True, kw_only=True, tag="end"):
+class EndEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end", gc=False):
     """A run is over."""
 
     kind: ClassVar[str] = "end"
 
+    t: float
+    wall: float
     trial_id: int
     attempt: int
     status: TrialStatus
@@ -144,11 +143,13 @@ class EndEvent(_Line, frozen=True, kw_only=True, tag="end"):
 
 
 @final
-class DropEvent(_Line, frozen=True, kw_only=True, tag="drop"):
+class DropEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="drop", gc=False):
     """A paused trial's checkpoint is given up: if it is resumed, it begins from scratch."""
 
     kind: ClassVar[str] = "drop"
 
+    t: float
+    wall: float
     trial_id: int
     resource: int
 
@@ -159,11 +160,13 @@ class DropEvent(_Line, frozen=True, kw_only=True, tag="drop"):
 
 
 @final
-class RequestEvent(_Line, frozen=True, kw_only=True, tag="request"):
+class RequestEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="request", gc=False):
     """A person's request from outside of the tuner, and the action that the tuner took."""
 
     kind: ClassVar[str] = "request"
 
+    t: float
+    wall: float
     action: str
     """The request, such as ``"stop_trial"``."""
     trial_id: int | None
@@ -177,11 +180,13 @@ class RequestEvent(_Line, frozen=True, kw_only=True, tag="request"):
 
 
 @final
-class PhaseEvent(_Line, frozen=True, kw_only=True, tag="phase"):
+class PhaseEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="phase", gc=False):
     """A run entered a phase; for timelines only."""
 
     kind: ClassVar[str] = "phase"
 
+    t: float
+    wall: float
     trial_id: int
     attempt: int
     retry: int
@@ -191,11 +196,15 @@ class PhaseEvent(_Line, frozen=True, kw_only=True, tag="phase"):
 
 
 @final
-class SessionEvent(_Line, frozen=True, kw_only=True, tag="session", omit_defaults=True):
+class SessionEvent(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="session", gc=False, omit_defaults=True
+):
     """A process begins or ends its work on the experiment."""
 
     kind: ClassVar[str] = "session"
 
+    t: float
+    wall: float
     event: str
     """``"begin"`` or ``"end"``."""
     pid: int | None = None
@@ -211,10 +220,13 @@ class SessionEvent(_Line, frozen=True, kw_only=True, tag="session", omit_default
 
 
 @final
-class UnknownEvent(_Line, frozen=True, kw_only=True, tag="unknown"):
+class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="unknown", gc=False):
     """A line of a kind that this version does not know; it changes nothing."""
 
     kind: ClassVar[str] = "unknown"
+
+    t: float
+    wall: float
 
 
 Event: TypeAlias = (
@@ -249,7 +261,8 @@ def encode_event(event: Header | Event) -> bytes:
     """The event's line, its end included."""
     try:
         raw = _encode(event)
-    except (TypeError, UnicodeEncodeError):  # a number of NumPy, a mapping of another type, a lone surrogate
+    except (TypeError, UnicodeEncodeError, OverflowError):
+        # a number of NumPy, a mapping of another type, a lone surrogate, a huge number
         return _encode_exactly(event)
     # msgspec writes non-finite numbers as null: more of these than fields that are None leads to the exact way.
     if raw.count(b"null") != _n_nulls(event):
@@ -305,13 +318,11 @@ def decode_line(raw: bytes) -> Header | Event:
     """
     try:
         return _decode(raw)
-    except UnicodeDecodeError:  # lone surrogates
+    except (
+        UnicodeDecodeError,
+        msgspec.ValidationError,
+    ):  # lone surrogates, huge numbers, unknown kinds, or damage
         return _from_mapping(decode_mapping(raw))
-    except msgspec.ValidationError:
-        line = decode_mapping(raw)
-        if line.get("kind") in _KINDS or not isinstance(line.get("kind"), str):
-            raise
-        return _from_mapping(line)
 
 
 def decode_mapping(raw: bytes) -> dict[str, Any]:
@@ -329,7 +340,8 @@ def decode_mapping(raw: bytes) -> dict[str, Any]:
 
 
 def _from_mapping(line: Mapping[str, Any]) -> Header | Event:
-    known = line if line.get("kind") in _KINDS else {**line, "kind": UnknownEvent.kind}
+    kind = line.get("kind")
+    known = {**line, "kind": UnknownEvent.kind} if isinstance(kind, str) and kind not in _KINDS else line
     return msgspec.convert(known, _AnyLine, strict=False)
 
 
@@ -364,28 +376,27 @@ class EndFields(msgspec.Struct, frozen=True, tag_field="kind", tag="end", gc=Fal
     cost: float
 
 
-class _Passed(msgspec.Struct, frozen=True, tag_field="kind", gc=False):
+@final
+class _DropFields(msgspec.Struct, frozen=True, tag_field="kind", tag="drop", gc=False):
     t: float
 
 
-class _PassedDrop(_Passed, frozen=True, tag="drop"):
-    pass
+@final
+class _RequestFields(msgspec.Struct, frozen=True, tag_field="kind", tag="request", gc=False):
+    t: float
 
 
-class _PassedRequest(_Passed, frozen=True, tag="request"):
-    pass
-
-
-class _PassedPhase(_Passed, frozen=True, tag="phase"):
-    pass
+@final
+class _PhaseFields(msgspec.Struct, frozen=True, tag_field="kind", tag="phase", gc=False):
+    t: float
 
 
 _AnyFields = (
-    ResultFields | StartFields | EndFields | _PassedDrop | _PassedRequest | _PassedPhase | SessionEvent
+    ResultFields | StartFields | EndFields | _DropFields | _RequestFields | _PhaseFields | SessionEvent
 )
 _decode_fields: Final = msgspec.json.Decoder(list[_AnyFields], strict=False).decode
 
-EventFields: TypeAlias = ResultFields | StartFields | EndFields | _Passed | SessionEvent | Event
+EventFields: TypeAlias = _AnyFields | Event
 """The fields of an event that comparisons need, or an event in full."""
 
 
