@@ -19,8 +19,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sagemaker_emulator.contracts import JobExit, JobOrder
-from sagemaker_emulator.scripted import Play
+from sagemaker_emulator.service.executor import JobExit, JobOrder
+from sagemaker_emulator.service.scripted import ScriptedJob
 from tunewright.runner import s3_keys, worker
 from tunewright.runner.channel import EXITED, GO_ON, RELEASE, TERMINATED, UNTIL, Channel, End, Report
 from tunewright.runner.contract import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, S3_VARIABLE, WORKER_VARIABLE
@@ -143,7 +143,7 @@ class Training:
         if not self.is_over:
             self._end(cause)
 
-    def vanish(self) -> None:
+    def abort(self) -> None:
         """Be gone, without a word."""
         if not self.is_over:
             self._leave()
@@ -201,7 +201,7 @@ class Training:
         return self._order.cost_before + hours * self._order.dollars_per_hour
 
 
-class StagedPlay(Play):
+class StagedPlay(ScriptedJob):
     """A play whose acts the stage carries out; the emulator's sweep only asks whether it is over.
 
     Parameters
@@ -228,11 +228,11 @@ class StagedPlay(Play):
         if self._obeys:
             self._stage.at(self._stage.now(), self._terminate_safely)
 
-    def vanish(self) -> None:
+    def abort(self) -> None:
         """Its instances are gone."""
         with self._stage.lock:
             self._is_gone = True
-            self.on_vanish()
+            self.on_abort()
 
     def leave(self, code: int, text: str = "") -> None:
         """Exit."""
@@ -244,7 +244,7 @@ class StagedPlay(Play):
     def on_terminate(self) -> None:
         """Hear SIGTERM, on the stage."""
 
-    def on_vanish(self) -> None:
+    def on_abort(self) -> None:
         """Be gone, holding the stage's lock."""
 
     def _begin_safely(self) -> None:
@@ -302,10 +302,10 @@ class JobPlay(StagedPlay):
         else:
             self._training.terminate()
 
-    def on_vanish(self) -> None:
+    def on_abort(self) -> None:
         """The training is gone with its instance."""
         if self._training is not None:
-            self._training.vanish()
+            self._training.abort()
 
 
 def place_of(request: Any, client: Any) -> tuple[dict[str, Any], S3Place]:
@@ -340,10 +340,10 @@ class WorkersPlay(StagedPlay):
         for one in self._workers:
             one.terminate()
 
-    def on_vanish(self) -> None:
+    def on_abort(self) -> None:
         """All workers are gone."""
         for one in self._workers:
-            one.vanish()
+            one.abort()
 
     def _look(self) -> None:
         """A job is over when all its instances are."""
@@ -395,11 +395,11 @@ class Worker:
             training.release(RELEASE)
         self._end_if_done()
 
-    def vanish(self) -> None:
+    def abort(self) -> None:
         """Be gone."""
         self.is_over = True
         for _, training in list(self._runs.values()):
-            training.vanish()
+            training.abort()
 
     def _later(self, real_seconds: float, act: Callable[[], None]) -> None:
         self._stage.at(self._stage.now() + real_seconds * self._stage.speed, act)
@@ -471,7 +471,7 @@ class Worker:
             return
         for run, (lease, training) in list(self._runs.items()):
             if not self._queue.renew(lease):
-                training.vanish()
+                training.abort()
                 del self._runs[run]
         if time.monotonic() - self._started >= self._facts.hand_over_seconds:
             self.terminate()

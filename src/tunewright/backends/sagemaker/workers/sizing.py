@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tunewright.aws import Endpoint, gpus_of
-from tunewright.aws.rates import SERVICE_RATES
+from tunewright.aws.session import SERVICE_RATES
 from tunewright.backends.engine.workers import FleetPlan, WorkerJobOrder
 from tunewright.backends.sagemaker.deployment import TrainingScript, dollars_per_hour, planned_deployment
 from tunewright.backends.sagemaker.requests import WorkerParameters, build_worker_request, worker_deployment
