@@ -12,9 +12,8 @@ from tunewright.backends.engine.event_queue import EventQueue
 from tunewright.backends.engine.job_service import JobStatus
 from tunewright.backends.engine.outcomes import Outcome, Outcomes
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun
-from tunewright.clock import WallClock
+from tunewright.clock import Clock, WallClock
 from tunewright.exceptions import BackendError, RequestError
-from tunewright.interfaces import Backend
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.trial import BackendSummary, Checkpoint, Ended, OpenRun, Reported, Run
 from tunewright.types import Config
@@ -107,8 +106,11 @@ class Dispatcher(ABC):
         """Full names of the jobs that may be running."""
 
 
-class EngineBackend(Backend):
+class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of an engine's backend
     """Runs trials as jobs of an engine. Everything happens in the calling thread, in :meth:`wait`.
+
+    It implements all methods of :class:`~tunewright.interfaces.Backend`; the backend of an engine inherits from both, and
+    has nothing but a constructor.
 
     Parameters
     ----------
@@ -119,7 +121,7 @@ class EngineBackend(Backend):
     """
 
     def __init__(self, context: EngineContext[Any], dispatcher: Dispatcher) -> None:
-        self.clock = WallClock()
+        self.clock: Clock = WallClock()
         self._context = context
         self._dispatcher = dispatcher
         self._queue = EventQueue(context.inbox)

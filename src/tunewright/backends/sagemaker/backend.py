@@ -9,10 +9,11 @@ from tunewright.backends.engine import EngineBackend, JobDispatcher, Notices
 from tunewright.backends.sagemaker.context import make_context, run_requests
 from tunewright.backends.sagemaker.deployment import ExperimentSite, TrainingScript
 from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.interfaces import Backend
 
 
 @final
-class SageMakerBackend(EngineBackend):
+class SageMakerBackend(EngineBackend, Backend):
     """Runs trials as SageMaker training jobs, on AWS or on any endpoint that speaks its protocol.
 
     Reports come through S3 listings, or through the log if jobs have no network; statuses come from end markers and

@@ -14,10 +14,11 @@ from tunewright.backends.sagemaker.settings import S3, SageMakerSettings, Worker
 from tunewright.backends.sagemaker.workers.sizing import plan_fleet, worker_parameters
 from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
 from tunewright.exceptions import SettingsError
+from tunewright.interfaces import Backend
 
 
 @final
-class WorkersBackend(EngineBackend):
+class WorkersBackend(EngineBackend, Backend):
     """Runs trials on workers: the instances of a few long SageMaker training jobs, which take run after run over S3.
 
     A run is posted as a task; a worker claims it, and shows by renewing a lease that it works on it. Reports, requests
