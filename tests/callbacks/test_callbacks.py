@@ -25,7 +25,7 @@ from tunewright.callbacks import (
 from tunewright.callbacks.account import AccountFile, read_account
 from tunewright.callbacks.live import MAX_ROWS, LiveProgress, trials_table
 from tunewright.callbacks.results import write_results
-from tunewright.callbacks.wording import duration
+from tunewright.formatting import duration
 from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_journal
 from tunewright.ledger import replay_history

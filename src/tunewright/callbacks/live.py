@@ -10,8 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tunewright.callbacks.incumbent import Incumbent
-from tunewright.callbacks.wording import (
+from tunewright.formatting import (
     ProgressFacts,
     best_text,
     closing_text,
@@ -22,6 +21,7 @@ from tunewright.callbacks.wording import (
     value_text,
 )
 from tunewright.history import History
+from tunewright.incumbent import Incumbent
 from tunewright.interfaces import Callback
 from tunewright.searchers.front import pareto_results
 from tunewright.trial import BackendSummary, TrialStatus

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, final
 
-from tunewright.callbacks.incumbent import Incumbent
-from tunewright.callbacks.wording import (
+from tunewright.formatting import (
     ProgressFacts,
     best_text,
     closing_text,
@@ -19,6 +18,7 @@ from tunewright.callbacks.wording import (
     status_text,
 )
 from tunewright.history import History
+from tunewright.incumbent import Incumbent
 from tunewright.interfaces import Callback
 from tunewright.trial import BackendSummary, Run, TrialStatus
 

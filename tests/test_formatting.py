@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunewright.callbacks.wording import spot_text
+from tunewright.formatting import spot_text
 
 
 def test_savings_of_spot_instances() -> None:

@@ -1,4 +1,4 @@
-"""How progress is put into words: shared by the live table, the plain lines and the closing text."""
+"""Experiments as text: numbers, durations, results and counts, as progress, commands and reports print them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, final
 
-from tunewright.callbacks.incumbent import Incumbent
 from tunewright.history import History
+from tunewright.incumbent import Incumbent
 from tunewright.metric import Constraint, Metric
 from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
@@ -25,7 +25,7 @@ FRONT_LINES: Final = 12
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressFacts:
-    """What a reader of progress wants to know beside History."""
+    """Facts about an experiment that its History does not hold."""
 
     title: str
     """Such as ``ASHA on mlp_digits, seed 0``."""
@@ -35,36 +35,46 @@ class ProgressFacts:
     max_time: float | None = None
     """Seconds; None: no limit."""
     resource: str = "resource"
-    """What the resource is called."""
+    """Name of the resource."""
     path: str = ""
-    """Where everything is kept."""
+    """Folder of the experiment."""
     name: str = ""
     """The experiment's name."""
     is_estimate: bool = False
-    """Whether costs are what the service would charge, and nobody pays."""
+    """Costs are estimates of what AWS would charge; nothing is billed."""
     constraints: tuple[Constraint, ...] = ()
-    """What must hold of the best result."""
+    """Bounds that the best result must keep."""
     others: tuple[Metric, ...] = ()
-    """Further metrics that are tuned: then the results that no other dominates take the place of the best one."""
+    """Further tuned metrics: the Pareto set replaces the best result."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """All of them."""
+        """All tuned metrics."""
         return (self.metric, *self.others)
 
 
 def number(value: float) -> str:
-    """A number as people read it: five significant digits."""
+    """Format a number with five significant digits."""
     return f"{value:.5g}"
 
 
-def plural(n: int, what: str) -> str:
-    """A count with its noun, as ``1 trial`` or ``2 trials``."""
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def plural(n: int, noun: str, several: str = "") -> str:
+    """Format a count with its noun, as ``1 trial`` or ``2 trials``.
+
+    Parameters
+    ----------
+    n
+        Count.
+    noun
+        Singular.
+    several
+        Plural, if it is not the singular with an s.
+    """
+    return f"{n} {noun if n == 1 else several or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as ``75 s``, ``12:05`` (minutes) or ``3:02:05`` (hours)."""
+    """Format seconds as ``75 s``, ``12:05`` (minutes) or ``3:02:05`` (hours)."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -73,35 +83,35 @@ def duration(seconds: float) -> str:
 
 
 def config_text(config: Config, space: SearchSpace) -> str:
-    """The tuned hyperparameters, as ``lr=0.013 width=32``."""
+    """Format the tuned hyperparameters, as ``lr=0.013 width=32``."""
     return " ".join(f"{name}={_value(config[name])}" for name in space.names if name in config)
 
 
 def result_text(facts: ProgressFacts, result: Result) -> str:
-    """A result, as ``epoch 3: accuracy 0.971``."""
+    """Format a result, as ``epoch 3: accuracy 0.971``."""
     return f"{facts.resource} {result.resource}: {values_text(facts.metrics, result)}"
 
 
 def values_text(metrics: Sequence[Metric], result: Result) -> str:
-    """The tuned values of a result, as ``error 0.03, seconds 41``."""
+    """Format the tuned values of a result, as ``error 0.03, seconds 41``."""
     return ", ".join(f"{metric.name} {value_text(metric, result)}" for metric in metrics)
 
 
 def value_text(metric: Metric, result: Result) -> str:
-    """One value of a result; a dash where it is missing."""
+    """Format one value of a result; a dash if it is missing."""
     value = result.metrics.get(metric.name)
     return "-" if value is None else number(value)
 
 
 def constraint_text(constraint: Constraint, result: Result) -> str:
-    """The value that a constraint bounds, with an exclamation mark where it breaks it; a dash where it is missing."""
+    """Format the constrained value, with an exclamation mark if it breaks the constraint; a dash if it is missing."""
     value = result.metrics.get(constraint.name)
     mark = "" if constraint.is_met(result.metrics) else " !"
     return f"{'-' if value is None else number(value)}{mark}"
 
 
 def front_lines(facts: ProgressFacts, history: History) -> tuple[str, list[str]]:
-    """The results that no other dominates: how many there are, and a line for each of the first ones."""
+    """Format the Pareto set: its size, and a line for each of its first results."""
     found = pareto_results(history, facts.metrics, facts.constraints)
     lines = [
         f"{values_text(facts.metrics, result)} (trial {trial_id}, {facts.resource} {result.resource}): "
@@ -117,7 +127,7 @@ def front_lines(facts: ProgressFacts, history: History) -> tuple[str, list[str]]
 
 
 def best_text(facts: ProgressFacts, incumbent: Incumbent, history: History) -> str:
-    """The best result, as ``accuracy 0.986 (trial 7, epoch 27)``, or how many there are; a dash where there is none."""
+    """Format the best result, as ``accuracy 0.986 (trial 7, epoch 27)``, or the size of the Pareto set; a dash if empty."""
     if facts.others:
         return front_lines(facts, history)[0]
     if incumbent.result is None:
@@ -127,14 +137,14 @@ def best_text(facts: ProgressFacts, incumbent: Incumbent, history: History) -> s
 
 
 def _nothing_text(facts: ProgressFacts, history: History) -> str:
-    """A dash, and what keeps results from being the best where there are some."""
+    """Format the absence of a best result, with the constraints that all results break."""
     if not facts.constraints or not history.n_results:
         return "-"
     return f"- (no result keeps to {', '.join(map(str, facts.constraints))})"
 
 
 def status_text(facts: ProgressFacts, history: History, now: float, cost: float) -> str:
-    """One line on the whole experiment: time, workers, trials, results, cost."""
+    """Summarise an experiment in one line: time, workers, trials, results, cost."""
     limit = f" of {duration(facts.max_time)}" if facts.max_time is not None else ""
     parts = [
         f"{duration(now)}{limit}",
@@ -145,25 +155,25 @@ def status_text(facts: ProgressFacts, history: History, now: float, cost: float)
 
 
 def counts_text(history: History) -> str:
-    """Trials by where they stand, as ``31 trials (4 running, 20 paused, 7 completed)``."""
+    """Count trials by status, as ``31 trials (4 running, 20 paused, 7 completed)``."""
     counts = {status: len(history.ids(status)) for status in TrialStatus}
     some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
     return f"{plural(history.n_trials, 'trial')} ({some})" if some else "no trials yet"
 
 
 def cost_text(facts: ProgressFacts, cost: float) -> str:
-    """Dollars, and whether somebody pays them."""
+    """Format dollars, and whether they are billed."""
     return f"on AWS it would cost ${cost:.2f}" if facts.is_estimate else f"${cost:.2f} estimated cost"
 
 
 def failure_text(history: History, trial_id: int) -> str:
-    """A failed trial and why, with the last lines of its log."""
-    error = history.error(trial_id) or "no reason is known"
+    """Format the failure of a trial with the last lines of its log."""
+    error = history.error(trial_id) or "unknown reason"
     return f"Trial {trial_id} failed:\n{textwrap.indent(error.rstrip(), '    ')}"
 
 
 def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: BackendSummary) -> str:
-    """What is said at the end: the best configuration, counts, where the results are, the command that shows them."""
+    """Format the end of an experiment: best configuration, counts, folder, and the command that shows it."""
     incumbent = Incumbent(facts.metric, facts.constraints)
     incumbent.update(history)
     lines = [f"{facts.title}: {outcome}", f"Best:    {best_text(facts, incumbent, history)}"]
@@ -193,23 +203,23 @@ def _jobs_text(facts: ProgressFacts, summary: BackendSummary) -> str:
 
 
 def spot_text(saved: float, billed: float, interruptions: int) -> str:
-    """What spot instances saved and how often they were taken away; empty where there were none.
+    """Format the savings and interruptions of spot instances; empty if none was used.
 
     Parameters
     ----------
     saved, billed
-        Seconds of instances that were not billed, and that were.
+        Instance seconds that were not billed, and that were.
     interruptions
         Of all jobs together.
     """
     if not saved and not interruptions:
         return ""
     share = saved / (saved + billed) if saved + billed else 0.0
-    return f"spot instances saved {share:.0%} with {interruptions} interruption{'s' if interruptions != 1 else ''}"
+    return f"spot instances saved {share:.0%} with {plural(interruptions, 'interruption')}"
 
 
 def starts_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """How long jobs took to begin, cold and warm, and why pools were not reused.
+    """Format the start-up times of jobs, cold and warm, and the reasons why warm pools were not reused.
 
     Parameters
     ----------
