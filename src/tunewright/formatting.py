@@ -13,9 +13,9 @@ from typing import Any, Final, final
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
 from tunewright.metric import Constraint, Metric
-from tunewright.searchers.front import pareto_results
+from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
-from tunewright.trial import BackendSummary, Result, TrialStatus
+from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
 from tunewright.types import Config
 
 FRONT_LINES: Final = 12
@@ -172,7 +172,9 @@ def failure_text(history: History, trial_id: int) -> str:
     return f"Trial {trial_id} failed:\n{textwrap.indent(error.rstrip(), '    ')}"
 
 
-def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: BackendSummary) -> str:
+def closing_text(
+    facts: ProgressFacts, history: History, outcome: ExperimentStatus, summary: BackendSummary
+) -> str:
     """Format the end of an experiment: best configuration, counts, folder, and the command that shows it."""
     incumbent = Incumbent(facts.metric, facts.constraints)
     incumbent.update(history)
@@ -186,7 +188,7 @@ def closing_text(facts: ProgressFacts, history: History, outcome: str, summary: 
     if summary.calls:
         lines.append(f"Jobs:    {_jobs_text(facts, summary)}")
     lines += [f"Results: {facts.path}", f"Show:    tunewright show {facts.name}"]
-    if outcome in {"interrupted", "failed"}:
+    if not outcome.is_finished:
         lines.append(f"Go on:   tunewright resume {facts.name}")
     return "\n".join(lines)
 

@@ -24,8 +24,8 @@ from tunewright.searchers.gp import GPSettings
 from tunewright.searchers.gp_curves import CurveLearner
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace
-from tunewright.testing.playground import Mischief, Playground
 from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.scheduler_simulator import FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS, SMALL
 from tunewright.trial import Decision, Resume, Start, TrialStatus
 
@@ -121,10 +121,10 @@ def test_what_promises_most_at_the_end_is_run_next() -> None:
         asked = scheduler.suggest(history)
         if history.n_trials >= 6:
             rng = generator(1, Stream.MODEL, history.n_runs)
-            outlook = learner.outlook(observations.read(history), rng)
+            forecast = learner.forecast(observations.read(history), rng)
             paused = list(history.ids(TrialStatus.PAUSED))
             points = CONTINUOUS.encode([history.trial(i).config for i in paused])
-            promises = dict(zip(paused, values(outlook, points, [5] * len(paused)), strict=True))
+            promises = dict(zip(paused, values(forecast, points, [5] * len(paused)), strict=True))
             best = max(promises.values(), default=-math.inf)
             is_thaw = generator(1, Stream.BRACKET, history.n_runs).random() < 0.3
             if isinstance(asked, Resume):
@@ -134,7 +134,7 @@ def test_what_promises_most_at_the_end_is_run_next() -> None:
                 n_new += 1
                 assert isinstance(asked, Start)
                 assert not (is_thaw and paused)
-                assert values(outlook, CONTINUOUS.encode([asked.config]), [5])[0] > best
+                assert values(forecast, CONTINUOUS.encode([asked.config]), [5])[0] > best
         done = tuning.ask()
         assert done is not None
         run_to_its_end(tuning, done)
@@ -164,7 +164,7 @@ def test_a_good_end_is_found_though_curves_cross(name: str) -> None:
 
 
 def test_many_observations_use_the_structure_and_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same experiment beyond the limit: the outlooks agree up to the deviation of draws."""
+    """The same experiment beyond the limit: the forecasts agree up to the deviation of draws."""
     tuning = AskTell(build("FreezeThaw", seed=0), [LOSS])
     for _ in range(30):
         asked = tuning.ask()
@@ -178,11 +178,11 @@ def test_many_observations_use_the_structure_and_agree(monkeypatch: pytest.Monke
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for limit in (500, 5):
         monkeypatch.setattr(gp_curves, "MOST_DENSE", limit)
-        outlook = CurveLearner(2, levels, GPSettings(n_fantasies=40)).outlook(
+        forecast = CurveLearner(2, levels, GPSettings(n_fantasies=40)).forecast(
             snapshot, np.random.default_rng(1)
         )
-        assert outlook is not None
-        means, deviations = outlook.at(0)[0].predict(a)
+        assert forecast is not None
+        means, deviations = forecast.at(0)[0].predict(a)
         found.append((means.mean(axis=1), deviations))
     np.testing.assert_allclose(found[0][0], found[1][0], atol=0.15)
     assert np.corrcoef(found[0][1], found[1][1])[0, 1] > 0.7
@@ -191,20 +191,20 @@ def test_many_observations_use_the_structure_and_agree(monkeypatch: pytest.Monke
 
 def test_the_rungs_of_dyhpo_let_their_best_go_on() -> None:
     """Decisions by rungs are those of successive halving, recomputed from the journal."""
-    playground = Playground(
+    simulator = SchedulerSimulator(
         build("DyHPO", seed=2, rung_increment=8, probability_sh=0.9, n_fantasies=0),
         LOSS,
         max_resource=27,
         n_trials=25,
-        mischief=Mischief(),
+        faults=FaultRates(),
         seed=2,
     )
-    playground.play()
+    simulator.play()
     levels = (1, 9, 17, 25, 27)
     losses: dict[int, dict[int, float]] = {level: {} for level in levels}
     reached: dict[int, int] = {}
     by: dict[str, int] = {}
-    for line in playground.journal():
+    for line in simulator.journal():
         trial = line["trial_id"]
         if line["kind"] == "result" and line["resource"] in levels:
             losses[line["resource"]][trial] = line["metrics"]["loss"]

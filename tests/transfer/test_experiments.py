@@ -13,9 +13,9 @@ import pytest
 
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, SimulatedChoice, method, run_cells
-from tunewright.experiments.kept import FILE
+from tunewright.experiments import Experiment, Limits, SimulatedChoice, method, run_plan
 from tunewright.experiments.run import resume_experiment, run_experiment
+from tunewright.experiments.warm_start import FILE
 from tunewright.journal import canonical_hash, read_journal
 from tunewright.launchers import hpo_main_simulated
 from tunewright.storage import experiments
@@ -48,7 +48,7 @@ def test_a_resume_needs_no_other_experiment(tunewright_home: Path, name: str) ->
     cut = run_experiment(replace(cell(name), limits=Limits(max_num_evaluations=6)))
     shutil.rmtree(tunewright_home / "experiments" / "earlier")
     header = next(iter(read_journal(cut.folder.journal_path)))
-    assert header["evaluations"] == cut.metadata["evaluations"]
+    assert header["evaluations"] == cut.folder.metadata()["evaluations"]
     resumed = resume_experiment(cut.folder, cell(name))
     assert canonical_hash(resumed.folder.journal_path) == canonical_hash(undisturbed.folder.journal_path)
     kept = resumed.path / FILE
@@ -71,10 +71,10 @@ def test_other_methods_begin_with_what_did_best() -> None:
 
 def test_cells_in_processes_know_as_much() -> None:
     store_earlier()
-    done = run_cells([cell("ZeroShot"), cell("BoundingBox", n=5)], n_jobs=2)
-    assert [one.summary.error for one in done] == ["", ""]
-    again = run_cells([cell("ZeroShot")], n_jobs=1, resume=True)
-    assert again[0].summary.status == "skipped"
+    done = run_plan([cell("ZeroShot"), cell("BoundingBox", n=5)], n_processes=2)
+    assert [one.error for one in done] == [None, None]
+    again = run_plan([cell("ZeroShot")], n_processes=1, resume=True)
+    assert again[0].is_skipped
     assert run_experiment(cell("ZeroShot")).trials[0] == run_experiment(cell("ZeroShot")).trials[0]
 
 

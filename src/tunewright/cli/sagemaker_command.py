@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from tunewright.aws import AwsSession, EndpointKind, ServiceError, find_role, open_session, resolve_endpoint
-from tunewright.aws.identity import partition
+from tunewright.aws.account import partition
 from tunewright.aws.policy import policy
 from tunewright.cli.sagemaker_quotas import run_quotas
 from tunewright.cli.sagemaker_verify import run_verify
@@ -19,7 +19,7 @@ from tunewright.journal import is_locked
 from tunewright.launchers.confirm import ask_person
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
-from tunewright.remote.clearing import Leftover, end_leftovers, find_leftovers
+from tunewright.remote.cleanup import Leftover, end_leftovers, find_leftovers
 from tunewright.storage import experiments
 
 _ENDPOINTS: Final = ("aws", "embedded")

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from tunewright.callbacks import results_csv
 from tunewright.experiments import Outcome, load_outcome
-from tunewright.experiments.outcome import ELSEWHERE
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import (
     ProgressFacts,
@@ -31,7 +30,7 @@ from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 from tunewright.storage import ExperimentFolder, find_experiment
-from tunewright.trial import TrialStatus
+from tunewright.trial import ExperimentStatus, TrialStatus
 
 _INTERVAL: Final = 1.0  # seconds between two looks
 
@@ -68,7 +67,7 @@ def overview(outcome: Outcome) -> str:
         ("status", _status_text(outcome)),
         (
             "what",
-            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata['backend']['kind']}",
+            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata.backend_name}",
         ),
         ("trials", ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"),
         ("results", data["num_results"]),
@@ -79,8 +78,8 @@ def overview(outcome: Outcome) -> str:
             ("constraints", f"{', '.join(map(str, outcome.constraints))} (broken where there is a !)")
         )
     lines += _best_lines(outcome)
-    if outcome.metadata.get("table", {}).get("values") == "surrogate":
-        lines.append(("values", f"predicted, not recorded: {outcome.metadata['table']['note']}"))
+    if (table := outcome.metadata.table) and table.values == "surrogate":
+        lines.append(("values", f"predicted, not recorded: {table.note}"))
     if "sagemaker" in data:
         lines.append(("sagemaker", _sagemaker_text(data["sagemaker"])))
     lines.append(("folder", str(outcome.path)))
@@ -110,12 +109,12 @@ def _facts(outcome: Outcome) -> ProgressFacts:
         constraints=outcome.constraints,
         space=outcome.space,
         resource=outcome.resource,
-        n_workers=int(outcome.metadata["benchmark"].get("n_workers") or 1),
+        n_workers=outcome.metadata.benchmark.n_workers or 1,
     )
 
 
 def _status_text(outcome: Outcome) -> str:
-    note = live_marker(outcome.path) if outcome.status == ELSEWHERE else None
+    note = live_marker(outcome.path) if outcome.status is ExperimentStatus.RUNNING_ELSEWHERE else None
     return outcome.status if note is None else f"running {note.text()}"
 
 

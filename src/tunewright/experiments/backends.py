@@ -29,7 +29,7 @@ from tunewright.experiments.packages import shared_packages
 from tunewright.interfaces import Backend
 from tunewright.journal import read_journal
 from tunewright.ledger import replay_history
-from tunewright.runner.order import AS_CONFIG_JSON, AS_LIST
+from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST
 from tunewright.storage import ExperimentFolder, safe_name
 from tunewright.trial import Start
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.workers import busy_in_jobs_mode, plan_fleet, refuse_what_workers_cannot
-from tunewright.backends.sagemaker.workers.sizing import COLD_SECONDS, WARM_SECONDS
+from tunewright.backends.sagemaker.workers.worker_jobs import COLD_STARTUP_SECONDS, WARM_STARTUP_SECONDS
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import JournalError, SettingsError
 from tunewright.experiments.backends import sagemaker_settings
@@ -125,7 +125,7 @@ def _words(
     choice: SageMakerChoice, settings: SageMakerSettings, mode: str, found: tuple[float, str] | None
 ) -> str:
     n_workers = settings.n_workers
-    startup = WARM_SECONDS if settings.warm_pool else COLD_SECONDS
+    startup = WARM_STARTUP_SECONDS if settings.warm_pool else COLD_STARTUP_SECONDS
     if found is None:
         known = (
             f"A job per run keeps {n_workers} workers busy if a run trains for {n_workers} s at least "

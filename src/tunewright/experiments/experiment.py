@@ -17,12 +17,12 @@ from tunewright.callbacks.early_removal import RemoveEarly
 from tunewright.callbacks.tensorboard import check_tensorboard
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json
-from tunewright.experiments.frugality import early_removal, stopping_criterion
-from tunewright.experiments.limits import Limits
+from tunewright.experiments.limits import Limits, early_removal, stopping_criterion
 from tunewright.interfaces import Scheduler, StoppingCriterion
 from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, find_method
 from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice, choose
+from tunewright.seeding import effective_seed
 from tunewright.storage import safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.reading import read_evaluations
@@ -31,8 +31,6 @@ from tunewright.types import Json
 BenchmarkDefinition: TypeAlias = RealBenchmarkDefinition | SurrogateBenchmarkDefinition
 """A training script, or a recorded table."""
 
-SEED_BOUND: Final = 2**31 - 1
-"""Seeds are taken modulo this."""
 _SCHEMA: Final = 1
 
 
@@ -58,7 +56,7 @@ class Experiment:
     """Settings from the command line; they win over those of ``method``."""
     seed: int = 0
     random_seed: int = 0
-    """Master seed: added to ``seed``, so that another one repeats all cells with other random numbers."""
+    """Master seed: another one repeats all cells with other random numbers."""
     limits: Limits = field(default_factory=Limits)
     delete_checkpoints: bool = False
     """Remove checkpoints as soon as nothing can need them."""
@@ -68,6 +66,8 @@ class Experiment:
     """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
     tensorboard: bool = False
     """Write event files for TensorBoard into the experiment's folder."""
+    resumed_seed: int | None = None
+    """Effective seed that an experiment began with, if it is continued; not stored with the other fields."""
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.random_seed < 0:
@@ -117,8 +117,8 @@ class Experiment:
 
     @property
     def effective_seed(self) -> int:
-        """The seed of all random numbers of this cell."""
-        return (self.random_seed + self.seed) % SEED_BOUND
+        """Seed of all random numbers of this cell; see `tunewright.seeding.effective_seed`."""
+        return effective_seed(self.seed, self.random_seed) if self.resumed_seed is None else self.resumed_seed
 
     def with_method(self, method: MethodSpec | BuildFunction) -> Experiment:
         """A copy that is tuned by another method."""
@@ -233,6 +233,7 @@ class Experiment:
         data["backend"] = choice_to_json(self.backend)
         data["settings"] = dict(self.settings)
         data["limits"] = self.limits.to_json()
+        del data["resumed_seed"]
         if not self.warm_start:
             del data["warm_start"]  # experiments without it keep their identity
         if self.max_num_checkpoints is None:
@@ -252,7 +253,7 @@ class Experiment:
             raise SettingsError(
                 f"The experiment was stored in form {data.get('schema')!r}, this version reads {_SCHEMA}"
             )
-        names = {f.name for f in dataclasses.fields(Experiment)}
+        names = {f.name for f in dataclasses.fields(Experiment)} - {"resumed_seed"}
         fields = {key: value for key, value in data.items() if key in names}
         if isinstance(fields.get("method"), str):
             raise SettingsError(

@@ -10,8 +10,8 @@ from typing import final
 from tunewright.aws import AwsSession, default_bucket, open_session
 from tunewright.backends.local.run_folder import RunFolder
 from tunewright.backends.sagemaker.deployment import ROOT_PREFIX
-from tunewright.backends.sagemaker.names import job_prefix
-from tunewright.backends.sagemaker.service import JobService
+from tunewright.backends.sagemaker.job_service import JobService
+from tunewright.backends.sagemaker.requests import job_prefix
 from tunewright.backends.sagemaker.workers import run_logs
 from tunewright.experiments.backends import sagemaker_endpoint
 from tunewright.experiments.choices import WORKERS, SageMakerChoice

@@ -217,7 +217,7 @@ def test_closing_ends_everything(make_jobs: Callable[..., Any], isolation: Isola
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sagemaker_emulator.contracts import JobOrder
+from sagemaker_emulator.service.executor import JobOrder
 from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
 from sagemaker_emulator.storage import AwsServices
 
@@ -255,7 +255,7 @@ def test_leftovers_of_an_earlier_emulator_are_ended(make_jobs: Callable[..., Any
     other = subprocess.Popen(["/bin/sleep", "600"], env={MARKER: "/another/emulator"})
     try:
         make_jobs()
-        assert left.wait(10) == -signal.SIGKILL
+        assert left.wait(300) == -signal.SIGKILL
         time.sleep(0.01)
         assert other.poll() is None
     finally:

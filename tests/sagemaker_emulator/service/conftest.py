@@ -12,17 +12,17 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from sagemaker_emulator.contracts import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
-from sagemaker_emulator.emulator import Emulator, Place
-from sagemaker_emulator.faults import Fault
-from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.emulator import Emulator, EmulatorConfig
+from sagemaker_emulator.service.executor import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
+from sagemaker_emulator.service.faults import Fault
+from sagemaker_emulator.service.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 SESSION = boto3.Session(region_name="us-east-1")
-PATIENCE = 20.0
+PATIENCE = 300.0
 """Real seconds until a test gives up."""
 
 
@@ -62,6 +62,10 @@ class FakeExecutor(Executor):
             raise RuntimeError(self._plans[name]["poll_error"])
         when, leaving = self._ends[name]
         return leaving if time.monotonic() >= when else None
+
+    def release(self, name: str) -> None:
+        """Let a job end now."""
+        self._ends[name] = (0.0, self._ends[name][1])
 
     def terminate(self, name: str) -> None:
         self._note("terminate", name)
@@ -108,7 +112,7 @@ class Service:
     def __init__(self, directory: Path, faults: Iterable[Fault], settings: dict[str, Any]) -> None:
         self.executor = FakeExecutor()
         self._arguments = {"speed": 1000.0, "keep_alive_cap": 21600, **settings}
-        place = Place(directory=directory, access_key="KEY", secret_key="SECRET")
+        place = EmulatorConfig(directory=directory, access_key="KEY", secret_key="SECRET")
         self.emulator = Emulator(
             place, ServiceSettings(**self._arguments), lambda _url: (self.executor, fake_aws), list(faults)
         )

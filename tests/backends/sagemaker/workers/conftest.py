@@ -22,10 +22,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from sagemaker_emulator.storage import AwsServices
 from tunewright.aws import S3Objects
 from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
-from tunewright.backends.sagemaker.channel import ReportReader
-from tunewright.backends.sagemaker.names import JobName
+from tunewright.backends.sagemaker.requests import JobName
+from tunewright.backends.sagemaker.transport import ReportReader
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
-from tunewright.backends.sagemaker.workers.board import TaskBoard
+from tunewright.backends.sagemaker.workers.tasks import TaskBoard
 from tunewright.runner import s3_keys
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.channel import EXITED, End, Report
@@ -134,7 +134,7 @@ class Instance:
         self.until(has_ended)
         return found[0]
 
-    def until(self, condition: Callable[[], object], seconds: float = 120.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 300.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"it never came: {(self.base / 'output.log').read_text()}"
@@ -146,7 +146,7 @@ class Instance:
 
     def exit_code(self) -> int:
         assert self.process is not None
-        return self.process.wait(timeout=120)
+        return self.process.wait(timeout=300)
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ class FleetDriver:
         self.until(lambda: len(self.aws.jobs) > job)
         return FakeWorker(self, sorted(self.aws.jobs)[job])
 
-    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 300.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"it never came; events so far: {self.events}"
