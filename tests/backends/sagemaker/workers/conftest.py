@@ -137,14 +137,6 @@ class Instance:
         self.until(has_ended)
         return found[0]
 
-    def take(self, events: Sequence[BackendEvent]) -> None:
-        """Keep phases apart from the events that change a trial."""
-        for event in events:
-            if isinstance(event, PhaseChange):
-                self.phases.append(event)
-            else:
-                self.events.append(event)
-
     def until(self, condition: Callable[[], object], seconds: float = 300.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
@@ -246,6 +238,14 @@ class FleetDriver:
     def worker(self, job: int = 0) -> FakeWorker:
         self.until(lambda: len(self.aws.jobs) > job)
         return FakeWorker(self, sorted(self.aws.jobs)[job])
+
+    def take(self, events: Sequence[BackendEvent]) -> None:
+        """Keep phases apart from the events that change a trial."""
+        for event in events:
+            if isinstance(event, PhaseChange):
+                self.phases.append(event)
+            else:
+                self.events.append(event)
 
     def until(self, condition: Callable[[], object], seconds: float = 300.0) -> None:
         deadline = time.monotonic() + seconds
