@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -33,14 +33,15 @@ from tunewright.experiments.warm_start import keep_evaluations, kept_evaluations
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler
-from tunewright.journal import FileJournal, Journal
+from tunewright.journal import FileJournal, Journal, read_header
 from tunewright.metadata import StartFacts, TableMetadata, read_metadata
-from tunewright.methods import also_read, constraints_of
+from tunewright.methods import MethodSpec, also_read, constraints_of, resolved_settings
 from tunewright.methods.automatic import Choice
 from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
+from tunewright.types import Json
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 """Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
@@ -113,7 +114,7 @@ def open_experiment(
     -------
     (Experiment, Scheduler, ExperimentFolder)
         An experiment that is continued has the effective seed that it began with, and its scheduler the method that
-        ``auto`` chose then.
+        ``auto`` chose then and the settings that were the defaults then.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def open_experiment(
         scheduler = experiment.build_scheduler(evaluations)
         return experiment, scheduler, new_folder(experiment, evaluations)
     experiment = replace(experiment, resumed_seed=read_metadata(folder).effective_seed)
-    scheduler = as_chosen(folder, experiment).build_scheduler(kept_evaluations(folder))
+    scheduler = _as_begun(folder, experiment).build_scheduler(kept_evaluations(folder))
     renew_folder(folder, experiment)
     return experiment, scheduler, folder
 
@@ -140,6 +141,28 @@ def as_chosen(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     """
     stored = read_metadata(folder).chosen
     return experiment if stored is None else experiment.with_method(Choice.from_json(stored).spec)
+
+
+def _as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
+    """Return an experiment that continues, with the method and the default settings that it began with.
+
+    Raises
+    ------
+    SettingsError
+        The recorded table was changed since then.
+    """
+    chosen = as_chosen(folder, experiment)
+    header = read_header(folder.journal_path)
+    if header is None:
+        return chosen
+    table = _table_version(experiment)
+    if header.table != table and header.table is not None:
+        raise SettingsError(
+            f"{folder.name} began with the table {header.table}, and here is {table}: install that one, or run it anew"
+        )
+    if header.resolved is None or not isinstance(chosen.method, MethodSpec):
+        return chosen
+    return replace(chosen, settings={**header.resolved, **chosen.method.settings, **chosen.settings})
 
 
 def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> None:
@@ -241,7 +264,24 @@ def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
         settings=dict(experiment.settings),
         evaluations=to_json(read_metadata(folder).evaluations) if experiment.warm_start else None,
         effective_seed=experiment.effective_seed,
+        resolved=_resolved(experiment),
+        table=_table_version(experiment),
     )
+
+
+def _resolved(experiment: Experiment) -> Mapping[str, Json] | None:
+    """All settings of the method by name, defaults included; None for a function of the user."""
+    if choice := experiment.choice():
+        return resolved_settings(choice.spec, {})
+    if not isinstance(experiment.method, MethodSpec):
+        return None
+    return resolved_settings(experiment.method, experiment.settings)
+
+
+def _table_version(experiment: Experiment) -> str | None:
+    """Name, data set and checksum of the recorded table; None if trials train."""
+    table = _table(experiment)
+    return None if table is UNSET else f"{table.table}/{table.dataset} {table.digest}"
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
