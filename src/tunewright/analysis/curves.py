@@ -9,8 +9,7 @@ from typing import Final, final
 import numpy as np
 
 from tunewright.analysis.columns import Columns, Floats
-from tunewright.analysis.experiment_info import ExperimentInfo
-from tunewright.analysis.results import Results
+from tunewright.analysis.results import ExperimentInfo, Results
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.trial import FINISHED, ExperimentStatus

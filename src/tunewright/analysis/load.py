@@ -1,29 +1,45 @@
-"""``load``: stored experiments by tag, name or path."""
+"""``load``: stored experiments by tag, name or path, with an index of the results of each tag.
+
+The index is never the truth: an entry counts only while the journal that it was made from has the same size and time of
+change. It lies in the tag's folder and may be removed at any time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import contextlib
+import json
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from tunewright.analysis.columns import Totals
-from tunewright.analysis.experiment_info import info_from
-from tunewright.analysis.index import read_results
-from tunewright.analysis.results import Results, Where
+import numpy as np
+
+from tunewright.analysis.columns import Columns, Totals, concatenate
+from tunewright.analysis.parsing import parse_journal
+from tunewright.analysis.results import Results, Where, info_from
 from tunewright.analysis.syne_tune import is_syne_tune, read_syne_tune
-from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.exceptions import JournalError, SettingsError, UnknownNameError
 from tunewright.storage import (
     ExperimentFolder,
     experiments,
     find_experiment,
     home,
     order_of_making,
+    replacing,
     safe_name,
 )
 
 Source: TypeAlias = str | Path | ExperimentFolder
 
 _NOTHING: Final = Totals(status="", end_time=0.0, n_trials=0, n_runs=0, suggest_time=0.0, cost=0.0)
+INDEX_FILE: Final = ".index.npz"
+_SCHEMA: Final = 1
+_METRIC: Final = "metric:"
+
+Entry = tuple[Columns, Totals]
 
 
 def load(what: Source | Iterable[Source] | None = None, *, where: Where | None = None) -> Results:
@@ -69,7 +85,7 @@ def _read(folders: Sequence[ExperimentFolder]) -> Results:
             foreign.append(read_syne_tune(folder.path, folder.metadata()))
         elif folder.journal_path.exists():
             own.append((folder, folder.metadata()))
-    entries = read_results([folder for folder, _ in own])
+    entries = _read_results([folder for folder, _ in own])
     infos = [
         info_from(folder.path, metadata, totals)
         for (folder, metadata), (_, totals) in zip(own, entries, strict=True)
@@ -115,3 +131,101 @@ def _is_tag(text: str, tags: Collection[str]) -> bool:
         return safe_name(text, "experiment tag") in tags
     except SettingsError:
         return False  # a path, or nothing that could be a name
+
+
+def _read_results(folders: Sequence[ExperimentFolder]) -> list[Entry]:
+    """The results of stored experiments, from their tags' indexes where these are up to date.
+
+    Raises
+    ------
+    JournalError
+        A journal is missing or damaged.
+    """
+    found: dict[Path, Entry] = {}
+    for parent in dict.fromkeys(folder.path.parent for folder in folders):
+        found.update(_read_tag(parent, [folder for folder in folders if folder.path.parent == parent]))
+    return [found[folder.path] for folder in folders]
+
+
+def _read_tag(parent: Path, folders: Sequence[ExperimentFolder]) -> dict[Path, Entry]:
+    known = _read_index(parent / INDEX_FILE)
+    marks = {folder.name: _mark(folder) for folder in folders}
+    entries: dict[str, Entry] = {}
+    n_new = 0
+    for folder in folders:
+        mark, entry = known.get(folder.name, ("", None))
+        if entry is None or mark != marks[folder.name]:
+            entry = parse_journal(folder.journal_path)
+            n_new += 1
+        entries[folder.name] = entry
+    if n_new:
+        kept = {name: entry for name, (_, entry) in known.items() if (parent / name).is_dir()} | entries
+        old = {name: known[name][0] for name in kept.keys() & known.keys()}
+        with contextlib.suppress(OSError):  # a folder that may not be written to has no index
+            _write_index(parent / INDEX_FILE, kept, old | marks)
+    return {parent / name: entry for name, entry in entries.items()}
+
+
+def _mark(folder: ExperimentFolder) -> str:
+    try:
+        stat = folder.journal_path.stat()
+    except OSError as error:
+        raise JournalError(f"{folder.journal_path} cannot be read: {error.strerror}") from None
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def _write_index(path: Path, entries: Mapping[str, Entry], marks: Mapping[str, str]) -> None:
+    columns = concatenate([columns for columns, _ in entries.values()])
+    head = {
+        "schema": _SCHEMA,
+        "names": list(entries),
+        "marks": [marks[name] for name in entries],
+        "metrics": [list(columns.metrics) for columns, _ in entries.values()],
+        "totals": [asdict(totals) for _, totals in entries.values()],
+    }
+    arrays: dict[str, Any] = {_METRIC + name: values for name, values in columns.metrics.items()}
+    arrays |= {name: getattr(columns, name) for name in ("time", "trial", "resource", "decision")}
+    arrays["sizes"] = np.array([columns.size for columns, _ in entries.values()], dtype=np.int64)
+    arrays["head"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read_index(path: Path) -> dict[str, tuple[str, Entry]]:
+    """Name -> mark and entry; empty where there is no index that this version can read."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays: dict[str, Any] = dict(stored)
+        head = json.loads(arrays.pop("head").tobytes())
+        if head["schema"] != _SCHEMA:
+            return {}
+        return _entries(head, arrays)
+    except (OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, zipfile.BadZipFile):
+        return {}
+
+
+def _entries(head: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, tuple[str, Entry]]:
+    metrics = {
+        name.removeprefix(_METRIC): values for name, values in arrays.items() if name.startswith(_METRIC)
+    }
+    whole = Columns(
+        time=arrays["time"],
+        trial=arrays["trial"],
+        resource=arrays["resource"],
+        decision=arrays["decision"],
+        metrics=metrics,
+    )
+    bounds = pairwise([0, *np.cumsum(arrays["sizes"]).tolist()])
+    rows = zip(head["names"], head["marks"], head["metrics"], head["totals"], bounds, strict=True)
+    entries: dict[str, tuple[str, Entry]] = {}
+    for name, mark, own, totals, (begin, end) in rows:
+        part = whole.between(begin, end)
+        columns = Columns(
+            time=part.time,
+            trial=part.trial,
+            resource=part.resource,
+            decision=part.decision,
+            metrics={metric: part.metrics[metric] for metric in own},
+        )
+        entries[name] = mark, (columns, Totals(**totals))
+    return entries

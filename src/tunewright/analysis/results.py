@@ -1,19 +1,84 @@
-"""Results: many experiments as columns, with what is known about each."""
+"""Results: many experiments as columns, with the metadata of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 
-from tunewright.analysis.columns import DECISIONS, Columns, concatenate
-from tunewright.analysis.experiment_info import ExperimentInfo
+from tunewright.analysis.columns import DECISIONS, Columns, Totals, concatenate
 from tunewright.analysis.extras import need
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.metric import Metric
+from tunewright.metadata import metadata_from
+from tunewright.metric import Constraint, Metric
+from tunewright.storage import ExperimentFolder
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentInfo:
+    """One experiment: what was run, and what it came to."""
+
+    name: str
+    path: Path
+    tag: str
+    method: str
+    """The label under which it is compared."""
+    benchmark: str
+    seed: int
+    metrics: tuple[Metric, ...]
+    """What was tuned; comparisons take the first where nothing else is asked for."""
+    clock: str
+    """``wall`` or ``simulated``."""
+    values: str
+    """``measured`` (real training), ``recorded`` (a table of it) or ``surrogate`` (predicted)."""
+    note: str = ""
+    """What a reader must know about the values."""
+    resource: str = "resource"
+    """What the resource counts."""
+    constraints: tuple[Constraint, ...] = ()
+    """What must hold of a result that counts."""
+    n_workers: int | None = None
+    max_time: float | None = None
+    """The time limit in seconds of the experiment's clock; None: none."""
+    totals: Totals
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+
+def info_from(path: Path, metadata: Mapping[str, Any], totals: Totals) -> ExperimentInfo:
+    """Read the metadata of an experiment of ours.
+
+    Raises
+    ------
+    SettingsError
+        They are none.
+    """
+    record = metadata_from(metadata, ExperimentFolder(path))
+    return ExperimentInfo(
+        name=path.name,
+        path=path,
+        tag=record.tag,
+        method=record.label,
+        benchmark=record.benchmark.name,
+        seed=record.seed,
+        metrics=record.metrics,
+        clock=record.clock,
+        values=record.values,
+        note=record.table.note if record.table else "",
+        resource=record.resource,
+        constraints=record.bounds,
+        n_workers=record.benchmark.n_workers,
+        max_time=record.limits.max_wallclock_time,
+        totals=totals,
+        metadata=metadata,
+    )
+
 
 Where: TypeAlias = Callable[[Mapping[str, Any]], bool] | Mapping[str, object]
 """A question to the metadata, or values that they must have: ``{"benchmark": "digits", "seed": [0, 1]}``."""
@@ -136,7 +201,7 @@ class Results:
             raise UnknownNameError(f"metric of {benchmark}", name, known)
         return next((metric for metric in metrics if metric.name == name), Metric(name))
 
-    def frame(self, *, metadata: Iterable[str] = ()) -> Any:
+    def frame(self, *, metadata: Iterable[str] = ()) -> DataFrame:
         """All reports as a pandas DataFrame, a row each.
 
         Columns: ``experiment``, ``tag``, ``method``, ``benchmark``, ``seed``, ``time``, ``trial_id``, ``resource``,

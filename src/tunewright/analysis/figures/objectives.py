@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,17 +17,21 @@ from tunewright.analysis.figures.style import (
     plain,
     wrapped,
 )
-from tunewright.analysis.objectives import ParetoSets, attainment_surface
+from tunewright.analysis.objectives import ParetoSets, attainment_surface, losses_of, pareto_mask
 from tunewright.analysis.one_run import OneRun
-from tunewright.analysis.pareto import losses_of, pareto_mask
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 _WIDE: Final = 100.0
 """How many times its lowest value an objective's highest one is where its axis is logarithmic."""
 
 
-def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] = (0.25, 0.75)) -> Any:
+def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] = (0.25, 0.75)) -> Figure:
     """What runs attain, a panel per benchmark: the median attainment surface of each setup, and a band around it.
 
     Parameters
@@ -58,7 +62,7 @@ def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] 
     return figure
 
 
-def _panel(axis: Any, sets: ParetoSets, labels: Sequence[str], shares: tuple[float, float]) -> None:
+def _panel(axis: Axes, sets: ParetoSets, labels: Sequence[str], shares: tuple[float, float]) -> None:
     best, worst = sets.corners()
     end = worst + 0.05 * (worst - best)
     for label, runs in sets.setups.items():
@@ -96,7 +100,7 @@ def _stairs(surface: Floats, end: Floats) -> Floats:
     return np.column_stack([x, y])
 
 
-def plot_pareto(run: OneRun) -> Any:
+def plot_pareto(run: OneRun) -> Figure:
     """All reports of one experiment in the plane of its first two objectives, and the Pareto set of all its objectives.
 
     Raises
@@ -132,7 +136,7 @@ def plot_pareto(run: OneRun) -> Any:
     return figure
 
 
-def _name_axes(axis: Any, metrics: Sequence[Metric]) -> None:
+def _name_axes(axis: Axes, metrics: Sequence[Metric]) -> None:
     names = [
         f"{plain(m.name)} ({'higher' if m.goal is Goal.MAXIMIZE else 'lower'} is better)" for m in metrics[:2]
     ]

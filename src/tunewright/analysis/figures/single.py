@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,6 +21,11 @@ from tunewright.analysis.importance import WEAK, Importance, positions
 from tunewright.analysis.one_run import OneRun, RunRecord
 from tunewright.metric import Goal
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
 _MAX_CURVES: Final = 400
 """Learning curves that are drawn; of more, the best and an even choice of the others."""
 _MAX_LINES: Final = 200
@@ -28,7 +33,7 @@ _MAX_LINES: Final = 200
 _MAX_CATEGORIES: Final = 8
 
 
-def plot_learning_curves(run: OneRun) -> Any:
+def plot_learning_curves(run: OneRun) -> Figure:
     """The metric over the resource, a line per trial; rungs, and where trials were paused or stopped.
 
     Raises
@@ -74,7 +79,7 @@ def plot_learning_curves(run: OneRun) -> Any:
     return figure
 
 
-def _mark(axis: Any, run: OneRun, drawn: set[int], decision: str, *, marker: str, colour: str) -> None:
+def _mark(axis: Axes, run: OneRun, drawn: set[int], decision: str, *, marker: str, colour: str) -> None:
     points = [
         (resource, value)
         for trial in run.trials
@@ -88,7 +93,7 @@ def _mark(axis: Any, run: OneRun, drawn: set[int], decision: str, *, marker: str
         axis.plot(x, y, marker, color=colour, markersize=5, alpha=0.8, label=label)
 
 
-def _robust_range(axis: Any, run: OneRun) -> None:
+def _robust_range(axis: Axes, run: OneRun) -> None:
     """A few curves that explode must not flatten the others."""
     values = np.array([v for trial in run.trials for v in trial.values if np.isfinite(v)])
     if len(values) < 20:
@@ -102,7 +107,7 @@ def _robust_range(axis: Any, run: OneRun) -> None:
         axis.set_ylim(low - margin, high + margin)
 
 
-def plot_workers(run: OneRun) -> Any:
+def plot_workers(run: OneRun) -> Figure:
     """What each worker did when: starting, busy with a trial (by how that run ended), idle (blank).
 
     Raises
@@ -141,7 +146,7 @@ def _ready(record: RunRecord) -> float:
     return record.begin if record.ready is None else min(record.ready, record.end)
 
 
-def plot_parallel(run: OneRun) -> Any:
+def plot_parallel(run: OneRun) -> Figure:
     """Parallel coordinates: a line per configuration, coloured by its place among all, the best on top.
 
     Raises
@@ -183,7 +188,7 @@ def plot_parallel(run: OneRun) -> Any:
     return figure
 
 
-def _scale(axis: Any, run: OneRun, name: str, column: int) -> None:
+def _scale(axis: Axes, run: OneRun, name: str, column: int) -> None:
     """A few values of a hyperparameter beside its axis."""
     if run.space is None:
         return
@@ -199,7 +204,7 @@ def _scale(axis: Any, run: OneRun, name: str, column: int) -> None:
         axis.text(column - 0.03, place / n, text, fontsize=8, ha="right", va="center", bbox=box)
 
 
-def plot_importance(found: Importance, run: OneRun) -> Any:
+def plot_importance(found: Importance, run: OneRun) -> Figure:
     """How much each hyperparameter matters for the rank of a trial.
 
     Raises

@@ -6,9 +6,15 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tunewright.analysis.extras import need
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 COLOURS: Final = (
     "#0072B2",
@@ -45,12 +51,10 @@ _RC: Final = {
 }
 
 
-def new_figure(n_panels: int = 1, *, width: float = 4.4, height: float = 3.2, columns: int = 3) -> Any:
+def new_figure(
+    n_panels: int = 1, *, width: float = 4.4, height: float = 3.2, columns: int = 3
+) -> tuple[Figure, list[Axes]]:
     """A figure and its axes, one per panel, in rows.
-
-    Returns
-    -------
-    tuple of Figure and list of Axes
 
     Raises
     ------
@@ -62,7 +66,7 @@ def new_figure(n_panels: int = 1, *, width: float = 4.4, height: float = 3.2, co
     n_columns = min(columns, n_panels)
     n_rows = -(-n_panels // n_columns)
     with matplotlib.rc_context(_RC):
-        figure = figures.Figure(figsize=(width * n_columns, height * n_rows), layout="constrained")
+        figure: Figure = figures.Figure(figsize=(width * n_columns, height * n_rows), layout="constrained")
         grid = figure.subplots(n_rows, n_columns, squeeze=False)
     axes = list(grid.flat)
     for spare in axes[n_panels:]:
@@ -80,7 +84,7 @@ def look_of(labels: Sequence[str], label: str) -> dict[str, Any]:
     }
 
 
-def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
+def legend_above(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
     """A legend above all panels, in as many columns as its longest name leaves room for; the figure grows by its rows."""
     if not handles:
         return
@@ -98,7 +102,7 @@ def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> 
     )
 
 
-def legend_of_lines(figure: Any, axes: Sequence[Any], labels: Sequence[str]) -> None:
+def legend_of_lines(figure: Figure, axes: Sequence[Axes], labels: Sequence[str]) -> None:
     """A legend above all panels of the setups that one of them shows, in a given order."""
     handles = {
         text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
@@ -129,7 +133,7 @@ def time_label(clock: str, unit: str) -> str:
     return f"{'simulated' if clock == 'simulated' else 'wall-clock'} time [{unit}]"
 
 
-def save(figure: Any, path: str | Path) -> None:
+def save(figure: Figure, path: str | Path) -> None:
     """Write a figure; the suffix says how (``.pdf``, ``.svg``, ``.png``). The same figure gives the same SVG."""
     matplotlib: Any = need("matplotlib", "Figures")
     is_svg = str(path).endswith(".svg")
@@ -137,7 +141,7 @@ def save(figure: Any, path: str | Path) -> None:
         figure.savefig(path, dpi=200, metadata={"Date": None} if is_svg else None)
 
 
-def svg(figure: Any) -> str:
+def svg(figure: Figure) -> str:
     """A figure as an SVG element for a page."""
     matplotlib: Any = need("matplotlib", "Figures")
     text = io.StringIO()

@@ -10,7 +10,14 @@ import numpy as np
 
 from tunewright.analysis.aggregate import Aggregate, Band, aggregate
 from tunewright.analysis.columns import Floats
-from tunewright.analysis.comparison import Ranks, anytime_area, mean_ranks
+from tunewright.analysis.comparison import (
+    Ranks,
+    TimeToTarget,
+    anytime_area,
+    mean_ranks,
+    target_of,
+    times_to_target,
+)
 from tunewright.analysis.curves import Curves, curves
 from tunewright.analysis.objectives import ParetoSets, hypervolume_curves, objectives_of, pareto_sets
 from tunewright.analysis.results import Results
@@ -23,7 +30,6 @@ from tunewright.analysis.significance import (
     paired_tests,
     probability_of_improvement,
 )
-from tunewright.analysis.targets import TimeToTarget, target_of, times_to_target
 from tunewright.exceptions import SettingsError, UnknownNameError
 
 _BASELINES: Final = ("RS", "RandomSearch", "Random", "random")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from tunewright.analysis.aggregate import Band
+from tunewright.analysis.comparison import TimeToTarget
 from tunewright.analysis.curves import Curves
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
 from tunewright.analysis.significance import MIN_PAIRS, CriticalDifference, Improvement, PairedTest
-from tunewright.analysis.targets import TimeToTarget
 from tunewright.formatting import duration, plural
 from tunewright.metric import Goal
 
