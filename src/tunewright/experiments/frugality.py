@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 
 from tunewright.benchmarks import Benchmark
-from tunewright.callbacks.early_removal import RemoveEarly, ahead_by_limits
+from tunewright.callbacks.checkpoints import RemoveEarly, ahead_by_limits
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.limits import Limits
 from tunewright.interfaces import StoppingCriterion

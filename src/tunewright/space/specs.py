@@ -7,9 +7,8 @@ from typing import Any, Final, cast
 
 from tunewright.exceptions import SpaceError, nearest_hint
 from tunewright.space.checks import as_config_value
-from tunewright.space.discrete import Categorical, Ordinal
+from tunewright.space.discrete import Categorical, FiniteRange, Ordinal
 from tunewright.space.domain import Domain
-from tunewright.space.finite_range import FiniteRange
 from tunewright.space.numeric import Float, Integer
 from tunewright.types import ConfigValue
 

@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from tunewright.blackbox.blackbox import Description
-from tunewright.blackbox.columns import read_columns
-from tunewright.blackbox.recipes.recipe import Recipe, Recorded, Wheel, stores
-from tunewright.blackbox.recipes.spaces import space_of_columns
-from tunewright.blackbox.tabular import repair_elapsed
+from tunewright.blackbox.recipes.recipe import Recipe, Recorded, Wheel, space_of_columns, stores
+from tunewright.blackbox.tables.blackbox import Description
+from tunewright.blackbox.tables.stored import read_columns
+from tunewright.blackbox.tables.tabular import repair_elapsed
 from tunewright.exceptions import TableError
 from tunewright.space import Domain, Float
 

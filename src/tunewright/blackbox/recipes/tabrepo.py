@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tunewright.blackbox.blackbox import Description
-from tunewright.blackbox.columns import read_columns
-from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
-from tunewright.blackbox.recipes.spaces import space_of_columns
+from tunewright.blackbox.recipes.recipe import Recipe, Recorded, space_of_columns, stores
+from tunewright.blackbox.tables.blackbox import Description
+from tunewright.blackbox.tables.stored import read_columns
 from tunewright.exceptions import TableError
 
 _METRICS: Final = {

@@ -8,7 +8,7 @@ from typing import final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.blackbox.blackbox import Array, Blackbox, Description
+from tunewright.blackbox.tables.blackbox import Array, Blackbox, Description
 from tunewright.exceptions import SpaceError, TableError
 from tunewright.types import Config, ConfigValue
 

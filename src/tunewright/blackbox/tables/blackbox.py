@@ -1,11 +1,12 @@
-"""Blackbox: the learning curves of a training problem, without the training."""
+"""Blackbox: the learning curves of a training problem without the training, and blackboxes from Python functions."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,3 +163,43 @@ class Blackbox(ABC):
         if name not in self.metrics:
             raise UnknownNameError(f"metric of {self.description.full_name}", name, self.metrics)
         return self.metrics.index(name)
+
+
+Evaluation: TypeAlias = Callable[[Config, int, int], Mapping[str, float]]
+"""``(config, resource, seed) -> metrics``, the elapsed seconds since the start of training among them."""
+
+
+@final
+class FunctionBlackbox(Blackbox):
+    """Asks a function for every level of a curve.
+
+    Parameters
+    ----------
+    description
+        What the function gives.
+    function
+        Must be deterministic.
+    """
+
+    def __init__(self, description: Description, function: Evaluation) -> None:
+        super().__init__(description)
+        self._function = function
+
+    def curve(self, config: Config, seed: int = 0) -> Array:
+        """The function's values at all levels.
+
+        Raises
+        ------
+        TableError
+            The function leaves out one of the metrics.
+        """
+        reports = [self._function(config, level, seed) for level in self.levels]
+        try:
+            return np.array([[report[name] for name in self.metrics] for report in reports], dtype=np.float64)
+        except KeyError as missing:
+            raise TableError(f"The function of {self.description.full_name} gives no {missing}") from None
+
+
+def from_function(description: Description, function: Evaluation) -> FunctionBlackbox:
+    """A blackbox that asks ``function``; see `FunctionBlackbox`."""
+    return FunctionBlackbox(description, function)
