@@ -17,8 +17,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import secrets
-import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -32,7 +30,7 @@ from tunewright.blackbox.tables.blackbox import Array, Description, Values
 from tunewright.blackbox.tables.tabular import TabularBlackbox
 from tunewright.exceptions import MissingExtraError, SpaceError, TableError
 from tunewright.space import SearchSpace
-from tunewright.storage import leads_elsewhere, safe_name, write_atomically
+from tunewright.storage import leads_elsewhere, replacing, safe_name, write_atomically
 from tunewright.types import ConfigValue, Json
 
 UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
@@ -217,22 +215,16 @@ def write_dataset(
     cast = cast_columns(description.space, columns)
     numbers = np.ascontiguousarray(values, dtype=np.float32)
     TabularBlackbox(description, cast, numbers)
-    final_place = folder / safe_name(description.dataset, "name of a data set")
-    unfinished = folder / f".{final_place.name}.{secrets.token_hex(4)}"
-    unfinished.mkdir(parents=True)
-    try:
+    place = folder / safe_name(description.dataset, "name of a data set")
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(place) as unfinished:
+        unfinished.mkdir()
         configs_file = f"configs{suffix}"
         write_columns(unfinished / configs_file, cast)
         np.save(unfinished / _VALUES_FILE, numbers, allow_pickle=False)
         (unfinished / _DATASET_FILE).write_text(_describe(description), encoding="utf-8")
         files = [unfinished / name for name in (_DATASET_FILE, configs_file, _VALUES_FILE)]
-        sums = {f"{final_place.name}/{file.name}": sha256(file) for file in files}
-        if final_place.exists():
-            shutil.rmtree(final_place)
-        unfinished.rename(final_place)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return sums
+        return {f"{place.name}/{file.name}": sha256(file) for file in files}
 
 
 def read_dataset(folder: Path, info: TableInfo, dataset: str) -> TabularBlackbox:
