@@ -23,7 +23,7 @@ from tunewright.callbacks import (
     results_csv,
 )
 from tunewright.callbacks.account import AccountFile, read_account
-from tunewright.callbacks.progress import MAX_ROWS, LiveProgress, trials_table
+from tunewright.callbacks.live import MAX_ROWS, LiveProgress, trials_table
 from tunewright.callbacks.results import write_results
 from tunewright.formatting import duration
 from tunewright.interfaces import Callback

@@ -1,6 +1,6 @@
 """Analysis of stored experiments: nothing here runs or changes one.
 
-From results to what may be said about them::
+From results to conclusions::
 
     results = load("first")                      # a tag, names, paths; also folders of Syne Tune
     digits = curves(results, "digits")           # best-so-far losses: setups x seeds x times

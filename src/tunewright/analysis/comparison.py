@@ -15,23 +15,23 @@ from tunewright.analysis.curves import Curves
 from tunewright.exceptions import SettingsError, UnknownNameError
 
 N_SHARES: Final = 100
-"""Points of the grid from 0 to 1 on which benchmarks of different length are put together."""
+"""Points of the grid from 0 to 1 that benchmarks of different length share."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """What is 0 and what is 1 in the normalised regret of a benchmark, as losses."""
+    """Losses at 0 and 1 of a benchmark's normalised regret."""
 
     best: float
     start: float
 
 
 def scale_of(curves: Curves) -> Scale:
-    """The scale of a benchmark from the experiments themselves.
+    """Scale of a benchmark from its experiments.
 
-    0 is the best loss of any of them; 1 is the median, over the experiments that have any on the grid, of the best loss
-    at the first time at which all these have one. Where most of them begin with the best there is, 1 is the worst of them.
+    0 is the best loss of all experiments. 1 is the median over experiments (with a loss on the grid) of the best loss at
+    the first time at which all of them have one; if most of these equal the best loss, 1 is the worst of them.
     """
     losses = np.concatenate([setup.losses for setup in curves.setups.values()])
     losses = losses[~np.isnan(losses).all(axis=1)]
@@ -45,14 +45,14 @@ def scale_of(curves: Curves) -> Scale:
 
 
 def normalised_regret(curves: Curves, scale: Scale | None = None) -> dict[str, Floats]:
-    """How far each experiment is from the best known loss, as a share of the way from the start; shape (seeds, times)."""
+    """Distance of each experiment from the best known loss, as a share of the scale; shape (seeds, times)."""
     known = scale or scale_of(curves)
-    width = known.start - known.best or 1.0  # no difference: whatever the width is, all are at 0
+    width = known.start - known.best or 1.0  # without a difference all regrets are 0 for any width
     return {label: (setup.losses - known.best) / width for label, setup in curves.setups.items()}
 
 
 def anytime_area(curves: Curves, scale: Scale | None = None) -> dict[str, Floats]:
-    """The mean over time of the normalised regret, one per seed: low is good at every time; before a result it is 1."""
+    """Mean over time of the normalised regret, one per seed; lower is better. The regret before the first result is 1."""
     return {
         label: np.nan_to_num(regret, nan=1.0).mean(axis=1)
         for label, regret in normalised_regret(curves, scale).items()
@@ -77,12 +77,12 @@ class Ranks:
 def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES) -> Ranks:
     """Rank the setups on each benchmark and seed, at equal shares of the benchmark's time; equal losses share a rank.
 
-    Before its first result a setup is last. Only seeds that all setups have count.
+    A setup is last before its first result. Only seeds that all setups have are used.
 
     Raises
     ------
     SettingsError
-        There is one setup only, or no benchmark, or benchmarks differ in their setups.
+        There is only one setup or no benchmark, or benchmarks differ in their setups.
     """
     check_same_setups(every)
     labels = list(every[0].setups)
@@ -105,7 +105,7 @@ def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES) -> Ranks:
 
 
 def check_same_setups(every: Sequence[Curves]) -> None:
-    """Refuse benchmarks whose experiments cannot be put together.
+    """Raise an error for benchmarks that cannot be compared together.
 
     Raises
     ------
@@ -128,28 +128,28 @@ def _at(curves: Curves, label: str, shares: Floats) -> Floats:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeToTarget:
-    """When a setup reached the target."""
+    """Time of a setup to the target."""
 
     times: Floats
-    """Seconds, one per seed; inf where it never did."""
+    """Seconds, one per seed; inf if the target was not reached."""
     median: float
-    """Seconds; inf where half of the seeds never did."""
+    """Seconds; inf if half of the seeds did not reach the target."""
     share: float
-    """Of the seeds that did."""
+    """Share of the seeds that reached the target."""
     speed_up: float
-    """Median of the reference over the median of this setup; NaN where neither is finite."""
+    """Median of the reference over the median of this setup; NaN if neither is finite."""
     low: float
     high: float
     """95 % bootstrap interval of the speed-up."""
 
 
 def target_of(curves: Curves, reference: str) -> float:
-    """The loss that half of a setup's runs, or one more, have reached at the end: the upper median of final losses.
+    """Loss that half of a setup's runs, or one more, reach: the upper median of final losses.
 
     Raises
     ------
     UnknownNameError
-        There is no such setup.
+        The setup is unknown.
     """
     if reference not in curves.setups:
         raise UnknownNameError(f"setup on {curves.benchmark}", reference, curves.setups)
@@ -160,24 +160,24 @@ def target_of(curves: Curves, reference: str) -> float:
 def times_to_target(
     curves: Curves, *, reference: str, target: float | None = None
 ) -> Mapping[str, TimeToTarget]:
-    """When each setup reached a loss, and how much faster than the reference.
+    """Time of each setup to a loss, and its speed-up over the reference.
 
     Parameters
     ----------
     curves
-        Exact times of the improvements count, not the grid.
+        Curves; the exact times of their improvements are used, not the grid.
     reference
         A setup, such as random search.
     target
-        A loss; None: `target_of` the reference. Where half of its runs have no result, nobody reaches it.
+        A loss; None: `target_of` the reference, which no setup reaches if half of the reference's runs have no result.
 
     Raises
     ------
     UnknownNameError
-        There is no such setup.
+        The setup is unknown.
     """
     loss = target_of(curves, reference) if target is None else target
-    end = curves.times[-1] if np.isfinite(loss) else -np.inf  # what the reference never reached is no target
+    end = curves.times[-1] if np.isfinite(loss) else -np.inf  # an infinite target is never reached
     times = {
         label: np.array([_within(steps.reached(loss), end) for steps in setup.steps])
         for label, setup in curves.setups.items()

@@ -1,7 +1,7 @@
 """``load``: stored experiments by tag, name or path, with an index of the results of each tag.
 
-The index is never the truth: an entry counts only while the journal that it was made from has the same size and time of
-change. It lies in the tag's folder and may be removed at any time.
+The index is a cache in the tag's folder, which may be removed at any time: an entry is used only if its journal still has
+the same size and modification time.
 """
 
 from __future__ import annotations
@@ -43,25 +43,26 @@ Entry = tuple[Columns, Totals]
 
 
 def load(what: Source | Iterable[Source] | None = None, *, where: Where | None = None) -> Results:
-    """Read stored experiments; nothing of theirs is changed.
+    """Read stored experiments without changing them.
 
     Parameters
     ----------
     what
-        A tag, an experiment's name or a unique beginning of it, the path of a folder that is one or holds some (also of
-        Syne Tune: ``metadata.json`` and ``results.csv.zip``), or several of these. None: all that are stored.
+        A tag, the name of an experiment or a unique beginning of it, the path of an experiment or of a folder with
+        experiments (also of Syne Tune: ``metadata.json`` and ``results.csv.zip``), or several of these. None: all stored
+        experiments.
     where
-        Only those whose metadata agree: values such as ``{"benchmark": "digits"}``, or a function.
+        Condition on the metadata: required values such as ``{"benchmark": "digits"}``, or a predicate.
 
     Returns
     -------
     Results
-        In the order of their making.
+        In order of creation.
 
     Raises
     ------
     UnknownNameError, SettingsError
-        Nothing of that name is stored, or nothing agrees with ``where``.
+        No stored experiment has that name, or none fulfils ``where``.
     JournalError
         A journal is damaged.
     """
@@ -80,7 +81,7 @@ def _read(folders: Sequence[ExperimentFolder]) -> Results:
     foreign: list[Any] = []
     own: list[tuple[ExperimentFolder, dict[str, Any]]] = []
     for folder in folders:
-        # what has neither results nor a journal is not looked at: trials may keep a metadata.json
+        # folders without results and journal are skipped: trials may keep a metadata.json
         if is_syne_tune(folder.path):
             foreign.append(read_syne_tune(folder.path, folder.metadata()))
         elif folder.journal_path.exists():
@@ -126,15 +127,15 @@ def _below(path: Path) -> Iterator[ExperimentFolder]:
 
 
 def _is_tag(text: str, tags: Collection[str]) -> bool:
-    """Whether a stored tag was meant, also where a folder of that name lies here."""
+    """Whether a text is a stored tag, even if a folder of that name exists here."""
     try:
         return safe_name(text, "experiment tag") in tags
     except SettingsError:
-        return False  # a path, or nothing that could be a name
+        return False  # a path, or not a valid name
 
 
 def _read_results(folders: Sequence[ExperimentFolder]) -> list[Entry]:
-    """The results of stored experiments, from their tags' indexes where these are up to date.
+    """Results of stored experiments, from the indexes of their tags if these are up to date.
 
     Raises
     ------
@@ -161,7 +162,7 @@ def _read_tag(parent: Path, folders: Sequence[ExperimentFolder]) -> dict[Path, E
     if n_new:
         kept = {name: entry for name, (_, entry) in known.items() if (parent / name).is_dir()} | entries
         old = {name: known[name][0] for name in kept.keys() & known.keys()}
-        with contextlib.suppress(OSError):  # a folder that may not be written to has no index
+        with contextlib.suppress(OSError):  # a read-only folder has no index
             _write_index(parent / INDEX_FILE, kept, old | marks)
     return {parent / name: entry for name, entry in entries.items()}
 
@@ -192,7 +193,7 @@ def _write_index(path: Path, entries: Mapping[str, Entry], marks: Mapping[str, s
 
 
 def _read_index(path: Path) -> dict[str, tuple[str, Entry]]:
-    """Name -> mark and entry; empty where there is no index that this version can read."""
+    """Name -> mark and entry; empty without an index of this version."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays: dict[str, Any] = dict(stored)

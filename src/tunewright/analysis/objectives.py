@@ -25,7 +25,7 @@ from tunewright.metric import Goal, Metric
 from tunewright.models.pareto import dominated_volume, pareto_mask
 
 _OWN_OBJECTIVES = 3
-"""Up to so many objectives need no library."""
+"""Maximum number of objectives without moocore."""
 
 
 def losses_of(columns: Columns, metrics: Sequence[Metric]) -> Floats:
@@ -94,7 +94,7 @@ def hypervolume_curve(
 
 
 HYPERVOLUME: Final = Metric("hypervolume", Goal.MAXIMIZE)
-"""What experiments with several objectives are compared by."""
+"""Metric of comparisons of experiments with several objectives."""
 MARGIN: Final = 0.1
 """How far the reference point lies beyond the worst corner, as a part of the range of each objective."""
 
@@ -116,7 +116,7 @@ class ParetoSets:
         return losses * np.array([metric.loss(1.0) for metric in self.metrics])
 
     def corners(self) -> tuple[Floats, Floats]:
-        """The best and the worst loss of each objective among all sets; the range is 1 where they are equal.
+        """Best and worst loss of each objective among all sets; the range is 1 if they are equal.
 
         Raises
         ------
@@ -149,7 +149,7 @@ def pareto_sets(results: Results, benchmark: str, *, metrics: Sequence[str] | No
     Parameters
     ----------
     results
-        What was loaded.
+        Loaded experiments.
     benchmark
         Whose experiments.
     metrics
@@ -226,7 +226,7 @@ def hypervolume_curves(
 def attainment_surface(sets: Sequence[Floats], share: float = 0.5) -> Floats:
     """The surface of all points that a share of the runs attain, for two objectives ([Grunert2001]_).
 
-    A run attains a point where one of its own is at least as good in both objectives. With ``share=0.5`` this is the
+    A run attains a point if one of its own is at least as good in both objectives. With ``share=0.5`` this is the
     median run's Pareto set, so to speak.
 
     Parameters
@@ -239,7 +239,7 @@ def attainment_surface(sets: Sequence[Floats], share: float = 0.5) -> Floats:
     Returns
     -------
     array of shape (m, 2)
-        The lower left corners of the surface, the first loss ascending, the second descending. Empty where fewer runs
+        The lower left corners of the surface, the first loss ascending, the second descending. Empty if fewer runs
         than that have any point.
 
     Raises
@@ -275,7 +275,7 @@ def _front(losses: Floats) -> Floats:
 
 
 def _lowest_second(front: Floats, first: Floats) -> Floats:
-    """The lowest second loss among points whose first loss is at most each of ``first``; inf where there is none."""
+    """Lowest second loss among points whose first loss is at most each of ``first``; inf without such a point."""
     position = np.searchsorted(front[:, 0], first, side="right") - 1
     return np.where(position >= 0, np.append(front[:, 1], np.inf)[position], np.inf)
 

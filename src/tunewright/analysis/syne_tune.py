@@ -27,7 +27,7 @@ _DECISIONS: Final = {"CONTINUE": 0, "PAUSE": 1, "STOP": 2}
 
 
 def is_syne_tune(path: Path) -> bool:
-    """Whether a folder was written by Syne Tune: results, and no journal."""
+    """Whether a folder was written by Syne Tune: it has results, but no journal."""
     return (path / "results.csv.zip").is_file() and not (path / "journal.jsonl").exists()
 
 
@@ -37,7 +37,7 @@ def read_syne_tune(path: Path, metadata: Mapping[str, Any]) -> tuple[ExperimentI
     Raises
     ------
     SettingsError
-        The files are not what Syne Tune writes.
+        The files are not in the format of Syne Tune.
     MissingExtraError
         pandas is not installed.
     """
@@ -73,8 +73,8 @@ def _columns(frame: DataFrame, metadata: Mapping[str, Any]) -> Columns:
 
 
 def _resource(metadata: Mapping[str, Any], frame: DataFrame) -> str | None:
-    told = metadata.get("resource_attr")
-    return next((name for name in (told, *_RESOURCES) if name in frame.columns), None)
+    recorded = metadata.get("resource_attr")
+    return next((name for name in (recorded, *_RESOURCES) if name in frame.columns), None)
 
 
 def _info(path: Path, metadata: Mapping[str, Any], frame: DataFrame, columns: Columns) -> ExperimentInfo:
@@ -97,7 +97,7 @@ def _info(path: Path, metadata: Mapping[str, Any], frame: DataFrame, columns: Co
         n_workers=metadata.get("n_workers"),
         max_time=metadata.get("max_wallclock_time"),
         totals=Totals(
-            status=ExperimentStatus.STOPPED,  # most are, by a time limit, and none goes on for ever
+            status=ExperimentStatus.STOPPED,  # by a time limit, for most experiments
             end_time=float(columns.time[-1]) if columns.size else 0.0,
             n_trials=len(np.unique(columns.trial)),
             n_runs=0,

@@ -1,4 +1,4 @@
-"""Blackboxes: what training a configuration reports and how long it takes, recorded or predicted."""
+"""Blackboxes: reports and durations of training a configuration, recorded or predicted."""
 
 from __future__ import annotations
 

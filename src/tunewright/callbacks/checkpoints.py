@@ -18,7 +18,7 @@ from tunewright.trial import Checkpoint, TrialStatus
 
 @final
 class RemoveUnneededCheckpoints(CheckpointPolicy):
-    """Removes every checkpoint as soon as no trial can need it any more (``--delete_checkpoints``)."""
+    """Removes each checkpoint as soon as no trial can need it (``--delete_checkpoints``)."""
 
     def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
         """Select all of them."""
@@ -27,7 +27,7 @@ class RemoveUnneededCheckpoints(CheckpointPolicy):
 
 
 Ahead: TypeAlias = Callable[[History], float]
-"""How much of the experiment is still to come, as a multiple of what there was, >= 0."""
+"""Remaining part of the experiment as a multiple of the part until now, >= 0."""
 
 _PRIOR_MEAN: Final = 1 / 3
 _PRIOR_SIZE: Final = 2.0
@@ -37,23 +37,23 @@ _MOST_AHEAD: Final = 500
 
 @final
 class RemoveEarly(CheckpointPolicy):
-    """Keeps at most ``most`` checkpoints of paused trials: those that are likely and expensive to be missed.
+    """Keeps at most ``most`` checkpoints of paused trials: those with the highest expected cost of removal.
 
-    For methods that promote the best ``1 / eta`` of each rung. When there are more, those go whose
-    ``level * P(resumed)`` is lowest: the resource that the trial would have to repeat, times the probability that it is
-    promoted before the experiment ends (`promotion_probability`). A trial that is promoted nevertheless begins from
-    scratch; its repeated reports do not count. Checkpoints that no trial needs are removed as well.
+    For methods that promote the best ``1 / eta`` of each rung. The expected cost is ``level * P(resumed)``: the resource
+    that the trial would have to repeat, times the probability of its promotion before the end of the experiment
+    (`promotion_probability`). A trial that is promoted nevertheless starts from scratch; its repeated reports do not
+    count. Checkpoints that no trial needs are removed as well.
 
     Parameters
     ----------
     most
-        Checkpoints of paused trials that are kept, >= 1.
+        Maximum number of checkpoints of paused trials, >= 1.
     metric
-        What rungs compare.
+        Metric of the rungs.
     eta
         Reduction factor of the rungs, >= 2.
     ahead
-        Says how many results are still to come.
+        Estimates the remaining part of the experiment.
 
     Raises
     ------
@@ -78,7 +78,7 @@ class RemoveEarly(CheckpointPolicy):
         return unneeded
 
     def select_paused(self, history: History, paused: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
-        """The excess over ``most``, least valuable first; of equal ones those of later trials."""
+        """Select the excess over ``most``, least valuable first; among equal ones those of later trials."""
         if len(paused) <= self._most:
             return ()
         self._read(history)
@@ -103,7 +103,7 @@ class RemoveEarly(CheckpointPolicy):
         return worst[: len(paused) - self._most]
 
     def _read(self, history: History) -> None:
-        """Enter new results into the rungs: levels are where runs end by themselves."""
+        """Add new results to the rungs, whose levels are the ``until`` of the runs."""
         for run in history.runs[self._n_runs :]:
             if run.until is not None:
                 self._rungs.setdefault(run.until, {})
@@ -115,7 +115,7 @@ class RemoveEarly(CheckpointPolicy):
 
 
 def promotion_probability(rank: int, n: int, n_ahead: int, eta: float) -> float:
-    """How likely a trial comes among the best ``floor(n / eta)`` of its rung while further results arrive.
+    """Probability that a trial ranks among the best ``floor(n / eta)`` of its rung while further results arrive.
 
     Whether a further result is better than the trial's is drawn with an unknown probability whose prior is
     Beta(2/3, 4/3); the rung's other results make it Beta(2/3 + better, 4/3 + worse). So the number of better ones
@@ -125,11 +125,11 @@ def promotion_probability(rank: int, n: int, n_ahead: int, eta: float) -> float:
     Parameters
     ----------
     rank
-        Of the trial among the n results of its rung, from 1.
+        Rank of the trial among the n results of its rung, from 1.
     n
-        Results of the rung, the trial's included.
+        Number of results of the rung, the trial's included.
     n_ahead
-        Results that are still to come, >= 0.
+        Number of further results, >= 0.
     eta
         Reduction factor, >= 2.
     """
@@ -151,7 +151,7 @@ def promotion_probability(rank: int, n: int, n_ahead: int, eta: float) -> float:
 
 
 def ahead_by_limits(max_wallclock_time: float | None, max_num_trials: int | None) -> Ahead:
-    """What two limits leave: the smaller rest counts; without limits, as much again as there was."""
+    """Remaining part by two limits, of which the smaller counts; without limits, as much as until now."""
 
     def ahead(history: History) -> float:
         shares: list[float] = []

@@ -1,33 +1,25 @@
-"""Progress of an experiment: as lines for files and pipes, or as a table that is redrawn on terminals."""
+"""PlainProgress: an experiment's progress as lines, for files and pipes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, final
-
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from tunewright.formatting import (
     ProgressFacts,
     best_text,
     closing_text,
     config_text,
-    constraint_text,
     counts_text,
     failure_text,
     plural,
     result_text,
     status_text,
-    value_text,
 )
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
 from tunewright.interfaces import Callback
-from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
 
 INTERVAL: Final = 10.0
@@ -36,16 +28,16 @@ INTERVAL: Final = 10.0
 
 @final
 class PlainProgress(Callback):
-    """Prints a line when a run begins or ends, every ten seconds one on the whole, and the result at the end.
+    """Prints a line for each start and end of a run, a status line every ten seconds, and the result at the end.
 
     Parameters
     ----------
     facts
-        What is run.
+        Facts of the experiment.
     say
-        Takes each line.
+        Prints a line.
     is_verbose
-        Whether each run's begin and end has a line of its own; failures always have.
+        Whether starts and ends of runs are printed; failures always are.
     """
 
     def __init__(self, facts: ProgressFacts, say: Callable[[str], Any], *, is_verbose: bool = True) -> None:
@@ -57,14 +49,14 @@ class PlainProgress(Callback):
         self._said: set[str] = set()
 
     def on_experiment_start(self, history: History) -> None:
-        """Say what begins, or goes on."""
+        """Print the title, and the progress of a resumed experiment."""
         again = f", going on with {counts_text(history)}" if history.n_trials else ""
         self._say(
             f"{self._facts.title}: {plural(self._facts.n_workers, 'worker')}{again}\nResults: {self._facts.path}"
         )
 
     def on_trial_start(self, history: History, run: Run) -> None:
-        """Say which run begins."""
+        """Print the start of a run."""
         if self._is_verbose:
             config = config_text(history.trial(run.trial_id).config, self._facts.space)
             word = (
@@ -75,7 +67,7 @@ class PlainProgress(Callback):
             self._say(f"Trial {run.trial_id} {word}")
 
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
-        """Say how the run went; a failure with the last lines of its log."""
+        """Print the end of a run; a failure with the last lines of its log."""
         self._incumbent.update(history)
         if status is TrialStatus.FAILED:
             self._say(failure_text(history, trial_id))
@@ -87,7 +79,7 @@ class PlainProgress(Callback):
             )
 
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
-        """Say how it goes, every ten seconds; each notice of the backend once."""
+        """Print the status every ten seconds, and each notice of the backend once."""
         for notice in summary.notices:
             if notice not in self._said:
                 self._said.add(notice)
@@ -99,115 +91,8 @@ class PlainProgress(Callback):
             self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
 
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
-        """Say the result, and what was noticed last, such as a job that runs on."""
+        """Print the result and the last notices, for example about a job that still runs."""
         for notice in dict.fromkeys(summary.notices):
             if notice not in self._said:
                 self._say(notice)
         self._say(f"\n{closing_text(self._facts, history, outcome, summary)}\n")
-
-
-MAX_ROWS: Final = 14
-"""Trials that the table shows: those that run, then those that came to something last."""
-_COLOURS: Final = {
-    TrialStatus.RUNNING: "cyan",
-    TrialStatus.PAUSED: "yellow",
-    TrialStatus.COMPLETED: "green",
-    TrialStatus.STOPPED: "dim",
-    TrialStatus.FAILED: "bold red",
-}
-
-
-@final
-class LiveProgress(Callback):
-    """Keeps a table of the trials on the screen; failures and notices stand above it for good.
-
-    Parameters
-    ----------
-    facts
-        What is run.
-    console
-        Where to draw; a terminal.
-    """
-
-    def __init__(self, facts: ProgressFacts, console: Console) -> None:
-        self._facts = facts
-        self._console = console
-        self._incumbent = Incumbent(facts.metric, facts.constraints)
-        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=True)
-        self._said: set[str] = set()
-
-    def on_experiment_start(self, history: History) -> None:
-        """Begin to draw."""
-        self._console.print(Text(self._facts.title, style="bold"))
-        self._console.print(Text(f"Results: {self._facts.path}"), soft_wrap=True)
-        self._live.start()
-        self._draw(history, 0.0, BackendSummary())
-
-    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
-        """Show a failure at once."""
-        if status is TrialStatus.FAILED:
-            self._live.console.print(Text(failure_text(history, trial_id), style="red"))
-
-    def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
-        """Draw anew."""
-        for notice in summary.notices:
-            if notice not in self._said:
-                self._said.add(notice)
-                self._live.console.print(Text(notice, style="dim"))
-        self._draw(history, now, summary)
-
-    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
-        """Leave the result on the screen, and what was noticed last, such as a job that runs on."""
-        self._live.stop()
-        for notice in dict.fromkeys(summary.notices):
-            if notice not in self._said:
-                self._console.print(Text(notice), soft_wrap=True)
-        self._console.print(
-            Text(closing_text(self._facts, history, outcome, summary)), soft_wrap=True, highlight=False
-        )
-
-    def _draw(self, history: History, now: float, summary: BackendSummary) -> None:
-        self._incumbent.update(history)
-        status = status_text(self._facts, history, now, summary.cost)
-        best = Text.assemble(("best: ", "bold"), best_text(self._facts, self._incumbent, history))
-        table = trials_table(self._facts, history, self._best(history))
-        self._live.update(Group(table, Text(status), best), refresh=True)
-
-    def _best(self, history: History) -> Collection[int | None]:
-        if self._facts.others:
-            return {
-                trial_id
-                for trial_id, _ in pareto_results(history, self._facts.metrics, self._facts.constraints)
-            }
-        return {self._incumbent.trial_id}
-
-
-def trials_table(facts: ProgressFacts, history: History, best: Collection[int | None]) -> Table:
-    """The trials that run, and the latest of the others, a row each."""
-    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=[""])
-    values = (*(metric.name for metric in facts.metrics), *map(str, facts.constraints))
-    for heading in ("trial", "status", facts.resource, *values):
-        table.add_column(Text(heading), justify="left" if heading == "status" else "right", no_wrap=True)
-    table.add_column("configuration", overflow="ellipsis", no_wrap=True)
-    for trial_id in _chosen(history):
-        status, last = history.status(trial_id), history.last(trial_id)
-        table.add_row(
-            f"{'* ' if trial_id in best else ''}{trial_id}",
-            Text(str(status), style=_COLOURS[status]),
-            "" if last is None else str(last.resource),
-            *("" if last is None else value_text(metric, last) for metric in facts.metrics),
-            *("" if last is None else constraint_text(bound, last) for bound in facts.constraints),
-            Text(config_text(history.trial(trial_id).config, facts.space)),
-        )
-    return table
-
-
-def _chosen(history: History) -> list[int]:
-    running = list(history.ids(TrialStatus.RUNNING))[:MAX_ROWS]
-    others: dict[int, None] = {}
-    for run in reversed(history.runs):
-        if len(running) + len(others) >= MAX_ROWS:
-            break
-        if history.status(run.trial_id) is not TrialStatus.RUNNING:
-            others[run.trial_id] = None
-    return [*running, *others]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewright.callbacks import PlainProgress
-from tunewright.callbacks.progress import LiveProgress
+from tunewright.callbacks.live import LiveProgress
 from tunewright.experiments import Experiment, progress_facts
 from tunewright.interfaces import Callback
 from tunewright.launchers.exits import forsake_stdout

@@ -46,17 +46,17 @@ def no_counterpart(value: object, remedy: str) -> SpaceError:
 
 
 def float_range(low: float, high: float, *, default: float = MIDPOINT, **settings: Any) -> Entry:
-    """Return a Float, or the constant that a range of one number is. ``settings`` are those of `Float`."""
+    """Return a Float, or a constant for a range of one number. ``settings`` are those of `Float`."""
     return float(low) if low == high else Float(low, high, default=default, **settings)
 
 
 def integer_range(low: int, high: int, *, default: int = MIDPOINT, **settings: Any) -> Entry:
-    """Return an Integer, or the constant that a range of one number is. ``settings`` are those of `Integer`."""
+    """Return an Integer, or a constant for a range of one number. ``settings`` are those of `Integer`."""
     return int(low) if low == high else Integer(low, high, default=default, **settings)
 
 
 def choice(values: Sequence[Any], default: ConfigValue = MIDPOINT) -> Entry:
-    """Return a Categorical, or the constant that a list of one value is."""
+    """Return a Categorical, or a constant for a list of one value."""
     return as_config_value(values[0]) if len(values) == 1 else Categorical(values, default=default)
 
 
@@ -76,7 +76,7 @@ def sampled_range(domain: Any, *, upper_included: bool) -> Entry:
     Raises
     ------
     SpaceError
-        If the sampler is none of uniform, log-uniform and reverse-log-uniform.
+        If the sampler is not uniform, log-uniform or reverse-log-uniform.
     """
     sampler, step = domain.get_sampler(), None
     if is_a(sampler, "Quantized"):

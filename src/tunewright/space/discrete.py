@@ -121,7 +121,7 @@ class Categorical(Domain):
 class Ordinal(Domain):
     """Values in a meaningful order. All are drawn equally often; the default is the middle one (the upper of two).
 
-    ``kind`` says where values lie on [0, 1]: ``"equal"`` gives each an equal share; ``"nearest"`` places numbers
+    ``kind`` sets the positions of values on [0, 1]: ``"equal"`` gives each an equal share; ``"nearest"`` places numbers
     by their size and ``"nearest-log"`` by their logarithm, and a point decodes to the nearest number (beyond
     the outermost ones half a gap is added). The nearest kinds need ascending numbers.
 

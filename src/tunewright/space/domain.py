@@ -19,13 +19,13 @@ Confidence = Literal["low", "medium", "high"]
 _SPREADS: Final[Mapping[str, float]] = {"low": 0.5, "medium": 0.25, "high": 0.125}
 
 PriorSpec = dict[str, ConfigValue | list[float]]
-"""A prior as data: what the entry ``prior`` of a table of a space file holds."""
+"""A prior as data, as in the entry ``prior`` of a space file."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
-    """A belief about the best value of one hyperparameter; methods that use it recover where it is wrong.
+    """A belief about the best value of one hyperparameter; methods recover from a wrong one.
 
     On a range or an ordered list: a normal distribution around ``best`` along the domain's own scale (in the logarithm
     where ``log=True``), cut off at the ends; ``spread`` is its deviation as a part of the whole scale. Among categories:
@@ -44,9 +44,9 @@ class Prior:
     """
 
     best: ConfigValue | None = None
-    """The value that is believed to be best; also the domain's default, where none is given."""
+    """Value that is believed to be best; also the domain's default, unless one is given."""
     confidence: Confidence | None = None
-    """``low``, ``medium`` or ``high``: a spread of 0.5, 0.25 or 0.125; medium where nothing is said."""
+    """``low``, ``medium`` (default) or ``high``: a spread of 0.5, 0.25 or 0.125."""
     spread: float | None = None
     """Instead of ``confidence``, > 0; below 1 among categories."""
     weights: Sequence[float] | None = None
@@ -123,7 +123,7 @@ ActiveIf: TypeAlias = Mapping[str, ConfigValue | Sequence[ConfigValue]]
 """By name of another hyperparameter, the value or the values with which one is active; all names must agree."""
 
 Spec = dict[str, ConfigValue | list[ConfigValue] | PriorSpec | dict[str, ConfigValue | list[ConfigValue]]]
-"""A domain as data: what one table of a space file holds."""
+"""A domain as data, as in one table of a space file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +136,18 @@ class Domain(ABC):
     """
 
     default: ConfigValue = field(default=MIDPOINT, kw_only=True)
-    """The value where the user says nothing: given, or else what the prior takes for best, or the domain's midpoint."""
+    """Default value: given, or else the prior's best value, or the domain's midpoint."""
     prior: Prior | None = field(default=None, kw_only=True)
-    """What the user believes about the best value; None: nothing. Data as `Prior.to_json` gives them are read."""
+    """Prior over the best value, or None. Data of `Prior.to_json` are parsed."""
     active_if: ActiveIf | None = field(default=None, kw_only=True)
     """Of another hyperparameter the value, or the values, with which this one exists; None: it always does.
 
-    ``{"optimizer": "sgd"}``, ``{"optimizer": ["sgd", "momentum"]}``; where several are named, all must agree. A configuration
+    ``{"optimizer": "sgd"}``, ``{"optimizer": ["sgd", "momentum"]}``; if several are named, all must hold. A configuration
     lacks the hyperparameters that are not active, and so do the script's arguments. `SearchSpace` checks the names.
     """
 
     def _settle_prior(self) -> None:
-        """Read and check the prior, which gives the default where there is none; the last but one step of construction.
+        """Parse and check the prior, which provides a missing default; the last but one step of construction.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class Domain(ABC):
             put(self, "default", prior.best)
 
     def _check_prior(self, prior: Prior) -> None:
-        """Raise `SpaceError` where a prior does not suit this type of domain."""
+        """Raise `SpaceError` if a prior does not suit this type of domain."""
         if prior.weights is not None:
             raise SpaceError("a range has no weights: give best")
 

@@ -36,7 +36,7 @@ _EXPLAINED: Final = {
 }
 
 _SHOWN: Final = 0.97
-"""The part of the values that a panel has room for, from the best on."""
+"""Share of the values that a panel shows, from the best on."""
 
 _Display: TypeAlias = Callable[[Floats], Floats]
 
@@ -88,9 +88,9 @@ def _curve_panel(
 
 
 def _zoom(axis: Axes, curves: Curves, bands: Mapping[str, Band]) -> None:
-    """Leave the first tenth of the time out of the choice of the range, and the worst few of all values after it.
+    """Choose the range without the first tenth of the time, and without the worst values after it.
 
-    Else one setup that begins late would press all lines together at the other edge.
+    Otherwise a setup that starts late would compress all lines at the other edge.
     """
     late = curves.times >= 0.1 * curves.times[-1]
     parts = [part[late] for band in bands.values() for part in (band.low, band.high)]
@@ -113,7 +113,7 @@ def _draw(
     display: _Display = _as_is,
     shade: float = 0.18,
 ) -> None:
-    """A line with its interval; ``place`` (0 to 1) sets the markers of different lines apart."""
+    """A line with its interval; ``place`` (0 to 1) offsets the markers of different lines."""
     every = max(1, len(x) // 8)
     marks = (int(place * every), every)
     axis.plot(x, display(band.centre), linewidth=1.8, markersize=5, markevery=marks, **look)
@@ -121,7 +121,7 @@ def _draw(
 
 
 def _shade(n_lines: int) -> float:
-    """How dark intervals are: many of them would hide the lines."""
+    """Opacity of intervals, lower for many lines."""
     return 0.18 if n_lines <= 5 else 0.09
 
 
@@ -225,7 +225,7 @@ def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Figure:
 
 
 def _in_order(labels: Iterable[str]) -> list[str]:
-    """Each label once, so that a setup looks alike in all figures, also where a benchmark lacks others."""
+    """Distinct labels in an order that gives a setup the same look in all figures, also if a benchmark lacks others."""
     return sorted(set(labels), key=str.lower)
 
 
@@ -234,5 +234,5 @@ def _rank_ticks(n: int) -> range:
     return range(1, n + 1, max(1, -(-(n - 1) // 12)))
 
 
-def _plural(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def _plural(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

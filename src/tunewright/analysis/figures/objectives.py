@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 
 
 _WIDE: Final = 100.0
-"""How many times its lowest value an objective's highest one is where its axis is logarithmic."""
+"""Ratio of highest and lowest value above which an axis is logarithmic."""
 
 
 def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] = (0.25, 0.75)) -> Figure:
-    """What runs attain, a panel per benchmark: the median attainment surface of each setup, and a band around it.
+    """Attainment, a panel per benchmark: the median attainment surface of each setup with a band.
 
     Parameters
     ----------
     every
         Pareto sets of two objectives.
     shares
-        Of the runs, that bound the band.
+        Shares of the runs that bound the band.
 
     Raises
     ------
     SettingsError
-        There are not two objectives.
+        The number of objectives is not two.
     MissingExtraError
         matplotlib is not installed.
     """
@@ -91,7 +91,7 @@ def _panel(axis: Axes, sets: ParetoSets, labels: Sequence[str], shares: tuple[fl
 
 
 def _stairs(surface: Floats, end: Floats) -> Floats:
-    """The line along a surface, from the worst second loss to the worst first one; empty where there is no surface."""
+    """Line along a surface, from the worst second loss to the worst first one; empty without a surface."""
     if not len(surface):
         return surface
     first, second = surface.T
@@ -106,7 +106,7 @@ def plot_pareto(run: OneRun) -> Figure:
     Raises
     ------
     SettingsError
-        It tunes one metric.
+        The experiment tunes one metric.
     MissingExtraError
         matplotlib is not installed.
     """

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 _MAX_CURVES: Final = 400
-"""Learning curves that are drawn; of more, the best and an even choice of the others."""
+"""Maximum number of learning curves: the best, and an even choice of the others."""
 _MAX_LINES: Final = 200
-"""Of parallel coordinates, chosen likewise."""
+"""Maximum number of lines of parallel coordinates, chosen likewise."""
 _MAX_CATEGORIES: Final = 8
 
 
 def plot_learning_curves(run: OneRun) -> Figure:
-    """The metric over the resource, a line per trial; rungs, and where trials were paused or stopped.
+    """The metric over the resource, a line per trial; with rungs, pauses and stops.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def _mark(axis: Axes, run: OneRun, drawn: set[int], decision: str, *, marker: st
         (resource, value)
         for trial in run.trials
         if trial.id in drawn
-        for resource, value, said in zip(trial.resources, trial.values, trial.decisions, strict=True)
-        if said == decision
+        for resource, value, made in zip(trial.resources, trial.values, trial.decisions, strict=True)
+        if made == decision
     ]
     if points:
         x, y = zip(*points, strict=True)
@@ -94,7 +94,7 @@ def _mark(axis: Axes, run: OneRun, drawn: set[int], decision: str, *, marker: st
 
 
 def _robust_range(axis: Axes, run: OneRun) -> None:
-    """A few curves that explode must not flatten the others."""
+    """Choose a range that a few diverging curves do not dominate."""
     values = np.array([v for trial in run.trials for v in trial.values if np.isfinite(v)])
     if len(values) < 20:
         return
@@ -108,7 +108,7 @@ def _robust_range(axis: Axes, run: OneRun) -> None:
 
 
 def plot_workers(run: OneRun) -> Figure:
-    """What each worker did when: starting, busy with a trial (by how that run ended), idle (blank).
+    """Timeline of each worker: starting, busy with a run (coloured by its end), idle (blank).
 
     Raises
     ------
@@ -189,7 +189,7 @@ def plot_parallel(run: OneRun) -> Figure:
 
 
 def _scale(axis: Axes, run: OneRun, name: str, column: int) -> None:
-    """A few values of a hyperparameter beside its axis."""
+    """Tick values of a hyperparameter's axis."""
     if run.space is None:
         return
     domain = run.space.domains[name]
@@ -205,7 +205,7 @@ def _scale(axis: Axes, run: OneRun, name: str, column: int) -> None:
 
 
 def plot_importance(found: Importance, run: OneRun) -> Figure:
-    """How much each hyperparameter matters for the rank of a trial.
+    """Importance of each hyperparameter for the rank of a trial.
 
     Raises
     ------

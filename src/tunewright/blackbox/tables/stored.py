@@ -3,7 +3,7 @@
 ::
 
     {name}/
-      table.json        what the table is, its licence and sources, and per data set its files with their SHA-256
+      table.json        title, licence and sources of the table, and per data set its files with their SHA-256
       {dataset}/
         dataset.json    space, metrics, levels, ... of the data set
         configs.parquet one column per hyperparameter, one row per configuration (or configs.npz)
@@ -34,7 +34,7 @@ from tunewright.storage import leads_elsewhere, replacing, safe_name, write_atom
 from tunewright.types import ConfigValue, Json
 
 UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
-"""What NumPy raises where a file does not hold the arrays that it should."""
+"""Errors of NumPy for files without the expected arrays."""
 
 Columns = Mapping[str, Sequence[ConfigValue]]
 """For each hyperparameter the values of all configurations."""
@@ -96,7 +96,7 @@ FileSums = dict[str, str]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableInfo:
-    """What ``table.json`` says."""
+    """Content of ``table.json``."""
 
     name: str
     title: str

@@ -62,7 +62,7 @@ class NearestCurves(CurveModel):
         return within if len(within) == 1 else self._first(within, squares[within])
 
     def _in_tree(self, point: NDArray[np.float64]) -> NDArray[np.intp]:
-        """The nearest rows, where a look at each would take long."""
+        """Candidate rows by a tree, for large tables."""
         n_looked_at = self._k + (self._k == 1)
         distances, nearest = self._tree.query(point, k=n_looked_at)
         if self._k == 1 and distances[1] > distances[0] * _TIE:
@@ -93,7 +93,7 @@ class _ForestCurves(CurveModel):
 def forest_of_curves(points: NDArray[np.float64], curves: Array) -> CurveModel:
     """Fit one forest of 100 trees to all numbers of the curves at once.
 
-    Every number is standardised first, so that all count alike. Where a number is not finite, the worst finite one of
+    Every number is standardised first, so that all have the same weight. For a non-finite number, the worst finite one of
     its metric and level stands in, or that of the metric: the largest, as a diverged loss is large.
 
     Raises
@@ -210,7 +210,7 @@ class SurrogateBlackbox(Blackbox):
 
 
 def _scale(space: SearchSpace, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The standard deviations of numbers; 1 for columns of categorical values and those that never vary."""
+    """Standard deviations of numbers; 1 for categorical and constant columns."""
     is_number = [
         not isinstance(domain, Categorical) for domain in space.domains.values() for _ in range(domain.width)
     ]

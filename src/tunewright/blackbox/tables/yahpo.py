@@ -31,7 +31,7 @@ _TESTS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 @final
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """The space, what is fixed in it, and which hyperparameters count when.
+    """The space with its constants and conditions.
 
     The space is flat: a searcher sets all hyperparameters, and those whose condition does not hold change nothing.
     """
@@ -41,7 +41,7 @@ class Hyperparameters:
 
     @property
     def space(self) -> SearchSpace:
-        """What is tuned."""
+        """Search space of the tuned hyperparameters."""
         return SearchSpace({name: entry for name, entry in self.entries.items() if isinstance(entry, Domain)})
 
     def fix(self, values: Config, *left_out: str) -> Hyperparameters:
@@ -55,7 +55,7 @@ class Hyperparameters:
             name: config[name] if isinstance(entry, Domain) else entry for name, entry in self.entries.items()
         }
         inactive = self._inactive(values)
-        while inactive:  # what depends on an inactive one is inactive as well
+        while inactive:  # dependents of inactive ones are inactive as well
             for name in inactive:
                 del values[name]
             inactive = self._inactive(values)
@@ -113,14 +113,14 @@ def _holds(condition: Mapping[str, Any], values: Config) -> bool:
 
 
 FILES: Final = ("model.onnx", "config_space.json", "encoding.json")
-"""What a scenario's folder must hold."""
+"""Required files of a scenario's folder."""
 _NO_VALUE: Final = "#na#"
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What the files of a scenario do not say: the order of the network's inputs and outputs, and their meaning."""
+    """Order and meaning of a network's inputs and outputs, which the files of a scenario lack."""
 
     continuous: tuple[str, ...]
     categorical: tuple[str, ...]

@@ -1,0 +1,133 @@
+"""LiveProgress: an experiment's progress as a table that is redrawn, for terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final, final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tunewright.formatting import (
+    ProgressFacts,
+    best_text,
+    closing_text,
+    config_text,
+    constraint_text,
+    failure_text,
+    status_text,
+    value_text,
+)
+from tunewright.history import History
+from tunewright.incumbent import Incumbent
+from tunewright.interfaces import Callback
+from tunewright.schedulers.objectives import pareto_results
+from tunewright.trial import BackendSummary, ExperimentStatus, TrialStatus
+
+MAX_ROWS: Final = 14
+"""Maximum number of trials in the table: running ones, then the latest others."""
+_COLOURS: Final = {
+    TrialStatus.RUNNING: "cyan",
+    TrialStatus.PAUSED: "yellow",
+    TrialStatus.COMPLETED: "green",
+    TrialStatus.STOPPED: "dim",
+    TrialStatus.FAILED: "bold red",
+}
+
+
+@final
+class LiveProgress(Callback):
+    """Keeps a table of the trials on the screen, below failures and notices.
+
+    Parameters
+    ----------
+    facts
+        Facts of the experiment.
+    console
+        Console of a terminal.
+    """
+
+    def __init__(self, facts: ProgressFacts, console: Console) -> None:
+        self._facts = facts
+        self._console = console
+        self._incumbent = Incumbent(facts.metric, facts.constraints)
+        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=True)
+        self._said: set[str] = set()
+
+    def on_experiment_start(self, history: History) -> None:
+        """Start the table."""
+        self._console.print(Text(self._facts.title, style="bold"))
+        self._console.print(Text(f"Results: {self._facts.path}"), soft_wrap=True)
+        self._live.start()
+        self._draw(history, 0.0, BackendSummary())
+
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+        """Print a failure immediately."""
+        if status is TrialStatus.FAILED:
+            self._live.console.print(Text(failure_text(history, trial_id), style="red"))
+
+    def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
+        """Redraw the table."""
+        for notice in summary.notices:
+            if notice not in self._said:
+                self._said.add(notice)
+                self._live.console.print(Text(notice, style="dim"))
+        self._draw(history, now, summary)
+
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
+        """Print the result and the last notices, for example about a job that still runs."""
+        self._live.stop()
+        for notice in dict.fromkeys(summary.notices):
+            if notice not in self._said:
+                self._console.print(Text(notice), soft_wrap=True)
+        self._console.print(
+            Text(closing_text(self._facts, history, outcome, summary)), soft_wrap=True, highlight=False
+        )
+
+    def _draw(self, history: History, now: float, summary: BackendSummary) -> None:
+        self._incumbent.update(history)
+        status = status_text(self._facts, history, now, summary.cost)
+        best = Text.assemble(("best: ", "bold"), best_text(self._facts, self._incumbent, history))
+        table = trials_table(self._facts, history, self._best(history))
+        self._live.update(Group(table, Text(status), best), refresh=True)
+
+    def _best(self, history: History) -> Collection[int | None]:
+        if self._facts.others:
+            return {
+                trial_id
+                for trial_id, _ in pareto_results(history, self._facts.metrics, self._facts.constraints)
+            }
+        return {self._incumbent.trial_id}
+
+
+def trials_table(facts: ProgressFacts, history: History, best: Collection[int | None]) -> Table:
+    """Table of the running trials and the latest others, one row each."""
+    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=[""])
+    values = (*(metric.name for metric in facts.metrics), *map(str, facts.constraints))
+    for heading in ("trial", "status", facts.resource, *values):
+        table.add_column(Text(heading), justify="left" if heading == "status" else "right", no_wrap=True)
+    table.add_column("configuration", overflow="ellipsis", no_wrap=True)
+    for trial_id in _chosen(history):
+        status, last = history.status(trial_id), history.last(trial_id)
+        table.add_row(
+            f"{'* ' if trial_id in best else ''}{trial_id}",
+            Text(str(status), style=_COLOURS[status]),
+            "" if last is None else str(last.resource),
+            *("" if last is None else value_text(metric, last) for metric in facts.metrics),
+            *("" if last is None else constraint_text(bound, last) for bound in facts.constraints),
+            Text(config_text(history.trial(trial_id).config, facts.space)),
+        )
+    return table
+
+
+def _chosen(history: History) -> list[int]:
+    running = list(history.ids(TrialStatus.RUNNING))[:MAX_ROWS]
+    others: dict[int, None] = {}
+    for run in reversed(history.runs):
+        if len(running) + len(others) >= MAX_ROWS:
+            break
+        if history.status(run.trial_id) is not TrialStatus.RUNNING:
+            others[run.trial_id] = None
+    return [*running, *others]
