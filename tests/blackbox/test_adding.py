@@ -66,7 +66,7 @@ def test_data_sets_that_are_there_already_stay(taskset: Path) -> None:
 def test_data_sets_whose_files_would_be_the_same_are_refused(taskset: Path) -> None:
     first, second = (taskset.with_name(name) for name in ("task_A.json", "task-A.json"))
     add_table("taskset", str(taskset.rename(first)))
-    with pytest.raises(TableError, match="'task_A' and 'task-A' of taskset would be one folder"):
+    with pytest.raises(TableError, match="'task_A' and 'task-A' of taskset would share one folder"):
         add_table("taskset", str(first.rename(second)))
 
 
