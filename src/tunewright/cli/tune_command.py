@@ -10,7 +10,6 @@ from pathlib import Path
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, MethodSpec, SageMakerChoice, method, sagemaker_settings
-from tunewright.experiments.metrics import metrics_from
 from tunewright.launchers.confirm import say_execution, settle_endpoint
 from tunewright.launchers.console import set_up_logging
 from tunewright.launchers.dry import show_first_request
@@ -28,7 +27,7 @@ from tunewright.launchers.launch import run_and_report, show_safe_tag
 from tunewright.launchers.parser import Parser, natural, positive_int
 from tunewright.launchers.remote import SMALL_INSTANCE, add_remote_flags
 from tunewright.launchers.remote_tune import LOCAL_INSTANCE, launch_experiment
-from tunewright.metric import Goal
+from tunewright.metric import Goal, metrics_from
 from tunewright.space import load_space
 from tunewright.types import Json
 

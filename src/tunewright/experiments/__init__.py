@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tunewright.experiments.backends import first_request, sagemaker_endpoint, sagemaker_settings
-from tunewright.experiments.cells import CellSummary
 from tunewright.experiments.choices import (
     EXECUTIONS,
     BackendChoice,
@@ -12,15 +11,14 @@ from tunewright.experiments.choices import (
     ScriptOptions,
     SimulatedChoice,
 )
-from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.execution import settle_execution
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
-from tunewright.experiments.harness import Cell, PlanProgress, run_cells
+from tunewright.experiments.harness import Cell, CellSummary, run_cells
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
-from tunewright.experiments.plan import CellResult, run_plan
-from tunewright.experiments.run import resume_experiment, run_experiment
+from tunewright.experiments.plan import CellResult, ExperimentPlan, PlanProgress, run_plan
+from tunewright.experiments.run import announce_choices, resume_experiment, run_experiment
 from tunewright.experiments.watch import Watch, print_progress, progress_facts, unwatched
 from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
 
@@ -34,6 +32,7 @@ __all__ = [
     "CellResult",
     "CellSummary",
     "Experiment",
+    "ExperimentPlan",
     "Limits",
     "LocalChoice",
     "Method",

@@ -17,8 +17,7 @@ from tunewright.callbacks.checkpoints import RemoveEarly
 from tunewright.callbacks.tensorboard import check_tensorboard
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json
-from tunewright.experiments.frugality import early_removal, stopping_criterion
-from tunewright.experiments.limits import Limits
+from tunewright.experiments.limits import Limits, early_removal, stopping_criterion
 from tunewright.interfaces import Scheduler, StoppingCriterion
 from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, find_method
 from tunewright.methods.automatic import NAME as AUTO

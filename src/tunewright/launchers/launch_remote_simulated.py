@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.experiments import Experiment
-from tunewright.experiments.fitting import fitting
+from tunewright.experiments.harness import fitting
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say, set_up_logging
 from tunewright.launchers.exits import run_command

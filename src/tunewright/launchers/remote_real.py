@@ -11,7 +11,7 @@ from typing import Any, NoReturn, final
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments import BackendChoice, Experiment, SageMakerChoice
-from tunewright.experiments.earlier import earlier_evaluations
+from tunewright.experiments.plan import ExperimentPlan
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import say
 from tunewright.launchers.dry import show_first_request
@@ -102,8 +102,7 @@ def _run(kind: RealKind, launch: Launch, path: Path, options: RemoteOptions, giv
     arguments, benchmark = begin_launch(launch, kind.remote_parser(launch), given)
     choice = kind.choice(arguments)
     plan = launch.plan(arguments, benchmark, choice)
-    for experiment, known in zip(plan, earlier_evaluations(plan), strict=True):
-        experiment.build_scheduler(known)
+    ExperimentPlan(tuple(plan)).validated()
     dependencies = [Path(one) for one in (*options.dependencies, *arguments.dependencies)]
     check_travels(benchmark.script, path, dependencies)
     tuners = kind.tuners(arguments, benchmark, jobs_at_a_time(arguments, len(plan)))

@@ -24,7 +24,7 @@ from tunewright.experiments import (
     PlanProgress,
     SimulatedChoice,
     method,
-    run_cells,
+    run_plan,
 )
 from tunewright.interfaces import Scheduler
 from tunewright.journal import canonical_hash
@@ -64,13 +64,13 @@ def own_method(benchmark: Benchmark, seed: int, settings: Mapping[str, Json]) ->
 
 
 def dying_method(benchmark: Benchmark, seed: int, settings: Mapping[str, Json]) -> Scheduler:
-    if psutil.Process().name() and "cell_worker" in " ".join(psutil.Process().cmdline()):
+    if psutil.Process().name() and "pool_worker" in " ".join(psutil.Process().cmdline()):
         os.kill(os.getpid(), signal.SIGKILL)
     return own_method(benchmark, seed, settings)
 
 
 def raising_method(benchmark: Benchmark, seed: int, settings: Mapping[str, Json]) -> Scheduler:
-    if "cell_worker" in " ".join(psutil.Process().cmdline()):
+    if "pool_worker" in " ".join(psutil.Process().cmdline()):
         raise ZeroDivisionError("a bug of the user")
     return own_method(benchmark, seed, settings)
 
@@ -143,15 +143,15 @@ def test_cells_that_fail_or_die_are_told_and_the_others_run(
         cell(),
     ]
     progress: list[PlanProgress] = []
-    dying, raising, own, asha = (c.summary for c in run_cells(plan, n_jobs=1, look=progress.append))
+    dying, raising, own, asha = run_plan(plan, n_processes=1, look=progress.append)
     assert dying.status == "failed"
-    assert "signal 9" in dying.error
-    assert raising.error == "ZeroDivisionError: a bug of the user"
+    assert "signal 9" in str(dying.error)
+    assert str(raising.error) == "ZeroDivisionError: a bug of the user"
     assert "raising_method" in raising.traceback
     assert own.status == asha.status == "stopped"
     assert own.n_results >= 30
     assert progress[-1].n_failed == 2
-    assert len(progress[-1].cells) == 4
+    assert len(progress[-1].results) == 4
     assert capfd.readouterr().out == ""
 
 
@@ -159,16 +159,17 @@ def test_what_cannot_work_is_said_before_anything_starts(tunewright_home: Path) 
     with pytest.raises(SettingsError, match="the local backend cannot run it"):
         cell(backend=LocalChoice())
     with pytest.raises(SettingsError, match="define it with def"):
-        run_cells([cell(method=partial(own_method), label="no name")], n_jobs=1)
+        run_plan([cell(method=partial(own_method), label="no name")], n_processes=1)
     assert not (tunewright_home / "experiments").exists()
 
 
 def test_results_are_exported_where_asked_for_and_cells_survive_metadata() -> None:
-    (done,) = run_cells([cell()], n_jobs=1, export=True)
+    (done,) = run_plan([cell()], n_processes=1, export=True)
     (folder,) = experiments("t")
-    assert str(folder.path) == done.summary.folder
+    assert folder == done.folder
     assert folder.results_path.exists()
     assert Experiment.from_json(folder.metadata()) == done.experiment
     create_experiment("t").metadata_path.write_text("{")  # of another, and damaged
-    (again,) = run_cells([cell()], n_jobs=1, resume=True)
-    assert again.summary.status == "skipped"
+    (again,) = run_plan([cell()], n_processes=1, resume=True)
+    assert again.is_skipped
+    assert (again.status, again.folder) == (done.status, done.folder)
