@@ -8,10 +8,10 @@ import pytest
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.ledger import replay_history
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.space import Float, SearchSpace
+from tunewright.state import replay_history
 from tunewright.trial import Start
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from tunewright.benchmarks import Benchmark, RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.ledger import replay_history
 from tunewright.methods import (
     Method,
     MethodSpec,
@@ -27,6 +26,7 @@ from tunewright.schedulers.asha import ASHA
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
+from tunewright.state import replay_history
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.trial import Start
 

@@ -10,7 +10,7 @@ import contextlib
 import json
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -32,9 +32,10 @@ from tunewright.storage import (
     safe_name,
 )
 
+from tunewright.trial import ExperimentStatus
+
 Source: TypeAlias = str | Path | ExperimentFolder
 
-_NOTHING: Final = Totals(status="", end_time=0.0, n_trials=0, n_runs=0, suggest_time=0.0, cost=0.0)
 INDEX_FILE: Final = ".index.npz"
 _SCHEMA: Final = 1
 _METRIC: Final = "metric:"
@@ -228,5 +229,5 @@ def _entries(head: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, tu
             decision=part.decision,
             metrics={metric: part.metrics[metric] for metric in own},
         )
-        entries[name] = mark, (columns, Totals(**totals))
+        entries[name] = mark, (columns, replace(Totals(**totals), status=ExperimentStatus(totals["status"])))
     return entries

@@ -11,6 +11,7 @@ from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.blackbox import Blackbox, Description, TabularBlackbox, get_blackbox
 from tunewright.codec import from_json, to_json
+from tunewright.events import Event
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
@@ -181,7 +182,7 @@ def simulate(
     *,
     seed: int,
     settings: SimulatedSettings | None = None,
-    past: Iterable[Mapping[str, Any]] = (),
+    past: Iterable[Event] = (),
 ) -> Simulation:
     """Open a benchmark for one experiment.
 
