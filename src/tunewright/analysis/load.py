@@ -31,7 +31,6 @@ from tunewright.storage import (
     replacing,
     safe_name,
 )
-
 from tunewright.trial import ExperimentStatus
 
 Source: TypeAlias = str | Path | ExperimentFolder

@@ -24,9 +24,9 @@ from tunewright.types import Config
 _N_TREES: Final = 100
 _RANDOM_STATE: Final = 0
 _TIE: Final = 1.0 + 1e-12
-"""Distances that differ by less than this factor are equal: rounding parts them."""
+"""Distances that differ by less than this factor count as equal, because of rounding."""
 _FEW: Final = 50_000
-"""So many numbers are compared as quickly as a tree is searched."""
+"""Up to this many numbers a full scan is as fast as a tree."""
 
 
 class CurveModel(ABC):
@@ -39,7 +39,7 @@ class CurveModel(ABC):
 
 @final
 class NearestCurves(CurveModel):
-    """The mean curve of the ``k`` nearest points; of equally near ones the first count."""
+    """The mean curve of the ``k`` nearest points, the first ones in case of ties."""
 
     def __init__(self, points: NDArray[np.float64], curves: Array, k: int) -> None:
         self._points = points
@@ -54,7 +54,7 @@ class NearestCurves(CurveModel):
         return self._curves[rows[0]] if self._k == 1 else self._curves[rows].mean(axis=0, dtype=np.float64)
 
     def _among_all(self, point: NDArray[np.float64]) -> NDArray[np.intp]:
-        """The nearest rows, after a look at each."""
+        """The nearest rows, found by a full scan."""
         offsets = self._points - point
         squares = np.einsum("ij,ij->i", offsets, offsets)
         farthest = squares.min() if self._k == 1 else np.partition(squares, self._k - 1)[self._k - 1]
@@ -62,7 +62,7 @@ class NearestCurves(CurveModel):
         return within if len(within) == 1 else self._first(within, squares[within])
 
     def _in_tree(self, point: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Candidate rows by a tree, for large tables."""
+        """The nearest rows, found by a tree."""
         n_looked_at = self._k + (self._k == 1)
         distances, nearest = self._tree.query(point, k=n_looked_at)
         if self._k == 1 and distances[1] > distances[0] * _TIE:
@@ -121,11 +121,11 @@ def _finite(curves: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 _REMEMBERED: Final = 4096
-"""Predicted curves that are kept."""
+"""Maximum number of cached curves."""
 
 
 class SurrogateKind(StrEnum):
-    """How unrecorded configurations are answered."""
+    """Prediction of unrecorded configurations."""
 
     NEAREST = "nearest"
     """The curve of the nearest recorded configuration."""
