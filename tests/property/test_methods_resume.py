@@ -71,7 +71,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Json]]] = {
 
 def scheduler(name: str, own: dict[str, Json]) -> Scheduler:
     found = find_method(name)
-    small = {key: value for key, value in SMALL.items() if hasattr(found.settings(), key)}
+    small = {key: value for key, value in SMALL.items() if key in found.parameters}
     evaluations = earlier_evaluations(CONTINUOUS) if found.needs_evaluations else None
     return build_scheduler(
         method(name, **{**small, **own}), BENCHMARKS.get(name, BENCHMARK), 1, {}, evaluations
