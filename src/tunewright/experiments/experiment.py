@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, final
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
-from tunewright.callbacks.early_removal import RemoveEarly
+from tunewright.callbacks.checkpoints import RemoveEarly
 from tunewright.callbacks.tensorboard import check_tensorboard
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json
@@ -175,11 +175,25 @@ class Experiment:
         if self.tensorboard:
             check_tensorboard()
         known = evaluations or self.evaluations()
-        method, settings = self.method, self.settings
-        if choice := self.choice():
-            find_method(AUTO).make_settings(settings)
-            method, settings = choice.spec, {}
+        method, settings = self.built_method()
         return build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
+
+    def built_method(self) -> tuple[MethodSpec | BuildFunction, Mapping[str, Json]]:
+        """Return the method whose scheduler is built, and its settings from the command line.
+
+        For ``auto``, this is the method that it chooses.
+
+        Raises
+        ------
+        SettingsError
+            ``auto`` has no such settings.
+        TableError
+            The table is not there.
+        """
+        if choice := self.choice():
+            find_method(AUTO).make_settings(self.settings)
+            return choice.spec, {}
+        return self.method, self.settings
 
     def choice(self) -> Choice | None:
         """What ``auto`` chooses here; None where the method was chosen by its name.
