@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Final
+from enum import StrEnum
+from typing import Final, TypeVar
+
+Member = TypeVar("Member", bound=StrEnum)
 
 _MANY: Final = 40
 _SHOWN: Final = 12
@@ -95,6 +98,29 @@ def check_at_least(settings: object, least: float, *names: str) -> None:
             raise SettingsError(f"{name}={value} must be >= {least}")
 
 
+def choice(name: str, kind: type[Member], value: str) -> Member:
+    """Return the member of an enumeration that a text names.
+
+    Parameters
+    ----------
+    name
+        The setting, for the error.
+    kind
+        The enumeration.
+    value
+        The text.
+
+    Raises
+    ------
+    SettingsError
+        The enumeration has no such member.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        raise SettingsError(f"{name}={value!r} must be one of {', '.join(kind)}") from None
+
+
 class IllegalTransitionError(TunewrightError):
     """A trial was to change to a status that its present one does not lead to."""
 
@@ -108,6 +134,30 @@ class JournalError(TunewrightError):
 
 class BackendError(TunewrightError):
     """A backend cannot work at all (not: one of its runs failed)."""
+
+
+class RequestError(TunewrightError):
+    """A request to a service was refused, or its outcome is unknown."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the request may have been carried out although it failed."""
+        return False
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return False
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether credentials, permissions or the clock of this machine are the cause."""
+        return False
+
+    @property
+    def remedy(self) -> str:
+        """Advice for a denied request, in a few words; empty for others."""
+        return ""
 
 
 class TableError(TunewrightError, ValueError):

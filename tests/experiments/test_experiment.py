@@ -13,7 +13,7 @@ from tunewright.experiments import Experiment, Limits, LocalChoice, SageMakerCho
 from tunewright.experiments.backends import build_backend, sagemaker_settings
 from tunewright.experiments.choices import choice_from_json, choice_to_json
 from tunewright.interfaces import StopDecision
-from tunewright.ledger import replay_history
+from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 
 Make = Callable[..., Experiment]

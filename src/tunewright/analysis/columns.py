@@ -1,4 +1,4 @@
-"""The results of one experiment as columns, and many of them behind one another."""
+"""The results of one experiment as columns, and their concatenation."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from typing import Any, Final, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+from tunewright.events import ResultFields
+from tunewright.trial import ExperimentStatus
+
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 
 DECISIONS: Final = ("continue", "pause", "stop")
-"""What stands behind the numbers of the column ``decision``."""
+"""Meaning of the numbers in the column ``decision``."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Accepted reports in the order in which they came; all arrays have one entry per report."""
+    """Accepted reports in their order; all arrays have one entry per report."""
 
     time: Floats
     """Seconds on the experiment's clock."""
@@ -28,11 +31,11 @@ class Columns:
     decision: Integers
     """Positions in `DECISIONS`."""
     metrics: Mapping[str, Floats]
-    """By name; NaN where a report has no such value."""
+    """By name; NaN if a report lacks the value."""
 
     @property
     def size(self) -> int:
-        """How many reports there are."""
+        """Number of reports."""
         return len(self.time)
 
     def between(self, begin: int, end: int) -> Columns:
@@ -49,10 +52,10 @@ class Columns:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """What an experiment came to, in a few numbers."""
+    """Totals of an experiment."""
 
-    status: str
-    """``completed``, ``stopped``, ``failed`` or ``interrupted`` (also: still running)."""
+    status: ExperimentStatus
+    """COMPLETED, STOPPED, FAILED or INTERRUPTED (also: still running)."""
     end_time: float
     """Seconds on the experiment's clock at its last line."""
     n_trials: int
@@ -63,23 +66,23 @@ class Totals:
     """Dollars."""
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """The columns of the ``result`` lines of a journal."""
-    names = dict.fromkeys(name for row in rows for name in row["metrics"])
+def columns_of(rows: Sequence[ResultFields]) -> Columns:
+    """The columns of accepted reports."""
+    names = dict.fromkeys(name for row in rows for name in row.metrics)
     return Columns(
-        time=np.array([row["t"] for row in rows], dtype=np.float64),
-        trial=np.array([row["trial_id"] for row in rows], dtype=np.int64),
-        resource=np.array([row["resource"] for row in rows], dtype=np.int64),
-        decision=np.array([DECISIONS.index(row["decision"]) for row in rows], dtype=np.int64),
+        time=np.array([row.t for row in rows], dtype=np.float64),
+        trial=np.array([row.trial_id for row in rows], dtype=np.int64),
+        resource=np.array([row.resource for row in rows], dtype=np.int64),
+        decision=np.array([DECISIONS.index(row.decision) for row in rows], dtype=np.int64),
         metrics={
-            name: np.array([row["metrics"].get(name, np.nan) for row in rows], dtype=np.float64)
+            name: np.array([row.metrics.get(name, np.nan) for row in rows], dtype=np.float64)
             for name in names
         },
     )
 
 
 def concatenate(parts: Sequence[Columns]) -> Columns:
-    """All parts behind one another; metrics that a part lacks are NaN there."""
+    """Concatenate parts; a metric that a part lacks is NaN there."""
     names = dict.fromkeys(name for part in parts for name in part.metrics)
 
     def joined(arrays: Sequence[Any], kind: Any) -> Any:

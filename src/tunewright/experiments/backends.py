@@ -27,9 +27,9 @@ from tunewright.experiments.choices import (
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.packages import shared_packages
 from tunewright.interfaces import Backend
-from tunewright.journal import read_journal
-from tunewright.ledger import replay_history
+from tunewright.journal import read_events
 from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST
+from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder, safe_name
 from tunewright.trial import Start
 
@@ -207,7 +207,7 @@ def _simulated(experiment: Experiment, choice: SimulatedChoice, folder: Experime
         experiment.table_benchmark,
         seed=experiment.effective_seed,
         settings=choice.settings(),
-        past=read_journal(folder.journal_path),
+        past=read_events(folder.journal_path),
     ).backend
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, final
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
-from tunewright.callbacks.early_removal import RemoveEarly
+from tunewright.callbacks.checkpoints import RemoveEarly
 from tunewright.callbacks.tensorboard import check_tensorboard
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json

@@ -10,7 +10,7 @@ from typing import final
 from tunewright.aws import AwsSession, default_bucket, open_session
 from tunewright.backends.local.run_folder import RunFolder
 from tunewright.backends.sagemaker.deployment import ROOT_PREFIX
-from tunewright.backends.sagemaker.job_service import JobService
+from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.requests import job_prefix
 from tunewright.backends.sagemaker.workers import run_logs
 from tunewright.experiments.backends import sagemaker_endpoint
@@ -97,13 +97,13 @@ class JobLog(TrialLog):
 
     def __init__(self, session: AwsSession, experiment: str, trial_id: int) -> None:
         self._session = session
-        self._service = JobService(session, job_prefix(experiment))
+        self._prefix = job_prefix(experiment)
         self._trial_id = trial_id
         self._n_read = 0
 
     def new_text(self) -> str:
         """The log events of all jobs of the trial that were not seen before."""
-        text = self._service.logs(self._trial_id)
+        text = job_logs(self._session, self._prefix, self._trial_id)
         new, self._n_read = text[self._n_read :], len(text)
         return new
 
