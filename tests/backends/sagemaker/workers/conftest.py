@@ -123,7 +123,7 @@ class Instance:
         self.objects.delete_under("")
         shutil.rmtree(self.base)
         self.base.mkdir()
-        self.reader = ReportReader(self.objects, overlap=60.0)
+        self.reader = Inbox(S3Transport(self.objects, overlap=60.0))
 
     def post(self, trial_id: int, **config: Any) -> str:
         facts = {"trial_id": trial_id, "source": None}
