@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tunewright.cli import main
+from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.journal import FileJournal
-from tunewright.remote.elsewhere import SliceNote, note_slice
 from tunewright.storage import create_experiment, experiments
 
 SCRIPT = """
@@ -289,7 +289,7 @@ def test_an_experiment_goes_on_with_more_trials(tuned: Command) -> None:
 def test_what_ran_in_a_tuning_job_is_continued_there(tuned: Command) -> None:
     (folder,) = experiments("mine")
     tuned.script.unlink()
-    note_slice(folder.path, SliceNote(tag="mine", name="RS-train-0", state="stopped", looked_at=0.0))
+    write_marker(folder.path, RemoteMarker(tag="mine", name="RS-train-0", state="stopped", looked_at=0.0))
     assert tuned("resume", "mine", "--max_num_trials", "3") == 2
     assert "ran in the tuning job of RS-train-0" in tuned.err
     assert "with --resume of what launched it" in tuned.err

@@ -21,6 +21,7 @@ from tunewright.experiments import (
     run_plan,
 )
 from tunewright.experiments.cells import last_outcome
+from tunewright.experiments.run import JOURNAL_VARIABLE
 from tunewright.journal import FileJournal, canonical_hash
 from tunewright.storage import create_experiment, experiments
 
@@ -42,6 +43,21 @@ def test_an_experiment_leaves_everything_in_its_folder(experiment: Make) -> None
     metadata = outcome.folder.metadata()
     assert metadata["clock"] == "wall"
     assert metadata["versions"]["tunewright"]
+
+
+def test_the_environment_names_the_function_that_opens_journals(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_journals.py").write_text(
+        "from tunewright.journal import FileJournal\n\n\n"
+        "def opened(folder, header, *, is_simulated):\n"
+        "    return FileJournal(folder.journal_path, {**header, 'is_simulated': is_simulated})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(JOURNAL_VARIABLE, "own_journals:opened")
+    outcome = run_experiment(experiment())
+    header = json.loads(outcome.folder.journal_path.read_text().splitlines()[0])
+    assert header["is_simulated"] is False
 
 
 def test_what_is_shown_has_the_promised_keys(experiment: Make) -> None:

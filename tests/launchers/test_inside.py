@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tunewright.exceptions import BackendError
+from tunewright.experiments.run import JOURNAL_VARIABLE
 from tunewright.launchers import inside
+from tunewright.remote.inside import OPEN_JOURNAL
 
 
 class FakeJob:
@@ -42,6 +44,7 @@ def job(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeJob]:
     monkeypatch.setattr(inside, "TuningJob", lambda: one)
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv(JOURNAL_VARIABLE, "")
     before = signal.getsignal(signal.SIGTERM)
     yield one
     signal.signal(signal.SIGTERM, before)
@@ -66,6 +69,11 @@ def run(tmp_path: Path, text: str) -> int:
 def test_a_script_that_comes_to_its_end(job: FakeJob, tmp_path: Path, text: str, code: int) -> None:
     assert run(tmp_path, text) == code
     assert (job.codes, job.is_closed) == ([code], True)
+
+
+def test_experiments_of_the_script_are_copied_to_s3(job: FakeJob, tmp_path: Path) -> None:
+    script = f"import os; raise SystemExit(os.environ[{JOURNAL_VARIABLE!r}] != {OPEN_JOURNAL!r})"
+    assert run(tmp_path, script) == 0
 
 
 def test_modules_beside_the_script_are_found(job: FakeJob, tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, SageMakerChoice, resume_experiment, sagemaker_settings
+from tunewright.experiments.remote_marker import read_marker
 from tunewright.launchers.confirm import settle_endpoint
 from tunewright.launchers.console import set_up_logging, watch_progress
 from tunewright.launchers.flags import add_limit_flags, limits_from
 from tunewright.launchers.launch import without_result
 from tunewright.launchers.parser import Parser
-from tunewright.remote.elsewhere import slice_of
 from tunewright.storage import ExperimentFolder, find_experiment
 
 
@@ -47,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _check_place(folder: ExperimentFolder, experiment: Experiment) -> None:
     """Refuse what ran in a tuning job with a script that is not on this machine."""
-    benchmark, note = experiment.benchmark, slice_of(folder.path)
+    benchmark, note = experiment.benchmark, read_marker(folder.path)
     if note is None or not isinstance(benchmark, RealBenchmarkDefinition):
         return
     try:

@@ -26,10 +26,10 @@ from tunewright.callbacks.wording import (
 )
 from tunewright.experiments import Outcome, load_outcome
 from tunewright.experiments.outcome import ELSEWHERE
+from tunewright.experiments.remote_marker import live_marker
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
-from tunewright.remote.elsewhere import running_elsewhere
 from tunewright.storage import ExperimentFolder, find_experiment
 from tunewright.trial import TrialStatus
 
@@ -115,7 +115,7 @@ def _facts(outcome: Outcome) -> ProgressFacts:
 
 
 def _status_text(outcome: Outcome) -> str:
-    note = running_elsewhere(outcome.path) if outcome.status == ELSEWHERE else None
+    note = live_marker(outcome.path) if outcome.status == ELSEWHERE else None
     return outcome.status if note is None else f"running {note.text()}"
 
 

@@ -12,12 +12,12 @@ from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.callbacks.incumbent import Incumbent
 from tunewright.exceptions import SettingsError
+from tunewright.experiments.remote_marker import live_marker
 from tunewright.history import History
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
-from tunewright.remote.elsewhere import running_elsewhere
 from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
@@ -228,4 +228,4 @@ def _status(sessions: list[Line], folder: ExperimentFolder) -> str:
     last = sessions[-1] if sessions else None
     if last is not None and last["event"] == "end":
         return str(last["outcome"])
-    return ELSEWHERE if running_elsewhere(folder.path) else "interrupted"
+    return ELSEWHERE if live_marker(folder.path) else "interrupted"

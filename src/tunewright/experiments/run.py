@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,16 +26,23 @@ from tunewright.experiments.choosing import as_chosen, keep_choice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import keep_evaluations, kept_evaluations
 from tunewright.experiments.outcome import Outcome, load_outcome
+from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, Scheduler
+from tunewright.journal import FileJournal, Journal, Line
 from tunewright.methods import also_read, constraints_of
-from tunewright.remote.elsewhere import running_elsewhere
-from tunewright.remote.inside import open_journal
+from tunewright.runner.call import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
 from tunewright.types import Json
+
+JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
+"""Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
+
+A tuning job sets it, so that all experiments of its processes are copied to S3."""
+_HOLD: Final = 0.2  # seconds for which simulated experiments hold lines back: a killed one repeats itself
 
 
 def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outcome:
@@ -114,7 +122,7 @@ def renew_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
     SettingsError
         A tuning job worked on it at the last look.
     """
-    if note := running_elsewhere(folder.path):
+    if note := live_marker(folder.path):
         raise SettingsError(
             f"{folder.name} runs {note.text()}; or stop it first: tunewright remote stop {note.tag}"
         )
@@ -139,7 +147,9 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     }
     if experiment.warm_start:
         header["evaluations"] = folder.metadata()["evaluations"]
-    journal = open_journal(folder, header, is_simulated=isinstance(experiment.backend, SimulatedChoice))
+    path = os.environ.get(JOURNAL_VARIABLE)
+    opener = open_journal if path is None else load_function(path)
+    journal: Journal = opener(folder, header, is_simulated=isinstance(experiment.backend, SimulatedChoice))
     try:
         backend = build_backend(experiment, folder)
     except BaseException:
@@ -157,6 +167,17 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         callbacks=[*_records(experiment, folder), *watch(experiment, folder)],
         max_failures=experiment.limits.max_failures,
     ).run()
+
+
+def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) -> Journal:
+    """Open the journal of an experiment: a file in its folder.
+
+    Raises
+    ------
+    JournalError
+        It is in use, cannot be read, or cannot be written.
+    """
+    return FileJournal(folder.journal_path, header, hold=_HOLD if is_simulated else 0.0)
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import signal
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 from types import FrameType
 
 from tunewright.exceptions import TunewrightError
+from tunewright.experiments.run import JOURNAL_VARIABLE
 from tunewright.launchers.console import say
 from tunewright.launchers.exits import FAILED, INTERRUPTED, report_error, run_command
-from tunewright.remote.inside import TuningJob
+from tunewright.remote.inside import OPEN_JOURNAL, TuningJob
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         The service cannot be reached.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    os.environ[JOURNAL_VARIABLE] = OPEN_JOURNAL
     entry, *flags = arguments
     job = TuningJob()
     try:

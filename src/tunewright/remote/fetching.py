@@ -9,7 +9,7 @@ from typing import Final, final
 
 from tunewright.exceptions import TunewrightError
 from tunewright.experiments.outcome import Outcome, load_outcome
-from tunewright.remote.elsewhere import SliceNote, note_slice
+from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.remote.fleet import Fleet
 from tunewright.remote.mirror import check_below, fetch_experiment
 from tunewright.remote.place import EXPERIMENTS, JOURNAL
@@ -55,7 +55,7 @@ def fetch_views(fleet: Fleet, statuses: Sequence[SliceStatus], *, all_files: boo
 def _view(fleet: Fleet, status: SliceStatus, *, all_files: bool) -> SliceView:
     outcomes: list[Outcome] = []
     one = status.slice
-    note = SliceNote(tag=one.tag, name=one.name, state=str(status.state), looked_at=time.time())
+    note = RemoteMarker(tag=one.tag, name=one.name, state=str(status.state), looked_at=time.time())
     n_fetched = 0
     for name in status.experiments:
         check_below(f"{one.tag}/{name}", one.name)
@@ -67,7 +67,7 @@ def _view(fleet: Fleet, status: SliceStatus, *, all_files: bool) -> SliceView:
         ]
         objects = fleet.objects(one.name).under(f"{EXPERIMENTS}{name}")
         n_fetched += fetch_experiment(objects, stored, folder.path)
-        note_slice(folder.path, note)
+        write_marker(folder.path, note)
         try:
             outcomes.append(load_outcome(folder))
         except TunewrightError:

@@ -29,26 +29,20 @@ from tunewright.storage import ExperimentFolder, home
 ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
 """Environment variable of a tuning job: JSON of the endpoint's ``choice``, ``region`` and ``speed``."""
 JOB_VARIABLE: Final = "TRAINING_JOB_NAME"
-_HOLD: Final = 0.2  # seconds for which simulated experiments hold lines back: a killed one repeats itself
+OPEN_JOURNAL: Final = f"{__name__}:open_journal"
+"""Import path of `open_journal`, for ``JOURNAL_VARIABLE`` of a tuning job's environment."""
 
 
-def is_inside() -> bool:
-    """Whether this process belongs to a tuning job."""
-    return REMOTE_VARIABLE in os.environ
-
-
-def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool = False) -> Journal:
-    """The journal of an experiment: a file; in a tuning job, one that is copied to S3.
+def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) -> Journal:
+    """Open the journal of an experiment in a tuning job: a file that is copied to S3.
 
     Raises
     ------
     JournalError
         It is in use, cannot be read, or cannot be written.
     BackendError
-        In a tuning job: the service cannot be reached.
+        The service cannot be reached.
     """
-    if not is_inside():
-        return FileJournal(folder.journal_path, header, hold=_HOLD if is_simulated else 0.0)
     journal = FileJournal(folder.journal_path, header)
     try:
         session = _open_session()

@@ -5,27 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any, Final, final
 
 from tunewright.exceptions import SettingsError
+from tunewright.experiments.remote_marker import SliceState
 
 _SCHEMA: Final = 1
-
-
-class SliceState(StrEnum):
-    """Where a slice stands."""
-
-    WAITING = "waiting"
-    """No tuning job yet, or the last one is over and there is work left: it is to be launched."""
-    RUNNING = "running"
-    STOPPING = "stopping"
-    """Its user has stopped it; its tuning job is about to end."""
-    FINISHED = "finished"
-    FAILED = "failed"
-    """Its experiments came to an end that another launch does not change."""
-    STOPPED = "stopped"
-    """Its user has stopped it."""
 
 
 ENDED: Final = frozenset({SliceState.FINISHED, SliceState.FAILED, SliceState.STOPPED})
