@@ -22,8 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
-from tunewright.experiments import Experiment, Limits, MethodSpec, SimulatedChoice, method, run_cells
+from tunewright.experiments import Experiment, Limits, MethodSpec, method, run_cells
 from tunewright.journal import read_journal
 from tunewright.storage import ExperimentFolder
 
@@ -67,7 +68,7 @@ def cell(task: str, label: str, spec: MethodSpec, seed: int, **changes: object) 
         "benchmark": simulated_benchmark(f"yahpo-lcbench-{task}"),
         "method": spec,
         "label": label,
-        "backend": SimulatedChoice(profile="ideal"),
+        "backend": SimulatedConfig(profile="ideal"),
         "seed": seed,
     }
     return Experiment(**{**fields, **changes})  # type: ignore[arg-type] - named above

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
+from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import SageMakerChoice, settle_execution
+from tunewright.experiments import settle_execution
 from tunewright.journal import SCHEMA_VERSION
 from tunewright.metric import Metric
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.storage import create_experiment
 
-AUTO = SageMakerChoice(execution="auto")
+AUTO = SageMakerConfig(execution="auto")
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, LocalChoice, SageMakerChoice, first_request, method
 from tunewright.experiments.backends import build_backend, sagemaker_settings
 from tunewright.experiments.choices import choice_from_json, choice_to_json
+
+from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, Limits, first_request, method
 from tunewright.interfaces import Progress
 from tunewright.ledger import replay_history
 from tunewright.storage import ExperimentFolder
@@ -23,7 +25,7 @@ def test_an_experiment_survives_json(experiment: Make) -> None:
     original = experiment(
         method=method("ASHA", rung_levels=[1]),
         label="A",
-        backend=SageMakerChoice(endpoint="embedded", warm_pool=True),
+        backend=SageMakerConfig(endpoint="embedded", warm_pool=True),
         settings={"eta": 4},
         seed=3,
         random_seed=5,
@@ -64,7 +66,7 @@ def test_the_identity_is_that_of_the_cell(experiment: Make) -> None:
         experiment(random_seed=1),
         experiment(label="RS2"),
         experiment(settings={"eta": 4}),
-        experiment(backend=SageMakerChoice()),
+        experiment(backend=SageMakerConfig()),
         experiment(benchmark=experiment().benchmark.replace(n_workers=3)),
     ):
         assert other.identity() != identity
@@ -105,9 +107,9 @@ def test_limits_end_an_experiment(experiment: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "choice", [LocalChoice(gpus=(0, 2)), SageMakerChoice(endpoint="aws", region="eu-west-1")]
+    "choice", [LocalConfig(gpus=(0, 2)), SageMakerConfig(endpoint="aws", region="eu-west-1")]
 )
-def test_choices_survive_json(choice: LocalChoice | SageMakerChoice) -> None:
+def test_choices_survive_json(choice: LocalConfig | SageMakerConfig) -> None:
     assert choice_from_json(json.loads(json.dumps(choice_to_json(choice)))) == choice
 
 
@@ -118,7 +120,7 @@ def test_choices_that_are_none_are_refused(data: dict[str, object]) -> None:
 
 
 def test_a_dry_run_shows_the_first_request(experiment: Make) -> None:
-    choice = SageMakerChoice(endpoint="embedded", warm_pool=True, instance_type="ml.m5.large")
+    choice = SageMakerConfig(endpoint="embedded", warm_pool=True, instance_type="ml.m5.large")
     request = first_request(experiment(method=method("ASHA"), backend=choice), choice)
     assert request["ResourceConfig"]["InstanceType"] == "ml.m5.large"
     assert request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
@@ -128,22 +130,22 @@ def test_a_dry_run_shows_the_first_request(experiment: Make) -> None:
 
 def test_sagemaker_takes_the_benchmarks_instance_where_none_is_given(experiment: Make) -> None:
     benchmark = experiment().benchmark
-    assert sagemaker_settings(benchmark, SageMakerChoice()).instance_type.startswith("ml.")
+    assert sagemaker_settings(benchmark, SageMakerConfig()).instance_type.startswith("ml.")
     there = benchmark.replace(instance_type="ml.g4dn.xlarge")
-    assert sagemaker_settings(there, SageMakerChoice()).instance_type == "ml.g4dn.xlarge"
+    assert sagemaker_settings(there, SageMakerConfig()).instance_type == "ml.g4dn.xlarge"
     with pytest.raises(SettingsError, match="instance_type"):
-        sagemaker_settings(benchmark, SageMakerChoice(instance_type="c5"))
+        sagemaker_settings(benchmark, SageMakerConfig(instance_type="c5"))
 
 
 def test_sagemaker_gets_what_benchmark_and_choice_say(experiment: Make) -> None:
     benchmark = experiment().benchmark
     there = benchmark.replace(max_resource=9, max_resource_attr="epochs", until_as_max_resource=True)
-    settings = sagemaker_settings(there, SageMakerChoice(bucket="mine", role="r"))
+    settings = sagemaker_settings(there, SageMakerConfig(bucket="mine", role="r"))
     assert (settings.bucket, settings.role) == ("mine", "r")
     assert (settings.max_resource_attr, settings.until_as_max_resource) == ("epochs", True)
 
 
 def test_a_backend_that_cannot_be_reached_says_so(experiment: Make, tmp_path: Path) -> None:
-    choice = SageMakerChoice(endpoint="http://127.0.0.1:9", region="us-east-1")
+    choice = SageMakerConfig(endpoint="http://127.0.0.1:9", region="us-east-1")
     with pytest.raises(Exception, match=r"127\.0\.0\.1:9|credentials"):
         build_backend(experiment(backend=choice), ExperimentFolder(tmp_path))

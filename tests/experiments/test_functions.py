@@ -7,12 +7,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tunewright.experiments.logs import LocalLog, open_log
 
 import tunewright
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import tune_function
 from tunewright.experiments.functions import function_path
-from tunewright.experiments.logs import LocalLog, open_log
 from tunewright.space import Float
 
 TRAINING = """

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
-from tunewright.experiments import Cell, Experiment, Limits, PlanProgress, SimulatedChoice, method
+from tunewright.experiments import Cell, Experiment, Limits, PlanProgress, method
 from tunewright.experiments.cells import CellSummary
 from tunewright.launchers.plan_progress import progress_text, watching
 
@@ -22,7 +23,7 @@ def plan(n_cells: int = 3) -> list[Experiment]:
             benchmark=simulated_benchmark("digits"),
             method=method("RandomSearch"),
             label="RS",
-            backend=SimulatedChoice(),
+            backend=SimulatedConfig(),
             seed=seed,
             limits=Limits(max_num_trials=1),
         )

@@ -32,7 +32,7 @@ BenchmarkDefinition: TypeAlias = RealBenchmarkDefinition | SurrogateBenchmarkDef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackendConfig(ABC):  # noqa: B024 - its members have defaults
+class BackendConfig(ABC):
     """Base of the config class of a backend.
 
     Fields are the backend's settings, all with defaults. A field's name is the name of its flag, the docstring below
@@ -50,6 +50,11 @@ class BackendConfig(ABC):  # noqa: B024 - its members have defaults
     def clock(self) -> str:
         """The experiment's clock: ``"wall"`` or ``"simulated"``."""
         return "simulated" if self.is_simulated else "wall"
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether costs are charged for real; False: they are those of a service that is emulated."""
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +110,7 @@ class TrialLog(ABC):
     def new_text(self) -> str:
         """Output since the last call; the first call begins with the first run."""
 
-    def close(self) -> None:  # noqa: B027 - optional
+    def close(self) -> None:
         """Release resources."""
 
 
@@ -140,14 +145,15 @@ class FileLog(TrialLog):
 
 
 C = TypeVar("C", bound=BackendConfig)
+S = TypeVar("S")
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Description(Generic[C]):
+class Description(Generic[S]):
     """What the user sees before an experiment begins."""
 
-    config: C
+    config: S
     """The config with every setting decided that was left open."""
     advice: tuple[str, ...] = ()
     """Lines about the decisions; shown when an experiment is new."""
@@ -177,7 +183,7 @@ class BackendPlugin(ABC, Generic[C]):
 
         @final
         class ThreadsPlugin(BackendPlugin[ThreadsConfig]):
-            config: ClassVar[type[ThreadsConfig]] = ThreadsConfig
+            config = ThreadsConfig
 
             def build(self, config: ThreadsConfig, context: RunContext) -> Backend:
                 benchmark = context.script

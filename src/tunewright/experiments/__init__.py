@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from tunewright.experiments.backends import first_request, sagemaker_endpoint, sagemaker_settings
 from tunewright.experiments.cells import CellSummary
-from tunewright.experiments.choices import (
-    EXECUTIONS,
-    BackendChoice,
-    LocalChoice,
-    SageMakerChoice,
-    ScriptOptions,
-    SimulatedChoice,
-)
 from tunewright.experiments.choosing import announce_choices
-from tunewright.experiments.execution import settle_execution
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
 from tunewright.experiments.harness import Cell, PlanProgress, run_cells
@@ -25,8 +15,6 @@ from tunewright.experiments.watch import Watch, print_progress, progress_facts, 
 from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
 
 __all__ = [
-    "EXECUTIONS",
-    "BackendChoice",
     "BenchmarkDefinition",
     "Best",
     "BuildFunction",
@@ -35,18 +23,13 @@ __all__ = [
     "CellSummary",
     "Experiment",
     "Limits",
-    "LocalChoice",
     "Method",
     "MethodSpec",
     "Outcome",
     "PlanProgress",
-    "SageMakerChoice",
-    "ScriptOptions",
-    "SimulatedChoice",
     "TuneOptions",
     "Watch",
     "announce_choices",
-    "first_request",
     "load_outcome",
     "method",
     "method_names",
@@ -56,9 +39,6 @@ __all__ = [
     "run_cells",
     "run_experiment",
     "run_plan",
-    "sagemaker_endpoint",
-    "sagemaker_settings",
-    "settle_execution",
     "tune_function",
     "unwatched",
 ]

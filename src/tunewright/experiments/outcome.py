@@ -146,6 +146,11 @@ class Outcome:
         """All trials; ``history.results(trial.id)`` are one's results."""
         return [self.history.trial(trial_id) for trial_id in range(self.history.n_trials)]
 
+    @property
+    def backend_name(self) -> str:
+        """Name of the backend that ran it."""
+        return str(self.metadata["backend"]["name"])
+
     def to_json(self) -> dict[str, Any]:
         """What ``tunewright show --format json`` prints."""
         best = self.best
@@ -183,11 +188,11 @@ class Outcome:
                 }
                 for point in self.pareto
             ]
-        if self.metadata["backend"]["kind"] == "sagemaker":
-            data["sagemaker"] = self._sagemaker()
+        if self.summary.get("calls"):
+            data[self.backend_name] = self._service()
         return data
 
-    def _sagemaker(self) -> dict[str, Any]:
+    def _service(self) -> dict[str, Any]:
         keys = ("jobs", "warm_starts", "calls", "billable_seconds", "pool_idle_seconds")
         keys += ("spot_saved_seconds", "interruptions", "cost")
         numbers = {key: self.summary.get(key, {} if key == "calls" else 0) for key in keys}

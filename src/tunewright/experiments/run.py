@@ -12,16 +12,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from tunewright.backends.simulated.charged import ChargedScheduler
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.resource import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
-from tunewright.clock import SimulatedClock
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.backends import build_backend
-from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.choosing import as_chosen, keep_choice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import keep_evaluations, kept_evaluations
@@ -29,7 +25,7 @@ from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
-from tunewright.interfaces import Backend, Callback, Scheduler
+from tunewright.interfaces import Callback, Scheduler
 from tunewright.journal import FileJournal, Journal, Line
 from tunewright.methods import also_read, constraints_of
 from tunewright.runner.call import load_function
@@ -149,14 +145,14 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         header["evaluations"] = folder.metadata()["evaluations"]
     path = os.environ.get(JOURNAL_VARIABLE)
     opener = open_journal if path is None else load_function(path)
-    journal: Journal = opener(folder, header, is_simulated=isinstance(experiment.backend, SimulatedChoice))
+    journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
     try:
-        backend = build_backend(experiment, folder)
+        backend = experiment.plugin.build(experiment.backend, experiment.run_context(folder))
     except BaseException:
         journal.close()
         raise
     return Tuner(
-        _charged(scheduler, backend, experiment),
+        scheduler,
         backend,
         metrics=(
             *experiment.benchmark.metrics,
@@ -184,7 +180,7 @@ def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callb
     """What is written beside the journal (nothing for simulations, which run by the thousand) and what is removed."""
     early = experiment.early_removal()
     policies: list[Callback] = [*_board(experiment, folder), *([] if early is None else [early])]
-    if isinstance(experiment.backend, SimulatedChoice):
+    if experiment.backend.is_simulated:
         return policies
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
     unneeded = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
@@ -211,17 +207,9 @@ def _board(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callbac
     ]
 
 
-def _charged(scheduler: Scheduler, backend: Backend, experiment: Experiment) -> Scheduler:
-    choice, clock = experiment.backend, backend.clock
-    is_charged = isinstance(choice, SimulatedChoice) and choice.charge_suggest_time
-    return (
-        ChargedScheduler(scheduler, clock) if is_charged and isinstance(clock, SimulatedClock) else scheduler
-    )
-
-
 def _table(experiment: Experiment) -> dict[str, Json]:
     """Which table answers, and whether its values were recorded or predicted."""
-    if not isinstance(experiment.backend, SimulatedChoice):
+    if not experiment.backend.is_simulated:
         return {}
     description, space = experiment.table_benchmark.description, experiment.table_benchmark.space
     table: dict[str, Any] = {

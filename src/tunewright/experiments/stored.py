@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.experiment import Experiment, identity_of
 from tunewright.storage import ExperimentFolder, experiments, safe_name
 
 
@@ -16,8 +16,8 @@ def stored_by_identity(plan: Sequence[Experiment]) -> Mapping[str, list[Experime
     for tag in sorted({safe_name(cell.tag, "experiment tag") for cell in plan}):
         for folder in experiments(tag):
             try:
-                identity = folder.metadata().get("identity", "")
+                identity = identity_of(folder.metadata())
             except SettingsError:
                 continue
-            stored[str(identity)].append(folder)
+            stored[identity].append(folder)
     return stored

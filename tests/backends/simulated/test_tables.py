@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tunewright.backends.simulated.charged import ChargedScheduler
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
-from tunewright.backends.simulated.charged import ChargedScheduler
 from tunewright.backends.simulated.settings import PROFILES, profile
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.blackbox import Description, TabularBlackbox

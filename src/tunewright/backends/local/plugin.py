@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Final, final
+from typing import Final, final
 
 from tunewright.backends.local.backend import LocalBackend
 from tunewright.backends.local.config import LocalConfig
@@ -20,7 +20,7 @@ _LOG_FILES: Final = ("stdout", "stderr", "runner.log")
 class LocalPlugin(BackendPlugin[LocalConfig]):
     """Trials are processes on this machine."""
 
-    config: ClassVar[type[LocalConfig]] = LocalConfig
+    config = LocalConfig
 
     def build(self, config: LocalConfig, context: RunContext) -> LocalBackend:
         """Build the backend from the benchmark's script and resources and the config."""

@@ -84,6 +84,11 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
         if bool(self.subnets) != bool(self.security_group_ids):
             raise SettingsError("A VPC needs both: --subnets and --security_group_ids")
 
+    @property
+    def is_billed(self) -> bool:
+        """Whether the jobs run on AWS."""
+        return self.endpoint == "aws"
+
 
 def _check_positive(config: object, *names: str) -> None:
     for name in names:

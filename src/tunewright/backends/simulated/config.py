@@ -46,4 +46,5 @@ class SimulatedConfig(BackendConfig):
             keep_alive=self.keep_alive,
             dollars_per_hour=self.dollars_per_hour,
             checkpoints=self.support_checkpointing,
+            charge_suggest_time=self.charge_suggest_time,
         )
