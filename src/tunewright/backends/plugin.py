@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, final
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, final
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
@@ -57,15 +57,31 @@ class BackendConfig(ABC):
         return True
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentContext:
-    """An experiment, as a backend sees it before the experiment has a folder."""
+    """An experiment, as its backend sees it."""
 
     benchmark: BenchmarkDefinition
     tag: str
     """Of the experiment; safe for file systems, S3 and SageMaker."""
     seed: int
     """Of all random numbers."""
+    stored: ExperimentFolder | None = None
+    """The experiment's folder; None before the experiment begins."""
+
+    @property
+    def folder(self) -> ExperimentFolder:
+        """The experiment's folder: metadata, journal and trials; its name is the experiment's unique name.
+
+        Raises
+        ------
+        SettingsError
+            The experiment has not begun: members other than ``build`` and ``logs`` must do without a folder.
+        """
+        if self.stored is None:
+            raise SettingsError(f"An experiment of {self.tag} has no folder before it begins")
+        return self.stored
 
     @property
     def script(self) -> RealBenchmarkDefinition:
@@ -92,15 +108,6 @@ class ExperimentContext:
         if isinstance(self.benchmark, SurrogateBenchmarkDefinition):
             return self.benchmark
         raise SettingsError(f"{self.benchmark.name} is a training script, not a recorded table")
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunContext(ExperimentContext):
-    """An experiment that has a folder, new or continued."""
-
-    folder: ExperimentFolder
-    """Metadata, journal and trials; its name is the experiment's unique name."""
 
 
 class TrialLog(ABC):
@@ -185,7 +192,7 @@ class BackendPlugin(ABC, Generic[C]):
         class ThreadsPlugin(BackendPlugin[ThreadsConfig]):
             config = ThreadsConfig
 
-            def build(self, config: ThreadsConfig, context: RunContext) -> Backend:
+            def build(self, config: ThreadsConfig, context: ExperimentContext) -> Backend:
                 benchmark = context.script
                 return ThreadsBackend(
                     benchmark.script,
@@ -207,7 +214,7 @@ class BackendPlugin(ABC, Generic[C]):
         return self.config.backend_name
 
     @abstractmethod
-    def build(self, config: C, context: RunContext) -> Backend:
+    def build(self, config: C, context: ExperimentContext) -> Backend:
         """Build the backend of an experiment, new or continued. Nothing is started.
 
         Raises
@@ -218,7 +225,7 @@ class BackendPlugin(ABC, Generic[C]):
             The backend cannot work at all.
         """
 
-    def logs(self, config: C, context: RunContext, trial_id: int) -> TrialLog:
+    def logs(self, config: C, context: ExperimentContext, trial_id: int) -> TrialLog:
         """The output of a trial, also while it runs.
 
         Default: the files ``stdout`` and ``stderr`` in ``trials/{trial_id}`` and its sub-folders.
@@ -299,12 +306,15 @@ def backend_to_json(config: BackendConfig) -> dict[str, Json]:
     return {"name": config.backend_name, "config": config_to_json(config)}
 
 
-def backend_from_json(data: Mapping[str, Any]) -> BackendConfig:
+def backend_from_json(data: object) -> BackendConfig:
     """The inverse of :func:`backend_to_json`.
 
     Raises
     ------
     SettingsError
-        The backend is unknown, or the data are not its config.
+        The data name no backend, or a backend that is unknown, or are not its config.
     """
-    return config_from_json(find_backend(str(data.get("name", ""))).config, data.get("config", {}))
+    stored = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else {}
+    if "name" not in stored:
+        raise SettingsError(f"The data name no backend: {data!r}")
+    return config_from_json(find_backend(str(stored["name"])).config, stored.get("config", {}))

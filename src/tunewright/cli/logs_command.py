@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
             else f"{folder.name} has no trials"
         )
     experiment = Experiment.from_json(folder.metadata())
-    log = experiment.plugin.logs(experiment.backend, experiment.run_context(folder), given.trial)
+    log = experiment.plugin.logs(experiment.backend, experiment.context(folder), given.trial)
     try:
         if given.follow:
             _follow(log, folder, given.trial)

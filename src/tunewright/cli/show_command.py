@@ -68,7 +68,7 @@ def overview(outcome: Outcome) -> str:
         ("status", _status_text(outcome)),
         (
             "what",
-            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata['backend']['kind']}",
+            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.backend_name}",
         ),
         ("trials", ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"),
         ("results", data["num_results"]),

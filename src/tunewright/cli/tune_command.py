@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,12 @@ def _parser(backend: str) -> Parser:
     add_limit_flags(parser)
     add_run_flags(parser)
     add_script_flags(parser)
+    _add_backend_flags(parser, plugins, backend)
+    return parser
+
+
+def _add_backend_flags(parser: Parser, plugins: Mapping[str, BackendPlugin[Any]], backend: str) -> None:
+    """Flags of all backends, first those of the chosen one."""
     for plugin in sorted(plugins.values(), key=lambda plugin: plugin.name != backend):
         add_config_flags(parser, plugin.config, known=parser.defaults())
     parser.switch("yes", "do not ask before something that costs money is created")
@@ -108,7 +114,6 @@ def _parser(backend: str) -> Parser:
         ),
         instance_flag="tuner_instance_type",
     )
-    return parser
 
 
 def _check_flags(given: Namespace) -> None:

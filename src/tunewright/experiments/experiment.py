@@ -16,7 +16,6 @@ from tunewright.backends.plugin import (
     BackendPlugin,
     BenchmarkDefinition,
     ExperimentContext,
-    RunContext,
     backend_from_json,
     backend_to_json,
     find_backend,
@@ -135,15 +134,10 @@ class Experiment:
         """
         return find_backend(self.backend.backend_name)
 
-    def context(self) -> ExperimentContext:
-        """The experiment, as its backend sees it before it has a folder."""
-        return ExperimentContext(
-            benchmark=self.benchmark, tag=safe_name(self.tag, "experiment tag"), seed=self.effective_seed
-        )
-
-    def run_context(self, folder: ExperimentFolder) -> RunContext:
-        """The experiment in its folder, as its backend sees it."""
-        return RunContext(benchmark=self.benchmark, tag=folder.tag, seed=self.effective_seed, folder=folder)
+    def context(self, folder: ExperimentFolder | None = None) -> ExperimentContext:
+        """The experiment as its backend sees it, in its folder or before it has one."""
+        tag = safe_name(self.tag, "experiment tag")
+        return ExperimentContext(benchmark=self.benchmark, tag=tag, seed=self.effective_seed, stored=folder)
 
     def with_method(self, method: MethodSpec | BuildFunction) -> Experiment:
         """A copy that is tuned by another method."""

@@ -188,7 +188,7 @@ class Outcome:
                 }
                 for point in self.pareto
             ]
-        if self.summary.get("calls"):
+        if self.summary.get("calls") or self.summary.get("job_records"):
             data[self.backend_name] = self._service()
         return data
 

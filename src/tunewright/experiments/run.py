@@ -147,7 +147,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     opener = open_journal if path is None else load_function(path)
     journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
     try:
-        backend = experiment.plugin.build(experiment.backend, experiment.run_context(folder))
+        backend = experiment.plugin.build(experiment.backend, experiment.context(folder))
     except BaseException:
         journal.close()
         raise

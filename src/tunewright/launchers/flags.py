@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from tunewright.backends.local.config import LocalConfig
-from tunewright.backends.sagemaker.config import SageMakerConfig, SageMakerPlace
+from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
@@ -97,7 +97,7 @@ def add_sagemaker_flags(parser: Parser) -> None:
 
 def add_place_flags(parser: Parser) -> None:
     """Flags that say where tuning jobs run."""
-    add_config_flags(parser, SageMakerPlace)
+    add_config_flags(parser, TuningJobPlace)
     parser.switch("yes", "do not ask before something is created on AWS")
 
 

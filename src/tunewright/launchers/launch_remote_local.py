@@ -7,7 +7,7 @@ from typing import Final
 
 from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.sagemaker import SageMakerSettings
-from tunewright.backends.sagemaker.config import SageMakerPlace
+from tunewright.backends.sagemaker.config import TuningJobPlace
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.launchers.config_flags import config_from
@@ -54,7 +54,7 @@ def _tuners(arguments: Namespace, benchmark: RealBenchmarkDefinition, n_jobs: in
         raise SettingsError(f"{benchmark.name} names no instance_type: give --instance_type")
     return Tuners(
         instance_type=instance_type,
-        place=config_from(SageMakerPlace, arguments),
+        place=config_from(TuningJobPlace, arguments),
         settings=SageMakerSettings(n_workers=n_jobs, instance_type=instance_type),
         what=f"runs {benchmark.n_workers} trials at a time",
     )

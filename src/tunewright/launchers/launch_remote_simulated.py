@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tunewright.backends.sagemaker import SageMakerSettings
-from tunewright.backends.sagemaker.config import SageMakerPlace
+from tunewright.backends.sagemaker.config import TuningJobPlace
 from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.experiments import Experiment
 from tunewright.experiments.fitting import fitting
@@ -97,7 +97,7 @@ def _run(
     groups = _groups(plan, expensive)
     say(f"{tuning_jobs_text(arguments, len(groups), instance_type)}, which run {len(plan)} experiments")
     description = describe_jobs(
-        config_from(SageMakerPlace, arguments),
+        config_from(TuningJobPlace, arguments),
         SageMakerSettings(n_workers=jobs_at_a_time(arguments, len(groups)), instance_type=instance_type),
     )
     settled = confirm(description, is_agreed=arguments.yes)

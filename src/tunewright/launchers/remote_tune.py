@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tunewright.backends.sagemaker import SageMakerSettings
-from tunewright.backends.sagemaker.config import SageMakerPlace
+from tunewright.backends.sagemaker.config import SageMakerPlace, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment
@@ -65,7 +65,7 @@ def launch_experiment(experiment: Experiment, arguments: Namespace) -> int:
         place: SageMakerPlace = experiment.backend
     else:
         settings = SageMakerSettings(n_workers=1, instance_type=instance_type)
-        description = describe_jobs(config_from(SageMakerPlace, arguments), settings)
+        description = describe_jobs(config_from(TuningJobPlace, arguments), settings)
         place = confirm(description, is_agreed=arguments.yes)
     folder = script.resolve().parent
     packed = pack_warm_start(experiment.warm_start)

@@ -9,7 +9,7 @@ from tunewright.backends.local.backend import LocalBackend
 from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.local.run_folder import RunFolder
 from tunewright.backends.local.settings import LocalSettings
-from tunewright.backends.plugin import BackendPlugin, FileLog, RunContext, TrialLog
+from tunewright.backends.plugin import BackendPlugin, ExperimentContext, FileLog, TrialLog
 from tunewright.exceptions import SettingsError
 from tunewright.runner.order import AS_CONFIG_JSON, AS_LIST
 
@@ -22,7 +22,7 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
 
     config = LocalConfig
 
-    def build(self, config: LocalConfig, context: RunContext) -> LocalBackend:
+    def build(self, config: LocalConfig, context: ExperimentContext) -> LocalBackend:
         """Build the backend from the benchmark's script and resources and the config."""
         benchmark = context.script
         settings = LocalSettings(
@@ -39,7 +39,7 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
         )
         return LocalBackend(benchmark.script, folder=context.folder.trials_path, settings=settings)
 
-    def logs(self, config: LocalConfig, context: RunContext, trial_id: int) -> TrialLog:
+    def logs(self, config: LocalConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
         """Output, errors, and the runner's own messages, run by run."""
         del config
         trial = context.folder.trials_path / str(trial_id)

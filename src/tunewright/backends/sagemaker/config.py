@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, final
@@ -14,8 +15,8 @@ Execution: TypeAlias = Literal["jobs", "workers", "auto"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SageMakerPlace:
-    """Where training jobs run, and with which role and image; also of tuning jobs."""
+class SageMakerPlace(ABC):  # noqa: B024 - the fields of the two classes below
+    """Where training jobs run, and with which role and image."""
 
     endpoint: str = "auto"
     """auto: AWS if credentials are found, else embedded; aws; embedded: an endpoint on this machine; or a URL."""
@@ -32,6 +33,12 @@ class SageMakerPlace:
 
     def __post_init__(self) -> None:
         _check_positive(self, "speed")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningJobPlace(SageMakerPlace):
+    """Where tuning jobs run whose trials are no training jobs."""
 
 
 @final

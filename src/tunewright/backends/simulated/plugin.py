@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, final
 
-from tunewright.backends.plugin import BackendPlugin, RunContext
+from tunewright.backends.plugin import BackendPlugin, ExperimentContext
 from tunewright.backends.simulated.backend import SimulatedBackend
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.backends.simulated.settings import SimulatedSettings
@@ -23,7 +23,7 @@ class SimulatedPlugin(BackendPlugin[SimulatedConfig]):
 
     config = SimulatedConfig
 
-    def build(self, config: SimulatedConfig, context: RunContext) -> SimulatedBackend:
+    def build(self, config: SimulatedConfig, context: ExperimentContext) -> SimulatedBackend:
         """Open the table, and build the backend; instances that wait are found in the journal."""
         return simulate(
             context.table,
