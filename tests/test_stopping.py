@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tunewright.exceptions import SettingsError
-from tunewright.interfaces import Progress
+from tunewright.interfaces import StopDecision
 from tunewright.ledger import Book
 from tunewright.metric import Goal, Metric
 from tunewright.stopping import (
@@ -39,16 +39,16 @@ def report(book: Book, trial_id: int, **metrics: float) -> None:
 
 def test_ten_trials_means_ten() -> None:
     book, criterion = Book(), MaxTrialsStarted(10)
-    while criterion.check(book, 0.0) is Progress.GO_ON:
+    while criterion.check(book, 0.0) is StopDecision.CONTINUE:
         begin(book)
     assert book.n_trials == 10
-    assert criterion.check(book, 0.0) is Progress.NO_STARTS
+    assert criterion.check(book, 0.0) is StopDecision.NO_NEW_TRIALS
 
 
 def test_time_says_stop_at_its_deadline() -> None:
     criterion = MaxWallclockTime(60)
-    assert criterion.check(Book(), 59.999) is Progress.GO_ON
-    assert criterion.check(Book(), 60.0) is Progress.STOP
+    assert criterion.check(Book(), 59.999) is StopDecision.CONTINUE
+    assert criterion.check(Book(), 60.0) is StopDecision.STOP
     assert criterion.deadline() == 60.0
 
 
@@ -56,10 +56,10 @@ def test_completed_and_finished_count_different_ends() -> None:
     book = Book()
     for status in (TrialStatus.FAILED, TrialStatus.STOPPED, TrialStatus.COMPLETED, TrialStatus.PAUSED):
         book.move(begin(book), status)
-    assert MaxTrialsCompleted(1).check(book, 0.0) is Progress.STOP
-    assert MaxTrialsCompleted(2).check(book, 0.0) is Progress.GO_ON
-    assert MaxTrialsFinished(3).check(book, 0.0) is Progress.STOP
-    assert MaxTrialsFinished(4).check(book, 0.0) is Progress.GO_ON
+    assert MaxTrialsCompleted(1).check(book, 0.0) is StopDecision.STOP
+    assert MaxTrialsCompleted(2).check(book, 0.0) is StopDecision.CONTINUE
+    assert MaxTrialsFinished(3).check(book, 0.0) is StopDecision.STOP
+    assert MaxTrialsFinished(4).check(book, 0.0) is StopDecision.CONTINUE
 
 
 def test_evaluations_and_cost() -> None:
@@ -67,12 +67,12 @@ def test_evaluations_and_cost() -> None:
     trial_id = begin(book)
     report(book, trial_id, loss=1.0)
     book.add_cost(trial_id, 2.5)
-    assert MaxEvaluations(1).check(book, 0.0) is Progress.STOP
-    assert MaxEvaluations(2).check(book, 0.0) is Progress.GO_ON
-    assert MaxCost(2.5).check(book, 0.0) is Progress.STOP
-    assert MaxCost(2.51).check(book, 0.0) is Progress.NO_STARTS, "another run would be too much"
-    assert MaxCost(5.01).check(book, 0.0) is Progress.GO_ON
-    assert MaxCost(5.01).check(Book(), 0.0) is Progress.GO_ON
+    assert MaxEvaluations(1).check(book, 0.0) is StopDecision.STOP
+    assert MaxEvaluations(2).check(book, 0.0) is StopDecision.CONTINUE
+    assert MaxCost(2.5).check(book, 0.0) is StopDecision.STOP
+    assert MaxCost(2.51).check(book, 0.0) is StopDecision.NO_NEW_TRIALS, "another run would be too much"
+    assert MaxCost(5.01).check(book, 0.0) is StopDecision.CONTINUE
+    assert MaxCost(5.01).check(Book(), 0.0) is StopDecision.CONTINUE
 
 
 @pytest.mark.parametrize("limit", [7.5, 19.0, 41.0, 49.9])
@@ -81,8 +81,8 @@ def test_cost_is_stopped_before_it_is_passed(limit: float, until: int | None) ->
     """Two runs at a time, ten steps each, a dollar a step."""
     book, criterion = Book(), MaxCost(limit)
     running: list[int] = []
-    while criterion.check(book, 0.0) is not Progress.STOP:
-        if len(running) < 2 and criterion.check(book, 0.0) is Progress.GO_ON:
+    while criterion.check(book, 0.0) is not StopDecision.STOP:
+        if len(running) < 2 and criterion.check(book, 0.0) is StopDecision.CONTINUE:
             running.append(book.n_trials)
             book.begin_trial({})
             book.begin_run(Run(trial_id=running[-1], attempt=0, until=until), {}, 0.0)
@@ -108,10 +108,10 @@ def test_a_reached_metric_stops(metric: Metric, name: str, bad: float, good: flo
     trial_id = begin(book)
     report(book, trial_id, **{name: bad})
     report(book, trial_id, **{name: math.nan})
-    assert criterion.check(book, 0.0) is Progress.GO_ON
+    assert criterion.check(book, 0.0) is StopDecision.CONTINUE
     report(book, trial_id, **{name: good})
-    assert criterion.check(book, 0.0) is Progress.STOP
-    assert criterion.check(Book(), 0.0) is Progress.GO_ON, "another history begins anew"
+    assert criterion.check(book, 0.0) is StopDecision.STOP
+    assert criterion.check(Book(), 0.0) is StopDecision.CONTINUE, "another history begins anew"
 
 
 def test_plateau_counts_results_without_improvement() -> None:
@@ -120,23 +120,25 @@ def test_plateau_counts_results_without_improvement() -> None:
     said = []
     for loss in (math.nan, 1.0, 0.95, 0.8, 0.75, 0.79, 0.9, 0.1):
         report(book, trial_id, loss=loss)
-        said.append(criterion.check(book, 0.0) is Progress.STOP)
+        said.append(criterion.check(book, 0.0) is StopDecision.STOP)
     assert said == [False, False, False, False, False, False, True, False]
-    assert Plateau(LOSS, 3, tolerance=0.1).check(book, 0.0) is Progress.GO_ON, "read at once or bit by bit"
+    assert Plateau(LOSS, 3, tolerance=0.1).check(book, 0.0) is StopDecision.CONTINUE, (
+        "read at once or bit by bit"
+    )
 
 
 def test_or_is_the_strictest_and_and_the_mildest() -> None:
     book = Book()
     begin(book)
     trials, time = MaxTrialsStarted(1), MaxWallclockTime(10)
-    assert (trials | time).check(book, 0.0) is Progress.NO_STARTS
-    assert (trials | time).check(book, 10.0) is Progress.STOP
-    assert (trials & time).check(book, 0.0) is Progress.GO_ON
-    assert (trials & time).check(book, 10.0) is Progress.NO_STARTS
+    assert (trials | time).check(book, 0.0) is StopDecision.NO_NEW_TRIALS
+    assert (trials | time).check(book, 10.0) is StopDecision.STOP
+    assert (trials & time).check(book, 0.0) is StopDecision.CONTINUE
+    assert (trials & time).check(book, 10.0) is StopDecision.NO_NEW_TRIALS
     assert (trials | time).deadline() == 10.0
     assert (trials & time).deadline() == math.inf
     assert (time & MaxWallclockTime(20)).deadline() == 20.0
-    assert Never().check(book, math.inf) is Progress.GO_ON
+    assert Never().check(book, math.inf) is StopDecision.CONTINUE
     assert Never().deadline() == math.inf
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.exceptions import ExperimentFailedError, JournalError
 from tunewright.history import History
-from tunewright.interfaces import Backend, Callback, Scheduler, StoppingCriterion
+from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler, StoppingCriterion
 from tunewright.journal import FileJournal, Journal, MemoryJournal, canonical_hash
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
@@ -26,7 +27,10 @@ from tunewright.trial import (
     BackendSummary,
     Checkpoint,
     Ended,
+    ExperimentStatus,
     OpenRun,
+    PhaseChange,
+    PhaseName,
     Reported,
     Result,
     Run,
@@ -71,6 +75,7 @@ def tune(
     stop_when: StoppingCriterion,
     journal: Journal | None = None,
     callbacks: Sequence[Callback] = (),
+    checkpoint_policies: Sequence[CheckpointPolicy] = (),
     max_failures: int = 3,
 ) -> History:
     return Tuner(
@@ -80,6 +85,7 @@ def tune(
         stop_when=stop_when,
         journal=journal or MemoryJournal(),
         callbacks=callbacks,
+        checkpoint_policies=checkpoint_policies,
         max_failures=max_failures,
     ).run()
 
@@ -171,7 +177,7 @@ class Recorder(Callback):
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         self.seen.append("wait")
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         self.seen.append(f"experiment_end {outcome} {summary.jobs}")
 
 
@@ -213,11 +219,11 @@ def test_a_callback_that_raises_is_reported_once_and_switched_off(caplog: pytest
     assert recorder.seen.count("start") == 5
 
 
-class RemoveAll(Callback):
+class RemoveAll(CheckpointPolicy):
     def __init__(self) -> None:
         self.offered: set[Checkpoint] = set()
 
-    def remove_checkpoints(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+    def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
         self.offered.update(unneeded)
         return unneeded
 
@@ -273,7 +279,7 @@ class Watched(Backend):
 def test_checkpoints_that_nobody_needs_are_removed_and_no_others() -> None:
     backend, policy = Watched(simulated()), RemoveAll()
     scheduler = asha()
-    history = tune(scheduler, backend, MaxTrialsStarted(30), callbacks=[policy])
+    history = tune(scheduler, backend, MaxTrialsStarted(30), checkpoint_policies=[policy])
     assert backend.deleted
     assert len(set(backend.deleted)) == len(backend.deleted), "each once"
     resumable = set(scheduler.resumable(history))
@@ -361,3 +367,38 @@ def test_a_full_disk_ends_the_experiment_with_its_own_error_and_releases_the_bac
     journal.left = 1000
     history = tune(fifo(), simulated(), MaxTrialsStarted(6), journal)
     assert len(history.ids(TrialStatus.COMPLETED)) == 6
+
+
+class Phased(Watched):
+    """A backend that says when each run starts to train."""
+
+    phases: Sequence[PhaseChange] = ()
+
+    def start(self, run: Run, config: Config) -> None:
+        super().start(run, config)
+        self.phases = [
+            PhaseChange(
+                trial_id=run.trial_id, attempt=run.attempt, worker="w", name=PhaseName.TRAINING, warm=True
+            )
+        ]
+
+    def wait(self, timeout: float) -> Sequence[Reported | Ended | PhaseChange]:
+        phases, self.phases = self.phases, ()
+        return phases or super().wait(timeout)
+
+
+def test_phases_are_journaled_and_change_nothing_else(tmp_path: Path) -> None:
+    def run(name: str, backend: Backend) -> tuple[History, Path]:
+        path = tmp_path / name
+        return tune(fifo(), backend, MaxTrialsStarted(5), journal=FileJournal(path)), path
+
+    plain, plain_path = run("plain", simulated())
+    phased, phased_path = run("phased", Phased(simulated()))
+    assert phased.results_since(0) == plain.results_since(0)
+    lines = [json.loads(line) for line in phased_path.read_text().splitlines()]
+    phases = [line for line in lines if line["kind"] == "phase"]
+    assert {(line["worker"], line["name"], line["warm"], line["retry"]) for line in phases} == {
+        ("w", "training", True, 0)
+    }
+    assert len({line["trial_id"] for line in phases}) > 1
+    assert canonical_hash(phased_path) == canonical_hash(plain_path)

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sagemaker_emulator.storage.index import PAGE_LIMIT, ListQuery
+from sagemaker_emulator.storage.listing import PAGE_LIMIT, ListQuery
 from sagemaker_emulator.storage.memory import MemoryObjects, PreconditionError
 from sagemaker_emulator.storage.objects import NoSuchObjectError
 

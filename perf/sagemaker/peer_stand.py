@@ -21,14 +21,13 @@ from direct import DirectS3
 from played import Stage, StagedPlay, accuracy
 from stand import KEYS, Stand
 
-from sagemaker_emulator import engine, watch
-from sagemaker_emulator.contracts import JobOrder
-from sagemaker_emulator.emulator import Emulator, Place
-from sagemaker_emulator.scripted import Play, ScriptedExecutor
-from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.emulator import Emulator, EmulatorConfig
+from sagemaker_emulator.service import engine, lifecycle
+from sagemaker_emulator.service.executor import JobOrder
+from sagemaker_emulator.service.scripted import ScriptedExecutor, ScriptedJob
+from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.storage import AwsServices, LogStore
-from sagemaker_emulator.storage.memory import MemoryObjects
-from sagemaker_emulator.storage.memory_app import MemoryApplication
+from sagemaker_emulator.storage.memory import MemoryApplication, MemoryObjects
 
 TAG = "[tune-metric]"
 """Begins a line that reports, in scripts of Syne Tune."""
@@ -40,7 +39,7 @@ SDK_SETTINGS = {
 SOCKET = "clock.socket"
 """In a stand's folder: where a tuner finds the clock."""
 engine.ThreadPoolExecutor = InlineThreads
-watch.SHORTEST_INTERVAL = 0.05
+lifecycle.MIN_INTERVAL = 0.05
 
 
 class LoopStage(Stage):
@@ -128,7 +127,7 @@ class PrintingPlay(StagedPlay):
         self._next = self._stage.now()
         self._go_on()
 
-    def on_vanish(self) -> None:
+    def on_abort(self) -> None:
         """The script is gone."""
         if self._exit is None:
             self._stop_training()
@@ -173,7 +172,11 @@ class PrintingPlay(StagedPlay):
 
 @contextmanager
 def virtual_stand(
-    folder: Path, cast: Callable[[JobOrder, DirectS3, Stage, Desk], Play], *, quota: int, warm_pools: int = 0
+    folder: Path,
+    cast: Callable[[JobOrder, DirectS3, Stage, Desk], ScriptedJob],
+    *,
+    quota: int,
+    warm_pools: int = 0,
 ) -> Iterator[tuple[Stand, Desk]]:
     """Start an emulator of virtual jobs at speed 1 on the virtual clock; end it with everything in it."""
     (folder / "checkpoints").mkdir(parents=True)
@@ -181,7 +184,7 @@ def virtual_stand(
     store.create_bucket("peer")
     stage, client, desk = LoopStage(folder / "checkpoints"), DirectS3(store), Desk(folder / "desk", store)
     emulator = Emulator(
-        Place(
+        EmulatorConfig(
             directory=folder / "state",
             access_key=KEYS["AWS_ACCESS_KEY_ID"],
             secret_key=KEYS["AWS_SECRET_ACCESS_KEY"],

@@ -19,17 +19,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sagemaker_emulator.contracts import JobExit, JobOrder
-from sagemaker_emulator.scripted import Play
+from sagemaker_emulator.service.executor import JobExit, JobOrder
+from sagemaker_emulator.service.scripted import ScriptedJob
 from tunewright.runner import s3_keys, worker
 from tunewright.runner.channel import EXITED, GO_ON, RELEASE, TERMINATED, UNTIL, Channel, End, Report
-from tunewright.runner.job_order import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE
-from tunewright.runner.order import RunOrder
+from tunewright.runner.contract import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, S3_VARIABLE, WORKER_VARIABLE
+from tunewright.runner.restarts import Restarts
+from tunewright.runner.run_order import RunOrder
 from tunewright.runner.s3_channel import S3Channel, S3Place
-from tunewright.runner.s3_job import PLACE_VARIABLE
-from tunewright.runner.s3_lives import S3Lives
 from tunewright.runner.s3_tasks import Lease, TaskQueue
-from tunewright.runner.worker import DRAIN, WORKER_VARIABLE, WorkerFacts
+from tunewright.runner.worker import DRAIN, WorkerFacts
 
 STATE = "state.json"
 """File of a virtual training's checkpoint: whose it is, and after which epoch."""
@@ -144,7 +143,7 @@ class Training:
         if not self.is_over:
             self._end(cause)
 
-    def vanish(self) -> None:
+    def abort(self) -> None:
         """Be gone, without a word."""
         if not self.is_over:
             self._leave()
@@ -202,7 +201,7 @@ class Training:
         return self._order.cost_before + hours * self._order.dollars_per_hour
 
 
-class StagedPlay(Play):
+class StagedPlay(ScriptedJob):
     """A play whose acts the stage carries out; the emulator's sweep only asks whether it is over.
 
     Parameters
@@ -229,11 +228,11 @@ class StagedPlay(Play):
         if self._obeys:
             self._stage.at(self._stage.now(), self._terminate_safely)
 
-    def vanish(self) -> None:
+    def abort(self) -> None:
         """Its instances are gone."""
         with self._stage.lock:
             self._is_gone = True
-            self.on_vanish()
+            self.on_abort()
 
     def leave(self, code: int, text: str = "") -> None:
         """Exit."""
@@ -245,7 +244,7 @@ class StagedPlay(Play):
     def on_terminate(self) -> None:
         """Hear SIGTERM, on the stage."""
 
-    def on_vanish(self) -> None:
+    def on_abort(self) -> None:
         """Be gone, holding the stage's lock."""
 
     def _begin_safely(self) -> None:
@@ -287,7 +286,7 @@ class JobPlay(StagedPlay):
             channel = S3Channel(self._client, place, order, source)
             self._training = Training(self._stage, order, channel, lambda end: self.leave(end.exit))
             return
-        lives = S3Lives(self._client, place.bucket, place.prefix, order)
+        lives = Restarts(self._client, place.bucket, place.prefix, order)
         life = lives.begin(source, is_main=True)
         channel = S3Channel(self._client, place, life.order, life.source, lives=lives, stored=life.stored)
         if life.end is not None:
@@ -303,10 +302,10 @@ class JobPlay(StagedPlay):
         else:
             self._training.terminate()
 
-    def on_vanish(self) -> None:
+    def on_abort(self) -> None:
         """The training is gone with its instance."""
         if self._training is not None:
-            self._training.vanish()
+            self._training.abort()
 
 
 def place_of(request: Any, client: Any) -> tuple[dict[str, Any], S3Place]:
@@ -314,7 +313,7 @@ def place_of(request: Any, client: Any) -> tuple[dict[str, Any], S3Place]:
     code = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
     bucket, _, prefix = code.removeprefix("s3://").partition("/")
     job = json.loads(client.get_object(Bucket=bucket, Key=prefix + JOB_FILE)["Body"].read())
-    bucket, _, prefix = request["Environment"][PLACE_VARIABLE].removeprefix("s3://").partition("/")
+    bucket, _, prefix = request["Environment"][S3_VARIABLE].removeprefix("s3://").partition("/")
     return job, S3Place(
         bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"], job.get("report_shards", 1)
     )
@@ -341,10 +340,10 @@ class WorkersPlay(StagedPlay):
         for one in self._workers:
             one.terminate()
 
-    def on_vanish(self) -> None:
+    def on_abort(self) -> None:
         """All workers are gone."""
         for one in self._workers:
-            one.vanish()
+            one.abort()
 
     def _look(self) -> None:
         """A job is over when all its instances are."""
@@ -396,11 +395,11 @@ class Worker:
             training.release(RELEASE)
         self._end_if_done()
 
-    def vanish(self) -> None:
+    def abort(self) -> None:
         """Be gone."""
         self.is_over = True
         for _, training in list(self._runs.values()):
-            training.vanish()
+            training.abort()
 
     def _later(self, real_seconds: float, act: Callable[[], None]) -> None:
         self._stage.at(self._stage.now() + real_seconds * self._stage.speed, act)
@@ -472,7 +471,7 @@ class Worker:
             return
         for run, (lease, training) in list(self._runs.items()):
             if not self._queue.renew(lease):
-                training.vanish()
+                training.abort()
                 del self._runs[run]
         if time.monotonic() - self._started >= self._facts.hand_over_seconds:
             self.terminate()

@@ -44,8 +44,8 @@ from played import JobPlay, Stage, WorkersPlay
 from stand import KEYS, Stand
 from tuner import backend_of
 
-from sagemaker_emulator.contracts import JobOrder
-from sagemaker_emulator.scripted import Play
+from sagemaker_emulator.service.executor import JobOrder
+from sagemaker_emulator.service.scripted import ScriptedJob
 from tunewright.interfaces import Backend
 from tunewright.trial import Ended, Reported, Run
 
@@ -59,7 +59,7 @@ def hour(options: argparse.Namespace, folder: Path, who: str, mode: str) -> dict
     is_peer = who == "peer"
     seen: list[Seen] = []
 
-    def cast(order: JobOrder, client: DirectS3, stage: Stage, desk: Desk) -> Play:
+    def cast(order: JobOrder, client: DirectS3, stage: Stage, desk: Desk) -> ScriptedJob:
         if not seen:
             seen.append(Seen(place, desk, options.minutes))
         if is_peer:

@@ -24,12 +24,12 @@ from played import JobPlay, Stage, WorkersPlay
 from stand import Every, Stand, stand
 from tuner import SAMPLES
 
-from sagemaker_emulator.contracts import JobOrder
-from sagemaker_emulator.scripted import Play
-from sagemaker_emulator.throttle import RATES
+from sagemaker_emulator.api.throttle import RATES
+from sagemaker_emulator.service.executor import JobOrder
+from sagemaker_emulator.service.scripted import ScriptedJob
 
 
-def cast(order: JobOrder, client: DirectS3, stage: Stage) -> Play:
+def cast(order: JobOrder, client: DirectS3, stage: Stage) -> ScriptedJob:
     """A job of workers or of a run."""
     is_workers = "TUNEWRIGHT_WORKER" in order.request["Environment"]
     return (WorkersPlay if is_workers else JobPlay)(order, client, stage)

@@ -19,13 +19,12 @@ from direct import DirectS3
 from played import Stage
 from tuner import DONE, JOURNAL, PLAN
 
-from sagemaker_emulator.contracts import JobOrder
-from sagemaker_emulator.emulator import Emulator, Place
-from sagemaker_emulator.faults import Fault
-from sagemaker_emulator.scripted import Play, ScriptedExecutor
-from sagemaker_emulator.settings import ServiceSettings
-from sagemaker_emulator.storage.memory import MemoryObjects
-from sagemaker_emulator.storage.memory_app import MemoryApplication
+from sagemaker_emulator.emulator import Emulator, EmulatorConfig
+from sagemaker_emulator.service.executor import JobOrder
+from sagemaker_emulator.service.faults import Fault
+from sagemaker_emulator.service.scripted import ScriptedExecutor, ScriptedJob
+from sagemaker_emulator.service.settings import ServiceSettings
+from sagemaker_emulator.storage.memory import MemoryApplication, MemoryObjects
 
 KEYS = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_DEFAULT_REGION": "us-east-1"}
 SCRIPT = "script.py"
@@ -91,7 +90,7 @@ class Stand:
 
     def storm(self, real_seconds: float) -> None:
         """Refuse all requests of SageMaker as too many for a while."""
-        book = self.emulator._server.app._parts.faults
+        book = self.emulator._server.app._components.faults
         fault = Fault(kind="throttle", target="*", count=None)
         book.add([fault])
         time.sleep(real_seconds)
@@ -112,7 +111,7 @@ def _sizes(cluster: Any) -> list[int]:
 @contextmanager
 def stand(
     folder: Path,
-    cast: Callable[[JobOrder, DirectS3, Stage], Play],
+    cast: Callable[[JobOrder, DirectS3, Stage], ScriptedJob],
     *,
     speed: float,
     quota: int,
@@ -131,7 +130,7 @@ def stand(
         warm_pool_quotas={"ml.c5.xlarge": warm_pools},
     )
     emulator = Emulator(
-        Place(directory=folder / "state", access_key="KEY", secret_key="SECRET"),
+        EmulatorConfig(directory=folder / "state", access_key="KEY", secret_key="SECRET"),
         settings,
         lambda _url: (
             ScriptedExecutor(lambda order: cast(order, client, stage), speed=speed),

@@ -24,7 +24,7 @@ from scale import cast
 from stand import Every, Stand, stand, wait_for
 from tuner import METRICS, scheduler_of
 
-from sagemaker_emulator.faults import Fault
+from sagemaker_emulator.service.faults import Fault
 from tunewright.asktell import AskTell
 
 

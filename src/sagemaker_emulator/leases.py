@@ -1,9 +1,12 @@
-"""Leases: an embedded endpoint lives as long as somebody who needs it.
+"""Leases: an embedded endpoint runs as long as one of its clients needs it.
 
-Each tuner keeps a file ``<anything>.lease`` in a common folder, with an exclusive ``flock`` on it (taken with a blocking
-call: the emulator probes the lock now and then for a moment). A tuner that ends removes its file: the lease is
-*returned*. One that is killed loses only the lock: the lease has *vanished*, and the emulator waits a grace time for
-whoever takes up its work. A vanished lease is deleted when its grace is over; a tuner that takes over may delete it at once.
+Each client holds an exclusive ``flock`` on a file ``<anything>.lease`` in a common folder (with retries, since the emulator
+probes the lock from time to time). A client that ends removes its file: the lease is *returned*. A killed client loses
+the lock only: the lease is *abandoned*, and the emulator waits a grace time for a successor. An abandoned lease is
+deleted after its grace time; a successor may delete it earlier.
+
+The probe takes a shared lock on an existing file. ``filelock`` has no such probe: it would create the file of a lease that
+is returned in the same moment, which would then count as abandoned.
 """
 
 from __future__ import annotations
@@ -17,14 +20,14 @@ PATTERN: Final = "*.lease"
 
 @final
 class LeaseFolder:
-    """Decides when an endpoint is not needed any more.
+    """Decides whether an endpoint is still needed.
 
     Parameters
     ----------
     directory
-        Folder of the lease files, created when it is missing.
+        Folder of the lease files; created if missing.
     grace
-        Real seconds that a vanished lease, or the first lease of a new endpoint, is waited for.
+        Real seconds to wait for the successor of an abandoned lease, and for the first lease of a new endpoint.
     now
         Monotonic seconds at the start.
     """
@@ -34,28 +37,28 @@ class LeaseFolder:
         self._directory = directory
         self._grace = grace
         self._started = now
-        self._has_seen_one = any(directory.glob(PATTERN))  # it may be returned before the first look
-        self._is_abandoned = False
-        self._vanished: dict[Path, float] = {}
+        self._has_seen_one = any(directory.glob(PATTERN))  # it may be returned before the first check
+        self._has_expired = False
+        self._abandoned: dict[Path, float] = {}
 
     def is_needed(self, now: float, *, has_jobs: bool) -> bool:
-        """Whether to go on: somebody holds a lease or may come back for one, or jobs of a returned lease still run."""
+        """Return whether a lease is held or within its grace time, or jobs of a returned lease still run."""
         leases = set(self._directory.glob(PATTERN))
         held = {lease for lease in leases if _is_locked(lease)}
         self._has_seen_one = self._has_seen_one or bool(leases)
         if not self._has_seen_one:
             return now - self._started < self._grace
-        known = self._vanished
-        self._vanished = {lease: known.get(lease, now) for lease in leases - held}
-        expired = [lease for lease, since in self._vanished.items() if now - since >= self._grace]
+        known = self._abandoned
+        self._abandoned = {lease: known.get(lease, now) for lease in leases - held}
+        expired = [lease for lease, since in self._abandoned.items() if now - since >= self._grace]
         for lease in expired:
-            del self._vanished[lease]
+            del self._abandoned[lease]
             lease.unlink(missing_ok=True)
-        if held or self._vanished:
-            self._is_abandoned = False
+        if held or self._abandoned:
+            self._has_expired = False
             return True
-        self._is_abandoned = self._is_abandoned or bool(expired)
-        return has_jobs and not self._is_abandoned
+        self._has_expired = self._has_expired or bool(expired)
+        return has_jobs and not self._has_expired
 
 
 def _is_locked(lease: Path) -> bool:

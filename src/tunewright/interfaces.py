@@ -1,4 +1,4 @@
-"""The contracts: Searcher, Scheduler, Backend, StoppingCriterion, Callback. Nothing else.
+"""The contracts: Searcher, Scheduler, Backend, StoppingCriterion, Callback, CheckpointPolicy. Nothing else.
 
 ``tunewright.testing`` holds a suite for each of them that every implementation passes.
 """
@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import IntEnum
-from typing import final
+from typing import TypeAlias, final
 
 from tunewright.clock import Clock
 from tunewright.history import History
@@ -17,7 +17,9 @@ from tunewright.trial import (
     BackendSummary,
     Checkpoint,
     Ended,
+    ExperimentStatus,
     OpenRun,
+    PhaseChange,
     Reported,
     Result,
     Resume,
@@ -89,10 +91,18 @@ class Scheduler(ABC):
         """Paused trials that may still be resumed: their checkpoints are kept. A live view."""
 
 
+BackendEvent: TypeAlias = Reported | Ended | PhaseChange
+"""An event that :meth:`Backend.wait` returns."""
+
+
 class Backend(ABC):
-    """Runs trials. The number of workers, grace periods and the like are settings of the implementation."""
+    """Runs trials. The number of workers, grace periods and the like are settings of the implementation.
+
+    An implementation sets :attr:`clock` and implements the seven abstract methods.
+    """
 
     clock: Clock
+    """Seconds of the experiment."""
 
     @abstractmethod
     def start(self, run: Run, config: Config) -> None:
@@ -120,37 +130,39 @@ class Backend(ABC):
         """Workers on which a run may be started now; starting, stopping and queued runs keep theirs busy."""
 
     @abstractmethod
-    def wait(self, timeout: float) -> Sequence[Reported | Ended]:
+    def wait(self, timeout: float) -> Sequence[BackendEvent]:
         """Block until something happened, at most ``timeout`` seconds of :attr:`clock`.
 
         Returns
         -------
-        sequence of Reported and Ended
-            In time order; empty after a time-out. An ``Ended`` is the last event of its run, and comes once.
+        sequence of Reported, Ended and PhaseChange
+            In time order; empty after a time-out. An ``Ended`` is the last event of its run, and comes once. A
+            ``PhaseChange`` is optional: it is journaled for timelines and changes nothing else, and it may come again
+            after a restart of the tuner.
         """
 
     @abstractmethod
-    def logs(self, trial_id: int) -> str:
-        """What the trial's runs printed, oldest first."""
-
-    @abstractmethod
-    def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Remove a checkpoint; nothing to do if it is gone."""
-
-    @abstractmethod
-    def summary(self) -> BackendSummary:
-        """Jobs, calls, seconds and cost so far."""
-
-    @abstractmethod
     def close(self) -> None:
-        """End what still runs (its checkpoints stay, so that a later session continues it) and release all."""
+        """End the runs (checkpoints stay, so that a later session continues them) and release all resources."""
+
+    def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Remove a checkpoint; no effect if it is absent. By default nothing is removed."""
+
+    def summary(self) -> BackendSummary:
+        """Jobs, calls, seconds and cost so far; by default an empty summary."""
+        return BackendSummary()
+
+    def logs(self, trial_id: int) -> str:
+        """The output of the trial's runs, oldest first; by default empty."""
+        del trial_id
+        return ""
 
 
-class Progress(IntEnum):
-    """What a stopping criterion says; ``|`` of criteria is the maximum, ``&`` the minimum."""
+class StopDecision(IntEnum):
+    """The answer of a stopping criterion; ``|`` of criteria is the maximum, ``&`` the minimum."""
 
-    GO_ON = 0
-    NO_STARTS = 1
+    CONTINUE = 0
+    NO_NEW_TRIALS = 1
     """No new trials; paused ones may be resumed and running ones go on."""
     STOP = 2
     """End the experiment now."""
@@ -168,7 +180,7 @@ class StoppingCriterion(ABC):
         return _Combined(min, (self, other))
 
     @abstractmethod
-    def check(self, history: History, now: float) -> Progress:
+    def check(self, history: History, now: float) -> StopDecision:
         """Say how the experiment goes on.
 
         Parameters
@@ -189,12 +201,12 @@ class _Combined(StoppingCriterion):
     """Two criteria: the maximum of what they say ends at the earlier deadline, the minimum at the later one."""
 
     def __init__(
-        self, choose: Callable[[Iterable[Progress]], Progress], both: Sequence[StoppingCriterion]
+        self, choose: Callable[[Iterable[StopDecision]], StopDecision], both: Sequence[StoppingCriterion]
     ) -> None:
         self._choose = choose
         self._both = both
 
-    def check(self, history: History, now: float) -> Progress:
+    def check(self, history: History, now: float) -> StopDecision:
         first, second = self._both
         return self._choose((first.check(history, now), second.check(history, now)))
 
@@ -222,17 +234,7 @@ class Callback(ABC):  # noqa: B024 - every hook is optional
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """The Tuner looks round: after each wait, at most about once a second of real time."""
 
-    def remove_checkpoints(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
-        """Say which checkpoints go, of those that no running, resumable or copied trial needs."""
-        del history, unneeded
-        return ()
-
-    def give_up_checkpoints(self, history: History, waiting: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
-        """Say which checkpoints of paused trials go although the trials may be resumed: those then begin from scratch."""
-        del history, waiting
-        return ()
-
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """The experiment's session is over.
 
         Parameters
@@ -240,7 +242,27 @@ class Callback(ABC):  # noqa: B024 - every hook is optional
         history
             Everything observed.
         outcome
-            ``"completed"``, ``"stopped"`` (by a criterion), ``"interrupted"`` or ``"failed"``.
+            COMPLETED, STOPPED, INTERRUPTED or FAILED.
         summary
-            The backend's last word.
+            The backend's summary after it was closed.
         """
+
+
+class CheckpointPolicy(ABC):  # noqa: B024 - both methods have a default
+    """Decides which checkpoints are deleted. The Tuner asks after the end of each run and after a resume.
+
+    A policy that raises is reported once and switched off. Checkpoints that are not selected by any policy are kept.
+    """
+
+    def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+        """Select from the checkpoints that no running, resumable or copied trial needs; by default none."""
+        del history, unneeded
+        return ()
+
+    def select_paused(self, history: History, paused: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+        """Select from the newest checkpoints of paused trials that may be resumed; by default none.
+
+        A trial whose checkpoint is deleted starts from scratch if it is resumed.
+        """
+        del history, paused
+        return ()

@@ -264,11 +264,11 @@ def read_journal(path: Path) -> Iterator[Line]:
 def canonical_hash(path: Path) -> str:
     """SHA-256 of what happened in an experiment, whenever and wherever it ran.
 
-    Left out are session lines, the experiment's name, real times (``wall``) and decision times (``suggest_time``).
+    Left out are session and phase lines, the experiment's name, real times (``wall``) and decision times (``suggest_time``).
     """
     digest = hashlib.sha256()
     for line in read_journal(path):
-        if line["kind"] != "session":
+        if line["kind"] not in {"session", "phase"}:
             kept = {key: value for key, value in line.items() if key not in _VOLATILE_KEYS}
             digest.update(json.dumps(kept, sort_keys=True).encode())
     return digest.hexdigest()

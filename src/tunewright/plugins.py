@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-import msgspec
-
+from tunewright.codec import from_json
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.types import Json
 
 BACKENDS: Final = "tunewright.backends"
 CALLBACKS: Final = "tunewright.callbacks"
@@ -70,13 +68,8 @@ def _points(group: str) -> Mapping[str, EntryPoint]:
     return found
 
 
-def config_to_json(config: Dataclass) -> dict[str, Json]:
-    """A config as data, with all of its fields."""
-    return msgspec.to_builtins(config, enc_hook=_encode)
-
-
 def config_from_json(kind: type[D], data: Mapping[str, Any]) -> D:
-    """A config of class ``kind`` from the data of :func:`config_to_json` or of a TOML table; absent fields get their defaults.
+    """A config of class ``kind`` from the data of :func:`tunewright.codec.to_json` or of a TOML table; absent fields get their defaults.
 
     Raises
     ------
@@ -89,21 +82,4 @@ def config_from_json(kind: type[D], data: Mapping[str, Any]) -> D:
     for name in data:
         if name not in fields:
             raise UnknownNameError(f"setting of {kind.__name__}", name, fields)
-    try:
-        return msgspec.convert(data, kind, dec_hook=_decode)
-    except msgspec.ValidationError as error:
-        if isinstance(error.__cause__, SettingsError):
-            raise error.__cause__ from None
-        raise SettingsError(f"{kind.__name__}: {error}") from None
-
-
-def _encode(value: object) -> object:
-    if isinstance(value, Path):
-        return str(value)
-    raise NotImplementedError(f"a config cannot hold a {type(value).__name__}")
-
-
-def _decode(kind: type[Any], value: object) -> object:
-    if issubclass(kind, Path):
-        return kind(cast("str", value))
-    raise NotImplementedError(f"a config cannot hold a {kind.__name__}")
+    return from_json(kind, data, f"config {kind.__name__}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
+
+_BOUND_0_1: Final = 2**31 - 1
 
 
 class Stream(IntEnum):
@@ -43,3 +46,30 @@ def generator(seed: int, stream: Stream, count: int) -> np.random.Generator:
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(int(stream), count))
     return np.random.Generator(np.random.PCG64(sequence))
+
+
+def effective_seed(seed: int, random_seed: int) -> int:
+    """Return the seed of all random numbers of an experiment.
+
+    Parameters
+    ----------
+    seed
+        Number of the repetition, >= 0.
+    random_seed
+        Master seed, >= 0. With 0 the effective seed is ``seed``; any other is mixed with it by ``SeedSequence``, so
+        that plans with other master seeds share no random numbers.
+
+    Returns
+    -------
+    int
+        From 0 to 2**63 - 1.
+    """
+    if random_seed == 0:
+        return effective_seed_0_1(seed, 0)
+    (state,) = np.random.SeedSequence((random_seed, seed)).generate_state(1, np.uint64)
+    return int(state >> np.uint64(1))
+
+
+def effective_seed_0_1(seed: int, random_seed: int) -> int:
+    """Return the effective seed as version 0.1 computed it; for its stored experiments."""
+    return (random_seed + seed) % _BOUND_0_1

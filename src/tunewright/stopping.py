@@ -1,6 +1,6 @@
 """Stopping criteria: small, and combined with ``|`` (the strictest wins) and ``&`` (all must agree).
 
-Criteria on started trials say NO_STARTS, so that what runs comes to its end; those on time, cost and metrics say STOP.
+Criteria on started trials say NO_NEW_TRIALS, so that what runs comes to its end; those on time, cost and metrics say STOP.
 
 Examples
 --------
@@ -17,7 +17,7 @@ from typing import final
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
-from tunewright.interfaces import Progress, StoppingCriterion
+from tunewright.interfaces import StopDecision, StoppingCriterion
 from tunewright.metric import Metric
 from tunewright.trial import TrialStatus
 
@@ -35,10 +35,10 @@ class Never(StoppingCriterion):
         """The other one: it is at least as strict."""
         return other
 
-    def check(self, history: History, now: float) -> Progress:
-        """Always GO_ON."""
+    def check(self, history: History, now: float) -> StopDecision:
+        """Always CONTINUE."""
         del history, now
-        return Progress.GO_ON
+        return StopDecision.CONTINUE
 
 
 @final
@@ -49,10 +49,10 @@ class MaxWallclockTime(StoppingCriterion):
         _positive("max_wallclock_time", seconds)
         self._seconds = float(seconds)
 
-    def check(self, history: History, now: float) -> Progress:
+    def check(self, history: History, now: float) -> StopDecision:
         """STOP from the deadline on."""
         del history
-        return Progress.STOP if now >= self._seconds else Progress.GO_ON
+        return StopDecision.STOP if now >= self._seconds else StopDecision.CONTINUE
 
     def deadline(self) -> float:
         """The given seconds."""
@@ -61,16 +61,16 @@ class MaxWallclockTime(StoppingCriterion):
 
 @final
 class MaxTrialsStarted(StoppingCriterion):
-    """NO_STARTS once ``n`` trials were begun: exactly ``n`` are."""
+    """NO_NEW_TRIALS once ``n`` trials were begun: exactly ``n`` are."""
 
     def __init__(self, n: int) -> None:
         _positive("max_num_trials", n)
         self._n = n
 
-    def check(self, history: History, now: float) -> Progress:
-        """NO_STARTS when no further trial may begin."""
+    def check(self, history: History, now: float) -> StopDecision:
+        """NO_NEW_TRIALS when no further trial may begin."""
         del now
-        return Progress.NO_STARTS if history.n_trials >= self._n else Progress.GO_ON
+        return StopDecision.NO_NEW_TRIALS if history.n_trials >= self._n else StopDecision.CONTINUE
 
 
 @final
@@ -81,10 +81,12 @@ class MaxTrialsCompleted(StoppingCriterion):
         _positive("max_num_trials_completed", n)
         self._n = n
 
-    def check(self, history: History, now: float) -> Progress:
+    def check(self, history: History, now: float) -> StopDecision:
         """STOP when ``n`` trials are COMPLETED."""
         del now
-        return Progress.STOP if len(history.ids(TrialStatus.COMPLETED)) >= self._n else Progress.GO_ON
+        return (
+            StopDecision.STOP if len(history.ids(TrialStatus.COMPLETED)) >= self._n else StopDecision.CONTINUE
+        )
 
 
 @final
@@ -95,10 +97,10 @@ class MaxTrialsFinished(StoppingCriterion):
         _positive("max_num_trials_finished", n)
         self._n = n
 
-    def check(self, history: History, now: float) -> Progress:
+    def check(self, history: History, now: float) -> StopDecision:
         """STOP when ``n`` trials are over."""
         del now
-        return Progress.STOP if _n_finished(history) >= self._n else Progress.GO_ON
+        return StopDecision.STOP if _n_finished(history) >= self._n else StopDecision.CONTINUE
 
 
 @final
@@ -109,17 +111,17 @@ class MaxEvaluations(StoppingCriterion):
         _positive("max_num_evaluations", n)
         self._n = n
 
-    def check(self, history: History, now: float) -> Progress:
+    def check(self, history: History, now: float) -> StopDecision:
         """STOP when there are ``n`` results."""
         del now
-        return Progress.STOP if history.n_results >= self._n else Progress.GO_ON
+        return StopDecision.STOP if history.n_results >= self._n else StopDecision.CONTINUE
 
 
 @final
 class MaxCost(StoppingCriterion):
     """Ends before the runs have cost more than ``dollars``, resumed and repeated work included.
 
-    What is to come is judged by the dollars per unit of resource so far. NO_STARTS when what runs, brought to its end,
+    What is to come is judged by the dollars per unit of resource so far. NO_NEW_TRIALS when what runs, brought to its end,
     and one more run of the mean length would cost too much; STOP when the next report of each run would. Nothing is
     known of the first runs until they have reported.
     """
@@ -129,21 +131,21 @@ class MaxCost(StoppingCriterion):
         self._dollars = dollars
         self._work = _Work()
 
-    def check(self, history: History, now: float) -> Progress:
-        """NO_STARTS or STOP where what is to come would cost too much."""
+    def check(self, history: History, now: float) -> StopDecision:
+        """NO_NEW_TRIALS or STOP where what is to come would cost too much."""
         del now
         cost, work = history.cost, self._work
         work.read(history)
         if cost >= self._dollars:
-            return Progress.STOP
+            return StopDecision.STOP
         if not work.done:
-            return Progress.GO_ON
+            return StopDecision.CONTINUE
         price, step = cost / work.done, work.done / work.n_results
         left = [work.left(history, trial_id) for trial_id in history.ids(TrialStatus.RUNNING)]
         if left and cost + price * sum(min(step, one) for one in left) > self._dollars:
-            return Progress.STOP
+            return StopDecision.STOP
         coming = price * (sum(left) + work.done / history.n_runs)
-        return Progress.NO_STARTS if cost + coming > self._dollars else Progress.GO_ON
+        return StopDecision.NO_NEW_TRIALS if cost + coming > self._dollars else StopDecision.CONTINUE
 
 
 @final
@@ -154,10 +156,10 @@ class MetricReached(StoppingCriterion):
         self._loss = metric.loss(value)
         self._best = _BestLoss(metric)
 
-    def check(self, history: History, now: float) -> Progress:
+    def check(self, history: History, now: float) -> StopDecision:
         """STOP when the best result is good enough."""
         del now
-        return Progress.STOP if self._best.of(history) <= self._loss else Progress.GO_ON
+        return StopDecision.STOP if self._best.of(history) <= self._loss else StopDecision.CONTINUE
 
 
 @final
@@ -181,11 +183,11 @@ class Plateau(StoppingCriterion):
         self._best = _BestLoss(metric, tolerance)
         self._n_results = n_results
 
-    def check(self, history: History, now: float) -> Progress:
+    def check(self, history: History, now: float) -> StopDecision:
         """STOP when too many results came since the last improvement."""
         del now
         stale = math.isfinite(self._best.of(history)) and self._best.n_stale >= self._n_results
-        return Progress.STOP if stale else Progress.GO_ON
+        return StopDecision.STOP if stale else StopDecision.CONTINUE
 
 
 def _n_finished(history: History) -> int:

@@ -48,6 +48,32 @@ LEGAL_TRANSITIONS: Mapping[TrialStatus, frozenset[TrialStatus]] = {
 """From each status, the ones that may follow."""
 
 
+class ExperimentStatus(StrEnum):
+    """Where an experiment stands. The first four are the ways in which a session of the Tuner ends."""
+
+    COMPLETED = "completed"
+    """The scheduler has nothing left to run."""
+    STOPPED = "stopped"
+    """A stopping criterion ended it."""
+    INTERRUPTED = "interrupted"
+    """Ctrl-C or SIGTERM ended it, or the process died."""
+    FAILED = "failed"
+    """An error ended it, or too many trials failed."""
+    RUNNING = "running"
+    """A process on this machine works on it."""
+    RUNNING_ELSEWHERE = "running elsewhere"
+    """A tuning job worked on it when it was fetched."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the experiment needs no further session: completed or stopped."""
+        return self in FINISHED
+
+
+FINISHED = frozenset({ExperimentStatus.COMPLETED, ExperimentStatus.STOPPED})
+"""Statuses of experiments that need no further session."""
+
+
 class Decision(StrEnum):
     """What a scheduler says to a report."""
 
@@ -152,6 +178,31 @@ class Ended:
     """Dollars of the whole run."""
     checkpoint: Checkpoint | None = None
     """The newest whole checkpoint that the run left, if any."""
+
+
+class PhaseName(StrEnum):
+    """What a run is doing on its worker, in this order; phases may be left out."""
+
+    STARTING = "starting"
+    """The worker is being prepared: instance, image, environment."""
+    TRAINING = "training"
+    """The script runs."""
+    UPLOADING = "uploading"
+    """The script has ended and its output is being stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseChange:
+    """A run entered a phase. For timelines only: neither History nor schedulers see it."""
+
+    trial_id: int
+    attempt: int
+    retry: int = 0
+    worker: str = ""
+    """Name of the place that runs it, such as ``"0"`` or a job's name; empty if unknown."""
+    name: PhaseName
+    warm: bool | None = None
+    """Whether the run began on a worker that an earlier run had left prepared; None if unknown or meaningless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

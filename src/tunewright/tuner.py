@@ -18,19 +18,26 @@ from time import perf_counter
 from types import FrameType
 from typing import final
 
+from tunewright.callback_runner import CallbackRunner, CheckpointPolicies
 from tunewright.exceptions import ExperimentFailedError, TunewrightError
 from tunewright.history import History
-from tunewright.interfaces import Backend, Callback, Progress, Scheduler, StoppingCriterion
+from tunewright.interfaces import (
+    Backend,
+    Callback,
+    CheckpointPolicy,
+    Scheduler,
+    StopDecision,
+    StoppingCriterion,
+)
 from tunewright.journal import Journal
 from tunewright.ledger import Kind, Ledger
 from tunewright.metric import Metric
-from tunewright.trial import Checkpoint, Decision, Ended, Reported, Start, TrialStatus
-from tunewright.watchers import Watchers
+from tunewright.trial import Checkpoint, Decision, Ended, ExperimentStatus, Reported, Start, TrialStatus
 
 # Looked up once: in Python 3.11 a member of an Enum costs ten times what a global name does.
 _ACCEPTED, _INVALID = Kind.ACCEPTED, Kind.INVALID
 _PAUSE, _STOP = Decision.PAUSE, Decision.STOP
-_END = Progress.STOP
+_END = StopDecision.STOP
 
 
 @final
@@ -50,7 +57,9 @@ class Tuner:
     journal
         The truth about the experiment; lines that it holds already are replayed first.
     callbacks
-        Watchers. One that raises is reported once and switched off.
+        Watch the experiment. One that raises is reported once and switched off.
+    checkpoint_policies
+        Select the checkpoints that are deleted; without one, all are kept.
     max_failures
         Trials that may fail; one more ends the experiment, with every result kept.
 
@@ -72,6 +81,7 @@ class Tuner:
         stop_when: StoppingCriterion,
         journal: Journal,
         callbacks: Sequence[Callback] = (),
+        checkpoint_policies: Sequence[CheckpointPolicy] = (),
         max_failures: int = 3,
     ) -> None:
         self._scheduler = scheduler
@@ -82,7 +92,8 @@ class Tuner:
         self._ledger = Ledger(scheduler, journal, metrics)
         self._history: History = self._ledger.history
         self._now = backend.clock.now  # seconds of the experiment
-        self._watchers = Watchers(callbacks)
+        self._callbacks = CallbackRunner(callbacks)
+        self._policies = CheckpointPolicies(checkpoint_policies)
         self._max_failures = max_failures
         self._nothing_to_start = False
         self._too_many_failed = False
@@ -108,21 +119,21 @@ class Tuner:
         JournalError, BackendError
             The journal cannot be written; the backend cannot work at all.
         """
-        outcome = "failed"
+        outcome = ExperimentStatus.FAILED
         try:
             self._backend.clock.resume_at(self._ledger.replay())
             self._ledger.session("begin", self._now(), {"pid": os.getpid(), "host": platform.node()})
-            self._watchers.call("on_experiment_start", self._history)
+            self._callbacks.on_experiment_start(self._history)
             with _orderly_signals(self._interrupt):
                 self._backend.attach(self._ledger.open_runs())
                 self._remove_checkpoints()
                 outcome = self._loop()
         except KeyboardInterrupt:
-            outcome = "interrupted"
+            outcome = ExperimentStatus.INTERRUPTED
             raise
         finally:
             self._finish(outcome)
-        if outcome == "interrupted":
+        if outcome is ExperimentStatus.INTERRUPTED:
             raise KeyboardInterrupt
         self._raise_if_too_many_failures()
         return self._history
@@ -130,31 +141,34 @@ class Tuner:
     def _interrupt(self) -> None:
         self._interrupted = True
 
-    def _loop(self) -> str:
+    def _loop(self) -> ExperimentStatus:
         """Handle events until the end; return the outcome."""
         self._count_failures()
         self._fill()
         while True:
             if self._interrupted:
-                return "interrupted"
+                return ExperimentStatus.INTERRUPTED
             if self._too_many_failed:
-                return "failed"
-            if self._progress() is _END:
-                return "stopped"
+                return ExperimentStatus.FAILED
+            if self._stop_decision() is _END:
+                return ExperimentStatus.STOPPED
             if self._nothing_to_start and not self._history.ids(TrialStatus.RUNNING):
-                return "completed"
+                return ExperimentStatus.COMPLETED
             events = self._backend.wait(self._patience())
             for event in events:
                 if isinstance(event, Reported):
                     self._handle_report(event)
-                else:
+                elif isinstance(event, Ended):
                     self._handle_end(event)
+                else:
+                    self._ledger.phase(event, self._now())
+                    continue
                 self._fill()
             if not events:
                 self._fill()
-            self._watchers.look_round(self._history, self._now(), self._backend)
+            self._callbacks.on_tick(self._history, self._now(), self._backend)
 
-    def _progress(self) -> Progress:
+    def _stop_decision(self) -> StopDecision:
         return self._stop_when.check(self._history, self._now())
 
     def _patience(self) -> float:
@@ -165,20 +179,20 @@ class Tuner:
     def _fill(self) -> None:
         """Begin runs while a worker is free; after nothing was suggested, ask no more until an event."""
         while not self._nothing_to_start and not self._interrupted and self._backend.free_workers() > 0:
-            progress = self._progress()
-            if progress is _END or self._too_many_failed:
+            decision = self._stop_decision()
+            if decision is _END or self._too_many_failed:
                 return
             before = perf_counter()
             suggestion = self._scheduler.suggest(self._history)
             suggest_time = perf_counter() - before
             self._backend.clock.charge(suggest_time)
-            refused = isinstance(suggestion, Start) and progress is Progress.NO_STARTS
+            refused = isinstance(suggestion, Start) and decision is StopDecision.NO_NEW_TRIALS
             if suggestion is None or refused:
                 self._nothing_to_start = True
                 return
             run = self._ledger.begin(suggestion, self._now(), suggest_time)
             self._backend.start(run, self._history.trial(run.trial_id).config)
-            self._watchers.call("on_trial_start", self._history, run)
+            self._callbacks.on_trial_start(self._history, run)
 
     def _handle_report(self, event: Reported) -> None:
         handled = self._ledger.report(event, self._now())
@@ -193,7 +207,7 @@ class Tuner:
         elif verdict.decision is _STOP:
             self._backend.stop(event.trial_id)
         if kind is _ACCEPTED:
-            self._watchers.call("on_trial_result", self._history, event.trial_id, result, verdict)
+            self._callbacks.on_trial_result(self._history, event.trial_id, result, verdict)
 
     def _handle_end(self, event: Ended) -> None:
         status = self._ledger.end(event, self._now())
@@ -201,23 +215,21 @@ class Tuner:
             return
         self._nothing_to_start = False
         self._count_failures()
-        self._watchers.call("on_trial_end", self._history, event.trial_id, status)
+        self._callbacks.on_trial_end(self._history, event.trial_id, status)
         self._remove_checkpoints()
 
     def _remove_checkpoints(self) -> None:
-        """Let the callbacks' policies choose among the checkpoints that nobody needs, and remove those."""
-        if self._watchers.has_checkpoint_policy:
-            unneeded = self._unneeded_checkpoints()
-            for checkpoint in self._watchers.checkpoints_to_remove(self._history, unneeded):
-                self._backend.delete_checkpoint(checkpoint)
-                self._ledger.forget(checkpoint)
-        if self._watchers.gives_up_checkpoints:
-            waiting = self._waiting_checkpoints()
-            for checkpoint in self._watchers.checkpoints_to_give_up(self._history, waiting):
-                self._ledger.drop(checkpoint, self._now())
-                self._backend.delete_checkpoint(checkpoint)
+        """Delete the checkpoints that the policies select."""
+        if self._policies.is_empty:
+            return
+        for checkpoint in self._policies.select_unneeded(self._history, self._unneeded_checkpoints()):
+            self._backend.delete_checkpoint(checkpoint)
+            self._ledger.forget(checkpoint)
+        for checkpoint in self._policies.select_paused(self._history, self._paused_checkpoints()):
+            self._ledger.drop(checkpoint, self._now())
+            self._backend.delete_checkpoint(checkpoint)
 
-    def _waiting_checkpoints(self) -> Sequence[Checkpoint]:
+    def _paused_checkpoints(self) -> Sequence[Checkpoint]:
         """The newest checkpoints of paused trials that may be resumed, except those that a run is beginning from."""
         running = self._history.ids(TrialStatus.RUNNING)
         sources = {self._history.run(trial_id).from_checkpoint for trial_id in running}
@@ -228,7 +240,7 @@ class Tuner:
         running = self._history.ids(TrialStatus.RUNNING)
         resumable = self._scheduler.resumable(self._history)
         sources = {self._history.run(trial_id).from_checkpoint for trial_id in running}
-        newest = {self._ledger.book.record(trial_id).checkpoint for trial_id in (*running, *resumable)}
+        newest = {self._history.checkpoint(trial_id) for trial_id in (*running, *resumable)}
         return [c for c in self._ledger.checkpoints if c not in newest and c not in sources]
 
     def _count_failures(self) -> None:
@@ -239,7 +251,7 @@ class Tuner:
             failed = list(self._history.ids(TrialStatus.FAILED))
             raise ExperimentFailedError(len(failed), self._max_failures, self._history.error(failed[-1]))
 
-    def _finish(self, outcome: str) -> None:
+    def _finish(self, outcome: ExperimentStatus) -> None:
         """Release the backend, say the last word, close the journal; an error of one keeps none of the others."""
         try:
             self._backend.close()
@@ -247,24 +259,24 @@ class Tuner:
             try:
                 summary = self._backend.summary()
                 self._flush(outcome)
-                self._watchers.call("on_experiment_end", self._history, outcome, summary)
+                self._callbacks.on_experiment_end(self._history, outcome, summary)
                 self._close_session(outcome, asdict(summary))
             finally:
                 self._journal.close()
 
-    def _flush(self, outcome: str) -> None:
+    def _flush(self, outcome: ExperimentStatus) -> None:
         """Let those who read the journal's file at the end find all of it."""
         try:
             self._journal.flush()
         except TunewrightError:
-            if outcome != "failed":
+            if outcome is not ExperimentStatus.FAILED:
                 raise
 
-    def _close_session(self, outcome: str, summary: dict[str, object]) -> None:
+    def _close_session(self, outcome: ExperimentStatus, summary: dict[str, object]) -> None:
         try:
-            self._ledger.session("end", self._now(), {"outcome": outcome, "summary": summary})
+            self._ledger.session("end", self._now(), {"outcome": str(outcome), "summary": summary})
         except TunewrightError:
-            if outcome != "failed":
+            if outcome is not ExperimentStatus.FAILED:
                 raise
 
 

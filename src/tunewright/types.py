@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 ConfigValue: TypeAlias = str | int | float | bool
 """One hyperparameter's value."""
@@ -11,8 +11,14 @@ ConfigValue: TypeAlias = str | int | float | bool
 Config: TypeAlias = Mapping[str, ConfigValue]
 """A full configuration: every tuned hyperparameter and every constant of the space, by name."""
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-"""What can stand in a journal line."""
+Number: TypeAlias = int | float
+"""A stored number; a whole one stays an ``int`` when it is read, so that its text and all checksums stay the same."""
+
+if TYPE_CHECKING:
+    Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+    """JSON data."""
+else:
+    Json = Any  # the codec cannot resolve a recursive alias
 
 Note: TypeAlias = Mapping[str, Json]
 """What a scheduler must remember about a suggestion; journaled with the run's start.

@@ -25,7 +25,7 @@ from tunewright.callbacks import (
 from tunewright.callbacks.account import AccountFile, read_account
 from tunewright.callbacks.live import MAX_ROWS, LiveProgress, trials_table
 from tunewright.callbacks.results import write_results
-from tunewright.callbacks.wording import duration
+from tunewright.formatting import duration
 from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_journal
 from tunewright.ledger import replay_history
@@ -33,7 +33,7 @@ from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
-from tunewright.trial import BackendSummary, Checkpoint, Run, TrialStatus
+from tunewright.trial import BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus
 
 SCORE = Metric("score", Goal.MAXIMIZE)
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "epochs": 3})
@@ -78,7 +78,7 @@ def journal(tmp_path: Path) -> Path:
     return path
 
 
-def play(callback: Callback, journal: Path, outcome: str = "completed") -> None:
+def play(callback: Callback, journal: Path, outcome: ExperimentStatus = ExperimentStatus.COMPLETED) -> None:
     """Call every hook, in an order in which the Tuner could."""
     history = replay_history(read_journal(journal))
     callback.on_experiment_start(replay_history([]))
@@ -126,7 +126,7 @@ def test_quiet_lines_leave_out_single_runs_but_not_failures(journal: Path) -> No
     play(
         PlainProgress(facts(is_estimate=True, max_time=None), lines.append, is_verbose=False),
         journal,
-        "interrupted",
+        ExperimentStatus.INTERRUPTED,
     )
     text = "\n".join(lines)
     assert "Trial 0" not in text
@@ -139,7 +139,7 @@ def test_an_experiment_without_results_has_no_best() -> None:
     lines: list[str] = []
     progress = PlainProgress(facts(), lines.append)
     progress.on_wait(replay_history([]), 1.0, BackendSummary())
-    progress.on_experiment_end(replay_history([]), "stopped", BackendSummary())
+    progress.on_experiment_end(replay_history([]), ExperimentStatus.STOPPED, BackendSummary())
     assert "no trials yet; best: -" in lines[0]
     assert "Best:    -" in lines[1]
     assert "Trials:  0, 0 results" in lines[1]
@@ -236,7 +236,7 @@ def test_totals_replace_what_earlier_sessions_wrote(journal: Path, tmp_path: Pat
 
 def test_every_unneeded_checkpoint_goes() -> None:
     unneeded = [Checkpoint(trial_id=0, resource=1), Checkpoint(trial_id=0, resource=3)]
-    assert list(RemoveUnneededCheckpoints().remove_checkpoints(replay_history([]), unneeded)) == unneeded
+    assert list(RemoveUnneededCheckpoints().select_unneeded(replay_history([]), unneeded)) == unneeded
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_several_metrics_show_what_no_other_dominates(capsys: pytest.CaptureFixt
         tuning.complete(asked)
         progress.on_trial_end(tuning.history, asked.trial_id, TrialStatus.COMPLETED)
     assert "score 0.8, seconds 6 (best: 1 result that no other dominates)" in said[2]
-    progress.on_experiment_end(tuning.history, "completed", SUMMARY)
+    progress.on_experiment_end(tuning.history, ExperimentStatus.COMPLETED, SUMMARY)
     best = said[-1].partition("Best:")[2]
     assert best.startswith(
         "    2 results that no other dominates\n         score 0.9, seconds 5 (trial 0, epoch 1): x="
@@ -290,14 +290,16 @@ def test_with_constraints_only_results_that_keep_them_are_best(capsys: pytest.Ca
         asked = tuning.ask()
         assert asked is not None
         tuning.tell(asked, {"score": score, "seconds": time, "memory": memory}, resource=1)
-    PlainProgress(both, said.append).on_experiment_end(tuning.history, "completed", SUMMARY)
+    PlainProgress(both, said.append).on_experiment_end(tuning.history, ExperimentStatus.COMPLETED, SUMMARY)
     best = said[-1].partition("Best:")[2]
     assert "1 result that no other dominates\n         score 0.9, seconds 5 (trial 1" in best
     for hopeless in (
         facts(constraints=(Constraint("memory", -1.0),)),
         replace(both, constraints=(Constraint("memory", -1.0),)),
     ):
-        PlainProgress(hopeless, said.append).on_experiment_end(tuning.history, "completed", SUMMARY)
+        PlainProgress(hopeless, said.append).on_experiment_end(
+            tuning.history, ExperimentStatus.COMPLETED, SUMMARY
+        )
         assert "Best:    - (no result keeps to memory<=-1)" in said[-1]
     console = Console(width=120, color_system=None)
     console.print(trials_table(both, tuning.history, {1}))
@@ -333,7 +335,7 @@ def test_the_live_table_shows_brackets_as_they_are() -> None:
         facts(title="ASHA[/] on [red]toy", path="/tmp/[/x]/e", metric=metric, space=space), console
     )
     live.on_experiment_start(tuning.history)
-    live.on_experiment_end(tuning.history, "stopped", BackendSummary())
+    live.on_experiment_end(tuning.history, ExperimentStatus.STOPPED, BackendSummary())
     text = screen.getvalue()
     for shown in ("ASHA[/] on [red]toy", "/tmp/[/x]/e", "[loss]", "layer=[relu]", "layer=[/]"):
         assert shown in text

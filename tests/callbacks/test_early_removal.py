@@ -20,7 +20,7 @@ from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
-from tunewright.testing.mortal import Killed, MortalJournal
+from tunewright.testing.fault_injection import CrashingJournal, SimulatedCrash
 from tunewright.tuner import Tuner
 from tunewright.types import Config
 
@@ -40,7 +40,7 @@ def tune(journal: Journal, most: int | None) -> History:
         metrics=[LOSS],
         stop_when=MaxTrialsStarted(40),
         journal=journal,
-        callbacks=[policy] if policy else [],
+        checkpoint_policies=[policy] if policy else [],
     ).run()
 
 
@@ -110,8 +110,8 @@ def test_killed_again_and_again() -> None:
     expected = lines_of(undisturbed)
     n_kills = 0
     while len(lines_of(killed)) < len(expected):
-        with suppress(Killed):
-            tune(MortalJournal(killed, 5 + n_kills % 6), 3)
+        with suppress(SimulatedCrash):
+            tune(CrashingJournal(killed, 5 + n_kills % 6), 3)
         n_kills += 1
     assert lines_of(killed) == expected
     assert n_kills >= 10

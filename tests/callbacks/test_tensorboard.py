@@ -24,7 +24,7 @@ from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
-from tunewright.trial import CONTINUE, BackendSummary, TrialStatus
+from tunewright.trial import CONTINUE, BackendSummary, ExperimentStatus, TrialStatus
 
 SCORE = Metric("val score", Goal.MAXIMIZE)
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "kind": Categorical(["a", "b"]), "epochs": 3})
@@ -106,7 +106,7 @@ class Played:
         self.tell(callback, third, 0.5, 1)
         self.end(callback, first)
         callback.on_wait(self.history, 0.0, BackendSummary())
-        callback.on_experiment_end(self.history, "stopped", BackendSummary())
+        callback.on_experiment_end(self.history, ExperimentStatus.STOPPED, BackendSummary())
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_resume_writes_the_same_files(played: Played, tmp_path: Path) -> None:
     history = replay_history(list(played.journal.lines()))
     again = TensorBoardCallback(tmp_path / "tb", [SCORE], begin=1_000_000.0)
     again.on_experiment_start(history)
-    again.on_experiment_end(history, "stopped", BackendSummary())
+    again.on_experiment_end(history, ExperimentStatus.STOPPED, BackendSummary())
     assert {path: path.read_bytes() for path in before} == before
     assert len(list((tmp_path / "tb").rglob("*tfevents*"))) == len(before) == 4
 
@@ -171,7 +171,7 @@ def test_more_trials_run_than_files_are_open(tmp_path: Path) -> None:
             played.tell(callback, trial_id, 0.01 * trial_id, epoch)
     for trial_id in trials:
         played.end(callback, trial_id)
-    callback.on_experiment_end(played.history, "completed", BackendSummary())
+    callback.on_experiment_end(played.history, ExperimentStatus.COMPLETED, BackendSummary())
     for trial_id in trials:
         assert [step for step, _ in curve(tmp_path / f"trial-{trial_id:05d}", "loss")] == [1, 2]
 

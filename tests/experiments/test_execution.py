@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.sagemaker import execution
+from tunewright.backends.sagemaker import plugin
 from tunewright.backends.sagemaker.config import Execution, SageMakerConfig
-from tunewright.backends.sagemaker.plugin import sagemaker_settings
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.journal import SCHEMA_VERSION
@@ -23,7 +22,7 @@ AUTO = SageMakerConfig(execution="auto")
 
 
 def choose_execution(benchmark: RealBenchmarkDefinition, config: SageMakerConfig) -> tuple[Execution, str]:
-    return execution.choose_execution(benchmark, config, sagemaker_settings(benchmark, config))
+    return plugin.choose_execution(benchmark, config, plugin.sagemaker_settings(benchmark, config))
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, method
-from tunewright.interfaces import Progress, Scheduler
+from tunewright.interfaces import Scheduler, StopDecision
 from tunewright.ledger import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Start
@@ -100,15 +100,15 @@ def test_the_master_seed_changes_all_cells(experiment: Make) -> None:
 
     assert first(seed=3) == first(seed=3)
     assert first(seed=3) != first(seed=3, random_seed=10)
-    assert first(seed=3, random_seed=10) == first(seed=13)
+    assert first(seed=3, random_seed=10) != first(seed=13), "cells of other plans are not repeated"
 
 
 def test_limits_end_an_experiment(experiment: Make) -> None:
     history = replay_history([])
-    assert Limits().criterion().check(history, 1e9) is Progress.GO_ON
+    assert Limits().criterion().check(history, 1e9) is StopDecision.CONTINUE
     limits = Limits(max_wallclock_time=10.0, max_num_trials=5, max_num_evaluations=7, max_cost=0.5)
-    assert limits.criterion().check(history, 9.0) is Progress.GO_ON
-    assert limits.criterion().check(history, 10.0) is Progress.STOP
+    assert limits.criterion().check(history, 9.0) is StopDecision.CONTINUE
+    assert limits.criterion().check(history, 10.0) is StopDecision.STOP
     assert limits.replace(max_wallclock_time=None, max_failures=9).max_wallclock_time == 10.0
     assert limits.replace(max_failures=0).max_failures == 0
     for wrong in ({"max_failures": -1}, {"max_num_trials": 0}, {"max_wallclock_time": -5.0}):

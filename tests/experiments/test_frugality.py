@@ -56,7 +56,7 @@ def test_few_checkpoints_are_kept() -> None:
     outcome = run_experiment(asha())
     kinds = [line["kind"] for line in read_journal(outcome.folder.journal_path)]
     assert kinds.count("drop") >= 5
-    assert Experiment.from_json(json.loads(json.dumps(outcome.metadata))).max_num_checkpoints == 4
+    assert Experiment.from_json(json.loads(json.dumps(outcome.folder.metadata()))).max_num_checkpoints == 4
     assert "max_num_checkpoints" not in asha(max_num_checkpoints=None).to_json()
 
 

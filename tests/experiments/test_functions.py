@@ -53,7 +53,7 @@ def test_a_function_is_tuned_in_processes(training: str, capsys: pytest.CaptureF
     said = capsys.readouterr()
     assert said.out == ""  # that is the script's own
     assert "Best:    loss" in said.err
-    stored = Experiment.from_json(outcome.metadata)
+    stored = Experiment.from_json(outcome.folder.metadata())
     log = stored.plugin.logs(stored.backend, stored.context(outcome.folder), 0)
     assert "training with 0.5" in log.new_text()
     assert log.new_text() == ""

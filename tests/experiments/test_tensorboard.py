@@ -34,7 +34,7 @@ def test_a_resumed_experiment_goes_on_with_its_files() -> None:
     outcome = run_experiment(CELL)
     board = outcome.path / "tensorboard"
     assert {path.name for path in board.iterdir()} == {"best", "trial-00000", "trial-00001"}
-    stored = Experiment.from_json(outcome.metadata)
+    stored = Experiment.from_json(outcome.folder.metadata())
     assert stored.tensorboard
     resume_experiment(outcome.folder, replace(stored, limits=Limits(max_num_trials=3)))
     assert {path.name for path in board.iterdir()} == {"best", "trial-00000", "trial-00001", "trial-00002"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.searchers.random import RandomSearcher
-from tunewright.testing.playground import ALL_MISCHIEF, Mischief, Playground
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 
 MAX_RESOURCE = 27
@@ -125,26 +125,26 @@ ASHA_SETTINGS = st.builds(
 
 
 @settings(max_examples=60, deadline=None)
-@given(ASHA_SETTINGS, st.integers(0, 1000), st.sampled_from([Mischief(), ALL_MISCHIEF]), st.integers(1, 8))
+@given(ASHA_SETTINGS, st.integers(0, 1000), st.sampled_from([FaultRates(), ALL_FAULTS]), st.integers(1, 8))
 def test_every_decision_is_the_naive_one(
-    asha: ASHASettings, seed: int, mischief: Mischief, n_workers: int
+    asha: ASHASettings, seed: int, faults: FaultRates, n_workers: int
 ) -> None:
     metric = Metric("loss")
     scheduler = ASHA(RandomSearcher(CONTINUOUS, seed=seed), asha, metric=metric, seed=seed)
-    playground = Playground(
+    simulator = SchedulerSimulator(
         scheduler,
         metric,
         max_resource=MAX_RESOURCE,
         n_trials=40,
         n_workers=n_workers,
-        mischief=mischief,
+        faults=faults,
         seed=seed,
     )
-    playground.play()
+    simulator.play()
     naive = Naive(asha)
-    for line in playground.journal():
+    for line in simulator.journal():
         getattr(naive, line["kind"])(line)
-    assert set(scheduler.resumable(playground.history)) == {
+    assert set(scheduler.resumable(simulator.history)) == {
         trial for trial in naive.paused if math.isfinite(naive.rung(trial, naive.level[trial])[trial])
     }
-    assert playground.history.n_trials == 40
+    assert simulator.history.n_trials == 40

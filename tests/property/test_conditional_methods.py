@@ -11,7 +11,7 @@ from tunewright.methods import build_scheduler, find_method, method, method_name
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 from tunewright.testing.earlier import earlier_evaluations
-from tunewright.testing.playground import ALL_MISCHIEF, Playground
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulator
 from tunewright.testing.spaces import CONDITIONAL
 
 LOSS = Metric("loss")
@@ -33,11 +33,11 @@ def scheduler(name: str, space: SearchSpace, metrics: tuple[Metric, ...]) -> Sch
 
 @pytest.mark.parametrize("name", method_names())
 def test_what_is_not_active_never_appears(name: str) -> None:
-    playground = Playground(
-        scheduler(name, CONDITIONAL, (LOSS,)), LOSS, max_resource=9, n_trials=8, mischief=ALL_MISCHIEF
+    simulator = SchedulerSimulator(
+        scheduler(name, CONDITIONAL, (LOSS,)), LOSS, max_resource=9, n_trials=8, faults=ALL_FAULTS
     )
-    playground.play()
-    history = playground.history
+    simulator.play()
+    history = simulator.history
     configs = [history.trial(trial_id).config for trial_id in range(history.n_trials)]
     for config in configs:
         CONDITIONAL.validate(config)

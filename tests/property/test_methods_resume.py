@@ -17,7 +17,7 @@ from tunewright.metric import Goal, Metric
 from tunewright.space import Float, Prior, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.earlier import earlier_evaluations
-from tunewright.testing.mortal import Killed, MortalJournal
+from tunewright.testing.fault_injection import CrashingJournal, SimulatedCrash
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.tuner import Tuner
 from tunewright.types import Config, Json
@@ -85,10 +85,10 @@ def tune(scheduler: Scheduler, kept: MemoryJournal, n_lines: int = -1) -> None:
         SimulatedBackend(train, n_workers=3, max_resource=9, settings=settings),
         metrics=[LOSS],
         stop_when=MaxTrialsStarted(24),
-        journal=MortalJournal(kept, n_lines),
+        journal=CrashingJournal(kept, n_lines),
         max_failures=100,
     )
-    with suppress(Killed):
+    with suppress(SimulatedCrash):
         tuner.run()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tunewright.runner.channel import GO_ON, Channel, End, Report
-from tunewright.runner.order import RunOrder
+from tunewright.runner.run_order import RunOrder
 from tunewright.runner.supervisor import supervise
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.runner import call
+from tunewright.runner import call_function as call
 
 
 def test_the_configuration_becomes_keyword_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.runner.command import build_command
-from tunewright.runner.environment import build_environment
-from tunewright.runner.order import AS_CONFIG_JSON, AS_FLAG, RunOrder
+from tunewright.runner.run_order import AS_CONFIG_JSON, AS_FLAG, RunOrder
+from tunewright.runner.script_launch import build_command, build_environment
 
 
 def test_values_are_passed_as_they_are(run_script) -> None:

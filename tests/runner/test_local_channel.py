@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tunewright.runner.channel import GO_ON, PAUSE, RELEASE
-from tunewright.runner.local_channel import (
+from tunewright.runner.local_run import (
     LocalChannel,
     fingerprint,
     freeze,
     is_locked,
     whole_resource,
 )
-from tunewright.runner.order import RunOrder
+from tunewright.runner.run_order import RunOrder
 
 
 @pytest.fixture

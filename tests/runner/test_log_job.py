@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tunewright.runner import log_lines
 from tunewright.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
+from tunewright.runner.checkpoints import SyncedCheckpoints, load_from
 from tunewright.runner.log_lines import LINE_BYTES
-from tunewright.runner.synced_checkpoints import SyncedCheckpoints, load_from
 
 SCRIPT = """
 import argparse, json, os, pathlib, signal, sys, time

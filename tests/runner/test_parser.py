@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.runner.parser import MAX_LINE, ReportParser
+from tunewright.runner.process import MAX_LINE, ReportParser
 
 
 def parse(*chunks: bytes) -> list[dict[str, object]]:

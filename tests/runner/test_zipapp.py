@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tunewright.runner import __main__ as entry
-from tunewright.runner import local
+from tunewright.runner import local_run
 from tunewright.runner.build import build_runner, runner_bytes
 from tunewright.runner.channel import EXITED
 from tunewright.runner.supervisor import supervise
@@ -71,7 +71,7 @@ def test_it_runs_a_script_of_syne_tunes_form(
 
 
 def test_a_run_that_has_ended_is_not_run_again(tmp_path: Path, run_script, monkeypatch) -> None:
-    monkeypatch.setattr(local, "supervise", lambda *args: supervise(*args, owns_process=False))
+    monkeypatch.setattr(local_run, "supervise", lambda *args: supervise(*args, owns_process=False))
     run = make_run(tmp_path, run_script, run_script.write("print('[tune-metric]: {\"a\": 1}')"))
     for _ in range(2):
         assert entry.main(["local", str(run), "600"]) == 0
@@ -82,7 +82,7 @@ def test_a_second_runner_of_an_attempt_leaves(tmp_path: Path, run_script) -> Non
     import fcntl
 
     run = make_run(tmp_path, run_script, run_script.write("print(1)"))
-    with local.attempt_lock(run).open("ab") as lock:
+    with local_run.attempt_lock(run).open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert entry.main(["local", str(run), "600"]) == 0
     assert not (run / "stdout").exists()

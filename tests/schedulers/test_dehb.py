@@ -16,8 +16,8 @@ from tunewright.schedulers.dehb import DEHB, DEHBSettings, population_sizes
 from tunewright.searchers.coordinates import Coordinates
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import SearchSpace
-from tunewright.testing.playground import ALL_MISCHIEF, Mischief, Playground
 from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import ALL_TYPES, CONTINUOUS
 from tunewright.trial import Decision, TrialStatus
 
@@ -131,13 +131,13 @@ class Naive:
 @given(st.integers(0, 1000), st.integers(1, 8), st.booleans())
 def test_every_child_is_the_papers(seed: int, n_workers: int, fails: bool) -> None:
     scheduler = dehb(seed=seed)
-    mischief = Mischief(fail=0.05, nan=0.05) if fails else Mischief()
-    playground = Playground(
-        scheduler, LOSS, max_resource=9, n_trials=60, n_workers=n_workers, mischief=mischief, seed=seed
+    faults = FaultRates(fail=0.05, nan=0.05) if fails else FaultRates()
+    simulator = SchedulerSimulator(
+        scheduler, LOSS, max_resource=9, n_trials=60, n_workers=n_workers, faults=faults, seed=seed
     )
-    playground.play()
+    simulator.play()
     naive = Naive(3)
-    for line in playground.journal():
+    for line in simulator.journal():
         getattr(naive, line["kind"])(line)
     for level, population in enumerate(scheduler.populations):
         found = {
@@ -175,9 +175,9 @@ def test_later_trials_stop_at_their_level(hand) -> None:
 def test_given_points_come_before_all_children() -> None:
     points = [{"x": float(i % 10), "y": float(i)} for i in range(15)]
     scheduler = dehb(points_to_evaluate=points)
-    playground = Playground(scheduler, LOSS, max_resource=9, n_trials=20, mischief=ALL_MISCHIEF)
-    playground.play()
-    assert [dict(playground.history.trial(i).config) for i in range(15)] == points
+    simulator = SchedulerSimulator(scheduler, LOSS, max_resource=9, n_trials=20, faults=ALL_FAULTS)
+    simulator.play()
+    assert [dict(simulator.history.trial(i).config) for i in range(15)] == points
 
 
 def test_ask_and_tell_on_all_types_of_domains() -> None:

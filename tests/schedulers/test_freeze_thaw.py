@@ -24,8 +24,8 @@ from tunewright.searchers.gp import GPSettings
 from tunewright.searchers.gp_curves import CurveLearner
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace
-from tunewright.testing.playground import Mischief, Playground
 from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.scheduler_simulator import FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS, SMALL
 from tunewright.trial import Decision, Resume, Start, TrialStatus
 
@@ -191,20 +191,20 @@ def test_many_observations_use_the_structure_and_agree(monkeypatch: pytest.Monke
 
 def test_the_rungs_of_dyhpo_let_their_best_go_on() -> None:
     """Decisions by rungs are those of successive halving, recomputed from the journal."""
-    playground = Playground(
+    simulator = SchedulerSimulator(
         build("DyHPO", seed=2, rung_increment=8, probability_sh=0.9, n_fantasies=0),
         LOSS,
         max_resource=27,
         n_trials=25,
-        mischief=Mischief(),
+        faults=FaultRates(),
         seed=2,
     )
-    playground.play()
+    simulator.play()
     levels = (1, 9, 17, 25, 27)
     losses: dict[int, dict[int, float]] = {level: {} for level in levels}
     reached: dict[int, int] = {}
     by: dict[str, int] = {}
-    for line in playground.journal():
+    for line in simulator.journal():
         trial = line["trial_id"]
         if line["kind"] == "result" and line["resource"] in levels:
             losses[line["resource"]][trial] = line["metrics"]["loss"]

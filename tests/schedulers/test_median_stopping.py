@@ -16,8 +16,8 @@ from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.median_stopping import MedianStopping, MedianStoppingSettings
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import SearchSpace
-from tunewright.testing.playground import ALL_MISCHIEF, Mischief, Playground
 from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.trial import Decision, TrialStatus
 
@@ -96,20 +96,20 @@ def test_the_scheduler_within_comes_first(hand) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 1000), st.sampled_from([Mischief(), ALL_MISCHIEF]), st.sampled_from([0.2, 0.5]))
-def test_the_rule_of_vizier_recomputed(seed: int, mischief: Mischief, cutoff: float) -> None:
-    playground = Playground(
+@given(st.integers(0, 1000), st.sampled_from([FaultRates(), ALL_FAULTS]), st.sampled_from([0.2, 0.5]))
+def test_the_rule_of_vizier_recomputed(seed: int, faults: FaultRates, cutoff: float) -> None:
+    simulator = SchedulerSimulator(
         rule(seed=seed, grace_population=3, cutoff=cutoff),
         LOSS,
         max_resource=8,
         n_trials=30,
-        mischief=mischief,
+        faults=faults,
         seed=seed,
     )
-    playground.play()
+    simulator.play()
     curves: dict[int, list[float]] = {}
     averages: dict[int, list[float]] = {}
-    for line in playground.journal():
+    for line in simulator.journal():
         if line["kind"] != "result" or line["decision"] in ("repeat", "late"):
             continue
         value = float(line["metrics"]["loss"])

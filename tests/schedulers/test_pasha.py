@@ -16,8 +16,8 @@ from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.soft_ranking import SoftRankingCeiling, agree, noise_of
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import SearchSpace
-from tunewright.testing.playground import ALL_MISCHIEF, Mischief, Playground
 from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.trial import Decision, Start
 
@@ -145,15 +145,15 @@ def test_a_change_within_epsilon_is_none(hand) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 1000), st.sampled_from([Mischief(), ALL_MISCHIEF]))
-def test_the_ceiling_grows_rung_by_rung_as_results_come_to_it(seed: int, mischief: Mischief) -> None:
+@given(st.integers(0, 1000), st.sampled_from([FaultRates(), ALL_FAULTS]))
+def test_the_ceiling_grows_rung_by_rung_as_results_come_to_it(seed: int, faults: FaultRates) -> None:
     scheduler = pasha(seed=seed, eta=2, epsilon=0.0, max_resource=17)
-    playground = Playground(scheduler, LOSS, max_resource=17, n_trials=60, mischief=mischief, seed=seed)
-    playground.play()
+    simulator = SchedulerSimulator(scheduler, LOSS, max_resource=17, n_trials=60, faults=faults, seed=seed)
+    simulator.play()
     levels = (1, 2, 4, 8, 16, 17)
     ceiling, compared = 1, 0
     rungs: list[dict[int, float]] = [{} for _ in levels]
-    for line in playground.journal():
+    for line in simulator.journal():
         trial = line["trial_id"]
         if line["kind"] == "start":
             until = line["until"]
@@ -165,23 +165,23 @@ def test_the_ceiling_grows_rung_by_rung_as_results_come_to_it(seed: int, mischie
         for rung, level in zip(rungs, levels, strict=True):
             if line["resource"] >= level:
                 rung.setdefault(trial, loss)
-        if mischief is not ALL_MISCHIEF and ceiling < 5 and trial in rungs[ceiling]:
+        if faults is not ALL_FAULTS and ceiling < 5 and trial in rungs[ceiling]:
             top, below = rungs[ceiling], rungs[ceiling - 1]
             now = sorted(top, key=lambda i: (top[i], i))
             before = sorted(top, key=lambda i: (below[i], i))
             compared += 1
             ceiling += now != before
-        elif mischief is ALL_MISCHIEF:
+        elif faults is ALL_FAULTS:
             ceiling = 5
-    assert compared > 0 or mischief is ALL_MISCHIEF
+    assert compared > 0 or faults is ALL_FAULTS
 
 
 def test_it_saves_what_a_stable_ranking_makes_needless() -> None:
     epochs = {}
     for name, scheduler in {"PASHA": pasha(epsilon=10.0), "ASHA": pasha(epsilon=0.0)}.items():
-        playground = Playground(scheduler, LOSS, max_resource=27, n_trials=120)
-        playground.play()
-        results = playground.history.results_since(0)
+        simulator = SchedulerSimulator(scheduler, LOSS, max_resource=27, n_trials=120)
+        simulator.play()
+        results = simulator.history.results_since(0)
         epochs[name] = max(result.resource for _, result in results)
     assert epochs == {"PASHA": 3, "ASHA": 27}
 

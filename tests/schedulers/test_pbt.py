@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tunewright.asktell import AskTell
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.exceptions import SettingsError
-from tunewright.interfaces import Callback, Scheduler
+from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.methods import method
 from tunewright.metric import Metric
@@ -17,8 +17,8 @@ from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.stopping import MaxTrialsStarted
-from tunewright.testing.playground import ALL_MISCHIEF, Mischief, Playground
 from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS, SMALL
 from tunewright.trial import Checkpoint, Decision, Resume, Start, TrialStatus
 from tunewright.tuner import Tuner
@@ -183,22 +183,22 @@ def test_where_every_perturbation_was_tried_the_member_goes_on(hand) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 1000), st.integers(1, 7), st.sampled_from([Mischief(), ALL_MISCHIEF]))
+@given(st.integers(0, 1000), st.integers(1, 7), st.sampled_from([FaultRates(), ALL_FAULTS]))
 def test_only_the_bottom_is_replaced_and_only_by_the_top(
-    seed: int, n_workers: int, mischief: Mischief
+    seed: int, n_workers: int, faults: FaultRates
 ) -> None:
     """Recomputed from the journal at every start."""
     scheduler = pbt(seed=seed, population_size=6, quantile_fraction=0.34)
-    playground = Playground(
-        scheduler, LOSS, max_resource=9, n_trials=50, n_workers=n_workers, mischief=mischief, seed=seed
+    simulator = SchedulerSimulator(
+        scheduler, LOSS, max_resource=9, n_trials=50, n_workers=n_workers, faults=faults, seed=seed
     )
-    playground.play()
+    simulator.play()
     members: dict[tuple[int, int], int] = {}
     losses: dict[int, float] = {}
     failed: set[int] = set()
     checkpoints: dict[int, dict] = {}
     n_exploited = 0
-    for line in playground.journal():
+    for line in simulator.journal():
         trial = line["trial_id"]
         if line["kind"] == "start":
             note = line["note"]
@@ -232,13 +232,13 @@ def test_only_the_bottom_is_replaced_and_only_by_the_top(
     assert n_exploited > 0
 
 
-class RemoveAll(Callback):
+class RemoveAll(CheckpointPolicy):
     """A policy that removes whatever it may, and remembers it."""
 
     def __init__(self) -> None:
         self.removed: set[Checkpoint] = set()
 
-    def remove_checkpoints(self, history, unneeded):
+    def select_unneeded(self, history, unneeded):
         self.removed.update(unneeded)
         return unneeded
 
@@ -262,7 +262,8 @@ def test_no_clone_starts_from_a_checkpoint_that_was_removed() -> None:
         metrics=[LOSS],
         stop_when=MaxTrialsStarted(30),
         journal=MemoryJournal(),
-        callbacks=[policy, Watch()],
+        callbacks=[Watch()],
+        checkpoint_policies=[policy],
     )
     history = tuner.run()
     assert len(policy.removed) > 10

@@ -13,8 +13,8 @@ from tunewright.schedulers.brackets import HyperbandSettings
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.random import RandomSearcher
 from tunewright.space import SearchSpace
-from tunewright.testing.playground import Mischief, Playground
 from tunewright.testing.scheduler_contract import SchedulerContract
+from tunewright.testing.scheduler_simulator import FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS, SMALL
 from tunewright.trial import Decision, Resume, Start, TrialStatus
 
@@ -41,14 +41,14 @@ class TestContractOfOneBracket(SchedulerContract):
 def test_every_bracket_is_the_papers_whatever_the_order(seed: int, n_workers: int, eta: int) -> None:
     """Recomputed from the journal: sizes, levels, and the best of each rung by sorting anew."""
     plan = HyperbandSettings(max_resource=9, eta=eta)
-    playground = Playground(
+    simulator = SchedulerSimulator(
         sync(seed=seed, eta=eta), LOSS, max_resource=9, n_trials=60, n_workers=n_workers, seed=seed
     )
-    playground.play()
+    simulator.play()
     runs: dict[tuple[int, int], list[int]] = {}
     losses: dict[tuple[int, int], float] = {}
     untils: dict[tuple[int, int], set[int | None]] = {}
-    for line in playground.journal():
+    for line in simulator.journal():
         if line["kind"] == "start":
             place = (line["note"]["bracket"], line["note"]["rung"])
             runs.setdefault(place, []).append(line["trial_id"])
@@ -71,13 +71,13 @@ def test_every_bracket_is_the_papers_whatever_the_order(seed: int, n_workers: in
 
 
 def test_workers_are_never_idle() -> None:
-    playground = Playground(sync(), LOSS, max_resource=9, n_trials=40, n_workers=5)
+    simulator = SchedulerSimulator(sync(), LOSS, max_resource=9, n_trials=40, n_workers=5)
     most = 0
-    while playground.step():
-        running = len(playground.history.ids(TrialStatus.RUNNING))
+    while simulator.step():
+        running = len(simulator.history.ids(TrialStatus.RUNNING))
         most = max(most, running)
-        if playground.history.n_trials < 40:
-            assert playground.scheduler.suggest(playground.history) is not None
+        if simulator.history.n_trials < 40:
+            assert simulator.scheduler.suggest(simulator.history) is not None
     assert most == 5
 
 
@@ -123,9 +123,11 @@ def test_a_report_beyond_the_maximum_stops_the_trial(hand) -> None:
 
 
 def test_an_exhausted_space_ends_with_promotions() -> None:
-    playground = Playground(sync(SMALL), LOSS, max_resource=9, n_trials=40, mischief=Mischief(fail=0.01))
-    playground.play()
-    history = playground.history
+    simulator = SchedulerSimulator(
+        sync(SMALL), LOSS, max_resource=9, n_trials=40, faults=FaultRates(fail=0.01)
+    )
+    simulator.play()
+    history = simulator.history
     assert history.n_trials == 6
     assert Counter(run.until for run in history.runs) == {1: 6, 3: 3, None: 1}
 

@@ -13,7 +13,7 @@ from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot, fits_note, limited
 from tunewright.searchers.random import RandomSearcher
-from tunewright.testing.playground import ALL_MISCHIEF, Playground
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.trial import Ended, Reported, Start
 
@@ -92,11 +92,11 @@ def test_at_levels_each_trial_counts_where_it_has_been() -> None:
 @pytest.mark.parametrize("levels", [(), (1, 3, 9)])
 def test_reading_in_steps_is_reading_at_once(levels: tuple[int, ...]) -> None:
     scheduler = FIFO(RandomSearcher(CONTINUOUS, seed=0))
-    playground = Playground(scheduler, SCORE, max_resource=9, n_trials=30, mischief=ALL_MISCHIEF)
+    simulator = SchedulerSimulator(scheduler, SCORE, max_resource=9, n_trials=30, faults=ALL_FAULTS)
     in_steps = Observations(CONTINUOUS, SCORE, levels)
-    while playground.step():
-        got = in_steps.read(playground.history)
-        expected = Observations(CONTINUOUS, SCORE, levels).read(playground.history)
+    while simulator.step():
+        got = in_steps.read(simulator.history)
+        expected = Observations(CONTINUOUS, SCORE, levels).read(simulator.history)
         assert seen(got) == seen(expected)
         assert got.pending.tolist() == expected.pending.tolist()
         assert got.pending_levels.tolist() == expected.pending_levels.tolist()

@@ -20,7 +20,7 @@ from tunewright.searchers.hypertune import (
     LearnedBrackets,
     RungModelling,
 )
-from tunewright.testing.playground import ALL_MISCHIEF, Playground
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 
 LOSS = Metric("loss")
@@ -66,20 +66,20 @@ def test_the_target_is_the_highest_level_with_enough() -> None:
     assert [target_level(rows, enough) for enough in (4, 5, 25)] == [2, 1, None]
 
 
-def play(**settings) -> Playground:
+def play(**settings) -> SchedulerSimulator:
     benchmark = RealBenchmarkDefinition(
         name="table", script="none", space=CONTINUOUS, metrics=(LOSS,), max_resource=27
     )
     scheduler = build_scheduler(method("HyperTune", **settings), benchmark, 0, {})
-    playground = Playground(
-        scheduler, LOSS, max_resource=27, n_trials=24, mischief=None if settings else ALL_MISCHIEF
+    simulator = SchedulerSimulator(
+        scheduler, LOSS, max_resource=27, n_trials=24, faults=None if settings else ALL_FAULTS
     )
-    playground.play()
-    return playground
+    simulator.play()
+    return simulator
 
 
-def brackets_of(playground: Playground) -> Counter[int]:
-    history = playground.history
+def brackets_of(simulator: SchedulerSimulator) -> Counter[int]:
+    history = simulator.history
     return Counter(history.note(i, 0)["bracket"] for i in range(history.n_trials))
 
 

@@ -10,7 +10,7 @@ from tunewright.asktell import AskTell
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
-from tunewright.interfaces import Progress
+from tunewright.interfaces import StopDecision
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
@@ -58,12 +58,12 @@ def test_an_experiment_ends_when_little_is_left_to_gain() -> None:
     assert 10 <= history.n_trials < 60
     again = RegretBelow(SPACE, GAIN, 1.0, max_resource=2)
     assert again.bound(history) == criterion.bound(history) <= 1.0
-    assert again.check(history, 0.0) is Progress.STOP
+    assert again.check(history, 0.0) is StopDecision.STOP
 
 
 def test_nothing_is_known_below_ten_results() -> None:
     criterion = RegretBelow(SPACE, GAIN, 1e9)
-    assert criterion.check(tuned(9), 0.0) is Progress.GO_ON
+    assert criterion.check(tuned(9), 0.0) is StopDecision.CONTINUE
     assert criterion.bound(tuned(9)) == math.inf
     assert RegretBelow(SPACE, GAIN, 1e9, max_resource=3).bound(tuned(12)) == math.inf
 
@@ -103,6 +103,6 @@ def test_a_trial_counts_as_soon_as_it_has_ended() -> None:
         asked = tuning.ask()
         assert asked is not None
         tuning.tell(asked, {"gain": number / 10})
-        assert watching.check(tuning.history, 0.0) is Progress.GO_ON
+        assert watching.check(tuning.history, 0.0) is StopDecision.CONTINUE
         tuning.complete(asked)
-    assert watching.check(tuning.history, 0.0) is Progress.STOP
+    assert watching.check(tuning.history, 0.0) is StopDecision.STOP

@@ -37,8 +37,14 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Expe
     ) -> ExperimentFolder:
         tuned = metric or Metric("loss", Goal.MINIMIZE)
         folder = create_experiment(tag, "RS", benchmark, "0")
+        metrics = [{"name": tuned.name, "goal": str(tuned.goal)}]
         folder.write_metadata(
-            {"benchmark": {"name": benchmark, "metrics": [{"name": tuned.name, "goal": str(tuned.goal)}]}}
+            {
+                "benchmark": {"name": benchmark, "metrics": metrics},
+                "backend": {"kind": "local"},
+                "label": "RS",
+                "seed": 0,
+            }
         )
         backend = SimulatedBackend(
             lambda config, epoch: ({tuned.name: value(config) + 1 / epoch}, 1.0), n_workers=1, max_resource=2

@@ -49,7 +49,7 @@ def test_a_resume_needs_no_other_experiment(tunewright_home: Path, name: str) ->
     cut = run_experiment(replace(cell(name), limits=Limits(max_num_evaluations=6)))
     shutil.rmtree(tunewright_home / "experiments" / "earlier")
     header = next(iter(read_journal(cut.folder.journal_path)))
-    assert header["evaluations"] == cut.metadata["evaluations"]
+    assert header["evaluations"] == cut.folder.metadata()["evaluations"]
     resumed = resume_experiment(cut.folder, cell(name))
     assert canonical_hash(resumed.folder.journal_path) == canonical_hash(undisturbed.folder.journal_path)
     kept = resumed.path / FILE

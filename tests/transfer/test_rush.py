@@ -10,7 +10,7 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.testing.earlier import earlier_evaluations
-from tunewright.testing.playground import Playground
+from tunewright.testing.scheduler_simulator import SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 
 LEVELS = (1, 3, 9)
@@ -25,15 +25,15 @@ def test_nobody_passes_below_the_bar(kind: str, seed: int) -> None:
     )
     known = earlier_evaluations(CONTINUOUS, n_tasks=3)
     scheduler = build_scheduler(method("RUSH", kind=kind), benchmark, seed, {}, known)
-    playground = Playground(scheduler, metric, max_resource=27, n_trials=60, seed=seed)
-    playground.play()
+    simulator = SchedulerSimulator(scheduler, metric, max_resource=27, n_trials=60, seed=seed)
+    simulator.play()
     first = [task.best(1)[0] for task in known.tasks]
-    configs = [playground.history.trial(trial_id).config for trial_id in range(len(first))]
+    configs = [simulator.history.trial(trial_id).config for trial_id in range(len(first))]
     assert configs == first
     bars: dict[int, float] = dict.fromkeys(LEVELS, math.inf)
     at_rung: dict[int, float] = {}
     n_passed = n_held = 0
-    for line in playground.journal():
+    for line in simulator.journal():
         trial_id = line.get("trial_id", -1)
         if line["kind"] == "result" and line["resource"] in LEVELS:
             level, loss = line["resource"], line["metrics"]["loss"]

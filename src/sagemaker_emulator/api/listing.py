@@ -1,15 +1,65 @@
-"""ListTrainingJobs, with the traps of the real one.
+"""ListTrainingJobs and Search: filters, order and pages.
 
-A page is cut first and filtered by status afterwards, so that pages can be short or empty and still carry a token.
+ListTrainingJobs cuts a page first and filters it by status afterwards, as the service does: a page may be short or empty
+and still carry a token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+import base64
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar, cast
 
-from sagemaker_emulator.api import paging, views
-from sagemaker_emulator.jobs.job import Job
+from sagemaker_emulator.api import views
+from sagemaker_emulator.service.errors import invalid
+from sagemaker_emulator.service.jobs import Job
+
+DEFAULT_PAGE: Final = 10
+
+_T = TypeVar("_T")
+SortKey = tuple[Any, str]
+"""Sort value, then name."""
+
+
+def cut_page(
+    items: Sequence[_T], key: Callable[[_T], SortKey], size: int, token: str | None, *, descending: bool
+) -> tuple[list[_T], str | None]:
+    """Sort, and return the page after the token, with the token of the next page or None.
+
+    A token holds the key of the last returned item, so that items which are added or removed between two calls neither
+    repeat nor hide others.
+
+    Raises
+    ------
+    ServiceError
+        ValidationException for a foreign token.
+    """
+    ordered = sorted(items, key=key, reverse=descending)
+    if token:
+        ordered = _items_after(ordered, key, token, descending=descending)
+    page = ordered[:size]
+    return page, _encode(key(page[-1])) if len(ordered) > size else None
+
+
+def _items_after(
+    ordered: Sequence[_T], key: Callable[[_T], SortKey], token: str, *, descending: bool
+) -> list[_T]:
+    try:
+        value, name = json.loads(base64.urlsafe_b64decode(token))
+        last = (tuple(value) if isinstance(value, list) else value, name)
+        return [item for item in ordered if (key(item) < last if descending else key(item) > last)]
+    except (ValueError, TypeError) as error:
+        raise invalid(
+            "Invalid NextToken: use the one of the answer before, with the same other arguments."
+        ) from error
+
+
+def _encode(key: SortKey) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+
 
 Request = Mapping[str, Any]
 
@@ -35,13 +85,13 @@ _AFTER_THE_CUT: Final[Mapping[str, Callable[[Job, Any], bool]]] = {
 
 
 def list_jobs(jobs: Sequence[Job], request: Request, idle_seconds: Callable[[Job], float]) -> dict[str, Any]:
-    """The answer of ListTrainingJobs."""
+    """Response of ListTrainingJobs."""
     candidates = [job for job in jobs if _passes(job, request, _BEFORE_THE_CUT)]
     value = _SORT_VALUES.get(request.get("SortBy", "CreationTime"), _SORT_VALUES["CreationTime"])
-    page, token = paging.cut(
+    page, token = cut_page(
         candidates,
         lambda job: (value(job), job.name),
-        request.get("MaxResults", paging.DEFAULT_PAGE),
+        request.get("MaxResults", DEFAULT_PAGE),
         request.get("NextToken"),
         descending=request.get("SortOrder") == "Descending",
     )
@@ -51,3 +101,158 @@ def list_jobs(jobs: Sequence[Job], request: Request, idle_seconds: Callable[[Job
 
 def _passes(job: Job, request: Request, filters: Mapping[str, Callable[[Job, Any], bool]]) -> bool:
     return all(check(job, request[name]) for name, check in filters.items() if name in request)
+
+
+Record = Mapping[str, Any]
+Expression = Mapping[str, Any]
+
+MAX_FILTERS: Final = 50
+"""Maximum number of filters of an expression, nested ones included."""
+
+_COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "GreaterThan": lambda mine, theirs: mine > theirs,
+    "GreaterThanOrEqualTo": lambda mine, theirs: mine >= theirs,
+    "LessThan": lambda mine, theirs: mine < theirs,
+    "LessThanOrEqualTo": lambda mine, theirs: mine <= theirs,
+}
+_EQUALITY: Final = frozenset({"Equals", "NotEquals", "In", "Contains"})
+
+
+def search(records: Sequence[Record], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Response of Search.
+
+    Raises
+    ------
+    ServiceError
+        ValidationException for another resource than TrainingJob, too many filters, several ``Contains``, or a
+        filter without the value that its operator needs.
+    """
+    if request["Resource"] != "TrainingJob":
+        raise invalid(
+            f"Search of resource {request['Resource']} is not supported by this endpoint, only TrainingJob."
+        )
+    expression = request.get("SearchExpression", {})
+    _check_expression(expression)
+    found = [record for record in records if _matches(record, expression)]
+    sort_by = request.get("SortBy", "LastModifiedTime")
+    page, token = cut_page(
+        found,
+        lambda record: (_sortable(_first(record, sort_by)), record["TrainingJobName"]),
+        request.get("MaxResults", DEFAULT_PAGE),
+        request.get("NextToken"),
+        descending=request.get("SortOrder", "Descending") == "Descending",
+    )
+    answer: dict[str, Any] = {
+        "Results": [{"TrainingJob": record} for record in page],
+        "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
+    }
+    return {**answer, **({"NextToken": token} if token else {})}
+
+
+def _check_expression(expression: Expression) -> None:
+    filters = list(_filters(expression))
+    if len(filters) > MAX_FILTERS:
+        raise invalid(
+            f"A search expression can have {MAX_FILTERS} filters with all its parts, not {len(filters)}."
+        )
+    if sum(entry.get("Operator") == "Contains" for entry in filters) > 1:
+        raise invalid("Only one Contains operator is allowed in a search expression.")
+    for entry in filters:
+        operator = entry.get("Operator", "Equals")
+        if "Value" not in entry and operator not in {"Exists", "NotExists"}:
+            raise invalid(f"Operator {operator} of the filter on {entry['Name']} needs a Value.")
+
+
+def _filters(expression: Expression) -> Iterator[Mapping[str, Any]]:
+    yield from expression.get("Filters", ())
+    for nested in expression.get("NestedFilters", ()):
+        yield from nested["Filters"]
+    for part in expression.get("SubExpressions", ()):
+        yield from _filters(part)
+
+
+def _matches(record: Record, expression: Expression) -> bool:
+    tests = [_passes_filter(record, entry) for entry in expression.get("Filters", ())]
+    tests += [_passes_nested(record, nested) for nested in expression.get("NestedFilters", ())]
+    tests += [_matches(record, part) for part in expression.get("SubExpressions", ())]
+    return any(tests) if expression.get("Operator") == "Or" and tests else all(tests)
+
+
+def _passes_nested(record: Record, nested: Mapping[str, Any]) -> bool:
+    """Return whether one element of the list passes all filters, whose names begin with the list's name."""
+    prefix = nested["NestedPropertyName"] + "."
+    inner = [{**entry, "Name": entry["Name"].removeprefix(prefix)} for entry in nested["Filters"]]
+    elements = [value for value in _values(record, nested["NestedPropertyName"]) if isinstance(value, dict)]
+    return any(all(_passes_filter(cast("Record", element), entry) for entry in inner) for element in elements)
+
+
+def _passes_filter(record: Record, entry: Mapping[str, Any]) -> bool:
+    found = list(_values(record, entry["Name"]))
+    operator, wanted = entry.get("Operator", "Equals"), entry.get("Value", "")
+    if operator in {"Exists", "NotExists"}:
+        return bool(found) == (operator == "Exists")
+    if operator == "NotEquals":
+        return not any(_equal(value, wanted) for value in found)
+    if operator == "In":
+        return any(_equal(value, choice) for value in found for choice in wanted.split(","))
+    if operator == "Contains":
+        return any(wanted in str(value) for value in found)
+    if operator == "Equals":
+        return any(_equal(value, wanted) for value in found)
+    mine = [number for value in found if (number := _number(value)) is not None]
+    theirs = _number(wanted)
+    return theirs is not None and any(_COMPARISONS[operator](number, theirs) for number in mine)
+
+
+def _values(value: object, path: str) -> Iterator[object]:
+    """All values under a dotted path, also in lists; a key may contain dots itself."""
+    if isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _values(item, path)
+    elif not path:
+        yield value
+    elif isinstance(value, dict):
+        for key, below in cast("dict[str, object]", value).items():
+            if path == key:
+                yield from _values(below, "")
+            elif path.startswith(key + "."):
+                yield from _values(below, path[len(key) + 1 :])
+
+
+def _first(record: Record, path: str) -> object:
+    return next(_values(record, path), None)
+
+
+def _equal(value: object, wanted: str) -> bool:
+    if isinstance(value, bool):
+        return str(value).lower() == wanted.lower()
+    if isinstance(value, (int, float)):
+        number = _number(wanted)
+        return number is not None and number == value
+    return value == wanted
+
+
+def _number(value: object) -> float | None:
+    """Value as a number; ISO 8601 times become epoch seconds."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    text = str(value)
+    for read in (float, _epoch):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _epoch(text: str) -> float:
+    """Epoch seconds of an ISO 8601 time; the default zone is UTC on every machine."""
+    when = datetime.fromisoformat(text)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def _sortable(value: object) -> tuple[float, str]:
+    number = _number(value) if value is not None else None
+    if number is None or math.isnan(number):  # nan has no order
+        return float("-inf"), str(value or "")
+    return number, ""

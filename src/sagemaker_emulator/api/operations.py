@@ -1,4 +1,4 @@
-"""The ten operations: each takes a request that the model accepts, and returns the answer."""
+"""The ten operations on training jobs; each takes a valid request and returns the response."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 from sagemaker_emulator.api import views
-from sagemaker_emulator.api.listing import list_jobs
-from sagemaker_emulator.api.search import search
-from sagemaker_emulator.engine import Engine
-from sagemaker_emulator.errors import ServiceError, invalid, not_found
-from sagemaker_emulator.faults import FaultBook
-from sagemaker_emulator.jobs.job import Job
-from sagemaker_emulator.rules import check_create, check_keep_alive, with_defaults
-from sagemaker_emulator.validation import RequestModel
+from sagemaker_emulator.api.listing import list_jobs, search
+from sagemaker_emulator.api.validation import RequestModel, check_create, check_keep_alive, with_defaults
+from sagemaker_emulator.service.engine import Engine
+from sagemaker_emulator.service.errors import ServiceError, invalid, not_found
+from sagemaker_emulator.service.faults import FaultInjector
+from sagemaker_emulator.service.jobs import Job
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
 
-MOST_TAGS: Final = 50
+MAX_TAGS: Final = 50
 
 
 @final
 class Operations:
     """SageMaker's operations on training jobs, for the threads of a server."""
 
-    def __init__(self, engine: Engine, faults: FaultBook) -> None:
+    def __init__(self, engine: Engine, faults: FaultInjector) -> None:
         self._engine = engine
         self._faults = faults
         self._model = RequestModel()
@@ -43,13 +41,13 @@ class Operations:
             "DeleteTags": self._delete_tags,
         }
 
-    def carry_out(self, operation: str, request: Request) -> Answer:
+    def execute(self, operation: str, request: Request) -> Answer:
         """Check and carry out one request.
 
         Raises
         ------
         ServiceError
-            What the service answers instead.
+            The error response of the service.
         """
         if operation not in self._handlers:
             known = ", ".join(self._handlers)
@@ -98,9 +96,9 @@ class Operations:
     def _add_tags(self, request: Request) -> Answer:
         job = self._by_arn(request)
         tags = {**job.tags, **{tag["Key"]: tag["Value"] for tag in request["Tags"]}}
-        if len(tags) > MOST_TAGS:
+        if len(tags) > MAX_TAGS:
             raise ServiceError(
-                "ResourceLimitExceeded", f"A resource can have {MOST_TAGS} tags, not {len(tags)}."
+                "ResourceLimitExceeded", f"A resource can have {MAX_TAGS} tags, not {len(tags)}."
             )
         job.tags = tags
         self._engine.save(job)
@@ -123,9 +121,9 @@ class Operations:
         return job
 
     def _visible(self, operation: str) -> list[Job]:
-        """All jobs, or where a fault wants it all jobs as they were a while ago."""
+        """All jobs, in an earlier state if the fault ``stale`` is triggered."""
         jobs = self._engine.jobs.values()
-        fault = self._faults.strike("stale", operation)
+        fault = self._faults.trigger("stale", operation)
         if fault is None:
             return list(jobs)
         then = time.time() - fault.seconds / self._engine.settings.speed

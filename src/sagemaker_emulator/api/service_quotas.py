@@ -1,7 +1,7 @@
-"""Service Quotas of the account: ListServiceQuotas and GetServiceQuota for SageMaker, from the emulator's own settings.
+"""Service Quotas of the account: ListServiceQuotas and GetServiceQuota for SageMaker, from the emulator's settings.
 
-The names are the service's own, such as ``ml.c5.xlarge for training warm pool usage``. The codes are made from the
-names: the real ones are arbitrary, and clients look for names.
+Names are the service's own, such as ``ml.c5.xlarge for training warm pool usage``. Codes are hashes of the names: the
+real ones are arbitrary, and clients search by name.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any, Final, final
 
 from botocore.loaders import Loader
 
-from sagemaker_emulator.errors import ServiceError
-from sagemaker_emulator.settings import ACCOUNT_ID, ServiceSettings
-from sagemaker_emulator.throttle import RATES
+from sagemaker_emulator.api.throttle import RATES
+from sagemaker_emulator.service.errors import ServiceError
+from sagemaker_emulator.service.settings import ACCOUNT_ID, ServiceSettings
 
 TARGET_PREFIX: Final = "ServiceQuotasV20190624."
 SERVICE_CODE: Final = "sagemaker"
-_LARGEST_PAGE: Final = 100
+_MAX_PAGE: Final = 100
 _KNOWN_CODES: Final = {"Rate of CreateTrainingJob requests": "L-21A1652A"}
 
 
 @final
 class ServiceQuotas:
-    """Answers for the quotas of one account."""
+    """Operations of Service Quotas for one account."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
@@ -34,7 +34,7 @@ class ServiceQuotas:
             "GetServiceQuota": self._get,
         }
 
-    def carry_out(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one request.
 
         Raises
@@ -46,12 +46,12 @@ class ServiceQuotas:
         if found is None:
             raise ServiceError("UnknownOperationException", f"The emulator does not know {operation}")
         if request.get("ServiceCode") != SERVICE_CODE:
-            raise _no_such(f"service {request.get('ServiceCode')}")
+            raise _not_found(f"service {request.get('ServiceCode')}")
         return found(request)
 
     def _list(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        size, token = request.get("MaxResults", _LARGEST_PAGE), request.get("NextToken", "0")
-        if not isinstance(size, int) or not 1 <= size <= _LARGEST_PAGE or not str(token).isdigit():
+        size, token = request.get("MaxResults", _MAX_PAGE), request.get("NextToken", "0")
+        if not isinstance(size, int) or not 1 <= size <= _MAX_PAGE or not str(token).isdigit():
             raise ServiceError("IllegalArgumentException", "MaxResults is 1 to 100; NextToken is of ours")
         begin = int(token)
         quotas = list(self._quotas())
@@ -65,7 +65,7 @@ class ServiceQuotas:
         for quota in self._quotas():
             if quota["QuotaCode"] == wanted:
                 return {"Quota": quota}
-        raise _no_such(f"quota {wanted}")
+        raise _not_found(f"quota {wanted}")
 
     def _quotas(self) -> Iterator[dict[str, Any]]:
         for instance_type in _instance_types():
@@ -99,5 +99,5 @@ def _instance_types() -> tuple[str, ...]:
     return tuple(shapes["TrainingInstanceType"]["enum"])
 
 
-def _no_such(what: str) -> ServiceError:
-    return ServiceError("NoSuchResourceException", f"The request failed because there is no {what}.")
+def _not_found(name: str) -> ServiceError:
+    return ServiceError("NoSuchResourceException", f"The request failed because there is no {name}.")

@@ -1,4 +1,4 @@
-"""``/_status``: what an emulator is doing, for the eyes of a person; reloads itself."""
+"""``/_status``: an HTML page of jobs, instances, calls and faults, which reloads itself."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from sagemaker_emulator.engine import Engine
-from sagemaker_emulator.jobs.job import Job
-from sagemaker_emulator.pools import Cluster
-from sagemaker_emulator.throttle import RATES
+from sagemaker_emulator.api.throttle import RATES
+from sagemaker_emulator.service.clusters import Cluster
+from sagemaker_emulator.service.engine import Engine
+from sagemaker_emulator.service.jobs import Job
 
-NEWEST: Final = 50
-"""Jobs that are listed: those that run, then the newest of the others."""
+MAX_JOBS_SHOWN: Final = 50
+"""Maximum number of listed jobs: running ones, then the newest others."""
 _JOB_COLUMNS: Final = ("job", "status", "doing", "for", "instances", "warm pool")
 _INSTANCE_COLUMNS: Final = ("type", "in use", "warm", "quota", "warm pool quota")
 _CALL_COLUMNS: Final = ("operation", "calls", "throttled", "allowed per service second")
@@ -29,15 +29,15 @@ th { border-bottom: 2px solid #555 } td { border-bottom: 1px solid #ddd } td.num
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
-    """What the front door saw: answered calls and refusals for their rate, by operation."""
+class CallCounts:
+    """Calls and throttled calls by operation."""
 
     calls: Mapping[str, int]
     throttled: Mapping[str, int]
 
 
-def status_page(engine: Engine, traffic: Traffic, faults: Sequence[Mapping[str, Any]]) -> str:
-    """The page as HTML; to be called from any thread.
+def status_page(engine: Engine, traffic: CallCounts, faults: Sequence[Mapping[str, Any]]) -> str:
+    """HTML of the page; thread-safe.
 
     Parameters
     ----------
@@ -46,15 +46,15 @@ def status_page(engine: Engine, traffic: Traffic, faults: Sequence[Mapping[str, 
     traffic
         Counts of calls.
     faults
-        The faults that are still to strike.
+        Pending faults.
     """
     return engine.call(lambda: _page(engine, traffic, faults))
 
 
-def _page(engine: Engine, traffic: Traffic, faults: Sequence[Mapping[str, Any]]) -> str:
+def _page(engine: Engine, traffic: CallCounts, faults: Sequence[Mapping[str, Any]]) -> str:
     jobs = list(engine.jobs.values())
     running = [job for job in jobs if not job.is_over]
-    over = [job for job in reversed(jobs) if job.is_over][: max(0, NEWEST - len(running))]
+    over = [job for job in reversed(jobs) if job.is_over][: max(0, MAX_JOBS_SHOWN - len(running))]
     now = time.time()
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=2>",
@@ -73,7 +73,7 @@ def _summary(jobs: Iterable[Job]) -> str:
     return ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "no jobs yet"
 
 
-def _call_rows(traffic: Traffic) -> list[tuple[str, ...]]:
+def _call_rows(traffic: CallCounts) -> list[tuple[str, ...]]:
     return [
         (name, str(number), str(traffic.throttled.get(name, 0)), _rate(name))
         for name, number in sorted(traffic.calls.items())

@@ -1,19 +1,19 @@
-"""Training jobs as the answers of the service show them; times are epoch seconds, durations service seconds."""
+"""Training jobs in the form of the service's responses; times are epoch seconds, durations service seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sagemaker_emulator.jobs.job import Job
-from sagemaker_emulator.timings import SPOT_PRICE_SHARE
+from sagemaker_emulator.service.jobs import Job
+from sagemaker_emulator.service.timings import SPOT_PRICE_SHARE
 
-_NOT_SHOWN: Final = frozenset({"Tags", "TrainingJobName", "SessionChainingConfig"})
-"""Members of a request that Describe does not give back as they were."""
+_HIDDEN_MEMBERS: Final = frozenset({"Tags", "TrainingJobName", "SessionChainingConfig"})
+"""Members of a request that Describe does not return unchanged."""
 
 
 def describe(job: Job, idle_seconds: float) -> dict[str, Any]:
-    """The answer of DescribeTrainingJob. ``idle_seconds`` is what the job's warm pool has been billed for so far."""
+    """Response of DescribeTrainingJob. ``idle_seconds`` is the billed idle time of the job's warm pool."""
     shown = {
         "TrainingJobName": job.name,
         "TrainingJobArn": job.arn,
@@ -21,7 +21,7 @@ def describe(job: Job, idle_seconds: float) -> dict[str, Any]:
         "TrainingJobStatus": job.status,
         "SecondaryStatus": job.secondary,
         "FailureReason": job.failure_reason,
-        **{name: value for name, value in job.request.items() if name not in _NOT_SHOWN},
+        **{name: value for name, value in job.request.items() if name not in _HIDDEN_MEMBERS},
         "WarmPoolStatus": warm_pool(job, idle_seconds),
         "CreationTime": _time(job.created),
         "TrainingStartTime": _time(job.started),
@@ -51,7 +51,7 @@ def describe(job: Job, idle_seconds: float) -> dict[str, Any]:
 
 
 def summary(job: Job, idle_seconds: float) -> dict[str, Any]:
-    """One entry of ListTrainingJobs."""
+    """Entry of ListTrainingJobs."""
     return _present(
         {
             "TrainingJobName": job.name,
@@ -67,14 +67,14 @@ def summary(job: Job, idle_seconds: float) -> dict[str, Any]:
 
 
 def record(job: Job, idle_seconds: float) -> dict[str, Any]:
-    """The ``TrainingJob`` of a Search result: the description without the warm pool, with the tags."""
+    """``TrainingJob`` of a Search result: the description without the warm pool, with tags."""
     shown = describe(job, idle_seconds)
     shown.pop("WarmPoolStatus", None)
     return {**shown, "Tags": tags(job.tags)}
 
 
 def warm_pool(job: Job, idle_seconds: float) -> dict[str, Any] | None:
-    """WarmPoolStatus, or None for a job that keeps nothing warm."""
+    """WarmPoolStatus; None for a job without a warm pool."""
     if job.pool is None:
         return None
     retained = None if job.pool.retained_seconds is None else round(idle_seconds)
@@ -88,7 +88,7 @@ def warm_pool(job: Job, idle_seconds: float) -> dict[str, Any] | None:
 
 
 def tags(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags as the service lists them."""
+    """Tags in the service's form."""
     return [{"Key": key, "Value": value} for key, value in values.items()]
 
 

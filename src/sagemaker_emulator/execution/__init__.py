@@ -1,4 +1,4 @@
-"""Running training jobs as processes of this machine."""
+"""Training jobs as processes of this machine."""
 
 from __future__ import annotations
 

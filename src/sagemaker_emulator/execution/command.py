@@ -1,4 +1,4 @@
-"""What a job's process 1 is: command line and environment, from the request alone."""
+"""Command line and environment of a job's process 1, from its request."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sagemaker_emulator.contracts import JobOrder
 from sagemaker_emulator.execution.folders import CONTAINER_ML, WARM_POOL_CACHE, HostFolder
 from sagemaker_emulator.execution.settings import ExecutionSettings
+from sagemaker_emulator.service.executor import JobOrder
 
 MARKER: Final = "SAGEMAKER_EMULATOR"
-"""Environment variable by which the processes of an emulator are recognised; its value is the emulator's folder."""
+"""Environment variable that marks the processes of an emulator; its value is the emulator's folder."""
 _TOOLKIT: Final = Path(__file__).with_name("toolkit.py")
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ML_PATH: Final = re.compile(rf"(?<![\w./-]){re.escape(CONTAINER_ML)}(?![\w.-])")
@@ -21,15 +21,15 @@ _ML_PATH: Final = re.compile(rf"(?<![\w./-]){re.escape(CONTAINER_ML)}(?![\w.-])"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command line and the whole environment of it."""
+    """A command line with its complete environment."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
     is_isolated: bool = False
-    """Whether the command is to have no network."""
+    """Whether the command has no network."""
 
     def moved_to(self, folder: Path) -> Command:
-        """The same command where ``/opt/ml`` is another folder; toolkits find it in SAGEMAKER_BASE_DIR."""
+        """The same command with another folder instead of ``/opt/ml``; toolkits read it from SAGEMAKER_BASE_DIR."""
         target = str(folder)
         moved = {name: _ML_PATH.sub(lambda _: target, value) for name, value in self.environment.items()}
         return Command(
@@ -42,8 +42,8 @@ class Command:
 def job_command(order: JobOrder, settings: ExecutionSettings, folder: HostFolder, marker: str) -> Command:
     """Command and environment of one instance of a job, as in a container.
 
-    Nothing is inherited from the emulator's own environment. The request's ``Environment`` comes last. A job with network
-    isolation gets no credentials and no endpoint, as it could not use them.
+    Nothing is inherited from the emulator's own environment. The request's ``Environment`` takes precedence. A job with
+    network isolation gets neither credentials nor endpoint.
     """
     request = order.request
     interpreter = settings.interpreter(request["AlgorithmSpecification"].get("TrainingImage", ""))

@@ -1,4 +1,4 @@
-"""The executor that runs jobs as processes: containers on one machine, in all that a job can see."""
+"""The executor that runs jobs as processes, which see the environment of a container."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, final
 
-from sagemaker_emulator.contracts import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
-from sagemaker_emulator.execution.artifacts import upload_artifacts
 from sagemaker_emulator.execution.instance import Instance
-from sagemaker_emulator.execution.leftovers import end_leftovers
 from sagemaker_emulator.execution.output import OutputPump
-from sagemaker_emulator.execution.sandbox import choose_sandbox
+from sagemaker_emulator.execution.sandbox import choose_sandbox, kill_orphans
 from sagemaker_emulator.execution.settings import ExecutionSettings
+from sagemaker_emulator.execution.transfer import upload_artifacts
+from sagemaker_emulator.service.executor import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
 from sagemaker_emulator.storage import AwsServices
 
 _SYNC_SECONDS: Final = 10.0
-"""Service seconds between two copies of checkpoints; the service's own figure is not documented."""
-_SHORTEST_SYNC_SECONDS: Final = 1.0
+"""Service seconds between two uploads of checkpoints; the service's own interval is not documented."""
+_MIN_SYNC_SECONDS: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -28,27 +27,27 @@ _LOG: Final = logging.getLogger(__name__)
 class ProcessExecutor(Executor):
     """Runs each instance of a job as processes with their own ``/opt/ml``; thread-safe.
 
-    The processes end with this one, also when it is killed. What an earlier emulator of the same folder may have left
-    is ended at the start.
+    The processes end with this one, also after kill -9. Orphans of an earlier emulator in the same folder are killed at
+    the start.
 
     Parameters
     ----------
     settings
-        The endpoint that jobs call back, the speed, the interpreters and the isolation.
+        Endpoint of the jobs, speed, interpreters and isolation.
     aws
-        Where channels come from, artifacts and checkpoints go to, and log lines are written.
+        Source of channels, target of artifacts, checkpoints and log lines.
 
     Raises
     ------
     RuntimeError
-        Namespaces were asked for and the machine does not allow them.
+        Namespaces were requested, but the machine does not allow them.
     """
 
     def __init__(self, settings: ExecutionSettings, aws: AwsServices) -> None:
         self._settings = settings
         self._aws = aws
         self._marker = str(aws.directory.resolve())
-        end_leftovers(self._marker)
+        kill_orphans(self._marker)
         self._sandbox = choose_sandbox(settings.isolation)
         self._pump = OutputPump()
         self._lock = threading.Lock()
@@ -63,7 +62,7 @@ class ProcessExecutor(Executor):
         count = order.request["ResourceConfig"].get("InstanceCount", 1)
         hosts = [f"algo-{number + 1}" for number in range(count)]
         root = order.cluster_dir / "jobs" / f"{order.name}-{order.attempt}"
-        shutil.rmtree(root, ignore_errors=True)  # an emulator that was killed may have left it
+        shutil.rmtree(root, ignore_errors=True)  # may exist after kill -9
         instances = [
             Instance(order, hosts, number, root / name, self._aws) for number, name in enumerate(hosts)
         ]
@@ -80,11 +79,11 @@ class ProcessExecutor(Executor):
         try:
             for instance in self._job(order.name).instances:
                 instance.launch(self._sandbox, self._pump, self._settings, self._marker)
-        except (OSError, ValueError) as error:  # no processes left, or a NUL in a variable
+        except (OSError, ValueError) as error:  # such as a process limit, or a NUL in a variable
             raise ExecutionError(f"InternalServerError: The job cannot be started: {error}") from error
 
     def poll(self, name: str) -> JobExit | None:
-        """How the job ended; the first instance that fails ends the others."""
+        """Return the exit of the job; the first failing instance ends the others."""
         return self._job(name).poll()
 
     def terminate(self, name: str) -> None:
@@ -93,12 +92,12 @@ class ProcessExecutor(Executor):
             instance.terminate()
 
     def kill(self, name: str) -> None:
-        """End every process of the job now."""
+        """Kill all processes of the job."""
         for instance in self._job(name).instances:
             instance.kill()
 
     def finish(self, order: JobOrder) -> JobArtifacts:
-        """Upload what is left of the job and forget it; see :meth:`Executor.finish`."""
+        """Upload checkpoints and artifacts, and forget the job; see :meth:`Executor.finish`."""
         job = self._job(order.name)
         for instance in job.instances:
             instance.end()
@@ -115,7 +114,7 @@ class ProcessExecutor(Executor):
         return JobArtifacts(model_uri=model_uri, final_metrics=tuple(metrics.values()))
 
     def discard(self, name: str) -> None:
-        """End the job's processes and forget it; an unknown one is no error."""
+        """Kill the job's processes and forget it; unknown names are ignored."""
         with self._lock:
             job = self._jobs.pop(name, None)
         if job is not None:
@@ -124,7 +123,7 @@ class ProcessExecutor(Executor):
             shutil.rmtree(job.root, ignore_errors=True)
 
     def close(self) -> None:
-        """End all jobs at once and release everything; a second call does nothing."""
+        """Kill all jobs and release all resources; a second call has no effect."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -143,7 +142,7 @@ class ProcessExecutor(Executor):
             return self._jobs[name]
 
     def _sync(self) -> None:
-        period = max(_SHORTEST_SYNC_SECONDS, _SYNC_SECONDS / self._settings.speed)
+        period = max(_MIN_SYNC_SECONDS, _SYNC_SECONDS / self._settings.speed)
         while not self._closing.wait(period):
             with self._lock:
                 running = [instance for job in self._jobs.values() for instance in job.instances]
@@ -152,13 +151,13 @@ class ProcessExecutor(Executor):
                     instance.sync_checkpoints()
                 except (LookupError, OSError, ValueError) as error:
                     _LOG.warning(
-                        "Checkpoints of %s are not copied: %s", instance.folder.root.parent.name, error
+                        "Checkpoints of %s are not uploaded: %s", instance.folder.root.parent.name, error
                     )
 
 
 @final
 class _Job:
-    """The instances of one job, their folder, and which of them failed first."""
+    """The instances of one job, their folder, and the first failed instance."""
 
     def __init__(self, root: Path, instances: Sequence[Instance]) -> None:
         self.root = root

@@ -1,4 +1,4 @@
-"""What one instance of a job finds under ``/opt/ml``, and where that lies on this machine."""
+"""The folder of one instance of a job: its ``/opt/ml`` and configuration files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sagemaker_emulator.contracts import JobRequest
+from sagemaker_emulator.service.executor import JobRequest
 
 CONTAINER_ML: Final = "/opt/ml"
-"""Where a job's folder is in a container."""
+"""Path of a job's folder in a container."""
 WARM_POOL_CACHE: Final = f"{CONTAINER_ML}/sagemaker/warmpoolcache"
 _FAILURE_CHARACTERS: Final = 1024
 _FOLDERS: Final = ("input/config", "input/data", "model", "output/data", "checkpoints", "code", "sagemaker")
@@ -24,9 +24,9 @@ class HostFolder:
     Attributes
     ----------
     root
-        All of it: ``ml`` (the job's ``/opt/ml``), ``home`` and ``tmp``.
+        Parent of ``ml`` (the job's ``/opt/ml``), ``home`` and ``tmp``.
     name
-        Name of the host, which the job sees as ``current_host``.
+        Host name, ``current_host`` in the job.
     """
 
     root: Path
@@ -34,7 +34,7 @@ class HostFolder:
 
     @property
     def ml(self) -> Path:
-        """What the job sees as ``/opt/ml``."""
+        """The job's ``/opt/ml``."""
         return self.root / "ml"
 
     @property
@@ -49,11 +49,11 @@ class HostFolder:
 
     @property
     def hosts_file(self) -> Path:
-        """What the job sees as ``/etc/hosts``."""
+        """The job's ``/etc/hosts``."""
         return self.root / "hosts"
 
     def create(self, request: JobRequest, hosts: Sequence[str], cache: Path) -> None:
-        """Make the tree, the three configuration files, and the link to the cache of the warm pool."""
+        """Create the tree, the three configuration files, and the link to the warm pool's cache."""
         for folder in _FOLDERS:
             (self.ml / folder).mkdir(parents=True)
         self.home.mkdir()
@@ -70,7 +70,7 @@ class HostFolder:
             (config / f"{name}.json").write_text(json.dumps(content))
 
     def local(self, container_path: str) -> Path:
-        """The path on this machine of a path under ``/opt/ml``.
+        """Path on this machine of a path under ``/opt/ml``.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class HostFolder:
         return self.ml / below
 
     def failure_text(self) -> str:
-        """Beginning of ``/opt/ml/output/failure``, empty without one."""
+        """Beginning of ``/opt/ml/output/failure``; empty without that file."""
         file = self.ml / "output" / "failure"
         if file.is_symlink() or not file.is_file():
             return ""

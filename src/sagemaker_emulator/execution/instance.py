@@ -7,26 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, final
 
-from sagemaker_emulator.contracts import ExecutionError, JobOrder
-from sagemaker_emulator.execution.checkpoints import CheckpointSync
 from sagemaker_emulator.execution.command import job_command
 from sagemaker_emulator.execution.folders import HostFolder
-from sagemaker_emulator.execution.metrics import MetricScanner
-from sagemaker_emulator.execution.output import JobOutput, OutputPump
-from sagemaker_emulator.execution.s3uri import S3Uri
+from sagemaker_emulator.execution.output import JobOutput, MetricScanner, OutputPump
 from sagemaker_emulator.execution.sandbox import JobProcess, Sandbox
 from sagemaker_emulator.execution.settings import ExecutionSettings
-from sagemaker_emulator.execution.transfer import download_channels
+from sagemaker_emulator.execution.transfer import CheckpointSync, S3Uri, download_channels
+from sagemaker_emulator.service.executor import ExecutionError, JobOrder
 from sagemaker_emulator.storage import AwsServices
 
 DEFAULT_CHECKPOINTS: Final = "/opt/ml/checkpoints"
 _OUTPUT_SECONDS: Final = 5.0
-"""How long a job's last lines may take after its last process has ended."""
+"""Maximum wait for the last lines after the end of the last process."""
 
 
 @final
 class Instance:
-    """One instance of a job; not thread-safe but for :meth:`sync_checkpoints`.
+    """One instance of a job; only :meth:`sync_checkpoints` is thread-safe.
 
     Parameters
     ----------
@@ -35,9 +32,9 @@ class Instance:
     hosts
         Names of all instances of the job.
     number
-        Which of them this is, from 0.
+        Index of this instance, from 0.
     root
-        Where its folder is made.
+        Its folder, to be created.
     aws
         Source of data, target of checkpoints and log lines.
 
@@ -65,7 +62,7 @@ class Instance:
             raise ExecutionError(f"ClientError: {error}") from error
 
     def prepare(self) -> int:
-        """Make the folder, bring the data, and return the bytes of it.
+        """Create the folder, download the data, and return its bytes.
 
         Raises
         ------
@@ -86,7 +83,7 @@ class Instance:
         pump.attach(self._process.output, self._output)
 
     def poll(self) -> int | None:
-        """Exit code, or None while it runs (or was never started)."""
+        """Exit code, or None while the process runs or was never started."""
         return self._process.poll() if self._process else None
 
     def terminate(self) -> None:
@@ -95,12 +92,12 @@ class Instance:
             self._process.terminate()
 
     def kill(self) -> None:
-        """End all processes."""
+        """Kill all processes."""
         if self._process:
             self._process.kill()
 
     def sync_checkpoints(self) -> None:
-        """Bring changed checkpoints to S3; see :meth:`CheckpointSync.push` for what it raises."""
+        """Upload changed checkpoints; raises the errors of :meth:`CheckpointSync.push`."""
         if self._checkpoints:
             self._checkpoints.push()
 
@@ -109,14 +106,14 @@ class Instance:
         return self._scanner.last()
 
     def end(self) -> None:
-        """End all processes and wait until their output is in the log."""
+        """Kill all processes and wait until their output is in the log."""
         self.kill()
         if self._process and self._output:
             self._process.wait()
             self._output.ended.wait(_OUTPUT_SECONDS)
 
     def release(self) -> None:
-        """End all processes and let go of the folder, which may be removed then."""
+        """Kill all processes and stop using the folder, which may be removed afterwards."""
         self.end()
         if self._checkpoints:
             self._checkpoints.close()

@@ -1,20 +1,69 @@
-"""From the pipes of all jobs to their log streams, in one thread."""
+"""The output of jobs: pipes to log streams, and numbers in the lines to metrics."""
 
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import IO, Final, final
 
-from sagemaker_emulator.execution.metrics import MetricScanner
 from sagemaker_emulator.storage import LogStore
 
+
+@final
+class MetricScanner:
+    """Keeps the last match of each metric definition. Not thread-safe: one scanner per log.
+
+    Parameters
+    ----------
+    definitions
+        ``Name`` and ``Regex`` of each metric; the value is the first group of the expression.
+
+    Raises
+    ------
+    ValueError
+        An expression is not valid.
+    """
+
+    def __init__(self, definitions: Sequence[Mapping[str, str]]) -> None:
+        self._patterns: dict[str, re.Pattern[str]] = {}
+        self._last: dict[str, tuple[float, float]] = {}
+        for definition in definitions:
+            name, expression = definition["Name"], definition["Regex"]
+            try:
+                self._patterns[name] = re.compile(expression)
+            except re.error as error:
+                raise ValueError(
+                    f"the Regex {expression!r} of metric {name} is not valid: {error}"
+                ) from error
+
+    def scan(self, line: str, time: float) -> None:
+        """Scan one line; ``time`` is in epoch seconds."""
+        for name, pattern in self._patterns.items():
+            for found in pattern.finditer(line):
+                value = _metric_value(found[1] if pattern.groups else found[0])
+                if value is not None:
+                    self._last[name] = (value, time)
+
+    def last(self) -> list[tuple[str, float, float]]:
+        """Name, value and time of the last match of each metric."""
+        return [(name, value, time) for name, (value, time) in self._last.items()]
+
+
+def _metric_value(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
+
+
 _CHUNK_BYTES: Final = 1 << 16
-_LONGEST_LINE: Final = 256 * 1024
-"""Bytes; CloudWatch cuts longer events as well."""
+_MAX_LINE_BYTES: Final = 256 * 1024
+"""CloudWatch truncates longer events as well."""
 _FLUSH_SECONDS: Final = 0.25
 
 
@@ -25,16 +74,16 @@ class JobOutput:
     Parameters
     ----------
     logs
-        Where lines go.
+        Target of the lines.
     stream
         Name of the log stream.
     scanner
-        What looks for metrics in the lines.
+        Collects metrics from the lines.
     """
 
     def __init__(self, logs: LogStore, stream: str, scanner: MetricScanner) -> None:
         self.ended = threading.Event()
-        """Set when every process of the instance has closed its output and all lines are in the log."""
+        """Set after all processes have closed their output and all lines are in the log."""
         self._logs = logs
         self._stream = stream
         self._scanner = scanner
@@ -44,11 +93,11 @@ class JobOutput:
         logs.open_stream(stream)
 
     def feed(self, chunk: bytes) -> None:
-        """Take what was read; an empty chunk is the end."""
+        """Process a chunk of output; an empty one is the end."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        while len(self._rest) > _LONGEST_LINE:
-            lines.append(self._rest[:_LONGEST_LINE])
-            self._rest = self._rest[_LONGEST_LINE:]
+        while len(self._rest) > _MAX_LINE_BYTES:
+            lines.append(self._rest[:_MAX_LINE_BYTES])
+            self._rest = self._rest[_MAX_LINE_BYTES:]
         if not chunk:
             lines.append(self._rest)
             self._rest = b""
@@ -61,7 +110,7 @@ class JobOutput:
                 self._scanner.scan(text, now)
 
     def flush(self) -> None:
-        """Write the lines that were taken since the last time."""
+        """Write the lines since the last flush."""
         events, self._events = self._events, []
         self._logs.append(self._stream, events)
 

@@ -1,4 +1,4 @@
-"""Starting a command with its own ``/opt/ml``, in namespaces or in a folder."""
+"""Commands with their own ``/opt/ml``, in namespaces or in a folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Final, final
 
-from sagemaker_emulator.execution.command import Command
+from sagemaker_emulator.execution.command import MARKER, Command
 from sagemaker_emulator.execution.folders import HostFolder
-from sagemaker_emulator.execution.keeper import children_of
 from sagemaker_emulator.execution.settings import Isolation
+from sagemaker_emulator.execution.supervisor import children_of
 
-_KEEPER: Final = Path(__file__).with_name("keeper.py")
+_SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
 _PROBE_SECONDS: Final = 10.0
 _ENTER: Final = """
 set -eu
@@ -40,13 +40,13 @@ cd /opt/ml/code
 PATH=$job_path
 exec "$@"
 """
-"""Run inside of new namespaces: puts the job's folder on /opt/ml (what is in /opt stays there) and becomes the job."""
+"""Runs in new namespaces: mounts the job's folder on /opt/ml (other content of /opt stays), then executes the job."""
 _LOOPBACK: Final = "PATH=$PATH:/usr/sbin:/sbin ip link set lo up 2> /dev/null || :"
-"""Run before it in a network of its own: the processes of the job may talk to one another."""
+"""Runs first in a network namespace, so that the processes of the job can connect to each other."""
 
 
 class JobProcess(ABC):
-    """The processes of one instance of a job, of which the first is the command that was given."""
+    """The processes of one instance of a job, the first of which is its command."""
 
     output: IO[bytes]
     """Standard output and error of all of them."""
@@ -58,28 +58,28 @@ class JobProcess(ABC):
         self._process = process
 
     def poll(self) -> int | None:
-        """Exit code as a container runtime gives it, or None while the first process runs."""
+        """Exit code as of a container runtime, or None while the first process runs."""
         code = self._process.poll()
         return code if code is None or code >= 0 else 128 - code
 
     @abstractmethod
     def terminate(self) -> None:
-        """Send SIGTERM to the first process, which is process 1: without a handler it is not delivered."""
+        """Send SIGTERM to process 1, which ignores it unless it has a handler."""
 
     @abstractmethod
     def kill(self) -> None:
-        """End all processes now."""
+        """Kill all processes."""
 
     def wait(self) -> None:
-        """Wait until all have ended; only after :meth:`kill`."""
+        """Wait for the end of all processes; call :meth:`kill` first."""
         self._process.wait()
 
 
 class Sandbox(ABC):
-    """A way to give a command its own ``/opt/ml``. Its processes die when this process does, however that ends."""
+    """A way to give a command its own ``/opt/ml``. Its processes end with this process, also after kill -9."""
 
     def __init__(self) -> None:
-        # The kernel ends a child with PDEATHSIG when the *thread* that made it ends, hence one that stays.
+        # PDEATHSIG is sent at the end of the *thread* that started the child, hence a permanent thread.
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="job-spawner")
 
     def start(self, command: Command, folder: HostFolder) -> JobProcess:
@@ -88,12 +88,12 @@ class Sandbox(ABC):
         Raises
         ------
         OSError
-            The machine has no processes or memory left.
+            The machine is out of processes or memory.
         """
         return self._spawner.submit(self._start, command, folder).result()
 
     def close(self) -> None:
-        """Release the thread; all processes must have ended."""
+        """Release the thread; call this after the end of all processes."""
         self._spawner.shutdown()
 
     @abstractmethod
@@ -102,7 +102,7 @@ class Sandbox(ABC):
 
 @final
 class NamespaceSandbox(Sandbox):
-    """Mount, PID and UTS namespaces by ``unshare``: real process 1, real ``/opt/ml``; one for the network where it is cut."""
+    """Mount, PID and UTS namespaces by ``unshare``: real process 1, real ``/opt/ml``; a network namespace for isolated jobs."""
 
     def _start(self, command: Command, folder: HostFolder) -> JobProcess:
         return _NamespaceProcess(
@@ -130,7 +130,7 @@ class _NamespaceProcess(JobProcess):
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         if self._process.poll() is None:
-            self._process.kill()  # --kill-child ends a process 1 that was only just made
+            self._process.kill()  # --kill-child ends a process 1 that has just started
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process.poll() is None:
@@ -141,13 +141,13 @@ class _NamespaceProcess(JobProcess):
 
 @final
 class FolderSandbox(Sandbox):
-    """A folder instead of ``/opt/ml`` and a keeper process instead of a PID namespace; the network is never cut."""
+    """A folder instead of ``/opt/ml`` and a supervisor process instead of a PID namespace; no network isolation."""
 
     def _start(self, command: Command, folder: HostFolder) -> JobProcess:
         moved = command.moved_to(folder.ml)
-        return _KeptProcess(
+        return _SupervisedProcess(
             subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_KEEPER), *moved.arguments],
+                [sys.executable, "-I", "-S", str(_SUPERVISOR), *moved.arguments],
                 env=dict(moved.environment),
                 cwd=folder.ml / "code",
                 stdin=subprocess.PIPE,
@@ -159,7 +159,7 @@ class FolderSandbox(Sandbox):
 
 
 @final
-class _KeptProcess(JobProcess):
+class _SupervisedProcess(JobProcess):
     def terminate(self) -> None:
         with suppress(BrokenPipeError, ValueError):
             if self._process.stdin is not None:
@@ -173,16 +173,16 @@ class _KeptProcess(JobProcess):
 
 
 def choose_sandbox(isolation: Isolation) -> Sandbox:
-    """The sandbox of a setting.
+    """Sandbox for a setting.
 
     Raises
     ------
     RuntimeError
-        Namespaces were asked for and the machine does not allow them.
+        Namespaces were requested, but the machine does not allow them.
     """
     if isolation is Isolation.FOLDER:
         return FolderSandbox()
-    if has_namespaces():
+    if supports_namespaces():
         return NamespaceSandbox()
     if isolation is Isolation.NAMESPACES:
         raise RuntimeError(
@@ -192,8 +192,8 @@ def choose_sandbox(isolation: Isolation) -> Sandbox:
 
 
 @cache
-def has_namespaces() -> bool:
-    """Whether a job can be run in namespaces here: tried once, with an empty job."""
+def supports_namespaces() -> bool:
+    """Whether this machine allows namespaces; tried once, with an empty job."""
     if shutil.which("unshare") is None or shutil.which("setpriv") is None:
         return False
     with tempfile.TemporaryDirectory() as scratch:
@@ -222,3 +222,20 @@ def _unshare(*, is_isolated: bool = False) -> list[str]:
 
 def _enter_arguments(folder: HostFolder) -> list[str]:
     return [str(folder.ml), str(folder.root / "opt"), str(folder.hosts_file), folder.name]
+
+
+def kill_orphans(marker: str) -> list[int]:
+    """Kill all processes with the marker of this emulator in their environment, and return their ids.
+
+    Jobs end with their emulator, unless their supervisor is killed at the same time.
+    """
+    wanted = f"{MARKER}={marker}".encode()
+    ended: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        with suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+                ended.append(int(entry.name))
+    return ended

@@ -10,19 +10,19 @@ from pathlib import Path
 
 
 class Isolation(StrEnum):
-    """How a job gets its own ``/opt/ml``."""
+    """Way to give a job its own ``/opt/ml``."""
 
     AUTO = "auto"
-    """Namespaces where the machine allows them, a folder elsewhere."""
+    """Namespaces if the machine allows them, otherwise a folder."""
     NAMESPACES = "namespaces"
     """Mount, PID and UTS namespaces: the job's folder is ``/opt/ml`` and its entrypoint is process 1."""
     FOLDER = "folder"
-    """A base directory that takes the place of ``/opt/ml`` in the job's command and environment."""
+    """A base directory that replaces ``/opt/ml`` in the job's command and environment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionSettings:
-    """How jobs are run and how they reach the emulator.
+    """Settings of the execution of jobs.
 
     Raises
     ------
@@ -31,14 +31,14 @@ class ExecutionSettings:
     """
 
     endpoint_url: str
-    """URL of the emulator, which jobs get as ``AWS_ENDPOINT_URL``."""
+    """URL of the emulator; ``AWS_ENDPOINT_URL`` in jobs."""
     region: str
     access_key: str
     secret_key: str
     speed: float = 1.0
-    """Service seconds (checkpoint period) are divided by it; training is not."""
+    """Divisor of service seconds (checkpoint period); training is not scaled."""
     interpreters: Mapping[str, Path] = field(default_factory=dict[str, Path])
-    """TrainingImage -> Python interpreter, for images that do not use the default one."""
+    """TrainingImage -> Python interpreter; other images use the default one."""
     default_interpreter: Path = Path(sys.executable)
     isolation: Isolation = Isolation.AUTO
 
@@ -49,5 +49,5 @@ class ExecutionSettings:
             )
 
     def interpreter(self, image: str) -> Path:
-        """The Python interpreter that stands for a TrainingImage."""
+        """Python interpreter for a TrainingImage."""
         return self.interpreters.get(image, self.default_interpreter)

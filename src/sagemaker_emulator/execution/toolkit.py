@@ -1,8 +1,8 @@
-"""The ``train`` command of an image: runs scripts that were written for the SageMaker training toolkit.
+"""The ``train`` command of an image: runs scripts for the SageMaker training toolkit.
 
-It reads the configuration under ``/opt/ml`` (or SAGEMAKER_BASE_DIR), fetches the code that the hyperparameter
-``sagemaker_submit_directory`` names, sets the SM_* variables, and runs ``sagemaker_program`` with the hyperparameters
-as ``--key value``. The script's exit code is passed on; a failure is described in ``output/failure``. Like the real
+It reads the configuration under ``/opt/ml`` (or SAGEMAKER_BASE_DIR), fetches the code at the hyperparameter
+``sagemaker_submit_directory``, sets the SM_* variables, and runs ``sagemaker_program`` with the hyperparameters
+as ``--key value``. It exits with the script's exit code and describes a failure in ``output/failure``. Like the real
 command it has no handler for SIGTERM, so that a stop reaches neither it nor the script.
 Standard library only, Python >= 3.9: it runs in the job's interpreter. An S3 archive needs boto3 there.
 """
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 PLATFORM_PREFIX = "sagemaker_"
-"""Hyperparameters of this prefix are for the toolkit, the others for the script."""
+"""Prefix of the toolkit's hyperparameters; all others belong to the script."""
 
 
 class ToolkitError(Exception):
-    """The script cannot be started; the text says why."""
+    """The script cannot be started."""
 
 
 def main() -> int:
@@ -61,7 +61,7 @@ def _script(base: Path) -> tuple[list[str], Path, dict[str, str]]:
 
 
 def decode_hyperparameters(raw: dict[str, str]) -> dict[str, Any]:
-    """Values as the SDK wrote them: JSON where a value is JSON, the text itself elsewhere."""
+    """Values of the SDK: parsed JSON, or the text itself if it is not JSON."""
     decoded: dict[str, Any] = {}
     for name, text in raw.items():
         try:
@@ -85,7 +85,7 @@ def fetch_code(submitted: str | None, target: Path) -> Path:
     Raises
     ------
     ToolkitError
-        The archive cannot be had, or has members that would leave the folder.
+        The archive cannot be downloaded, or has members outside of the folder.
     """
     if not submitted:
         return target
@@ -102,7 +102,7 @@ def fetch_code(submitted: str | None, target: Path) -> Path:
 
 
 def extract(archive: Path, target: Path) -> None:
-    """Unpack files and folders; anything that could lie outside of the folder is refused before all is unpacked.
+    """Unpack files and folders, after a check that no member lies outside of the folder.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def extract(archive: Path, target: Path) -> None:
 def training_variables(
     base: Path, parameters: dict[str, Any], code: Path, program: str, arguments: list[str]
 ) -> dict[str, str]:
-    """The SM_* variables that scripts for the toolkit read, and PYTHONPATH."""
+    """The toolkit's SM_* variables, and PYTHONPATH."""
     resources, channels = _read(base, "resourceconfig"), _read(base, "inputdataconfig")
     data = base / "input" / "data"
     values: dict[str, Any] = {

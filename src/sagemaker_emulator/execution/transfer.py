@@ -1,17 +1,65 @@
-"""From S3 into a job's folder: channels and checkpoints."""
+"""Files of a job to and from S3: channels, checkpoints and artifacts."""
 
 from __future__ import annotations
 
 import gzip
+import os
+import re
 import shutil
-from collections.abc import Iterable, Mapping
+import tarfile
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, final
 
-from sagemaker_emulator.contracts import ExecutionError, JobRequest
 from sagemaker_emulator.execution.folders import HostFolder
-from sagemaker_emulator.execution.s3uri import S3Uri
+from sagemaker_emulator.service.executor import ExecutionError, JobRequest
 from sagemaker_emulator.storage import ObjectInfo, ObjectStore
+
+_URI: Final = re.compile(r"s3://([^/]+)/?(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Uri:
+    """A bucket and a key or prefix in it."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, text: str) -> S3Uri:
+        """Read ``s3://bucket/key``.
+
+        Raises
+        ------
+        ValueError
+            The text is not such a URI.
+        """
+        found = _URI.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is not an S3 URI; write s3://bucket/prefix")
+        return cls(found[1], found[2])
+
+    def child(self, *parts: str) -> S3Uri:
+        """The URI below this one, joined with single slashes.
+
+        Raises
+        ------
+        ValueError
+            A part, such as a file name, cannot be encoded as UTF-8.
+        """
+        for part in parts:
+            try:
+                part.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"the name {part!r} is not UTF-8, as keys are: rename the file") from error
+        return S3Uri(self.bucket, "/".join([self.key.rstrip("/"), *parts]).lstrip("/"))
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
 
 _DOWNLOAD_FAILED = "ClientError: Data download failed:"
 
@@ -19,23 +67,23 @@ _DOWNLOAD_FAILED = "ClientError: Data download failed:"
 def download_channels(
     store: ObjectStore, request: JobRequest, folder: HostFolder, shard: tuple[int, int]
 ) -> int:
-    """Fill ``/opt/ml/input/data`` and return the bytes that were read.
+    """Fill ``/opt/ml/input/data`` and return the number of downloaded bytes.
 
     Parameters
     ----------
     store
-        Where the objects are.
+        Source of the objects.
     request
-        The job's request.
+        Request of the job.
     folder
         Folder of the instance.
     shard
-        Number of the instance and how many there are, for channels that are sharded by key.
+        Index and number of instances, for channels that are sharded by key.
 
     Raises
     ------
     ExecutionError
-        A channel names nothing, or is of a kind that the emulator does not have.
+        A channel is empty, or of a type that the emulator does not support.
     """
     return sum(
         _download_channel(store, channel, folder, shard) for channel in request.get("InputDataConfig") or []
@@ -43,7 +91,7 @@ def download_channels(
 
 
 def download_prefix(store: ObjectStore, uri: S3Uri, target: Path) -> int:
-    """Copy all objects below a folder-like prefix and return the bytes that were read; none is no error."""
+    """Download all objects below a folder-like prefix, if any, and return the number of bytes."""
     prefix = f"{uri.key.rstrip('/')}/" if uri.key else ""
     return _save(store, uri.bucket, store.objects(uri.bucket, prefix), target, len(prefix))
 
@@ -75,15 +123,16 @@ def _download_channel(
         size = _save(store, uri.bucket, found, target, _cut(uri.key, found))
         if channel.get("CompressionType") == "Gzip":
             _decompress(target)
-    except (OSError, EOFError, ValueError) as error:  # a key may hold what no file name may
+    except (OSError, EOFError, ValueError) as error:  # a key may not be a valid file name
         raise ExecutionError(f"{_DOWNLOAD_FAILED}channel {name}: {error}") from error
     return size
 
 
 def _cut(prefix: str, found: Iterable[ObjectInfo]) -> int:
-    """How many characters of the keys are not part of the local names.
+    """Number of leading characters of the keys that the local names leave out.
 
-    The prefix is a folder when it ends in a slash or all keys go on with one; otherwise its last part belongs to names.
+    The prefix is a folder if it ends in a slash or all keys continue with one; otherwise its last part belongs to the
+    names.
     """
     folder_like = (
         not prefix or prefix.endswith("/") or all(each.key[len(prefix) :].startswith("/") for each in found)
@@ -112,3 +161,138 @@ def _decompress(target: Path) -> None:
         with gzip.open(packed) as source, packed.with_suffix("").open("wb") as plain:
             shutil.copyfileobj(source, plain)
         packed.unlink()
+
+
+@final
+class CheckpointSync:
+    """Mirrors a local folder to an S3 prefix: new, changed and deleted files. Thread-safe.
+
+    A file counts as changed if its time or size differs. A file that changes during its upload is uploaded again.
+
+    Parameters
+    ----------
+    store
+        Target of the objects.
+    uri
+        Prefix of the checkpoints.
+    folder
+        The local folder; it may be missing.
+    """
+
+    def __init__(self, store: ObjectStore, uri: S3Uri, folder: Path) -> None:
+        self._store = store
+        self._uri = uri
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._copied: dict[str, tuple[int, int]] = {}
+        self._closed = False
+
+    def pull(self) -> int:
+        """Download the prefix to the folder, and return the number of bytes.
+
+        Raises
+        ------
+        ExecutionError
+            A key lies outside of the folder.
+        """
+        with self._lock:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            size = download_prefix(self._store, self._uri, self._folder)
+            self._copied = _scan(self._folder)
+        return size
+
+    def push(self) -> None:
+        """Upload changes; no effect after :meth:`close`.
+
+        Raises
+        ------
+        LookupError
+            There is no such bucket.
+        OSError
+            The folder or the mirror of S3 cannot be read or written.
+        ValueError
+            A file name is not a valid key.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            present = _scan(self._folder)
+            for name in [name for name, state in present.items() if self._copied.get(name) != state]:
+                try:
+                    body = (self._folder / name).read_bytes()
+                except FileNotFoundError:  # renamed or deleted: left to the next pass
+                    del present[name]
+                    continue
+                self._store.put(self._uri.bucket, self._uri.child(name).key, body)
+            for name in self._copied.keys() - present.keys():
+                self._store.delete(self._uri.bucket, self._uri.child(name).key)
+            self._copied = present
+
+    def close(self) -> None:
+        """Stop mirroring, so that the removal of the folder does not delete objects."""
+        with self._lock:
+            self._closed = True
+
+
+def _scan(folder: Path) -> dict[str, tuple[int, int]]:
+    """Modification time and size of each regular file below a folder, by relative name."""
+    found: dict[str, tuple[int, int]] = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            file = Path(parent, name)
+            try:
+                state = file.stat()
+            except FileNotFoundError:
+                continue
+            if file.is_file():
+                found[file.relative_to(folder).as_posix()] = (state.st_mtime_ns, state.st_size)
+    return found
+
+
+_COMPRESSION_LEVEL: Final = 1
+"""Checkpoints and models hardly shrink, so speed matters more."""
+
+
+def upload_artifacts(store: ObjectStore, request: JobRequest, name: str, hosts: Sequence[HostFolder]) -> str:
+    """Upload the model and the output, if any, of a job; return the URI of the model.
+
+    Raises
+    ------
+    ExecutionError
+        The output path is invalid, or an archive cannot be written.
+    """
+    config = request["OutputDataConfig"]
+    try:
+        target = S3Uri.parse(config["S3OutputPath"]).child(name, "output")
+        models, outputs = (
+            [host.ml / "model" for host in hosts],
+            [host.ml / "output" / "data" for host in hosts],
+        )
+        if config.get("CompressionType", "GZIP") == "NONE":
+            _upload_files(store, models, target.child("model"))
+            _upload_files(store, outputs, target.child("data"))
+            return f"{target.child('model')}/"
+        model = target.child("model.tar.gz")
+        _upload_archive(store, models, model)
+        if any(any(folder.iterdir()) for folder in outputs if folder.is_dir()):
+            _upload_archive(store, outputs, target.child("output.tar.gz"))
+    except (ValueError, LookupError, OSError) as error:
+        raise ExecutionError(f"ClientError: Artifact upload failed: {error}") from error
+    return str(model)
+
+
+def _upload_archive(store: ObjectStore, folders: Sequence[Path], uri: S3Uri) -> None:
+    with tempfile.TemporaryFile() as packed:
+        with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=_COMPRESSION_LEVEL) as archive:
+            for folder in folders:
+                for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
+                    archive.add(entry, entry.name)
+        packed.seek(0)
+        store.put(uri.bucket, uri.key, packed.read(), content_type="application/x-tar")
+
+
+def _upload_files(store: ObjectStore, folders: Sequence[Path], uri: S3Uri) -> None:
+    for folder in folders:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and not file.is_symlink():
+                store.put(uri.bucket, uri.child(file.relative_to(folder).as_posix()).key, file.read_bytes())

@@ -1,4 +1,4 @@
-"""S3, CloudWatch Logs, STS and IAM of the emulator: moto in this process, its objects mirrored in a folder."""
+"""S3, CloudWatch Logs, STS and IAM of the emulator: moto in this process, with its objects mirrored in a folder."""
 
 from __future__ import annotations
 

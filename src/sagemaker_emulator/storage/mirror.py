@@ -1,7 +1,7 @@
-"""Objects of S3 on disk: one file per object, written atomically, named so that no key can leave its folder.
+"""Objects of S3 on disk: one file per object, written atomically, with names that cannot leave the folder.
 
-A file is one line of JSON (name, entity tag, time, headers) followed by the bytes of the object, so that an object and
-what is known about it can never differ. Its name is a digest of the key plus the readable end of the key.
+A file is one line of JSON (name, entity tag, time, headers) followed by the bytes of the object, so that object and
+metadata always agree. Its name is a digest of the key plus the readable end of the key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _READABLE_CHARACTERS: Final = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """What is known about an object without reading it."""
+    """Metadata of an object."""
 
     key: str
     size: int
@@ -41,12 +41,12 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """An object as it lies on disk."""
+    """An object on disk."""
 
     info: ObjectInfo
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Content type and the user's metadata."""
+    """Content type and user metadata."""
 
 
 @final
@@ -56,7 +56,7 @@ class FolderMirror:
     Parameters
     ----------
     directory
-        Folder of all buckets; made when it is not there.
+        Folder of all buckets; created if missing.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -73,17 +73,17 @@ class FolderMirror:
             yield bucket["name"], bucket["region"]
 
     def create_bucket(self, name: str, region: str) -> None:
-        """Make the folder of a bucket."""
+        """Create the folder of a bucket."""
         folder = self._bucket_folder(name)
         folder.mkdir(exist_ok=True)
         self._write(folder / _BUCKET_FILE, json.dumps({"name": name, "region": region}).encode(), b"")
 
     def delete_bucket(self, name: str) -> None:
-        """Remove a bucket and all that is in it."""
+        """Remove a bucket with its objects."""
         shutil.rmtree(self._bucket_folder(name), ignore_errors=True)
 
     def objects(self, bucket: str) -> Iterator[StoredObject]:
-        """Every object of a bucket; files that are torn or not ours are skipped."""
+        """All objects of a bucket; torn and foreign files are skipped."""
         for file in self._bucket_folder(bucket).glob(f"*{_OBJECT_SUFFIX}"):
             head, _, body = file.read_bytes().partition(b"\n")
             try:
@@ -96,7 +96,7 @@ class FolderMirror:
             yield StoredObject(info=info, body=body, headers=headers)
 
     def put(self, bucket: str, stored: StoredObject) -> None:
-        """Write an object; whoever reads sees the old one or the new one."""
+        """Write an object atomically."""
         fields = asdict(stored.info) | {
             "modified": stored.info.modified.isoformat(),
             "headers": dict(stored.headers),
@@ -105,7 +105,7 @@ class FolderMirror:
         self._write(self._object_file(bucket, stored.info.key), head, stored.body)
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object, or nothing when there is none."""
+        """Remove an object if it exists."""
         self._object_file(bucket, key).unlink(missing_ok=True)
 
     def _bucket_folder(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""S3 for code in this process: moto's backend, a sorted index beside it, and the mirror on disk."""
+"""S3 for code in this process: moto's backend, a sorted index, and the mirror on disk."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Final, final
 
 from moto.s3.models import FakeKey, S3Backend, s3_backends
 
-from sagemaker_emulator.storage.index import BucketIndex, ListPage, ListQuery
+from sagemaker_emulator.storage.listing import BucketIndex, ListPage, ListQuery
 from sagemaker_emulator.storage.mirror import FolderMirror, ObjectInfo, StoredObject
 
 ACCOUNT_ID: Final = "123456789012"
-"""The account that every caller of the emulator belongs to."""
+"""Account of all callers."""
 
 
 class NoSuchObjectError(LookupError):
-    """There is no such bucket or object."""
+    """The bucket or object does not exist."""
 
     def __init__(self, bucket: str, key: str) -> None:
         super().__init__(f"s3://{bucket}/{key} does not exist")
@@ -25,22 +25,22 @@ class NoSuchObjectError(LookupError):
 
 @final
 class ObjectStore:
-    """Buckets and objects; every write is on disk before it is answered. Thread-safe.
+    """Buckets and objects; each write is on disk before its response. Thread-safe.
 
-    moto's backend is the truth that HTTP clients read. Writes that moto made itself are taken over by :meth:`settle`.
+    HTTP clients read moto's backend. Writes of moto itself are copied to index and mirror by :meth:`sync`.
 
     Parameters
     ----------
     directory
-        Folder of the mirror; the objects in it are loaded.
+        Folder of the mirror; its objects are loaded.
     region
-        Region of the buckets that are made here.
+        Region of new buckets.
     """
 
     def __init__(self, directory: Path, *, region: str) -> None:
         self._region = region
         self.lock = threading.RLock()
-        """Held by whoever lets moto read or write."""
+        """Held during each read and write of moto."""
         self._mirror = FolderMirror(directory)
         self._indexes: dict[str, BucketIndex] = {}
         self._known: dict[tuple[str, str], FakeKey] = {}
@@ -49,15 +49,15 @@ class ObjectStore:
         self._load()
 
     def bucket_exists(self, bucket: str) -> bool:
-        """Whether there is a bucket of this name."""
+        """Whether the bucket exists."""
         return bucket in self._indexes
 
     def create_bucket(self, bucket: str) -> None:
-        """Make a bucket, or do nothing when there is one of this name."""
+        """Create a bucket if it does not exist."""
         with self.lock:
             if bucket not in self._indexes:
                 self._backend.create_bucket(bucket, self._region)
-                self.settle(bucket)
+                self.sync(bucket)
 
     def put(self, bucket: str, key: str, body: bytes, *, content_type: str = "binary/octet-stream") -> None:
         """Write an object.
@@ -65,7 +65,7 @@ class ObjectStore:
         Raises
         ------
         NoSuchObjectError
-            There is no such bucket.
+            The bucket does not exist.
         OSError
             The mirror cannot be written.
         """
@@ -73,7 +73,7 @@ class ObjectStore:
             self._index(bucket, key)
             written = self._backend.put_object(bucket, key, body)
             written.set_metadata({"Content-Type": content_type})
-            self.settle(bucket, key)
+            self.sync(bucket, key)
 
     def get(self, bucket: str, key: str) -> bytes:
         """Read an object.
@@ -81,7 +81,7 @@ class ObjectStore:
         Raises
         ------
         NoSuchObjectError
-            There is no such object.
+            The object does not exist.
         """
         with self.lock:
             found = self._known.get((bucket, key))
@@ -90,13 +90,13 @@ class ObjectStore:
             return found.value
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
-        """What is known about an object, or None when there is none."""
+        """Metadata of an object, or None if it does not exist."""
         with self.lock:
             index = self._indexes.get(bucket)
             return None if index is None else index.get(key)
 
     def objects(self, bucket: str, prefix: str = "") -> list[ObjectInfo]:
-        """Objects whose names begin with a prefix, in S3's order; none where the bucket does not exist."""
+        """Objects with a prefix, in S3's order; empty if the bucket does not exist."""
         with self.lock:
             index = self._indexes.get(bucket)
             return [] if index is None else list(index.with_prefix(prefix))
@@ -107,19 +107,19 @@ class ObjectStore:
         Raises
         ------
         NoSuchObjectError
-            There is no such bucket.
+            The bucket does not exist.
         ValueError
-            The continuation token is not one of ours.
+            The continuation token is invalid.
         """
         with self.lock:
             return self._index(bucket, query.prefix).page(query)
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete an object; one that does not exist is no error."""
+        """Delete an object if it exists."""
         with self.lock:
             if self.head(bucket, key) is not None:
                 self._backend.delete_object(bucket, key)
-                self.settle(bucket, key)
+                self.sync(bucket, key)
 
     def copy(self, bucket: str, source: str, target: str) -> None:
         """Copy an object within its bucket.
@@ -132,8 +132,8 @@ class ObjectStore:
         with self.lock:
             self.put(bucket, target, self.get(bucket, source))
 
-    def settle(self, bucket: str, key: str | None = None) -> None:
-        """Take over what moto changed: one object, or (without a key) the bucket and all of its names.
+    def sync(self, bucket: str, key: str | None = None) -> None:
+        """Copy moto's changes: one object, or (without a key) the bucket and all of its names.
 
         Raises
         ------
@@ -148,12 +148,12 @@ class ObjectStore:
                 self._mirror.create_bucket(bucket, self._backend.buckets[bucket].region_name)
                 self._indexes[bucket] = BucketIndex()
             if key is not None:
-                self._settle_object(bucket, key)
+                self._sync_object(bucket, key)
                 return
             for name in set(self._backend.buckets[bucket].keys) ^ set(self._indexes[bucket].names()):
-                self._settle_object(bucket, name)
+                self._sync_object(bucket, name)
 
-    def _settle_object(self, bucket: str, key: str) -> None:
+    def _sync_object(self, bucket: str, key: str) -> None:
         current = self._backend.buckets[bucket].keys.get(key)
         if not isinstance(current, FakeKey):  # absent, or a delete marker of a versioned bucket
             self._mirror.delete(bucket, key)
@@ -168,7 +168,7 @@ class ObjectStore:
     def _forget_bucket(self, bucket: str) -> None:
         index = self._indexes.pop(bucket, None)
         if index is not None:
-            self._known = {where: found for where, found in self._known.items() if where[0] != bucket}
+            self._known = {key: found for key, found in self._known.items() if key[0] != bucket}
             self._mirror.delete_bucket(bucket)
 
     def _index(self, bucket: str, key: str) -> BucketIndex:

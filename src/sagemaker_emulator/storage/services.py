@@ -1,4 +1,4 @@
-"""The AWS services beside SageMaker, for HTTP clients and for code in this process."""
+"""The AWS services other than SageMaker, for HTTP clients and for code in this process."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final, final
 from moto.iam.models import IAMBackend, iam_backends
 from moto.sts.models import sts_backends
 
+from sagemaker_emulator.storage.application import AwsApplication
 from sagemaker_emulator.storage.logs import LogStore
 from sagemaker_emulator.storage.objects import ACCOUNT_ID, ObjectStore
-from sagemaker_emulator.storage.wsgi import AwsApplication
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 EXECUTION_ROLE_NAME: Final = "AmazonSageMaker-ExecutionRole-Emulator"
 EXECUTION_ROLE_ARN: Final = f"arn:aws:iam::{ACCOUNT_ID}:role/service-role/{EXECUTION_ROLE_NAME}"
-"""A role that is always there, so that clients which look for one find one."""
+"""Execution role that always exists, for clients that search for one."""
 
 _TRUST = {
     "Version": "2012-10-17",
@@ -30,12 +30,12 @@ _TRUST = {
 
 @final
 class AwsServices:
-    """S3, Logs, STS and IAM. moto's state is global: a new instance ends the one before it in this process.
+    """S3, Logs, STS and IAM. moto's state is global: a new instance replaces the previous one of this process.
 
     Attributes
     ----------
     app
-        WSGI application that answers every request that is not for SageMaker. Thread-safe.
+        WSGI application for all services other than SageMaker. Thread-safe.
     store
         The objects of S3, without HTTP. Thread-safe.
     logs
@@ -44,12 +44,11 @@ class AwsServices:
     Parameters
     ----------
     directory
-        Where the objects of S3 (in its folder ``s3``) and the log streams (in ``logs``) are kept; what is there is
-        loaded again.
+        Folder of the objects of S3 (in ``s3``) and the log streams (in ``logs``); existing ones are loaded.
     region
-        The region of the emulator, such as ``us-east-1``.
+        Region of the emulator, such as ``us-east-1``.
     log_delay
-        Real seconds after which a line that a job printed can be read.
+        Real seconds until a line of a job's output is readable.
     """
 
     app: WSGIApplication

@@ -13,10 +13,10 @@ from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.results import Results
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Constraint, Goal, Metric
+from tunewright.trial import FINISHED, ExperimentStatus
 
 N_TIMES: Final = 200
 """Points of a grid where nothing else is asked for."""
-_FINISHED: Final = ("completed", "stopped")
 _MUCH: Final = 2.0  # the longest experiment over the shortest, from which on this is said
 _SHOWN: Final = 4  # experiments named in a message
 
@@ -233,10 +233,10 @@ def _newest(
     for info, columns in mine:
         key = info.method, info.seed
         n_repeated += key in newest
-        is_finished = info.totals.status in _FINISHED
-        if key not in newest or is_finished or newest[key][0].totals.status not in _FINISHED:
+        is_finished = info.totals.status in FINISHED
+        if key not in newest or is_finished or newest[key][0].totals.status not in FINISHED:
             newest[key] = info, columns
-    cut = [info.name for info, _ in newest.values() if info.totals.status not in _FINISHED]
+    cut = [info.name for info, _ in newest.values() if info.totals.status not in FINISHED]
     notes: list[str] = []
     if n_repeated:
         notes.append(f"{benchmark}: {n_repeated} older experiments of the same setup and seed are left out")
@@ -265,7 +265,7 @@ def _counting(columns: Columns, constraints: Sequence[Constraint]) -> Columns:
 def _grid(infos: Sequence[ExperimentInfo], until: float | None, n_times: int) -> Floats:
     """From 0 to the end of the shortest experiment; those that had nothing left to do last for ever."""
     ends = [info.totals.end_time for info in infos]
-    limited = [info.totals.end_time for info in infos if info.totals.status != "completed"]
+    limited = [info.totals.end_time for info in infos if info.totals.status != ExperimentStatus.COMPLETED]
     end = min(limited) if limited else max(ends)
     return np.linspace(0.0, end if until is None else min(until, end), n_times)
 
@@ -273,7 +273,7 @@ def _grid(infos: Sequence[ExperimentInfo], until: float | None, n_times: int) ->
 def _short_notes(benchmark: str, infos: Sequence[ExperimentInfo], until: float | None) -> list[str]:
     """That one experiment keeps the others from being compared for as long as they ran, where it is much shorter."""
     longest = max(info.totals.end_time for info in infos)
-    limited = [info for info in infos if info.totals.status != "completed"]
+    limited = [info for info in infos if info.totals.status != ExperimentStatus.COMPLETED]
     shortest = min(limited, key=lambda info: info.totals.end_time, default=None)
     wanted = longest if until is None else min(until, longest)
     if shortest is None or shortest.totals.end_time >= wanted / _MUCH:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, final
 
 from tunewright.analysis.columns import Totals
-from tunewright.exceptions import SettingsError
+from tunewright.metadata import metadata_from
 from tunewright.metric import Constraint, Metric
+from tunewright.storage import ExperimentFolder
 
 
 @final
@@ -51,28 +52,22 @@ def info_from(path: Path, metadata: Mapping[str, Any], totals: Totals) -> Experi
     SettingsError
         They are none.
     """
-    try:
-        benchmark = metadata["benchmark"]
-        table = metadata.get("table", {})
-        return ExperimentInfo(
-            name=path.name,
-            path=path,
-            tag=str(metadata["tag"]),
-            method=str(metadata["label"]),
-            benchmark=str(benchmark["name"]),
-            seed=int(metadata["seed"]),
-            metrics=tuple(Metric(m["name"], m["goal"]) for m in benchmark["metrics"]),
-            clock=str(metadata["clock"]),
-            values=str(table.get("values", "measured")),
-            note=str(table.get("note", "")),
-            resource=str(benchmark.get("resource_attr") or table.get("resource") or "report"),
-            constraints=tuple(map(Constraint.parse, metadata.get("constraints", ()))),
-            n_workers=benchmark.get("n_workers"),
-            max_time=metadata["limits"].get("max_wallclock_time"),
-            totals=totals,
-            metadata=metadata,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SettingsError(
-            f"{path}/metadata.json was not written by this version of Tunewright: {error!r}"
-        ) from None
+    record = metadata_from(metadata, ExperimentFolder(path))
+    return ExperimentInfo(
+        name=path.name,
+        path=path,
+        tag=record.tag,
+        method=record.label,
+        benchmark=record.benchmark.name,
+        seed=record.seed,
+        metrics=record.metrics,
+        clock=record.clock,
+        values=record.values,
+        note=record.table.note if record.table else "",
+        resource=record.resource,
+        constraints=record.bounds,
+        n_workers=record.benchmark.n_workers,
+        max_time=record.limits.max_wallclock_time,
+        totals=totals,
+        metadata=metadata,
+    )

@@ -11,6 +11,7 @@ from typing import Any, Final
 from tunewright.analysis.columns import DECISIONS, Columns, Totals, columns_of
 from tunewright.exceptions import JournalError
 from tunewright.journal import SCHEMA_VERSION
+from tunewright.trial import ExperimentStatus
 
 _ANY: Final = b'{"kind":"'
 _RESULT: Final = b'{"kind":"result"'
@@ -37,7 +38,12 @@ def parse_journal(path: Path) -> tuple[Columns, Totals]:
     lines = data[: data.rfind(b"\n") + 1].splitlines()
     if not lines:
         return columns_of(()), Totals(
-            status="interrupted", end_time=0.0, n_trials=0, n_runs=0, suggest_time=0.0, cost=0.0
+            status=ExperimentStatus.INTERRUPTED,
+            end_time=0.0,
+            n_trials=0,
+            n_runs=0,
+            suggest_time=0.0,
+            cost=0.0,
         )
     header = _decode(path, lines[:1])[0]
     if (
@@ -63,7 +69,7 @@ def _totals(path: Path, lines: list[bytes]) -> Totals:
     costly = [line for line in lines if line.startswith(_END) and b'"cost":0.0' not in line]
     is_over = last.get("kind") == "session" and last.get("event") == "end"
     return Totals(
-        status=str(last["outcome"]) if is_over else "interrupted",
+        status=ExperimentStatus(last["outcome"]) if is_over else ExperimentStatus.INTERRUPTED,
         end_time=float(last.get("t", 0.0)),
         n_trials=sum(b'"attempt":0,' in line for line in starts),
         n_runs=len(starts),

@@ -15,6 +15,7 @@ from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.extras import need
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
+from tunewright.trial import ExperimentStatus
 
 _RESOURCES: Final = ("epoch", "hp_epoch", "epochs", "step", "st_worker_iter")
 _OWN: Final = ("trial_id", "st_decision", "st_status", "st_tuner_time")
@@ -89,7 +90,7 @@ def _info(path: Path, metadata: Mapping[str, Any], frame: Any, columns: Columns)
         n_workers=metadata.get("n_workers"),
         max_time=metadata.get("max_wallclock_time"),
         totals=Totals(
-            status="stopped",  # most are, by a time limit, and none goes on for ever
+            status=ExperimentStatus.STOPPED,  # most are, by a time limit, and none goes on for ever
             end_time=float(columns.time[-1]) if columns.size else 0.0,
             n_trials=len(np.unique(columns.trial)),
             n_runs=0,

@@ -20,9 +20,10 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, final
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
+from tunewright.codec import to_json
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
-from tunewright.plugins import BACKENDS, config_from_json, config_to_json, load_plugin, plugin_names
+from tunewright.plugins import BACKENDS, config_from_json, load_plugin, plugin_names
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Start
 from tunewright.types import Json
@@ -303,7 +304,7 @@ def find_backend(name: str) -> BackendPlugin[Any]:
 
 def backend_to_json(config: BackendConfig) -> dict[str, Json]:
     """A backend's name and config, as metadata holds them."""
-    return {"name": config.backend_name, "config": config_to_json(config)}
+    return {"name": config.backend_name, "config": to_json(config)}
 
 
 def backend_from_json(data: object) -> BackendConfig:

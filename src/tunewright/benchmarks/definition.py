@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, final
 
+from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
-from tunewright.types import Config, Json
+from tunewright.types import Config, Json, Number
 
 _SCRIPTS: Final = Path(__file__).parent / "scripts"
 
@@ -73,7 +74,7 @@ class RealBenchmarkDefinition:
     space: SearchSpace
     """With the constant ``max_resource_attr`` among its entries, where there is one."""
     metrics: tuple[Metric, ...]
-    max_wallclock_time: float | None = None
+    max_wallclock_time: Number | None = None
     """Seconds; None: no limit."""
     n_workers: int = 1
     resource_attr: str | None = None
@@ -183,42 +184,28 @@ class RealBenchmarkDefinition:
                 raise SettingsError(f"There is no dependency {dependency} of {path}: give files and folders")
 
     def to_json(self) -> dict[str, Json]:
-        """The definition as data, from which :meth:`from_json` makes an equal one."""
-        data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        data["dependencies"] = list(self.dependencies)
-        data["space"] = self.space.to_json()
-        data["metrics"] = [{"name": m.name, "goal": str(m.goal)} for m in self.metrics]
-        points = self.points_to_evaluate
-        data["points_to_evaluate"] = None if points is None else [dict(point) for point in points]
-        data["environment"] = dict(self.environment)
-        data["inputs"] = dict(self.inputs)
-        data["request_template"] = dict(self.request_template)
-        return data
+        """Return the definition as data, from which :meth:`from_json` makes an equal one."""
+        return to_json(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> RealBenchmarkDefinition:
         """Build a definition from the data of :meth:`to_json`. Only data is read, nothing is executed.
+
+        Scripts of this package that lie elsewhere on this machine are found.
 
         Raises
         ------
         SettingsError
             The data do not describe a benchmark.
         """
-        fields = dict(data)
-        try:
-            fields["script"] = _here(fields["script"])
-            fields["dependencies"] = tuple(map(_here, fields.get("dependencies", ())))
-            fields["space"] = SearchSpace.from_json(fields["space"])
-            fields["metrics"] = tuple(Metric(m["name"], m["goal"]) for m in fields["metrics"])
-            points = fields["points_to_evaluate"]
-            fields["points_to_evaluate"] = None if points is None else tuple(points)
-            return RealBenchmarkDefinition(**fields)
-        except (KeyError, TypeError) as error:
-            raise SettingsError(f"The stored benchmark cannot be read: {error!r}") from None
+        stored = from_json(RealBenchmarkDefinition, data, "benchmark")
+        return dataclasses.replace(
+            stored, script=_here(stored.script), dependencies=tuple(map(_here, stored.dependencies))
+        )
 
 
 def _here(path: str) -> str:
-    """A script of this package as it lies here, where it was stored on a machine that had it elsewhere; else the same."""
+    """Return the path on this machine of a script of this package; any other path as it is."""
     _, is_ours, name = path.rpartition("/tunewright/benchmarks/scripts/")
     ours = _SCRIPTS / name
     return str(ours) if is_ours and not Path(path).exists() and ours.is_file() else path

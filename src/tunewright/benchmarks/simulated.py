@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from tunewright.blackbox import Blackbox, Description, TabularBlackbox, get_blackbox
+from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
-from tunewright.types import Config, Json
+from tunewright.types import Config, Json, Number
 
 
 @final
@@ -29,7 +30,7 @@ class SurrogateBenchmarkDefinition:
     table: str
     dataset: str
     metrics: tuple[Metric, ...]
-    max_wallclock_time: float | None = None
+    max_wallclock_time: Number | None = None
     """Simulated seconds; None: no limit."""
     n_workers: int = 4
     max_num_evaluations: int | None = None
@@ -149,13 +150,8 @@ class SurrogateBenchmarkDefinition:
         return dataclasses.replace(self, **{name: v for name, v in overrides.items() if v is not None})
 
     def to_json(self) -> dict[str, Json]:
-        """The definition as data, from which :meth:`from_json` makes an equal one."""
-        data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        data["metrics"] = [{"name": m.name, "goal": str(m.goal)} for m in self.metrics]
-        data["search_space"] = None if self.search_space is None else self.search_space.to_json()
-        points = self.points_to_evaluate
-        data["points_to_evaluate"] = None if points is None else [dict(point) for point in points]
-        return data
+        """Return the definition as data, from which :meth:`from_json` makes an equal one."""
+        return to_json(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> SurrogateBenchmarkDefinition:
@@ -166,15 +162,7 @@ class SurrogateBenchmarkDefinition:
         SettingsError
             The data do not describe a benchmark.
         """
-        fields = dict(data)
-        try:
-            fields["metrics"] = tuple(Metric(m["name"], m["goal"]) for m in fields["metrics"])
-            space, points = fields["search_space"], fields["points_to_evaluate"]
-            fields["search_space"] = None if space is None else SearchSpace.from_json(space)
-            fields["points_to_evaluate"] = None if points is None else tuple(points)
-            return SurrogateBenchmarkDefinition(**fields)
-        except (KeyError, TypeError) as error:
-            raise SettingsError(f"The stored benchmark cannot be read: {error!r}") from None
+        return from_json(SurrogateBenchmarkDefinition, data, "benchmark")
 
 
 def _fits(space: SearchSpace, config: Config) -> bool:

@@ -6,11 +6,11 @@ The table for terminals is in `tunewright.callbacks.live`, so that ``rich`` is l
 from __future__ import annotations
 
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
-from tunewright.callbacks.incumbent import Incumbent
 from tunewright.callbacks.progress import PlainProgress
 from tunewright.callbacks.results import ResultsTable, results_csv, write_results
 from tunewright.callbacks.tensorboard import TensorBoardCallback
-from tunewright.callbacks.wording import ProgressFacts
+from tunewright.formatting import ProgressFacts
+from tunewright.incumbent import Incumbent
 
 __all__ = [
     "Incumbent",

@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.storage import write_atomically
-from tunewright.trial import BackendSummary, JobRecord
+from tunewright.trial import BackendSummary, ExperimentStatus, JobRecord
 
 INTERVAL: Final = 2.0
 """Seconds between two writes while no job is started."""
@@ -51,7 +51,7 @@ class AccountFile(Callback):
             self._next, self._n_jobs = monotonic() + INTERVAL, summary.jobs
             self._write(summary)
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Write the session's last account."""
         del history, outcome
         self._write(summary)

@@ -1,4 +1,4 @@
-"""Policies that say which checkpoints are removed."""
+"""Checkpoint policies."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import final
 
 from tunewright.history import History
-from tunewright.interfaces import Callback
+from tunewright.interfaces import CheckpointPolicy
 from tunewright.trial import Checkpoint
 
 
 @final
-class RemoveUnneededCheckpoints(Callback):
+class RemoveUnneededCheckpoints(CheckpointPolicy):
     """Removes every checkpoint as soon as no trial can need it any more (``--delete_checkpoints``)."""
 
-    def remove_checkpoints(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
-        """All of them."""
+    def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+        """Select all of them."""
         del history
         return unneeded

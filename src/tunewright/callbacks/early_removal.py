@@ -10,7 +10,7 @@ import numpy as np
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
-from tunewright.interfaces import Callback
+from tunewright.interfaces import CheckpointPolicy
 from tunewright.metric import Metric
 from tunewright.models.late_scipy import from_scipy
 from tunewright.trial import Checkpoint, TrialStatus
@@ -25,13 +25,13 @@ _MOST_AHEAD: Final = 500
 
 
 @final
-class RemoveEarly(Callback):
+class RemoveEarly(CheckpointPolicy):
     """Keeps at most ``most`` checkpoints of paused trials: those that are likely and expensive to be missed.
 
     For methods that promote the best ``1 / eta`` of each rung. When there are more, those go whose
     ``level * P(resumed)`` is lowest: the resource that the trial would have to repeat, times the probability that it is
     promoted before the experiment ends (`promotion_probability`). A trial that is promoted nevertheless begins from
-    scratch; its repeated reports do not count. Checkpoints that nobody needs are removed as well.
+    scratch; its repeated reports do not count. Checkpoints that no trial needs are removed as well.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ class RemoveEarly(Callback):
         self._n_runs = 0
         self._rungs: dict[int, dict[int, float]] = {}
 
-    def remove_checkpoints(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
-        """All that nobody needs."""
+    def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+        """Select all of them."""
         del history
         return unneeded
 
-    def give_up_checkpoints(self, history: History, waiting: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
-        """As many as there are too many, the least valuable first; of equal ones those of later trials."""
-        if len(waiting) <= self._most:
+    def select_paused(self, history: History, paused: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
+        """The excess over ``most``, least valuable first; of equal ones those of later trials."""
+        if len(paused) <= self._most:
             return ()
         self._read(history)
         ahead = self._ahead(history)
@@ -88,8 +88,8 @@ class RemoveEarly(Callback):
             n_ahead = min(math.ceil(len(losses) * ahead) + coming.get(level, 0), _MOST_AHEAD)
             return level * promotion_probability(rank, len(losses), n_ahead, self._eta)
 
-        worst = sorted(waiting, key=lambda one: (value(one), -one.trial_id))
-        return worst[: len(waiting) - self._most]
+        worst = sorted(paused, key=lambda one: (value(one), -one.trial_id))
+        return worst[: len(paused) - self._most]
 
     def _read(self, history: History) -> None:
         """Enter new results into the rungs: levels are where runs end by themselves."""

@@ -10,8 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tunewright.callbacks.incumbent import Incumbent
-from tunewright.callbacks.wording import (
+from tunewright.formatting import (
     ProgressFacts,
     best_text,
     closing_text,
@@ -22,9 +21,10 @@ from tunewright.callbacks.wording import (
     value_text,
 )
 from tunewright.history import History
+from tunewright.incumbent import Incumbent
 from tunewright.interfaces import Callback
 from tunewright.searchers.front import pareto_results
-from tunewright.trial import BackendSummary, TrialStatus
+from tunewright.trial import BackendSummary, ExperimentStatus, TrialStatus
 
 MAX_ROWS: Final = 14
 """Trials that the table shows: those that run, then those that came to something last."""
@@ -76,7 +76,7 @@ class LiveProgress(Callback):
                 self._live.console.print(Text(notice, style="dim"))
         self._draw(history, now, summary)
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Leave the result on the screen, and what was noticed last, such as a job that runs on."""
         self._live.stop()
         for notice in dict.fromkeys(summary.notices):

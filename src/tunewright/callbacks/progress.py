@@ -6,8 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, final
 
-from tunewright.callbacks.incumbent import Incumbent
-from tunewright.callbacks.wording import (
+from tunewright.formatting import (
     ProgressFacts,
     best_text,
     closing_text,
@@ -19,8 +18,9 @@ from tunewright.callbacks.wording import (
     status_text,
 )
 from tunewright.history import History
+from tunewright.incumbent import Incumbent
 from tunewright.interfaces import Callback
-from tunewright.trial import BackendSummary, Run, TrialStatus
+from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
 
 INTERVAL: Final = 10.0
 """Seconds between two lines on the whole experiment."""
@@ -90,7 +90,7 @@ class PlainProgress(Callback):
             status = status_text(self._facts, history, now, summary.cost)
             self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Say the result, and what was noticed last, such as a job that runs on."""
         for notice in dict.fromkeys(summary.notices):
             if notice not in self._said:

@@ -14,7 +14,7 @@ from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.journal import Line, read_journal
 from tunewright.storage import replacing
-from tunewright.trial import BackendSummary, Decision
+from tunewright.trial import BackendSummary, Decision, ExperimentStatus
 
 INTERVAL: Final = 10.0
 """Seconds between two writes, at least."""
@@ -45,7 +45,7 @@ class ResultsTable(Callback):
         if monotonic() >= self._next and history.n_results != self._n_written:
             self._write(history)
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Write the last state."""
         del outcome, summary
         self._write(history)

@@ -15,7 +15,7 @@ from tunewright.exceptions import MissingExtraError
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.metric import Constraint, Metric
-from tunewright.trial import BackendSummary, Result, Run, TrialStatus, Verdict
+from tunewright.trial import BackendSummary, ExperimentStatus, Result, Run, TrialStatus, Verdict
 
 FOLDER: Final = "tensorboard"
 """Folder of an experiment that holds the event files; what ``tensorboard --logdir`` takes."""
@@ -123,7 +123,7 @@ class TensorBoardCallback(Callback):
             for file in self._all():
                 file.flush()
 
-    def on_experiment_end(self, history: History, outcome: str, summary: BackendSummary) -> None:
+    def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Close all files."""
         del history, outcome, summary
         for file in self._all():

@@ -9,8 +9,8 @@ from tunewright.aws import has_gpu, image_uri, price_per_hour
 from tunewright.aws.images import IMAGES_DATE
 from tunewright.aws.prices import PRICES_DATE
 from tunewright.benchmarks import REAL_BENCHMARKS, RealBenchmarkDefinition
-from tunewright.callbacks.wording import duration
 from tunewright.exceptions import UnknownNameError
+from tunewright.formatting import duration
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tunewright.callbacks.wording import duration, number
 from tunewright.exceptions import TunewrightError
 from tunewright.experiments import Outcome, load_outcome
+from tunewright.formatting import duration, number
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 from tunewright.storage import experiments

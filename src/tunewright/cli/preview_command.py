@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from tunewright.backends.simulated.settings import profile
 from tunewright.benchmarks import REAL_BENCHMARKS, Benchmark, RealBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark, simulated_benchmark_names
-from tunewright.callbacks.wording import duration
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments import Limits, MethodSpec
 from tunewright.experiments import method as named_method
 from tunewright.experiments.preview import MOST_REPORTS, Preview, preview
+from tunewright.formatting import duration
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.flags import add_limit_flags, limits_from
 from tunewright.launchers.parser import Parser, natural, positive, positive_int

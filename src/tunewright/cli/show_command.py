@@ -13,7 +13,9 @@ from rich.live import Live
 from rich.text import Text
 
 from tunewright.callbacks import results_csv
-from tunewright.callbacks.wording import (
+from tunewright.experiments import Outcome, load_outcome
+from tunewright.experiments.remote_marker import live_marker
+from tunewright.formatting import (
     ProgressFacts,
     config_text,
     constraint_text,
@@ -24,14 +26,11 @@ from tunewright.callbacks.wording import (
     starts_text,
     value_text,
 )
-from tunewright.experiments import Outcome, load_outcome
-from tunewright.experiments.outcome import ELSEWHERE
-from tunewright.experiments.remote_marker import live_marker
 from tunewright.journal import read_journal
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 from tunewright.storage import ExperimentFolder, find_experiment
-from tunewright.trial import TrialStatus
+from tunewright.trial import ExperimentStatus, TrialStatus
 
 _INTERVAL: Final = 1.0  # seconds between two looks
 
@@ -68,7 +67,7 @@ def overview(outcome: Outcome) -> str:
         ("status", _status_text(outcome)),
         (
             "what",
-            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.backend_name}",
+            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata.backend_name}",
         ),
         ("trials", ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"),
         ("results", data["num_results"]),
@@ -79,10 +78,11 @@ def overview(outcome: Outcome) -> str:
             ("constraints", f"{', '.join(map(str, outcome.constraints))} (broken where there is a !)")
         )
     lines += _best_lines(outcome)
-    if outcome.metadata.get("table", {}).get("values") == "surrogate":
-        lines.append(("values", f"predicted, not recorded: {outcome.metadata['table']['note']}"))
-    if outcome.backend_name in data:
-        lines.append((outcome.backend_name, _service_text(data[outcome.backend_name])))
+    if (table := outcome.metadata.table) and table.values == "surrogate":
+        lines.append(("values", f"predicted, not recorded: {table.note}"))
+    backend = outcome.metadata.backend_name
+    if backend in data:
+        lines.append((backend, _service_text(data[backend])))
     lines.append(("folder", str(outcome.path)))
     return "\n".join(f"{label:<11} {value}" for label, value in lines)
 
@@ -110,12 +110,12 @@ def _facts(outcome: Outcome) -> ProgressFacts:
         constraints=outcome.constraints,
         space=outcome.space,
         resource=outcome.resource,
-        n_workers=int(outcome.metadata["benchmark"].get("n_workers") or 1),
+        n_workers=outcome.metadata.benchmark.n_workers or 1,
     )
 
 
 def _status_text(outcome: Outcome) -> str:
-    note = live_marker(outcome.path) if outcome.status == ELSEWHERE else None
+    note = live_marker(outcome.path) if outcome.status is ExperimentStatus.RUNNING_ELSEWHERE else None
     return outcome.status if note is None else f"running {note.text()}"
 
 

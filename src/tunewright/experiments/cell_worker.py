@@ -22,7 +22,7 @@ from tunewright.experiments.cells import run_cell
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.interfaces import Callback
-from tunewright.runner.call import load_function
+from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder
 
 _ALLOCATIONS: Final = 20_000  # objects between two looks for garbage

@@ -9,16 +9,13 @@ from time import process_time
 from typing import Any, Final, final
 
 from tunewright.exceptions import JournalError, TunewrightError
-from tunewright.experiments.choosing import as_chosen
 from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.kept import kept_evaluations
-from tunewright.experiments.run import new_folder, renew_folder, tune
+from tunewright.experiments.run import open_experiment, tune
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.journal import Line, decode_line
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
-FINISHED: Final = ("completed", "stopped")
-"""Outcomes of sessions after which an experiment needs nothing more."""
 _TAIL: Final = 65536  # bytes in which the last line of a journal is looked for
 
 
@@ -64,19 +61,13 @@ def run_cell(
     """
     begin = process_time()
     try:
-        evaluations = experiment.evaluations() if folder is None else kept_evaluations(folder)
-        chosen = experiment if folder is None else as_chosen(folder, experiment)
-        scheduler = chosen.build_scheduler(evaluations)
-        if folder is None:
-            folder = new_folder(experiment, evaluations)
-        else:
-            renew_folder(folder, experiment)
+        experiment, scheduler, folder = open_experiment(experiment, folder)
         middle = process_time()
         history = tune(experiment, scheduler, folder, watch)
         end = process_time()
     except Exception as error:
         return CellSummary(
-            status="failed",
+            status=ExperimentStatus.FAILED,
             folder="" if folder is None else str(folder.path),
             error=f"{type(error).__name__}: {error}".splitlines()[0],
             traceback="" if isinstance(error, TunewrightError) else traceback.format_exc(),
@@ -91,11 +82,11 @@ def run_cell(
     )
 
 
-def last_outcome(folder: ExperimentFolder) -> str:
+def last_outcome(folder: ExperimentFolder) -> ExperimentStatus:
     """How the last session on an experiment ended, from the last line of its journal; ``interrupted`` where it did not."""
     line = _last_line(folder)
     is_end = line.get("kind") == "session" and line.get("event") == "end"
-    return str(line["outcome"]) if is_end else "interrupted"
+    return ExperimentStatus(line["outcome"]) if is_end else ExperimentStatus.INTERRUPTED
 
 
 def _last_line(folder: ExperimentFolder) -> Line:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from tunewright.experiments.experiment import Experiment
+from tunewright.metadata import read_metadata
 from tunewright.methods.automatic import Choice
 from tunewright.storage import ExperimentFolder
-from tunewright.types import Json
-
-_KEY: Final = "chosen"
-
-
-def keep_choice(experiment: Experiment) -> dict[str, Json]:
-    """What the metadata of a new experiment should say of its method."""
-    choice = experiment.choice()
-    return {} if choice is None else {_KEY: choice.to_json()}
 
 
 def as_chosen(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
@@ -27,7 +19,7 @@ def as_chosen(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     SettingsError
         The metadata are damaged.
     """
-    stored = folder.metadata().get(_KEY)
+    stored = read_metadata(folder).chosen
     return experiment if stored is None else experiment.with_method(Choice.from_json(stored).spec)
 
 

@@ -19,6 +19,7 @@ from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.functions import function_path
 from tunewright.methods import MethodSpec
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
 PATIENCE: Final = 10.0
 """Seconds that processes have to save everything after Ctrl-C."""
@@ -99,7 +100,7 @@ class Crew:
                 code = member.dismiss(PATIENCE)
                 what = f"signal {-code}" if code < 0 else f"exit code {code}"
                 error = f"The process that ran it ended with {what}: was it killed, or out of memory?"
-                summary = CellSummary(status="failed", error=error)
+                summary = CellSummary(status=ExperimentStatus.FAILED, error=error)
             else:
                 self._idle.append(member)
             yield member.index, summary, time.monotonic() - member.since

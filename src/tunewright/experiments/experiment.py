@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from tunewright.backends.plugin import (
     BackendConfig,
@@ -31,13 +31,11 @@ from tunewright.interfaces import Scheduler, StoppingCriterion
 from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, find_method
 from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice, choose
+from tunewright.seeding import effective_seed
 from tunewright.storage import METADATA_SCHEMA, ExperimentFolder, safe_name, upgrade_metadata
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.reading import read_evaluations
 from tunewright.types import Json
-
-SEED_BOUND: Final = 2**31 - 1
-"""Seeds are taken modulo this."""
 
 
 @final
@@ -63,7 +61,7 @@ class Experiment:
     """Settings from the command line; they win over those of ``method``."""
     seed: int = 0
     random_seed: int = 0
-    """Master seed: added to ``seed``, so that another one repeats all cells with other random numbers."""
+    """Master seed: another one repeats all cells with other random numbers."""
     limits: Limits = field(default_factory=Limits)
     delete_checkpoints: bool = False
     """Remove checkpoints as soon as nothing can need them."""
@@ -73,6 +71,8 @@ class Experiment:
     """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
     tensorboard: bool = False
     """Write event files for TensorBoard into the experiment's folder."""
+    resumed_seed: int | None = None
+    """Effective seed that an experiment began with, if it is continued; not stored with the other fields."""
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.random_seed < 0:
@@ -120,8 +120,8 @@ class Experiment:
 
     @property
     def effective_seed(self) -> int:
-        """The seed of all random numbers of this cell."""
-        return (self.random_seed + self.seed) % SEED_BOUND
+        """Seed of all random numbers of this cell; see `tunewright.seeding.effective_seed`."""
+        return effective_seed(self.seed, self.random_seed) if self.resumed_seed is None else self.resumed_seed
 
     @property
     def plugin(self) -> BackendPlugin[Any]:
@@ -252,6 +252,7 @@ class Experiment:
         data["backend"] = backend_to_json(self.backend)
         data["settings"] = dict(self.settings)
         data["limits"] = self.limits.to_json()
+        del data["resumed_seed"]
         if not self.warm_start:
             del data["warm_start"]  # experiments without it keep their identity
         if self.max_num_checkpoints is None:
@@ -272,7 +273,7 @@ class Experiment:
             raise SettingsError(
                 f"The experiment was stored in form {data.get('schema')!r}, this version reads {METADATA_SCHEMA}"
             )
-        names = {f.name for f in dataclasses.fields(Experiment)}
+        names = {f.name for f in dataclasses.fields(Experiment)} - {"resumed_seed"}
         fields = {key: value for key, value in data.items() if key in names}
         if isinstance(fields.get("method"), str):
             raise SettingsError(

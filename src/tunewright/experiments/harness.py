@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, final
 
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.cells import FINISHED, CellSummary, last_outcome
+from tunewright.experiments.cells import CellSummary, last_outcome
 from tunewright.experiments.crew import Crew
 from tunewright.experiments.earlier import earlier_evaluations
 from tunewright.experiments.experiment import Experiment
@@ -20,6 +20,7 @@ from tunewright.experiments.stored import stored_by_identity
 from tunewright.journal import is_locked
 from tunewright.methods import MethodSpec
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
 _LOOK: Final = 0.5  # seconds between two reports of progress
 
@@ -60,7 +61,7 @@ class PlanProgress:
     @property
     def n_failed(self) -> int:
         """Cells that could not be run to their end."""
-        return sum(cell.summary.status == "failed" for cell in self.cells)
+        return sum(cell.summary.status == ExperimentStatus.FAILED for cell in self.cells)
 
     @property
     def elapsed(self) -> float:
@@ -192,7 +193,7 @@ def _results(
 def _sorted_out(folders: Sequence[ExperimentFolder]) -> tuple[CellSummary | None, ExperimentFolder | None]:
     """What is finished among the stored experiments of a cell, else the newest that can be continued."""
     for folder in reversed(folders):
-        if last_outcome(folder) in FINISHED:
+        if last_outcome(folder).is_finished:
             return CellSummary(status="skipped", folder=str(folder.path)), None
     for folder in reversed(folders):
         if is_locked(folder.journal_path):

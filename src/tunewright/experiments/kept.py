@@ -8,39 +8,39 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from tunewright.exceptions import SettingsError
+from tunewright.metadata import WarmStartMetadata, read_metadata
 from tunewright.storage import ExperimentFolder, write_atomically
 from tunewright.transfer.evaluations import TransferEvaluations
-from tunewright.types import Json
 
 _log = logging.getLogger(__name__)
 
 FILE: Final = "warm_start.json"
-_KEY: Final = "evaluations"
 
 
-def keep_evaluations(folder: ExperimentFolder, evaluations: TransferEvaluations | None) -> dict[str, Json]:
-    """Write them into the folder; what its metadata should say of them."""
+def keep_evaluations(
+    folder: ExperimentFolder, evaluations: TransferEvaluations | None
+) -> WarmStartMetadata | UnsetType:
+    """Write evaluations into the folder of a new experiment; return their entry in its metadata."""
     if evaluations is None:
-        return {}
+        return UNSET
     write_atomically(_path(folder), json.dumps(evaluations.to_json()) + "\n")
-    facts: dict[str, Json] = {
-        "tasks": len(evaluations.tasks),
-        "trials": evaluations.n_evaluations,
-        "digest": evaluations.digest,
-    }
-    return {_KEY: facts}
+    return WarmStartMetadata(
+        tasks=len(evaluations.tasks), trials=evaluations.n_evaluations, digest=evaluations.digest
+    )
 
 
 def kept_evaluations(folder: ExperimentFolder) -> TransferEvaluations | None:
-    """What the experiment in this folder began with; None where that was nothing.
+    """Return the evaluations that the experiment in a folder began with; None if there were none.
 
     Raises
     ------
     SettingsError
-        They are gone or were changed.
+        The file is missing or was changed.
     """
-    facts = folder.metadata().get(_KEY)
+    facts = read_metadata(folder).evaluations
     if facts is None:
         return None
     path = _path(folder)
@@ -48,7 +48,7 @@ def kept_evaluations(folder: ExperimentFolder) -> TransferEvaluations | None:
         found = TransferEvaluations.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read, and the experiment learned from it: {error}") from None
-    if found.digest != facts["digest"]:
+    if found.digest != facts.digest:
         raise SettingsError(f"{path} was changed since the experiment began: bring it back to continue")
     return found
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import StoppingCriterion
 from tunewright.stopping import (
@@ -17,7 +18,7 @@ from tunewright.stopping import (
     MaxWallclockTime,
     Never,
 )
-from tunewright.types import Json
+from tunewright.types import Json, Number
 
 
 @final
@@ -31,15 +32,15 @@ class Limits:
         A limit is not positive.
     """
 
-    max_wallclock_time: float | None = None
+    max_wallclock_time: Number | None = None
     """Seconds on the experiment's clock: time between two sessions does not count."""
     max_num_trials: int | None = None
     """Trials started; those that run come to their end."""
     max_num_evaluations: int | None = None
     """Reports."""
-    max_cost: float | None = None
+    max_cost: Number | None = None
     """Dollars of all runs, resumed ones included."""
-    stop_when_regret_below: float | None = None
+    stop_when_regret_below: Number | None = None
     """On the metric's scale: ends the experiment when a model bounds what is still to be gained by it."""
     max_failures: int = 3
     """Trials that may fail; one more ends the experiment."""
@@ -77,19 +78,16 @@ class Limits:
         return dataclasses.replace(self, **{name: v for name, v in changes.items() if v is not None})
 
     def to_json(self) -> dict[str, Json]:
-        """What :meth:`from_json` reads."""
-        return dataclasses.asdict(self)
+        """Return the limits as data, from which :meth:`from_json` makes equal ones."""
+        return to_json(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Limits:
-        """The inverse of :meth:`to_json`.
+        """Build limits from the data of :meth:`to_json`.
 
         Raises
         ------
         SettingsError
             The data are no limits.
         """
-        try:
-            return Limits(**data)
-        except TypeError as error:
-            raise SettingsError(f"The stored limits cannot be read: {error}") from None
+        return from_json(Limits, data, "limits")

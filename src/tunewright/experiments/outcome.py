@@ -6,30 +6,25 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
-from tunewright.callbacks.incumbent import Incumbent
-from tunewright.exceptions import SettingsError
+from tunewright.codec import to_json
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.history import History
+from tunewright.incumbent import Incumbent
 from tunewright.journal import Line, is_locked, read_journal
 from tunewright.ledger import replay_history
+from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
 from tunewright.searchers.front import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
-from tunewright.trial import Trial, TrialStatus
+from tunewright.trial import ExperimentStatus, Trial, TrialStatus
 from tunewright.types import Config
 
-RUNNING: Final = "running"
-ELSEWHERE: Final = "running elsewhere"
-"""A tuning job worked on the experiment when it was fetched."""
-
-_NEEDED: Final = frozenset({"label", "seed", "backend"})
-"""What the metadata of every experiment say."""
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
 
@@ -50,10 +45,8 @@ class Outcome:
     """An experiment as far as it is."""
 
     folder: ExperimentFolder
-    metadata: Mapping[str, Any]
-    status: str
-    """``running``, ``running elsewhere`` (in a tuning job, at the last look), ``completed``, ``stopped`` (by a limit),
-    ``interrupted`` or ``failed``."""
+    metadata: ExperimentMetadata
+    status: ExperimentStatus
     history: History
     wallclock_time: float
     """Seconds on the experiment's clock."""
@@ -65,13 +58,12 @@ class Outcome:
     @property
     def metric(self) -> Metric:
         """What is tuned; the first where there are several."""
-        stored = self.metadata["benchmark"]["metrics"][0]
-        return Metric(stored["name"], stored["goal"])
+        return self.metadata.metrics[0]
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """All that is tuned."""
-        return tuple(Metric(m["name"], m["goal"]) for m in self.metadata["benchmark"]["metrics"])
+        return self.metadata.metrics
 
     @property
     def pareto(self) -> list[ParetoResult]:
@@ -89,24 +81,20 @@ class Outcome:
     @property
     def constraints(self) -> tuple[Constraint, ...]:
         """What must hold of the best result; nothing where the method is not known here."""
-        stored = self.metadata.get("method")
+        stored = self.metadata.method
         if not isinstance(stored, Mapping) or stored.get("name") not in method_names():
             return ()  # a user's own function, or a method of a package that is not installed
-        return constraints_of(MethodSpec.from_json(stored), self.metadata.get("settings", {}))
+        return constraints_of(MethodSpec.from_json(stored), self.metadata.settings)
 
     @property
     def resource(self) -> str:
         """What the resource is called."""
-        name = self.metadata["benchmark"].get("resource_attr") or self.metadata.get("table", {}).get(
-            "resource"
-        )
-        return str(name or "report")
+        return self.metadata.resource
 
     @property
     def space(self) -> SearchSpace:
         """What was searched."""
-        stored = self.metadata["benchmark"].get("space") or self.metadata["table"]["space"]
-        return SearchSpace.from_json(stored)
+        return self.metadata.space
 
     @property
     def best(self) -> Best | None:
@@ -125,7 +113,7 @@ class Outcome:
     @property
     def is_running(self) -> bool:
         """Whether some process works on it, here or in a tuning job."""
-        return self.status in {RUNNING, ELSEWHERE}
+        return self.status in {ExperimentStatus.RUNNING, ExperimentStatus.RUNNING_ELSEWHERE}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -146,20 +134,15 @@ class Outcome:
         """All trials; ``history.results(trial.id)`` are one's results."""
         return [self.history.trial(trial_id) for trial_id in range(self.history.n_trials)]
 
-    @property
-    def backend_name(self) -> str:
-        """Name of the backend that ran it."""
-        return str(self.metadata["backend"]["name"])
-
     def to_json(self) -> dict[str, Any]:
         """What ``tunewright show --format json`` prints."""
         best = self.best
         data: dict[str, Any] = {
             "experiment": self.folder.name,
-            "status": self.status,
-            "benchmark": self.metadata["benchmark"]["name"],
-            "method": self.metadata["label"],
-            "seed": self.metadata["seed"],
+            "status": str(self.status),
+            "benchmark": self.metadata.benchmark.name,
+            "method": self.metadata.label,
+            "seed": self.metadata.seed,
             "metric": self.metric.name,
             "goal": str(self.metric.goal),
             "best": None
@@ -178,7 +161,7 @@ class Outcome:
         if self.constraints:
             data["constraints"] = [str(constraint) for constraint in self.constraints]
         if len(self.metrics) > 1:
-            data["metrics"] = [{"name": metric.name, "goal": str(metric.goal)} for metric in self.metrics]
+            data["metrics"] = [to_json(metric) for metric in self.metrics]
             data["pareto"] = [
                 {
                     "trial_id": point.trial_id,
@@ -189,7 +172,7 @@ class Outcome:
                 for point in self.pareto
             ]
         if self.summary.get("calls") or self.summary.get("job_records"):
-            data[self.backend_name] = self._service()
+            data[self.metadata.backend_name] = self._service()
         return data
 
     def _service(self) -> dict[str, Any]:
@@ -210,17 +193,14 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     JournalError
         The journal is damaged.
     """
-    metadata = folder.metadata()
-    benchmark = metadata.get("benchmark")
-    if not isinstance(benchmark, dict) or not benchmark.get("metrics") or not metadata.keys() >= _NEEDED:
-        raise SettingsError(f"{folder.metadata_path} was not written by this version of Tunewright")
+    metadata = read_metadata(folder)
     is_running = is_locked(folder.journal_path)
     lines = list(read_journal(folder.journal_path)) if folder.journal_path.exists() else []
     sessions = [line for line in lines if line["kind"] == "session"]
     return Outcome(
         folder=folder,
         metadata=metadata,
-        status=RUNNING if is_running else _status(sessions, folder),
+        status=ExperimentStatus.RUNNING if is_running else _status(sessions, folder),
         history=replay_history(lines),
         wallclock_time=max((float(line["t"]) for line in lines if "t" in line), default=0.0),
         suggest_time=math.fsum(line.get("suggest_time") or 0.0 for line in lines if line["kind"] == "start"),
@@ -228,9 +208,9 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     )
 
 
-def _status(sessions: list[Line], folder: ExperimentFolder) -> str:
+def _status(sessions: list[Line], folder: ExperimentFolder) -> ExperimentStatus:
     """The outcome of the last session; one that did not come to its end was interrupted, or is not over elsewhere."""
     last = sessions[-1] if sessions else None
     if last is not None and last["event"] == "end":
-        return str(last["outcome"])
-    return ELSEWHERE if live_marker(folder.path) else "interrupted"
+        return ExperimentStatus(last["outcome"])
+    return ExperimentStatus.RUNNING_ELSEWHERE if live_marker(folder.path) else ExperimentStatus.INTERRUPTED

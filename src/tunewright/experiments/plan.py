@@ -11,13 +11,13 @@ from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.earlier import earlier_evaluations
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import announce
-from tunewright.experiments.outcome import ELSEWHERE, Outcome, load_outcome
+from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.run import resume_experiment, run_experiment
 from tunewright.experiments.stored import stored_by_identity
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
-FINISHED = ("completed", "stopped")
 """Statuses of experiments that need nothing more."""
 
 
@@ -77,11 +77,15 @@ def _run_cell(
     try:
         found = [load_outcome(folder) for folder in reversed(stored)]
         for outcome in found:
-            if outcome.status in FINISHED:
+            if outcome.status.is_finished:
                 say(f"Finished already: {outcome.folder.name}")
                 return CellResult(experiment=cell, outcome=outcome)
             if outcome.is_running:
-                where = "in a tuning job" if outcome.status == ELSEWHERE else "in another process"
+                where = (
+                    "in a tuning job"
+                    if outcome.status == ExperimentStatus.RUNNING_ELSEWHERE
+                    else "in another process"
+                )
                 say(f"Running already, {where}: {outcome.folder.name}")
                 return CellResult(experiment=cell, outcome=outcome)
         if found:
@@ -100,7 +104,7 @@ def _mention_interrupted(
         folder.name
         for cell in plan
         for folder in stored.get(cell.identity(), [])
-        if not (outcome := load_outcome(folder)).is_running and outcome.status not in FINISHED
+        if not (outcome := load_outcome(folder)).is_running and not outcome.status.is_finished
     ]
     if names:
         say(f"Interrupted before, and continued with --resume: {', '.join(names)}. This run begins anew.")

@@ -5,30 +5,34 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.resource import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
+from tunewright.codec import to_json
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.choosing import as_chosen, keep_choice
+from tunewright.experiments.choosing import as_chosen
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.kept import keep_evaluations, kept_evaluations
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
-from tunewright.interfaces import Callback, Scheduler
+from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, Line
+from tunewright.metadata import StartFacts, TableMetadata, read_metadata
 from tunewright.methods import also_read, constraints_of
-from tunewright.runner.call import load_function
+from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
@@ -53,9 +57,7 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
     KeyboardInterrupt
         It was interrupted, in order; what was observed is kept.
     """
-    evaluations = experiment.evaluations()
-    scheduler = experiment.build_scheduler(evaluations)
-    folder = new_folder(experiment, evaluations)
+    experiment, scheduler, folder = open_experiment(experiment)
     tune(experiment, scheduler, folder, watch)
     return load_outcome(folder)
 
@@ -82,10 +84,42 @@ def resume_experiment(
         As `run_experiment`.
     """
     experiment = experiment or Experiment.from_json(folder.metadata())
-    scheduler = as_chosen(folder, experiment).build_scheduler(kept_evaluations(folder))
-    renew_folder(folder, experiment)
+    experiment, scheduler, folder = open_experiment(experiment, folder)
     tune(experiment, scheduler, folder, watch)
     return load_outcome(folder)
+
+
+def open_experiment(
+    experiment: Experiment, folder: ExperimentFolder | None = None
+) -> tuple[Experiment, Scheduler, ExperimentFolder]:
+    """Build the scheduler of an experiment and make its folder, or prepare both to continue.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    folder
+        Where it is stored; None for a new one.
+
+    Returns
+    -------
+    (Experiment, Scheduler, ExperimentFolder)
+        An experiment that is continued has the effective seed that it began with, and its scheduler the method that
+        ``auto`` chose then.
+
+    Raises
+    ------
+    SettingsError, TableError
+        It cannot run; then there is no new folder.
+    """
+    if folder is None:
+        evaluations = experiment.evaluations()
+        scheduler = experiment.build_scheduler(evaluations)
+        return experiment, scheduler, new_folder(experiment, evaluations)
+    experiment = replace(experiment, resumed_seed=read_metadata(folder).effective_seed)
+    scheduler = as_chosen(folder, experiment).build_scheduler(kept_evaluations(folder))
+    renew_folder(folder, experiment)
+    return experiment, scheduler, folder
 
 
 def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None = None) -> ExperimentFolder:
@@ -93,20 +127,21 @@ def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None =
     folder = create_experiment(
         experiment.tag, experiment.label, experiment.benchmark.name, str(experiment.seed)
     )
-    folder.write_metadata(
-        {
-            **experiment.to_json(),
-            **keep_evaluations(folder, evaluations),
-            **keep_choice(experiment),
-            **_constraints(experiment),
-            **_table(experiment),
-            "experiment": folder.name,
-            "identity": experiment.identity(),
-            "clock": experiment.backend.clock,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": dict(_versions()),
-        }
+    choice = experiment.choice()
+    bounds = constraints_of(experiment.method, experiment.settings)
+    facts = StartFacts(
+        evaluations=keep_evaluations(folder, evaluations),
+        chosen=UNSET if choice is None else choice.to_json(),
+        constraints=tuple(map(str, bounds)),
+        table=_table(experiment),
+        experiment=folder.name,
+        identity=experiment.identity(),
+        clock=experiment.backend.clock,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=_versions(),
+        effective_seed=experiment.effective_seed,
     )
+    folder.write_metadata({**experiment.to_json(), **facts.to_json()})
     return folder
 
 
@@ -139,10 +174,11 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         "method": experiment.label,
         "seed": experiment.seed,
         "random_seed": experiment.random_seed,
+        "effective_seed": experiment.effective_seed,
         "settings": dict(experiment.settings),
     }
     if experiment.warm_start:
-        header["evaluations"] = folder.metadata()["evaluations"]
+        header["evaluations"] = to_json(read_metadata(folder).evaluations)
     path = os.environ.get(JOURNAL_VARIABLE)
     opener = open_journal if path is None else load_function(path)
     journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
@@ -161,6 +197,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         stop_when=experiment.criterion(),
         journal=journal,
         callbacks=[*_records(experiment, folder), *watch(experiment, folder)],
+        checkpoint_policies=_checkpoint_policies(experiment),
         max_failures=experiment.limits.max_failures,
     ).run()
 
@@ -177,28 +214,27 @@ def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) 
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """What is written beside the journal (nothing for simulations, which run by the thousand) and what is removed."""
-    early = experiment.early_removal()
-    policies: list[Callback] = [*_board(experiment, folder), *([] if early is None else [early])]
+    """The files written beside the journal; none for simulations, which run by the thousand."""
+    board = _board(experiment, folder)
     if experiment.backend.is_simulated:
-        return policies
+        return board
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
-    unneeded = [RemoveUnneededCheckpoints()] if experiment.delete_checkpoints else []
     attr = experiment.real_benchmark.resource_attr
-    return [*records, *policies, *unneeded, *([WarnOfMissingResource(attr)] if attr else [])]
+    return [*records, *board, *([WarnOfMissingResource(attr)] if attr else [])]
 
 
-def _constraints(experiment: Experiment) -> dict[str, Json]:
-    """What must hold of the best result, for those who compare experiments without their methods."""
-    bounds = constraints_of(experiment.method, experiment.settings)
-    return {"constraints": [str(bound) for bound in bounds]} if bounds else {}
+def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:
+    """The policies that the experiment's settings name."""
+    early = experiment.early_removal()
+    unneeded = experiment.delete_checkpoints and not experiment.backend.is_simulated
+    return [*([] if early is None else [early]), *([RemoveUnneededCheckpoints()] if unneeded else [])]
 
 
 def _board(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
     """The writer of event files, where these are wanted."""
     if not experiment.tensorboard:
         return ()
-    begin = datetime.fromisoformat(folder.metadata()["created"]).timestamp()
+    begin = datetime.fromisoformat(read_metadata(folder).created).timestamp()
     bounds = constraints_of(experiment.method, experiment.settings)
     return [
         TensorBoardCallback(
@@ -207,17 +243,19 @@ def _board(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callbac
     ]
 
 
-def _table(experiment: Experiment) -> dict[str, Json]:
-    """Which table answers, and whether its values were recorded or predicted."""
+def _table(experiment: Experiment) -> TableMetadata | UnsetType:
     if not experiment.backend.is_simulated:
-        return {}
-    description, space = experiment.table_benchmark.description, experiment.table_benchmark.space
-    table: dict[str, Any] = {
-        **description.summary(),
-        "resource": description.resource,
-        "space": space.to_json(),
-    }
-    return {"table": table}
+        return UNSET
+    description = experiment.table_benchmark.description
+    return TableMetadata(
+        table=description.name,
+        dataset=description.dataset,
+        values=str(description.values),
+        note=description.note,
+        digest=description.digest,
+        resource=description.resource,
+        space=experiment.table_benchmark.space.to_json(),
+    )
 
 
 @cache

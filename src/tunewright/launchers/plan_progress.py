@@ -11,9 +11,9 @@ from typing import Final, final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from tunewright.callbacks.wording import duration, plural
 from tunewright.experiments import Cell, PlanProgress
 from tunewright.experiments.harness import Look
+from tunewright.formatting import duration, plural
 from tunewright.launchers.console import say
 from tunewright.launchers.exits import FAILED
 from tunewright.storage import safe_name
@@ -39,7 +39,7 @@ def watching(n_cells: int) -> Generator[Look]:
 def progress_text(progress: PlanProgress) -> str:
     """Processes, time, time that remains, failures."""
     remaining = progress.remaining
-    parts = [plural(progress.n_jobs, "process").replace("processs", "processes"), duration(progress.elapsed)]
+    parts = [plural(progress.n_jobs, "process", "processes"), duration(progress.elapsed)]
     if remaining is not None and len(progress.cells) < progress.n_cells:
         parts.append(f"about {duration(remaining)} to go")
     if progress.n_failed:

@@ -22,8 +22,8 @@ from tunewright.aws import (
     open_session,
     price_per_hour,
 )
-from tunewright.backends.sagemaker.code import CodeBundle, upload_code
 from tunewright.backends.sagemaker.config import SageMakerPlace
+from tunewright.backends.sagemaker.deployment import CodeBundle, upload_code
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.experiments import Experiment

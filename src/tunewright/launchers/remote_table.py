@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tunewright.callbacks.wording import duration, number
 from tunewright.exceptions import BackendError
+from tunewright.formatting import duration, number
 from tunewright.launchers.console import say
 from tunewright.remote.fetching import SliceView, fetch_views
 from tunewright.remote.fleet import Fleet

@@ -26,6 +26,7 @@ from tunewright.trial import (
     Decision,
     Ended,
     OpenRun,
+    PhaseChange,
     Reported,
     Result,
     Resume,
@@ -139,6 +140,18 @@ class Ledger:
         return [
             _open_run(self._book.record(trial_id)) for trial_id in sorted(self._book.ids(TrialStatus.RUNNING))
         ]
+
+    def phase(self, event: PhaseChange, now: float) -> None:
+        """Journal that a run entered a phase; History does not change."""
+        line = {
+            "trial_id": event.trial_id,
+            "attempt": event.attempt,
+            "retry": event.retry,
+            "worker": event.worker,
+            "name": str(event.name),
+            "warm": event.warm,
+        }
+        self._write("phase", now, line)
 
     def session(self, event: str, now: float, facts: Mapping[str, Any]) -> None:
         """Journal that a process begins (``"begin"``) or ends (``"end"``) its work on the experiment."""

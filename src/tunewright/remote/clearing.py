@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tunewright.aws import AwsSession, ServiceError, price_per_hour
-from tunewright.backends.sagemaker.names import job_prefix
+from tunewright.backends.sagemaker.requests import job_prefix
 
 _PAGE: Final = 100
 _RUNNING: Final = frozenset({"InProgress", "Stopping"})

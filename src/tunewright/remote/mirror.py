@@ -14,7 +14,7 @@ from tunewright.aws import S3Objects, StoredObject
 from tunewright.aws.objects import in_parallel
 from tunewright.exceptions import SettingsError
 from tunewright.remote.place import JOURNAL
-from tunewright.runner.local_channel import WORKING
+from tunewright.runner.local_run import WORKING
 from tunewright.storage import leads_elsewhere, replacing, write_atomically
 
 _JOURNAL_FILE: Final = "journal.jsonl"

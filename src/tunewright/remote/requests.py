@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
-from tunewright.backends.sagemaker.code import RUNNER
+from tunewright.backends.sagemaker.deployment import RUNNER
 from tunewright.backends.sagemaker.plugin import shared_packages
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER, merge
 from tunewright.remote.inside import ENDPOINT_VARIABLE
 from tunewright.remote.place import tag_prefix
+from tunewright.runner.contract import Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER
 
 LONGEST_RUN: Final = 432_000
@@ -70,7 +71,7 @@ def tuning_job_request(
             "TrainingImage": settings.image,
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["python3"],
-            "ContainerArguments": [f"{CODE_FOLDER}/{RUNNER}", "remote", "/opt/ml"],
+            "ContainerArguments": [f"{CODE_FOLDER}/{RUNNER}", Mode.REMOTE.value, "/opt/ml"],
         },
         "HyperParameters": {FLAGS_PARAMETER: json.dumps(list(flags))},
         "InputDataConfig": [_code_channel(settings)],

@@ -5,24 +5,26 @@ from __future__ import annotations
 import importlib
 import sys
 
-MODES = {
-    "local": "local",
-    "call": "call",
-    "sagemaker": "s3_job",
-    "logs": "log_job",
-    "worker": "worker",
-    "remote": "remote_job",
+from .contract import Mode
+
+MODULES = {
+    Mode.LOCAL.value: "local_run",
+    Mode.CALL.value: "call_function",
+    Mode.S3.value: "s3_job",
+    Mode.LOGS.value: "log_job",
+    Mode.WORKER.value: "worker",
+    Mode.REMOTE.value: "remote_job",
 }
-"""Mode -> module of this package whose ``main(arguments)`` is called; loaded only when it is asked for."""
+"""Module of this package whose ``main(arguments)`` runs a mode; only that one is imported."""
 
 
 def main(arguments: list[str]) -> int:
-    """Start the mode that the first argument names."""
+    """Run the mode that the first argument names."""
     mode = arguments[0] if arguments else ""
-    if mode not in MODES:
-        sys.stderr.write(f"usage: runner.pyz {{{','.join(MODES)}}} ARGUMENTS\n")
+    if mode not in MODULES:
+        sys.stderr.write(f"usage: runner.pyz {{{','.join(MODULES)}}} ARGUMENTS\n")
         return 2
-    return importlib.import_module(f"{__package__}.{MODES[mode]}").main(arguments[1:])
+    return importlib.import_module(f"{__package__}.{MODULES[mode]}").main(arguments[1:])
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
-from .job import cache_folder, code_folder, run_program, write_failure
 from .process import Script, adopt_orphans
 from .requirements import install_missing
+from .training_job import cache_folder, code_folder, run_program, write_failure
 
 REMOTE_FILE = "remote.json"
 """File of the code channel: ``wheel`` and ``entry``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import math
 import time
 from dataclasses import dataclass, replace
@@ -10,11 +11,50 @@ from typing import Any, final
 
 from . import s3_keys
 from .channel import GO_ON, Channel, End, Report
-from .on_the_way import OnTheWay
-from .order import RunOrder
-from .s3_checkpoints import S3Checkpoints
-from .s3_clock import S3Clock
-from .s3_lives import S3Lives
+from .checkpoints import PeriodicCheckpoints, S3Checkpoints
+from .restarts import Restarts
+from .run_order import RunOrder
+
+_TOLERANCE = 2.0
+"""Seconds that count as no difference: the service's answers are dated in whole seconds."""
+
+
+@final
+class S3Clock:
+    """How far S3's clock is ahead of this machine's; measured once, with one listing, when it is first asked.
+
+    Parameters
+    ----------
+    client
+        A boto3 client of S3.
+    bucket
+        Its name.
+    prefix
+        That may be listed.
+    """
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+        self._ahead: float | None = None
+
+    def ahead(self) -> float:
+        """Seconds to add to this machine's time; 0 where the clocks agree, or the answer has no date."""
+        if self._ahead is None:
+            answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+            self._ahead = seconds_ahead(answer, time.time())
+        return self._ahead
+
+
+def seconds_ahead(answer: Any, now: float) -> float:
+    """How far the clock that dated a boto3 answer is ahead of ``now``, seconds since 1970."""
+    try:
+        date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+        ahead = email.utils.parsedate_to_datetime(date).timestamp() + 0.5 - now
+    except (KeyError, TypeError, ValueError):
+        return 0.0
+    return ahead if abs(ahead) > _TOLERANCE else 0.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +103,7 @@ class S3Channel(Channel):
         order: RunOrder,
         source: tuple[int, int] | None,
         *,
-        lives: S3Lives | None = None,
+        lives: Restarts | None = None,
         stored: int | None = None,
         clock: S3Clock | None = None,
     ) -> None:
@@ -80,7 +120,7 @@ class S3Channel(Channel):
         self._lives = lives
         self._clock = clock
         self._saved = stored
-        self._on_the_way = OnTheWay(self._folder, place.checkpoint_seconds)
+        self._periodic = PeriodicCheckpoints(self._folder, place.checkpoint_seconds)
 
     def load_checkpoint(self) -> None:
         """Download the checkpoint that the run begins with."""
@@ -102,7 +142,7 @@ class S3Channel(Channel):
 
     def note_checkpoint(self, resource: int) -> None:
         """Save the folder where the last time is long enough ago, so that a lost machine costs little."""
-        self._on_the_way.note(resource, self._keep)
+        self._periodic.note(resource, self._keep)
 
     def save_checkpoint(self, resource: int) -> bool:
         """Save the folder for good."""

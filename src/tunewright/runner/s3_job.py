@@ -10,16 +10,21 @@ import sys
 from pathlib import Path
 from typing import Any, final
 
-from .job import cache_folder, run_program, write_failure
-from .job_order import config_text, is_main_host, job_order, read_job, run_facts
-from .muted_channel import muted_unless
-from .s3_channel import S3Channel, S3Place
-from .s3_clock import S3Clock
-from .s3_lives import S3Lives
+from .channel import muted_unless
+from .contract import S3_VARIABLE
+from .restarts import Restarts
+from .s3_channel import S3Channel, S3Clock, S3Place
 from .supervisor import supervise
-
-PLACE_VARIABLE = "TUNEWRIGHT_S3"
-"""Environment variable of the experiment's place: ``s3://bucket/prefix/``."""
+from .training_job import (
+    cache_folder,
+    config_text,
+    is_main_host,
+    job_order,
+    read_job,
+    run_facts,
+    run_program,
+    write_failure,
+)
 
 _ATTEMPTS = 8
 
@@ -65,14 +70,14 @@ def _run(base: Path) -> int:
     clock = S3Clock(client, place.bucket, place.prefix)
     is_main = is_main_host(base)
     if restarts:
-        lives = S3Lives(client, place.bucket, place.prefix, order)
+        lives = Restarts(client, place.bucket, place.prefix, order)
         return _live(lives, (client, place, clock), source, is_main)
     heard = S3Channel(client, place, order, source, clock=clock)
     return supervise(order, muted_unless(is_main, heard), (sys.stdout.buffer, sys.stderr.buffer)).exit
 
 
 def _live(
-    lives: S3Lives, where: tuple[Any, S3Place, S3Clock], source: tuple[int, int] | None, is_main: bool
+    lives: Restarts, where: tuple[Any, S3Place, S3Clock], source: tuple[int, int] | None, is_main: bool
 ) -> int:
     """One of maybe several lives of a job that the service may start again."""
     life = lives.begin(source, is_main=is_main)
@@ -90,7 +95,7 @@ def _live(
 
 def place_of(job: dict[str, Any]) -> S3Place:
     """Where the experiment's objects lie, from the environment and the job's file."""
-    bucket, _, prefix = os.environ[PLACE_VARIABLE][len("s3://") :].partition("/")
+    bucket, _, prefix = os.environ[S3_VARIABLE][len("s3://") :].partition("/")
     return S3Place(
         bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"], job.get("report_shards", 1)
     )

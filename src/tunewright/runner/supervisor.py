@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from .channel import EXITED, GO_ON, TERMINATED, UNTIL, Channel, End, Report
-from .command import build_command
-from .environment import build_environment
-from .order import RunOrder
 from .process import Script, adopt_orphans
+from .run_order import RunOrder
+from .script_launch import build_command, build_environment
 
 _TERMINATE = "terminate"
 _CHILD = "child"

@@ -21,16 +21,14 @@ from pathlib import Path
 
 from . import s3_keys
 from .channel import RELEASE
-from .job import cache_folder, code_folder, is_passing, run_program
-from .job_order import read_job
+from .contract import WORKER_VARIABLE
 from .process import adopt_orphans, own_children
-from .s3_clock import S3Clock
+from .s3_channel import S3Clock
 from .s3_job import S3Client, place_of
 from .s3_tasks import Lease, TaskQueue
+from .training_job import cache_folder, code_folder, is_passing, read_job, run_program
 from .worker_run import REVOKED, WISH, RunPlace, start_run
 
-WORKER_VARIABLE = "TUNEWRIGHT_WORKER"
-"""Environment variable of what a worker is told: JSON, see :class:`WorkerFacts`."""
 DRAIN = "drain"
 """What the backend writes for a job whose instances are to take no more runs and end when theirs are over."""
 

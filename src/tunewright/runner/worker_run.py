@@ -12,12 +12,12 @@ from typing import IO, Any, final
 
 from . import s3_keys
 from .channel import EXITED, GO_ON, RELEASE, Channel, End, Report
-from .job import is_passing
-from .job_order import SOURCE
-from .order import RunOrder
+from .contract import SOURCE
+from .run_order import RunOrder
 from .s3_channel import S3Channel, S3Place
 from .s3_job import S3Client
 from .supervisor import supervise
+from .training_job import is_passing
 
 REVOKED = "revoked"
 """What the worker writes into :data:`WISH` when the run is no longer its own."""

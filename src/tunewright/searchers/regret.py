@@ -15,7 +15,7 @@ import numpy as np
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
-from tunewright.interfaces import Progress, StoppingCriterion
+from tunewright.interfaces import StopDecision, StoppingCriterion
 from tunewright.metric import Metric
 from tunewright.models.acquisition import LowerConfidenceBound
 from tunewright.models.gp.fit import fit
@@ -85,14 +85,14 @@ class RegretBelow(StoppingCriterion):
         self._known: tuple[bytes, float] = (b"", math.inf)
         self._seen = (-1, -1, -1)
 
-    def check(self, history: History, now: float) -> Progress:
+    def check(self, history: History, now: float) -> StopDecision:
         """STOP where the bound is at most the threshold; the model is asked only where something happened."""
         del now
         seen = (history.n_results, history.n_runs, len(history.ids(TrialStatus.RUNNING)))
         if seen == self._seen:
-            return Progress.STOP if self._known[1] <= self._threshold else Progress.GO_ON
+            return StopDecision.STOP if self._known[1] <= self._threshold else StopDecision.CONTINUE
         self._seen = seen
-        return Progress.STOP if self.bound(history) <= self._threshold else Progress.GO_ON
+        return StopDecision.STOP if self.bound(history) <= self._threshold else StopDecision.CONTINUE
 
     def bound(self, history: History) -> float:
         """The bound on the regret, on the metric's scale, >= 0; ``inf`` below ten results. A function of History."""

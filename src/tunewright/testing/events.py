@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar, final
 
 from tunewright.interfaces import Backend
-from tunewright.trial import Ended, Reported
+from tunewright.trial import Ended, PhaseChange, Reported
 
 _T = TypeVar("_T")
 
@@ -60,6 +60,8 @@ class EventReader:
         """All reports, each once."""
         self.ends: dict[tuple[int, int], Ended] = {}
         """The ends by (trial, attempt)."""
+        self.phases: list[PhaseChange] = []
+        """All phase changes."""
 
     def resources(self, trial_id: int, attempt: int = 0) -> list[int]:
         """The resources that a run has reported, in order of arrival."""
@@ -98,6 +100,9 @@ class EventReader:
         for event in events:
             key = (event.trial_id, event.attempt)
             expect(key not in self.ends, f"{event} came after the end of its run")
+            if isinstance(event, PhaseChange):
+                self.phases.append(event)
+                continue
             expect(event.cost >= self._costs.get(key, 0.0), f"the cost of the run fell at {event}")
             self._costs[key] = event.cost
             if isinstance(event, Ended):

@@ -12,7 +12,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.metric import Goal, Metric
 from tunewright.space import SearchSpace
 from tunewright.testing.events import expect, expect_equal
-from tunewright.testing.playground import ALL_MISCHIEF, Mischief, Playground
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS, SMALL
 from tunewright.trial import TrialStatus
 
@@ -52,8 +52,8 @@ class SchedulerContract(ABC):
     @pytest.mark.parametrize("seed", range(3))
     def test_scripts_that_behave(self, seed: int) -> None:
         """All trials are started, none is left running, and somebody comes to the end."""
-        playground = self._play(Mischief(), seed=seed)
-        history = playground.history
+        simulator = self._play(FaultRates(), seed=seed)
+        history = simulator.history
         expect_equal(history.n_trials, self.n_trials, "trials")
         expect(not history.ids(TrialStatus.RUNNING), "trials are running though nothing is left to do")
         expect(not history.ids(TrialStatus.FAILED), "trials failed whose scripts did not")
@@ -63,25 +63,25 @@ class SchedulerContract(ABC):
     @pytest.mark.parametrize("seed", range(3))
     def test_scripts_that_do_everything_wrong(self, seed: int) -> None:
         """Crashes, early ends, NaN, jumps, lost checkpoints and late reports end no experiment."""
-        playground = self._play(ALL_MISCHIEF, seed=seed)
-        expect_equal(playground.history.n_trials, self.n_trials, "trials")
-        expect(not playground.history.ids(TrialStatus.RUNNING), "trials are left running")
+        simulator = self._play(ALL_FAULTS, seed=seed)
+        expect_equal(simulator.history.n_trials, self.n_trials, "trials")
+        expect(not simulator.history.ids(TrialStatus.RUNNING), "trials are left running")
 
     def test_nothing_but_nan(self) -> None:
         """An experiment without a single finite value ends in order."""
-        playground = self._play(Mischief(nan=1.0), seed=0)
-        expect_equal(playground.history.n_trials, self.n_trials, "trials")
+        simulator = self._play(FaultRates(nan=1.0), seed=0)
+        expect_equal(simulator.history.n_trials, self.n_trials, "trials")
 
     def test_nothing_but_failures(self) -> None:
         """A trial that failed is not run again."""
-        history = self._play(Mischief(fail=1.0), seed=0).history
+        history = self._play(FaultRates(fail=1.0), seed=0).history
         expect_equal(history.n_runs, self.n_trials, "runs")
 
     def test_the_space_runs_out(self) -> None:
         """Then running and paused trials go on, no configuration comes twice, and the experiment ends."""
-        playground = self._playground(Mischief(), space=SMALL, seed=0)
-        playground.play()
-        history = playground.history
+        simulator = self._simulator(FaultRates(), space=SMALL, seed=0)
+        simulator.play()
+        history = simulator.history
         expect(
             0 < history.n_trials <= (SMALL.size or 0),
             f"{history.n_trials} trials of {SMALL.size} configurations",
@@ -91,40 +91,40 @@ class SchedulerContract(ABC):
 
     def test_the_seed_decides(self) -> None:
         """The same seed gives the same journal, another one another."""
-        journals = [self._play(ALL_MISCHIEF, seed=5, method_seed=seed).journal() for seed in (1, 1, 2)]
+        journals = [self._play(ALL_FAULTS, seed=5, method_seed=seed).journal() for seed in (1, 1, 2)]
         expect(journals[0] == journals[1], "the same seed gave two different journals")
         if self.is_random:
             expect(journals[0] != journals[2], "two seeds gave the same journal")
 
-    @pytest.mark.parametrize("mischief", [Mischief(), ALL_MISCHIEF], ids=["well-behaved", "mischief"])
-    def test_a_restart_changes_nothing(self, mischief: Mischief) -> None:
+    @pytest.mark.parametrize("faults", [FaultRates(), ALL_FAULTS], ids=["well-behaved", "faults"])
+    def test_a_restart_changes_nothing(self, faults: FaultRates) -> None:
         """A new scheduler that is given the journal goes on exactly as the old one would have."""
-        undisturbed = self._play(mischief, seed=3)
-        playground = self._playground(mischief, seed=3)
+        undisturbed = self._play(faults, seed=3)
+        simulator = self._simulator(faults, seed=3)
         n_steps = 0
-        while playground.step():
+        while simulator.step():
             n_steps += 1
             if n_steps % self.restart_every == 0:
-                old = playground.scheduler
-                kept = set(old.resumable(playground.history))
-                playground.restart(self._make(CONTINUOUS, 3))
-                again = set(playground.scheduler.resumable(playground.history))
+                old = simulator.scheduler
+                kept = set(old.resumable(simulator.history))
+                simulator.restart(self._make(CONTINUOUS, 3))
+                again = set(simulator.scheduler.resumable(simulator.history))
                 expect_equal(again, kept, f"resumable trials after a restart at event {n_steps}")
-        expect(playground.journal() == undisturbed.journal(), "restarts changed the journal")
+        expect(simulator.journal() == undisturbed.journal(), "restarts changed the journal")
 
     def test_resumable_is_a_live_view_of_paused_trials(self) -> None:
         """At every instant it holds paused trials only, and holding on to it is holding on to the truth."""
-        playground = self._playground(ALL_MISCHIEF, seed=4)
-        resumable = playground.scheduler.resumable(playground.history)
-        while playground.step():
-            now = set(playground.scheduler.resumable(playground.history))
+        simulator = self._simulator(ALL_FAULTS, seed=4)
+        resumable = simulator.scheduler.resumable(simulator.history)
+        while simulator.step():
+            now = set(simulator.scheduler.resumable(simulator.history))
             expect_equal(set(resumable), now, "the live view")
-            paused = set(playground.history.ids(TrialStatus.PAUSED))
+            paused = set(simulator.history.ids(TrialStatus.PAUSED))
             expect(now <= paused, f"resumable holds {now - paused}, which are not paused")
 
     def test_notes_are_json(self) -> None:
         """They are journaled, and come back equal."""
-        history = self._play(Mischief(), seed=0).history
+        history = self._play(FaultRates(), seed=0).history
         for run in history.runs:
             note = dict(history.note(run.trial_id, run.attempt))
             expect_equal(json.loads(json.dumps(note)), note, "a note after its way through the journal")
@@ -132,24 +132,24 @@ class SchedulerContract(ABC):
     def _make(self, space: SearchSpace, seed: int) -> Scheduler:
         return self.make_scheduler(space, METRIC, seed=seed)
 
-    def _playground(
+    def _simulator(
         self,
-        mischief: Mischief,
+        faults: FaultRates,
         *,
         seed: int,
         method_seed: int | None = None,
         space: SearchSpace = CONTINUOUS,
-    ) -> Playground:
-        return Playground(
+    ) -> SchedulerSimulator:
+        return SchedulerSimulator(
             self._make(space, seed if method_seed is None else method_seed),
             METRIC,
             max_resource=self.max_resource,
             n_trials=self.n_trials,
-            mischief=mischief,
+            faults=faults,
             seed=seed,
         )
 
-    def _play(self, mischief: Mischief, *, seed: int, method_seed: int | None = None) -> Playground:
-        playground = self._playground(mischief, seed=seed, method_seed=method_seed)
-        playground.play()
-        return playground
+    def _play(self, faults: FaultRates, *, seed: int, method_seed: int | None = None) -> SchedulerSimulator:
+        simulator = self._simulator(faults, seed=seed, method_seed=method_seed)
+        simulator.play()
+        return simulator

@@ -16,7 +16,7 @@ from tunewright.metric import Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.space import SearchSpace
 from tunewright.testing.events import expect, expect_equal
-from tunewright.testing.playground import ALL_MISCHIEF, Mischief, Playground
+from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS, SMALL, SPACES
 from tunewright.types import Config
 
@@ -101,45 +101,45 @@ class SearcherContract(ABC):
 
     def test_a_new_searcher_gives_the_same_answer(self) -> None:
         """What it says is a function of History: a restart at any point changes nothing."""
-        undisturbed = self._configs(CONTINUOUS, mischief=ALL_MISCHIEF)
-        playground = self._playground(CONTINUOUS, mischief=ALL_MISCHIEF)
-        while playground.step():
-            playground.restart(FIFO(self.make_searcher(CONTINUOUS, seed=0)))
-        expect(_configs_of(playground) == undisturbed, "restarts changed the configurations")
+        undisturbed = self._configs(CONTINUOUS, faults=ALL_FAULTS)
+        simulator = self._simulator(CONTINUOUS, faults=ALL_FAULTS)
+        while simulator.step():
+            simulator.restart(FIFO(self.make_searcher(CONTINUOUS, seed=0)))
+        expect(_configs_of(simulator) == undisturbed, "restarts changed the configurations")
 
     def test_pending_failed_and_diverged_trials_are_borne(self) -> None:
         """Nothing but trouble, and still new configurations."""
-        for mischief in (Mischief(nan=1.0), Mischief(fail=1.0), ALL_MISCHIEF):
-            configs = self._configs(CONTINUOUS, mischief=mischief)
+        for faults in (FaultRates(nan=1.0), FaultRates(fail=1.0), ALL_FAULTS):
+            configs = self._configs(CONTINUOUS, faults=faults)
             expect_equal(len(configs), self.n_trials, "configurations")
 
     def test_until_is_understood(self) -> None:
         """It says how far the trial will run at first."""
-        playground = self._playground(CONTINUOUS)
+        simulator = self._simulator(CONTINUOUS)
         searcher = self.make_searcher(CONTINUOUS, seed=0)
         for _ in range(30):
-            playground.step()
+            simulator.step()
             for until in (1, 3, None):
-                suggestion = searcher.suggest(playground.history, until=until)
+                suggestion = searcher.suggest(simulator.history, until=until)
                 expect(suggestion is not None, "no configuration in an infinite space")
                 if suggestion is not None:
                     CONTINUOUS.validate(suggestion.config)
 
-    def _playground(
+    def _simulator(
         self,
         space: SearchSpace,
         *,
         seed: int = 0,
         points: Sequence[Config] | None = None,
-        mischief: Mischief | None = None,
+        faults: FaultRates | None = None,
         n_trials: int | None = None,
-    ) -> Playground:
-        return Playground(
+    ) -> SchedulerSimulator:
+        return SchedulerSimulator(
             FIFO(self.make_searcher(space, seed=seed, points_to_evaluate=points)),
             METRIC,
             max_resource=2,
             n_trials=n_trials or self.n_trials,
-            mischief=mischief,
+            faults=faults,
         )
 
     def _configs(
@@ -148,14 +148,14 @@ class SearcherContract(ABC):
         *,
         seed: int = 0,
         points: Sequence[Config] | None = None,
-        mischief: Mischief | None = None,
+        faults: FaultRates | None = None,
         n_trials: int | None = None,
     ) -> list[Config]:
-        playground = self._playground(space, seed=seed, points=points, mischief=mischief, n_trials=n_trials)
-        playground.play()
-        return _configs_of(playground)
+        simulator = self._simulator(space, seed=seed, points=points, faults=faults, n_trials=n_trials)
+        simulator.play()
+        return _configs_of(simulator)
 
 
-def _configs_of(playground: Playground) -> list[Config]:
-    history = playground.history
+def _configs_of(simulator: SchedulerSimulator) -> list[Config]:
+    history = simulator.history
     return [history.trial(trial_id).config for trial_id in range(history.n_trials)]

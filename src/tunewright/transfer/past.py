@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.journal import read_journal
 from tunewright.ledger import replay_history
+from tunewright.metadata import read_metadata
 from tunewright.metric import Metric
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import TrialStatus
@@ -53,7 +55,7 @@ class PastExperiment:
 
     def to_json(self) -> dict[str, Json]:
         """What :meth:`from_json` reads."""
-        metrics: Json = [{"name": metric.name, "goal": str(metric.goal)} for metric in self.metrics]
+        metrics: Json = [to_json(metric) for metric in self.metrics]
         trials: Json = [{"config": dict(config), "values": dict(values)} for config, values in self.trials]
         return {"name": self.name, "benchmark": self.benchmark, "metrics": metrics, "trials": trials}
 
@@ -71,7 +73,7 @@ class PastExperiment:
             return PastExperiment(
                 name=str(data["name"]),
                 benchmark=str(data["benchmark"]),
-                metrics=_metrics(data),
+                metrics=from_json(tuple[Metric, ...], data["metrics"], "metrics"),
                 trials=tuple((dict(trial["config"]), dict(trial["values"])) for trial in trials),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -88,22 +90,11 @@ def read_past(folder: ExperimentFolder) -> PastExperiment:
     JournalError
         The journal is damaged.
     """
-    metadata = folder.metadata()
-    try:
-        benchmark = metadata["benchmark"]
-        name, metrics = str(benchmark["name"]), _metrics(benchmark)
-    except (KeyError, TypeError):
-        raise SettingsError(f"{folder.name} was not written by this version of Tunewright") from None
+    benchmark = read_metadata(folder).benchmark
+    name, metrics = benchmark.name, benchmark.metrics
     history = replay_history(list(read_journal(folder.journal_path)))
     trials = tuple(_newest(history, [metric.name for metric in metrics]))
     return PastExperiment(name=folder.name, benchmark=name, metrics=metrics, trials=trials)
-
-
-def _metrics(data: Mapping[str, Any]) -> tuple[Metric, ...]:
-    metrics = tuple(Metric(one["name"], one["goal"]) for one in data["metrics"])
-    if not metrics:
-        raise KeyError("metrics")
-    return metrics
 
 
 def _newest(history: History, names: Sequence[str]) -> Iterator[tuple[Config, Mapping[str, float]]]:

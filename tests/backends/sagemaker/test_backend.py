@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.sagemaker.channel import ReportReader
+from tunewright.backends.sagemaker.transport import ReportReader
 from tunewright.exceptions import BackendError
 from tunewright.runner.channel import PAUSE, RELEASE, STOP, TERMINATED, UNTIL
 from tunewright.trial import Checkpoint, Decision, OpenRun, Run, Verdict

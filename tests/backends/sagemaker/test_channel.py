@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunewright.aws import S3Objects, StoredObject
-from tunewright.backends.sagemaker.channel import OVERLAP_SECONDS, Mailbox, ReportReader, whole_checkpoints
-from tunewright.backends.sagemaker.names import JobName
+from tunewright.backends.sagemaker.checkpoints import whole_checkpoints
+from tunewright.backends.sagemaker.requests import JobName
+from tunewright.backends.sagemaker.transport import OVERLAP_SECONDS, Mailbox, ReportReader
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, End, Report
-from tunewright.runner.s3_clock import seconds_ahead
+from tunewright.runner.s3_channel import seconds_ahead
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tunewright.runner.s3_checkpoints import S3Checkpoints, snapshot
-from tunewright.runner.synced_checkpoints import SyncedCheckpoints, load_from
+from tunewright.runner.checkpoints import S3Checkpoints, SyncedCheckpoints, load_from, snapshot
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.sagemaker.bills import bill_of
-from tunewright.backends.sagemaker.flight import Flight
+from tunewright.backends.sagemaker.job_service import JobStatus, bill_of
 from tunewright.backends.sagemaker.requests import JobOrder
-from tunewright.backends.sagemaker.service import JobStatus
+from tunewright.backends.sagemaker.tracked_run import TrackedRun
 from tunewright.runner.channel import UNTIL, End, Report
 from tunewright.trial import Run
 
@@ -82,7 +81,7 @@ def test_the_estimate_is_close_to_the_bill(speed: float, is_warm: bool) -> None:
     """A listing saw the job start 10 service seconds before it had its instances; the script then ran for 100."""
     created, price = 1e9, 3600.0
     order = JobOrder(run=Run(trial_id=0, attempt=0), config={}, dollars_per_hour=price)
-    flight = Flight(order=order, speed=speed, is_created=True, is_warm=is_warm)
+    flight = TrackedRun(order=order, speed=speed, is_created=True, is_warm=is_warm)
     waits, loads = (12, 8) if is_warm else (100, 30)
     flight.billed_from = created + (waits - 10) / speed
     script = created + (waits + loads) / speed

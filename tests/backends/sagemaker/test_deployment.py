@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from tunewright.aws import resolve_endpoint
 from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript, dry_run, estimate
-from tunewright.backends.sagemaker.code import bundle_code
+from tunewright.backends.sagemaker.deployment import bundle_code
 from tunewright.exceptions import BackendError, SettingsError
 
 JOB: dict[str, Any] = {"order": {"resource_attr": "epoch"}, "poll_seconds": 1.0}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.sagemaker import log_reader
+from tunewright.backends.sagemaker import transport as log_reader
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner import log_lines
 from tunewright.runner.channel import EXITED, TERMINATED, UNTIL, End, Report

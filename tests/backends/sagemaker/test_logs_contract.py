@@ -12,14 +12,12 @@ from typing import Any, ClassVar
 import boto3
 import pytest
 
-from sagemaker_emulator.contracts import JobExit, JobOrder
-from sagemaker_emulator.emulator import Emulator, Place
-from sagemaker_emulator.faults import Fault
-from sagemaker_emulator.scripted import Play, ScriptedExecutor
-from sagemaker_emulator.settings import ServiceSettings
-from sagemaker_emulator.storage.memory import MemoryObjects
-from sagemaker_emulator.storage.memory_app import MemoryApplication
-from sagemaker_emulator.storage.memory_logs import MemoryLogs
+from sagemaker_emulator.emulator import Emulator, EmulatorConfig
+from sagemaker_emulator.service.executor import JobExit, JobOrder
+from sagemaker_emulator.service.faults import Fault
+from sagemaker_emulator.service.scripted import ScriptedExecutor, ScriptedJob
+from sagemaker_emulator.service.settings import ServiceSettings
+from sagemaker_emulator.storage.memory import MemoryApplication, MemoryLogs, MemoryObjects
 from tunewright.aws import AwsSession, open_session, resolve_endpoint
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
 from tunewright.history import History
@@ -34,7 +32,7 @@ from tunewright.searchers.random import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.backend_contract import BackendContract
-from tunewright.testing.mortal import Killed, MortalJournal
+from tunewright.testing.fault_injection import CrashingJournal, SimulatedCrash
 from tunewright.testing.training_script import PATH, RESOURCE_ATTR, train_epoch
 from tunewright.trial import Ended, Reported, TrialStatus
 from tunewright.tuner import Tuner
@@ -43,7 +41,7 @@ SPEED = 500.0
 INGESTION = 5.0 / SPEED
 
 
-class PlayedRun(Play):
+class PlayedRun(ScriptedJob):
     """What the runner and the training script do in a job without a network."""
 
     def __init__(self, order: JobOrder, store: MemoryObjects, logs: MemoryLogs) -> None:
@@ -122,7 +120,7 @@ def emulator(folder: Path, *faults: Fault) -> Iterator[str]:
     """The address of a service that plays its jobs."""
     store, logs = MemoryObjects(), MemoryLogs(delay=INGESTION)
     served = Emulator(
-        Place(directory=folder, access_key="KEY", secret_key="SECRET"),
+        EmulatorConfig(directory=folder, access_key="KEY", secret_key="SECRET"),
         ServiceSettings(speed=SPEED),
         lambda _url: (
             ScriptedExecutor(lambda order: PlayedRun(order, store, logs), speed=SPEED),
@@ -190,7 +188,7 @@ class Mortal:
 
     def wait(self, timeout: float) -> Sequence[Reported | Ended]:
         if self._left == 0:
-            raise Killed
+            raise SimulatedCrash
         events = self._inner.wait(timeout)
         if self._left > 0:
             self._left = max(0, self._left - len(events))
@@ -225,9 +223,9 @@ def tune(url: str, scheduler: Scheduler, journal: MemoryJournal, events_left: in
             backend,
             metrics=[METRIC],
             stop_when=MaxTrialsStarted(N_TRIALS),
-            journal=MortalJournal(journal, -1),
+            journal=CrashingJournal(journal, -1),
         ).run()
-    except Killed:
+    except SimulatedCrash:
         return None
 
 

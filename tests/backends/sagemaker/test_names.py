@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.backends.sagemaker.names import JobName, job_name, job_prefix, parse_job_name
+from tunewright.backends.sagemaker.requests import JobName, job_name, job_prefix, parse_job_name
 
 LEGAL = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 NUMBERS = st.integers(min_value=0, max_value=999_999)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from tunewright.runner import s3_checkpoints, s3_job, s3_keys
-from tunewright.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, Report
-from tunewright.runner.muted_channel import MutedChannel
-from tunewright.runner.order import RunOrder
+from tunewright.runner import checkpoints as s3_checkpoints
+from tunewright.runner import s3_job, s3_keys
+from tunewright.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, MutedChannel, Report
+from tunewright.runner.checkpoints import load_from
+from tunewright.runner.run_order import RunOrder
 from tunewright.runner.s3_channel import S3Channel, S3Place
-from tunewright.runner.synced_checkpoints import load_from
 
 PREFIX = "tunewright/exp/"
 PLACE = S3Place("bucket", PREFIX, poll_seconds=0.0, checkpoint_seconds=0.0)
@@ -111,7 +111,7 @@ def test_checkpoints_on_the_way_replace_each_other(s3: Any, order: RunOrder) -> 
         write(order, f"epoch {resource}")
         time.sleep(0.001)
         channel.note_checkpoint(resource)
-        channel._on_the_way.next_at = 0.0
+        channel._periodic.next_at = 0.0
     channel.note_checkpoint(0)
     assert {key.split("/")[4] for key in s3.objects} == {"2"}
     write(order, "epoch 5")

@@ -10,7 +10,7 @@ import pytest
 
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, PAUSE, TERMINATED, UNTIL, End, Report
-from tunewright.runner.s3_lives import LIVES
+from tunewright.runner.restarts import LIVES
 from tunewright.trial import Checkpoint, OpenRun, Reported, Run
 
 CONFIG = {"lr": 0.1, "epochs": 9}

@@ -12,10 +12,10 @@ import pytest
 from moto.logs.models import logs_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from sagemaker_emulator.contracts import JobArtifacts, JobExit, JobOrder
 from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
 from sagemaker_emulator.execution.command import MARKER
-from sagemaker_emulator.execution.sandbox import has_namespaces
+from sagemaker_emulator.execution.sandbox import supports_namespaces
+from sagemaker_emulator.service.executor import JobArtifacts, JobExit, JobOrder
 from sagemaker_emulator.storage import ACCOUNT_ID, TRAINING_LOG_GROUP, AwsServices
 
 DEADLINE_SECONDS = 20.0
@@ -151,7 +151,7 @@ def make_jobs(aws: AwsServices, tmp_path: Path) -> Iterator[Callable[..., Jobs]]
 
 @pytest.fixture(params=[Isolation.NAMESPACES, Isolation.FOLDER])
 def isolation(request: pytest.FixtureRequest) -> Isolation:
-    if request.param is Isolation.NAMESPACES and not has_namespaces():
+    if request.param is Isolation.NAMESPACES and not supports_namespaces():
         pytest.skip("this machine allows no namespaces")
     return request.param
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from sagemaker_emulator.contracts import ExecutionError
 from sagemaker_emulator.execution import ExecutionSettings, Isolation
 from sagemaker_emulator.execution import sandbox as sandbox_module
-from sagemaker_emulator.execution.checkpoints import CheckpointSync
-from sagemaker_emulator.execution.s3uri import S3Uri
+from sagemaker_emulator.execution.transfer import CheckpointSync, S3Uri
+from sagemaker_emulator.service.executor import ExecutionError
 
 LIST = (
     "import os; print(sorted(os.path.relpath(os.path.join(p, f), '/opt/ml/input/data')"
@@ -311,11 +310,11 @@ def test_settings_are_checked(make_jobs: Callable[..., Any], monkeypatch: pytest
     with pytest.raises(ValueError, match="speed must be positive"):
         ExecutionSettings(endpoint_url="", region="", access_key="", secret_key="", speed=0)
     monkeypatch.setattr(sandbox_module.shutil, "which", lambda _name: None)
-    sandbox_module.has_namespaces.cache_clear()
+    sandbox_module.supports_namespaces.cache_clear()
     try:
         with pytest.raises(RuntimeError, match="use the isolation 'folder' or 'auto'"):
             make_jobs(isolation=Isolation.NAMESPACES)
         jobs = make_jobs(isolation=Isolation.AUTO)
         assert jobs.finish(jobs.start("job", ["true"]))[0].exit_code == 0
     finally:
-        sandbox_module.has_namespaces.cache_clear()
+        sandbox_module.supports_namespaces.cache_clear()

@@ -217,7 +217,7 @@ def test_closing_ends_everything(make_jobs: Callable[..., Any], isolation: Isola
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sagemaker_emulator.contracts import JobOrder
+from sagemaker_emulator.service.executor import JobOrder
 from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
 from sagemaker_emulator.storage import AwsServices
 

@@ -12,10 +12,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from sagemaker_emulator.contracts import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
-from sagemaker_emulator.emulator import Emulator, Place
-from sagemaker_emulator.faults import Fault
-from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.emulator import Emulator, EmulatorConfig
+from sagemaker_emulator.service.executor import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
+from sagemaker_emulator.service.faults import Fault
+from sagemaker_emulator.service.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -108,7 +108,7 @@ class Service:
     def __init__(self, directory: Path, faults: Iterable[Fault], settings: dict[str, Any]) -> None:
         self.executor = FakeExecutor()
         self._arguments = {"speed": 1000.0, "keep_alive_cap": 21600, **settings}
-        place = Place(directory=directory, access_key="KEY", secret_key="SECRET")
+        place = EmulatorConfig(directory=directory, access_key="KEY", secret_key="SECRET")
         self.emulator = Emulator(
             place, ServiceSettings(**self._arguments), lambda _url: (self.executor, fake_aws), list(faults)
         )

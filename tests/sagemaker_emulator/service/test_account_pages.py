@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from sagemaker_emulator.faults import Fault
+from sagemaker_emulator.service.faults import Fault
 
 Service = Any
 

@@ -19,10 +19,10 @@ import boto3
 import psutil
 import pytest
 
-from sagemaker_emulator import cli, serving
+from sagemaker_emulator import cli, emulator, serve_command
+from sagemaker_emulator.emulator import ServeOptions
 from sagemaker_emulator.execution import Isolation
-from sagemaker_emulator.serving import ServeOptions
-from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.service.settings import ServiceSettings
 
 PATIENCE = 40.0
 SIGNALS = {signal.SIGINT, signal.SIGTERM}
@@ -41,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, ServeOption
             if error is not None:
                 raise error
 
-        monkeypatch.setattr(cli, "serve", serve)
+        monkeypatch.setattr(serve_command, "serve", serve)
         monkeypatch.setattr(sys, "argv", ["sagemaker-emulator", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -123,7 +123,7 @@ def test_serving_ends_on_a_signal_and_tidies_up(
 
     ending = Thread(target=end)
     ending.start()
-    serving.serve(
+    emulator.serve(
         ServeOptions(
             settings=ServiceSettings(),
             directory=tmp_path / "data",
@@ -144,7 +144,7 @@ def test_serving_ends_on_a_signal_and_tidies_up(
 
 def test_serving_ends_without_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    serving.serve(
+    emulator.serve(
         ServeOptions(
             settings=ServiceSettings(),
             directory=tmp_path / "data",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.loaders import Loader
 
-from sagemaker_emulator.faults import Fault
+from sagemaker_emulator.service.faults import Fault
 
 Service = Any
 

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from sagemaker_emulator.errors import ServiceError
-from sagemaker_emulator.faults import Fault, FaultBook, parse_faults
-from sagemaker_emulator.throttle import RATES, RequestRates
+from sagemaker_emulator.api.throttle import RATES, RequestRates
+from sagemaker_emulator.service.errors import ServiceError
+from sagemaker_emulator.service.faults import Fault, FaultInjector, parse_faults
 
 Service = Any
 
@@ -221,14 +221,14 @@ def test_buckets_fill_with_the_speed() -> None:
     rates = RequestRates(10.0, clock=lambda: now)
     rate, burst = RATES["ListTrainingJobs"]
     for _ in range(int(burst)):
-        rates.admit("ListTrainingJobs")
+        rates.acquire("ListTrainingJobs")
     with pytest.raises(ServiceError, match="Rate exceeded"):
-        rates.admit("ListTrainingJobs")
+        rates.acquire("ListTrainingJobs")
     now = 1.01 / (rate * 10.0)
-    rates.admit("ListTrainingJobs")
+    rates.acquire("ListTrainingJobs")
     with pytest.raises(ServiceError):
-        rates.admit("ListTrainingJobs")
-    rates.admit("SomethingElse")
+        rates.acquire("ListTrainingJobs")
+    rates.acquire("SomethingElse")
 
 
 def add(service: Service, faults: list[dict[str, Any]]) -> None:
@@ -290,9 +290,9 @@ def test_faults_need_the_key(service: Service) -> None:
 
 def test_chances_are_drawn_once_for_each_name_and_repeatably() -> None:
     faults = parse_faults({"faults": [{"kind": "capacity", "probability": 0.5, "count": None}]})
-    hits = [FaultBook(faults, seed=1).strike("capacity", "t", once=str(n)) is not None for n in range(3)]
-    book = FaultBook(faults, seed=1)
-    drawn = [book.strike("capacity", "t", once=str(n)) is not None for n in range(200)]
+    hits = [FaultInjector(faults, seed=1).trigger("capacity", "t", once=str(n)) is not None for n in range(3)]
+    book = FaultInjector(faults, seed=1)
+    drawn = [book.trigger("capacity", "t", once=str(n)) is not None for n in range(200)]
     assert drawn[0] == hits[0]
     assert 60 < sum(drawn) < 140
-    assert not any(book.strike("capacity", "t", once=str(n)) for n in range(200))
+    assert not any(book.trigger("capacity", "t", once=str(n)) for n in range(200))

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_emulator.api import paging
-from sagemaker_emulator.api.search import search
+from sagemaker_emulator.api import listing
+from sagemaker_emulator.api.listing import search
 
 Service = Any
 
@@ -26,7 +26,7 @@ def test_pages_give_every_item_once_and_in_order(values: dict[str, int], size: i
     given_items: list[tuple[int, str]] = []
     token = None
     while True:
-        page, token = paging.cut(
+        page, token = listing.cut_page(
             list(values), lambda name: (values[name], name), size, token, descending=descending
         )
         assert len(page) <= size

@@ -11,21 +11,34 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sagemaker_emulator.contracts import JobOrder
-from sagemaker_emulator.emulator import Emulator, Place
-from sagemaker_emulator.faults import Fault
-from sagemaker_emulator.scripted import Play, ScriptedExecutor, TimedPlay
-from sagemaker_emulator.settings import ServiceSettings
-from sagemaker_emulator.storage.memory import MemoryObjects
-from sagemaker_emulator.storage.memory_app import MemoryApplication
+from sagemaker_emulator.emulator import Emulator, EmulatorConfig
+from sagemaker_emulator.service.executor import JobExit, JobOrder
+from sagemaker_emulator.service.faults import Fault
+from sagemaker_emulator.service.scripted import ScriptedExecutor, ScriptedJob
+from sagemaker_emulator.service.settings import ServiceSettings
+from sagemaker_emulator.storage.memory import MemoryApplication, MemoryObjects
 
 SPEED = 2000.0
 Start = Callable[..., tuple[Emulator, MemoryObjects]]
 
 
-def play(order: JobOrder) -> Play:
+class TimedJob(ScriptedJob):
+    """Trains for a while, then exits; stops at once."""
+
+    def __init__(self, seconds: float, exit_code: int) -> None:
+        self._end = seconds
+        self._exit = JobExit(exit_code=exit_code)
+
+    def advance(self, seconds: float) -> JobExit | None:
+        return self._exit if seconds >= self._end else None
+
+    def terminate(self, seconds: float) -> None:
+        self._end = seconds
+
+
+def timed_job(order: JobOrder) -> ScriptedJob:
     plan = order.request.get("HyperParameters", {})
-    return TimedPlay(float(plan.get("seconds", 30)), int(plan.get("exit", 0)))
+    return TimedJob(float(plan.get("seconds", 30)), int(plan.get("exit", 0)))
 
 
 @pytest.fixture
@@ -35,9 +48,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def begin(*faults: Fault, **settings: Any) -> tuple[Emulator, MemoryObjects]:
         store = MemoryObjects()
         emulator = Emulator(
-            Place(directory=tmp_path / "state", access_key="KEY", secret_key="SECRET"),
+            EmulatorConfig(directory=tmp_path / "state", access_key="KEY", secret_key="SECRET"),
             ServiceSettings(speed=SPEED, throttle="off", **settings),
-            lambda _url: (ScriptedExecutor(play, speed=SPEED), MemoryApplication(store)),
+            lambda _url: (ScriptedExecutor(timed_job, speed=SPEED), MemoryApplication(store)),
             list(faults),
         )
         started.append(emulator)

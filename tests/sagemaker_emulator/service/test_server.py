@@ -16,11 +16,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sagemaker_emulator import emulator
-from sagemaker_emulator.emulator import DirectoryInUseError, Emulator, Place
-from sagemaker_emulator.jobs.store import JobStore
+from sagemaker_emulator.api.server import PortTakenError
+from sagemaker_emulator.emulator import DirectoryInUseError, Emulator, EmulatorConfig
 from sagemaker_emulator.leases import LeaseFolder
-from sagemaker_emulator.server import PortTakenError
-from sagemaker_emulator.settings import ServiceSettings
+from sagemaker_emulator.service.jobs import JobStore
+from sagemaker_emulator.service.settings import ServiceSettings
 
 Service = Any
 
@@ -181,19 +181,25 @@ def test_what_a_killed_emulator_left_is_settled(start: Callable[..., Service], t
 def test_a_folder_and_a_port_belong_to_one_emulator(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emulator, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(emulator, "LOCK_TIMEOUT", 0.1)
 
-    def furnish(_url: str) -> Any:
+    def make_services(_url: str) -> Any:
         raise AssertionError("must not get here")
 
     settings = ServiceSettings()
     with pytest.raises(DirectoryInUseError, match="in use by another emulator"):
-        Emulator(Place(directory=tmp_path / "state", access_key="A", secret_key="B"), settings, furnish)
+        Emulator(
+            EmulatorConfig(directory=tmp_path / "state", access_key="A", secret_key="B"),
+            settings,
+            make_services,
+        )
     port = int(service.url.rpartition(":")[2])
     for _ in range(2):  # the folder is free again after a failed start
         with pytest.raises(PortTakenError, match=f"port {port} of 127.0.0.1 is taken"):
             Emulator(
-                Place(directory=tmp_path / "o", access_key="A", secret_key="B", port=port), settings, furnish
+                EmulatorConfig(directory=tmp_path / "o", access_key="A", secret_key="B", port=port),
+                settings,
+                make_services,
             )
 
 

@@ -10,9 +10,8 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_emulator.errors import ServiceError
-from sagemaker_emulator.rules import check_create
-from sagemaker_emulator.validation import RequestModel
+from sagemaker_emulator.api.validation import RequestModel, check_create
+from sagemaker_emulator.service.errors import ServiceError
 
 Service = Any
 

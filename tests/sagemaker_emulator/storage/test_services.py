@@ -119,7 +119,7 @@ def test_lines_reach_the_log_late(tmp_path: Path) -> None:
         logs.append("job/algo-1-1", [(now(), line)])
     shown: list[list[str]] = []
     for clock[0] in (4.9, 5.0, 9.0):
-        logs.settle()
+        logs.publish_due()
         answer = logs.filter(request)
         assert answer is not None
         shown.append([event["message"] for event in answer["events"]])

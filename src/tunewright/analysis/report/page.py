@@ -34,7 +34,7 @@ from tunewright.analysis.report.wording import (
     verdict_text,
 )
 from tunewright.analysis.significance import ALPHA, CriticalDifference, PairedTest
-from tunewright.callbacks.wording import duration, plural
+from tunewright.formatting import duration, plural
 
 _OPEN: Final = 15  # pairs that are shown without being asked for
 _HOW: Final = f"""

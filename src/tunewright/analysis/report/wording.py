@@ -9,7 +9,7 @@ from tunewright.analysis.curves import Curves
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
 from tunewright.analysis.significance import MIN_PAIRS, CriticalDifference, Improvement, PairedTest
 from tunewright.analysis.targets import TimeToTarget
-from tunewright.callbacks.wording import duration, plural
+from tunewright.formatting import duration, plural
 from tunewright.metric import Goal
 
 

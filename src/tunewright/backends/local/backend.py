@@ -20,7 +20,7 @@ from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
-from tunewright.runner.local_channel import TUNER_LOCK, drop_frozen
+from tunewright.runner.local_run import TUNER_LOCK, drop_frozen
 from tunewright.trial import BackendSummary, Checkpoint, Decision, Ended, OpenRun, Reported, Run
 from tunewright.types import Config
 

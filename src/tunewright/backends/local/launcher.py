@@ -13,8 +13,9 @@ from tunewright.backends.local.gpus import VARIABLE
 from tunewright.backends.local.run_folder import RunFolder
 from tunewright.backends.local.settings import LocalSettings
 from tunewright.runner.build import build_runner, runner_bytes
-from tunewright.runner.local_channel import frozen_folder
-from tunewright.runner.order import RunOrder
+from tunewright.runner.contract import Mode
+from tunewright.runner.local_run import frozen_folder
+from tunewright.runner.run_order import RunOrder
 from tunewright.threads import users_environment
 from tunewright.trial import Checkpoint, Run
 from tunewright.types import Config
@@ -93,7 +94,7 @@ class Launcher:
                 [
                     self._settings.python,
                     str(self._runner),
-                    "local",
+                    Mode.LOCAL.value,
                     str(folder.path),
                     str(self._settings.abandon_after),
                 ],

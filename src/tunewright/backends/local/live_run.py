@@ -13,8 +13,8 @@ from tunewright.backends.local.gpus import VARIABLE
 from tunewright.backends.local.launcher import Launcher, is_here
 from tunewright.backends.local.run_folder import RunFolder, RunState
 from tunewright.runner.channel import GO_ON, RELEASE, TERMINATED, End
-from tunewright.runner.local_channel import drop_frozen, freeze, frozen_folder, whole_resource
-from tunewright.runner.order import RunOrder
+from tunewright.runner.local_run import drop_frozen, freeze, frozen_folder, whole_resource
+from tunewright.runner.run_order import RunOrder
 from tunewright.trial import Checkpoint, Ended, Reported, Run
 from tunewright.types import Config
 

@@ -11,7 +11,7 @@ from tunewright.backends.local.run_folder import RunFolder
 from tunewright.backends.local.settings import LocalSettings
 from tunewright.backends.plugin import BackendPlugin, ExperimentContext, FileLog, TrialLog
 from tunewright.exceptions import SettingsError
-from tunewright.runner.order import AS_CONFIG_JSON, AS_LIST
+from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST
 
 _LOG_FILES: Final = ("stdout", "stderr", "runner.log")
 

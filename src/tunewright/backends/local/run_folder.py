@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import final
 
 from tunewright.runner.channel import End, Report
-from tunewright.runner.local import attempt_lock
-from tunewright.runner.local_channel import (
+from tunewright.runner.local_run import (
     CONTROL,
     END,
     ORDER,
     REPORTS,
     WORKING,
+    attempt_lock,
     frozen_folder,
     is_locked,
     whole_resource,
     write_whole,
 )
-from tunewright.runner.order import RunOrder
+from tunewright.runner.run_order import RunOrder
 
 
 class RunState(Enum):

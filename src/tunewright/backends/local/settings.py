@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import final
 
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.runner.order import AS_CONFIG_JSON, AS_FLAG, AS_LIST, AS_VALUE
+from tunewright.runner.run_order import AS_CONFIG_JSON, AS_FLAG, AS_LIST, AS_VALUE
 from tunewright.storage import package_cache
 
 

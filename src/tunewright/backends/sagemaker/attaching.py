@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.names import JobName
-from tunewright.backends.sagemaker.requests import JobOrder
-from tunewright.backends.sagemaker.service import JobStatus
+from tunewright.backends.sagemaker.job_service import JobStatus
+from tunewright.backends.sagemaker.requests import JobName, JobOrder
 from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.tracked_run import TrackedRun
 from tunewright.runner.channel import PAUSE, STOP
 from tunewright.trial import Decision, OpenRun
 from tunewright.types import Config
@@ -21,7 +20,7 @@ def attach_run(
     *,
     price: Callable[[Config, JobName | None], float],
     speed: float,
-) -> Flight:
+) -> TrackedRun:
     """The flight of a run that was open when the tuner died.
 
     Its newest job is adopted, whatever became of it. Where there is none, the flight is queued: as the first try, or
@@ -60,7 +59,7 @@ def attach_run(
         dollars_per_hour=dollars,
         billed_share=settings.billed_share,
     )
-    flight = Flight(
+    flight = TrackedRun(
         order=order,
         speed=speed,
         first_retry=open_run.retry,

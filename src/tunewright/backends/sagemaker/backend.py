@@ -9,16 +9,15 @@ from typing import Final, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.sagemaker.attaching import attach_run
-from tunewright.backends.sagemaker.channel import SKEW_SECONDS
-from tunewright.backends.sagemaker.creating import Creator
+from tunewright.backends.sagemaker.context import SageMakerContext
 from tunewright.backends.sagemaker.deployment import TrainingScript
-from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.foundation import Foundation
-from tunewright.backends.sagemaker.hearing import Hearing
+from tunewright.backends.sagemaker.event_queue import EventQueue, StatusPoller
+from tunewright.backends.sagemaker.job_service import PoolStatus, is_capacity_failure
+from tunewright.backends.sagemaker.jobs import JobCreator
 from tunewright.backends.sagemaker.requests import JobOrder
-from tunewright.backends.sagemaker.service import PoolStatus, is_capacity_failure
 from tunewright.backends.sagemaker.settings import SageMakerSettings
-from tunewright.backends.sagemaker.watching import Watcher
+from tunewright.backends.sagemaker.tracked_run import TrackedRun
+from tunewright.backends.sagemaker.transport import SKEW_SECONDS
 from tunewright.clock import WallClock
 from tunewright.interfaces import Backend
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
@@ -67,11 +66,11 @@ class SageMakerBackend(Backend):
         self, script: TrainingScript, *, experiment: str, session: AwsSession, settings: SageMakerSettings
     ) -> None:
         self.clock = WallClock()
-        self._base = base = Foundation(script, experiment, session, settings)
+        self._base = base = SageMakerContext(script, experiment, session, settings)
         self.deployment: Final = base.deployment
         self._settings = settings
-        self._watcher = Watcher(base.service, base.reader, settings, session, base.accounts)
-        self._creator = Creator(
+        self._watcher = StatusPoller(base.service, base.reader, settings, session, base.accounts)
+        self._creator = JobCreator(
             base.service,
             base.objects,
             self.deployment,
@@ -80,7 +79,7 @@ class SageMakerBackend(Backend):
             base.accounts,
             base.line.build,
         )
-        self._hearing = Hearing(base.reader, base.endings, base.tolerate)
+        self._hearing = EventQueue(base.reader, base.endings, base.tolerate)
         self._flights = self._hearing.flights
         self._is_closed = False
 
@@ -114,7 +113,7 @@ class SageMakerBackend(Backend):
             dollars_per_hour=self._base.price(config),
             billed_share=self._settings.billed_share,
         )
-        self._flights[run.trial_id] = Flight(order=order, speed=self._base.session.endpoint.speed)
+        self._flights[run.trial_id] = TrackedRun(order=order, speed=self._base.session.endpoint.speed)
 
     def pause(self, trial_id: int) -> None:
         """Ask the run to end; its checkpoint is kept."""
@@ -185,12 +184,12 @@ class SageMakerBackend(Backend):
             times.append(self._watcher.next_at)
         time.sleep(max(0.0, min(times) - time.monotonic()))
 
-    def _create(self, flight: Flight) -> None:
+    def _create(self, flight: TrackedRun) -> None:
         refusal = self._creator.create(flight)
         if refusal:
             self._hearing.finish(flight, flight.ended(exit_code=1, error=refusal))
 
-    def _carry_out(self, flight: Flight) -> None:
+    def _carry_out(self, flight: TrackedRun) -> None:
         """Tell the job what is wanted unless it ends anyway; stop it by force when it does not obey."""
         if not flight.wish or not flight.is_created or flight.is_over:
             return
@@ -200,22 +199,22 @@ class SageMakerBackend(Backend):
         if not flight.is_stop_sent and time.monotonic() - flight.wished_at > grace:
             self._base.tolerate(lambda: self._send_stop(flight))
 
-    def _send_wish(self, flight: Flight) -> None:
+    def _send_wish(self, flight: TrackedRun) -> None:
         self._base.line.send_wish(flight.name, flight.wish)
         flight.is_wish_sent = True
 
-    def _send_stop(self, flight: Flight) -> None:
+    def _send_stop(self, flight: TrackedRun) -> None:
         self._base.service.stop(flight.name)
         flight.is_stop_sent = True
 
-    def _settle(self, flight: Flight) -> None:
+    def _settle(self, flight: TrackedRun) -> None:
         """End a run when its job is over."""
         if flight.end is not None and not flight.is_over:
             self._watcher.expect_end()
         if flight.is_over and self._is_pool_settled(flight):
             self._end(flight)
 
-    def _is_pool_settled(self, flight: Flight) -> bool:
+    def _is_pool_settled(self, flight: TrackedRun) -> bool:
         """Whether the next job would find the instances that this one used, or will not find them at all."""
         status, since = flight.status, flight.terminal_since
         if not self._settings.warm_pool or status is None or since is None:
@@ -223,7 +222,7 @@ class SageMakerBackend(Backend):
         is_late = time.monotonic() - since > self._base.session.endpoint.seconds(POOL_SECONDS)
         return status.pool is not PoolStatus.IN_USE or is_late
 
-    def _end(self, flight: Flight) -> None:
+    def _end(self, flight: TrackedRun) -> None:
         conclusion = self._base.endings.conclude(flight)
         self._base.accounts.over(flight)
         if is_capacity_failure(flight.reason):

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import final
 
 from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.channel import delete_checkpoint, whole_checkpoints
+from tunewright.backends.sagemaker.requests import JobName
+from tunewright.runner import s3_keys
+from tunewright.runner.checkpoints import SYNCED
+from tunewright.runner.restarts import LIVES
 from tunewright.runner.s3_keys import COMPLETE
-from tunewright.runner.synced_checkpoints import SYNCED
 from tunewright.trial import Checkpoint
 
 
@@ -136,3 +138,23 @@ class CopiedCheckpoints(Checkpoints):
         except ValueError:  # it is being copied
             return False
         return all(copy.sizes.get(name) == size for name, size in wanted.items())
+
+
+def whole_checkpoints(objects: S3Objects, trial_id: int) -> list[int]:
+    """Resources of the whole checkpoints of a trial, in rising order."""
+    place = f"{s3_keys.CHECKPOINTS}{trial_id}/"
+    found = (stored.key[len(place) :].split("/") for stored in objects.list(place))
+    return sorted(int(parts[0]) for parts in found if parts[1:] == [s3_keys.COMPLETE])
+
+
+def newest_life(objects: S3Objects, name: JobName) -> int:
+    """The highest retry of the run that was begun, also by the service under a job's name; not below the name's."""
+    start = f"{LIVES}{name.trial_id}-{name.attempt}-"
+    return max([name.retry, *(int(stored.key[len(start) :]) for stored in objects.list(start))])
+
+
+def delete_checkpoint(objects: S3Objects, trial_id: int, resource: int) -> None:
+    """Remove a checkpoint, its marker first, so that it is never half there."""
+    place = s3_keys.checkpoint_prefix(trial_id, resource)
+    objects.delete([place + s3_keys.COMPLETE])
+    objects.delete_under(place)

@@ -5,20 +5,71 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tunewright.aws import has_gpu
-from tunewright.backends.sagemaker.names import JobName, job_name
 from tunewright.backends.sagemaker.settings import LOGS, SageMakerSettings
 from tunewright.exceptions import SettingsError
-from tunewright.runner.job_order import CONFIG_PARAMETER, RUN_VARIABLE
-from tunewright.runner.log_job import CHECKPOINT_CHANNEL, CONFIG_CHANNEL
-from tunewright.runner.s3_job import PLACE_VARIABLE
-from tunewright.runner.synced_checkpoints import SYNCED_FOLDER, synced_prefix
+from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
+from tunewright.runner.contract import (
+    CHECKPOINT_CHANNEL,
+    CONFIG_CHANNEL,
+    CONFIG_PARAMETER,
+    RUN_VARIABLE,
+    S3_VARIABLE,
+    Mode,
+)
 from tunewright.trial import Run
 from tunewright.types import Config, ConfigValue
+
+EXPERIMENT_LENGTH: Final = 40
+"""Of 63 characters that a job's name may have; the rest is for the three numbers."""
+
+_DIGEST_LENGTH: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class JobName:
+    """Which retry of which run a job is."""
+
+    trial_id: int
+    attempt: int
+    retry: int
+
+    @property
+    def run(self) -> str:
+        """``{trial}-{attempt}-{retry}``, as in report and control keys."""
+        return f"{self.trial_id}-{self.attempt}-{self.retry}"
+
+
+def job_prefix(experiment: str) -> str:
+    """The beginning of all job names of an experiment, without the last hyphen.
+
+    Other characters than letters and digits become hyphens. A name that is changed by that, or too long, gets a
+    digest of the original, so that two experiments never share a prefix.
+    """
+    plain = unicodedata.normalize("NFKD", experiment).encode("ascii", "ignore").decode("ascii")
+    legal = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")
+    if legal and legal == experiment and len(legal) <= EXPERIMENT_LENGTH:
+        return legal
+    digest = hashlib.sha256(experiment.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    kept = legal[: EXPERIMENT_LENGTH - _DIGEST_LENGTH - 1].rstrip("-")
+    return f"{kept}-{digest}" if kept else f"t-{digest}"
+
+
+def job_name(prefix: str, name: JobName) -> str:
+    """The name of a job, at most 63 characters."""
+    return f"{prefix}-{name.run}"
+
+
+def parse_job_name(prefix: str, text: str) -> JobName | None:
+    """Which run a job is; None for a job of something else."""
+    match = re.fullmatch(rf"{re.escape(prefix)}-(\d+)-(\d+)-(\d+)", text)
+    return JobName(int(match[1]), int(match[2]), int(match[3])) if match else None
+
 
 HASH_VARIABLE: Final = "TUNEWRIGHT_HASH"
 """Environment variable and tag that tell two jobs of the same name apart."""
@@ -209,12 +260,12 @@ def run_facts(order: JobOrder) -> dict[str, Any]:
 
 def _algorithm(config: Config, deployment: Deployment, settings: SageMakerSettings) -> dict[str, Any]:
     instance_type, _ = instance_of(config, settings)
-    mode = "logs" if settings.channel == LOGS else "sagemaker"
+    mode = Mode.LOGS if settings.channel == LOGS else Mode.S3
     return {
         "TrainingImage": deployment.gpu_image if has_gpu(instance_type) else deployment.cpu_image,
         "TrainingInputMode": "File",
         "ContainerEntrypoint": ["python3"],
-        "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", mode, "/opt/ml"],
+        "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", mode.value, "/opt/ml"],
     }
 
 
@@ -301,7 +352,7 @@ def _environment(
         **(_WITHOUT_NETWORK if settings.network_isolation else {}),
         **settings.environment,
         RUN_VARIABLE: json.dumps(facts, separators=(",", ":")),
-        **({} if settings.channel == LOGS else {PLACE_VARIABLE: deployment.uri}),
+        **({} if settings.channel == LOGS else {S3_VARIABLE: deployment.uri}),
         HASH_VARIABLE: digest,
     }
     for name, value in environment.items():

@@ -22,10 +22,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from sagemaker_emulator.storage import AwsServices
 from tunewright.aws import S3Objects
 from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
-from tunewright.backends.sagemaker.channel import ReportReader
-from tunewright.backends.sagemaker.names import JobName
+from tunewright.backends.sagemaker.requests import JobName
+from tunewright.backends.sagemaker.transport import ReportReader
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
-from tunewright.backends.sagemaker.workers.board import TaskBoard
+from tunewright.backends.sagemaker.workers.tasks import TaskBoard
 from tunewright.runner import s3_keys
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.channel import EXITED, End, Report

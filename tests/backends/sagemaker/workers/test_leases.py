@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.workers.board import TaskBoard
-from tunewright.backends.sagemaker.workers.leases import LeaseWatch
+from tunewright.backends.sagemaker.workers.tasks import LeaseWatch, TaskBoard
 from tunewright.runner.s3_tasks import Lease, TaskQueue
 
 TASK = b'{"config": {}}'

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from tunewright.backends.sagemaker.settings import WorkerSettings
 from tunewright.backends.sagemaker.workers.backend import WorkersBackend, refuse_what_workers_cannot
-from tunewright.backends.sagemaker.workers.dispatch import run_logs
-from tunewright.backends.sagemaker.workers.request import dry_run_workers
-from tunewright.backends.sagemaker.workers.settings import WorkerSettings
-from tunewright.backends.sagemaker.workers.sizing import Fleet, busy_in_jobs_mode, plan_fleet
+from tunewright.backends.sagemaker.workers.tasks import run_logs
+from tunewright.backends.sagemaker.workers.worker_jobs import (
+    FleetPlan,
+    busy_in_jobs_mode,
+    dry_run_workers,
+    plan_fleet,
+)
 
 __all__ = [
-    "Fleet",
+    "FleetPlan",
     "WorkerSettings",
     "WorkersBackend",
     "busy_in_jobs_mode",

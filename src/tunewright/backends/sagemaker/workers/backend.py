@@ -9,19 +9,20 @@ from typing import Final, final
 
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.aws.objects import in_parallel
-from tunewright.backends.sagemaker.creating import Creator
+from tunewright.backends.sagemaker.context import SageMakerContext
 from tunewright.backends.sagemaker.deployment import TrainingScript
-from tunewright.backends.sagemaker.flight import Flight
-from tunewright.backends.sagemaker.foundation import Foundation
-from tunewright.backends.sagemaker.hearing import Hearing
+from tunewright.backends.sagemaker.event_queue import EventQueue
+from tunewright.backends.sagemaker.jobs import JobCreator
 from tunewright.backends.sagemaker.requests import JobOrder
-from tunewright.backends.sagemaker.settings import S3, SageMakerSettings
-from tunewright.backends.sagemaker.workers.adopting import adopt_runs
-from tunewright.backends.sagemaker.workers.dispatch import Dispatcher, mark_over, run_logs
-from tunewright.backends.sagemaker.workers.fleet import WorkerFleet
-from tunewright.backends.sagemaker.workers.request import WorkerRequests, of_workers
-from tunewright.backends.sagemaker.workers.settings import WorkerSettings
-from tunewright.backends.sagemaker.workers.sizing import plan_fleet
+from tunewright.backends.sagemaker.settings import S3, SageMakerSettings, WorkerSettings
+from tunewright.backends.sagemaker.tracked_run import TrackedRun
+from tunewright.backends.sagemaker.workers.tasks import Dispatcher, adopt_runs, mark_over, run_logs
+from tunewright.backends.sagemaker.workers.worker_jobs import (
+    WorkerFleet,
+    WorkerRequests,
+    of_workers,
+    plan_fleet,
+)
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
@@ -32,7 +33,7 @@ from tunewright.types import Config
 
 LOOK_SECONDS: Final = 10.0
 """Service seconds between two listings of tasks and leases."""
-REPORT_SECONDS: Final = 0.5
+WORKER_REPORT_PERIOD: Final = 0.5
 """Service seconds between two listings of the reports: a worker waits meanwhile for what is decided from them.
 
 S3 takes thousands of requests a second, so that half of the least interval is enough between two of them."""
@@ -90,14 +91,14 @@ class WorkersBackend(Backend):
     ) -> None:
         refuse_what_workers_cannot(settings, workers)
         self.clock = WallClock()
-        self._base = base = Foundation(script, experiment, session, settings, of_workers)
+        self._base = base = SageMakerContext(script, experiment, session, settings, of_workers)
         self.deployment: Final = base.deployment
         self._settings = settings
         self.fleet: Final = plan_fleet(
             settings.n_workers, settings.instance_type, workers.trials_per_instance
         )
         requests = WorkerRequests(workers, self.fleet.slots, session.endpoint)
-        creator = Creator(
+        creator = JobCreator(
             base.service,
             base.objects,
             of_workers(base.deployment),
@@ -111,9 +112,11 @@ class WorkersBackend(Backend):
         self._workers = WorkerFleet(
             session, base.objects, base.service, creator, base.accounts, self.fleet, (workers, settings)
         )
-        self._report_pause = session.endpoint.seconds(REPORT_SECONDS, at_least=settings.min_interval / 2)
+        self._report_pause = session.endpoint.seconds(
+            WORKER_REPORT_PERIOD, at_least=settings.min_interval / 2
+        )
         self._n_runs = settings.n_workers + workers.ahead
-        self._hearing = Hearing(base.reader, base.endings, base.tolerate)
+        self._hearing = EventQueue(base.reader, base.endings, base.tolerate)
         self._flights = self._hearing.flights
         self._look_at = self._reports_at = self._session_at = 0.0
         self._n_signs = 0
@@ -190,16 +193,16 @@ class WorkersBackend(Backend):
         at_once = self._hearing.is_interrupted
         self._base.close(self._leave_all if at_once else self._end_all, self._say_left, at_once=at_once)
 
-    def _reopened(self, open_run: OpenRun, retry: int) -> Flight:
+    def _reopened(self, open_run: OpenRun, retry: int) -> TrackedRun:
         order = JobOrder(
             run=open_run.run, config=open_run.config, retry=retry, dollars_per_hour=self._price()
         )
         return self._flight(order)
 
-    def _flight(self, order: JobOrder) -> Flight:
+    def _flight(self, order: JobOrder) -> TrackedRun:
         """A queued run, billed for its training alone: the rest is the jobs'."""
         speed = self._base.session.endpoint.speed
-        return Flight(order=order, speed=speed, billed_from=math.inf, created=time.time())
+        return TrackedRun(order=order, speed=speed, billed_from=math.inf, created=time.time())
 
     def _step(self, n_wanted: int) -> None:
         self._show_life()
@@ -226,7 +229,7 @@ class WorkersBackend(Backend):
             sign = f"{time.time()} {self._n_signs}".encode("ascii")
             self._base.tolerate(lambda: self._base.objects.put(s3_keys.SESSION, sign))
 
-    def _carry_out(self, flight: Flight) -> None:
+    def _carry_out(self, flight: TrackedRun) -> None:
         """Take a run that waits back, tell one that runs what is wanted, and take one away that does not obey."""
         if not flight.wish or not flight.is_created or flight.is_over:
             return
@@ -236,7 +239,7 @@ class WorkersBackend(Backend):
         if not flight.is_over and time.monotonic() - flight.wished_at > grace:
             self._base.tolerate(lambda: self._dispatcher.force(flight))
 
-    def _settle(self, flight: Flight) -> None:
+    def _settle(self, flight: TrackedRun) -> None:
         """End a run when it is over."""
         if flight.end is None and not flight.is_over:
             return
@@ -246,7 +249,7 @@ class WorkersBackend(Backend):
         self._dispatcher.forget(flight)
         if flight.end is not None:
             self._workers.run_ended()
-        if isinstance(conclusion, Flight):
+        if isinstance(conclusion, TrackedRun):
             conclusion.billed_from, conclusion.created = math.inf, time.time()
         self._hearing.conclude(flight, conclusion)
 

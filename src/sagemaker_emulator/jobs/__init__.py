@@ -1,1 +1,0 @@
-"""Training jobs as the service remembers them."""

@@ -1,0 +1,220 @@
+"""The WSGI application for S3, Logs, STS and IAM: moto's, with own answers to operations that moto lacks or does slowly."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, final
+from urllib.parse import parse_qs, parse_qsl
+from xml.sax.saxutils import escape
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from sagemaker_emulator.storage.listing import answer_listing
+from sagemaker_emulator.storage.logs import BadRequestError, LogStore
+from sagemaker_emulator.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_SIMULATION: Final = "SimulatePrincipalPolicy"
+_ACTION: Final = re.compile(r"ActionNames\.member\.\d+")
+_IAM_NAMESPACE: Final = "https://iam.amazonaws.com/doc/2010-05-08/"
+_Header = tuple[str, str]
+_WRITES: Final = frozenset({"PUT", "POST", "DELETE"})
+_FILTER_TARGET: Final = "Logs_20140328.FilterLogEvents"
+
+
+@final
+class AwsApplication:
+    """WSGI application for S3, Logs, STS and IAM. Thread-safe: moto gets one request of a service at a time.
+
+    ListObjectsV2 is answered here, because moto scans the whole bucket for each page, and so is FilterLogEvents, because
+    moto does not support stream prefixes.
+    """
+
+    def __init__(self, store: ObjectStore, logs: LogStore) -> None:
+        self._store = store
+        self._logs = logs
+        # Requests for S3 bypass moto's dispatcher, which takes longer than a small write.
+        self._moto_s3 = create_backend_app("s3")
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._others = threading.RLock()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        _buffer_body(environ)
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if target.startswith("Logs_"):
+            with self._logs.lock:
+                self._logs.publish_due()
+                if target == _FILTER_TARGET:
+                    return self._filter(environ, start_response)
+                return self._ask_moto(environ, start_response)
+        if target or _is_query_protocol(environ):
+            if _is_simulation(environ["wsgi.input"].getvalue()):
+                return _answer_simulation(environ["wsgi.input"].getvalue(), start_response)
+            with self._others:
+                return self._ask_moto(environ, start_response)
+        with self._store.lock:
+            return self._s3(environ, start_response)
+
+    def _s3(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        bucket, key = _bucket_and_key(environ)
+        method = environ["REQUEST_METHOD"]
+        if method == "GET" and bucket and not key:
+            query = {name: values[0] for name, values in _query(environ).items()}
+            if query.get("list-type") == "2" and self._store.bucket_exists(bucket):
+                return answer_listing(self._store, bucket, query, start_response)
+        answer = _Answer()
+        chunks = answer.collect(self._moto_s3, environ)
+        if method in _WRITES and bucket and answer.status.startswith("2"):
+            try:
+                self._store.sync(bucket, key or None)
+            except OSError as error:
+                return _xml_error(
+                    start_response, f"The object cannot be kept on disk: {error}; free some space"
+                )
+        start_response(answer.status, answer.headers)
+        return chunks
+
+    def _ask_moto(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer = _Answer()
+        try:
+            chunks = answer.collect(self._moto, environ)
+        except NotImplementedError as error:
+            return _unknown_operation(environ, start_response, f"The emulator does not know it: {error}")
+        start_response(answer.status, answer.headers)
+        return chunks
+
+    def _filter(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a FilterLogEvents request; moto answers for unknown groups."""
+        try:
+            answer = self._logs.filter(json.loads(environ["wsgi.input"].getvalue() or b"{}"))
+        except BadRequestError as error:
+            refusal = {"__type": "InvalidParameterException", "message": str(error)}
+            return _json(start_response, refusal, "400 Bad Request")
+        return self._ask_moto(environ, start_response) if answer is None else _json(start_response, answer)
+
+
+@final
+class _Answer:
+    """Buffered response of an inner application."""
+
+    def __init__(self) -> None:
+        self.status = ""
+        self.headers: list[_Header] = []
+
+    def collect(self, application: Any, environ: WSGIEnvironment) -> list[bytes]:
+        chunks: Iterable[bytes] = application(environ, self._start)
+        try:
+            return list(chunks)
+        finally:
+            close: Callable[[], None] | None = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+
+    def _start(
+        self, status: str, headers: list[_Header], _exc_info: object = None
+    ) -> Callable[[bytes], object]:
+        self.status, self.headers = status, headers
+        return _refuse_write
+
+
+def _refuse_write(_data: bytes) -> None:
+    raise RuntimeError("the write callable of WSGI is not supported; yield the body")
+
+
+def _buffer_body(environ: WSGIEnvironment) -> None:
+    """Read the body before a lock is taken."""
+    stream = environ["wsgi.input"]
+    if environ.get("wsgi.input_terminated"):
+        body = stream.read()
+    else:
+        body = stream.read(int(environ.get("CONTENT_LENGTH") or 0))
+    _set_body(environ, body)
+
+
+def _set_body(environ: WSGIEnvironment, body: bytes) -> None:
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+
+
+def _query(environ: WSGIEnvironment) -> dict[str, list[str]]:
+    return parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+
+
+def _is_query_protocol(environ: WSGIEnvironment) -> bool:
+    """Whether a request is for STS or IAM: signed for another service than S3, or an unsigned form."""
+    signature = environ.get("HTTP_AUTHORIZATION", "")
+    if signature:
+        return "/s3/aws4_request" not in signature
+    return environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+
+
+def _bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str]:
+    path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+    bucket, _, key = path.removeprefix("/").partition("/")
+    return bucket, key
+
+
+def _json(start_response: StartResponse, answer: dict[str, Any], status: str = "200 OK") -> Iterable[bytes]:
+    body = json.dumps(answer).encode()
+    start_response(
+        status, [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+    )
+    return [body]
+
+
+def _unknown_operation(
+    environ: WSGIEnvironment, start_response: StartResponse, message: str
+) -> Iterable[bytes]:
+    """Response 501, which clients do not retry, in the protocol of the request."""
+    status = "501 Not Implemented"
+    if environ.get("HTTP_X_AMZ_TARGET"):
+        return _json(start_response, {"__type": "NotImplemented", "message": message}, status)
+    error = f"<Error><Code>NotImplemented</Code><Message>{escape(message)}</Message></Error>"
+    body = f"<ErrorResponse>{error}</ErrorResponse>".encode()
+    start_response(status, [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _xml_error(start_response: StartResponse, message: str) -> Iterable[bytes]:
+    body = f"<Error><Code>InternalError</Code><Message>{escape(message)}</Message></Error>".encode()
+    start_response(
+        "500 Internal Server Error",
+        [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))],
+    )
+    return [body]
+
+
+def _is_simulation(body: bytes) -> bool:
+    """Whether a form of IAM's protocol requests this operation."""
+    return f"Action={_SIMULATION}".encode() in body.split(b"&")
+
+
+def _answer_simulation(body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer IAM's SimulatePrincipalPolicy, which moto does not support: each action of each role is allowed.
+
+    Parameters
+    ----------
+    body
+        The form: ``ActionNames.member.N`` are the actions, such as ``sagemaker:CreateTrainingJob``.
+    start_response
+        Receives status and headers.
+    """
+    actions = [value for name, value in parse_qsl(body.decode("utf-8", "replace")) if _ACTION.fullmatch(name)]
+    members = "".join(
+        f"<member><EvalActionName>{escape(action)}</EvalActionName>"
+        "<EvalResourceName>*</EvalResourceName><EvalDecision>allowed</EvalDecision></member>"
+        for action in actions
+    )
+    answer = (
+        f'<{_SIMULATION}Response xmlns="{_IAM_NAMESPACE}"><{_SIMULATION}Result><IsTruncated>false</IsTruncated>'
+        f"<EvaluationResults>{members}</EvaluationResults></{_SIMULATION}Result></{_SIMULATION}Response>"
+    ).encode()
+    start_response("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
+    return [answer]

@@ -1,0 +1,256 @@
+"""Experiments as text: numbers, durations, results and counts, as progress, commands and reports print them."""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, final
+
+from tunewright.history import History
+from tunewright.incumbent import Incumbent
+from tunewright.metric import Constraint, Metric
+from tunewright.searchers.front import pareto_results
+from tunewright.space import SearchSpace
+from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
+from tunewright.types import Config
+
+FRONT_LINES: Final = 12
+"""Results of a Pareto set that are shown with a line each."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressFacts:
+    """Facts about an experiment that its History does not hold."""
+
+    title: str
+    """Such as ``ASHA on mlp_digits, seed 0``."""
+    metric: Metric
+    space: SearchSpace
+    n_workers: int
+    max_time: float | None = None
+    """Seconds; None: no limit."""
+    resource: str = "resource"
+    """Name of the resource."""
+    path: str = ""
+    """Folder of the experiment."""
+    name: str = ""
+    """The experiment's name."""
+    is_estimate: bool = False
+    """Costs are estimates of what AWS would charge; nothing is billed."""
+    constraints: tuple[Constraint, ...] = ()
+    """Bounds that the best result must keep."""
+    others: tuple[Metric, ...] = ()
+    """Further tuned metrics: the Pareto set replaces the best result."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All tuned metrics."""
+        return (self.metric, *self.others)
+
+
+def number(value: float) -> str:
+    """Format a number with five significant digits."""
+    return f"{value:.5g}"
+
+
+def plural(n: int, noun: str, several: str = "") -> str:
+    """Format a count with its noun, as ``1 trial`` or ``2 trials``.
+
+    Parameters
+    ----------
+    n
+        Count.
+    noun
+        Singular.
+    several
+        Plural, if it is not the singular with an s.
+    """
+    return f"{n} {noun if n == 1 else several or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Format seconds as ``75 s``, ``12:05`` (minutes) or ``3:02:05`` (hours)."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def config_text(config: Config, space: SearchSpace) -> str:
+    """Format the tuned hyperparameters, as ``lr=0.013 width=32``."""
+    return " ".join(f"{name}={_value(config[name])}" for name in space.names if name in config)
+
+
+def result_text(facts: ProgressFacts, result: Result) -> str:
+    """Format a result, as ``epoch 3: accuracy 0.971``."""
+    return f"{facts.resource} {result.resource}: {values_text(facts.metrics, result)}"
+
+
+def values_text(metrics: Sequence[Metric], result: Result) -> str:
+    """Format the tuned values of a result, as ``error 0.03, seconds 41``."""
+    return ", ".join(f"{metric.name} {value_text(metric, result)}" for metric in metrics)
+
+
+def value_text(metric: Metric, result: Result) -> str:
+    """Format one value of a result; a dash if it is missing."""
+    value = result.metrics.get(metric.name)
+    return "-" if value is None else number(value)
+
+
+def constraint_text(constraint: Constraint, result: Result) -> str:
+    """Format the constrained value, with an exclamation mark if it breaks the constraint; a dash if it is missing."""
+    value = result.metrics.get(constraint.name)
+    mark = "" if constraint.is_met(result.metrics) else " !"
+    return f"{'-' if value is None else number(value)}{mark}"
+
+
+def front_lines(facts: ProgressFacts, history: History) -> tuple[str, list[str]]:
+    """Format the Pareto set: its size, and a line for each of its first results."""
+    found = pareto_results(history, facts.metrics, facts.constraints)
+    lines = [
+        f"{values_text(facts.metrics, result)} (trial {trial_id}, {facts.resource} {result.resource}): "
+        f"{config_text(history.trial(trial_id).config, facts.space)}"
+        for trial_id, result in found[:FRONT_LINES]
+    ]
+    if len(found) > FRONT_LINES:
+        lines.append(f"and {len(found) - FRONT_LINES} more")
+    text = (
+        f"{plural(len(found), 'result')} that no other dominates" if found else _nothing_text(facts, history)
+    )
+    return text, lines
+
+
+def best_text(facts: ProgressFacts, incumbent: Incumbent, history: History) -> str:
+    """Format the best result, as ``accuracy 0.986 (trial 7, epoch 27)``, or the size of the Pareto set; a dash if empty."""
+    if facts.others:
+        return front_lines(facts, history)[0]
+    if incumbent.result is None:
+        return _nothing_text(facts, history)
+    place = f"trial {incumbent.trial_id}, {facts.resource} {incumbent.result.resource}"
+    return f"{facts.metric.name} {number(incumbent.value)} ({place})"
+
+
+def _nothing_text(facts: ProgressFacts, history: History) -> str:
+    """Format the absence of a best result, with the constraints that all results break."""
+    if not facts.constraints or not history.n_results:
+        return "-"
+    return f"- (no result keeps to {', '.join(map(str, facts.constraints))})"
+
+
+def status_text(facts: ProgressFacts, history: History, now: float, cost: float) -> str:
+    """Summarise an experiment in one line: time, workers, trials, results, cost."""
+    limit = f" of {duration(facts.max_time)}" if facts.max_time is not None else ""
+    parts = [
+        f"{duration(now)}{limit}",
+        f"{len(history.ids(TrialStatus.RUNNING))} of {plural(facts.n_workers, 'worker')} busy",
+        counts_text(history),
+    ]
+    return ", ".join([*parts, *([cost_text(facts, cost)] if cost > 0 else [])])
+
+
+def counts_text(history: History) -> str:
+    """Count trials by status, as ``31 trials (4 running, 20 paused, 7 completed)``."""
+    counts = {status: len(history.ids(status)) for status in TrialStatus}
+    some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    return f"{plural(history.n_trials, 'trial')} ({some})" if some else "no trials yet"
+
+
+def cost_text(facts: ProgressFacts, cost: float) -> str:
+    """Format dollars, and whether they are billed."""
+    return f"on AWS it would cost ${cost:.2f}" if facts.is_estimate else f"${cost:.2f} estimated cost"
+
+
+def failure_text(history: History, trial_id: int) -> str:
+    """Format the failure of a trial with the last lines of its log."""
+    error = history.error(trial_id) or "unknown reason"
+    return f"Trial {trial_id} failed:\n{textwrap.indent(error.rstrip(), '    ')}"
+
+
+def closing_text(
+    facts: ProgressFacts, history: History, outcome: ExperimentStatus, summary: BackendSummary
+) -> str:
+    """Format the end of an experiment: best configuration, counts, folder, and the command that shows it."""
+    incumbent = Incumbent(facts.metric, facts.constraints)
+    incumbent.update(history)
+    lines = [f"{facts.title}: {outcome}", f"Best:    {best_text(facts, incumbent, history)}"]
+    if facts.others:
+        front = front_lines(facts, history)[1]
+        lines += [f"         {line}" for line in front]
+    elif incumbent.trial_id is not None:
+        lines.append(f"         {config_text(history.trial(incumbent.trial_id).config, facts.space)}")
+    lines.append(f"Trials:  {_end_counts(history)}, {history.n_results} results")
+    if summary.calls:
+        lines.append(f"Jobs:    {_jobs_text(facts, summary)}")
+    lines += [f"Results: {facts.path}", f"Show:    tunewright show {facts.name}"]
+    if not outcome.is_finished:
+        lines.append(f"Go on:   tunewright resume {facts.name}")
+    return "\n".join(lines)
+
+
+def _jobs_text(facts: ProgressFacts, summary: BackendSummary) -> str:
+    records = [asdict(record) for record in summary.job_records]
+    warm = starts_text(records) if records else f"{summary.warm_starts} of them on warm instances"
+    parts = [f"{summary.jobs} training jobs", warm, f"{summary.billable_seconds:,.0f} billed seconds"]
+    if summary.pool_idle_seconds:
+        parts.append(f"{summary.pool_idle_seconds:,.0f} idle seconds of warm pools")
+    if saved := spot_text(summary.spot_saved_seconds, summary.billable_seconds, summary.interruptions):
+        parts.append(saved)
+    return ", ".join([*parts, cost_text(facts, summary.cost)])
+
+
+def spot_text(saved: float, billed: float, interruptions: int) -> str:
+    """Format the savings and interruptions of spot instances; empty if none was used.
+
+    Parameters
+    ----------
+    saved, billed
+        Instance seconds that were not billed, and that were.
+    interruptions
+        Of all jobs together.
+    """
+    if not saved and not interruptions:
+        return ""
+    share = saved / (saved + billed) if saved + billed else 0.0
+    return f"spot instances saved {share:.0%} with {plural(interruptions, 'interruption')}"
+
+
+def starts_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """Format the start-up times of jobs, cold and warm, and the reasons why warm pools were not reused.
+
+    Parameters
+    ----------
+    records
+        Fields of `tunewright.trial.JobRecord`.
+    """
+    parts: list[str] = []
+    for is_warm, word in ((False, "cold"), (True, "warm")):
+        found = [record for record in records if record["is_warm"] is is_warm]
+        times = [record["startup"] for record in found if record["startup"] is not None]
+        if found:
+            mean = f" ({math.fsum(times) / len(times):.0f} s to begin)" if times else ""
+            parts.append(f"{len(found)} {word} starts{mean}")
+    causes = Counter(re.sub(r" for \d+ s$", " in time", record["why"]) for record in records if record["why"])
+    if causes:
+        parts.append("pools not reused: " + ", ".join(f"{n} {why}" for why, n in sorted(causes.items())))
+    return ", ".join(parts)
+
+
+def _end_counts(history: History) -> str:
+    counts: Mapping[str, int] = {
+        "completed": len(history.ids(TrialStatus.COMPLETED)),
+        "paused": len(history.ids(TrialStatus.PAUSED)),
+        "stopped": len(history.ids(TrialStatus.STOPPED)) + len(history.ids(TrialStatus.RUNNING)),
+        "failed": len(history.ids(TrialStatus.FAILED)),
+    }
+    some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    return f"{history.n_trials} ({some})" if some else "0"
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,132 @@
+"""The lives of a job: the service may start one again under its own name, and each start is a retry of its own.
+
+A spot interruption, or an internal error where a RetryStrategy was asked for, ends the instances of a job; then the
+service starts the same request again. Each life claims a number of its own, so that no report of one can be taken for
+one of another::
+
+    lives/{trial}-{attempt}-{retry}     claimed by the life of that retry; later holds the end that it came to
+
+The numbers go on from the job's own, and the backend gives its next job a number above all that are claimed. A run that
+one life brought to its end is not begun again by the next: that end is told once more.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, final
+
+from . import s3_keys
+from .channel import TERMINATED, UNTIL, End
+from .run_order import RunOrder
+
+LIVES = "lives/"
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Life:
+    """What one life of a job begins with."""
+
+    order: RunOrder
+    """With this life's retry and what its checkpoint holds."""
+    source: tuple[int, int] | None
+    """Trial and resource of the checkpoint to begin with; None: from scratch."""
+    stored: int | None
+    """Resource of a checkpoint that an earlier life stored on its way and that nobody was told of."""
+    end: End | None
+    """The end that the run came to before; then there is nothing left to run."""
+
+
+@final
+class Restarts:
+    """Counts the lives of one job and remembers how they ended.
+
+    Parameters
+    ----------
+    client
+        A boto3 client of S3.
+    bucket
+        Its name.
+    prefix
+        The experiment's prefix, ending in a slash.
+    order
+        The run, with the retry that is in the job's name.
+    """
+
+    def __init__(self, client: Any, bucket: str, prefix: str, order: RunOrder) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+        self._order = order
+        self.job_name = order.name
+        """``{trial}-{attempt}-{retry}`` of the job: where wishes are written, whichever life reads them."""
+
+    def begin(self, source: tuple[int, int] | None, *, is_main: bool) -> Life:
+        """Claim the next life, and find where it begins.
+
+        Parameters
+        ----------
+        source
+            Trial and resource of the checkpoint that the run began with.
+        is_main
+            Whether this instance reports for the job; only that one claims.
+        """
+        order = self._order
+        former = self._newest_claim()
+        if is_main:
+            order = replace(order, retry=order.retry if former is None else former + 1)
+        stored = self._newest_checkpoint()
+        if stored is not None:
+            order = replace(order, resume_from=stored)
+            source = (order.trial_id, stored)
+        end = None if former is None else self._end_of(former)
+        if end is None and stored is not None and order.until is not None and stored >= order.until:
+            end = End(UNTIL, 0, "", 0.0, 0.0, stored)
+        if is_main:
+            self._put(order.name, b"")
+        if end is not None:
+            end = replace(end, cost=order.cost_before, wall=time.time())
+        return Life(order, source, stored, end)
+
+    def note_end(self, run_name: str, end: End) -> None:
+        """Remember an end after which no life is to run the script again."""
+        if end.cause != TERMINATED:
+            self._put(run_name, json.dumps(asdict(end)).encode("ascii"))
+
+    def _newest_claim(self) -> int | None:
+        """The highest retry of this job that was claimed."""
+        start = f"{LIVES}{self._order.trial_id}-{self._order.attempt}-"
+        claimed = [int(key[len(start) :]) for key in self._keys(start)]
+        return max((retry for retry in claimed if retry >= self._order.retry), default=None)
+
+    def _newest_checkpoint(self) -> int | None:
+        """Resource of the newest whole checkpoint that this run stored."""
+        start = f"{s3_keys.CHECKPOINTS}{self._order.trial_id}/"
+        places = (key[len(start) :].split("/") for key in self._keys(start))
+        whole = (int(parts[0]) for parts in places if parts[1:] == [s3_keys.COMPLETE])
+        return max((resource for resource in whole if resource > self._order.resume_from), default=None)
+
+    def _end_of(self, retry: int) -> End | None:
+        name = replace(self._order, retry=retry).name
+        answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + LIVES + name)
+        body = answer["Body"].read()
+        return End(**json.loads(body)) if body else None
+
+    def _put(self, run_name: str, body: bytes) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=self._prefix + LIVES + run_name, Body=body)
+
+    def _keys(self, start: str) -> Iterator[str]:
+        """Keys below the experiment's prefix that begin with ``start``."""
+        after = ""
+        while True:
+            answer = self._client.list_objects_v2(
+                Bucket=self._bucket, Prefix=self._prefix + start, MaxKeys=_PAGE, StartAfter=after
+            )
+            found = [entry["Key"] for entry in answer.get("Contents", [])]
+            yield from (key[len(self._prefix) :] for key in found)
+            if len(found) < _PAGE:
+                return
+            after = found[-1]

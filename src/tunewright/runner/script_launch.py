@@ -1,0 +1,209 @@
+"""How a user's script is started: its command line, its environment, and the paths of this package."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+from .contract import (
+    CHECKPOINT_DIR_VARIABLE,
+    PRICE_VARIABLE,
+    RESOURCE_ATTR_VARIABLE,
+    RESUME_FROM_VARIABLE,
+    TRIAL_VARIABLE,
+    UNTIL_VARIABLE,
+    Mode,
+)
+from .run_order import AS_CONFIG_JSON, AS_FLAG, RunOrder
+
+ROOT = Path(__file__).absolute().parent.parent
+"""The zipapp, or the folder that holds this package."""
+IS_ZIPAPP = ROOT.is_file()
+
+
+def entry() -> list[str]:
+    """What Python is given to start this package."""
+    return [str(ROOT)] if IS_ZIPAPP else ["-m", str(__package__)]
+
+
+def foreign_paths() -> list[str]:
+    """Python's import path without the zipapp."""
+    return [path for path in sys.path if not IS_ZIPAPP or Path(path).absolute() != ROOT]
+
+
+def trial_side_paths() -> list[str]:
+    """Where ``tunewright`` and ``syne_tune`` are for a script; each only if its Python has not got it."""
+    package = ROOT / "trial" / "tunewright" if IS_ZIPAPP else ROOT
+    folders = {"tunewright": package.parent, "syne_tune": package / "compat"}
+    elsewhere = foreign_paths()
+    return [str(folder) for name, folder in folders.items() if not PathFinder.find_spec(name, elsewhere)]
+
+
+_SYNE_TUNE = re.compile(r"^\s*(?:from|import)\s+syne_tune\b", re.MULTILINE)
+_CHECKPOINT_OPTIONS = ("--checkpoint_dir", "--checkpoint-dir", "--st_checkpoint_dir")
+
+
+def build_command(order: RunOrder) -> list[str]:
+    """What starts the script: a list, never a shell's line, so that values may hold blanks and quotes."""
+    interpreter = order.interpreter or sys.executable
+    if order.function:
+        return [interpreter, *entry(), Mode.CALL.value, order.function, order.config_file]
+    script = Path(order.cwd, order.script).absolute()
+    start = [interpreter, str(script)] if script.suffix == ".py" else [str(script)]
+    text = script.read_text(encoding="utf-8", errors="replace")
+    return [*start, *_hyperparameters(order, text), *_checkpoint_arguments(order, text)]
+
+
+def _hyperparameters(order: RunOrder, text: str) -> list[str]:
+    if order.arguments == AS_CONFIG_JSON:
+        option = "--st_config_json_filename" if _SYNE_TUNE.search(text) else "--config_json"
+        return [option, order.config_file]
+    arguments: list[str] = []
+    for name, value in order.config.items():
+        arguments += _argument(name, value, as_flag=order.booleans == AS_FLAG)
+    return arguments
+
+
+def _argument(name: str, value: Any, *, as_flag: bool) -> list[str]:
+    if as_flag and isinstance(value, bool):
+        return [f"--{name}"] if value else []
+    text = str(value)
+    # argparse would take "-1e-05" for an option of its own
+    return [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
+
+
+def _checkpoint_arguments(order: RunOrder, text: str) -> list[str]:
+    """The checkpoint folder as an argument, under the names that the script's text holds."""
+    wanted = [option for option in _CHECKPOINT_OPTIONS if re.search(rf"{option}\b", text)]
+    if _SYNE_TUNE.search(text) and "--st_checkpoint_dir" not in wanted:
+        wanted.append("--st_checkpoint_dir")
+    arguments: list[str] = []
+    for option in wanted:
+        if option[2:] not in order.config:
+            arguments += [option, order.checkpoint_dir]
+    return arguments
+
+
+def build_environment(order: RunOrder, inherited: Mapping[str, str], packages: str = "") -> dict[str, str]:
+    """Everything that the script finds in its environment.
+
+    Parameters
+    ----------
+    order
+        What is run.
+    inherited
+        The runner's own environment; what the order says wins.
+    packages
+        A folder of packages that were installed for the script; empty: none.
+    """
+    environment = {**inherited, **_sagemaker(order), **_tunewright(order), **order.environment}
+    paths = [*order.import_paths, packages, environment.get("PYTHONPATH", ""), *trial_side_paths()]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    environment.setdefault("PYTHONUNBUFFERED", "1")
+    return environment
+
+
+def _tunewright(order: RunOrder) -> dict[str, str]:
+    variables = {
+        CHECKPOINT_DIR_VARIABLE: order.checkpoint_dir,
+        RESUME_FROM_VARIABLE: str(order.resume_from),
+        RESOURCE_ATTR_VARIABLE: order.resource_attr,
+        TRIAL_VARIABLE: str(order.trial_id),
+        UNTIL_VARIABLE: "" if order.until is None else str(order.until),
+    }
+    if order.dollars_per_hour:
+        variables[PRICE_VARIABLE] = repr(order.dollars_per_hour)
+    return variables
+
+
+def _sagemaker(order: RunOrder) -> dict[str, str]:
+    """The SM_* variables, from what lies below ``base_dir`` or from this machine."""
+    base = Path(order.base_dir)
+    facts: dict[str, Any] = {
+        **_machine_facts(base / "input" / "config", order),
+        **_folder_facts(base),
+        **_script_facts(order),
+        "HPS": order.config,
+    }
+    channels = {**_channels(base / "input" / "data"), **order.channels}
+    facts["CHANNELS"] = sorted(channels)
+    facts.update({f"HP_{_upper(name)}": value for name, value in order.config.items()})
+    facts.update({f"CHANNEL_{_upper(name)}": folder for name, folder in channels.items()})
+    return {f"SM_{name}": fact if isinstance(fact, str) else json.dumps(fact) for name, fact in facts.items()}
+
+
+def _machine_facts(folder: Path, order: RunOrder) -> dict[str, Any]:
+    resources = _read_json(folder / "resourceconfig.json")
+    hosts: list[str] = resources.get("hosts") or ["algo-1"]
+    host: str = resources.get("current_host") or hosts[0]
+    groups = resources.get("instance_groups") or []
+    return {
+        "HOSTS": hosts,
+        "HOST_COUNT": len(hosts),
+        "CURRENT_HOST": host,
+        "CURRENT_HOST_RANK": hosts.index(host) if host in hosts else 0,
+        "CURRENT_INSTANCE_TYPE": resources.get("current_instance_type") or "local",
+        "CURRENT_INSTANCE_GROUP": resources.get("current_group_name") or "homogeneousCluster",
+        "INSTANCE_GROUPS": [group["instance_group_name"] for group in groups],
+        "NETWORK_INTERFACE_NAME": resources.get("network_interface_name") or "lo",
+        "MASTER_ADDR": hosts[0],
+        "MASTER_PORT": 7777,
+        "RESOURCE_CONFIG": resources,
+        "INPUT_DATA_CONFIG": _read_json(folder / "inputdataconfig.json"),
+        "NUM_GPUS": _count_gpus({**os.environ, **order.environment}),
+        "NUM_CPUS": os.cpu_count() or 1,
+        "NUM_NEURONS": 0,
+        "LOG_LEVEL": 20,
+    }
+
+
+def _folder_facts(base: Path) -> dict[str, Any]:
+    return {
+        "MODEL_DIR": str(base / "model"),
+        "INPUT_DIR": str(base / "input"),
+        "INPUT_CONFIG_DIR": str(base / "input" / "config"),
+        "OUTPUT_DIR": str(base / "output"),
+        "OUTPUT_DATA_DIR": str(base / "output" / "data"),
+        "OUTPUT_INTERMEDIATE_DIR": str(base / "output" / "intermediate"),
+    }
+
+
+def _script_facts(order: RunOrder) -> dict[str, Any]:
+    script = Path(order.script_file)
+    return {
+        "MODULE_DIR": str(script.parent),
+        "SOURCE_DIR": str(script.parent),
+        "MODULE_NAME": script.stem,
+        "USER_ENTRY_POINT": script.name,
+        "ENTRY_SCRIPT": script.name,
+        "USER_ARGS": [text for name, value in order.config.items() for text in (f"--{name}", str(value))],
+    }
+
+
+def _upper(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+def _channels(data: Path) -> dict[str, str]:
+    """The input folders that the platform has filled."""
+    return {entry.name: str(entry) for entry in data.iterdir() if entry.is_dir()} if data.is_dir() else {}
+
+
+def _count_gpus(environment: Mapping[str, str]) -> int:
+    """GPUs that the script may use."""
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    gpus = Path("/proc/driver/nvidia/gpus")
+    return len(list(gpus.iterdir())) if gpus.is_dir() else 0
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; an empty one where there is no such file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

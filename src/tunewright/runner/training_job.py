@@ -1,0 +1,147 @@
+"""What the programs of all training jobs share: folders, the run order, and the reason of a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .contract import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, SOURCE
+from .run_order import RunOrder
+
+_CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
+_LONGEST_FAILURE = 1024
+LOST_S3 = "lost S3"
+"""What a failure says after the program's name where S3 did not answer: the job is to be begun again."""
+_PASSING = {"HTTPClientError", "ConnectionError", "CredentialRetrievalError", "RetriesExceededError"}
+"""boto3's errors of connections and of the instance's credentials."""
+_SERVER_ERROR = 500
+_TOO_MANY = 429
+
+
+def code_folder(base: Path) -> Path:
+    """The code channel below ``/opt/ml``."""
+    return base / "input" / "data" / "code"
+
+
+def cache_folder(base: Path) -> Path:
+    """Where packages are kept: the cache that outlives the job, where there is one."""
+    return Path(os.environ.get(_CACHE_VARIABLE) or base / "cache")
+
+
+def failure_file(base: Path) -> Path:
+    """What the service shows as the reason where a job fails."""
+    return base / "output" / "failure"
+
+
+def write_failure(base: Path, text: str) -> None:
+    """Say why the job fails; of a long text the end counts."""
+    file = failure_file(base)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text[-_LONGEST_FAILURE:], encoding="utf-8")
+
+
+def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) -> int:
+    """Run the program of a job; an error of its own becomes the reason why the job fails, and is raised.
+
+    Parameters
+    ----------
+    who
+        Begins the sentence.
+    program
+        From the folder that is ``/opt/ml`` to the exit code.
+    arguments
+        That folder.
+    """
+    base = Path(arguments[0])
+    try:
+        return program(base)
+    except Exception as error:
+        what = LOST_S3 if is_passing(error) else "failed"
+        write_failure(base, f"{who} {what}: {type(error).__name__}: {error}"[:_LONGEST_FAILURE])
+        raise
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether S3 did not answer or had trouble of its own, after all of boto3's attempts: later it may be well.
+
+    Told by names, because boto3 is imported late and may be absent.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "S3UploadFailedError" in names and error.__context__ is not None:
+        return is_passing(error.__context__)
+    status = 0
+    if "ClientError" in names:
+        status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return not names.isdisjoint(_PASSING) or status >= _SERVER_ERROR or status == _TOO_MANY
+
+
+def read_job(base: Path) -> dict[str, Any]:
+    """What :data:`JOB_FILE` says.
+
+    Parameters
+    ----------
+    base
+        The folder that is ``/opt/ml``.
+    """
+    job: dict[str, Any] = json.loads((code_folder(base) / JOB_FILE).read_text(encoding="utf-8"))
+    return job
+
+
+def run_facts() -> dict[str, Any]:
+    """What the job was told of its run, beside the configuration."""
+    facts: dict[str, Any] = json.loads(os.environ[RUN_VARIABLE])
+    return facts
+
+
+def config_text(base: Path) -> str:
+    """The hyperparameter of the whole configuration: JSON, or an S3 address.
+
+    Parameters
+    ----------
+    base
+        The folder that is ``/opt/ml``.
+    """
+    file = base / "input" / "config" / "hyperparameters.json"
+    text: str = json.loads(file.read_text(encoding="utf-8"))[CONFIG_PARAMETER]
+    return text
+
+
+def job_order(base: Path, job: dict[str, Any], config: dict[str, Any], facts: dict[str, Any]) -> RunOrder:
+    """The order of a job's run.
+
+    Parameters
+    ----------
+    base
+        The folder that is ``/opt/ml``.
+    job
+        What :data:`JOB_FILE` says.
+    config
+        Of the run.
+    facts
+        Further fields of the order.
+    """
+    source = str(code_folder(base) / SOURCE)
+    return RunOrder(
+        config=config,
+        checkpoint_dir=str(base / "checkpoints"),
+        config_file=str(base / "config.json"),
+        import_paths=[source],
+        cwd=source,
+        base_dir=str(base),
+        cache_dir=str(cache_folder(base)),
+        failure_file=str(failure_file(base)),
+        **job["order"],
+        **facts,
+    )
+
+
+def is_main_host(base: Path) -> bool:
+    """Whether this instance reports for the job: the first of its hosts."""
+    file = base / "input" / "config" / "resourceconfig.json"
+    if not file.is_file():
+        return True
+    resources = json.loads(file.read_text(encoding="utf-8"))
+    return bool(resources["current_host"] == sorted(resources["hosts"])[0])

@@ -1,0 +1,55 @@
+"""A tuner that crashes: for tests that a killed and resumed experiment equals an undisturbed one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import final
+
+from tunewright.journal import Journal, Line, MemoryJournal
+
+
+@final
+class SimulatedCrash(BaseException):
+    """Stands for kill -9 of the process."""
+
+
+@final
+class CrashingJournal(Journal):
+    """A journal whose tuner crashes after a number of lines.
+
+    Parameters
+    ----------
+    kept
+        Holds the lines; the next tuner continues it.
+    lines_left
+        Lines until the crash, >= 0; below 0: no crash.
+    """
+
+    def __init__(self, kept: MemoryJournal, lines_left: int) -> None:
+        self._kept = kept
+        self._lines_left = lines_left
+
+    @property
+    def header(self) -> Line:
+        """The first line."""
+        return self._kept.header
+
+    def lines(self) -> Iterator[Line]:
+        """All lines after the header."""
+        return self._kept.lines()
+
+    def append(self, line: Line) -> None:
+        """Keep a line.
+
+        Raises
+        ------
+        SimulatedCrash
+            No line is left.
+        """
+        if self._lines_left == 0:
+            raise SimulatedCrash
+        self._kept.append(line)
+        self._lines_left -= 1
+
+    def close(self) -> None:
+        """Nothing to close."""

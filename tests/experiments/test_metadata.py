@@ -1,0 +1,137 @@
+"""Metadata of stored experiments, those of version 0.1 included."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.codec import from_json, to_json
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, Limits, resume_experiment, run_experiment
+from tunewright.experiments.experiment import identity_of
+from tunewright.journal import canonical_hash, read_journal
+from tunewright.metadata import metadata_from, read_metadata
+from tunewright.metric import Constraint, Goal, Metric
+from tunewright.seeding import effective_seed
+from tunewright.storage import ExperimentFolder
+
+OLD = Path(__file__).parent / "fixtures_0_1"
+KINDS = sorted(path.stem for path in OLD.glob("*.json"))
+HASH_OF_120_RESULTS = "2e757664d46e83864efa6bc3dcd6183cf02dc709146282b6873dca90984114da"
+"""Canonical hash of the interrupted experiment, run to its end by version 0.1."""
+
+
+def old(kind: str) -> dict[str, Any]:
+    return json.loads((OLD / f"{kind}.json").read_text())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "function"])
+def test_experiments_of_0_1_are_read_and_keep_their_values(kind: str) -> None:
+    stored = old(kind)
+    experiment = Experiment.from_json(stored)
+    again = json.loads(json.dumps(experiment.to_json()))
+    for key in ("limits", "method", "settings"):
+        assert json.dumps(again[key]) == json.dumps(stored[key]), key
+    script = stored["backend"].get("script", {})
+    for key in stored["benchmark"].keys() - script.keys():
+        assert again["benchmark"][key] == stored["benchmark"][key], key
+    assert {**stored, **again}.keys() == stored.keys()
+    assert Experiment.from_json(again) == experiment
+    assert experiment.identity() == identity_of(stored) == identity_of(again)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metadata_of_0_1_have_a_type(kind: str) -> None:
+    record = metadata_from(old(kind), ExperimentFolder(OLD))
+    assert record.metrics[0] == Metric(*(("accuracy", "max") if "table" in old(kind) else ("score", "max")))
+    assert record.space.names
+    assert record.resource == "epoch"
+    assert record.effective_seed == record.seed + record.random_seed
+    assert record.identity == old(kind)["identity"]
+    assert (record.clock == "simulated") == ("table" in old(kind))
+
+
+def test_the_parts_of_metadata() -> None:
+    def of(kind: str) -> Any:
+        return metadata_from(old(kind), ExperimentFolder(OLD))
+
+    assert of("local").seed == 3
+    assert of("local").effective_seed == 7
+    assert of("simulated").values == "surrogate"
+    assert of("local").values == "measured"
+    assert of("simulated").limits.max_wallclock_time == 900
+    assert of("sagemaker").backend_name == of("workers").backend_name == "sagemaker"
+    assert of("auto").chosen["method"] == "HyperTune"
+    assert of("warm_start").evaluations.trials == 3
+    assert of("constrained").bounds == (Constraint("seconds", 3.0),)
+    assert of("function").method == "my_methods:own"
+    assert [metric.goal for metric in of("two_metrics").metrics] == [Goal.MAXIMIZE, Goal.MINIMIZE]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"benchmark": None},
+        {"benchmark": {"name": "toy", "metrics": []}},
+        {"benchmark": {"name": "toy", "metrics": [{"name": "x", "goal": "most"}]}},
+        {"seed": "0"},
+    ],
+)
+def test_damaged_metadata_are_named(change: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"metadata.json was not written by this version"):
+        metadata_from({**old("local"), **change}, ExperimentFolder(OLD))
+
+
+def test_an_experiment_of_0_1_goes_on_with_its_random_numbers(tunewright_home: Path) -> None:
+    """It has a master seed, which version 0.1 added to the seed."""
+    place = tunewright_home / "experiments" / "old" / "old-ASHA-digits-3-20261128-185555-1aae"
+    shutil.copytree(OLD / "interrupted", place)
+    folder = ExperimentFolder(place)
+    header = next(iter(read_journal(folder.journal_path)))
+    stored = Experiment.from_json(folder.metadata())
+    outcome = resume_experiment(folder, replace(stored, limits=Limits(max_num_evaluations=120)))
+    assert outcome.history.n_results == 120
+    assert canonical_hash(folder.journal_path) == HASH_OF_120_RESULTS
+    assert next(iter(read_journal(folder.journal_path))) == header
+    assert read_metadata(folder).effective_seed == 8
+    anew = run_experiment(replace(stored, limits=Limits(max_num_trials=3)))
+    assert anew.history.trial(2) != outcome.history.trial(2)
+
+
+def test_no_cell_has_the_random_numbers_of_another() -> None:
+    seeds = [
+        effective_seed(seed, master)
+        for seed, master in itertools.product(range(30), (0, 1, 2, 3, 29, 2**31 - 1, 10**9))
+    ]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert [effective_seed(seed, 0) for seed in (0, 1, 29)] == [0, 1, 29]
+
+
+def test_the_effective_seed_is_stored(experiment: Callable[..., Experiment]) -> None:
+    cell = experiment(seed=3, random_seed=1, limits=Limits(max_num_trials=1))
+    assert replace(cell, seed=4).effective_seed == effective_seed(4, 1)
+    outcome = run_experiment(cell)
+    header = next(iter(read_journal(outcome.folder.journal_path)))
+    assert header["effective_seed"] == outcome.metadata.effective_seed == cell.effective_seed
+    again = resume_experiment(outcome.folder, replace(cell, limits=Limits(max_num_trials=2)))
+    assert again.metadata.effective_seed == cell.effective_seed
+
+
+def test_records_that_cannot_be_read_name_the_field() -> None:
+    assert to_json(Limits(max_wallclock_time=60))["max_wallclock_time"] == 60
+    for data, message in (
+        ({"max_fail": 1}, "unknown field 'max_fail'"),
+        ({"max_failures": "three"}, "max_failures"),
+        ({"max_failures": -1}, "max_failures must be >= 0"),
+        (3, "Expected `object`"),
+    ):
+        with pytest.raises(SettingsError, match=f"The stored limits cannot be read: .*{message}"):
+            from_json(Limits, data, "limits")
