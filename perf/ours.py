@@ -34,7 +34,7 @@ from tunewright.metric import Metric
 from tunewright.runner.build import build_runner
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, Integer, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, Resume, Start

@@ -28,8 +28,8 @@ from tunewright.analysis import load
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.blackbox.adding import add_table
-from tunewright.experiments import Experiment, Limits, method, run_cells
-from tunewright.experiments.cells import run_cell
+from tunewright.experiments import Experiment, Limits, method, run_plan
+from tunewright.experiments.plan import run_cell
 from tunewright.storage import ExperimentFolder, home
 
 TASK, NAME, BUDGET = "126029", "lcbench-bank-marketing", 1630.0
@@ -55,8 +55,8 @@ def cell(label: str, seed: int = 0, *, n_workers: int = 4, **limits: Any) -> Exp
 
 def ours(label: str, seed: int) -> tuple[float, int]:
     """CPU seconds and results of one experiment, everything included but the imports."""
-    summary = run_cell(cell(label, seed))
-    return summary.cpu_seconds, summary.n_results
+    result = run_cell(cell(label, seed))
+    return result.cpu_seconds, result.n_results
 
 
 def theirs(options: argparse.Namespace, label: str, seed: int, clock: str) -> tuple[float, int]:
@@ -135,17 +135,19 @@ def overhead() -> dict[str, float]:
     labels = ("RandomSearch", "ASHA-promotion")
     plan = [cell(label, seed, **own_limits) for seed in range(50) for label in labels]
     before, own = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
-    cells = run_cells(plan, n_jobs=1)
+    cells = run_plan(plan, n_processes=1)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     children = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     total = children + time.process_time() - own
-    tuning = sum(c.summary.tuning_seconds for c in cells)
+    tuning = sum(c.tuning_seconds for c in cells)
     return {"total": total, "tuning": tuning, "share": 1 - tuning / total}
 
 
 def loading(n_experiments: int = 10_000, n_results: int = 200) -> dict[str, float]:
     """CPU seconds of loading stored experiments for the first time, and again."""
-    source = ExperimentFolder(Path(run_cell(cell("ASHA-promotion", max_num_evaluations=n_results)).folder))
+    source = run_cell(cell("ASHA-promotion", max_num_evaluations=n_results)).folder
+    if source is None:
+        raise SystemExit("the experiment could not begin")
     metadata, journal = source.metadata_path.read_bytes(), source.journal_path.read_bytes()
     for number in range(n_experiments):
         folder = ExperimentFolder(home() / "experiments" / "many" / f"many-{number:05}-20260101-000000-abcd")

@@ -1,7 +1,7 @@
-"""What scripts/check, scripts/test and scripts/demo do; standard library only.
+"""The commands scripts/check, scripts/test and scripts/demo; standard library only.
 
-Each sets up its own environment first: uv (installed into ``.tools`` where it is missing) brings ``.venv`` to what
-``uv.lock`` says. A stamp of the lock in the environment makes the second time quick.
+Each sets up its own environment first: uv (installed into ``.tools`` if it is missing) brings ``.venv`` to the versions
+in ``uv.lock``. A stamp of the lock in the environment makes the second time quick.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import argparse
 import hashlib
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 COVERAGE_FLOOR = 95
@@ -44,6 +48,16 @@ class Outcome:
     exit_code: int
     output: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """One run of the suite in a random order."""
+
+    seed: int
+    counts: dict[str, int]
+    seconds: float
+    passed: bool
 
 
 def say(text: str) -> None:
@@ -105,7 +119,7 @@ def environment(wanted: str | None) -> Path:
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return venv
     say(f"Setting up {venv.name} with Python {version} (minutes the first time) ...")
-    command = [find_uv(), "sync", "--locked", "--all-extras", "--quiet"]
+    command = [find_uv(), "sync", "--locked", "--all-extras", "--compile-bytecode", "--quiet"]
     if not (venv / "bin" / "python").exists():
         command += ["--python", python]
     settings = {"UV_PROJECT_ENVIRONMENT": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
@@ -201,16 +215,90 @@ def run_checks(tool: Path) -> bool:
     return not failed
 
 
-def run_tests(tool: Path, arguments: Sequence[str], *, is_full: bool) -> bool:
-    """Run the tests in parallel; with all that ``--full`` adds, coverage is measured, which takes half as long again."""
+def run_tests(
+    tool: Path,
+    arguments: Sequence[str],
+    *,
+    is_full: bool,
+    seed: int | None = None,
+    results: Path | None = None,
+) -> bool:
+    """Run the tests in parallel; with all that ``--full`` adds, coverage is measured, which takes half as long again.
+
+    Parameters
+    ----------
+    seed
+        Seed of the order of modules and of the tests in each; None: the order of the files.
+    results
+        File for the outcomes in JUnit's format.
+    """
     n_processes = 2 * (os.cpu_count() or 1)  # many tests wait for processes of their own
     command = [str(tool / "pytest"), "-q", "-n", str(n_processes), "--dist", "worksteal", *arguments]
     if not arguments and is_full:
         command += ["--cov", "--cov-report", "term:skip-covered", f"--cov-fail-under={COVERAGE_FLOOR}"]
     elif not arguments:
         command += ["--ignore", "tests/conformance"]
+    if seed is not None:
+        command += ["--random-order-bucket", "module", f"--random-order-seed={seed}"]
+    if results is not None:
+        command += [f"--junit-xml={results}"]
     say(f"\nTests: {' '.join(command[1:])}")
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def run_rounds(
+    tool: Path, arguments: Sequence[str], *, is_full: bool, n_rounds: int, seed: int, is_stressed: bool
+) -> bool:
+    """Run the tests several times, each time in another order, and print a table; True when all rounds passed."""
+    rounds: list[Round] = []
+    with tempfile.TemporaryDirectory() as folder, busy_cores(os.cpu_count() or 1 if is_stressed else 0):
+        for number in range(n_rounds):
+            results = Path(folder) / f"{number}.xml"
+            start = time.monotonic()
+            passed = run_tests(tool, arguments, is_full=is_full, seed=seed + number, results=results)
+            rounds.append(Round(seed + number, counts_of(results), time.monotonic() - start, passed))
+    say(
+        f"\n{'round':>5}  {'seed':>10}  {'passed':>6}  {'failed':>6}  {'errors':>6}  {'skipped':>7}  {'time':>6}"
+    )
+    for number, one in enumerate(rounds, 1):
+        columns = [f"{one.counts[name]:>{len(name)}}" for name in ("passed", "failed", "errors", "skipped")]
+        remedy = "" if one.passed else f"  again: scripts/test --seed {one.seed}"
+        say(f"{number:>5}  {one.seed:>10}  {'  '.join(columns)}  {one.seconds:>4.0f} s{remedy}")
+    return all(one.passed for one in rounds)
+
+
+def counts_of(results: Path) -> dict[str, int]:
+    """Numbers of tests in a file in JUnit's format: passed, failed, errors, skipped."""
+    if not results.exists():
+        return {"passed": 0, "failed": 0, "errors": 1, "skipped": 0}
+    suites = ElementTree.parse(results).getroot().iter("testsuite")
+    totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+    for suite in suites:
+        for name in totals:
+            totals[name] += int(suite.get(name, 0))
+    wrong = totals["failures"] + totals["errors"]
+    return {
+        "passed": totals["tests"] - wrong - totals["skipped"],
+        "failed": totals["failures"],
+        "errors": totals["errors"],
+        "skipped": totals["skipped"],
+    }
+
+
+BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(10**6))"
+
+
+@contextmanager
+def busy_cores(n_cores: int) -> Iterator[None]:
+    """Keep cores busy with processes that do nothing useful; they end with the block, and with this process."""
+    processes = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(n_cores)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -233,7 +321,15 @@ def test(arguments: Sequence[str]) -> int:
         action="store_true",
         help="also test against SageMaker's SDKs, command line and toolkit, and BoTorch, and require coverage",
     )
+    command.add_argument(
+        "--repeat", type=int, default=0, metavar="N", help="run the tests N times, in random orders"
+    )
+    command.add_argument("--seed", type=int, help="order of the first round; default: drawn, and printed")
+    command.add_argument(
+        "--stress", action="store_true", help="keep all cores busy with other work meanwhile"
+    )
     options, rest = command.parse_known_args(arguments)
+    n_rounds = options.repeat or int(options.stress or options.seed is not None)
     start = time.monotonic()
     tool = environment(options.python) / "bin"
     with ThreadPoolExecutor() as pool:  # the network is slower than the checks
@@ -244,7 +340,13 @@ def test(arguments: Sequence[str]) -> int:
         }
         passed = {"checks": run_checks(tool)}
         missing = {what: made.result() for what, made in extra.items() if made}
-    passed["tests"] = run_tests(tool, rest, is_full=options.full)
+    if n_rounds:
+        seed = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
+        passed["tests"] = run_rounds(
+            tool, rest, is_full=options.full, n_rounds=n_rounds, seed=seed, is_stressed=options.stress
+        )
+    else:
+        passed["tests"] = run_tests(tool, rest, is_full=options.full)
     for what, reason in missing.items():
         if reason:
             say(f"\nNot tested: {what}, as their environment could not be made: {reason}")
@@ -295,6 +397,9 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 def main() -> int:
     """Run the command that the first argument names."""
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # else each of some thousand processes compiles all it imports
     commands = {"check": check, "test": test, "demo": demo}
     try:
         return commands[sys.argv[1]](sys.argv[2:])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Protocol
 
 import psutil
 import pytest
@@ -17,6 +19,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 for _name in [name for name in os.environ if name.startswith(("AWS_", "SM_", "TUNEWRIGHT_"))]:
     del os.environ[_name]
+os.environ.pop(
+    "PYTHONDONTWRITEBYTECODE", None
+)  # else each process that a test starts compiles all it imports
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # no look at the instance's metadata address
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
@@ -47,6 +52,25 @@ def run_example() -> Callable[[str], subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+class StartProcess(Protocol):
+    """Starts a process as ``subprocess.Popen`` does."""
+
+    def __call__(self, command: Sequence[str], **settings: Any) -> subprocess.Popen[Any]: ...
+
+
+@pytest.fixture
+def start_process(tunewright_home: Path) -> Iterator[StartProcess]:
+    """Starts processes and reaps them at the end of the test, whatever it did."""
+    with ExitStack() as reaped:
+
+        def start(command: Sequence[str], **settings: Any) -> subprocess.Popen[Any]:
+            process = reaped.enter_context(subprocess.Popen(command, **settings))
+            reaped.callback(process.kill)  # called before the context waits for the process
+            return process
+
+        yield start
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from tunewright.journal import MemoryJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.trial import Decision, TrialStatus
 

@@ -37,7 +37,7 @@ PROGRAMS: frozenset[str] = frozenset({"tunewright.launchers.inside"})
 """Modules that others start by name as a process of their own, which is no import."""
 
 KNOWN_HIDDEN_IMPORTS: frozenset[str] = frozenset(
-    {"tunewright.experiments.frugality:stopping_criterion", "tunewright.methods.registry:_warmed"}
+    {"tunewright.experiments.limits:stopping_criterion", "tunewright.methods.registry:_warmed"}
 )
 """Functions that import an own module when called although they are none of those; this set only shrinks."""
 

@@ -80,7 +80,7 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
     example = blocks(ROOT / "README.md", "python")[0]
     (tmp_path / "example.py").write_text(example)
     done = subprocess.run(
-        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()
@@ -97,7 +97,7 @@ def test_the_commands_of_the_command_line_exist() -> None:
         text=True,
         env=environment,
         check=True,
-        timeout=60,
+        timeout=300,
     ).stdout
     assert named
     assert not {name for name in named if not re.search(rf"\b{name}\b", shown)}

@@ -106,7 +106,12 @@ def loaded_by(*arguments: str) -> set[str]:
     """Top-level packages that a fresh interpreter has loaded at its end."""
     environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
     done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=60
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     names = re.findall(r"^import time:\s+\d+ \|\s+\d+ \|\s*(\S+)$", done.stderr, flags=re.MULTILINE)
@@ -135,7 +140,7 @@ def test_starting_the_command_line_does_not_load_scipy_stats() -> None:
         "import sys, tunewright.cli, tunewright.tuner, tunewright.space; print('scipy.stats' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stdout.strip() == "False"
 

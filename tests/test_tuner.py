@@ -19,8 +19,7 @@ from tunewright.journal import FileJournal, Journal, MemoryJournal, canonical_ha
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.grid import GridSearcher
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import GridSearcher, RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted, MaxWallclockTime, MetricReached, Never
 from tunewright.trial import (

@@ -41,7 +41,7 @@ def run(*command: str | Path, **variables: str) -> str:
     """What a command prints; its output is shown when it fails."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | variables
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -157,7 +157,7 @@ def test_the_installed_program_says_which_extra_is_missing(bare: Path, tmp_path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode != 0
     assert "pip install 'tunewright[" in done.stderr

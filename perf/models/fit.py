@@ -27,9 +27,8 @@ import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from tunewright.models.gp.fit import fit
 from tunewright.models.gp.kernels import Matern52
-from tunewright.models.gp.process import GaussianProcess
+from tunewright.models.gp.process import GaussianProcess, fit
 
 N_COLUMNS = 7
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
-from tunewright.experiments import Experiment, Limits, MethodSpec, method, run_cells
+from tunewright.experiments import Experiment, Limits, MethodSpec, method, run_plan
 from tunewright.journal import read_journal
 from tunewright.storage import ExperimentFolder
 
@@ -98,7 +98,7 @@ def main() -> None:
         cell(task, "RS", method("RandomSearch"), 0, tag=EARLIER, limits=Limits(max_num_trials=given.trials))
         for task in SOURCES
     ]
-    run_cells(earlier, n_jobs=given.jobs, resume=True)
+    run_plan(earlier, n_processes=given.jobs, resume=True)
     limits = Limits(max_wallclock_time=given.seconds)
     plan = [
         cell(task, label, spec, 100 + seed, tag="transfer", limits=limits, warm_start=(EARLIER,) * is_warm)
@@ -107,12 +107,12 @@ def main() -> None:
         for label, (spec, is_warm) in METHODS.items()
     ]
     found: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(dict)
-    for done in run_cells(plan, n_jobs=given.jobs, resume=True):
-        if done.summary.error:
-            raise SystemExit(done.summary.error)
+    for done in run_plan(plan, n_processes=given.jobs, resume=True):
+        if done.error or done.folder is None:
+            raise SystemExit(str(done.error))
         one = done.experiment
         times = [given.seconds * part for part in PARTS]
-        found[one.label][one.benchmark.name, one.seed] = incumbents(done.summary.folder, times)
+        found[one.label][one.benchmark.name, one.seed] = incumbents(str(done.folder.path), times)
     report(found)
 
 

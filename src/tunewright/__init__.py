@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from tunewright.schedulers.asha import ASHA as ASHA
     from tunewright.schedulers.asha import ASHASettings as ASHASettings
     from tunewright.schedulers.fifo import FIFO as FIFO
-    from tunewright.searchers.grid import GridSearcher as GridSearcher
-    from tunewright.searchers.random import RandomSearcher as RandomSearcher
+    from tunewright.searchers.model_free import GridSearcher as GridSearcher
+    from tunewright.searchers.model_free import RandomSearcher as RandomSearcher
     from tunewright.space import Categorical as Categorical
     from tunewright.space import FiniteRange as FiniteRange
     from tunewright.space import Float as Float
@@ -55,8 +55,7 @@ _MODULES = {
     "report": ("Reporter",),
     "schedulers.asha": ("ASHA", "ASHASettings"),
     "schedulers.fifo": ("FIFO",),
-    "searchers.grid": ("GridSearcher",),
-    "searchers.random": ("RandomSearcher",),
+    "searchers.model_free": ("GridSearcher", "RandomSearcher"),
     "space": ("Categorical", "FiniteRange", "Float", "Integer", "Ordinal", "Prior", "SearchSpace"),
     "stopping": (
         "MaxCost",

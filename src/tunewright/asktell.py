@@ -14,7 +14,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, MemoryJournal
 from tunewright.ledger import Kind, Ledger
 from tunewright.metric import Constraint, Metric
-from tunewright.searchers.front import pareto_results
+from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, TrialStatus, Verdict
 from tunewright.types import Config
 

@@ -118,6 +118,10 @@ class NoResultError(TunewrightError):
     """An experiment came to its end, and there is no result that can be called the best."""
 
 
+class CellError(TunewrightError):
+    """A cell of a plan failed in a process of its own; the message has the error's kind and text."""
+
+
 class ExperimentFailedError(TunewrightError):
     """More trials failed than ``max_failures`` allows; every result is kept in the journal."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
 from tunewright.metric import Constraint, Metric
-from tunewright.searchers.front import pareto_results
+from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
 from tunewright.types import Config

@@ -22,10 +22,12 @@ from typing import Any, TypeAlias, cast, final
 from filelock import FileLock, Timeout
 
 from tunewright.exceptions import JournalError
+from tunewright.trial import ExperimentStatus
 
 SCHEMA_VERSION = 1
 LOCK_PATIENCE = 1.0
 """Seconds to wait for the lock: a look at the lock by another process lasts far less."""
+_TAIL = 65536  # bytes in which the last line is looked for
 _MOST_HELD = 512  # lines that are held back at most
 
 Line: TypeAlias = Mapping[str, Any]
@@ -385,3 +387,34 @@ def _whole_size(path: Path) -> int:
         except ValueError:
             return end - len(last) - 1
     return end
+
+
+def last_outcome(path: Path) -> ExperimentStatus:
+    """Return how the last session on a journal ended, from its last line; INTERRUPTED if it did not end.
+
+    Raises
+    ------
+    JournalError
+        The file cannot be read.
+    """
+    line = _last_line(path)
+    is_end = line.get("kind") == "session" and line.get("event") == "end"
+    return ExperimentStatus(line["outcome"]) if is_end else ExperimentStatus.INTERRUPTED
+
+
+def _last_line(path: Path) -> Line:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL))
+            tail = file.read()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error}") from error
+    if not tail.endswith(b"\n"):
+        return {}
+    try:
+        return decode_line(tail[:-1].rpartition(b"\n")[2])
+    except ValueError:
+        return {}

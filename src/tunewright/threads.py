@@ -10,13 +10,14 @@ import os
 from collections.abc import Mapping, MutableMapping
 from typing import Final
 
-_VARIABLES: Final = (
+THREAD_VARIABLES: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+"""Environment variables that BLAS libraries read when they are loaded."""
 _OURS: Final = "TUNEWRIGHT_THREADS_SET"
 """Names the variables that are not the user's, also for processes that inherit them."""
 
@@ -29,10 +30,10 @@ def use_one_thread(environment: MutableMapping[str, str] = os.environ) -> None:
     environment
         This process's own.
     """
-    if any(name in environment for name in _VARIABLES):
+    if any(name in environment for name in THREAD_VARIABLES):
         return
-    environment.update(dict.fromkeys(_VARIABLES, "1"))
-    environment[_OURS] = ",".join(_VARIABLES)
+    environment.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    environment[_OURS] = ",".join(THREAD_VARIABLES)
 
 
 def users_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -69,9 +69,16 @@ class ExperimentStatus(StrEnum):
         """Whether the experiment needs no further session: completed or stopped."""
         return self in FINISHED
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a process works on the experiment, on this machine or in a tuning job."""
+        return self in RUNNING
+
 
 FINISHED = frozenset({ExperimentStatus.COMPLETED, ExperimentStatus.STOPPED})
 """Statuses of experiments that need no further session."""
+RUNNING = frozenset({ExperimentStatus.RUNNING, ExperimentStatus.RUNNING_ELSEWHERE})
+"""Statuses of experiments that a process works on."""
 
 
 class Decision(StrEnum):

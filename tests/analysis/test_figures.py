@@ -33,7 +33,7 @@ from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.cli import main
 from tunewright.exceptions import MissingExtraError, SettingsError, UnknownNameError
 from tunewright.experiments import Experiment, Limits, method
-from tunewright.experiments.cells import run_cell
+from tunewright.experiments.plan import run_cell
 from tunewright.storage import ExperimentFolder
 
 pytest.importorskip("matplotlib")
@@ -220,7 +220,7 @@ def test_experiments_without_any_value_are_last(store: Store) -> None:
 @pytest.fixture
 def asha_run() -> ExperimentFolder:
     """A real experiment on the shipped table."""
-    summary = run_cell(
+    result = run_cell(
         Experiment(
             tag="one",
             benchmark=simulated_benchmark("digits"),
@@ -230,8 +230,9 @@ def asha_run() -> ExperimentFolder:
             limits=Limits(max_num_evaluations=150),
         )
     )
-    assert summary.status == "stopped", summary.error
-    return ExperimentFolder(Path(summary.folder))
+    assert result.status == "stopped", result.error
+    assert result.folder is not None
+    return result.folder
 
 
 def test_figures_of_one_experiment(

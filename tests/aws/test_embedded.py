@@ -44,7 +44,7 @@ def started() -> Iterator[list[EmbeddedEndpoint]]:
 def kill(pid: int) -> None:
     process = psutil.Process(pid)
     process.kill()
-    process.wait(10)
+    process.wait(300)
 
 
 def test_one_server_for_all_tuners(tmp_path: Path, started: list[EmbeddedEndpoint]) -> None:

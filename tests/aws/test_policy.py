@@ -28,7 +28,7 @@ def called() -> set[str]:
     """Operations that the code names."""
     text = "\n".join(
         path.read_text()
-        for folder in ("aws", "backends", "experiments")
+        for folder in ("aws", "backends", "experiments", "remote", "runner")
         for path in sorted((SOURCES / folder).rglob("*.py"))
     )
     operations = set(re.findall(r'\b_?session\.call\(\s*"(\w+)"', text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tunewright.aws.rates import DEFAULT_RATE, Rates, TokenBucket
+from tunewright.aws.session import DEFAULT_RATE, Rates, TokenBucket
 
 
 class FakeTime:

@@ -20,8 +20,8 @@ from tunewright.aws import (
     open_session,
     resolve_endpoint,
 )
+from tunewright.aws.account import partition
 from tunewright.aws.endpoint import Endpoint, EndpointKind
-from tunewright.aws.identity import partition
 from tunewright.exceptions import BackendError, MissingExtraError
 
 ACCOUNT = "123456789012"

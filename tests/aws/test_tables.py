@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tunewright.aws import has_gpu, image_uri, price_per_hour
-from tunewright.aws.prices import PRICES
+from tunewright.aws.catalog import PRICES
 from tunewright.exceptions import SettingsError
 
 

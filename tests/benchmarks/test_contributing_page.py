@@ -35,7 +35,7 @@ def test_the_benchmark_of_the_page_runs(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         shown += done.stdout

@@ -18,7 +18,7 @@ GOOD = ("--n_units=48", "--batch_size=128", "--learning_rate=0.006", "--weight_d
 
 def train(epochs: int, *arguments: str) -> list[dict[str, Any]]:
     command = [sys.executable, str(SCRIPT), "--epochs", str(epochs), *GOOD, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     mark = "[tune-metric]: "
     return [json.loads(line[len(mark) :]) for line in done.stdout.splitlines() if line.startswith(mark)]
 

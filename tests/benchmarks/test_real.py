@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.aws.prices import price_per_hour
+from tunewright.aws.catalog import price_per_hour
 from tunewright.benchmarks import (
     REAL_BENCHMARKS,
     RealBenchmarkDefinition,

@@ -19,8 +19,7 @@ from tunewright.exceptions import SettingsError, TableError, UnknownNameError
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
-from tunewright.searchers.random import RandomSearcher
-from tunewright.searchers.restricted import RestrictedSearcher
+from tunewright.searchers.model_free import RandomSearcher, RestrictedSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.tuner import Tuner

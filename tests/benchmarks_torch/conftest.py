@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPTS = ROOT / "src" / "tunewright" / "benchmarks" / "scripts"
 SHARED_DATA = ROOT.parent / "shared" / "data"
 MARK = "[tune-metric]: "
-PATIENCE = 280.0  # seconds; a script that hangs is killed
+PATIENCE = 300.0  # seconds; a script that hangs is killed
 
 Reports = list[dict[str, Any]]
 Train = Callable[..., Reports]

@@ -35,7 +35,7 @@ def model(torch_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as ``save_pretrained`` leaves it."""
     folder = tmp_path_factory.mktemp("model")
     command = [torch_python, "-c", MAKE_MODEL, folder, *SPECIAL, *WORDS]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
     return folder
 
 

@@ -31,7 +31,7 @@ from tunewright.journal import FileJournal, read_journal
 from tunewright.ledger import replay_history
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.trial import BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus
 

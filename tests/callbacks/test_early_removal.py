@@ -17,7 +17,7 @@ from tunewright.history import History
 from tunewright.journal import Journal, MemoryJournal
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.fault_injection import CrashingJournal, SimulatedCrash

@@ -22,7 +22,7 @@ from tunewright.journal import MemoryJournal
 from tunewright.ledger import replay_history
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.trial import CONTINUE, BackendSummary, ExperimentStatus, TrialStatus
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tunewright.aws.quotas import Quota
+from tunewright.aws.account import Quota
 from tunewright.backends.sagemaker.preflight import Plan, needs
 from tunewright.cli.sagemaker_quotas import run_quotas
 from tunewright.exceptions import SettingsError, UnknownNameError

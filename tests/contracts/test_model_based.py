@@ -9,14 +9,14 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
-from tunewright.searchers.cube import Cube
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, Learner, gp_searcher
 from tunewright.searchers.gp_levels import IndependentLearner, JointLearner, JointModel, ResourceKernel
 from tunewright.searchers.hypertune import EnsembleLearner, IndependentRungs, JointRungs
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.model_based import ModelBasedSearcher
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract
@@ -33,7 +33,9 @@ class TestGPSearcher(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         return gp_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), GPSettings(), metric=LOSS
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            GPSettings(),
+            metric=LOSS,
         )
 
 
@@ -45,7 +47,9 @@ class TestGPSearcherOfAnotherKind(SearcherContract):
     ) -> Searcher:
         settings = GPSettings(acquisition=AcquisitionKind.LOG_EI, input_warping=True, n_initial=2)
         return gp_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), settings, metric=LOSS
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            settings,
+            metric=LOSS,
         )
 
 
@@ -57,7 +61,9 @@ class TestThompsonSampling(SearcherContract):
     ) -> Searcher:
         settings = GPSettings(acquisition=AcquisitionKind.THOMPSON, n_fantasies=0, max_observations=5)
         return gp_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), settings, metric=LOSS
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            settings,
+            metric=LOSS,
         )
 
 
@@ -66,7 +72,9 @@ class TestKDESearcher(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         return kde_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), KDESettings(), metric=LOSS
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            KDESettings(),
+            metric=LOSS,
         )
 
 
@@ -74,8 +82,8 @@ def at_levels(
     space: SearchSpace, learner: Learner, seed: int, points_to_evaluate: Sequence[Config] | None
 ) -> Searcher:
     return ModelBasedSearcher(
-        Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
-        GPProposer(learner, Cube(space), GPSettings()),
+        SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+        GPProposer(learner, UnitCube(space), GPSettings()),
         Observations(space, LOSS, LEVELS),
     )
 

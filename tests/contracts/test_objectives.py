@@ -8,13 +8,13 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Goal, Metric
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.gp_objectives import (
     HypervolumeSettings,
     ObjectiveOptions,
     ScalarizationSettings,
     objectives_searcher,
 )
-from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract
@@ -28,7 +28,7 @@ def searcher(
 ) -> Searcher:
     assert isinstance(settings, ScalarizationSettings | HypervolumeSettings)
     return objectives_searcher(
-        Scope(space=space, seed=seed, points_to_evaluate=points), settings, metrics=LOSSES
+        SearcherContext(space=space, seed=seed, points_to_evaluate=points), settings, metrics=LOSSES
     )
 
 

@@ -7,7 +7,7 @@ from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.top_k import TopK, TopKSettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 

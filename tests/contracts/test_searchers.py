@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunewright.interfaces import Searcher
-from tunewright.searchers.grid import GridSearcher
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import GridSearcher, RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.types import Config

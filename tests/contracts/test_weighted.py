@@ -9,16 +9,15 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Constraint, Metric
-from tunewright.searchers.beliefs import users_belief
 from tunewright.searchers.constrained import ConstrainedLearner
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.cost_aware import CostAwareLearner
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import FinalLossLearner, GPProposer, GPSettings, Learner
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposer
-from tunewright.searchers.pibo import BeliefProposer, PiBOLearner
-from tunewright.searchers.prior_band import PriorBandProposer
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.prior_densities import users_density
+from tunewright.searchers.unit_cube import UnitCube
+from tunewright.searchers.user_priors import PiBOLearner, PriorBandProposer, PriorProposer
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract
@@ -38,12 +37,15 @@ def searcher(
     n_initial: int = 4,
 ) -> Searcher:
     return ModelBasedSearcher(
-        Scope(space=space, seed=seed, points_to_evaluate=points), proposer, observations, n_initial=n_initial
+        SearcherContext(space=space, seed=seed, points_to_evaluate=points),
+        proposer,
+        observations,
+        n_initial=n_initial,
     )
 
 
 def by(space: SearchSpace, learner: Learner) -> Proposer:
-    return GPProposer(learner, Cube(space), SETTINGS)
+    return GPProposer(learner, UnitCube(space), SETTINGS)
 
 
 class TestConstrained(SearcherContract):
@@ -86,9 +88,9 @@ class TestPiBO(SearcherContract):
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        belief = users_belief(space)
-        then = by(space, PiBOLearner(FinalLossLearner(space.n_columns, SETTINGS), belief, 10.0))
-        proposer = BeliefProposer(belief, Cube(space), 4, then)
+        density = users_density(space)
+        then = by(space, PiBOLearner(FinalLossLearner(space.n_columns, SETTINGS), density, 10.0))
+        proposer = PriorProposer(density, UnitCube(space), 4, then)
         return searcher(space, proposer, Observations(space, LOSS), seed, points_to_evaluate, 0)
 
 
@@ -99,7 +101,7 @@ class TestPriorBand(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         levels = (1, 3, 9)
-        proposer = PriorBandProposer(space, users_belief(space), Cube(space), levels=levels, eta=3)
+        proposer = PriorBandProposer(space, users_density(space), UnitCube(space), levels=levels, eta=3)
         return searcher(space, proposer, Observations(space, LOSS, levels), seed, points_to_evaluate, 0)
 
 

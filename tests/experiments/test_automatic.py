@@ -11,8 +11,7 @@ from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, announce_choices, method
-from tunewright.experiments.choosing import as_chosen
-from tunewright.experiments.run import new_folder, resume_experiment, run_experiment
+from tunewright.experiments.run import as_chosen, new_folder, resume_experiment, run_experiment
 from tunewright.methods import build_scheduler, find_method
 from tunewright.methods.automatic import Choice, choose
 from tunewright.metric import Metric

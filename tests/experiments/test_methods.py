@@ -25,7 +25,7 @@ from tunewright.methods import (
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.trial import Start

@@ -9,10 +9,9 @@ import pytest
 from tunewright.asktell import AskTell
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.metrics import metrics_from
 from tunewright.methods import build_scheduler, method
 from tunewright.methods.needs import SEVERAL_METRICS
-from tunewright.metric import Goal, Metric
+from tunewright.metric import Goal, Metric, metrics_from
 from tunewright.space import Float, SearchSpace
 from tunewright.trial import Decision
 

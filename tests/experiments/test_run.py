@@ -20,9 +20,8 @@ from tunewright.experiments import (
     run_experiment,
     run_plan,
 )
-from tunewright.experiments.cells import last_outcome
 from tunewright.experiments.run import JOURNAL_VARIABLE
-from tunewright.journal import FileJournal, canonical_hash
+from tunewright.journal import FileJournal, canonical_hash, last_outcome
 from tunewright.storage import create_experiment, experiments
 
 Make = Callable[..., Experiment]
@@ -188,10 +187,10 @@ def test_an_experiment_whose_last_line_is_damaged_was_interrupted() -> None:
     journal.append({"kind": "session", "event": "end", "outcome": "stopped"})
     journal.close()
     whole = folder.journal_path.read_bytes()
-    assert last_outcome(folder) == "stopped"
+    assert last_outcome(folder.journal_path) == "stopped"
     for last in (b'{"kind":"\xff"}\n', b"[1]\n", b"\0\0\n", b'{"kind":"session"'):
         folder.journal_path.write_bytes(whole + last)
-        assert last_outcome(folder) == "interrupted"
+        assert last_outcome(folder.journal_path) == "interrupted"
 
 
 @pytest.mark.usefixtures("tunewright_home")

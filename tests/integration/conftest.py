@@ -19,7 +19,7 @@ from tunewright.remote.fetching import SliceView, fetch_views
 from tunewright.remote.fleet import Fleet
 from tunewright.remote.records import load_record
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 LAUNCHERS: dict[str, Callable[..., None]] = {
     "local": launch_remote_local.launch_remote,
     "sagemaker": launch_remote_sagemaker.launch_remote,

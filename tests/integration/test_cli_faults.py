@@ -32,6 +32,7 @@ for epoch in range(done + 1, given.epochs + 1):
     print("[tune-metric]: " + json.dumps({"epoch": epoch, "score": given.x * epoch}), flush=True)
 """
 SPACE = '[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n'
+Begin = Callable[[list[str]], subprocess.Popen[str]]
 N_TRIALS = 6
 N_EPOCHS = 4
 
@@ -64,19 +65,25 @@ def line(tmp_path: Path) -> list[str]:
     return [*command, "--max_num_trials", str(N_TRIALS)]
 
 
-def begin(line: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+@pytest.fixture
+def begin(start_process: Callable[..., subprocess.Popen[str]]) -> Begin:
+    """Starts a command line in a session of its own."""
+
+    def begin(line: list[str]) -> subprocess.Popen[str]:
+        return start_process(
+            line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+
+    return begin
 
 
 def tunewright(*arguments: str) -> str:
     command = [sys.executable, "-m", "tunewright.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -97,11 +104,11 @@ def check_complete(shown: dict[str, Any]) -> None:
     assert shown["num_results"] == N_TRIALS * N_EPOCHS
 
 
-def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str]) -> None:
+def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str], begin: Begin) -> None:
     process = begin(line)
     wait_until(lambda: n_results() >= 3)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 130, output
     assert "interrupted" in output
     assert "tunewright resume" in output
@@ -111,14 +118,14 @@ def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str]) -> None:
     check_complete(json.loads(tunewright("show", "t", "--format", "json")))
 
 
-def test_a_killed_tuner_goes_on_where_it_was(line: list[str]) -> None:
+def test_a_killed_tuner_goes_on_where_it_was(line: list[str], begin: Begin) -> None:
     for at_least in (2, 9):
         process = (
             begin(line) if at_least == 2 else begin([sys.executable, "-m", "tunewright.cli", "resume", "t"])
         )
         wait_until(lambda least=at_least: n_results() >= least)
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     before = json.loads(tunewright("show", "t", "--format", "json"))
     assert before["status"] == "interrupted"
     tunewright("resume", "t")
@@ -135,21 +142,21 @@ def journal_starts() -> list[dict[str, Any]]:
     return [line for line in lines if line["kind"] == "start" and line["attempt"] == 0]
 
 
-def test_two_runs_of_one_tag_at_once_do_not_meet(line: list[str]) -> None:
+def test_two_runs_of_one_tag_at_once_do_not_meet(line: list[str], begin: Begin) -> None:
     processes = [begin([*line, "--max_num_trials", "2"]) for _ in range(2)]
     for process in processes:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
     shown = [json.loads(tunewright("show", folder.name, "--format", "json")) for folder in experiments("t")]
     assert [entry["trials"]["completed"] for entry in shown] == [2, 2]
 
 
-def test_a_reader_that_goes_away_is_no_traceback() -> None:
+def test_a_reader_that_goes_away_is_no_traceback(start_process: Callable[..., subprocess.Popen[str]]) -> None:
     command = [sys.executable, "-m", "tunewright.cli", "benchmarks", "mlp_digits"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()
-    assert process.wait(timeout=60) == 1
+    assert process.wait(timeout=300) == 1

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ TUNEWRIGHT = (sys.executable, "-m", "tunewright.cli")
 
 
 def tunewright(*arguments: str) -> str:
-    done = subprocess.run([*TUNEWRIGHT, *arguments], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([*TUNEWRIGHT, *arguments], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -61,7 +62,9 @@ def check_results(journal: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["0", "1"])
-def test_a_killed_tuner_adopts_its_jobs_and_completes(tmp_path: Path, isolation: str) -> None:
+def test_a_killed_tuner_adopts_its_jobs_and_completes(
+    tmp_path: Path, isolation: str, start_process: Callable[..., subprocess.Popen[str]]
+) -> None:
     """Over S3, and over the log from jobs that reach no network."""
     (tmp_path / "train.py").write_text(SCRIPT)
     (tmp_path / "space.toml").write_text(SPACE)
@@ -69,16 +72,14 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(tmp_path: Path, isolation:
     line += ["--goal", "max", "--resource", "epoch", "--max_resource", "3", "--max_resource_attr", "epochs"]
     line += ["--method", "ASHA", "--max_num_trials", "4", "--n_workers", "2", "--experiment_tag", "t"]
     line += ["--backend", "sagemaker", "--warm_pool", "1", "--speed", "120", "--network_isolation", isolation]
-    process = subprocess.Popen(
-        [*TUNEWRIGHT, *line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    deadline = time.monotonic() + 60
+    process = start_process([*TUNEWRIGHT, *line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 300
     while n_results() < 2:
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert "NO AWS CREDENTIALS" in output
     assert shown()["status"] == "interrupted"
 

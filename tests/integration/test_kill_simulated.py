@@ -20,7 +20,7 @@ from tunewright.backends.simulated import SimulatedBackend
 from tunewright.journal import FileJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.tuner import Tuner

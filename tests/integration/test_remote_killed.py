@@ -34,7 +34,7 @@ BASELINES = '''\
 import os, time
 from tunewright.interfaces import Searcher
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 
 class Slow(Searcher):
     """Random search that stands still after forty trials, as long as there is a gate that is shut."""
@@ -102,7 +102,7 @@ def test_trials_in_simulated_time(remote: Any, tmp_path: Path) -> None:
     tag, name = "killed_simulated", "Slow"
     hpo_main = [sys.executable, str(remote.folder / "hpo_main.py"), "--n_jobs", "1", "--benchmark", "digits"]
     earlier = [*hpo_main, "--experiment_tag", "earlier", "--max_num_trials", "5"]
-    subprocess.run(earlier, check=True, capture_output=True, timeout=120)
+    subprocess.run(earlier, check=True, capture_output=True, timeout=300)
     common = "--num_seeds 2 --max_num_trials 70 --warm_start earlier"
     line = f"--experiment_tag {tag} --benchmark digits {common} --endpoint embedded --speed 300"
     gate = tmp_path / "gate"
@@ -117,7 +117,7 @@ def test_trials_in_simulated_time(remote: Any, tmp_path: Path) -> None:
     assert remote.launch("simulated", f"{line} --resume --wait", options=options) == 0, remote.err
     assert "2 experiments" in remote.tunewright("remote", "fetch", tag)
     here = [*hpo_main, "--experiment_tag", "here", *common.split()]
-    subprocess.run(here, check=True, capture_output=True, timeout=120)
+    subprocess.run(here, check=True, capture_output=True, timeout=300)
     assert hashes(tag) == hashes("here")
     assert len(hashes(tag)) == 2
     assert len(remote.views(tag)[name].status.jobs) == 2

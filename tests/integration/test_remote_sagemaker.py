@@ -118,7 +118,7 @@ def check_policy(called: Set[str]) -> None:
     assert not called & set(ELSEWHERE)
     assert called | set(ELSEWHERE) == set(ACTIONS)
     command = [sys.executable, "-m", "tunewright.cli", "sagemaker", "policy"]
-    printed = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    printed = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
     allowed = {action for statement in printed["Statement"] for action in statement["Action"]}
     assert {ACTIONS[operation] for operation in called} <= allowed
 

@@ -65,7 +65,7 @@ def test_runs_survive_the_death_of_the_endpoint(tmp_path: Path) -> None:
     """It is started again at its address; its jobs died with it, and are retried from their checkpoints."""
     backend = make_backend(tmp_path, "killed endpoint")
     backend.attach(())
-    events = EventReader(backend, patience=60)
+    events = EventReader(backend, patience=300.0)
     backend.start(Run(trial_id=0, attempt=0), training_config(epochs=40, seconds=0.05))
     events.until_reported(0, 1)
     (before,) = server_pids(tmp_path)
@@ -83,7 +83,7 @@ def test_more_workers_than_instances(tmp_path: Path) -> None:
     """The second run waits for the first one's instance, and starts on it."""
     backend = make_backend(tmp_path, "small quota", quotas={"ml.c5.xlarge": 1})
     backend.attach(())
-    events = EventReader(backend, patience=60)
+    events = EventReader(backend, patience=300.0)
     for trial_id in range(2):
         backend.start(Run(trial_id=trial_id, attempt=0), training_config(epochs=2, seconds=0.01))
     assert backend.free_workers() == 0

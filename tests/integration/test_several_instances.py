@@ -38,7 +38,7 @@ def test_one_instance_reports_and_owns_the_checkpoint(tmp_path: Path) -> None:
     )
     try:
         backend.attach(())
-        events = EventReader(backend, patience=60)
+        events = EventReader(backend, patience=300.0)
         backend.start(Run(trial_id=0, attempt=0, until=2), {})
         first = events.until_ended(0)
         assert (first.exit, first.error, first.checkpoint) == (0, "", Checkpoint(trial_id=0, resource=2))

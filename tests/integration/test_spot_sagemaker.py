@@ -21,7 +21,7 @@ from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_journal
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.trial import Result, TrialStatus, Verdict
@@ -63,7 +63,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 def add_faults(root: Path, *faults: dict[str, Any]) -> None:
     (state,) = (json.loads(file.read_text()) for file in root.glob("*/endpoint.json"))
     body = json.dumps({"faults": faults}).encode()
-    line = HTTPConnection(urlsplit(state["url"]).netloc, timeout=20)
+    line = HTTPConnection(urlsplit(state["url"]).netloc, timeout=300)
     line.request("POST", "/_faults", body, {"x-emulator-key": state["access_key"]})
     assert line.getresponse().status == 200
     line.close()

@@ -14,7 +14,7 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments import load_outcome, method
 from tunewright.launchers import hpo_main_local, hpo_main_sagemaker
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.storage import experiments
 
 Launch = Callable[..., int]

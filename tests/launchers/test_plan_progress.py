@@ -11,9 +11,10 @@ import pytest
 
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
-from tunewright.experiments import Cell, Experiment, Limits, PlanProgress, method
-from tunewright.experiments.cells import CellSummary
+from tunewright.exceptions import CellError
+from tunewright.experiments import CellResult, Experiment, Limits, PlanProgress, method
 from tunewright.launchers.plan_progress import progress_text, watching
+from tunewright.trial import ExperimentStatus
 
 
 def plan(n_cells: int = 3) -> list[Experiment]:
@@ -36,8 +37,11 @@ def run_two_of_three(progress: PlanProgress) -> None:
     cells = plan()
     for cell in cells:
         progress.expect(cell)
-    for cell, status, seconds in zip(cells, ("stopped", "failed"), (40.0, 20.0), strict=False):
-        progress.add(Cell(experiment=cell, summary=CellSummary(status=status)), seconds)
+    for cell, status, seconds in zip(
+        cells, (ExperimentStatus.STOPPED, ExperimentStatus.FAILED), (40.0, 20.0), strict=False
+    ):
+        error = CellError("x") if status is ExperimentStatus.FAILED else None
+        progress.add(CellResult(experiment=cell, status=status, error=error), seconds)
 
 
 def read_to_the_end(terminal: int) -> str:
@@ -56,7 +60,7 @@ def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.Monk
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     ours, theirs = pty.openpty()
-    progress = PlanProgress(n_cells=3, n_jobs=1)
+    progress = PlanProgress(n_cells=3, n_processes=1)
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)
         with watching(3) as look:
@@ -72,13 +76,13 @@ def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.Monk
 
 
 def test_elsewhere_there_are_lines_and_the_last_comes_once(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = PlanProgress(n_cells=2, n_jobs=2)
+    progress = PlanProgress(n_cells=2, n_processes=2)
     with watching(2) as look:
         look(progress)
         look(progress)  # within ten seconds nothing is said
         for cell in plan(2):
             progress.expect(cell)
-            progress.add(Cell(experiment=cell, summary=CellSummary(status="stopped")), 1.0)
+            progress.add(CellResult(experiment=cell, status=ExperimentStatus.STOPPED), 1.0)
         look(progress)
         look(progress)
     lines = capsys.readouterr().out.splitlines()

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
-from tunewright.models.boosting import BoostedClassifier, ConformalQuantiles
-from tunewright.models.quantile_trees import BoostedQuantiles
+from tunewright.models.trees import BoostedClassifier, BoostedQuantiles, ConformalQuantiles
 
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -11,12 +11,10 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from tunewright.models.gp.cross_validation import CrossValidation
 from tunewright.models.gp.factor import cholesky
-from tunewright.models.gp.fit import fit
-from tunewright.models.gp.kernels import Kernel, Matern52
+from tunewright.models.gp.kernels import Kernel, Matern52, Warped
 from tunewright.models.gp.posterior import Posterior, factorise
-from tunewright.models.gp.process import GaussianProcess
+from tunewright.models.gp.process import GaussianProcess, fit
 from tunewright.models.gp.resource_kernels import ExponentialDecay, LogResource, ResourceProduct
-from tunewright.models.gp.warping import Warped
 
 KERNELS: dict[str, tuple[Kernel, int]] = {
     "matern": (Matern52(3), 3),

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from tunewright.models.gp.kernels import Matern52
-from tunewright.models.gp.krylov import (
+from tunewright.models.gp.latent_kronecker import (
+    Cells,
+    CurveCovariance,
+    LatentKronecker,
     LowRankRoot,
     conjugate_gradients,
     log_determinant,
     pivoted_cholesky,
 )
-from tunewright.models.gp.latent_kronecker import Cells, CurveCovariance, LatentKronecker
 from tunewright.models.gp.pathwise import CurvePosterior
 from tunewright.models.gp.posterior import Posterior, factorise
 

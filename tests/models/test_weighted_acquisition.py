@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from tunewright.models.acquisition import Acquisition, LogExpectedImprovement
+from tunewright.models.acquisition import (
+    Acquisition,
+    LogConstrainedImprovement,
+    LogExpectedImprovement,
+    Weighted,
+)
 from tunewright.models.gp.kernels import Matern52
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.linear_cost import LogCost, LogLinearCost, lines, log_targets
-from tunewright.models.weighted_acquisition import LogConstrainedImprovement, Weighted
 
 RNG = np.random.default_rng(3)
 PENDING = RNG.random((2, 2))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 

@@ -13,7 +13,7 @@ from tunewright.interfaces import Backend
 from tunewright.journal import FileJournal, canonical_hash, read_journal
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.trial import BackendSummary, Checkpoint, Ended, OpenRun, Reported, Run

@@ -11,7 +11,7 @@ from tunewright.interfaces import Searcher
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.schedulers.rungs import bracket_weights
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.testing.spaces import CONTINUOUS, SMALL
 from tunewright.trial import Decision, Resume, Start, Suggestion, TrialStatus
 

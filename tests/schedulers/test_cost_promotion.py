@@ -14,10 +14,9 @@ from tunewright.history import History
 from tunewright.journal import MemoryJournal
 from tunewright.methods import method
 from tunewright.metric import Metric
-from tunewright.schedulers.asha import ASHA, ASHASettings
-from tunewright.schedulers.costs import CostMeter
+from tunewright.schedulers.asha import ASHA, ASHASettings, CostMeter
 from tunewright.schedulers.rungs import Rung
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.tuner import Tuner

@@ -13,8 +13,8 @@ from tunewright.interfaces import Scheduler
 from tunewright.metric import Metric
 from tunewright.schedulers.brackets import HyperbandSettings
 from tunewright.schedulers.dehb import DEHB, DEHBSettings, population_sizes
-from tunewright.searchers.coordinates import Coordinates
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
+from tunewright.searchers.unit_cube import Coordinates
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator

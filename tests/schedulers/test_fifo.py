@@ -3,7 +3,7 @@ from __future__ import annotations
 from tunewright.history import History
 from tunewright.interfaces import Searcher
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.testing.spaces import SMALL
 from tunewright.trial import Decision, Start, Suggestion, TrialStatus
 

@@ -121,10 +121,10 @@ def test_what_promises_most_at_the_end_is_run_next() -> None:
         asked = scheduler.suggest(history)
         if history.n_trials >= 6:
             rng = generator(1, Stream.MODEL, history.n_runs)
-            outlook = learner.outlook(observations.read(history), rng)
+            forecast = learner.forecast(observations.read(history), rng)
             paused = list(history.ids(TrialStatus.PAUSED))
             points = CONTINUOUS.encode([history.trial(i).config for i in paused])
-            promises = dict(zip(paused, values(outlook, points, [5] * len(paused)), strict=True))
+            promises = dict(zip(paused, values(forecast, points, [5] * len(paused)), strict=True))
             best = max(promises.values(), default=-math.inf)
             is_thaw = generator(1, Stream.BRACKET, history.n_runs).random() < 0.3
             if isinstance(asked, Resume):
@@ -134,7 +134,7 @@ def test_what_promises_most_at_the_end_is_run_next() -> None:
                 n_new += 1
                 assert isinstance(asked, Start)
                 assert not (is_thaw and paused)
-                assert values(outlook, CONTINUOUS.encode([asked.config]), [5])[0] > best
+                assert values(forecast, CONTINUOUS.encode([asked.config]), [5])[0] > best
         done = tuning.ask()
         assert done is not None
         run_to_its_end(tuning, done)
@@ -164,7 +164,7 @@ def test_a_good_end_is_found_though_curves_cross(name: str) -> None:
 
 
 def test_many_observations_use_the_structure_and_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same experiment beyond the limit: the outlooks agree up to the deviation of draws."""
+    """The same experiment beyond the limit: the forecasts agree up to the deviation of draws."""
     tuning = AskTell(build("FreezeThaw", seed=0), [LOSS])
     for _ in range(30):
         asked = tuning.ask()
@@ -178,11 +178,11 @@ def test_many_observations_use_the_structure_and_agree(monkeypatch: pytest.Monke
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for limit in (500, 5):
         monkeypatch.setattr(gp_curves, "MOST_DENSE", limit)
-        outlook = CurveLearner(2, levels, GPSettings(n_fantasies=40)).outlook(
+        forecast = CurveLearner(2, levels, GPSettings(n_fantasies=40)).forecast(
             snapshot, np.random.default_rng(1)
         )
-        assert outlook is not None
-        means, deviations = outlook.at(0)[0].predict(a)
+        assert forecast is not None
+        means, deviations = forecast.at(0)[0].predict(a)
         found.append((means.mean(axis=1), deviations))
     np.testing.assert_allclose(found[0][0], found[1][0], atol=0.15)
     assert np.corrcoef(found[0][1], found[1][1])[0, 1] > 0.7

@@ -14,7 +14,7 @@ from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.median_stopping import MedianStopping, MedianStoppingSettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator

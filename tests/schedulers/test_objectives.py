@@ -14,7 +14,7 @@ from tunewright.models.pareto import pareto_mask
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.schedulers.objectives import Objectives, RankingKind
 from tunewright.schedulers.rungs import Rung
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.trial import Decision, TrialStatus
 

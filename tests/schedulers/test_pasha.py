@@ -13,8 +13,8 @@ from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
-from tunewright.schedulers.soft_ranking import SoftRankingCeiling, agree, noise_of
-from tunewright.searchers.random import RandomSearcher
+from tunewright.schedulers.pasha import SoftRankingLimit, agree, noise_of
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
@@ -33,8 +33,8 @@ def pasha(
     **rungs,
 ) -> ASHA:
     plan = ASHASettings(**{"max_resource": 27} | rungs)
-    ceiling = SoftRankingCeiling((*plan.levels, plan.max_resource), epsilon)
-    return ASHA(RandomSearcher(space, seed=seed), plan, metric=metric, seed=seed, ceiling=ceiling)
+    limit = SoftRankingLimit((*plan.levels, plan.max_resource), epsilon)
+    return ASHA(RandomSearcher(space, seed=seed), plan, metric=metric, seed=seed, limit=limit)
 
 
 class TestContract(SchedulerContract):
@@ -109,7 +109,7 @@ def test_noise_is_that_of_all_pairs_one_by_one(seed: int) -> None:
 
 def test_a_negative_epsilon_is_refused() -> None:
     with pytest.raises(SettingsError, match="epsilon"):
-        SoftRankingCeiling((1, 3), -0.1)
+        SoftRankingLimit((1, 3), -0.1)
 
 
 # --- growth
@@ -151,13 +151,13 @@ def test_the_ceiling_grows_rung_by_rung_as_results_come_to_it(seed: int, faults:
     simulator = SchedulerSimulator(scheduler, LOSS, max_resource=17, n_trials=60, faults=faults, seed=seed)
     simulator.play()
     levels = (1, 2, 4, 8, 16, 17)
-    ceiling, compared = 1, 0
+    limit, compared = 1, 0
     rungs: list[dict[int, float]] = [{} for _ in levels]
     for line in simulator.journal():
         trial = line["trial_id"]
         if line["kind"] == "start":
             until = line["until"]
-            assert (17 if until is None else until) <= levels[ceiling]
+            assert (17 if until is None else until) <= levels[limit]
         if line["kind"] != "result" or line["decision"] in ("repeat", "late"):
             continue
         value = float(line["metrics"]["loss"])
@@ -165,14 +165,14 @@ def test_the_ceiling_grows_rung_by_rung_as_results_come_to_it(seed: int, faults:
         for rung, level in zip(rungs, levels, strict=True):
             if line["resource"] >= level:
                 rung.setdefault(trial, loss)
-        if faults is not ALL_FAULTS and ceiling < 5 and trial in rungs[ceiling]:
-            top, below = rungs[ceiling], rungs[ceiling - 1]
+        if faults is not ALL_FAULTS and limit < 5 and trial in rungs[limit]:
+            top, below = rungs[limit], rungs[limit - 1]
             now = sorted(top, key=lambda i: (top[i], i))
             before = sorted(top, key=lambda i: (below[i], i))
             compared += 1
-            ceiling += now != before
+            limit += now != before
         elif faults is ALL_FAULTS:
-            ceiling = 5
+            limit = 5
     assert compared > 0 or faults is ALL_FAULTS
 
 

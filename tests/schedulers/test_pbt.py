@@ -14,7 +14,7 @@ from tunewright.journal import MemoryJournal
 from tunewright.methods import method
 from tunewright.metric import Metric
 from tunewright.schedulers.pbt import PBT, PBTSettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.scheduler_contract import SchedulerContract

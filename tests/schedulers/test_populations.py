@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunewright.schedulers.populations import Individual, Population, child_of, choose_parents
+from tunewright.schedulers.dehb import Individual, Population, child_of, choose_parents
 
 RNG = np.random.default_rng(0)
 

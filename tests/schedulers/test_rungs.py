@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -118,3 +119,97 @@ def test_as_many_are_promoted_as_the_paper_says(losses: list[float], eta: int) -
         rung.release(trial_id)
     order = sorted(range(len(losses)), key=lambda i: (losses[i], i))
     assert promoted == [i for i in order[: len(losses) // eta] if math.isfinite(losses[i])]
+
+
+def by_sum(losses: Sequence[tuple[float, ...]]) -> list[float]:
+    """Ranks several losses by their share of the total sum."""
+    total = sum(map(sum, losses))
+    return [sum(each) / total for each in losses]
+
+
+def test_several_losses_are_ranked_anew_with_every_record() -> None:
+    rung = Rung(3, 2, by_sum)
+    assert rung.level == 3
+    rung.record(0, 1.0, 3.0)
+    rung.record(1, 2.0, 1.0)
+    assert rung.admit(0)
+    assert rung.admit(1)
+    rung.record(2, 1.0, 0.0)
+    rung.record(3, 4.0, 4.0)
+    assert [(round(loss * 16), trial_id) for loss, trial_id in rung.entries] == [
+        (1, 2),
+        (3, 1),
+        (4, 0),
+        (8, 3),
+    ]
+    assert rung.loss(0) == 0.25
+    assert list(rung.promotable_all()) == [(3 / 16, 1)]
+    rung.release(1)
+    assert rung.promotable() is None
+    assert 2 in rung
+    assert len(rung) == 4
+
+
+def test_a_trial_has_one_loss_where_there_is_no_ranking() -> None:
+    rung = filled([2.0, 1.0])
+    assert (rung.level, rung.loss(0), rung.loss(1)) == (9, 2.0, 1.0)
+    with pytest.raises(ValueError, match="too many values"):
+        rung.record(2, 1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("costs", "promoted"),
+    [
+        ([1.0, 1.0, 1.0, 1.0, 1.0, 1.0], [0, 1]),  # as without costs
+        ([3.0, 1.0, 1.0, 1.0, 1.0, 1.0], []),  # the best one alone costs more than a third
+        ([1.0, 1.0, 1.0, 2.0, 2.0, 2.0], [0, 1, 2]),
+        ([0.5, 0.5, 1.5, 1.0, 1.0, 1.5], [0, 1]),
+        ([0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_with_costs_the_best_ones_within_a_share_of_the_cost_are_promoted(
+    costs: list[float], promoted: list[int]
+) -> None:
+    rung = Rung(1, 3)
+    for trial_id, cost in enumerate(costs):
+        rung.record(trial_id, float(trial_id), cost=cost)
+        assert rung.admit(trial_id)
+    assert [trial_id for _, trial_id in rung.promotable_all()] == promoted
+
+
+def test_a_place_in_the_rung_counts_not_the_place_among_those_that_wait() -> None:
+    rung = filled([1.0, 2.0, 3.0, 4.0], eta=2)
+    assert list(rung.promotable_all()) == []
+    for trial_id in (3, 1):
+        rung.admit(trial_id)
+    assert list(rung.promotable_all()) == [(2.0, 1)]
+
+
+def test_the_quantile_is_interpolated() -> None:
+    rung = Rung(1, 2)
+    for trial_id, loss in enumerate([0.0, 1.0, 2.0, 10.0]):
+        rung.record(trial_id, loss)
+    assert [rung.survives(trial_id) for trial_id in range(4)] == [
+        True,
+        True,
+        False,
+        False,
+    ]  # the quantile is 1.5
+    rung = Rung(1, 3)
+    for trial_id, loss in enumerate([0.0, 3.0, 3.0, 3.0, 3.0]):
+        rung.record(trial_id, loss)  # position 4 / 3
+    assert all(rung.survives(trial_id) for trial_id in range(5))
+    rung = Rung(1, 4)
+    for trial_id, loss in enumerate([0.0, 4.0, 0.8]):
+        rung.record(trial_id, loss)  # position 1 / 2 of those in order: 0.4
+    assert [rung.survives(trial_id) for trial_id in range(3)] == [True, False, False]
+    rung.record(3, 0.3)  # position 3 / 4 of 0 and 0.3: 0.225
+    assert not rung.survives(3)
+
+
+def test_nothing_lies_between_a_finite_loss_and_an_infinite_one() -> None:
+    rung = Rung(1, 2)
+    for trial_id, loss in enumerate([1.0, math.inf]):
+        rung.record(trial_id, loss)
+    assert rung.survives(0)
+    assert not rung.survives(1)

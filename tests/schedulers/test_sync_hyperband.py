@@ -11,7 +11,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.metric import Metric
 from tunewright.schedulers.brackets import HyperbandSettings
 from tunewright.schedulers.sync_hyperband import SyncHyperband
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.scheduler_simulator import FaultRates, SchedulerSimulator

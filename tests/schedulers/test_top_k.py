@@ -14,7 +14,7 @@ from tunewright.history import History
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Metric
 from tunewright.schedulers.top_k import TopK, TopKSettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, Integer, SearchSpace
 from tunewright.stopping import MaxTrialsStarted, Never
 from tunewright.tuner import Tuner

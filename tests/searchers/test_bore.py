@@ -9,9 +9,9 @@ from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
 from tunewright.searchers.bore import BOREProposer, BORESettings, bore_searcher
-from tunewright.searchers.cube import Cube
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Rows, Snapshot
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import CONTINUOUS
@@ -26,7 +26,7 @@ class TestContract(SearcherContract):
     ) -> Searcher:
         settings = BORESettings(n_candidates=50, n_initial=3, n_trees=3)
         return bore_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
             settings,
             metric=Metric("loss"),
         )
@@ -39,7 +39,7 @@ def snapshot(points: np.ndarray, losses: np.ndarray, levels: np.ndarray | None =
 
 
 def propose(seen: Snapshot, seed: int = 0, **settings) -> np.ndarray | None:
-    proposer = BOREProposer(Cube(CONTINUOUS), BORESettings(**settings))
+    proposer = BOREProposer(UnitCube(CONTINUOUS), BORESettings(**settings))
     proposal = proposer.propose(seen, np.random.default_rng(seed))
     return None if proposal is None else proposal.points
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunewright.searchers.coordinates import Coordinates
+from tunewright.searchers.unit_cube import Coordinates
 from tunewright.space import Categorical, Ordinal, SearchSpace
 from tunewright.testing.spaces import SPACES
 

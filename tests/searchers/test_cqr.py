@@ -8,10 +8,10 @@ import pytest
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.cqr import CQRProposer, CQRSettings, cqr_searcher
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Rows, Snapshot
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import CONTINUOUS
@@ -26,7 +26,7 @@ class TestContract(SearcherContract):
     ) -> Searcher:
         settings = CQRSettings(n_candidates=20, n_initial=4, n_quantiles=2, n_trees=2)
         return cqr_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
             settings,
             metric=Metric("loss"),
         )
@@ -35,7 +35,7 @@ class TestContract(SearcherContract):
 def propose(points: np.ndarray, losses: np.ndarray) -> np.ndarray | None:
     n, nobody = len(losses), np.empty(0, dtype=np.intp)
     seen = Snapshot(points, Rows(np.arange(n), np.zeros(n, dtype=np.intp), losses), nobody, nobody, {})
-    proposal = CQRProposer(Cube(CONTINUOUS), CQRSettings()).propose(seen, np.random.default_rng(0))
+    proposal = CQRProposer(UnitCube(CONTINUOUS), CQRSettings()).propose(seen, np.random.default_rng(0))
     return None if proposal is None else proposal.points
 
 

@@ -12,7 +12,7 @@ from tunewright.ledger import Ledger
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot, fits_note, limited
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.trial import Ended, Reported, Start

@@ -10,9 +10,9 @@ from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
 from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Rows, Snapshot
 from tunewright.searchers.evolution import EvolutionProposer, EvolutionSettings, evolution_searcher
-from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import ALL_TYPES, CONTINUOUS
@@ -27,7 +27,9 @@ class TestContract(SearcherContract):
     ) -> Searcher:
         settings = EvolutionSettings(population_size=5, sample_size=3)
         return evolution_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), settings, metric=LOSS
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            settings,
+            metric=LOSS,
         )
 
 
@@ -86,7 +88,9 @@ def test_without_a_single_result_it_draws_at_random() -> None:
 
 def test_it_comes_closer_to_the_optimum_than_chance() -> None:
     settings = EvolutionSettings(population_size=10, sample_size=5)
-    tuning = AskTell(FIFO(evolution_searcher(Scope(space=CONTINUOUS, seed=0), settings, metric=LOSS)), [LOSS])
+    tuning = AskTell(
+        FIFO(evolution_searcher(SearcherContext(space=CONTINUOUS, seed=0), settings, metric=LOSS)), [LOSS]
+    )
     losses: list[float] = []
     for _ in range(80):
         asked = tuning.ask()

@@ -20,15 +20,22 @@ from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.surrogate import Pullback, Surrogate, WeightedSum
 from tunewright.models.targets import TargetTransform
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers import fitting
-from tunewright.searchers.climbing import Climber, Spread
-from tunewright.searchers.cube import Cube
+from tunewright.searchers import gp as fitting
+from tunewright.searchers.acquisition_optimizer import AcquisitionOptimizer, Spread
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Rows, Snapshot
-from tunewright.searchers.fitting import FittedProcess
-from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, Learned, Learner, gp_searcher
+from tunewright.searchers.gp import (
+    AcquisitionKind,
+    FittedProcess,
+    GPProposer,
+    GPSettings,
+    Learned,
+    Learner,
+    gp_searcher,
+)
 from tunewright.searchers.kde import KDESettings, kde_searcher
-from tunewright.searchers.random import RandomSearcher
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.model_free import RandomSearcher
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.spaces import SMALL
@@ -72,14 +79,17 @@ def best(history: History) -> float:
 @pytest.mark.parametrize("kind", AcquisitionKind)
 def test_a_mixed_bowl_is_found(kind: AcquisitionKind) -> None:
     settings = GPSettings(acquisition=kind)
-    found = [best(play(gp_searcher(Scope(space=MIXED, seed=s), settings, metric=LOSS), 30)) for s in (0, 1)]
+    found = [
+        best(play(gp_searcher(SearcherContext(space=MIXED, seed=s), settings, metric=LOSS), 30))
+        for s in (0, 1)
+    ]
     drawn = [best(play(RandomSearcher(MIXED, seed=s), 30)) for s in (0, 1)]
     assert max(found) < 0.05
     assert max(found) < 0.5 * min(drawn)
 
 
 def test_a_fit_is_written_when_it_is_made_and_not_again() -> None:
-    history = play(gp_searcher(Scope(space=MIXED, seed=0), GPSettings(), metric=LOSS), 40)
+    history = play(gp_searcher(SearcherContext(space=MIXED, seed=0), GPSettings(), metric=LOSS), 40)
     sizes: list[int] = []
     for trial in range(history.n_trials):
         note: Any = history.note(trial, 0).get("searcher", {})
@@ -100,7 +110,7 @@ def test_pending_trials_push_the_next_one_away() -> None:
         return {"loss": abs(float(config["x"]) - 0.5)}, 1.0 + 1e-9 * float(config["y"])
 
     history = Tuner(
-        FIFO(gp_searcher(Scope(space=space, seed=0), GPSettings(n_initial=8), metric=LOSS)),
+        FIFO(gp_searcher(SearcherContext(space=space, seed=0), GPSettings(n_initial=8), metric=LOSS)),
         SimulatedBackend(flat, n_workers=8, max_resource=1),
         metrics=[LOSS],
         stop_when=MaxTrialsStarted(16),
@@ -115,7 +125,9 @@ def test_a_finite_space_is_searched_best_first() -> None:
     def loss(config: Config, epoch: int) -> tuple[dict[str, float], float]:
         return {"loss": float(config["depth"]) + (config["norm"] == "none")}, 1.0
 
-    history = play(gp_searcher(Scope(space=SMALL, seed=0), GPSettings(n_initial=2), metric=LOSS), 6, loss)
+    history = play(
+        gp_searcher(SearcherContext(space=SMALL, seed=0), GPSettings(n_initial=2), metric=LOSS), 6, loss
+    )
     assert history.n_trials == 6
 
 
@@ -146,7 +158,10 @@ def test_box_cox_of_losses_of_both_signs_gives_way_and_says_so_once(caplog: pyte
             return {"loss": np.expm1(4 * np.hypot(config["x"] - 0.3, config["y"] - 0.6)) + shift}, 1.0
 
         settings = GPSettings(targets=TargetTransform.BOX_COX, spread=Spread.SOBOL)
-        return best(play(gp_searcher(Scope(space=space, seed=0), settings, metric=LOSS), 25, loss)) - shift
+        return (
+            best(play(gp_searcher(SearcherContext(space=space, seed=0), settings, metric=LOSS), 25, loss))
+            - shift
+        )
 
     with caplog.at_level(logging.WARNING):
         assert lowest(0.5) < 0.2
@@ -178,7 +193,9 @@ def test_only_listed_configurations_are_suggested(n_listed: int) -> None:
     rng = np.random.default_rng(1)
     listed = [MIXED.sample(rng) for _ in range(n_listed)]
     searcher = gp_searcher(
-        Scope(space=MIXED, seed=0, points_to_evaluate=[], candidates=listed), GPSettings(), metric=LOSS
+        SearcherContext(space=MIXED, seed=0, points_to_evaluate=[], candidates=listed),
+        GPSettings(),
+        metric=LOSS,
     )
     history = play(searcher, 20)
     assert history.n_trials == min(n_listed, 20)
@@ -194,7 +211,7 @@ def test_only_listed_configurations_are_suggested(n_listed: int) -> None:
 def test_a_draw_between_listed_configurations_becomes_the_nearest() -> None:
     listed = [{"x": x, "y": 0.01, "n": 5, "kind": "b"} for x in np.linspace(-1.0, 1.0, 30).tolist()]
     searcher = kde_searcher(
-        Scope(space=MIXED, seed=0, points_to_evaluate=[], candidates=listed),
+        SearcherContext(space=MIXED, seed=0, points_to_evaluate=[], candidates=listed),
         KDESettings(random_fraction=0.0),
         metric=LOSS,
     )
@@ -231,11 +248,11 @@ class Opposites(Learner):
 
 
 def test_a_thompson_draw_of_a_sum_draws_each_part_independently() -> None:
-    cube = Cube(SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}))
+    cube = UnitCube(SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}))
     proposer = GPProposer(Opposites(), cube, GPSettings(acquisition=AcquisitionKind.THOMPSON))
     none = np.empty(0, dtype=np.intp)
     nothing = Snapshot(np.empty((0, 2)), Rows(none, none, np.empty(0)), none, none, {})
     proposal = proposer.propose(nothing, np.random.default_rng(0))
     assert proposal is not None
-    pool = Climber(cube).pool(np.zeros((1, 2)), np.random.default_rng(0))
+    pool = AcquisitionOptimizer(cube).pool(np.zeros((1, 2)), np.random.default_rng(0))
     assert not np.array_equal(proposal.points, pool), "all draws are zero: the pool's order is left as it is"

@@ -13,12 +13,12 @@ from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
 from tunewright.models.pareto import dominated_volume
 from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.gp_objectives import (
     HypervolumeSettings,
     ScalarizationSettings,
     objectives_searcher,
 )
-from tunewright.searchers.scope import Scope
 from tunewright.space import Float, SearchSpace
 
 NEAR, FAR = Metric("near"), Metric("far", Goal.MAXIMIZE)
@@ -28,7 +28,8 @@ PLANE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
 def found(settings: ScalarizationSettings | HypervolumeSettings, n: int, seed: int = 0) -> np.ndarray:
     """Losses (n, 2) whose front is the line from (0, 0) to (1, 1)."""
     tuning = AskTell(
-        FIFO(objectives_searcher(Scope(space=PLANE, seed=seed), settings, metrics=(NEAR, FAR))), [NEAR, FAR]
+        FIFO(objectives_searcher(SearcherContext(space=PLANE, seed=seed), settings, metrics=(NEAR, FAR))),
+        [NEAR, FAR],
     )
     losses: list[list[float]] = []
     for _ in range(n):
@@ -89,13 +90,14 @@ def test_settings_that_cannot_work(kind: Any, fields: dict[str, Any], message: s
 )
 def test_there_is_a_value_for_each_metric(settings: Any) -> None:
     with pytest.raises(SettingsError, match="2 metrics: near, far"):
-        objectives_searcher(Scope(space=PLANE, seed=0), settings, metrics=(NEAR, FAR))
+        objectives_searcher(SearcherContext(space=PLANE, seed=0), settings, metrics=(NEAR, FAR))
 
 
 @pytest.mark.parametrize("settings", [ScalarizationSettings(n_initial=3), HypervolumeSettings(n_initial=3)])
 def test_huge_values_are_borne(settings: Any) -> None:
     tuning = AskTell(
-        FIFO(objectives_searcher(Scope(space=PLANE, seed=0), settings, metrics=(NEAR, FAR))), [NEAR, FAR]
+        FIFO(objectives_searcher(SearcherContext(space=PLANE, seed=0), settings, metrics=(NEAR, FAR))),
+        [NEAR, FAR],
     )
     for near, far in (
         (1e308, 0.0),

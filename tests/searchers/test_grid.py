@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tunewright.ledger import Book
-from tunewright.searchers.grid import GridSearcher
+from tunewright.searchers.model_free import GridSearcher
 from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.types import Config
 

@@ -9,9 +9,9 @@ import pytest
 
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
-from tunewright.searchers.cube import Cube
 from tunewright.searchers.encoding import Rows, Snapshot
 from tunewright.searchers.kde import KDEProposer, KDESettings
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import Categorical, Float, SearchSpace
 
 LOSS = Metric("loss")
@@ -29,7 +29,7 @@ def snapshot(n: int, level: int = 0) -> Snapshot:
 
 
 def proposer(**settings: Any) -> KDEProposer:
-    return KDEProposer(Cube(SPACE), KDESettings(random_fraction=0.0, **settings))
+    return KDEProposer(UnitCube(SPACE), KDESettings(random_fraction=0.0, **settings))
 
 
 def test_proposals_lie_where_good_results_are() -> None:
@@ -50,8 +50,8 @@ def test_it_begins_with_two_more_results_than_hyperparameters() -> None:
 
 
 def test_a_part_of_the_trials_is_random() -> None:
-    always = KDEProposer(Cube(SPACE), KDESettings(random_fraction=1.0))
-    often = KDEProposer(Cube(SPACE), KDESettings())
+    always = KDEProposer(UnitCube(SPACE), KDESettings(random_fraction=1.0))
+    often = KDEProposer(UnitCube(SPACE), KDESettings())
     assert always.propose(snapshot(60), np.random.default_rng(0)) is None
     n_random = sum(often.propose(snapshot(60), np.random.default_rng(s)) is None for s in range(300))
     assert 70 < n_random < 130

@@ -15,8 +15,10 @@ from tunewright.interfaces import Searcher
 from tunewright.metric import Goal, Metric
 from tunewright.models.pareto import dominated_volume
 from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Rows, Snapshot
 from tunewright.searchers.evolution import EvolutionProposer, EvolutionSettings, evolution_searcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.searchers.nsga2 import (
     NSGA2Proposer,
     NSGA2Settings,
@@ -24,8 +26,6 @@ from tunewright.searchers.nsga2 import (
     polynomial_mutation,
     simulated_binary_crossover,
 )
-from tunewright.searchers.random import RandomSearcher
-from tunewright.searchers.scope import Scope
 from tunewright.space import Float, SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import ALL_TYPES, CONTINUOUS
@@ -42,7 +42,9 @@ class TestContract(SearcherContract):
     ) -> Searcher:
         settings = NSGA2Settings(population_size=5)
         return nsga2_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate), settings, metrics=[LOSS]
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            settings,
+            metrics=[LOSS],
         )
 
 
@@ -160,12 +162,17 @@ def volume(searcher: Searcher, n: int) -> float:
 def test_they_dominate_more_than_random_search() -> None:
     chance = [volume(RandomSearcher(PLANE, seed=s), 150) for s in range(3)]
     nsga2 = [
-        volume(nsga2_searcher(Scope(space=PLANE, seed=s), NSGA2Settings(), metrics=BOTH), 150)
+        volume(nsga2_searcher(SearcherContext(space=PLANE, seed=s), NSGA2Settings(), metrics=BOTH), 150)
         for s in range(3)
     ]
     settings = EvolutionSettings(population_size=30, sample_size=8)
     evolved = [
-        volume(evolution_searcher(Scope(space=PLANE, seed=s), settings, metric=BOTH[0], others=BOTH[1:]), 150)
+        volume(
+            evolution_searcher(
+                SearcherContext(space=PLANE, seed=s), settings, metric=BOTH[0], others=BOTH[1:]
+            ),
+            150,
+        )
         for s in range(3)
     ]
     assert min(nsga2) > max(chance)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunewright.searchers.perturbation import perturbed
+from tunewright.schedulers.pbt import perturbed
 from tunewright.space import Categorical, FiniteRange, Float, Integer, Ordinal, SearchSpace
 from tunewright.space.domain import Domain
 from tunewright.testing.spaces import SPACES

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tunewright.history import History
 from tunewright.ledger import Book
-from tunewright.searchers.initial import initial_configs
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher, initial_configs
 from tunewright.space import Categorical, Integer, SearchSpace
 from tunewright.testing.spaces import CONTINUOUS, SMALL
 

@@ -14,10 +14,10 @@ from tunewright.interfaces import StopDecision
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.gp import GPSettings, gp_searcher
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.searchers.regret import RegretBelow
-from tunewright.searchers.scope import Scope
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.tuner import Tuner
@@ -33,7 +33,7 @@ def train(config: Config, epoch: int) -> tuple[dict[str, float], float]:
 
 
 def tuned(n: int, criterion: RegretBelow | None = None) -> History:
-    searcher = gp_searcher(Scope(space=SPACE, seed=0), GPSettings(), metric=GAIN)
+    searcher = gp_searcher(SearcherContext(space=SPACE, seed=0), GPSettings(), metric=GAIN)
     stop_when = MaxTrialsStarted(n)
     return Tuner(
         FIFO(searcher),

@@ -6,7 +6,7 @@ import pytest
 
 from tunewright.exceptions import SpaceError
 from tunewright.ledger import Book
-from tunewright.searchers.restricted import RestrictedSearcher
+from tunewright.searchers.model_free import RestrictedSearcher
 from tunewright.space import Float, Integer, SearchSpace
 from tunewright.types import Config
 

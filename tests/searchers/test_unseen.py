@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tunewright.ledger import Book
-from tunewright.searchers.unseen import draw_unseen, place
+from tunewright.searchers.model_free import draw_unseen, place
 from tunewright.seeding import Stream, generator
 from tunewright.testing.spaces import SMALL
 

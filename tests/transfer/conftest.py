@@ -11,7 +11,7 @@ from tunewright.backends.simulated import SimulatedBackend
 from tunewright.journal import FileJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.storage import ExperimentFolder, create_experiment

@@ -14,8 +14,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
 from tunewright.space import Categorical, FiniteRange, Float, Integer, Ordinal, SearchSpace
 from tunewright.storage import ExperimentFolder
-from tunewright.transfer.evaluations import TransferEvaluations
-from tunewright.transfer.mapping import SpaceMapping, nearest
+from tunewright.transfer.evaluations import SpaceMapping, TransferEvaluations, nearest
 from tunewright.transfer.reading import pack_evaluations, read_evaluations
 from tunewright.types import Config
 

@@ -14,9 +14,9 @@ import pytest
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, method, run_cells
-from tunewright.experiments.kept import FILE
+from tunewright.experiments import Experiment, Limits, method, run_plan
 from tunewright.experiments.run import resume_experiment, run_experiment
+from tunewright.experiments.warm_start import FILE
 from tunewright.journal import canonical_hash, read_journal
 from tunewright.launchers import hpo_main_simulated
 from tunewright.storage import experiments
@@ -72,10 +72,10 @@ def test_other_methods_begin_with_what_did_best() -> None:
 
 def test_cells_in_processes_know_as_much() -> None:
     store_earlier()
-    done = run_cells([cell("ZeroShot"), cell("BoundingBox", n=5)], n_jobs=2)
-    assert [one.summary.error for one in done] == ["", ""]
-    again = run_cells([cell("ZeroShot")], n_jobs=1, resume=True)
-    assert again[0].summary.status == "skipped"
+    done = run_plan([cell("ZeroShot"), cell("BoundingBox", n=5)], n_processes=2)
+    assert [one.error for one in done] == [None, None]
+    again = run_plan([cell("ZeroShot")], n_processes=1, resume=True)
+    assert again[0].is_skipped
     assert run_experiment(cell("ZeroShot")).trials[0] == run_experiment(cell("ZeroShot")).trials[0]
 
 

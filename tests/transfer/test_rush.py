@@ -1,4 +1,4 @@
-"""RUSH: recomputed from the journal, nobody passes a rung below the bar that the first candidates set."""
+"""RUSH: recomputed from the journal, nobody passes a rung below the limit that the first candidates set."""
 
 from __future__ import annotations
 

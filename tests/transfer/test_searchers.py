@@ -12,9 +12,8 @@ from tunewright.ledger import replay_history
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.searchers.fitting import FittedProcess
-from tunewright.searchers.gp import GPSettings, config_kernel
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.context import SearcherContext
+from tunewright.searchers.gp import FittedProcess, GPSettings, config_kernel
 from tunewright.space import SearchSpace
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.testing.scheduler_contract import SchedulerContract
@@ -36,7 +35,7 @@ class TestQuantileSearcher(SearcherContract):
     ) -> Searcher:
         options = QuantileSettings(n_candidates=100)
         return quantile_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
             earlier_evaluations(space),
             options,
         )
@@ -50,7 +49,7 @@ class TestTransferGP(SearcherContract):
     ) -> Searcher:
         settings = GPSettings(n_initial=1, n_fantasies=2)
         return transfer_gp_searcher(
-            Scope(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
             earlier_evaluations(space),
             settings,
             metric=LOSS,
@@ -81,7 +80,7 @@ class TestRUSHStopping(SchedulerContract):
 def test_samples_lie_where_earlier_tasks_did_well() -> None:
     known = earlier_evaluations(CONTINUOUS, n_tasks=3, n_trials=40)
     searcher = quantile_searcher(
-        Scope(space=CONTINUOUS, seed=0, points_to_evaluate=()), known, QuantileSettings()
+        SearcherContext(space=CONTINUOUS, seed=0, points_to_evaluate=()), known, QuantileSettings()
     )
     suggestion = searcher.suggest(replay_history([]))
     assert suggestion is not None

@@ -15,8 +15,8 @@ from tunewright.space import Categorical, FiniteRange, Float, Integer, Ordinal, 
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.testing.spaces import ALL_TYPES, CONTINUOUS, SPACES
 from tunewright.transfer.box import bounding_box, shrunk
-from tunewright.transfer.copula import normal_scores
 from tunewright.transfer.evaluations import Task, TransferEvaluations
+from tunewright.transfer.task_models import normal_scores
 from tunewright.transfer.zero_shot import greedy_portfolio, zero_shot_configs
 from tunewright.types import Config
 

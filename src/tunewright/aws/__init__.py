@@ -1,15 +1,13 @@
-"""AWS: endpoints, sessions, request rates, S3 objects, identity, images and prices. The only importer of boto3."""
+"""AWS: endpoints, sessions, request rates, S3 objects, account, images and prices. The only importer of boto3."""
 
 from __future__ import annotations
 
+from tunewright.aws.account import default_bucket, ensure_bucket, find_role
 from tunewright.aws.boto import ServiceError
+from tunewright.aws.catalog import gpus_of, has_gpu, image_uri, price_per_hour
 from tunewright.aws.endpoint import REMOTE_VARIABLE, Credentials, Endpoint, EndpointKind, resolve_endpoint
-from tunewright.aws.identity import default_bucket, ensure_bucket, find_role
-from tunewright.aws.images import gpus_of, has_gpu, image_uri
 from tunewright.aws.objects import S3Objects, StoredObject
-from tunewright.aws.prices import price_per_hour
-from tunewright.aws.rates import Rates, TokenBucket
-from tunewright.aws.session import AwsSession, open_session
+from tunewright.aws.session import AwsSession, Rates, TokenBucket, open_session
 
 __all__ = [
     "REMOTE_VARIABLE",

@@ -1,4 +1,4 @@
-"""The one place where boto3 is imported, when it is first needed, and where its errors become ours."""
+"""The only importer of boto3, on first use, and the conversion of its errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNKNOWN_KEYS: Final = frozenset(
     {"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"}
 )
 NO_CREDENTIALS: Final = "NoCredentials"
-"""Our code for a request that was not sent, because boto3 found nothing to sign it with."""
+"""Code of a request that was not sent because boto3 found no credentials."""
 _DENIED: Final = _FORBIDDEN | _CLOCK | _SIGNATURE | _EXPIRED | _UNKNOWN_KEYS | {NO_CREDENTIALS}
 _CLOCK_TEXT: Final = re.compile(r"[Ss]ignature (expired|not yet current)")
 _CREDENTIAL_ERRORS: Final = (
@@ -36,21 +36,21 @@ _CREDENTIAL_ERRORS: Final = (
     "TokenRetrievalError",
     "LoginError",
 )
-"""What botocore raises where credentials are missing or cannot be renewed."""
+"""Errors of botocore for credentials that are missing or cannot be renewed."""
 
 
 @final
 class ServiceError(TunewrightError):
-    """A request to a service was refused, or nothing is known about how it ended.
+    """A request was rejected by the service, or its outcome is unknown.
 
     Parameters
     ----------
     code
-        The service's code such as ``ResourceInUse``; empty where no answer came.
+        Code of the service such as ``ResourceInUse``; empty without a response.
     text
-        The service's message.
+        Message of the service.
     status
-        HTTP status; 0 where no answer came.
+        HTTP status; 0 without a response.
     """
 
     def __init__(self, code: str, text: str, *, status: int = 0) -> None:
@@ -61,7 +61,7 @@ class ServiceError(TunewrightError):
 
     @property
     def is_throttling(self) -> bool:
-        """Whether the service had too many requests."""
+        """Whether the request rate was exceeded."""
         return self.code in _THROTTLING
 
     @property
@@ -81,9 +81,9 @@ class ServiceError(TunewrightError):
 
     @property
     def remedy(self) -> str:
-        """What helps where the request is denied, in a few words; empty otherwise."""
+        """Remedy for a denied request in a few words; empty for other errors."""
         if self.code in _CLOCK or (self.code in _SIGNATURE and _CLOCK_TEXT.search(self.text)):
-            return "the clock of this machine is wrong: set it (by NTP, say)"
+            return "the clock of this machine is wrong: set it (for example by NTP)"
         if self.code in _FORBIDDEN:
             return "the permission is missing: 'tunewright sagemaker policy' prints all that are needed"
         if self.code == NO_CREDENTIALS:
@@ -114,7 +114,7 @@ def load(module: str) -> ModuleType:
 
 @contextmanager
 def service_errors() -> Generator[None]:
-    """Turn what boto3 raises into :class:`ServiceError`."""
+    """Convert errors of boto3 to :class:`ServiceError`."""
     exceptions = load("botocore.exceptions")
     boto3_exceptions = load("boto3.exceptions")
     try:

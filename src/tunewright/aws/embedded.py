@@ -1,21 +1,20 @@
-"""The embedded endpoint: a SageMaker-compatible server on this machine, a process of its own that tuners share.
+"""The embedded endpoint: a SageMaker-compatible server process on this machine, shared by tuners.
 
 There is one per hash of its settings, in ``$TUNEWRIGHT_HOME/endpoint/<hash>/``:
 
 ``endpoint.json``
     Written by the server, readable by its user only: url, pid, speed, access_key, secret_key, region.
 ``endpoint.lock``
-    Held while a tuner looks for the server or starts it.
+    Held while a tuner searches or starts the server.
 ``endpoint.log``
-    What the server printed.
+    Output of the server.
 ``leases/``
-    One locked file per tuner. The server ends when the last is gone and no job runs; ten minutes after the last
-    one's owner died, so that a resumed tuner finds its jobs still running.
+    One locked file per tuner. The server ends after the last lease is returned and no job runs, or ten minutes after
+    the death of the last holder, so that a resumed tuner finds its jobs still running.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -46,7 +45,7 @@ _LOG_LINES: Final = 15
 
 @final
 class Lease:
-    """A file whose lock says that a tuner lives; the kernel lets go of it when the tuner dies.
+    """A locked file that keeps the server running; the kernel releases the lock of a killed tuner.
 
     Parameters
     ----------
@@ -57,21 +56,19 @@ class Lease:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / f"{os.getpid()}-{secrets.token_hex(4)}.lease"
-        self._descriptor: int | None = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._lock = FileLock(self._path, mode=0o600, thread_local=False)
+        self._lock.acquire()
 
     def release(self) -> None:
-        """Return the lease: its file is removed. A second call does nothing."""
-        if self._descriptor is None:
-            return
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        self._descriptor = None
+        """Return the lease by removing its file. A second call has no effect."""
+        if self._lock.is_locked:
+            self._path.unlink(missing_ok=True)  # before the unlock: an unlocked file is an abandoned lease
+            self._lock.release()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedEndpoint:
-    """A running server and our lease on it."""
+    """A running server with a lease on it."""
 
     endpoint: Endpoint
     directory: Path
@@ -80,7 +77,7 @@ class EmbeddedEndpoint:
 
 
 def settings_hash(endpoint: Endpoint) -> str:
-    """What distinguishes servers: version, region, speed and quotas, as 12 hexadecimal digits."""
+    """Hash of version, region, speed and quotas, as 12 hexadecimal digits."""
     settings = {
         "version": metadata.version("tunewright"),
         "python": sys.executable,
@@ -105,14 +102,14 @@ def start_or_join(endpoint: Endpoint, *, root: Path | None = None) -> EmbeddedEn
     Returns
     -------
     EmbeddedEndpoint
-        With the address and the key filled in.
+        With address and keys.
 
     Raises
     ------
     MissingExtraError
         The emulator's packages are not installed.
     BackendError
-        The server did not start; the message holds the last lines of its log.
+        The server did not start; the message has the last lines of its log.
     """
     if importlib.util.find_spec("moto") is None:
         raise MissingExtraError("emulator", "The embedded endpoint")
@@ -143,12 +140,12 @@ def start_or_join(endpoint: Endpoint, *, root: Path | None = None) -> EmbeddedEn
 
 
 def restart_if_dead(embedded: EmbeddedEndpoint) -> None:
-    """Start the server again at its old address, with its old key, so that clients need not know.
+    """Restart a dead server with its old address and keys, so that clients stay valid.
 
     Raises
     ------
     BackendError
-        It does not start.
+        The server did not start.
     """
     with _lock(embedded.directory):
         if _running(embedded.directory) is None:
@@ -168,7 +165,7 @@ def _lock(directory: Path) -> FileLock:
 
 
 def _running(directory: Path) -> dict[str, str | int | float] | None:
-    """The state of a server that answers, else None."""
+    """State of a server that answers, or None."""
     try:
         state = json.loads((directory / "endpoint.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -200,7 +197,7 @@ def _is_healthy(url: str) -> bool:
 
 
 def _health(url: str) -> bytes:
-    """What a server of ours says about itself, in JSON."""
+    """Response of ``/_health``, in JSON."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{url}/_health", timeout=2) as answer:
         return answer.read()
@@ -245,7 +242,7 @@ def _command(endpoint: Endpoint, directory: Path) -> list[str]:
 
 
 def _environment(endpoint: Endpoint) -> dict[str, str]:
-    """The user's without AWS settings; with the key where it must be the old one, which no command line shows."""
+    """The user's environment without AWS settings; with the keys of a restarted server, which no command line shows."""
     environment = {n: value for n, value in users_environment().items() if not n.startswith("AWS_")}
     if endpoint.credentials is not None:
         environment["SAGEMAKER_EMULATOR_ACCESS_KEY"] = endpoint.credentials.access_key
@@ -254,7 +251,7 @@ def _environment(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _spawn(command: list[str], environment: dict[str, str], log: Path) -> int:
-    """Start a process in a session of its own, which outlives this one; returns its pid."""
+    """Start a process in a session of its own, which outlives this one, and return its pid."""
     writable = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         command[0],

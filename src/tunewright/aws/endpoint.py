@@ -1,4 +1,4 @@
-"""Which SageMaker we talk to: AWS, an embedded endpoint on this machine, or any other address."""
+"""Endpoints: AWS, the embedded endpoint on this machine, or any other address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMBEDDED_SPEED: Final = 60.0
 EMBEDDED_REGION: Final = "us-east-1"
 
 REMOTE_VARIABLE: Final = "TUNEWRIGHT_REMOTE"
-"""Environment variable of a tuning job: where its files lie in S3. There, ``embedded`` is the endpoint that runs it."""
+"""Environment variable of a tuning job: S3 prefix of its files. In such a job ``embedded`` is the endpoint that runs it."""
 
 _NETWORK_PROVIDERS: Final = ("iam-role", "container-role")
 _CONTAINER_VARIABLES: Final = (
@@ -28,13 +28,13 @@ _CONTAINER_VARIABLES: Final = (
 
 
 class EndpointKind(StrEnum):
-    """What stands behind an endpoint; this word is what an experiment's metadata says, never an address."""
+    """Kind of an endpoint, which an experiment's metadata records instead of the address."""
 
     AWS = "aws"
     EMBEDDED = "embedded"
-    """A process of our own on this machine, started when it is needed."""
+    """A server process on this machine, started on demand."""
     OTHER = "other"
-    """An address that the user gave."""
+    """An address given by the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +47,20 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where requests go, and how fast the clock of the service runs there."""
+    """Target of requests, with the speed of its service clock."""
 
     kind: EndpointKind
     region: str
     url: str | None = None
-    """None: the address that boto3 finds (AWS), or not started yet (embedded)."""
+    """None: boto3's default (AWS), or not started yet (embedded)."""
     speed: float = 1.0
     """Service seconds per second; 1 on AWS."""
     credentials: Credentials | None = None
-    """None: what boto3 finds."""
+    """None: boto3's default."""
     quotas: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Embedded only: instances by instance type that jobs may use."""
+    """Embedded only: maximum number of instances by instance type."""
     warm_pool_quotas: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Embedded only: instances by instance type that may be kept warm."""
+    """Embedded only: maximum number of warm instances by instance type."""
 
     def seconds(self, service_seconds: float, *, at_least: float = 0.0) -> float:
         """Real seconds for a number of service seconds, never less than ``at_least``."""
@@ -75,16 +75,16 @@ def resolve_endpoint(
     quotas: Mapping[str, int] | None = None,
     warm_pool_quotas: Mapping[str, int] | None = None,
 ) -> Endpoint:
-    """Decide where requests go. Nothing is started and no request is made.
+    """Resolve the choice of an endpoint. Nothing is started and no request is sent.
 
     Parameters
     ----------
     choice
-        ``"aws"``, ``"embedded"``, an address (``http://...``), or ``"auto"``: AWS where credentials are found (on
-        an EC2 instance's own role only ``"aws"`` looks, because that takes a request), else embedded.
+        ``"aws"``, ``"embedded"``, an address (``http://...``), or ``"auto"``: AWS if credentials are found, else
+        embedded. The role of an EC2 instance is found by ``"aws"`` only, because that takes a request.
     speed
-        Service seconds per second; default 60 for the embedded endpoint and 1 for an address; a server of
-        ours that knows better is believed when the session is opened. AWS knows only 1.
+        Service seconds per second; default 60 for the embedded endpoint and 1 for an address, unless a
+        ``sagemaker-emulator`` there reports its own. Always 1 on AWS.
     region
         Default: AWS_REGION, AWS_DEFAULT_REGION, the AWS profile's; embedded: us-east-1.
     quotas, warm_pool_quotas
@@ -93,7 +93,7 @@ def resolve_endpoint(
     Raises
     ------
     SettingsError
-        The choice is unknown, no region is known, the embedded endpoint has it not, or the speed cannot be.
+        The choice or the region is unknown, or the speed is invalid.
     MissingExtraError
         boto3 is not installed.
     """
@@ -111,7 +111,7 @@ def resolve_endpoint(
     return Endpoint(
         kind=kind,
         region=found or EMBEDDED_REGION,
-        url=choice if kind is EndpointKind.OTHER else _url_around(kind),
+        url=choice if kind is EndpointKind.OTHER else _tuning_job_url(kind),
         speed=default_speed if speed is None else speed,
         quotas=dict(quotas or {}),
         warm_pool_quotas=dict(warm_pool_quotas or {}),
@@ -119,14 +119,14 @@ def resolve_endpoint(
 
 
 def credentials_found() -> bool:
-    """Whether boto3 would find AWS credentials without asking the network.
+    """Whether boto3 finds AWS credentials without a request.
 
     Raises
     ------
     MissingExtraError
         boto3 is not installed.
     SettingsError
-        The AWS configuration names something that does not exist, such as a profile.
+        The AWS configuration is invalid, for example names an unknown profile.
     """
     if any(name in os.environ for name in _CONTAINER_VARIABLES):
         return True
@@ -155,21 +155,21 @@ def _kind(choice: str) -> EndpointKind:
     )
 
 
-def _url_around(kind: EndpointKind) -> str | None:
-    """The address of the embedded endpoint that runs this process as a tuning job."""
+def _tuning_job_url(kind: EndpointKind) -> str | None:
+    """Address of the embedded endpoint that runs this process as a tuning job."""
     is_inside = kind is EndpointKind.EMBEDDED and REMOTE_VARIABLE in os.environ
     return os.environ.get("AWS_ENDPOINT_URL") if is_inside else None
 
 
 def _check_region(region: str) -> None:
-    """Make sure that there is such a region of SageMaker."""
+    """Raise an error for an unknown region of SageMaker."""
     if region != EMBEDDED_REGION and region not in _regions():
         raise UnknownNameError("region", region, _regions())
 
 
 @cache
 def _regions() -> Sequence[str]:
-    """Those of SageMaker, as botocore's own list says; it takes a tenth of a second to read."""
+    """Regions of SageMaker from botocore's list, which takes 0.1 s to read."""
     session = boto.load("botocore.session").Session()
     return [
         name

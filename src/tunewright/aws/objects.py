@@ -34,11 +34,11 @@ class S3Objects:
     client
         A boto3 client of S3.
     bucket
-        Its name.
+        Name of the bucket.
     prefix
-        Without slashes at its ends; all keys are relative to it.
+        Prefix without leading or trailing slashes; all keys are relative to it.
 
-    Every method raises :class:`~tunewright.aws.boto.ServiceError` where the service refuses or does not answer.
+    Every method raises :class:`~tunewright.aws.boto.ServiceError` if the service rejects the request or does not respond.
     """
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
@@ -59,16 +59,16 @@ class S3Objects:
         return S3Objects(self._client, self.bucket, self.key(name))
 
     def put(self, name: str, body: bytes) -> None:
-        """Write an object, whatever was there."""
+        """Write an object unconditionally."""
         with boto.service_errors():
             self._client.put_object(Bucket=self.bucket, Key=self.key(name), Body=body)
 
     def put_new(self, name: str, body: bytes) -> bool:
-        """Write an object unless there is one; whether it was written."""
+        """Write an object if it does not exist; return whether it was written."""
         return self._put_if(name, body, {"IfNoneMatch": "*"})
 
     def replace(self, name: str, body: bytes, etag: str) -> bool:
-        """Write an object if it still is the one of that ETag; whether it was written."""
+        """Write an object if its ETag is unchanged; return whether it was written."""
         return self._put_if(name, body, {"IfMatch": etag})
 
     def _put_if(self, name: str, body: bytes, condition: dict[str, str]) -> bool:
@@ -87,7 +87,7 @@ class S3Objects:
             self._client.upload_file(str(path), self.bucket, self.key(name))
 
     def get(self, name: str) -> bytes | None:
-        """The object's content; None where there is no such object."""
+        """Content of the object; None if it does not exist."""
         try:
             with boto.service_errors():
                 return self._client.get_object(Bucket=self.bucket, Key=self.key(name))["Body"].read()
@@ -97,7 +97,7 @@ class S3Objects:
             raise
 
     def exists(self, name: str) -> bool:
-        """Whether there is an object of exactly this key."""
+        """Whether the object exists."""
         return any(stored.key == name for stored in self.page(name))
 
     def page(self, name: str = "", *, start_after: str = "") -> Sequence[StoredObject]:
@@ -131,7 +131,7 @@ class S3Objects:
             start_after = found[-1].key
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove objects; those that are gone do not matter."""
+        """Delete objects; missing ones are ignored."""
         keys = [{"Key": self.key(name)} for name in names]
         for first in range(0, len(keys), _PAGE):
             batch = {"Objects": keys[first : first + _PAGE], "Quiet": True}
@@ -139,16 +139,16 @@ class S3Objects:
                 self._client.delete_objects(Bucket=self.bucket, Delete=batch)
 
     def delete_under(self, name: str) -> None:
-        """Remove all objects whose relative keys begin with ``name``."""
+        """Delete all objects whose relative keys begin with ``name``."""
         self.delete([stored.key for stored in self.list(name)])
 
     def put_files(self, files: Iterable[tuple[str, Path]]) -> None:
-        """Write many objects from files, several at once; the first failure is raised when all are done."""
+        """Upload files in parallel; the first failure is raised after all are done."""
         in_parallel(lambda pair: self.put_file(*pair), files)
 
 
 def in_parallel(work: Callable[[Any], None], items: Iterable[Any]) -> None:
-    """Do ``work`` for each item in a few threads; the first failure is raised when all are done."""
+    """Call ``work`` for each item in a few threads; the first failure is raised after all are done."""
     with ThreadPoolExecutor(_THREADS) as pool:
         for future in [pool.submit(work, item) for item in items]:
             future.result()

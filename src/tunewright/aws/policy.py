@@ -1,4 +1,4 @@
-"""The permissions that Tunewright needs on AWS: one action per operation that it calls, and nothing else."""
+"""IAM permissions of Tunewright: one action per operation that it calls, and no others."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ ACTIONS: Final[Mapping[str, str]] = {
     "DeleteObject": "s3:DeleteObject",
     "DeleteObjects": "s3:DeleteObject",
 }
-"""Operation, as calls are counted -> the action that allows it."""
+"""Operation, as counted in calls -> its IAM action."""
 
 IMPLIED: Final = ("sagemaker:AddTags", "iam:PassRole")
-"""Actions that CreateTrainingJob asks for, because our jobs have tags and a role."""
+"""Further actions of CreateTrainingJob, for tags and role of the jobs."""
 
 _JOB_ACTIONS: Final = (
     "ecr:BatchCheckLayerAvailability",
@@ -44,7 +44,7 @@ _JOB_ACTIONS: Final = (
     "logs:DescribeLogStreams",
     "logs:PutLogEvents",
 )
-"""What the service does with a job's role: it gets the image and writes the log."""
+"""Actions of the service with a job's role: reading the image and writing the log."""
 
 _ON_JOBS: Final = ("Create", "Describe", "Stop", "Update")
 
@@ -62,11 +62,11 @@ def policy(
     Parameters
     ----------
     region, account, partition
-        Where it holds; ``*`` leaves them open.
+        Scope; ``*`` for any.
     role_arn
-        The role that jobs may be given.
+        Role that may be passed to jobs.
     for_jobs
-        Of the role of tuning jobs, which the service itself uses as well; else of a user.
+        True: policy of the tuning jobs' role, which the service itself uses as well. False: policy of a user.
     """
     jobs = [a for o, a in ACTIONS.items() if a.startswith("sagemaker:") and o.startswith(_ON_JOBS)]
     objects = [a for a in ACTIONS.values() if a.startswith("s3:") and a.endswith(("Object", "Upload"))]

@@ -1,10 +1,11 @@
-"""A connection to the services: clients, request rates, counts of calls."""
+"""A connection to the services: clients, request rates and counts of calls."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, final
@@ -13,11 +14,146 @@ from tunewright.aws import boto
 from tunewright.aws.embedded import EmbeddedEndpoint, announced_speed, restart_if_dead, start_or_join
 from tunewright.aws.endpoint import Endpoint, EndpointKind
 from tunewright.aws.objects import S3Objects
-from tunewright.aws.rates import Rates, TokenBucket
 from tunewright.exceptions import BackendError
 
+SERVICE_RATES: Final[Mapping[str, float]] = {
+    "CreateTrainingJob": 1.0,
+    "ListTrainingJobs": 1.0,
+    "DescribeTrainingJob": 2.0,
+    "StopTrainingJob": 2.0,
+    "UpdateTrainingJob": 1.0,
+    "Search": 1.0,
+    "FilterLogEvents": 2.0,
+    "GetLogEvents": 5.0,
+    "DescribeLogStreams": 5.0,
+}
+"""Requests per service second by operation.
+
+CreateTrainingJob has a quota of 1 per second (L-21A1652A). ListTrainingJobs has 2 per second, not adjustable; half of it
+is left to other clients such as the console. The others are not published: these are cautious values, which throttling
+lowers.
+"""
+
+DEFAULT_RATE: Final = 20.0
+"""Requests per second of all other operations (S3, STS, IAM)."""
+
+_RECOVERY_SECONDS: Final = 10.0
+_RECOVERY_STEP: Final = 0.05
+_LOWEST_SHARE: Final = 1 / 16
+
+
+@final
+class TokenBucket:
+    """Allows one request every ``1 / rate`` seconds; thread-safe.
+
+    Throttling halves the rate (down to a sixteenth), once for all requests sent at the old rate; every ten seconds
+    without throttling restore five per cent of the full rate.
+
+    Parameters
+    ----------
+    rate
+        Requests per second.
+    speed
+        Divisor of the ten seconds.
+    clock
+        Monotonic seconds.
+    sleep
+        Function that waits for a number of seconds.
+
+    Raises
+    ------
+    ValueError
+        The rate is not positive.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        speed: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not rate > 0:
+            raise ValueError(f"rate must be positive, got {rate}")
+        self._full_rate = rate
+        self._recovery = _RECOVERY_SECONDS / speed
+        self._rate = rate
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._next = clock()
+        self._changed = self._next
+        self._ignored_until = self._next
+
+    @property
+    def rate(self) -> float:
+        """Current requests per second."""
+        with self._lock:
+            self._recover(self._clock())
+            return self._rate
+
+    def delay(self) -> float:
+        """Seconds until the next request is allowed, 0 if it is now. Reserves nothing."""
+        with self._lock:
+            return max(0.0, self._next - self._clock())
+
+    def acquire(self) -> None:
+        """Reserve the next request and wait for its time."""
+        with self._lock:
+            now = self._clock()
+            self._recover(now)
+            start = max(now, self._next)
+            self._next = start + 1 / self._rate
+        if start > now:
+            self._sleep(start - now)
+
+    def throttled(self) -> None:
+        """Record that the service throttled a request."""
+        with self._lock:
+            now = self._clock()
+            self._recover(now)
+            if now >= self._ignored_until:
+                self._rate = max(self._rate / 2, self._full_rate * _LOWEST_SHARE)
+            self._ignored_until = self._next = max(self._next, now + 1 / self._rate)
+            self._changed = now
+
+    def _recover(self, now: float) -> None:
+        steps = int((now - self._changed) / self._recovery)
+        if steps > 0:
+            self._rate = min(self._full_rate, self._rate + steps * _RECOVERY_STEP * self._full_rate)
+            self._changed += steps * self._recovery
+
+
+@final
+class Rates:
+    """One bucket per operation, created on first use.
+
+    Parameters
+    ----------
+    speed
+        Service seconds per second, the factor of all rates.
+    rates
+        Requests per service second by operation.
+    """
+
+    def __init__(self, *, speed: float = 1.0, rates: Mapping[str, float] = SERVICE_RATES) -> None:
+        self._speed = speed
+        self._rates = rates
+        self._buckets: dict[str, TokenBucket] = {}
+        self._lock = threading.Lock()
+
+    def bucket(self, operation: str) -> TokenBucket:
+        """The bucket of an operation such as ``CreateTrainingJob``."""
+        with self._lock:
+            if operation not in self._buckets:
+                rate = self._rates.get(operation, DEFAULT_RATE) * self._speed
+                self._buckets[operation] = TokenBucket(rate, speed=self._speed)
+            return self._buckets[operation]
+
+
 EMULATED_ACCOUNT: Final = "123456789012"
-"""The account of the embedded endpoint."""
+"""Account of the embedded endpoint."""
 
 _CONNECT_SECONDS: Final = 5
 _READ_SECONDS: Final = 30
@@ -36,22 +172,22 @@ _SERVICES: Final[Mapping[str, str]] = {
 class AwsSession:
     """Clients of one endpoint; thread-safe.
 
-    Every request is counted, and waits for its operation's token bucket first where it goes through :meth:`call`.
-    Opened by :func:`open_session`.
+    All requests are counted; those of :meth:`call` wait for their operation's token bucket. Opened by
+    :func:`open_session`.
 
     Attributes
     ----------
     endpoint
-        Where requests go.
+        Target of the requests.
     account
-        The twelve digits of the account.
+        Number of the account, 12 digits.
 
     Parameters
     ----------
     endpoint
-        With an address where it is not AWS.
+        With an address, unless it is AWS.
     embedded
-        The running server whose lease is returned by :meth:`close`.
+        Running server, whose lease is returned by :meth:`close`.
     """
 
     def __init__(self, endpoint: Endpoint, *, embedded: EmbeddedEndpoint | None = None) -> None:
@@ -67,48 +203,47 @@ class AwsSession:
 
     @property
     def calls(self) -> Mapping[str, int]:
-        """Requests sent so far by operation, repeated ones included."""
+        """Number of requests by operation, retries included."""
         with self._lock:
             return dict(sorted(self._calls.items()))
 
     def client(self, service: str) -> Any:
-        """The boto3 client of a service such as ``sagemaker``; made once."""
+        """The boto3 client of a service such as ``sagemaker``; created once."""
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = self._make_client(service)
             return self._clients[service]
 
     def send_once(self) -> None:
-        """Send each request of SageMaker only once, because the caller does it again later and has other work meanwhile.
+        """Disable boto3's retries for SageMaker, for callers that retry later and have other work meanwhile.
 
-        Otherwise a request that is refused as one too many is repeated after a pause, as those of S3 always are. To be
-        said before the first request.
+        Call this before the first request. Requests of S3 keep their retries.
         """
         self._attempts = 1
 
     def bucket_of(self, operation: str) -> TokenBucket:
-        """The token bucket of an operation."""
+        """Token bucket of an operation."""
         return self._rates.bucket(operation)
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Send one request of SageMaker or CloudWatch Logs when its rate allows it.
+        """Send one request to SageMaker or CloudWatch Logs at its allowed rate.
 
         Parameters
         ----------
         operation
             Such as ``CreateTrainingJob``.
         **parameters
-            The request's fields.
+            Members of the request.
 
         Returns
         -------
         dict
-            The answer's fields.
+            Members of the response.
 
         Raises
         ------
         ServiceError
-            The service refused, or no answer came.
+            The service rejected the request or did not respond.
         """
         xform_name = boto.load("botocore").xform_name
         client = self.client(_SERVICES.get(operation, "sagemaker"))
@@ -117,22 +252,22 @@ class AwsSession:
             return getattr(client, xform_name(operation))(**parameters)
 
     def objects(self, bucket: str, prefix: str) -> S3Objects:
-        """The objects of a bucket under a prefix."""
+        """Objects of a bucket under a prefix."""
         return S3Objects(self.client("s3"), bucket, prefix)
 
     def revive(self) -> None:
-        """Start the embedded endpoint again if it has died; nothing elsewhere.
+        """Restart the embedded endpoint if it is dead; no effect for other endpoints.
 
         Raises
         ------
         BackendError
-            It does not start.
+            The endpoint did not start.
         """
         if self._embedded is not None:
             restart_if_dead(self._embedded)
 
     def close(self) -> None:
-        """Close all connections and return the lease on the embedded endpoint. A second call does nothing."""
+        """Close all connections and return the lease on the embedded endpoint. A second call has no effect."""
         with self._lock:
             clients, self._clients = list(self._clients.values()), {}
         for client in clients:
@@ -177,7 +312,7 @@ class AwsSession:
 
 
 def open_session(endpoint: Endpoint, *, root: Path | None = None) -> AwsSession:
-    """Connect: start or join the embedded endpoint where it is meant, and prove the credentials.
+    """Open a session: start or join the embedded endpoint if it is the target, and check the credentials.
 
     Parameters
     ----------
@@ -189,7 +324,7 @@ def open_session(endpoint: Endpoint, *, root: Path | None = None) -> AwsSession:
     Raises
     ------
     BackendError
-        No endpoint, no credentials, or expired ones; the message names the remedy. Nothing was created.
+        No endpoint, or missing or expired credentials; the message has the remedy. Nothing was created.
     MissingExtraError
         boto3 or the emulator's packages are not installed.
     """

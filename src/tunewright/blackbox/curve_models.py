@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tunewright.blackbox.blackbox import Array
 from tunewright.exceptions import MissingExtraError
-from tunewright.models.late_scipy import from_scipy
+from tunewright.models.arrays import from_scipy
 
 _N_TREES: Final = 100
 _RANDOM_STATE: Final = 0

@@ -12,7 +12,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import CheckpointPolicy
 from tunewright.metric import Metric
-from tunewright.models.late_scipy import from_scipy
+from tunewright.models.arrays import from_scipy
 from tunewright.trial import Checkpoint, TrialStatus
 
 Ahead: TypeAlias = Callable[[History], float]

@@ -23,7 +23,7 @@ from tunewright.formatting import (
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
 from tunewright.interfaces import Callback
-from tunewright.searchers.front import pareto_results
+from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import BackendSummary, ExperimentStatus, TrialStatus
 
 MAX_ROWS: Final = 14

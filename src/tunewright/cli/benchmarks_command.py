@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from tunewright.aws import has_gpu, image_uri, price_per_hour
-from tunewright.aws.images import IMAGES_DATE
-from tunewright.aws.prices import PRICES_DATE
+from tunewright.aws.catalog import IMAGES_DATE, PRICES_DATE
 from tunewright.benchmarks import REAL_BENCHMARKS, RealBenchmarkDefinition
 from tunewright.exceptions import UnknownNameError
 from tunewright.formatting import duration

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from tunewright.aws import AwsSession, EndpointKind, ServiceError, find_role, open_session, resolve_endpoint
-from tunewright.aws.identity import partition
+from tunewright.aws.account import partition
 from tunewright.aws.policy import policy
 from tunewright.backends.plugin import backend_from_json
 from tunewright.backends.sagemaker.config import SageMakerConfig

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from tunewright.aws import open_session, resolve_endpoint
-from tunewright.aws.quotas import Quota, read_quotas
+from tunewright.aws.account import Quota, read_quotas
 from tunewright.backends.sagemaker.preflight import Line, Plan, needs
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.benchmarks.real import real_benchmark_definitions

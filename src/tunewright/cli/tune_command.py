@@ -12,7 +12,6 @@ from tunewright.backends.plugin import BackendPlugin, backend_names, find_backen
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, MethodSpec, method
-from tunewright.experiments.metrics import metrics_from
 from tunewright.launchers.config_flags import add_config_flags, config_from
 from tunewright.launchers.confirm import settle, show_dry_run
 from tunewright.launchers.console import set_up_logging
@@ -27,7 +26,7 @@ from tunewright.launchers.launch import run_and_report, show_safe_tag
 from tunewright.launchers.parser import Parser, natural, positive_int
 from tunewright.launchers.remote import add_remote_flags
 from tunewright.launchers.remote_tune import launch_experiment
-from tunewright.metric import Goal
+from tunewright.metric import Goal, metrics_from
 from tunewright.space import load_space
 from tunewright.types import Json
 

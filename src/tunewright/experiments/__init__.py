@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from tunewright.experiments.cells import CellSummary
-from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
-from tunewright.experiments.harness import Cell, PlanProgress, run_cells
+from tunewright.experiments.harness import Cell, CellSummary, run_cells
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
-from tunewright.experiments.plan import CellResult, run_plan
-from tunewright.experiments.run import resume_experiment, run_experiment
+from tunewright.experiments.plan import CellResult, ExperimentPlan, PlanProgress, run_plan
+from tunewright.experiments.run import announce_choices, resume_experiment, run_experiment
 from tunewright.experiments.watch import Watch, print_progress, progress_facts, unwatched
 from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
 
@@ -22,6 +20,7 @@ __all__ = [
     "CellResult",
     "CellSummary",
     "Experiment",
+    "ExperimentPlan",
     "Limits",
     "Method",
     "MethodSpec",

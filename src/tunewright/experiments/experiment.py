@@ -25,8 +25,7 @@ from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.callbacks.early_removal import RemoveEarly
 from tunewright.callbacks.tensorboard import check_tensorboard
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.frugality import early_removal, stopping_criterion
-from tunewright.experiments.limits import Limits
+from tunewright.experiments.limits import Limits, early_removal, stopping_criterion
 from tunewright.interfaces import Scheduler, StoppingCriterion
 from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, find_method
 from tunewright.methods.automatic import NAME as AUTO

@@ -11,17 +11,15 @@ from typing import Any, TypedDict, Unpack
 from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.experiments.choosing import announce_choices
 from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.kept import announce
 from tunewright.experiments.limits import Limits
-from tunewright.experiments.metrics import metrics_from
 from tunewright.experiments.outcome import Outcome
-from tunewright.experiments.run import run_experiment
+from tunewright.experiments.run import announce_choices, run_experiment
+from tunewright.experiments.warm_start import announce
 from tunewright.experiments.watch import print_progress, unwatched
 from tunewright.methods import BuildFunction, MethodSpec
 from tunewright.methods import method as named_method
-from tunewright.metric import Goal
+from tunewright.metric import Goal, metrics_from
 from tunewright.space import Domain, SearchSpace
 from tunewright.types import ConfigValue
 

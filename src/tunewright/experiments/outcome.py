@@ -14,12 +14,12 @@ from tunewright.codec import to_json
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
-from tunewright.journal import Line, is_locked, read_journal
+from tunewright.journal import is_locked, last_outcome, read_journal
 from tunewright.ledger import replay_history
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
-from tunewright.searchers.front import pareto_results
+from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus, Trial, TrialStatus
@@ -113,7 +113,7 @@ class Outcome:
     @property
     def is_running(self) -> bool:
         """Whether some process works on it, here or in a tuning job."""
-        return self.status in {ExperimentStatus.RUNNING, ExperimentStatus.RUNNING_ELSEWHERE}
+        return self.status.is_running
 
     @property
     def counts(self) -> dict[str, int]:
@@ -194,13 +194,12 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
         The journal is damaged.
     """
     metadata = read_metadata(folder)
-    is_running = is_locked(folder.journal_path)
+    status = stored_status(folder)
     lines = list(read_journal(folder.journal_path)) if folder.journal_path.exists() else []
-    sessions = [line for line in lines if line["kind"] == "session"]
     return Outcome(
         folder=folder,
         metadata=metadata,
-        status=ExperimentStatus.RUNNING if is_running else _status(sessions, folder),
+        status=status,
         history=replay_history(lines),
         wallclock_time=max((float(line["t"]) for line in lines if "t" in line), default=0.0),
         suggest_time=math.fsum(line.get("suggest_time") or 0.0 for line in lines if line["kind"] == "start"),
@@ -208,9 +207,17 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     )
 
 
-def _status(sessions: list[Line], folder: ExperimentFolder) -> ExperimentStatus:
-    """The outcome of the last session; one that did not come to its end was interrupted, or is not over elsewhere."""
-    last = sessions[-1] if sessions else None
-    if last is not None and last["event"] == "end":
-        return ExperimentStatus(last["outcome"])
-    return ExperimentStatus.RUNNING_ELSEWHERE if live_marker(folder.path) else ExperimentStatus.INTERRUPTED
+def stored_status(folder: ExperimentFolder) -> ExperimentStatus:
+    """Return the status of a stored experiment, from its lock, the last line of its journal, and its remote marker.
+
+    Raises
+    ------
+    JournalError
+        The journal cannot be read.
+    """
+    if is_locked(folder.journal_path):
+        return ExperimentStatus.RUNNING
+    status = last_outcome(folder.journal_path)
+    if status is ExperimentStatus.INTERRUPTED and live_marker(folder.path):
+        return ExperimentStatus.RUNNING_ELSEWHERE
+    return status

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from msgspec import UNSET, UnsetType
@@ -21,17 +21,17 @@ from tunewright.callbacks.results import ResultsTable
 from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
 from tunewright.codec import to_json
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.choosing import as_chosen
 from tunewright.experiments.experiment import Experiment
-from tunewright.experiments.kept import keep_evaluations, kept_evaluations
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
+from tunewright.experiments.warm_start import keep_evaluations, kept_evaluations
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, Line
 from tunewright.metadata import StartFacts, TableMetadata, read_metadata
 from tunewright.methods import also_read, constraints_of
+from tunewright.methods.automatic import Choice
 from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
@@ -90,7 +90,9 @@ def resume_experiment(
 
 
 def open_experiment(
-    experiment: Experiment, folder: ExperimentFolder | None = None
+    experiment: Experiment,
+    folder: ExperimentFolder | None = None,
+    evaluations: TransferEvaluations | None = None,
 ) -> tuple[Experiment, Scheduler, ExperimentFolder]:
     """Build the scheduler of an experiment and make its folder, or prepare both to continue.
 
@@ -100,6 +102,8 @@ def open_experiment(
         The experiment.
     folder
         Where it is stored; None for a new one.
+    evaluations
+        Of earlier experiments, if they were read before; for a new one.
 
     Returns
     -------
@@ -113,13 +117,32 @@ def open_experiment(
         It cannot run; then there is no new folder.
     """
     if folder is None:
-        evaluations = experiment.evaluations()
+        evaluations = evaluations or experiment.evaluations()
         scheduler = experiment.build_scheduler(evaluations)
         return experiment, scheduler, new_folder(experiment, evaluations)
     experiment = replace(experiment, resumed_seed=read_metadata(folder).effective_seed)
     scheduler = as_chosen(folder, experiment).build_scheduler(kept_evaluations(folder))
     renew_folder(folder, experiment)
     return experiment, scheduler, folder
+
+
+def as_chosen(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
+    """Return an experiment that continues, with the method that ``auto`` chose when it began.
+
+    Raises
+    ------
+    SettingsError
+        The metadata are damaged.
+    """
+    stored = read_metadata(folder).chosen
+    return experiment if stored is None else experiment.with_method(Choice.from_json(stored).spec)
+
+
+def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> None:
+    """Say what ``auto`` chooses, each line once."""
+    lines = (f"{cell.benchmark.name}: {choice.text()}" for cell in plan if (choice := cell.choice()))
+    for line in dict.fromkeys(lines):
+        say(line)
 
 
 def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None = None) -> ExperimentFolder:

@@ -13,7 +13,7 @@ from tunewright.benchmarks.tables import absent_table
 from tunewright.blackbox import table_names
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments import Experiment, Limits, MethodSpec, announce_choices, run_cells
-from tunewright.experiments.fitting import fitting
+from tunewright.experiments.harness import fitting
 from tunewright.launchers.config_flags import config_from
 from tunewright.launchers.console import say, set_up_logging
 from tunewright.launchers.exits import run_command

@@ -10,7 +10,7 @@ from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.config import TuningJobPlace
 from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.experiments import Experiment
-from tunewright.experiments.fitting import fitting
+from tunewright.experiments.harness import fitting
 from tunewright.launchers.config_flags import config_from
 from tunewright.launchers.confirm import confirm
 from tunewright.launchers.console import say, set_up_logging

@@ -14,7 +14,7 @@ from tunewright.backends.sagemaker.config import SageMakerPlace
 from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.experiments import Experiment
-from tunewright.experiments.earlier import earlier_evaluations
+from tunewright.experiments.plan import ExperimentPlan
 from tunewright.launchers.config_flags import config_from
 from tunewright.launchers.confirm import confirm, show_dry_run
 from tunewright.launchers.console import say
@@ -104,8 +104,7 @@ def tuning_jobs_text(arguments: Namespace, n_jobs: int, instance_type: str) -> s
 def _run(kind: RealKind, launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str]) -> int:
     arguments, benchmark = begin_launch(launch, kind.remote_parser(launch), given)
     plan = launch.plan(arguments, benchmark, config_from(kind.config, arguments))
-    for experiment, known in zip(plan, earlier_evaluations(plan), strict=True):
-        experiment.build_scheduler(known)
+    ExperimentPlan(tuple(plan)).validated()
     dependencies = [Path(one) for one in (*options.dependencies, *arguments.dependencies)]
     check_travels(benchmark.script, path, dependencies)
     tuners = kind.tuners(arguments, benchmark, jobs_at_a_time(arguments, len(plan)))

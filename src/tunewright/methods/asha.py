@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
 from tunewright.methods.rung_options import RungOptions
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.asha import ASHA, ASHASettings
 
 _LARGE: Final = 10**9
@@ -43,7 +43,7 @@ class ASHAMethodSettings(RungOptions):
 def _build(benchmark: Benchmark, seed: int, settings: ASHAMethodSettings) -> ASHA:
     metric, max_resource = only_metric(benchmark, "ASHA"), full_resource(benchmark, "ASHA")
     rungs = settings.with_cost(settings.rungs(max_resource))
-    return ASHA(scope_of(benchmark, seed).random_searcher(), rungs, metric=metric, seed=seed)
+    return ASHA(context_of(benchmark, seed).random_searcher(), rungs, metric=metric, seed=seed)
 
 
 METHOD = Method(

@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
 from tunewright.methods.rung_options import RungOptions
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.bore import BOREOptions, bore_searcher
 
@@ -34,7 +34,7 @@ def _build(benchmark: Benchmark, seed: int, settings: ASHABORESettings) -> ASHA:
     metric = only_metric(benchmark, "ASHABORE")
     rungs = settings.rungs(full_resource(benchmark, "ASHABORE"))
     levels = (*rungs.levels, rungs.max_resource)
-    searcher = bore_searcher(scope_of(benchmark, seed), settings, metric=metric, levels=levels)
+    searcher = bore_searcher(context_of(benchmark, seed), settings, metric=metric, levels=levels)
     return ASHA(searcher, rungs, metric=metric, seed=seed)
 
 

@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
 from tunewright.methods.rung_options import RungOptions
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.cqr import CQROptions, cqr_searcher
 
@@ -33,7 +33,7 @@ class ASHACQRSettings(RungOptions, CQROptions):
 def _build(benchmark: Benchmark, seed: int, settings: ASHACQRSettings) -> ASHA:
     metric = only_metric(benchmark, "ASHACQR")
     rungs = settings.rungs(full_resource(benchmark, "ASHACQR"))
-    searcher = cqr_searcher(scope_of(benchmark, seed), settings, metric=metric)
+    searcher = cqr_searcher(context_of(benchmark, seed), settings, metric=metric)
     return ASHA(searcher, rungs, metric=metric, seed=seed)
 
 

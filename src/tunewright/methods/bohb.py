@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
 from tunewright.methods.rung_options import RungOptions
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.kde import KDEOptions, kde_searcher
 
@@ -37,7 +37,7 @@ def _build(benchmark: Benchmark, seed: int, settings: BOHBSettings) -> ASHA:
     metric = only_metric(benchmark, "BOHB")
     rungs = settings.rungs(full_resource(benchmark, "BOHB"))
     levels = (*rungs.levels, rungs.max_resource)
-    searcher = kde_searcher(scope_of(benchmark, seed), settings, metric=metric, levels=levels)
+    searcher = kde_searcher(context_of(benchmark, seed), settings, metric=metric, levels=levels)
     return ASHA(searcher, rungs, metric=metric, seed=seed)
 
 

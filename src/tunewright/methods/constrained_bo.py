@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.methods.method import Method
 from tunewright.methods.needs import only_improvement, only_metric
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.metric import Constraint
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.constrained import ConstrainedLearner
@@ -50,10 +50,10 @@ def _build(benchmark: Benchmark, seed: int, settings: ConstrainedBOSettings) -> 
     space, metric = benchmark.space, only_metric(benchmark, "ConstrainedBO")
     constraints = settings.constraints
     learner = ConstrainedLearner(space.n_columns, settings, constraints)
-    scope = scope_of(benchmark, seed)
-    proposer = GPProposer(learner, scope.cube(), settings)
+    context = context_of(benchmark, seed)
+    proposer = GPProposer(learner, context.cube(), settings)
     observations = Observations(space, metric, others=[constraint.metric for constraint in constraints])
-    return FIFO(ModelBasedSearcher(scope, proposer, observations, n_initial=settings.n_initial))
+    return FIFO(ModelBasedSearcher(context, proposer, observations, n_initial=settings.n_initial))
 
 
 METHOD = Method(

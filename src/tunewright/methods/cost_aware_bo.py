@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_improvement, only_metric
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.metric import Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.cost_aware import CostAwareLearner, CostModel
@@ -60,11 +60,11 @@ def _build(benchmark: Benchmark, seed: int, settings: CostAwareBOSettings) -> FI
     learner = CostAwareLearner(
         space.n_columns, settings, resource=resource, exponent=settings.exponent, budget=settings.budget
     )
-    scope = scope_of(benchmark, seed)
-    proposer = GPProposer(learner, scope.cube(), settings)
+    context = context_of(benchmark, seed)
+    proposer = GPProposer(learner, context.cube(), settings)
     levels = () if resource is None else range(1, resource + 1)
     observations = Observations(space, metric, levels, others=[Metric(settings.cost or benchmark.time_attr)])
-    return FIFO(ModelBasedSearcher(scope, proposer, observations, n_initial=settings.n_initial))
+    return FIFO(ModelBasedSearcher(context, proposer, observations, n_initial=settings.n_initial))
 
 
 METHOD = Method(

@@ -10,14 +10,14 @@ from tunewright.exceptions import check_at_least
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_improvement, only_metric
 from tunewright.methods.pause_options import PauseOptions
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.dyhpo import DyHPO
 from tunewright.schedulers.freeze_thaw import check_probability
+from tunewright.searchers.candidate_selection import CandidateSelector
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import GPOptions, choice
-from tunewright.searchers.gp_curves import LevelOutlookLearner
+from tunewright.searchers.gp_curves import LevelForecastLearner
 from tunewright.searchers.gp_levels import JointModel, ResourceKernel
-from tunewright.searchers.prospects import Prospects
 
 
 @final
@@ -57,14 +57,14 @@ def _build(benchmark: Benchmark, seed: int, settings: DyHPOSettings) -> DyHPO:
     pauses = settings.pauses(full_resource(benchmark, "DyHPO"))
     levels = (*pauses.levels, pauses.max_resource)
     joint = JointModel(space.n_columns, levels, settings, settings.resource_kernel)
-    prospects = Prospects(
-        scope_of(benchmark, seed),
-        LevelOutlookLearner(joint, settings),
+    selector = CandidateSelector(
+        context_of(benchmark, seed),
+        LevelForecastLearner(joint, settings),
         Observations(space, metric, levels),
         n_initial=settings.n_initial,
         spread=settings.spread,
     )
-    return DyHPO(prospects, pauses, metric=metric, seed=seed, probability_sh=settings.probability_sh)
+    return DyHPO(selector, pauses, metric=metric, seed=seed, probability_sh=settings.probability_sh)
 
 
 METHOD = Method(

@@ -10,13 +10,13 @@ from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_improvement, only_metric
 from tunewright.methods.pause_options import PauseOptions
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.freeze_thaw import FreezeThaw, check_probability
 from tunewright.schedulers.rungs import rung_levels
+from tunewright.searchers.candidate_selection import CandidateSelector
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import GPOptions
 from tunewright.searchers.gp_curves import CurveLearner
-from tunewright.searchers.prospects import Prospects
 
 
 @final
@@ -53,14 +53,14 @@ def _build(benchmark: Benchmark, seed: int, settings: FreezeThawSettings) -> Fre
     metric = only_metric(benchmark, "FreezeThaw")
     pauses = settings.pauses(full_resource(benchmark, "FreezeThaw"))
     levels = (*pauses.levels, pauses.max_resource)
-    prospects = Prospects(
-        scope_of(benchmark, seed),
+    selector = CandidateSelector(
+        context_of(benchmark, seed),
         CurveLearner(benchmark.space.n_columns, levels, settings),
         Observations(benchmark.space, metric, levels),
         n_initial=settings.n_initial,
         spread=settings.spread,
     )
-    return FreezeThaw(prospects, pauses, metric=metric, seed=seed, probability_thaw=settings.probability_thaw)
+    return FreezeThaw(selector, pauses, metric=metric, seed=seed, probability_thaw=settings.probability_thaw)
 
 
 METHOD = Method(

@@ -10,7 +10,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.methods.method import Method
 from tunewright.methods.needs import whole_space
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.grid import GridSearcher
+from tunewright.searchers.model_free import GridSearcher
 
 
 @final

@@ -10,7 +10,7 @@ from tunewright.methods.level_options import LevelModel, LevelModelOptions
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
 from tunewright.methods.rung_options import RungOptions
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import GPOptions, GPProposer
@@ -59,10 +59,10 @@ def _build(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> ASHA
         modelling = IndependentRungs(space.n_columns, len(levels), settings)
     learner = EnsembleLearner(modelling, space.n_columns)
     observations = Observations(space, metric, levels)
-    scope = scope_of(benchmark, seed)
+    context = context_of(benchmark, seed)
     searcher = ModelBasedSearcher(
-        scope,
-        GPProposer(learner, scope.cube(), settings),
+        context,
+        GPProposer(learner, context.cube(), settings),
         observations,
         n_initial=settings.n_initial,
     )

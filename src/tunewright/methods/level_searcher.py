@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tunewright.benchmarks import Benchmark
 from tunewright.interfaces import Searcher
 from tunewright.methods.level_options import LevelModel
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import GPOptions, GPProposer, Learner
 from tunewright.searchers.gp_levels import (
@@ -55,10 +55,10 @@ def level_searcher(
         learner = JointLearner(joint, space.n_columns, options)
     else:
         learner = IndependentLearner(space.n_columns, len(levels), options)
-    scope = scope_of(benchmark, seed)
+    context = context_of(benchmark, seed)
     return ModelBasedSearcher(
-        scope,
-        GPProposer(learner, scope.cube(), options),
+        context,
+        GPProposer(learner, context.cube(), options),
         Observations(space, benchmark.metrics[0], levels),
         n_initial=options.n_initial,
     )

@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource
 from tunewright.methods.rung_options import RungOptions
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.asha import ASHA
 from tunewright.schedulers.objectives import Objectives, RankingKind, check_weights
 from tunewright.searchers.gp import choice
@@ -41,7 +41,7 @@ class MOASHASettings(RungOptions):
 def _build(benchmark: Benchmark, seed: int, settings: MOASHASettings) -> ASHA:
     rungs = settings.rungs(full_resource(benchmark, "MOASHA"))
     objectives = Objectives(metrics=benchmark.metrics, ranking=settings.ranking, weights=settings.weights)
-    return ASHA(scope_of(benchmark, seed).random_searcher(), rungs, metric=objectives, seed=seed)
+    return ASHA(context_of(benchmark, seed).random_searcher(), rungs, metric=objectives, seed=seed)
 
 
 METHOD = Method(

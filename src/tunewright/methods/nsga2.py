@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.nsga2 import NSGA2Settings, nsga2_searcher
 
 
 def _build(benchmark: Benchmark, seed: int, settings: NSGA2Settings) -> FIFO:
-    return FIFO(nsga2_searcher(scope_of(benchmark, seed), settings, metrics=benchmark.metrics))
+    return FIFO(nsga2_searcher(context_of(benchmark, seed), settings, metrics=benchmark.metrics))
 
 
 METHOD = Method(

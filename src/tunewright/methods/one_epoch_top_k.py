@@ -8,7 +8,7 @@ from typing import final
 from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.top_k import TopK, TopKSettings
 
 
@@ -49,7 +49,7 @@ class OneEpochTopKSettings:
 def _build(benchmark: Benchmark, seed: int, settings: OneEpochTopKSettings) -> TopK:
     metric = only_metric(benchmark, "OneEpochTopK")
     complete = settings.complete(full_resource(benchmark, "OneEpochTopK"))
-    return TopK(scope_of(benchmark, seed).random_searcher(), complete, metric=metric)
+    return TopK(context_of(benchmark, seed).random_searcher(), complete, metric=metric)
 
 
 METHOD = Method(

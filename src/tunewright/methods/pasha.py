@@ -8,9 +8,9 @@ from typing import final
 from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.asha import ASHA, ASHASettings
-from tunewright.schedulers.soft_ranking import SoftRankingCeiling
+from tunewright.schedulers.pasha import SoftRankingLimit
 
 
 @final
@@ -32,25 +32,25 @@ class PASHASettings:
     """Losses that differ by no more are equivalent; estimated from the noise of the curves where nothing is given."""
 
     def __post_init__(self) -> None:
-        self.ceiling(self.rungs(self.grace_period + 1))
+        self.limit(self.rungs(self.grace_period + 1))
 
     def rungs(self, max_resource: int) -> ASHASettings:
         """The rungs for a benchmark whose full run is ``max_resource`` long."""
         return ASHASettings(max_resource=max_resource, grace_period=self.grace_period, eta=self.eta)
 
-    def ceiling(self, rungs: ASHASettings) -> SoftRankingCeiling:
+    def limit(self, rungs: ASHASettings) -> SoftRankingLimit:
         """What keeps promotions low."""
-        return SoftRankingCeiling((*rungs.levels, rungs.max_resource), self.epsilon)
+        return SoftRankingLimit((*rungs.levels, rungs.max_resource), self.epsilon)
 
 
 def _build(benchmark: Benchmark, seed: int, settings: PASHASettings) -> ASHA:
     rungs = settings.rungs(full_resource(benchmark, "PASHA"))
     return ASHA(
-        scope_of(benchmark, seed).random_searcher(),
+        context_of(benchmark, seed).random_searcher(),
         rungs,
         metric=only_metric(benchmark, "PASHA"),
         seed=seed,
-        ceiling=settings.ceiling(rungs),
+        limit=settings.limit(rungs),
     )
 
 

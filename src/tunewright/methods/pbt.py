@@ -8,7 +8,7 @@ from typing import final
 from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric, whole_space
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.pbt import PBT, PBTSettings
 
 
@@ -53,7 +53,7 @@ class PBTMethodSettings:
 
 def _build(benchmark: Benchmark, seed: int, settings: PBTMethodSettings) -> PBT:
     return PBT(
-        scope_of(benchmark, seed).random_searcher(),
+        context_of(benchmark, seed).random_searcher(),
         whole_space(benchmark, "PBT", "perturbs configurations while they train"),
         settings.complete(full_resource(benchmark, "PBT")),
         metric=only_metric(benchmark, "PBT"),

@@ -9,13 +9,13 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.methods.method import Method
 from tunewright.methods.needs import only_improvement, only_metric, warn_without_prior
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.beliefs import users_belief
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import AcquisitionKind, FinalLossLearner, GPOptions, GPProposer
 from tunewright.searchers.model_based import ModelBasedSearcher
-from tunewright.searchers.pibo import BeliefProposer, PiBOLearner
+from tunewright.searchers.prior_densities import users_density
+from tunewright.searchers.user_priors import PiBOLearner, PriorProposer
 
 
 @final
@@ -44,11 +44,11 @@ class PiBOSettings(GPOptions):
 def _build(benchmark: Benchmark, seed: int, settings: PiBOSettings) -> FIFO:
     space, metric = benchmark.space, only_metric(benchmark, "PiBO")
     warn_without_prior(space, "PiBO")
-    scope = scope_of(benchmark, seed)
-    belief, cube = users_belief(space), scope.cube()
-    learner = PiBOLearner(FinalLossLearner(space.n_columns, settings), belief, settings.beta)
-    proposer = BeliefProposer(belief, cube, settings.n_initial, GPProposer(learner, cube, settings))
-    return FIFO(ModelBasedSearcher(scope, proposer, Observations(space, metric), n_initial=0))
+    context = context_of(benchmark, seed)
+    density, cube = users_density(space), context.cube()
+    learner = PiBOLearner(FinalLossLearner(space.n_columns, settings), density, settings.beta)
+    proposer = PriorProposer(density, cube, settings.n_initial, GPProposer(learner, cube, settings))
+    return FIFO(ModelBasedSearcher(context, proposer, Observations(space, metric), n_initial=0))
 
 
 METHOD = Method(

@@ -10,13 +10,13 @@ from tunewright.interfaces import Scheduler
 from tunewright.methods.bracket_options import BracketOptions
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric, warn_without_prior
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.sync_hyperband import SyncHyperband
-from tunewright.searchers.beliefs import users_belief
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.model_based import ModelBasedSearcher
-from tunewright.searchers.prior_band import PriorBandProposer
+from tunewright.searchers.prior_densities import users_density
+from tunewright.searchers.user_priors import PriorBandProposer
 
 
 @final
@@ -38,9 +38,11 @@ def _build(benchmark: Benchmark, seed: int, settings: PriorBandSettings) -> Sche
     space, metric = benchmark.space, only_metric(benchmark, "PriorBand")
     warn_without_prior(space, "PriorBand")
     plan = settings.plan(full_resource(benchmark, "PriorBand"))
-    scope = scope_of(benchmark, seed)
-    proposer = PriorBandProposer(space, users_belief(space), scope.cube(), levels=plan.levels, eta=plan.eta)
-    searcher = ModelBasedSearcher(scope, proposer, Observations(space, metric, plan.levels), n_initial=0)
+    context = context_of(benchmark, seed)
+    proposer = PriorBandProposer(
+        space, users_density(space), context.cube(), levels=plan.levels, eta=plan.eta
+    )
+    searcher = ModelBasedSearcher(context, proposer, Observations(space, metric, plan.levels), n_initial=0)
     if not settings.asynchronous:
         return SyncHyperband(searcher, plan, metric=metric)
     rungs = ASHASettings(

@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.interfaces import Searcher
 from tunewright.methods.method import Method
 from tunewright.methods.needs import only_metric
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.methods.warm_benchmark import WarmBenchmark, known_from_before
 from tunewright.schedulers.fifo import FIFO
 from tunewright.transfer.sampling import QuantileOptions, QuantileSettings, quantile_searcher
@@ -20,8 +20,8 @@ NAME: Final = "QuantileTransfer"
 def warm_searcher(benchmark: WarmBenchmark, options: QuantileOptions, seed: int) -> Searcher:
     """The searcher as a benchmark wants it; without points of the user's, draws come first."""
     points = benchmark.points_to_evaluate or ()
-    scope = replace(scope_of(benchmark, seed), points_to_evaluate=points)
-    return quantile_searcher(scope, benchmark.evaluations, options)
+    context = replace(context_of(benchmark, seed), points_to_evaluate=points)
+    return quantile_searcher(context, benchmark.evaluations, options)
 
 
 def _build(benchmark: Benchmark, seed: int, settings: QuantileSettings) -> FIFO:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.gp_objectives import ScalarizationSettings, objectives_searcher
 
 
 def _build(benchmark: Benchmark, seed: int, settings: ScalarizationSettings) -> FIFO:
-    return FIFO(objectives_searcher(scope_of(benchmark, seed), settings, metrics=benchmark.metrics))
+    return FIFO(objectives_searcher(context_of(benchmark, seed), settings, metrics=benchmark.metrics))
 
 
 METHOD = Method(

@@ -7,7 +7,7 @@ from typing import final
 
 from tunewright.benchmarks import Benchmark
 from tunewright.methods.method import Method
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.fifo import FIFO
 
 
@@ -19,7 +19,7 @@ class RandomSearchSettings:
 
 def _build(benchmark: Benchmark, seed: int, settings: RandomSearchSettings) -> FIFO:
     del settings
-    return FIFO(scope_of(benchmark, seed).random_searcher())
+    return FIFO(context_of(benchmark, seed).random_searcher())
 
 
 METHOD = Method(

@@ -10,11 +10,11 @@ from tunewright.exceptions import check_at_least
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
 from tunewright.methods.rung_options import RungOptions
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.methods.warm_benchmark import WarmBenchmark, known_from_before
 from tunewright.schedulers.asha import ASHA
-from tunewright.schedulers.bar import CandidateBar
-from tunewright.searchers.initial import initial_configs
+from tunewright.schedulers.rush import CandidateLimit
+from tunewright.searchers.model_free import initial_configs
 
 NAME: Final = "RUSH"
 
@@ -22,7 +22,7 @@ NAME: Final = "RUSH"
 @final
 @dataclass(frozen=True, kw_only=True)
 class RUSHSettings(RungOptions):
-    """Rungs, and who sets the bar.
+    """Rungs, and who sets the limit.
 
     Raises
     ------
@@ -49,8 +49,8 @@ def _build(benchmark: Benchmark, seed: int, settings: RUSHSettings) -> ASHA:
         best = [config for config in best if known.space.key(config) in keys]
     points = initial_configs(known.space, (*(known.benchmark.points_to_evaluate or ()), *best))
     warm = WarmBenchmark(benchmark=known.benchmark, evaluations=known.evaluations, points=points)
-    bar = CandidateBar(len(points), rungs.max_resource)
-    return ASHA(scope_of(warm, seed).random_searcher(), rungs, metric=metric, seed=seed, ceiling=bar)
+    limit = CandidateLimit(len(points), rungs.max_resource)
+    return ASHA(context_of(warm, seed).random_searcher(), rungs, metric=metric, seed=seed, limit=limit)
 
 
 METHOD = Method(

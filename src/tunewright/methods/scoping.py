@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tunewright.benchmarks import Benchmark
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.context import SearcherContext
 
 
-def scope_of(benchmark: Benchmark, seed: int) -> Scope:
+def context_of(benchmark: Benchmark, seed: int) -> SearcherContext:
     """The benchmark's space and points, and the configurations that it lists."""
-    return Scope(
+    return SearcherContext(
         space=benchmark.space,
         seed=seed,
         points_to_evaluate=benchmark.points_to_evaluate,

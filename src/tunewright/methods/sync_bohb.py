@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.methods.bracket_options import BracketOptions
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.kde import KDEOptions, kde_searcher
 
@@ -36,7 +36,7 @@ class SyncBOHBSettings(BracketOptions, KDEOptions):
 def _build(benchmark: Benchmark, seed: int, settings: SyncBOHBSettings) -> SyncHyperband:
     metric = only_metric(benchmark, "SyncBOHB")
     plan = settings.plan(full_resource(benchmark, "SyncBOHB"))
-    searcher = kde_searcher(scope_of(benchmark, seed), settings, metric=metric, levels=plan.levels)
+    searcher = kde_searcher(context_of(benchmark, seed), settings, metric=metric, levels=plan.levels)
     return SyncHyperband(searcher, plan, metric=metric)
 
 

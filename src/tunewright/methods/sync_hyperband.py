@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.methods.bracket_options import BracketOptions
 from tunewright.methods.method import Method
 from tunewright.methods.needs import full_resource, only_metric
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 
 
@@ -28,7 +28,7 @@ class SyncHyperbandSettings(BracketOptions):
 def _build(benchmark: Benchmark, seed: int, settings: SyncHyperbandSettings) -> SyncHyperband:
     metric = only_metric(benchmark, "SyncHyperband")
     plan = settings.plan(full_resource(benchmark, "SyncHyperband"))
-    return SyncHyperband(scope_of(benchmark, seed).random_searcher(), plan, metric=metric)
+    return SyncHyperband(context_of(benchmark, seed).random_searcher(), plan, metric=metric)
 
 
 METHOD = Method(

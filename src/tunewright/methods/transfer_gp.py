@@ -9,7 +9,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import check_at_least
 from tunewright.methods.method import Method
 from tunewright.methods.needs import only_metric
-from tunewright.methods.scoping import scope_of
+from tunewright.methods.scoping import context_of
 from tunewright.methods.warm_benchmark import known_from_before, with_first_points
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.gp import GPOptions
@@ -43,7 +43,7 @@ def _build(benchmark: Benchmark, seed: int, settings: TransferGPSettings) -> FIF
     known = known_from_before(benchmark, NAME)
     warm = with_first_points(known.benchmark, known.evaluations, settings.n_first)
     metric = only_metric(benchmark, NAME)
-    return FIFO(transfer_gp_searcher(scope_of(warm, seed), warm.evaluations, settings, metric=metric))
+    return FIFO(transfer_gp_searcher(context_of(warm, seed), warm.evaluations, settings, metric=metric))
 
 
 METHOD = Method(

@@ -1,11 +1,21 @@
-"""The one array type of the models."""
+"""The array types of the models, and packages of SciPy that are imported at their first use."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import importlib
+from functools import cache
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
 """Double precision. Shapes are in the docstrings: n observations, m candidates, d columns, s fantasies."""
+Indices: TypeAlias = NDArray[np.intp]
+"""Positions in another array."""
+
+
+@cache
+def from_scipy(package: str, name: str) -> Any:
+    """What a package of SciPy calls by a name, such as ``from_scipy("optimize", "minimize")``."""
+    return getattr(importlib.import_module(f"scipy.{package}"), name)

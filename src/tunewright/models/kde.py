@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr, ndtri
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 
 
 @final
@@ -33,7 +32,7 @@ class KernelDensity:
     .. [LiRacine2006] Li, Racine: Nonparametric Econometrics: Theory and Practice. Princeton 2006.
     """
 
-    def __init__(self, data: Array, n_categories: NDArray[np.intp], min_bandwidth: float) -> None:
+    def __init__(self, data: Array, n_categories: Indices, min_bandwidth: float) -> None:
         n, p = data.shape
         rule = 1.06 * data.std(axis=0) * n ** (-1.0 / (4 + p))
         counts = n_categories

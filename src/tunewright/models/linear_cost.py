@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.models.surrogate import Surrogate
 
 _SMALLEST: Final = 1e-3
@@ -86,7 +85,7 @@ class LogLinearCost:
         return values, share * by_slope + (1.0 - share) * by_offset
 
 
-def lines(groups: NDArray[np.intp], resources: Array, costs: Array) -> tuple[NDArray[np.intp], Array, Array]:
+def lines(groups: Indices, resources: Array, costs: Array) -> tuple[Indices, Array, Array]:
     """Fit ``cost = a + b r`` to the points of each group by least squares.
 
     Parameters

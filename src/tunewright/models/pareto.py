@@ -19,9 +19,7 @@ from bisect import bisect_right
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.models.arrays import Array
-
-Numbers = NDArray[np.intp]
+from tunewright.models.arrays import Array, Indices
 
 
 def pareto_mask(losses: Array) -> NDArray[np.bool_]:
@@ -64,7 +62,7 @@ def _is_first(losses: Array) -> NDArray[np.bool_]:
     return mask
 
 
-def non_dominated_ranks(losses: Array) -> Numbers:
+def non_dominated_ranks(losses: Array) -> Indices:
     """The front to which each row belongs, from 0: front i holds what is dominated by rows of fronts below i alone.
 
     Fast non-dominated sorting's result ([Deb2002]_, section III.A). Rows that are not finite make up the last front.
@@ -98,7 +96,7 @@ def non_dominated_ranks(losses: Array) -> Numbers:
     return ranks
 
 
-def _ranks_of_two(losses: Array) -> Numbers:
+def _ranks_of_two(losses: Array) -> Indices:
     """Fronts of at most two objectives, in a sweep along the first one.
 
     Each row goes to the lowest front whose last row does not dominate it. Their lowest second losses increase from
@@ -149,7 +147,7 @@ def crowding_distances(losses: Array) -> Array:
     return distances
 
 
-def crowded_order(losses: Array) -> Numbers:
+def crowded_order(losses: Array) -> Indices:
     """All rows, best first, by the crowded comparison of NSGA-II: a lower front, then a larger crowding distance.
 
     Parameters
@@ -171,7 +169,7 @@ def crowded_order(losses: Array) -> Numbers:
     return np.lexsort((-distances, ranks))
 
 
-def epsilon_net_order(losses: Array) -> Numbers:
+def epsilon_net_order(losses: Array) -> Indices:
     """Rows of one front so that the first ones, however many, are spread over it.
 
     The first is the best in the first objective; each next one has the largest Euclidean distance from those before it

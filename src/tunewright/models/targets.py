@@ -9,8 +9,7 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtri
 
-from tunewright.models.arrays import Array
-from tunewright.models.late_scipy import from_scipy
+from tunewright.models.arrays import Array, from_scipy
 
 
 class TargetTransform(StrEnum):

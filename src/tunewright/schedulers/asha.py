@@ -1,25 +1,66 @@
-"""ASHA: asynchronous successive halving, as promotion and as stopping."""
+"""ASHA: asynchronous successive halving by promotion or by stopping."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, pairwise
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
-from tunewright.schedulers.costs import CostMeter
 from tunewright.schedulers.objectives import Objectives
 from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels
 from tunewright.seeding import Stream, generator
 from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+
+_OF_RUNS: Final = "st_worker_"
+"""Values of this beginning are counted by ``Reporter``, from the start of each run."""
+_MOST: Final = 1e290
+"""Larger values count as so much, so that sums of costs stay finite."""
+
+
+@final
+class CostMeter:
+    """Adds up a reported cost over the runs of a trial.
+
+    The value is what the trial has cost since its training began. Values that ``Reporter`` adds begin anew with each
+    run, and so does one that falls: these are added to what was spent before.
+
+    Parameters
+    ----------
+    name
+        The key in reports.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._before: dict[int, float] = {}
+        self._newest: dict[int, float] = {}
+
+    def begin(self, trial_id: int) -> None:
+        """A run begins."""
+        if self._name.startswith(_OF_RUNS):
+            self._close(trial_id)
+
+    def total(self, trial_id: int, metrics: Mapping[str, float]) -> float:
+        """The cost so far, >= 0, after a report; what is not a finite number adds nothing."""
+        value, newest = metrics.get(self._name, math.nan), self._newest.get(trial_id, 0.0)
+        if math.isfinite(value):
+            if value < newest:
+                self._close(trial_id)
+            self._newest[trial_id] = min(max(value, 0.0), _MOST)
+        return self._before.get(trial_id, 0.0) + self._newest.get(trial_id, 0.0)
+
+    def _close(self, trial_id: int) -> None:
+        self._before[trial_id] = self._before.get(trial_id, 0.0) + self._newest.pop(trial_id, 0.0)
+
 
 BracketWeights: TypeAlias = Callable[[History], Sequence[float] | None]
 """Weights of the brackets, >= 0 and not all zero; a function of History."""
@@ -106,7 +147,7 @@ def _check_levels(levels: tuple[int, ...], max_resource: int) -> None:
         )
 
 
-class Ceiling(ABC):
+class PromotionLimit(ABC):
     """Keeps promotions below a resource, which may grow (as in PASHA)."""
 
     @property
@@ -157,7 +198,7 @@ class ASHA(Scheduler):
         What is compared; several objectives as in :class:`~tunewright.schedulers.objectives.Objectives`.
     seed
         Draws the brackets of new trials.
-    ceiling
+    limit
         Keeps promotions below a resource; None: up to the end. Of several objectives it sees the first.
     weights
         Says how often new trials should start in each bracket, given what has happened; where it is not given or
@@ -171,11 +212,11 @@ class ASHA(Scheduler):
         *,
         metric: Metric | Objectives,
         seed: int,
-        ceiling: Ceiling | None = None,
+        limit: PromotionLimit | None = None,
         weights: BracketWeights | None = None,
     ) -> None:
         self._searcher = searcher
-        self._ceiling = ceiling
+        self._limit = limit
         self._metrics = (metric,) if isinstance(metric, Metric) else metric.metrics
         ranking = None if isinstance(metric, Metric) else metric.scores
         self._seed = seed
@@ -197,7 +238,7 @@ class ASHA(Scheduler):
 
     def suggest(self, history: History) -> Start | Resume | None:
         """A promotion where one is due, else a new trial; None when the space is exhausted."""
-        highest = self._max_resource if self._ceiling is None else self._ceiling.resource
+        highest = self._max_resource if self._limit is None else self._limit.resource
         for rung in self._top_down:
             trial_id = self._promotable(rung) if rung.level < highest else None
             if trial_id is not None:
@@ -232,9 +273,9 @@ class ASHA(Scheduler):
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
         """Count the result for the rungs that it reached, and judge the trial there."""
         reached = self._count(trial_id, result.resource, result)
-        if self._ceiling is not None:
+        if self._limit is not None:
             loss = self._metrics[0].loss_of(result.metrics)
-            self._ceiling.observe(trial_id, result.resource, loss, self._system(trial_id))
+            self._limit.observe(trial_id, result.resource, loss, self._system(trial_id))
         if result.resource >= self._max_resource:
             if result.resource == self._max_resource:
                 return CONTINUE
@@ -271,7 +312,7 @@ class ASHA(Scheduler):
         return next(found, None)
 
     def _admits(self, trial_id: int, rung: Rung, loss: float) -> bool:
-        return self._ceiling is None or self._ceiling.admits(trial_id, rung.level, loss)
+        return self._limit is None or self._limit.admits(trial_id, rung.level, loss)
 
     def _draw_bracket(self, history: History) -> int:
         if len(self._shares) == 1:

@@ -11,7 +11,7 @@ from tunewright.metric import Metric
 from tunewright.schedulers.brackets import verdict_at
 from tunewright.schedulers.freeze_thaw import Pauses, action_of, check_probability
 from tunewright.schedulers.rungs import Rung
-from tunewright.searchers.prospects import Prospects
+from tunewright.searchers.candidate_selection import CandidateSelector
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
 
@@ -32,7 +32,7 @@ class DyHPO(Scheduler):
 
     Parameters
     ----------
-    prospects
+    selector
         Weighs trials, by what they promise at their next level.
     pauses
         Where trials pause.
@@ -56,7 +56,7 @@ class DyHPO(Scheduler):
 
     def __init__(
         self,
-        prospects: Prospects,
+        selector: CandidateSelector,
         pauses: Pauses,
         *,
         metric: Metric,
@@ -64,7 +64,7 @@ class DyHPO(Scheduler):
         probability_sh: float = 0.25,
     ) -> None:
         check_probability("probability_sh", probability_sh)
-        self._prospects = prospects
+        self._selector = selector
         self._pauses = pauses
         self._metric = metric
         self._seed = seed
@@ -82,7 +82,7 @@ class DyHPO(Scheduler):
                 if trial_id is not None:
                     until = self._pauses.until(self._waiting[trial_id])
                     return Resume(trial_id=trial_id, until=until, note={"by": "rung"})
-        chosen = self._prospects.chosen(history, self._waiting)
+        chosen = self._selector.chosen(history, self._waiting)
         if chosen is None:
             return None
         level = 0 if chosen.trial_id is None else self._waiting[chosen.trial_id]

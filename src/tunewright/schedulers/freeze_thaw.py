@@ -14,8 +14,8 @@ from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Metric
 from tunewright.schedulers.brackets import verdict_at
-from tunewright.schedulers.notes import with_searchers_part
-from tunewright.searchers.prospects import Chosen, Prospects
+from tunewright.schedulers.rungs import with_searchers_part
+from tunewright.searchers.candidate_selection import CandidateSelector, Chosen
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
 from tunewright.types import Note
@@ -92,7 +92,7 @@ class FreezeThaw(Scheduler):
 
     Parameters
     ----------
-    prospects
+    selector
         Weighs trials, by what they promise at ``max_resource``.
     pauses
         Where trials pause.
@@ -117,7 +117,7 @@ class FreezeThaw(Scheduler):
 
     def __init__(
         self,
-        prospects: Prospects,
+        selector: CandidateSelector,
         pauses: Pauses,
         *,
         metric: Metric,
@@ -127,7 +127,7 @@ class FreezeThaw(Scheduler):
         check_probability("probability_thaw", probability_thaw)
         self._seed = seed
         self._probability = probability_thaw
-        self._prospects = prospects
+        self._selector = selector
         self._pauses = pauses
         self._metric = metric
         self._waiting: dict[int, int] = {}
@@ -136,7 +136,7 @@ class FreezeThaw(Scheduler):
         """The most promising of all paused trials and a new one; None when neither is left."""
         place = generator(self._seed, Stream.BRACKET, history.n_runs).random()
         is_thaw = place < self._probability
-        chosen = self._prospects.chosen(history, self._waiting, paused_first=is_thaw)
+        chosen = self._selector.chosen(history, self._waiting, paused_first=is_thaw)
         if chosen is None:
             return None
         level = 0 if chosen.trial_id is None else self._waiting[chosen.trial_id]

@@ -1,4 +1,4 @@
-"""Several objectives at a rung: who is better than whom.
+"""Several objectives: the ranking of trials at a rung, and the Pareto set of a History.
 
 References
 ----------
@@ -18,9 +18,11 @@ from typing import final
 import numpy as np
 
 from tunewright.exceptions import SettingsError
-from tunewright.metric import Metric
+from tunewright.history import History
+from tunewright.metric import Constraint, Metric
 from tunewright.models.arrays import Array
-from tunewright.models.pareto import epsilon_net_order, non_dominated_ranks, scaled_to_range
+from tunewright.models.pareto import epsilon_net_order, non_dominated_ranks, pareto_mask, scaled_to_range
+from tunewright.trial import Result
 
 
 class RankingKind(StrEnum):
@@ -101,3 +103,34 @@ def _places(losses: Array) -> Array:
         places[front[epsilon_net_order(losses[front])]] = np.arange(begin, begin + len(front))
         begin += len(front)
     return places
+
+
+def pareto_results(
+    history: History, metrics: Sequence[Metric], constraints: Sequence[Constraint] = ()
+) -> list[tuple[int, Result]]:
+    """``(trial_id, result)`` of all results that no other dominates, best in the first metric first.
+
+    Of equal ones the first counts. One that is not finite in every metric never does. A trial may be there several
+    times, with different resources.
+
+    Parameters
+    ----------
+    history
+        Everything observed.
+    metrics
+        What is compared; one metric gives the best result alone.
+    constraints
+        What must hold of a result; one that breaks them is not among them, and dominates none.
+    """
+    pairs = [
+        pair
+        for pair in history.results_since(0)
+        if all(constraint.is_met(pair[1].metrics) for constraint in constraints)
+    ]
+    losses = np.array(
+        [[metric.loss_of(result.metrics) for metric in metrics] for _, result in pairs], dtype=np.float64
+    ).reshape(len(pairs), len(metrics))
+    unique: dict[tuple[float, ...], tuple[int, Result]] = {}
+    for place in np.flatnonzero(pareto_mask(losses)).tolist():
+        unique.setdefault(tuple(losses[place].tolist()), pairs[place])
+    return [unique[key] for key in sorted(unique)]

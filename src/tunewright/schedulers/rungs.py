@@ -17,6 +17,8 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias, final
 
+from tunewright.types import Note
+
 Ranking: TypeAlias = Callable[[Sequence[tuple[float, ...]]], Sequence[float]]
 """Several losses of each of n trials -> n numbers, lower is better, inf for what is never promoted."""
 
@@ -205,3 +207,14 @@ class Rung:
         if math.isinf(upper):  # no finite loss lies between the two
             return lower
         return lower + (position - index) * (upper - lower)
+
+
+def whole_number(note: Note, key: str, default: int = 0) -> int:
+    """The whole number under ``key``; ``default`` where there is none."""
+    value = note.get(key, default)
+    return value if isinstance(value, int) else default
+
+
+def with_searchers_part(note: Note, searchers: Note) -> Note:
+    """A scheduler's note, and under ``"searcher"`` the searcher's, where it has one."""
+    return {**note, "searcher": dict(searchers)} if searchers else note

@@ -9,7 +9,7 @@ from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
 from tunewright.schedulers.brackets import Bracket, HyperbandSettings, standing_of, verdict_at
-from tunewright.schedulers.notes import whole_number, with_searchers_part
+from tunewright.schedulers.rungs import whole_number, with_searchers_part
 from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
 
 

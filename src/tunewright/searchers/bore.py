@@ -17,12 +17,12 @@ import numpy as np
 
 from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.metric import Metric
-from tunewright.models.boosting import BoostedClassifier
-from tunewright.searchers.cube import Cube
+from tunewright.models.trees import BoostedClassifier
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.gp_levels import target_level
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.unit_cube import UnitCube
 
 _KEPT: Final = 32
 """Proposals, of which the first that is new is taken."""
@@ -77,7 +77,7 @@ class BOREProposer(Proposer):
         How.
     """
 
-    def __init__(self, cube: Cube, options: BOREOptions) -> None:
+    def __init__(self, cube: UnitCube, options: BOREOptions) -> None:
         self._cube = cube
         self._options = options
 
@@ -104,7 +104,7 @@ class BOREProposer(Proposer):
 
 
 def bore_searcher(
-    scope: Scope,
+    context: SearcherContext,
     options: BOREOptions,
     *,
     metric: Metric,
@@ -114,7 +114,7 @@ def bore_searcher(
 
     Parameters
     ----------
-    scope
+    context
         Where to look.
     options
         Of the classifier.
@@ -129,8 +129,8 @@ def bore_searcher(
         One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        scope,
-        BOREProposer(scope.cube(), options),
-        Observations(scope.space, metric, levels),
+        context,
+        BOREProposer(context.cube(), options),
+        Observations(context.space, metric, levels),
         n_initial=options.n_initial,
     )

@@ -15,14 +15,21 @@ from typing import final
 import numpy as np
 
 from tunewright.metric import Constraint
+from tunewright.models.acquisition import LogConstrainedImprovement
 from tunewright.models.arrays import Array
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.targets import standardised
-from tunewright.models.weighted_acquisition import LogConstrainedImprovement
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess, Targets
-from tunewright.searchers.gp import GPOptions, Learned, Learner, config_kernel, with_fantasies
+from tunewright.searchers.gp import (
+    FittedProcess,
+    GPOptions,
+    Learned,
+    Learner,
+    Targets,
+    config_kernel,
+    with_fantasies,
+)
 
 
 @final

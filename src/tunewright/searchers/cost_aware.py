@@ -14,14 +14,19 @@ from typing import final
 
 import numpy as np
 
-from tunewright.models.acquisition import LogExpectedImprovement
-from tunewright.models.arrays import Array
+from tunewright.models.acquisition import LogExpectedImprovement, LogWeight, Weighted
+from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.linear_cost import LogCost, LogLinearCost, lines, log_targets
-from tunewright.models.weighted_acquisition import LogWeight, Weighted
-from tunewright.searchers.encoding import Fit, Numbers, Rows, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess
-from tunewright.searchers.gp import FinalLossLearner, GPOptions, Learned, Learner, config_kernel
+from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
+from tunewright.searchers.gp import (
+    FinalLossLearner,
+    FittedProcess,
+    GPOptions,
+    Learned,
+    Learner,
+    config_kernel,
+)
 
 
 class CostModel(StrEnum):
@@ -114,7 +119,7 @@ class CostAwareLearner(Learner):
         return LogLinearCost(offset, slope, resource)
 
     def _log_cost(
-        self, name: str, snapshot: Snapshot, trials: Numbers, costs: Array, fits: dict[str, Fit]
+        self, name: str, snapshot: Snapshot, trials: Indices, costs: Array, fits: dict[str, Fit]
     ) -> LogCost:
         rows = limited(Rows(trials, np.zeros_like(trials), costs), self._settings.max_observations)
         y, mean, deviation = log_targets(rows.losses)

@@ -16,11 +16,11 @@ import numpy as np
 
 from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
-from tunewright.models.boosting import ConformalQuantiles
-from tunewright.searchers.cube import Cube
+from tunewright.models.trees import ConformalQuantiles
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.unit_cube import UnitCube
 
 _KEPT: Final = 32
 """Proposals, of which the first that is new is taken."""
@@ -71,7 +71,7 @@ class CQRProposer(Proposer):
         How.
     """
 
-    def __init__(self, cube: Cube, options: CQROptions) -> None:
+    def __init__(self, cube: UnitCube, options: CQROptions) -> None:
         self._cube = cube
         self._options = options
 
@@ -95,7 +95,7 @@ class CQRProposer(Proposer):
 
 
 def cqr_searcher(
-    scope: Scope,
+    context: SearcherContext,
     options: CQROptions,
     *,
     metric: Metric,
@@ -108,8 +108,8 @@ def cqr_searcher(
         One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        scope,
-        CQRProposer(scope.cube(), options),
-        Observations(scope.space, metric),
+        context,
+        CQRProposer(context.cube(), options),
+        Observations(context.space, metric),
         n_initial=options.n_initial,
     )

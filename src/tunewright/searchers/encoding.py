@@ -8,16 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunewright.history import History
 from tunewright.metric import Metric
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.space import SearchSpace
 from tunewright.trial import Result, TrialStatus
 from tunewright.types import Note
-
-Numbers = NDArray[np.intp]
 
 
 @final
@@ -25,9 +22,9 @@ Numbers = NDArray[np.intp]
 class Rows:
     """Finite losses of trials that did not fail, oldest first."""
 
-    trials: Numbers
+    trials: Indices
     """(n,)"""
-    levels: Numbers
+    levels: Indices
     """(n,): the number of the level at which each was reported; zeros where there are none."""
     losses: Array
     """(n,)"""
@@ -39,7 +36,7 @@ class Rows:
         """Those of one level."""
         return self.chosen(np.flatnonzero(self.levels == level))
 
-    def chosen(self, indices: Numbers) -> Rows:
+    def chosen(self, indices: Indices) -> Rows:
         """Those of the given places."""
         return Rows(self.trials[indices], self.levels[indices], self.losses[indices])
 
@@ -62,9 +59,9 @@ class Snapshot:
     """(trials, d): all configurations in the unit cube."""
     rows: Rows
     """What was observed."""
-    pending: Numbers
+    pending: Indices
     """Running trials that are still to report, by id."""
-    pending_levels: Numbers
+    pending_levels: Indices
     """The level that each of them will reach next."""
     fits: Mapping[str, Fit]
     """The newest hyperparameters in the notes, by model."""
@@ -171,7 +168,7 @@ class Observations:
                 self._at_levels.append(reached - 1)
                 self._losses.append(losses)
 
-    def _rows_at_levels(self, failed: Numbers) -> tuple[Rows, Array]:
+    def _rows_at_levels(self, failed: Indices) -> tuple[Rows, Array]:
         trials = np.array(self._trials, dtype=np.intp)
         levels = np.array(self._at_levels, dtype=np.intp)
         objectives = self._table(self._losses)
@@ -180,7 +177,7 @@ class Observations:
             trials, levels, objectives = trials[counts], levels[counts], objectives[counts]
         return Rows(trials, levels, objectives[:, 0]), objectives
 
-    def _newest_rows(self, running: Numbers, failed: Numbers) -> tuple[Rows, Array]:
+    def _newest_rows(self, running: Indices, failed: Indices) -> tuple[Rows, Array]:
         trials = np.array(list(self._newest), dtype=np.intp)
         objectives = self._table(self._newest.values())
         is_finite = np.isfinite(objectives).all(axis=1)
@@ -219,7 +216,7 @@ def limited(rows: Rows, most: int, top_fraction: float = 0.25) -> Rows:
     """
     if len(rows) <= most:
         return rows
-    kept: list[Numbers] = []
+    kept: list[Indices] = []
     left = most
     for level in range(int(rows.levels.max()), -1, -1):
         here = np.flatnonzero(rows.levels == level)

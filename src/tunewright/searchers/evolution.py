@@ -21,9 +21,9 @@ from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array
 from tunewright.models.pareto import crowded_order
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.types import Config, ConfigValue
 
@@ -54,7 +54,7 @@ class EvolutionSettings:
 
 
 def evolution_searcher(
-    scope: Scope,
+    context: SearcherContext,
     settings: EvolutionSettings,
     *,
     metric: Metric,
@@ -64,7 +64,7 @@ def evolution_searcher(
 
     The population is a queue: the trial that was evaluated longest ago leaves it, however good it is. Trials that
     failed or diverged never enter. With ``others``, further metrics, a tournament is won by the crowded comparison of
-    [Deb2002]_ (section III.C) among the population. Where the scope lists candidates, a mutant stands for the nearest of them.
+    [Deb2002]_ (section III.C) among the population. Where the context lists candidates, a mutant stands for the nearest of them.
 
     Raises
     ------
@@ -72,9 +72,9 @@ def evolution_searcher(
         One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        scope,
-        EvolutionProposer(scope.space, settings),
-        Observations(scope.space, metric, others=others),
+        context,
+        EvolutionProposer(context.space, settings),
+        Observations(context.space, metric, others=others),
         n_initial=settings.population_size,
     )
 

@@ -1,4 +1,4 @@
-"""Outlooks from processes over configuration and resource: at the end of a full run, or at the next level."""
+"""Forecasts from processes over configuration and resource: at the end of a full run, or at the next level."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from tunewright.models.gp.latent_kronecker import Cells, LatentKronecker
 from tunewright.models.gp.pathwise import CurvePosterior
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.surrogate import AtResource, Surrogate
+from tunewright.searchers.candidate_selection import Forecast, ForecastLearner
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess, Targets
-from tunewright.searchers.gp import GPOptions, with_fantasies
+from tunewright.searchers.gp import FittedProcess, GPOptions, Targets, with_fantasies
 from tunewright.searchers.gp_levels import JointModel
-from tunewright.searchers.prospects import Outlook, OutlookLearner
 
 MOST_DENSE: Final = 1000
 """Up to so many observations their covariance is factorised; beyond, its Kronecker structure is used."""
 
 
 @final
-class FinalOutlook(Outlook):
+class FinalForecast(Forecast):
     """Every run is worth what it promises for the end of a full one.
 
     Parameters
@@ -59,7 +58,7 @@ class FinalOutlook(Outlook):
 
 
 @final
-class CurveLearner(OutlookLearner):
+class CurveLearner(ForecastLearner):
     """One process of all learning curves, seen at the end of a full run.
 
     Hyperparameters are found as in all our Gaussian processes, on 200 observations at most. Up to `MOST_DENSE`
@@ -83,13 +82,13 @@ class CurveLearner(OutlookLearner):
         self._prior = LatentKronecker(Matern52(n_columns))
         self._fitted = FittedProcess(self._prior.process, "learning curve")
 
-    def outlook(self, snapshot: Snapshot, rng: np.random.Generator) -> Outlook | None:
+    def forecast(self, snapshot: Snapshot, rng: np.random.Generator) -> Forecast | None:
         """None below two observations."""
         if len(snapshot.rows) < 2:
             return None
         rows = limited(snapshot.rows, self._settings.max_observations)
         final, fit = self._final(snapshot, rows, rng)
-        return FinalOutlook(final, snapshot.points[np.unique(rows.trials)], fit)
+        return FinalForecast(final, snapshot.points[np.unique(rows.trials)], fit)
 
     def _final(self, snapshot: Snapshot, rows: Rows, rng: np.random.Generator) -> tuple[Surrogate, Fit]:
         y = self._targets.of(rows.losses)
@@ -112,7 +111,7 @@ class CurveLearner(OutlookLearner):
 
 
 @final
-class LevelOutlook(Outlook):
+class LevelForecast(Forecast):
     """A run is worth what it promises at the level to which it goes.
 
     Parameters
@@ -156,7 +155,7 @@ class LevelOutlook(Outlook):
 
 
 @final
-class LevelOutlookLearner(OutlookLearner):
+class LevelForecastLearner(ForecastLearner):
     """A joint process over configuration and resource, seen at the level to which a run goes.
 
     The best value of a level is that of Wistuba, Kadra, Grabocka ("Supervising the Multi-Fidelity Race of Hyperparameter
@@ -174,11 +173,11 @@ class LevelOutlookLearner(OutlookLearner):
         self._joint = joint
         self._settings = settings
 
-    def outlook(self, snapshot: Snapshot, rng: np.random.Generator) -> Outlook | None:
+    def forecast(self, snapshot: Snapshot, rng: np.random.Generator) -> Forecast | None:
         """None below two observations."""
         if len(snapshot.rows) < 2:
             return None
         known = self._joint.learn(snapshot)
         n_fantasies = self._settings.n_fantasies
         versions = with_fantasies(known.posterior, self._joint.pending(snapshot), n_fantasies, rng)
-        return LevelOutlook(self._joint, versions, known.rows, known.y, snapshot.points, known.fit)
+        return LevelForecast(self._joint, versions, known.rows, known.y, snapshot.points, known.fit)

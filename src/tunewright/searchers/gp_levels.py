@@ -9,16 +9,23 @@ from typing import final
 
 import numpy as np
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.cross_validation import CrossValidation
 from tunewright.models.gp.kernels import Kernel
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct
 from tunewright.models.surrogate import AtResource
-from tunewright.searchers.encoding import Fit, Numbers, Rows, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess, Targets
-from tunewright.searchers.gp import GPOptions, Learned, Learner, config_kernel, with_fantasies
+from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
+from tunewright.searchers.gp import (
+    FittedProcess,
+    GPOptions,
+    Learned,
+    Learner,
+    Targets,
+    config_kernel,
+    with_fantasies,
+)
 
 
 class ResourceKernel(StrEnum):
@@ -115,7 +122,7 @@ class JointModel:
         """Running trials at the level that they reach next, (q, d + 1)."""
         return self._points(snapshot, snapshot.pending, snapshot.pending_levels)
 
-    def _points(self, snapshot: Snapshot, trials: Numbers, levels: Numbers) -> Array:
+    def _points(self, snapshot: Snapshot, trials: Indices, levels: Indices) -> Array:
         return np.concatenate([snapshot.points[trials], self._resources[levels][:, np.newaxis]], axis=1)
 
 

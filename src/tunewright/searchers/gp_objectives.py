@@ -13,7 +13,7 @@ import numpy as np
 from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.metric import Metric
 from tunewright.models.acquisition import Acquisition
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.objective_acquisition import (
@@ -29,13 +29,12 @@ from tunewright.models.pareto import (
     pareto_mask,
     scaled_to_range,
 )
-from tunewright.searchers.climbing import N_INCUMBENTS, Climber
-from tunewright.searchers.cube import Cube
+from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Observations, Snapshot
-from tunewright.searchers.fitting import FittedProcess
-from tunewright.searchers.gp import choice, config_kernel, with_fantasies
+from tunewright.searchers.gp import FittedProcess, choice, config_kernel, with_fantasies
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.unit_cube import UnitCube
 
 _TOP_FRACTION: Final = 0.25
 _REFERENCE_QUANTILE: Final = 0.9
@@ -213,9 +212,9 @@ class ObjectivesProposer(Proposer):
     """
 
     def __init__(
-        self, cube: Cube, names: Sequence[str], settings: ObjectiveOptions, chooser: Chooser
+        self, cube: UnitCube, names: Sequence[str], settings: ObjectiveOptions, chooser: Chooser
     ) -> None:
-        self._climber = Climber(cube)
+        self._optimizer = AcquisitionOptimizer(cube)
         self._settings = settings
         self._chooser = chooser
         kernel = config_kernel(cube.n_columns, input_warping=settings.input_warping)
@@ -237,7 +236,7 @@ class ObjectivesProposer(Proposer):
         front = np.flatnonzero(pareto_mask(seen))
         spread = epsilon_net_order(scaled_to_range(seen[front]))
         incumbents = points[front[spread[:N_INCUMBENTS]]]
-        found = self._climber.best_points(self._chooser.acquisition(learned, rng), incumbents, rng)
+        found = self._optimizer.best_points(self._chooser.acquisition(learned, rng), incumbents, rng)
         return Proposal(found, snapshot.note_of(fits))
 
     def _learn(
@@ -267,7 +266,7 @@ def _standardised(objectives: Array) -> tuple[Array, Array, Array]:
     return (parts - shift) / scale, shift * unit, scale * unit
 
 
-def _kept(objectives: Array, most: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _kept(objectives: Array, most: int) -> Indices:
     """At most so many rows in their order: a quarter of them the best, the others spread evenly."""
     n = len(objectives)
     if n <= most:
@@ -279,7 +278,7 @@ def _kept(objectives: Array, most: int) -> np.ndarray[tuple[int], np.dtype[np.in
 
 
 def objectives_searcher(
-    scope: Scope,
+    context: SearcherContext,
     settings: ScalarizationSettings | HypervolumeSettings,
     *,
     metrics: Sequence[Metric],
@@ -288,7 +287,7 @@ def objectives_searcher(
 
     Parameters
     ----------
-    scope
+    context
         Where to look.
     settings
         Of the models and of the choice.
@@ -311,11 +310,11 @@ def objectives_searcher(
         values = settings.reference
         reference = None if values is None else [m.loss(v) for m, v in zip(metrics, values, strict=True)]
         chooser = HypervolumeChooser(None if reference is None else np.array(reference))
-    cube = scope.cube()
+    cube = context.cube()
     return ModelBasedSearcher(
-        scope,
+        context,
         ObjectivesProposer(cube, [metric.name for metric in metrics], settings, chooser),
-        Observations(scope.space, metrics[0], others=metrics[1:]),
+        Observations(context.space, metrics[0], others=metrics[1:]),
         n_initial=settings.n_initial,
     )
 

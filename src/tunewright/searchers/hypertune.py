@@ -17,8 +17,7 @@ import numpy as np
 
 from tunewright.history import History
 from tunewright.models.arrays import Array
-from tunewright.models.ranking import misranked, shares_of_wins
-from tunewright.models.surrogate import Surrogate, WeightedSum
+from tunewright.models.surrogate import Surrogate, WeightedSum, misranked, shares_of_wins
 from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot
 from tunewright.searchers.gp import GPOptions, Learned, Learner, with_fantasies
 from tunewright.searchers.gp_levels import JointModel, LevelModels, target_level

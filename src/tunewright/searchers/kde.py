@@ -19,11 +19,11 @@ import numpy as np
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
 from tunewright.models.kde import KernelDensity
-from tunewright.searchers.cube import Cube
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Rows, Snapshot
 from tunewright.searchers.gp_levels import target_level
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.unit_cube import UnitCube
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class KDEProposer(Proposer):
         How.
     """
 
-    def __init__(self, cube: Cube, options: KDEOptions) -> None:
+    def __init__(self, cube: UnitCube, options: KDEOptions) -> None:
         self._cube = cube
         self._options = options
         self._counts = cube.n_categories
@@ -111,7 +111,7 @@ class KDEProposer(Proposer):
 
 
 def kde_searcher(
-    scope: Scope,
+    context: SearcherContext,
     options: KDEOptions,
     *,
     metric: Metric,
@@ -121,7 +121,7 @@ def kde_searcher(
 
     Parameters
     ----------
-    scope
+    context
         Where to look.
     options
         How densities are estimated.
@@ -136,8 +136,8 @@ def kde_searcher(
         One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        scope,
-        KDEProposer(scope.cube(), options),
-        Observations(scope.space, metric, levels),
+        context,
+        KDEProposer(context.cube(), options),
+        Observations(context.space, metric, levels),
         n_initial=1,
     )

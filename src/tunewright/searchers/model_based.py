@@ -11,8 +11,8 @@ import numpy as np
 from tunewright.history import History
 from tunewright.interfaces import Searcher
 from tunewright.models.arrays import Array
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
-from tunewright.searchers.scope import Scope
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Suggestion
 from tunewright.types import Config, Note
@@ -51,7 +51,7 @@ class ModelBasedSearcher(Searcher):
 
     Parameters
     ----------
-    scope
+    context
         Where to look; of listed candidates the nearest to what is proposed is suggested.
     proposer
         Whom to ask.
@@ -68,26 +68,26 @@ class ModelBasedSearcher(Searcher):
 
     def __init__(
         self,
-        scope: Scope,
+        context: SearcherContext,
         proposer: Proposer,
         observations: Observations,
         *,
         n_initial: int = 3,
     ) -> None:
-        self._scope = scope
+        self._context = context
         self._proposer = proposer
         self._observations = observations
-        self._random = scope.random_searcher()
+        self._random = context.random_searcher()
         self.n_initial = max(n_initial, self._random.n_initial)
-        if scope.candidates is not None:
-            self._places = scope.space.encode(scope.candidates)
+        if context.candidates is not None:
+            self._places = context.space.encode(context.candidates)
 
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next given point, random draw or proposed configuration; None when every configuration was tried."""
         if history.n_trials < self.n_initial:
             return self.drawn(history)
         snapshot = self._observations.read(history)
-        rng = generator(self._scope.seed, Stream.MODEL, history.n_runs)
+        rng = generator(self._context.seed, Stream.MODEL, history.n_runs)
         proposal = self._proposer.propose(snapshot, rng, until)
         return self.drawn(history) if proposal is None else self.taken(history, proposal)
 
@@ -105,7 +105,7 @@ class ModelBasedSearcher(Searcher):
         return None if drawn is None else Suggestion(config=drawn.config, note=proposal.note)
 
     def _config_at(self, point: Array) -> Config:
-        candidates = self._scope.candidates
+        candidates = self._context.candidates
         if candidates is None:
-            return self._scope.space.decode(point[np.newaxis])[0]
+            return self._context.space.decode(point[np.newaxis])[0]
         return candidates[int(np.argmin(((self._places - point) ** 2).sum(axis=1)))]

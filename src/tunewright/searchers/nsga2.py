@@ -20,10 +20,10 @@ import numpy as np
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
 from tunewright.models.pareto import crowded_order
-from tunewright.searchers.coordinates import Coordinates
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.searchers.scope import Scope
+from tunewright.searchers.unit_cube import Coordinates
 from tunewright.space import Categorical, SearchSpace
 from tunewright.space.domain import Domain
 from tunewright.types import Config, ConfigValue, Json
@@ -69,7 +69,7 @@ class NSGA2Settings:
 
 
 def nsga2_searcher(
-    scope: Scope,
+    context: SearcherContext,
     settings: NSGA2Settings,
     *,
     metrics: Sequence[Metric],
@@ -86,9 +86,9 @@ def nsga2_searcher(
         One of the points to evaluate does not fit the space.
     """
     return ModelBasedSearcher(
-        scope,
-        NSGA2Proposer(scope.space, settings),
-        Observations(scope.space, metrics[0], others=metrics[1:]),
+        context,
+        NSGA2Proposer(context.space, settings),
+        Observations(context.space, metrics[0], others=metrics[1:]),
         n_initial=settings.population_size,
     )
 

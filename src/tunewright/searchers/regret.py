@@ -18,14 +18,13 @@ from tunewright.history import History
 from tunewright.interfaces import StopDecision, StoppingCriterion
 from tunewright.metric import Metric
 from tunewright.models.acquisition import LowerConfidenceBound
-from tunewright.models.gp.fit import fit
 from tunewright.models.gp.kernels import Matern52
 from tunewright.models.gp.posterior import Posterior, factorise
-from tunewright.models.gp.process import GaussianProcess
+from tunewright.models.gp.process import GaussianProcess, fit
 from tunewright.models.targets import standardised
-from tunewright.searchers.climbing import N_INCUMBENTS, Climber
-from tunewright.searchers.cube import Cube
+from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer
 from tunewright.searchers.encoding import Observations
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace
 from tunewright.trial import TrialStatus
@@ -81,7 +80,7 @@ class RegretBelow(StoppingCriterion):
         self._n_hyperparameters = len(space.domains)
         self._observations = Observations(space, metric, () if max_resource is None else (max_resource,))
         self._process = GaussianProcess(Matern52(space.n_columns))
-        self._climber = Climber(Cube(space))
+        self._optimizer = AcquisitionOptimizer(UnitCube(space))
         self._known: tuple[bytes, float] = (b"", math.inf)
         self._seen = (-1, -1, -1)
 
@@ -114,7 +113,7 @@ class RegretBelow(StoppingCriterion):
         beta = 2.0 * math.log(self._n_hyperparameters * n**2 * math.pi**2 / (6.0 * _DELTA)) / _SCALE
         acquisition = LowerConfidenceBound(posterior, math.sqrt(beta))
         rng = generator(self._seed, Stream.MODEL, n)
-        found = self._climber.best_points(acquisition, x[:N_INCUMBENTS], rng)[:1]
+        found = self._optimizer.best_points(acquisition, x[:N_INCUMBENTS], rng)[:1]
         means, deviations = posterior.predict(np.concatenate([found, x]))
         spread = math.sqrt(beta) * deviations
         least = float(np.min(means[:, 0] - spread))

@@ -16,13 +16,20 @@ from tunewright.metric import Metric
 from tunewright.models.arrays import Array
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.models.ranking import misranked, shares_of_wins
-from tunewright.models.surrogate import Surrogate, WeightedSum
+from tunewright.models.surrogate import Surrogate, WeightedSum, misranked, shares_of_wins
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot, limited
-from tunewright.searchers.fitting import FittedProcess, Targets
-from tunewright.searchers.gp import GPOptions, GPProposer, Learned, Learner, config_kernel, with_fantasies
+from tunewright.searchers.gp import (
+    FittedProcess,
+    GPOptions,
+    GPProposer,
+    Learned,
+    Learner,
+    Targets,
+    config_kernel,
+    with_fantasies,
+)
 from tunewright.searchers.model_based import ModelBasedSearcher
-from tunewright.searchers.scope import Scope
 from tunewright.space import SearchSpace
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.task_models import task_model
@@ -104,7 +111,7 @@ class RankingEnsemble(Learner):
 
 
 def transfer_gp_searcher(
-    scope: Scope,
+    context: SearcherContext,
     evaluations: TransferEvaluations,
     options: GPOptions,
     *,
@@ -117,10 +124,10 @@ def transfer_gp_searcher(
     SpaceError
         One of the points to evaluate does not fit the space.
     """
-    learner = RankingEnsemble(scope.space, evaluations, options)
+    learner = RankingEnsemble(context.space, evaluations, options)
     return ModelBasedSearcher(
-        scope,
-        GPProposer(learner, scope.cube(), options),
-        Observations(scope.space, metric),
+        context,
+        GPProposer(learner, context.cube(), options),
+        Observations(context.space, metric),
         n_initial=options.n_initial,
     )

@@ -15,13 +15,12 @@ import numpy as np
 
 from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
-from tunewright.searchers.cube import Cube
+from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
-from tunewright.searchers.scope import Scope
-from tunewright.transfer.copula import normal_scores
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.transfer.evaluations import TransferEvaluations
-from tunewright.transfer.task_models import ScoreModel, score_model
+from tunewright.transfer.task_models import ScoreModel, normal_scores, score_model
 
 _KEPT: Final = 32
 _MOST_LISTED: Final = 2048
@@ -70,7 +69,7 @@ class QuantileProposer(Proposer):
         How many candidates.
     """
 
-    def __init__(self, cube: Cube, model: ScoreModel, options: QuantileOptions) -> None:
+    def __init__(self, cube: UnitCube, model: ScoreModel, options: QuantileOptions) -> None:
         self._cube = cube
         self._model = model
         self._options = options
@@ -94,7 +93,7 @@ class QuantileProposer(Proposer):
 
 
 def quantile_searcher(
-    scope: Scope,
+    context: SearcherContext,
     evaluations: TransferEvaluations,
     options: QuantileOptions,
 ) -> ModelBasedSearcher:
@@ -102,7 +101,7 @@ def quantile_searcher(
 
     Parameters
     ----------
-    scope
+    context
         Where to look.
     evaluations
         Of earlier experiments, mapped to the space.
@@ -117,10 +116,10 @@ def quantile_searcher(
     tasks = [task for task in evaluations.tasks if task.configs]
     configs = [config for task in tasks for config in task.configs]
     scores = np.concatenate([normal_scores(np.array(task.losses)) for task in tasks])
-    model = score_model(scope.space, configs, scores, options.max_evaluations)
+    model = score_model(context.space, configs, scores, options.max_evaluations)
     return ModelBasedSearcher(
-        scope,
-        QuantileProposer(scope.cube(), model, options),
-        Observations(scope.space, Metric("unused")),
+        context,
+        QuantileProposer(context.cube(), model, options),
+        Observations(context.space, Metric("unused")),
         n_initial=0,
     )

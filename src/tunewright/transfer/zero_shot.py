@@ -14,9 +14,8 @@ import numpy as np
 
 from tunewright.models.arrays import Array
 from tunewright.space import SearchSpace
-from tunewright.transfer.copula import normal_scores, rank_shares
 from tunewright.transfer.evaluations import Task, TransferEvaluations
-from tunewright.transfer.task_models import task_model
+from tunewright.transfer.task_models import normal_scores, rank_shares, task_model
 from tunewright.types import Config
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Bench:
     folder: Path
     script: Path
     made: list[LocalBackend] = field(default_factory=list)
+    orphans: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def trials(self) -> Path:
@@ -52,7 +54,7 @@ class Bench:
         return backend
 
     def events(self, backend: LocalBackend) -> EventReader:
-        return EventReader(backend, patience=60.0)
+        return EventReader(backend, patience=300.0)
 
     def abandon(self, backend: LocalBackend) -> None:
         """What a killed tuner leaves."""
@@ -60,7 +62,17 @@ class Bench:
         for live in backend._live.values():
             if live._process is not None:
                 live._process.returncode = 0  # nobody waits for the runner
+                self.orphans.append(live._process)
         self.made.remove(backend)
+
+    def close(self) -> None:
+        """Close all backends and reap the runners of abandoned ones."""
+        for backend in self.made:
+            backend.close()
+        for process in self.orphans:
+            process.returncode = None
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture
@@ -68,5 +80,4 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path, tmp_path / "train.py")
     bench.write(TRAINING)
     yield bench
-    for backend in bench.made:
-        backend.close()
+    bench.close()

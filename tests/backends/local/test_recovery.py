@@ -49,7 +49,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until(condition, what: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)

@@ -270,7 +270,7 @@ class Driver:
         self.backend = backend
         self.events: list[Reported | Ended] = []
 
-    def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 300.0) -> None:
         """Wait until something holds."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -28,7 +28,7 @@ from tunewright.runner import log_lines
 from tunewright.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.schedulers.pbt import PBT, PBTSettings
-from tunewright.searchers.random import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.backend_contract import BackendContract

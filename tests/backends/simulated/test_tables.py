@@ -22,8 +22,7 @@ from tunewright.journal import FileJournal, MemoryJournal, canonical_hash
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.random import RandomSearcher
-from tunewright.searchers.restricted import RestrictedSearcher
+from tunewright.searchers.model_free import RandomSearcher, RestrictedSearcher
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.backend_contract import BackendContract

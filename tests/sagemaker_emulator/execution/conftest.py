@@ -18,7 +18,7 @@ from sagemaker_emulator.execution.sandbox import supports_namespaces
 from sagemaker_emulator.service.executor import JobArtifacts, JobExit, JobOrder
 from sagemaker_emulator.storage import ACCOUNT_ID, TRAINING_LOG_GROUP, AwsServices
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 300.0
 
 
 class _QuietHandler(WSGIRequestHandler):

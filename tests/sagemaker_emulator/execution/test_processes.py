@@ -255,7 +255,7 @@ def test_leftovers_of_an_earlier_emulator_are_ended(make_jobs: Callable[..., Any
     other = subprocess.Popen(["/bin/sleep", "600"], env={MARKER: "/another/emulator"})
     try:
         make_jobs()
-        assert left.wait(10) == -signal.SIGKILL
+        assert left.wait(300) == -signal.SIGKILL
         time.sleep(0.01)
         assert other.poll() is None
     finally:

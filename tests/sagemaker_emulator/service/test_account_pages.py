@@ -16,7 +16,7 @@ Service = Any
 
 
 def fetch(service: Service, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
-    line = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=10)
+    line = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=300)
     line.request("GET", path, headers=headers or {})
     answer = line.getresponse()
     text = answer.read().decode()
@@ -99,7 +99,7 @@ def test_s3_answers_slow_down_and_later_than_usual_on_demand(start: Callable[...
     client.put_object(Bucket="bucket", Key="key", Body=b"")
     client.get_object(Bucket="bucket", Key="late")
     client.close()
-    line = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=10)
+    line = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=300)
     line.request("GET", "/_faults", headers={"x-emulator-key": "KEY"})
     assert line.getresponse().read() == b'{"faults": []}'  # both were used up
     line.close()

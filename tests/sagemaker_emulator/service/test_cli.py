@@ -24,7 +24,7 @@ from sagemaker_emulator.emulator import ServeOptions
 from sagemaker_emulator.execution import Isolation
 from sagemaker_emulator.service.settings import ServiceSettings
 
-PATIENCE = 40.0
+PATIENCE = 300.0
 SIGNALS = {signal.SIGINT, signal.SIGTERM}
 DURATION = str(10_000_000 + os.getpid())
 

@@ -242,7 +242,7 @@ def call(service: Service, method: str, body: Any = None, key: str = "KEY") -> d
 
 
 def answered(service: Service, method: str, body: Any, key: str = "KEY") -> tuple[int, dict[str, Any]]:
-    line = HTTPConnection(urlsplit(service.url).netloc, timeout=10)
+    line = HTTPConnection(urlsplit(service.url).netloc, timeout=300)
     line.request(
         method, "/_faults", body if isinstance(body, str) else json.dumps(body), {"x-emulator-key": key}
     )

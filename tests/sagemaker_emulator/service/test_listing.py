@@ -91,9 +91,18 @@ def test_statuses_are_filtered_after_the_page_was_cut(crowd: Service) -> None:
     assert token
     assert listed(crowd, WarmPoolStatusEquals="Available", MaxResults=5)[0] == []
     assert listed(crowd, WarmPoolStatusEquals="Available", MaxResults=6)[0] == ["a-05"]
-    changed = crowd.describe("a-03")["LastModifiedTime"]
-    assert listed(crowd, LastModifiedTimeAfter=changed, MaxResults=1)[0] == []
-    assert listed(crowd, LastModifiedTimeBefore=changed, MaxResults=100)[0]
+    names = [f"{letter}-{n:02d}" for letter in "ab" for n in range(6)]
+    changes = {
+        name: crowd.describe(name)["LastModifiedTime"] for name in names
+    }  # jobs side by side: in any order
+    changed = changes["a-03"]
+    after = [name for name in names if changes[name] > changed]
+    before = [name for name in names if changes[name] < changed]
+    assert listed(crowd, LastModifiedTimeAfter=changed, MaxResults=100)[0] == after
+    assert listed(crowd, LastModifiedTimeBefore=changed, MaxResults=100)[0] == before
+    page, token = listed(crowd, LastModifiedTimeAfter=max(changes.values()), MaxResults=1)
+    assert page == []
+    assert token
 
 
 def test_summaries_tell_what_a_sweep_needs(crowd: Service) -> None:

@@ -30,7 +30,7 @@ SIGNED = {
 
 
 def connection(service: Service) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=10)
+    return http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=300)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_waiting_ends_on_request(service: Service, tmp_path: Path) -> None:
         wait_for(state_file.exists)
         state_file.unlink()
     ended.set()
-    waiting.join(10)
+    waiting.join(300)
     assert not waiting.is_alive()
 
 
@@ -258,7 +258,7 @@ def test_a_lease_that_comes_at_the_last_moment_keeps_the_emulator(
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -277,7 +277,7 @@ def test_many_clients_at_once(start: Callable[..., Service]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     assert sorted(done) == sorted(f"job-{n}" for n in range(12))
     for n in range(12):
         assert service.ended(f"job-{n}")["TrainingJobStatus"] == "Completed"

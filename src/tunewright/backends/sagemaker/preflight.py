@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tunewright.aws import AwsSession, EndpointKind, ServiceError
-from tunewright.aws.quotas import (
+from tunewright.aws.account import (
     CREATE_RATE,
     LIST_RATE,
     Quota,

@@ -7,10 +7,10 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.factor import cholesky
 from tunewright.models.gp.kernels import CrossPullback
-from tunewright.models.gp.latent_kronecker import Cells, CurveCovariance, LatentKronecker, Numbers
+from tunewright.models.gp.latent_kronecker import Cells, CurveCovariance, LatentKronecker
 from tunewright.models.surrogate import Pullback, Surrogate
 
 _N_FREQUENCIES: Final = 256
@@ -51,7 +51,7 @@ class CurvePosterior:
         cells: Cells,
         y: Array,
         *,
-        pending: tuple[Numbers, Numbers] | None = None,
+        pending: tuple[Indices, Indices] | None = None,
         rng: np.random.Generator,
         n_draws: int = 32,
     ) -> None:

@@ -134,7 +134,7 @@ class Instance:
         self.until(has_ended)
         return found[0]
 
-    def until(self, condition: Callable[[], object], seconds: float = 120.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 300.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"it never came: {(self.base / 'output.log').read_text()}"
@@ -146,7 +146,7 @@ class Instance:
 
     def exit_code(self) -> int:
         assert self.process is not None
-        return self.process.wait(timeout=120)
+        return self.process.wait(timeout=300)
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ class FleetDriver:
         self.until(lambda: len(self.aws.jobs) > job)
         return FakeWorker(self, sorted(self.aws.jobs)[job])
 
-    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 300.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"it never came; events so far: {self.events}"

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tunewright.aws import EndpointKind
-from tunewright.aws.quotas import LIST_RATE, training_quota
+from tunewright.aws.account import LIST_RATE, training_quota
 
 
 class Quotas:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, Endpoint, S3Objects, gpus_of
-from tunewright.aws.rates import SERVICE_RATES
+from tunewright.aws.session import SERVICE_RATES
 from tunewright.backends.sagemaker.costs import CostTracker
 from tunewright.backends.sagemaker.deployment import TrainingScript, dollars_per_hour, planned_deployment
 from tunewright.backends.sagemaker.event_queue import STATUS_SECONDS, tolerate

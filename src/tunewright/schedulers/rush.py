@@ -1,0 +1,53 @@
+"""RUSH's limit: no trial goes further that does worse than the best of the first candidates.
+
+References
+----------
+.. [Zappella2021] Zappella, Salinas, Archambeau: A Resource-Efficient Method for Repeated HPO and NAS. AutoML workshop
+   at ICML 2021.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import final
+
+from tunewright.schedulers.asha import PromotionLimit
+from tunewright.schedulers.rungs import Rung
+
+
+@final
+class CandidateLimit(PromotionLimit):
+    """The lowest loss of the first trials at each rung; it binds all other trials ([Zappella2021]_, section 3).
+
+    Parameters
+    ----------
+    n_candidates
+        How many first trials set it, >= 0: they are bound by the rungs alone.
+    max_resource
+        Of a full run.
+    """
+
+    def __init__(self, n_candidates: int, max_resource: int) -> None:
+        self._n_candidates = n_candidates
+        self._max_resource = max_resource
+        self._lowest: dict[int, float] = {}
+        self._seen: dict[int, int] = {}
+
+    @property
+    def resource(self) -> int:
+        """Promotions go up to the full resource."""
+        return self._max_resource
+
+    def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
+        """Lower the limit at the rungs that a candidate has reached with this result."""
+        if trial_id >= self._n_candidates:
+            return
+        for rung in rungs:
+            if self._seen.get(trial_id, 0) < rung.level <= resource and trial_id in rung:
+                self._lowest[rung.level] = min(self._lowest.get(rung.level, math.inf), loss)
+        self._seen[trial_id] = resource
+
+    def admits(self, trial_id: int, level: int, loss: float) -> bool:
+        """Whether a trial may go on beyond a rung."""
+        return trial_id < self._n_candidates or loss <= self._lowest.get(level, math.inf)

@@ -1,0 +1,119 @@
+"""Finding the points of highest acquisition: a spread of candidates, then local search from the best."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.models.acquisition import Acquisition
+from tunewright.models.arrays import Array, from_scipy
+from tunewright.searchers.unit_cube import UnitCube
+
+N_INCUMBENTS: Final = 5
+"""Best points that are known, to look around: so many are enough."""
+_N_SPREAD: Final = 256
+_N_AROUND: Final = 128
+_MOST_LISTED: Final = 2048
+_N_STARTS: Final = 3
+_MOST_STEPS: Final = 20
+_MOST_MOVES: Final = 10
+
+
+class Spread(StrEnum):
+    """How candidates are spread over a space that is not looked through as a whole."""
+
+    LATIN_HYPERCUBE = "latin_hypercube"
+    """Even in every hyperparameter."""
+    SOBOL = "sobol"
+    """Scrambled Sobol points: even in every hyperparameter, and nearly so in every pair."""
+
+
+@final
+class AcquisitionOptimizer:
+    """Maximise acquisition functions over a cube.
+
+    All points of a small finite space are compared, of a long list 2048 drawn ones. Elsewhere candidates are spread over the cube and around the
+    incumbents; from the three best, domains of few values are changed one at a time while that helps, and the
+    continuous columns are improved by L-BFGS-B, all three at once, since one evaluation of three points costs little more than of one.
+
+    Parameters
+    ----------
+    cube
+        Where to look.
+    spread
+        How candidates are spread over the cube.
+    """
+
+    def __init__(self, cube: UnitCube, spread: Spread = Spread.LATIN_HYPERCUBE) -> None:
+        self._cube = cube
+        self._spread = cube.net if spread is Spread.SOBOL else cube.spread
+
+    def pool(self, incumbents: Array, rng: np.random.Generator) -> Array:
+        """Candidates (m, d)."""
+        everything = self._cube.everything
+        if everything is not None:
+            return everything if len(everything) <= _MOST_LISTED else rng.choice(everything, _MOST_LISTED)
+        return np.concatenate([self._spread(_N_SPREAD, rng), self._cube.around(incumbents, _N_AROUND, rng)])
+
+    def best_points(self, acquisition: Acquisition, incumbents: Array, rng: np.random.Generator) -> Array:
+        """Points (m, d) of the cube, best first.
+
+        Parameters
+        ----------
+        acquisition
+            What is maximised.
+        incumbents
+            Good points (k, d) that are known, to look around.
+        rng
+            Draws candidates.
+        """
+        pool = self.pool(incumbents, rng)
+        values = acquisition.values(pool)
+        order = np.argsort(-values, kind="stable")
+        if self._cube.everything is not None:
+            return pool[order]
+        starts = pool[order[:_N_STARTS]]
+        if self._cube.has_levels:
+            starts = np.stack([self._changed(acquisition, start) for start in starts])
+        if len(self._cube.free):
+            starts = self._cube.settled(self._moved(acquisition, starts))
+        found = acquisition.values(starts)
+        points, both = np.concatenate([starts, pool]), np.concatenate([found, values])
+        return points[np.argsort(-both, kind="stable")]
+
+    def _changed(self, acquisition: Acquisition, point: Array) -> Array:
+        """Change one domain of few values at a time, to the best."""
+        best = float(acquisition.values(point[np.newaxis])[0])
+        for _ in range(_MOST_MOVES):
+            others = self._cube.neighbours(point)
+            values = acquisition.values(others)
+            place = int(np.argmax(values))
+            if not values[place] > best:
+                break
+            point, best = others[place], float(values[place])
+        return point
+
+    def _moved(self, acquisition: Acquisition, starts: Array) -> Array:
+        """Improve the continuous columns, the others as they are."""
+        free = self._cube.free
+        points = starts.copy()
+
+        def objective(flat: Array) -> tuple[float, Array]:
+            points[:, free] = flat.reshape(len(points), len(free))
+            values, gradient = acquisition.values_and_gradient(points)
+            return -float(values.sum()), -gradient[:, free].ravel()
+
+        begin = starts[:, free].ravel()
+        found = from_scipy("optimize", "minimize")(
+            objective,
+            begin,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.tile([0.0, 1.0], (len(begin), 1)),
+            options={"maxiter": _MOST_STEPS, "ftol": 1e-4},
+        )
+        improved = starts.copy()
+        improved[:, free] = np.clip(np.asarray(found.x), 0.0, 1.0).reshape(len(points), len(free))
+        return improved

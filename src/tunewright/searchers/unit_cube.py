@@ -1,0 +1,240 @@
+"""The unit cube of a space: candidates spread over it, moves between legal points, and one coordinate per hyperparameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from tunewright.models.arrays import Array, Indices, from_scipy
+from tunewright.space import Categorical, Ordinal, SearchSpace
+from tunewright.space.domain import Domain
+from tunewright.types import Config, ConfigValue
+
+_MOST_LEVELS: Final = 64
+"""A range of more numbers is treated as continuous: rounding then moves a point by less than 1/128."""
+
+_MOST_CONFIGS: Final = 1024
+"""A space of at most so many configurations is looked through as a whole."""
+
+_PLACES: Final = 256
+_MOST_NEIGHBOURS: Final = 8
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """A domain of few values: the points that stand for them, and where they lie in its distribution."""
+
+    columns: slice
+    points: Array
+    """(levels, width)"""
+    number_at: Indices
+    """Which level holds each of 256 equal parts of the distribution."""
+    is_ordered: bool
+
+
+@final
+class UnitCube:
+    """Points of a space's unit cube, shape (n, d). Domains of at most 64 values are only ever at a legal point.
+
+    Parameters
+    ----------
+    space
+        Whose cube.
+    candidates
+        The only configurations that may be suggested; None: all of the space.
+    """
+
+    def __init__(self, space: SearchSpace, candidates: Sequence[Config] | None = None) -> None:
+        self._space = space
+        self.n_columns = space.n_columns
+        self._levels: list[_Levels] = []
+        self._axes: list[int | _Levels] = []
+        start = 0
+        for domain in space.domains.values():
+            columns = slice(start, start + domain.width)
+            start += domain.width
+            if domain.size is None or domain.size > _MOST_LEVELS:
+                self._axes.append(columns.start)
+            else:
+                levels = _levels(domain, columns)
+                self._levels.append(levels)
+                self._axes.append(levels)
+        self._starts = [a if isinstance(a, int) else int(a.columns.start) for a in self._axes]
+        self._unordered = [None if isinstance(a, int) or a.is_ordered else a for a in self._axes]
+        self.free = np.array([axis for axis in self._axes if isinstance(axis, int)], dtype=np.intp)
+        """Columns along which a point may be moved continuously."""
+        size = space.size
+        if candidates is None and size is not None and size <= _MOST_CONFIGS:
+            candidates = list(space.enumerate())
+        self.everything = None if candidates is None else space.encode(candidates)
+        """All points, where they are listed or at most 1024, else None."""
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether some columns hold legal points only."""
+        return bool(self._levels)
+
+    def spread(self, n: int, rng: np.random.Generator) -> Array:
+        """``n`` points that fill the cube evenly: a Latin hypercube in the domains' own distributions.
+
+        References
+        ----------
+        .. [McKay1979] McKay, Beckman, Conover: A Comparison of Three Methods for Selecting Values of Input Variables.
+           Technometrics 21 (1979).
+        """
+        return self.settled(self._placed(_latin_hypercube(n, len(self._axes), rng)))
+
+    def net(self, n: int, rng: np.random.Generator) -> Array:
+        """``n`` points (n, d) that fill the cube evenly, all pairs of columns too: scrambled Sobol points in the domains' distributions."""
+        sampler = from_scipy("stats", "qmc").Sobol(len(self._axes), seed=rng)
+        points = np.asarray(sampler.random_base2((n - 1).bit_length())[:n], dtype=np.float64)
+        return self.settled(self._placed(points))
+
+    def settled(self, points: Array) -> Array:
+        """Points with what is not active in them at its default."""
+        return self._space.settled(points)
+
+    def around(self, points: Array, n: int, rng: np.random.Generator) -> Array:
+        """``n`` points near the given ones in turn: each hyperparameter is changed with probability 2/d, at least one.
+
+        A continuous one moves by a normal step of deviation 0.1 or 0.02, one of few values is drawn anew.
+        """
+        n_axes = len(self._axes)
+        centres = points[np.arange(n) % len(points)]
+        changed = rng.random((n, n_axes)) < 2.0 / n_axes
+        changed[np.arange(n), rng.integers(n_axes, size=n)] = True
+        drawn = self._placed(rng.random((n, n_axes)))
+        steps = rng.standard_normal((n, self.n_columns)) * rng.choice([0.1, 0.02], size=(n, 1))
+        drawn[:, self.free] = np.clip((centres + steps)[:, self.free], 0.0, 1.0)
+        keep = np.ones((n, self.n_columns), dtype=bool)
+        for axis, moves in zip(self._axes, changed.T, strict=True):
+            columns = slice(axis, axis + 1) if isinstance(axis, int) else axis.columns
+            keep[:, columns] = ~moves[:, np.newaxis]
+        return self.settled(np.where(keep, centres, drawn))
+
+    def neighbours(self, point: Array) -> Array:
+        """The points (k, d) that differ from one (d,) in one domain of few values: nearest ones in an order, all others without."""
+        moved: list[Array] = []
+        for levels in self._levels:
+            distances = np.abs(levels.points - point[levels.columns]).sum(axis=1)
+            order = np.argsort(distances, kind="stable")[1:]
+            chosen = levels.points[order[:_MOST_NEIGHBOURS] if levels.is_ordered else order]
+            rows = np.tile(point, (len(chosen), 1))
+            rows[:, levels.columns] = chosen
+            moved.append(rows)
+        return self.settled(np.concatenate(moved))
+
+    @property
+    def n_categories(self) -> Indices:
+        """(hyperparameters,): how many values each has that have no order; 0 where they have one."""
+        return np.array([0 if a is None else len(a.points) for a in self._unordered], dtype=np.intp)
+
+    def coded(self, points: Array) -> Array:
+        """One column per hyperparameter, (n, p): its place in the cube, or the number of its category."""
+        columns: list[Array] = []
+        for start, axis in zip(self._starts, self._unordered, strict=True):
+            if axis is None:
+                columns.append(points[:, start])
+            else:
+                likeness = points[:, axis.columns] @ (2.0 * axis.points.T - 1.0)
+                columns.append(np.argmax(likeness, axis=1).astype(np.float64))
+        return np.stack(columns, axis=1)
+
+    def uncoded(self, codes: Array) -> Array:
+        """The points (n, d) of `coded` ones."""
+        parts = [
+            column[:, np.newaxis] if axis is None else axis.points[column.astype(np.intp)]
+            for column, axis in zip(codes.T, self._unordered, strict=True)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def _placed(self, quantiles: Array) -> Array:
+        """Points from numbers in [0, 1), one per hyperparameter."""
+        points = np.empty((len(quantiles), self.n_columns))
+        for axis, column in zip(self._axes, quantiles.T, strict=True):
+            if isinstance(axis, int):
+                points[:, axis] = column
+            else:
+                points[:, axis.columns] = axis.points[axis.number_at[(column * _PLACES).astype(np.intp)]]
+        return points
+
+
+def _latin_hypercube(n: int, n_columns: int, rng: np.random.Generator) -> Array:
+    strata = rng.permuted(np.tile(np.arange(n, dtype=np.float64)[:, np.newaxis], (1, n_columns)), axis=0)
+    return (strata + rng.random((n, n_columns))) / n
+
+
+def _levels(domain: Domain, columns: slice) -> _Levels:
+    values = [domain.at(index) for index in range(domain.size or 0)]
+    places = [domain.quantile((place + 0.5) / _PLACES) for place in range(_PLACES)]
+    return _Levels(
+        columns,
+        np.array([domain.encode(value) for value in values], dtype=np.float64),
+        np.array([values.index(value) for value in places], dtype=np.intp),
+        not isinstance(domain, Categorical),
+    )
+
+
+@final
+class Coordinates:
+    """A space's configurations as points of [0, 1]^d, d being the number of its hyperparameters.
+
+    Listed values lie in their order, each in the middle of an equal part; ranges lie along their scale. (The unit cube
+    of :class:`~tunewright.space.SearchSpace` is another one: it has a column for each value of a category.)
+
+    Parameters
+    ----------
+    space
+        Whose configurations.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._constants = dict(space.constants)
+        self._names = tuple(space)
+        self._axes = [(name, _Axis(domain)) for name, domain in space.domains.items()]
+
+    def __len__(self) -> int:
+        return len(self._axes)
+
+    def encode(self, config: Config) -> list[float]:
+        """The point of a legal configuration; what is not active lies at its default."""
+        if self._space.has_conditions:
+            config = self._space.filled(config)
+        return [axis.encode(config[name]) for name, axis in self._axes]
+
+    def decode(self, point: Sequence[float]) -> dict[str, ConfigValue]:
+        """The configuration at a point; numbers outside [0, 1] count as the nearer end."""
+        return self._space.active(self.values(point))
+
+    def values(self, point: Sequence[float]) -> dict[str, ConfigValue]:
+        """A value for every name at a point, also for those that are not active there."""
+        values = self._constants | {
+            name: axis.decode(float(u)) for (name, axis), u in zip(self._axes, point, strict=True)
+        }
+        return {name: values[name] for name in self._names}
+
+
+@final
+class _Axis:
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+        is_list = isinstance(domain, Categorical | Ordinal)
+        self._values = [domain.at(index) for index in range(domain.size or 0)] if is_list else []
+
+    def encode(self, value: ConfigValue) -> float:
+        if self._values:
+            return (self._values.index(value) + 0.5) / len(self._values)
+        return self._domain.encode(value)[0]
+
+    def decode(self, u: float) -> ConfigValue:
+        n_values = len(self._values)
+        return (
+            self._values[min(max(int(u * n_values), 0), n_values - 1)]
+            if n_values
+            else self._domain.decode([u])
+        )

@@ -1,0 +1,99 @@
+"""The cube: every point that it gives is legal, and its moves reach everything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tunewright.searchers.unit_cube import UnitCube
+from tunewright.space import Categorical, Float, Integer, SearchSpace
+from tunewright.testing.spaces import ALL_TYPES, CATEGORICAL, CONTINUOUS, SMALL, SPACES
+
+RNG_SEED = 3
+
+
+def is_legal(space: SearchSpace, points: np.ndarray) -> bool:
+    """Whether columns of few values stand at the place of a value (the others may be anywhere)."""
+    back = space.encode(space.decode(points))
+    fixed = np.setdiff1d(np.arange(space.n_columns), UnitCube(space).free)
+    return np.allclose(points[:, fixed], back[:, fixed]) and points.min() >= 0 and points.max() <= 1
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_all_points_are_legal(space: SearchSpace) -> None:
+    cube, rng = UnitCube(space), np.random.default_rng(RNG_SEED)
+    spread = cube.spread(50, rng)
+    around = cube.around(spread[:3], 40, rng)
+    net = cube.net(50, rng)
+    assert spread.shape == net.shape == (50, space.n_columns)
+    assert is_legal(space, spread)
+    assert is_legal(space, net)
+    assert is_legal(space, around)
+    if cube.has_levels:
+        assert is_legal(space, cube.neighbours(spread[0]))
+    np.testing.assert_allclose(cube.uncoded(cube.coded(around)), around)
+
+
+def test_a_spread_has_one_point_in_each_stratum() -> None:
+    many = SearchSpace({f"x{i}": Float(0, 1) for i in range(35)})
+    for space in (CONTINUOUS, many):
+        cube, rng = UnitCube(space), np.random.default_rng(RNG_SEED)
+        for points in (cube.spread(32, rng), cube.net(32, rng)):
+            for column in points.T:
+                assert sorted((column * 32).astype(int)) == list(range(32))
+
+
+def test_few_values_come_as_often_as_their_distribution_says() -> None:
+    space = SearchSpace({"n": Integer(1, 8, log=True), "x": Float(0, 1)})
+    rng = np.random.default_rng(RNG_SEED)
+    configs = space.decode(UnitCube(space).spread(4000, rng))
+    drawn = [space.sample(rng) for _ in range(4000)]
+    for value in (1, 3, 8):
+        share = np.mean([c["n"] == value for c in configs])
+        assert share == pytest.approx(np.mean([c["n"] == value for c in drawn]), abs=0.03)
+
+
+def test_points_around_another_differ_from_it_a_little() -> None:
+    cube = UnitCube(ALL_TYPES)
+    rng = np.random.default_rng(RNG_SEED)
+    centre = cube.spread(1, rng)
+    around = cube.around(centre, 200, rng)
+    changed = np.array([(cube.coded(around) != cube.coded(centre)).sum(axis=1)])
+    assert changed.max() <= 9
+    assert 1 <= np.median(changed) <= 3
+    near = cube.free[0]
+    moved = around[around[:, near] != centre[0, near], near]
+    assert np.abs(moved - centre[0, near]).mean() < 0.2
+
+
+def test_neighbours_change_one_hyperparameter_and_reach_all_categories() -> None:
+    cube = UnitCube(CATEGORICAL)
+    point = CATEGORICAL.encode([CATEGORICAL.default_config()])[0]
+    found = {tuple(c.values()) for c in CATEGORICAL.decode(cube.neighbours(point))}
+    assert found == {("tanh", "batch"), ("gelu", "batch"), ("relu", "none")}
+
+
+def test_ordered_neighbours_are_the_nearest() -> None:
+    space = SearchSpace({"n": Integer(1, 40), "x": Float(0, 1)})
+    point = space.encode([{"n": 20, "x": 0.5}])[0]
+    found = sorted(c["n"] for c in space.decode(UnitCube(space).neighbours(point)))
+    assert found == [16, 17, 18, 19, 21, 22, 23, 24]
+
+
+def test_small_spaces_are_listed_and_large_ones_not() -> None:
+    everything = UnitCube(SMALL).everything
+    assert everything is not None
+    assert len(everything) == SMALL.size
+    assert UnitCube(SearchSpace({"n": Integer(1, 2000)})).everything is None
+    assert UnitCube(CONTINUOUS).everything is None
+    assert not UnitCube(CONTINUOUS).has_levels
+
+
+def test_categories_are_coded_by_number() -> None:
+    space = SearchSpace(
+        {"a": Categorical(["x", "y", "z"]), "b": Categorical([False, True]), "c": Float(0, 1)}
+    )
+    cube = UnitCube(space)
+    assert cube.n_categories.tolist() == [3, 2, 0]
+    points = space.encode([{"a": "z", "b": True, "c": 0.25}, {"a": "x", "b": False, "c": 1.0}])
+    np.testing.assert_allclose(cube.coded(points), [[2, 1, 0.25], [0, 0, 1.0]])
