@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias, final, overload
 from tunewright.callbacks import ResultsTable
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import CellError, SettingsError, TunewrightError, UnfitError
-from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
+from tunewright.experiments.experiment import BenchmarkDefinition, Experiment, identity_of
 from tunewright.experiments.functions import function_path
 from tunewright.experiments.outcome import Outcome, load_outcome, stored_status
 from tunewright.experiments.process_pool import Answer, ProcessPool
