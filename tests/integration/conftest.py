@@ -15,9 +15,8 @@ import pytest
 from tunewright.aws import AwsSession, open_session
 from tunewright.cli import main
 from tunewright.launchers import launch_remote_local, launch_remote_sagemaker, launch_remote_simulated
-from tunewright.remote.fetching import SliceView, fetch_views
-from tunewright.remote.fleet import Fleet
-from tunewright.remote.records import load_record
+from tunewright.remote.launch import Fleet, load_record
+from tunewright.remote.mirror import SliceView, fetch_views
 
 PATIENCE = 300.0
 LAUNCHERS: dict[str, Callable[..., None]] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from tunewright.journal import canonical_hash
 from tunewright.launchers.remote import RemoteOptions
-from tunewright.remote.segments import read_segments
+from tunewright.remote.journal import read_segments
 from tunewright.storage import experiments
 
 SCRIPT = """\

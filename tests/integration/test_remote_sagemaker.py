@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws.policy import ACTIONS
-from tunewright.remote.segments import read_segments
+from tunewright.remote.journal import read_segments
 from tunewright.storage import ExperimentFolder, experiments
 
 SCRIPT = """\

@@ -12,7 +12,7 @@ import pytest
 from tunewright.exceptions import BackendError
 from tunewright.experiments.run import JOURNAL_VARIABLE
 from tunewright.launchers import inside
-from tunewright.remote.inside import OPEN_JOURNAL
+from tunewright.remote.tuning_job import OPEN_JOURNAL
 
 
 class FakeJob:

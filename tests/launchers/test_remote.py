@@ -26,8 +26,8 @@ from tunewright.launchers import launch_remote_local, launch_remote_sagemaker
 from tunewright.launchers.forwarding import NOT_FORWARDED, forwarded_flags
 from tunewright.launchers.launch import Launch
 from tunewright.launchers.remote import jobs_with_room
+from tunewright.remote.layout import job_name, job_number
 from tunewright.remote.package import bundle_remote, check_travels, requirements_text, wheel_bytes
-from tunewright.remote.place import job_name, job_number
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
 
 REMOTE_ONLY = {"max_parallel_jobs", "wait"}
@@ -136,7 +136,7 @@ class TestPackage:
             check_travels(script, entry)
         check_travels(str(tmp_path / "lib" / "train.py"), entry, [tmp_path / "lib"])
         for script in (str(tmp_path / "train.py"), f"{tmp_path}/train.py:train"):
-            with pytest.raises(SettingsError, match="does not travel"):
+            with pytest.raises(SettingsError, match="is not sent"):
                 check_travels(script, entry)
 
     def test_requirements_are_pinned(self, tmp_path: Path) -> None:

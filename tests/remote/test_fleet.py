@@ -10,9 +10,8 @@ from tunewright.aws import (
     ServiceError,
 )
 from tunewright.exceptions import BackendError, SettingsError
-from tunewright.remote.fleet import Fleet
-from tunewright.remote.lease import take_lease
-from tunewright.remote.slices import Slice, SliceState
+from tunewright.remote.launch import Fleet, Slice, SliceState
+from tunewright.remote.tuning_job import take_lease
 
 
 def a_slice(name: str = "RS-toy-0") -> Slice:

@@ -11,8 +11,8 @@ import pytest
 from tunewright.aws import REMOTE_VARIABLE
 from tunewright.exceptions import BackendError
 from tunewright.experiments.experiment import identity_of
-from tunewright.remote import inside
-from tunewright.remote.inside import JOB_VARIABLE, TuningJob
+from tunewright.remote import tuning_job as inside
+from tunewright.remote.tuning_job import JOB_VARIABLE, TuningJob
 
 PLACE = "tunewright/remote/tag/RS-0"
 

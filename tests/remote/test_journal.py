@@ -13,9 +13,8 @@ from tunewright.aws import (
 )
 from tunewright.exceptions import JournalError, SettingsError
 from tunewright.journal import FileJournal
-from tunewright.remote.journal import RemoteJournal
+from tunewright.remote.journal import SEGMENT_BYTES, RemoteJournal, Segments, read_segments
 from tunewright.remote.mirror import FolderMirror, fetch_experiment
-from tunewright.remote.segments import SEGMENT_BYTES, Segments, read_segments
 
 
 class TestJournal:

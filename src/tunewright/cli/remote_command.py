@@ -14,12 +14,10 @@ from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser, positive, positive_int
 from tunewright.launchers.remote_table import HEADINGS, follow, slice_rows
-from tunewright.remote.clearing import clear_experiments
-from tunewright.remote.fetching import SliceView, fetch_views
-from tunewright.remote.fleet import Fleet
-from tunewright.remote.logs import SliceLog
-from tunewright.remote.records import load_record
-from tunewright.remote.slices import ENDED, SliceStatus
+from tunewright.remote.cleanup import clear_experiments
+from tunewright.remote.journal import SliceLog
+from tunewright.remote.launch import ENDED, Fleet, SliceStatus, load_record
+from tunewright.remote.mirror import SliceView, fetch_views
 
 _SERVICE_SECONDS: Final = 5.0
 _SHORTEST: Final = 1.0

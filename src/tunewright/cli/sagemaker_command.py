@@ -19,7 +19,7 @@ from tunewright.journal import is_locked
 from tunewright.launchers.confirm import ask_person
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
-from tunewright.remote.clearing import Leftover, end_leftovers, find_leftovers
+from tunewright.remote.cleanup import Leftover, end_leftovers, find_leftovers
 from tunewright.storage import experiments
 
 _ENDPOINTS: Final = ("aws", "embedded")

@@ -15,7 +15,7 @@ from tunewright.exceptions import TunewrightError
 from tunewright.experiments.run import JOURNAL_VARIABLE
 from tunewright.launchers.console import say
 from tunewright.launchers.exits import FAILED, INTERRUPTED, report_error, run_command
-from tunewright.remote.inside import OPEN_JOURNAL, TuningJob
+from tunewright.remote.tuning_job import OPEN_JOURNAL, TuningJob
 
 
 def main(arguments: Sequence[str]) -> int:

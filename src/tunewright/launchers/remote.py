@@ -30,11 +30,9 @@ from tunewright.experiments import Experiment
 from tunewright.launchers.console import say
 from tunewright.launchers.parser import Parser, positive_int
 from tunewright.launchers.remote_table import follow
-from tunewright.remote.fleet import Fleet
-from tunewright.remote.place import CODE_ROOT
-from tunewright.remote.records import LaunchRecord, save_record
+from tunewright.remote.launch import ENDED, Fleet, LaunchRecord, Slice, SliceState, SliceStatus, save_record
+from tunewright.remote.layout import CODE_ROOT
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
-from tunewright.remote.slices import ENDED, Slice, SliceState, SliceStatus
 from tunewright.storage import safe_name
 
 SMALL_INSTANCE: Final = "ml.m5.large"

@@ -15,9 +15,8 @@ from rich.text import Text
 from tunewright.exceptions import BackendError
 from tunewright.formatting import duration, number
 from tunewright.launchers.console import say
-from tunewright.remote.fetching import SliceView, fetch_views
-from tunewright.remote.fleet import Fleet
-from tunewright.remote.slices import ENDED, SliceState
+from tunewright.remote.launch import ENDED, Fleet, SliceState
+from tunewright.remote.mirror import SliceView, fetch_views
 
 HEADINGS: Final = ("slice", "state", "tuning jobs", "trials", "results", "best", "cost")
 

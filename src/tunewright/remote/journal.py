@@ -1,27 +1,85 @@
-"""The journal of a tuning job: a file, and S3, which a line that has an effect reaches before that effect."""
+"""Growing texts in S3: the journals and the log of a tuning job."""
 
 from __future__ import annotations
 
+import codecs
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final, final
 
-from tunewright.aws import ServiceError
+from tunewright.aws import S3Objects, ServiceError, StoredObject
 from tunewright.exceptions import JournalError
 from tunewright.journal import FileJournal, Journal, Line, encode_line
+from tunewright.remote.layout import JOURNAL, LOGS, segment_key
 from tunewright.remote.mirror import FolderMirror
-from tunewright.remote.segments import Segments
 from tunewright.trial import Decision
+
+SEGMENT_BYTES: Final = 64 * 1024
+"""Size at which a piece of a text is complete and the next one begins."""
 
 _LOG: Final = logging.getLogger(__name__)
 
 LINES_SECONDS: Final = 3.0
-"""After that time lines without an effect are sent as well."""
+"""Interval at which lines without an effect are sent."""
 FILES_SECONDS: Final = 20.0
-"""Between two looks at the other files of the experiment."""
+"""Interval at which other files of the experiment are copied."""
 _ATTEMPTS: Final = 5
 _PAUSE_SECONDS: Final = 2.0
+_LOG_SECONDS: Final = 5.0
+
+
+@final
+class Segments:
+    """Sends a growing text to S3 in pieces, of which only the last one is replaced; thread-safe.
+
+    Parameters
+    ----------
+    objects
+        Of the experiment or the slice.
+    content
+        Present content; the part that S3 has is not sent again.
+    prefix
+        Of the keys of the pieces.
+    """
+
+    def __init__(self, objects: S3Objects, content: bytes, prefix: str = JOURNAL) -> None:
+        self._objects = objects
+        self._prefix = prefix
+        self._lock = threading.Lock()
+        stored = list(objects.list(prefix))
+        self._number = len(stored)
+        self._current = content[sum(part.size for part in stored) :]
+        self._is_sent = not self._current
+
+    def add(self, line: bytes) -> None:
+        """Add text; the next :meth:`flush` sends it."""
+        with self._lock:
+            self._current += line
+            self._is_sent = False
+
+    def flush(self) -> None:
+        """Send all text that was added, before this returns.
+
+        Raises
+        ------
+        ServiceError
+            S3 refuses or does not answer; the next call sends the text.
+        """
+        with self._lock:
+            if self._is_sent:
+                return
+            self._objects.put(segment_key(self._number, self._prefix), self._current)
+            self._is_sent = True
+            if len(self._current) >= SEGMENT_BYTES:
+                self._number += 1
+                self._current = b""
+
+
+def read_segments(objects: S3Objects, prefix: str = JOURNAL) -> bytes:
+    """Return the whole text in S3; empty if there is none."""
+    return b"".join(objects.get(part.key) or b"" for part in objects.list(prefix))
 
 
 @final
@@ -33,13 +91,13 @@ class RemoteJournal(Journal):
     journal
         The file; closed with this object.
     segments
-        Takes the lines.
+        Sends the lines.
     mirror
-        Copies the other files of the experiment's folder.
+        Copies other files of the experiment's folder.
     on_close
-        Called last.
+        Called at the end of :meth:`close`.
     is_eager
-        Whether lines that have an effect are sent before it; not needed where nothing real happens.
+        Whether lines that have an effect are sent before it; not needed in simulated time.
     """
 
     def __init__(
@@ -58,8 +116,8 @@ class RemoteJournal(Journal):
         self._is_eager = is_eager
         self._is_over = threading.Event()
         self._flush()
-        self._courier = threading.Thread(target=self._carry, name="courier", daemon=True)
-        self._courier.start()
+        self._sender = threading.Thread(target=self._send_regularly, name="journal-sender", daemon=True)
+        self._sender.start()
 
     @property
     def header(self) -> Line:
@@ -71,12 +129,12 @@ class RemoteJournal(Journal):
         return self._journal.lines()
 
     def append(self, line: Line) -> None:
-        """Write the line to the file; where it has an effect, to S3 as well, with all lines before it.
+        """Write a line to the file and, if it has an effect, send it to S3 with all lines before it.
 
         Raises
         ------
         JournalError
-            The file cannot be written, or S3 takes nothing for some time.
+            The file cannot be written, or S3 is not available for some time.
         """
         self._journal.append(line)
         if line["kind"] == "end" and line.get("checkpoint") is not None:
@@ -86,9 +144,9 @@ class RemoteJournal(Journal):
             self._flush()
 
     def close(self) -> None:
-        """Send everything that is left, lines and files, then close the file."""
+        """Send the remaining lines and files, then close the file."""
         self._is_over.set()
-        self._courier.join()
+        self._sender.join()
         try:
             self._flush()
             self._mirror.copy()
@@ -101,7 +159,7 @@ class RemoteJournal(Journal):
             self._on_close()
 
     def _copy_files(self) -> None:
-        """Send a checkpoint that lies among our files before the line that promises it."""
+        """Send checkpoints of this machine before the line that names them."""
         try:
             self._mirror.copy_checkpoints()
         except ServiceError as error:
@@ -110,7 +168,7 @@ class RemoteJournal(Journal):
             ) from error
 
     def _flush(self) -> None:
-        """Send all lines, several times if need be."""
+        """Send all lines, with retries."""
         for attempt in range(_ATTEMPTS):
             try:
                 self._segments.flush()
@@ -123,8 +181,8 @@ class RemoteJournal(Journal):
             else:
                 return
 
-    def _carry(self) -> None:
-        """Send lines every few seconds and files now and then, until the end."""
+    def _send_regularly(self) -> None:
+        """Send lines and files at their intervals until the end."""
         elapsed = 0.0
         while not self._is_over.wait(LINES_SECONDS):
             elapsed += LINES_SECONDS
@@ -134,12 +192,98 @@ class RemoteJournal(Journal):
                     elapsed = 0.0
                     self._mirror.copy()
             except (ServiceError, OSError) as error:
-                _LOG.warning("Results could not be copied to S3, which is tried again: %s", error)
+                _LOG.warning("Results could not be copied to S3, retrying: %s", error)
 
 
 def has_effect(line: Line) -> bool:
-    """Whether the world changes after a line: a run is started, one is told to end, or a checkpoint is removed."""
+    """Return whether a line has an effect: a run is started or stopped, or a checkpoint is removed."""
     kind = line["kind"]
     return kind in {"start", "drop"} or (
         kind == "result" and line.get("decision") in {Decision.PAUSE, Decision.STOP}
     )
+
+
+@final
+class LogSender:
+    """Sends a growing file to S3 every few seconds until it is closed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    objects
+        The slice's objects.
+    job
+        Name of the tuning job.
+    """
+
+    def __init__(self, path: Path, objects: S3Objects, job: str) -> None:
+        self._path = path
+        self._segments = Segments(objects, b"", f"{LOGS}{job}/")
+        self._offset = 0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._send_regularly, name="log-sender", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Send the rest."""
+        self._is_over.set()
+        self._thread.join()
+        self._send()
+
+    def _send_regularly(self) -> None:
+        while not self._is_over.wait(_LOG_SECONDS):
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                chunk = file.read()
+            self._offset += len(chunk)
+            if chunk:
+                self._segments.add(chunk)
+            self._segments.flush()
+        except (ServiceError, OSError) as error:
+            _LOG.warning("The log could not be sent to S3, retrying: %s", error)
+
+
+@final
+class SliceLog:
+    """Output of all tuning jobs of a slice; each call reads on.
+
+    Parameters
+    ----------
+    objects
+        The slice's objects.
+    """
+
+    def __init__(self, objects: S3Objects) -> None:
+        self._objects = objects
+        self._n_read: dict[str, int] = {}
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def new_text(self) -> str:
+        """Return the output since the last call; the first call begins with the first tuning job.
+
+        Raises
+        ------
+        ServiceError
+            The service refuses or does not answer.
+        """
+        entries = sorted(self._objects.list(LOGS), key=_order)
+        return "".join(self._new_of(entry) for entry in entries)
+
+    def _new_of(self, entry: StoredObject) -> str:
+        done = self._n_read.get(entry.key, 0)
+        if entry.size <= done:
+            return ""
+        content = self._objects.get(entry.key) or b""
+        self._n_read[entry.key] = len(content)
+        return self._decoder.decode(content[done:])
+
+
+def _order(entry: StoredObject) -> tuple[int, str]:
+    """Sort key: number of the job, which is the last part of its name."""
+    job, _, piece = entry.key.removeprefix(LOGS).partition("/")
+    return int(job.rpartition("-")[2]), piece

@@ -1,31 +1,36 @@
-"""The files of an experiment's folder and their copies in S3, in both directions; only what changed is copied."""
+"""The files of an experiment's folder and their copies in S3, in both directions; only changes are copied."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, final
 
 from tunewright.aws import S3Objects, StoredObject
 from tunewright.aws.objects import in_parallel
-from tunewright.exceptions import SettingsError
-from tunewright.remote.place import JOURNAL
+from tunewright.exceptions import SettingsError, TunewrightError
+from tunewright.experiments.outcome import Outcome, load_outcome
+from tunewright.experiments.remote_marker import RemoteMarker, write_marker
+from tunewright.remote.launch import Fleet, SliceStatus
+from tunewright.remote.layout import EXPERIMENTS, JOURNAL
 from tunewright.runner.local_run import WORKING
-from tunewright.storage import leads_elsewhere, replacing, write_atomically
+from tunewright.storage import ExperimentFolder, home, leads_elsewhere, replacing, write_atomically
 
 _JOURNAL_FILE: Final = "journal.jsonl"
 _WORKING: Final = f"/{WORKING}/"
 _ETAGS: Final = ".remote.json"
-"""In a fetched folder: the ETag of each object when it was fetched."""
+"""File of a fetched folder with the ETag of each object."""
 
 
 @final
 class FolderMirror:
-    """Copies the files of a folder to S3 when they have changed. Journal and locks are none of its business.
+    """Copies changed files of a folder to S3, except for the journal and locks.
 
     Parameters
     ----------
@@ -42,17 +47,17 @@ class FolderMirror:
         self._seen: dict[str, tuple[int, int]] = {}
 
     def copy(self) -> None:
-        """Copy what is new or changed since the last time.
+        """Copy files that are new or have changed since the last call.
 
         Raises
         ------
         ServiceError
-            S3 refuses or does not answer; the rest is copied the next time.
+            S3 refuses or does not answer; the next call copies the other files.
         """
         self._copy("*")
 
     def copy_checkpoints(self) -> None:
-        """Copy the frozen checkpoints of trials that are new.
+        """Copy new frozen checkpoints of trials.
 
         Raises
         ------
@@ -75,7 +80,7 @@ class FolderMirror:
                 self._objects.put_file(name, path)
                 self._seen[name] = state
         except FileNotFoundError:
-            return  # replaced or removed while we looked
+            return  # replaced or removed in the meantime
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         for path in sorted(self._folder.rglob("*")):
@@ -84,14 +89,14 @@ class FolderMirror:
                 path.name.startswith(".")
                 or name.startswith(_JOURNAL_FILE)
                 or path.suffix == ".lock"
-                or _WORKING in name  # a script is writing there; what counts is the frozen copy
+                or _WORKING in name  # a script writes there; the frozen copy counts
             )
             if not is_ours and path.is_file() and not path.is_symlink():
                 yield name, path
 
 
 def fetch_experiment(objects: S3Objects, stored: Sequence[StoredObject], folder: Path) -> int:
-    """Bring a folder up to what S3 has of its experiment.
+    """Download the files of an experiment that have changed in S3.
 
     Parameters
     ----------
@@ -100,19 +105,19 @@ def fetch_experiment(objects: S3Objects, stored: Sequence[StoredObject], folder:
     stored
         A listing of them, keys relative to the experiment.
     folder
-        Where the files go; made where it is missing.
+        Folder of the files; created if it is missing.
 
     Returns
     -------
     int
-        How many objects were downloaded: those whose content has changed since the last time.
+        Number of objects that were downloaded.
 
     Raises
     ------
     SettingsError
         A key leads out of the folder; then nothing is downloaded.
     """
-    stored = [entry for entry in stored if not entry.key.endswith("/")]  # what the console calls a folder
+    stored = [entry for entry in stored if not entry.key.endswith("/")]  # folders of the AWS console
     for entry in stored:
         check_below(entry.key, folder.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,12 +139,12 @@ def fetch_experiment(objects: S3Objects, stored: Sequence[StoredObject], folder:
 
 
 def check_below(key: str, place: str) -> None:
-    """Refuse what S3 has under a name that is none below a folder.
+    """Refuse a key that leads out of a folder.
 
     Raises
     ------
     SettingsError
-        It leads elsewhere.
+        It does.
     """
     if leads_elsewhere(key):
         raise SettingsError(f"In S3 {place} holds {key!r}, which would be written elsewhere: remove it there")
@@ -148,7 +153,7 @@ def check_below(key: str, place: str) -> None:
 def _fetch_journal(
     objects: S3Objects, segments: Sequence[StoredObject], known: Mapping[str, str], path: Path
 ) -> None:
-    """Keep the pieces that are as they were, read the others."""
+    """Read the pieces that have changed, and join all of them."""
     old = path.read_bytes() if path.exists() else b""
     content = b""
     for segment in segments:
@@ -171,3 +176,62 @@ def _read_etags(folder: Path) -> dict[str, str]:
         return dict(json.loads((folder / _ETAGS).read_text(encoding="utf-8"))["etags"])
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return {}
+
+
+_SMALL: Final = ("metadata.json", "account.json")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceView:
+    """A slice and its experiments, as S3 has them."""
+
+    status: SliceStatus
+    outcomes: tuple[Outcome, ...]
+    n_fetched: int
+    """Number of objects that were downloaded for it."""
+
+
+def fetch_views(fleet: Fleet, statuses: Sequence[SliceStatus], *, all_files: bool = False) -> list[SliceView]:
+    """Download the experiments of slices, and read them.
+
+    Parameters
+    ----------
+    fleet
+        The launch, after a call of its ``look``.
+    statuses
+        Of the slices.
+    all_files
+        Download tables of results and files of trials as well, which a status does not need.
+
+    Raises
+    ------
+    ServiceError
+        The service refuses or does not answer.
+    SettingsError
+        Names in S3 lead out of the folders of experiments.
+    """
+    return [_view(fleet, status, all_files=all_files) for status in statuses]
+
+
+def _view(fleet: Fleet, status: SliceStatus, *, all_files: bool) -> SliceView:
+    outcomes: list[Outcome] = []
+    one = status.slice
+    note = RemoteMarker(tag=one.tag, name=one.name, state=str(status.state), looked_at=time.time())
+    n_fetched = 0
+    for name in status.experiments:
+        check_below(f"{one.tag}/{name}", one.name)
+        folder = ExperimentFolder(home() / "experiments" / one.tag / name)
+        stored = [
+            entry
+            for entry in fleet.stored(one.name, name)
+            if all_files or entry.key in _SMALL or entry.key.startswith(JOURNAL)
+        ]
+        objects = fleet.objects(one.name).under(f"{EXPERIMENTS}{name}")
+        n_fetched += fetch_experiment(objects, stored, folder.path)
+        write_marker(folder.path, note)
+        try:
+            outcomes.append(load_outcome(folder))
+        except TunewrightError:
+            continue  # it has just begun, and its journal does not exist yet
+    return SliceView(status=status, outcomes=tuple(outcomes), n_fetched=n_fetched)

@@ -1,7 +1,7 @@
-"""What travels to a tuning job: this package as a wheel, the experiment folder, its requirements, the runner.
+"""Code of a tuning job: this package as a wheel, the experiment folder, its requirements, the runner.
 
-The wheel is made from the files of the package that runs here, so that no build tool and no registry is needed, and
-so that a tuning job runs exactly this code. The same files give the same bytes.
+The wheel is made from the installed files of this package, so that a tuning job runs the same code, and neither a build
+tool nor a registry is needed. Equal files give equal bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PACKAGE: Final = "tunewright"
 _ROOT: Final = Path(__file__).parent.parent
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _LEFT_AT_HOME: Final = frozenset({"emulator"})
-"""Extras that a tuning job has no use for."""
+"""Extras that a tuning job does not need."""
 _ALWAYS: Final = "aws"
 _OWN: Final = re.compile(rf"{_PACKAGE}\s*(\[([\w\s,-]*)\])?\s*$", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -48,20 +48,20 @@ def bundle_remote(
     files: Mapping[str, bytes] | None = None,
     extras: Collection[str] = (),
 ) -> CodeBundle:
-    """Everything that a tuning job needs.
+    """Bundle the code of a tuning job.
 
     Parameters
     ----------
     entry_point
-        The ``hpo_main.py`` of an experiment folder; its whole folder travels.
+        The ``hpo_main.py`` of an experiment folder, of which all files are bundled.
     dependencies
-        Further folders and files that the definitions import; they lie beside the folder's files.
+        Other folders and files that the definitions import, placed beside the folder's files.
     tables
-        Names of recorded tables; those that come with the package need not travel.
+        Names of recorded tables; shipped ones are part of the wheel.
     files
-        Contents of further files, by their names beside the entry point.
+        Contents of other files, by their names beside the entry point.
     extras
-        Extras of this package that are needed beside those of ``requirements.txt``.
+        Extras of this package, in addition to those in ``requirements.txt``.
 
     Raises
     ------
@@ -91,32 +91,32 @@ def bundle_remote(
 
 
 def check_travels(script: str, entry_point: Path, dependencies: Sequence[Path] = ()) -> None:
-    """Make sure that a benchmark's script is among what travels.
+    """Check that a benchmark's script is bundled.
 
     Raises
     ------
     SettingsError
-        It lies elsewhere.
+        It is not.
     """
     place, colon, name = script.rpartition(":")
     path = Path(place if colon and name.isidentifier() else script)
     if colon and path.suffix != ".py":
-        return  # a module, which is imported from the folder or from what is installed
+        return  # a module of the folder or of an installed package
     places = [entry_point.parent, _ROOT, *dependencies]
     if not any(path.resolve().is_relative_to(one.resolve()) for one in places):
         raise SettingsError(
-            f"{path} does not travel to the tuning jobs: move it into {entry_point.parent}, and name it there by "
+            f"{path} is not sent to the tuning jobs: move it into {entry_point.parent}, and name it there by "
             "Path(__file__).parent in benchmark_definitions.py"
         )
 
 
 def wheel_name() -> str:
-    """The name of our wheel."""
+    """Return the file name of the wheel."""
     return f"{_PACKAGE}-{metadata.version(_PACKAGE)}-py3-none-any.whl"
 
 
 def wheel_bytes() -> bytes:
-    """Our wheel, from the files of the package that is running."""
+    """Return the wheel of this package, made from its installed files."""
     info = f"{_PACKAGE}-{metadata.version(_PACKAGE)}.dist-info"
     files = {f"{_PACKAGE}/{name}": path.read_bytes() for name, path in source_files(_ROOT)}
     distribution = metadata.distribution(_PACKAGE)
@@ -135,10 +135,10 @@ def wheel_bytes() -> bytes:
 
 
 def requirements_text(path: Path, extras: Collection[str] = ()) -> str:
-    """The requirements of a folder as pins of what is installed here; direct needs only.
+    """Return the requirements of a folder, pinned to the versions that are installed here; direct requirements only.
 
-    Our own line becomes what this package, the extras named there, and ``extras`` need. A line that names more than a package (a
-    version, a URL, an option) stays as it is.
+    A line with this package is replaced by the requirements of the package, of the extras in that line, and of
+    ``extras``. Lines with more than a package name (a version, a URL, an option) are not changed.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     wanted = [line.split(" #")[0].strip() for line in lines]
@@ -155,7 +155,7 @@ def requirements_text(path: Path, extras: Collection[str] = ()) -> str:
 
 
 def _own_needs(extras: set[str]) -> Iterator[str]:
-    """Names of the packages that this one needs directly."""
+    """Names of the direct requirements of this package."""
     for need in metadata.requires(_PACKAGE) or []:
         extra = _EXTRA.search(need)
         name = _NAME.match(need)

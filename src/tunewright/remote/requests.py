@@ -1,4 +1,4 @@
-"""From a slice to the request of its tuning job: pure functions."""
+"""The CreateTrainingJob request of a tuning job; pure functions."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
 from tunewright.backends.sagemaker.deployment import RUNNER
 from tunewright.backends.sagemaker.plugin import shared_packages
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER, merge
-from tunewright.remote.inside import ENDPOINT_VARIABLE
-from tunewright.remote.place import tag_prefix
+from tunewright.remote.layout import tag_prefix
 from tunewright.runner.contract import Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER
 
+ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
+"""Environment variable of a tuning job: JSON of :func:`endpoint_facts`."""
 LONGEST_RUN: Final = 432_000
-"""Seconds that an account may let a training job run by default: that of a slice without a limit of time."""
+"""Default quota of an account for the run time of a training job, in seconds; for slices without a time limit."""
 ENDING_SECONDS: Final = 1800
-"""Added to a slice's own time: packages are installed, and at its end the runs that are left come to theirs."""
+"""Added to a slice's time limit for installing packages, and for the runs that end after it."""
 SPOT_WAIT_SECONDS: Final = 86_400
-"""How much longer a spot job may take than its own time."""
+"""Added to the run time of a spot job for its waits."""
 _RETRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningJobSettings:
-    """What all tuning jobs of a launch have in common."""
+    """Settings of all tuning jobs of a launch."""
 
     endpoint: Endpoint
     role_arn: str
@@ -52,13 +53,13 @@ def tuning_job_request(
     Parameters
     ----------
     settings
-        What all tuning jobs of the launch share.
+        Settings of all tuning jobs of the launch.
     tag, slice_name
-        Which slice it is.
+        The slice.
     flags
         Of ``hpo_main.py``.
     seconds
-        How long its experiments take at most, all together; None: not known.
+        Time limit of all its experiments together; None: unknown.
     """
     place = f"s3://{settings.bucket}/{tag_prefix(tag)}/{slice_name}"
     longest = LONGEST_RUN if seconds is None else int(seconds) + ENDING_SECONDS
@@ -99,7 +100,7 @@ def tuning_job_request(
 
 
 def endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:
-    """How a process finds an endpoint again."""
+    """Return the settings by which another process finds an endpoint: ``choice``, ``region`` and ``speed``."""
     is_other = endpoint.kind is EndpointKind.OTHER
     return {
         "choice": endpoint.url if is_other else str(endpoint.kind),

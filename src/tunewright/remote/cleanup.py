@@ -1,4 +1,4 @@
-"""Clearing: training jobs and warm pools that experiments have left behind are found and ended from outside."""
+"""Cleanup of training jobs and warm pools that experiments have left behind."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _RUNNING: Final = frozenset({"InProgress", "Stopping"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
-    """Instances that a job of an experiment still holds."""
+    """A training job that holds instances after the end of its experiment."""
 
     job: str
     experiment: str
     is_pool: bool
-    """Whether the job is over and its instances are kept warm."""
+    """Whether the job has ended and its instances are kept warm."""
     instance_type: str
     instance_count: int
 
     @property
     def dollars_per_hour(self) -> float | None:
-        """What it costs to leave it alone; None where the price is not known."""
+        """Price of its instances; None if it is unknown."""
         price = price_per_hour(self.instance_type)
         return None if price is None else price * self.instance_count
 
 
 def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Leftover]:
-    """Jobs that run and pools that are kept for experiments: those of runs, of workers and tuning jobs alike.
+    """Find running jobs and warm pools of experiments: of trials, workers and tuning jobs.
 
     Parameters
     ----------
     session
-        Of the account where they ran.
+        Of the account.
     experiments
         Their names.
 
@@ -57,8 +57,7 @@ def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Left
 def end_leftovers(session: AwsSession, leftovers: Sequence[Leftover]) -> tuple[int, int]:
     """Stop jobs and release warm pools.
 
-    A job that is being stopped may still become a pool: that one ends by itself when its time is over, or with the
-    next call.
+    A job that is stopped may still become a pool, which ends when its keep-alive period does, or by the next call.
 
     Returns
     -------
@@ -84,7 +83,7 @@ def end_leftovers(session: AwsSession, leftovers: Sequence[Leftover]) -> tuple[i
 
 
 def clear_experiments(session: AwsSession, experiments: Sequence[str]) -> tuple[int, int]:
-    """Find and end what experiments have left, without asking; returns jobs stopped and pools released.
+    """Find and end the leftovers of experiments; return the number of jobs stopped and of pools released.
 
     Raises
     ------
@@ -95,7 +94,7 @@ def clear_experiments(session: AwsSession, experiments: Sequence[str]) -> tuple[
 
 
 def _call(session: AwsSession, operation: str, **parameters: Any) -> None:
-    """Send a request; that a job or pool is over already is fine."""
+    """Send a request; errors about jobs and pools that have ended already are ignored."""
     try:
         session.call(operation, **parameters)
     except ServiceError as error:

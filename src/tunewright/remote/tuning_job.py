@@ -1,4 +1,4 @@
-"""What a tuning job does around its experiments: lease, restore, journals in S3, the last word."""
+"""The tuning job that runs a slice: its lease, the experiments that it continues, and the journals that it copies to S3."""
 
 from __future__ import annotations
 
@@ -11,23 +11,76 @@ from tunewright.aws import (
     REMOTE_VARIABLE,
     AwsSession,
     S3Objects,
+    ServiceError,
     StoredObject,
     open_session,
     resolve_endpoint,
 )
+from tunewright.exceptions import BackendError
 from tunewright.experiments.experiment import identity_of
 from tunewright.journal import FileJournal, Journal, Line
-from tunewright.remote.journal import RemoteJournal
-from tunewright.remote.lease import take_lease
-from tunewright.remote.logs import LogCourier
+from tunewright.remote.journal import LogSender, RemoteJournal, Segments
+from tunewright.remote.layout import DONE, EXPERIMENTS, LEASE, ROOT_FILE
 from tunewright.remote.mirror import FolderMirror, fetch_experiment
-from tunewright.remote.place import DONE, EXPERIMENTS, ROOT_FILE
-from tunewright.remote.segments import Segments
+from tunewright.remote.requests import ENDPOINT_VARIABLE
 from tunewright.runner.remote_job import LOG_VARIABLE
 from tunewright.storage import ExperimentFolder, home
 
-ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
-"""Environment variable of a tuning job: JSON of the endpoint's ``choice``, ``region`` and ``speed``."""
+_ENDED: Final = frozenset({"Completed", "Failed", "Stopped"})
+_ATTEMPTS: Final = 3
+
+
+def take_lease(session: AwsSession, objects: S3Objects, job: str) -> None:
+    """Take the lease of a slice, which one tuning job at a time can hold.
+
+    The lease is an object that is created by a conditional put, so that one of two jobs wins. It never expires by time. A
+    job that finds the lease of another job replaces it only if the service says that the other job has ended. A job that
+    the service restarted finds its own lease.
+
+    Parameters
+    ----------
+    session
+        An open session.
+    objects
+        The slice's objects.
+    job
+        The name of the job.
+
+    Raises
+    ------
+    BackendError
+        Another tuning job works on the slice.
+    """
+    body = json.dumps({"job": job}).encode()
+    for _ in range(_ATTEMPTS):
+        if objects.put_new(LEASE, body):
+            return
+        found = next((entry for entry in objects.page(LEASE) if entry.key == LEASE), None)
+        content = objects.get(LEASE)
+        if found is None or content is None:
+            continue
+        owner = str(json.loads(content)["job"])
+        if owner == job:
+            return
+        if not _is_over(session, owner):
+            raise BackendError(
+                f"The tuning job {owner} works on this slice: wait for its end, or stop it with 'tunewright remote stop'"
+            )
+        if objects.replace(LEASE, body, found.etag):
+            return
+    raise BackendError("Another tuning job took this slice at the same moment: this one ends")
+
+
+def _is_over(session: AwsSession, job: str) -> bool:
+    try:
+        answer = session.call("DescribeTrainingJob", TrainingJobName=job)
+    except ServiceError as error:
+        if error.code in {"ValidationException", "ResourceNotFound"}:
+            return True  # it was deleted
+        raise
+    return answer["TrainingJobStatus"] in _ENDED
+
+
 JOB_VARIABLE: Final = "TRAINING_JOB_NAME"
 OPEN_JOURNAL: Final = f"{__name__}:open_journal"
 """Import path of `open_journal`, for ``JOURNAL_VARIABLE`` of a tuning job's environment."""
@@ -58,7 +111,7 @@ def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) 
 
 @final
 class TuningJob:
-    """The tuning job that this process is.
+    """The tuning job of this process.
 
     Raises
     ------
@@ -70,10 +123,10 @@ class TuningJob:
         self._session = _open_session()
         self._objects = _slice_objects(self._session)
         self.name = os.environ[JOB_VARIABLE]
-        self._log: LogCourier | None = None
+        self._log: LogSender | None = None
 
     def begin(self) -> int:
-        """Take the slice, and bring back what earlier jobs left in S3. Returns the number of experiments found.
+        """Take the lease, and download the experiments of earlier jobs of the slice; return their number.
 
         Raises
         ------
@@ -82,7 +135,7 @@ class TuningJob:
         """
         take_lease(self._session, self._objects, self.name)
         if LOG_VARIABLE in os.environ:
-            self._log = LogCourier(Path(os.environ[LOG_VARIABLE]), self._objects, self.name)
+            self._log = LogSender(Path(os.environ[LOG_VARIABLE]), self._objects, self.name)
         found: dict[str, list[StoredObject]] = {}
         for entry in self._objects.list(EXPERIMENTS):
             name, _, key = entry.key.removeprefix(EXPERIMENTS).partition("/")
@@ -96,13 +149,13 @@ class TuningJob:
         return len(found)
 
     def _exchange_root(self) -> str:
-        """Say where this job's files lie; where those of the job before did."""
+        """Store the root folder of this job's files; return that of the previous job."""
         before = self._objects.get(ROOT_FILE)
         self._objects.put(ROOT_FILE, _root().encode())
         return _root() if before is None else before.decode()
 
     def done(self, code: int) -> None:
-        """Say that the slice came to its end, with an exit code and the requests around its experiments."""
+        """Mark the slice as ended, with its exit code and the number of calls by operation."""
         facts = {"job": self.name, "code": code, "calls": dict(self._session.calls)}
         self._objects.put(DONE, json.dumps(facts).encode())
 
@@ -124,12 +177,12 @@ def _slice_objects(session: AwsSession) -> S3Objects:
 
 
 def _root() -> str:
-    """The folder that holds all files of a tuning job: ``/opt/ml``, or another where a machine has no such thing."""
+    """Return the root folder of a tuning job: ``/opt/ml`` on SageMaker."""
     return str(home().parent)
 
 
 def _move(folder: ExperimentFolder, root: str) -> None:
-    """Let an experiment's metadata name our own paths, so that it is recognised as the same cell."""
+    """Replace the previous root folder in an experiment's metadata, so that it is recognised as the same cell."""
     if root == _root() or not folder.metadata_path.exists():
         return
     text = folder.metadata_path.read_text(encoding="utf-8").replace(f"{root}/", f"{_root()}/")

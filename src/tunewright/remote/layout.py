@@ -1,15 +1,15 @@
-"""Where remote experiments lie in S3, and what their tuning jobs are called.
+"""Layout of remote launches in S3, and names of tuning jobs.
 
-Everything of a launch lies under ``tunewright/remote/{tag}/``::
+All objects of a launch lie under ``tunewright/remote/{tag}/``::
 
-    {slice}/slice.json                              what is run, and the request of its tuning jobs
-    {slice}/lease.json                              which tuning job works on it
-    {slice}/root                                    the folder of the newest tuning job's files, in that job
-    {slice}/done.json                               how it ended, where it came to its end
-    {slice}/stopped.json                            it was stopped by its user and is not launched again
-    {slice}/logs/{job}/{n}                          what a tuning job printed
-    {slice}/experiments/{experiment}/journal/{n}    the journal in pieces of whole lines
-    {slice}/experiments/{experiment}/...            all other files as in the experiment's folder
+    {slice}/slice.json                              the slice: flags, and the request of its tuning jobs
+    {slice}/lease.json                              name of the tuning job that works on it
+    {slice}/root                                    root folder of the newest tuning job's files, in that job
+    {slice}/done.json                               exit code; present if it has ended
+    {slice}/stopped.json                            present if its user has stopped it
+    {slice}/logs/{job}/{n}                          log of a tuning job in pieces
+    {slice}/experiments/{experiment}/journal/{n}    journal in pieces of whole lines
+    {slice}/experiments/{experiment}/...            other files, as in the experiment's folder
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tunewright.storage import safe_name
 
 ROOT: Final = "tunewright/remote"
 CODE_ROOT: Final = "tunewright/remote-code"
-"""Code of tuning jobs, by the hash of its content; shared by all launches."""
+"""Prefix of the code of tuning jobs, by the hash of its content; shared by all launches."""
 
 SLICE: Final = "slice.json"
 LEASE: Final = "lease.json"
@@ -39,42 +39,42 @@ _DIGEST_LENGTH: Final = 6
 
 
 def tag_prefix(tag: str) -> str:
-    """Where a launch lies, without a slash at its end."""
+    """Return the prefix of a launch, without a trailing slash."""
     return f"{ROOT}/{safe_name(tag, 'experiment tag')}"
 
 
 def job_names_prefix(tag: str) -> str:
-    """What the names of all tuning jobs of a tag begin with."""
+    """Return the beginning of the names of all tuning jobs of a tag."""
     return f"{_shortened(safe_name(tag, 'experiment tag'), _TAG_LENGTH)}-tuner-"
 
 
 def job_name(tag: str, slice_name: str, number: int) -> str:
-    """The name of a slice's tuning job.
+    """Return the name of a tuning job.
 
     Parameters
     ----------
     tag, slice_name
-        What it works on.
+        The slice.
     number
-        From 0; one more each time that the slice is launched again.
+        Number of earlier launches of the slice.
     """
     return f"{job_names_prefix(tag)}{_shortened(slice_name, _SLICE_LENGTH)}-{number}"
 
 
 def job_number(tag: str, slice_name: str, name: str) -> int | None:
-    """Which launch of a slice a job is; None for a job of something else."""
+    """Return the number in the name of a slice's tuning job; None if the job belongs to another slice."""
     head = job_name(tag, slice_name, 0)[:-1]
     match = re.fullmatch(rf"{re.escape(head)}(\d+)", name)
     return None if match is None else int(match[1])
 
 
 def segment_key(number: int, prefix: str = JOURNAL) -> str:
-    """The key of a piece of a journal or a log."""
+    """Return the key of a piece of a journal or a log."""
     return f"{prefix}{number:06d}"
 
 
 def _shortened(name: str, length: int) -> str:
-    """A safe name that is not longer; a digest keeps different ones different."""
+    """Shorten a safe name; a digest keeps different names different."""
     if len(name) <= length:
         return name
     digest = hashlib.sha256(name.encode("ascii")).hexdigest()[:_DIGEST_LENGTH]

@@ -1,16 +1,18 @@
-"""A launch as a whole: all slices of a tag, looked at with one S3 listing and one listing of jobs."""
+"""A remote launch: its slices, one tuning job each; their states; where the launch was sent."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final, final
 
-from tunewright.aws import AwsSession, S3Objects, ServiceError, StoredObject
-from tunewright.exceptions import BackendError
-from tunewright.remote.place import (
+from tunewright.aws import AwsSession, Endpoint, S3Objects, ServiceError, StoredObject, resolve_endpoint
+from tunewright.exceptions import BackendError, SettingsError
+from tunewright.experiments.remote_marker import SliceState
+from tunewright.remote.layout import (
     DONE,
     EXPERIMENTS,
     SLICE,
@@ -20,18 +22,134 @@ from tunewright.remote.place import (
     job_number,
     tag_prefix,
 )
-from tunewright.remote.slices import Slice, SliceState, SliceStatus
+from tunewright.remote.requests import endpoint_facts
+from tunewright.storage import home, safe_name, write_atomically
 
 MAX_LAUNCHES: Final = 20
-"""Tuning jobs of one slice that end without having finished it; then it counts as failed."""
+"""Maximum number of tuning jobs of a slice; if none of them finishes it, it has failed."""
 
 _PAGE: Final = 100
 _OVER: Final = frozenset({"Completed", "Failed", "Stopped"})
+_SCHEMA: Final = 1
+
+ENDED: Final = frozenset({SliceState.FINISHED, SliceState.FAILED, SliceState.STOPPED})
+"""States that change only by a request of the user."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Part of a launch that one tuning job runs."""
+
+    tag: str
+    name: str
+    """Unique in the tag; made of method, benchmark and seed."""
+    label: str
+    seed: int | None
+    """None if one job runs all seeds."""
+    flags: tuple[str, ...]
+    """Of ``hpo_main.py``."""
+    request: Mapping[str, Any]
+    """The CreateTrainingJob request without the job's name."""
+    dollars_per_hour: float | None = None
+    """Of the tuning job's own instance."""
+
+    def to_bytes(self) -> bytes:
+        """Return the slice as JSON."""
+        return json.dumps({"schema": _SCHEMA, **asdict(self)}, sort_keys=True).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Slice:
+        """Build a slice from the JSON of :meth:`to_bytes`.
+
+        Raises
+        ------
+        SettingsError
+            Another version of Tunewright wrote the data.
+        """
+        fields: dict[str, Any] = json.loads(data)
+        if fields.pop("schema", None) != _SCHEMA:
+            raise SettingsError("The launch was made by another version of Tunewright: use that one")
+        fields["flags"] = tuple(fields["flags"])
+        return Slice(**fields)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceStatus:
+    """State of a slice."""
+
+    slice: Slice
+    state: SliceState
+    jobs: tuple[str, ...] = ()
+    """Names of its tuning jobs, in order."""
+    seconds: float = 0.0
+    """Service seconds of all of its tuning jobs together."""
+    why: str = ""
+    """Reason for waiting or for the failure."""
+    experiments: tuple[str, ...] = field(default=())
+    """Names of its experiments."""
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars of its tuning jobs; None if the price is unknown."""
+        price = self.slice.dollars_per_hour
+        return None if price is None else price * self.seconds / 3600
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRecord:
+    """Endpoint and bucket of a launch, stored on this machine so that its tag is enough to find it."""
+
+    choice: str
+    region: str
+    speed: float | None
+    bucket: str
+
+    @staticmethod
+    def of(endpoint: Endpoint, bucket: str) -> LaunchRecord:
+        """Make the record of a launch."""
+        return LaunchRecord(**endpoint_facts(endpoint), bucket=bucket)
+
+    def endpoint(self) -> Endpoint:
+        """Return the endpoint."""
+        return resolve_endpoint(self.choice, region=self.region, speed=self.speed)
+
+
+def save_record(tag: str, record: LaunchRecord) -> None:
+    """Store the record of a launch."""
+    path = _path(tag)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(asdict(record), indent=2) + "\n")
+
+
+def load_record(tag: str) -> LaunchRecord | None:
+    """Return the stored record of a launch; None if it was made on another machine.
+
+    Raises
+    ------
+    SettingsError
+        The file is damaged.
+    """
+    path = _path(tag)
+    try:
+        return LaunchRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error}): remove it and give --endpoint and --region"
+        ) from None
+
+
+def _path(tag: str) -> Path:
+    return home() / "remote" / f"{safe_name(tag, 'experiment tag')}.json"
 
 
 @dataclass(slots=True)
 class _Found:
-    """What S3 has of a slice."""
+    """Objects of a slice in S3."""
 
     objects: dict[str, StoredObject] = field(default_factory=dict[str, StoredObject])
     experiments: dict[str, list[StoredObject]] = field(default_factory=dict[str, list[StoredObject]])
@@ -46,9 +164,9 @@ class Fleet:
     session
         An open session; not closed with this object.
     bucket
-        Where everything lies.
+        Of the launch.
     tag
-        What was launched.
+        Of the launch.
     """
 
     def __init__(self, session: AwsSession, bucket: str, tag: str) -> None:
@@ -58,23 +176,23 @@ class Fleet:
         self._read: dict[str, tuple[str, bytes]] = {}
         self._found: dict[str, _Found] = {}
         self._full = ""
-        """Why the service took no tuning job the last time; empty where it did."""
+        """Reason for which the service refused the last tuning job; empty if it accepted it."""
 
     def objects(self, slice_name: str) -> S3Objects:
         """The objects of a slice."""
         return self._objects.under(slice_name)
 
     def stored(self, slice_name: str, experiment: str) -> Sequence[StoredObject]:
-        """What S3 had of an experiment at the last look, keys relative to the experiment."""
+        """Return the objects of an experiment at the last :meth:`look`, with keys relative to the experiment."""
         return self._found[slice_name].experiments[experiment]
 
     def add(self, slices: Sequence[Slice]) -> None:
-        """Store new slices; those that are there already stay as they are."""
+        """Store new slices; slices that exist are not changed."""
         for one in slices:
             self.objects(one.name).put_new(SLICE, one.to_bytes())
 
     def look(self) -> list[SliceStatus]:
-        """Where all slices stand, in order of their names.
+        """Return the states of all slices by name, from one listing of objects and one of jobs.
 
         Raises
         ------
@@ -87,14 +205,14 @@ class Fleet:
         return [self._status(name, jobs) for name in names]
 
     def launch(self, status: SliceStatus) -> bool:
-        """Create the next tuning job of a slice; False where the service has no room for it at present.
+        """Create the next tuning job of a slice; return False if a quota does not allow it at present.
 
         Raises
         ------
         BackendError
-            The service will never take it.
+            The service refuses it for good.
         ServiceError
-            No answer came: look again.
+            The answer was lost; the next :meth:`look` shows whether the job exists.
         """
         one = status.slice
         name = job_name(self._tag, one.name, len(status.jobs))
@@ -102,7 +220,7 @@ class Fleet:
             self._session.call("CreateTrainingJob", TrainingJobName=name, **one.request)
         except ServiceError as error:
             if error.code == "ResourceInUse":
-                return True  # made by a request whose answer was lost, or by another launcher
+                return True  # created by a request whose answer was lost, or by another launcher
             if error.code == "ResourceLimitExceeded" or error.is_throttling:
                 self._full = error.text
                 if "is 0 Instances" in error.text:
@@ -115,7 +233,7 @@ class Fleet:
         return True
 
     def launch_waiting(self, statuses: Sequence[SliceStatus], max_parallel: int | None) -> int:
-        """Launch what waits, as far as there is room; how many were launched.
+        """Launch waiting slices as far as quotas and ``max_parallel`` allow; return their number.
 
         Raises
         ------
@@ -136,7 +254,7 @@ class Fleet:
 
     @property
     def full(self) -> str:
-        """Why the service takes no more tuning jobs; empty where it does."""
+        """Reason for which the service refused the last tuning job; empty if it accepted it."""
         return self._full
 
     def stop(self, statuses: Sequence[SliceStatus]) -> None:
@@ -149,7 +267,7 @@ class Fleet:
                 self._stop_job(status.jobs[-1])
 
     def resume(self, statuses: Sequence[SliceStatus]) -> None:
-        """Let slices that were stopped or have failed be launched again."""
+        """Make slices that were stopped or have failed wait for another launch."""
         for status in statuses:
             if status.state in {SliceState.STOPPED, SliceState.FAILED}:
                 self.objects(status.slice.name).delete([STOPPED, DONE])
@@ -158,7 +276,7 @@ class Fleet:
         try:
             self._session.call("StopTrainingJob", TrainingJobName=name)
         except ServiceError as error:
-            if error.code != "ValidationException":  # it is over already
+            if error.code != "ValidationException":  # it has ended already
                 raise
 
     def _list_objects(self) -> dict[str, _Found]:
@@ -216,7 +334,7 @@ class Fleet:
         return SliceState.WAITING, "its tuning job died" if jobs else ""
 
     def _content(self, slice_name: str, key: str) -> bytes:
-        """A small object; read again only when it has changed."""
+        """Return the content of a small object; it is read again only if it has changed."""
         place = f"{slice_name}/{key}"
         etag = self._found[slice_name].objects[key].etag
         if self._read.get(place, ("", b""))[0] != etag:
