@@ -9,24 +9,41 @@ from pathlib import Path
 
 import pytest
 
+from tunewright.events import Header, ReportDecision, ResultEvent, SessionEvent, StartEvent
 from tunewright.exceptions import JournalError
-from tunewright.journal import FileJournal, MemoryJournal, canonical_hash, is_locked, read_journal
+from tunewright.journal import FileJournal, MemoryJournal, canonical_hash, is_locked, read_events, read_header
 
 
-def result(n: int, **more: object) -> dict[str, object]:
-    return {"kind": "result", "t": float(n), "wall": 1e9 + n, "trial_id": n, "metrics": {"loss": 0.5}, **more}
+def result(n: int, metrics: dict[str, float] | None = None, wall: float = 1e9) -> ResultEvent:
+    return ResultEvent(
+        t=float(n),
+        wall=wall,
+        trial_id=n,
+        attempt=0,
+        retry=0,
+        seq=1,
+        resource=1,
+        metrics=metrics or {"loss": 0.5},
+        decision=ReportDecision.CONTINUE,
+        reason="",
+        cost=0.0,
+    )
+
+
+def trials(path: Path) -> list[int]:
+    return [event.trial_id for event in read_events(path) if isinstance(event, ResultEvent)]
 
 
 def test_lines_come_back_in_order_after_reopening(tmp_path: Path) -> None:
     path = tmp_path / "sub" / "journal.jsonl"
-    journal = FileJournal(path, {"experiment": "first", "seed": 3})
+    journal = FileJournal(path, Header(experiment="first", seed=3))
     journal.append(result(0))
     journal.append(result(1))
     journal.close()
-    again = FileJournal(path, {"experiment": "ignored"})
+    again = FileJournal(path, Header(experiment="ignored"))
     again.append(result(2))
-    assert again.header["experiment"] == "first"
-    assert [line["trial_id"] for line in again.lines()] == [0, 1, 2]
+    assert again.header.experiment == "first"
+    assert [event.trial_id for event in again.events()] == [0, 1, 2]
     again.close()
 
 
@@ -34,33 +51,35 @@ def test_lines_that_are_held_back_come_in_one_piece_and_in_order(tmp_path: Path)
     path = tmp_path / "journal.jsonl"
     journal = FileJournal(path, hold=3600.0)
 
-    def written() -> list[object]:
-        return [line.get("trial_id") for line in read_journal(path)]
-
     journal.append(result(0))
     journal.append(result(1))
-    assert written() == [None]
+    assert trials(path) == []
     journal.flush()
-    assert written() == [None, 0, 1]
+    assert trials(path) == [0, 1]
     for number in range(2, 1500):
         journal.append(result(number))
-    assert len(written()) > 1000, "memory is limited"
-    assert len(list(journal.lines())) == 1500
+    assert len(trials(path)) > 1000, "memory is limited"
+    assert len(list(journal.events())) == 1500
     journal.append(result(1500))
     journal.close()
-    assert written() == [None, *range(1501)]
+    assert trials(path) == list(range(1501))
 
 
-def test_non_finite_numbers_are_json_and_come_back_as_strings(tmp_path: Path) -> None:
+def test_non_finite_numbers_are_strings_in_the_file_and_come_back_as_numbers(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = FileJournal(path)
-    journal.append(result(0, metrics={"a": math.nan, "b": [math.inf, -math.inf, 1.5]}))
+    journal.append(result(0, {"a": math.nan, "b": math.inf, "c": -math.inf, "d": 1.5}))
     journal.close()
     raw = path.read_text().splitlines()[1]
     assert json.loads(raw, parse_constant=pytest.fail)["metrics"] == {
         "a": "nan",
-        "b": ["inf", "-inf", 1.5],
+        "b": "inf",
+        "c": "-inf",
+        "d": 1.5,
     }
+    (event,) = read_events(path)
+    assert isinstance(event, ResultEvent)
+    assert repr(event.metrics) == repr({"a": math.nan, "b": math.inf, "c": -math.inf, "d": 1.5})
 
 
 @pytest.mark.parametrize("torn", [b'{"kind":"resu', b'{"kind":"result","t":1', b"\xff\xfe", b"half\n"])
@@ -72,17 +91,17 @@ def test_a_torn_last_line_is_dropped_and_written_over(tmp_path: Path, torn: byte
     with path.open("ab") as file:
         file.write(torn)
     again = FileJournal(path)
-    assert [line["trial_id"] for line in again.lines()] == [0]
+    assert [event.trial_id for event in again.events()] == [0]
     again.append(result(1))
     again.close()
-    assert [line.get("trial_id") for line in read_journal(path)] == [None, 0, 1]
+    assert trials(path) == [0, 1]
 
 
 def test_a_torn_header_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b'{"kind":"experiment","sch')
-    FileJournal(path, {"seed": 1}).close()
-    assert [line["seed"] for line in read_journal(path)] == [1]
+    FileJournal(path, Header(seed=1)).close()
+    assert read_header(path).seed == 1
 
 
 def test_a_broken_line_in_the_middle_is_named_by_its_number(tmp_path: Path) -> None:
@@ -94,7 +113,7 @@ def test_a_broken_line_in_the_middle_is_named_by_its_number(tmp_path: Path) -> N
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + b"[1]\n" + lines[2])
     with pytest.raises(JournalError, match="line 2"):
-        list(read_journal(path))
+        list(read_events(path))
 
 
 def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -109,7 +128,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> 
     assert path.read_text() == "no newline"
     path.write_text('{"kind": "experiment", "schema": 99}\n')
     with pytest.raises(JournalError, match="schema 99"):
-        list(read_journal(path))
+        list(read_events(path))
 
 
 def test_a_second_process_is_kept_out_until_the_first_is_killed(tmp_path: Path) -> None:
@@ -138,7 +157,7 @@ def test_is_locked_says_no_where_there_is_nothing(tmp_path: Path) -> None:
 
 def test_a_missing_journal_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be read"):
-        list(read_journal(tmp_path / "journal.jsonl"))
+        list(read_events(tmp_path / "journal.jsonl"))
 
 
 def test_a_journal_whose_place_is_taken_is_one_clear_error(tmp_path: Path) -> None:
@@ -156,6 +175,7 @@ def test_a_full_disk_loses_no_earlier_line(tmp_path: Path) -> None:
     code = (
         "import pathlib, resource, signal, sys\n"
         "from tunewright.exceptions import JournalError\n"
+        "from tunewright.events import SessionEvent\n"
         "from tunewright.journal import FileJournal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "journal = FileJournal(pathlib.Path(sys.argv[1]))\n"
@@ -163,7 +183,7 @@ def test_a_full_disk_loses_no_earlier_line(tmp_path: Path) -> None:
         "written = 0\n"
         "try:\n"
         "    while True:\n"
-        "        journal.append({'kind': 'session', 't': 0.0, 'text': 'x' * 70})\n"
+        "        journal.append(SessionEvent(t=0.0, wall=0.0, event='begin', host='x' * 70))\n"
         "        written += 1\n"
         "except JournalError as error:\n"
         "    print(written, 'make room' in str(error))\n"
@@ -171,7 +191,7 @@ def test_a_full_disk_loses_no_earlier_line(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     n_written, says_remedy = done.stdout.split()
     assert says_remedy == "True"
-    assert len(list(read_journal(path))) == 1 + int(n_written)
+    assert len(list(read_events(path))) == int(n_written)
     assert path.read_bytes().endswith(b"\n")
     assert int(n_written) >= 5
 
@@ -184,24 +204,39 @@ def test_appending_after_close_is_an_error(tmp_path: Path) -> None:
 
 
 def test_canonical_hash_ignores_when_and_where_but_not_what(tmp_path: Path) -> None:
-    def write(name: str, wall: float, loss: float, *, sessions: int) -> str:
+    def write(name: str, wall: float, loss: float, *, sessions: int, seed: int | None = None) -> str:
         path = tmp_path / name
-        journal = FileJournal(path, {"experiment": name, "seed": 0})
+        journal = FileJournal(path, Header(experiment=name, seed=0, effective_seed=seed))
         for _ in range(sessions):
-            journal.append({"kind": "session", "t": 0.0, "wall": wall, "pid": os.getpid()})
-        journal.append({"kind": "start", "t": 0.5, "wall": wall, "suggest_time": wall, "trial_id": 0})
-        journal.append({**result(0), "wall": wall, "metrics": {"loss": loss}})
+            journal.append(SessionEvent(t=0.0, wall=wall, event="begin", pid=os.getpid()))
+        journal.append(
+            StartEvent(
+                t=0.5,
+                wall=wall,
+                trial_id=0,
+                attempt=0,
+                config={},
+                until=None,
+                from_checkpoint=None,
+                note={},
+                suggest_time=wall,
+            )
+        )
+        journal.append(result(0, {"loss": loss}, wall))
         journal.close()
         return canonical_hash(path)
 
     same = write("a", 1.0, 0.25, sessions=1)
     assert write("b", 2.0, 0.25, sessions=3) == same
     assert write("c", 1.0, 0.26, sessions=1) != same
+    assert write("d", 1.0, 0.25, sessions=1, seed=3) == same, "derived fields of the header do not count"
 
 
 def test_a_memory_journal_gives_lines_as_a_file_would() -> None:
-    journal = MemoryJournal({"experiment": "x"})
-    journal.append(result(0, metrics={"loss": math.nan}))
-    assert journal.header == {"experiment": "x"}
-    assert [line["metrics"] for line in journal.lines()] == [{"loss": "nan"}]
+    journal = MemoryJournal(Header(experiment="x"))
+    journal.append(result(0, {"loss": math.nan}))
+    assert journal.header == Header(experiment="x")
+    (event,) = journal.events()
+    assert isinstance(event, ResultEvent)
+    assert math.isnan(event.metrics["loss"])
     journal.close()

@@ -14,10 +14,11 @@ from tunewright.exceptions import (
     UnknownNameError,
     nearest_hint,
 )
-from tunewright.ledger import Book
 from tunewright.metric import Goal, Metric
 from tunewright.seeding import Stream, generator
-from tunewright.trial import LEGAL_TRANSITIONS, Run, TrialStatus
+from tunewright.state import State
+from tunewright.testing.histories import begin_trial, end_run, resume_trial
+from tunewright.trial import LEGAL_TRANSITIONS, TrialStatus
 
 
 def test_the_goal_lives_in_the_metric() -> None:
@@ -68,20 +69,27 @@ def test_random_numbers_are_a_function_of_seed_stream_and_count() -> None:
     assert len(drawn) == 3 * len(Stream) * 3
 
 
+def change(history: State, status: TrialStatus) -> None:
+    if status is TrialStatus.RUNNING:
+        resume_trial(history, 0)
+    else:
+        end_run(history, 0, status)
+
+
 def test_every_transition_is_in_the_table() -> None:
     for old, allowed in LEGAL_TRANSITIONS.items():
         for new in TrialStatus:
-            book = Book()
-            book.begin_trial({"x": 1})
+            history = State()
+            begin_trial(history, {"x": 1})
             if old is not TrialStatus.RUNNING:
-                book.move(0, old)
+                end_run(history, 0, old)
             if new in allowed:
-                book.move(0, new)
-                assert list(book.ids(new)) == [0]
-                assert book.status(0) is new
+                change(history, new)
+                assert list(history.ids(new)) == [0]
+                assert history.status(0) is new
             else:
                 with pytest.raises(IllegalTransitionError, match="cannot go from"):
-                    book.move(0, new)
+                    change(history, new)
 
 
 def test_errors_name_the_remedy() -> None:
@@ -93,17 +101,16 @@ def test_errors_name_the_remedy() -> None:
 
 
 def test_history_is_a_live_view_in_order_of_arrival() -> None:
-    book = Book()
+    history = State()
     for n in range(3):
-        book.begin_trial({"x": n})
-        book.begin_run(Run(trial_id=n, attempt=0), {"n": n}, 0.0)
-    running = book.ids(TrialStatus.RUNNING)
-    paused = book.ids(TrialStatus.PAUSED)
-    book.move(1, TrialStatus.PAUSED)
-    book.move(0, TrialStatus.PAUSED)
+        begin_trial(history, {"x": n}, note={"n": n})
+    running = history.ids(TrialStatus.RUNNING)
+    paused = history.ids(TrialStatus.PAUSED)
+    end_run(history, 1, TrialStatus.PAUSED)
+    end_run(history, 0, TrialStatus.PAUSED)
     assert list(running) == [2]
     assert list(paused) == [1, 0]
-    assert book.contains({"x": 2})
-    assert not book.contains({"x": 3})
-    assert book.note(1) == {"n": 1} == book.note(1, 0)
-    assert [run.trial_id for run in book.runs] == [0, 1, 2]
+    assert history.contains({"x": 2})
+    assert not history.contains({"x": 3})
+    assert history.note(1) == {"n": 1} == history.note(1, 0)
+    assert [run.trial_id for run in history.runs] == [0, 1, 2]

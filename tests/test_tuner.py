@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.events import EndEvent, Event, Header, SessionEvent
 from tunewright.exceptions import ExperimentFailedError, JournalError
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler, StoppingCriterion
@@ -90,7 +91,9 @@ def tune(
 
 
 def sessions(journal: Journal) -> list[str]:
-    return [line.get("outcome", line["event"]) for line in journal.lines() if line["kind"] == "session"]
+    return [
+        str(event.outcome or event.event) for event in journal.events() if isinstance(event, SessionEvent)
+    ]
 
 
 def test_ten_trials_means_ten_and_all_come_to_their_end() -> None:
@@ -117,17 +120,17 @@ def test_time_ends_the_experiment_and_leaves_running_trials_open() -> None:
     assert backend.clock.now() == 20.0
     assert history.ids(TrialStatus.RUNNING)
     assert all(result.time <= 20.0 for _, result in history.results_since(0))
-    ended = {line["trial_id"] for line in journal.lines() if line["kind"] == "end"}
+    ended = {event.trial_id for event in journal.events() if isinstance(event, EndEvent)}
     assert ended.isdisjoint(history.ids(TrialStatus.RUNNING))
     assert sessions(journal) == ["begin", "stopped"]
 
 
 def test_more_time_continues_what_was_running_exactly(tmp_path: Path) -> None:
     whole = tmp_path / "whole.jsonl"
-    tune(asha(), simulated(), MaxWallclockTime(60.0), FileJournal(whole, {"seed": 0}))
+    tune(asha(), simulated(), MaxWallclockTime(60.0), FileJournal(whole, Header(seed=0)))
     parts = tmp_path / "parts.jsonl"
     for seconds in (7.0, 23.5, 41.0, 60.0):
-        tune(asha(), simulated(), MaxWallclockTime(seconds), FileJournal(parts, {"seed": 0}))
+        tune(asha(), simulated(), MaxWallclockTime(seconds), FileJournal(parts, Header(seed=0)))
     assert canonical_hash(parts) == canonical_hash(whole)
 
 
@@ -146,9 +149,9 @@ def test_too_many_failures_end_it_with_every_result_kept() -> None:
     journal = MemoryJournal()
     with pytest.raises(ExperimentFailedError, match=r"max_failures=2.*CUDA error"):
         tune(fifo(), simulated(crash), MaxTrialsStarted(50), journal, max_failures=2)
-    kinds = [line["kind"] for line in journal.lines()]
+    kinds = [event.kind for event in journal.events()]
     assert kinds.count("result") >= 3
-    assert sum(line.get("status") == "failed" for line in journal.lines()) == 3
+    assert sum(isinstance(e, EndEvent) and e.status is TrialStatus.FAILED for e in journal.events()) == 3
     assert sessions(journal) == ["begin", "failed"]
 
 
@@ -342,17 +345,17 @@ class FullDisk(Journal):
         self.left = n
 
     @property
-    def header(self) -> Mapping[str, object]:
+    def header(self) -> Header:
         return self.inner.header
 
-    def lines(self) -> Iterable[Mapping[str, object]]:  # type: ignore[override]
-        return self.inner.lines()
+    def events(self) -> Iterator[Event]:
+        return self.inner.events()
 
-    def append(self, line: Mapping[str, object]) -> None:
+    def append(self, event: Event) -> None:
         if self.left == 0:
             raise JournalError("the disk is full")
         self.left -= 1
-        self.inner.append(line)
+        self.inner.append(event)
 
     def close(self) -> None:
         self.inner.close()

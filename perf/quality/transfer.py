@@ -24,8 +24,9 @@ import numpy as np
 
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.events import ResultEvent
 from tunewright.experiments import Experiment, Limits, MethodSpec, method, run_plan
-from tunewright.journal import read_journal
+from tunewright.journal import read_events
 from tunewright.storage import ExperimentFolder
 
 SOURCES = ("3945", "34539", "126025", "167149", "167184", "168868")
@@ -77,10 +78,10 @@ def cell(task: str, label: str, spec: MethodSpec, seed: int, **changes: object) 
 def incumbents(folder: str, times: list[float]) -> list[float]:
     """The best value found until each time; -inf where there is none yet."""
     best = [-math.inf] * len(times)
-    for line in read_journal(ExperimentFolder(Path(folder)).journal_path):
-        if line["kind"] == "result":
-            value = float(line["metrics"]["val_accuracy"])
-            best = [max(b, value) if line["t"] <= time else b for b, time in zip(best, times, strict=True)]
+    for event in read_events(ExperimentFolder(Path(folder)).journal_path):
+        if isinstance(event, ResultEvent):
+            value = event.metrics["val_accuracy"]
+            best = [max(b, value) if event.t <= time else b for b, time in zip(best, times, strict=True)]
     return best
 
 

@@ -24,6 +24,7 @@ from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.events import Header
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, Scheduler
 from tunewright.journal import FileJournal
@@ -131,7 +132,7 @@ def run(folder: Path) -> None:
         backend,
         metrics=METRICS,
         stop_when=limit,
-        journal=FileJournal(folder / JOURNAL, {"experiment": plan["name"]}),
+        journal=FileJournal(folder / JOURNAL, Header(experiment=plan["name"])),
         callbacks=[Samples(folder / SAMPLES, plan["sample_seconds"])],
         max_failures=plan["n_trials"] or 1000,
     )

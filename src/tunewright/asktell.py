@@ -8,11 +8,12 @@ from time import perf_counter
 from typing import final
 
 from tunewright.clock import Clock, WallClock
+from tunewright.events import ReportDecision
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, MemoryJournal
-from tunewright.ledger import Kind, Ledger
+from tunewright.ledger import Ledger
 from tunewright.metric import Constraint, Metric
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, TrialStatus, Verdict
@@ -165,7 +166,7 @@ class AskTell:
             return Verdict(decision=Decision.CONTINUE)
         if handled.verdict.decision is not Decision.CONTINUE:
             self._end(asked, checkpoint_at=event.resource)
-        if handled.kind is Kind.INVALID:
+        if handled.decision is ReportDecision.INVALID:
             raise SettingsError(handled.verdict.reason)
         return handled.verdict
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Final
+from enum import StrEnum
+from typing import Final, TypeVar
+
+Member = TypeVar("Member", bound=StrEnum)
 
 _MANY: Final = 40
 _SHOWN: Final = 12
@@ -93,6 +96,29 @@ def check_at_least(settings: object, least: float, *names: str) -> None:
         value = getattr(settings, name)
         if not value >= least:
             raise SettingsError(f"{name}={value} must be >= {least}")
+
+
+def choice(name: str, kind: type[Member], value: str) -> Member:
+    """Return the member of an enumeration that a text names.
+
+    Parameters
+    ----------
+    name
+        The setting, for the error.
+    kind
+        The enumeration.
+    value
+        The text.
+
+    Raises
+    ------
+    SettingsError
+        The enumeration has no such member.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        raise SettingsError(f"{name}={value!r} must be one of {', '.join(kind)}") from None
 
 
 class IllegalTransitionError(TunewrightError):

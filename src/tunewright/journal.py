@@ -1,8 +1,6 @@
-"""The journal: an append-only file of flat JSON lines, the truth about an experiment.
+"""The journal: an append-only file of events, the truth about an experiment.
 
-The first line is the header (``kind`` ``"experiment"``, schema version, what the experiment is). Every other line has
-``kind`` (``start``, ``result``, ``end``, ``session``), ``t`` (seconds on the experiment's clock) and ``wall`` (seconds
-since 1970). Non-finite numbers are written as the strings ``"nan"``, ``"inf"``, ``"-inf"``, so that every line is JSON.
+The first line is the header, every other line an event; `tunewright.events` has their form and their codec.
 """
 
 from __future__ import annotations
@@ -10,55 +8,55 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeAlias, cast, final
+from typing import TypeVar, final
 
+import msgspec
 from filelock import FileLock, Timeout
 
+from tunewright.events import (
+    SCHEMA_VERSION,
+    Event,
+    Header,
+    SessionEvent,
+    decode_line,
+    decode_mapping,
+    encode_event,
+)
 from tunewright.exceptions import JournalError
 from tunewright.trial import ExperimentStatus
 
-SCHEMA_VERSION = 1
 LOCK_PATIENCE = 1.0
-"""Seconds to wait for the lock: a look at the lock by another process lasts far less."""
-_TAIL = 65536  # bytes in which the last line is looked for
+"""Seconds to wait for the lock: another process that only tests it holds it far shorter."""
 _MOST_HELD = 512  # lines that are held back at most
+_TAIL = 65536  # bytes at the end of a file that hold its last line
 
-Line: TypeAlias = Mapping[str, Any]
-"""One decoded journal line."""
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _HEADER_START = b'{"kind":"experiment"'
-_number = float.__repr__
-_RESULT_KEYS = (
-    *("kind", "t", "wall", "trial_id", "attempt", "retry", "seq"),
-    *("resource", "metrics", "decision", "reason", "cost"),
-)
-"""The keys of a line that holds a report, in the ledger's order."""
+_OUTSIDE_OF_HASH = frozenset({"session", "phase"})
 _VOLATILE_KEYS = frozenset({"wall", "suggest_time", "experiment"})
+_DERIVED_KEYS = frozenset({"effective_seed", "resolved", "table"})
+"""Fields of the header that follow from the others, and that journals of version 0.1 lack."""
 
 
 class Journal(ABC):
-    """Where an experiment's lines go."""
+    """Stores an experiment's events."""
 
     @property
     @abstractmethod
-    def header(self) -> Line:
+    def header(self) -> Header:
         """The first line."""
 
     @abstractmethod
-    def lines(self) -> Iterator[Line]:
-        """The lines after the header that were there when the journal was opened, and since."""
+    def events(self) -> Iterator[Event]:
+        """The events after the header, as they are stored."""
 
     @abstractmethod
-    def append(self, line: Line) -> None:
-        """Write a line; when this returns, a killed process does not lose it, unless the journal was told to hold lines.
+    def append(self, event: Event) -> None:
+        """Write an event; afterwards a killed process does not lose it, unless the journal may hold lines back.
 
         Raises
         ------
@@ -84,22 +82,22 @@ class Journal(ABC):
 class MemoryJournal(Journal):
     """A journal that lives as long as the process does."""
 
-    def __init__(self, header: Line | None = None, lines: Sequence[Line] = ()) -> None:
-        self._header = dict(header or {})
-        self._lines = list(lines)
+    def __init__(self, header: Header | None = None, events: Iterable[Event] = ()) -> None:
+        self._header = header or Header()
+        self._events = list(events)
 
     @property
-    def header(self) -> Line:
-        """The header that was given."""
+    def header(self) -> Header:
+        """The given header."""
         return self._header
 
-    def lines(self) -> Iterator[Line]:
-        """All lines so far, decoded as from a file."""
-        return (decode_line(encode_line(line)) for line in list(self._lines))
+    def events(self) -> Iterator[Event]:
+        """All events so far, decoded as from a file."""
+        return (_event(encode_event(event)) for event in list(self._events))
 
-    def append(self, line: Line) -> None:
-        """Keep the line."""
-        self._lines.append(line)
+    def append(self, event: Event) -> None:
+        """Keep the event."""
+        self._events.append(event)
 
     def close(self) -> None:
         """Nothing to release."""
@@ -112,12 +110,12 @@ class FileJournal(Journal):
     Parameters
     ----------
     path
-        The file; created with its folder where it is missing, continued where it is there.
+        The file; created with its folder if it is missing, otherwise continued.
     header
-        What stands in the first line of a new journal.
+        First line of a new journal.
     hold
         Seconds for which lines may be held back, to be written in one piece: a killed process loses the last ones, and the
-        file ends with an earlier line. For what repeats itself exactly, such as simulated experiments. 0: none is.
+        file ends with an earlier line. For experiments that repeat exactly, such as simulated ones. 0: no line is held.
 
     Raises
     ------
@@ -125,7 +123,7 @@ class FileJournal(Journal):
         Another process works on it, it cannot be written, or it is not a journal.
     """
 
-    def __init__(self, path: Path, header: Line | None = None, *, hold: float = 0.0) -> None:
+    def __init__(self, path: Path, header: Header | None = None, *, hold: float = 0.0) -> None:
         self._path = path
         self._hold = hold
         self._held: list[bytes] = []
@@ -141,12 +139,12 @@ class FileJournal(Journal):
         except OSError as error:
             raise JournalError(f"{path} cannot be opened: {error}") from error
         try:
-            self._open(header or {})
+            self._open(header or Header())
         except BaseException:
             self._lock.release()
             raise
 
-    def _open(self, header: Line) -> None:
+    def _open(self, header: Header) -> None:
         found = _header_of(self._path)
         try:
             self._file = self._path.open("a+b", buffering=0)
@@ -154,26 +152,27 @@ class FileJournal(Journal):
             raise JournalError(f"{self._path} cannot be opened: {error}") from error
         self._size = _whole_size(self._path)
         self._file.truncate(self._size)
-        self._header: Line = found or {"kind": "experiment", "schema": SCHEMA_VERSION, **header}
+        self._header = found or msgspec.structs.replace(header, schema=SCHEMA_VERSION)
         if found is None:
-            self.append(self._header)
+            self._add(self._header)
             self.flush()
 
     @property
-    def header(self) -> Line:
+    def header(self) -> Header:
         """The first line, as it stands in the file."""
         return self._header
 
-    def lines(self) -> Iterator[Line]:
-        """All lines after the header."""
+    def events(self) -> Iterator[Event]:
+        """All events after the header."""
         self.flush()
-        found = read_journal(self._path)
-        next(found, None)
-        return found
+        return read_events(self._path)
 
-    def append(self, line: Line) -> None:
-        """Write the line through to the operating system, or hold it back for a moment."""
-        self._held.append(encode_line(line))
+    def append(self, event: Event) -> None:
+        """Write the event through to the operating system, or hold it back for a moment."""
+        self._add(event)
+
+    def _add(self, line: Header | Event) -> None:
+        self._held.append(encode_event(line))
         if not self._hold:
             self.flush()
         elif len(self._held) == 1:
@@ -221,7 +220,7 @@ def lock_path(path: Path) -> Path:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process is working on the journal right now."""
+    """Whether a process holds the journal's lock."""
     lock = lock_path(path)
     if not lock.exists() or not os.access(lock, os.W_OK):
         return False
@@ -232,148 +231,151 @@ def is_locked(path: Path) -> bool:
         return True
 
 
-def read_journal(path: Path) -> Iterator[Line]:
+def read_header(path: Path) -> Header:
+    """The header of a journal, without locking it.
+
+    Raises
+    ------
+    JournalError
+        The file is missing or is not a journal.
+    """
+    for number, raw in _raw_lines(path):
+        return _decode_numbered(path, number, raw, _header)
+    raise _not_a_journal(path)
+
+
+def read_events(path: Path) -> Iterator[Event]:
     """Read a journal without locking it; a torn last line is left out.
 
     Yields
     ------
-    mapping
-        The header first, then every line.
+    Event
+        All events after the header; nothing if the file is empty.
 
     Raises
     ------
     JournalError
         The file is missing or is not a journal, or a line that is not the last is broken (named by its number).
     """
+    for number, raw in _raw_lines(path):
+        if number > 1:
+            yield _decode_numbered(path, number, raw, _event)
+        else:
+            _decode_numbered(path, number, raw, _header)
+
+
+def last_outcome(path: Path) -> ExperimentStatus:
+    """How the last session on an experiment ended, from the last line of its journal; INTERRUPTED if it did not end.
+
+    Raises
+    ------
+    JournalError
+        The file is there and cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL))
+            tail = file.read()
+    except FileNotFoundError:
+        return ExperimentStatus.INTERRUPTED
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error}") from error
+    return outcome_of(tail)
+
+
+def outcome_of(tail: bytes) -> ExperimentStatus:
+    """The outcome of the session that the last line of a journal ends; INTERRUPTED if it does not end one."""
+    last = tail[:-1].rpartition(b"\n")[2] if tail.endswith(b"\n") else b""
+    try:
+        event = decode_line(last)
+    except ValueError:
+        return ExperimentStatus.INTERRUPTED
+    outcome = event.outcome if isinstance(event, SessionEvent) else None
+    return outcome or ExperimentStatus.INTERRUPTED
+
+
+def canonical_hash(path: Path) -> str:
+    """SHA-256 of an experiment's events, independent of when and where it ran.
+
+    Left out are session and phase lines, the experiment's name, real times (``wall``), decision times
+    (``suggest_time``), and the fields of the header that follow from its other fields.
+    """
+    digest = hashlib.sha256()
+    for number, raw in _raw_lines(path):
+        line = _decode_numbered(path, number, raw, decode_mapping)
+        if line.get("kind") not in _OUTSIDE_OF_HASH:
+            left_out = _VOLATILE_KEYS if number > 1 else _VOLATILE_KEYS | _DERIVED_KEYS
+            kept = {key: value for key, value in line.items() if key not in left_out}
+            digest.update(json.dumps(kept, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """All whole lines with their numbers from 1; the header's form is checked."""
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, start=1):
                 if not raw.endswith(b"\n"):
                     return
-                line = _decode_numbered(path, number, raw)
-                if number == 1 and line.get("kind") != "experiment":
-                    raise JournalError(f"{path} is not a journal: its first line has no header")
-                if number == 1 and line.get("schema") != SCHEMA_VERSION:
-                    raise JournalError(
-                        f"{path} has schema {line.get('schema')!r}, this version reads {SCHEMA_VERSION}: "
-                        "use the version of Tunewright that wrote it"
-                    )
-                yield line
+                if number == 1:
+                    _check_header(path, raw)
+                yield number, raw
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error}") from error
 
 
-def canonical_hash(path: Path) -> str:
-    """SHA-256 of what happened in an experiment, whenever and wherever it ran.
-
-    Left out are session and phase lines, the experiment's name, real times (``wall``) and decision times (``suggest_time``).
-    """
-    digest = hashlib.sha256()
-    for line in read_journal(path):
-        if line["kind"] not in {"session", "phase"}:
-            kept = {key: value for key, value in line.items() if key not in _VOLATILE_KEYS}
-            digest.update(json.dumps(kept, sort_keys=True).encode())
-    return digest.hexdigest()
+def _check_header(path: Path, raw: bytes) -> None:
+    line = _decode_numbered(path, 1, raw, decode_mapping)
+    if line.get("kind") != "experiment":
+        raise _not_a_journal(path)
+    if line.get("schema") != SCHEMA_VERSION:
+        raise JournalError(
+            f"{path} has schema {line.get('schema')!r}, this version reads {SCHEMA_VERSION}: "
+            "use the version of Tunewright that wrote it"
+        )
 
 
-def encode_line(line: Line) -> bytes:
-    """One line of JSON, its end included."""
-    text = _result_text(line) if tuple(line) == _RESULT_KEYS else None
-    if text is None:
-        try:
-            text = _encode(line)
-        except ValueError:
-            text = _encode(_without_non_finite(line))
-    return text.encode("utf-8", "surrogatepass") + b"\n"
+def _not_a_journal(path: Path) -> JournalError:
+    return JournalError(f"{path} is not a journal: its first line has no header")
 
 
-def _result_text(line: Line) -> str | None:
-    """What ``_encode`` makes of a report's line, but for digits of ``wall``, in less time, as most lines are of that kind.
+def _header(raw: bytes) -> Header:
+    line = decode_line(raw)
+    if not isinstance(line, Header):
+        raise ValueError("the first line is not a header")  # noqa: TRY004 - the content is wrong, not the argument
+    return line
 
-    None where a number is not finite or not a float.
-    """
-    _, t, wall, trial_id, attempt, retry, seq, resource, metrics, decision, reason, cost = line.values()
-    values = metrics.values()
+
+def _event(raw: bytes) -> Event:
+    line = decode_line(raw)
+    if isinstance(line, Header):
+        raise ValueError("a second header")  # noqa: TRY004 - the content is wrong, not the argument
+    return line
+
+
+_T = TypeVar("_T")
+
+
+def _decode_numbered(path: Path, number: int, raw: bytes, decode: Callable[[bytes], _T]) -> _T:
     try:
-        if not math.isfinite(sum(values, t + wall + cost)):
-            return None
-        counts = trial_id, attempt, retry, seq, resource
-        numbers = map(_number, values)
-        template = _result_template(tuple(metrics), decision)
-        return template % (_number(t), wall, *counts, *numbers, _quoted(reason), _number(cost))
-    except (TypeError, ValueError):
-        return None
-
-
-@lru_cache(256)
-def _result_template(names: tuple[str, ...], decision: str) -> str:
-    """The line of a report, with places for what varies, in its order; ``wall`` to a millisecond."""
-    items = ",".join(f"{_escaped(name)}:%s" for name in names)
-    return (
-        '{"kind":"result","t":%s,"wall":%.3f,"trial_id":%s,"attempt":%s,"retry":%s,"seq":%s,"resource":%s,'
-        f'"metrics":{{{items}}},"decision":{_escaped(decision)},"reason":%s,"cost":%s}}'
-    )
-
-
-def _escaped(text: str) -> str:
-    return _encode(text).replace("%", "%%")
-
-
-@lru_cache(1024)
-def _quoted(text: str) -> str:
-    return _encode(text)
-
-
-def decode_line(raw: bytes) -> Line:
-    """The mapping that a line holds.
-
-    Raises
-    ------
-    ValueError
-        It is not a JSON object.
-    """
-    line = json.loads(raw.decode("utf-8", "surrogatepass"))
-    if not isinstance(line, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - the content is wrong, not the argument
-    return cast("Line", line)
-
-
-def _decode_numbered(path: Path, number: int, raw: bytes) -> Line:
-    try:
-        line = decode_line(raw)
-        if number > 1:
-            _check_line(line)
+        return decode(raw)
     except ValueError as error:
         raise JournalError(
             f"{path}, line {number}: {error}. The file was changed or damaged: restore it from a copy, or keep the "
             f"{number - 1} lines before this one and resume"
         ) from error
-    return line
 
 
-def _check_line(line: Line) -> None:
-    if "kind" not in line or not isinstance(line.get("t"), int | float):
-        raise ValueError("a line needs a kind and a time")
-
-
-def _without_non_finite(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _without_non_finite(item) for key, item in cast("Line", value).items()}
-    if isinstance(value, list | tuple):
-        return [_without_non_finite(item) for item in cast("Sequence[object]", value)]
-    return value
-
-
-def _header_of(path: Path) -> Line | None:
-    """The header of the journal at ``path``; None where there is nothing yet, or only a torn header."""
+def _header_of(path: Path) -> Header | None:
+    """The header of the journal at ``path``; None if there is none yet, or only a torn one."""
     if not path.exists():
         return None
-    header = next(read_journal(path), None)
-    if header is None and not path.read_bytes().startswith(_HEADER_START[: path.stat().st_size]):
-        raise JournalError(f"{path} is not a journal: its first line has no header")
-    return header
+    for number, raw in _raw_lines(path):
+        return _decode_numbered(path, number, raw, _header)
+    if not path.read_bytes().startswith(_HEADER_START[: path.stat().st_size]):
+        raise _not_a_journal(path)
+    return None
 
 
 def _whole_size(path: Path) -> int:
@@ -383,38 +385,7 @@ def _whole_size(path: Path) -> int:
     last = data[:end].rstrip(b"\n").rsplit(b"\n", 1)[-1] if end else b""
     if last:
         try:
-            decode_line(last)
+            decode_mapping(last)
         except ValueError:
             return end - len(last) - 1
     return end
-
-
-def last_outcome(path: Path) -> ExperimentStatus:
-    """Return how the last session on a journal ended, from its last line; INTERRUPTED if it did not end.
-
-    Raises
-    ------
-    JournalError
-        The file cannot be read.
-    """
-    line = _last_line(path)
-    is_end = line.get("kind") == "session" and line.get("event") == "end"
-    return ExperimentStatus(line["outcome"]) if is_end else ExperimentStatus.INTERRUPTED
-
-
-def _last_line(path: Path) -> Line:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL))
-            tail = file.read()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error}") from error
-    if not tail.endswith(b"\n"):
-        return {}
-    try:
-        return decode_line(tail[:-1].rpartition(b"\n")[2])
-    except ValueError:
-        return {}

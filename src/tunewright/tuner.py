@@ -13,12 +13,12 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from time import perf_counter
 from types import FrameType
 from typing import final
 
 from tunewright.callback_runner import CallbackRunner, CheckpointPolicies
+from tunewright.events import ReportDecision
 from tunewright.exceptions import ExperimentFailedError, TunewrightError
 from tunewright.history import History
 from tunewright.interfaces import (
@@ -30,12 +30,21 @@ from tunewright.interfaces import (
     StoppingCriterion,
 )
 from tunewright.journal import Journal
-from tunewright.ledger import Kind, Ledger
+from tunewright.ledger import Ledger
 from tunewright.metric import Metric
-from tunewright.trial import Checkpoint, Decision, Ended, ExperimentStatus, Reported, Start, TrialStatus
+from tunewright.trial import (
+    BackendSummary,
+    Checkpoint,
+    Decision,
+    Ended,
+    ExperimentStatus,
+    Reported,
+    Start,
+    TrialStatus,
+)
 
 # Looked up once: in Python 3.11 a member of an Enum costs ten times what a global name does.
-_ACCEPTED, _INVALID = Kind.ACCEPTED, Kind.INVALID
+_REPEAT, _LATE = ReportDecision.REPEAT, ReportDecision.LATE
 _PAUSE, _STOP = Decision.PAUSE, Decision.STOP
 _END = StopDecision.STOP
 
@@ -122,7 +131,7 @@ class Tuner:
         outcome = ExperimentStatus.FAILED
         try:
             self._backend.clock.resume_at(self._ledger.replay())
-            self._ledger.session("begin", self._now(), {"pid": os.getpid(), "host": platform.node()})
+            self._ledger.begin_session(self._now(), os.getpid(), platform.node())
             self._callbacks.on_experiment_start(self._history)
             with _orderly_signals(self._interrupt):
                 self._backend.attach(self._ledger.open_runs())
@@ -199,14 +208,14 @@ class Tuner:
         if handled is None:
             return
         self._nothing_to_start = False
-        kind, result, verdict = handled
-        if kind is not _ACCEPTED and kind is not _INVALID:
+        decision, result, verdict = handled
+        if decision is _REPEAT or decision is _LATE:
             return
         if verdict.decision is _PAUSE:
             self._backend.pause(event.trial_id)
         elif verdict.decision is _STOP:
             self._backend.stop(event.trial_id)
-        if kind is _ACCEPTED:
+        if result is not None:
             self._callbacks.on_trial_result(self._history, event.trial_id, result, verdict)
 
     def _handle_end(self, event: Ended) -> None:
@@ -260,7 +269,7 @@ class Tuner:
                 summary = self._backend.summary()
                 self._flush(outcome)
                 self._callbacks.on_experiment_end(self._history, outcome, summary)
-                self._close_session(outcome, asdict(summary))
+                self._close_session(outcome, summary)
             finally:
                 self._journal.close()
 
@@ -272,9 +281,9 @@ class Tuner:
             if outcome is not ExperimentStatus.FAILED:
                 raise
 
-    def _close_session(self, outcome: ExperimentStatus, summary: dict[str, object]) -> None:
+    def _close_session(self, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         try:
-            self._ledger.session("end", self._now(), {"outcome": str(outcome), "summary": summary})
+            self._ledger.end_session(self._now(), outcome, summary)
         except TunewrightError:
             if outcome is not ExperimentStatus.FAILED:
                 raise

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tunewright.events import Header, decode_line
 from tunewright.journal import FileJournal
 from tunewright.storage import ExperimentFolder
 
@@ -58,7 +60,7 @@ def store(tunewright_home: Path) -> Callable[..., ExperimentFolder]:
             "versions": {"tunewright": "0.1.0"},
         }
         folder.metadata_path.write_text(json.dumps({**known, **metadata}))
-        journal = FileJournal(folder.journal_path, {"experiment": name})
+        journal = FileJournal(folder.journal_path, Header(experiment=name))
         write(journal, reports, metric, status, end)
         journal.close()
         return folder
@@ -66,21 +68,28 @@ def store(tunewright_home: Path) -> Callable[..., ExperimentFolder]:
     return make
 
 
+def add(journal: FileJournal, line: Mapping[str, Any]) -> None:
+    text = re.sub(r"-?Infinity|NaN", lambda found: f'"{float(found[0])}"', json.dumps(line))
+    event = decode_line(text.encode())
+    assert not isinstance(event, Header)
+    journal.append(event)
+
+
 def write(
     journal: FileJournal, reports: Sequence[Report], metric: str, status: str | None, end: float
 ) -> None:
     """The lines of an experiment in which each report is a trial of its own."""
-    journal.append({"kind": "session", "t": 0.0, "wall": 1.0, "event": "begin"})
+    add(journal, {"kind": "session", "t": 0.0, "wall": 1.0, "event": "begin"})
     for trial, (time, value) in enumerate(reports):
         key = {"trial_id": trial, "attempt": 0}
         config = {"lr": (trial % 10) / 10, "width": 1 + trial % 8}
         start = {"config": config, "until": None, "from_checkpoint": None, "note": {}, "suggest_time": 0.25}
-        journal.append({"kind": "start", "t": max(0.0, time - 1), "wall": 1.0, **key, **start})
+        add(journal, {"kind": "start", "t": max(0.0, time - 1), "wall": 1.0, **key, **start})
         report = {"retry": 0, "seq": 1, "resource": 1, "metrics": {metric: value, "extra": time}}
         verdict = {"decision": "continue", "reason": "", "cost": 0.0}
-        journal.append({"kind": "result", "t": time, "wall": 1.0, **key, **report, **verdict})
+        add(journal, {"kind": "result", "t": time, "wall": 1.0, **key, **report, **verdict})
         closing = {"status": "completed", "error": "", "cost": 0.5, "checkpoint": None}
-        journal.append({"kind": "end", "t": time, "wall": 1.0, **key, **closing})
+        add(journal, {"kind": "end", "t": time, "wall": 1.0, **key, **closing})
     if status is not None:
         line = {"event": "end", "outcome": status, "summary": {}}
-        journal.append({"kind": "session", "t": end, "wall": 2.0, **line})
+        add(journal, {"kind": "session", "t": end, "wall": 2.0, **line})

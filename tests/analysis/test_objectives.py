@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from tunewright.analysis.figures import plot_attainment, plot_pareto
 from tunewright.analysis.one_run import one_run
 from tunewright.analysis.report import build_page, compare
 from tunewright.cli import main
+from tunewright.events import Header, decode_line
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.journal import FileJournal
 from tunewright.storage import ExperimentFolder
@@ -40,19 +44,25 @@ def stored(store, tunewright_home: Path) -> list[ExperimentFolder]:  # type: ign
             journal = FileJournal(folder.journal_path)
             for trial, (x, y) in enumerate(rng.random((6, 2)).tolist()):
                 report(journal, trial, {"loss": 1.0 - gain * x, "speed": y + gain})
-            journal.append({"kind": "session", "t": 10.0, "wall": 0.0, "event": "end", "outcome": "stopped"})
+            add(journal, {"kind": "session", "t": 10.0, "wall": 0.0, "event": "end", "outcome": "stopped"})
             journal.close()
             folders.append(folder)
     return folders
 
 
+def add(journal: FileJournal, line: Mapping[str, Any]) -> None:
+    event = decode_line(json.dumps(line).encode())
+    assert not isinstance(event, Header)
+    journal.append(event)
+
+
 def report(journal: FileJournal, trial: int, metrics: dict[str, float]) -> None:
     at = {"t": float(trial + 1), "wall": 0.0, "trial_id": trial, "attempt": 0}
     start = {"config": {"lr": 0.5, "width": 2}, "until": None, "from_checkpoint": None, "note": {}}
-    journal.append({"kind": "start", **at, **start, "suggest_time": 0.0})
+    add(journal, {"kind": "start", **at, **start, "suggest_time": 0.0})
     result = {"retry": 0, "seq": 1, "resource": 1, "metrics": metrics}
-    journal.append({"kind": "result", **at, **result, "decision": "continue", "reason": "", "cost": 0.0})
-    journal.append({"kind": "end", **at, "status": "completed", "error": "", "cost": 0.0, "checkpoint": None})
+    add(journal, {"kind": "result", **at, **result, "decision": "continue", "reason": "", "cost": 0.0})
+    add(journal, {"kind": "end", **at, "status": "completed", "error": "", "cost": 0.0, "checkpoint": None})
 
 
 def test_a_surface_is_what_so_many_runs_attain() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,14 +26,16 @@ from tunewright.callbacks import (
 from tunewright.callbacks.account import AccountFile, read_account
 from tunewright.callbacks.live import MAX_ROWS, LiveProgress, trials_table
 from tunewright.callbacks.results import write_results
+from tunewright.events import Event
+from tunewright.exceptions import JournalError
 from tunewright.formatting import duration
 from tunewright.interfaces import Callback
-from tunewright.journal import FileJournal, read_journal
-from tunewright.ledger import replay_history
+from tunewright.journal import FileJournal, read_events
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
+from tunewright.state import replay_history
 from tunewright.trial import BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus
 
 SCORE = Metric("score", Goal.MAXIMIZE)
@@ -80,7 +83,7 @@ def journal(tmp_path: Path) -> Path:
 
 def play(callback: Callback, journal: Path, outcome: ExperimentStatus = ExperimentStatus.COMPLETED) -> None:
     """Call every hook, in an order in which the Tuner could."""
-    history = replay_history(read_journal(journal))
+    history = replay_history(read_events(journal))
     callback.on_experiment_start(replay_history([]))
     callback.on_trial_start(history, Run(trial_id=0, attempt=0))
     callback.on_trial_start(history, Run(trial_id=0, attempt=1, resume_from=2))
@@ -92,7 +95,7 @@ def play(callback: Callback, journal: Path, outcome: ExperimentStatus = Experime
 
 
 def test_the_incumbent_looks_at_each_result_once(journal: Path) -> None:
-    history = replay_history(read_journal(journal))
+    history = replay_history(read_events(journal))
     incumbent = Incumbent(SCORE)
     assert math.isnan(incumbent.value)
     assert incumbent.update(history)
@@ -172,7 +175,7 @@ def test_the_table_of_results_has_the_known_columns(journal: Path, tmp_path: Pat
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == ["results.csv"]
         text = archive.read("results.csv").decode()
-    assert text == results_csv(read_journal(journal))
+    assert text == results_csv(read_events(journal))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert list(rows[0]) == [
         *("trial_id", "resource", "score", "loss", "config_x", "config_epochs"),
@@ -189,7 +192,7 @@ def test_the_table_of_results_has_the_known_columns(journal: Path, tmp_path: Pat
 
 def test_the_table_is_written_while_results_come(journal: Path, tmp_path: Path) -> None:
     path = tmp_path / "results.csv.zip"
-    history = replay_history(read_journal(journal))
+    history = replay_history(read_events(journal))
     table = ResultsTable(journal, path)
     table.on_wait(replay_history([]), 0.0, BackendSummary())
     assert not path.exists()
@@ -311,8 +314,13 @@ def test_with_constraints_only_results_that_keep_them_are_best(capsys: pytest.Ca
 
 def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "results.csv.zip"
-    with pytest.raises(KeyError):
-        write_results(path, [{"kind": "start", "trial_id": 0}])
+
+    def damaged() -> Iterator[Event]:
+        raise JournalError("damaged")
+        yield
+
+    with pytest.raises(JournalError):
+        write_results(path, damaged())
     assert list(tmp_path.iterdir()) == []
 
 

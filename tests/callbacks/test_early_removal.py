@@ -12,6 +12,7 @@ from scipy.stats import betabinom
 
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.callbacks.early_removal import RemoveEarly, ahead_by_limits, promotion_probability
+from tunewright.events import decode_mapping, encode_event
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.journal import Journal, MemoryJournal
@@ -47,7 +48,9 @@ def tune(journal: Journal, most: int | None) -> History:
 def lines_of(journal: MemoryJournal) -> list[dict[str, Any]]:
     volatile = ("wall", "suggest_time")
     return [
-        {k: v for k, v in e.items() if k not in volatile} for e in journal.lines() if e["kind"] != "session"
+        {k: v for k, v in e.items() if k not in volatile}
+        for e in map(decode_mapping, map(encode_event, journal.events()))
+        if e["kind"] != "session"
     ]
 
 

@@ -19,11 +19,11 @@ from tunewright.callbacks.tensorboard import TensorBoardCallback
 from tunewright.exceptions import MissingExtraError
 from tunewright.history import History
 from tunewright.journal import MemoryJournal
-from tunewright.ledger import replay_history
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
+from tunewright.state import replay_history
 from tunewright.trial import CONTINUE, BackendSummary, ExperimentStatus, TrialStatus
 
 SCORE = Metric("val score", Goal.MAXIMIZE)
@@ -152,7 +152,7 @@ def test_hyperparameters_and_how_a_trial_ended(played: Played, tmp_path: Path) -
 
 def test_a_resume_writes_the_same_files(played: Played, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in (tmp_path / "tb").rglob("*tfevents*")}
-    history = replay_history(list(played.journal.lines()))
+    history = replay_history(played.journal.events())
     again = TensorBoardCallback(tmp_path / "tb", [SCORE], begin=1_000_000.0)
     again.on_experiment_start(history)
     again.on_experiment_end(history, ExperimentStatus.STOPPED, BackendSummary())

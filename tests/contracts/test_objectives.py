@@ -11,7 +11,7 @@ from tunewright.metric import Goal, Metric
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.gp_objectives import (
     HypervolumeSettings,
-    ObjectiveOptions,
+    ObjectiveModelSettings,
     ScalarizationSettings,
     objectives_searcher,
 )
@@ -24,9 +24,11 @@ LOSSES = (Metric("loss"), Metric("epoch", Goal.MAXIMIZE))
 
 
 def searcher(
-    space: SearchSpace, settings: ObjectiveOptions, seed: int, points: Sequence[Config] | None
+    space: SearchSpace,
+    settings: ScalarizationSettings | HypervolumeSettings,
+    seed: int,
+    points: Sequence[Config] | None,
 ) -> Searcher:
-    assert isinstance(settings, ScalarizationSettings | HypervolumeSettings)
     return objectives_searcher(
         SearcherContext(space=space, seed=seed, points_to_evaluate=points), settings, metrics=LOSSES
     )
@@ -38,7 +40,9 @@ class TestRandomScalarization(SearcherContract):
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        return searcher(space, ScalarizationSettings(n_initial=4), seed, points_to_evaluate)
+        return searcher(
+            space, ScalarizationSettings(models=ObjectiveModelSettings(n_initial=4)), seed, points_to_evaluate
+        )
 
 
 class TestHypervolume(SearcherContract):
@@ -47,7 +51,9 @@ class TestHypervolume(SearcherContract):
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        settings = HypervolumeSettings(n_initial=4, max_observations=5, n_fantasies=3)
+        settings = HypervolumeSettings(
+            models=ObjectiveModelSettings(n_initial=4, max_observations=5, n_fantasies=3)
+        )
         return searcher(space, settings, seed, points_to_evaluate)
 
 

@@ -24,7 +24,7 @@ def scheduler(name: str, metrics: tuple[Metric, ...]) -> Scheduler:
         name="asked", script="none", space=CONTINUOUS, metrics=metrics, max_resource=9
     )
     found = find_method(name)
-    known = {key: value for key, value in SMALL.items() if hasattr(found.settings(), key)}
+    known = {key: value for key, value in SMALL.items() if key in found.parameters}
     evaluations = earlier_evaluations(CONTINUOUS) if found.needs_evaluations else None
     return build_scheduler(method(name, **known), benchmark, 0, {}, evaluations)
 

@@ -8,10 +8,10 @@ import pytest
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.ledger import replay_history
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.space import Float, SearchSpace
+from tunewright.state import replay_history
 from tunewright.trial import Start
 
 
@@ -33,7 +33,7 @@ def test_brackets_are_set(name: str) -> None:
     assert first(name).until == 1
     assert first(name, grace_period=2).until == 2
     assert first(name, eta=4, brackets=1).note["bracket"] == 0
-    with pytest.raises(SettingsError, match="brackets must be >= 1"):
+    with pytest.raises(SettingsError, match="brackets=0 must be >= 1"):
         method(name, brackets=0)
     with pytest.raises(SettingsError, match="between 1 and 3"):
         first(name, brackets=7)

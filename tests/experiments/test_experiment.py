@@ -17,7 +17,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, method
 from tunewright.interfaces import Scheduler, StopDecision
-from tunewright.ledger import replay_history
+from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Start
 from tunewright.types import Json

@@ -14,7 +14,7 @@ from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, method
 from tunewright.experiments.run import run_experiment
-from tunewright.journal import read_journal
+from tunewright.journal import read_events
 from tunewright.launchers import hpo_main_simulated
 from tunewright.storage import experiments
 
@@ -33,9 +33,9 @@ def test_the_launcher_ends_experiments_early(monkeypatch: pytest.MonkeyPatch) ->
         hpo_main_simulated.main({"RS": method("RandomSearch")}, {"digits": DIGITS})
     assert exited.value.code == 0
     (folder,) = experiments("early")
-    lines = list(read_journal(folder.journal_path))
-    assert lines[-1]["outcome"] == "stopped"
-    assert 10 <= sum(line["kind"] == "start" for line in lines) < 60
+    lines = list(read_events(folder.journal_path))
+    assert lines[-1].outcome == "stopped"
+    assert 10 <= sum(line.kind == "start" for line in lines) < 60
     assert Limits.from_json(folder.metadata()["limits"]).stop_when_regret_below == 100.0
 
 
@@ -54,7 +54,7 @@ def asha(**changes: object) -> Experiment:
 
 def test_few_checkpoints_are_kept() -> None:
     outcome = run_experiment(asha())
-    kinds = [line["kind"] for line in read_journal(outcome.folder.journal_path)]
+    kinds = [line.kind for line in read_events(outcome.folder.journal_path)]
     assert kinds.count("drop") >= 5
     assert Experiment.from_json(json.loads(json.dumps(outcome.folder.metadata()))).max_num_checkpoints == 4
     assert "max_num_checkpoints" not in asha(max_num_checkpoints=None).to_json()
@@ -78,9 +78,9 @@ def test_checkpoints_on_disk_are_removed(experiment: Callable[..., Experiment]) 
             max_num_checkpoints=1,
         )
     )
-    drops = [line for line in read_journal(outcome.folder.journal_path) if line["kind"] == "drop"]
+    drops = [line for line in read_events(outcome.folder.journal_path) if line.kind == "drop"]
     for line in drops:
-        folder = outcome.folder.trials_path / str(line["trial_id"])
+        folder = outcome.folder.trials_path / str(line.trial_id)
         assert not list(folder.glob(f"checkpoints/{line['resource']}*"))
     assert outcome.counts["failed"] == 0
 

@@ -16,7 +16,7 @@ from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, resume_experiment, run_experiment
 from tunewright.experiments.experiment import identity_of
-from tunewright.journal import canonical_hash, read_journal
+from tunewright.journal import canonical_hash, read_header
 from tunewright.metadata import metadata_from, read_metadata
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.seeding import effective_seed
@@ -94,12 +94,12 @@ def test_an_experiment_of_0_1_goes_on_with_its_random_numbers(tunewright_home: P
     place = tunewright_home / "experiments" / "old" / "old-ASHA-digits-3-20261128-185555-1aae"
     shutil.copytree(OLD / "interrupted", place)
     folder = ExperimentFolder(place)
-    header = next(iter(read_journal(folder.journal_path)))
+    header = read_header(folder.journal_path)
     stored = Experiment.from_json(folder.metadata())
     outcome = resume_experiment(folder, replace(stored, limits=Limits(max_num_evaluations=120)))
     assert outcome.history.n_results == 120
     assert canonical_hash(folder.journal_path) == HASH_OF_120_RESULTS
-    assert next(iter(read_journal(folder.journal_path))) == header
+    assert read_header(folder.journal_path) == header
     assert read_metadata(folder).effective_seed == 8
     anew = run_experiment(replace(stored, limits=Limits(max_num_trials=3)))
     assert anew.history.trial(2) != outcome.history.trial(2)
@@ -119,8 +119,8 @@ def test_the_effective_seed_is_stored(experiment: Callable[..., Experiment]) -> 
     cell = experiment(seed=3, random_seed=1, limits=Limits(max_num_trials=1))
     assert replace(cell, seed=4).effective_seed == effective_seed(4, 1)
     outcome = run_experiment(cell)
-    header = next(iter(read_journal(outcome.folder.journal_path)))
-    assert header["effective_seed"] == outcome.metadata.effective_seed == cell.effective_seed
+    header = read_header(outcome.folder.journal_path)
+    assert header.effective_seed == outcome.metadata.effective_seed == cell.effective_seed
     again = resume_experiment(outcome.folder, replace(cell, limits=Limits(max_num_trials=2)))
     assert again.metadata.effective_seed == cell.effective_seed
 

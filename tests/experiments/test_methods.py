@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
@@ -11,7 +12,6 @@ import pytest
 
 from tunewright.benchmarks import Benchmark, RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.ledger import replay_history
 from tunewright.methods import (
     Method,
     MethodSpec,
@@ -20,13 +20,17 @@ from tunewright.methods import (
     find_method,
     method,
     method_names,
+    promotion_eta,
     registry,
+    resolved_settings,
 )
+from tunewright.methods.settings import settings_of
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
+from tunewright.state import replay_history
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.trial import Start
 
@@ -82,7 +86,7 @@ def test_settings_of_the_command_line_win() -> None:
     ("settings", "message"),
     [
         ({"knd": "stopping"}, "Did you mean 'kind'"),
-        ({"kind": "pausing"}, "'promotion' or 'stopping'"),
+        ({"kind": "pausing"}, "kind must be promotion or stopping"),
         ({"eta": 1}, "eta"),
         ({"eta": "three"}, "eta must be float"),
         ({"grace_period": 0}, "grace_period"),
@@ -102,13 +106,75 @@ def test_texts_are_read_as_the_settings_type() -> None:
     settings = find_method("ASHA").make_settings(
         {"eta": "4", "rung_levels": "1,3", "shared_rungs": "0", "kind": "stopping", "brackets": "2"}
     )
-    assert (settings.eta, settings.rung_levels, settings.shared_rungs, settings.brackets) == (
+    rungs = settings.rungs
+    assert (rungs.eta, rungs.rung_levels, rungs.shared_rungs, rungs.brackets) == (
         4.0,
         (1, 3),
         False,
         2,
     )
-    assert find_method("ASHA").make_settings({"rung_levels": None}).rung_levels is None
+    assert find_method("ASHA").make_settings({"rung_levels": None}).rungs.rung_levels is None
+
+
+@dataclass(frozen=True)
+class OwnSettings:
+    depth: int = 1
+
+
+def test_nested_settings_are_flat_for_users() -> None:
+    found = find_method("MOBSTER")
+    given = {
+        "eta": "4",
+        "kappa": 1,
+        "model": "independent",
+        "max_observations": 50.0,
+        "rung_levels": [2, "4"],
+    }
+    settings = found.make_settings(given)
+    assert (settings.rungs.eta, settings.rungs.rung_levels) == (4.0, (2, 4))
+    assert (settings.models.model, settings.models.gp.kappa, settings.models.gp.n_initial) == (
+        "independent",
+        1.0,
+        6,
+    )
+    resolved = resolved_settings(MethodSpec(name="MOBSTER", settings={"eta": 4}), {"kappa": 1.5})
+    assert resolved == found.resolved(resolved)
+    assert list(resolved) == list(found.parameters)
+    assert (resolved["eta"], resolved["kappa"], resolved["model"]) == (4.0, 1.5, "joint")
+    with pytest.raises(SettingsError, match="eta"):
+        method("MOBSTER", eta=1)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_resolved_settings_are_plain_data_that_builds_the_same(name: str) -> None:
+    found = find_method(name)
+    resolved = found.resolved({})
+    assert json.loads(json.dumps(resolved)) == resolved
+    assert found.make_settings(resolved) == found.make_settings({})
+    as_texts = {key: str(value) for key, value in resolved.items() if isinstance(value, int | float)}
+    assert found.make_settings(as_texts) == found.make_settings({})
+
+
+def test_two_groups_cannot_have_settings_of_one_name() -> None:
+    @dataclass(frozen=True)
+    class Twice:
+        depth: int = 1
+        own: OwnSettings = OwnSettings()
+
+    with pytest.raises(TypeError, match="two settings called depth"):
+        settings_of(Twice)
+
+
+def test_the_promotion_eta_is_an_answer_of_the_method() -> None:
+    assert promotion_eta(method("ASHA", eta=4), {}) == 4
+    assert promotion_eta(method("HyperTune"), {"eta": 2}) == 2
+    assert promotion_eta(method("ASHA", kind="stopping"), {}) is None
+    assert promotion_eta(method("PASHA"), {}) is None
+
+
+def test_the_families_have_the_methods_of_the_table() -> None:
+    found = {name: find_method(name).name for name in method_names()}
+    assert all(name == full for name, full in found.items())
 
 
 def test_asha_says_what_it_needs_of_a_benchmark() -> None:
@@ -139,11 +205,6 @@ def test_a_function_of_the_users_is_a_method() -> None:
 
     first(mine, 0, depth=3)
     assert seen == [{"depth": 3}]
-
-
-@dataclass(frozen=True)
-class OwnSettings:
-    depth: int = 1
 
 
 OWN = Method(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.events import SessionEvent
 from tunewright.exceptions import ExperimentFailedError, SettingsError
 from tunewright.experiments import (
     Experiment,
@@ -23,6 +24,7 @@ from tunewright.experiments import (
 from tunewright.experiments.run import JOURNAL_VARIABLE
 from tunewright.journal import FileJournal, canonical_hash, last_outcome
 from tunewright.storage import create_experiment, experiments
+from tunewright.trial import ExperimentStatus
 
 Make = Callable[..., Experiment]
 
@@ -48,15 +50,15 @@ def test_the_environment_names_the_function_that_opens_journals(
     experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own_journals.py").write_text(
-        "from tunewright.journal import FileJournal\n\n\n"
+        "from msgspec.structs import replace\n\nfrom tunewright.journal import FileJournal\n\n\n"
         "def opened(folder, header, *, is_simulated):\n"
-        "    return FileJournal(folder.journal_path, {**header, 'is_simulated': is_simulated})\n"
+        "    return FileJournal(folder.journal_path, replace(header, table=f'simulated: {is_simulated}'))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(JOURNAL_VARIABLE, "own_journals:opened")
     outcome = run_experiment(experiment())
     header = json.loads(outcome.folder.journal_path.read_text().splitlines()[0])
-    assert header["is_simulated"] is False
+    assert header["table"] == "simulated: False"
 
 
 def test_what_is_shown_has_the_promised_keys(experiment: Make) -> None:
@@ -184,7 +186,7 @@ def test_damaged_metadata_of_others_do_not_matter(experiment: Make) -> None:
 def test_an_experiment_whose_last_line_is_damaged_was_interrupted() -> None:
     folder = create_experiment("t")
     journal = FileJournal(folder.journal_path)
-    journal.append({"kind": "session", "event": "end", "outcome": "stopped"})
+    journal.append(SessionEvent(t=0.0, wall=0.0, event="end", outcome=ExperimentStatus.STOPPED))
     journal.close()
     whole = folder.journal_path.read_bytes()
     assert last_outcome(folder.journal_path) == "stopped"

@@ -240,7 +240,7 @@ def test_listed_configurations_are_kept_to() -> None:
         ("CostAwareBO", {"exponent": -1}, "exponent"),
         ("CostAwareBO", {"budget": 0}, "budget"),
         ("CostAwareBO", {"cost": ""}, "cost must name"),
-        ("CostAwareBO", {"cost_model": "quadratic"}, "coarse, linear"),
+        ("CostAwareBO", {"cost_model": "quadratic"}, "coarse or linear"),
         ("PiBO", {"beta": -1}, "beta"),
         ("PriorBand", {"eta": 1}, "eta"),
     ],

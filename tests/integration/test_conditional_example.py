@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from subprocess import CompletedProcess
 
-from tunewright.journal import read_journal
+from tunewright.journal import read_events
 from tunewright.storage import experiments
 
 
@@ -13,7 +13,7 @@ def test_scripts_get_what_is_active(run_example: Callable[[str], CompletedProces
     done = run_example("conditional")
     assert done.stdout.startswith("Best(trial_id=")
     (folder,) = experiments("conditional")
-    configs = [line["config"] for line in read_journal(folder.journal_path) if line["kind"] == "start"]
+    configs = [line.config for line in read_events(folder.journal_path) if line.kind == "start"]
     assert len(configs) == 8
     for config in configs:
         inactive = "beta" if config["optimizer"] == "sgd" else "momentum"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.journal import canonical_hash, read_journal
+from tunewright.journal import canonical_hash, read_events
 
 EXPERIMENT = '''
 """Usage: experiment.py JOURNAL KIND HOLD KILLS: runs an experiment in forked children and kills KILLS of them."""
@@ -17,6 +17,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 
 from tunewright.backends.simulated import SimulatedBackend
+from tunewright.events import Header
 from tunewright.journal import FileJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
@@ -38,7 +39,7 @@ def run(path, kind, hold):
     settings = ASHASettings(max_resource=9, kind=ASHAKind(kind))
     scheduler = ASHA(RandomSearcher(SPACE, seed=0), settings, metric=METRIC, seed=0)
     backend = SimulatedBackend(train, n_workers=4, max_resource=9)
-    journal = FileJournal(path, {"seed": 0}, hold=hold)
+    journal = FileJournal(path, Header(seed=0), hold=hold)
     Tuner(scheduler, backend, metrics=[METRIC], stop_when=MaxTrialsStarted(150), journal=journal).run()
 
 
@@ -88,8 +89,6 @@ def test_twenty_kills_change_nothing(tmp_path: Path, kind: str, hold: float) -> 
     assert kills == 20, "the run was over before it was killed often enough"
     assert canonical_hash(disturbed) == canonical_hash(undisturbed)
     seen = [
-        (line["trial_id"], line["attempt"], line["seq"])
-        for line in read_journal(disturbed)
-        if line["kind"] == "result"
+        (line.trial_id, line.attempt, line.seq) for line in read_events(disturbed) if line.kind == "result"
     ]
     assert len(set(seen)) == len(seen), "no result twice"

@@ -18,7 +18,7 @@ from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
 from tunewright.history import History
 from tunewright.interfaces import Callback
-from tunewright.journal import FileJournal, read_journal
+from tunewright.journal import FileJournal, read_events
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.searchers.model_free import RandomSearcher
@@ -113,9 +113,9 @@ def test_interrupted_trials_lose_nothing(root: Path, tmp_path: Path) -> None:
     ).run()
     journal.close()
 
-    lines = list(read_journal(tmp_path / "journal.jsonl"))
+    lines = list(read_events(tmp_path / "journal.jsonl"))
     results, ends, starts = (
-        [line for line in lines if line["kind"] == kind] for kind in ("result", "end", "start")
+        [line for line in lines if line.kind == kind] for kind in ("result", "end", "start")
     )
     assert history.n_trials == N_TRIALS
     assert not history.ids(TrialStatus.FAILED)
@@ -123,11 +123,11 @@ def test_interrupted_trials_lose_nothing(root: Path, tmp_path: Path) -> None:
     for trial in range(N_TRIALS):
         resources = [result.resource for result in history.results(trial)]
         assert resources == list(range(1, len(resources) + 1)), "no result is lost or twice"
-    keys = {(line["trial_id"], line["attempt"], line["retry"], line["seq"]) for line in results}
+    keys = {(line.trial_id, line.attempt, line.retry, line.seq) for line in results}
     assert len(keys) == len(results)
-    lived_on = [line for line in results if line["retry"] > 0]
+    lived_on = [line for line in results if line.retry > 0]
     assert lived_on, "nothing was interrupted: the test shows nothing"
-    assert any(line["metrics"]["begun"] in BEGINNINGS for line in lived_on), "lives go on from a checkpoint"
+    assert any(line.metrics["begun"] in BEGINNINGS for line in lived_on), "lives go on from a checkpoint"
     summary = backend.summary()
     assert summary.jobs == summary.calls["CreateTrainingJob"] == len(starts), (
         "the service replaced them itself"

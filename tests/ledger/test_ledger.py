@@ -7,13 +7,16 @@ import math
 from collections.abc import Collection
 
 import pytest
+from msgspec.structs import replace
 
+from tunewright.events import EndEvent, Event, ReportDecision, RequestEvent, ResultEvent, StartEvent
 from tunewright.exceptions import IllegalTransitionError, JournalError, SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
-from tunewright.ledger import Kind, Ledger, replay_history
+from tunewright.ledger import Ledger
 from tunewright.metric import Metric
+from tunewright.state import replay_history
 from tunewright.trial import (
     Checkpoint,
     Decision,
@@ -83,67 +86,66 @@ def ended(code: int = 0, *, trial: int = 0, attempt: int = 0, **more: object) ->
 
 
 def test_a_run_is_begun_numbered_noted_and_journaled_before_the_handler() -> None:
-    book, scheduler, journal = ledger()
-    run = book.begin(Start(config={"lr": 0.1}, until=3, note={"bracket": 1}), now=2.0, suggest_time=0.5)
+    books, scheduler, journal = ledger()
+    run = books.begin(Start(config={"lr": 0.1}, until=3, note={"bracket": 1}), now=2.0, suggest_time=0.5)
     assert run == Run(trial_id=0, attempt=0, until=3)
     assert scheduler.calls == [("start", run, {"bracket": 1}, 1)]
-    (line,) = journal.lines()
-    assert {
-        k: line[k] for k in ("kind", "t", "trial_id", "attempt", "config", "until", "note", "suggest_time")
-    } == {
-        "kind": "start",
-        "t": 2.0,
-        "trial_id": 0,
-        "attempt": 0,
-        "config": {"lr": 0.1},
-        "until": 3,
-        "note": {"bracket": 1},
-        "suggest_time": 0.5,
-    }
+    (event,) = journal.events()
+    assert event == StartEvent(
+        t=2.0,
+        wall=event.wall,
+        trial_id=0,
+        attempt=0,
+        config={"lr": 0.1},
+        until=3,
+        from_checkpoint=None,
+        note={"bracket": 1},
+        suggest_time=0.5,
+    )
 
 
 def test_a_report_counts_once_and_only_above_the_highest_resource() -> None:
-    book, scheduler, _ = ledger()
-    book.begin(Start(config={"lr": 0.1}), 0.0)
-    first = book.report(reported(1, 1), 1.0)
+    books, scheduler, _ = ledger()
+    books.begin(Start(config={"lr": 0.1}), 0.0)
+    first = books.report(reported(1, 1), 1.0)
     assert first is not None
-    assert first.kind is Kind.ACCEPTED
-    assert book.report(reported(1, 1), 2.0) is None, "redelivered: silently skipped"
-    repeat = book.report(reported(1, 1, retry=1, cost=0.5), 3.0)
+    assert first.decision is ReportDecision.CONTINUE
+    assert books.report(reported(1, 1), 2.0) is None, "redelivered: silently skipped"
+    repeat = books.report(reported(1, 1, retry=1, cost=0.5), 3.0)
     assert repeat is not None
-    assert repeat.kind is Kind.REPEAT
-    assert book.history.cost == 0.5, "the cost of a repeat counts"
-    assert book.history.n_results == 1
-    jumped = book.report(reported(2, 9, retry=1), 4.0)
+    assert repeat.decision is ReportDecision.REPEAT
+    assert books.history.cost == 0.5, "the cost of a repeat counts"
+    assert books.history.n_results == 1
+    jumped = books.report(reported(2, 9, retry=1), 4.0)
     assert jumped is not None
-    assert jumped.kind is Kind.ACCEPTED
-    assert [r.resource for r in book.history.results(0)] == [1, 9]
+    assert jumped.decision is ReportDecision.CONTINUE
+    assert [r.resource for r in books.history.results(0)] == [1, 9]
     assert scheduler.calls[1:] == [("result", 0, 1), ("result", 0, 9)]
 
 
 def test_events_of_an_older_attempt_are_dropped() -> None:
-    book, _, _ = ledger({1: Decision.PAUSE})
-    book.begin(Start(config={"lr": 0.1}, until=1), 0.0)
-    book.report(reported(1, 1), 1.0)
-    assert book.end(ended(checkpoint=Checkpoint(trial_id=0, resource=1)), 2.0) is TrialStatus.PAUSED
-    book.begin(Resume(trial_id=0, until=3), 3.0)
-    assert book.report(reported(2, 2), 4.0) is None
-    assert book.end(ended(1), 4.0) is None, "an end of attempt 0 does not end attempt 1"
-    assert book.history.status(0) is TrialStatus.RUNNING
-    assert book.report(reported(1, 2, trial=7), 4.0) is None
-    assert book.end(ended(trial=7), 4.0) is None
+    books, _, _ = ledger({1: Decision.PAUSE})
+    books.begin(Start(config={"lr": 0.1}, until=1), 0.0)
+    books.report(reported(1, 1), 1.0)
+    assert books.end(ended(checkpoint=Checkpoint(trial_id=0, resource=1)), 2.0) is TrialStatus.PAUSED
+    books.begin(Resume(trial_id=0, until=3), 3.0)
+    assert books.report(reported(2, 2), 4.0) is None
+    assert books.end(ended(1), 4.0) is None, "an end of attempt 0 does not end attempt 1"
+    assert books.history.status(0) is TrialStatus.RUNNING
+    assert books.report(reported(1, 2, trial=7), 4.0) is None
+    assert books.end(ended(trial=7), 4.0) is None
 
 
 def test_a_resumed_run_starts_from_the_newest_checkpoint_or_from_scratch() -> None:
-    book, _, _ = ledger({1: Decision.PAUSE, 3: Decision.PAUSE})
-    book.begin(Start(config={"lr": 0.1}, until=1), 0.0)
-    book.report(reported(1, 1), 1.0)
-    book.end(ended(checkpoint=Checkpoint(trial_id=0, resource=1)), 2.0)
-    run = book.begin(Resume(trial_id=0, until=3), 3.0)
+    books, _, _ = ledger({1: Decision.PAUSE, 3: Decision.PAUSE})
+    books.begin(Start(config={"lr": 0.1}, until=1), 0.0)
+    books.report(reported(1, 1), 1.0)
+    books.end(ended(checkpoint=Checkpoint(trial_id=0, resource=1)), 2.0)
+    run = books.begin(Resume(trial_id=0, until=3), 3.0)
     assert (run.attempt, run.resume_from, run.from_checkpoint) == (1, 1, Checkpoint(trial_id=0, resource=1))
-    book.report(reported(1, 3, attempt=1), 4.0)
-    book.end(ended(attempt=1), 5.0)
-    assert book.begin(Resume(trial_id=0), 6.0).resume_from == 1, "the second run left no newer one"
+    books.report(reported(1, 3, attempt=1), 4.0)
+    books.end(ended(attempt=1), 5.0)
+    assert books.begin(Resume(trial_id=0), 6.0).resume_from == 1, "the second run left no newer one"
 
     fresh, _, _ = ledger({1: Decision.PAUSE})
     fresh.begin(Start(config={"lr": 0.1}), 0.0)
@@ -153,10 +155,10 @@ def test_a_resumed_run_starts_from_the_newest_checkpoint_or_from_scratch() -> No
 
 
 def test_only_a_paused_trial_is_resumed() -> None:
-    book, _, _ = ledger()
-    book.begin(Start(config={"lr": 0.1}), 0.0)
+    books, _, _ = ledger()
+    books.begin(Start(config={"lr": 0.1}), 0.0)
     with pytest.raises(IllegalTransitionError):
-        book.begin(Resume(trial_id=0), 1.0)
+        books.begin(Resume(trial_id=0), 1.0)
 
 
 @pytest.mark.parametrize(
@@ -171,33 +173,36 @@ def test_only_a_paused_trial_is_resumed() -> None:
     ],
 )
 def test_the_verdict_decides_how_a_trial_ends(verdict: Decision, exit_code: int, status: TrialStatus) -> None:
-    book, scheduler, _ = ledger({1: verdict})
-    book.begin(Start(config={"lr": 0.1}), 0.0)
-    book.report(reported(1, 1), 1.0)
-    assert book.end(ended(exit_code, error="log" if exit_code else ""), 2.0) is status
+    books, scheduler, _ = ledger({1: verdict})
+    books.begin(Start(config={"lr": 0.1}), 0.0)
+    books.report(reported(1, 1), 1.0)
+    assert books.end(ended(exit_code, error="log" if exit_code else ""), 2.0) is status
     assert scheduler.calls[-1] == ("end", 0, status)
-    assert bool(book.history.error(0)) == (status is TrialStatus.FAILED)
+    assert bool(books.history.error(0)) == (status is TrialStatus.FAILED)
 
 
 def test_a_report_after_the_verdict_is_late_and_not_judged() -> None:
-    book, scheduler, journal = ledger({1: Decision.STOP})
-    book.begin(Start(config={"lr": 0.1}), 0.0)
-    book.report(reported(1, 1), 1.0)
-    late = book.report(reported(2, 2), 2.0)
+    books, scheduler, journal = ledger({1: Decision.STOP})
+    books.begin(Start(config={"lr": 0.1}), 0.0)
+    books.report(reported(1, 1), 1.0)
+    late = books.report(reported(2, 2), 2.0)
     assert late is not None
-    assert late.kind is Kind.LATE
-    assert [r.resource for r in book.history.late(0)] == [2]
-    assert [r.resource for r in book.history.results(0)] == [1]
+    assert late.decision is ReportDecision.LATE
+    assert [r.resource for r in books.history.late(0)] == [2]
+    assert [r.resource for r in books.history.results(0)] == [1]
     assert scheduler.calls[-1] == ("result", 0, 1)
-    assert [line["decision"] for line in journal.lines() if line["kind"] == "result"] == ["stop", "late"]
+    assert [event.decision for event in journal.events() if isinstance(event, ResultEvent)] == [
+        "stop",
+        "late",
+    ]
 
 
 def test_exit_0_without_a_result_is_a_failure() -> None:
-    book, _, _ = ledger()
-    book.begin(Start(config={"lr": 0.1}), 0.0)
-    assert book.end(ended(error="last log line"), 1.0) is TrialStatus.FAILED
-    assert "without a single report" in book.history.error(0)
-    assert "last log line" in book.history.error(0)
+    books, _, _ = ledger()
+    books.begin(Start(config={"lr": 0.1}), 0.0)
+    assert books.end(ended(error="last log line"), 1.0) is TrialStatus.FAILED
+    assert "without a single report" in books.history.error(0)
+    assert "last log line" in books.history.error(0)
 
 
 @pytest.mark.parametrize(
@@ -211,34 +216,34 @@ def test_exit_0_without_a_result_is_a_failure() -> None:
     ],
 )
 def test_a_report_without_the_metric_fails_the_trial(metrics: dict[str, object], says: str) -> None:
-    book, scheduler, _ = ledger()
-    book.begin(Start(config={"lr": 0.1}), 0.0)
-    handled = book.report(reported(1, 1, metrics=metrics), 1.0)
+    books, scheduler, _ = ledger()
+    books.begin(Start(config={"lr": 0.1}), 0.0)
+    handled = books.report(reported(1, 1, metrics=metrics), 1.0)
     assert handled is not None
-    assert handled.kind is Kind.INVALID
+    assert handled.decision is ReportDecision.INVALID
     assert handled.verdict.decision is Decision.STOP
     assert ("result", 0, 1) not in scheduler.calls
-    assert book.end(ended(143), 2.0) is TrialStatus.FAILED
-    assert says in book.history.error(0)
+    assert books.end(ended(143), 2.0) is TrialStatus.FAILED
+    assert says in books.history.error(0)
 
 
 def test_what_is_no_number_is_left_out_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    book, _, _ = ledger()
-    book.begin(Start(config={"lr": 0.1}), 0.0)
+    books, _, _ = ledger()
+    books.begin(Start(config={"lr": 0.1}), 0.0)
     with caplog.at_level(logging.WARNING):
         for seq in (1, 2):
-            book.report(reported(seq, seq, metrics={"loss": 1, "note": "fine", "ok": True}), 1.0)
-    assert book.history.results(0)[0].metrics == {"loss": 1.0}
+            books.report(reported(seq, seq, metrics={"loss": 1, "note": "fine", "ok": True}), 1.0)
+    assert books.history.results(0)[0].metrics == {"loss": 1.0}
     assert sum("note" in r.getMessage() for r in caplog.records) == 1
 
 
 def test_nan_is_kept_and_judged() -> None:
-    book, _, _ = ledger()
-    book.begin(Start(config={"lr": 0.1}), 0.0)
-    handled = book.report(reported(1, 1, metrics={"loss": math.nan}), 1.0)
+    books, _, _ = ledger()
+    books.begin(Start(config={"lr": 0.1}), 0.0)
+    handled = books.report(reported(1, 1, metrics={"loss": math.nan}), 1.0)
     assert handled is not None
-    assert handled.kind is Kind.ACCEPTED
-    assert math.isnan(book.history.results(0)[0].metrics["loss"])
+    assert handled.decision is ReportDecision.CONTINUE
+    assert math.isnan(books.history.results(0)[0].metrics["loss"])
 
 
 def history_facts(history: History) -> object:
@@ -258,39 +263,39 @@ def history_facts(history: History) -> object:
 
 
 def eventful() -> tuple[Ledger, Scripted, MemoryJournal]:
-    book, scheduler, journal = ledger({3: Decision.PAUSE, 5: Decision.STOP})
-    book.session("begin", 0.0, {"pid": 1})
+    books, scheduler, journal = ledger({3: Decision.PAUSE, 5: Decision.STOP})
+    books.begin_session(0.0, 1, "host")
     for n in range(4):
-        book.begin(Start(config={"lr": 0.1 * n}, until=3, note={"n": n}), float(n))
-    book.report(reported(1, 1, cost=0.25), 4.0)
-    book.report(reported(1, 1, retry=1), 4.5)
-    book.report(reported(2, 3, retry=1, cost=0.5), 5.0)
-    book.report(reported(1, 1, trial=1, metrics={"loss": math.nan}), 5.5)
-    book.report(reported(2, 5, trial=1), 6.0)
-    book.report(reported(3, 6, trial=1), 6.5)
-    book.report(reported(1, 1, trial=2, metrics={"lost": 1.0}), 7.0)
-    book.end(ended(checkpoint=Checkpoint(trial_id=0, resource=3), cost=0.75), 7.5)
-    book.end(ended(1, trial=2), 8.0)
-    book.begin(Resume(trial_id=0, until=9), 8.5)
-    book.report(reported(1, 4, attempt=1), 9.0)
-    return book, scheduler, journal
+        books.begin(Start(config={"lr": 0.1 * n}, until=3, note={"n": n}), float(n))
+    books.report(reported(1, 1, cost=0.25), 4.0)
+    books.report(reported(1, 1, retry=1), 4.5)
+    books.report(reported(2, 3, retry=1, cost=0.5), 5.0)
+    books.report(reported(1, 1, trial=1, metrics={"loss": math.nan}), 5.5)
+    books.report(reported(2, 5, trial=1), 6.0)
+    books.report(reported(3, 6, trial=1), 6.5)
+    books.report(reported(1, 1, trial=2, metrics={"lost": 1.0}), 7.0)
+    books.end(ended(checkpoint=Checkpoint(trial_id=0, resource=3), cost=0.75), 7.5)
+    books.end(ended(1, trial=2), 8.0)
+    books.begin(Resume(trial_id=0, until=9), 8.5)
+    books.report(reported(1, 4, attempt=1), 9.0)
+    return books, scheduler, journal
 
 
 def test_replay_gives_back_history_and_the_schedulers_state() -> None:
-    book, scheduler, journal = eventful()
+    books, scheduler, journal = eventful()
     again = Scripted(scheduler.verdicts)
     resumed = Ledger(again, journal, [LOSS])
     assert resumed.replay() == 9.0
-    assert history_facts(resumed.history) == history_facts(book.history)
+    assert history_facts(resumed.history) == history_facts(books.history)
     assert again.calls == scheduler.calls
-    assert resumed.open_runs() == book.open_runs()
-    assert resumed.checkpoints == book.checkpoints
-    assert history_facts(replay_history(journal.lines())) == history_facts(book.history)
+    assert resumed.open_runs() == books.open_runs()
+    assert resumed.checkpoints == books.checkpoints
+    assert history_facts(replay_history(journal.events())) == history_facts(books.history)
 
 
 def test_open_runs_tell_a_backend_where_each_run_stands() -> None:
-    book, _, _ = eventful()
-    first, second, third = book.open_runs()
+    books, _, _ = eventful()
+    first, second, third = books.open_runs()
     assert (first.run.trial_id, first.run.attempt, first.seen, first.seen_resource) == (0, 1, 1, 4)
     assert (first.started_at, first.verdict) == (8.5, None)
     assert (second.run.trial_id, second.seen) == (1, 3)
@@ -306,37 +311,69 @@ def test_redelivery_after_a_replay_is_skipped() -> None:
     assert resumed.report(reported(1, 4, attempt=1), 10.0) is None
     handled = resumed.report(reported(2, 5, attempt=1), 10.0)
     assert handled is not None
-    assert handled.kind is Kind.ACCEPTED
+    assert handled.decision is ReportDecision.STOP
 
 
 def test_a_changed_method_is_warned_of_once_and_the_journal_wins(caplog: pytest.LogCaptureFixture) -> None:
-    book, _, journal = eventful()
+    books, _, journal = eventful()
     other = Ledger(Scripted({}), journal, [LOSS])
     with caplog.at_level(logging.WARNING):
         other.replay()
     assert sum("the journal says" in r.getMessage() for r in caplog.records) == 1
-    assert history_facts(other.history) == history_facts(book.history)
+    assert history_facts(other.history) == history_facts(books.history)
+
+
+START = StartEvent(
+    t=0.0,
+    wall=0.0,
+    trial_id=0,
+    attempt=0,
+    config={},
+    until=None,
+    from_checkpoint=None,
+    note={},
+    suggest_time=0.0,
+)
+END = EndEvent(
+    t=1.0, wall=0.0, trial_id=0, attempt=0, status=TrialStatus.COMPLETED, error="", cost=0.0, checkpoint=None
+)
 
 
 @pytest.mark.parametrize(
-    "line",
-    [
-        {"kind": "end", "t": 1.0, "trial_id": 3},
-        {"kind": "start", "t": 1.0, "trial_id": 0},
-    ],
+    "events", [[END], [START, START], [START, END, END], [START, END, replace(START, attempt=1)]]
 )
-def test_lines_that_do_not_fit_are_one_clear_error(line: dict[str, object]) -> None:
+def test_events_that_do_not_fit_are_one_clear_error(events: list[Event]) -> None:
     with pytest.raises(JournalError, match="does not fit"):
-        replay_history([{"kind": "experiment"}, line])
+        replay_history(events)
 
 
 def test_a_removed_checkpoint_is_off_the_list() -> None:
-    book, _, _ = eventful()
-    (checkpoint,) = book.checkpoints
-    book.forget(checkpoint)
-    assert book.checkpoints == ()
+    books, _, _ = eventful()
+    (checkpoint,) = books.checkpoints
+    books.forget(checkpoint)
+    assert books.checkpoints == ()
 
 
 def test_a_metric_is_needed() -> None:
     with pytest.raises(SettingsError, match="metric"):
         Ledger(Scripted(), MemoryJournal(), [])
+
+
+def test_a_request_to_stop_a_trial_is_journaled_and_replayed() -> None:
+    books, _, journal = ledger()
+    books.begin(Start(config={"lr": 0.1}), 0.0)
+    assert books.request_stop(0, 1.0, "too slow")
+    assert not books.request_stop(0, 1.5), "its run is ending already"
+    assert not books.request_stop(7, 1.5)
+    resumed = Ledger(Scripted(), journal, [LOSS])
+    resumed.replay()
+    for one in (books, resumed):
+        (run,) = one.open_runs()
+        assert run.verdict == Verdict(decision=Decision.STOP, reason="too slow")
+        assert run.verdict_at == 1.0
+    assert [event.done for event in journal.events() if isinstance(event, RequestEvent)] == [
+        "stop_trial",
+        "",
+        "",
+    ]
+    assert books.end(ended(143), 2.0) is TrialStatus.STOPPED

@@ -9,8 +9,9 @@ import pytest
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.clock import Clock
+from tunewright.events import EndEvent, Header
 from tunewright.interfaces import Backend
-from tunewright.journal import FileJournal, canonical_hash, read_journal
+from tunewright.journal import FileJournal, canonical_hash, read_events
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.searchers.model_free import RandomSearcher
@@ -97,7 +98,7 @@ def tune(path: Path, kind: ASHAKind, checkpoints: bool, calls: int, *, after: bo
         Mortal(backend, calls, after=after),
         metrics=[metric],
         stop_when=MaxTrialsStarted(16),
-        journal=FileJournal(path, {"seed": 1}),
+        journal=FileJournal(path, Header(seed=1)),
         max_failures=100,
     )
     try:
@@ -112,10 +113,10 @@ def tune(path: Path, kind: ASHAKind, checkpoints: bool, calls: int, *, after: bo
 def test_killed_at_any_call_and_resumed(tmp_path: Path, kind: ASHAKind, checkpoints: bool) -> None:
     undisturbed = tmp_path / "undisturbed.jsonl"
     assert tune(undisturbed, kind, checkpoints, -1)
-    statuses = {line["status"] for line in read_journal(undisturbed) if line["kind"] == "end"}
+    statuses = {event.status for event in read_events(undisturbed) if isinstance(event, EndEvent)}
     assert {"completed", "failed"} < statuses
     expected = canonical_hash(undisturbed)
-    n_lines = sum(1 for _ in read_journal(undisturbed))
+    n_lines = 1 + sum(1 for _ in read_events(undisturbed))
     for call in range(1, n_lines, 3):
         path = tmp_path / f"{call}.jsonl"
         if tune(path, kind, checkpoints, call, after=call % 2 == 0):

@@ -26,7 +26,7 @@ def scheduler(name: str, space: SearchSpace, metrics: tuple[Metric, ...]) -> Sch
         name="conditional", script="none", space=space, metrics=metrics, max_resource=9
     )
     found = find_method(name)
-    known = {key: value for key, value in SMALL.items() if hasattr(found.settings(), key)}
+    known = {key: value for key, value in SMALL.items() if key in found.parameters}
     evaluations = earlier_evaluations(space) if found.needs_evaluations else None
     return build_scheduler(method(name, **known), benchmark, 0, {}, evaluations)
 

@@ -10,6 +10,7 @@ import pytest
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.events import decode_mapping, encode_event
 from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.methods import build_scheduler, find_method, method, method_names
@@ -70,7 +71,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Json]]] = {
 
 def scheduler(name: str, own: dict[str, Json]) -> Scheduler:
     found = find_method(name)
-    small = {key: value for key, value in SMALL.items() if hasattr(found.settings(), key)}
+    small = {key: value for key, value in SMALL.items() if key in found.parameters}
     evaluations = earlier_evaluations(CONTINUOUS) if found.needs_evaluations else None
     return build_scheduler(
         method(name, **{**small, **own}), BENCHMARKS.get(name, BENCHMARK), 1, {}, evaluations
@@ -95,7 +96,7 @@ def tune(scheduler: Scheduler, kept: MemoryJournal, n_lines: int = -1) -> None:
 def canonical(journal: MemoryJournal) -> list[dict[str, Any]]:
     return [
         {key: value for key, value in line.items() if key not in ("wall", "suggest_time")}
-        for line in journal.lines()
+        for line in map(decode_mapping, map(encode_event, journal.events()))
         if line["kind"] != "session"
     ]
 

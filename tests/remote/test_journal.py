@@ -11,16 +11,48 @@ from tunewright.aws import (
     S3Objects,
     StoredObject,
 )
+from tunewright.events import EndEvent, Header, ReportDecision, ResultEvent, SessionEvent, StartEvent
 from tunewright.exceptions import JournalError, SettingsError
 from tunewright.journal import FileJournal
 from tunewright.remote.journal import SEGMENT_BYTES, RemoteJournal, Segments, read_segments
 from tunewright.remote.mirror import FolderMirror, fetch_experiment
+from tunewright.trial import Checkpoint, TrialStatus
+
+
+def start(**note: str) -> StartEvent:
+    return StartEvent(
+        t=0.0,
+        wall=0.0,
+        trial_id=1,
+        attempt=0,
+        config={},
+        until=None,
+        from_checkpoint=None,
+        note=note,
+        suggest_time=0.0,
+    )
+
+
+def result(decision: ReportDecision) -> ResultEvent:
+    return ResultEvent(
+        t=0.0,
+        wall=0.0,
+        trial_id=1,
+        attempt=0,
+        retry=0,
+        seq=1,
+        resource=1,
+        metrics={"loss": 1.0},
+        decision=decision,
+        reason="",
+        cost=0.0,
+    )
 
 
 class TestJournal:
     def open(self, tmp_path: Path, s3: Any) -> RemoteJournal:
         objects = S3Objects(s3, "b", "e")
-        journal = FileJournal(tmp_path / "journal.jsonl", {"experiment": "e"})
+        journal = FileJournal(tmp_path / "journal.jsonl", Header(experiment="e"))
         segments = Segments(objects, (tmp_path / "journal.jsonl").read_bytes())
         return RemoteJournal(journal, segments, FolderMirror(tmp_path, objects), lambda: None)
 
@@ -31,14 +63,14 @@ class TestJournal:
         journal = self.open(tmp_path, s3)
         path = tmp_path / "journal.jsonl"
         assert self.stored(s3) == path.read_bytes()
-        journal.append({"kind": "result", "t": 0.0, "decision": "continue"})
-        journal.append({"kind": "start", "t": 0.0, "trial_id": 1})
+        journal.append(result(ReportDecision.CONTINUE))
+        journal.append(start())
         assert self.stored(s3) == path.read_bytes()
-        for decision in ("pause", "stop"):
-            journal.append({"kind": "result", "t": 0.0, "decision": decision})
+        for decision in (ReportDecision.PAUSE, ReportDecision.STOP):
+            journal.append(result(decision))
             assert self.stored(s3) == path.read_bytes()
-        assert [line["kind"] for line in journal.lines()] == ["result", "start", "result", "result"]
-        journal.append({"kind": "session", "t": 0.0})
+        assert [event.kind for event in journal.events()] == ["result", "start", "result", "result"]
+        journal.append(SessionEvent(t=0.0, wall=0.0, event="begin"))
         (tmp_path / "metadata.json").write_text("{}")
         journal.close()
         assert self.stored(s3) == path.read_bytes()
@@ -50,7 +82,18 @@ class TestJournal:
         checkpoint.parent.mkdir(parents=True)
         checkpoint.write_text("weights")
         (tmp_path / "other").write_text("x")
-        journal.append({"kind": "end", "checkpoint": [0, 3]})
+        journal.append(
+            EndEvent(
+                t=0.0,
+                wall=0.0,
+                trial_id=0,
+                attempt=0,
+                status=TrialStatus.PAUSED,
+                error="",
+                cost=0.0,
+                checkpoint=Checkpoint(trial_id=0, resource=3),
+            )
+        )
         assert s3.content["e/trials/0/checkpoints/3/model"] == b"weights"
         assert "e/other" not in s3.content
         journal.close()
@@ -60,18 +103,18 @@ class TestJournal:
         journal = self.open(tmp_path, s3)
         s3.fails = True
         with pytest.raises(JournalError, match="--resume"):
-            journal.append({"kind": "start"})
+            journal.append(start())
         with pytest.raises(JournalError, match="S3"):
             journal.close()
 
     def test_pieces_are_small_and_a_second_job_goes_on(self, tmp_path: Path, s3: Any) -> None:
         journal = self.open(tmp_path, s3)
         for _ in range(3):
-            journal.append({"kind": "start", "pad": "x" * SEGMENT_BYTES})
+            journal.append(start(pad="x" * SEGMENT_BYTES))
         journal.close()
         self.open(tmp_path, s3).close()
         journal = self.open(tmp_path, s3)
-        journal.append({"kind": "start"})
+        journal.append(start())
         journal.close()
         assert self.stored(s3) == (tmp_path / "journal.jsonl").read_bytes()
         assert len([key for key in s3.content if "/journal/" in key]) >= 4

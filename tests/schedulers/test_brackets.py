@@ -57,7 +57,7 @@ def test_brackets_shrink_by_eta_and_end_with_the_maximum(most: int, grace: int, 
         ({"eta": float("inf")}, "eta=inf"),
         ({"eta": float("nan")}, "eta=nan"),
         ({"brackets": 5}, "between 1 and 4"),
-        ({"brackets": 0}, "between 1 and 4"),
+        ({"brackets": 0}, "brackets=0 must be >= 1"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict, message: str) -> None:

@@ -60,15 +60,15 @@ def test_promotions_are_those_recomputed_from_the_journal() -> None:
     rungs: dict[int, dict[int, tuple[float, float]]] = defaultdict(dict)
     reached: dict[int, int] = {}
     n_promotions = 0
-    for line in journal.lines():
-        if line["kind"] == "result":
-            reached[line["trial_id"]] = line["resource"]
-            if line["resource"] in LEVELS:
-                metrics = line["metrics"]
-                rungs[line["resource"]][line["trial_id"]] = (metrics["loss"], metrics["seconds"])
-        if line["kind"] == "start" and line["attempt"] > 0:
+    for line in journal.events():
+        if line.kind == "result":
+            reached[line.trial_id] = line.resource
+            if line.resource in LEVELS:
+                metrics = line.metrics
+                rungs[line.resource][line.trial_id] = (metrics["loss"], metrics["seconds"])
+        if line.kind == "start" and line.attempt > 0:
             n_promotions += 1
-            assert line["trial_id"] in top(rungs[reached[line["trial_id"]]])
+            assert line.trial_id in top(rungs[reached[line.trial_id]])
     assert n_promotions > 15
 
 

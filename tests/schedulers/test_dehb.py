@@ -12,7 +12,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Metric
 from tunewright.schedulers.brackets import HyperbandSettings
-from tunewright.schedulers.dehb import DEHB, DEHBSettings, population_sizes
+from tunewright.schedulers.dehb import DEHB, DifferentialEvolutionSettings, population_sizes
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.searchers.unit_cube import Coordinates
 from tunewright.space import SearchSpace
@@ -26,9 +26,9 @@ PLAN = HyperbandSettings(max_resource=9)
 
 
 def dehb(space: SearchSpace = CONTINUOUS, seed: int = 0, metric: Metric = LOSS, **changes: Any) -> DEHB:
-    evolution = {"plan": PLAN} | changes
-    points = evolution.pop("points_to_evaluate", None)
-    return DEHB(space, DEHBSettings(**evolution), metric=metric, seed=seed, points_to_evaluate=points)
+    plan, points = changes.pop("plan", PLAN), changes.pop("points_to_evaluate", None)
+    evolution = DifferentialEvolutionSettings(**changes)
+    return DEHB(space, plan, evolution, metric=metric, seed=seed, points_to_evaluate=points)
 
 
 class TestContract(SchedulerContract):

@@ -16,11 +16,13 @@ from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.gp_objectives import (
     HypervolumeSettings,
+    ObjectiveModelSettings,
     ScalarizationSettings,
     objectives_searcher,
 )
 from tunewright.space import Float, SearchSpace
 
+MODELS = ObjectiveModelSettings(n_initial=5)
 NEAR, FAR = Metric("near"), Metric("far", Goal.MAXIMIZE)
 PLANE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
 
@@ -47,21 +49,21 @@ def test_both_dominate_nearly_all_that_can_be() -> None:
     reference = np.array([2.0, 2.0])
     t = np.linspace(0, 1, 500)
     best = dominated_volume(np.stack([2 * t**2, 2 * (1 - t) ** 2], axis=1), reference)
-    scalarized = ScalarizationSettings(n_initial=5)
-    expected = HypervolumeSettings(n_initial=5, reference=(2.0, -2.0))
+    scalarized = ScalarizationSettings(models=MODELS)
+    expected = HypervolumeSettings(models=MODELS, reference=(2.0, -2.0))
     assert dominated_volume(found(scalarized, 18), reference) > 0.88 * best
     assert dominated_volume(found(expected, 18), reference) > 0.94 * best
 
 
 def test_fixed_weights_lead_to_one_end_of_the_front() -> None:
     for how in ("linear", "chebyshev"):
-        near = found(ScalarizationSettings(weights=(1.0, 0.0), scalarization=how, n_initial=5), 14)  # type: ignore[arg-type]
-        far = found(ScalarizationSettings(weights=(0.0, 1.0), scalarization=how, n_initial=5), 14)  # type: ignore[arg-type]
+        near = found(ScalarizationSettings(weights=(1.0, 0.0), scalarization=how, models=MODELS), 14)  # type: ignore[arg-type]
+        far = found(ScalarizationSettings(weights=(0.0, 1.0), scalarization=how, models=MODELS), 14)  # type: ignore[arg-type]
         assert near[-3:, 0].mean() < 0.1 < far[-3:, 0].mean()
 
 
 def test_a_reference_keeps_the_search_in_its_corner() -> None:
-    losses = found(HypervolumeSettings(reference=(0.5, -2.0), n_initial=5), 18)
+    losses = found(HypervolumeSettings(reference=(0.5, -2.0), models=MODELS), 18)
     assert (losses[-8:, 0] < 0.6).all()
 
 
@@ -76,8 +78,8 @@ def test_a_reference_keeps_the_search_in_its_corner() -> None:
         (HypervolumeSettings, {"reference": (1.0, math.inf)}, "reference"),
         (ScalarizationSettings, {"scalarization": "max"}, "chebyshev, linear"),
         (ScalarizationSettings, {"kappa": -1.0}, "kappa"),
-        (HypervolumeSettings, {"n_initial": 1}, "n_initial"),
-        (HypervolumeSettings, {"max_observations": 1}, "max_observations"),
+        (ObjectiveModelSettings, {"n_initial": 1}, "n_initial"),
+        (ObjectiveModelSettings, {"max_observations": 1}, "max_observations"),
     ],
 )
 def test_settings_that_cannot_work(kind: Any, fields: dict[str, Any], message: str) -> None:
@@ -93,7 +95,13 @@ def test_there_is_a_value_for_each_metric(settings: Any) -> None:
         objectives_searcher(SearcherContext(space=PLANE, seed=0), settings, metrics=(NEAR, FAR))
 
 
-@pytest.mark.parametrize("settings", [ScalarizationSettings(n_initial=3), HypervolumeSettings(n_initial=3)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ScalarizationSettings(models=ObjectiveModelSettings(n_initial=3)),
+        HypervolumeSettings(models=ObjectiveModelSettings(n_initial=3)),
+    ],
+)
 def test_huge_values_are_borne(settings: Any) -> None:
     tuning = AskTell(
         FIFO(objectives_searcher(SearcherContext(space=PLANE, seed=0), settings, metrics=(NEAR, FAR))),

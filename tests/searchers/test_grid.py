@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-from tunewright.ledger import Book
 from tunewright.searchers.model_free import GridSearcher
 from tunewright.space import Categorical, Float, Integer, SearchSpace
+from tunewright.state import State
+from tunewright.testing.histories import begin_trial
 from tunewright.types import Config
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "act": Categorical(["relu", "tanh"]), "epochs": 9})
 
 
 def all_configs(searcher: GridSearcher, *, most: int = 1000) -> list[Config]:
-    book = Book()
-    while book.n_trials < most and (suggestion := searcher.suggest(book)) is not None:
-        book.begin_trial(suggestion.config)
-    return [book.trial(i).config for i in range(book.n_trials)]
+    history = State()
+    while history.n_trials < most and (suggestion := searcher.suggest(history)) is not None:
+        begin_trial(history, suggestion.config)
+    return [history.trial(i).config for i in range(history.n_trials)]
 
 
 def rows(configs: list[Config]) -> list[tuple]:

@@ -8,24 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.history import History
-from tunewright.ledger import Book
 from tunewright.searchers.model_free import RandomSearcher, initial_configs
 from tunewright.space import Categorical, Integer, SearchSpace
+from tunewright.state import State
+from tunewright.testing.histories import begin_trial
 from tunewright.testing.spaces import CONTINUOUS, SMALL
 
 
 def history_of(*configs: dict) -> History:
-    book = Book()
+    history = State()
     for config in configs:
-        book.begin_trial(config)
-    return book
+        begin_trial(history, config)
+    return history
 
 
 def configs_until_none(searcher: RandomSearcher) -> list[dict]:
-    book = Book()
-    while (suggestion := searcher.suggest(book)) is not None:
-        book.begin_trial(suggestion.config)
-    return [dict(book.trial(i).config) for i in range(book.n_trials)]
+    history = State()
+    while (suggestion := searcher.suggest(history)) is not None:
+        begin_trial(history, suggestion.config)
+    return [dict(history.trial(i).config) for i in range(history.n_trials)]
 
 
 def test_configurations_depend_on_the_number_of_trials_only() -> None:

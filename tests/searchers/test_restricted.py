@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tunewright.exceptions import SpaceError
-from tunewright.ledger import Book
 from tunewright.searchers.model_free import RestrictedSearcher
 from tunewright.space import Float, Integer, SearchSpace
+from tunewright.state import State
+from tunewright.testing.histories import begin_trial
 from tunewright.types import Config
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "n": Integer(1, 9), "epochs": 27})
@@ -15,13 +16,13 @@ CANDIDATES = [{"x": i / 10, "n": 1 + i % 3, "epochs": 27} for i in range(10)]
 
 
 def play(searcher: RestrictedSearcher, *earlier: Config) -> list[Config]:
-    book = Book()
+    history = State()
     for config in earlier:
-        book.begin_trial(config)
-    while (suggestion := searcher.suggest(book)) is not None:
-        assert searcher.suggest(book) == suggestion
-        book.begin_trial(suggestion.config)
-    return [book.trial(i).config for i in range(len(earlier), book.n_trials)]
+        begin_trial(history, config)
+    while (suggestion := searcher.suggest(history)) is not None:
+        assert searcher.suggest(history) == suggestion
+        begin_trial(history, suggestion.config)
+    return [history.trial(i).config for i in range(len(earlier), history.n_trials)]
 
 
 def test_every_candidate_comes_once_in_an_order_of_the_seed() -> None:
@@ -40,12 +41,12 @@ def test_an_exhausted_list_is_not_gone_through_at_each_event() -> None:
     candidates = Counted(10)
     searcher = RestrictedSearcher(candidates, space=SPACE, seed=0)
     found = play(searcher)
-    book = Book()
+    history = State()
     for config in found:
-        book.begin_trial(config)
+        begin_trial(history, config)
     looks = candidates.n_looks
     for _ in range(100):
-        assert searcher.suggest(book) is None
+        assert searcher.suggest(history) is None
     assert candidates.n_looks == looks
 
 
@@ -84,9 +85,9 @@ class Counted(Sequence[Config]):
 def test_a_suggestion_looks_at_few_candidates() -> None:
     candidates = Counted(62_208)
     searcher = RestrictedSearcher(candidates, space=SPACE, seed=0)
-    book = Book()
+    history = State()
     for _ in range(1000):
-        suggestion = searcher.suggest(book)
+        suggestion = searcher.suggest(history)
         assert suggestion is not None
-        book.begin_trial(suggestion.config)
+        begin_trial(history, suggestion.config)
     assert candidates.n_looks < 1100

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tunewright.backends.simulated import SimulatedBackend
+from tunewright.events import Header
 from tunewright.journal import FileJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
@@ -54,7 +55,7 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Expe
             backend,
             metrics=[tuned],
             stop_when=MaxTrialsStarted(n),
-            journal=FileJournal(folder.journal_path, {"seed": 0}),
+            journal=FileJournal(folder.journal_path, Header(seed=0)),
             max_failures=100,
         ).run()
         return folder

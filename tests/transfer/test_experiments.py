@@ -17,7 +17,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, Limits, method, run_plan
 from tunewright.experiments.run import resume_experiment, run_experiment
 from tunewright.experiments.warm_start import FILE
-from tunewright.journal import canonical_hash, read_journal
+from tunewright.journal import canonical_hash, read_header
 from tunewright.launchers import hpo_main_simulated
 from tunewright.storage import experiments
 
@@ -48,8 +48,8 @@ def test_a_resume_needs_no_other_experiment(tunewright_home: Path, name: str) ->
     undisturbed = run_experiment(cell(name))
     cut = run_experiment(replace(cell(name), limits=Limits(max_num_evaluations=6)))
     shutil.rmtree(tunewright_home / "experiments" / "earlier")
-    header = next(iter(read_journal(cut.folder.journal_path)))
-    assert header["evaluations"] == cut.folder.metadata()["evaluations"]
+    header = read_header(cut.folder.journal_path)
+    assert header.evaluations == cut.folder.metadata()["evaluations"]
     resumed = resume_experiment(cut.folder, cell(name))
     assert canonical_hash(resumed.folder.journal_path) == canonical_hash(undisturbed.folder.journal_path)
     kept = resumed.path / FILE

@@ -8,13 +8,13 @@ import numpy as np
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.interfaces import Scheduler, Searcher
-from tunewright.ledger import replay_history
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.gp import FittedProcess, GPSettings, config_kernel
 from tunewright.space import SearchSpace
+from tunewright.state import replay_history
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract

@@ -9,6 +9,9 @@ from typing import Any, Final, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+from tunewright.events import ResultFields
+from tunewright.trial import ExperimentStatus
+
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 
@@ -51,8 +54,8 @@ class Columns:
 class Totals:
     """What an experiment came to, in a few numbers."""
 
-    status: str
-    """``completed``, ``stopped``, ``failed`` or ``interrupted`` (also: still running)."""
+    status: ExperimentStatus
+    """COMPLETED, STOPPED, FAILED or INTERRUPTED (also: still running)."""
     end_time: float
     """Seconds on the experiment's clock at its last line."""
     n_trials: int
@@ -63,16 +66,16 @@ class Totals:
     """Dollars."""
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """The columns of the ``result`` lines of a journal."""
-    names = dict.fromkeys(name for row in rows for name in row["metrics"])
+def columns_of(rows: Sequence[ResultFields]) -> Columns:
+    """The columns of accepted reports."""
+    names = dict.fromkeys(name for row in rows for name in row.metrics)
     return Columns(
-        time=np.array([row["t"] for row in rows], dtype=np.float64),
-        trial=np.array([row["trial_id"] for row in rows], dtype=np.int64),
-        resource=np.array([row["resource"] for row in rows], dtype=np.int64),
-        decision=np.array([DECISIONS.index(row["decision"]) for row in rows], dtype=np.int64),
+        time=np.array([row.t for row in rows], dtype=np.float64),
+        trial=np.array([row.trial_id for row in rows], dtype=np.int64),
+        resource=np.array([row.resource for row in rows], dtype=np.int64),
+        decision=np.array([DECISIONS.index(row.decision) for row in rows], dtype=np.int64),
         metrics={
-            name: np.array([row["metrics"].get(name, np.nan) for row in rows], dtype=np.float64)
+            name: np.array([row.metrics.get(name, np.nan) for row in rows], dtype=np.float64)
             for name in names
         },
     )

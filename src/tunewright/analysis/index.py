@@ -10,7 +10,7 @@ import contextlib
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from tunewright.analysis.columns import Columns, Totals, concatenate
 from tunewright.analysis.parsing import parse_journal
 from tunewright.exceptions import JournalError
 from tunewright.storage import ExperimentFolder, replacing
+from tunewright.trial import ExperimentStatus
 
 INDEX_FILE: Final = ".index.npz"
 _SCHEMA: Final = 1
@@ -123,5 +124,5 @@ def _entries(head: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, tu
             decision=part.decision,
             metrics={metric: part.metrics[metric] for metric in own},
         )
-        entries[name] = mark, (columns, Totals(**totals))
+        entries[name] = mark, (columns, replace(Totals(**totals), status=ExperimentStatus(totals["status"])))
     return entries

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from tunewright.analysis.columns import Totals
 from tunewright.analysis.experiment_info import info_from
 from tunewright.analysis.index import read_results
 from tunewright.analysis.results import Results, Where
@@ -22,8 +21,6 @@ from tunewright.storage import (
 )
 
 Source: TypeAlias = str | Path | ExperimentFolder
-
-_NOTHING: Final = Totals(status="", end_time=0.0, n_trials=0, n_runs=0, suggest_time=0.0, cost=0.0)
 
 
 def load(what: Source | Iterable[Source] | None = None, *, where: Where | None = None) -> Results:

@@ -17,8 +17,9 @@ from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.load import load
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.backends.simulated.settings import SimulatedSettings, profile
+from tunewright.events import EndEvent, Event, ResultEvent, StartEvent
 from tunewright.exceptions import SettingsError
-from tunewright.journal import Line, read_journal
+from tunewright.journal import read_events
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder, find_experiment
@@ -118,8 +119,8 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
         raise SettingsError(f"{info.name} has no results yet")
     chosen = results.metric(info.benchmark, metric)
     reader = _Reader(chosen, info, _delays(info.metadata))
-    for line in read_journal(folder.journal_path):
-        reader.take(line)
+    for event in read_events(folder.journal_path):
+        reader.take(event)
     return OneRun(
         info=info,
         metric=chosen,
@@ -162,7 +163,7 @@ def _delays(metadata: Any) -> _StartDelays | None:
 
 @final
 class _Reader:
-    """Takes the lines of a journal."""
+    """Takes the events of a journal."""
 
     def __init__(self, metric: Metric, info: ExperimentInfo, delays: _StartDelays | None) -> None:
         self._metric = metric
@@ -175,43 +176,42 @@ class _Reader:
         self.trials: list[TrialRecord] = []
         self.runs: list[RunRecord] = []
 
-    def take(self, line: Line) -> None:
-        """Take one line; others than starts, results and ends are passed over."""
-        if line["kind"] == "start":
-            self._start(line)
-        elif line["kind"] == "result" and line["decision"] in set(Decision):
-            self._result(line)
-        elif line["kind"] == "end":
-            self._finish(line)
+    def take(self, event: Event) -> None:
+        """Take one event; only starts, accepted results and ends count."""
+        if isinstance(event, StartEvent):
+            self._start(event)
+        elif isinstance(event, ResultEvent) and event.is_accepted:
+            self._result(event)
+        elif isinstance(event, EndEvent):
+            self._finish(event)
 
-    def _start(self, line: Line) -> None:
-        trial_id, time = int(line["trial_id"]), float(line["t"])
+    def _start(self, event: StartEvent) -> None:
+        trial_id, time = event.trial_id, event.t
         if trial_id == len(self.trials):
-            self.trials.append(TrialRecord(id=trial_id, config=line["config"]))
+            self.trials.append(TrialRecord(id=trial_id, config=event.config))
         self.trials[trial_id].status = "running"
         worker = heapq.heappop(self._free) if self._free else next(self._places)
         run = RunRecord(trial_id=trial_id, worker=worker, begin=time, end=self._end)
         if self._delays is not None:
-            run.ready = time + self._delays.start(trial_id, int(line["attempt"]), time)
+            run.ready = time + self._delays.start(trial_id, event.attempt, time)
         self.runs.append(run)
         self._open[trial_id] = run
 
-    def _result(self, line: Line) -> None:
-        trial = self.trials[line["trial_id"]]
-        metrics = {name: float(value) for name, value in line["metrics"].items()}
-        trial.resources.append(int(line["resource"]))
+    def _result(self, event: ResultEvent) -> None:
+        trial, metrics = self.trials[event.trial_id], event.metrics
+        trial.resources.append(event.resource)
         trial.values.append(metrics.get(self._metric.name, math.nan))
-        trial.decisions.append(str(line["decision"]))
+        trial.decisions.append(str(event.decision))
         trial.is_valid.append(all(bound.is_met(metrics) for bound in self._constraints))
         run = self._open.get(trial.id)
         if run is not None and run.ready is None and "st_worker_time" in metrics:
-            run.ready = max(run.begin, float(line["t"]) - metrics["st_worker_time"])
+            run.ready = max(run.begin, event.t - metrics["st_worker_time"])
 
-    def _finish(self, line: Line) -> None:
-        self.trials[line["trial_id"]].status = str(line["status"])
-        run = self._open.pop(line["trial_id"], None)
+    def _finish(self, event: EndEvent) -> None:
+        self.trials[event.trial_id].status = str(event.status)
+        run = self._open.pop(event.trial_id, None)
         if run is not None:
-            run.end, run.status = float(line["t"]), str(line["status"])
+            run.end, run.status = event.t, str(event.status)
             heapq.heappush(self._free, run.worker)
             if self._delays is not None:
                 self._delays.end(run.end)

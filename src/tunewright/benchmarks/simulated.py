@@ -9,7 +9,6 @@ from typing import Any, final
 
 from tunewright.blackbox import Blackbox, Description, TabularBlackbox, get_blackbox
 from tunewright.codec import from_json, to_json
-from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 from tunewright.types import Config, Json, Number

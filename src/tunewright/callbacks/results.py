@@ -10,11 +10,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, final
 
+from tunewright.events import EndEvent, Event, ResultEvent, StartEvent
 from tunewright.history import History
 from tunewright.interfaces import Callback
-from tunewright.journal import Line, read_journal
+from tunewright.journal import read_events
 from tunewright.storage import replacing
-from tunewright.trial import BackendSummary, Decision, ExperimentStatus
+from tunewright.trial import BackendSummary, ExperimentStatus, TrialStatus
+from tunewright.types import Config
 
 INTERVAL: Final = 10.0
 """Seconds between two writes, at least."""
@@ -52,56 +54,56 @@ class ResultsTable(Callback):
 
     def _write(self, history: History) -> None:
         begin = monotonic()
-        write_results(self._path, read_journal(self._journal))
+        write_results(self._path, read_events(self._journal))
         self._n_written = history.n_results
         self._next = monotonic() + max(INTERVAL, _SHARE * (monotonic() - begin))
 
 
-def write_results(path: Path, lines: Iterable[Line]) -> None:
-    """Write the table of a journal's lines to a zipped CSV file, whole or not at all."""
+def write_results(path: Path, events: Iterable[Event]) -> None:
+    """Write the table of a journal's events to a zipped CSV file, whole or not at all."""
     with (
         replacing(path) as unfinished,
         zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        archive.writestr(path.name.removesuffix(".zip"), results_csv(lines))
+        archive.writestr(path.name.removesuffix(".zip"), results_csv(events))
 
 
-def results_csv(lines: Iterable[Line]) -> str:
-    """The table of a journal's lines as text."""
+def results_csv(events: Iterable[Event]) -> str:
+    """The table of a journal's events as text."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(result_rows(lines))
+    csv.writer(text, lineterminator="\n").writerows(result_rows(events))
     return text.getvalue()
 
 
-def result_rows(lines: Iterable[Line]) -> Iterator[Sequence[Any]]:
+def result_rows(events: Iterable[Event]) -> Iterator[Sequence[Any]]:
     """The header, then a row per accepted result in the order in which they came.
 
     Columns: ``trial_id``, ``resource``, every metric, ``config_*``, ``st_decision`` (``continue``, ``pause``, ``stop``),
     ``st_status`` (where the trial stands now), ``st_tuner_time`` (seconds on the experiment's clock).
     """
-    results: list[Line] = []
-    configs: dict[int, Line] = {}
-    status: dict[int, str] = {}
-    for line in lines:
-        if line["kind"] == "result" and line["decision"] in set(Decision):
-            results.append(line)
-        elif line["kind"] == "start":
-            configs[line["trial_id"]] = line["config"]
-            status[line["trial_id"]] = "running"
-        elif line["kind"] == "end":
-            status[line["trial_id"]] = line["status"]
-    metrics = list(dict.fromkeys(name for line in results for name in line["metrics"]))
+    results: list[ResultEvent] = []
+    configs: dict[int, Config] = {}
+    status: dict[int, TrialStatus] = {}
+    for event in events:
+        if isinstance(event, ResultEvent) and event.is_accepted:
+            results.append(event)
+        elif isinstance(event, StartEvent):
+            configs[event.trial_id] = event.config
+            status[event.trial_id] = TrialStatus.RUNNING
+        elif isinstance(event, EndEvent):
+            status[event.trial_id] = event.status
+    metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
     names = list(dict.fromkeys(name for config in configs.values() for name in config))
     own = ("st_decision", "st_status", "st_tuner_time")
     yield ("trial_id", "resource", *metrics, *(f"config_{name}" for name in names), *own)
-    for line in results:
-        trial_id = line["trial_id"]
+    for result in results:
+        trial_id = result.trial_id
         yield (
             trial_id,
-            line["resource"],
-            *(line["metrics"].get(name, "") for name in metrics),
+            result.resource,
+            *(result.metrics.get(name, "") for name in metrics),
             *(configs[trial_id].get(name, "") for name in names),
-            line["decision"],
-            status[trial_id],
-            line["t"],
+            str(result.decision),
+            str(status[trial_id]),
+            result.t,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,12 +25,13 @@ def run(arguments: Sequence[str]) -> int:
 
 def _show(method: Method[Any]) -> None:
     say(f"{method.name}: {method.summary}")
-    fields = dataclasses.fields(method.settings)
-    if fields:
-        print_table(("setting", "type", "default"), [(f.name, f.type, _default(f)) for f in fields])
+    settings = method.parameters.values()
+    if settings:
+        rows = [(one.name, one.type_text, _text(one.default)) for one in settings]
+        print_table(("setting", "type", "default"), rows)
     else:
         say("It has no settings")
 
 
-def _default(field: dataclasses.Field[Any]) -> str:
-    return "-" if field.default is None else str(field.default)
+def _text(default: object) -> str:
+    return "-" if default is None else str(default)

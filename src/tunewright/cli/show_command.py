@@ -26,7 +26,7 @@ from tunewright.formatting import (
     starts_text,
     value_text,
 )
-from tunewright.journal import read_journal
+from tunewright.journal import read_events
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser
 from tunewright.storage import ExperimentFolder, find_experiment
@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     if given.format == "json":
         say(json.dumps(load_outcome(folder).to_json(), indent=2))
     elif given.format == "csv":
-        sys.stdout.write(results_csv(read_journal(folder.journal_path)))
+        sys.stdout.write(results_csv(read_events(folder.journal_path)))
     else:
         outcome = load_outcome(folder)
         _show_trials(outcome)

@@ -14,8 +14,7 @@ from tunewright.callbacks.early_removal import RemoveEarly, ahead_by_limits
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import StoppingCriterion
-from tunewright.methods import BuildFunction, MethodSpec, find_method
-from tunewright.schedulers.asha import ASHAKind
+from tunewright.methods import BuildFunction, MethodSpec, promotion_eta
 from tunewright.stopping import MaxCost, MaxEvaluations, MaxTrialsStarted, MaxWallclockTime, Never
 from tunewright.types import Json, Number
 
@@ -133,14 +132,11 @@ def early_removal(
     """
     if most is None:
         return None
-    made: object = None
-    if isinstance(method, MethodSpec):
-        made = find_method(method.name).make_settings({**method.settings, **settings})
-    if getattr(made, "kind", None) is not ASHAKind.PROMOTION or len(benchmark.metrics) != 1:
+    eta = promotion_eta(method, settings)
+    if eta is None or len(benchmark.metrics) != 1:
         raise SettingsError(
             "max_num_checkpoints is for methods that pause trials at rungs and promote the best: ASHA and its kin with "
             "kind=promotion, one metric"
         )
     ahead = ahead_by_limits(limits.max_wallclock_time, limits.max_num_trials)
-    eta = float(getattr(made, "eta", 3))
     return RemoveEarly(most, metric=benchmark.metrics[0], eta=eta, ahead=ahead)

@@ -11,16 +11,17 @@ from typing import Any, final
 from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.codec import to_json
+from tunewright.events import StartEvent
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
-from tunewright.journal import is_locked, last_outcome, read_journal
-from tunewright.ledger import replay_history
+from tunewright.journal import is_locked, last_outcome, read_events
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
+from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus, Trial, TrialStatus
 from tunewright.types import Config
@@ -195,14 +196,14 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
     """
     metadata = read_metadata(folder)
     status = stored_status(folder)
-    lines = list(read_journal(folder.journal_path)) if folder.journal_path.exists() else []
+    events = list(read_events(folder.journal_path)) if folder.journal_path.exists() else []
     return Outcome(
         folder=folder,
         metadata=metadata,
         status=status,
-        history=replay_history(lines),
-        wallclock_time=max((float(line["t"]) for line in lines if "t" in line), default=0.0),
-        suggest_time=math.fsum(line.get("suggest_time") or 0.0 for line in lines if line["kind"] == "start"),
+        history=replay_history(events),
+        wallclock_time=max((event.t for event in events), default=0.0),
+        suggest_time=math.fsum(e.suggest_time or 0.0 for e in events if isinstance(e, StartEvent)),
         summary=read_account(folder.account_path),
     )
 

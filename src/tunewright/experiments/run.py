@@ -20,6 +20,7 @@ from tunewright.callbacks.resource import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
 from tunewright.codec import to_json
+from tunewright.events import Header
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
@@ -28,7 +29,7 @@ from tunewright.experiments.warm_start import keep_evaluations, kept_evaluations
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
-from tunewright.journal import FileJournal, Journal, Line
+from tunewright.journal import FileJournal, Journal
 from tunewright.metadata import StartFacts, TableMetadata, read_metadata
 from tunewright.methods import also_read, constraints_of
 from tunewright.methods.automatic import Choice
@@ -36,7 +37,6 @@ from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
-from tunewright.types import Json
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 """Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
@@ -191,17 +191,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     ExperimentFailedError, BackendError, JournalError, KeyboardInterrupt
         As `run_experiment`.
     """
-    header: dict[str, Json] = {
-        "experiment": folder.name,
-        "benchmark": experiment.benchmark.name,
-        "method": experiment.label,
-        "seed": experiment.seed,
-        "random_seed": experiment.random_seed,
-        "effective_seed": experiment.effective_seed,
-        "settings": dict(experiment.settings),
-    }
-    if experiment.warm_start:
-        header["evaluations"] = to_json(read_metadata(folder).evaluations)
+    header = _header(experiment, folder)
     path = os.environ.get(JOURNAL_VARIABLE)
     opener = open_journal if path is None else load_function(path)
     journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
@@ -225,7 +215,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     ).run()
 
 
-def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) -> Journal:
+def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool) -> Journal:
     """Open the journal of an experiment: a file in its folder.
 
     Raises
@@ -234,6 +224,20 @@ def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) 
         It is in use, cannot be read, or cannot be written.
     """
     return FileJournal(folder.journal_path, header, hold=_HOLD if is_simulated else 0.0)
+
+
+def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
+    """The first line of the experiment's journal."""
+    return Header(
+        experiment=folder.name,
+        benchmark=experiment.benchmark.name,
+        method=experiment.label,
+        seed=experiment.seed,
+        random_seed=experiment.random_seed,
+        settings=dict(experiment.settings),
+        evaluations=to_json(read_metadata(folder).evaluations) if experiment.warm_start else None,
+        effective_seed=experiment.effective_seed,
+    )
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:

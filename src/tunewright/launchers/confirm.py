@@ -11,7 +11,7 @@ from tunewright.backends.plugin import BackendConfig, Description
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment
 from tunewright.launchers.console import say
-from tunewright.ledger import replay_history
+from tunewright.state import replay_history
 from tunewright.trial import Start
 
 C = TypeVar("C")

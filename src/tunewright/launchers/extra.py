@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from argparse import ArgumentError, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -46,5 +45,5 @@ def extra_settings(
     given = {name: value for name, value in given.items() if value is not None}
     if not isinstance(method, MethodSpec):
         return given
-    known = {f.name for f in dataclasses.fields(find_method(method.name).settings)}
+    known = find_method(method.name).parameters
     return {name: value for name, value in given.items() if name in known}

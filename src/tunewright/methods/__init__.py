@@ -1,4 +1,4 @@
-"""The named methods: one file each, found by name."""
+"""The named methods: a file per family, found by name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tunewright.methods.registry import (
     find_method,
     method,
     method_names,
+    promotion_eta,
+    resolved_settings,
 )
 
 __all__ = [
@@ -24,4 +26,6 @@ __all__ = [
     "find_method",
     "method",
     "method_names",
+    "promotion_eta",
+    "resolved_settings",
 ]

@@ -1,4 +1,4 @@
-"""auto: the method that our measurements recommend for a benchmark."""
+"""auto: the method that measurements recommend for a benchmark."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from typing import Any, Final, final
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Scheduler
-from tunewright.methods.method import Method, MethodSpec
-from tunewright.methods.registry import build_scheduler
+from tunewright.methods.method import BuildOther, Method, MethodSpec, NoSettings
 from tunewright.types import Json
 
 NAME: Final = "auto"
 
 _MOST_WORKERS: Final = 64
-"""With more, suggestions of Gaussian processes come too slowly, and so many pending trials teach them little."""
+"""Workers up to which a Gaussian process suggests fast enough, and learns enough from pending trials."""
 _MOST_TRIALS: Final = 1000
-"""With more full runs, a Gaussian process, which looks at 500 of them, decides 30 times slower than a density."""
+"""Full runs up to which a Gaussian process is chosen; it looks at 500, and decides 30 times slower than a density."""
 _MOST_MODELLED: Final = 3
-"""Metrics whose dominated volume is cheap."""
+"""Number of metrics up to which the dominated volume is cheap."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A method, and why it is the one."""
+    """A chosen method, and the reason."""
 
     method: str
     settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
@@ -34,7 +33,7 @@ class Choice:
 
     @property
     def spec(self) -> MethodSpec:
-        """The method as others are chosen."""
+        """The chosen method as a MethodSpec."""
         return MethodSpec(name=self.method, settings=self.settings)
 
     def text(self) -> str:
@@ -43,12 +42,12 @@ class Choice:
         return f"auto is {self.method}{settings}: {self.reason}"
 
     def to_json(self) -> dict[str, Json]:
-        """What :meth:`from_json` reads."""
+        """Return the data that :meth:`from_json` reads."""
         return {"method": self.method, "settings": dict(self.settings), "reason": self.reason}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Choice:
-        """The inverse of :meth:`to_json`.
+        """Return the inverse of :meth:`to_json`.
 
         Raises
         ------
@@ -69,9 +68,9 @@ def choose(benchmark: Benchmark, n_trials: int | None = None) -> Choice:
     Parameters
     ----------
     benchmark
-        What is tuned.
+        The benchmark to tune.
     n_trials
-        Trials that the limits allow; None: they do not say.
+        Trials that the limits allow; None: unknown.
     """
     has_rungs = benchmark.max_resource is not None and benchmark.max_resource > 2
     if len(benchmark.metrics) > 1:
@@ -110,20 +109,16 @@ def _for_several(n_metrics: int, *, has_rungs: bool) -> Choice:
     return Choice(method="RandomScalarization", reason=f"{several}, too many for their dominated volume")
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AutoSettings:
-    """Nothing to set: choose a method by its name to set something."""
+def _build(benchmark: Benchmark, seed: int, _: NoSettings, build_other: BuildOther) -> Scheduler:
+    return build_other(choose(benchmark).spec, benchmark, seed)
 
 
-def _build(benchmark: Benchmark, seed: int, settings: AutoSettings) -> Scheduler:
-    del settings
-    return build_scheduler(choose(benchmark).spec, benchmark, seed, {})
-
-
-METHOD = Method(
-    name=NAME,
-    summary="Chooses a method by space, resource, workers and limits, and says which and why",
-    settings=AutoSettings,
-    build=_build,
+METHODS: Final[tuple[Method[Any], ...]] = (
+    Method(
+        name=NAME,
+        summary="Chooses a method by space, resource, workers and limits, and says which and why",
+        settings=NoSettings,
+        build_around=_build,
+        several_metrics=True,
+    ),
 )

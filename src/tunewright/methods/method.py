@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from types import UnionType
 from typing import Any, Generic, TypeAlias, TypeVar, final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Scheduler
+from tunewright.methods.settings import Setting, build_settings, flat_settings, settings_of
 from tunewright.metric import Constraint
 from tunewright.types import Json
 
@@ -20,47 +17,6 @@ SettingsT = TypeVar("SettingsT")
 
 BuildFunction: TypeAlias = Callable[[Benchmark, int, Mapping[str, Json]], Scheduler]
 """A user's own method: ``build(benchmark, seed, settings)``; the settings are those that the command line maps to it."""
-
-
-def _none(*arguments: object) -> Sequence[Any]:
-    del arguments
-    return ()
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Method(Generic[SettingsT]):
-    """A named composition of scheduler and searcher."""
-
-    name: str
-    summary: str
-    """One line for lists."""
-    settings: type[SettingsT]
-    """A frozen dataclass, all of whose fields have defaults; it checks its values when it is built."""
-    build: Callable[[Benchmark, int, SettingsT], Scheduler]
-    """From benchmark, seed (>= 0) and settings to a scheduler of its own."""
-    ends_by_itself: bool = False
-    """Whether it runs out of configurations, whatever the space is."""
-    needs_evaluations: bool = False
-    """Whether it learns from earlier experiments, and by itself chooses how."""
-    constraints: Callable[[SettingsT], Sequence[Constraint]] = _none
-    """What must hold of a result that is the best one."""
-    reads: Callable[[Benchmark, SettingsT], Sequence[str]] = _none
-    """Values that reports must hold beside the tuned metrics."""
-
-    def make_settings(self, values: Mapping[str, Json]) -> SettingsT:
-        """Settings from plain data; texts of a command line are read as the field's type.
-
-        Raises
-        ------
-        SettingsError
-            A name is unknown (the nearest one is said) or a value cannot work.
-        """
-        hints = _hints(self.settings)
-        for name in values:
-            if name not in hints:
-                raise UnknownNameError(f"setting of {self.name}", name, hints)
-        return self.settings(**{name: _read(name, value, hints[name]) for name, value in values.items()})
 
 
 @final
@@ -72,12 +28,12 @@ class MethodSpec:
     settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     def to_json(self) -> dict[str, Json]:
-        """What :meth:`from_json` reads."""
+        """Return the data that :meth:`from_json` reads."""
         return {"name": self.name, "settings": dict(self.settings)}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> MethodSpec:
-        """The inverse of :meth:`to_json`.
+        """Return the inverse of :meth:`to_json`.
 
         Raises
         ------
@@ -90,41 +46,100 @@ class MethodSpec:
             raise SettingsError(f"The stored method cannot be read: {error!r}") from None
 
 
-@cache
-def _hints(settings: Callable[..., Any]) -> Mapping[str, Any]:
-    """The types of a dataclass's fields."""
-    hints = typing.get_type_hints(settings)
-    return {f.name: hints[f.name] for f in dataclasses.fields(typing.cast("Any", settings))}
+BuildOther: TypeAlias = Callable[[MethodSpec, Benchmark, int], Scheduler]
+"""Builds the scheduler of another method for a benchmark and a seed."""
 
 
-def _read(name: str, value: Json, hint: Any) -> Any:
-    """The value as its field wants it: lists become tuples, texts are parsed, whole numbers may be floats."""
-    options = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    if value is None and type(None) in options:
-        return None
-    for option in options:
-        origin = typing.get_origin(option) or option
-        if origin is tuple and isinstance(value, list | tuple):
-            return tuple(value)
-        if origin is tuple and isinstance(value, str):
-            return tuple(_read(name, part, typing.get_args(option)[0]) for part in value.split(","))
-        if origin is bool and str(value).lower() in {"1", "true", "0", "false"}:
-            return str(value).lower() in {"1", "true"}
-        if origin in {int, float} and not isinstance(value, bool) and isinstance(value, str | int | float):
-            number = _number(value, origin)
-            if number is not None:
-                return number
-        if isinstance(origin, type) and issubclass(origin, str) and isinstance(value, str):
-            return value
-    expected = " or ".join(getattr(o, "__name__", str(o)) for o in options)
-    raise SettingsError(f"{name} must be {expected}, not {value!r}")
+def _none(*_: object) -> Sequence[Any]:
+    return ()
 
 
-def _number(value: str | float, kind: Any) -> int | float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    if kind is float:
-        return number
-    return int(number) if number.is_integer() else None
+def _no_promotion(_: object) -> float | None:
+    return None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class NoSettings:
+    """Settings of a method that has none."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method(Generic[SettingsT]):
+    """A named composition of scheduler and searcher."""
+
+    name: str
+    summary: str
+    """One line for lists."""
+    settings: type[SettingsT]
+    """A frozen dataclass, all of whose fields have defaults; it checks its values when it is built. A field that holds
+    another dataclass is a group of settings: see :mod:`tunewright.methods.settings`."""
+    build: Callable[[Benchmark, int, SettingsT], Scheduler] | None = None
+    """From benchmark, seed (>= 0) and settings to a scheduler of its own."""
+    build_around: Callable[[Benchmark, int, SettingsT, BuildOther], Scheduler] | None = None
+    """In place of ``build``, for a method that contains another one."""
+    several_metrics: bool = False
+    """Whether it tunes any number of metrics. Other methods are built for benchmarks with one metric only."""
+    ends_by_itself: bool = False
+    """Whether it runs out of configurations, whatever the space is."""
+    needs_evaluations: bool = False
+    """Whether it learns from earlier experiments, and decides itself which of them it uses."""
+    constraints: Callable[[SettingsT], Sequence[Constraint]] = _none
+    """Constraints that the best result must meet."""
+    reads: Callable[[Benchmark, SettingsT], Sequence[str]] = _none
+    """Values that reports must hold beside the tuned metrics."""
+    promotion_eta: Callable[[SettingsT], float | None] = _no_promotion
+    """The reduction factor of a method whose trials wait at rungs for their promotion, as in ASHA; else None."""
+
+    def __post_init__(self) -> None:
+        if (self.build is None) == (self.build_around is None):
+            raise TypeError(f"The method {self.name} needs one of build and build_around")
+
+    @property
+    def parameters(self) -> Mapping[str, Setting]:
+        """Its settings by the flat names that flags, TOML and JSON use."""
+        return settings_of(self.settings)
+
+    def make_settings(self, values: Mapping[str, Json]) -> SettingsT:
+        """Build settings from plain data; texts of a command line are read as the type of their setting.
+
+        Raises
+        ------
+        SettingsError
+            A name is unknown (the message has the nearest one) or a value cannot work.
+        """
+        return build_settings(self.settings, values, self.name)
+
+    def resolved(self, values: Mapping[str, Json]) -> dict[str, Json]:
+        """Return the values of all settings by flat name, defaults included.
+
+        Raises
+        ------
+        SettingsError
+            As :meth:`make_settings`.
+        """
+        return flat_settings(self.make_settings(values))
+
+    def scheduler(
+        self, benchmark: Benchmark, seed: int, settings: SettingsT, build_other: BuildOther
+    ) -> Scheduler:
+        """Build the scheduler.
+
+        Parameters
+        ----------
+        benchmark, seed, settings
+            As in ``build``.
+        build_other
+            Builds the method that this one contains.
+
+        Raises
+        ------
+        SettingsError
+            The settings do not fit the benchmark.
+        """
+        if self.build is not None:
+            return self.build(benchmark, seed, settings)
+        if self.build_around is not None:
+            return self.build_around(benchmark, seed, settings, build_other)
+        raise TypeError(f"The method {self.name} cannot be built")

@@ -1,4 +1,7 @@
-"""The methods by name: a table here, and the entry points of group ``tunewright.methods`` of other packages."""
+"""Methods by name: the table here, and the entry points of group ``tunewright.methods`` of other packages.
+
+The families of methods do not import this module.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.exceptions import SettingsError, UnfitError, UnknownNameError
 from tunewright.interfaces import Scheduler
 from tunewright.methods.method import BuildFunction, Method, MethodSpec
 from tunewright.metric import Constraint, Metric
@@ -19,50 +22,50 @@ from tunewright.types import Json
 ENTRY_POINT_GROUP: Final = "tunewright.methods"
 _HERE: Final = "tunewright.methods"
 N_FIRST: Final = 5
-"""Configurations of earlier experiments that come first in methods that know nothing else of them."""
+"""Configurations of earlier experiments that come first in methods that use them in no other way."""
 
 _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
-    "RandomSearch": ("random_search", ("RS",)),
-    "GridSearch": ("grid_search", ("Grid",)),
-    "ASHA": ("asha", ()),
-    "BayesianOptimization": ("bayesian_optimization", ("BO",)),
-    "OneEpochTopK": ("one_epoch_top_k", ("OneEpoch",)),
-    "SyncHyperband": ("sync_hyperband", ()),
-    "SyncBOHB": ("sync_bohb", ()),
-    "SyncMOBSTER": ("sync_mobster", ()),
-    "DEHB": ("dehb", ()),
-    "PASHA": ("pasha", ()),
-    "PBT": ("pbt", ()),
-    "MedianStopping": ("median_stopping", ()),
-    "REA": ("rea", ("RegularizedEvolution",)),
-    "BORE": ("bore", ()),
-    "CQR": ("cqr", ()),
-    "ASHABORE": ("asha_bore", ()),
-    "ASHACQR": ("asha_cqr", ()),
-    "MOBSTER": ("mobster", ()),
-    "HyperTune": ("hypertune", ()),
-    "KDE": ("kde", ("TPE",)),
-    "BOHB": ("bohb", ()),
-    "MOASHA": ("moasha", ()),
-    "MOREA": ("morea", ()),
-    "NSGA2": ("nsga2", ()),
-    "RandomScalarization": ("random_scalarization", ("MOBO-RS",)),
-    "EHVI": ("ehvi", ()),
-    "ConstrainedBO": ("constrained_bo", ("ConstrainedBayesianOptimization",)),
-    "CostAwareBO": ("cost_aware_bo", ()),
-    "PiBO": ("pibo", ()),
-    "PriorBand": ("prior_band", ()),
-    "auto": ("automatic", ()),
+    "RandomSearch": ("model_free", ("RS",)),
+    "GridSearch": ("model_free", ("Grid",)),
+    "ASHA": ("early_stopping", ()),
+    "PASHA": ("early_stopping", ()),
+    "SyncHyperband": ("early_stopping", ()),
+    "OneEpochTopK": ("early_stopping", ("OneEpoch",)),
+    "MedianStopping": ("early_stopping", ()),
+    "REA": ("evolutionary", ("RegularizedEvolution",)),
+    "DEHB": ("evolutionary", ()),
+    "PBT": ("evolutionary", ()),
+    "BayesianOptimization": ("bayesian", ("BO",)),
+    "KDE": ("bayesian", ("TPE",)),
+    "BORE": ("bayesian", ()),
+    "CQR": ("bayesian", ()),
+    "ConstrainedBO": ("bayesian", ("ConstrainedBayesianOptimization",)),
+    "CostAwareBO": ("bayesian", ()),
+    "ASHABORE": ("model_based_halving", ()),
+    "ASHACQR": ("model_based_halving", ()),
+    "BOHB": ("model_based_halving", ()),
+    "MOBSTER": ("model_based_halving", ()),
+    "HyperTune": ("model_based_halving", ()),
+    "SyncBOHB": ("model_based_halving", ()),
+    "SyncMOBSTER": ("model_based_halving", ()),
     "FreezeThaw": ("freeze_thaw", ()),
-    "DyHPO": ("dyhpo", ()),
-    "ZeroShot": ("zero_shot", ("ZeroShotTransfer",)),
-    "BoundingBox": ("bounding_box", ()),
-    "QuantileTransfer": ("quantile_transfer", ("CTS",)),
-    "ASHACTS": ("asha_cts", ()),
-    "RUSH": ("rush", ()),
-    "TransferGP": ("transfer_gp", ("RGPE",)),
+    "DyHPO": ("freeze_thaw", ()),
+    "MOASHA": ("multi_objective", ()),
+    "MOREA": ("multi_objective", ()),
+    "NSGA2": ("multi_objective", ()),
+    "RandomScalarization": ("multi_objective", ("MOBO-RS",)),
+    "EHVI": ("multi_objective", ()),
+    "PiBO": ("priors", ()),
+    "PriorBand": ("priors", ()),
+    "ZeroShot": ("transfer", ("ZeroShotTransfer",)),
+    "BoundingBox": ("transfer", ()),
+    "QuantileTransfer": ("transfer", ("CTS",)),
+    "ASHACTS": ("transfer", ()),
+    "RUSH": ("transfer", ()),
+    "TransferGP": ("transfer", ("RGPE",)),
+    "auto": ("automatic", ()),
 }
-"""Name -> module of this package, aliases. The module is loaded when the method is used."""
+"""Name -> module of this package, aliases. The module is imported when one of its methods is used."""
 
 
 def method(name: str, **settings: Json) -> MethodSpec:
@@ -71,7 +74,7 @@ def method(name: str, **settings: Json) -> MethodSpec:
     Raises
     ------
     UnknownNameError
-        There is no such method or setting; the nearest one is said.
+        There is no such method or setting; the message has the nearest one.
     SettingsError
         A value cannot work.
     """
@@ -81,22 +84,22 @@ def method(name: str, **settings: Json) -> MethodSpec:
 
 
 def method_names() -> list[str]:
-    """All names, those of other packages included; aliases are left out."""
+    """Return all names without aliases, those of other packages included."""
     return sorted({*_BUILTIN, *_third_party()}, key=str.lower)
 
 
 def aliases(name: str) -> Sequence[str]:
-    """Short names of a method."""
+    """Return the short names of a method."""
     return _BUILTIN[name][1] if name in _BUILTIN else ()
 
 
 def find_method(name: str) -> Method[Any]:
-    """The method of a name or alias, whatever the case of its letters.
+    """Return the method of a name or alias; the case of letters does not matter.
 
     Raises
     ------
     UnknownNameError
-        There is none.
+        There is no such method.
     SettingsError
         A package's entry point does not lead to a Method.
     """
@@ -105,7 +108,8 @@ def find_method(name: str) -> Method[Any]:
     if full is None:
         raise UnknownNameError("method", name, method_names())
     if full in _BUILTIN:
-        return importlib.import_module(f"{_HERE}.{_BUILTIN[full][0]}").METHOD
+        family: Sequence[Method[Any]] = importlib.import_module(f"{_HERE}.{_BUILTIN[full][0]}").METHODS
+        return next(one for one in family if one.name == full)
     found = _third_party()[full]()
     if not isinstance(found, Method):
         raise SettingsError(f"The entry point {full!r} of {ENTRY_POINT_GROUP} is {found!r}, not a Method")
@@ -119,19 +123,19 @@ def build_scheduler(
     settings: Mapping[str, Json],
     evaluations: TransferEvaluations | None = None,
 ) -> Scheduler:
-    """Build the scheduler of a method of ours, or by a user's own function.
+    """Build the scheduler of a named method or of a user's own function.
 
     Parameters
     ----------
     choice
         A method by name, or a function ``build(benchmark, seed, settings)``.
     benchmark, seed
-        What is tuned, and the seed of all random numbers.
+        The benchmark to tune, and the seed of all random numbers.
     settings
-        Added to those of ``choice``; they win.
+        Further settings, which win over those of ``choice``.
     evaluations
-        Of earlier experiments, mapped to the benchmark's space. A method that is not made for them begins with the five
-        configurations that jointly did best; None: nothing is known.
+        Evaluations of earlier experiments, mapped to the benchmark's space. A method that is not made for them begins with
+        the five configurations that jointly did best. None: no earlier experiments.
 
     Raises
     ------
@@ -141,28 +145,43 @@ def build_scheduler(
     if not isinstance(choice, MethodSpec):
         return choice(_warmed(benchmark, evaluations, N_FIRST), seed, settings)
     found, whole = _chosen(choice, settings)
+    if len(benchmark.metrics) != 1 and not found.several_metrics:
+        raise UnfitError(found.name, _one_metric_only(benchmark.metrics))
     benchmark = _warmed(benchmark, evaluations, 0 if found.needs_evaluations else N_FIRST)
-    return found.build(benchmark, seed, whole)
+    return found.scheduler(benchmark, seed, whole, _build_other)
+
+
+def _build_other(choice: MethodSpec, benchmark: Benchmark, seed: int) -> Scheduler:
+    return build_scheduler(choice, benchmark, seed, {})
 
 
 def _chosen(choice: MethodSpec, settings: Mapping[str, Json]) -> tuple[Method[Any], Any]:
-    """A method of ours with all its settings; those given here win."""
+    """A method with its complete settings; the given ones win over those of the choice."""
     found = find_method(choice.name)
     return found, found.make_settings({**choice.settings, **settings})
+
+
+def _one_metric_only(metrics: Sequence[Metric]) -> str:
+    several = [name for name in method_names() if find_method(name).several_metrics]
+    suggested = [name for name in several if not find_method(name).needs_evaluations]
+    return (
+        f"tunes one metric, not {len(metrics)} ({', '.join(metric.name for metric in metrics)}): give one of them, "
+        f"or choose a method for several: {', '.join(suggested)}"
+    )
 
 
 def _warmed(benchmark: Benchmark, evaluations: TransferEvaluations | None, n_first: int) -> Benchmark:
     if evaluations is None:
         return benchmark
-    # loaded here, as it brings models, which most runs do without
-    warm_benchmark = importlib.import_module(f"{_HERE}.warm_benchmark")
-    return warm_benchmark.with_first_points(benchmark, evaluations, n_first)
+    # imported here, since it brings models, which most runs do without
+    transfer = importlib.import_module(f"{_HERE}.transfer")
+    return transfer.with_first_points(benchmark, evaluations, n_first)
 
 
 def constraints_of(
     choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]
 ) -> tuple[Constraint, ...]:
-    """What must hold of the best result; nothing with a user's own function.
+    """Return the constraints that the best result must meet; none for a user's own function.
 
     Raises
     ------
@@ -178,7 +197,7 @@ def constraints_of(
 def also_read(
     choice: MethodSpec | BuildFunction, benchmark: Benchmark, settings: Mapping[str, Json]
 ) -> tuple[Metric, ...]:
-    """Values that reports must hold beside the tuned metrics.
+    """Return the values that reports must hold beside the tuned metrics.
 
     Raises
     ------
@@ -189,6 +208,33 @@ def also_read(
         return ()
     found, whole = _chosen(choice, settings)
     return tuple(map(Metric, found.reads(benchmark, whole)))
+
+
+def resolved_settings(choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]) -> dict[str, Json]:
+    """Return all settings of a method by flat name, defaults included; those of a user's function as they are given.
+
+    Raises
+    ------
+    SettingsError
+        The settings cannot work.
+    """
+    if not isinstance(choice, MethodSpec):
+        return dict(settings)
+    return find_method(choice.name).resolved({**choice.settings, **settings})
+
+
+def promotion_eta(choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]) -> float | None:
+    """Return the reduction factor of a method whose trials wait at rungs for their promotion, else None.
+
+    Raises
+    ------
+    SettingsError
+        The settings cannot work.
+    """
+    if not isinstance(choice, MethodSpec):
+        return None
+    found, whole = _chosen(choice, settings)
+    return found.promotion_eta(whole)
 
 
 @cache

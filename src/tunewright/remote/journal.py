@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import Final, final
 
 from tunewright.aws import S3Objects, ServiceError, StoredObject
+from tunewright.events import (
+    DropEvent,
+    EndEvent,
+    Event,
+    Header,
+    ReportDecision,
+    RequestEvent,
+    ResultEvent,
+    StartEvent,
+    encode_event,
+)
 from tunewright.exceptions import JournalError
-from tunewright.journal import FileJournal, Journal, Line, encode_line
+from tunewright.journal import FileJournal, Journal
 from tunewright.remote.layout import JOURNAL, LOGS, segment_key
 from tunewright.remote.mirror import FolderMirror
-from tunewright.trial import Decision
 
 SEGMENT_BYTES: Final = 64 * 1024
 """Size at which a piece of a text is complete and the next one begins."""
@@ -120,27 +130,27 @@ class RemoteJournal(Journal):
         self._sender.start()
 
     @property
-    def header(self) -> Line:
+    def header(self) -> Header:
         """The first line of the file."""
         return self._journal.header
 
-    def lines(self) -> Iterator[Line]:
-        """All lines of the file after the header."""
-        return self._journal.lines()
+    def events(self) -> Iterator[Event]:
+        """All events of the file."""
+        return self._journal.events()
 
-    def append(self, line: Line) -> None:
-        """Write a line to the file and, if it has an effect, send it to S3 with all lines before it.
+    def append(self, event: Event) -> None:
+        """Write an event to the file and, if it has an effect, send it to S3 with all events before it.
 
         Raises
         ------
         JournalError
             The file cannot be written, or S3 is not available for some time.
         """
-        self._journal.append(line)
-        if line["kind"] == "end" and line.get("checkpoint") is not None:
+        self._journal.append(event)
+        if isinstance(event, EndEvent) and event.checkpoint is not None:
             self._copy_files()
-        self._segments.add(encode_line(line))
-        if self._is_eager and has_effect(line):
+        self._segments.add(encode_event(event))
+        if self._is_eager and has_effect(event):
             self._flush()
 
     def close(self) -> None:
@@ -195,12 +205,11 @@ class RemoteJournal(Journal):
                 _LOG.warning("Results could not be copied to S3, retrying: %s", error)
 
 
-def has_effect(line: Line) -> bool:
-    """Return whether a line has an effect: a run is started or stopped, or a checkpoint is removed."""
-    kind = line["kind"]
-    return kind in {"start", "drop"} or (
-        kind == "result" and line.get("decision") in {Decision.PAUSE, Decision.STOP}
-    )
+def has_effect(event: Event) -> bool:
+    """Return whether an event has an effect: a run is started or stopped, or a checkpoint is deleted."""
+    if isinstance(event, ResultEvent):
+        return event.decision in {ReportDecision.PAUSE, ReportDecision.STOP}
+    return isinstance(event, StartEvent | DropEvent | RequestEvent)
 
 
 @final

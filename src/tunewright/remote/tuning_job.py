@@ -16,9 +16,10 @@ from tunewright.aws import (
     open_session,
     resolve_endpoint,
 )
+from tunewright.events import Header
 from tunewright.exceptions import BackendError
 from tunewright.experiments.experiment import identity_of
-from tunewright.journal import FileJournal, Journal, Line
+from tunewright.journal import FileJournal, Journal
 from tunewright.remote.journal import LogSender, RemoteJournal, Segments
 from tunewright.remote.layout import DONE, EXPERIMENTS, LEASE, ROOT_FILE
 from tunewright.remote.mirror import FolderMirror, fetch_experiment
@@ -86,7 +87,7 @@ OPEN_JOURNAL: Final = f"{__name__}:open_journal"
 """Import path of `open_journal`, for ``JOURNAL_VARIABLE`` of a tuning job's environment."""
 
 
-def open_journal(folder: ExperimentFolder, header: Line, *, is_simulated: bool) -> Journal:
+def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool) -> Journal:
     """Open the journal of an experiment in a tuning job: a file that is copied to S3.
 
     Raises

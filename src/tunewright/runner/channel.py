@@ -129,7 +129,7 @@ class MutedChannel(Channel):
     def note_checkpoint(self, resource: int) -> None:
         """Nothing: the first instance stores it."""
 
-    def save_checkpoint(self, resource: int) -> bool:  # noqa: ARG002 - the contract's
+    def save_checkpoint(self, resource: int) -> bool:
         """Nothing: the first instance stores it."""
         return False
 

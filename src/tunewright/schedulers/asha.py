@@ -11,12 +11,18 @@ from enum import StrEnum
 from itertools import accumulate, pairwise
 from typing import Final, TypeAlias, final
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, choice
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
 from tunewright.schedulers.objectives import Objectives
-from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels
+from tunewright.schedulers.rungs import (
+    Rung,
+    bracket_weights,
+    rung_levels,
+    whole_number,
+    with_searchers_part,
+)
 from tunewright.seeding import Stream, generator
 from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
 
@@ -75,51 +81,117 @@ class ASHAKind(StrEnum):
     """It goes on at once or stops for good."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class RungSettings:
+    """Rungs and brackets of asynchronous successive halving, for a full run of any length; checked when built.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work; the message says which, and what could.
+    """
+
+    kind: ASHAKind = ASHAKind.PROMOTION
+    """``promotion`` (trials pause at rungs and the best go on) or ``stopping``."""
+    grace_period: int = 1
+    """The first rung level, >= 1."""
+    eta: float = 3
+    """Reduction factor, >= 2: about one in ``eta`` trials of a rung goes further."""
+    brackets: int = 1
+    """Number of brackets, >= 1, drawn as in Hyperband; bracket s has no comparison at the first s rungs."""
+    rung_levels: tuple[int, ...] | None = None
+    """Own levels instead of ``grace_period * eta**j``: strictly increasing, >= 1."""
+    shared_rungs: bool = True
+    """Whether the trials of all brackets are compared with one another."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", choice("kind", ASHAKind, self.kind))
+        if not 2 <= self.eta < math.inf:
+            raise SettingsError(f"eta={self.eta} must be >= 2 and finite")
+        if self.grace_period < 1:
+            raise SettingsError(f"grace_period={self.grace_period} must be >= 1")
+        if self.brackets < 1:
+            raise SettingsError(f"brackets={self.brackets} must be >= 1")
+        levels = self.rung_levels
+        if levels is not None and not (levels and all(low < high for low, high in pairwise((0, *levels)))):
+            raise SettingsError(f"rung_levels={levels} must be strictly increasing and >= 1")
+
+    @property
+    def promotion_eta(self) -> float | None:
+        """The reduction factor if trials wait at rungs for their promotion, else None."""
+        return self.eta if self.kind is ASHAKind.PROMOTION else None
+
+    def within(
+        self, max_resource: int, *, cost: str | None = None, fewer_brackets: bool = False
+    ) -> ASHASettings:
+        """Return the settings of a scheduler whose full runs are ``max_resource`` long.
+
+        Parameters
+        ----------
+        max_resource
+            The resource of a full run, >= 2.
+        cost
+            See `ASHASettings.cost`.
+        fewer_brackets
+            Whether more brackets than there are rungs mean as many as there are rungs.
+
+        Raises
+        ------
+        SettingsError
+            They do not fit the benchmark.
+        """
+        brackets = self.brackets
+        if fewer_brackets:
+            brackets = min(brackets, len(self._complete(max_resource, 1, cost).levels))
+        return self._complete(max_resource, brackets, cost)
+
+    def _complete(self, max_resource: int, brackets: int, cost: str | None) -> ASHASettings:
+        return ASHASettings(
+            kind=self.kind,
+            grace_period=self.grace_period,
+            eta=self.eta,
+            brackets=brackets,
+            rung_levels=self.rung_levels,
+            shared_rungs=self.shared_rungs,
+            max_resource=max_resource,
+            cost=cost,
+        )
+
+
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ASHASettings:
+@dataclass(frozen=True, kw_only=True)
+class ASHASettings(RungSettings):
     """How :class:`ASHA` compares trials; checked when built.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work; the message says which, and what could.
+        A value cannot work; the message says which, and what could.
     """
 
     max_resource: int
-    """The resource of a whole training, >= 2."""
-    grace_period: int = 1
-    """The first rung level, >= 1 and below ``max_resource``."""
-    eta: float = 3
-    """Reduction factor, >= 2: about one in ``eta`` trials of a rung goes further."""
-    kind: ASHAKind = ASHAKind.PROMOTION
-    brackets: int = 1
-    """Number of brackets, >= 1; bracket s has no comparison at the first s rungs."""
-    rung_levels: tuple[int, ...] | None = None
-    """Own levels instead of ``grace_period * eta**j``: strictly increasing, below ``max_resource``."""
-    shared_rungs: bool = True
-    """Whether the trials of all brackets are compared with one another."""
+    """The resource of a full run, >= 2; above ``grace_period`` and all ``rung_levels``."""
     cost: str | None = None
     """The reported value that says what a trial has cost so far: promotions then go by shares of cost. None: by counts."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", _kind(self.kind))
+        super().__post_init__()
         if self.max_resource < 2:
             raise SettingsError(
                 f"max_resource={self.max_resource} leaves no room for a rung: it must be >= 2"
             )
-        if not 2 <= self.eta < math.inf:
-            raise SettingsError(f"eta={self.eta} must be >= 2 and finite")
-        if not 1 <= self.grace_period < self.max_resource:
+        if self.grace_period >= self.max_resource:
             raise SettingsError(
                 f"grace_period={self.grace_period} must be >= 1 and below max_resource={self.max_resource}"
             )
-        if self.rung_levels is not None:
-            _check_levels(self.rung_levels, self.max_resource)
-        if self.cost is not None and (not self.cost or self.kind is not ASHAKind.PROMOTION):
-            raise SettingsError("cost must name a reported value, and needs kind=promotion")
+        if self.rung_levels is not None and self.rung_levels[-1] >= self.max_resource:
+            raise SettingsError(
+                f"rung_levels={self.rung_levels} must be strictly increasing, >= 1 and below "
+                f"max_resource={self.max_resource}"
+            )
+        check_cost(self.cost, self)
         most = len(self.levels) + 1
-        if not 1 <= self.brackets <= most:
+        if self.brackets > most:
             raise SettingsError(
                 f"brackets={self.brackets} must be between 1 and {most}: the rung levels are {self.levels}"
             )
@@ -132,19 +204,16 @@ class ASHASettings:
         return rung_levels(self.max_resource, grace_period=self.grace_period, eta=self.eta)
 
 
-def _kind(kind: str) -> ASHAKind:
-    try:
-        return ASHAKind(kind)
-    except ValueError:
-        raise SettingsError(f"The kind of ASHA is 'promotion' or 'stopping', not {kind!r}") from None
+def check_cost(cost: str | None, rungs: RungSettings) -> None:
+    """Check that promotions can go by a reported cost.
 
-
-def _check_levels(levels: tuple[int, ...], max_resource: int) -> None:
-    is_increasing = all(low < high for low, high in pairwise((0, *levels, max_resource)))
-    if not levels or not is_increasing:
-        raise SettingsError(
-            f"rung_levels={levels} must be strictly increasing, >= 1 and below max_resource={max_resource}"
-        )
+    Raises
+    ------
+    SettingsError
+        The name is empty, or nothing is promoted.
+    """
+    if cost is not None and (not cost or rungs.promotion_eta is None):
+        raise SettingsError("cost must name a reported value, and needs kind=promotion")
 
 
 class PromotionLimit(ABC):
@@ -161,7 +230,6 @@ class PromotionLimit(ABC):
 
     def admits(self, trial_id: int, level: int, loss: float) -> bool:
         """Whether a trial that the rung of this level lets pass may go on (as in RUSH); all may, unless overridden."""
-        del trial_id, level, loss
         return True
 
 
@@ -249,11 +317,7 @@ class ASHA(Scheduler):
         suggestion = self._searcher.suggest(history, until=until)
         if suggestion is None:
             return None
-        note = {"bracket": bracket}
-        if suggestion.note:
-            return Start(
-                config=suggestion.config, until=until, note=note | {"searcher": dict(suggestion.note)}
-            )
+        note = with_searchers_part({"bracket": bracket}, suggestion.note)
         return Start(config=suggestion.config, until=until, note=note)
 
     def on_trial_start(self, history: History, run: Run) -> None:
@@ -262,15 +326,14 @@ class ASHA(Scheduler):
         if self._meter is not None:
             self._meter.begin(trial_id)
         if trial_id not in self._brackets:
-            bracket = history.note(trial_id).get("bracket", 0)
-            self._brackets[trial_id] = bracket if isinstance(bracket, int) else 0
+            self._brackets[trial_id] = whole_number(history.note(trial_id), "bracket")
             self._counted[trial_id] = self._brackets[trial_id]
             return
         rung = self._waiting.pop(trial_id, None)
         if rung is not None:
             rung.release(trial_id)
 
-    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Count the result for the rungs that it reached, and judge the trial there."""
         reached = self._count(trial_id, result.resource, result)
         if self._limit is not None:
@@ -303,7 +366,7 @@ class ASHA(Scheduler):
             if until is not None and last is not None:
                 self._count(trial_id, until, last)
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """Paused trials with a finite loss: any of them may rise as others do worse."""
         return self._waiting.keys()
 

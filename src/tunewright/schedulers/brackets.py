@@ -33,35 +33,66 @@ class Stage:
     """How many trials come here."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class BracketSettings:
+    """Synchronous brackets, for a full run of any length; checked when built.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    grace_period: int = 1
+    """The first level of bracket 0, >= 1."""
+    eta: float = 3
+    """Reduction factor, >= 2: about one in ``eta`` trials of a rung goes further."""
+    brackets: int | None = None
+    """How many different brackets take turns, >= 1; None: all. The last of all starts at the resource of a full run."""
+
+    def __post_init__(self) -> None:
+        if self.grace_period < 1:
+            raise SettingsError(f"grace_period={self.grace_period} must be >= 1")
+        if not 2 <= self.eta < math.inf:
+            raise SettingsError(f"eta={self.eta} must be >= 2 and finite")
+        if self.brackets is not None and self.brackets < 1:
+            raise SettingsError(f"brackets={self.brackets} must be >= 1")
+
+    def within(self, max_resource: int) -> HyperbandSettings:
+        """Return the plan for full runs that are ``max_resource`` long.
+
+        Raises
+        ------
+        SettingsError
+            They do not fit the benchmark.
+        """
+        return HyperbandSettings(
+            grace_period=self.grace_period, eta=self.eta, brackets=self.brackets, max_resource=max_resource
+        )
+
+
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HyperbandSettings:
+@dataclass(frozen=True, kw_only=True)
+class HyperbandSettings(BracketSettings):
     """The plan of all brackets; checked when built.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     max_resource: int
-    """The resource of a whole training, >= 2."""
-    grace_period: int = 1
-    """The first level of bracket 0, >= 1 and below ``max_resource``."""
-    eta: float = 3
-    """Reduction factor, >= 2: about one in ``eta`` trials of a rung goes further."""
-    brackets: int | None = None
-    """How many different brackets take turns, >= 1; None: all. The last of all starts at ``max_resource``."""
+    """The resource of a full run, >= 2, above ``grace_period``."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.grace_period < self.max_resource:
+        super().__post_init__()
+        if self.grace_period >= self.max_resource:
             raise SettingsError(
                 f"grace_period={self.grace_period} must be >= 1 and below max_resource={self.max_resource}"
             )
-        if not 2 <= self.eta < math.inf:
-            raise SettingsError(f"eta={self.eta} must be >= 2 and finite")
         most = len(self.levels)
-        if self.brackets is not None and not 1 <= self.brackets <= most:
+        if self.brackets is not None and self.brackets > most:
             raise SettingsError(
                 f"brackets={self.brackets} must be between 1 and {most}: the levels are {self.levels}"
             )

@@ -145,19 +145,17 @@ _DRAWS: Final = 64
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DEHBSettings:
-    """How :class:`DEHB` evolves configurations; checked when built.
+class DifferentialEvolutionSettings:
+    """How children are made of their parents; checked when built.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
-    plan: HyperbandSettings
-    """The brackets."""
     mutation_factor: float = 0.5
-    """F, above 0 and at most 1."""
+    """F: how far a mutant goes along the difference of two parents, above 0 and at most 1."""
     crossover_probability: float = 0.5
     """The part of a child's coordinates that comes from the mutant, in [0, 1]."""
 
@@ -189,8 +187,10 @@ class DEHB(Scheduler):
     ----------
     space
         What to choose from.
-    settings
-        Brackets and evolution.
+    plan
+        The brackets.
+    evolution
+        How children are made.
     metric
         What is compared.
     seed
@@ -207,18 +207,20 @@ class DEHB(Scheduler):
     def __init__(
         self,
         space: SearchSpace,
-        settings: DEHBSettings,
+        plan: HyperbandSettings,
+        evolution: DifferentialEvolutionSettings,
         *,
         metric: Metric,
         seed: int,
         points_to_evaluate: Sequence[Config] | None = None,
     ) -> None:
-        self._settings = settings
+        self._max_resource = plan.max_resource
+        self._evolution = evolution
         self._metric = metric
         self._seed = seed
         self._coordinates = Coordinates(space)
         self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points_to_evaluate)
-        self._table = settings.plan.table
+        self._table = plan.table
         self.populations = tuple(Population(size) for size in population_sizes(self._table))
         """One for each level, lowest first. Read them, no more."""
         self._held: dict[int, None] = {}
@@ -255,7 +257,7 @@ class DEHB(Scheduler):
 
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Pause (first bracket) or stop at the rung's level; stop what goes beyond the maximum."""
-        verdict = verdict_at(result.resource, history.until(trial_id), self._settings.plan.max_resource)
+        verdict = verdict_at(result.resource, history.until(trial_id), self._max_resource)
         is_first = whole_number(history.note(trial_id), "bracket") == 0
         if is_first or verdict.decision is not Decision.PAUSE:
             return verdict
@@ -275,7 +277,7 @@ class DEHB(Scheduler):
         if bracket.is_over:
             del self._evolving[number]
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """Paused trials of the first bracket that may still be promoted."""
         return self._held.keys()
 
@@ -318,7 +320,7 @@ class DEHB(Scheduler):
         individual = population.places[population.target]
         target = drawn if individual is None else np.array(individual.point)
         others = [] if len(pool) >= 3 else [one for other in self.populations for one in other.best()]
-        factor, probability = self._settings.mutation_factor, self._settings.crossover_probability
+        factor, probability = self._evolution.mutation_factor, self._evolution.crossover_probability
         for _ in range(_DRAWS):
             parents = choose_parents(pool, others, rng)
             if parents is None:

@@ -88,7 +88,7 @@ class DyHPO(Scheduler):
         level = 0 if chosen.trial_id is None else self._waiting[chosen.trial_id]
         return action_of(chosen, self._pauses, level, {"by": "model"})
 
-    def on_trial_start(self, history: History, run: Run) -> None:  # noqa: ARG002
+    def on_trial_start(self, history: History, run: Run) -> None:
         """A trial that goes on waits no longer."""
         level = self._waiting.pop(run.trial_id, None)
         if level is not None:
@@ -99,13 +99,13 @@ class DyHPO(Scheduler):
         self._count(trial_id, result)
         return verdict_at(result.resource, history.until(trial_id), self._pauses.max_resource)
 
-    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:  # noqa: ARG002
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """A paused trial waits in the highest rung that it reached, if its loss there is finite."""
         reached = self._counted.get(trial_id, 0)
         if status is TrialStatus.PAUSED and reached and self._rungs[reached - 1].admit(trial_id):
             self._waiting[trial_id] = reached
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """All that wait: any of them may go on."""
         return self._waiting.keys()
 

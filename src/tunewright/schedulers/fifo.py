@@ -7,6 +7,7 @@ from typing import final
 
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
+from tunewright.schedulers.rungs import with_searchers_part
 from tunewright.trial import CONTINUE, Result, Run, Start, TrialStatus, Verdict
 
 
@@ -28,19 +29,18 @@ class FIFO(Scheduler):
         suggestion = self._searcher.suggest(history)
         if suggestion is None:
             return None
-        note = {"searcher": dict(suggestion.note)} if suggestion.note else {}
-        return Start(config=suggestion.config, note=note)
+        return Start(config=suggestion.config, note=with_searchers_part({}, suggestion.note))
 
     def on_trial_start(self, history: History, run: Run) -> None:
         """Nothing to remember."""
 
-    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Always CONTINUE."""
         return CONTINUE
 
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Nothing to remember."""
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """None ever: no trial is paused."""
         return ()

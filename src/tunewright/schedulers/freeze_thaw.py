@@ -142,7 +142,7 @@ class FreezeThaw(Scheduler):
         level = 0 if chosen.trial_id is None else self._waiting[chosen.trial_id]
         return action_of(chosen, self._pauses, level, {})
 
-    def on_trial_start(self, history: History, run: Run) -> None:  # noqa: ARG002
+    def on_trial_start(self, history: History, run: Run) -> None:
         """A thawed trial waits no longer."""
         self._waiting.pop(run.trial_id, None)
 
@@ -156,6 +156,6 @@ class FreezeThaw(Scheduler):
         if status is TrialStatus.PAUSED and last and math.isfinite(self._metric.loss_of(last.metrics)):
             self._waiting[trial_id] = self._pauses.next_level(last.resource)
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """All that wait: any of them may be thawed."""
         return self._waiting.keys()

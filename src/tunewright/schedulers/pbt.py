@@ -75,23 +75,20 @@ _DRAWS: Final = 64
 """Perturbations that are made so that one is a new configuration."""
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PBTSettings:
-    """How a population trains; checked when built.
+@dataclass(frozen=True, kw_only=True)
+class PopulationSettings:
+    """A population, for a full run of any length; checked when built.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
-    max_resource: int
-    """The resource of a whole training, >= 2."""
     population_size: int = 4
     """Members, >= 2."""
-    perturbation_interval: int = 1
-    """Members pause after so many units of resource, >= 1 and below ``max_resource``."""
+    perturbation_interval: int | None = None
+    """Members pause after so many units of resource, >= 1; None: a tenth of a full run, at least 1."""
     quantile_fraction: float = 0.25
     """The part of the population that is replaced, and the part that replaces it, above 0 and at most 0.5."""
     resample_probability: float = 0.25
@@ -103,15 +100,57 @@ class PBTSettings:
     def __post_init__(self) -> None:
         if self.population_size < 2:
             raise SettingsError(f"population_size={self.population_size} must be >= 2")
-        if not 1 <= self.perturbation_interval < self.max_resource:
-            raise SettingsError(
-                f"perturbation_interval={self.perturbation_interval} must be >= 1 and below "
-                f"max_resource={self.max_resource}"
-            )
+        if self.perturbation_interval is not None and self.perturbation_interval < 1:
+            raise SettingsError(f"perturbation_interval={self.perturbation_interval} must be >= 1")
         if not 0.0 < self.quantile_fraction <= 0.5:
             raise SettingsError(f"quantile_fraction={self.quantile_fraction} must be above 0 and at most 0.5")
         if not 0.0 <= self.resample_probability <= 1.0:
             raise SettingsError(f"resample_probability={self.resample_probability} must be in [0, 1]")
+
+    def within(self, max_resource: int) -> PBTSettings:
+        """Return the settings of a scheduler whose full runs are ``max_resource`` long.
+
+        Raises
+        ------
+        SettingsError
+            They do not fit the benchmark.
+        """
+        return PBTSettings(
+            population_size=self.population_size,
+            perturbation_interval=self.perturbation_interval,
+            quantile_fraction=self.quantile_fraction,
+            resample_probability=self.resample_probability,
+            kept=self.kept,
+            max_resource=max_resource,
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PBTSettings(PopulationSettings):
+    """How a population trains; checked when built.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    max_resource: int
+    """The resource of a full run, >= 2, above ``perturbation_interval``."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.interval >= self.max_resource:
+            raise SettingsError(
+                f"perturbation_interval={self.interval} must be >= 1 and below max_resource={self.max_resource}"
+            )
+
+    @property
+    def interval(self) -> int:
+        """Units of resource after which members pause."""
+        given = self.perturbation_interval
+        return max(1, self.max_resource // 10) if given is None else given
 
 
 @dataclass(slots=True)
@@ -205,7 +244,7 @@ class PBT(Scheduler):
         if status is TrialStatus.PAUSED:
             self._held[trial_id] = None
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """Paused members that hold their place."""
         return self._held.keys()
 
@@ -273,7 +312,7 @@ class PBT(Scheduler):
 
     def _until(self, done: int) -> int | None:
         """The end of the interval that comes after a resource; None: the end of the training."""
-        interval = self._settings.perturbation_interval
+        interval = self._settings.interval
         until = (done // interval + 1) * interval
         return until if until < self._settings.max_resource else None
 

@@ -77,7 +77,7 @@ class SyncHyperband(Scheduler):
         if bracket.is_over:
             del self._brackets[number]
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """Paused trials that may still be promoted: in each rung, no more than the next one has places for."""
         return self._held.keys()
 

@@ -11,40 +11,74 @@ from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
+from tunewright.schedulers.rungs import with_searchers_part
 from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopKSettings:
-    """How :class:`TopK` chooses; checked when built.
+@dataclass(frozen=True, kw_only=True)
+class RoundSettings:
+    """Rounds of trials, for a full run of any length; checked when built.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
-    max_resource: int
-    """The resource of a whole training, >= 2."""
     n_configs: int = 100
     """Trials of a round, >= 2."""
     k: int = 3
     """How many of a round are trained to the end, >= 1 and below ``n_configs``."""
     resource: int = 1
-    """How far all trials of a round are trained, >= 1 and below ``max_resource``."""
+    """How far all trials of a round are trained, >= 1."""
     n_rounds: int | None = None
     """Rounds, >= 1; None: one after the other until the experiment ends."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.resource < self.max_resource:
-            raise SettingsError(
-                f"resource={self.resource} must be >= 1 and below max_resource={self.max_resource}"
-            )
+        if self.resource < 1:
+            raise SettingsError(f"resource={self.resource} must be >= 1")
         if not 1 <= self.k < self.n_configs:
             raise SettingsError(f"k={self.k} must be >= 1 and below n_configs={self.n_configs}")
         if self.n_rounds is not None and self.n_rounds < 1:
             raise SettingsError(f"n_rounds={self.n_rounds} must be >= 1")
+
+    def within(self, max_resource: int) -> TopKSettings:
+        """Return the settings of a scheduler whose full runs are ``max_resource`` long.
+
+        Raises
+        ------
+        SettingsError
+            They do not fit the benchmark.
+        """
+        return TopKSettings(
+            n_configs=self.n_configs,
+            k=self.k,
+            resource=self.resource,
+            n_rounds=self.n_rounds,
+            max_resource=max_resource,
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TopKSettings(RoundSettings):
+    """How :class:`TopK` chooses; checked when built.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    max_resource: int
+    """The resource of a full run, above ``resource``."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resource >= self.max_resource:
+            raise SettingsError(
+                f"resource={self.resource} must be >= 1 and below max_resource={self.max_resource}"
+            )
 
 
 @final
@@ -102,12 +136,12 @@ class TopK(Scheduler):
         if settings.n_rounds is None or n_begun < settings.n_rounds * settings.n_configs:
             suggestion = self._searcher.suggest(history, until=settings.resource)
             if suggestion is not None:
-                note = {"searcher": dict(suggestion.note)} if suggestion.note else {}
+                note = with_searchers_part({}, suggestion.note)
                 return Start(config=suggestion.config, until=settings.resource, note=note)
         chosen = self._due(is_last_full=True)
         return None if chosen is None else Resume(trial_id=chosen)
 
-    def on_trial_start(self, history: History, run: Run) -> None:  # noqa: ARG002
+    def on_trial_start(self, history: History, run: Run) -> None:
         """Take a new trial into its round, or a chosen one off the waiting list."""
         current = self._round_of(run.trial_id)
         if run.attempt == 0:
@@ -116,7 +150,7 @@ class TopK(Scheduler):
         current.waiting.discard(run.trial_id)
         self._held.pop(run.trial_id, None)
 
-    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:  # noqa: ARG002
+    def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Pause at ``resource``; end what goes beyond ``max_resource``."""
         settings, losses = self._settings, self._round_of(trial_id).losses
         is_first = result.resource >= settings.resource and trial_id not in losses
@@ -129,7 +163,7 @@ class TopK(Scheduler):
             return Verdict(decision=Decision.PAUSE, reason=f"compared at {settings.resource}")
         return CONTINUE
 
-    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:  # noqa: ARG002
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """A first run is over; a paused trial waits for its choice."""
         current = self._round_of(trial_id)
         is_first = trial_id in current.open
@@ -141,7 +175,7 @@ class TopK(Scheduler):
             current.waiting.discard(beaten)
             del self._held[beaten]
 
-    def resumable(self, history: History) -> Collection[int]:  # noqa: ARG002
+    def resumable(self, history: History) -> Collection[int]:
         """Waiting trials among the best of their round: one that is not will never be."""
         return self._held.keys()
 

@@ -8,7 +8,6 @@ References
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
@@ -28,8 +27,9 @@ _KEPT: Final = 32
 """Proposals, of which the first that is new is taken."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BOREOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BORESettings:
     """What is taken for good, and how the best is looked for.
 
     Raises
@@ -56,12 +56,6 @@ class BOREOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
-class BORESettings(BOREOptions):
-    """Settings of a searcher that compares newest losses."""
-
-
-@final
 class BOREProposer(Proposer):
     """Orders candidates by the probability of being among the best ``gamma`` of all results ([Tiao2021]_, section 4).
 
@@ -73,39 +67,39 @@ class BOREProposer(Proposer):
     ----------
     cube
         Where to look.
-    options
+    settings
         How.
     """
 
-    def __init__(self, cube: UnitCube, options: BOREOptions) -> None:
+    def __init__(self, cube: UnitCube, settings: BORESettings) -> None:
         self._cube = cube
-        self._options = options
+        self._settings = settings
 
     def propose(
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Most probable one first; equal ones in random order."""
         level = target_level(snapshot.rows, max(self._cube.n_columns + 1, 4))
         if level is None:
             return None
         rows = snapshot.rows.at_level(level)
-        is_good = rows.losses <= np.quantile(rows.losses, self._options.gamma, method="higher")
+        is_good = rows.losses <= np.quantile(rows.losses, self._settings.gamma, method="higher")
         if is_good.all():
             return None
         x = snapshot.points[rows.trials]
-        classifier = BoostedClassifier(self._options.n_trees)
+        classifier = BoostedClassifier(self._settings.n_trees)
         classifier.fit(x, is_good.astype(np.float64), rng)
-        candidates = self._cube.spread(self._options.n_candidates, rng)
+        candidates = self._cube.spread(self._settings.n_candidates, rng)
         best = np.argsort(-classifier.probability(candidates), kind="stable")[:_KEPT]
         return Proposal(candidates[best])
 
 
 def bore_searcher(
     context: SearcherContext,
-    options: BOREOptions,
+    settings: BORESettings,
     *,
     metric: Metric,
     levels: Sequence[int] = (),
@@ -116,7 +110,7 @@ def bore_searcher(
     ----------
     context
         Where to look.
-    options
+    settings
         Of the classifier.
     metric
         What is tuned.
@@ -130,7 +124,7 @@ def bore_searcher(
     """
     return ModelBasedSearcher(
         context,
-        BOREProposer(context.cube(), options),
+        BOREProposer(context.cube(), settings),
         Observations(context.space, metric, levels),
-        n_initial=options.n_initial,
+        n_initial=settings.n_initial,
     )

@@ -71,7 +71,7 @@ class NewTrials(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Best first."""
         forecast = self._learner.forecast(snapshot, rng)

@@ -23,7 +23,7 @@ from tunewright.models.targets import standardised
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
 from tunewright.searchers.gp import (
     FittedProcess,
-    GPOptions,
+    GPSettings,
     Learned,
     Learner,
     Targets,
@@ -51,7 +51,7 @@ class ConstrainedLearner(Learner):
         Whose losses are the further columns of the snapshot's objectives, in this order; at least one.
     """
 
-    def __init__(self, n_columns: int, settings: GPOptions, constraints: Sequence[Constraint]) -> None:
+    def __init__(self, n_columns: int, settings: GPSettings, constraints: Sequence[Constraint]) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
         self._limits = np.array([constraint.limit for constraint in constraints])

@@ -22,7 +22,7 @@ from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
 from tunewright.searchers.gp import (
     FinalLossLearner,
     FittedProcess,
-    GPOptions,
+    GPSettings,
     Learned,
     Learner,
     config_kernel,
@@ -64,7 +64,7 @@ class CostAwareLearner(Learner):
     def __init__(
         self,
         n_columns: int,
-        settings: GPOptions,
+        settings: GPSettings,
         *,
         resource: int | None = None,
         exponent: float = 1.0,

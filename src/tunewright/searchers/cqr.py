@@ -8,7 +8,6 @@ References
 
 from __future__ import annotations
 
-from abc import ABC
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -28,8 +27,9 @@ _LEAST: Final = 2
 """Results that a regression needs."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CQROptions(ABC):  # noqa: B024 - a part of settings, of no use alone
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CQRSettings:
     """The quantiles, and how many points are compared.
 
     Raises
@@ -52,12 +52,6 @@ class CQROptions(ABC):  # noqa: B024 - a part of settings, of no use alone
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
-class CQRSettings(CQROptions):
-    """Settings of a searcher that compares newest losses."""
-
-
-@final
 class CQRProposer(Proposer):
     """Thompson sampling from quantiles: each candidate draws one of its own, the lowest wins ([Salinas2023]_, Algorithm 1).
 
@@ -67,28 +61,28 @@ class CQRProposer(Proposer):
     ----------
     cube
         Where to look.
-    options
+    settings
         How.
     """
 
-    def __init__(self, cube: UnitCube, options: CQROptions) -> None:
+    def __init__(self, cube: UnitCube, settings: CQRSettings) -> None:
         self._cube = cube
-        self._options = options
+        self._settings = settings
 
     def propose(
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """The candidate with the lowest draw first; None below two results."""
-        rows, n_levels = snapshot.rows, self._options.n_quantiles
+        rows, n_levels = snapshot.rows, self._settings.n_quantiles
         if len(rows) < _LEAST:
             return None
         levels = [(i + 1) / (n_levels + 1) for i in range(n_levels)]
-        quantiles = ConformalQuantiles(levels, self._options.n_trees)
+        quantiles = ConformalQuantiles(levels, self._settings.n_trees)
         quantiles.fit(snapshot.points[rows.trials], rows.losses, rng)
-        candidates = self._cube.spread(self._options.n_candidates, rng)
+        candidates = self._cube.spread(self._settings.n_candidates, rng)
         drawn = rng.integers(n_levels, size=len(candidates))
         losses = quantiles.predict(candidates)[drawn, np.arange(len(candidates))]
         return Proposal(candidates[np.argsort(losses, kind="stable")[:_KEPT]])
@@ -96,7 +90,7 @@ class CQRProposer(Proposer):
 
 def cqr_searcher(
     context: SearcherContext,
-    options: CQROptions,
+    settings: CQRSettings,
     *,
     metric: Metric,
 ) -> ModelBasedSearcher:
@@ -109,7 +103,7 @@ def cqr_searcher(
     """
     return ModelBasedSearcher(
         context,
-        CQRProposer(context.cube(), options),
+        CQRProposer(context.cube(), settings),
         Observations(context.space, metric),
-        n_initial=options.n_initial,
+        n_initial=settings.n_initial,
     )

@@ -99,7 +99,7 @@ class EvolutionProposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Mutants of one parent; None where nothing was evaluated. The note says whose they are."""
         rows = snapshot.rows

@@ -12,7 +12,7 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.exceptions import SettingsError, check_at_least
+from tunewright.exceptions import check_at_least, choice
 from tunewright.metric import Metric
 from tunewright.models.acquisition import Acquisition, LogExpectedImprovement, LowerConfidenceBound
 from tunewright.models.arrays import Array
@@ -152,8 +152,9 @@ class AcquisitionKind(StrEnum):
     """The best candidate of one draw of the function."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GPOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GPSettings:
     """What all searchers with Gaussian processes have in common.
 
     Raises
@@ -185,26 +186,6 @@ class GPOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
         check_at_least(self, 0, "kappa", "n_fantasies")
         check_at_least(self, 1, "n_initial")
         check_at_least(self, 2, "max_observations")
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class GPSettings(GPOptions):
-    """Settings of a searcher that models final losses."""
-
-
-def choice(name: str, kind: type[StrEnum], value: str) -> StrEnum:
-    """The member of an enumeration that a text names.
-
-    Raises
-    ------
-    SettingsError
-        There is none.
-    """
-    try:
-        return kind(value)
-    except ValueError:
-        raise SettingsError(f"{name}={value!r} must be one of {', '.join(kind)}") from None
 
 
 @final
@@ -243,7 +224,7 @@ class GPProposer(Proposer):
         Which acquisition function.
     """
 
-    def __init__(self, learner: Learner, cube: UnitCube, settings: GPOptions) -> None:
+    def __init__(self, learner: Learner, cube: UnitCube, settings: GPSettings) -> None:
         self._learner = learner
         self._optimizer = AcquisitionOptimizer(cube, settings.spread)
         self._settings = settings
@@ -252,7 +233,7 @@ class GPProposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Points of highest acquisition first."""
         learned = self._learner.learn(snapshot, rng)
@@ -308,7 +289,7 @@ class FinalLossLearner(Learner):
         Of the model.
     """
 
-    def __init__(self, n_columns: int, settings: GPOptions) -> None:
+    def __init__(self, n_columns: int, settings: GPSettings) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
         self._fitted = FittedProcess(
@@ -328,7 +309,7 @@ class FinalLossLearner(Learner):
 
 def gp_searcher(
     context: SearcherContext,
-    settings: GPOptions,
+    settings: GPSettings,
     *,
     metric: Metric,
 ) -> ModelBasedSearcher:

@@ -15,7 +15,7 @@ from tunewright.models.gp.posterior import Posterior
 from tunewright.models.surrogate import AtResource, Surrogate
 from tunewright.searchers.candidate_selection import Forecast, ForecastLearner
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
-from tunewright.searchers.gp import FittedProcess, GPOptions, Targets, with_fantasies
+from tunewright.searchers.gp import FittedProcess, GPSettings, Targets, with_fantasies
 from tunewright.searchers.gp_levels import JointModel
 
 MOST_DENSE: Final = 1000
@@ -52,7 +52,7 @@ class FinalForecast(Forecast):
         """Of the curves."""
         return {"curves": self._fit}
 
-    def at(self, level: int) -> tuple[Surrogate, Array]:  # noqa: ARG002
+    def at(self, level: int) -> tuple[Surrogate, Array]:
         """Losses at the end, and the lowest that is predicted there for any trial of which something is known."""
         return self._final
 
@@ -75,7 +75,7 @@ class CurveLearner(ForecastLearner):
         Of the model.
     """
 
-    def __init__(self, n_columns: int, levels: Sequence[int], settings: GPOptions) -> None:
+    def __init__(self, n_columns: int, levels: Sequence[int], settings: GPSettings) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
         self._resources = np.array(levels, dtype=np.float64) / levels[-1]
@@ -169,7 +169,7 @@ class LevelForecastLearner(ForecastLearner):
         Of the model.
     """
 
-    def __init__(self, joint: JointModel, settings: GPOptions) -> None:
+    def __init__(self, joint: JointModel, settings: GPSettings) -> None:
         self._joint = joint
         self._settings = settings
 

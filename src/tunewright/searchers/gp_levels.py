@@ -9,6 +9,8 @@ from typing import final
 
 import numpy as np
 
+from tunewright.exceptions import choice
+from tunewright.metric import Metric
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.cross_validation import CrossValidation
 from tunewright.models.gp.kernels import Kernel
@@ -16,16 +18,19 @@ from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct
 from tunewright.models.surrogate import AtResource
-from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
+from tunewright.searchers.context import SearcherContext
+from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot, limited
 from tunewright.searchers.gp import (
     FittedProcess,
-    GPOptions,
+    GPProposer,
+    GPSettings,
     Learned,
     Learner,
     Targets,
     config_kernel,
     with_fantasies,
 )
+from tunewright.searchers.model_based import ModelBasedSearcher
 
 
 class ResourceKernel(StrEnum):
@@ -97,7 +102,7 @@ class JointModel:
     """
 
     def __init__(
-        self, n_columns: int, levels: Sequence[int], settings: GPOptions, kind: ResourceKernel
+        self, n_columns: int, levels: Sequence[int], settings: GPSettings, kind: ResourceKernel
     ) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
@@ -142,7 +147,7 @@ class JointLearner(Learner):
         Of the model.
     """
 
-    def __init__(self, joint: JointModel, n_columns: int, settings: GPOptions) -> None:
+    def __init__(self, joint: JointModel, n_columns: int, settings: GPSettings) -> None:
         self._joint = joint
         self._enough = n_columns + 1
         self._n_fantasies = settings.n_fantasies
@@ -172,7 +177,7 @@ class LevelModels:
         Of the models.
     """
 
-    def __init__(self, n_columns: int, n_levels: int, settings: GPOptions) -> None:
+    def __init__(self, n_columns: int, n_levels: int, settings: GPSettings) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
         process = GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping))
@@ -203,7 +208,7 @@ class IndependentLearner(Learner):
         Of the models.
     """
 
-    def __init__(self, n_columns: int, n_levels: int, settings: GPOptions) -> None:
+    def __init__(self, n_columns: int, n_levels: int, settings: GPSettings) -> None:
         self._models = LevelModels(n_columns, n_levels, settings)
         self._enough = n_columns + 1
         self._n_fantasies = settings.n_fantasies
@@ -217,3 +222,70 @@ class IndependentLearner(Learner):
         pending = snapshot.points[snapshot.pending]
         versions = with_fantasies(known.posterior, pending, self._n_fantasies, rng)
         return Learned(versions, snapshot.points[known.rows.trials], {str(level): known.fit})
+
+
+class LevelModel(StrEnum):
+    """What is modelled."""
+
+    JOINT = "joint"
+    """Losses at all levels by one process."""
+    INDEPENDENT = "independent"
+    """Losses of each level by a process of its own."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelModelSettings:
+    """Settings of a model of losses at levels of resource.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    model: LevelModel = LevelModel.INDEPENDENT
+    """``joint`` or ``independent``."""
+    resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
+    """How results at different levels hang together in the joint model."""
+    gp: GPSettings = GPSettings(n_initial=6)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", choice("model", LevelModel, self.model))
+        kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
+        object.__setattr__(self, "resource_kernel", kernel)
+
+
+def level_searcher(
+    context: SearcherContext, settings: LevelModelSettings, *, metric: Metric, levels: Sequence[int]
+) -> ModelBasedSearcher:
+    """Propose by one process for all levels, or by one for each.
+
+    Parameters
+    ----------
+    context
+        Space, seed and initial points.
+    settings
+        Of the model.
+    metric
+        What is tuned.
+    levels
+        Resources at which trials are compared, strictly increasing; the last one is that of a full run.
+
+    Raises
+    ------
+    SpaceError
+        A point to begin with does not fit.
+    """
+    n_columns, gp = context.space.n_columns, settings.gp
+    learner: Learner
+    if settings.model is LevelModel.JOINT:
+        learner = JointLearner(JointModel(n_columns, levels, gp, settings.resource_kernel), n_columns, gp)
+    else:
+        learner = IndependentLearner(n_columns, len(levels), gp)
+    return ModelBasedSearcher(
+        context,
+        GPProposer(learner, context.cube(), gp),
+        Observations(context.space, metric, levels),
+        n_initial=gp.n_initial,
+    )

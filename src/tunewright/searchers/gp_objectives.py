@@ -10,7 +10,7 @@ from typing import Final, final
 
 import numpy as np
 
-from tunewright.exceptions import SettingsError, check_at_least
+from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
 from tunewright.models.acquisition import Acquisition
 from tunewright.models.arrays import Array, Indices
@@ -32,7 +32,7 @@ from tunewright.models.pareto import (
 from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Observations, Snapshot
-from tunewright.searchers.gp import FittedProcess, choice, config_kernel, with_fantasies
+from tunewright.searchers.gp import FittedProcess, config_kernel, with_fantasies
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
 
@@ -45,14 +45,15 @@ _HUGE: Final = 1e150
 """The squares of larger losses would overflow: they are taken in units of the largest."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ObjectiveOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
-    """What both methods have in common.
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveModelSettings:
+    """Settings of the Gaussian processes of several objectives.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     n_initial: int = 6
@@ -70,10 +71,17 @@ class ObjectiveOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
-class ScalarizationSettings(ObjectiveOptions):
-    """Settings of a searcher that draws how much each objective counts, anew for each trial."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalarizationSettings:
+    """Settings of a searcher that draws the weight of each objective anew for each trial.
 
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    models: ObjectiveModelSettings = ObjectiveModelSettings()
     scalarization: Scalarization = Scalarization.CHEBYSHEV
     """``chebyshev`` or ``linear``."""
     weights: tuple[float, ...] | None = None
@@ -82,7 +90,6 @@ class ScalarizationSettings(ObjectiveOptions):
     """Deviations below the mean, >= 0."""
 
     def __post_init__(self) -> None:
-        ObjectiveOptions.__post_init__(self)
         object.__setattr__(self, "scalarization", choice("scalarization", Scalarization, self.scalarization))
         check_at_least(self, 0, "kappa")
         if self.weights is not None and not (
@@ -92,16 +99,22 @@ class ScalarizationSettings(ObjectiveOptions):
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
-class HypervolumeSettings(ObjectiveOptions):
-    """Settings of a searcher that expects an improvement of the hypervolume."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HypervolumeSettings:
+    """Settings of a searcher that maximises the expected improvement of the hypervolume.
 
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    models: ObjectiveModelSettings = ObjectiveModelSettings()
     reference: tuple[float, ...] | None = None
     """The metrics' values that bound the hypervolume; None: what nine in ten trials are better than, and at least a tenth of
     the front's extent behind its worst values."""
 
     def __post_init__(self) -> None:
-        ObjectiveOptions.__post_init__(self)
         if not all(map(math.isfinite, self.reference or ())):
             raise SettingsError(f"reference={self.reference} must be finite")
 
@@ -171,7 +184,7 @@ class HypervolumeChooser(Chooser):
     def __init__(self, reference: Array | None) -> None:
         self._reference = reference
 
-    def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:  # noqa: ARG002
+    def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:
         """Each version has its own front: what pending trials may give is in it."""
         reference = self._bound(learned)
         boxes = [
@@ -212,7 +225,7 @@ class ObjectivesProposer(Proposer):
     """
 
     def __init__(
-        self, cube: UnitCube, names: Sequence[str], settings: ObjectiveOptions, chooser: Chooser
+        self, cube: UnitCube, names: Sequence[str], settings: ObjectiveModelSettings, chooser: Chooser
     ) -> None:
         self._optimizer = AcquisitionOptimizer(cube)
         self._settings = settings
@@ -224,7 +237,7 @@ class ObjectivesProposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Points of highest acquisition first; None below two trials."""
         if len(snapshot.rows) < 2:
@@ -313,9 +326,9 @@ def objectives_searcher(
     cube = context.cube()
     return ModelBasedSearcher(
         context,
-        ObjectivesProposer(cube, [metric.name for metric in metrics], settings, chooser),
+        ObjectivesProposer(cube, [metric.name for metric in metrics], settings.models, chooser),
         Observations(context.space, metrics[0], others=metrics[1:]),
-        n_initial=settings.n_initial,
+        n_initial=settings.models.n_initial,
     )
 
 

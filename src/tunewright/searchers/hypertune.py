@@ -19,7 +19,7 @@ from tunewright.history import History
 from tunewright.models.arrays import Array
 from tunewright.models.surrogate import Surrogate, WeightedSum, misranked, shares_of_wins
 from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot
-from tunewright.searchers.gp import GPOptions, Learned, Learner, with_fantasies
+from tunewright.searchers.gp import GPSettings, Learned, Learner, with_fantasies
 from tunewright.searchers.gp_levels import JointModel, LevelModels, target_level
 from tunewright.seeding import Stream, generator
 
@@ -74,7 +74,7 @@ class IndependentRungs(RungModelling):
         Of the models.
     """
 
-    def __init__(self, n_columns: int, n_levels: int, settings: GPOptions) -> None:
+    def __init__(self, n_columns: int, n_levels: int, settings: GPSettings) -> None:
         self._models = LevelModels(n_columns, n_levels, settings)
         self._n_fantasies = settings.n_fantasies
 
@@ -103,7 +103,7 @@ class JointRungs(RungModelling):
         Of the model.
     """
 
-    def __init__(self, joint: JointModel, settings: GPOptions) -> None:
+    def __init__(self, joint: JointModel, settings: GPSettings) -> None:
         self._joint = joint
         self._n_fantasies = settings.n_fantasies
 

@@ -9,7 +9,6 @@ References
 from __future__ import annotations
 
 import math
-from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
@@ -26,8 +25,9 @@ from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Propo
 from tunewright.searchers.unit_cube import UnitCube
 
 
-@dataclass(frozen=True, kw_only=True)
-class KDEOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KDESettings:
     """How densities are estimated and drawn from.
 
     Raises
@@ -58,12 +58,6 @@ class KDEOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
-class KDESettings(KDEOptions):
-    """Settings of a searcher that compares newest losses."""
-
-
-@final
 class KDEProposer(Proposer):
     """Draws from the density of good results, ordered by the ratio of that density to the one of the others.
 
@@ -75,13 +69,13 @@ class KDEProposer(Proposer):
     ----------
     cube
         Where to look.
-    options
+    settings
         How.
     """
 
-    def __init__(self, cube: UnitCube, options: KDEOptions) -> None:
+    def __init__(self, cube: UnitCube, settings: KDESettings) -> None:
         self._cube = cube
-        self._options = options
+        self._settings = settings
         self._counts = cube.n_categories
         self._least = len(self._counts)
 
@@ -89,30 +83,30 @@ class KDEProposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Most promising draw first."""
         level = target_level(snapshot.rows, self._least + 2)
-        if level is None or rng.random() < self._options.random_fraction:
+        if level is None or rng.random() < self._settings.random_fraction:
             return None
         good, bad = self._densities(snapshot, snapshot.rows.at_level(level))
-        drawn = good.draw(self._options.n_candidates, self._options.bandwidth_factor, rng)
+        drawn = good.draw(self._settings.n_candidates, self._settings.bandwidth_factor, rng)
         points = self._cube.uncoded(drawn)
         ratio = good.log_density(drawn) - bad.log_density(drawn)
         return Proposal(points[np.argsort(-ratio, kind="stable")])
 
     def _densities(self, snapshot: Snapshot, rows: Rows) -> tuple[KernelDensity, KernelDensity]:
         n = len(rows)
-        n_good = max(self._least, math.ceil(n * self._options.top_n_percent / 100))
+        n_good = max(self._least, math.ceil(n * self._settings.top_n_percent / 100))
         n_bad = max(self._least, n - n_good)
         codes = self._cube.coded(snapshot.points[rows.trials[np.argsort(rows.losses, kind="stable")]])
-        good = KernelDensity(codes[:n_good], self._counts, self._options.min_bandwidth)
-        return good, KernelDensity(codes[-n_bad:], self._counts, self._options.min_bandwidth)
+        good = KernelDensity(codes[:n_good], self._counts, self._settings.min_bandwidth)
+        return good, KernelDensity(codes[-n_bad:], self._counts, self._settings.min_bandwidth)
 
 
 def kde_searcher(
     context: SearcherContext,
-    options: KDEOptions,
+    settings: KDESettings,
     *,
     metric: Metric,
     levels: Sequence[int] = (),
@@ -123,7 +117,7 @@ def kde_searcher(
     ----------
     context
         Where to look.
-    options
+    settings
         How densities are estimated.
     metric
         What is tuned.
@@ -137,7 +131,7 @@ def kde_searcher(
     """
     return ModelBasedSearcher(
         context,
-        KDEProposer(context.cube(), options),
+        KDEProposer(context.cube(), settings),
         Observations(context.space, metric, levels),
         n_initial=1,
     )

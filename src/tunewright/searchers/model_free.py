@@ -137,7 +137,7 @@ class RandomSearcher(Searcher):
         """How many configurations come before the first draw."""
         return len(self._initial)
 
-    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:  # noqa: ARG002
+    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next initial point, else a new draw; None when every configuration was tried."""
         n_trials = history.n_trials
         if n_trials < len(self._initial):
@@ -195,7 +195,7 @@ class RestrictedSearcher(Searcher):
         """How many configurations come before the first draw."""
         return len(self._initial)
 
-    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:  # noqa: ARG002
+    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next initial point, else a new candidate; None when all were tried."""
         n_trials = history.n_trials
         if n_trials < len(self._initial):
@@ -263,7 +263,7 @@ class GridSearcher(Searcher):
         numbers = {self._grid.number(config) for config in self._initial}
         self._passed_over = sorted(number for number in numbers if number is not None)
 
-    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:  # noqa: ARG002
+    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next initial point, else the next combination; None after the last."""
         n_trials = history.n_trials
         if n_trials < len(self._initial):

@@ -116,7 +116,7 @@ class NSGA2Proposer(Proposer):
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal | None:
         """Children of one pair of parents; None where nothing was evaluated. The note says whose they are."""
         if not len(snapshot.rows):

@@ -86,7 +86,6 @@ class RegretBelow(StoppingCriterion):
 
     def check(self, history: History, now: float) -> StopDecision:
         """STOP where the bound is at most the threshold; the model is asked only where something happened."""
-        del now
         seen = (history.n_results, history.n_runs, len(history.ids(TrialStatus.RUNNING)))
         if seen == self._seen:
             return StopDecision.STOP if self._known[1] <= self._threshold else StopDecision.CONTINUE

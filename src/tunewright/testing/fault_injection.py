@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import final
 
-from tunewright.journal import Journal, Line, MemoryJournal
+from tunewright.events import Event, Header
+from tunewright.journal import Journal, MemoryJournal
 
 
 @final
@@ -30,16 +31,16 @@ class CrashingJournal(Journal):
         self._lines_left = lines_left
 
     @property
-    def header(self) -> Line:
+    def header(self) -> Header:
         """The first line."""
         return self._kept.header
 
-    def lines(self) -> Iterator[Line]:
-        """All lines after the header."""
-        return self._kept.lines()
+    def events(self) -> Iterator[Event]:
+        """All events after the header."""
+        return self._kept.events()
 
-    def append(self, line: Line) -> None:
-        """Keep a line.
+    def append(self, event: Event) -> None:
+        """Keep an event.
 
         Raises
         ------
@@ -48,7 +49,7 @@ class CrashingJournal(Journal):
         """
         if self._lines_left == 0:
             raise SimulatedCrash
-        self._kept.append(line)
+        self._kept.append(event)
         self._lines_left -= 1
 
     def close(self) -> None:

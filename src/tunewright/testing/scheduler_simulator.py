@@ -9,10 +9,11 @@ from typing import Any, final
 
 import numpy as np
 
+from tunewright.events import decode_mapping, encode_event
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
-from tunewright.ledger import Handled, Ledger
+from tunewright.ledger import Ledger
 from tunewright.metric import Metric
 from tunewright.testing.events import expect
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, Resume, Run, Start, TrialStatus
@@ -105,9 +106,10 @@ class SchedulerSimulator:
         return self._ledger.history
 
     def journal(self) -> list[dict[str, Any]]:
-        """All lines without what differs from one computer to the next."""
+        """All lines without their real times."""
         volatile = ("wall", "suggest_time")
-        return [{k: v for k, v in line.items() if k not in volatile} for line in self._journal.lines()]
+        lines = [decode_mapping(encode_event(event)) for event in self._journal.events()]
+        return [{k: v for k, v in line.items() if k not in volatile} for line in lines]
 
     def restart(self, scheduler: Scheduler) -> None:
         """Go on with a new scheduler that is given all that the journal holds, as after a crash of the tuner."""
@@ -184,7 +186,7 @@ class SchedulerSimulator:
             resource=script.resource,
             metrics={self._metric.name: loss, "epoch": script.resource},
         )
-        handled: Handled | None = self._ledger.report(event, self._now)
+        handled = self._ledger.report(event, self._now)
         if handled is not None:
             script.verdict = handled.verdict.decision
 

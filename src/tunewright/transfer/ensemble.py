@@ -21,8 +21,8 @@ from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot, limited
 from tunewright.searchers.gp import (
     FittedProcess,
-    GPOptions,
     GPProposer,
+    GPSettings,
     Learned,
     Learner,
     Targets,
@@ -56,29 +56,31 @@ class RankingEnsemble(Learner):
         What is tuned.
     evaluations
         Of earlier experiments, mapped to it.
-    options
+    settings
         Of the present process.
     """
 
-    def __init__(self, space: SearchSpace, evaluations: TransferEvaluations, options: GPOptions) -> None:
+    def __init__(self, space: SearchSpace, evaluations: TransferEvaluations, settings: GPSettings) -> None:
         tasks = [task for task in evaluations.tasks if task.configs]
-        self._options = options
-        self._targets = Targets(options.targets)
+        self._settings = settings
+        self._targets = Targets(settings.targets)
         self._earlier = [task_model(space, task).posterior for task in tasks]
         self._best_before = space.encode([task.best(1)[0] for task in tasks])
-        process = GaussianProcess(config_kernel(space.n_columns, input_warping=options.input_warping))
+        process = GaussianProcess(config_kernel(space.n_columns, input_warping=settings.input_warping))
         self._fitted = FittedProcess(process, "final loss")
 
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned:
         """Always something: earlier tasks are known from the beginning."""
-        rows = limited(snapshot.rows, self._options.max_observations)
+        rows = limited(snapshot.rows, self._settings.max_observations)
         if len(rows) < _LEAST_RANKED:
             even = 1.0 / len(self._earlier)
             return Learned(WeightedSum([(one, even) for one in self._earlier]), self._best_before, {})
         x, y = snapshot.points[rows.trials], self._targets.of(rows.losses)
         posterior, fit = self._fitted.posterior(x, y, snapshot.fits.get("gp"), len(snapshot.rows))
         weights = self.weights(posterior, x, y, rng)
-        present = with_fantasies(posterior, snapshot.points[snapshot.pending], self._options.n_fantasies, rng)
+        present = with_fantasies(
+            posterior, snapshot.points[snapshot.pending], self._settings.n_fantasies, rng
+        )
         models: list[Surrogate] = [*self._earlier, present]
         parts = [(model, float(w)) for model, w in zip(models, weights, strict=True) if w > 0]
         return Learned(WeightedSum(parts), x, {"gp": fit})
@@ -113,7 +115,7 @@ class RankingEnsemble(Learner):
 def transfer_gp_searcher(
     context: SearcherContext,
     evaluations: TransferEvaluations,
-    options: GPOptions,
+    settings: GPSettings,
     *,
     metric: Metric,
 ) -> ModelBasedSearcher:
@@ -124,10 +126,10 @@ def transfer_gp_searcher(
     SpaceError
         One of the points to evaluate does not fit the space.
     """
-    learner = RankingEnsemble(context.space, evaluations, options)
+    learner = RankingEnsemble(context.space, evaluations, settings)
     return ModelBasedSearcher(
         context,
-        GPProposer(learner, context.cube(), options),
+        GPProposer(learner, context.cube(), settings),
         Observations(context.space, metric),
-        n_initial=options.n_initial,
+        n_initial=settings.n_initial,
     )

@@ -13,11 +13,11 @@ from typing import Any, Final, final
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.history import History
-from tunewright.journal import read_journal
-from tunewright.ledger import replay_history
+from tunewright.journal import read_events
 from tunewright.metadata import read_metadata
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
+from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder, experiments, find_experiment, safe_name
 from tunewright.transfer.evaluations import SpaceMapping, Task, TransferEvaluations
 from tunewright.trial import TrialStatus
@@ -97,7 +97,7 @@ def read_past(folder: ExperimentFolder) -> PastExperiment:
     """
     benchmark = read_metadata(folder).benchmark
     name, metrics = benchmark.name, benchmark.metrics
-    history = replay_history(list(read_journal(folder.journal_path)))
+    history = replay_history(read_events(folder.journal_path))
     trials = tuple(_newest(history, [metric.name for metric in metrics]))
     return PastExperiment(name=folder.name, benchmark=name, metrics=metrics, trials=trials)
 

@@ -7,7 +7,6 @@ References
 
 from __future__ import annotations
 
-from abc import ABC
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -26,8 +25,9 @@ _KEPT: Final = 32
 _MOST_LISTED: Final = 2048
 
 
-@dataclass(frozen=True, kw_only=True)
-class QuantileOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantileSettings:
     """How configurations are drawn.
 
     Raises
@@ -46,12 +46,6 @@ class QuantileOptions(ABC):  # noqa: B024 - a part of settings, of no use alone
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
-class QuantileSettings(QuantileOptions):
-    """Settings of a searcher that samples from earlier tasks."""
-
-
-@final
 class QuantileProposer(Proposer):
     """Copula Thompson sampling ([Salinas2020]_, section 4.2): each candidate draws a score, the lowest wins.
 
@@ -65,25 +59,25 @@ class QuantileProposer(Proposer):
         Where to look.
     model
         Of the scores.
-    options
+    settings
         How many candidates.
     """
 
-    def __init__(self, cube: UnitCube, model: ScoreModel, options: QuantileOptions) -> None:
+    def __init__(self, cube: UnitCube, model: ScoreModel, settings: QuantileSettings) -> None:
         self._cube = cube
         self._model = model
-        self._options = options
+        self._settings = settings
 
     def propose(
         self,
-        snapshot: Snapshot,  # noqa: ARG002
+        snapshot: Snapshot,
         rng: np.random.Generator,
-        until: int | None = None,  # noqa: ARG002
+        until: int | None = None,
     ) -> Proposal:
         """The candidates with the lowest draws first."""
         candidates = self._cube.everything
         if candidates is None:
-            candidates = self._cube.spread(self._options.n_candidates, rng)
+            candidates = self._cube.spread(self._settings.n_candidates, rng)
         elif len(candidates) > _MOST_LISTED:
             candidates = rng.choice(candidates, _MOST_LISTED, replace=False)
         means, deviations = self._model.posterior.predict(candidates)
@@ -95,7 +89,7 @@ class QuantileProposer(Proposer):
 def quantile_searcher(
     context: SearcherContext,
     evaluations: TransferEvaluations,
-    options: QuantileOptions,
+    settings: QuantileSettings,
 ) -> ModelBasedSearcher:
     """A searcher that samples from the distribution of good configurations, for any scheduler.
 
@@ -105,7 +99,7 @@ def quantile_searcher(
         Where to look.
     evaluations
         Of earlier experiments, mapped to the space.
-    options
+    settings
         How many count.
 
     Raises
@@ -116,10 +110,10 @@ def quantile_searcher(
     tasks = [task for task in evaluations.tasks if task.configs]
     configs = [config for task in tasks for config in task.configs]
     scores = np.concatenate([normal_scores(np.array(task.losses)) for task in tasks])
-    model = score_model(context.space, configs, scores, options.max_evaluations)
+    model = score_model(context.space, configs, scores, settings.max_evaluations)
     return ModelBasedSearcher(
         context,
-        QuantileProposer(context.cube(), model, options),
+        QuantileProposer(context.cube(), model, settings),
         Observations(context.space, Metric("unused")),
         n_initial=0,
     )

@@ -39,8 +39,7 @@ def normal_scores(losses: Array) -> Array:
 
 def rank_shares(values: Array) -> Array:
     """The share of values below each one, half of the equal ones and itself included: (n,), in (0, 1)."""
-    unique, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    del unique
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - counts / 2.0
     return middle[places] / max(len(values), 1)
 

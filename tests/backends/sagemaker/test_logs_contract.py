@@ -244,14 +244,14 @@ def test_a_storm_and_kills_lose_nothing(tmp_path: Path) -> None:
         history = tune(url, asha(), journal, -1)
     assert history is not None
     assert (history.n_trials, list(history.ids(TrialStatus.FAILED))) == (N_TRIALS, [])
-    lines = list(journal.lines())
+    lines = list(journal.events())
     starts, ends, results = (
-        [line for line in lines if line["kind"] == kind] for kind in ("start", "end", "result")
+        [line for line in lines if line.kind == kind] for kind in ("start", "end", "result")
     )
-    runs = [(line["trial_id"], line["attempt"]) for line in ends]
-    assert sorted(runs) == sorted({(line["trial_id"], line["attempt"]) for line in starts})
+    runs = [(line.trial_id, line.attempt) for line in ends]
+    assert sorted(runs) == sorted({(line.trial_id, line.attempt) for line in starts})
     assert len(runs) > N_TRIALS, "trials were promoted"
-    assert any(line["retry"] for line in results), "no instance was lost: the test shows nothing"
+    assert any(line.retry for line in results), "no instance was lost: the test shows nothing"
     for trial in range(N_TRIALS):
         resources = [result.resource for result in history.results(trial)]
         assert resources == list(range(1, len(resources) + 1))

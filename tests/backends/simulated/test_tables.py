@@ -15,6 +15,7 @@ from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
 from tunewright.backends.simulated.settings import PROFILES, profile
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.blackbox import Description, TabularBlackbox
+from tunewright.events import Header
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.history import History
 from tunewright.interfaces import Backend, Searcher
@@ -173,13 +174,13 @@ METRIC = Metric("loss")
 
 def run_asha(path: Path, *, n_trials: int, settings: SimulatedSettings) -> None:
     blackbox = table(levels=tuple(range(1, 10)), n_configs=200, n_seeds=2)
-    journal = FileJournal(path, {"seed": 0})
+    journal = FileJournal(path, Header(seed=0))
     backend = SimulatedBackend(
         BlackboxWorkload(blackbox, seed=0),
         n_workers=4,
         max_resource=9,
         settings=settings,
-        past=journal.lines(),
+        past=journal.events(),
     )
     searcher = RestrictedSearcher(blackbox.configs, space=SPACE, seed=0)
     scheduler = ASHA(searcher, ASHASettings(max_resource=9), metric=METRIC, seed=0)

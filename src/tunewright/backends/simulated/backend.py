@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, final
+from collections.abc import Iterable, Sequence
+from typing import final
 
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.backends.simulated.script import SimulatedScript, World
 from tunewright.backends.simulated.settings import SimulatedSettings
 from tunewright.backends.simulated.workload import FunctionWorkload, TrainingFunction, Workload
 from tunewright.clock import SimulatedClock
+from tunewright.events import Event
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
 from tunewright.trial import BackendSummary, Checkpoint, Ended, OpenRun, Reported, Run
@@ -64,7 +65,7 @@ class SimulatedBackend(Backend):
         max_resource: int,
         settings: SimulatedSettings | None = None,
         resource_attr: str = "epoch",
-        past: Iterable[Mapping[str, Any]] = (),
+        past: Iterable[Event] = (),
     ) -> None:
         if n_workers < 1 or max_resource < 1:
             raise SettingsError(f"n_workers={n_workers} and max_resource={max_resource} must be >= 1")

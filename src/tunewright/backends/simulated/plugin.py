@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, final
+from collections.abc import Iterable
+from typing import Final, NamedTuple, final
 
 from tunewright.backends.plugin import BackendPlugin, ExperimentContext
 from tunewright.backends.simulated.backend import SimulatedBackend
@@ -12,7 +12,8 @@ from tunewright.backends.simulated.settings import SimulatedSettings
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.blackbox import Description
-from tunewright.journal import read_journal
+from tunewright.events import Event
+from tunewright.journal import read_events
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 
@@ -29,7 +30,7 @@ class SimulatedPlugin(BackendPlugin[SimulatedConfig]):
             context.table,
             seed=context.seed,
             settings=config.settings(),
-            past=read_journal(context.folder.journal_path),
+            past=read_events(context.folder.journal_path),
         ).backend
 
 
@@ -50,7 +51,7 @@ def simulate(
     *,
     seed: int,
     settings: SimulatedSettings | None = None,
-    past: Iterable[Mapping[str, Any]] = (),
+    past: Iterable[Event] = (),
 ) -> Simulation:
     """Open a benchmark for one experiment.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import Any, final
+from collections.abc import Iterable
+from typing import final
+
+from tunewright.events import EndEvent, Event, StartEvent
 
 
 @final
@@ -26,17 +28,15 @@ class WarmPools:
         self._idle_seconds = 0.0
         self._past: dict[tuple[int, int], bool] = {}
 
-    def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Repeat what the lines of a journal tell about starts and ends of runs."""
-        for line in lines:
-            if line["kind"] not in {"start", "end"}:
-                continue
-            key = int(line["trial_id"]), int(line["attempt"])
-            if line["kind"] == "start":
-                self._past[key] = self.take(*key, float(line["t"]))
-            else:
-                self._past.pop(key, None)
-                self.release(float(line["t"]))
+    def replay(self, events: Iterable[Event]) -> None:
+        """Repeat the starts and ends of runs in a journal."""
+        for event in events:
+            if isinstance(event, StartEvent):
+                key = event.trial_id, event.attempt
+                self._past[key] = self.take(*key, event.t)
+            elif isinstance(event, EndEvent):
+                self._past.pop((event.trial_id, event.attempt), None)
+                self.release(event.t)
 
     def take(self, trial_id: int, attempt: int, time: float) -> bool:
         """Give a run an instance at ``time`` seconds; whether it is a warm one."""

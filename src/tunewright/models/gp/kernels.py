@@ -173,7 +173,7 @@ class Matern52(Kernel):
 
         return covariances, pullback
 
-    def diagonal(self, theta: Array, a: Array) -> Array:  # noqa: ARG002
+    def diagonal(self, theta: Array, a: Array) -> Array:
         """Ones."""
         return np.ones(len(a))
 

@@ -48,7 +48,7 @@ class LogResource(Kernel):
         covariances, _ = self._function(np.log(a) * scale, np.log(b) * scale)
         return covariances, lambda weights: np.zeros((len(weights), 1))
 
-    def diagonal(self, theta: Array, a: Array) -> Array:  # noqa: ARG002
+    def diagonal(self, theta: Array, a: Array) -> Array:
         """Ones."""
         return np.ones(len(a))
 

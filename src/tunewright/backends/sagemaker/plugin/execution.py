@@ -12,8 +12,9 @@ from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.backends.sagemaker.workers import busy_in_jobs_mode, plan_fleet, refuse_what_workers_cannot
 from tunewright.backends.sagemaker.workers.worker_jobs import COLD_STARTUP_SECONDS, WARM_STARTUP_SECONDS
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.events import ResultEvent
 from tunewright.exceptions import JournalError, SettingsError
-from tunewright.journal import read_journal
+from tunewright.journal import read_events
 from tunewright.storage import ExperimentFolder, experiments
 
 MANY_WORKERS: Final = 100
@@ -95,13 +96,10 @@ def _benchmark_name(folder: ExperimentFolder) -> str:
 
 def _run_seconds(folder: ExperimentFolder) -> Iterator[float]:
     """Training time of each run, from its last report."""
-    last: dict[tuple[object, object], float] = {}
-    for line in read_journal(folder.journal_path):
-        if line.get("kind") == "result":
-            metrics = line.get("metrics")
-            seconds = metrics.get(_WORKER_TIME) if isinstance(metrics, dict) else None
-            if isinstance(seconds, (int, float)):
-                last[line.get("trial_id"), line.get("attempt")] = float(seconds)
+    last: dict[tuple[int, int], float] = {}
+    for event in read_events(folder.journal_path):
+        if isinstance(event, ResultEvent) and _WORKER_TIME in event.metrics:
+            last[event.trial_id, event.attempt] = event.metrics[_WORKER_TIME]
     yield from last.values()
 
 
