@@ -29,7 +29,7 @@ from sagemaker_emulator.service.executor import Executor
 from sagemaker_emulator.service.faults import Fault, FaultInjector
 from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.service.timings import LOG_SECONDS
-from sagemaker_emulator.storage import AwsServices
+from sagemaker_emulator.storage import AwsServices, write_atomically
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -119,7 +119,6 @@ class Emulator:
     def write_state(self, path: Path) -> None:
         """Write URL, pid and keys, atomically and readable by the owner only."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
         state = {
             "url": self.url,
             "pid": os.getpid(),
@@ -129,9 +128,7 @@ class Emulator:
             "region": self._settings.region,
             "started": self._started,
         }
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(state, file)
-        draft.replace(path)
+        write_atomically(path, json.dumps(state).encode(), mode=0o600)
 
     def wait(self, ended: Event, leases: LeaseFolder | None, state_file: Path | None) -> None:
         """Return when ``ended`` is set, or when no lease needs this emulator any more.

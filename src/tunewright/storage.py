@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import unicodedata
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -76,12 +77,12 @@ def safe_name(text: str, what: str = "name") -> str:
 
 
 def leads_elsewhere(name: str) -> bool:
-    """Whether a name from outside, whose parts are joined by slashes, is none of something below the folder it is for."""
+    """Return whether a relative path, with slashes, escapes its base directory."""
     return not {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file so that a reader finds the old text or the new one, never half of one."""
+    """Replace the text of a file atomically."""
     with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -90,15 +91,20 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """A place beside a file, for nobody else, to write its new content to.
+    """Yield a temporary path beside ``path`` for its new content, a file or a folder.
 
-    It takes the file's place when the context ends, and is removed where that ends with an error, such as a full disk.
+    It is renamed to ``path`` at the end of the context, and removed after an error such as a full disk. The replacement
+    of a file is atomic; an old folder is removed before the new one is renamed.
     """
     unfinished = path.with_name(f".{secrets.token_hex(4)}.unfinished")
     try:
         yield unfinished
+        if unfinished.is_dir() and path.exists():
+            shutil.rmtree(path)
         unfinished.replace(path)
     except BaseException:
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished, ignore_errors=True)
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
         raise

@@ -13,7 +13,7 @@ import pytest
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.blackbox import Description
-from tunewright.blackbox.stored import TableInfo, write_dataset, write_info
+from tunewright.blackbox.tables.stored import TableInfo, write_dataset, write_info
 from tunewright.cli import main as command
 from tunewright.experiments import Limits, MethodSpec, method, method_names
 from tunewright.experiments.preview import preview

@@ -13,8 +13,8 @@ from typing import Any, final
 import numpy as np
 
 from tunewright.analysis.columns import Columns, Floats
-from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.load import load
+from tunewright.analysis.results import ExperimentInfo
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.backends.simulated.settings import SimulatedSettings, profile
 from tunewright.events import EndEvent, Event, ResultEvent, StartEvent

@@ -22,7 +22,7 @@ from tunewright.backends.plugin import (
 )
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
-from tunewright.callbacks.early_removal import RemoveEarly
+from tunewright.callbacks.checkpoints import RemoveEarly
 from tunewright.callbacks.tensorboard import check_tensorboard
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.limits import Limits, early_removal, stopping_criterion

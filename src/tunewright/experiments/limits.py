@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.callbacks.early_removal import RemoveEarly, ahead_by_limits
+from tunewright.callbacks.checkpoints import RemoveEarly, ahead_by_limits
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import StoppingCriterion

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.sagemaker.transport import ReportReader
+from tunewright.backends.engine.channel import Inbox
 from tunewright.exceptions import BackendError
 from tunewright.runner.channel import PAUSE, RELEASE, STOP, TERMINATED, UNTIL
 from tunewright.trial import Checkpoint, Decision, OpenRun, Run, Verdict
@@ -196,13 +196,13 @@ def test_jobs_that_end_without_a_word_are_searched_for_together(
 ) -> None:
     """A thorough listing reads all reports: one is enough for all that were lost at once."""
     searches: list[float] = []
-    search = ReportReader.search_from
+    search = Inbox.search_from
 
-    def counted(reader: ReportReader, wall: float) -> bool:
+    def counted(inbox: Inbox, wall: float) -> bool:
         searches.append(wall)
-        return search(reader, wall)
+        return search(inbox, wall)
 
-    monkeypatch.setattr(ReportReader, "search_from", counted)
+    monkeypatch.setattr(Inbox, "search_from", counted)
     for trial_id in range(2):
         driver.backend.start(run(trial_id), CONFIG)
         driver.until_created(f"{trial_id}-0-0")
@@ -431,7 +431,7 @@ def test_a_create_that_is_interrupted_leaves_no_job_behind(driver: Any) -> None:
 
 def test_only_the_last_notices_are_kept(driver: Any) -> None:
     for number in range(30):
-        driver.backend._base.accounts.notify(f"notice {number}")
+        driver.backend._context.notices.add(f"notice {number}")
     assert driver.backend.summary().notices == tuple(f"notice {number}" for number in range(10, 30))
 
 

@@ -21,11 +21,12 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sagemaker_emulator.storage import AwsServices
 from tunewright.aws import S3Objects
+from tunewright.backends.engine.channel import Inbox
+from tunewright.backends.engine.job_service import JobName
 from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
-from tunewright.backends.sagemaker.requests import JobName
-from tunewright.backends.sagemaker.transport import ReportReader
+from tunewright.backends.sagemaker.transport import S3Transport
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
-from tunewright.backends.sagemaker.workers.tasks import TaskBoard
+from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
 from tunewright.runner import s3_keys
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.channel import EXITED, End, Report
@@ -78,8 +79,8 @@ class Instance:
         self.prefix = f"{base.parent.name}/"
         self.client = client
         self.objects = S3Objects(client, BUCKET, self.prefix)
-        self.board = TaskBoard(self.objects)
-        self.reader = ReportReader(self.objects, overlap=60.0)
+        self.board = S3TaskBoard(self.objects, SageMakerSettings())
+        self.reader = Inbox(S3Transport(self.objects, overlap=60.0))
         self.url = url
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -117,7 +118,8 @@ class Instance:
 
     def post(self, trial_id: int, **config: Any) -> str:
         facts = {"trial_id": trial_id, "source": None}
-        self.board.post(f"{trial_id}-0-0", json.dumps({"config": config, "facts": facts}).encode())
+        task = json.dumps({"config": config, "facts": facts}).encode()
+        self.objects.put_new(f"{s3_keys.TASKS}{trial_id}-0-0", task)
         return f"{trial_id}-0-0"
 
     def messages(self, trial_id: int) -> list[Report | End]:

@@ -10,7 +10,7 @@ from typing import Final
 from tunewright.backends.sagemaker.config import Execution, SageMakerConfig
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.backends.sagemaker.workers import busy_in_jobs_mode, plan_fleet, refuse_what_workers_cannot
-from tunewright.backends.sagemaker.workers.worker_jobs import COLD_STARTUP_SECONDS, WARM_STARTUP_SECONDS
+from tunewright.backends.sagemaker.workers.sizing import COLD_STARTUP_SECONDS, WARM_STARTUP_SECONDS
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.events import ResultEvent
 from tunewright.exceptions import JournalError, SettingsError

@@ -26,7 +26,7 @@ from tunewright.backends.plugin import (
 from tunewright.backends.sagemaker.backend import SageMakerBackend
 from tunewright.backends.sagemaker.config import SageMakerConfig, SageMakerPlace
 from tunewright.backends.sagemaker.deployment import ROOT_PREFIX, TrainingScript, dry_run, estimate
-from tunewright.backends.sagemaker.job_service import JobService
+from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.plugin.execution import choose_execution
 from tunewright.backends.sagemaker.requests import job_prefix, merge
 from tunewright.backends.sagemaker.settings import SageMakerSettings
@@ -313,13 +313,13 @@ class JobLog(TrialLog):
 
     def __init__(self, session: AwsSession, experiment: str, trial_id: int) -> None:
         self._session = session
-        self._service = JobService(session, job_prefix(experiment))
+        self._prefix = job_prefix(experiment)
         self._trial_id = trial_id
         self._n_read = 0
 
     def new_text(self) -> str:
         """New log events of all jobs of the trial."""
-        text = self._service.logs(self._trial_id)
+        text = job_logs(self._session, self._prefix, self._trial_id)
         new, self._n_read = text[self._n_read :], len(text)
         return new
 

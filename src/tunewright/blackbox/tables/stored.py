@@ -3,7 +3,7 @@
 ::
 
     {name}/
-      table.json        what the table is, its licence and sources, and per data set its files with their SHA-256
+      table.json        title, licence and sources of the table, and per data set its files with their SHA-256
       {dataset}/
         dataset.json    space, metrics, levels, ... of the data set
         configs.parquet one column per hyperparameter, one row per configuration (or configs.npz)
@@ -15,23 +15,73 @@ Nothing in it is ever executed: no pickles, also not inside of .npy files.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
-import secrets
-import shutil
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 
-from tunewright.blackbox.blackbox import Array, Description, Values
-from tunewright.blackbox.columns import UNREADABLE, Columns, read_columns, write_columns
-from tunewright.blackbox.tabular import TabularBlackbox
-from tunewright.exceptions import SpaceError, TableError
+from tunewright.blackbox.tables.blackbox import Array, Description, Values
+from tunewright.blackbox.tables.tabular import TabularBlackbox
+from tunewright.exceptions import MissingExtraError, SpaceError, TableError
 from tunewright.space import SearchSpace
-from tunewright.storage import leads_elsewhere, safe_name, write_atomically
-from tunewright.types import Json
+from tunewright.storage import leads_elsewhere, replacing, safe_name, write_atomically
+from tunewright.types import ConfigValue, Json
+
+UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""Errors of NumPy for files without the expected arrays."""
+
+Columns = Mapping[str, Sequence[ConfigValue]]
+"""For each hyperparameter the values of all configurations."""
+
+
+def pyarrow(module: str) -> Any:
+    """A module of pyarrow.
+
+    Raises
+    ------
+    MissingExtraError
+        It is not installed.
+    """
+    try:
+        return importlib.import_module(f"pyarrow.{module}" if module else "pyarrow")
+    except ImportError:
+        raise MissingExtraError("tables", "Reading and writing of recorded tables") from None
+
+
+def write_columns(path: Path, columns: Columns) -> None:
+    """Write columns to a ``.parquet`` or ``.npz`` file."""
+    if path.suffix == ".npz":
+        arrays: dict[str, Any] = {name: np.array(values) for name, values in columns.items()}
+        np.savez_compressed(path, **arrays)
+        return
+    table = pyarrow("").table({name: list(values) for name, values in columns.items()})
+    pyarrow("parquet").write_table(table, path, compression="zstd")
+
+
+def read_columns(path: Path) -> dict[str, list[Any]]:
+    """Read all columns of a file that `write_columns` wrote, or of any Parquet file, as plain Python values.
+
+    Raises
+    ------
+    TableError
+        The file cannot be read.
+    """
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name].tolist() for name in arrays.files}
+        with pyarrow("parquet").ParquetFile(path) as file:
+            table = file.read()  # as ParquetFile and to_pylist: read_table and to_numpy would import pandas
+    except UNREADABLE as error:
+        raise TableError(f"Cannot read {path}: {error}") from None
+    return {name: table.column(name).to_pylist() for name in table.column_names}
+
 
 SCHEMA: Final = 1
 """Of the stored form."""
@@ -46,7 +96,7 @@ FileSums = dict[str, str]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableInfo:
-    """What ``table.json`` says."""
+    """Content of ``table.json``."""
 
     name: str
     title: str
@@ -165,22 +215,16 @@ def write_dataset(
     cast = cast_columns(description.space, columns)
     numbers = np.ascontiguousarray(values, dtype=np.float32)
     TabularBlackbox(description, cast, numbers)
-    final_place = folder / safe_name(description.dataset, "name of a data set")
-    unfinished = folder / f".{final_place.name}.{secrets.token_hex(4)}"
-    unfinished.mkdir(parents=True)
-    try:
+    place = folder / safe_name(description.dataset, "name of a data set")
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(place) as unfinished:
+        unfinished.mkdir()
         configs_file = f"configs{suffix}"
         write_columns(unfinished / configs_file, cast)
         np.save(unfinished / _VALUES_FILE, numbers, allow_pickle=False)
         (unfinished / _DATASET_FILE).write_text(_describe(description), encoding="utf-8")
         files = [unfinished / name for name in (_DATASET_FILE, configs_file, _VALUES_FILE)]
-        sums = {f"{final_place.name}/{file.name}": sha256(file) for file in files}
-        if final_place.exists():
-            shutil.rmtree(final_place)
-        unfinished.rename(final_place)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return sums
+        return {f"{place.name}/{file.name}": sha256(file) for file in files}
 
 
 def read_dataset(folder: Path, info: TableInfo, dataset: str) -> TabularBlackbox:

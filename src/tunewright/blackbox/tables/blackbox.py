@@ -1,11 +1,12 @@
-"""Blackbox: the learning curves of a training problem, without the training."""
+"""Blackbox: the learning curves of a training problem without the training, and blackboxes from Python functions."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ Array = NDArray[np.floating[Any]]
 
 
 class Values(StrEnum):
-    """Where the numbers come from."""
+    """Origin of the numbers."""
 
     RECORDED = "recorded"
     """Measured in real training runs."""
@@ -30,7 +31,7 @@ class Values(StrEnum):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a blackbox holds, and where its numbers come from.
+    """Content of a blackbox, and the origin of its numbers.
 
     Raises
     ------
@@ -45,18 +46,18 @@ class Description:
     space: SearchSpace
     """The hyperparameters; entries of a configuration beyond them are passed over."""
     metrics: tuple[str, ...]
-    """What each report holds, the elapsed time included."""
+    """Metrics of each report, the elapsed time included."""
     elapsed: str
     """The metric that holds the seconds since the start of training."""
     levels: tuple[int, ...]
     """Resources at which there are reports, ascending, >= 1."""
     resource: str = "epoch"
-    """What the resource counts."""
+    """Unit of the resource."""
     n_seeds: int = 1
     """Repetitions of each configuration with other random numbers."""
     values: Values = Values.RECORDED
     note: str = ""
-    """What a reader of results must know about the numbers."""
+    """Limitations of the numbers."""
     digest: str = ""
     """Checksum of the stored table; empty: it was not read from the repository."""
 
@@ -76,7 +77,7 @@ class Description:
         return f"{self.name}/{self.dataset}"
 
     def summary(self) -> dict[str, Json]:
-        """What stands in the metadata of experiments that use the blackbox."""
+        """Entry in the metadata of experiments that use the blackbox."""
         return {
             "table": self.name,
             "dataset": self.dataset,
@@ -87,7 +88,7 @@ class Description:
 
 
 class Blackbox(ABC):
-    """Answers what a configuration would report; the same question always has the same answer."""
+    """Returns the reports of a configuration; equal arguments always give equal reports."""
 
     def __init__(self, description: Description) -> None:
         self.description = description
@@ -137,7 +138,7 @@ class Blackbox(ABC):
 
     @final
     def evaluate(self, config: Config, resource: int | None = None, seed: int = 0) -> dict[str, float]:
-        """The report of a configuration at one of the levels; at the last one where none is given.
+        """Report of a configuration at one of the levels, by default the last.
 
         Raises
         ------
@@ -162,3 +163,43 @@ class Blackbox(ABC):
         if name not in self.metrics:
             raise UnknownNameError(f"metric of {self.description.full_name}", name, self.metrics)
         return self.metrics.index(name)
+
+
+Evaluation: TypeAlias = Callable[[Config, int, int], Mapping[str, float]]
+"""``(config, resource, seed) -> metrics``, the elapsed seconds since the start of training among them."""
+
+
+@final
+class FunctionBlackbox(Blackbox):
+    """Asks a function for every level of a curve.
+
+    Parameters
+    ----------
+    description
+        Metrics that the function returns.
+    function
+        Must be deterministic.
+    """
+
+    def __init__(self, description: Description, function: Evaluation) -> None:
+        super().__init__(description)
+        self._function = function
+
+    def curve(self, config: Config, seed: int = 0) -> Array:
+        """The function's values at all levels.
+
+        Raises
+        ------
+        TableError
+            The function leaves out one of the metrics.
+        """
+        reports = [self._function(config, level, seed) for level in self.levels]
+        try:
+            return np.array([[report[name] for name in self.metrics] for report in reports], dtype=np.float64)
+        except KeyError as missing:
+            raise TableError(f"The function of {self.description.full_name} gives no {missing}") from None
+
+
+def from_function(description: Description, function: Evaluation) -> FunctionBlackbox:
+    """A blackbox that asks ``function``; see `FunctionBlackbox`."""
+    return FunctionBlackbox(description, function)

@@ -8,7 +8,7 @@ from typing import final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.blackbox.blackbox import Array, Blackbox, Description
+from tunewright.blackbox.tables.blackbox import Array, Blackbox, Description
 from tunewright.exceptions import SpaceError, TableError
 from tunewright.types import Config, ConfigValue
 
@@ -23,7 +23,7 @@ class TabularBlackbox(Blackbox):
     Parameters
     ----------
     description
-        What the numbers mean.
+        Meaning of the numbers.
     columns
         For each hyperparameter the values of all configurations, in the types that the space gives them.
     values
@@ -61,7 +61,7 @@ class TabularBlackbox(Blackbox):
 
     @property
     def configs(self) -> Sequence[Config]:
-        """The recorded configurations, made where they are looked at."""
+        """The recorded configurations, built on access."""
         return _Configs(self._names, list(self._rows))
 
     def row(self, config: Config) -> int:
@@ -86,7 +86,7 @@ class TabularBlackbox(Blackbox):
         return row
 
     def curve(self, config: Config, seed: int = 0) -> Array:
-        """What was recorded for this configuration and seed."""
+        """Recorded values of a configuration and seed."""
         return self._values[self.row(config), seed]
 
     def _number_rows(

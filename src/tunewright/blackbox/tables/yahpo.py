@@ -1,32 +1,126 @@
-"""The networks of YAHPO Gym: curves for every configuration, predicted by a model in ONNX form (onnxruntime)."""
+"""YAHPO Gym: curves predicted by networks in ONNX form (onnxruntime), and spaces in its JSON form (that of ConfigSpace 0.4)."""
 
 from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 
-from tunewright.blackbox.blackbox import Array, Blackbox, Description, Values
-from tunewright.blackbox.stored import TableInfo, check_files
-from tunewright.blackbox.tabular import repair_elapsed
-from tunewright.blackbox.yahpo_space import Hyperparameters, read_hyperparameters
+from tunewright.blackbox.tables.blackbox import Array, Blackbox, Description, Values
+from tunewright.blackbox.tables.stored import TableInfo, check_files
+from tunewright.blackbox.tables.tabular import repair_elapsed
 from tunewright.exceptions import MissingExtraError, TableError
+from tunewright.space import Categorical, Domain, Float, Integer, Ordinal, SearchSpace
 from tunewright.types import Config, ConfigValue
 
+_TESTS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "EQ": operator.eq,
+    "NEQ": operator.ne,
+    "LT": operator.lt,
+    "GT": operator.gt,
+    "IN": lambda value, values: value in values,
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """The space with its constants and conditions.
+
+    The space is flat: a searcher sets all hyperparameters, and those whose condition does not hold change nothing.
+    """
+
+    entries: Mapping[str, Domain | ConfigValue]
+    conditions: Sequence[Mapping[str, Any]]
+
+    @property
+    def space(self) -> SearchSpace:
+        """Search space of the tuned hyperparameters."""
+        return SearchSpace({name: entry for name, entry in self.entries.items() if isinstance(entry, Domain)})
+
+    def fix(self, values: Config, *left_out: str) -> Hyperparameters:
+        """Set some hyperparameters to a value for good, and leave out others."""
+        entries = {name: entry for name, entry in self.entries.items() if name not in left_out}
+        return Hyperparameters({**entries, **values}, self.conditions)
+
+    def active(self, config: Config) -> dict[str, ConfigValue]:
+        """The values of the hyperparameters that count, the fixed ones included."""
+        values = {
+            name: config[name] if isinstance(entry, Domain) else entry for name, entry in self.entries.items()
+        }
+        inactive = self._inactive(values)
+        while inactive:  # dependents of inactive ones are inactive as well
+            for name in inactive:
+                del values[name]
+            inactive = self._inactive(values)
+        return values
+
+    def _inactive(self, values: Config) -> list[str]:
+        children = [(str(condition["child"]), condition) for condition in self.conditions]
+        return list(
+            {child for child, condition in children if child in values and not _holds(condition, values)}
+        )
+
+
+def read_hyperparameters(data: Mapping[str, Any]) -> Hyperparameters:
+    """Read the content of a ``config_space.json``.
+
+    Raises
+    ------
+    TableError
+        It holds something that is not known.
+    """
+    try:
+        entries = {str(spec["name"]): _entry(spec) for spec in data["hyperparameters"]}
+        conditions = list(data.get("conditions", ()))
+    except (KeyError, TypeError) as error:
+        raise TableError(f"The stored space cannot be read: {error!r}") from None
+    return Hyperparameters(entries, conditions)
+
+
+def _entry(spec: Mapping[str, Any]) -> Domain | ConfigValue:
+    kind = spec["type"]
+    if kind == "uniform_float":
+        low, high = float(spec["lower"]), float(spec["upper"])
+        return Float(low, high, log=spec["log"], default=min(max(float(spec["default"]), low), high))
+    if kind == "uniform_int":
+        return Integer(spec["lower"], spec["upper"], log=spec["log"], default=spec["default"])
+    if kind == "categorical":
+        choices = spec["choices"]
+        return Categorical(choices, default=spec["default"]) if len(choices) > 1 else choices[0]
+    if kind == "ordinal":
+        return Ordinal(spec["sequence"], default=spec["default"])
+    if kind == "constant":
+        return spec["value"]
+    raise TableError(f"The hyperparameter {spec['name']!r} is of the unknown kind {kind!r}")
+
+
+def _holds(condition: Mapping[str, Any], values: Config) -> bool:
+    kind = condition["type"]
+    if kind in {"AND", "OR"}:
+        parts = [_holds(part, values) for part in condition["components"]]
+        return all(parts) if kind == "AND" else any(parts)
+    if condition["parent"] not in values:
+        return False
+    expected = condition["values"] if kind == "IN" else condition["value"]
+    return _TESTS[kind](values[condition["parent"]], expected)
+
+
 FILES: Final = ("model.onnx", "config_space.json", "encoding.json")
-"""What a scenario's folder must hold."""
+"""Required files of a scenario's folder."""
 _NO_VALUE: Final = "#na#"
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What the files of a scenario do not say: the order of the network's inputs and outputs, and their meaning."""
+    """Order and meaning of a network's inputs and outputs, which the files of a scenario lack."""
 
     continuous: tuple[str, ...]
     categorical: tuple[str, ...]
