@@ -193,11 +193,25 @@ class Experiment:
         if self.tensorboard:
             check_tensorboard()
         known = evaluations or self.evaluations()
-        method, settings = self.method, self.settings
-        if choice := self.choice():
-            find_method(AUTO).make_settings(settings)
-            method, settings = choice.spec, {}
+        method, settings = self.built_method()
         return build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
+
+    def built_method(self) -> tuple[MethodSpec | BuildFunction, Mapping[str, Json]]:
+        """Return the method whose scheduler is built, and its settings from the command line.
+
+        For ``auto``, this is the method that it chooses.
+
+        Raises
+        ------
+        SettingsError
+            ``auto`` has no such settings.
+        TableError
+            The table is not there.
+        """
+        if choice := self.choice():
+            find_method(AUTO).make_settings(self.settings)
+            return choice.spec, {}
+        return self.method, self.settings
 
     def choice(self) -> Choice | None:
         """What ``auto`` chooses here; None where the method was chosen by its name.

@@ -1,4 +1,4 @@
-"""Which callbacks watch an experiment."""
+"""Callbacks that watch an experiment."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tunewright.methods import constraints_of
 from tunewright.storage import ExperimentFolder
 
 Watch: TypeAlias = Callable[[Experiment, ExperimentFolder], Sequence[Callback]]
-"""Makes the callbacks that watch an experiment."""
+"""Makes the callbacks of an experiment."""
 
 
 def unwatched(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """No callbacks."""
+    """Return no callbacks."""
     del experiment, folder
     return ()
 
 
 def print_progress(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """A few lines on stderr: the whole every ten seconds, failures at once, the result at the end."""
+    """Return a callback that prints on stderr: progress every ten seconds, failures at once, the result at the end."""
     return [PlainProgress(progress_facts(experiment, folder), _to_stderr, is_verbose=False)]
 
 
 def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> ProgressFacts:
-    """What progress says of an experiment."""
+    """Return the facts that progress shows."""
     benchmark, backend = experiment.benchmark, experiment.backend
     return ProgressFacts(
         title=f"{experiment.label} on {benchmark.name}, seed {experiment.seed}, {backend.backend_name} backend",
