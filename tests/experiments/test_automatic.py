@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, LocalChoice, announce_choices, method
+from tunewright.experiments import Experiment, Limits, announce_choices, method
 from tunewright.experiments.run import as_begun, new_folder, resume_experiment, run_experiment
 from tunewright.methods import build_scheduler, find_method
 from tunewright.methods.automatic import Choice, choose
@@ -44,7 +45,7 @@ def experiment(chosen: str = "auto", **changes: Any) -> Experiment:
         "benchmark": benchmark(),
         "method": method(chosen),
         "label": chosen,
-        "backend": LocalChoice(),
+        "backend": LocalConfig(),
         "limits": Limits(max_num_trials=3),
     }
     return Experiment(**{**fields, **changes})

@@ -95,6 +95,10 @@ class RealBenchmarkDefinition:
     points_to_evaluate: tuple[Config, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """Variables set for every trial."""
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Input folders by channel name, as SM_CHANNEL_*: ``s3://`` addresses for jobs, paths for processes."""
+    config_json: bool = False
+    """Give the script its configuration as ``--config_json FILE`` instead of as arguments."""
     request_template: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Merged under every CreateTrainingJob request."""
 

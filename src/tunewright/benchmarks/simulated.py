@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
-from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.blackbox import Blackbox, Description, TabularBlackbox, get_blackbox
 from tunewright.codec import from_json, to_json
-from tunewright.events import Event
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
@@ -166,52 +163,6 @@ class SurrogateBenchmarkDefinition:
             The data do not describe a benchmark.
         """
         return from_json(SurrogateBenchmarkDefinition, data, "benchmark")
-
-
-class Simulation(NamedTuple):
-    """An opened benchmark in simulated time, for a Tuner and a method."""
-
-    backend: SimulatedBackend
-    space: SearchSpace
-    metrics: tuple[Metric, ...]
-    description: Description
-
-
-def simulate(
-    benchmark: SurrogateBenchmarkDefinition,
-    *,
-    seed: int,
-    settings: SimulatedSettings | None = None,
-    past: Iterable[Event] = (),
-) -> Simulation:
-    """Open a benchmark for one experiment.
-
-    Parameters
-    ----------
-    benchmark
-        What is tuned.
-    seed
-        The experiment's seed, >= 0: draws the recorded seed that a trial follows.
-    settings
-        Delays, price, checkpoints, warm pools; None: the defaults.
-    past
-        Lines of the journal of an experiment that is continued.
-
-    Raises
-    ------
-    TableError, UnknownNameError, SettingsError
-        As `SurrogateBenchmarkDefinition.blackbox`.
-    """
-    blackbox = benchmark.blackbox()
-    backend = SimulatedBackend(
-        BlackboxWorkload(blackbox, seed=seed, blackbox_seed=benchmark.table_seed),
-        n_workers=benchmark.n_workers,
-        max_resource=benchmark.resource_limit or blackbox.levels[-1],
-        settings=settings,
-        resource_attr=blackbox.description.resource,
-        past=past,
-    )
-    return Simulation(backend, benchmark.space, benchmark.metrics, blackbox.description)
 
 
 def _fits(space: SearchSpace, config: Config) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.experiments.choices import LocalChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Outcome
@@ -156,7 +156,7 @@ def tune_function(
         benchmark=benchmark,
         method=chosen,
         label=chosen.name if isinstance(chosen, MethodSpec) else chosen.__name__,
-        backend=LocalChoice(),
+        backend=LocalConfig(),
         seed=options.get("seed", 0),
         warm_start=_names(options.get("warm_start", ())),
         limits=Limits(

@@ -16,25 +16,21 @@ from typing import Any, Final
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from tunewright.backends.simulated.charged import ChargedScheduler
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.resource import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
-from tunewright.clock import SimulatedClock
 from tunewright.codec import to_json
 from tunewright.events import Header
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.backends import build_backend
-from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import keep_evaluations, kept_evaluations
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
-from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler
+from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, read_header
 from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
 from tunewright.methods import MethodSpec, also_read, constraints_of, resolved_settings
@@ -233,14 +229,14 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     header = _header(experiment, folder)
     path = os.environ.get(JOURNAL_VARIABLE)
     opener = open_journal if path is None else load_function(path)
-    journal: Journal = opener(folder, header, is_simulated=isinstance(experiment.backend, SimulatedChoice))
+    journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
     try:
-        backend = build_backend(experiment, folder)
+        backend = experiment.plugin.build(experiment.backend, experiment.context(folder))
     except BaseException:
         journal.close()
         raise
     return Tuner(
-        _charged(scheduler, backend, experiment),
+        scheduler,
         backend,
         metrics=(
             *experiment.benchmark.metrics,
@@ -286,7 +282,7 @@ def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
     """The files written beside the journal; none for simulations, which run by the thousand."""
     board = _board(experiment, folder)
-    if isinstance(experiment.backend, SimulatedChoice):
+    if experiment.backend.is_simulated:
         return board
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
     attr = experiment.real_benchmark.resource_attr
@@ -296,7 +292,7 @@ def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callb
 def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:
     """The policies that the experiment's settings name."""
     early = experiment.early_removal()
-    unneeded = experiment.delete_checkpoints and not isinstance(experiment.backend, SimulatedChoice)
+    unneeded = experiment.delete_checkpoints and not experiment.backend.is_simulated
     return [*([] if early is None else [early]), *([RemoveUnneededCheckpoints()] if unneeded else [])]
 
 
@@ -313,16 +309,8 @@ def _board(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callbac
     ]
 
 
-def _charged(scheduler: Scheduler, backend: Backend, experiment: Experiment) -> Scheduler:
-    choice, clock = experiment.backend, backend.clock
-    is_charged = isinstance(choice, SimulatedChoice) and choice.charge_suggest_time
-    return (
-        ChargedScheduler(scheduler, clock) if is_charged and isinstance(clock, SimulatedClock) else scheduler
-    )
-
-
 def _table(experiment: Experiment) -> TableMetadata | UnsetType:
-    if not isinstance(experiment.backend, SimulatedChoice):
+    if not experiment.backend.is_simulated:
         return UNSET
     description = experiment.table_benchmark.description
     return TableMetadata(

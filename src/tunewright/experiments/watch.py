@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from tunewright.callbacks import PlainProgress, ProgressFacts
-from tunewright.experiments.choices import SageMakerChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.interfaces import Callback
 from tunewright.methods import constraints_of
@@ -32,7 +31,7 @@ def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> Progress
     """Return the facts that progress shows."""
     benchmark, backend = experiment.benchmark, experiment.backend
     return ProgressFacts(
-        title=f"{experiment.label} on {benchmark.name}, seed {experiment.seed}, {backend.kind} backend",
+        title=f"{experiment.label} on {benchmark.name}, seed {experiment.seed}, {backend.backend_name} backend",
         metric=benchmark.metrics[0],
         others=benchmark.metrics[1:],
         space=benchmark.space,
@@ -41,7 +40,7 @@ def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> Progress
         resource=benchmark.resource_attr or "report",
         path=str(folder.path),
         name=folder.name,
-        is_estimate=isinstance(backend, SageMakerChoice) and backend.endpoint != "aws",
+        is_estimate=not backend.is_billed,
         constraints=constraints_of(experiment.method, experiment.settings),
     )
 
