@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -116,6 +117,14 @@ class Instance:
         command = [sys.executable, str(code / "runner.pyz"), "worker", str(self.base)]
         with (self.base / "output.log").open("wb") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def clear(self) -> None:
+        """Reap a worker that has ended, and remove all objects and files."""
+        self.exit_code()
+        self.objects.delete_under("")
+        shutil.rmtree(self.base)
+        self.base.mkdir()
+        self.reader = Inbox(S3Transport(self.objects, overlap=60.0))
 
     def post(self, trial_id: int, **config: Any) -> str:
         facts = {"trial_id": trial_id, "source": None}
