@@ -16,7 +16,7 @@ from collections import defaultdict
 import numpy as np
 
 from tunewright.analysis import load
-from tunewright.analysis.pareto import hypervolume_curve
+from tunewright.analysis.objectives import hypervolume_curve
 
 PARTS = (0.25, 0.5, 1.0)
 

@@ -25,9 +25,10 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from tunewright.analysis import load
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.blackbox.adding import add_table
-from tunewright.experiments import Experiment, Limits, SimulatedChoice, method, run_plan
+from tunewright.experiments import Experiment, Limits, method, run_plan
 from tunewright.experiments.plan import run_cell
 from tunewright.storage import ExperimentFolder, home
 
@@ -46,7 +47,7 @@ def cell(label: str, seed: int = 0, *, n_workers: int = 4, **limits: Any) -> Exp
         benchmark=simulated_benchmark(NAME, n_workers=n_workers),
         method=METHODS[label][1],
         label=label,
-        backend=SimulatedChoice(profile="ideal"),
+        backend=SimulatedConfig(profile="ideal"),
         seed=seed,
         limits=Limits(**(limits or {"max_wallclock_time": BUDGET})),
     )

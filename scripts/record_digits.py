@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.benchmarks import mlp_digits_benchmark
+from tunewright.benchmarks.real import mlp_digits_benchmark
 from tunewright.blackbox import Description
 from tunewright.blackbox.repository import SHIPPED
-from tunewright.blackbox.stored import TableInfo, write_dataset, write_info
+from tunewright.blackbox.tables.stored import TableInfo, write_dataset, write_info
 from tunewright.space import SearchSpace
 
 N_CONFIGS, N_SEEDS, EPOCHS = 400, 3, 27

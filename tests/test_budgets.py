@@ -43,8 +43,6 @@ KNOWN_HIDDEN_IMPORTS: frozenset[str] = frozenset(
 
 KNOWN_CYCLES: frozenset[tuple[str, ...]] = frozenset(
     {
-        ("sagemaker_emulator", "sagemaker_emulator.api", "sagemaker_emulator.execution"),
-        ("tunewright.blackbox", "tunewright.blackbox.recipes"),
         ("tunewright.experiments", "tunewright.remote"),
     }
 )

@@ -41,6 +41,7 @@ OWN_IMPORTER = {
     "boto3": ("tunewright/aws", "sagemaker_emulator", "tunewright/runner"),
     "botocore": ("tunewright/aws", "sagemaker_emulator", "tunewright/runner"),
     "moto": ("sagemaker_emulator",),
+    "jinja2": ("tunewright/analysis",),
     "matplotlib": ("tunewright/analysis",),
     "pandas": ("tunewright/analysis",),
     "torch": ("tunewright/benchmarks/scripts",),

@@ -22,9 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.events import ResultEvent
-from tunewright.experiments import Experiment, Limits, MethodSpec, SimulatedChoice, method, run_plan
+from tunewright.experiments import Experiment, Limits, MethodSpec, method, run_plan
 from tunewright.journal import read_events
 from tunewright.storage import ExperimentFolder
 
@@ -68,7 +69,7 @@ def cell(task: str, label: str, spec: MethodSpec, seed: int, **changes: object) 
         "benchmark": simulated_benchmark(f"yahpo-lcbench-{task}"),
         "method": spec,
         "label": label,
-        "backend": SimulatedChoice(profile="ideal"),
+        "backend": SimulatedConfig(profile="ideal"),
         "seed": seed,
     }
     return Experiment(**{**fields, **changes})  # type: ignore[arg-type] - named above

@@ -19,9 +19,8 @@ from filelock import FileLock, Timeout
 
 from sagemaker_emulator.api.application import Application, Components
 from sagemaker_emulator.api.operations import Operations
+from sagemaker_emulator.api.quotas import RequestRates, ServiceQuotas
 from sagemaker_emulator.api.server import PortTakenError, bind, serve_on, url_of
-from sagemaker_emulator.api.service_quotas import ServiceQuotas
-from sagemaker_emulator.api.throttle import RequestRates
 from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
 from sagemaker_emulator.leases import LeaseFolder
 from sagemaker_emulator.service.engine import Engine
@@ -29,7 +28,7 @@ from sagemaker_emulator.service.executor import Executor
 from sagemaker_emulator.service.faults import Fault, FaultInjector
 from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.service.timings import LOG_SECONDS
-from sagemaker_emulator.storage import AwsServices
+from sagemaker_emulator.storage import AwsServices, write_atomically
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -119,7 +118,6 @@ class Emulator:
     def write_state(self, path: Path) -> None:
         """Write URL, pid and keys, atomically and readable by the owner only."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
         state = {
             "url": self.url,
             "pid": os.getpid(),
@@ -129,9 +127,7 @@ class Emulator:
             "region": self._settings.region,
             "started": self._started,
         }
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(state, file)
-        draft.replace(path)
+        write_atomically(path, json.dumps(state).encode(), mode=0o600)
 
     def wait(self, ended: Event, leases: LeaseFolder | None, state_file: Path | None) -> None:
         """Return when ``ended`` is set, or when no lease needs this emulator any more.

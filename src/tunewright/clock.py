@@ -24,6 +24,9 @@ class Clock(ABC):
     def resume_at(self, seconds: float) -> None:
         """Go on from ``seconds``: time between two sessions of an experiment does not count."""
 
+    def charge(self, seconds: float) -> None:
+        """Count real seconds of deciding, if the clock does not count them by itself and is asked to."""
+
 
 @final
 class WallClock(Clock):
@@ -46,13 +49,20 @@ class WallClock(Clock):
 
 @final
 class SimulatedClock(Clock):
-    """Time that moves only when it is told to."""
+    """Time that moves by events only.
+
+    Parameters
+    ----------
+    charges_suggest_time
+        Count the real seconds of deciding as well, in which nothing is handled; then no run repeats exactly.
+    """
 
     kind: ClassVar[str] = "simulated"
     max_wait: ClassVar[float] = math.inf
 
-    def __init__(self) -> None:
+    def __init__(self, *, charges_suggest_time: bool = False) -> None:
         self._now = 0.0
+        self._charges_suggest_time = charges_suggest_time
 
     def now(self) -> float:
         """The present simulated second."""
@@ -61,6 +71,11 @@ class SimulatedClock(Clock):
     def advance_to(self, seconds: float) -> None:
         """Move forward; a time in the past changes nothing."""
         self._now = max(self._now, seconds)
+
+    def charge(self, seconds: float) -> None:
+        """Move forward by the seconds, if the clock charges for deciding."""
+        if self._charges_suggest_time:
+            self._now += seconds
 
     def resume_at(self, seconds: float) -> None:
         """Let the present be ``seconds``."""

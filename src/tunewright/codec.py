@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -16,7 +17,7 @@ T = TypeVar("T")
 def to_json(record: object) -> dict[str, Json]:
     """Return the fields of a dataclass or struct as JSON data, in their order.
 
-    Values with a ``to_json`` method of their own, such as search spaces, are encoded by it.
+    Paths are encoded as text, and values with a ``to_json`` method of their own, such as search spaces, by it.
     """
     return cast("dict[str, Json]", msgspec.to_builtins(record, enc_hook=_encode))
 
@@ -50,6 +51,8 @@ def from_json(kind: type[T], data: object, what: str) -> T:
 
 
 def _encode(value: object) -> object:
+    if isinstance(value, PurePath):
+        return str(value)
     encode = getattr(value, "to_json", None)
     if encode is None:
         raise NotImplementedError(f"a stored record cannot hold a {type(value).__name__}")
@@ -57,6 +60,8 @@ def _encode(value: object) -> object:
 
 
 def _decode(kind: type[Any], value: object) -> object:
+    if issubclass(kind, PurePath) and isinstance(value, str):
+        return kind(value)
     decode = getattr(kind, "from_json", None)
     if decode is None:
         raise NotImplementedError(f"a stored record cannot hold a {kind.__name__}")

@@ -136,6 +136,30 @@ class BackendError(TunewrightError):
     """A backend cannot work at all (not: one of its runs failed)."""
 
 
+class RequestError(TunewrightError):
+    """A request to a service was refused, or its outcome is unknown."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the request may have been carried out although it failed."""
+        return False
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return False
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether credentials, permissions or the clock of this machine are the cause."""
+        return False
+
+    @property
+    def remedy(self) -> str:
+        """Advice for a denied request, in a few words; empty for others."""
+        return ""
+
+
 class TableError(TunewrightError, ValueError):
     """A recorded table is missing or damaged, or does not hold what is asked for."""
 

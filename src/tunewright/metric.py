@@ -1,4 +1,4 @@
-"""Metrics and their goals: the one place where "maximise" exists."""
+"""Metrics, their goals and constraints; losses, which are always minimised."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tunewright.exceptions import SettingsError
 
 
 class Goal(StrEnum):
-    """Which values of a metric are good."""
+    """Direction in which a metric improves."""
 
     MINIMIZE = "min"
     MAXIMIZE = "max"
@@ -21,7 +21,7 @@ class Goal(StrEnum):
 @final
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A reported value that is tuned.
+    """A tuned value of reports.
 
     Parameters
     ----------
@@ -45,24 +45,24 @@ class Metric:
             ) from None
 
     def loss(self, value: float) -> float:
-        """The value on a scale where lower is better; a non-finite one is the worst (``inf``)."""
+        """Return the value on a scale on which lower is better; ``inf`` for a value that is not finite."""
         if not math.isfinite(value):
             return math.inf
         return value if self.goal is Goal.MINIMIZE else -value
 
     def loss_of(self, metrics: Mapping[str, float]) -> float:
-        """The loss of a report's metrics; ``inf`` where the metric is missing."""
+        """Return the loss of a report; ``inf`` if the metric is missing."""
         return self.loss(metrics.get(self.name, math.nan))
 
     def is_better(self, value: float, than: float) -> bool:
-        """Whether ``value`` is strictly better than ``than``."""
+        """Return whether ``value`` is strictly better than ``than``."""
         return self.loss(value) < self.loss(than)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A bound on a reported value: a result that violates it is never the best one.
+    """A bound on a reported value; results that violate it are never the best.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Constraint:
     bound
         Finite.
     is_upper
-        Whether the value must be <= ``bound``; else >= it.
+        Whether values must be <= ``bound``; else >= ``bound``.
     """
 
     name: str
@@ -87,12 +87,12 @@ class Constraint:
 
     @staticmethod
     def parse(text: str) -> Constraint:
-        """Read ``memory<=8`` or ``recall>=0.9``; a name alone stands for ``name<=0``.
+        """Parse ``memory<=8`` or ``recall>=0.9``; a name alone stands for ``name<=0``.
 
         Raises
         ------
         SettingsError
-            It is none of these.
+            The text has another form.
         """
         for sign in ("<=", ">="):
             name, found, bound = text.partition(sign)
@@ -107,35 +107,35 @@ class Constraint:
 
     @property
     def metric(self) -> Metric:
-        """The value as a metric whose loss is to stay at or below :attr:`limit`."""
+        """The value as a metric; results with a loss up to :attr:`limit` meet the constraint."""
         return Metric(self.name, Goal.MINIMIZE if self.is_upper else Goal.MAXIMIZE)
 
     @property
     def limit(self) -> float:
-        """The bound on the scale of losses."""
+        """The bound as a loss."""
         return self.metric.loss(self.bound)
 
     def is_met(self, metrics: Mapping[str, float]) -> bool:
-        """Whether a report's value is finite and within the bound."""
+        """Return whether a report's value is finite and within the bound."""
         return self.metric.loss_of(metrics) <= self.limit
 
 
 def metrics_from(
     names: str | Sequence[str], goals: str | Sequence[str] = Goal.MINIMIZE
 ) -> tuple[Metric, ...]:
-    """One metric for each name.
+    """Make metrics from names and goals.
 
     Parameters
     ----------
     names
-        The keys of reports: one, several with commas (``"error,seconds"``), or a sequence of such texts.
+        Keys of reports: one, several with commas (``"error,seconds"``), or a sequence of such texts.
     goals
         ``"min"`` or ``"max"``, in the same form: one for all, or one for each.
 
     Raises
     ------
     SettingsError
-        A name comes twice, a goal is unknown, or there are as many goals as fit neither.
+        A name is repeated, a goal is unknown, or the number of goals is neither one nor that of the names.
     """
     every, wanted = _parts(names), _parts(goals)
     twice = next((name for name in every if every.count(name) > 1), None)

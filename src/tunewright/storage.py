@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import unicodedata
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, Final, cast, final
 
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.types import Json
@@ -31,6 +32,12 @@ _SHOWN = 8  # names listed in a message
 def home() -> Path:
     """The folder of everything that Tunewright keeps: ``$TUNEWRIGHT_HOME``, else ``~/tunewright``."""
     return Path(os.environ.get("TUNEWRIGHT_HOME") or "~/tunewright").expanduser().absolute()
+
+
+def package_cache() -> Path:
+    """The folder of this machine where missing packages of scripts are installed."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tunewright" / "packages"
 
 
 def safe_name(text: str, what: str = "name") -> str:
@@ -70,12 +77,12 @@ def safe_name(text: str, what: str = "name") -> str:
 
 
 def leads_elsewhere(name: str) -> bool:
-    """Whether a name from outside, whose parts are joined by slashes, is none of something below the folder it is for."""
+    """Return whether a relative path, with slashes, escapes its base directory."""
     return not {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file so that a reader finds the old text or the new one, never half of one."""
+    """Replace the text of a file atomically."""
     with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -84,15 +91,20 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """A place beside a file, for nobody else, to write its new content to.
+    """Yield a temporary path beside ``path`` for its new content, a file or a folder.
 
-    It takes the file's place when the context ends, and is removed where that ends with an error, such as a full disk.
+    It is renamed to ``path`` at the end of the context, and removed after an error such as a full disk. The replacement
+    of a file is atomic; an old folder is removed before the new one is renamed.
     """
     unfinished = path.with_name(f".{secrets.token_hex(4)}.unfinished")
     try:
         yield unfinished
+        if unfinished.is_dir() and path.exists():
+            shutil.rmtree(path)
         unfinished.replace(path)
     except BaseException:
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished, ignore_errors=True)
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
         raise
@@ -145,7 +157,7 @@ class ExperimentFolder:
         write_atomically(self.metadata_path, json.dumps(metadata, indent=2, allow_nan=False) + "\n")
 
     def metadata(self) -> dict[str, Any]:
-        """Read ``metadata.json``.
+        """Read ``metadata.json``, in the present form; see :func:`upgrade_metadata`.
 
         Raises
         ------
@@ -158,7 +170,44 @@ class ExperimentFolder:
             raise SettingsError(f"Cannot read {self.metadata_path}: {error}. Is it an experiment?") from None
         if not isinstance(data, dict):
             raise SettingsError(f"{self.metadata_path} holds no JSON object. Is it an experiment?")
-        return cast("dict[str, Any]", data)
+        return upgrade_metadata(cast("dict[str, Any]", data))
+
+
+METADATA_SCHEMA: Final = 2
+"""Version of the metadata's form."""
+_RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
+    "local": {"gpus_per_trial": "num_gpus_per_trial"},
+    "simulated": {"checkpoints": "support_checkpointing"},
+    "sagemaker": {},
+}
+"""Of each backend of version 0.1, old and new names of settings."""
+
+
+def upgrade_metadata(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the metadata of an experiment into the present form; those that have it are returned as they are.
+
+    In version 0.1 (schema 1) ``backend`` held its settings beside its ``kind``, and what trials get beside their
+    hyperparameters (environment, inputs, dependencies, config_json) under ``script``; that is part of the benchmark now.
+    """
+    backend, benchmark = data.get("backend"), data.get("benchmark")
+    if data.get("schema") != 1 or not isinstance(backend, dict) or not isinstance(benchmark, dict):
+        return dict(data)
+    config = dict(cast("dict[str, Any]", backend))
+    upgraded = dict(cast("dict[str, Any]", benchmark))
+    name = str(config.pop("kind", ""))
+    script: dict[str, Any] | None = config.pop("script", None)
+    if script is not None:
+        upgraded["environment"] = {**upgraded.get("environment", {}), **script["environment"]}
+        upgraded["dependencies"] = [*upgraded.get("dependencies", ()), *script["dependencies"]]
+        upgraded |= {"inputs": script["inputs"], "config_json": script["config_json"]}
+    names = _RENAMED.get(name, {})
+    config = {names.get(key, key): value for key, value in config.items()}
+    return {
+        **data,
+        "schema": METADATA_SCHEMA,
+        "backend": {"name": name, "config": config},
+        "benchmark": upgraded,
+    }
 
 
 def create_experiment(tag: str, *parts: str) -> ExperimentFolder:

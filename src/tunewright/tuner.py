@@ -194,6 +194,7 @@ class Tuner:
             before = perf_counter()
             suggestion = self._scheduler.suggest(self._history)
             suggest_time = perf_counter() - before
+            self._backend.clock.charge(suggest_time)
             refused = isinstance(suggestion, Start) and decision is StopDecision.NO_NEW_TRIALS
             if suggestion is None or refused:
                 self._nothing_to_start = True

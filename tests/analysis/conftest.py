@@ -49,7 +49,7 @@ def store(tunewright_home: Path) -> Callable[..., ExperimentFolder]:
             "label": method,
             "seed": seed,
             "clock": "simulated",
-            "backend": {"kind": "simulated"},
+            "backend": {"name": "simulated"},
             "benchmark": {
                 "name": benchmark,
                 "metrics": [{"name": metric, "goal": goal}],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tunewright.analysis import curves, load
-from tunewright.analysis.index import INDEX_FILE
+from tunewright.analysis.load import INDEX_FILE
 from tunewright.exceptions import JournalError, SettingsError
 from tunewright.storage import ExperimentFolder
 

@@ -28,10 +28,11 @@ from tunewright.analysis.importance import importance
 from tunewright.analysis.one_run import one_run
 from tunewright.analysis.report import build_page, compare
 from tunewright.analysis.report.wording import headline
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.cli import main
 from tunewright.exceptions import MissingExtraError, SettingsError, UnknownNameError
-from tunewright.experiments import Experiment, Limits, SimulatedChoice, method
+from tunewright.experiments import Experiment, Limits, method
 from tunewright.experiments.plan import run_cell
 from tunewright.storage import ExperimentFolder
 
@@ -225,7 +226,7 @@ def asha_run() -> ExperimentFolder:
             benchmark=simulated_benchmark("digits"),
             method=method("ASHA", kind="promotion"),
             label="ASHA",
-            backend=SimulatedChoice(profile="sagemaker", keep_alive=600),
+            backend=SimulatedConfig(profile="sagemaker", keep_alive=600),
             limits=Limits(max_num_evaluations=150),
         )
     )

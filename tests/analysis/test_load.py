@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tunewright.analysis import Results, load
-from tunewright.analysis.index import INDEX_FILE
+from tunewright.analysis.load import INDEX_FILE
 from tunewright.exceptions import JournalError, MissingExtraError, SettingsError, UnknownNameError
 from tunewright.storage import ExperimentFolder
 

@@ -131,7 +131,7 @@ def test_pages_and_plots_show_several_objectives(
     pytest.importorskip("matplotlib")
     results = load("t")
     page = build_page(compare(results), title="t")
-    assert "What runs attain" in page
+    assert "<h2>Attainment</h2>" in page
     assert "hypervolume" in page
     figure = plot_attainment([pareto_sets(results, "toy")])
     assert figure.axes[0].get_xlabel() == "loss (lower is better)"

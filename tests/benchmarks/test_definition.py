@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tunewright.benchmarks import RealBenchmarkDefinition, mlp_digits_benchmark, real_benchmark_definitions
+from tunewright.benchmarks import RealBenchmarkDefinition, real_benchmark_definitions
+from tunewright.benchmarks.real import mlp_digits_benchmark
 from tunewright.exceptions import SettingsError, SpaceError
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, SearchSpace

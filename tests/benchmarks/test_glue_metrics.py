@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -10,13 +11,16 @@ import pytest
 import scipy.stats
 from sklearn import metrics
 
-from tunewright.benchmarks.glue import SCRIPT
+from tunewright.benchmarks.real import REAL_BENCHMARKS
 
 
 @pytest.fixture(scope="module")
 def glue_metrics() -> ModuleType:
     """The file beside the script."""
-    spec = importlib.util.spec_from_file_location("glue_metrics", SCRIPT.with_name("glue_metrics.py"))
+    spec = importlib.util.spec_from_file_location(
+        "glue_metrics",
+        Path(REAL_BENCHMARKS["finetune_transformer_glue_rte"]().script).with_name("glue_metrics.py"),
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

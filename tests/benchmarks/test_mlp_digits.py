@@ -11,13 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunewright.benchmarks.mlp_digits import SCRIPT
+from tunewright.benchmarks import REAL_BENCHMARKS
 
 GOOD = ("--n_units=48", "--batch_size=128", "--learning_rate=0.006", "--weight_decay=0.01", "--dropout=0.1")
 
 
 def train(epochs: int, *arguments: str) -> list[dict[str, Any]]:
-    command = [sys.executable, str(SCRIPT), "--epochs", str(epochs), *GOOD, *arguments]
+    command = [
+        sys.executable,
+        REAL_BENCHMARKS["mlp_digits"]().script,
+        "--epochs",
+        str(epochs),
+        *GOOD,
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     mark = "[tune-metric]: "
     return [json.loads(line[len(mark) :]) for line in done.stdout.splitlines() if line.startswith(mark)]

@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 
 from tunewright.aws.catalog import price_per_hour
-from tunewright.benchmarks import (
-    REAL_BENCHMARKS,
-    RealBenchmarkDefinition,
+from tunewright.benchmarks import REAL_BENCHMARKS, RealBenchmarkDefinition, real_benchmark_definitions
+from tunewright.benchmarks.real import (
     finetune_transformer_glue_benchmark,
     lstm_wikitext2_benchmark,
     mlp_fashionmnist_benchmark,
-    real_benchmark_definitions,
     resnet_cifar10_benchmark,
 )
 from tunewright.exceptions import SettingsError, UnknownNameError

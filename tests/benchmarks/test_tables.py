@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tunewright.backends.simulated.plugin import simulate
 from tunewright.backends.simulated.settings import profile
-from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition, simulate
+from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark, simulated_benchmark_names
 from tunewright.blackbox import Description, Values
 from tunewright.blackbox.repository import tables_home
-from tunewright.blackbox.stored import TableInfo, write_dataset, write_info
+from tunewright.blackbox.tables.stored import TableInfo, write_dataset, write_info
 from tunewright.exceptions import SettingsError, TableError, UnknownNameError
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Goal, Metric

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 HPO_MAIN = """
 import sys
-from tunewright.benchmarks import resnet_cifar10_benchmark
+from tunewright.benchmarks.real import resnet_cifar10_benchmark
 from tunewright.experiments import method
 from tunewright.launchers.hpo_main_sagemaker import main
 

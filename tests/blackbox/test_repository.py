@@ -17,9 +17,15 @@ from tunewright.blackbox import (
     get_blackbox,
     table_names,
 )
-from tunewright.blackbox.columns import read_columns
 from tunewright.blackbox.repository import SHIPPED, table_folder, table_info, tables_home, verify_table
-from tunewright.blackbox.stored import TableInfo, read_info, sha256, write_dataset, write_info
+from tunewright.blackbox.tables.stored import (
+    TableInfo,
+    read_columns,
+    read_info,
+    sha256,
+    write_dataset,
+    write_info,
+)
 from tunewright.exceptions import MissingExtraError, SpaceError, TableError, UnknownNameError
 
 Describe = Callable[..., Description]

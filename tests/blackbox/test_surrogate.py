@@ -105,7 +105,7 @@ def test_a_forest_needs_scikit_learn(table: TabularBlackbox, monkeypatch: pytest
 
 
 def test_few_curves_are_remembered(table: TabularBlackbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunewright.blackbox.surrogate._REMEMBERED", 3)
+    monkeypatch.setattr("tunewright.blackbox.tables.surrogate._REMEMBERED", 3)
     surrogate = SurrogateBlackbox(table)
     for config in table.configs[:10]:
         surrogate.curve(config)

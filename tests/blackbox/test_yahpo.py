@@ -14,7 +14,7 @@ import pytest
 
 from tunewright.blackbox import Values, get_blackbox
 from tunewright.blackbox.adding import add_table
-from tunewright.blackbox.yahpo_space import read_hyperparameters
+from tunewright.blackbox.tables.yahpo import read_hyperparameters
 from tunewright.exceptions import MissingExtraError, TableError
 from tunewright.space import Categorical, Float, Integer, Ordinal
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import betabinom
 
 from tunewright.backends.simulated import SimulatedBackend
-from tunewright.callbacks.early_removal import RemoveEarly, ahead_by_limits, promotion_probability
+from tunewright.callbacks.checkpoints import RemoveEarly, ahead_by_limits, promotion_probability
 from tunewright.events import decode_mapping, encode_event
 from tunewright.exceptions import SettingsError
 from tunewright.history import History

@@ -110,7 +110,7 @@ def test_a_methods_settings_are_given_by_name(command: Command) -> None:
         (("--max_num_trials", "1"), "constant 'epochs'"),
         (("--max_num_trials", "1", "--max_resource", "3", "--method", "AHSA"), "Did you mean 'ASHA'"),
         (("--max_num_trials", "1", "--max_resource", "3", "--set", "eta"), "NAME=VALUE"),
-        (("--max_num_trials", "1", "--max_resource", "3", "--dry_run"), "--backend sagemaker"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--dry_run"), "the local backend sends none"),
         (("--max_num_trials", "1", "--max_resource", "3", "--experiment_tag", ".."), "looks like a path"),
         (("--max_num_trials", "1", "--max_resource", "3", "--space", "no.toml"), "no.toml"),
         (("--max_num_trials", "1", "--max_resource", "3", "--warm_pool"), "add --backend sagemaker"),
@@ -205,7 +205,7 @@ def test_an_experiment_is_shown_in_three_forms(tuned: Command) -> None:
 def test_a_sagemaker_experiment_is_shown_with_its_account(tuned: Command) -> None:
     folder = next(iter(experiments("mine")))
     metadata = folder.metadata()
-    folder.write_metadata({**metadata, "backend": {"kind": "sagemaker", "endpoint": "embedded"}})
+    folder.write_metadata({**metadata, "backend": {"name": "sagemaker", "config": {"endpoint": "embedded"}}})
     folder.account_path.write_text(
         json.dumps({"jobs": 4, "warm_starts": 3, "calls": {"CreateTrainingJob": 4}, "job_records": []})
     )
@@ -378,7 +378,7 @@ def test_a_report_of_the_account_needs_a_place_before_jobs_run(command: Command)
 
 
 def test_damaged_folders_keep_nobody_from_cleaning_up(command: Command) -> None:
-    for number, text in enumerate(("{", "{}", '{"backend": 3}', '{"backend": {"kind": "other"}}')):
+    for number, text in enumerate(("{", "{}", '{"backend": 3}', '{"backend": {"name": "other"}}')):
         create_experiment(f"broken{number}").metadata_path.write_text(text)
     assert command("sagemaker", "cleanup") == 0
     assert command.err.count("Left out broken") == 4

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments import Experiment, Limits, LocalChoice, method
+from tunewright.experiments import Experiment, Limits, method
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, SearchSpace
 
@@ -50,7 +51,7 @@ def experiment(toy: RealBenchmarkDefinition) -> Callable[..., Experiment]:
             "benchmark": toy,
             "method": method("RandomSearch"),
             "label": "RS",
-            "backend": LocalChoice(),
+            "backend": LocalConfig(),
             "limits": Limits(max_num_trials=2),
         }
         return Experiment(**{**fields, **changes})

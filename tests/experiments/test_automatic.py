@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, LocalChoice, announce_choices, method
-from tunewright.experiments.run import as_chosen, new_folder, resume_experiment, run_experiment
+from tunewright.experiments import Experiment, Limits, announce_choices, method
+from tunewright.experiments.run import as_begun, new_folder, resume_experiment, run_experiment
 from tunewright.methods import build_scheduler, find_method
 from tunewright.methods.automatic import Choice, choose
 from tunewright.metric import Metric
@@ -43,7 +45,7 @@ def experiment(chosen: str = "auto", **changes: Any) -> Experiment:
         "benchmark": benchmark(),
         "method": method(chosen),
         "label": chosen,
-        "backend": LocalChoice(),
+        "backend": LocalConfig(),
         "limits": Limits(max_num_trials=3),
     }
     return Experiment(**{**fields, **changes})
@@ -109,17 +111,17 @@ def test_a_choice_is_data() -> None:
         Choice.from_json({"method": "ASHA"})
 
 
-def test_a_resume_keeps_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resume_keeps_what_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path))
     begun = experiment(benchmark=benchmark(max_resource=None))
     folder = new_folder(begun)
     assert folder.metadata()["chosen"]["method"] == "BayesianOptimization"
     assert folder.metadata()["method"] == {"name": "auto", "settings": {}}
     changed = experiment()
-    assert as_chosen(folder, changed).method == method("BayesianOptimization")
-    assert isinstance(as_chosen(folder, changed).build_scheduler(), FIFO)
+    assert as_begun(folder, changed).method == method("BayesianOptimization")
+    assert isinstance(as_begun(folder, changed).build_scheduler(), FIFO)
     assert "chosen" not in new_folder(experiment("ASHA")).metadata()
-    assert as_chosen(new_folder(experiment("ASHA")), changed) is changed
+    assert as_begun(new_folder(experiment("ASHA")), changed) == replace(changed, resumed_seed=0)
 
 
 def test_it_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,20 @@ from typing import Any
 
 import pytest
 
+from tunewright.backends.sagemaker import plugin
+from tunewright.backends.sagemaker.config import Execution, SageMakerConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import SageMakerChoice, settle_execution
 from tunewright.journal import SCHEMA_VERSION
 from tunewright.metric import Metric
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.storage import create_experiment
 
-AUTO = SageMakerChoice(execution="auto")
+AUTO = SageMakerConfig(execution="auto")
+
+
+def choose_execution(benchmark: RealBenchmarkDefinition, config: SageMakerConfig) -> tuple[Execution, str]:
+    return plugin.choose_execution(benchmark, config, plugin.sagemaker_settings(benchmark, config))
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +37,10 @@ def benchmark(n_workers: int = 8, **more: Any) -> RealBenchmarkDefinition:
     )
 
 
-def earlier(seconds: float, *, kind: str = "sagemaker", runs: int = 6) -> str:
+def earlier(seconds: float, *, clock: str = "wall", runs: int = 6) -> str:
     """An experiment whose runs trained for so long."""
     folder = create_experiment("earlier")
-    folder.write_metadata({"benchmark": {"name": "mine"}, "backend": {"kind": kind}})
+    folder.write_metadata({"benchmark": {"name": "mine"}, "clock": clock})
     lines: list[dict[str, Any]] = [{"kind": "experiment", "schema": SCHEMA_VERSION, "t": 0.0, "wall": 0.0}]
     for trial in range(runs):
         for share in (0.5, 1.0):
@@ -48,8 +53,8 @@ def earlier(seconds: float, *, kind: str = "sagemaker", runs: int = 6) -> str:
 def test_workers_where_a_job_per_run_cannot_keep_all_busy() -> None:
     """Runs of five seconds: five workers' worth of jobs a second."""
     name = earlier(5.0)
-    settled, text = settle_execution(benchmark(), AUTO)
-    assert settled.execution == "workers"
+    mode, text = choose_execution(benchmark(), AUTO)
+    assert mode == "workers"
     assert name in text
     assert "5 s of training" in text
     assert "2 jobs of up to 4" in text
@@ -57,21 +62,21 @@ def test_workers_where_a_job_per_run_cannot_keep_all_busy() -> None:
 
 def test_jobs_where_they_can() -> None:
     """Also where nobody knows; an experiment in simulated time, or of a few runs, does not count."""
-    earlier(5.0, kind="simulated")
+    earlier(5.0, clock="simulated")
     earlier(5.0, runs=2)
-    assert settle_execution(benchmark(), AUTO)[0].execution == "jobs"
+    assert choose_execution(benchmark(), AUTO)[0] == "jobs"
     earlier(500.0)
-    assert settle_execution(benchmark(), AUTO)[0].execution == "jobs"
+    assert choose_execution(benchmark(), AUTO)[0] == "jobs"
 
 
 def test_workers_for_very_many() -> None:
-    assert settle_execution(benchmark(1000), AUTO)[0].execution == "workers"
+    assert choose_execution(benchmark(1000), AUTO)[0] == "workers"
 
 
-@pytest.mark.parametrize("execution", ["jobs", "workers"])
-def test_what_was_asked_for_is_done(execution: str) -> None:
-    asked = replace(AUTO, execution=execution)
-    assert settle_execution(benchmark(1000), asked)[0].execution == execution
+@pytest.mark.parametrize("asked_for", ["jobs", "workers"])
+def test_what_was_asked_for_is_done(asked_for: Execution) -> None:
+    asked = replace(AUTO, execution=asked_for)
+    assert choose_execution(benchmark(1000), asked)[0] == asked_for
 
 
 @pytest.mark.parametrize(
@@ -80,6 +85,6 @@ def test_what_was_asked_for_is_done(execution: str) -> None:
 )
 def test_trials_with_instances_of_their_own_need_jobs(more: dict[str, Any]) -> None:
     """``auto`` takes jobs; asking for workers is an error that says why."""
-    assert settle_execution(benchmark(1000, **more), AUTO)[0].execution == "jobs"
+    assert choose_execution(benchmark(1000, **more), AUTO)[0] == "jobs"
     with pytest.raises(SettingsError, match="--execution jobs"):
-        settle_execution(benchmark(1000, **more), replace(AUTO, execution="workers"))
+        choose_execution(benchmark(1000, **more), replace(AUTO, execution="workers"))

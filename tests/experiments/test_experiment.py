@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.plugin import BackendConfig, backend_from_json, backend_to_json, find_backend
+from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.sagemaker.plugin import sagemaker_settings
+from tunewright.backends.simulated.config import SimulatedConfig
+from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, LocalChoice, SageMakerChoice, first_request, method
-from tunewright.experiments.backends import build_backend, sagemaker_settings
-from tunewright.experiments.choices import choice_from_json, choice_to_json
-from tunewright.interfaces import StopDecision
+from tunewright.experiments import Experiment, Limits, method
+from tunewright.interfaces import Scheduler, StopDecision
 from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import Start
+from tunewright.types import Json
 
 Make = Callable[..., Experiment]
 
@@ -23,7 +29,7 @@ def test_an_experiment_survives_json(experiment: Make) -> None:
     original = experiment(
         method=method("ASHA", rung_levels=[1]),
         label="A",
-        backend=SageMakerChoice(endpoint="embedded", warm_pool=True),
+        backend=SageMakerConfig(endpoint="embedded", warm_pool=True),
         settings={"eta": 4},
         seed=3,
         random_seed=5,
@@ -42,6 +48,7 @@ def test_data_that_are_no_experiment_are_refused(experiment: Make) -> None:
     for wrong in (
         {**data, "schema": 99},
         {"schema": 1},
+        {"schema": 1, "backend": {"kind": "local"}, "benchmark": {}},
         {**data, "limits": {"max": 1}},
         {**data, "limits": 3},
     ):
@@ -49,9 +56,14 @@ def test_data_that_are_no_experiment_are_refused(experiment: Make) -> None:
             Experiment.from_json(wrong)
 
 
+def build(benchmark: Benchmark, seed: int, settings: Mapping[str, Json]) -> Scheduler:
+    """A method of a user's own."""
+    raise NotImplementedError
+
+
 def test_a_users_function_is_named_and_not_executed(experiment: Make) -> None:
-    data = experiment(method=build_backend).to_json()
-    assert data["method"] == "tunewright.experiments.backends:build_backend"
+    data = experiment(method=build).to_json()
+    assert data["method"].endswith("test_experiment:build")
     with pytest.raises(SettingsError, match="--resume"):
         Experiment.from_json(data)
 
@@ -64,7 +76,7 @@ def test_the_identity_is_that_of_the_cell(experiment: Make) -> None:
         experiment(random_seed=1),
         experiment(label="RS2"),
         experiment(settings={"eta": 4}),
-        experiment(backend=SageMakerChoice()),
+        experiment(backend=SageMakerConfig()),
         experiment(benchmark=experiment().benchmark.replace(n_workers=3)),
     ):
         assert other.identity() != identity
@@ -105,21 +117,42 @@ def test_limits_end_an_experiment(experiment: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "choice", [LocalChoice(gpus=(0, 2)), SageMakerChoice(endpoint="aws", region="eu-west-1")]
+    "config",
+    [
+        LocalConfig(gpus=(0, 2)),
+        SageMakerConfig(endpoint="aws", tags={"a": "b"}, request_template={"VpcConfig": {"Subnets": ["s"]}}),
+        SimulatedConfig(profile="sagemaker", keep_alive=600),
+    ],
 )
-def test_choices_survive_json(choice: LocalChoice | SageMakerChoice) -> None:
-    assert choice_from_json(json.loads(json.dumps(choice_to_json(choice)))) == choice
+def test_backend_configs_survive_json(config: BackendConfig) -> None:
+    assert backend_from_json(json.loads(json.dumps(backend_to_json(config)))) == config
 
 
-@pytest.mark.parametrize("data", [{}, {"kind": "locl"}, {"kind": "local", "other": 1}])
-def test_choices_that_are_none_are_refused(data: dict[str, object]) -> None:
-    with pytest.raises(SettingsError):
-        choice_from_json(data)
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({}, "name no backend"),
+        ({"name": "locl"}, "Did you mean 'local'"),
+        ({"name": "local", "config": {"gpu": [1]}}, "Did you mean 'gpus'"),
+        ({"name": "local", "config": {"gpus": "all"}}, "gpus"),
+        ({"name": "local", "config": {"num_gpus_per_trial": 0}}, "num_gpus_per_trial=0"),
+        ({"name": "sagemaker", "config": {"execution": "job"}}, "execution"),
+        ({"name": "sagemaker", "config": {"subnets": "a"}}, "--security_group_ids"),
+    ],
+)
+def test_backend_configs_that_cannot_work_are_refused(data: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        backend_from_json(data)
 
 
 def test_a_dry_run_shows_the_first_request(experiment: Make) -> None:
-    choice = SageMakerChoice(endpoint="embedded", warm_pool=True, instance_type="ml.m5.large")
-    request = first_request(experiment(method=method("ASHA"), backend=choice), choice)
+    config = SageMakerConfig(endpoint="embedded", warm_pool=True, instance_type="ml.m5.large")
+    cell = experiment(method=method("ASHA"), backend=config)
+    first = cell.build_scheduler().suggest(replay_history([]))
+    assert isinstance(first, Start)
+    request = json.loads(cell.plugin.dry_run(config, cell.context(), first))
+    with pytest.raises(SettingsError, match="local backend sends none"):
+        find_backend("local").dry_run(LocalConfig(), cell.context(), first)
     assert request["ResourceConfig"]["InstanceType"] == "ml.m5.large"
     assert request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
     assert request["HyperParameters"]["x"] == "0.5"
@@ -128,22 +161,23 @@ def test_a_dry_run_shows_the_first_request(experiment: Make) -> None:
 
 def test_sagemaker_takes_the_benchmarks_instance_where_none_is_given(experiment: Make) -> None:
     benchmark = experiment().benchmark
-    assert sagemaker_settings(benchmark, SageMakerChoice()).instance_type.startswith("ml.")
+    assert sagemaker_settings(benchmark, SageMakerConfig()).instance_type.startswith("ml.")
     there = benchmark.replace(instance_type="ml.g4dn.xlarge")
-    assert sagemaker_settings(there, SageMakerChoice()).instance_type == "ml.g4dn.xlarge"
+    assert sagemaker_settings(there, SageMakerConfig()).instance_type == "ml.g4dn.xlarge"
     with pytest.raises(SettingsError, match="instance_type"):
-        sagemaker_settings(benchmark, SageMakerChoice(instance_type="c5"))
+        sagemaker_settings(benchmark, SageMakerConfig(instance_type="c5"))
 
 
 def test_sagemaker_gets_what_benchmark_and_choice_say(experiment: Make) -> None:
     benchmark = experiment().benchmark
     there = benchmark.replace(max_resource=9, max_resource_attr="epochs", until_as_max_resource=True)
-    settings = sagemaker_settings(there, SageMakerChoice(bucket="mine", role="r"))
+    settings = sagemaker_settings(there, SageMakerConfig(bucket="mine", role="r"))
     assert (settings.bucket, settings.role) == ("mine", "r")
     assert (settings.max_resource_attr, settings.until_as_max_resource) == ("epochs", True)
 
 
 def test_a_backend_that_cannot_be_reached_says_so(experiment: Make, tmp_path: Path) -> None:
-    choice = SageMakerChoice(endpoint="http://127.0.0.1:9", region="us-east-1")
+    config = SageMakerConfig(endpoint="http://127.0.0.1:9", region="us-east-1")
+    cell = experiment(backend=config)
     with pytest.raises(Exception, match=r"127\.0\.0\.1:9|credentials"):
-        build_backend(experiment(backend=choice), ExperimentFolder(tmp_path))
+        cell.plugin.build(config, cell.context(ExperimentFolder(tmp_path)))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, SimulatedChoice, method
+from tunewright.experiments import Experiment, Limits, method
 from tunewright.experiments.run import run_experiment
 from tunewright.journal import read_events
 from tunewright.launchers import hpo_main_simulated
@@ -44,7 +45,7 @@ def asha(**changes: object) -> Experiment:
         "benchmark": DIGITS,
         "method": method("ASHA"),
         "label": "ASHA",
-        "backend": SimulatedChoice(),
+        "backend": SimulatedConfig(),
         "limits": Limits(max_num_trials=30),
         "max_num_checkpoints": 4,
     }

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import tunewright
+from tunewright.backends.local.config import LocalConfig
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import tune_function
+from tunewright.experiments import Experiment, tune_function
 from tunewright.experiments.functions import function_path
-from tunewright.experiments.logs import LocalLog, open_log
 from tunewright.space import Float
+from tunewright.storage import ExperimentFolder
 
 TRAINING = """
 import os, pathlib, tunewright
@@ -51,7 +53,8 @@ def test_a_function_is_tuned_in_processes(training: str, capsys: pytest.CaptureF
     said = capsys.readouterr()
     assert said.out == ""  # that is the script's own
     assert "Best:    loss" in said.err
-    log = open_log(outcome.folder, 0)
+    stored = Experiment.from_json(outcome.folder.metadata())
+    log = stored.plugin.logs(stored.backend, stored.context(outcome.folder), 0)
     assert "training with 0.5" in log.new_text()
     assert log.new_text() == ""
     log.close()
@@ -88,10 +91,11 @@ def test_functions_are_known_by_their_place(monkeypatch: pytest.MonkeyPatch) -> 
     assert function_path(main.train) == "/somewhere/script.py:train"
 
 
-def test_a_log_is_read_as_it_grows(tmp_path: Path) -> None:
-    log = LocalLog(tmp_path)
+def test_a_log_is_read_as_it_grows(experiment: Callable[..., Experiment], tmp_path: Path) -> None:
+    cell = experiment(backend=LocalConfig())
+    log = cell.plugin.logs(cell.backend, cell.context(ExperimentFolder(tmp_path)), 0)
     assert log.new_text() == ""
-    run = tmp_path / "runs" / "0-0"
+    run = tmp_path / "trials" / "0" / "runs" / "0-0"
     run.mkdir(parents=True)
     (run / "order.json").write_text("{}")
     (run / "stdout").write_bytes("ü".encode()[:1])

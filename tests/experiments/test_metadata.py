@@ -12,12 +12,25 @@ from typing import Any
 
 import pytest
 
+from tunewright import experiments
+from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, resume_experiment, run_experiment
+from tunewright.experiments import (
+    Experiment,
+    Limits,
+    MethodSpec,
+    SimulatedChoice,
+    method,
+    method_names,
+    resume_experiment,
+    run_experiment,
+)
 from tunewright.experiments.experiment import identity_of
+from tunewright.experiments.run import as_begun
 from tunewright.journal import canonical_hash, read_header
 from tunewright.metadata import metadata_from, read_metadata
+from tunewright.methods import find_method
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.seeding import effective_seed
 from tunewright.storage import ExperimentFolder
@@ -33,14 +46,18 @@ def old(kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "function"])
-def test_experiments_of_0_1_are_read_and_keep_their_text(kind: str) -> None:
+def test_experiments_of_0_1_are_read_and_keep_their_values(kind: str) -> None:
     stored = old(kind)
     experiment = Experiment.from_json(stored)
     again = json.loads(json.dumps(experiment.to_json()))
-    for key in ("benchmark", "limits", "method", "settings"):
+    for key in ("limits", "method", "settings"):
         assert json.dumps(again[key]) == json.dumps(stored[key]), key
+    script = stored["backend"].get("script", {})
+    for key in stored["benchmark"].keys() - script.keys():
+        assert again["benchmark"][key] == stored["benchmark"][key], key
     assert {**stored, **again}.keys() == stored.keys()
-    assert stored["identity"] == identity_of(stored)
+    assert Experiment.from_json(again) == experiment
+    assert experiment.identity() == identity_of(stored) == identity_of(again)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,6 +136,71 @@ def test_the_effective_seed_is_stored(experiment: Callable[..., Experiment]) -> 
     assert header.effective_seed == outcome.metadata.effective_seed == cell.effective_seed
     again = resume_experiment(outcome.folder, replace(cell, limits=Limits(max_num_trials=2)))
     assert again.metadata.effective_seed == cell.effective_seed
+
+
+def table_cell(**changes: Any) -> Experiment:
+    fields: dict[str, Any] = {
+        "tag": "t",
+        "benchmark": simulated_benchmark("digits"),
+        "method": method("ASHA", brackets=2),
+        "label": "ASHA",
+        "backend": SimulatedChoice(),
+        "limits": Limits(max_num_evaluations=5),
+    }
+    return Experiment(**{**fields, **changes})
+
+
+def test_an_experiment_keeps_the_defaults_that_it_began_with() -> None:
+    cell = table_cell(settings={"grace_period": 3})
+    folder = run_experiment(cell).folder
+    header = read_header(folder.journal_path)
+    assert header.resolved is not None
+    assert header.resolved == {**find_method("ASHA").resolved({}), "brackets": 2, "grace_period": 3}
+    assert header.table is not None
+    assert header.table.startswith("digits ")
+    text = folder.journal_path.read_text()
+    assert '"eta":3' in text.splitlines()[0]
+    folder.journal_path.write_text(text.replace('"eta":3', '"eta":4', 1))  # as if 4 had been the default then
+    begun = as_begun(folder, cell)
+    assert begun.built_method() == (
+        MethodSpec(name="ASHA", settings={**header.resolved, "eta": 4}),
+        {"grace_period": 3},
+    )
+    again = resume_experiment(folder, replace(cell, limits=Limits(max_num_evaluations=9)))
+    assert again.metadata.method == {"name": "ASHA", "settings": {"brackets": 2}}
+
+
+def test_an_experiment_of_0_1_keeps_the_defaults_of_0_1(tunewright_home: Path) -> None:
+    place = tunewright_home / "experiments" / "old" / "old-ASHA-digits-3-20261128-185555-1aae"
+    shutil.copytree(OLD / "interrupted", place)
+    folder = ExperimentFolder(place)
+    begun = as_begun(folder, Experiment.from_json(folder.metadata()))
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.settings == {
+        "kind": "promotion",
+        "grace_period": 1,
+        "eta": 3,
+        "brackets": 1,
+        "rung_levels": None,
+        "shared_rungs": True,
+        "cost": None,
+    }
+
+
+def test_the_defaults_of_0_1_can_be_built() -> None:
+    stored = json.loads((Path(experiments.__file__).parent / "defaults_0_1.json").read_text())
+    assert stored.keys() <= set(method_names())
+    for name, settings in stored.items():
+        find_method(name).make_settings(settings)
+
+
+def test_a_changed_table_is_refused() -> None:
+    cell = table_cell()
+    folder = run_experiment(cell).folder
+    metadata = folder.metadata()
+    folder.write_metadata({**metadata, "table": {**metadata["table"], "digest": "other"}})
+    with pytest.raises(SettingsError, match=r"The table of digits was changed .*checksum other, now "):
+        resume_experiment(folder, cell)
 
 
 def test_records_that_cannot_be_read_name_the_field() -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError, UnfitError
 from tunewright.experiments import (
     Experiment,
     ExperimentPlan,
     Limits,
-    SimulatedChoice,
     method,
     run_experiment,
     run_plan,
@@ -37,7 +37,7 @@ def table(**changes: Any) -> Experiment:
         "benchmark": simulated_benchmark("digits"),
         "method": method("RandomSearch"),
         "label": "RS",
-        "backend": SimulatedChoice(),
+        "backend": SimulatedConfig(),
         "limits": Limits(max_num_evaluations=12),
     }
     return Experiment(**{**fields, **changes})

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from tunewright.backends.simulated.plugin import simulate
 from tunewright.backends.simulated.settings import profile
-from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition, simulate
+from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.history import History

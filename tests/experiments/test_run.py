@@ -200,7 +200,7 @@ def test_an_experiment_whose_last_line_is_damaged_was_interrupted() -> None:
 def test_metadata_that_lack_something_are_told(benchmark: object) -> None:
     folder = create_experiment("t")
     folder.metadata_path.write_text(
-        json.dumps({"benchmark": benchmark, "label": "RS", "seed": 0, "backend": {"kind": "local"}})
+        json.dumps({"benchmark": benchmark, "label": "RS", "seed": 0, "backend": {"name": "local"}})
     )
     with pytest.raises(SettingsError, match="was not written by this version"):
         load_outcome(folder)

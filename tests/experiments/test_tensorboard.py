@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import MissingExtraError
 from tunewright.experiments import (
     Experiment,
     Limits,
-    SimulatedChoice,
     method,
     resume_experiment,
     run_experiment,
@@ -24,7 +24,7 @@ CELL = Experiment(
     benchmark=simulated_benchmark("digits"),
     method=method("RandomSearch"),
     label="RS",
-    backend=SimulatedChoice(),
+    backend=SimulatedConfig(),
     limits=Limits(max_num_trials=2),
     tensorboard=True,
 )

@@ -98,5 +98,5 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
     assert ("FilterLogEvents" in calls) == (isolation == "1")
     check_results(folder.journal_path)
     assert after["sagemaker"]["warm_starts"] > 0
-    assert folder.metadata()["backend"]["endpoint"] == "embedded"
+    assert folder.metadata()["backend"]["config"]["endpoint"] == "embedded"
     assert "begins after epoch 0" in tunewright("logs", "t", "0")

@@ -14,15 +14,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks import Benchmark
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import (
     Experiment,
     Limits,
-    LocalChoice,
     PlanProgress,
-    SimulatedChoice,
     method,
     run_plan,
 )
@@ -45,7 +45,7 @@ def cell(**changes: object) -> Experiment:
         "benchmark": simulated_benchmark("digits"),
         "method": method("ASHA"),
         "label": "ASHA",
-        "backend": SimulatedChoice(),
+        "backend": SimulatedConfig(),
         "limits": Limits(max_num_evaluations=30),
     }
     return Experiment(**{**fields, **changes})  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def test_cells_that_fail_or_die_are_told_and_the_others_run(
 
 def test_what_cannot_work_is_said_before_anything_starts(tunewright_home: Path) -> None:
     with pytest.raises(SettingsError, match="the local backend cannot run it"):
-        cell(backend=LocalChoice())
+        cell(backend=LocalConfig())
     with pytest.raises(SettingsError, match="define it with def"):
         run_plan([cell(method=partial(own_method), label="no name")], n_processes=1)
     assert not (tunewright_home / "experiments").exists()

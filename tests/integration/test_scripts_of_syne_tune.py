@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments import Experiment, Limits, LocalChoice, SageMakerChoice, method, run_experiment
+from tunewright.experiments import Experiment, Limits, method, run_experiment
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, SearchSpace
 
@@ -41,11 +43,11 @@ report = Reporter()
 for epoch in range(1, args.epochs + 1):
     report(epoch=epoch, acc=args.lr * epoch, started_after=0)
 """
-EMBEDDED = SageMakerChoice(endpoint="embedded", speed=300.0, warm_pool=True)
+EMBEDDED = SageMakerConfig(endpoint="embedded", speed=300.0, warm_pool=True)
 
 
 @pytest.mark.parametrize("script", [BY_HAND, WITH_REPORTER], ids=["by_hand", "reporter"])
-@pytest.mark.parametrize("backend", [LocalChoice(), EMBEDDED], ids=["local", "sagemaker"])
+@pytest.mark.parametrize("backend", [LocalConfig(), EMBEDDED], ids=["local", "sagemaker"])
 def test_unmodified(tmp_path: Path, script: str, backend: Any) -> None:
     path = tmp_path / "train_height.py"
     path.write_text(script)

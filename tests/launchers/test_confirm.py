@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import SageMakerChoice
-from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.confirm import confirm
 
 SETTINGS = SageMakerSettings(n_workers=4, instance_type="ml.c5.xlarge", warm_pool=True)
 
@@ -33,9 +34,9 @@ def account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settle(
     endpoint: str, *, is_agreed: bool = False, ask: Callable[[str], str] | None = None
-) -> SageMakerChoice:
-    choice = SageMakerChoice(endpoint=endpoint)
-    return settle_endpoint(choice, SETTINGS, is_agreed=is_agreed, ask=ask or (lambda _: pytest.fail("asked")))
+) -> SageMakerConfig:
+    description = describe_jobs(SageMakerConfig(endpoint=endpoint), SETTINGS)
+    return confirm(description, is_agreed=is_agreed, ask=ask or (lambda _: pytest.fail("asked")))
 
 
 def test_without_credentials_auto_is_embedded_and_loud(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +53,7 @@ def test_without_credentials_auto_is_embedded_and_loud(capsys: pytest.CaptureFix
 def test_quotas_are_named(
     settings: SageMakerSettings, quota: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settle_endpoint(SageMakerChoice(endpoint="embedded"), settings, is_agreed=False, ask=lambda _: "")
+    confirm(describe_jobs(SageMakerConfig(endpoint="embedded"), settings), is_agreed=False)
     assert f"ml.c5.xlarge for {quota}" in capsys.readouterr().out
 
 
@@ -89,7 +90,7 @@ def test_elsewhere_it_must_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="--endpoint aws, --yes"):
         settle("auto")
     assert settle("aws").endpoint == "aws"
-    assert settle("auto", is_agreed=True) == replace(SageMakerChoice(), endpoint="aws", region="eu-west-1")
+    assert settle("auto", is_agreed=True) == replace(SageMakerConfig(), endpoint="aws", region="eu-west-1")
 
 
 def test_an_endpoint_that_cannot_be_is_refused() -> None:
@@ -101,4 +102,4 @@ def test_an_endpoint_that_cannot_be_is_refused() -> None:
 def test_the_end_of_input_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Terminal(""))
     with pytest.raises(SettingsError, match="Not confirmed"):
-        settle_endpoint(SageMakerChoice(endpoint="aws"), SETTINGS, is_agreed=False)
+        confirm(describe_jobs(SageMakerConfig(endpoint="aws"), SETTINGS), is_agreed=False)

@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import CellError
-from tunewright.experiments import CellResult, Experiment, Limits, PlanProgress, SimulatedChoice, method
+from tunewright.experiments import CellResult, Experiment, Limits, PlanProgress, method
 from tunewright.launchers.plan_progress import progress_text, watching
 from tunewright.trial import ExperimentStatus
 
@@ -23,7 +24,7 @@ def plan(n_cells: int = 3) -> list[Experiment]:
             benchmark=simulated_benchmark("digits"),
             method=method("RandomSearch"),
             label="RS",
-            backend=SimulatedChoice(),
+            backend=SimulatedConfig(),
             seed=seed,
             limits=Limits(max_num_trials=1),
         )

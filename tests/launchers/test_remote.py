@@ -19,7 +19,7 @@ from tunewright.aws import (
     resolve_endpoint,
 )
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.benchmarks.mlp_digits import mlp_digits_benchmark
+from tunewright.benchmarks.real import mlp_digits_benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import method
 from tunewright.launchers import launch_remote_local, launch_remote_sagemaker

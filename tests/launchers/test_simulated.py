@@ -13,7 +13,7 @@ import pytest
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.blackbox import Description
-from tunewright.blackbox.stored import TableInfo, write_dataset, write_info
+from tunewright.blackbox.tables.stored import TableInfo, write_dataset, write_info
 from tunewright.cli import main as command
 from tunewright.experiments import Limits, MethodSpec, method, method_names
 from tunewright.experiments.preview import preview
@@ -51,7 +51,7 @@ def test_what_is_here_is_run_and_the_rest_is_named(
     assert {(m["label"], m["seed"], m["random_seed"]) for m in metadata} == {
         (label, seed, 7) for label in ("RS", "ASHA") for seed in (0, 1)
     }
-    assert all(m["backend"]["keep_alive"] == 600 for m in metadata)
+    assert all(m["backend"]["config"]["keep_alive"] == 600 for m in metadata)
     assert {str(m["settings"]) for m in metadata if m["label"] == "ASHA"} == {"{'grace_period': 3}"}
     assert metadata[0]["table"]["values"] == "surrogate"
     with pytest.raises(SystemExit):
@@ -69,7 +69,7 @@ def test_what_is_here_is_run_and_the_rest_is_named(
         ("--benchmark pd1-x", "The table 'pd1' is not here: 'tunewright tables info pd1' says how to get it"),
         ("--support_checkpoint 0", "Did you mean '--support_checkpointing'?"),
         ("--profile sagemakr", "invalid choice"),
-        ("--keep_alive -1", "--keep_alive"),
+        ("--keep_alive -1", "keep_alive=-1"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_starts(

@@ -39,7 +39,7 @@ def test_no_other_module_loads_scipy_late() -> None:
 def test_what_few_experiments_need_is_not_loaded_with_the_modules_that_use_it() -> None:
     code = """
 import sys
-import tunewright.blackbox.curve_models, tunewright.callbacks.early_removal
+import tunewright.blackbox.tables.surrogate, tunewright.callbacks.checkpoints
 assert 'scipy' not in sys.modules
 import tunewright.searchers.acquisition_optimizer, tunewright.models.gp.process, tunewright.models.targets
 assert not {'scipy.optimize', 'scipy.spatial', 'scipy.stats'} & set(sys.modules)

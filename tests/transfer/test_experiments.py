@@ -11,9 +11,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, SimulatedChoice, method, run_plan
+from tunewright.experiments import Experiment, Limits, method, run_plan
 from tunewright.experiments.run import resume_experiment, run_experiment
 from tunewright.experiments.warm_start import FILE
 from tunewright.journal import canonical_hash, read_header
@@ -31,7 +32,7 @@ def cell(
         benchmark=DIGITS,
         method=method(name),
         label=name,
-        backend=SimulatedChoice(),
+        backend=SimulatedConfig(),
         limits=Limits(max_num_trials=n),
         warm_start=warm_start,
     )

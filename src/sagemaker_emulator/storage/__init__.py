@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sagemaker_emulator.storage.logs import TRAINING_LOG_GROUP, LogStore
-from sagemaker_emulator.storage.mirror import ObjectInfo
+from sagemaker_emulator.storage.mirror import ObjectInfo, write_atomically
 from sagemaker_emulator.storage.objects import ACCOUNT_ID, NoSuchObjectError, ObjectStore
 from sagemaker_emulator.storage.services import EXECUTION_ROLE_ARN, AwsServices
 
@@ -16,4 +16,5 @@ __all__ = [
     "NoSuchObjectError",
     "ObjectInfo",
     "ObjectStore",
+    "write_atomically",
 ]

@@ -10,11 +10,11 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Final, final
 
@@ -61,7 +61,6 @@ class FolderMirror:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._numbers = count()
         directory.mkdir(parents=True, exist_ok=True)
         for torn in directory.glob(f"*/*{_SCRATCH_SUFFIX}"):
             torn.unlink(missing_ok=True)
@@ -76,7 +75,7 @@ class FolderMirror:
         """Create the folder of a bucket."""
         folder = self._bucket_folder(name)
         folder.mkdir(exist_ok=True)
-        self._write(folder / _BUCKET_FILE, json.dumps({"name": name, "region": region}).encode(), b"")
+        write_atomically(folder / _BUCKET_FILE, json.dumps({"name": name, "region": region}).encode())
 
     def delete_bucket(self, name: str) -> None:
         """Remove a bucket with its objects."""
@@ -102,7 +101,7 @@ class FolderMirror:
             "headers": dict(stored.headers),
         }
         head = json.dumps(fields).encode() + b"\n"
-        self._write(self._object_file(bucket, stored.info.key), head, stored.body)
+        write_atomically(self._object_file(bucket, stored.info.key), head, stored.body)
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object if it exists."""
@@ -116,16 +115,17 @@ class FolderMirror:
         readable = _UNSAFE.sub("_", key[-_READABLE_CHARACTERS:])
         return self._bucket_folder(bucket) / f"{_digest(key)}-{readable}{_OBJECT_SUFFIX}"
 
-    def _write(self, file: Path, head: bytes, body: bytes) -> None:
-        scratch = file.with_name(f".{os.getpid()}-{next(self._numbers)}{_SCRATCH_SUFFIX}")
-        try:
-            with scratch.open("wb") as stream:
-                stream.write(head)
-                stream.write(body)
-            scratch.replace(file)
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
+
+def write_atomically(path: Path, *parts: bytes, mode: int = 0o644) -> None:
+    """Replace a file by the concatenation of ``parts``; a reader sees the old content or the new one."""
+    scratch = path.with_name(f".{secrets.token_hex(8)}{_SCRATCH_SUFFIX}")
+    try:
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+            stream.writelines(parts)
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
 
 
 def _digest(text: str) -> str:

@@ -1,6 +1,6 @@
 """Analysis of stored experiments: nothing here runs or changes one.
 
-From results to what may be said about them::
+From results to conclusions::
 
     results = load("first")                      # a tag, names, paths; also folders of Syne Tune
     digits = curves(results, "digits")           # best-so-far losses: setups x seeds x times
@@ -17,23 +17,28 @@ from tunewright.analysis.columns import Columns, Totals
 from tunewright.analysis.comparison import (
     Ranks,
     Scale,
+    TimeToTarget,
     anytime_area,
     mean_ranks,
     normalised_regret,
     scale_of,
+    target_of,
+    times_to_target,
 )
 from tunewright.analysis.curves import Curves, SetupCurves, Steps, all_curves, best_so_far, curves
-from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.load import load
 from tunewright.analysis.objectives import (
     ParetoSets,
     attainment_surface,
+    hypervolume,
+    hypervolume_curve,
     hypervolume_curves,
+    losses_of,
     objectives_of,
+    pareto_mask,
     pareto_sets,
 )
-from tunewright.analysis.pareto import hypervolume, hypervolume_curve, losses_of, pareto_mask
-from tunewright.analysis.results import Results, Where
+from tunewright.analysis.results import ExperimentInfo, Results, Where
 from tunewright.analysis.significance import (
     CriticalDifference,
     Improvement,
@@ -43,7 +48,6 @@ from tunewright.analysis.significance import (
     paired_tests,
     probability_of_improvement,
 )
-from tunewright.analysis.targets import TimeToTarget, target_of, times_to_target
 
 __all__ = [
     "Aggregate",

@@ -1,4 +1,4 @@
-"""From many seeds to one number with its uncertainty."""
+"""Aggregation over seeds, with its uncertainty."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tunewright.analysis.columns import Floats
 
 N_BOOTSTRAP: Final = 1000
-_BLOCK: Final = 4_000_000  # numbers of resampled data that are held at once
+_BLOCK: Final = 4_000_000  # resampled numbers in memory at the same time
 _NORMAL_95: Final = 1.959964  # 97.5 % quantile of the normal distribution
 
 Statistic: TypeAlias = Callable[[Floats], Floats]
@@ -21,14 +21,14 @@ Statistic: TypeAlias = Callable[[Floats], Floats]
 
 
 class Aggregate(StrEnum):
-    """How seeds become a curve."""
+    """Aggregation of seeds to a curve."""
 
     IQM = "iqm"
     """Mean of the middle half, with a 95 % bootstrap interval (Agarwal et al., NeurIPS 2021)."""
     MEAN = "mean"
     """Mean, with a 95 % interval of its standard error."""
     MEDIAN = "median"
-    """Median, with the quartiles: how seeds spread, not how well the median is known."""
+    """Median with the quartiles, which show the spread of seeds and not the uncertainty of the median."""
 
 
 @final
@@ -56,11 +56,11 @@ def aggregate(values: Floats, kind: Aggregate | str = Aggregate.IQM, *, seed: in
     Parameters
     ----------
     values
-        Shape (seeds, times); NaN where there is nothing yet. The band begins where every seed has a value.
+        Shape (seeds, times); NaN before the first result. The band starts when every seed has a value.
     kind
-        How.
+        Kind of aggregation.
     seed
-        Of the bootstrap: the same values always give the same interval.
+        Seed of the bootstrap: the same values always give the same interval.
 
     Returns
     -------
@@ -96,9 +96,9 @@ def bootstrap(
     statistic
         From (..., n) to (...).
     seed
-        Of the resamples.
+        Seed of the resamples.
     n_samples
-        How many.
+        Number of resamples.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The results of one experiment as columns, and many of them behind one another."""
+"""The results of one experiment as columns, and their concatenation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 
 DECISIONS: Final = ("continue", "pause", "stop")
-"""What stands behind the numbers of the column ``decision``."""
+"""Meaning of the numbers in the column ``decision``."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Accepted reports in the order in which they came; all arrays have one entry per report."""
+    """Accepted reports in their order; all arrays have one entry per report."""
 
     time: Floats
     """Seconds on the experiment's clock."""
@@ -31,11 +31,11 @@ class Columns:
     decision: Integers
     """Positions in `DECISIONS`."""
     metrics: Mapping[str, Floats]
-    """By name; NaN where a report has no such value."""
+    """By name; NaN if a report lacks the value."""
 
     @property
     def size(self) -> int:
-        """How many reports there are."""
+        """Number of reports."""
         return len(self.time)
 
     def between(self, begin: int, end: int) -> Columns:
@@ -52,7 +52,7 @@ class Columns:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """What an experiment came to, in a few numbers."""
+    """Totals of an experiment."""
 
     status: ExperimentStatus
     """COMPLETED, STOPPED, FAILED or INTERRUPTED (also: still running)."""
@@ -82,7 +82,7 @@ def columns_of(rows: Sequence[ResultFields]) -> Columns:
 
 
 def concatenate(parts: Sequence[Columns]) -> Columns:
-    """All parts behind one another; metrics that a part lacks are NaN there."""
+    """Concatenate parts; a metric that a part lacks is NaN there."""
     names = dict.fromkeys(name for part in parts for name in part.metrics)
 
     def joined(arrays: Sequence[Any], kind: Any) -> Any:

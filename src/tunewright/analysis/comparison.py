@@ -1,4 +1,4 @@
-"""Regret, ranks and area over time: what makes benchmarks of different scales comparable."""
+"""Regret, ranks, area over time and time to target: figures that compare benchmarks of different scales."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Final, final
 import numpy as np
 from scipy.stats import rankdata
 
-from tunewright.analysis.aggregate import Band, aggregate
+from tunewright.analysis.aggregate import Band, aggregate, resamples
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.curves import Curves
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, UnknownNameError
 
 N_SHARES: Final = 100
-"""Points of the grid from 0 to 1 on which benchmarks of different length are put together."""
+"""Points of the grid from 0 to 1 that benchmarks of different length share."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """What is 0 and what is 1 in the normalised regret of a benchmark, as losses."""
+    """Losses at 0 and 1 of a benchmark's normalised regret."""
 
     best: float
     start: float
 
 
 def scale_of(curves: Curves) -> Scale:
-    """The scale of a benchmark from the experiments themselves.
+    """Scale of a benchmark from its experiments.
 
-    0 is the best loss of any of them; 1 is the median, over the experiments that have any on the grid, of the best loss
-    at the first time at which all these have one. Where most of them begin with the best there is, 1 is the worst of them.
+    0 is the best loss of all experiments. 1 is the median over experiments (with a loss on the grid) of the best loss at
+    the first time at which all of them have one; if most of these equal the best loss, 1 is the worst of them.
     """
     losses = np.concatenate([setup.losses for setup in curves.setups.values()])
     losses = losses[~np.isnan(losses).all(axis=1)]
@@ -45,14 +45,14 @@ def scale_of(curves: Curves) -> Scale:
 
 
 def normalised_regret(curves: Curves, scale: Scale | None = None) -> dict[str, Floats]:
-    """How far each experiment is from the best known loss, as a share of the way from the start; shape (seeds, times)."""
+    """Distance of each experiment from the best known loss, as a share of the scale; shape (seeds, times)."""
     known = scale or scale_of(curves)
-    width = known.start - known.best or 1.0  # no difference: whatever the width is, all are at 0
+    width = known.start - known.best or 1.0  # without a difference all regrets are 0 for any width
     return {label: (setup.losses - known.best) / width for label, setup in curves.setups.items()}
 
 
 def anytime_area(curves: Curves, scale: Scale | None = None) -> dict[str, Floats]:
-    """The mean over time of the normalised regret, one per seed: low is good at every time; before a result it is 1."""
+    """Mean over time of the normalised regret, one per seed; lower is better. The regret before the first result is 1."""
     return {
         label: np.nan_to_num(regret, nan=1.0).mean(axis=1)
         for label, regret in normalised_regret(curves, scale).items()
@@ -77,12 +77,12 @@ class Ranks:
 def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES) -> Ranks:
     """Rank the setups on each benchmark and seed, at equal shares of the benchmark's time; equal losses share a rank.
 
-    Before its first result a setup is last. Only seeds that all setups have count.
+    A setup is last before its first result. Only seeds that all setups have are used.
 
     Raises
     ------
     SettingsError
-        There is one setup only, or no benchmark, or benchmarks differ in their setups.
+        There is only one setup or no benchmark, or benchmarks differ in their setups.
     """
     check_same_setups(every)
     labels = list(every[0].setups)
@@ -105,7 +105,7 @@ def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES) -> Ranks:
 
 
 def check_same_setups(every: Sequence[Curves]) -> None:
-    """Refuse benchmarks whose experiments cannot be put together.
+    """Raise an error for benchmarks that cannot be compared together.
 
     Raises
     ------
@@ -123,3 +123,95 @@ def check_same_setups(every: Sequence[Curves]) -> None:
 def _at(curves: Curves, label: str, shares: Floats) -> Floats:
     times = shares * curves.times[-1]
     return np.array([steps.at(times) for steps in curves.setups[label].steps])
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeToTarget:
+    """Time of a setup to the target."""
+
+    times: Floats
+    """Seconds, one per seed; inf if the target was not reached."""
+    median: float
+    """Seconds; inf if half of the seeds did not reach the target."""
+    share: float
+    """Share of the seeds that reached the target."""
+    speed_up: float
+    """Median of the reference over the median of this setup; NaN if neither is finite."""
+    low: float
+    high: float
+    """95 % bootstrap interval of the speed-up."""
+
+
+def target_of(curves: Curves, reference: str) -> float:
+    """Loss that half of a setup's runs, or one more, reach: the upper median of final losses.
+
+    Raises
+    ------
+    UnknownNameError
+        The setup is unknown.
+    """
+    if reference not in curves.setups:
+        raise UnknownNameError(f"setup on {curves.benchmark}", reference, curves.setups)
+    final = curves.setups[reference].losses[:, -1]
+    return float(np.quantile(np.where(np.isnan(final), np.inf, final), 0.5, method="higher"))
+
+
+def times_to_target(
+    curves: Curves, *, reference: str, target: float | None = None
+) -> Mapping[str, TimeToTarget]:
+    """Time of each setup to a loss, and its speed-up over the reference.
+
+    Parameters
+    ----------
+    curves
+        Curves; the exact times of their improvements are used, not the grid.
+    reference
+        A setup, such as random search.
+    target
+        A loss; None: `target_of` the reference, which no setup reaches if half of the reference's runs have no result.
+
+    Raises
+    ------
+    UnknownNameError
+        The setup is unknown.
+    """
+    loss = target_of(curves, reference) if target is None else target
+    end = curves.times[-1] if np.isfinite(loss) else -np.inf  # an infinite target is never reached
+    times = {
+        label: np.array([_within(steps.reached(loss), end) for steps in setup.steps])
+        for label, setup in curves.setups.items()
+    }
+    base = times[reference]
+    return {label: _compare(own, base, is_base=label == reference) for label, own in times.items()}
+
+
+def _within(time: float, end: float) -> float:
+    return time if time <= end else float("inf")
+
+
+def _compare(own: Floats, base: Floats, *, is_base: bool) -> TimeToTarget:
+    ratios = np.array([1.0]) if is_base else _ratio(_medians(base, 0), _medians(own, 1))
+    known = ratios[~np.isnan(ratios)]
+    low, high = np.quantile(known, [0.025, 0.975], method="nearest") if len(known) else (np.nan, np.nan)
+    return TimeToTarget(
+        times=own,
+        median=_median(own),
+        share=float(np.isfinite(own).mean()),
+        speed_up=1.0 if is_base else float(_ratio(np.array([_median(base)]), np.array([_median(own)]))[0]),
+        low=float(low),
+        high=float(high),
+    )
+
+
+def _median(times: Floats) -> float:
+    return float(np.quantile(times, 0.5, method="higher"))
+
+
+def _medians(times: Floats, seed: int) -> Floats:
+    return np.quantile(times[resamples(len(times), seed=seed)], 0.5, axis=1, method="higher")
+
+
+def _ratio(base: Floats, own: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return base / own

@@ -9,27 +9,26 @@ from typing import Final, final
 import numpy as np
 
 from tunewright.analysis.columns import Columns, Floats
-from tunewright.analysis.experiment_info import ExperimentInfo
-from tunewright.analysis.results import Results
+from tunewright.analysis.results import ExperimentInfo, Results
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.trial import FINISHED, ExperimentStatus
 
 N_TIMES: Final = 200
-"""Points of a grid where nothing else is asked for."""
-_MUCH: Final = 2.0  # the longest experiment over the shortest, from which on this is said
+"""Default number of points of a grid."""
+_MUCH: Final = 2.0  # ratio of longest and shortest experiment above which a note is added
 _SHOWN: Final = 4  # experiments named in a message
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """The best loss of one experiment as it falls: exact, not on a grid."""
+    """Best loss of one experiment over time, at its exact times of improvement."""
 
     times: Floats
-    """Seconds at which a better value came."""
+    """Seconds of the improvements."""
     losses: Floats
-    """The best loss from then on; lower is better."""
+    """Best loss from then on; lower is better."""
 
     def at(self, times: Floats) -> Floats:
         """The best loss at given times; NaN before the first."""
@@ -39,7 +38,7 @@ class Steps:
         return np.where(position >= 0, self.losses[position], np.nan)
 
     def reached(self, loss: float) -> float:
-        """The first time at which the best loss is ``loss`` or lower; inf where it never is."""
+        """First time at which the best loss is ``loss`` or lower; inf if it never is."""
         below = np.flatnonzero(self.losses <= loss)
         return float(self.times[below[0]]) if len(below) else float("inf")
 
@@ -57,7 +56,7 @@ class SetupCurves:
     """One per seed."""
 
     def chosen(self, seeds: Sequence[int]) -> SetupCurves:
-        """These seeds alone, in this order."""
+        """Only these seeds, in this order."""
         rows = [self.seeds.index(seed) for seed in seeds]
         return SetupCurves(
             seeds=tuple(seeds), losses=self.losses[rows], steps=tuple(self.steps[row] for row in rows)
@@ -67,7 +66,7 @@ class SetupCurves:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curves:
-    """How the setups of one benchmark come along."""
+    """Curves of the setups of one benchmark."""
 
     benchmark: str
     metric: Metric
@@ -78,7 +77,7 @@ class Curves:
     """Seconds, ascending; the last is the end of the shortest experiment."""
     setups: Mapping[str, SetupCurves]
     notes: tuple[str, ...] = ()
-    """What a reader must know: seeds that do not pair, experiments that were cut off or repeated."""
+    """Limitations: seeds that are not common, experiments that were interrupted or repeated."""
 
     def display(self, losses: Floats) -> Floats:
         """Losses as values of the metric."""
@@ -91,12 +90,12 @@ class Curves:
         return tuple(sorted(set.intersection(*sets)))
 
     def paired(self) -> Curves:
-        """The seeds that every setup has; a note says which are left out.
+        """Only the seeds that every setup has; a note lists the others.
 
         Raises
         ------
         SettingsError
-            There are none.
+            There are no common seeds.
         """
         common = self.common_seeds
         if not common:
@@ -112,7 +111,7 @@ class Curves:
 
 
 def best_so_far(columns: Columns, metric: Metric) -> Steps:
-    """The best loss of an experiment as it falls; non-finite values never count."""
+    """Best loss of an experiment over time; non-finite values are ignored."""
     values = columns.metrics.get(metric.name)
     if values is None or not len(values):
         return Steps(times=np.empty(0), losses=np.empty(0))
@@ -133,13 +132,13 @@ def curves(
 ) -> Curves:
     """The curves of a benchmark's experiments.
 
-    Where a seed was run several times with a setup, the newest finished experiment counts. Constraints of one experiment
+    If a seed was run several times with a setup, the newest finished experiment is used. Constraints of one experiment
     hold for all, so that methods which know of them and those which do not are compared by the same results.
 
     Parameters
     ----------
     results
-        What was loaded.
+        Loaded experiments.
     benchmark
         Whose experiments.
     metric
@@ -227,7 +226,7 @@ def newest_columns(results: Results, benchmark: str) -> dict[tuple[str, int], Co
 def _newest(
     benchmark: str, mine: Sequence[tuple[ExperimentInfo, Columns]]
 ) -> tuple[dict[tuple[str, int], tuple[ExperimentInfo, Columns]], list[str]]:
-    """One experiment for each setup and seed; and what to say about the others."""
+    """One experiment for each setup and seed, and notes about the others."""
     newest: dict[tuple[str, int], tuple[ExperimentInfo, Columns]] = {}
     n_repeated = 0
     for info, columns in mine:
@@ -251,7 +250,7 @@ def _newest(
 
 
 def _counting(columns: Columns, constraints: Sequence[Constraint]) -> Columns:
-    """The reports, those without values that break a constraint or do not have what it bounds."""
+    """The reports, with NaN for those that violate a constraint or lack its metric."""
     is_kept = np.ones(columns.size, dtype=np.bool_)
     for constraint in constraints:
         values = columns.metrics.get(constraint.name, np.full(columns.size, np.nan))
@@ -263,7 +262,7 @@ def _counting(columns: Columns, constraints: Sequence[Constraint]) -> Columns:
 
 
 def _grid(infos: Sequence[ExperimentInfo], until: float | None, n_times: int) -> Floats:
-    """From 0 to the end of the shortest experiment; those that had nothing left to do last for ever."""
+    """Grid from 0 to the end of the shortest experiment; completed experiments count as endless."""
     ends = [info.totals.end_time for info in infos]
     limited = [info.totals.end_time for info in infos if info.totals.status != ExperimentStatus.COMPLETED]
     end = min(limited) if limited else max(ends)
@@ -271,7 +270,7 @@ def _grid(infos: Sequence[ExperimentInfo], until: float | None, n_times: int) ->
 
 
 def _short_notes(benchmark: str, infos: Sequence[ExperimentInfo], until: float | None) -> list[str]:
-    """That one experiment keeps the others from being compared for as long as they ran, where it is much shorter."""
+    """Note that a much shorter experiment limits the compared time."""
     longest = max(info.totals.end_time for info in infos)
     limited = [info for info in infos if info.totals.status != ExperimentStatus.COMPLETED]
     shortest = min(limited, key=lambda info: info.totals.end_time, default=None)

@@ -1,4 +1,4 @@
-"""The optional packages of analysis, loaded where they are used."""
+"""Late import of the optional packages of analysis."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 from tunewright.exceptions import MissingExtraError
 
 
-def need(module: str, what: str, *, extra: str = "analysis") -> Any:
+def need(module: str, feature: str, *, extra: str = "analysis") -> Any:
     """Import a module of an optional package.
 
     Parameters
     ----------
     module
         Such as ``pandas`` or ``matplotlib.figure``.
-    what
-        What needs it, for the error.
+    feature
+        Name of the feature that needs the module, for the error.
     extra
-        The extra of Tunewright that brings it.
+        Extra of Tunewright that installs it.
 
     Raises
     ------
     MissingExtraError
-        It is not installed.
+        The package is not installed.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
-        raise MissingExtraError(extra, what) from None
+        raise MissingExtraError(extra, feature) from None

@@ -73,9 +73,9 @@ def importance(run: OneRun, *, seed: int = 0) -> Importance:
 
 
 def positions(run: OneRun) -> tuple[list[str], Floats]:
-    """The hyperparameters, and where each trial's values lie in their ranges: shape (trials, names), from 0 to 1.
+    """Names of the hyperparameters, and positions of each trial's values in their ranges: shape (trials, names), 0 to 1.
 
-    What a trial has not, as it is not active there, lies at its default.
+    Hyperparameters that are inactive in a trial are at their defaults.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def positions(run: OneRun) -> tuple[list[str], Floats]:
 
 
 def position(domain: Domain, value: Any) -> float:
-    """Where a value lies in its domain, from 0 to 1; categories in their order."""
+    """Position of a value in its domain, from 0 to 1; categories in their order."""
     if domain.width == 1:
         return float(domain.encode(value)[0])
     values = [domain.at(i) for i in range(domain.size or 0)]

@@ -1,48 +1,68 @@
-"""``load``: stored experiments by tag, name or path."""
+"""``load``: stored experiments by tag, name or path, with an index of the results of each tag.
+
+The index is a cache in the tag's folder, which may be removed at any time: an entry is used only if its journal still has
+the same size and modification time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import contextlib
+import json
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from tunewright.analysis.experiment_info import info_from
-from tunewright.analysis.index import read_results
-from tunewright.analysis.results import Results, Where
+import numpy as np
+
+from tunewright.analysis.columns import Columns, Totals, concatenate
+from tunewright.analysis.parsing import parse_journal
+from tunewright.analysis.results import Results, Where, info_from
 from tunewright.analysis.syne_tune import is_syne_tune, read_syne_tune
-from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.exceptions import JournalError, SettingsError, UnknownNameError
 from tunewright.storage import (
     ExperimentFolder,
     experiments,
     find_experiment,
     home,
     order_of_making,
+    replacing,
     safe_name,
 )
+from tunewright.trial import ExperimentStatus
 
 Source: TypeAlias = str | Path | ExperimentFolder
 
+INDEX_FILE: Final = ".index.npz"
+_SCHEMA: Final = 1
+_METRIC: Final = "metric:"
+
+Entry = tuple[Columns, Totals]
+
 
 def load(what: Source | Iterable[Source] | None = None, *, where: Where | None = None) -> Results:
-    """Read stored experiments; nothing of theirs is changed.
+    """Read stored experiments without changing them.
 
     Parameters
     ----------
     what
-        A tag, an experiment's name or a unique beginning of it, the path of a folder that is one or holds some (also of
-        Syne Tune: ``metadata.json`` and ``results.csv.zip``), or several of these. None: all that are stored.
+        A tag, the name of an experiment or a unique beginning of it, the path of an experiment or of a folder with
+        experiments (also of Syne Tune: ``metadata.json`` and ``results.csv.zip``), or several of these. None: all stored
+        experiments.
     where
-        Only those whose metadata agree: values such as ``{"benchmark": "digits"}``, or a function.
+        Condition on the metadata: required values such as ``{"benchmark": "digits"}``, or a predicate.
 
     Returns
     -------
     Results
-        In the order of their making.
+        In order of creation.
 
     Raises
     ------
     UnknownNameError, SettingsError
-        Nothing of that name is stored, or nothing agrees with ``where``.
+        No stored experiment has that name, or none fulfils ``where``.
     JournalError
         A journal is damaged.
     """
@@ -61,12 +81,12 @@ def _read(folders: Sequence[ExperimentFolder]) -> Results:
     foreign: list[Any] = []
     own: list[tuple[ExperimentFolder, dict[str, Any]]] = []
     for folder in folders:
-        # what has neither results nor a journal is not looked at: trials may keep a metadata.json
+        # folders without results and journal are skipped: trials may keep a metadata.json
         if is_syne_tune(folder.path):
             foreign.append(read_syne_tune(folder.path, folder.metadata()))
         elif folder.journal_path.exists():
             own.append((folder, folder.metadata()))
-    entries = read_results([folder for folder, _ in own])
+    entries = _read_results([folder for folder, _ in own])
     infos = [
         info_from(folder.path, metadata, totals)
         for (folder, metadata), (_, totals) in zip(own, entries, strict=True)
@@ -107,8 +127,106 @@ def _below(path: Path) -> Iterator[ExperimentFolder]:
 
 
 def _is_tag(text: str, tags: Collection[str]) -> bool:
-    """Whether a stored tag was meant, also where a folder of that name lies here."""
+    """Whether a text is a stored tag, even if a folder of that name exists here."""
     try:
         return safe_name(text, "experiment tag") in tags
     except SettingsError:
-        return False  # a path, or nothing that could be a name
+        return False  # a path, or not a valid name
+
+
+def _read_results(folders: Sequence[ExperimentFolder]) -> list[Entry]:
+    """Results of stored experiments, from the indexes of their tags if these are up to date.
+
+    Raises
+    ------
+    JournalError
+        A journal is missing or damaged.
+    """
+    found: dict[Path, Entry] = {}
+    for parent in dict.fromkeys(folder.path.parent for folder in folders):
+        found.update(_read_tag(parent, [folder for folder in folders if folder.path.parent == parent]))
+    return [found[folder.path] for folder in folders]
+
+
+def _read_tag(parent: Path, folders: Sequence[ExperimentFolder]) -> dict[Path, Entry]:
+    known = _read_index(parent / INDEX_FILE)
+    marks = {folder.name: _mark(folder) for folder in folders}
+    entries: dict[str, Entry] = {}
+    n_new = 0
+    for folder in folders:
+        mark, entry = known.get(folder.name, ("", None))
+        if entry is None or mark != marks[folder.name]:
+            entry = parse_journal(folder.journal_path)
+            n_new += 1
+        entries[folder.name] = entry
+    if n_new:
+        kept = {name: entry for name, (_, entry) in known.items() if (parent / name).is_dir()} | entries
+        old = {name: known[name][0] for name in kept.keys() & known.keys()}
+        with contextlib.suppress(OSError):  # a read-only folder has no index
+            _write_index(parent / INDEX_FILE, kept, old | marks)
+    return {parent / name: entry for name, entry in entries.items()}
+
+
+def _mark(folder: ExperimentFolder) -> str:
+    try:
+        stat = folder.journal_path.stat()
+    except OSError as error:
+        raise JournalError(f"{folder.journal_path} cannot be read: {error.strerror}") from None
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def _write_index(path: Path, entries: Mapping[str, Entry], marks: Mapping[str, str]) -> None:
+    columns = concatenate([columns for columns, _ in entries.values()])
+    head = {
+        "schema": _SCHEMA,
+        "names": list(entries),
+        "marks": [marks[name] for name in entries],
+        "metrics": [list(columns.metrics) for columns, _ in entries.values()],
+        "totals": [asdict(totals) for _, totals in entries.values()],
+    }
+    arrays: dict[str, Any] = {_METRIC + name: values for name, values in columns.metrics.items()}
+    arrays |= {name: getattr(columns, name) for name in ("time", "trial", "resource", "decision")}
+    arrays["sizes"] = np.array([columns.size for columns, _ in entries.values()], dtype=np.int64)
+    arrays["head"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read_index(path: Path) -> dict[str, tuple[str, Entry]]:
+    """Name -> mark and entry; empty without an index of this version."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays: dict[str, Any] = dict(stored)
+        head = json.loads(arrays.pop("head").tobytes())
+        if head["schema"] != _SCHEMA:
+            return {}
+        return _entries(head, arrays)
+    except (OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, zipfile.BadZipFile):
+        return {}
+
+
+def _entries(head: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, tuple[str, Entry]]:
+    metrics = {
+        name.removeprefix(_METRIC): values for name, values in arrays.items() if name.startswith(_METRIC)
+    }
+    whole = Columns(
+        time=arrays["time"],
+        trial=arrays["trial"],
+        resource=arrays["resource"],
+        decision=arrays["decision"],
+        metrics=metrics,
+    )
+    bounds = pairwise([0, *np.cumsum(arrays["sizes"]).tolist()])
+    rows = zip(head["names"], head["marks"], head["metrics"], head["totals"], bounds, strict=True)
+    entries: dict[str, tuple[str, Entry]] = {}
+    for name, mark, own, totals, (begin, end) in rows:
+        part = whole.between(begin, end)
+        columns = Columns(
+            time=part.time,
+            trial=part.trial,
+            resource=part.resource,
+            decision=part.decision,
+            metrics={metric: part.metrics[metric] for metric in own},
+        )
+        entries[name] = mark, (columns, replace(Totals(**totals), status=ExperimentStatus(totals["status"])))
+    return entries

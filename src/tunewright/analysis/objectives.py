@@ -1,4 +1,4 @@
-"""Several objectives over seeds: dominated hypervolume as a curve, and the surfaces that runs attain.
+"""Several objectives: Pareto sets, dominated volume and attainment.
 
 References
 ----------
@@ -12,19 +12,89 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 
 from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.curves import Curves, SetupCurves, Steps, curves, newest_columns
-from tunewright.analysis.pareto import hypervolume, losses_of, pareto_mask
+from tunewright.analysis.extras import need
 from tunewright.analysis.results import Results
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Goal, Metric
+from tunewright.models.pareto import dominated_volume, pareto_mask
+
+_OWN_OBJECTIVES = 3
+"""Maximum number of objectives without moocore."""
+
+
+def losses_of(columns: Columns, metrics: Sequence[Metric]) -> Floats:
+    """All reports as losses, shape (reports, metrics); a non-finite value is inf.
+
+    Raises
+    ------
+    UnknownNameError
+        A metric was not reported.
+    """
+    losses: list[Floats] = []
+    for metric in metrics:
+        if metric.name not in columns.metrics:
+            raise UnknownNameError("metric", metric.name, columns.metrics)
+        values = columns.metrics[metric.name]
+        sign = metric.loss(1.0)
+        losses.append(np.where(np.isfinite(values), sign * values, np.inf))
+    return np.column_stack(losses)
+
+
+def hypervolume(losses: Floats, reference: Sequence[float]) -> float:
+    """The volume that the rows dominate up to a reference point.
+
+    Parameters
+    ----------
+    losses
+        Shape (n, objectives).
+    reference
+        A point that is worse than all of interest.
+
+    Raises
+    ------
+    SettingsError
+        The reference has another number of objectives.
+    MissingExtraError
+        There are more than three objectives, and moocore is not installed.
+    """
+    if len(reference) != losses.shape[1]:
+        raise SettingsError(
+            f"The reference point has {len(reference)} values, but there are {losses.shape[1]} objectives"
+        )
+    if len(reference) <= _OWN_OBJECTIVES:
+        return dominated_volume(losses, np.asarray(reference, dtype=np.float64))
+    moocore: Any = need("moocore", "Hypervolume of more than three objectives", extra="moo")
+    finite = losses[np.isfinite(losses).all(axis=1)]
+    return float(moocore.hypervolume(finite, ref=np.asarray(reference))) if len(finite) else 0.0
+
+
+def hypervolume_curve(
+    columns: Columns, metrics: Sequence[Metric], reference: Sequence[float], times: Floats
+) -> Floats:
+    """The hypervolume of all reports up to each time.
+
+    Raises
+    ------
+    SettingsError, UnknownNameError, MissingExtraError
+        As `hypervolume` and `losses_of`.
+    """
+    losses = losses_of(columns, metrics)
+    counts = np.searchsorted(columns.time, times, side="right")
+    known = {0: 0.0}
+    for count in np.unique(counts).tolist():
+        if count:
+            known[count] = hypervolume(losses[:count], reference)
+    return np.array([known[count] for count in counts.tolist()])
+
 
 HYPERVOLUME: Final = Metric("hypervolume", Goal.MAXIMIZE)
-"""What experiments with several objectives are compared by."""
+"""Metric of comparisons of experiments with several objectives."""
 MARGIN: Final = 0.1
 """How far the reference point lies beyond the worst corner, as a part of the range of each objective."""
 
@@ -46,7 +116,7 @@ class ParetoSets:
         return losses * np.array([metric.loss(1.0) for metric in self.metrics])
 
     def corners(self) -> tuple[Floats, Floats]:
-        """The best and the worst loss of each objective among all sets; the range is 1 where they are equal.
+        """Best and worst loss of each objective among all sets; the range is 1 if they are equal.
 
         Raises
         ------
@@ -79,7 +149,7 @@ def pareto_sets(results: Results, benchmark: str, *, metrics: Sequence[str] | No
     Parameters
     ----------
     results
-        What was loaded.
+        Loaded experiments.
     benchmark
         Whose experiments.
     metrics
@@ -156,7 +226,7 @@ def hypervolume_curves(
 def attainment_surface(sets: Sequence[Floats], share: float = 0.5) -> Floats:
     """The surface of all points that a share of the runs attain, for two objectives ([Grunert2001]_).
 
-    A run attains a point where one of its own is at least as good in both objectives. With ``share=0.5`` this is the
+    A run attains a point if one of its own is at least as good in both objectives. With ``share=0.5`` this is the
     median run's Pareto set, so to speak.
 
     Parameters
@@ -169,7 +239,7 @@ def attainment_surface(sets: Sequence[Floats], share: float = 0.5) -> Floats:
     Returns
     -------
     array of shape (m, 2)
-        The lower left corners of the surface, the first loss ascending, the second descending. Empty where fewer runs
+        The lower left corners of the surface, the first loss ascending, the second descending. Empty if fewer runs
         than that have any point.
 
     Raises
@@ -205,7 +275,7 @@ def _front(losses: Floats) -> Floats:
 
 
 def _lowest_second(front: Floats, first: Floats) -> Floats:
-    """The lowest second loss among points whose first loss is at most each of ``first``; inf where there is none."""
+    """Lowest second loss among points whose first loss is at most each of ``first``; inf without such a point."""
     position = np.searchsorted(front[:, 0], first, side="right") - 1
     return np.where(position >= 0, np.append(front[:, 1], np.inf)[position], np.inf)
 

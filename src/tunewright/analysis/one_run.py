@@ -13,8 +13,8 @@ from typing import Any, final
 import numpy as np
 
 from tunewright.analysis.columns import Columns, Floats
-from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.load import load
+from tunewright.analysis.results import ExperimentInfo
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.backends.simulated.settings import SimulatedSettings, profile
 from tunewright.events import EndEvent, Event, ResultEvent, StartEvent
@@ -155,10 +155,10 @@ class _StartDelays:
 
 
 def _delays(metadata: Any) -> _StartDelays | None:
-    backend = metadata.get("backend", {})
-    if backend.get("kind") != "simulated" or "profile" not in backend:
+    config = metadata.get("backend", {}).get("config", {})
+    if metadata.get("clock") != "simulated" or "profile" not in config:
         return None
-    return _StartDelays(replace(profile(backend["profile"]), keep_alive=backend.get("keep_alive", 0.0)))
+    return _StartDelays(replace(profile(config["profile"]), keep_alive=config.get("keep_alive", 0.0)))
 
 
 @final

@@ -1,28 +1,93 @@
-"""Results: many experiments as columns, with what is known about each."""
+"""Results: many experiments as columns, with the metadata of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 
-from tunewright.analysis.columns import DECISIONS, Columns, concatenate
-from tunewright.analysis.experiment_info import ExperimentInfo
+from tunewright.analysis.columns import DECISIONS, Columns, Totals, concatenate
 from tunewright.analysis.extras import need
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.metric import Metric
+from tunewright.metadata import metadata_from
+from tunewright.metric import Constraint, Metric
+from tunewright.storage import ExperimentFolder
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentInfo:
+    """Metadata and totals of one experiment."""
+
+    name: str
+    path: Path
+    tag: str
+    method: str
+    """Label in comparisons."""
+    benchmark: str
+    seed: int
+    metrics: tuple[Metric, ...]
+    """Tuned metrics; comparisons use the first by default."""
+    clock: str
+    """``wall`` or ``simulated``."""
+    values: str
+    """``measured`` (real training), ``recorded`` (a table of it) or ``surrogate`` (predicted)."""
+    note: str = ""
+    """Limitations of the values."""
+    resource: str = "resource"
+    """Unit of the resource."""
+    constraints: tuple[Constraint, ...] = ()
+    """Constraints on results."""
+    n_workers: int | None = None
+    max_time: float | None = None
+    """Time limit in seconds of the experiment's clock; None: no limit."""
+    totals: Totals
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+
+def info_from(path: Path, metadata: Mapping[str, Any], totals: Totals) -> ExperimentInfo:
+    """Parse the metadata of an experiment.
+
+    Raises
+    ------
+    SettingsError
+        The metadata are invalid.
+    """
+    record = metadata_from(metadata, ExperimentFolder(path))
+    return ExperimentInfo(
+        name=path.name,
+        path=path,
+        tag=record.tag,
+        method=record.label,
+        benchmark=record.benchmark.name,
+        seed=record.seed,
+        metrics=record.metrics,
+        clock=record.clock,
+        values=record.values,
+        note=record.table.note if record.table else "",
+        resource=record.resource,
+        constraints=record.bounds,
+        n_workers=record.benchmark.n_workers,
+        max_time=record.limits.max_wallclock_time,
+        totals=totals,
+        metadata=metadata,
+    )
+
 
 Where: TypeAlias = Callable[[Mapping[str, Any]], bool] | Mapping[str, object]
-"""A question to the metadata, or values that they must have: ``{"benchmark": "digits", "seed": [0, 1]}``."""
+"""A predicate of the metadata, or required values: ``{"benchmark": "digits", "seed": [0, 1]}``."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Stored experiments and all their reports.
+    """Stored experiments with all their reports.
 
     Examples
     --------
@@ -38,38 +103,38 @@ class Results:
     """One for each of ``infos``."""
 
     def __len__(self) -> int:
-        """How many experiments there are."""
+        """Number of experiments."""
         return len(self.infos)
 
     @property
     def benchmarks(self) -> list[str]:
-        """Names of the benchmarks, in the order in which they come."""
+        """Names of the benchmarks, in order of appearance."""
         return list(dict.fromkeys(info.benchmark for info in self.infos))
 
     @property
     def methods(self) -> list[str]:
-        """Labels of the methods (setups), in the order in which they come."""
+        """Labels of the methods (setups), in order of appearance."""
         return list(dict.fromkeys(info.method for info in self.infos))
 
     @property
     def n_results(self) -> int:
-        """Reports of all experiments."""
+        """Number of reports of all experiments."""
         return sum(columns.size for columns in self.columns)
 
     def where(self, condition: Where | None = None, /, **values: object) -> Results:
-        """Those whose metadata say yes.
+        """Select experiments by their metadata.
 
         Parameters
         ----------
         condition
-            As `Where`; asked with the metadata, to which ``method``, ``benchmark`` and ``seed`` are added in short.
+            As `Where`; applied to the metadata with ``method``, ``benchmark``, ``seed`` and ``tag`` added.
         **values
-            More values that the metadata must have.
+            Further required values of the metadata.
 
         Raises
         ------
         SettingsError
-            None is left.
+            No experiment is left.
         """
         kept = [i for i, info in enumerate(self.infos) if _agrees(info, condition) and _agrees(info, values)]
         if not kept:
@@ -77,12 +142,12 @@ class Results:
         return self._of(kept)
 
     def with_setups(self, setup: Callable[[ExperimentInfo], str | None]) -> Results:
-        """The same with other labels to compare under; those whose label is None are left out.
+        """Replace the labels of comparisons; experiments with the label None are left out.
 
         Raises
         ------
         SettingsError
-            None is left.
+            No experiment is left.
         """
         named = [(i, label) for i, info in enumerate(self.infos) if (label := setup(info)) is not None]
         if not named:
@@ -99,7 +164,7 @@ class Results:
         )
 
     def with_metric(self, name: str, compute: Callable[[Columns], Any]) -> Results:
-        """The same with one more metric, computed from the columns of each experiment."""
+        """Add a metric that is computed from the columns of each experiment."""
         columns = tuple(
             replace(part, metrics={**part.metrics, name: np.asarray(compute(part), dtype=np.float64)})
             for part in self.columns
@@ -107,12 +172,12 @@ class Results:
         return Results(self.infos, columns)
 
     def metric(self, benchmark: str, name: str | None = None) -> Metric:
-        """The metric by which a benchmark's experiments are compared: the first tuned one, or the named one.
+        """Metric of comparisons on a benchmark: the first tuned one, or the named one.
 
         Raises
         ------
         SettingsError
-            Experiments of this benchmark differ in what they tuned.
+            Experiments of this benchmark tune different metrics.
         UnknownNameError
             No experiment of the benchmark reports such a metric.
         """
@@ -136,12 +201,11 @@ class Results:
             raise UnknownNameError(f"metric of {benchmark}", name, known)
         return next((metric for metric in metrics if metric.name == name), Metric(name))
 
-    def frame(self, *, metadata: Iterable[str] = ()) -> Any:
-        """All reports as a pandas DataFrame, a row each.
+    def frame(self, *, metadata: Iterable[str] = ()) -> DataFrame:
+        """All reports as a pandas DataFrame, one row each.
 
         Columns: ``experiment``, ``tag``, ``method``, ``benchmark``, ``seed``, ``time``, ``trial_id``, ``resource``,
-        ``decision``, every metric (one of such a name as ``metric_time``), and the entries of the metadata that are asked
-        for.
+        ``decision``, every metric (``metric_time`` if its name is one of these), and the requested entries of the metadata.
 
         Raises
         ------
@@ -171,7 +235,7 @@ class Results:
         return pandas.DataFrame(data)
 
     def to_csv(self, path: str | Path, *, metadata: Iterable[str] = ()) -> None:
-        """Write the frame as CSV; compressed where the name says so (``.csv.gz``, ``.csv.zip``)."""
+        """Write the frame as CSV; compressed if the suffix says so (``.csv.gz``, ``.csv.zip``)."""
         self.frame(metadata=metadata).to_csv(path, index=False)
 
     def to_parquet(self, path: str | Path, *, metadata: Iterable[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Which differences are more than luck: paired tests, critical differences, probability of improvement."""
+"""Significance of differences: paired tests, critical differences, probability of improvement."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PairedTest:
 
     @property
     def better(self) -> str | None:
-        """The setup that is significantly better; None where neither is."""
+        """The setup that is significantly better, or None."""
         if not self.is_significant:
             return None
         return self.first if self.effect < 0 else self.second
@@ -177,15 +177,15 @@ def _worst_if_missing(losses: Floats) -> Floats:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CriticalDifference:
-    """What a critical-difference diagram shows."""
+    """Data of a critical-difference diagram."""
 
     ranks: Mapping[str, float]
     """Mean rank by setup, best first."""
     groups: tuple[tuple[str, ...], ...]
-    """Setups that stand beside one another and do not differ significantly, largest groups only."""
+    """Maximal groups of setups with adjacent ranks and no significant difference."""
     n_blocks: int
     p_friedman: float
-    """That all setups are alike (Friedman, 1937); NaN with two setups."""
+    """p-value of the hypothesis that all setups are equal (Friedman, 1937); NaN with two setups."""
     tests: tuple[PairedTest, ...]
 
 
@@ -240,7 +240,7 @@ def _friedman(ranks: Sequence[Floats]) -> float:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Improvement:
-    """How likely a run of one setup is better than a run of another."""
+    """Probability that a run of one setup is better than a run of another."""
 
     probability: float
     low: float

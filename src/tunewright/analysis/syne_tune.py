@@ -6,16 +6,20 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from tunewright.analysis.columns import DECISIONS, Columns, Totals
-from tunewright.analysis.experiment_info import ExperimentInfo
 from tunewright.analysis.extras import need
+from tunewright.analysis.results import ExperimentInfo
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
 from tunewright.trial import ExperimentStatus
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 
 _RESOURCES: Final = ("epoch", "hp_epoch", "epochs", "step", "st_worker_iter")
 _OWN: Final = ("trial_id", "st_decision", "st_status", "st_tuner_time")
@@ -23,7 +27,7 @@ _DECISIONS: Final = {"CONTINUE": 0, "PAUSE": 1, "STOP": 2}
 
 
 def is_syne_tune(path: Path) -> bool:
-    """Whether a folder was written by Syne Tune: results, and no journal."""
+    """Whether a folder was written by Syne Tune: it has results, but no journal."""
     return (path / "results.csv.zip").is_file() and not (path / "journal.jsonl").exists()
 
 
@@ -33,7 +37,7 @@ def read_syne_tune(path: Path, metadata: Mapping[str, Any]) -> tuple[ExperimentI
     Raises
     ------
     SettingsError
-        The files are not what Syne Tune writes.
+        The files are not in the format of Syne Tune.
     MissingExtraError
         pandas is not installed.
     """
@@ -46,7 +50,7 @@ def read_syne_tune(path: Path, metadata: Mapping[str, Any]) -> tuple[ExperimentI
         raise SettingsError(f"{path} does not hold results as Syne Tune writes them: {error!r}") from None
 
 
-def _columns(frame: Any, metadata: Mapping[str, Any]) -> Columns:
+def _columns(frame: DataFrame, metadata: Mapping[str, Any]) -> Columns:
     resource = _resource(metadata, frame)
     numbers = frame.select_dtypes("number")
     metrics = [
@@ -60,17 +64,20 @@ def _columns(frame: Any, metadata: Mapping[str, Any]) -> Columns:
         resource=frame[resource].to_numpy(np.int64)
         if resource
         else frame.groupby("trial_id").cumcount().to_numpy() + 1,
-        decision=frame["st_decision"].map(_DECISIONS).fillna(DECISIONS.index("continue")).to_numpy(np.int64),
+        decision=np.array(
+            [_DECISIONS.get(decision, DECISIONS.index("continue")) for decision in frame["st_decision"]],
+            dtype=np.int64,
+        ),
         metrics={name: numbers[name].to_numpy(np.float64) for name in metrics},
     )
 
 
-def _resource(metadata: Mapping[str, Any], frame: Any) -> str | None:
-    told = metadata.get("resource_attr")
-    return next((name for name in (told, *_RESOURCES) if name in frame.columns), None)
+def _resource(metadata: Mapping[str, Any], frame: DataFrame) -> str | None:
+    recorded = metadata.get("resource_attr")
+    return next((name for name in (recorded, *_RESOURCES) if name in frame.columns), None)
 
 
-def _info(path: Path, metadata: Mapping[str, Any], frame: Any, columns: Columns) -> ExperimentInfo:
+def _info(path: Path, metadata: Mapping[str, Any], frame: DataFrame, columns: Columns) -> ExperimentInfo:
     is_simulated = any(
         word in str(metadata.get("backend", "")) for word in ("Simulator", "BlackboxRepository", "Tabulated")
     )
@@ -90,7 +97,7 @@ def _info(path: Path, metadata: Mapping[str, Any], frame: Any, columns: Columns)
         n_workers=metadata.get("n_workers"),
         max_time=metadata.get("max_wallclock_time"),
         totals=Totals(
-            status=ExperimentStatus.STOPPED,  # most are, by a time limit, and none goes on for ever
+            status=ExperimentStatus.STOPPED,  # by a time limit, for most experiments
             end_time=float(columns.time[-1]) if columns.size else 0.0,
             n_trials=len(np.unique(columns.trial)),
             n_runs=0,

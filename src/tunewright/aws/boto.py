@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Final, final
 
-from tunewright.exceptions import MissingExtraError, TunewrightError
+from tunewright.exceptions import MissingExtraError, RequestError
 
 _THROTTLING: Final = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown", "RequestLimitExceeded"}
@@ -40,7 +40,7 @@ _CREDENTIAL_ERRORS: Final = (
 
 
 @final
-class ServiceError(TunewrightError):
+class ServiceError(RequestError):
     """A request was rejected by the service, or its outcome is unknown.
 
     Parameters

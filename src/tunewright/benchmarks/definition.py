@@ -1,4 +1,4 @@
-"""RealBenchmarkDefinition: everything about a training script that tuning it needs, as data."""
+"""RealBenchmarkDefinition: a training script with its space, metrics, limits and machines, as data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCRIPTS: Final = Path(__file__).parent / "scripts"
 
 
 class Benchmark(Protocol):
-    """What methods read of a benchmark, whatever runs its trials."""
+    """The part of a benchmark that methods read, for any backend."""
 
     @property
     def space(self) -> SearchSpace:
@@ -27,12 +27,12 @@ class Benchmark(Protocol):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What is tuned; one entry for one objective."""
+        """Tuned metrics; one per objective."""
         ...
 
     @property
     def max_resource(self) -> int | None:
-        """Resource (epochs, mostly) of a full run; None where trials report once."""
+        """Resource (usually epochs) of a full run; None if trials report once."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class Benchmark(Protocol):
 
     @property
     def points_to_evaluate(self) -> tuple[Config, ...] | None:
-        """Configurations to begin with; None: the space's defaults."""
+        """First configurations; None: the space's defaults."""
         ...
 
     @property
@@ -58,7 +58,7 @@ class Benchmark(Protocol):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealBenchmarkDefinition:
-    """A training script and how it is tuned.
+    """A training script with the settings of its tuning.
 
     Raises
     ------
@@ -70,9 +70,9 @@ class RealBenchmarkDefinition:
     script: str
     """Path of the script, or ``module:name`` or ``path/file.py:name`` of a function."""
     dependencies: tuple[str, ...] = ()
-    """Files and folders that the script imports from beside itself, wherever it runs."""
+    """Files and folders that are placed next to the script, for its imports."""
     space: SearchSpace
-    """With the constant ``max_resource_attr`` among its entries, where there is one."""
+    """Includes the constant ``max_resource_attr``, if there is one."""
     metrics: tuple[Metric, ...]
     max_wallclock_time: Number | None = None
     """Seconds; None: no limit."""
@@ -80,21 +80,25 @@ class RealBenchmarkDefinition:
     resource_attr: str | None = None
     """Key of the resource in reports; None: reports are counted."""
     max_resource_attr: str | None = None
-    """Name of the script's argument that says how far a full run goes."""
+    """Name of the script's argument for the resource of a full run."""
     max_resource: int | None = None
-    """Resource of a full run; taken from the space where ``max_resource_attr`` names a constant of it."""
+    """Resource of a full run; taken from the space if ``max_resource_attr`` is one of its constants."""
     until_as_max_resource: bool = False
-    """Tell the script that its run's end is its ``max_resource_attr``; for scripts that cannot be ended from outside."""
+    """Pass the end of each run as ``max_resource_attr``; for scripts that cannot be ended from outside."""
     instance_type: str | None = None
-    """Of SageMaker, for one trial; for ``n_workers`` trials where they run on the machine itself."""
+    """Instance type of SageMaker, for one trial; for ``n_workers`` trials if they share the machine."""
     instance_count: int = 1
     framework: str = "pytorch"
-    """What AWS's image for SageMaker jobs holds."""
+    """Framework of AWS's image for SageMaker jobs."""
     max_num_evaluations: int | None = None
-    """Reports after which the experiment ends; None: no limit."""
+    """Number of reports after which the experiment ends; None: no limit."""
     points_to_evaluate: tuple[Config, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """Variables set for every trial."""
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Input folders by channel name, as SM_CHANNEL_*: ``s3://`` addresses for jobs, paths for processes."""
+    config_json: bool = False
+    """Give the script its configuration as ``--config_json FILE`` instead of as arguments."""
     request_template: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Merged under every CreateTrainingJob request."""
 
@@ -134,12 +138,12 @@ class RealBenchmarkDefinition:
             object.__setattr__(self, "max_resource", held)
 
     def replace(self, **overrides: Any) -> RealBenchmarkDefinition:
-        """A copy with other values for some fields; those that are None keep the old value.
+        """Copy with other values for some fields; None keeps the old value.
 
         Raises
         ------
         UnknownNameError
-            There is no such field.
+            The field is unknown.
         SettingsError
             As the constructor.
         """
@@ -155,7 +159,7 @@ class RealBenchmarkDefinition:
 
     @property
     def time_attr(self) -> str:
-        """What ``Reporter`` adds: seconds since the run began."""
+        """Key of ``Reporter``'s seconds since the start of the run."""
         return "st_worker_time"
 
     def candidates(self) -> Sequence[Config] | None:

@@ -1,17 +1,14 @@
-"""SurrogateBenchmarkDefinition: a recorded table and how it is tuned in simulated time, as data."""
+"""SurrogateBenchmarkDefinition: a recorded table with the settings of its tuning in simulated time, as data."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
-from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.blackbox import Blackbox, Description, TabularBlackbox, get_blackbox
 from tunewright.codec import from_json, to_json
-from tunewright.events import Event
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
@@ -21,7 +18,7 @@ from tunewright.types import Config, Json, Number
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurrogateBenchmarkDefinition:
-    """A data set of a table and how it is tuned. The table itself is opened when its space is first asked for.
+    """A data set of a table with the settings of its tuning. The table is opened on first access to its space.
 
     Raises
     ------
@@ -37,19 +34,19 @@ class SurrogateBenchmarkDefinition:
     """Simulated seconds; None: no limit."""
     n_workers: int = 4
     max_num_evaluations: int | None = None
-    """Reports after which the experiment ends; None: no limit."""
+    """Number of reports after which the experiment ends; None: no limit."""
     surrogate: str | None = None
-    """How configurations that were not recorded are answered (`SurrogateKind`); None: not at all."""
+    """Prediction of unrecorded configurations (`SurrogateKind`); None: no prediction."""
     restrict_configurations: bool = False
     """Whether only recorded configurations are suggested."""
     search_space: SearchSpace | None = None
-    """Instead of the table's: other ranges or scales for the same hyperparameters, and constants."""
+    """Replacement of the table's space: other ranges or scales for the same hyperparameters, and constants."""
     resource_limit: int | None = None
     """Resource of a full run; None: the last recorded level."""
     table_seed: int | None = None
-    """The recorded seed that all trials follow; None: each trial follows one of them, drawn."""
+    """Recorded seed of all trials; None: drawn for each trial."""
     points_to_evaluate: tuple[Config, ...] | None = None
-    """Configurations to begin with; None: the space's defaults, or none where only recorded ones are suggested."""
+    """First configurations; None: the space's defaults, or none if only recorded ones are suggested."""
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -92,12 +89,12 @@ class SurrogateBenchmarkDefinition:
 
     @property
     def space(self) -> SearchSpace:
-        """What is searched; errors as `blackbox`."""
+        """Search space; errors as `blackbox`."""
         return self.search_space or self.blackbox().space
 
     @property
     def max_resource(self) -> int | None:
-        """Resource of a full run; None where the table has one level, so that trials report once."""
+        """Resource of a full run; None if the table has one level, so that trials report once."""
         levels = self.blackbox().levels
         return None if len(levels) == 1 else self.resource_limit or levels[-1]
 
@@ -113,7 +110,7 @@ class SurrogateBenchmarkDefinition:
 
     @property
     def description(self) -> Description:
-        """What the numbers are; surrogate values are called so."""
+        """Description of the numbers; surrogate values are labelled."""
         return self.blackbox().description
 
     def candidates(self) -> Sequence[Config] | None:
@@ -137,7 +134,7 @@ class SurrogateBenchmarkDefinition:
         return [{**space.constants, **config} for config in table.configs if _fits(space, config)]
 
     def replace(self, **overrides: Any) -> SurrogateBenchmarkDefinition:
-        """A copy with other values for some fields; those that are None keep the old value.
+        """Copy with other values for some fields; None keeps the old value.
 
         Raises
         ------
@@ -166,52 +163,6 @@ class SurrogateBenchmarkDefinition:
             The data do not describe a benchmark.
         """
         return from_json(SurrogateBenchmarkDefinition, data, "benchmark")
-
-
-class Simulation(NamedTuple):
-    """Everything that a Tuner and a method need of a benchmark in simulated time."""
-
-    backend: SimulatedBackend
-    space: SearchSpace
-    metrics: tuple[Metric, ...]
-    description: Description
-
-
-def simulate(
-    benchmark: SurrogateBenchmarkDefinition,
-    *,
-    seed: int,
-    settings: SimulatedSettings | None = None,
-    past: Iterable[Event] = (),
-) -> Simulation:
-    """Open a benchmark for one experiment.
-
-    Parameters
-    ----------
-    benchmark
-        What is tuned.
-    seed
-        The experiment's seed, >= 0: draws the recorded seed that a trial follows.
-    settings
-        Delays, price, checkpoints, warm pools; None: the defaults.
-    past
-        Lines of the journal of an experiment that is continued.
-
-    Raises
-    ------
-    TableError, UnknownNameError, SettingsError
-        As `SurrogateBenchmarkDefinition.blackbox`.
-    """
-    blackbox = benchmark.blackbox()
-    backend = SimulatedBackend(
-        BlackboxWorkload(blackbox, seed=seed, blackbox_seed=benchmark.table_seed),
-        n_workers=benchmark.n_workers,
-        max_resource=benchmark.resource_limit or blackbox.levels[-1],
-        settings=settings,
-        resource_attr=blackbox.description.resource,
-        past=past,
-    )
-    return Simulation(backend, benchmark.space, benchmark.metrics, blackbox.description)
 
 
 def _fits(space: SearchSpace, config: Config) -> bool:

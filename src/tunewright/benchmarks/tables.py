@@ -1,4 +1,4 @@
-"""The simulated benchmarks by name: one family per table, with the times and workers that the field uses."""
+"""The simulated benchmarks by name: one family per table, with the usual times and workers of the literature."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TASKSET: Final = tuple(
 _IAML_SECONDS: Final = {"rpart": 240.0, "glmnet": 180.0, "ranger": 300.0, "xgboost": 300.0}
 _IAML_TASKS: Final = ("40981", "41146", "1489", "1067")
 _ACCURACY_ONLY: Final = ("rbv2_xgboost", "rbv2_svm")
-"""Scenarios whose predicted AUC is not to be trusted."""
+"""Scenarios with an unreliable predicted AUC."""
 
 
 @final
@@ -48,16 +48,16 @@ class Family:
 
     table: str
     prefix: str
-    """Of the benchmarks' names; the data set follows."""
+    """Prefix of the benchmarks' names, before the data set."""
     make: Callable[[str, str], SurrogateBenchmarkDefinition]
     """``(name, suffix) -> definition``."""
     known: tuple[str, ...] = ()
-    """Suffixes of the names that there are, also where the table is not here."""
+    """Suffixes of known names, also without the table."""
     renamed: bool = False
-    """Whether suffixes are other names than those of the data sets."""
+    """Whether suffixes differ from the names of the data sets."""
 
     def suffixes(self) -> list[str]:
-        """The known ones, then those of data sets that only the table here has."""
+        """Known suffixes, then those of further data sets in the table on this machine."""
         installed = list(table_info(self.table).datasets) if self.table in table_names() else []
         return list(dict.fromkeys([*self.known, *(() if self.renamed else installed)]))
 
@@ -196,12 +196,12 @@ FAMILIES: Final = (
 
 
 def simulated_benchmark_names() -> list[str]:
-    """All names; those of data sets that only a table on this machine has come last in their family."""
+    """All names; those of further data sets in a table on this machine are last in their family."""
     return [_name(family, suffix) for family in FAMILIES for suffix in family.suffixes()]
 
 
 def absent_table(name: str) -> str | None:
-    """The table that benchmarks of such a name come from, where they are known only once it is here, and it is not."""
+    """Table of a benchmark whose name is known only from a table that is not on this machine, or None."""
     here = table_names()
     for family in FAMILIES:
         if not family.known and family.table not in here and name.startswith(family.prefix):
@@ -210,7 +210,7 @@ def absent_table(name: str) -> str | None:
 
 
 def simulated_benchmark(name: str, **overrides: Any) -> SurrogateBenchmarkDefinition:
-    """The definition of a name.
+    """Definition of a benchmark.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def simulated_benchmark(name: str, **overrides: Any) -> SurrogateBenchmarkDefini
 
 @cache
 def _always_known() -> Mapping[str, tuple[Family, str]]:
-    """Names that need no look at the tables which are here."""
+    """Names that do not depend on the tables on this machine."""
     return {_name(family, suffix): (family, suffix) for family in FAMILIES for suffix in family.known}
 
 

@@ -1,12 +1,11 @@
-"""Blackboxes: what training a configuration reports and how long it takes, recorded or predicted."""
+"""Blackboxes: reports and durations of training a configuration, recorded or predicted."""
 
 from __future__ import annotations
 
-from tunewright.blackbox.blackbox import Blackbox, Description, Values
-from tunewright.blackbox.function import FunctionBlackbox, from_function
 from tunewright.blackbox.repository import get_blackbox, table_names
-from tunewright.blackbox.surrogate import SurrogateBlackbox, SurrogateKind
-from tunewright.blackbox.tabular import TabularBlackbox, repair_elapsed
+from tunewright.blackbox.tables.blackbox import Blackbox, Description, FunctionBlackbox, Values, from_function
+from tunewright.blackbox.tables.surrogate import SurrogateBlackbox, SurrogateKind
+from tunewright.blackbox.tables.tabular import TabularBlackbox, repair_elapsed
 
 __all__ = [
     "Blackbox",

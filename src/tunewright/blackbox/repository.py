@@ -1,4 +1,4 @@
-"""The repository of tables: those shipped with the package, and those in ``$TUNEWRIGHT_HOME/tables``."""
+"""The repository of tables: those of the package, and those in ``$TUNEWRIGHT_HOME/tables``."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from tunewright.blackbox.blackbox import Blackbox
 from tunewright.blackbox.recipes import RECIPES
-from tunewright.blackbox.stored import TABLE_FILE, TableInfo, check_files, read_dataset, read_info
-from tunewright.blackbox.surrogate import SurrogateBlackbox
-from tunewright.blackbox.tabular import TabularBlackbox
-from tunewright.blackbox.yahpo import read_network
+from tunewright.blackbox.tables.blackbox import Blackbox
+from tunewright.blackbox.tables.stored import TABLE_FILE, TableInfo, check_files, read_dataset, read_info
+from tunewright.blackbox.tables.surrogate import SurrogateBlackbox
+from tunewright.blackbox.tables.tabular import TabularBlackbox
+from tunewright.blackbox.tables.yahpo import read_network
 from tunewright.exceptions import TableError, UnknownNameError, nearest_hint
 from tunewright.storage import home
 
 SHIPPED: Final = Path(__file__).parent / "shipped"
-"""Tables that come with the package; they need NumPy alone."""
-_KEPT: Final = 32  # opened data sets that stay open
+"""Tables of the package; they need NumPy only."""
+_KEPT: Final = 32  # cached data sets
 
 
 def tables_home() -> Path:
-    """The folder of the tables that were added."""
+    """Folder of added tables."""
     return home() / "tables"
 
 
 def table_names() -> list[str]:
-    """The tables that are here, shipped ones included."""
+    """Names of all tables on this machine, those of the package included."""
     folders = [path.parent for root in (SHIPPED, tables_home()) for path in root.glob(f"*/{TABLE_FILE}")]
     return sorted({folder.name for folder in folders})
 
 
 def table_folder(name: str) -> Path:
-    """Where a table lies; one that was added wins over a shipped one.
+    """Folder of a table; an added one takes precedence over one of the package.
 
     Raises
     ------
     TableError
-        It is not here; the message says how to get it, or which name was probably meant.
+        The table is not on this machine; the message has the command to add it, or the nearest name.
     """
     for root in (tables_home(), SHIPPED):
         if "/" not in name and (root / name / TABLE_FILE).is_file():
@@ -46,12 +46,12 @@ def table_folder(name: str) -> Path:
 
 
 def table_info(name: str) -> TableInfo:
-    """What is known about a table.
+    """Content of a table's ``table.json``.
 
     Raises
     ------
     TableError
-        It is not here, or damaged.
+        The table is not on this machine, or damaged.
     """
     return read_info(table_folder(name))
 
@@ -62,7 +62,7 @@ def verify_table(name: str) -> None:
     Raises
     ------
     TableError
-        It is not here, or one of its files differs.
+        The table is not on this machine, or one of its files differs.
     """
     folder = table_folder(name)
     info = read_info(folder)
@@ -71,22 +71,22 @@ def verify_table(name: str) -> None:
 
 
 def get_blackbox(name: str, dataset: str | None = None, *, surrogate: str | None = None) -> Blackbox:
-    """Open a data set of a table. A process opens each one once.
+    """Open a data set of a table, once per process.
 
     Parameters
     ----------
     name, dataset
-        Which one; without ``dataset`` the only one of the table.
+        Names; by default the only data set of the table.
     surrogate
-        ``"nearest"``, ``"neighbours"`` or ``"forest"``: predict what was not recorded. None: recorded configurations
-        only. Networks answer every configuration anyway.
+        ``"nearest"``, ``"neighbours"`` or ``"forest"``: prediction of configurations that were not recorded. None:
+        recorded configurations only. Networks predict all configurations anyway.
 
     Raises
     ------
     TableError
-        The table is not here (the message says how to get it) or damaged.
+        The table is not on this machine (the message has the command to add it) or damaged.
     UnknownNameError
-        The table has no such data set.
+        The table does not have that data set.
     """
     folder = table_folder(name)
     stamp = (folder / TABLE_FILE).stat().st_mtime_ns

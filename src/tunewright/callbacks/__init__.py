@@ -1,6 +1,6 @@
 """Callbacks: progress on the screen, the table of results, TensorBoard, which checkpoints are removed.
 
-The table for terminals is in `tunewright.callbacks.live`, so that ``rich`` is loaded where it is used.
+The table for terminals is in `tunewright.callbacks.live`, so that ``rich`` is loaded only for it.
 """
 
 from __future__ import annotations

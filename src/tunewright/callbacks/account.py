@@ -1,4 +1,4 @@
-"""AccountFile: what the backend did and what it cost, kept while an experiment runs, so that a killed one tells."""
+"""AccountFile: calls, jobs and cost of the backend, written while an experiment runs, so that they survive kill -9."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tunewright.storage import write_atomically
 from tunewright.trial import BackendSummary, ExperimentStatus, JobRecord
 
 INTERVAL: Final = 2.0
-"""Seconds between two writes while no job is started."""
+"""Seconds between two writes without a new job."""
 _LISTS: Final = frozenset({"calls", "job_records", "cost_phases"})
-"""Fields of a summary that are no numbers."""
+"""Non-numeric fields of a summary."""
 _PASSING: Final = frozenset({"notices", "is_total"})
-"""What is not kept of a summary."""
+"""Fields of a summary that are not written."""
 
 
 @final
 class AccountFile(Callback):
-    """Keeps the backend's account of this session, beside that of the sessions before.
+    """Writes the backend's account of this session, added to that of earlier sessions.
 
     Parameters
     ----------
     path
-        The file.
+        File to write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,12 +40,12 @@ class AccountFile(Callback):
         self._n_jobs = 0
 
     def on_experiment_start(self, history: History) -> None:
-        """Take over what earlier sessions wrote."""
+        """Read the account of earlier sessions."""
         del history
         self._before = read_account(self._path)
 
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
-        """Write when it is time to, or when a job was started."""
+        """Write after the interval, or after the start of a job."""
         del history, now
         if monotonic() >= self._next or summary.jobs > self._n_jobs:
             self._next, self._n_jobs = monotonic() + INTERVAL, summary.jobs
@@ -63,7 +63,7 @@ class AccountFile(Callback):
 
 
 def _kept(summary: BackendSummary) -> dict[str, Any]:
-    """The summary as data; made by hand, because there may be ten thousand jobs and this is done every second."""
+    """The summary as data; without ``asdict``, which is slow for ten thousand jobs."""
     names = [field.name for field in fields(JobRecord)]
     records = [{name: getattr(record, name) for name in names} for record in summary.job_records]
     kept = {f.name: getattr(summary, f.name) for f in fields(summary) if f.name not in _PASSING}
@@ -71,7 +71,7 @@ def _kept(summary: BackendSummary) -> dict[str, Any]:
 
 
 def read_account(path: Path) -> dict[str, Any]:
-    """The account of all sessions together: the fields of `BackendSummary`; empty where there is none."""
+    """Account of all sessions, with the fields of `BackendSummary`; empty without an account."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

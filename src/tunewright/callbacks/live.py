@@ -27,7 +27,7 @@ from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import BackendSummary, ExperimentStatus, TrialStatus
 
 MAX_ROWS: Final = 14
-"""Trials that the table shows: those that run, then those that came to something last."""
+"""Maximum number of trials in the table: running ones, then the latest others."""
 _COLOURS: Final = {
     TrialStatus.RUNNING: "cyan",
     TrialStatus.PAUSED: "yellow",
@@ -39,14 +39,14 @@ _COLOURS: Final = {
 
 @final
 class LiveProgress(Callback):
-    """Keeps a table of the trials on the screen; failures and notices stand above it for good.
+    """Keeps a table of the trials on the screen, below failures and notices.
 
     Parameters
     ----------
     facts
-        What is run.
+        Facts of the experiment.
     console
-        Where to draw; a terminal.
+        Console of a terminal.
     """
 
     def __init__(self, facts: ProgressFacts, console: Console) -> None:
@@ -57,19 +57,19 @@ class LiveProgress(Callback):
         self._said: set[str] = set()
 
     def on_experiment_start(self, history: History) -> None:
-        """Begin to draw."""
+        """Start the table."""
         self._console.print(Text(self._facts.title, style="bold"))
         self._console.print(Text(f"Results: {self._facts.path}"), soft_wrap=True)
         self._live.start()
         self._draw(history, 0.0, BackendSummary())
 
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
-        """Show a failure at once."""
+        """Print a failure immediately."""
         if status is TrialStatus.FAILED:
             self._live.console.print(Text(failure_text(history, trial_id), style="red"))
 
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
-        """Draw anew."""
+        """Redraw the table."""
         for notice in summary.notices:
             if notice not in self._said:
                 self._said.add(notice)
@@ -77,7 +77,7 @@ class LiveProgress(Callback):
         self._draw(history, now, summary)
 
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
-        """Leave the result on the screen, and what was noticed last, such as a job that runs on."""
+        """Print the result and the last notices, for example about a job that still runs."""
         self._live.stop()
         for notice in dict.fromkeys(summary.notices):
             if notice not in self._said:
@@ -103,7 +103,7 @@ class LiveProgress(Callback):
 
 
 def trials_table(facts: ProgressFacts, history: History, best: Collection[int | None]) -> Table:
-    """The trials that run, and the latest of the others, a row each."""
+    """Table of the running trials and the latest others, one row each."""
     table = Table(box=None, pad_edge=False, header_style="bold", row_styles=[""])
     values = (*(metric.name for metric in facts.metrics), *map(str, facts.constraints))
     for heading in ("trial", "status", facts.resource, *values):

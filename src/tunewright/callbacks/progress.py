@@ -28,16 +28,16 @@ INTERVAL: Final = 10.0
 
 @final
 class PlainProgress(Callback):
-    """Prints a line when a run begins or ends, every ten seconds one on the whole, and the result at the end.
+    """Prints a line for each start and end of a run, a status line every ten seconds, and the result at the end.
 
     Parameters
     ----------
     facts
-        What is run.
+        Facts of the experiment.
     say
-        Takes each line.
+        Prints a line.
     is_verbose
-        Whether each run's begin and end has a line of its own; failures always have.
+        Whether starts and ends of runs are printed; failures always are.
     """
 
     def __init__(self, facts: ProgressFacts, say: Callable[[str], Any], *, is_verbose: bool = True) -> None:
@@ -49,14 +49,14 @@ class PlainProgress(Callback):
         self._said: set[str] = set()
 
     def on_experiment_start(self, history: History) -> None:
-        """Say what begins, or goes on."""
+        """Print the title, and the progress of a resumed experiment."""
         again = f", going on with {counts_text(history)}" if history.n_trials else ""
         self._say(
             f"{self._facts.title}: {plural(self._facts.n_workers, 'worker')}{again}\nResults: {self._facts.path}"
         )
 
     def on_trial_start(self, history: History, run: Run) -> None:
-        """Say which run begins."""
+        """Print the start of a run."""
         if self._is_verbose:
             config = config_text(history.trial(run.trial_id).config, self._facts.space)
             word = (
@@ -67,7 +67,7 @@ class PlainProgress(Callback):
             self._say(f"Trial {run.trial_id} {word}")
 
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
-        """Say how the run went; a failure with the last lines of its log."""
+        """Print the end of a run; a failure with the last lines of its log."""
         self._incumbent.update(history)
         if status is TrialStatus.FAILED:
             self._say(failure_text(history, trial_id))
@@ -79,7 +79,7 @@ class PlainProgress(Callback):
             )
 
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
-        """Say how it goes, every ten seconds; each notice of the backend once."""
+        """Print the status every ten seconds, and each notice of the backend once."""
         for notice in summary.notices:
             if notice not in self._said:
                 self._said.add(notice)
@@ -91,7 +91,7 @@ class PlainProgress(Callback):
             self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
 
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
-        """Say the result, and what was noticed last, such as a job that runs on."""
+        """Print the result and the last notices, for example about a job that still runs."""
         for notice in dict.fromkeys(summary.notices):
             if notice not in self._said:
                 self._say(notice)

@@ -1,4 +1,4 @@
-"""WarnOfMissingResource: says that reports lack the resource that the experiment is told to look for."""
+"""WarnOfMissingResource: a warning about reports without the resource attribute of the experiment."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from tunewright.backends.plugin import TrialLog
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import load_outcome
-from tunewright.experiments.logs import TrialLog, open_log
+from tunewright.experiments import Experiment, load_outcome
 from tunewright.launchers.parser import Parser, natural
 from tunewright.storage import ExperimentFolder, find_experiment
 from tunewright.trial import TrialStatus
@@ -32,7 +32,8 @@ def run(arguments: Sequence[str]) -> int:
             if n_trials
             else f"{folder.name} has no trials"
         )
-    log = open_log(folder, given.trial)
+    experiment = Experiment.from_json(folder.metadata())
+    log = experiment.plugin.logs(experiment.backend, experiment.context(folder), given.trial)
     try:
         if given.follow:
             _follow(log, folder, given.trial)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, SageMakerChoice, resume_experiment, sagemaker_settings
+from tunewright.experiments import Experiment, resume_experiment
 from tunewright.experiments.remote_marker import read_marker
-from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.confirm import settle
 from tunewright.launchers.console import set_up_logging, watch_progress
 from tunewright.launchers.flags import add_limit_flags, limits_from
 from tunewright.launchers.launch import without_result
@@ -36,9 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         limits=limits_from(given, stored.limits),
     )
     _check_place(folder, experiment)
-    if isinstance(experiment.backend, SageMakerChoice):
-        settings = sagemaker_settings(experiment.real_benchmark, experiment.backend)
-        settle_endpoint(experiment.backend, settings, is_agreed=given.yes)
+    settle(experiment, is_agreed=given.yes, is_new=False)
     outcome = resume_experiment(folder, experiment, watch=watch_progress)
     if error := without_result(outcome):
         raise error

@@ -10,11 +10,11 @@ from typing import Final, TypeAlias
 from tunewright.aws import AwsSession, EndpointKind, ServiceError, find_role, open_session, resolve_endpoint
 from tunewright.aws.account import partition
 from tunewright.aws.policy import policy
+from tunewright.backends.plugin import backend_from_json
+from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.cli.sagemaker_quotas import run_quotas
 from tunewright.cli.sagemaker_verify import run_verify
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
-from tunewright.experiments import SageMakerChoice
-from tunewright.experiments.choices import choice_from_json
 from tunewright.journal import is_locked
 from tunewright.launchers.confirm import ask_person
 from tunewright.launchers.console import print_table, say
@@ -130,12 +130,12 @@ def _abandoned(tag: str | None) -> Iterator[tuple[_Place, str]]:
     """Stored SageMaker experiments that no process works on, by where their jobs run; what cannot be read is said."""
     for folder in experiments(tag):
         try:
-            choice = choice_from_json(folder.metadata()["backend"])
+            config = backend_from_json(folder.metadata()["backend"])
         except (TunewrightError, LookupError, TypeError, ValueError) as error:
             sys.stderr.write(f"Left out {folder.name}, whose backend is not known: {error}\n")
             continue
-        if isinstance(choice, SageMakerChoice) and not is_locked(folder.journal_path):
-            yield (choice.endpoint, choice.region, choice.speed), folder.name
+        if isinstance(config, SageMakerConfig) and not is_locked(folder.journal_path):
+            yield (config.endpoint, config.region, config.speed), folder.name
 
 
 _ACTIONS: Final[Mapping[str, tuple[Callable[[Sequence[str]], int], str]]] = {

@@ -80,8 +80,9 @@ def overview(outcome: Outcome) -> str:
     lines += _best_lines(outcome)
     if (table := outcome.metadata.table) and table.values == "surrogate":
         lines.append(("values", f"predicted, not recorded: {table.note}"))
-    if "sagemaker" in data:
-        lines.append(("sagemaker", _sagemaker_text(data["sagemaker"])))
+    backend = outcome.metadata.backend_name
+    if backend in data:
+        lines.append((backend, _service_text(data[backend])))
     lines.append(("folder", str(outcome.path)))
     return "\n".join(f"{label:<11} {value}" for label, value in lines)
 
@@ -171,7 +172,7 @@ def _job_row(record: dict[str, Any]) -> Sequence[Any]:
     )
 
 
-def _sagemaker_text(data: dict[str, Any]) -> str:
+def _service_text(data: dict[str, Any]) -> str:
     calls = ", ".join(f"{operation} {n}" for operation, n in sorted(data["calls"].items()))
     starts = starts_text(data["job_records"]) or f"{data['warm_starts']} warm starts"
     saved = spot_text(data["spot_saved_seconds"], data["billable_seconds"], data["interruptions"])

@@ -8,7 +8,7 @@ from typing import Final
 from tunewright.blackbox.adding import add_table
 from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.repository import get_blackbox, table_folder, table_info, table_names, verify_table
-from tunewright.blackbox.stored import TableInfo
+from tunewright.blackbox.tables.stored import TableInfo
 from tunewright.exceptions import UnknownNameError
 from tunewright.launchers.console import print_table, say
 from tunewright.launchers.parser import Parser

@@ -1,1 +1,1 @@
-"""What stands in for other packages in training scripts; this folder is put on a trial's import path."""
+"""Stand-ins for other packages in training scripts; this folder is on a trial's import path."""

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-from tunewright.experiments.backends import first_request, sagemaker_endpoint, sagemaker_settings
-from tunewright.experiments.choices import (
-    EXECUTIONS,
-    BackendChoice,
-    LocalChoice,
-    SageMakerChoice,
-    ScriptOptions,
-    SimulatedChoice,
-)
-from tunewright.experiments.execution import settle_execution
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
 from tunewright.experiments.harness import Cell, CellSummary, run_cells
@@ -23,8 +13,6 @@ from tunewright.experiments.watch import Watch, print_progress, progress_facts, 
 from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
 
 __all__ = [
-    "EXECUTIONS",
-    "BackendChoice",
     "BenchmarkDefinition",
     "Best",
     "BuildFunction",
@@ -34,18 +22,13 @@ __all__ = [
     "Experiment",
     "ExperimentPlan",
     "Limits",
-    "LocalChoice",
     "Method",
     "MethodSpec",
     "Outcome",
     "PlanProgress",
-    "SageMakerChoice",
-    "ScriptOptions",
-    "SimulatedChoice",
     "TuneOptions",
     "Watch",
     "announce_choices",
-    "first_request",
     "load_outcome",
     "method",
     "method_names",
@@ -55,9 +38,6 @@ __all__ = [
     "run_cells",
     "run_experiment",
     "run_plan",
-    "sagemaker_endpoint",
-    "sagemaker_settings",
-    "settle_execution",
     "tune_function",
     "unwatched",
 ]

@@ -9,29 +9,32 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias, final
+from typing import Any, final
 
+from tunewright.backends.plugin import (
+    BackendConfig,
+    BackendPlugin,
+    BenchmarkDefinition,
+    ExperimentContext,
+    backend_from_json,
+    backend_to_json,
+    find_backend,
+)
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
-from tunewright.callbacks.early_removal import RemoveEarly
+from tunewright.callbacks.checkpoints import RemoveEarly
 from tunewright.callbacks.tensorboard import check_tensorboard
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.choices import BackendChoice, SimulatedChoice, choice_from_json, choice_to_json
 from tunewright.experiments.limits import Limits, early_removal, stopping_criterion
 from tunewright.interfaces import Scheduler, StoppingCriterion
 from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, find_method
 from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice, choose
 from tunewright.seeding import effective_seed
-from tunewright.storage import safe_name
+from tunewright.storage import METADATA_SCHEMA, ExperimentFolder, safe_name, upgrade_metadata
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.reading import read_evaluations
 from tunewright.types import Json
-
-BenchmarkDefinition: TypeAlias = RealBenchmarkDefinition | SurrogateBenchmarkDefinition
-"""A training script, or a recorded table."""
-
-_SCHEMA: Final = 1
 
 
 @final
@@ -51,7 +54,8 @@ class Experiment:
     method: MethodSpec | BuildFunction
     label: str
     """The method's name among those that are compared."""
-    backend: BackendChoice
+    backend: BackendConfig
+    """Config of the backend that runs the trials."""
     settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Settings from the command line; they win over those of ``method``."""
     seed: int = 0
@@ -77,16 +81,14 @@ class Experiment:
             raise SettingsError(
                 f"--warm_start {own} is the tag of this very experiment: give another --experiment_tag"
             )
-        if isinstance(self.backend, SimulatedChoice) != isinstance(
-            self.benchmark, SurrogateBenchmarkDefinition
-        ):
+        if self.backend.is_simulated != isinstance(self.benchmark, SurrogateBenchmarkDefinition):
             raise self._unfit()
 
     def _unfit(self) -> SettingsError:
         is_script = isinstance(self.benchmark, RealBenchmarkDefinition)
         kind = "a training script" if is_script else "a recorded table"
         return SettingsError(
-            f"{self.benchmark.name} is {kind}: the {self.backend.kind} backend cannot run it"
+            f"{self.benchmark.name} is {kind}: the {self.backend.backend_name} backend cannot run it"
         )
 
     @property
@@ -119,6 +121,22 @@ class Experiment:
     def effective_seed(self) -> int:
         """Seed of all random numbers of this cell; see `tunewright.seeding.effective_seed`."""
         return effective_seed(self.seed, self.random_seed) if self.resumed_seed is None else self.resumed_seed
+
+    @property
+    def plugin(self) -> BackendPlugin[Any]:
+        """The backend's plugin.
+
+        Raises
+        ------
+        SettingsError
+            No installed package brings it.
+        """
+        return find_backend(self.backend.backend_name)
+
+    def context(self, folder: ExperimentFolder | None = None) -> ExperimentContext:
+        """The experiment as its backend sees it, in its folder or before it has one."""
+        tag = safe_name(self.tag, "experiment tag")
+        return ExperimentContext(benchmark=self.benchmark, tag=tag, seed=self.effective_seed, stored=folder)
 
     def with_method(self, method: MethodSpec | BuildFunction) -> Experiment:
         """A copy that is tuned by another method."""
@@ -175,11 +193,25 @@ class Experiment:
         if self.tensorboard:
             check_tensorboard()
         known = evaluations or self.evaluations()
-        method, settings = self.method, self.settings
-        if choice := self.choice():
-            find_method(AUTO).make_settings(settings)
-            method, settings = choice.spec, {}
+        method, settings = self.built_method()
         return build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
+
+    def built_method(self) -> tuple[MethodSpec | BuildFunction, Mapping[str, Json]]:
+        """Return the method whose scheduler is built, and its settings from the command line.
+
+        For ``auto``, this is the method that it chooses.
+
+        Raises
+        ------
+        SettingsError
+            ``auto`` has no such settings.
+        TableError
+            The table is not there.
+        """
+        if choice := self.choice():
+            find_method(AUTO).make_settings(self.settings)
+            return choice.spec, {}
+        return self.method, self.settings
 
     def choice(self) -> Choice | None:
         """What ``auto`` chooses here; None where the method was chosen by its name.
@@ -230,7 +262,7 @@ class Experiment:
         data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         data["benchmark"] = self.benchmark.to_json()
         data["method"] = self.method.to_json() if isinstance(self.method, MethodSpec) else _path(self.method)
-        data["backend"] = choice_to_json(self.backend)
+        data["backend"] = backend_to_json(self.backend)
         data["settings"] = dict(self.settings)
         data["limits"] = self.limits.to_json()
         del data["resumed_seed"]
@@ -238,20 +270,21 @@ class Experiment:
             del data["warm_start"]  # experiments without it keep their identity
         if self.max_num_checkpoints is None:
             del data["max_num_checkpoints"]
-        return {"schema": _SCHEMA, **data}
+        return {"schema": METADATA_SCHEMA, **data}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Experiment:
-        """Build an experiment from the data of :meth:`to_json`; other keys are passed over.
+        """Build an experiment from the data of :meth:`to_json`, also of version 0.1; other keys are passed over.
 
         Raises
         ------
         SettingsError
             The data describe no experiment, or its method is a function of the user's, which data cannot hold.
         """
-        if data.get("schema") != _SCHEMA:
+        data = upgrade_metadata(data)
+        if data.get("schema") != METADATA_SCHEMA:
             raise SettingsError(
-                f"The experiment was stored in form {data.get('schema')!r}, this version reads {_SCHEMA}"
+                f"The experiment was stored in form {data.get('schema')!r}, this version reads {METADATA_SCHEMA}"
             )
         names = {f.name for f in dataclasses.fields(Experiment)} - {"resumed_seed"}
         fields = {key: value for key, value in data.items() if key in names}
@@ -261,10 +294,8 @@ class Experiment:
             )
         try:
             fields["method"] = MethodSpec.from_json(fields["method"])
-            fields["backend"] = choice_from_json(fields["backend"])
-            is_table = isinstance(fields["backend"], SimulatedChoice)
-            kind = SurrogateBenchmarkDefinition if is_table else RealBenchmarkDefinition
-            fields["benchmark"] = kind.from_json(fields["benchmark"])
+            fields["backend"] = backend_from_json(fields["backend"])
+            fields["benchmark"] = _benchmark_kind(fields["backend"]).from_json(fields["benchmark"])
             fields["limits"] = Limits.from_json(fields["limits"])
             fields["warm_start"] = tuple(fields.get("warm_start", ()))
             return Experiment(**fields)
@@ -273,10 +304,31 @@ class Experiment:
 
 
 def identity_of(data: Mapping[str, Any]) -> str:
-    """The identity of the experiment that :meth:`Experiment.to_json` or an experiment's metadata describe."""
+    """The identity of the experiment that :meth:`Experiment.to_json` or an experiment's metadata describe.
+
+    Settings that were added after the experiment was stored count as their defaults.
+
+    Raises
+    ------
+    SettingsError
+        The data describe no experiment.
+    """
+    data = upgrade_metadata(data)
+    try:
+        backend = backend_from_json(data["backend"])
+        benchmark = _benchmark_kind(backend).from_json(data["benchmark"])
+    except (KeyError, TypeError) as error:
+        raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
+    data |= {"backend": backend_to_json(backend), "benchmark": benchmark.to_json()}
     names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - {"tag", "limits", "tensorboard"}
     kept = {key: value for key, value in data.items() if key in names}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _benchmark_kind(
+    backend: BackendConfig,
+) -> type[SurrogateBenchmarkDefinition] | type[RealBenchmarkDefinition]:
+    return SurrogateBenchmarkDefinition if backend.is_simulated else RealBenchmarkDefinition
 
 
 def _stored_as(name: str) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.experiments.choices import LocalChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Outcome
@@ -25,17 +25,17 @@ from tunewright.types import ConfigValue
 
 
 def function_path(function: str | Callable[..., Any]) -> str:
-    """Where a function is found by processes that know only its name: ``module:name`` or ``path/file.py:name``.
+    """Return the import path of a function for other processes: ``module:name`` or ``path/file.py:name``.
 
     Parameters
     ----------
     function
-        A function at the top level of a module or of the running script, or its path, which is returned.
+        A function at the top level of a module or of the running script; a path is returned as it is.
 
     Raises
     ------
     SettingsError
-        It cannot be found by name: a lambda, a nested function, one that was typed at a prompt.
+        It cannot be imported by name: a lambda, a nested function, or one typed at a prompt.
     """
     if isinstance(function, str):
         return function
@@ -43,7 +43,7 @@ def function_path(function: str | Callable[..., Any]) -> str:
     module = inspect.getmodule(function)
     if module is None or not name.isidentifier() or getattr(module, name, None) is not function:
         raise SettingsError(
-            f"{name or function!r} runs in processes of its own, which find it by its name: "
+            f"{name or function!r} runs in other processes, which import it by its name: "
             "define it with def at the top level of a module"
         )
     if module.__name__ != "__main__":
@@ -51,7 +51,7 @@ def function_path(function: str | Callable[..., Any]) -> str:
     file = getattr(sys.modules["__main__"], "__file__", None)
     if file is None:
         raise SettingsError(
-            f"{name} was typed at a prompt, where processes cannot find it: put it into a file"
+            f"{name} was typed at a prompt, so that other processes cannot import it: put it into a file"
         )
     return f"{Path(file).absolute()}:{name}"
 
@@ -61,29 +61,29 @@ def _names(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 class TuneOptions(TypedDict, total=False):
-    """What `tune_function` takes beside its named arguments; all may be left out."""
+    """Optional arguments of `tune_function`."""
 
     resource: str
-    """Key of the resource in reports, such as ``"epoch"``; without it reports are counted."""
+    """Key of the resource in reports, such as ``"epoch"``; default: reports are counted."""
     max_resource: int
     """Resource of a full run."""
     max_resource_attr: str
-    """Argument of the function that gets ``max_resource``."""
+    """Argument of the function that is set to ``max_resource``."""
     n_workers: int
-    """Trials at the same time; 4 where nothing is said."""
+    """Number of trials at the same time; default 4."""
     seed: int
     max_wallclock_time: float
     """Seconds."""
     max_num_trials: int
     max_num_evaluations: int
     max_failures: int
-    """Trials that may fail; 3 where nothing is said."""
+    """Trials that may fail; default 3."""
     warm_start: str | Sequence[str]
-    """Tags or names of earlier experiments to learn from."""
+    """Tags or names of earlier experiments that the method learns from."""
     tag: str
-    """Folder of experiments that belong together; the function's name where nothing is said."""
+    """Name shared by experiments that belong together; default: the function's name."""
     progress: bool
-    """Whether lines on stderr tell how it goes; True where nothing is said."""
+    """Print progress on stderr; default True."""
 
 
 def tune_function(
@@ -95,20 +95,20 @@ def tune_function(
     method: str | MethodSpec | BuildFunction = "RandomSearch",
     **options: Unpack[TuneOptions],
 ) -> Outcome:
-    """Tune a Python function: each trial is a process that calls it with a configuration as keyword arguments.
+    """Tune a Python function; each trial is a process that calls it with a configuration as keyword arguments.
 
     The function reports with ``tunewright.report(epoch=..., loss=...)`` and may keep checkpoints in the folder
-    ``$TUNEWRIGHT_CHECKPOINT_DIR``. Nothing is pickled: the processes import it by name.
+    ``$TUNEWRIGHT_CHECKPOINT_DIR``. The processes import it by name; nothing is pickled.
 
     Parameters
     ----------
     function
-        At the top level of a module or of the running script (whose main part stands under
+        At the top level of a module or of the running script (whose main part is under
         ``if __name__ == "__main__"``), or ``"module:name"``.
     space
         Its arguments: domains, and constants as plain values.
     metric
-        The reported value that is tuned; several, as ``["error", "seconds"]``, with a method that can do that.
+        Key of the tuned value in reports; several, as ``["error", "seconds"]``, with a multi-objective method.
     goal
         ``"min"`` or ``"max"``: one for all metrics, or one for each.
     method
@@ -124,7 +124,7 @@ def tune_function(
     Raises
     ------
     SettingsError
-        Something cannot work; nothing was started.
+        A setting is invalid; nothing was started.
     ExperimentFailedError
         More than ``max_failures`` trials failed.
 
@@ -156,7 +156,7 @@ def tune_function(
         benchmark=benchmark,
         method=chosen,
         label=chosen.name if isinstance(chosen, MethodSpec) else chosen.__name__,
-        backend=LocalChoice(),
+        backend=LocalConfig(),
         seed=options.get("seed", 0),
         warm_start=_names(options.get("warm_start", ())),
         limits=Limits(

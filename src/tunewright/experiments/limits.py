@@ -1,4 +1,4 @@
-"""Limits: when an experiment ends, as data."""
+"""Limits of an experiment, and the stopping criterion and checkpoint policy that follow from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.callbacks.early_removal import RemoveEarly, ahead_by_limits
+from tunewright.callbacks.checkpoints import RemoveEarly, ahead_by_limits
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import StoppingCriterion
@@ -22,7 +22,7 @@ from tunewright.types import Json, Number
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The first limit that is reached ends the experiment.
+    """Limits of an experiment; the first that is reached ends it.
 
     Raises
     ------
@@ -31,17 +31,17 @@ class Limits:
     """
 
     max_wallclock_time: Number | None = None
-    """Seconds on the experiment's clock: time between two sessions does not count."""
+    """Seconds on the experiment's clock, which does not count time between sessions."""
     max_num_trials: int | None = None
-    """Trials started; those that run come to their end."""
+    """Trials started; running trials continue to their end."""
     max_num_evaluations: int | None = None
-    """Reports."""
+    """Number of reports."""
     max_cost: Number | None = None
-    """Dollars of all runs, resumed ones included."""
+    """Dollars of all runs, including resumed ones."""
     stop_when_regret_below: Number | None = None
-    """On the metric's scale: ends the experiment when a model bounds what is still to be gained by it."""
+    """Regret on the metric's scale: the experiment ends if a model bounds the possible improvement by it."""
     max_failures: int = 3
-    """Trials that may fail; one more ends the experiment."""
+    """Number of trials that may fail; one more ends the experiment."""
 
     def __post_init__(self) -> None:
         if self.max_failures < 0:
@@ -53,13 +53,13 @@ class Limits:
 
     @property
     def is_endless(self) -> bool:
-        """Whether no limit is set."""
+        """Whether there is no limit on time, trials, reports and cost."""
         return {self.max_wallclock_time, self.max_num_trials, self.max_num_evaluations, self.max_cost} == {
             None
         }
 
     def criterion(self) -> StoppingCriterion:
-        """The limits that need to know nothing of what is tuned: all but ``stop_when_regret_below``."""
+        """Return the stopping criterion of all limits but ``stop_when_regret_below``, which needs the benchmark."""
         criterion: StoppingCriterion = Never()
         if self.max_wallclock_time is not None:
             criterion |= MaxWallclockTime(self.max_wallclock_time)
@@ -72,7 +72,7 @@ class Limits:
         return criterion
 
     def replace(self, **changes: Any) -> Limits:
-        """A copy with other values for some limits; those that are None keep the old value."""
+        """Return a copy with other values; None keeps the old value."""
         return dataclasses.replace(self, **{name: v for name, v in changes.items() if v is not None})
 
     def to_json(self) -> dict[str, Json]:
@@ -92,19 +92,19 @@ class Limits:
 
 
 def stopping_criterion(limits: Limits, benchmark: Benchmark, seed: int) -> StoppingCriterion:
-    """What the Tuner asks.
+    """Return the stopping criterion of an experiment.
 
     Raises
     ------
     SettingsError
-        The regret of several metrics is to be bounded.
+        ``stop_when_regret_below`` is set, and there are several metrics.
     """
     threshold = limits.stop_when_regret_below
     if threshold is None:
         return limits.criterion()
     if len(benchmark.metrics) != 1:
         raise SettingsError("stop_when_regret_below is for one metric: drop it")
-    # loaded here, as it brings models, which most runs do without
+    # loaded late, since it imports models
     module = importlib.import_module("tunewright.searchers.regret")
     regret: StoppingCriterion = module.RegretBelow(
         benchmark.space,
@@ -123,12 +123,12 @@ def early_removal(
     benchmark: Benchmark,
     limits: Limits,
 ) -> RemoveEarly | None:
-    """The policy that keeps at most ``most`` checkpoints of paused trials; None where all are kept.
+    """Return the policy that keeps at most ``most`` checkpoints of paused trials; None if ``most`` is None.
 
     Raises
     ------
     SettingsError
-        The method does not promote the best of rungs, or compares several metrics; or ``most`` is below 1.
+        The method does not promote trials from rungs, or there are several metrics; or ``most`` is below 1.
     """
     if most is None:
         return None

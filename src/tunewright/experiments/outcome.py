@@ -172,11 +172,11 @@ class Outcome:
                 }
                 for point in self.pareto
             ]
-        if self.metadata.backend_name == "sagemaker":
-            data["sagemaker"] = self._sagemaker()
+        if self.summary.get("calls") or self.summary.get("job_records"):
+            data[self.metadata.backend_name] = self._service()
         return data
 
-    def _sagemaker(self) -> dict[str, Any]:
+    def _service(self) -> dict[str, Any]:
         keys = ("jobs", "warm_starts", "calls", "billable_seconds", "pool_idle_seconds")
         keys += ("spot_saved_seconds", "interruptions", "cost")
         numbers = {key: self.summary.get(key, {} if key == "calls" else 0) for key in keys}

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias, final, overload
 from tunewright.callbacks import ResultsTable
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import CellError, SettingsError, TunewrightError, UnfitError
-from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
+from tunewright.experiments.experiment import BenchmarkDefinition, Experiment, identity_of
 from tunewright.experiments.functions import function_path
 from tunewright.experiments.outcome import Outcome, load_outcome, stored_status
 from tunewright.experiments.process_pool import Answer, ProcessPool
@@ -402,10 +402,10 @@ def _stored_by_identity(plan: ExperimentPlan) -> Mapping[str, list[ExperimentFol
     for tag in sorted({safe_name(cell.tag, "experiment tag") for cell in plan}):
         for folder in experiments(tag):
             try:
-                identity = folder.metadata().get("identity", "")
+                identity = identity_of(folder.metadata())
             except SettingsError:
                 continue
-            stored[str(identity)].append(folder)
+            stored[identity].append(folder)
     return stored
 
 

@@ -1,4 +1,4 @@
-"""Preview: what a method would run, before anything runs."""
+"""Preview of an experiment: trials, runs, time and cost of a method, before anything runs."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from tunewright.tuner import Tuner
 from tunewright.types import Config
 
 MOST_REPORTS: Final = 100_000
-"""After so many a preview ends, whatever the limits are."""
+"""Reports after which a preview ends, whatever the limits are."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What an experiment would come to."""
+    """Size of an experiment."""
 
     reached: Mapping[int, int]
-    """Resource -> trials that got so far and no further, ascending."""
+    """Number of trials by their highest resource, ascending."""
     statuses: Mapping[str, int]
-    """Trials by where they stand at the end; those that a limit cuts off are ``running``."""
+    """Number of trials by status at the end; trials that a limit cuts off are ``running``."""
     n_trials: int
     n_runs: int
     n_reports: int
     time: float
     """Seconds from the first start to the end."""
     worker_seconds: float
-    """Seconds in which workers are busy, starting and stopping included."""
+    """Seconds in which workers are busy, including starts and stops."""
     cost: float
     """Dollars."""
     is_cut: bool
-    """Whether it was ended by `MOST_REPORTS`."""
+    """Whether `MOST_REPORTS` ended it."""
 
     def at_least(self, resource: int) -> int:
-        """Trials that reached a resource."""
+        """Return the number of trials that reach a resource."""
         return sum(n for level, n in self.reached.items() if level >= resource)
 
     @property
     def resource(self) -> int:
-        """Units of resource that are trained, over all trials."""
+        """Units of resource that all trials train together."""
         return sum(level * n for level, n in self.reached.items())
 
 
@@ -65,19 +65,19 @@ def preview(
     settings: SimulatedSettings | None = None,
     seed: int = 0,
 ) -> Preview:
-    """Run an experiment in simulated time in which every unit of resource takes as long as any other.
+    """Run an experiment in simulated time, with the same time for each unit of resource.
 
-    Trials are good or bad at random, and stay so: how many go how far depends on the method and hardly on the problem.
+    Each trial has a random quality that does not change: the number of trials by resource depends on the method, and
+    hardly on the problem.
 
     Parameters
     ----------
     method
-        What decides.
+        The method.
     benchmark
-        Its space, workers, metrics and resource of a full run are taken; where there is no such resource, trials report
-        once.
+        Gives space, workers, metrics and the resource of a full run; without such a resource, trials report once.
     limits
-        When the experiment ends.
+        Limits of the experiment.
     seconds_per_unit
         Seconds of training for one unit of resource, > 0.
     settings

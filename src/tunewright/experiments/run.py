@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from tunewright.backends.simulated.charged import ChargedScheduler
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.resource import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
-from tunewright.clock import SimulatedClock
 from tunewright.codec import to_json
 from tunewright.events import Header
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.backends import build_backend
-from tunewright.experiments.choices import SimulatedChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import keep_evaluations, kept_evaluations
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
-from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler
-from tunewright.journal import FileJournal, Journal
-from tunewright.metadata import StartFacts, TableMetadata, read_metadata
-from tunewright.methods import also_read, constraints_of
+from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
+from tunewright.journal import FileJournal, Journal, read_header
+from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
+from tunewright.methods import MethodSpec, also_read, constraints_of, resolved_settings
 from tunewright.methods.automatic import Choice
 from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
+from tunewright.types import Json
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 """Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
 
 A tuning job sets it, so that all experiments of its processes are copied to S3."""
+_DEFAULTS_0_1: Final = Path(__file__).with_name("defaults_0_1.json")
 _HOLD: Final = 0.2  # seconds for which simulated experiments hold lines back: a killed one repeats itself
 
 
@@ -112,8 +112,7 @@ def open_experiment(
     Returns
     -------
     (Experiment, Scheduler, ExperimentFolder)
-        An experiment that is continued has the effective seed that it began with, and its scheduler the method that
-        ``auto`` chose then.
+        An experiment that is continued is returned as it began (:func:`as_begun`).
 
     Raises
     ------
@@ -124,22 +123,54 @@ def open_experiment(
         evaluations = evaluations or experiment.evaluations()
         scheduler = experiment.build_scheduler(evaluations)
         return experiment, scheduler, new_folder(experiment, evaluations)
-    experiment = replace(experiment, resumed_seed=read_metadata(folder).effective_seed)
-    scheduler = as_chosen(folder, experiment).build_scheduler(kept_evaluations(folder))
+    begun = as_begun(folder, experiment)
+    scheduler = begun.build_scheduler(kept_evaluations(folder))
     renew_folder(folder, experiment)
-    return experiment, scheduler, folder
+    return begun, scheduler, folder
 
 
-def as_chosen(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
-    """Return an experiment that continues, with the method that ``auto`` chose when it began.
+def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
+    """Return an experiment that continues, with the effective seed, method and settings that it began with.
+
+    The method is the one that ``auto`` chose. Settings that were not given have the defaults of the version that began
+    the experiment.
 
     Raises
     ------
     SettingsError
-        The metadata are damaged.
+        The metadata are damaged, or the recorded table was changed.
+    JournalError
+        The journal is damaged.
     """
-    stored = read_metadata(folder).chosen
-    return experiment if stored is None else experiment.with_method(Choice.from_json(stored).spec)
+    metadata = read_metadata(folder)
+    _check_table(experiment, metadata)
+    experiment = replace(experiment, resumed_seed=metadata.effective_seed)
+    if metadata.chosen is not None:
+        experiment = experiment.with_method(Choice.from_json(metadata.chosen).spec)
+    method = experiment.method
+    header = read_header(folder.journal_path)
+    if not isinstance(method, MethodSpec) or header is None:
+        return experiment
+    defaults = header.resolved
+    if defaults is None:
+        defaults = _defaults_0_1().get(method.name, {})
+    return experiment.with_method(MethodSpec(name=method.name, settings={**defaults, **method.settings}))
+
+
+@cache
+def _defaults_0_1() -> Mapping[str, Mapping[str, Json]]:
+    """Defaults of version 0.1 by method, which its journals do not hold."""
+    return json.loads(_DEFAULTS_0_1.read_text(encoding="utf-8"))
+
+
+def _check_table(experiment: Experiment, metadata: ExperimentMetadata) -> None:
+    began_with = "" if metadata.table is None else metadata.table.digest
+    digest = experiment.table_benchmark.description.digest if began_with else ""
+    if began_with and digest and digest != began_with:
+        raise SettingsError(
+            f"The table of {experiment.benchmark.name} was changed since the experiment began (checksum {began_with}, "
+            f"now {digest}): bring it back to continue"
+        )
 
 
 def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> None:
@@ -198,14 +229,14 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
     header = _header(experiment, folder)
     path = os.environ.get(JOURNAL_VARIABLE)
     opener = open_journal if path is None else load_function(path)
-    journal: Journal = opener(folder, header, is_simulated=isinstance(experiment.backend, SimulatedChoice))
+    journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
     try:
-        backend = build_backend(experiment, folder)
+        backend = experiment.plugin.build(experiment.backend, experiment.context(folder))
     except BaseException:
         journal.close()
         raise
     return Tuner(
-        _charged(scheduler, backend, experiment),
+        scheduler,
         backend,
         metrics=(
             *experiment.benchmark.metrics,
@@ -232,6 +263,8 @@ def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool
 
 def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
     """The first line of the experiment's journal."""
+    method, settings = experiment.built_method()
+    table = _table(experiment)
     return Header(
         experiment=folder.name,
         benchmark=experiment.benchmark.name,
@@ -241,13 +274,15 @@ def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
         settings=dict(experiment.settings),
         evaluations=to_json(read_metadata(folder).evaluations) if experiment.warm_start else None,
         effective_seed=experiment.effective_seed,
+        resolved=resolved_settings(method, settings) if isinstance(method, MethodSpec) else None,
+        table=f"{table.table} {table.digest}".strip() if table else None,
     )
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
     """The files written beside the journal; none for simulations, which run by the thousand."""
     board = _board(experiment, folder)
-    if isinstance(experiment.backend, SimulatedChoice):
+    if experiment.backend.is_simulated:
         return board
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
     attr = experiment.real_benchmark.resource_attr
@@ -257,7 +292,7 @@ def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callb
 def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:
     """The policies that the experiment's settings name."""
     early = experiment.early_removal()
-    unneeded = experiment.delete_checkpoints and not isinstance(experiment.backend, SimulatedChoice)
+    unneeded = experiment.delete_checkpoints and not experiment.backend.is_simulated
     return [*([] if early is None else [early]), *([RemoveUnneededCheckpoints()] if unneeded else [])]
 
 
@@ -274,16 +309,8 @@ def _board(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callbac
     ]
 
 
-def _charged(scheduler: Scheduler, backend: Backend, experiment: Experiment) -> Scheduler:
-    choice, clock = experiment.backend, backend.clock
-    is_charged = isinstance(choice, SimulatedChoice) and choice.charge_suggest_time
-    return (
-        ChargedScheduler(scheduler, clock) if is_charged and isinstance(clock, SimulatedClock) else scheduler
-    )
-
-
 def _table(experiment: Experiment) -> TableMetadata | UnsetType:
-    if not isinstance(experiment.backend, SimulatedChoice):
+    if not experiment.backend.is_simulated:
         return UNSET
     description = experiment.table_benchmark.description
     return TableMetadata(

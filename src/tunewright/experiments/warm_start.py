@@ -1,4 +1,4 @@
-"""Evaluations of earlier experiments in the folder of the one that uses them: a resume needs nothing else."""
+"""Evaluations of earlier experiments, stored in the folder of the experiment that uses them for its resume."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def kept_evaluations(folder: ExperimentFolder) -> TransferEvaluations | None:
 
 
 def announce(known: Iterable[TransferEvaluations | None]) -> None:
-    """Say what was changed or left out of earlier experiments, each thing once."""
+    """Log how evaluations of earlier experiments were changed or reduced, each line once."""
     lines = (notice for one in known if one is not None for notice in one.notices)
     for line in dict.fromkeys(lines):
         _log.warning("Earlier experiments: %s", line)

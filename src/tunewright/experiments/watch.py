@@ -1,4 +1,4 @@
-"""Which callbacks watch an experiment."""
+"""Callbacks that watch an experiment."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from tunewright.callbacks import PlainProgress, ProgressFacts
-from tunewright.experiments.choices import SageMakerChoice
 from tunewright.experiments.experiment import Experiment
 from tunewright.interfaces import Callback
 from tunewright.methods import constraints_of
 from tunewright.storage import ExperimentFolder
 
 Watch: TypeAlias = Callable[[Experiment, ExperimentFolder], Sequence[Callback]]
-"""Makes the callbacks that watch an experiment."""
+"""Makes the callbacks of an experiment."""
 
 
 def unwatched(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """No callbacks."""
+    """Return no callbacks."""
     del experiment, folder
     return ()
 
 
 def print_progress(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """A few lines on stderr: the whole every ten seconds, failures at once, the result at the end."""
+    """Return a callback that prints on stderr: progress every ten seconds, failures at once, the result at the end."""
     return [PlainProgress(progress_facts(experiment, folder), _to_stderr, is_verbose=False)]
 
 
 def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> ProgressFacts:
-    """What progress says of an experiment."""
+    """Return the facts that progress shows."""
     benchmark, backend = experiment.benchmark, experiment.backend
     return ProgressFacts(
-        title=f"{experiment.label} on {benchmark.name}, seed {experiment.seed}, {backend.kind} backend",
+        title=f"{experiment.label} on {benchmark.name}, seed {experiment.seed}, {backend.backend_name} backend",
         metric=benchmark.metrics[0],
         others=benchmark.metrics[1:],
         space=benchmark.space,
@@ -41,7 +40,7 @@ def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> Progress
         resource=benchmark.resource_attr or "report",
         path=str(folder.path),
         name=folder.name,
-        is_estimate=isinstance(backend, SageMakerChoice) and backend.endpoint != "aws",
+        is_estimate=not backend.is_billed,
         constraints=constraints_of(experiment.method, experiment.settings),
     )
 

@@ -1,116 +1,96 @@
-"""Before anything is created on AWS: what, at what price per hour at most, and whether that is wanted."""
+"""Before anything is created: what, at what price per hour at most, and whether the user wants that."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import TypeVar
 
-from tunewright.aws import EndpointKind
-from tunewright.backends.sagemaker import SageMakerSettings, estimate
-from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.backends.plugin import BackendConfig, Description
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import SageMakerChoice, sagemaker_endpoint, settle_execution
+from tunewright.experiments import Experiment
 from tunewright.launchers.console import say
+from tunewright.state import replay_history
+from tunewright.trial import Start
 
-_RULE: Final = "*" * 100
-_EMBEDDED: Final = "SageMaker training jobs run on an endpoint embedded in this machine"
-_NO_CREDENTIALS: Final = f"""\
-{_RULE}
-*** NO AWS CREDENTIALS WERE FOUND: nothing is created on AWS, nothing is billed.
-*** {_EMBEDDED}.
-*** For AWS: aws configure (or aws sso login), then this command again.
-{_RULE}"""
+C = TypeVar("C")
 
 
-def settle_endpoint(
-    choice: SageMakerChoice,
-    settings: SageMakerSettings,
-    *,
-    is_agreed: bool,
-    ask: Callable[[str], str] | None = None,
-) -> SageMakerChoice:
-    """Decide where jobs run, say so, and have it confirmed where it costs money.
+def settle(experiment: Experiment, *, is_agreed: bool, is_new: bool = True) -> Experiment:
+    """Decide the backend's open settings, say what will be created, and have it confirmed if it costs money.
 
     Parameters
     ----------
-    choice
-        As the user gave it.
-    settings
-        What jobs will be.
+    experiment
+        The experiment.
     is_agreed
         Whether ``--yes`` was given.
-    ask
-        Asks a person on a terminal.
+    is_new
+        Whether it begins; one that continues has its settings decided.
+
+    Raises
+    ------
+    SettingsError
+        A setting does not fit, or the user did not confirm; nothing was created.
+    """
+    description = experiment.plugin.describe(experiment.backend, experiment.context())
+    return replace(experiment, backend=confirm(description, is_agreed=is_agreed, is_new=is_new))
+
+
+def show_dry_run(experiment: Experiment) -> int:
+    """Print the request that begins the first trial; create nothing. Return the exit code.
+
+    Raises
+    ------
+    SettingsError
+        The experiment cannot run, or its backend sends no requests.
+    BackendError
+        On AWS: there are no credentials, or no role.
+    """
+    first = experiment.build_scheduler().suggest(replay_history(()))
+    if not isinstance(first, Start):
+        raise SettingsError(f"{experiment.label} has nothing to start: is the space empty?")
+    plugin, context = experiment.plugin, experiment.context()
+    settled: BackendConfig = plugin.describe(experiment.backend, context).config
+    say(plugin.dry_run(settled, context, first))
+    return 0
+
+
+def confirm(
+    description: Description[C],
+    *,
+    is_agreed: bool,
+    is_new: bool = True,
+    ask: Callable[[str], str] | None = None,
+) -> C:
+    """Print a description, and have it confirmed if that is needed.
 
     Returns
     -------
-    SageMakerChoice
-        With the endpoint decided: never ``auto``.
+    C
+        The config with all settings decided.
 
     Raises
     ------
     SettingsError
-        The answer was no, or nobody can be asked; nothing was created.
+        The user did not confirm, or there is no terminal to ask at; nothing was created.
     """
-    endpoint = sagemaker_endpoint(choice)
-    if settings.warm_pool or settings.spot:
-        say(_quota_text(settings))
-    if endpoint.kind is EndpointKind.OTHER:
-        say(f"SageMaker training jobs run on {choice.endpoint}")
-        return replace(choice, region=endpoint.region)
-    if endpoint.kind is EndpointKind.EMBEDDED:
-        say(_NO_CREDENTIALS if choice.endpoint == "auto" else f"{_EMBEDDED}; nothing is created on AWS")
-    else:
-        say(
-            f"On AWS, region {endpoint.region}, this creates training jobs, {estimate(settings)}, and files in S3"
-        )
-        if not is_agreed:
-            _confirm(choice, ask or ask_person)
-    return replace(choice, endpoint=str(endpoint.kind), region=endpoint.region)
-
-
-def say_execution(
-    benchmark: RealBenchmarkDefinition, choice: SageMakerChoice, *, is_quiet: bool = False
-) -> SageMakerChoice:
-    """Decide whether each run is a job or workers take them, and say which would keep how many workers busy.
-
-    Raises
-    ------
-    SettingsError
-        Workers were asked for, and the trials cannot run on them.
-    """
-    settled, text = settle_execution(benchmark, choice)
-    if not is_quiet:
-        say(text)
-    return settled
-
-
-def _quota_text(settings: SageMakerSettings) -> str:
-    n, kind = settings.n_workers * settings.instance_count, settings.instance_type
-    if settings.spot:
-        return f'Spot instances need a quota of {n} for "{kind} for spot training job usage" (Service Quotas)'
-    return (
-        f'Warm pools need a quota of {n} both for "{kind} for training job usage" and for '
-        f'"{kind} for training warm pool usage" (Service Quotas)'
-    )
+    for line in (*(description.advice if is_new else ()), *description.lines):
+        say(line)
+    if description.must_confirm and not is_agreed:
+        if sys.stdin.isatty():
+            if (ask or ask_person)("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+                raise SettingsError("Not confirmed: nothing was created")
+        elif description.unattended_error:
+            raise SettingsError(description.unattended_error)
+    return description.config
 
 
 def ask_person(text: str) -> str:
-    """Ask on the terminal; where nothing more can be typed (Ctrl-D) the answer is empty."""
+    """Ask on the terminal; at the end of the input (Ctrl-D) the answer is empty."""
     try:
         return input(text)
     except EOFError:
         say("")
         return ""
-
-
-def _confirm(choice: SageMakerChoice, ask: Callable[[str], str]) -> None:
-    if sys.stdin.isatty():
-        if ask("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
-            raise SettingsError("Not confirmed: nothing was created")
-    elif choice.endpoint != EndpointKind.AWS:
-        raise SettingsError(
-            "AWS credentials were found, and nobody can be asked: say --endpoint aws, --yes or --endpoint embedded"
-        )

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tunewright.backends.sagemaker.settings import CHANNELS
+from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
+from tunewright.backends.simulated.config import SimulatedConfig
+from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import (
-    EXECUTIONS,
-    Limits,
-    LocalChoice,
-    SageMakerChoice,
-    ScriptOptions,
-    SimulatedChoice,
-)
-from tunewright.launchers.parser import Parser, natural, parse_bool, positive, positive_int
+from tunewright.experiments import Limits
+from tunewright.launchers.config_flags import add_config_flags, name_value_pairs
+from tunewright.launchers.parser import Parser, natural, positive, positive_int
 
 
 def add_limit_flags(parser: Parser) -> None:
@@ -63,8 +58,8 @@ def add_script_flags(parser: Parser) -> None:
     parser.switch("config_json", "give the script its configuration as --config_json FILE")
 
 
-def script_options(arguments: Namespace) -> ScriptOptions:
-    """What trials get, as the flags say.
+def with_script_flags(benchmark: RealBenchmarkDefinition, arguments: Namespace) -> RealBenchmarkDefinition:
+    """A benchmark whose trials get what the flags say, beside their hyperparameters.
 
     Raises
     ------
@@ -76,162 +71,46 @@ def script_options(arguments: Namespace) -> ScriptOptions:
             raise SettingsError(
                 f"--dependencies: there is no dependency {one}: give files and folders of this machine"
             )
-    return ScriptOptions(
-        environment=pairs("environment", arguments.environment),
-        inputs=pairs("inputs", arguments.inputs),
-        dependencies=tuple(str(Path(one).absolute()) for one in arguments.dependencies),
-        config_json=arguments.config_json,
+    dependencies = (str(Path(one).absolute()) for one in arguments.dependencies)
+    return benchmark.replace(
+        environment={
+            **benchmark.environment,
+            **name_value_pairs("environment", arguments.environment),
+        },
+        inputs={**benchmark.inputs, **name_value_pairs("inputs", arguments.inputs)},
+        dependencies=(*benchmark.dependencies, *dependencies),
+        config_json=benchmark.config_json or arguments.config_json,
     )
-
-
-def pairs(flag: str, given: Sequence[str]) -> dict[str, str]:
-    """``NAME=VALUE`` texts as a mapping.
-
-    Raises
-    ------
-    SettingsError
-        A text has another form.
-    """
-    parts = [text.partition("=") for text in given]
-    for name, equals, value in parts:
-        if not name or not equals:
-            raise SettingsError(f"--{flag} takes NAME=VALUE, not {name + value!r}")
-    return {name: value for name, _, value in parts}
-
-
-def _template(arguments: Namespace) -> dict[str, Any]:
-    """VPC and keys, as fields of a CreateTrainingJob request."""
-    template: dict[str, Any] = {}
-    if arguments.kms_key:
-        template["OutputDataConfig"] = {"KmsKeyId": arguments.kms_key}
-        template["ResourceConfig"] = {"VolumeKmsKeyId": arguments.kms_key}
-    if bool(arguments.subnets) != bool(arguments.security_group_ids):
-        raise SettingsError("A VPC needs both: --subnets and --security_group_ids")
-    if arguments.subnets:
-        groups = arguments.security_group_ids.split(",")
-        template["VpcConfig"] = {"Subnets": arguments.subnets.split(","), "SecurityGroupIds": groups}
-    return template
 
 
 def add_local_flags(parser: Parser) -> None:
-    """What the local backend alone understands."""
-    parser.flag(
-        "num_gpus_per_trial",
-        "GPUs of each trial, where there are any (default: 1)",
-        type=positive_int,
-        default=1,
-    )
+    """Flags of the local backend."""
+    add_config_flags(parser, LocalConfig)
 
 
 def add_sagemaker_flags(parser: Parser) -> None:
-    """What the SageMaker backend alone understands."""
-    parser.switch(
-        "warm_pool", "keep instances between trials: the next one starts in seconds; idle time is billed"
-    )
-    parser.switch(
-        "spot", "run trials on spot instances: cheaper; interrupted ones go on from their checkpoints"
-    )
-    parser.flag(
-        "max_wait",
-        "seconds that a spot job may take with its waits (default: a day more than --max_run)",
-        type=positive_int,
-    )
-    parser.flag(
-        "execution",
-        "jobs: a training job per run; workers: a few long jobs that take run after run; auto: workers where jobs"
-        " cannot keep all busy (default: auto)",
-        choices=EXECUTIONS,
-        default="auto",
-    )
-    parser.flag(
-        "channel",
-        "s3: jobs report through S3; logs: through their logs, so that they need no network (default: s3, and logs with"
-        " --network_isolation)",
-        choices=CHANNELS,
-    )
-    parser.flag(
-        "trials_per_instance",
-        "trials at the same time on each instance of workers (default: one per GPU, or one)",
-        type=positive_int,
-    )
-    parser.flag(
-        "instance_type",
-        "of each training job, such as ml.c5.xlarge; several with commas: where one lacks capacity, the next is taken"
-        " (default: the benchmark's)",
-    )
-    parser.flag("max_run", "seconds after which a training job is cut (default: a day)", type=positive_int)
-    parser.flag("volume_gb", "disk of each instance (default: 30)", type=positive_int)
-    _add_network_flags(parser)
-    add_place_flags(parser)
+    """Flags of the SageMaker backend."""
+    add_config_flags(parser, SageMakerConfig)
+    parser.switch("yes", "do not ask before something is created on AWS")
     parser.switch("dry_run", "print the first trial's CreateTrainingJob request, and create nothing")
 
 
-def _add_network_flags(parser: Parser) -> None:
-    """What protects jobs, and what they are known by."""
-    parser.switch("network_isolation", "let jobs reach no network, S3 included")
-    parser.flag("subnets", "of your VPC, with commas")
-    parser.flag("security_group_ids", "of your VPC, with commas")
-    parser.flag("kms_key", "that encrypts disks and what jobs write")
-    parser.repeated("tags", "NAME=VALUE", "an AWS tag of each training job")
-
-
 def add_place_flags(parser: Parser) -> None:
-    """Where training jobs run, and as what."""
-    parser.flag(
-        "endpoint",
-        "auto: AWS where credentials are found, else embedded; aws; embedded: an endpoint on this machine; or a URL",
-        default="auto",
-    )
-    parser.flag("speed", "service seconds per second of the embedded endpoint (default: 60)", type=positive)
-    parser.flag("region", "of AWS (default: as boto3 finds it)")
-    parser.flag(
-        "role", "that jobs run as (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else the account's SageMaker role)"
-    )
-    parser.flag("bucket", "that holds code, reports and checkpoints (default: sagemaker-REGION-ACCOUNT)")
-    parser.flag("image_uri", "container image of the jobs (default: by framework and region)")
+    """Flags that say where tuning jobs run."""
+    add_config_flags(parser, TuningJobPlace)
     parser.switch("yes", "do not ask before something is created on AWS")
 
 
 def add_simulated_flags(parser: Parser) -> None:
     """What the simulated backend alone understands."""
     parser.flag("n_jobs", "processes that run cells (default: one per processor)", type=positive_int)
-    parser.flag(
-        "profile",
-        "delays: default (processes on one machine), ideal (none), sagemaker (training jobs)",
-        choices=("default", "ideal", "sagemaker"),
-        default="default",
-    )
-    parser.flag(
-        "keep_alive",
-        "simulated seconds that an instance waits for the next trial, which then starts warm",
-        type=positive,
-        default=0.0,
-    )
-    parser.flag("dollars_per_hour", "price of an instance", type=positive, default=0.0)
-    parser.flag(
-        "support_checkpointing",
-        "0: a resumed trial begins anew (default: 1)",
-        type=parse_bool,
-        default=True,
-    )
-    parser.switch("charge_suggest_time", "count the real seconds of deciding; then no run repeats exactly")
+    add_config_flags(parser, SimulatedConfig)
     parser.switch("restrict_configurations", "suggest only configurations that were recorded")
     parser.switch(
         "scale_max_wallclock_time",
         "fewer workers get more time: times the benchmark's workers over --n_workers, if that is more than 1",
     )
     parser.switch("export", "write results.csv.zip of each cell beside its journal")
-
-
-def simulated_choice(arguments: Namespace) -> SimulatedChoice:
-    """The simulated backend as the flags say."""
-    return SimulatedChoice(
-        profile=arguments.profile,
-        keep_alive=arguments.keep_alive,
-        dollars_per_hour=arguments.dollars_per_hour,
-        checkpoints=arguments.support_checkpointing,
-        charge_suggest_time=arguments.charge_suggest_time,
-    )
 
 
 def limits_from(arguments: Namespace, default: Limits) -> Limits:
@@ -249,47 +128,4 @@ def limits_from(arguments: Namespace, default: Limits) -> Limits:
         max_cost=arguments.max_cost,
         stop_when_regret_below=arguments.stop_when_regret_below,
         max_failures=arguments.max_failures,
-    )
-
-
-def local_choice(arguments: Namespace) -> LocalChoice:
-    """The local backend as the flags say."""
-    return LocalChoice(gpus_per_trial=arguments.num_gpus_per_trial, script=script_options(arguments))
-
-
-def place_choice(arguments: Namespace, instance_type: str) -> SageMakerChoice:
-    """Where tuning jobs run, as the flags say."""
-    return SageMakerChoice(
-        endpoint=arguments.endpoint,
-        region=arguments.region,
-        speed=arguments.speed,
-        role=arguments.role,
-        bucket=arguments.bucket,
-        image_uri=arguments.image_uri,
-        instance_type=instance_type,
-    )
-
-
-def sagemaker_choice(arguments: Namespace) -> SageMakerChoice:
-    """The SageMaker backend as the flags say."""
-    return SageMakerChoice(
-        endpoint=arguments.endpoint,
-        region=arguments.region,
-        speed=arguments.speed,
-        role=arguments.role,
-        bucket=arguments.bucket,
-        image_uri=arguments.image_uri,
-        instance_type=arguments.instance_type,
-        execution=arguments.execution,
-        trials_per_instance=arguments.trials_per_instance,
-        channel=arguments.channel,
-        network_isolation=arguments.network_isolation,
-        warm_pool=arguments.warm_pool,
-        spot=arguments.spot,
-        max_wait=arguments.max_wait,
-        volume_gb=arguments.volume_gb,
-        max_run=arguments.max_run,
-        tags=pairs("tags", arguments.tags),
-        request_template=_template(arguments),
-        script=script_options(arguments),
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tunewright.backends.local.config import LocalConfig
+from tunewright.launchers.config_flags import config_from
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap
-from tunewright.launchers.flags import add_local_flags, local_choice
+from tunewright.launchers.flags import add_local_flags
 from tunewright.launchers.launch import Definitions, Launch, Methods, begin_launch, run_and_report
 
 
@@ -43,5 +45,5 @@ def _run(launch: Launch, given: Sequence[str]) -> int:
     parser = launch.parser("Tune a benchmark's training script with processes on this machine.")
     add_local_flags(parser)
     arguments, benchmark = begin_launch(launch, parser, given)
-    plan = launch.plan(arguments, benchmark, local_choice(arguments))
+    plan = launch.plan(arguments, benchmark, config_from(LocalConfig, arguments))
     return run_and_report(plan, resume=arguments.resume, is_verbose=arguments.verbose)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from tunewright.experiments import sagemaker_settings
-from tunewright.launchers.confirm import say_execution, settle_endpoint
-from tunewright.launchers.dry import show_first_request
+from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.launchers.config_flags import config_from
+from tunewright.launchers.confirm import settle, show_dry_run
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap
-from tunewright.launchers.flags import add_sagemaker_flags, sagemaker_choice
+from tunewright.launchers.flags import add_sagemaker_flags
 from tunewright.launchers.launch import Definitions, Launch, Methods, begin_launch, run_and_report
 
 
@@ -39,10 +40,9 @@ def _run(launch: Launch, given: Sequence[str]) -> int:
     parser = launch.parser("Tune a benchmark's training script with SageMaker training jobs.")
     add_sagemaker_flags(parser)
     arguments, benchmark = begin_launch(launch, parser, given)
-    choice = say_execution(benchmark, sagemaker_choice(arguments), is_quiet=arguments.dry_run)
+    plan = launch.plan(arguments, benchmark, config_from(SageMakerConfig, arguments))
     if arguments.dry_run:
-        return show_first_request(launch.plan(arguments, benchmark, choice)[0], choice)
-    launch.plan(arguments, benchmark, choice)  # what cannot work is said before anything is asked
-    settled = settle_endpoint(choice, sagemaker_settings(benchmark, choice), is_agreed=arguments.yes)
-    plan = launch.plan(arguments, benchmark, settled)
+        return show_dry_run(plan[0])
+    settled = settle(plan[0], is_agreed=arguments.yes).backend
+    plan = [replace(experiment, backend=settled) for experiment in plan]
     return run_and_report(plan, resume=arguments.resume, is_verbose=arguments.verbose)

@@ -7,12 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import absent_table
 from tunewright.blackbox import table_names
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments import Experiment, Limits, MethodSpec, announce_choices, run_cells
 from tunewright.experiments.harness import fitting
+from tunewright.launchers.config_flags import config_from
 from tunewright.launchers.console import say, set_up_logging
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap, add_extra_flags, extra_settings
@@ -21,7 +23,6 @@ from tunewright.launchers.flags import (
     add_run_flags,
     add_simulated_flags,
     limits_from,
-    simulated_choice,
 )
 from tunewright.launchers.launch import DEFAULT_TAG, Methods, show_safe_tag
 from tunewright.launchers.parser import Parser, natural, positive_int
@@ -137,7 +138,7 @@ class SimulatedLaunch:
         """
         labels = self._labels(arguments.method, is_warm=bool(arguments.warm_start))
         benchmarks = [self._benchmark(name, arguments) for name in self._names(arguments.benchmark)]
-        choice = simulated_choice(arguments)
+        config = config_from(SimulatedConfig, arguments)
         seeds = range(arguments.start_seed, arguments.start_seed + arguments.num_seeds)
         return [
             Experiment(
@@ -145,7 +146,7 @@ class SimulatedLaunch:
                 benchmark=benchmark,
                 method=self.methods[label],
                 label=label,
-                backend=choice,
+                backend=config,
                 settings=self._settings(arguments, label),
                 seed=seed,
                 random_seed=arguments.random_seed,

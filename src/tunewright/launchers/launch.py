@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
+from tunewright.backends.plugin import BackendConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import NoResultError, SettingsError, UnknownNameError
 from tunewright.experiments import (
-    BackendChoice,
     BuildFunction,
     Experiment,
     Limits,
@@ -23,7 +23,13 @@ from tunewright.launchers.console import say, set_up_logging, watch_progress
 from tunewright.launchers.exits import report_error
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap, add_extra_flags, extra_settings
 from tunewright.launchers.fixed import add_fixed_flags, with_fixed_values
-from tunewright.launchers.flags import add_limit_flags, add_run_flags, add_script_flags, limits_from
+from tunewright.launchers.flags import (
+    add_limit_flags,
+    add_run_flags,
+    add_script_flags,
+    limits_from,
+    with_script_flags,
+)
 from tunewright.launchers.parser import Parser, natural, positive_int
 from tunewright.storage import safe_name
 from tunewright.trial import TrialStatus
@@ -68,7 +74,7 @@ class Launch:
         return parser
 
     def benchmark(self, arguments: Namespace) -> RealBenchmarkDefinition:
-        """The chosen benchmark, with the number of workers and the fixed values that the flags give.
+        """The chosen benchmark, with the workers, script options and fixed values of the flags.
 
         Raises
         ------
@@ -85,10 +91,10 @@ class Launch:
         if name not in self.definitions:
             raise UnknownNameError("benchmark", name, self.definitions)
         benchmark = self.definitions[name].replace(n_workers=arguments.n_workers)
-        return with_fixed_values(benchmark, arguments)
+        return with_fixed_values(with_script_flags(benchmark, arguments), arguments)
 
     def plan(
-        self, arguments: Namespace, benchmark: RealBenchmarkDefinition, backend: BackendChoice
+        self, arguments: Namespace, benchmark: RealBenchmarkDefinition, backend: BackendConfig
     ) -> list[Experiment]:
         """All cells: methods times seeds.
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Final
 
+from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker.config import TuningJobPlace
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
+from tunewright.launchers.config_flags import config_from
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap
-from tunewright.launchers.flags import add_local_flags, add_place_flags, local_choice, place_choice
+from tunewright.launchers.flags import add_local_flags, add_place_flags
 from tunewright.launchers.launch import Definitions, Launch, Methods
 from tunewright.launchers.parser import Parser
 from tunewright.launchers.remote import RemoteOptions, add_remote_flags
@@ -51,7 +54,7 @@ def _tuners(arguments: Namespace, benchmark: RealBenchmarkDefinition, n_jobs: in
         raise SettingsError(f"{benchmark.name} names no instance_type: give --instance_type")
     return Tuners(
         instance_type=instance_type,
-        place=place_choice(arguments, instance_type),
+        place=config_from(TuningJobPlace, arguments),
         settings=SageMakerSettings(n_workers=n_jobs, instance_type=instance_type),
         what=f"runs {benchmark.n_workers} trials at a time",
     )
@@ -61,7 +64,7 @@ KIND: Final = RealKind(
     description="Tune a benchmark's training script with processes",
     add_flags=add_local_flags,
     add_remote_flags=_add_remote_flags,
-    choice=local_choice,
+    config=LocalConfig,
     tuners=_tuners,
     flags_inside=lambda _: {},
 )

@@ -6,10 +6,12 @@ from argparse import Namespace
 from dataclasses import replace
 from typing import Final
 
+from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.sagemaker.plugin import sagemaker_settings
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments import sagemaker_settings
+from tunewright.launchers.config_flags import config_from
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap
-from tunewright.launchers.flags import add_sagemaker_flags, sagemaker_choice
+from tunewright.launchers.flags import add_sagemaker_flags
 from tunewright.launchers.launch import Definitions, Launch, Methods
 from tunewright.launchers.parser import Parser
 from tunewright.launchers.remote import SMALL_INSTANCE, RemoteOptions, add_remote_flags
@@ -49,11 +51,11 @@ def _add_remote_flags(parser: Parser) -> None:
 
 
 def _tuners(arguments: Namespace, benchmark: RealBenchmarkDefinition, n_jobs: int) -> Tuners:
-    choice = sagemaker_choice(arguments)
-    settings = sagemaker_settings(benchmark, choice)
+    config = config_from(SageMakerConfig, arguments)
+    settings = sagemaker_settings(benchmark, config)
     return Tuners(
         instance_type=arguments.tuner_instance_type or SMALL_INSTANCE,
-        place=choice,
+        place=config,
         settings=replace(settings, n_workers=settings.n_workers * n_jobs),
         what=f"runs trials on {settings.n_workers} x {settings.instance_type}",
     )
@@ -63,7 +65,7 @@ KIND: Final = RealKind(
     description="Tune a benchmark's training script with SageMaker training jobs",
     add_flags=add_sagemaker_flags,
     add_remote_flags=_add_remote_flags,
-    choice=sagemaker_choice,
+    config=SageMakerConfig,
     tuners=_tuners,
     flags_inside=lambda settled: {"endpoint": settled.endpoint, "region": settled.region, "yes": True},
 )

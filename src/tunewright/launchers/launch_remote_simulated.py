@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker.config import TuningJobPlace
+from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.experiments import Experiment
 from tunewright.experiments.harness import fitting
-from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.config_flags import config_from
+from tunewright.launchers.confirm import confirm
 from tunewright.launchers.console import say, set_up_logging
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.extra import ExtraArgs, MethodArgsMap
-from tunewright.launchers.flags import add_place_flags, place_choice
+from tunewright.launchers.flags import add_place_flags
 from tunewright.launchers.forwarding import forwarded_flags
 from tunewright.launchers.hpo_main_simulated import Definitions, SimulatedLaunch
 from tunewright.launchers.launch import Methods, show_safe_tag
@@ -93,11 +96,11 @@ def _run(
     )
     groups = _groups(plan, expensive)
     say(f"{tuning_jobs_text(arguments, len(groups), instance_type)}, which run {len(plan)} experiments")
-    settled = settle_endpoint(
-        place_choice(arguments, instance_type),
+    description = describe_jobs(
+        config_from(TuningJobPlace, arguments),
         SageMakerSettings(n_workers=jobs_at_a_time(arguments, len(groups)), instance_type=instance_type),
-        is_agreed=arguments.yes,
     )
+    settled = confirm(description, is_agreed=arguments.yes)
     hpo_main = launch.parser()
 
     def slice_of(label: str, seed: int | None, experiments: Sequence[Experiment]) -> SlicePlan:
@@ -111,7 +114,7 @@ def _run(
     return launch_slices(
         [slice_of(label, seed, experiments) for (label, seed), experiments in groups.items()],
         arguments,
-        choice=settled,
+        place=settled,
         code=code,
         instance_type=instance_type,
         options=options,

@@ -22,9 +22,11 @@ from tunewright.aws import (
     open_session,
     price_per_hour,
 )
+from tunewright.backends.sagemaker.config import SageMakerPlace
 from tunewright.backends.sagemaker.deployment import CodeBundle, upload_code
+from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.exceptions import BackendError, SettingsError
-from tunewright.experiments import Experiment, SageMakerChoice, sagemaker_endpoint
+from tunewright.experiments import Experiment
 from tunewright.launchers.console import say
 from tunewright.launchers.parser import Parser, positive_int
 from tunewright.launchers.remote_table import follow
@@ -113,7 +115,7 @@ def launch_slices(
     plans: Sequence[SlicePlan],
     arguments: Namespace,
     *,
-    choice: SageMakerChoice,
+    place: SageMakerPlace,
     code: CodeBundle,
     instance_type: str,
     options: RemoteOptions,
@@ -126,8 +128,8 @@ def launch_slices(
         One per tuning job.
     arguments
         Of the command line.
-    choice
-        Where the tuning jobs run; decided, never ``auto``.
+    place
+        Endpoint, role and bucket of the tuning jobs; decided, never ``auto``.
     code
         What travels.
     instance_type
@@ -148,9 +150,9 @@ def launch_slices(
         The service cannot be used.
     """
     tag = arguments.experiment_tag
-    session = open_session(sagemaker_endpoint(choice))
+    session = open_session(endpoint_of(place))
     try:
-        settings = _prepare(session, arguments, choice, code, instance_type=instance_type, options=options)
+        settings = _prepare(session, arguments, place, code, instance_type=instance_type, options=options)
         save_record(tag, LaunchRecord.of(session.endpoint, settings.bucket))
         fleet = Fleet(session, settings.bucket, tag)
         _add(fleet, plans, settings, tag, resume=arguments.resume)
@@ -166,21 +168,21 @@ def launch_slices(
 def _prepare(
     session: AwsSession,
     arguments: Namespace,
-    choice: SageMakerChoice,
+    place: SageMakerPlace,
     code: CodeBundle,
     *,
     instance_type: str,
     options: RemoteOptions,
 ) -> TuningJobSettings:
     """Bucket, role and image; the code is uploaded unless it is there."""
-    bucket = ensure_bucket(session, choice.bucket)
+    bucket = ensure_bucket(session, place.bucket)
     objects = session.objects(bucket, CODE_ROOT)
     upload_code(objects, code)
     region = session.endpoint.region
     return TuningJobSettings(
         endpoint=session.endpoint,
-        role_arn=find_role(session, choice.role),
-        image=choice.image_uri or image_uri(region, for_gpu=has_gpu(instance_type)),
+        role_arn=find_role(session, place.role),
+        image=place.image_uri or image_uri(region, for_gpu=has_gpu(instance_type)),
         bucket=bucket,
         code_prefix=f"{CODE_ROOT}/{code.prefix}",
         instance_type=instance_type,

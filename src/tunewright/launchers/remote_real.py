@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, final
 
+from tunewright.backends.plugin import BackendConfig
 from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker.config import SageMakerPlace
+from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments import BackendChoice, Experiment, SageMakerChoice
+from tunewright.experiments import Experiment
 from tunewright.experiments.plan import ExperimentPlan
-from tunewright.launchers.confirm import settle_endpoint
+from tunewright.launchers.config_flags import config_from
+from tunewright.launchers.confirm import confirm, show_dry_run
 from tunewright.launchers.console import say
-from tunewright.launchers.dry import show_first_request
 from tunewright.launchers.exits import run_command
 from tunewright.launchers.forwarding import forwarded_flags
 from tunewright.launchers.launch import Launch, begin_launch
@@ -30,7 +33,7 @@ class Tuners:
     """The tuning jobs of a launch."""
 
     instance_type: str
-    place: SageMakerChoice
+    place: SageMakerPlace
     """Where they run."""
     settings: SageMakerSettings
     """All jobs that may run at a time, for the price and the quota."""
@@ -48,10 +51,10 @@ class RealKind:
     """The flags of ``hpo_main.py`` beside those that all have."""
     add_remote_flags: Callable[[Parser], None]
     """What ``launch_remote.py`` has beside the flags of ``hpo_main.py``."""
-    choice: Callable[[Namespace], BackendChoice]
+    config: type[BackendConfig]
     tuners: Callable[[Namespace, RealBenchmarkDefinition, int], Tuners]
     """From the number of tuning jobs that may run at a time."""
-    flags_inside: Callable[[SageMakerChoice], Mapping[str, Any]]
+    flags_inside: Callable[[SageMakerPlace], Mapping[str, Any]]
     """Flags of ``hpo_main.py`` that the place decides."""
 
     def hpo_main_parser(self, launch: Launch) -> Parser:
@@ -100,24 +103,23 @@ def tuning_jobs_text(arguments: Namespace, n_jobs: int, instance_type: str) -> s
 
 def _run(kind: RealKind, launch: Launch, path: Path, options: RemoteOptions, given: Sequence[str]) -> int:
     arguments, benchmark = begin_launch(launch, kind.remote_parser(launch), given)
-    choice = kind.choice(arguments)
-    plan = launch.plan(arguments, benchmark, choice)
+    plan = launch.plan(arguments, benchmark, config_from(kind.config, arguments))
     ExperimentPlan(tuple(plan)).validated()
     dependencies = [Path(one) for one in (*options.dependencies, *arguments.dependencies)]
     check_travels(benchmark.script, path, dependencies)
     tuners = kind.tuners(arguments, benchmark, jobs_at_a_time(arguments, len(plan)))
-    if isinstance(choice, SageMakerChoice) and arguments.dry_run:
-        return show_first_request(plan[0], choice)
+    if vars(arguments).get("dry_run"):
+        return show_dry_run(plan[0])
     packed = pack_warm_start(arguments.warm_start)
     code = bundle_remote(path, dependencies, files=packed, extras=needed_extras(arguments))
     say(f"{tuning_jobs_text(arguments, len(plan), tuners.instance_type)}, each of which {tuners.what}")
-    settled = settle_endpoint(tuners.place, tuners.settings, is_agreed=arguments.yes)
+    settled = confirm(describe_jobs(tuners.place, tuners.settings), is_agreed=arguments.yes)
     inside = {**kind.flags_inside(settled), "warm_start": list(packed)}
     flags = [_flags(kind.hpo_main_parser(launch), arguments, experiment, inside) for experiment in plan]
     return launch_slices(
         [SlicePlan.of(experiment, line) for experiment, line in zip(plan, flags, strict=True)],
         arguments,
-        choice=settled,
+        place=settled,
         code=code,
         instance_type=tuners.instance_type,
         options=options,

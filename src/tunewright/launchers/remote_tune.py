@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Final
 
 from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker.config import SageMakerPlace, TuningJobPlace
+from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, SageMakerChoice, SimulatedChoice, sagemaker_settings
-from tunewright.launchers.confirm import settle_endpoint
+from tunewright.experiments import Experiment
+from tunewright.launchers.config_flags import config_from
+from tunewright.launchers.confirm import confirm, settle
 from tunewright.launchers.exits import run_command
-from tunewright.launchers.flags import place_choice
 from tunewright.launchers.launch import run_and_report
 from tunewright.launchers.luggage import needed_extras, pack_warm_start
-from tunewright.launchers.remote import SMALL_INSTANCE, RemoteOptions, SlicePlan, launch_slices
+from tunewright.launchers.remote import RemoteOptions, SlicePlan, launch_slices
 from tunewright.remote.package import bundle_remote
-
-LOCAL_INSTANCE: Final = "ml.c5.4xlarge"
-"""Where the trials are processes of the tuning job, unless ``--tuner_instance_type`` says another."""
 
 _EXPERIMENT: Final = "experiment.json"
 _MAIN: Final = f'''\
@@ -54,19 +53,20 @@ def launch_experiment(experiment: Experiment, arguments: Namespace) -> int:
     BackendError
         The service cannot be used.
     """
-    choice = experiment.backend
     benchmark = experiment.real_benchmark
     script = Path(benchmark.script)
     if not script.is_file():
         raise SettingsError(f"--remote takes the path of a script, not {benchmark.script!r}")
-    if isinstance(choice, SageMakerChoice):
-        instance_type = arguments.tuner_instance_type or SMALL_INSTANCE
-        settled = settle_endpoint(choice, sagemaker_settings(benchmark, choice), is_agreed=arguments.yes)
-        experiment = replace(experiment, backend=settled)
+    instance_type = arguments.tuner_instance_type or experiment.backend.tuner_instance_type
+    if not instance_type:
+        raise SettingsError(f"--remote does not support the {experiment.backend.backend_name} backend")
+    experiment = settle(experiment, is_agreed=arguments.yes)
+    if isinstance(experiment.backend, SageMakerPlace):  # trials and tuning job run in one place
+        place: SageMakerPlace = experiment.backend
     else:
-        instance_type = arguments.tuner_instance_type or LOCAL_INSTANCE
         settings = SageMakerSettings(n_workers=1, instance_type=instance_type)
-        settled = settle_endpoint(place_choice(arguments, instance_type), settings, is_agreed=arguments.yes)
+        description = describe_jobs(config_from(TuningJobPlace, arguments), settings)
+        place = confirm(description, is_agreed=arguments.yes)
     folder = script.resolve().parent
     packed = pack_warm_start(experiment.warm_start)
     inside = replace(_inside(experiment, f"{folder.name}/{script.name}"), warm_start=tuple(packed))
@@ -78,7 +78,7 @@ def launch_experiment(experiment: Experiment, arguments: Namespace) -> int:
         return launch_slices(
             [SlicePlan.of(experiment, ())],
             arguments,
-            choice=settled,
+            place=place,
             code=bundle_remote(entry, dependencies, files=packed, extras=needed_extras(arguments)),
             instance_type=instance_type,
             options=RemoteOptions(),
@@ -87,12 +87,9 @@ def launch_experiment(experiment: Experiment, arguments: Namespace) -> int:
 
 def _inside(experiment: Experiment, script: str) -> Experiment:
     """The experiment with its paths as they are in the tuning job."""
-    backend = experiment.backend
-    if not isinstance(backend, SimulatedChoice):
-        names = tuple(Path(one).name for one in backend.script.dependencies)
-        backend = replace(backend, script=replace(backend.script, dependencies=names))
-    benchmark = experiment.real_benchmark.replace(script=script)
-    return replace(experiment, benchmark=benchmark, backend=backend)
+    benchmark = experiment.real_benchmark
+    names = tuple(Path(one).name for one in benchmark.dependencies)
+    return replace(experiment, benchmark=benchmark.replace(script=script, dependencies=names))
 
 
 def main(path: Path) -> None:
@@ -110,5 +107,9 @@ def _run(path: Path, given: Sequence[str]) -> int:
     del given
     stored = Experiment.from_json(json.loads(path.read_text(encoding="utf-8")))
     benchmark = stored.real_benchmark
-    experiment = replace(stored, benchmark=benchmark.replace(script=str(path.parent / benchmark.script)))
+    benchmark = benchmark.replace(
+        script=str(path.parent / benchmark.script),
+        dependencies=tuple(str(path.parent / one) for one in benchmark.dependencies),
+    )
+    experiment = replace(stored, benchmark=benchmark)
     return run_and_report([experiment], resume=True, is_verbose=False)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from tunewright.space.discrete import Categorical, Ordinal
-from tunewright.space.domain import Domain
+from tunewright.space.discrete import Categorical, FiniteRange, Ordinal
+from tunewright.space.domain import Domain, Prior
 from tunewright.space.files import load_space, space_from_toml
-from tunewright.space.finite_range import FiniteRange
 from tunewright.space.grid import ConfigGrid
 from tunewright.space.numeric import Float, Integer
-from tunewright.space.prior import Prior
 from tunewright.space.search_space import SearchSpace
 from tunewright.space.specs import domain_from_json
 

@@ -1,4 +1,4 @@
-"""When hyperparameters are active: conditions on the values of others."""
+"""Conditions: hyperparameters that are active for some values of others."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tunewright.types import ConfigValue
 
 @final
 class Conditions:
-    """What all ``active_if`` of a space say together.
+    """All ``active_if`` of a space.
 
-    A hyperparameter is active where each one that its condition names is active and has one of the values given.
+    A hyperparameter is active if each parent of its condition is active and has one of the given values.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Conditions:
     Raises
     ------
     SpaceError
-        A condition names no entry, itself, or a value that is not legal there, or conditions go in a circle.
+        A condition names an unknown entry, itself, or an illegal value, or conditions are cyclic.
     """
 
     def __init__(self, entries: Mapping[str, Domain | ConfigValue]) -> None:
@@ -40,18 +40,18 @@ class Conditions:
         return bool(self._allowed)
 
     def items(self) -> Iterator[tuple[str, Mapping[str, frozenset[ConfigValue]]]]:
-        """Each conditional name, after those on which it depends, with the values of others that it needs."""
+        """Each conditional name, after its parents, with the required values of its parents."""
         return ((name, self._allowed[name]) for name in self._order)
 
     @property
     def parents(self) -> list[str]:
-        """Names on which others depend, each after those on which it depends itself."""
+        """Names of parents, each after its own parents."""
         named = {parent for allowed in self._allowed.values() for parent in allowed}
         free = [parent for parent in named if parent not in self._allowed]
         return [*sorted(free), *(name for name in self._order if name in named)]
 
     def inactive(self, values: Mapping[str, ConfigValue]) -> set[str]:
-        """The names that are not active; a name that ``values`` lack counts as not active for those that depend on it."""
+        """Inactive names; a name missing in ``values`` counts as inactive for its dependents."""
         found: set[str] = set()
         for name in self._order:
             for parent, allowed in self._allowed[name].items():

@@ -1,4 +1,4 @@
-"""Lists of configurations that are computed only where they are looked at."""
+"""Lists of configurations that are computed on access."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Block(NamedTuple):
         return config
 
     def number(self, config: Config) -> int | None:
-        """The number of a configuration; None where it is not there."""
+        """Index of a configuration, or None."""
         if config.keys() != self.template.keys():
             return None
         index = 0
@@ -88,7 +88,7 @@ class ConfigGrid:
         return self._blocks[place].at(index - (self._ends[place - 1] if place else 0))
 
     def number(self, config: Config) -> int | None:
-        """Return the number of a full configuration; None where it is not in the grid. It looks at each axis' values."""
+        """Return the index of a full configuration, or None if it is not in the grid."""
         before = 0
         for block, end in zip(self._blocks, self._ends, strict=True):
             number = block.number(config)

@@ -133,7 +133,7 @@ class Integer(Domain):
     """The integers from ``low`` to ``high``, both included.
 
     ``log=True`` draws and encodes in the logarithm (needs ``low >= 1``); ``reverse_log=True`` in the logarithm of
-    the distance to ``high + 1``, so that values near ``high`` are told apart best. With a ``step`` only
+    the distance to ``high + 1``, so that values near ``high`` have the best resolution. With a ``step`` only
     ``low + k * step`` are legal. On the scale, integer i owns [i - 1/2, i + 1/2]. The default is the middle along
     the scale of low and high: the arithmetic or geometric mean, rounded.
 

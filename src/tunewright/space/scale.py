@@ -42,7 +42,7 @@ def choose_warp(low: float, high: float, *, log: bool, reverse: bool, pivot: flo
     Raises
     ------
     SpaceError
-        If both kinds are asked for, or the range does not lie where the logarithm is defined.
+        If both kinds are requested, or the logarithm is not defined on the range.
     """
     if log and reverse:
         raise SpaceError("log and reverse_log exclude each other: keep one")

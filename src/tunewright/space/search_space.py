@@ -113,7 +113,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
 
     @property
     def size(self) -> int | None:
-        """Number of configurations; None where a domain is continuous."""
+        """Number of configurations; None if a domain is continuous."""
         sizes = [domain.size for domain in self._domains.values()]
         if None in sizes:
             return None
@@ -129,14 +129,14 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         return self.active(self._template)
 
     def filled(self, config: Config) -> dict[str, ConfigValue]:
-        """Return a configuration with a value for every name: those that it lacks, or may not have, at their defaults."""
+        """Return a configuration with a value for every name; missing and inactive ones have their defaults."""
         values = self._template | {name: value for name, value in config.items() if name in self._entries}
         for name in self._conditions.inactive(values):
             values[name] = self._template[name]
         return values
 
     def active(self, values: Config) -> dict[str, ConfigValue]:
-        """Return the legal configuration of values for every name: without those that are not active."""
+        """Return the legal configuration of values for every name, without the inactive ones."""
         inactive = self._conditions.inactive(values)
         return {name: value for name, value in values.items() if name not in inactive}
 
@@ -210,7 +210,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         return True
 
     def key(self, config: Config) -> tuple[ConfigValue | None, ...]:
-        """Return the values of the tuned entries, None for those that are not active: equal for the same trial.
+        """Return the values of the tuned entries, None for inactive ones: equal for the same trial.
 
         Raises
         ------
@@ -256,7 +256,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         return configs
 
     def settled(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return points of the cube with what is not active at its default; the same points where nothing is conditional."""
+        """Return points of the cube with inactive entries at their defaults; unchanged without conditions."""
         if not self._conditions:
             return points
         settled, columns = points.copy(), {name: place for name, _, place in self._columns}

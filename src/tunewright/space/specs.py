@@ -1,4 +1,4 @@
-"""Domains and constants from data: what JSON and space files hold. Only data is read, nothing is executed."""
+"""Domains and constants from the data of JSON and space files. Only data is read, nothing is executed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any, Final, cast
 
 from tunewright.exceptions import SpaceError, nearest_hint
 from tunewright.space.checks import as_config_value
-from tunewright.space.discrete import Categorical, Ordinal
+from tunewright.space.discrete import Categorical, FiniteRange, Ordinal
 from tunewright.space.domain import Domain
-from tunewright.space.finite_range import FiniteRange
 from tunewright.space.numeric import Float, Integer
 from tunewright.types import ConfigValue
 
@@ -32,7 +31,7 @@ _TYPES: Final[Mapping[str, tuple[Callable[..., Domain | ConfigValue], tuple[str,
     ),
     "constant": (_constant, ("value",), ()),
 }
-"""Per type: what builds it, the keys that it needs, and those that it may have besides."""
+"""Per type: constructor, required keys and optional keys."""
 
 _FLAGS: Final = ("log", "reverse_log", "integer")
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunewright.aws import S3Objects, StoredObject
-from tunewright.backends.sagemaker.checkpoints import whole_checkpoints
-from tunewright.backends.sagemaker.requests import JobName
-from tunewright.backends.sagemaker.transport import OVERLAP_SECONDS, Mailbox, ReportReader
+from tunewright.backends.engine.channel import Inbox, Mailbox
+from tunewright.backends.engine.job_service import JobName
+from tunewright.backends.sagemaker.checkpoints import complete_checkpoints
+from tunewright.backends.sagemaker.transport import OVERLAP_SECONDS, S3Transport
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, End, Report
 from tunewright.runner.s3_channel import seconds_ahead
@@ -125,7 +126,7 @@ def put(objects: S3Objects, run: str, seq: int, wall: float, *, size: int = 0) -
 
 
 def test_one_listing_brings_everything_once(objects: S3Objects, aws: Any) -> None:
-    reader = ReportReader(objects, overlap=5)
+    reader = Inbox(S3Transport(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     put(objects, "1-0-0", 1, 1001.0, size=2000)
     objects.put("reports/strange", b"")
@@ -137,7 +138,7 @@ def test_one_listing_brings_everything_once(objects: S3Objects, aws: Any) -> Non
 
 
 def test_a_late_object_within_the_overlap_is_seen(objects: S3Objects) -> None:
-    reader = ReportReader(objects, overlap=5)
+    reader = Inbox(S3Transport(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     reader.poll()
     put(objects, "1-0-0", 1, 996.0)
@@ -151,7 +152,7 @@ def test_a_late_object_within_the_overlap_is_seen(objects: S3Objects) -> None:
 
 def test_a_machine_whose_clock_runs_ahead_silences_no_other(objects: S3Objects) -> None:
     """Its clock was put right after it was compared with that of S3, say."""
-    reader, now = ReportReader(objects, overlap=5), time.time()
+    reader, now = Inbox(S3Transport(objects, overlap=5)), time.time()
     put(objects, "0-0-0", 1, now + 3600)
     put(objects, "1-0-0", 1, now)
     assert reader.poll()
@@ -163,7 +164,7 @@ def test_a_machine_whose_clock_runs_ahead_silences_no_other(objects: S3Objects) 
 
 
 def test_a_forgotten_run_is_not_heard_again(objects: S3Objects) -> None:
-    reader = ReportReader(objects, overlap=5)
+    reader = Inbox(S3Transport(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     reader.poll()
     reader.forget(JobName(0, 0, 0))
@@ -175,7 +176,7 @@ def test_a_forgotten_run_is_not_heard_again(objects: S3Objects) -> None:
 
 
 def test_an_older_retry_is_forgotten_without_what_a_newer_one_said(objects: S3Objects) -> None:
-    reader = ReportReader(objects, overlap=5)
+    reader = Inbox(S3Transport(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     put(objects, "0-0-1", 1, 1001.0)
     reader.poll()
@@ -183,8 +184,7 @@ def test_an_older_retry_is_forgotten_without_what_a_newer_one_said(objects: S3Ob
     assert reader.has_news(0, 0)
     assert reader.newest_retry(JobName(0, 0, 0)) == 1
     names = [JobName(0, 0, 1)]
-    reader.box(names[0]).take()
-    reader.was_handed_out(names)
+    assert [seq for _, seq, _ in reader.take(names, over_gaps=False)] == [1]
     assert not reader.has_news(0, 0)
     reader.forget_attempt(names)
     put(objects, "0-0-1", 2, 1002.0)
@@ -193,7 +193,7 @@ def test_an_older_retry_is_forgotten_without_what_a_newer_one_said(objects: S3Ob
 
 
 def test_what_no_runner_wrote_is_passed_over(objects: S3Objects) -> None:
-    reader = ReportReader(objects, overlap=5)
+    reader = Inbox(S3Transport(objects, overlap=5))
     for payload in ("AAAA", "e30=", "body", "W10="):
         objects.put(f"reports/0000001000000-0-0-0-1-r~{payload}", b"")
     reader.poll()
@@ -201,7 +201,7 @@ def test_what_no_runner_wrote_is_passed_over(objects: S3Objects) -> None:
 
 
 def test_a_new_session_begins_where_it_is_told(objects: S3Objects) -> None:
-    reader = ReportReader(objects, overlap=5)
+    reader = Inbox(S3Transport(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     put(objects, "0-0-0", 2, 2000.0)
     reader.begin_at(1990.0)
@@ -213,7 +213,7 @@ def test_only_whole_checkpoints_count(objects: S3Objects) -> None:
     for name in ("1/weights", "1/_complete", "12/_complete", "3/weights", "5/deep/_complete"):
         objects.put(f"checkpoints/7/{name}", b"")
     objects.put("checkpoints/77/9/_complete", b"")
-    assert whole_checkpoints(objects, 7) == [1, 12]
+    assert complete_checkpoints(objects, 7) == [1, 12]
 
 
 class ArrivingObjects:
@@ -251,7 +251,7 @@ def test_late_and_doubled_reports_count_once_and_in_order(
                 shard = s3_keys.shard_of(trial_id, n_shards)
                 key, _ = s3_keys.encode(f"{trial_id}-0-0", n + 1, message, room=900, shard=shard)
                 objects.arrivals.append((at + delay + more, key))
-    reader = ReportReader(objects, overlap=OVERLAP_SECONDS, n_shards=n_shards)  # type: ignore[arg-type] - what it uses of S3Objects
+    reader = Inbox(S3Transport(objects, overlap=OVERLAP_SECONDS, n_shards=n_shards))  # type: ignore[arg-type] - what it uses of S3Objects
     reader.begin_at(begin)
     names = [JobName(trial_id, 0, 0) for trial_id in range(len(delays))]
     got: dict[JobName, list[int]] = {name: [] for name in names}
@@ -285,15 +285,15 @@ def test_trials_are_spread_over_shards_and_keys_say_it() -> None:
 
 def test_a_session_of_fewer_shards_reads_those_of_earlier_sessions(objects: S3Objects) -> None:
     """Its workers' runners may still write there."""
-    ReportReader(objects, overlap=5, n_shards=3).open()
+    S3Transport(objects, overlap=5, n_shards=3).open()
     key, body = s3_keys.encode("5-0-0", 1, report(1, wall=1000.0), room=900, shard=2)
     objects.put(key, body)
-    reader = ReportReader(objects, overlap=5)
-    reader.open()
+    reader = Inbox(S3Transport(objects, overlap=5))
+    reader.channel.open()
     assert reader.poll()
     assert [seq for seq, _ in reader.box(JobName(5, 0, 0)).take()] == [1]
-    later = ReportReader(objects, overlap=5, n_shards=2)
-    later.open()
+    later = Inbox(S3Transport(objects, overlap=5, n_shards=2))
+    later.channel.open()
     assert later.poll()
 
 
@@ -304,7 +304,12 @@ def test_where_a_page_is_too_short_most_listings_reach_back_less() -> None:
         at = begin + 60.0 * n / 2500
         key, _ = s3_keys.encode("0-0-0", n + 1, Report(n + 1, n + 1, {}, 0.0, at), room=900)
         objects.arrivals.append((at, key))
-    reader, name, sizes, got = ReportReader(objects, overlap=60.0), JobName(0, 0, 0), list[int](), list[int]()  # type: ignore[arg-type]
+    reader, name, sizes, got = (
+        Inbox(S3Transport(objects, overlap=60.0)),
+        JobName(0, 0, 0),
+        list[int](),
+        list[int](),
+    )  # type: ignore[arg-type]
     reader.begin_at(begin)
     original = objects.list
     for second in range(0, 70, 2):

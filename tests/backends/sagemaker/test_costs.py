@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.sagemaker.job_service import JobStatus, bill_of
-from tunewright.backends.sagemaker.requests import JobOrder
-from tunewright.backends.sagemaker.tracked_run import TrackedRun
+from tunewright.backends.engine.job_service import JobOrder, JobState, JobStatus
+from tunewright.backends.engine.tracked_run import TrackedRun
+from tunewright.backends.sagemaker.context import BILLED_OVERHEADS
+from tunewright.backends.sagemaker.job_service import bill_of
 from tunewright.runner.channel import UNTIL, End, Report
 from tunewright.trial import Run
 
@@ -81,13 +82,14 @@ def test_the_estimate_is_close_to_the_bill(speed: float, is_warm: bool) -> None:
     """A listing saw the job start 10 service seconds before it had its instances; the script then ran for 100."""
     created, price = 1e9, 3600.0
     order = JobOrder(run=Run(trial_id=0, attempt=0), config={}, dollars_per_hour=price)
-    flight = TrackedRun(order=order, speed=speed, is_created=True, is_warm=is_warm)
+    run = TrackedRun(order, speed=speed, overheads=BILLED_OVERHEADS)
     waits, loads = (12, 8) if is_warm else (100, 30)
-    flight.billed_from = created + (waits - 10) / speed
+    run.begin(created + (waits - 10) / speed)
+    run.observe(JobStatus(state=JobState.RUNNING, created=created), is_warm=is_warm)
     script = created + (waits + loads) / speed
-    flight.reported(0, 1, Report(1, 1, {"loss": 1.0}, cost=50.0, wall=script + 50))
-    assert flight.cost == pytest.approx(loads + 50, rel=0.02)
-    flight.end = End(UNTIL, 0, "", 100.0, script + 100, None)
+    reported = run.report(0, 1, Report(1, 1, {"loss": 1.0}, cost=50.0, wall=script + 50))
+    assert reported.cost == pytest.approx(loads + 50, rel=0.02)
+    run.take_end(0, End(UNTIL, 0, "", 100.0, script + 100, None))
     ended = script + 100 + 5 / speed
-    flight.update(JobStatus(status="Completed", created=created, ended=ended))
-    assert flight.billed_seconds() == pytest.approx(loads + 100 + 5, rel=0.02)
+    run.observe(JobStatus(state=JobState.COMPLETED, created=created, ended=ended))
+    assert run.billed_seconds() == pytest.approx(loads + 100 + 5, rel=0.02)

@@ -109,7 +109,7 @@ def test_a_resumed_session_knows_what_its_jobs_run_on(make_driver: Any, aws: Any
     driver.until_created("0-0-0")
     aws.jobs[aws.name("0-0-0")]["BillableTimeInSeconds"] = 0
     second = make_driver([OpenRun(run=run(), config={"lr": 1}, started_at=1.0)], instance_types=(CHEAP, DEAR))
-    assert second.backend._flights[0].order.dollars_per_hour == 0.538
+    assert second.backend._queue.find(0).order.dollars_per_hour == 0.538
 
 
 def test_types_are_checked() -> None:

@@ -25,7 +25,7 @@ def test_after_an_interrupted_wait_jobs_are_told_to_end_and_not_waited_for(
     make_driver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = begin(make_driver, warm_pool=True, close_seconds=1e9)
-    monkeypatch.setattr(driver.backend._watcher, "look", interrupt)
+    monkeypatch.setattr(driver.backend._dispatcher._poller, "poll", interrupt)
     with pytest.raises(KeyboardInterrupt):
         driver.rounds()
     n_calls = sum(driver.aws.calls.values())

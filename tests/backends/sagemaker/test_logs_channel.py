@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.sagemaker import transport as log_reader
+from tunewright.backends.sagemaker import transport
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner import log_lines
 from tunewright.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
@@ -146,7 +146,7 @@ def test_what_comes_late_is_waited_for(
     make: Callable[..., Any], jobs: LogJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job is over, and its lines reach the log afterwards, the last ones first."""
-    monkeypatch.setattr(log_reader, "INGESTION_SECONDS", 1e9)
+    monkeypatch.setattr(transport, "INGESTION_SECONDS", 1e9)
     driver = make()
     driver.backend.start(run(), CONFIG)
     driver.until_created("0-0-0")
@@ -210,13 +210,13 @@ def test_a_checkpoint_that_the_service_did_not_copy(driver: Any, jobs: LogJobs) 
     jobs.end("0-0-0", 1, cause=UNTIL, checkpoint=2)
     assert driver.until_ended(0).checkpoint == Checkpoint(trial_id=0, resource=1)
     assert (
-        "has not stored the checkpoint of trial 0 at 2; there is that of 1"
+        "the checkpoint of trial 0 at 2 has not reached the storage; there is that of 1"
         in driver.backend.summary().notices[-1]
     )
     gone = Checkpoint(trial_id=0, resource=2)
     driver.backend.start(run(1, resume_from=2, from_checkpoint=gone), CONFIG)
     ended = driver.until_ended(1)
-    assert (ended.exit, "checkpoint of trial 0 at 2 is not whole" in ended.error) == (1, True)
+    assert (ended.exit, "checkpoint of trial 0 at 2 is incomplete" in ended.error) == (1, True)
 
 
 def test_checkpoints_are_deleted(driver: Any, jobs: LogJobs, aws: Any) -> None:

@@ -7,7 +7,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.backends.sagemaker.requests import JobName, job_name, job_prefix, parse_job_name
+from tunewright.backends.engine.job_service import JobName
+from tunewright.backends.sagemaker.requests import job_name, job_prefix, parse_job_name
 
 LEGAL = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 NUMBERS = st.integers(min_value=0, max_value=999_999)
@@ -19,10 +20,12 @@ NUMBERS = st.integers(min_value=0, max_value=999_999)
 def test_names_are_legal_and_read_back(experiment: str, trial: int, attempt: int, retry: int) -> None:
     prefix = job_prefix(experiment)
     name = JobName(trial, attempt, retry)
-    text = job_name(prefix, name)
+    text = job_name(prefix, name.key)
     assert LEGAL.fullmatch(text)
     assert len(text) <= 63
-    assert parse_job_name(prefix, text) == name
+    key = parse_job_name(prefix, text)
+    assert key == name.key
+    assert JobName.parse(key) == name
     assert job_prefix(experiment) == prefix
 
 

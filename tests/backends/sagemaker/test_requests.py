@@ -13,9 +13,9 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.sagemaker.requests import (
     Deployment,
-    JobOrder,
     build_request,
     instance_of,
     merge,

@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
-from tunewright.backends.simulated.charged import ChargedScheduler
 from tunewright.backends.simulated.settings import PROFILES, profile
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.blackbox import Description, TabularBlackbox
-from tunewright.clock import SimulatedClock
 from tunewright.events import Header
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.history import History
@@ -234,40 +232,23 @@ def test_suggestions_cost_simulated_time_where_they_are_charged() -> None:
     times = []
     for is_charged in (False, True):
         backend = SimulatedBackend(
-            lambda config, r: ({"loss": 1.0}, 1.0), n_workers=1, max_resource=1, settings=IDEAL
+            lambda config, r: ({"loss": 1.0}, 1.0),
+            n_workers=1,
+            max_resource=1,
+            settings=replace(IDEAL, charge_suggest_time=is_charged),
         )
         scheduler = FIFO(SlowSearcher())
-        clock = backend.clock
-        assert isinstance(clock, SimulatedClock)
         tuner = Tuner(
-            ChargedScheduler(scheduler, clock) if is_charged else scheduler,
+            scheduler,
             backend,
             metrics=[METRIC],
             stop_when=MaxTrialsStarted(5),
             journal=MemoryJournal(),
         )
         assert tuner.run().n_trials == 5
-        times.append(clock.now())
+        times.append(backend.clock.now())
     assert times[0] == 5.0
     assert times[1] >= 5.0 + 5 * 0.01
-
-
-def test_a_charged_scheduler_decides_as_the_one_in_it(tmp_path: Path) -> None:
-    """Pauses, resumes and ends reach it."""
-    blackbox = table(levels=tuple(range(1, 10)), n_configs=50)
-    backend = over(blackbox, n_workers=3)
-    inner = ASHA(
-        RestrictedSearcher(blackbox.configs, space=SPACE, seed=0),
-        ASHASettings(max_resource=9),
-        metric=METRIC,
-        seed=0,
-    )
-    assert isinstance(backend.clock, SimulatedClock)
-    scheduler = ChargedScheduler(inner, backend.clock)
-    stop = MaxTrialsStarted(20)
-    history = Tuner(scheduler, backend, metrics=[METRIC], stop_when=stop, journal=MemoryJournal()).run()
-    assert history.n_runs > history.n_trials == 20
-    assert set(scheduler.resumable(history)) == set(inner.resumable(history))
 
 
 class TestSimulatedBackendWithWarmPools(BackendContract):

@@ -1,7 +1,6 @@
 """Figures of experiments: matplotlib objects without any window; ``figure.savefig("curves.pdf")`` writes one.
 
-Colours are those of Okabe and Ito, which people with any colour vision can tell apart; lines differ in their markers as
-well.
+Colours are those of Okabe and Ito, which are distinguishable with any colour vision; lines differ in their markers as well.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,11 @@ from tunewright.analysis.figures.style import (
 from tunewright.analysis.significance import CriticalDifference
 from tunewright.metric import Goal
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
 _EXPLAINED: Final = {
     Aggregate.IQM: "interquartile mean, 95 % bootstrap interval",
     Aggregate.MEAN: "mean, 95 % interval",
@@ -31,7 +36,7 @@ _EXPLAINED: Final = {
 }
 
 _SHOWN: Final = 0.97
-"""The part of the values that a panel has room for, from the best on."""
+"""Share of the values that a panel shows, from the best on."""
 
 _Display: TypeAlias = Callable[[Floats], Floats]
 
@@ -42,7 +47,7 @@ def _as_is(losses: Floats) -> Floats:
 
 def plot_curves(
     every: Sequence[Curves], *, kind: Aggregate | str = Aggregate.IQM, log_time: bool = False
-) -> Any:
+) -> Figure:
     """Best value so far over time, a panel per benchmark, a line with its interval per setup.
 
     Raises
@@ -60,7 +65,9 @@ def plot_curves(
     return figure
 
 
-def _curve_panel(axis: Any, curves: Curves, labels: Sequence[str], how: Aggregate, *, log_time: bool) -> None:
+def _curve_panel(
+    axis: Axes, curves: Curves, labels: Sequence[str], how: Aggregate, *, log_time: bool
+) -> None:
     factor, unit = time_scale(float(curves.times[-1]))
     bands = {label: aggregate(setup.losses, how) for label, setup in curves.setups.items()}
     for label, band in bands.items():
@@ -80,10 +87,10 @@ def _curve_panel(axis: Any, curves: Curves, labels: Sequence[str], how: Aggregat
     _zoom(axis, curves, bands)
 
 
-def _zoom(axis: Any, curves: Curves, bands: Mapping[str, Band]) -> None:
-    """Leave the first tenth of the time out of the choice of the range, and the worst few of all values after it.
+def _zoom(axis: Axes, curves: Curves, bands: Mapping[str, Band]) -> None:
+    """Choose the range without the first tenth of the time, and without the worst values after it.
 
-    Else one setup that begins late would press all lines together at the other edge.
+    Otherwise a setup that starts late would compress all lines at the other edge.
     """
     late = curves.times >= 0.1 * curves.times[-1]
     parts = [part[late] for band in bands.values() for part in (band.low, band.high)]
@@ -97,7 +104,7 @@ def _zoom(axis: Any, curves: Curves, bands: Mapping[str, Band]) -> None:
 
 
 def _draw(
-    axis: Any,
+    axis: Axes,
     x: Floats,
     band: Band,
     look: Mapping[str, Any],
@@ -106,7 +113,7 @@ def _draw(
     display: _Display = _as_is,
     shade: float = 0.18,
 ) -> None:
-    """A line with its interval; ``place`` (0 to 1) sets the markers of different lines apart."""
+    """A line with its interval; ``place`` (0 to 1) offsets the markers of different lines."""
     every = max(1, len(x) // 8)
     marks = (int(place * every), every)
     axis.plot(x, display(band.centre), linewidth=1.8, markersize=5, markevery=marks, **look)
@@ -114,11 +121,11 @@ def _draw(
 
 
 def _shade(n_lines: int) -> float:
-    """How dark intervals are: many of them would hide the lines."""
+    """Opacity of intervals, lower for many lines."""
     return 0.18 if n_lines <= 5 else 0.09
 
 
-def plot_ranks(ranks: Ranks) -> Any:
+def plot_ranks(ranks: Ranks) -> Figure:
     """Mean rank over benchmarks and seeds at equal shares of the time.
 
     Raises
@@ -144,7 +151,7 @@ def plot_ranks(ranks: Ranks) -> Any:
     return figure
 
 
-def plot_critical_difference(found: CriticalDifference) -> Any:
+def plot_critical_difference(found: CriticalDifference) -> Figure:
     """Mean ranks on a line; a bar joins setups that do not differ significantly.
 
     Raises
@@ -190,7 +197,7 @@ def plot_critical_difference(found: CriticalDifference) -> Any:
     return figure
 
 
-def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Any:
+def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Figure:
     """The anytime area (mean normalised regret over time) of every seed: benchmark -> setup -> values.
 
     Raises
@@ -218,7 +225,7 @@ def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Any:
 
 
 def _in_order(labels: Iterable[str]) -> list[str]:
-    """Each label once, so that a setup looks alike in all figures, also where a benchmark lacks others."""
+    """Distinct labels in an order that gives a setup the same look in all figures, also if a benchmark lacks others."""
     return sorted(set(labels), key=str.lower)
 
 
@@ -227,5 +234,5 @@ def _rank_ticks(n: int) -> range:
     return range(1, n + 1, max(1, -(-(n - 1) // 12)))
 
 
-def _plural(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def _plural(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

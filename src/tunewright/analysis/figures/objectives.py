@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,30 +17,34 @@ from tunewright.analysis.figures.style import (
     plain,
     wrapped,
 )
-from tunewright.analysis.objectives import ParetoSets, attainment_surface
+from tunewright.analysis.objectives import ParetoSets, attainment_surface, losses_of, pareto_mask
 from tunewright.analysis.one_run import OneRun
-from tunewright.analysis.pareto import losses_of, pareto_mask
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
 _WIDE: Final = 100.0
-"""How many times its lowest value an objective's highest one is where its axis is logarithmic."""
+"""Ratio of highest and lowest value above which an axis is logarithmic."""
 
 
-def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] = (0.25, 0.75)) -> Any:
-    """What runs attain, a panel per benchmark: the median attainment surface of each setup, and a band around it.
+def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] = (0.25, 0.75)) -> Figure:
+    """Attainment, a panel per benchmark: the median attainment surface of each setup with a band.
 
     Parameters
     ----------
     every
         Pareto sets of two objectives.
     shares
-        Of the runs, that bound the band.
+        Shares of the runs that bound the band.
 
     Raises
     ------
     SettingsError
-        There are not two objectives.
+        The number of objectives is not two.
     MissingExtraError
         matplotlib is not installed.
     """
@@ -58,7 +62,7 @@ def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] 
     return figure
 
 
-def _panel(axis: Any, sets: ParetoSets, labels: Sequence[str], shares: tuple[float, float]) -> None:
+def _panel(axis: Axes, sets: ParetoSets, labels: Sequence[str], shares: tuple[float, float]) -> None:
     best, worst = sets.corners()
     end = worst + 0.05 * (worst - best)
     for label, runs in sets.setups.items():
@@ -87,7 +91,7 @@ def _panel(axis: Any, sets: ParetoSets, labels: Sequence[str], shares: tuple[flo
 
 
 def _stairs(surface: Floats, end: Floats) -> Floats:
-    """The line along a surface, from the worst second loss to the worst first one; empty where there is no surface."""
+    """Line along a surface, from the worst second loss to the worst first one; empty without a surface."""
     if not len(surface):
         return surface
     first, second = surface.T
@@ -96,13 +100,13 @@ def _stairs(surface: Floats, end: Floats) -> Floats:
     return np.column_stack([x, y])
 
 
-def plot_pareto(run: OneRun) -> Any:
+def plot_pareto(run: OneRun) -> Figure:
     """All reports of one experiment in the plane of its first two objectives, and the Pareto set of all its objectives.
 
     Raises
     ------
     SettingsError
-        It tunes one metric.
+        The experiment tunes one metric.
     MissingExtraError
         matplotlib is not installed.
     """
@@ -132,7 +136,7 @@ def plot_pareto(run: OneRun) -> Any:
     return figure
 
 
-def _name_axes(axis: Any, metrics: Sequence[Metric]) -> None:
+def _name_axes(axis: Axes, metrics: Sequence[Metric]) -> None:
     names = [
         f"{plain(m.name)} ({'higher' if m.goal is Goal.MAXIMIZE else 'lower'} is better)" for m in metrics[:2]
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,15 +21,20 @@ from tunewright.analysis.importance import WEAK, Importance, positions
 from tunewright.analysis.one_run import OneRun, RunRecord
 from tunewright.metric import Goal
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
 _MAX_CURVES: Final = 400
-"""Learning curves that are drawn; of more, the best and an even choice of the others."""
+"""Maximum number of learning curves: the best, and an even choice of the others."""
 _MAX_LINES: Final = 200
-"""Of parallel coordinates, chosen likewise."""
+"""Maximum number of lines of parallel coordinates, chosen likewise."""
 _MAX_CATEGORIES: Final = 8
 
 
-def plot_learning_curves(run: OneRun) -> Any:
-    """The metric over the resource, a line per trial; rungs, and where trials were paused or stopped.
+def plot_learning_curves(run: OneRun) -> Figure:
+    """The metric over the resource, a line per trial; with rungs, pauses and stops.
 
     Raises
     ------
@@ -74,13 +79,13 @@ def plot_learning_curves(run: OneRun) -> Any:
     return figure
 
 
-def _mark(axis: Any, run: OneRun, drawn: set[int], decision: str, *, marker: str, colour: str) -> None:
+def _mark(axis: Axes, run: OneRun, drawn: set[int], decision: str, *, marker: str, colour: str) -> None:
     points = [
         (resource, value)
         for trial in run.trials
         if trial.id in drawn
-        for resource, value, said in zip(trial.resources, trial.values, trial.decisions, strict=True)
-        if said == decision
+        for resource, value, made in zip(trial.resources, trial.values, trial.decisions, strict=True)
+        if made == decision
     ]
     if points:
         x, y = zip(*points, strict=True)
@@ -88,8 +93,8 @@ def _mark(axis: Any, run: OneRun, drawn: set[int], decision: str, *, marker: str
         axis.plot(x, y, marker, color=colour, markersize=5, alpha=0.8, label=label)
 
 
-def _robust_range(axis: Any, run: OneRun) -> None:
-    """A few curves that explode must not flatten the others."""
+def _robust_range(axis: Axes, run: OneRun) -> None:
+    """Choose a range that a few diverging curves do not dominate."""
     values = np.array([v for trial in run.trials for v in trial.values if np.isfinite(v)])
     if len(values) < 20:
         return
@@ -102,8 +107,8 @@ def _robust_range(axis: Any, run: OneRun) -> None:
         axis.set_ylim(low - margin, high + margin)
 
 
-def plot_workers(run: OneRun) -> Any:
-    """What each worker did when: starting, busy with a trial (by how that run ended), idle (blank).
+def plot_workers(run: OneRun) -> Figure:
+    """Timeline of each worker: starting, busy with a run (coloured by its end), idle (blank).
 
     Raises
     ------
@@ -141,7 +146,7 @@ def _ready(record: RunRecord) -> float:
     return record.begin if record.ready is None else min(record.ready, record.end)
 
 
-def plot_parallel(run: OneRun) -> Any:
+def plot_parallel(run: OneRun) -> Figure:
     """Parallel coordinates: a line per configuration, coloured by its place among all, the best on top.
 
     Raises
@@ -183,8 +188,8 @@ def plot_parallel(run: OneRun) -> Any:
     return figure
 
 
-def _scale(axis: Any, run: OneRun, name: str, column: int) -> None:
-    """A few values of a hyperparameter beside its axis."""
+def _scale(axis: Axes, run: OneRun, name: str, column: int) -> None:
+    """Tick values of a hyperparameter's axis."""
     if run.space is None:
         return
     domain = run.space.domains[name]
@@ -199,8 +204,8 @@ def _scale(axis: Any, run: OneRun, name: str, column: int) -> None:
         axis.text(column - 0.03, place / n, text, fontsize=8, ha="right", va="center", bbox=box)
 
 
-def plot_importance(found: Importance, run: OneRun) -> Any:
-    """How much each hyperparameter matters for the rank of a trial.
+def plot_importance(found: Importance, run: OneRun) -> Figure:
+    """Importance of each hyperparameter for the rank of a trial.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How all figures look, and how they are written."""
+"""Style of all figures, and their output."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tunewright.analysis.extras import need
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 COLOURS: Final = (
     "#0072B2",
@@ -20,7 +26,7 @@ COLOURS: Final = (
     "#000000",
     "#7F7F7F",
 )
-"""Okabe and Ito's, in an order in which neighbours differ most; yellow is left out, as print and projectors lose it."""
+"""Okabe and Ito's, ordered for contrast of neighbours; without yellow, which is hardly visible in print."""
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 STATUS_COLOURS: Final = {
     "completed": "#009E73",
@@ -45,12 +51,10 @@ _RC: Final = {
 }
 
 
-def new_figure(n_panels: int = 1, *, width: float = 4.4, height: float = 3.2, columns: int = 3) -> Any:
+def new_figure(
+    n_panels: int = 1, *, width: float = 4.4, height: float = 3.2, columns: int = 3
+) -> tuple[Figure, list[Axes]]:
     """A figure and its axes, one per panel, in rows.
-
-    Returns
-    -------
-    tuple of Figure and list of Axes
 
     Raises
     ------
@@ -62,7 +66,7 @@ def new_figure(n_panels: int = 1, *, width: float = 4.4, height: float = 3.2, co
     n_columns = min(columns, n_panels)
     n_rows = -(-n_panels // n_columns)
     with matplotlib.rc_context(_RC):
-        figure = figures.Figure(figsize=(width * n_columns, height * n_rows), layout="constrained")
+        figure: Figure = figures.Figure(figsize=(width * n_columns, height * n_rows), layout="constrained")
         grid = figure.subplots(n_rows, n_columns, squeeze=False)
     axes = list(grid.flat)
     for spare in axes[n_panels:]:
@@ -71,7 +75,7 @@ def new_figure(n_panels: int = 1, *, width: float = 4.4, height: float = 3.2, co
 
 
 def look_of(labels: Sequence[str], label: str) -> dict[str, Any]:
-    """Colour and marker of a setup: always the same for its place among all."""
+    """Colour and marker of a setup, by its place among all."""
     place = list(labels).index(label)
     return {
         "color": COLOURS[place % len(COLOURS)],
@@ -80,8 +84,8 @@ def look_of(labels: Sequence[str], label: str) -> dict[str, Any]:
     }
 
 
-def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """A legend above all panels, in as many columns as its longest name leaves room for; the figure grows by its rows."""
+def legend_above(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
+    """Add a legend above all panels, in as many columns as fit; the figure grows by its rows."""
     if not handles:
         return
     entry = 0.62 + 0.088 * max(map(len, labels))  # inches at 10 points, line and gap included
@@ -98,8 +102,8 @@ def legend_above(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> 
     )
 
 
-def legend_of_lines(figure: Any, axes: Sequence[Any], labels: Sequence[str]) -> None:
-    """A legend above all panels of the setups that one of them shows, in a given order."""
+def legend_of_lines(figure: Figure, axes: Sequence[Axes], labels: Sequence[str]) -> None:
+    """Add a legend above all panels with the setups that they show, in a given order."""
     handles = {
         text: line for axis in axes for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
     }
@@ -108,7 +112,7 @@ def legend_of_lines(figure: Any, axes: Sequence[Any], labels: Sequence[str]) -> 
 
 
 def plain(name: str) -> str:
-    """A name as matplotlib shows it letter by letter: dollar signs begin no formula, and underscores hide nothing."""
+    """A name escaped for matplotlib: dollar signs start no formula, and underscores do not hide it from legends."""
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
@@ -118,7 +122,7 @@ def wrapped(name: str, width: int = 36) -> str:
 
 
 def time_scale(seconds: float) -> tuple[float, str]:
-    """What to divide seconds by, and the unit's name, for an axis that goes so far."""
+    """Divisor of seconds and name of the unit, for an axis of this length."""
     if seconds < 300:
         return 1.0, "s"
     return (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
@@ -129,15 +133,15 @@ def time_label(clock: str, unit: str) -> str:
     return f"{'simulated' if clock == 'simulated' else 'wall-clock'} time [{unit}]"
 
 
-def save(figure: Any, path: str | Path) -> None:
-    """Write a figure; the suffix says how (``.pdf``, ``.svg``, ``.png``). The same figure gives the same SVG."""
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure in the format of the suffix (``.pdf``, ``.svg``, ``.png``). The same figure gives the same SVG."""
     matplotlib: Any = need("matplotlib", "Figures")
     is_svg = str(path).endswith(".svg")
     with matplotlib.rc_context(_RC):
         figure.savefig(path, dpi=200, metadata={"Date": None} if is_svg else None)
 
 
-def svg(figure: Any) -> str:
+def svg(figure: Figure) -> str:
     """A figure as an SVG element for a page."""
     matplotlib: Any = need("matplotlib", "Figures")
     text = io.StringIO()

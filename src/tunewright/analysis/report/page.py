@@ -1,16 +1,20 @@
-"""A comparison as one HTML page that needs nothing else: figures, styles and the sorting of tables are inside."""
+"""A comparison as one self-contained HTML page: figures, style and the script that sorts its tables are inside.
+
+The page itself is the template ``templates/report.html``; this module prepares its values.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final, final
 
 from tunewright.analysis.aggregate import Aggregate
 from tunewright.analysis.comparison import Ranks
+from tunewright.analysis.extras import need
 from tunewright.analysis.figures import (
     plot_area,
     plot_attainment,
@@ -19,7 +23,6 @@ from tunewright.analysis.figures import (
     plot_ranks,
 )
 from tunewright.analysis.figures.style import svg
-from tunewright.analysis.report.markup import Cell, figure, folded, page, section, table
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, SetupRow
 from tunewright.analysis.report.wording import (
     band_text,
@@ -36,102 +39,140 @@ from tunewright.analysis.report.wording import (
 from tunewright.analysis.significance import ALPHA, CriticalDifference, PairedTest
 from tunewright.formatting import duration, plural
 
-_OPEN: Final = 15  # pairs that are shown without being asked for
-_HOW: Final = f"""
-<p><b>Value</b>: interquartile mean over seeds of the best value found until the end, with a 95 % bootstrap interval
-(1,000 resamples). <b>Area</b>: mean over time of the normalised regret (0: the best value that any run found, 1: the
-median value of all runs when each had its first result); it is low for what is good at every time. <b>To target</b>:
-median time until the value that the reference reaches in half of its runs (or one more); <b>speed-up</b>: the reference's median
-over it, with a 95 % bootstrap interval. <b>Tests</b>: Wilcoxon's signed-rank test on pairs of runs with the same seed,
-two-sided; p-values are corrected by Holm's method for all pairs of a table, and below {ALPHA} a difference is called
-significant. Over several benchmarks the pairs are benchmark and seed and the values normalised regrets: seeds of one
-benchmark are not independent benchmarks. <b>Probability</b>: that a random run of the setup ends better than a random
-run of the reference; 50 % is no difference. <b>Hypervolume</b>, with several objectives: what the Pareto set of all
-reports so far dominates, with every objective scaled to the range of the Pareto sets of all runs and a reference point
-a tenth beyond the worst corner; 1 is one point that is best in everything.</p>
-"""
+if TYPE_CHECKING:
+    import jinja2
+    from matplotlib.figure import Figure
+
+_MAX_OPEN_PAIRS: Final = 15
+"""Tables with more pairs are folded."""
+_MARKS: Final = {"better": "good", "worse": "bad"}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table."""
+
+    text: object
+    number: float | None = None
+    """Sort value; None: the text."""
+    mark: str = ""
+    """A class of the style: ``good`` or ``bad``."""
+
+    @property
+    def sort_key(self) -> str:
+        """Sort value for the script; infinities and NaN are very large numbers, and empty stands for the text."""
+        if self.number is None:
+            return ""
+        if math.isnan(self.number):
+            return "1e308"
+        return str(self.number) if math.isfinite(self.number) else f"{math.copysign(1e308, self.number):g}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with sortable columns."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TestTable:
+    """A table of paired tests."""
+
+    caption: str
+    table: Table
+    is_folded: bool
 
 
 def build_page(
     comparison: Comparison, *, title: str, kind: Aggregate | str = Aggregate.IQM, log_time: bool = False
 ) -> str:
-    """The page's text.
+    """HTML of the page.
 
     Parameters
     ----------
     comparison
-        What is shown.
+        Comparison to show.
     title
-        Mostly the tag.
+        Title of the page, usually the tag.
     kind
-        How curves are aggregated.
+        Aggregation of the curves.
     log_time
         Whether curves have a logarithmic time axis.
 
     Raises
     ------
     MissingExtraError
-        matplotlib is not installed.
+        matplotlib or jinja2 is not installed.
     """
-    curves = [part.curves for part in comparison.benchmarks]
-    sections = [
-        _summary(comparison),
-        section("Best value over time", figure(svg(plot_curves(curves, kind=kind, log_time=log_time)))),
-    ]
-    if comparison.ranks is not None and comparison.critical is not None:
-        sections.append(
-            section(
-                "Ranks",
-                figure(svg(plot_critical_difference(comparison.critical))),
-                figure(svg(plot_ranks(comparison.ranks))),
-                _overall_tests(comparison.ranks, comparison.critical),
-            )
-        )
-    two = [part.sets for part in comparison.benchmarks if part.sets and len(part.sets.metrics) == 2]
-    if two:
-        sections.append(section("What runs attain", figure(svg(plot_attainment(two)))))
-    areas = {part.curves.benchmark: part.areas for part in comparison.benchmarks}
-    sections.append(section("At every time", figure(svg(plot_area(areas)))))
-    sections += [_benchmark(part, comparison.reference) for part in comparison.benchmarks]
-    sections += [_runs(comparison), section("How to read this", _HOW)]
-    return page(f"Comparison: {title}", sections)
-
-
-def _summary(comparison: Comparison) -> str:
+    parts = comparison.benchmarks
+    with_two_objectives = [part.sets for part in parts if part.sets and len(part.sets.metrics) == 2]
     results = comparison.results
-    n_cells = (
-        f"{plural(len(comparison.labels), 'setup')} on {plural(len(comparison.benchmarks), 'benchmark')}"
-    )
-    versions = sorted(
-        {
-            f"{name} {number}"
-            for info in results.infos
-            for name, number in info.metadata.get("versions", {}).items()
-        }
-    )
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    scope = (
-        f"{n_cells}, {len(results)} experiments, {results.n_results:,} results. "
-        f"{escape(budget_text(comparison))} Reference: <b>{escape(comparison.reference)}</b>."
-    )
-    lines = [
-        f'<p class="headline">{escape(headline(comparison))}</p>',
-        f"<p>{scope}</p>",
-        f'<p class="small">Made {now} by Tunewright {version("tunewright")}; run with {escape(", ".join(versions)) or "unknown versions"}.</p>',
-    ]
-    if comparison.warnings:
-        items = "".join(f"<li>{escape(warning)}</li>" for warning in comparison.warnings)
-        lines.append(f'<div class="warning"><b>Before you believe it</b><ul>{items}</ul></div>')
-    return section("", *lines)
+    n_cells = f"{plural(len(comparison.labels), 'setup')} on {plural(len(parts), 'benchmark')}"
+    values: Mapping[str, object] = {
+        "title": f"Comparison: {title}",
+        "headline": headline(comparison),
+        "scope": f"{n_cells}, {len(results)} experiments, {results.n_results:,} results.",
+        "budget": budget_text(comparison),
+        "reference": comparison.reference,
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "version": version("tunewright"),
+        "versions": ", ".join(_versions(comparison)),
+        "warnings": comparison.warnings,
+        "curves": _figure(plot_curves([part.curves for part in parts], kind=kind, log_time=log_time)),
+        "ranks": _ranks(comparison.ranks, comparison.critical),
+        "attainment": _figure(plot_attainment(with_two_objectives)) if with_two_objectives else None,
+        "area": _figure(plot_area({part.curves.benchmark: part.areas for part in parts})),
+        "benchmarks": [_benchmark(part, comparison.reference) for part in parts],
+        "runs": _runs(comparison),
+        "alpha": ALPHA,
+    }
+    return _environment().get_template("report.html").render(values)
 
 
-def _benchmark(part: BenchmarkComparison, reference: str) -> str:
+def _environment() -> jinja2.Environment:
+    engine = need("jinja2", "The report page")
+    loader = engine.PackageLoader("tunewright.analysis.report")
+    return engine.Environment(loader=loader, autoescape=True, undefined=engine.StrictUndefined)
+
+
+def _figure(figure: Figure) -> object:
+    """SVG of a figure, exempt from escaping."""
+    return need("markupsafe", "The report page").Markup(svg(figure))  # matplotlib escapes its texts
+
+
+def _versions(comparison: Comparison) -> list[str]:
+    versions = {
+        f"{name} {number}"
+        for info in comparison.results.infos
+        for name, number in info.metadata.get("versions", {}).items()
+    }
+    return sorted(versions)
+
+
+def _ranks(ranks: Ranks | None, critical: CriticalDifference | None) -> Mapping[str, object] | None:
+    if ranks is None or critical is None:
+        return None
+    is_overall = len({benchmark for benchmark, _ in ranks.blocks}) > 1
+    is_folded = len(critical.tests) > _MAX_OPEN_PAIRS
+    return {
+        "critical_difference": _figure(plot_critical_difference(critical)),
+        "over_time": _figure(plot_ranks(ranks)),
+        "tests": _tests(critical.tests, "Over all benchmarks", is_folded=is_folded) if is_overall else None,
+    }
+
+
+def _benchmark(part: BenchmarkComparison, reference: str) -> Mapping[str, object]:
     curves = part.curves
     base = reference if reference in curves.setups else next(iter(curves.setups))
     head = (
         "setup",
         "seeds",
-        f"{curves.metric.name}",
+        curves.metric.name,
         "best seed",
         "area",
         "to target (reached)",
@@ -139,16 +180,18 @@ def _benchmark(part: BenchmarkComparison, reference: str) -> str:
         f"against {base}",
         "p (Holm)",
     )
-    target = value_text(curves, part.target)
-    notice = " <b>Surrogate values.</b>" if curves.values == "surrogate" else ""
-    goal = "highest" if curves.metric.goal == "max" else "lowest"
-    return section(
-        curves.benchmark,
-        f"<p>{escape(curves.metric.name)}, the {goal} is best; {seeds_text(part)}; after "
-        f"{duration(float(curves.times[-1]))} ({escape(curves.clock)} time); target {target}.{notice}</p>",
-        table(head, [_row(part, row) for row in part.rows]),
-        _tests(part.tests, "All pairs", is_folded=True) if len(part.tests) > 1 else "",
-    )
+    return {
+        "name": curves.benchmark,
+        "metric": curves.metric.name,
+        "goal": "highest" if curves.metric.goal == "max" else "lowest",
+        "seeds": seeds_text(part),
+        "duration": duration(float(curves.times[-1])),
+        "clock": curves.clock,
+        "target": value_text(curves, part.target),
+        "is_surrogate": curves.values == "surrogate",
+        "table": Table(head, [_row(part, row) for row in part.rows]),
+        "tests": _tests(part.tests, "All pairs", is_folded=True) if len(part.tests) > 1 else None,
+    }
 
 
 def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
@@ -165,19 +208,13 @@ def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
             row.target.median if math.isfinite(row.target.median) else math.inf,
         ),
         Cell(speed_text(row.target), row.target.speed_up),
-        Cell(verdict, mark={"better": "good", "worse": "bad"}.get(verdict, "")),
+        Cell(verdict, mark=_MARKS.get(verdict, "")),
         Cell("" if test is None else p_text(test.p_holm), math.nan if test is None else test.p_holm),
     )
 
 
-def _overall_tests(ranks: Ranks, critical: CriticalDifference) -> str:
-    """The pairs over several benchmarks, folded where they are many."""
-    if len({benchmark for benchmark, _ in ranks.blocks}) < 2:
-        return ""
-    return _tests(critical.tests, "Over all benchmarks", is_folded=len(critical.tests) > _OPEN)
-
-
-def _tests(tests: Sequence[PairedTest], caption: str, *, is_folded: bool = False) -> str:
+def _tests(tests: Sequence[PairedTest], caption: str, *, is_folded: bool) -> TestTable:
+    head = ("pair", "pairs", "wins", "median difference of losses", "p", "p (Holm)", "significant")
     rows = [
         (
             Cell(f"{test.first} - {test.second}"),
@@ -190,19 +227,16 @@ def _tests(tests: Sequence[PairedTest], caption: str, *, is_folded: bool = False
         )
         for test in tests
     ]
-    head = ("pair", "pairs", "wins", "median difference of losses", "p", "p (Holm)", "significant")
-    return (
-        folded(caption, table(head, rows)) if is_folded else f"<h3>{escape(caption)}</h3>" + table(head, rows)
-    )
+    return TestTable(caption, Table(head, rows), is_folded)
 
 
-def _runs(comparison: Comparison) -> str:
+def _runs(comparison: Comparison) -> Table:
     rows: list[Sequence[Cell]] = []
     for label in comparison.labels:
         infos = [info for info in comparison.results.infos if info.method == label]
         totals = [info.totals for info in infos]
         n_trials = sum(t.n_trials for t in totals)
-        deciding = sum(t.suggest_time for t in totals)
+        per_trial = sum(t.suggest_time for t in totals) / max(1, n_trials)
         cost = sum(t.cost for t in totals)
         found = comparison.improvements.get(label)
         rows.append(
@@ -210,7 +244,7 @@ def _runs(comparison: Comparison) -> str:
                 Cell(label),
                 Cell(len(infos)),
                 Cell(f"{n_trials:,}", n_trials),
-                Cell(f"{1000 * deciding / max(1, n_trials):.2f} ms", deciding / max(1, n_trials)),
+                Cell(f"{1000 * per_trial:.2f} ms", per_trial),
                 Cell(f"${cost:.2f}" if cost else "-", cost),
                 Cell(chance_text(found, len(infos)), math.nan if found is None else found.probability),
             )
@@ -223,4 +257,4 @@ def _runs(comparison: Comparison) -> str:
         "cost",
         f"P(better than {comparison.reference})",
     )
-    return section("Runs", table(head, rows))
+    return Table(head, rows)

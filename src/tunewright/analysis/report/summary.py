@@ -1,4 +1,4 @@
-"""Comparison: what a set of experiments says about its setups, ready to be shown."""
+"""Comparison: figures, tests and warnings about the setups of a set of experiments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import numpy as np
 
 from tunewright.analysis.aggregate import Aggregate, Band, aggregate
 from tunewright.analysis.columns import Floats
-from tunewright.analysis.comparison import Ranks, anytime_area, mean_ranks
+from tunewright.analysis.comparison import (
+    Ranks,
+    TimeToTarget,
+    anytime_area,
+    mean_ranks,
+    target_of,
+    times_to_target,
+)
 from tunewright.analysis.curves import Curves, curves
 from tunewright.analysis.objectives import ParetoSets, hypervolume_curves, objectives_of, pareto_sets
 from tunewright.analysis.results import Results
@@ -23,11 +30,10 @@ from tunewright.analysis.significance import (
     paired_tests,
     probability_of_improvement,
 )
-from tunewright.analysis.targets import TimeToTarget, target_of, times_to_target
 from tunewright.exceptions import SettingsError, UnknownNameError
 
 _BASELINES: Final = ("RS", "RandomSearch", "Random", "random")
-"""What others are compared with where nothing else is asked for."""
+"""Default references."""
 
 
 @final
@@ -40,12 +46,12 @@ class SetupRow:
     final: Band
     """Of losses, at one time."""
     best: float
-    """The best loss of any seed until then; NaN where there is none."""
+    """Best loss of all seeds until then; NaN without a result."""
     area: float
     """Interquartile mean of the anytime area."""
     target: TimeToTarget
     test: PairedTest | None
-    """Against the reference; None for the reference itself, and where no seeds pair."""
+    """Against the reference; None for the reference itself, and without common seeds."""
 
 
 @final
@@ -62,25 +68,25 @@ class BenchmarkComparison:
     tests: Sequence[PairedTest]
     """All pairs."""
     sets: ParetoSets | None = None
-    """What the runs ended with, where there are several objectives."""
+    """Pareto sets at the end, with several objectives."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All benchmarks, and what holds over them."""
+    """Comparison on all benchmarks."""
 
     results: Results
     labels: Sequence[str]
     reference: str
     benchmarks: Sequence[BenchmarkComparison]
     ranks: Ranks | None
-    """None where ranks are not possible; the warnings say why."""
+    """None if ranks are not possible; the warnings have the cause."""
     critical: CriticalDifference | None
     improvements: Mapping[str, Improvement]
     """How likely a run of each setup is better than one of the reference."""
     warnings: Sequence[str]
-    """What a reader must know before believing anything."""
+    """Limitations of the comparison."""
 
 
 def compare(
@@ -91,11 +97,11 @@ def compare(
     Parameters
     ----------
     results
-        What was loaded.
+        Loaded experiments.
     reference
-        The setup that others are compared with; None: random search where it is there, else the first.
+        Setup that the others are compared with; None: random search if present, else the first.
     setups
-        Labels of those that take part; None: all.
+        Labels to include; None: all.
 
     Raises
     ------

@@ -1,27 +1,27 @@
-"""Numbers and findings in words, for pages and terminals alike."""
+"""Texts of numbers and findings, for pages and terminals."""
 
 from __future__ import annotations
 
 import math
 
 from tunewright.analysis.aggregate import Band
+from tunewright.analysis.comparison import TimeToTarget
 from tunewright.analysis.curves import Curves
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
 from tunewright.analysis.significance import MIN_PAIRS, CriticalDifference, Improvement, PairedTest
-from tunewright.analysis.targets import TimeToTarget
 from tunewright.formatting import duration, plural
 from tunewright.metric import Goal
 
 
 def value_text(curves: Curves, loss: float) -> str:
-    """A loss as a value of the metric; a dash where there is none."""
+    """A loss as a value of the metric; a dash if it is not finite."""
     if not math.isfinite(loss):
         return "-"
     return f"{-loss if curves.metric.goal is Goal.MAXIMIZE else loss:.5g}"
 
 
 def band_text(curves: Curves, band: Band, n_seeds: int) -> str:
-    """A centre with its interval, the smaller end first; one seed has none."""
+    """A centre with its interval, the smaller end first; without an interval for one seed."""
     centre, low, high = (float(part[0]) for part in (band.centre, band.low, band.high))
     if n_seeds == 1 or not math.isfinite(centre):
         return value_text(curves, centre)
@@ -30,14 +30,14 @@ def band_text(curves: Curves, band: Band, n_seeds: int) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Seconds, or that it was never."""
+    """Seconds, or "never"."""
     if not math.isfinite(seconds):
         return "never"
     return f"{seconds:.3g} s" if seconds < 100 else duration(seconds)
 
 
 def speed_text(target: TimeToTarget) -> str:
-    """A speed-up with its interval; one seed has none."""
+    """A speed-up with its interval; without an interval for one seed."""
     if math.isnan(target.speed_up) or not math.isfinite(target.median):
         return "-"
     if len(target.times) == 1:
@@ -51,14 +51,14 @@ def p_text(p: float) -> str:
 
 
 def verdict_text(test: PairedTest, label: str) -> str:
-    """What a test says about one of its setups."""
+    """Result of a test for one of its setups."""
     if test.better is None:
         return "not significant"
     return "better" if test.better == label else "worse"
 
 
 def chance_text(found: Improvement | None, n_runs: int) -> str:
-    """How likely a run is better, with its interval, which one run has not; nothing where there is nothing to say."""
+    """Probability of a better run with its interval (none for one run); empty without a probability."""
     if found is None:
         return ""
     text = f"{100 * found.probability:.0f} %"
@@ -85,7 +85,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def _undecided(labels: list[str], critical: CriticalDifference) -> str:
-    """From whom the first does not differ significantly, and where no test could have told."""
+    """Setups without a significant difference to the first, or that there are too few pairs for a test."""
     if not labels:
         return "."
     if critical.n_blocks < MIN_PAIRS:
@@ -116,7 +116,7 @@ def budget_text(comparison: Comparison) -> str:
 
 
 def seeds_text(part: BenchmarkComparison) -> str:
-    """How many seeds a benchmark's setups have, and how many of them pair."""
+    """Number of seeds of a benchmark's setups, and of common seeds."""
     counts = sorted({len(setup.seeds) for setup in part.curves.setups.values()})
     n_common = len(part.curves.common_seeds)
     return (

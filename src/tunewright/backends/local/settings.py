@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +10,7 @@ from typing import final
 
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.runner.run_order import AS_CONFIG_JSON, AS_FLAG, AS_LIST, AS_VALUE
-
-
-def package_cache() -> Path:
-    """The folder of this machine where missing packages of scripts are installed."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tunewright" / "packages"
+from tunewright.storage import package_cache
 
 
 @final

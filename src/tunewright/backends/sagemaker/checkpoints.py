@@ -1,16 +1,16 @@
-"""Where the checkpoints of jobs lie in S3, and which of them are whole."""
+"""Checkpoints of jobs in S3: those that runners store, and those that the service copies."""
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
 from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.requests import JobName
+from tunewright.backends.engine.channel import Checkpoints
+from tunewright.backends.engine.job_service import JobName
 from tunewright.runner import s3_keys
 from tunewright.runner.checkpoints import SYNCED
 from tunewright.runner.restarts import LIVES
@@ -18,28 +18,9 @@ from tunewright.runner.s3_keys import COMPLETE
 from tunewright.trial import Checkpoint
 
 
-class Checkpoints(ABC):
-    """The checkpoints of an experiment.
-
-    Every method raises :class:`~tunewright.aws.ServiceError` where S3 refuses or does not answer.
-    """
-
-    @abstractmethod
-    def newest(self, trial_id: int) -> Checkpoint | None:
-        """The whole checkpoint of the highest resource of a trial."""
-
-    @abstractmethod
-    def confirms(self, checkpoint: Checkpoint) -> bool:
-        """Whether a checkpoint that a runner has told of can be used."""
-
-    @abstractmethod
-    def delete(self, checkpoint: Checkpoint) -> None:
-        """Remove a checkpoint, its list of files first, so that it is never half there."""
-
-
 @final
 class RunnerCheckpoints(Checkpoints):
-    """Those that runners store themselves: they tell of none that is not whole.
+    """Checkpoints that runners store themselves; they report complete ones only.
 
     Parameters
     ----------
@@ -52,17 +33,23 @@ class RunnerCheckpoints(Checkpoints):
 
     def newest(self, trial_id: int) -> Checkpoint | None:
         """By one listing."""
-        found = whole_checkpoints(self._objects, trial_id)
+        found = complete_checkpoints(self._objects, trial_id)
         return Checkpoint(trial_id=trial_id, resource=found[-1]) if found else None
 
-    def confirms(self, checkpoint: Checkpoint) -> bool:
-        """Always."""
+    def is_complete(self, checkpoint: Checkpoint) -> bool:
+        """Always true: runners write the marker last."""
         del checkpoint
         return True
 
+    def newest_restart(self, name: JobName) -> int:
+        """By one listing of the claims that restarted jobs make."""
+        start = f"{LIVES}{name.trial_id}-{name.attempt}-"
+        claimed = (int(stored.key[len(start) :]) for stored in self._objects.list(start))
+        return max([name.retry, *claimed])
+
     def delete(self, checkpoint: Checkpoint) -> None:
-        """Its marker, then its files."""
-        delete_checkpoint(self._objects, checkpoint.trial_id, checkpoint.resource)
+        """Remove its marker, then its files."""
+        _delete(self._objects, s3_keys.checkpoint_prefix(checkpoint.trial_id, checkpoint.resource))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +83,16 @@ class CopiedCheckpoints(Checkpoints):
         found = next((copy for copy in copies if self._is_whole(copy)), None)
         return None if found is None else Checkpoint(trial_id=trial_id, resource=found.resource)
 
-    def confirms(self, checkpoint: Checkpoint) -> bool:
-        """Whether it was copied whole."""
-        return self.place(checkpoint) is not None
+    def is_complete(self, checkpoint: Checkpoint) -> bool:
+        """Whether all its files were copied."""
+        return self.prefix_of(checkpoint) is not None
 
-    def place(self, checkpoint: Checkpoint) -> str | None:
-        """What the keys of a checkpoint begin with, ending in a slash; None where there is none that is whole."""
+    def newest_restart(self, name: JobName) -> int:
+        """The name's retry: an isolated job never starts again."""
+        return name.retry
+
+    def prefix_of(self, checkpoint: Checkpoint) -> str | None:
+        """Common prefix of the keys of a checkpoint, ending in a slash; None without a complete copy."""
         copies = sorted(self._copies(checkpoint.trial_id), key=lambda copy: copy.age, reverse=True)
         fitting = (copy for copy in copies if copy.resource == checkpoint.resource)
         return next((copy.key for copy in fitting if self._is_whole(copy)), None)
@@ -110,8 +101,7 @@ class CopiedCheckpoints(Checkpoints):
         """All copies of it."""
         for copy in self._copies(checkpoint.trial_id):
             if copy.resource == checkpoint.resource:
-                self._objects.delete([copy.key + COMPLETE])
-                self._objects.delete_under(copy.key)
+                _delete(self._objects, copy.key)
 
     def _copies(self, trial_id: int) -> Iterator[_Copy]:
         start = f"{SYNCED}{trial_id}/"
@@ -140,21 +130,14 @@ class CopiedCheckpoints(Checkpoints):
         return all(copy.sizes.get(name) == size for name, size in wanted.items())
 
 
-def whole_checkpoints(objects: S3Objects, trial_id: int) -> list[int]:
-    """Resources of the whole checkpoints of a trial, in rising order."""
-    place = f"{s3_keys.CHECKPOINTS}{trial_id}/"
-    found = (stored.key[len(place) :].split("/") for stored in objects.list(place))
-    return sorted(int(parts[0]) for parts in found if parts[1:] == [s3_keys.COMPLETE])
+def complete_checkpoints(objects: S3Objects, trial_id: int) -> list[int]:
+    """Resources of the complete checkpoints of a trial that runners stored, in rising order."""
+    prefix = f"{s3_keys.CHECKPOINTS}{trial_id}/"
+    found = (stored.key[len(prefix) :].split("/") for stored in objects.list(prefix))
+    return sorted(int(parts[0]) for parts in found if parts[1:] == [COMPLETE])
 
 
-def newest_life(objects: S3Objects, name: JobName) -> int:
-    """The highest retry of the run that was begun, also by the service under a job's name; not below the name's."""
-    start = f"{LIVES}{name.trial_id}-{name.attempt}-"
-    return max([name.retry, *(int(stored.key[len(start) :]) for stored in objects.list(start))])
-
-
-def delete_checkpoint(objects: S3Objects, trial_id: int, resource: int) -> None:
+def _delete(objects: S3Objects, prefix: str) -> None:
     """Remove a checkpoint, its marker first, so that it is never half there."""
-    place = s3_keys.checkpoint_prefix(trial_id, resource)
-    objects.delete([place + s3_keys.COMPLETE])
-    objects.delete_under(place)
+    objects.delete([prefix + COMPLETE])
+    objects.delete_under(prefix)

@@ -1,204 +1,96 @@
-"""What both backends stand on: where everything lies, the experiment's jobs, and how trouble of the service is met."""
+"""The parts of an experiment on SageMaker, put together for the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeVar, final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
-from tunewright.aws import AwsSession, ServiceError
-from tunewright.backends.sagemaker.costs import CostTracker
-from tunewright.backends.sagemaker.deployment import (
-    TrainingScript,
-    bundle,
-    deploy,
-    describe_deployment,
-    dollars_per_hour,
+from tunewright.backends.engine import EngineContext, EngineSettings, ServiceTime
+from tunewright.backends.engine.channel import Channel
+from tunewright.backends.engine.job_service import JobOrder, OrderT
+from tunewright.backends.engine.tracked_run import Overheads
+from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints
+from tunewright.backends.sagemaker.costs import SageMakerCosts, SageMakerPrices
+from tunewright.backends.sagemaker.deployment import ExperimentSite
+from tunewright.backends.sagemaker.job_service import JobLogs, SageMakerJobs
+from tunewright.backends.sagemaker.requests import Deployment, JobRequest, build_request
+from tunewright.backends.sagemaker.settings import LOGS, SageMakerSettings
+from tunewright.backends.sagemaker.transport import (
+    OVERLAP_SECONDS,
+    SHORTEST_OVERLAP,
+    LogTransport,
+    S3Transport,
 )
-from tunewright.backends.sagemaker.event_queue import BEGINNING_SECONDS, CLOSING_SECONDS, insist, tolerate
-from tunewright.backends.sagemaker.job_service import JobService, JobStatus
-from tunewright.backends.sagemaker.outcomes import Outcomes
-from tunewright.backends.sagemaker.preflight import preflight
-from tunewright.backends.sagemaker.requests import Deployment, JobName
-from tunewright.backends.sagemaker.settings import SageMakerSettings
-from tunewright.backends.sagemaker.tracked_run import TrackedRun
-from tunewright.backends.sagemaker.transport import make_transport
-from tunewright.exceptions import BackendError
-from tunewright.trial import Checkpoint
-from tunewright.types import Config
 
-_SHORTEST_PATIENCE: Final = 10
-"""Times the least interval: what a runner needs at the least to hear, to save its checkpoint and to answer."""
-
-_T = TypeVar("_T")
+BILLED_OVERHEADS: Final = Overheads(cold_start=30.0, warm_start=8.0, upload=5.0, unseen_start=30.0)
+"""Billed service seconds of a job beside its training, as measured on AWS: data and image are loaded before it."""
+_CLEANUP_HINT: Final = "'tunewright sagemaker cleanup' shows and ends what is left"
 
 
-@final
-class SageMakerContext:
-    """An experiment's place in the account and what is built on it once.
-
-    It owns the session: :meth:`close` closes it.
-
-    Attributes
-    ----------
-    session, settings
-        As given.
-    deployment
-        Role, bucket, image and names.
-    objects
-        The objects under the experiment's prefix.
-    service, accounts
-        The experiment's jobs, and their bill and notices.
-    line
-        How the jobs are talked to.
-    reader, endings
-        What runs report, and what it means that they are over.
+def make_context(
+    site: ExperimentSite, deployment: Deployment, build: Callable[[OrderT], JobRequest]
+) -> EngineContext[OrderT]:
+    """The context of an experiment.
 
     Parameters
     ----------
-    script
-        What is run.
-    experiment
-        Any name; the same name finds everything again.
-    session
-        From :func:`tunewright.aws.open_session`.
-    settings
-        Of the jobs.
-    name_jobs
-        From the deployment to that with the names of the jobs.
-
-    Raises
-    ------
-    BackendError
-        There is no role or no image.
-    SettingsError
-        There is no such script.
+    site
+        The experiment's place in the account.
+    deployment
+        With the prefix of the jobs' names.
+    build
+        Builds the request of an order.
     """
+    session, settings, notices = site.session, site.settings, site.notices
+    jobs = SageMakerJobs(site, deployment.job_prefix, build)
+    time = ServiceTime(session.endpoint.speed, settings.min_interval)
+    return EngineContext(
+        jobs=jobs,
+        channel=_channel(site, jobs, time),
+        costs=SageMakerCosts(jobs, settings, notices, session),
+        prices=SageMakerPrices(settings, notices),
+        settings=_engine_settings(settings),
+        time=time,
+        notices=notices,
+    )
 
-    def __init__(
-        self,
-        script: TrainingScript,
-        experiment: str,
-        session: AwsSession,
-        settings: SageMakerSettings,
-        name_jobs: Callable[[Deployment], Deployment] = lambda deployment: deployment,
-    ) -> None:
-        session.send_once()
-        self.session: Final = session
-        self.settings: Final = settings
-        self._code = bundle(script, session.endpoint, settings)
-        self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
-        self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)
-        self.service: Final = JobService(session, name_jobs(self.deployment).job_prefix)
-        self.accounts: Final = CostTracker(self.service, settings)
-        self.line: Final = make_transport(session, self.objects, self.service, settings)
-        self.reader: Final = self.line.reader
-        self.endings: Final = Outcomes(
-            self.service, self.objects, settings, self.accounts.notify, self.line.checkpoints
-        )
 
-    def begin(self, n_instances: int) -> Mapping[JobName, JobStatus]:
-        """Store the code, say what the account has room for, and list the jobs of earlier sessions.
+def run_requests(site: ExperimentSite) -> Callable[[JobOrder], JobRequest]:
+    """The builder of requests of runs; with the channel ``logs`` it finds the checkpoint that an input channel brings."""
+    copied = CopiedCheckpoints(site.objects)
 
-        Parameters
-        ----------
-        n_instances
-            That are wanted at the same time.
+    def build(order: JobOrder) -> JobRequest:
+        source = order.run.from_checkpoint
+        if site.settings.channel != LOGS or source is None:
+            return build_request(order, site.deployment, site.settings)
+        prefix = copied.prefix_of(source)
+        if prefix is None:
+            reason = f"The checkpoint of trial {source.trial_id} at {source.resource} is incomplete in {site.objects.uri()}"
+            return JobRequest(fields={}, refusal=reason)
+        return build_request(replace(order, checkpoint_key=prefix), site.deployment, site.settings)
 
-        Raises
-        ------
-        BackendError
-            The bucket or the jobs cannot be used.
-        """
-        deploy(self.session, self.deployment, self._code, self.settings, self.accounts.notify)
-        if line := preflight(self.session, self.settings, n_instances):
-            self.accounts.notify(line)
-        try:
-            self.insist(self.reader.open, BEGINNING_SECONDS)
-            statuses = self.insist(self.service.list_jobs, BEGINNING_SECONDS)
-            self.insist(lambda: self.accounts.recall(statuses), BEGINNING_SECONDS)
-        except ServiceError as error:
-            raise BackendError(f"The jobs of the experiment cannot be listed ({error})") from error
-        return statuses
+    return build
 
-    def close(self, end: Callable[[], None], say_left: Callable[[str], None], *, at_once: bool) -> None:
-        """End what runs, settle the bill unless there is no time for it, and leave the endpoint.
 
-        Parameters
-        ----------
-        end
-            Ends what runs.
-        say_left
-            Says what may run on, after these words.
-        at_once
-            Whether nothing is to be waited for.
-        """
-        try:
-            end()
-            if not at_once:
-                self.insist(self.accounts.close, CLOSING_SECONDS)
-        except KeyboardInterrupt:
-            say_left("WARNING: ended at once, while these jobs were told to end")
-            raise
-        except (BackendError, ServiceError) as error:
-            self.accounts.notify(f"WARNING: jobs or warm pools may be left running ({error})")
-        finally:
-            self.session.close()
+def _channel(site: ExperimentSite, jobs: SageMakerJobs[OrderT], time: ServiceTime) -> Channel:
+    if site.settings.channel == LOGS:
+        return LogTransport(JobLogs(site.session), jobs, CopiedCheckpoints(site.objects), time)
+    overlap = time.seconds(OVERLAP_SECONDS, at_least=SHORTEST_OVERLAP)
+    return S3Transport(site.objects, overlap=overlap, n_shards=site.settings.n_report_shards)
 
-    def say_left(self, what: str, jobs: Iterable[TrackedRun]) -> None:
-        """Say which of the jobs may run on, and be billed, and how to end them."""
-        left = [self.service.name(job.name) for job in jobs if job.may_run]
-        pools = (
-            " Warm pools are kept, and billed, until their time is over." if self.settings.warm_pool else ""
-        )
-        if left or pools:
-            self.accounts.notify(
-                f"{what}: {', '.join(left) or 'none'}.{pools} 'tunewright sagemaker cleanup' shows and ends what is left"
-            )
 
-    def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Remove a checkpoint's objects; a failure is noted, not raised."""
-        try:
-            self.line.checkpoints.delete(checkpoint)
-        except ServiceError as error:
-            self.accounts.notify(f"A checkpoint of trial {checkpoint.trial_id} cannot be deleted ({error})")
-
-    def price(self, config: Config, job: JobName | None = None) -> float:
-        """Dollars per hour of a run's instances; those of the type that a job of it has, where that is known."""
-        known = self.accounts.type_of(job) if job else ""
-        price = dollars_per_hour(config, self.settings.on(known) if known else self.settings)
-        if price is None:
-            self.accounts.notify(
-                "The price of this instance type is not known: give price_per_hour for costs"
-            )
-        return price or 0.0
-
-    def seconds(self, service_seconds: float) -> float:
-        """Real seconds between two looks at the service, never less than the least interval."""
-        return self.session.endpoint.seconds(service_seconds, at_least=self.settings.min_interval)
-
-    def patience(self, service_seconds: float, *, answers: int = 1) -> float:
-        """Real seconds for which is waited, never less than what so many answers of runners take."""
-        shortest = answers * _SHORTEST_PATIENCE * self.settings.min_interval
-        return self.session.endpoint.seconds(service_seconds, at_least=shortest)
-
-    def tolerate(self, work: Callable[[], object]) -> None:
-        """Do what may fail for passing reasons, because it is done again later.
-
-        Raises
-        ------
-        BackendError
-            Credentials or permissions are gone, the clock is wrong, or an embedded endpoint that died cannot be started again.
-        """
-        tolerate(work, self.session, self.accounts)
-
-    def insist(self, work: Callable[[], _T], service_seconds: float) -> _T:
-        """Do what must succeed, again and again where it fails for passing reasons.
-
-        Raises
-        ------
-        ServiceError
-            The service refuses for good, or has had trouble for so long.
-        BackendError
-            An embedded endpoint that died cannot be started again.
-        """
-        return insist(work, self.session, service_seconds, self.settings.min_interval)
+def _engine_settings(settings: SageMakerSettings) -> EngineSettings:
+    return EngineSettings(
+        engine="SageMaker",
+        n_workers=settings.n_workers,
+        instances_per_job=settings.instance_count,
+        keeps_instances=settings.warm_pool,
+        is_restartable=settings.is_restartable,
+        max_retries=settings.max_retries,
+        stop_grace=settings.stop_grace,
+        close_seconds=settings.close_seconds,
+        billed_share=settings.billed_share,
+        overheads=BILLED_OVERHEADS,
+        cleanup_hint=_CLEANUP_HINT,
+    )

@@ -1,17 +1,25 @@
-"""Costs of an experiment: jobs, billed seconds, warm pools and notices."""
+"""Costs of an experiment: prices, jobs, billed seconds and warm pools."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
-from typing import Final, final
+from collections.abc import Mapping, Set
+from typing import Any, Final, final
 
-from tunewright.aws import ServiceError
+from tunewright.aws import AwsSession, ServiceError
+from tunewright.backends.engine.context import Notices
+from tunewright.backends.engine.job_service import (
+    CostTracker,
+    InstancePrices,
+    JobState,
+    JobStatus,
+    PoolStatus,
+)
 from tunewright.backends.sagemaker.deployment import dollars_per_hour
-from tunewright.backends.sagemaker.job_service import Bill, JobService, JobStatus, PoolStatus
-from tunewright.backends.sagemaker.requests import JobName, instance_of
+from tunewright.backends.sagemaker.job_service import Bill, SageMakerJobs
+from tunewright.backends.sagemaker.requests import chooses_type, instance_of
 from tunewright.backends.sagemaker.settings import SageMakerSettings
-from tunewright.backends.sagemaker.tracked_run import TrackedRun
 from tunewright.trial import BackendSummary, JobRecord
+from tunewright.types import Config
 
 NOT_KEPT = (
     "WARNING: SageMaker did not keep the warm pool, so each trial starts cold. Ask Service Quotas for "
@@ -28,24 +36,24 @@ class WarmPools:
 
     Parameters
     ----------
-    service
+    jobs
         The experiment's jobs.
     """
 
-    def __init__(self, service: JobService) -> None:
-        self._service = service
-        self._statuses: dict[JobName, JobStatus] = {}
-        self._released: set[JobName] = set()
+    def __init__(self, jobs: SageMakerJobs[Any]) -> None:
+        self._jobs = jobs
+        self._statuses: dict[str, JobStatus] = {}
+        self._released: set[str] = set()
 
     @property
-    def jobs(self) -> Set[JobName]:
+    def keys(self) -> Set[str]:
         """All jobs that listings named."""
         return self._statuses.keys()
 
     @property
-    def available(self) -> list[JobName]:
+    def available(self) -> list[str]:
         """The jobs whose instances wait for another."""
-        return [run for run, status in self._statuses.items() if status.pool is PoolStatus.AVAILABLE]
+        return [key for key, status in self._statuses.items() if status.pool is PoolStatus.AVAILABLE]
 
     @property
     def reusers(self) -> set[str]:
@@ -53,25 +61,25 @@ class WarmPools:
         return {status.reused_by for status in self._statuses.values() if status.reused_by}
 
     @property
-    def idle_seconds(self) -> Mapping[JobName, int]:
+    def idle_seconds(self) -> Mapping[str, int]:
         """Billed seconds that instances stood idle after each job."""
-        return {run: status.idle_seconds for run, status in self._statuses.items()}
+        return {key: status.idle_seconds for key, status in self._statuses.items()}
 
-    def update(self, statuses: Mapping[JobName, JobStatus]) -> None:
+    def update(self, statuses: Mapping[str, JobStatus]) -> None:
         """Take what a listing says."""
         self._statuses.update(statuses)
 
-    def was_dropped(self, run: JobName) -> bool:
+    def was_dropped(self, key: str) -> bool:
         """Whether the service gave a job's instances away at once although they were to be kept."""
-        status = self._statuses.get(run)
+        status = self._statuses.get(key)
         return (
             status is not None
-            and status.status == "Completed"
+            and status.state is JobState.COMPLETED
             and status.pool is PoolStatus.TERMINATED
             and not status.idle_seconds
         )
 
-    def records(self, startups: Mapping[JobName, float], warm: Set[str]) -> tuple[JobRecord, ...]:
+    def records(self, startups: Mapping[str, float], warm: Set[str]) -> tuple[JobRecord, ...]:
         """All jobs as the console shows them, in order of their creation.
 
         Parameters
@@ -84,24 +92,24 @@ class WarmPools:
         in_order = sorted(self._statuses.items(), key=lambda item: item[1].created)
         return tuple(
             JobRecord(
-                name=self._service.name(run),
+                name=self._jobs.full_name(key),
                 pool=str(status.pool),
-                is_warm=self._service.name(run) in warm,
-                startup=startups.get(run),
-                why=self._why(run, status),
+                is_warm=self._jobs.full_name(key) in warm,
+                startup=startups.get(key),
+                why=self._why(key, status),
             )
-            for run, status in in_order
+            for key, status in in_order
         )
 
-    def _why(self, run: JobName, status: JobStatus) -> str:
+    def _why(self, key: str, status: JobStatus) -> str:
         """Why a job's pool was not reused."""
         if status.pool is not PoolStatus.TERMINATED:
             return ""
-        if run in self._released:
+        if key in self._released:
             return "released at the end"
         if status.idle_seconds:
             return f"nobody came for {status.idle_seconds} s"
-        return "no quota for warm pools" if status.status == "Completed" else "its job did not complete"
+        return "no quota for warm pools" if status.state is JobState.COMPLETED else "its job did not complete"
 
     def release(self) -> list[str]:
         """Give back all instances that stand idle, and look what they cost.
@@ -116,26 +124,25 @@ class WarmPools:
         ServiceError
             The jobs cannot be listed.
         """
-        self.update(self._service.list_jobs())
+        self.update(self._jobs.list_jobs())
         kept = self.available
-        failed = [self._service.name(run) for run in kept if not self._end(run)]
+        failed = [self._jobs.full_name(key) for key in kept if not self._end(key)]
         if kept:
-            self.update(self._service.list_jobs())
+            self.update(self._jobs.list_jobs())
         return failed
 
-    def _end(self, run: JobName) -> bool:
+    def _end(self, key: str) -> bool:
         """Whether a pool could be released."""
         for _ in range(_ATTEMPTS):
             try:
-                self._service.end_pool(run)
+                self._jobs.release_pool(key)
             except ServiceError:
                 continue
-            self._released.add(run)
+            self._released.add(key)
             return True
         return False
 
 
-_MAX_NOTICES: Final = 20
 STARTUP: Final = "start-up"
 TRAINING: Final = "training"
 UPLOAD: Final = "upload"
@@ -145,128 +152,144 @@ UNBILLED: Final = "not billed yet"
 
 
 @final
-class CostTracker:
-    """Counts an experiment's jobs, those of earlier sessions included, and keeps its bill and the session's notices.
-
-    While a job runs, its bill is estimated from the runner's reports and the times of the job; when a session begins
-    or is closed, the service's own figures take their place where it has them.
+class SageMakerPrices(InstancePrices):
+    """Instance types and prices of an experiment's settings.
 
     Parameters
     ----------
-    service
+    settings
+        The listed types; a price, if it is known better than the table.
+    notices
+        For the user.
+    """
+
+    def __init__(self, settings: SageMakerSettings, notices: Notices) -> None:
+        self.types = settings.types
+        self._settings = settings
+        self._notices = notices
+
+    def fixed_type(self, config: Config) -> str:
+        """The hyperparameter ``instance_type``, if the configuration has it."""
+        return instance_of(config, self._settings)[0] if chooses_type(config) else ""
+
+    def per_hour(self, config: Config, instance_type: str = "") -> float:
+        """From the table of prices; an unknown price is a notice."""
+        settings = self._settings.on(instance_type) if instance_type else self._settings
+        price = dollars_per_hour(config, settings)
+        if price is None:
+            self._notices.add("The price of this instance type is not known: give price_per_hour for costs")
+        return price or 0.0
+
+
+@final
+class SageMakerCosts(CostTracker):
+    """Counts an experiment's jobs, those of earlier sessions included, and keeps its bill.
+
+    While a job runs, its bill is estimated; when a session begins or is closed, SageMaker's own figures replace the
+    estimates as far as they are known.
+
+    Parameters
+    ----------
+    jobs
         The experiment's jobs.
     settings
         Whether there are warm pools.
+    notices
+        For the user.
+    session
+        Counts its requests.
     """
 
-    def __init__(self, service: JobService, settings: SageMakerSettings) -> None:
-        self._service = service
+    def __init__(
+        self,
+        jobs: SageMakerJobs[Any],
+        settings: SageMakerSettings,
+        notices: Notices,
+        session: AwsSession,
+    ) -> None:
+        self._jobs = jobs
         self._settings = settings
-        self._pools = WarmPools(service)
-        self._notices: dict[str, None] = {}
-        self._prices: dict[JobName, float] = {}
+        self._notices = notices
+        self._session = session
+        self._pools = WarmPools(jobs)
+        self._prices: dict[str, float] = {}
         """Dollars per second of each job."""
-        self._types: dict[JobName, str] = {}
+        self._types: dict[str, str] = {}
         """Instance type of each job."""
-        self._billed: dict[JobName, float] = {}
-        """Seconds of each job that is over."""
-        self._startups: dict[JobName, float] = {}
-        """Service seconds that each job needed to begin."""
-        self._bills: Mapping[JobName, Bill] = {}
-        """What the service said last."""
+        self._billed: dict[str, float] = {}
+        """Seconds of each job that has ended."""
+        self._startups: dict[str, float] = {}
+        """Service seconds from each job's creation to its training."""
+        self._bills: Mapping[str, Bill] = {}
+        """The newest bills of the service."""
         self._records: tuple[JobRecord, ...] | None = None
         """All jobs; None: not made since the last listing."""
 
-    def notify(self, text: str) -> None:
-        """Keep a line for the user: the same one only once, and the last twenty."""
-        self._notices.setdefault(text)
-        if len(self._notices) > _MAX_NOTICES:
-            del self._notices[next(iter(self._notices))]
-
-    def recall(self, statuses: Mapping[JobName, JobStatus]) -> None:
-        """Take over the jobs of earlier sessions.
-
-        Raises
-        ------
-        ServiceError
-            The service does not say what was billed.
-        """
+    def recall(self, statuses: Mapping[str, JobStatus]) -> None:
+        """Add the jobs of earlier sessions and their bills."""
         self.update(statuses)
         if statuses:
             self._take_bills()
 
-    def owns(self, flight: TrackedRun) -> None:
-        """A job was created, or adopted from an earlier session."""
-        self._prices[flight.name] = flight.order.dollars_per_hour / 3600
-        order = flight.order
-        self._types[flight.name] = order.instance_type or instance_of(order.config, self._settings)[0]
+    def add_job(self, key: str, *, dollars_per_hour: float, instance_type: str) -> None:
+        """Add a job with its price."""
+        self._prices[key] = dollars_per_hour / 3600
+        self._types[key] = instance_type
 
-    def over(self, flight: TrackedRun) -> None:
-        """A job is over."""
-        self._billed[flight.name] = flight.billed_seconds()
-        if self._settings.warm_pool and self._pools.was_dropped(flight.name):
-            self.notify(NOT_KEPT.format(instance_type=self._types[flight.name]))
+    def end_job(self, key: str, billed_seconds: float) -> None:
+        """Record the final estimate; warn if the job's warm pool was not kept."""
+        self._billed[key] = billed_seconds
+        if self._settings.warm_pool and self._pools.was_dropped(key):
+            self._notices.add(NOT_KEPT.format(instance_type=self._types[key]))
 
-    def idle_types(self) -> set[str]:
-        """Instance types of the warm pools that wait for a job, as far as listings told."""
-        return {self._types[run] for run in self._pools.available if run in self._types}
-
-    def is_warm(self, run: JobName) -> bool:
-        """Whether a job is known to have begun on instances which another one had left."""
-        return self._service.name(run) in self._pools.reusers
-
-    def type_of(self, run: JobName) -> str:
-        """The instance type of a job; empty where it is not known."""
-        return self._types.get(run, "")
-
-    def update(self, statuses: Mapping[JobName, JobStatus]) -> None:
-        """Take what a listing says."""
+    def update(self, statuses: Mapping[str, JobStatus]) -> None:
+        """Take over a listing."""
         self._pools.update(statuses)
         self._records = None
 
-    def close(self) -> None:
-        """Release the warm pools and ask what was billed.
+    def is_warm(self, key: str) -> bool:
+        """Whether a listing names the job as the user of another job's warm pool."""
+        return self._jobs.full_name(key) in self._pools.reusers
 
-        Raises
-        ------
-        ServiceError
-            The service does not answer: pools may be kept.
-        """
-        if self._settings.warm_pool and (self._prices or self._pools.jobs):
-            for name in self._pools.release():
-                self.notify(f"WARNING: the warm pool of {name} could not be released; it ends by itself")
-        if self._prices:
-            self._take_bills()
-        self._records = None
+    def type_of(self, key: str) -> str:
+        """Instance type of a job; empty if unknown."""
+        return self._types.get(key, "")
 
-    def summary(self, calls: Mapping[str, int], running: Iterable[TrackedRun]) -> BackendSummary:
-        """All figures at present.
+    def idle_types(self) -> set[str]:
+        """Types of the available warm pools, as far as listings show them."""
+        return {self._types[key] for key in self._pools.available if key in self._types}
 
-        Parameters
-        ----------
-        calls
-            Requests by operation.
-        running
-            Runs that are not over.
-        """
-        idle = {run: float(s) for run, s in self._pools.idle_seconds.items()}
-        billed = {flight.name: flight.billed_seconds() for flight in running} | self._billed
-        jobs = self._prices.keys() | self._pools.jobs
-        names = {self._service.name(run) for run in jobs}
+    def summary(self, running: Mapping[str, float]) -> BackendSummary:
+        """All figures at present, of all sessions."""
+        idle = {key: float(seconds) for key, seconds in self._pools.idle_seconds.items()}
+        billed = {**running, **self._billed}
+        keys = self._prices.keys() | self._pools.keys
+        names = {self._jobs.full_name(key) for key in keys}
         return BackendSummary(
             is_total=True,
-            jobs=len(jobs),
+            jobs=len(keys),
             warm_starts=len(self._warm_names() & names),
-            calls=calls,
+            calls=self._session.calls,
             billable_seconds=sum(billed.values()),
             pool_idle_seconds=sum(idle.values()),
             spot_saved_seconds=sum(bill.saved for bill in self._bills.values()),
             interruptions=sum(bill.interruptions for bill in self._bills.values()),
-            cost=sum(self._prices.get(run, 0.0) * spent for run, spent in [*billed.items(), *idle.items()]),
-            notices=tuple(self._notices),
+            cost=sum(self._prices.get(key, 0.0) * spent for key, spent in [*billed.items(), *idle.items()]),
+            notices=self._notices.lines,
             cost_phases=self._phases(billed, idle),
             job_records=self._job_records(),
         )
+
+    def close(self) -> None:
+        """Release the warm pools and take over the bills."""
+        if self._settings.warm_pool and (self._prices or self._pools.keys):
+            for name in self._pools.release():
+                self._notices.add(
+                    f"WARNING: the warm pool of {name} could not be released; it ends by itself"
+                )
+        if self._prices:
+            self._take_bills()
+        self._records = None
 
     def _job_records(self) -> tuple[JobRecord, ...]:
         if self._records is None:
@@ -274,31 +297,31 @@ class CostTracker:
         return self._records
 
     def _warm_names(self) -> set[str]:
-        """Names of the jobs that began on instances which another had left, of this experiment or of another."""
-        foreign = (run for run, bill in self._bills.items() if bill.is_warm and self._settings.warm_pool)
-        return self._pools.reusers | {self._service.name(run) for run in foreign}
+        """Names of the jobs that started on instances that another job left, of this experiment or of another."""
+        foreign = (key for key, bill in self._bills.items() if bill.is_warm and self._settings.warm_pool)
+        return self._pools.reusers | {self._jobs.full_name(key) for key in foreign}
 
-    def _phases(self, billed: Mapping[JobName, float], idle: Mapping[JobName, float]) -> Mapping[str, float]:
-        """Dollars of all jobs by what they were paid for."""
+    def _phases(self, billed: Mapping[str, float], idle: Mapping[str, float]) -> Mapping[str, float]:
+        """Dollars of all jobs by billed phase."""
         dollars = dict.fromkeys((STARTUP, TRAINING, UPLOAD, IDLE, UNBILLED), 0.0)
-        for run, seconds in billed.items():
-            price, bill = self._prices.get(run, 0.0), self._bills.get(run)
+        for key, seconds in billed.items():
+            price, bill = self._prices.get(key, 0.0), self._bills.get(key)
             if bill is None:
                 dollars[UNBILLED] += price * seconds
                 continue
             dollars[STARTUP] += price * bill.startup_seconds
             dollars[TRAINING] += price * bill.training_seconds
             dollars[UPLOAD] += price * bill.upload_seconds
-        dollars[IDLE] = sum(self._prices.get(run, 0.0) * seconds for run, seconds in idle.items())
+        dollars[IDLE] = sum(self._prices.get(key, 0.0) * seconds for key, seconds in idle.items())
         return {phase: spent for phase, spent in dollars.items() if spent}
 
     def _take_bills(self) -> None:
-        self._bills = self._service.bills()
-        for run, bill in self._bills.items():
-            self._billed[run] = bill.seconds
+        self._bills = self._jobs.bills()
+        for key, bill in self._bills.items():
+            self._billed[key] = bill.seconds
             if bill.startup is not None:
-                self._startups[run] = bill.startup * self._service.speed
-            self._types[run] = bill.instance_type
-            if run not in self._prices:
+                self._startups[key] = bill.startup * self._jobs.speed
+            self._types[key] = bill.instance_type
+            if key not in self._prices:
                 config = {"instance_type": bill.instance_type, "instance_count": bill.instance_count}
-                self._prices[run] = (dollars_per_hour(config, self._settings) or 0.0) / 3600
+                self._prices[key] = (dollars_per_hour(config, self._settings) or 0.0) / 3600

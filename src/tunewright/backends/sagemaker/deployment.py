@@ -6,10 +6,10 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 from tunewright.aws import (
     AwsSession,
@@ -26,13 +26,10 @@ from tunewright.aws import (
 )
 from tunewright.aws.objects import in_parallel
 from tunewright.aws.session import EMULATED_ACCOUNT
-from tunewright.backends.sagemaker.requests import (
-    Deployment,
-    JobOrder,
-    build_request,
-    instance_of,
-    job_prefix,
-)
+from tunewright.backends.engine.context import Notices
+from tunewright.backends.engine.job_service import JobOrder
+from tunewright.backends.sagemaker.preflight import preflight
+from tunewright.backends.sagemaker.requests import Deployment, build_request, instance_of, job_prefix
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.build import runner_bytes
@@ -304,37 +301,84 @@ def bundle(script: TrainingScript, endpoint: Endpoint, settings: SageMakerSettin
     return bundle_code(script.path, job, [Path(one) for one in script.dependencies])
 
 
-def deploy(
-    session: AwsSession,
-    deployment: Deployment,
-    bundle: CodeBundle,
-    settings: SageMakerSettings,
-    notify: Callable[[str], None],
-) -> S3Objects:
-    """Make sure that the bucket is there and holds the code.
+@final
+class ExperimentSite:
+    """The place of an experiment in an account: role, image, bucket and code.
 
-    Returns
-    -------
-    S3Objects
-        The objects of the experiment.
+    Attributes
+    ----------
+    session, settings, notices
+        As given.
+    deployment
+        Role, bucket, image and names.
+    objects
+        The S3 objects under the experiment's prefix.
+
+    Parameters
+    ----------
+    script
+        The jobs' script.
+    experiment
+        Any name; the same name finds everything again.
+    session
+        From :func:`tunewright.aws.open_session`.
+    settings
+        Of the jobs.
+    notices
+        For the user.
 
     Raises
     ------
     BackendError
-        The bucket cannot be used, or the code not stored.
+        There is no role or no image.
+    SettingsError
+        There is no such script.
     """
-    if bundle.size > BIG_BYTES or len(bundle.files) > MANY_FILES:
-        notify(
-            f"The script's folder has {len(bundle.files)} files of {bundle.size / 1e6:.0f} MB, "
-            "which every job downloads: keep data elsewhere"
-        )
-    ensure_bucket(session, settings.bucket)
-    objects = session.objects(deployment.bucket, deployment.prefix)
-    try:
-        upload_code(objects, bundle)
-    except ServiceError as error:
-        raise BackendError(f"The code cannot be stored in s3://{deployment.bucket} ({error})") from error
-    return objects
+
+    def __init__(
+        self,
+        script: TrainingScript,
+        experiment: str,
+        session: AwsSession,
+        settings: SageMakerSettings,
+        notices: Notices,
+    ) -> None:
+        session.send_once()
+        self.session: Final = session
+        self.settings: Final = settings
+        self.notices: Final = notices
+        self._code = bundle(script, session.endpoint, settings)
+        self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
+        self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)
+
+    def deploy(self, n_instances: int) -> None:
+        """Make sure that the bucket exists and holds the code, and compare the account's quotas with the need.
+
+        Parameters
+        ----------
+        n_instances
+            Instances wanted at the same time.
+
+        Raises
+        ------
+        BackendError
+            The bucket cannot be used, or the code not stored.
+        """
+        code = self._code
+        if code.size > BIG_BYTES or len(code.files) > MANY_FILES:
+            self.notices.add(
+                f"The script's folder has {len(code.files)} files of {code.size / 1e6:.0f} MB, "
+                "which every job downloads: keep data elsewhere"
+            )
+        ensure_bucket(self.session, self.settings.bucket)
+        try:
+            upload_code(self.objects, code)
+        except ServiceError as error:
+            raise BackendError(
+                f"The code cannot be stored in s3://{self.deployment.bucket} ({error})"
+            ) from error
+        if line := preflight(self.session, self.settings, n_instances):
+            self.notices.add(line)
 
 
 def planned_deployment(

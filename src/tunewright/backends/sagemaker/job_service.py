@@ -3,25 +3,59 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, ServiceError
-from tunewright.backends.sagemaker.refusals import TYPE_REMEDY, remedy_of_request, shortened
-from tunewright.backends.sagemaker.requests import (
-    HASH_VARIABLE,
-    JobName,
-    JobRequest,
-    job_name,
-    parse_job_name,
+from tunewright.backends.engine.job_service import (
+    CreateOutcome,
+    Failure,
+    FailureCause,
+    JobService,
+    JobState,
+    JobStatus,
+    OrderT,
+    PoolStatus,
+    Submission,
 )
+from tunewright.backends.sagemaker.deployment import ExperimentSite
+from tunewright.backends.sagemaker.refusals import TYPE_REMEDY, remedy_of_job, remedy_of_request, shortened
+from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest, job_name, parse_job_name
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
 from tunewright.runner.training_job import LOST_S3
+from tunewright.trial import PhaseName
 
+_PAGE: Final = 100
+_CREATION_SLACK: Final = 60.0
+"""Seconds by which a job may seem older than its request."""
+_TERMINAL_STATES: Final = {
+    "Completed": JobState.COMPLETED,
+    "Failed": JobState.FAILED,
+    "Stopped": JobState.STOPPED,
+}
+_LIMIT_STATES: Final = {
+    "MaxRuntimeExceeded": JobState.TIMED_OUT,
+    "MaxWaitTimeExceeded": JobState.WAIT_EXPIRED,
+}
+_STARTING_STATUSES: Final = frozenset({"Starting", "Pending", "Interrupted"})
+"""Secondary statuses of jobs that wait for instances."""
+_PHASES: Final = {
+    "Starting": PhaseName.STARTING,
+    "Pending": PhaseName.STARTING,
+    "Downloading": PhaseName.STARTING,
+    "DownloadingTrainingImage": PhaseName.STARTING,
+    "Training": PhaseName.TRAINING,
+    "Uploading": PhaseName.UPLOADING,
+}
+_ZERO_QUOTA: Final = re.compile(r"is 0 Instances")
+_WRONG_REQUEST: Final = frozenset({"ValidationException", "ResourceNotFound"})
+_CAPACITY: Final = "CapacityError"
+_INTERNAL_ERROR: Final = "InternalServerError"
+_LOST_S3_REASON: Final = re.compile(rf"AlgorithmError: The \w+ {re.escape(LOST_S3)}:")
+"""FailureReason of a job that lost access to S3."""
 _LONGEST_WARM_WAIT: Final = 60.0
 """Service seconds of waiting within which no instance can have been started: on warm ones it is about 12, else 100."""
 _WAITING_STATUSES: Final = frozenset({"Starting", "Pending"})
@@ -193,180 +227,137 @@ def _log_event(event: Mapping[str, Any]) -> LogEvent:
     )
 
 
-_PAGE: Final = 100
-_CREATION_SLACK: Final = 60.0
-_TERMINAL: Final = frozenset({"Completed", "Failed", "Stopped"})
-_ZERO_QUOTA: Final = re.compile(r"is 0 Instances")
-_WRONG_REQUEST: Final = frozenset({"ValidationException", "ResourceNotFound"})
-_CAPACITY: Final = "CapacityError"
-_SERVICE_FAILURES: Final = (_CAPACITY, "InternalServerError")
-_LOST: Final = re.compile(rf"AlgorithmError: The \w+ {re.escape(LOST_S3)}:")
-"""How a job fails whose runner could do nothing more without S3."""
-
-
-class PoolStatus(StrEnum):
-    """Where a job's warm pool stands."""
-
-    NONE = ""
-    IN_USE = "InUse"
-    AVAILABLE = "Available"
-    REUSED = "Reused"
-    TERMINATED = "Terminated"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobStatus:
-    """One line of ListTrainingJobs. Times are seconds since 1970."""
-
-    status: str
-    secondary: str = ""
-    created: float
-    ended: float | None = None
-    pool: PoolStatus = PoolStatus.NONE
-    idle_seconds: int = 0
-    """Billed seconds that the pool stood idle."""
-    reused_by: str = ""
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the job is over."""
-        return self.status in _TERMINAL
-
-
-class CreateOutcome(StrEnum):
-    """What came of a CreateTrainingJob."""
-
-    RUNNING = "running"
-    """The job exists, made now or before by a request whose answer was lost."""
-    LATER = "later"
-    """The service has no room or no time: send it again later."""
-    FULL = "full"
-    """The account's limit for the instance type is reached."""
-    UNKNOWN = "unknown"
-    """No answer: the job may exist. Send it again later."""
-    REFUSED = "refused"
-    """This request will never be taken."""
-    NEVER = "never"
-    """Neither it nor any other with the same instance type."""
-
-
 @final
-class JobService:
+class SageMakerJobs(JobService[OrderT]):
     """The training jobs of one experiment.
 
     Parameters
     ----------
-    session
-        An open session.
+    site
+        Account, bucket and code of the experiment.
     prefix
-        What the names of the experiment's jobs begin with, without the last hyphen.
+        Beginning of the jobs' names, without the last hyphen.
+    build
+        Builds the request of an order.
     """
 
-    def __init__(self, session: AwsSession, prefix: str) -> None:
+    def __init__(self, site: ExperimentSite, prefix: str, build: Callable[[OrderT], JobRequest]) -> None:
         self.prefix: Final = prefix
-        self._session = session
-        self._logs = JobLogs(session)
-
-    def name(self, run: JobName) -> str:
-        """The name of a run's job."""
-        return job_name(self.prefix, run)
+        self._site = site
+        self._session = site.session
+        self._build = build
 
     @property
     def speed(self) -> float:
         """Service seconds per second."""
         return self._session.endpoint.speed
 
+    def prepare(self, n_instances: int) -> None:
+        """Store the code, and note the quotas of the account."""
+        self._site.deploy(n_instances)
+
+    def full_name(self, key: str) -> str:
+        """The name of a training job."""
+        return job_name(self.prefix, key)
+
     def create_delay(self) -> float:
-        """Seconds until the rate allows another CreateTrainingJob."""
+        """Seconds until the rate of CreateTrainingJob allows another one."""
         return self._session.bucket_of("CreateTrainingJob").delay()
 
-    def create(self, request: JobRequest) -> tuple[CreateOutcome, str]:
-        """Send a CreateTrainingJob, or adopt the job if it exists.
+    def create(self, order: OrderT) -> Submission:
+        """Send a CreateTrainingJob, or adopt the job if it exists with the same hash.
 
-        Returns
-        -------
-        (CreateOutcome, str)
-            The text says why not, for people.
-
-        Raises
-        ------
-        BackendError
-            No job of this account can be created, whatever the trial.
+        A configuration that is too long for the request is stored first.
         """
+        request = self._build(order)
+        if request.refusal:
+            return Submission(CreateOutcome.REFUSED, request.refusal)
+        if request.config_key:
+            self._site.objects.put(request.config_key, request.config_body)
         try:
             self._session.call("CreateTrainingJob", **request.fields)
         except ServiceError as error:
-            return self._outcome(request, error)
-        return CreateOutcome.RUNNING, ""
+            return self._refused(request, error)
+        return Submission(CreateOutcome.CREATED)
 
-    def list_jobs(self, *, wanted: Collection[JobName] = (), since: float = 0.0) -> dict[JobName, JobStatus]:
-        """Jobs of the experiment, newest first, 100 a request.
+    def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
+        """Statuses by key, newest first, 100 a request.
 
-        Parameters
-        ----------
-        wanted
-            Stop when all of these were found, or after as many pages as so many jobs would fill and one more, however
-            many others were created since: :meth:`look_at` finds the rest. Empty: list all.
-        since
-            Stop at jobs that were created a while before that second.
-
-        Raises
-        ------
-        ServiceError
-            The service refuses or does not answer.
+        A listing of wanted jobs ends after as many pages as so many jobs would fill and one more, however many others were
+        created since: :meth:`describe` finds the rest.
         """
-        found: dict[JobName, JobStatus] = {}
+        found: dict[str, JobStatus] = {}
         missing = set(wanted)
         most = len(wanted) // _PAGE + 2
         for n_pages, summaries in enumerate(self._pages(), 1):
             for summary in summaries:
-                run = parse_job_name(self.prefix, summary["TrainingJobName"])
-                if run is not None:
-                    found[run] = _job_status(summary)
-                    missing.discard(run)
+                key = parse_job_name(self.prefix, summary["TrainingJobName"])
+                if key is not None:
+                    found[key] = _job_status(summary)
+                    missing.discard(key)
             oldest = min((status.created for status in found.values()), default=since)
             if wanted and (not missing or oldest < since - _CREATION_SLACK or n_pages >= most):
                 break
         return found
 
-    def look_at(self, run: JobName) -> JobStatus:
-        """The same of one job, by a DescribeTrainingJob.
+    def describe(self, key: str) -> JobStatus:
+        """Status of one job, by a DescribeTrainingJob."""
+        return _job_status(self._describe(self.full_name(key)))
 
-        Raises
-        ------
-        ServiceError
-            There is no such job, or the service does not answer.
-        """
-        return _job_status(self._session.call("DescribeTrainingJob", TrainingJobName=self.name(run)))
-
-    def stop(self, run: JobName) -> None:
-        """Send a StopTrainingJob; a job that is over already is none of its business."""
+    def stop(self, key: str) -> None:
+        """Send a StopTrainingJob; a job that has ended is left alone."""
         try:
-            self._session.call("StopTrainingJob", TrainingJobName=self.name(run))
+            self._session.call("StopTrainingJob", TrainingJobName=self.full_name(key))
         except ServiceError as error:
             if error.code != "ValidationException":
                 raise
 
-    def failure_reason(self, run: JobName) -> str:
-        """The service's own words about a failed job."""
-        answer = self._session.call("DescribeTrainingJob", TrainingJobName=self.name(run))
-        return str(answer.get("FailureReason", ""))
+    def failure(self, key: str, status: JobStatus) -> Failure:
+        """Explain a job's end by its status or its FailureReason."""
+        settings = self._site.settings
+        if status.state is JobState.WAIT_EXPIRED:
+            return Failure(
+                cause=FailureCause.SERVICE,
+                reason=f"no end within max_wait={settings.max_wait} s of spot instances",
+                hint=": no spot instances in time. Give max_wait more, choose another instance_type, or do without spot",
+            )
+        if status.state is JobState.TIMED_OUT:
+            reason = f"The job took longer than max_run_seconds={settings.max_run_seconds} and was stopped"
+            return Failure(cause=FailureCause.JOB, reason=reason)
+        reason = str(self._describe(self.full_name(key)).get("FailureReason", ""))
+        if reason.startswith(_CAPACITY):
+            return Failure(cause=FailureCause.CAPACITY, reason=reason)
+        if reason.startswith(_INTERNAL_ERROR) or _LOST_S3_REASON.match(reason):
+            return Failure(cause=FailureCause.SERVICE, reason=reason)
+        return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy_of_job(reason))
 
-    def end_pool(self, run: JobName) -> None:
-        """Give back the instances that a job's pool keeps; a pool that is gone is fine."""
+    def logs(self, trial_id: int) -> str:
+        """Output of all jobs of a trial, oldest first; empty if there is none."""
+        return job_logs(self._session, self.prefix, trial_id)
+
+    def revive(self) -> None:
+        """Restart an embedded endpoint that died."""
+        self._session.revive()
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()
+
+    def release_pool(self, key: str) -> None:
+        """Release the instances that a job's warm pool keeps; a pool that is gone is left alone."""
         try:
             self._session.call(
                 "UpdateTrainingJob",
-                TrainingJobName=self.name(run),
+                TrainingJobName=self.full_name(key),
                 ResourceConfig={"KeepAlivePeriodInSeconds": 0},
             )
         except ServiceError as error:
             if error.is_transient:
                 raise
 
-    def bills(self) -> dict[JobName, Bill]:
-        """What was billed for the experiment's jobs that are over and in the search index, 100 a request."""
-        bills: dict[JobName, Bill] = {}
+    def bills(self) -> dict[str, Bill]:
+        """Bills of the experiment's jobs that have ended and are in the search index, 100 a request."""
+        bills: dict[str, Bill] = {}
         name_filter = {"Name": "TrainingJobName", "Operator": "Contains", "Value": f"{self.prefix}-"}
         request: dict[str, Any] = {
             "Resource": "TrainingJob",
@@ -377,20 +368,15 @@ class JobService:
             answer = self._session.call("Search", **request)
             for result in answer.get("Results", []):
                 job: Mapping[str, Any] = result["TrainingJob"]
-                run = parse_job_name(self.prefix, job["TrainingJobName"])
-                if run is not None and "BillableTimeInSeconds" in job:
-                    bills[run] = bill_of(job, speed=self.speed)
+                key = parse_job_name(self.prefix, job["TrainingJobName"])
+                if key is not None and "BillableTimeInSeconds" in job:
+                    bills[key] = bill_of(job, speed=self.speed)
             if not answer.get("NextToken"):
                 return bills
             request["NextToken"] = answer["NextToken"]
 
-    def logs(self, trial_id: int) -> str:
-        """What all jobs of a trial printed, oldest first; empty where there is nothing."""
-        events = self._logs.events(f"{self.prefix}-{trial_id}-")
-        lines = [
-            without_messages(event.message) for event in events if parse_job_name(self.prefix, event.job)
-        ]
-        return "".join(f"{line}\n" for line in lines if line)
+    def _describe(self, name: str) -> Mapping[str, Any]:
+        return self._session.call("DescribeTrainingJob", TrainingJobName=name)
 
     def _pages(self) -> Iterator[list[Mapping[str, Any]]]:
         request: dict[str, Any] = {
@@ -406,66 +392,92 @@ class JobService:
                 return
             request["NextToken"] = answer["NextToken"]
 
-    def _outcome(self, request: JobRequest, error: ServiceError) -> tuple[CreateOutcome, str]:
+    def _refused(self, request: JobRequest, error: ServiceError) -> Submission:
         if error.code == "ResourceInUse":
             return self._adopt(request)
         if error.code == "ResourceLimitExceeded":
             if _ZERO_QUOTA.search(error.text):
-                return CreateOutcome.NEVER, f"The account may not use this instance type: {error.text}"
-            return CreateOutcome.FULL, "waiting for an instance: the account's limit is reached"
+                text = f"The account may not use this instance type: {error.text}"
+                return Submission(CreateOutcome.TYPE_REFUSED, text)
+            return Submission(CreateOutcome.FULL, "waiting for an instance: the account's limit is reached")
         if error.is_throttling:
-            return CreateOutcome.LATER, "waiting: the service takes no more requests at present"
+            return Submission(CreateOutcome.LATER, "waiting: the service takes no more requests at present")
         if error.is_lost:
-            return CreateOutcome.UNKNOWN, f"CreateTrainingJob got no answer ({error.text}); sent again"
+            return Submission(
+                CreateOutcome.UNKNOWN, f"CreateTrainingJob got no answer ({error.text}); sent again"
+            )
         if error.is_denied or error.code == "ParamValidation":
             remedy = error.remedy or "correct it"
             raise BackendError(f"CreateTrainingJob is refused ({error}): {remedy}, then resume") from error
-        return _refused(error)
+        return _invalid(error)
 
-    def _adopt(self, request: JobRequest) -> tuple[CreateOutcome, str]:
+    def _adopt(self, request: JobRequest) -> Submission:
         name = str(request.fields["TrainingJobName"])
         try:
-            job = self._session.call("DescribeTrainingJob", TrainingJobName=name)
+            job = self._describe(name)
         except ServiceError as error:
-            return CreateOutcome.UNKNOWN, f"The job {name} exists but cannot be looked at ({error})"
+            return Submission(
+                CreateOutcome.UNKNOWN, f"The job {name} exists but cannot be described ({error})"
+            )
         if job.get("Environment", {}).get(HASH_VARIABLE) == request.hash:
-            return CreateOutcome.RUNNING, ""
+            return Submission(CreateOutcome.CREATED)
         raise BackendError(
             f"There is a job {name} of another configuration: somebody else used the experiment's name. Give this one "
             "another with --experiment_tag"
         )
 
 
-def _refused(error: ServiceError) -> tuple[CreateOutcome, str]:
+def job_logs(session: AwsSession, prefix: str, trial_id: int) -> str:
+    """Output of all jobs of a trial, oldest first; empty if there is none.
+
+    Parameters
+    ----------
+    session
+        An open session.
+    prefix
+        From :func:`~tunewright.backends.sagemaker.requests.job_prefix`.
+    trial_id
+        The trial.
+
+    Raises
+    ------
+    ServiceError
+        The service refuses or does not answer.
+    """
+    events = JobLogs(session).events(f"{prefix}-{trial_id}-")
+    lines = [without_messages(event.message) for event in events if parse_job_name(prefix, event.job)]
+    return "".join(f"{line}\n" for line in lines if line)
+
+
+def _invalid(error: ServiceError) -> Submission:
     text = f"SageMaker refused the job: {error.code}: {shortened(error.text)}"
     remedy = remedy_of_request(error.text) if error.code in _WRONG_REQUEST else ""
     if not remedy:
-        return CreateOutcome.REFUSED, text
+        return Submission(CreateOutcome.REFUSED, text)
     if remedy != TYPE_REMEDY:
         raise BackendError(f"{text}: {remedy}; then resume") from error
-    return CreateOutcome.NEVER, f"{text}: {remedy}"
-
-
-def is_capacity_failure(reason: str) -> bool:
-    """Whether a FailureReason says that there were no instances of the type."""
-    return reason.startswith(_CAPACITY)
-
-
-def is_service_failure(reason: str) -> bool:
-    """Whether a FailureReason is the service's fault, so that the run may be tried again."""
-    return reason.startswith(_SERVICE_FAILURES) or _LOST.match(reason) is not None
+    return Submission(CreateOutcome.TYPE_REFUSED, f"{text}: {remedy}")
 
 
 def _job_status(summary: Mapping[str, Any]) -> JobStatus:
     pool: Mapping[str, Any] = summary.get("WarmPoolStatus") or {}
     ended: datetime | None = summary.get("TrainingEndTime")
     known = {status.value for status in PoolStatus}
+    status, secondary = str(summary["TrainingJobStatus"]), str(summary.get("SecondaryStatus", ""))
     return JobStatus(
-        status=str(summary["TrainingJobStatus"]),
-        secondary=str(summary.get("SecondaryStatus", "")),
+        state=_job_state(status, secondary),
+        detail=secondary,
+        phase=_PHASES.get(secondary),
         created=summary["CreationTime"].timestamp(),
         ended=ended.timestamp() if ended else None,
         pool=PoolStatus(pool["Status"]) if pool.get("Status") in known else PoolStatus.NONE,
         idle_seconds=int(pool.get("ResourceRetainedBillableTimeInSeconds") or 0),
         reused_by=str(pool.get("ReusedByJob") or ""),
     )
+
+
+def _job_state(status: str, secondary: str) -> JobState:
+    state = _TERMINAL_STATES.get(status)
+    if state is None:
+        return JobState.STARTING if secondary in _STARTING_STATUSES else JobState.RUNNING
+    return state if state is JobState.COMPLETED else _LIMIT_STATES.get(secondary, state)

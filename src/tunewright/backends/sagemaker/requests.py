@@ -1,4 +1,4 @@
-"""From a run to a CreateTrainingJob request: pure functions, so that every field is tested without a network."""
+"""CreateTrainingJob requests of runs and of workers: pure functions, so that every field is tested without a network."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tunewright.aws import has_gpu
-from tunewright.backends.sagemaker.settings import LOGS, SageMakerSettings
+from tunewright.backends.engine.job_service import JobOrder
+from tunewright.backends.engine.workers import WorkerJobOrder
+from tunewright.backends.sagemaker.settings import LOGS, SPOT_WAIT_SECONDS, SageMakerSettings
 from tunewright.exceptions import SettingsError
 from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.runner.contract import (
@@ -20,29 +22,15 @@ from tunewright.runner.contract import (
     CONFIG_PARAMETER,
     RUN_VARIABLE,
     S3_VARIABLE,
+    WORKER_VARIABLE,
     Mode,
 )
-from tunewright.trial import Run
 from tunewright.types import Config, ConfigValue
 
 EXPERIMENT_LENGTH: Final = 40
 """Of 63 characters that a job's name may have; the rest is for the three numbers."""
 
 _DIGEST_LENGTH: Final = 6
-
-
-@dataclass(frozen=True, slots=True)
-class JobName:
-    """Which retry of which run a job is."""
-
-    trial_id: int
-    attempt: int
-    retry: int
-
-    @property
-    def run(self) -> str:
-        """``{trial}-{attempt}-{retry}``, as in report and control keys."""
-        return f"{self.trial_id}-{self.attempt}-{self.retry}"
 
 
 def job_prefix(experiment: str) -> str:
@@ -60,15 +48,23 @@ def job_prefix(experiment: str) -> str:
     return f"{kept}-{digest}" if kept else f"t-{digest}"
 
 
-def job_name(prefix: str, name: JobName) -> str:
-    """The name of a job, at most 63 characters."""
-    return f"{prefix}-{name.run}"
+def job_name(prefix: str, key: str) -> str:
+    """The name of a job, at most 63 characters.
+
+    Parameters
+    ----------
+    prefix
+        From :func:`job_prefix`.
+    key
+        ``{trial}-{attempt}-{retry}``.
+    """
+    return f"{prefix}-{key}"
 
 
-def parse_job_name(prefix: str, text: str) -> JobName | None:
-    """Which run a job is; None for a job of something else."""
-    match = re.fullmatch(rf"{re.escape(prefix)}-(\d+)-(\d+)-(\d+)", text)
-    return JobName(int(match[1]), int(match[2]), int(match[3])) if match else None
+def parse_job_name(prefix: str, text: str) -> str | None:
+    """The key of a job's name; None for a job of another experiment."""
+    match = re.fullmatch(rf"{re.escape(prefix)}-(\d+-\d+-\d+)", text)
+    return match[1] if match else None
 
 
 HASH_VARIABLE: Final = "TUNEWRIGHT_HASH"
@@ -115,28 +111,17 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobOrder:
-    """One retry of one run, as a job."""
+class WorkerParameters:
+    """Parameters of workers that are the same for all jobs of an experiment; durations are real seconds."""
 
-    run: Run
-    config: Config
-    retry: int = 0
-    cost_before: float = 0.0
-    """Dollars of earlier retries."""
-    instance_type: str = ""
-    """The one of several listed types that was chosen; empty: that of the settings, or of the configuration."""
-    dollars_per_hour: float = 0.0
-    """Of all instances of the job together, on demand."""
-    billed_share: float = 1.0
-    """Part of the job's time that is taken to be billed: less than 1 on spot instances."""
-    checkpoint_key: str = ""
-    """What the keys of the checkpoint to begin with have in common, below the experiment's prefix, where an input channel
-    brings it; empty: the runner fetches it, or there is none."""
-
-    @property
-    def name(self) -> JobName:
-        """Which run and retry it is."""
-        return JobName(self.run.trial_id, self.run.attempt, self.retry)
+    slots: int
+    """Runs at the same time on each instance."""
+    lease_seconds: float
+    take_seconds: float
+    hand_over_seconds: float
+    abandon_seconds: float
+    job_seconds: int
+    """MaxRuntimeInSeconds of a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +140,21 @@ class JobRequest:
     def hash(self) -> str:
         """What an existing job of that name must have, to be this one."""
         return str(self.fields["Environment"][HASH_VARIABLE])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _JobParts:
+    """The parts of a request in which jobs differ."""
+
+    key: str
+    config: Config
+    until: int | None
+    trial_tag: str
+    mode: Mode
+    variables: Mapping[str, str]
+    """Environment of the runner."""
+    limits: Mapping[str, int]
+    """StoppingCondition."""
 
 
 def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSettings) -> JobRequest:
@@ -176,29 +176,109 @@ def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSe
     """
     if order.instance_type:
         settings = settings.on(order.instance_type)
-    config = script_config(order, settings)
-    text = json.dumps(config, separators=(",", ":"))
+    facts = run_facts(order) | ({"restarts": True} if settings.is_restartable else {})
+    is_isolated = settings.channel == LOGS
+    parts = _JobParts(
+        key=order.name.key,
+        config=script_config(order, settings),
+        until=order.run.until,
+        trial_tag=str(order.run.trial_id),
+        mode=Mode.LOGS if is_isolated else Mode.S3,
+        variables={RUN_VARIABLE: _compact(facts)} | ({} if is_isolated else {S3_VARIABLE: deployment.uri}),
+        limits=_limits(settings),
+    )
+    request = _request(parts, deployment, settings)
+    if not is_isolated:
+        return request
+    isolated = {
+        "InputDataConfig": _channels_of_isolated(order, deployment, request.config_key),
+        "CheckpointConfig": {
+            "S3Uri": deployment.uri + synced_prefix(order.run.trial_id, order.run.attempt, order.retry),
+            "LocalPath": f"/opt/ml/{SYNCED_FOLDER}",
+        },
+    }
+    return replace(request, fields=merge(request.fields, isolated))
+
+
+def build_worker_request(
+    order: WorkerJobOrder, deployment: Deployment, settings: SageMakerSettings, workers: WorkerParameters
+) -> JobRequest:
+    """The CreateTrainingJob request of a job of workers.
+
+    Parameters
+    ----------
+    order
+        The job.
+    deployment
+        Role, image, bucket, code; from :func:`worker_deployment`.
+    settings
+        Instances and template; ``max_run_seconds`` is that of a run.
+    workers
+        Of all workers.
+
+    Raises
+    ------
+    SettingsError
+        The environment has a value that the service does not take.
+    """
+    if order.instance_type:
+        settings = settings.on(order.instance_type)
+    facts = {
+        "number": order.number,
+        "slots": workers.slots,
+        "lease_seconds": workers.lease_seconds,
+        "take_seconds": workers.take_seconds,
+        "hand_over_seconds": workers.hand_over_seconds,
+        "abandon_seconds": workers.abandon_seconds,
+        "max_run_seconds": settings.max_run_seconds,
+    }
+    limits = {"MaxRuntimeInSeconds": workers.job_seconds}
+    if settings.spot:
+        limits["MaxWaitTimeInSeconds"] = settings.max_wait_seconds or workers.job_seconds + SPOT_WAIT_SECONDS
+    parts = _JobParts(
+        key=order.key,
+        config=order.config,
+        until=None,
+        trial_tag=str(order.number),
+        mode=Mode.WORKER,
+        variables={S3_VARIABLE: deployment.uri, WORKER_VARIABLE: _compact(facts)},
+        limits=limits,
+    )
+    return _request(parts, deployment, settings)
+
+
+def worker_deployment(deployment: Deployment) -> Deployment:
+    """The deployment with a prefix of its own for the names of jobs of workers."""
+    return replace(deployment, job_prefix=f"{deployment.job_prefix}-w")
+
+
+def _request(parts: _JobParts, deployment: Deployment, settings: SageMakerSettings) -> JobRequest:
+    text = _compact(parts.config)
     is_inline = len(text) <= _MAX_VALUE
-    config_key = "" if is_inline else f"configs/{order.name.run}.json"
-    pointer = text if is_inline else deployment.uri + config_key
-    digest = _digest(text, order)
+    config_key = "" if is_inline else f"configs/{parts.key}.json"
+    digest = hashlib.sha256(json.dumps([text, parts.until]).encode("ascii")).hexdigest()[:32]
     ours: dict[str, Any] = {
-        "TrainingJobName": job_name(deployment.job_prefix, order.name),
+        "TrainingJobName": job_name(deployment.job_prefix, parts.key),
         "RoleArn": deployment.role_arn,
-        "AlgorithmSpecification": _algorithm(config, deployment, settings),
-        "HyperParameters": _hyperparameters(config, pointer),
-        "InputDataConfig": _channels(order, deployment, settings, config_key),
+        "AlgorithmSpecification": _algorithm(parts, deployment, settings),
+        "HyperParameters": _hyperparameters(parts.config, text if is_inline else deployment.uri + config_key),
+        "InputDataConfig": [_channel(CODE_CHANNEL, f"s3://{deployment.bucket}/{deployment.code_prefix}")],
         "OutputDataConfig": {"S3OutputPath": deployment.uri + "output"},
-        "ResourceConfig": _resources(config, settings),
-        **_limits(settings),
-        **_isolation(order, deployment, settings),
-        "Environment": _environment(order, deployment, settings, digest),
-        "Tags": _tags(order, deployment, settings, digest),
+        "ResourceConfig": _resources(parts.config, settings),
+        "StoppingCondition": dict(parts.limits),
+        **({"EnableManagedSpotTraining": True} if settings.spot else {}),
+        **({"EnableNetworkIsolation": True} if settings.network_isolation else {}),
+        "Environment": _environment(parts, settings, digest),
+        "Tags": _tags(parts, deployment, settings, digest),
     }
     fields = merge(settings.request_template, ours)
     return JobRequest(
         fields=fields, config_key=config_key, config_body=b"" if is_inline else text.encode("ascii")
     )
+
+
+def _compact(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def merge(template: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,11 +309,6 @@ def chooses_type(config: Config) -> bool:
     return any(name in config for name in _TYPE_NAMES)
 
 
-def _digest(config_text: str, order: JobOrder) -> str:
-    content = json.dumps([config_text, order.run.until])
-    return hashlib.sha256(content.encode("ascii")).hexdigest()[:32]
-
-
 def script_config(order: JobOrder, settings: SageMakerSettings) -> dict[str, ConfigValue]:
     """What the script gets."""
     config = dict(order.config)
@@ -258,14 +333,13 @@ def run_facts(order: JobOrder) -> dict[str, Any]:
     }
 
 
-def _algorithm(config: Config, deployment: Deployment, settings: SageMakerSettings) -> dict[str, Any]:
-    instance_type, _ = instance_of(config, settings)
-    mode = Mode.LOGS if settings.channel == LOGS else Mode.S3
+def _algorithm(parts: _JobParts, deployment: Deployment, settings: SageMakerSettings) -> dict[str, Any]:
+    instance_type, _ = instance_of(parts.config, settings)
     return {
         "TrainingImage": deployment.gpu_image if has_gpu(instance_type) else deployment.cpu_image,
         "TrainingInputMode": "File",
         "ContainerEntrypoint": ["python3"],
-        "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", mode.value, "/opt/ml"],
+        "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", parts.mode.value, "/opt/ml"],
     }
 
 
@@ -288,16 +362,13 @@ def _is_plain(text: str) -> bool:
     return text.isprintable()
 
 
-def _channels(
-    order: JobOrder, deployment: Deployment, settings: SageMakerSettings, config_key: str
-) -> list[dict[str, Any]]:
-    """The code, and what a job brings along that cannot fetch it."""
-    channels = [_channel(CODE_CHANNEL, f"s3://{deployment.bucket}/{deployment.code_prefix}")]
-    if settings.channel == LOGS:
-        if order.checkpoint_key:
-            channels.append(_channel(CHECKPOINT_CHANNEL, deployment.uri + order.checkpoint_key))
-        if config_key:
-            channels.append(_channel(CONFIG_CHANNEL, deployment.uri + config_key))
+def _channels_of_isolated(order: JobOrder, deployment: Deployment, config_key: str) -> list[dict[str, Any]]:
+    """Input channels of a job that cannot fetch its checkpoint and its configuration."""
+    channels: list[dict[str, Any]] = []
+    if order.checkpoint_key:
+        channels.append(_channel(CHECKPOINT_CHANNEL, deployment.uri + order.checkpoint_key))
+    if config_key:
+        channels.append(_channel(CONFIG_CHANNEL, deployment.uri + config_key))
     return channels
 
 
@@ -314,19 +385,6 @@ def _channel(name: str, uri: str) -> dict[str, Any]:
     }
 
 
-def _isolation(order: JobOrder, deployment: Deployment, settings: SageMakerSettings) -> dict[str, Any]:
-    """Where the service copies checkpoints to, and whether the job has a network."""
-    fields: dict[str, Any] = {}
-    if settings.channel == LOGS:
-        fields["CheckpointConfig"] = {
-            "S3Uri": deployment.uri + synced_prefix(order.run.trial_id, order.run.attempt, order.retry),
-            "LocalPath": f"/opt/ml/{SYNCED_FOLDER}",
-        }
-    if settings.network_isolation:
-        fields["EnableNetworkIsolation"] = True
-    return fields
-
-
 def _resources(config: Config, settings: SageMakerSettings) -> dict[str, Any]:
     instance_type, count = instance_of(config, settings)
     resources = {"InstanceType": instance_type, "InstanceCount": count, "VolumeSizeInGB": settings.volume_gb}
@@ -335,24 +393,17 @@ def _resources(config: Config, settings: SageMakerSettings) -> dict[str, Any]:
     return resources
 
 
-def _limits(settings: SageMakerSettings) -> dict[str, Any]:
-    """How long the job may take, and whether it may be interrupted."""
+def _limits(settings: SageMakerSettings) -> dict[str, int]:
+    """StoppingCondition of a job that runs one run."""
     limits = {"MaxRuntimeInSeconds": settings.max_run_seconds}
-    if not settings.spot:
-        return {"StoppingCondition": limits}
-    limits["MaxWaitTimeInSeconds"] = settings.max_wait
-    return {"StoppingCondition": limits, "EnableManagedSpotTraining": True}
+    return limits | {"MaxWaitTimeInSeconds": settings.max_wait} if settings.spot else limits
 
 
-def _environment(
-    order: JobOrder, deployment: Deployment, settings: SageMakerSettings, digest: str
-) -> dict[str, str]:
-    facts = run_facts(order) | ({"restarts": True} if settings.is_restartable else {})
+def _environment(parts: _JobParts, settings: SageMakerSettings, digest: str) -> dict[str, str]:
     environment = {
         **(_WITHOUT_NETWORK if settings.network_isolation else {}),
         **settings.environment,
-        RUN_VARIABLE: json.dumps(facts, separators=(",", ":")),
-        **({} if settings.channel == LOGS else {S3_VARIABLE: deployment.uri}),
+        **parts.variables,
         HASH_VARIABLE: digest,
     }
     for name, value in environment.items():
@@ -364,12 +415,12 @@ def _environment(
 
 
 def _tags(
-    order: JobOrder, deployment: Deployment, settings: SageMakerSettings, digest: str
+    parts: _JobParts, deployment: Deployment, settings: SageMakerSettings, digest: str
 ) -> list[dict[str, str]]:
     tags = {
         **settings.tags,
         "tunewright:experiment": re.sub(r"[^\w .:/=+@-]", "-", deployment.experiment),
-        "tunewright:trial": str(order.run.trial_id),
+        "tunewright:trial": parts.trial_tag,
         HASH_TAG: digest,
     }
     return [{"Key": name, "Value": value[:_MAX_TAG_VALUE]} for name, value in tags.items()]

@@ -69,8 +69,8 @@ class SimulatedBackend(Backend):
     ) -> None:
         if n_workers < 1 or max_resource < 1:
             raise SettingsError(f"n_workers={n_workers} and max_resource={max_resource} must be >= 1")
-        self.clock = self._clock = SimulatedClock()
         self._settings = settings or SimulatedSettings()
+        self.clock = self._clock = SimulatedClock(charges_suggest_time=self._settings.charge_suggest_time)
         work = workload if isinstance(workload, Workload) else FunctionWorkload(workload)
         self._world = World(work, self._settings, max_resource, resource_attr)
         self._pools = WarmPools(self._settings.keep_alive)

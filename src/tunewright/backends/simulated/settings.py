@@ -37,6 +37,8 @@ class SimulatedSettings:
     """Price of an instance, while it runs and while it waits."""
     checkpoints: bool = True
     """Whether scripts keep a checkpoint at each report; without one a resumed trial begins anew."""
+    charge_suggest_time: bool = False
+    """Count the real seconds of deciding on the simulated clock; then no run repeats exactly."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

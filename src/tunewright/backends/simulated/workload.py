@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, final
 
-from tunewright.blackbox.blackbox import Array, Blackbox
+from tunewright.blackbox.tables.blackbox import Array, Blackbox
 from tunewright.seeding import Stream, generator
 from tunewright.types import Config
 

@@ -1,4 +1,4 @@
-"""Recipes: one file per data set of the field, which says how a user's copy of it becomes a table."""
+"""Recipes: conversions of a user's copy of a public data set to a table, one file per data set."""
 
 from __future__ import annotations
 

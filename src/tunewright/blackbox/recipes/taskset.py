@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.blackbox.blackbox import Description
-from tunewright.blackbox.columns import UNREADABLE
 from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
+from tunewright.blackbox.tables.blackbox import Description
+from tunewright.blackbox.tables.stored import UNREADABLE
 from tunewright.exceptions import TableError
 from tunewright.space import Float, SearchSpace
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from tunewright.blackbox.recipes.recipe import Recipe
-from tunewright.blackbox.stored import FileSums, sha256
-from tunewright.blackbox.yahpo import FILES, ONLY_INSTANCE, SCENARIOS
+from tunewright.blackbox.tables.stored import FileSums, sha256
+from tunewright.blackbox.tables.yahpo import FILES, ONLY_INSTANCE, SCENARIOS
 from tunewright.exceptions import TableError
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Domain(NamedTuple):
-    """A record of what a constructor was given."""
+    """A record of a constructor's arguments."""
 
     kind: str
     """Name of the constructor."""

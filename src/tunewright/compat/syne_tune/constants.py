@@ -7,7 +7,7 @@ ST_CHECKPOINT_DIR = "st_checkpoint_dir"
 ST_CONFIG_JSON_FNAME_ARG = "st_config_json_filename"
 """Argument that holds the file of the configuration."""
 ST_METRIC_TAG = "tune-metric"
-"""What is in brackets before a report."""
+"""Tag in brackets before a report."""
 ST_SAGEMAKER_METRIC_TAG = ST_METRIC_TAG
 ST_WORKER_ITER = "st_worker_iter"
 """Reports before this one."""

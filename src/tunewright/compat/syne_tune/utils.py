@@ -13,7 +13,7 @@ from tunewright.report import load_torch, save_torch
 from .constants import ST_CHECKPOINT_DIR, ST_CONFIG_JSON_FNAME_ARG
 
 LoadFunction = Callable[[str], int]
-"""From the checkpoint folder to the resource that it holds; 0 where there is no checkpoint."""
+"""Checkpoint folder -> resource of its checkpoint, 0 without one."""
 SaveFunction = Callable[[str, int], None]
 """Saves a checkpoint of a resource in the folder."""
 

@@ -16,18 +16,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.workers.tasks import LeaseWatch, TaskBoard
+from tunewright.backends.engine.job_service import JobName, JobOrder
+from tunewright.backends.engine.workers import LeaseWatch
+from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
 from tunewright.runner.s3_tasks import Lease, TaskQueue
+from tunewright.trial import Run
 
-TASK = b'{"config": {}}'
+
+def order(key: str) -> JobOrder:
+    name = JobName.parse(key)
+    assert name is not None
+    return JobOrder(run=Run(trial_id=name.trial_id, attempt=name.attempt), config={}, retry=name.retry)
 
 
 def test_contested_runs_have_exactly_one_winner(new_client: Callable[[], Any], tmp_path: Any) -> None:
     """Eight workers with connections of their own want the same runs at the same moment; so does the tuner."""
     n_workers, n_runs, prefix = 8, 10, f"contested-{tmp_path.name}"
-    board = TaskBoard(S3Objects(new_client(), "workers", prefix))
+    board = S3TaskBoard(S3Objects(new_client(), "workers", prefix), SageMakerSettings())
     for run in range(n_runs):
-        board.post(f"{run}-0-0", TASK)
+        board.post(order(f"{run}-0-0"))
     clients = [new_client() for _ in range(n_workers)]
     gate = threading.Barrier(n_workers + 1)
 
@@ -53,7 +61,7 @@ def test_contested_runs_have_exactly_one_winner(new_client: Callable[[], Any], t
         futures = [pool.submit(want_all, worker) for worker in range(n_workers)] + [pool.submit(want_back)]
         winners = Counter(run for future in futures for run in future.result())
     assert winners == {f"{run}-0-0": 1 for run in range(n_runs)}
-    assert board.look().waiting == set()
+    assert board.list_tasks().waiting == set()
 
 
 STEPS = st.lists(
@@ -65,13 +73,13 @@ STEPS = st.lists(
 def test_a_run_never_has_two_workers(steps: list[tuple[str, int]]) -> None:
     """Whatever happens in which order: two leases are never renewed, and what is over is never taken again."""
     store = MemoryS3()
-    board = TaskBoard(S3Objects(store, "bucket", "x"))
+    board = S3TaskBoard(S3Objects(store, "bucket", "x"), SageMakerSettings())
     queues = [TaskQueue(store, "bucket", "x/", f"job-{worker}") for worker in range(3)]
     leases: dict[int, Lease] = {}
-    board.post("0-0-0", TASK)
+    board.post(order("0-0-0"))
     is_over = False
     for step, worker in steps:
-        etag = board.look().leases.get("0-0-0")
+        etag = board.list_tasks().leases.get("0-0-0")
         if step == "claim":
             lease = queues[worker].claim("0-0-0")
             assert lease is None or not is_over
@@ -92,26 +100,26 @@ def test_a_run_never_has_two_workers(steps: list[tuple[str, int]]) -> None:
 def test_an_answer_that_was_lost_is_no_refusal() -> None:
     """boto3 sends a write again when its answer is lost; its writer must not take the refusal for a loss."""
     store = MemoryS3()
-    board = TaskBoard(S3Objects(store, "bucket", "x"))
+    board = S3TaskBoard(S3Objects(store, "bucket", "x"), SageMakerSettings())
     queue = TaskQueue(store, "bucket", "x/", "job")
-    board.post("0-0-0", TASK)
+    board.post(order("0-0-0"))
     store.is_answer_lost = True
     lease = queue.claim("0-0-0")
     assert lease is not None
     assert queue.renew(lease)
-    assert board.revoke("0-0-0", board.look().leases["0-0-0"])
+    assert board.revoke("0-0-0", board.list_tasks().leases["0-0-0"])
     assert not queue.renew(lease)
 
 
 def test_a_task_that_is_posted_once_more_after_it_was_taken_is_not_run_twice() -> None:
     """The answer to the tuner was lost, and a worker was faster than its second request."""
     store = MemoryS3()
-    board = TaskBoard(S3Objects(store, "bucket", "x"))
+    board = S3TaskBoard(S3Objects(store, "bucket", "x"), SageMakerSettings())
     queues = [TaskQueue(store, "bucket", "x/", f"job-{worker}") for worker in range(2)]
-    board.post("0-0-0", TASK)
+    board.post(order("0-0-0"))
     lease = queues[0].claim("0-0-0")
     assert lease is not None
-    board.post("0-0-0", TASK)
+    board.post(order("0-0-0"))
     assert queues[1].claim("0-0-0") is None
     queues[0].give_back(lease)
     assert queues[1].waiting() == []

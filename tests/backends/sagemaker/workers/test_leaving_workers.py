@@ -36,7 +36,7 @@ def test_after_an_interrupted_wait_all_are_told_to_end_and_not_waited_for(
     busy: Any, monkeypatch: pytest.MonkeyPatch, make_fleet: Callable[..., Any]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(busy.backend._base.reader, "poll", interrupt)
+        patched.setattr(busy.backend._context.inbox, "poll", interrupt)
         with pytest.raises(KeyboardInterrupt):
             busy.until(lambda: False)
     n_calls = sum(busy.aws.calls.values())

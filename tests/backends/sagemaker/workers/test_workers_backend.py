@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
+from tunewright.backends.engine.workers import LeaseWatch
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.workers import WorkerSettings
-from tunewright.backends.sagemaker.workers.tasks import LeaseWatch
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.channel import RELEASE
 from tunewright.trial import Checkpoint, Decision, OpenRun, Reported, Run, Verdict

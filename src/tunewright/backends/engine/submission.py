@@ -1,0 +1,204 @@
+"""When the next job may be created, and on which instance type: limits, lack of capacity and request rates."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, Generic, final
+
+from tunewright.backends.engine.context import EngineContext, Notices, ServiceTime
+from tunewright.backends.engine.job_service import (
+    CostTracker,
+    CreateOutcome,
+    InstancePrices,
+    OrderT,
+    Submission,
+)
+from tunewright.exceptions import BackendError, RequestError
+from tunewright.types import Config
+
+UNKNOWN_PAUSE: Final = 5.0
+"""Service seconds until a request without an answer is repeated."""
+FULL_PAUSE: Final = 30.0
+"""Service seconds for which a type is avoided after the account's limit was reached."""
+CAPACITY_PAUSE: Final = 30.0
+"""Service seconds for which a type is avoided after the first lack of capacity; each further one doubles them."""
+LONGEST_CAPACITY_PAUSE: Final = 960.0
+"""Maximum of these pauses, in service seconds."""
+
+
+@final
+class InstanceTypes:
+    """Chooses the instance type of the next job: the first listed one that has room, as far as is known.
+
+    A type whose instances are kept idle comes first. A type that a configuration fixes is never exchanged; its runs wait.
+
+    Parameters
+    ----------
+    engine
+        Name of the engine, for messages.
+    prices
+        The listed types.
+    time
+        Conversion of pauses.
+    notices
+        For the user.
+    costs
+        Knows the idle instances.
+    """
+
+    def __init__(
+        self, engine: str, prices: InstancePrices, time: ServiceTime, notices: Notices, costs: CostTracker
+    ) -> None:
+        self._engine = engine
+        self._prices = prices
+        self._time = time
+        self._notices = notices
+        self._costs = costs
+        self._types = list(prices.types)
+        self._closed_until: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
+        """Service seconds of the next pause after a lack of capacity."""
+
+    def of(self, config: Config, assigned: str) -> str:
+        """The instance type of a job.
+
+        Parameters
+        ----------
+        config
+            May fix the type.
+        assigned
+            The type that was chosen before; empty: none.
+        """
+        return assigned or self._prices.fixed_type(config) or self._prices.types[0]
+
+    def opens_at(self, config: Config, assigned: str = "") -> float:
+        """Monotonic second from which a job may be created."""
+        if self._prices.fixed_type(config):
+            return self._closed_until.get(self.of(config, assigned), 0.0)
+        return min(self._closed_until.get(one, 0.0) for one in self._types)
+
+    def choose(self, config: Config, assigned: str = "") -> str:
+        """The best type of a job now; empty if there is no choice."""
+        if len(self._prices.types) == 1 or self._prices.fixed_type(config):
+            return assigned
+        now = time.monotonic()
+        is_open = [one for one in self._types if self._closed_until.get(one, 0.0) <= now] or self._types
+        idle = self._costs.idle_types()
+        return next((one for one in is_open if one in idle), is_open[0])
+
+    def lacks_capacity(self, config: Config, assigned: str) -> None:
+        """A job failed for want of capacity: avoid its type for a while, longer each time."""
+        lacking = self.of(config, assigned)
+        pause = self._pauses.get(lacking, CAPACITY_PAUSE)
+        self._pauses[lacking] = min(2 * pause, LONGEST_CAPACITY_PAUSE)
+        self._close(lacking, pause)
+        self._notify(f"{self._engine} has no capacity for {lacking}", config, lacking)
+
+    def is_full(self, config: Config, assigned: str) -> None:
+        """The account's limit for a job's type is reached: avoid it for a moment."""
+        full = self.of(config, assigned)
+        self._close(full, FULL_PAUSE)
+        if not self._prices.fixed_type(config) and len(self._types) > 1:
+            self._notify(f"the account's limit for {full} is reached", config, full)
+
+    def has_capacity(self, config: Config, assigned: str) -> None:
+        """A job got its instances."""
+        self._pauses.pop(self.of(config, assigned), None)
+
+    def remove(self, config: Config, assigned: str, reason: str) -> bool:
+        """Never choose a job's type again. Returns whether another one is left for the job."""
+        removed = self.of(config, assigned)
+        if self._prices.fixed_type(config) or self._types == [removed]:
+            return False
+        self._types = [one for one in self._types if one != removed]
+        self._notices.add(f"{reason}: it is left out, and jobs take {' or '.join(self._types)}")
+        return True
+
+    def _close(self, instance_type: str, service_seconds: float) -> None:
+        self._closed_until[instance_type] = time.monotonic() + self._time.interval(service_seconds)
+
+    def _notify(self, cause: str, config: Config, lacking: str) -> None:
+        others = [one for one in self._types if self._closed_until.get(one, 0.0) <= time.monotonic()]
+        is_fixed = bool(self._prices.fixed_type(config))
+        if not is_fixed and lacking not in others and others:
+            self._notices.add(f"{cause}: for a while new jobs take {others[0]}")
+            return
+        hint = ""
+        if len(self._types) == 1 and not is_fixed:
+            hint = ". List several types, as in --instance_type A,B, and the next one is taken"
+        self._notices.add(f"{cause}: waiting, then trying again{hint}")
+
+
+@final
+class Submitter(Generic[OrderT]):
+    """Creates jobs as fast as the engine accepts them.
+
+    Parameters
+    ----------
+    context
+        The job service, and conversion of pauses.
+    """
+
+    def __init__(self, context: EngineContext[OrderT]) -> None:
+        self._context = context
+        self.types: Final = InstanceTypes(
+            context.settings.engine, context.prices, context.time, context.notices, context.costs
+        )
+        self._closed_until = 0.0
+
+    def ready_at(self) -> float:
+        """Monotonic second from which any job may be created."""
+        return max(self._closed_until, time.monotonic() + self._context.jobs.create_delay())
+
+    def submit(self, order: OrderT, config: Config, assigned: str) -> Submission:
+        """Create a job; after a refusal for now no job, or none of its type, is created for a while.
+
+        Parameters
+        ----------
+        order
+            The job.
+        config
+            Of the job: it may fix the instance type.
+        assigned
+            The chosen instance type; empty: none.
+
+        Raises
+        ------
+        RequestError
+            The job could not be prepared.
+        BackendError
+            No job can be created at all.
+        """
+        try:
+            answer = self._context.jobs.create(order)
+        except RequestError:
+            self._pause(UNKNOWN_PAUSE)
+            raise
+        if answer.outcome in {CreateOutcome.FULL, CreateOutcome.LATER, CreateOutcome.UNKNOWN}:
+            self._context.notices.add(answer.reason)
+        if answer.outcome is CreateOutcome.FULL:
+            self.types.is_full(config, assigned)
+        elif answer.outcome is CreateOutcome.LATER:
+            self._pause(FULL_PAUSE)
+        elif answer.outcome is CreateOutcome.UNKNOWN:
+            self._pause(UNKNOWN_PAUSE)
+        elif answer.outcome is CreateOutcome.TYPE_REFUSED:
+            return self._without_type(answer, config, assigned)
+        return answer
+
+    def _without_type(self, answer: Submission, config: Config, assigned: str) -> Submission:
+        """Go on with another type, or fail the run if its configuration fixed the type.
+
+        Raises
+        ------
+        BackendError
+            There is no other type, and the configuration did not fix it.
+        """
+        if self.types.remove(config, assigned, answer.reason):
+            return Submission(CreateOutcome.LATER)
+        if self._context.prices.fixed_type(config):
+            return Submission(CreateOutcome.REFUSED, answer.reason)
+        raise BackendError(f"{answer.reason}. Correct it, then resume")
+
+    def _pause(self, service_seconds: float) -> None:
+        self._closed_until = time.monotonic() + self._context.time.interval(service_seconds)

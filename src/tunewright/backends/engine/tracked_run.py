@@ -1,0 +1,619 @@
+"""One run in a backend, from its start to its end: its phase, its stop request and its bill so far.
+
+The phases and their transitions::
+
+    QUEUED <-> UNCONFIRMED -> RUNNING <-> ENDING -> OVER -> CLOSED
+       |            |            |                 ^          ^
+       +------------+------------+--> WITHDRAWN ---+----------+
+       +------------+---------------> REJECTED ---------------+
+
+:class:`TrackedRun` is the only code that changes them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, IntEnum
+from typing import Final, final
+
+from tunewright.backends.engine.job_service import JobName, JobOrder, JobState, JobStatus
+from tunewright.exceptions import TunewrightError
+from tunewright.runner.channel import EXITED, PAUSE, STOP, TERMINATED, UNTIL, End, Report
+from tunewright.trial import Checkpoint, Decision, Ended, OpenRun, PhaseChange, PhaseName, Reported, Run
+
+_FINAL_CAUSES: Final = frozenset({EXITED, UNTIL, PAUSE, STOP})
+"""Causes of an end after which no retry follows."""
+
+
+_ORDER: Final = {name: number for number, name in enumerate(PhaseName)}
+
+
+class RunPhase(Enum):
+    """Phase of a run in its backend."""
+
+    QUEUED = "queued"
+    """It has no job, and no worker was offered it."""
+    UNCONFIRMED = "unconfirmed"
+    """It may have a job: the request to create it got no answer."""
+    RUNNING = "running"
+    """It has a job, or was offered to workers."""
+    ENDING = "ending"
+    """Its end message arrived; its job has not ended yet."""
+    OVER = "over"
+    """Its job has ended, or no worker has it any more."""
+    WITHDRAWN = "withdrawn"
+    """It was taken back before it began."""
+    REJECTED = "rejected"
+    """The engine will never accept its job."""
+    CLOSED = "closed"
+    """Its outcome is known: an end, or a retry, which is another TrackedRun."""
+
+
+TRANSITIONS: Final[Mapping[RunPhase, frozenset[RunPhase]]] = {
+    RunPhase.QUEUED: frozenset(
+        {RunPhase.UNCONFIRMED, RunPhase.RUNNING, RunPhase.REJECTED, RunPhase.WITHDRAWN}
+    ),
+    RunPhase.UNCONFIRMED: frozenset(
+        {RunPhase.QUEUED, RunPhase.RUNNING, RunPhase.REJECTED, RunPhase.WITHDRAWN}
+    ),
+    RunPhase.RUNNING: frozenset({RunPhase.ENDING, RunPhase.OVER, RunPhase.WITHDRAWN}),
+    RunPhase.ENDING: frozenset({RunPhase.RUNNING, RunPhase.OVER}),
+    RunPhase.OVER: frozenset({RunPhase.CLOSED}),
+    RunPhase.WITHDRAWN: frozenset({RunPhase.OVER, RunPhase.CLOSED}),
+    RunPhase.REJECTED: frozenset({RunPhase.CLOSED}),
+    RunPhase.CLOSED: frozenset(),
+}
+"""The phases that may follow each phase."""
+
+
+class StopProgress(IntEnum):
+    """Progress of a request to stop a run."""
+
+    NONE = 0
+    REQUESTED = 1
+    """Not sent yet."""
+    SENT = 2
+    """The runner can read it."""
+    FORCED = 3
+    """The job was stopped by force."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overheads:
+    """Billed time of a job beside the training of its script, in service seconds."""
+
+    cold_start: float = 0.0
+    """From the instances' start to that of the script."""
+    warm_start: float = 0.0
+    """The same on instances that another job left."""
+    upload: float = 0.0
+    """After the script."""
+    unseen_start: float = 0.0
+    """Longest delay of a listing that shows the instances' start."""
+
+
+@final
+class RunMeter:
+    """Estimates the bill of one job from its listings and its runner's own count of dollars.
+
+    Training counts as the runner measured it; all other time (start-up, download, upload of the newest restart) counts in
+    service seconds. If the service's clock is faster than ours, that time is capped by the known overheads, because the
+    time that processes of this machine need to start must not be multiplied. A job is billed from the moment it has
+    its instances: a listing may show that late, but the beginning of the script shows it.
+
+    Parameters
+    ----------
+    dollars_per_hour
+        Of all instances of the job, on demand.
+    billed_share
+        Part of the time that is taken to be billed.
+    cost_before
+        Dollars of the run's earlier retries.
+    speed
+        Service seconds per second.
+    overheads
+        None: training alone is billed, since the instances belong to workers.
+    """
+
+    def __init__(
+        self,
+        *,
+        dollars_per_hour: float,
+        billed_share: float = 1.0,
+        cost_before: float = 0.0,
+        speed: float,
+        overheads: Overheads | None,
+    ) -> None:
+        self._price = dollars_per_hour / 3600
+        self._billed_share = billed_share
+        self._cost_before = cost_before
+        self._speed = speed
+        self._overheads = overheads
+        self._billed_from = 0.0 if overheads else math.inf
+        """Seconds since 1970 at which the job was last seen without instances."""
+        self._billed_before = 0.0
+        """Billed seconds of earlier restarts of the job, at their last message."""
+        self._trained = 0.0
+        """Dollars by the runner's count, which does not include the start-up; each restart counts from zero."""
+        self._script_began: float | None = None
+        """Seconds since 1970, by the runner's clock, of the newest restart's script."""
+        self._cost = 0.0
+        """Dollars at the newest report; a lower estimate later does not reduce it."""
+        self.reported_at = 0.0
+        """Seconds since 1970 of the newest report; 0: none."""
+        self.is_warm = False
+        """Whether the job is known to have started on instances that another job left."""
+
+    @property
+    def cost(self) -> float:
+        """Dollars of the run at the newest report, earlier retries included."""
+        return self._cost
+
+    def start(self, wall: float) -> None:
+        """The job was created, or still had no instances, at ``wall`` seconds since 1970."""
+        if self._overheads is not None:
+            self._billed_from = max(self._billed_from, wall)
+
+    def report(self, report: Report, *, is_over: bool) -> None:
+        """Update the estimate by a report of the newest restart."""
+        self._trained = report.cost
+        self.reported_at = report.wall
+        self._script_began = self._script_began or report.wall - self._training(report.cost)
+        seconds = self._seconds(report.wall, report.cost, is_over=is_over)
+        self._cost = max(self._cost, self._cost_before + seconds * self._price)
+
+    def train(self, seconds: float) -> None:
+        """The job has trained for so many real seconds, by our own clock."""
+        self._trained = self._cost_before + seconds * self._price * self._billed_share
+
+    def restart(self, end: End | None) -> None:
+        """The engine has started the job again after ``end``."""
+        if self._price:
+            unreported = max(0.0, end.cost - self._trained) if end else 0.0
+            billed = (self._cost + unreported - self._cost_before) / self._price
+            self._billed_before = max(self._billed_before, billed)
+        self.start(self.reported_at)
+        self._trained = self._cost_before
+        self._script_began = None
+
+    def seconds(self, end: End | None, status: JobStatus | None, *, is_over: bool) -> float:
+        """Billed service seconds so far, or in total if the job has ended."""
+        wall = status.ended if status and status.ended else time.time()
+        return self._seconds(wall, end.cost if end else self._trained, is_over=is_over)
+
+    def total(self, billed_seconds: float) -> float:
+        """Dollars of the run, earlier retries included, never less than at the newest report."""
+        return max(self._cost, self._cost_before + billed_seconds * self._price)
+
+    def _seconds(self, wall: float, trained: float, *, is_over: bool) -> float:
+        training = self._training(trained)
+        overhead = 0.0
+        if self._overheads is not None:
+            overhead = self._overhead(self._overheads, wall, training, is_over=is_over)
+        return self._billed_before + (training + overhead) * self._billed_share
+
+    def _overhead(self, known: Overheads, wall: float, training: float, *, is_over: bool) -> float:
+        before = known.warm_start if self.is_warm else known.cold_start
+        begun = self._billed_from
+        if self._script_began is not None:
+            latest = begun + known.unseen_start / self._speed
+            begun = min(max(begun, self._script_began - before / self._speed), latest)
+        rest = max(0.0, wall - begun - training)
+        if self._speed == 1:
+            return rest
+        return min(rest * self._speed, before + (known.upload if is_over else 0.0))
+
+    def _training(self, trained: float) -> float:
+        """Seconds of the script at ``trained`` dollars of the runner's count."""
+        price = self._price * self._billed_share
+        return max(0.0, (trained - self._cost_before) / price) if price else 0.0
+
+
+@final
+class TrackedRun:
+    """A run that occupies a worker of its backend.
+
+    Parameters
+    ----------
+    order
+        The run and its retry.
+    speed
+        Service seconds per second.
+    overheads
+        Billed time beside the training; None: training alone is billed.
+    first_retry
+        The oldest retry whose reports are not all known.
+    n_retries
+        Number of jobs of this session that this one replaces.
+    """
+
+    def __init__(
+        self,
+        order: JobOrder,
+        *,
+        speed: float,
+        overheads: Overheads | None,
+        first_retry: int = 0,
+        n_retries: int = 0,
+    ) -> None:
+        self._order = order
+        self._speed = speed
+        self._overheads = overheads
+        self._first_retry = first_retry
+        self._n_retries = n_retries
+        self._newest_retry = max(order.retry, first_retry)
+        self._phase = RunPhase.QUEUED
+        self._meter = self._new_meter(order)
+        self._created = time.time()
+        self._has_job = False
+        """Whether it ever had a job, or was offered to workers."""
+        self._is_attached = False
+        self._status: JobStatus | None = None
+        self._over_since: float | None = None
+        self._was_searched = False
+        self._end: End | None = None
+        self._is_at_until = False
+        self._request = ""
+        self._requested_at = 0.0
+        self._stop = StopProgress.NONE
+        self._rejection = ""
+        self._worker = ""
+        self._is_warm: bool | None = None
+        self._progress: list[PhaseName] = []
+        """Phases of the newest restart that were entered, in order."""
+        self._changes: list[PhaseChange] = []
+        """Those that were not handed out."""
+
+    @property
+    def phase(self) -> RunPhase:
+        """The present phase."""
+        return self._phase
+
+    @property
+    def order(self) -> JobOrder:
+        """The run and its retry."""
+        return self._order
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self._order.run
+
+    @property
+    def name(self) -> JobName:
+        """The run and its retry, as in its job's name."""
+        return self._order.name
+
+    @property
+    def names(self) -> list[JobName]:
+        """All retries whose reports count, oldest first."""
+        return [replace(self.name, retry=retry) for retry in range(self._first_retry, self._newest_retry + 1)]
+
+    @property
+    def created(self) -> float:
+        """Seconds since 1970 at which the job was created, or the run queued."""
+        return self._created
+
+    @property
+    def n_retries(self) -> int:
+        """Number of jobs of this session that this one replaces."""
+        return self._n_retries
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the job was created by an earlier session, which may have stopped it."""
+        return self._is_attached
+
+    @property
+    def status(self) -> JobStatus | None:
+        """The job's newest status; None: never listed."""
+        return self._status
+
+    @property
+    def end(self) -> End | None:
+        """The end message of the newest restart."""
+        return self._end
+
+    @property
+    def has_reported(self) -> bool:
+        """Whether a report of this job arrived."""
+        return bool(self._meter.reported_at)
+
+    @property
+    def rejection(self) -> str:
+        """Reason of REJECTED."""
+        return self._rejection
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether a job is still to be created, as far as is known."""
+        return self._phase in {RunPhase.QUEUED, RunPhase.UNCONFIRMED}
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has or had a job or a worker, and its outcome is not known yet."""
+        return self._has_job and self._phase is not RunPhase.CLOSED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its job has ended."""
+        return self._phase is RunPhase.OVER
+
+    @property
+    def may_run(self) -> bool:
+        """Whether a job of it may exist that has not ended."""
+        return self._phase in {RunPhase.UNCONFIRMED, RunPhase.RUNNING, RunPhase.ENDING}
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the job has ended and its script did not end by itself."""
+        return (
+            self.is_over and not self._request and (self._end is None or self._end.cause not in _FINAL_CAUSES)
+        )
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no worker and no job has the run any more, and its end message is neither known nor searched for."""
+        has_end = self._end is not None and self._end.cause != TERMINATED
+        return self._over_since is not None and not has_end and not self._was_searched
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no worker and no job has the run any more."""
+        return self._over_since is not None
+
+    @property
+    def ended_seconds(self) -> float:
+        """Real seconds since that was first known; 0 before."""
+        return 0.0 if self._over_since is None else time.monotonic() - self._over_since
+
+    @property
+    def request(self) -> str:
+        """PAUSE, STOP or RELEASE once it was requested; else empty."""
+        return self._request
+
+    @property
+    def request_seconds(self) -> float:
+        """Real seconds since the request."""
+        return time.monotonic() - self._requested_at
+
+    @property
+    def needs_request_sent(self) -> bool:
+        """Whether a request is to be sent: the run is under way and not about to end by itself."""
+        is_ending = self._is_at_until or self._phase is RunPhase.ENDING
+        return self._is_stoppable and self._stop is StopProgress.REQUESTED and not is_ending
+
+    @property
+    def needs_force(self) -> bool:
+        """Whether a run with a request is under way that was not stopped by force."""
+        return self._is_stoppable and self._stop < StopProgress.FORCED
+
+    @property
+    def _is_stoppable(self) -> bool:
+        return bool(self._request) and self._phase in {RunPhase.RUNNING, RunPhase.ENDING}
+
+    def assign(self, order: JobOrder) -> None:
+        """Replace the order of a queued run by one with an instance type and its price."""
+        self._order = order
+        self._meter = self._new_meter(order)
+
+    def submit(self) -> None:
+        """A request to create the job is being sent: from here on it may exist."""
+        self._enter(RunPhase.UNCONFIRMED)
+
+    def requeue(self) -> None:
+        """The request to create the job was refused for now."""
+        self._enter(RunPhase.QUEUED)
+
+    def begin(self, wall: float, *, worker: str = "", is_warm: bool | None = None) -> None:
+        """The job was created, or the run offered to workers.
+
+        Parameters
+        ----------
+        wall
+            Seconds since 1970.
+        worker
+            Full name of the job; empty if the run waits for a worker.
+        is_warm
+            Whether the job starts on instances that another one left; None: not known yet.
+        """
+        self._enter(RunPhase.RUNNING)
+        self._worker, self._is_warm = worker, is_warm
+        if worker:
+            self._reach(PhaseName.STARTING)
+        self._has_job = True
+        self._created = wall
+        self._meter.start(wall)
+
+    def adopt(self, status: JobStatus | None, *, worker: str = "") -> None:
+        """The job of an earlier session was found."""
+        self._enter(RunPhase.RUNNING)
+        self._worker = worker
+        self._has_job = self._is_attached = True
+        if status is not None:
+            self.observe(status)
+
+    def reject(self, reason: str) -> None:
+        """The engine will never accept the job."""
+        self._rejection = reason
+        self._enter(RunPhase.REJECTED)
+
+    def withdraw(self) -> None:
+        """The run was taken back before it began."""
+        self._enter(RunPhase.WITHDRAWN)
+        self._over_since = time.monotonic()
+
+    def ask(self, request: str) -> None:
+        """Note the first request to stop; later ones change nothing."""
+        if not self._request:
+            self._request = request
+            self._requested_at = time.monotonic()
+            self._stop = StopProgress.REQUESTED
+
+    def request_sent(self) -> None:
+        """The request was sent to the runner."""
+        self._stop = max(self._stop, StopProgress.SENT)
+
+    def forced(self) -> None:
+        """The job was stopped by force."""
+        self._stop = StopProgress.FORCED
+
+    def observe(self, status: JobStatus, *, is_warm: bool = False) -> None:
+        """Take over a listing of the job; one that is older than the job's end is ignored."""
+        if self.is_over and not status.is_terminal:
+            return
+        self._status = status
+        self._created = status.created
+        if is_warm:
+            self._meter.is_warm = self._is_warm = True
+        self._meter.start(status.created)
+        if status.state is JobState.STARTING:
+            self._meter.start(time.time())
+        if status.phase is not None:
+            self._reach(status.phase)
+        if status.is_terminal and not self.is_over:
+            self.lose()
+
+    def lose(self) -> None:
+        """The job has ended, or no worker has the run any more."""
+        self._enter(RunPhase.OVER)
+        self._over_since = time.monotonic()
+
+    def searched(self) -> None:
+        """All messages of the ended job were searched for."""
+        self._was_searched = True
+
+    def restart(self, retry: int) -> None:
+        """Messages of a newer retry arrived: the engine started the job again, and the end before was not its end."""
+        if retry <= self._newest_retry:
+            return
+        self._newest_retry = retry
+        self._meter.restart(self._end)
+        self._end = None
+        self._progress.clear()
+        if self._phase is RunPhase.ENDING:
+            self._enter(RunPhase.RUNNING)
+
+    def report(self, retry: int, seq: int, report: Report) -> Reported:
+        """Take a report; its event."""
+        if self.run.until is not None and report.resource >= self.run.until:
+            self._is_at_until = True
+        if retry == self._newest_retry:
+            self._reach(PhaseName.TRAINING)
+            self._meter.report(report, is_over=self.is_over)
+        return Reported(
+            trial_id=self.run.trial_id,
+            attempt=self.run.attempt,
+            retry=retry,
+            seq=seq,
+            resource=report.resource,
+            metrics=report.metrics,
+            cost=self._meter.cost,
+        )
+
+    def take_end(self, retry: int, end: End) -> None:
+        """Take an end message; those of older retries do not count."""
+        if retry != self._newest_retry:
+            return
+        self._end = end
+        if self._worker:  # its job stores its output; a worker takes the next run at once
+            self._reach(PhaseName.UPLOADING)
+        if self._phase is RunPhase.RUNNING:
+            self._enter(RunPhase.ENDING)
+        elif self._phase is RunPhase.WITHDRAWN:  # it had begun, and ended, before it was taken back
+            self._enter(RunPhase.OVER)
+
+    def take_changes(self) -> list[PhaseChange]:
+        """Hand out the phases that the run has entered on its worker since the last call."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def close(self) -> None:
+        """The outcome is known."""
+        self._enter(RunPhase.CLOSED)
+
+    def ended(self, *, exit_code: int, error: str = "", checkpoint: Checkpoint | None = None) -> Ended:
+        """The event of the run's end."""
+        return Ended(
+            trial_id=self.run.trial_id,
+            attempt=self.run.attempt,
+            exit=exit_code,
+            error=error,
+            cost=self.total_cost(),
+            checkpoint=checkpoint,
+        )
+
+    def never_began(self) -> Ended:
+        """The event of the end of a run without a job: the checkpoint that it would have begun with is left."""
+        source = self.run.from_checkpoint
+        is_own = source is not None and source.trial_id == self.run.trial_id
+        return self.ended(exit_code=0, checkpoint=source if is_own else None)
+
+    def billed_seconds(self) -> float:
+        """Service seconds that the job is billed for so far, or in total if it has ended."""
+        if not self._has_job:
+            return 0.0
+        return self._meter.seconds(self._end, self._status, is_over=self._over_since is not None)
+
+    def total_cost(self) -> float:
+        """Dollars of the run so far, or in total if its job has ended; earlier retries included."""
+        return self._meter.total(self.billed_seconds())
+
+    def retry(self, run: Run, *, newest: int = 0) -> TrackedRun:
+        """The next retry, queued.
+
+        Parameters
+        ----------
+        run
+            The same run, from its newest checkpoint.
+        newest
+            The highest retry that a restart of the job has claimed, whether or not it reported.
+        """
+        number = max(newest, self._newest_retry) + 1
+        order = replace(self._order, run=run, retry=number, cost_before=self.total_cost())
+        return TrackedRun(
+            order,
+            speed=self._speed,
+            overheads=self._overheads,
+            first_retry=self._first_retry,
+            n_retries=self._n_retries + 1,
+        )
+
+    def _reach(self, name: PhaseName) -> None:
+        """Note a phase on the worker unless this or a later one was noted before; listings and messages overtake each other."""
+        if self._progress and _ORDER[self._progress[-1]] >= _ORDER[name]:
+            return
+        self._progress.append(name)
+        change = PhaseChange(
+            trial_id=self.run.trial_id,
+            attempt=self.run.attempt,
+            retry=self._newest_retry,
+            worker=self._worker,
+            name=name,
+            warm=self._is_warm,
+        )
+        self._changes.append(change)
+
+    def _new_meter(self, order: JobOrder) -> RunMeter:
+        return RunMeter(
+            dollars_per_hour=order.dollars_per_hour,
+            billed_share=order.billed_share,
+            cost_before=order.cost_before,
+            speed=self._speed,
+            overheads=self._overheads,
+        )
+
+    def _enter(self, phase: RunPhase) -> None:
+        if phase is not self._phase and phase not in TRANSITIONS[self._phase]:
+            raise TunewrightError(f"Run {self.name.key} cannot go from {self._phase.value} to {phase.value}")
+        self._phase = phase
+
+
+def pending_request(open_run: OpenRun) -> str:
+    """The verdict of an earlier session that was not carried out, as a runner's request; empty if there is none."""
+    if open_run.verdict is None or open_run.verdict.decision is Decision.CONTINUE:
+        return ""
+    return PAUSE if open_run.verdict.decision is Decision.PAUSE else STOP

@@ -1,0 +1,67 @@
+"""The local backend as a plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, final
+
+from tunewright.backends.local.backend import LocalBackend
+from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.local.run_folder import RunFolder
+from tunewright.backends.local.settings import LocalSettings
+from tunewright.backends.plugin import BackendPlugin, ExperimentContext, FileLog, TrialLog
+from tunewright.exceptions import SettingsError
+from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST
+
+_LOG_FILES: Final = ("stdout", "stderr", "runner.log")
+
+
+@final
+class LocalPlugin(BackendPlugin[LocalConfig]):
+    """Trials are processes on this machine."""
+
+    config = LocalConfig
+
+    def build(self, config: LocalConfig, context: ExperimentContext) -> LocalBackend:
+        """Build the backend from the benchmark's script and resources and the config."""
+        benchmark = context.script
+        settings = LocalSettings(
+            n_workers=benchmark.n_workers,
+            resource_attr=benchmark.resource_attr or "",
+            max_resource_attr=benchmark.max_resource_attr or "",
+            until_as_max_resource=benchmark.until_as_max_resource,
+            environment=benchmark.environment,
+            import_paths=tuple(dict.fromkeys(Path(one).absolute().parent for one in benchmark.dependencies)),
+            channels={name: _folder(name, path) for name, path in benchmark.inputs.items()},
+            arguments=AS_CONFIG_JSON if benchmark.config_json else AS_LIST,
+            gpus=config.gpus,
+            gpus_per_trial=config.num_gpus_per_trial,
+        )
+        return LocalBackend(benchmark.script, folder=context.folder.trials_path, settings=settings)
+
+    def logs(self, config: LocalConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
+        """Output, errors, and the runner's own messages, run by run."""
+        del config
+        trial = context.folder.trials_path / str(trial_id)
+        return FileLog(
+            lambda: [
+                RunFolder(trial, *run).path / name for run in RunFolder.all_of(trial) for name in _LOG_FILES
+            ]
+        )
+
+
+PLUGIN: Final = LocalPlugin()
+
+
+def _folder(name: str, path: str) -> Path:
+    """An input folder of processes.
+
+    Raises
+    ------
+    SettingsError
+        It does not exist.
+    """
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise SettingsError(f"The input {name} of a process is a folder on this machine: there is no {path}")
+    return folder

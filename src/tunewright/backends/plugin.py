@@ -1,0 +1,321 @@
+"""BackendPlugin: everything that the rest of Tunewright knows of a backend.
+
+A backend is a class that implements :class:`tunewright.interfaces.Backend`, a frozen config class, and a plugin that
+builds the one from the other. The plugin is registered in the ``pyproject.toml`` of its package::
+
+    [project.entry-points."tunewright.backends"]
+    threads = "my_package:PLUGIN"
+
+and is then used by ``tunewright tune --backend threads``, ``hpo_main.py``, ``resume``, ``logs`` and ``show``.
+"""
+
+from __future__ import annotations
+
+import codecs
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, final
+
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
+from tunewright.codec import to_json
+from tunewright.exceptions import SettingsError
+from tunewright.interfaces import Backend
+from tunewright.plugins import BACKENDS, config_from_json, load_plugin, plugin_names
+from tunewright.storage import ExperimentFolder
+from tunewright.trial import Start
+from tunewright.types import Json
+
+BenchmarkDefinition: TypeAlias = RealBenchmarkDefinition | SurrogateBenchmarkDefinition
+"""A training script, or a recorded table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendConfig(ABC):
+    """Base of the config class of a backend.
+
+    Fields are the backend's settings, all with defaults. A field's name is the name of its flag, the docstring below
+    it the flag's help. Values are checked in ``__post_init__``, which raises SettingsError.
+    """
+
+    backend_name: ClassVar[str]
+    """Name of the plugin's entry point."""
+    is_simulated: ClassVar[bool] = False
+    """Whether it runs recorded tables in simulated time, instead of scripts in real time."""
+    tuner_instance_type: ClassVar[str] = ""
+    """SageMaker instance type of a tuning job that uses this backend (``--remote``); empty: not supported there."""
+
+    @property
+    def clock(self) -> str:
+        """The experiment's clock: ``"wall"`` or ``"simulated"``."""
+        return "simulated" if self.is_simulated else "wall"
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether costs are charged for real; False: they are those of a service that is emulated."""
+        return True
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentContext:
+    """An experiment, as its backend sees it."""
+
+    benchmark: BenchmarkDefinition
+    tag: str
+    """Of the experiment; safe for file systems, S3 and SageMaker."""
+    seed: int
+    """Of all random numbers."""
+    stored: ExperimentFolder | None = None
+    """The experiment's folder; None before the experiment begins."""
+
+    @property
+    def folder(self) -> ExperimentFolder:
+        """The experiment's folder: metadata, journal and trials; its name is the experiment's unique name.
+
+        Raises
+        ------
+        SettingsError
+            The experiment has not begun: members other than ``build`` and ``logs`` must do without a folder.
+        """
+        if self.stored is None:
+            raise SettingsError(f"An experiment of {self.tag} has no folder before it begins")
+        return self.stored
+
+    @property
+    def script(self) -> RealBenchmarkDefinition:
+        """The training script with its inputs, resources and number of workers.
+
+        Raises
+        ------
+        SettingsError
+            The benchmark is a table.
+        """
+        if isinstance(self.benchmark, RealBenchmarkDefinition):
+            return self.benchmark
+        raise SettingsError(f"{self.benchmark.name} is a recorded table, not a training script")
+
+    @property
+    def table(self) -> SurrogateBenchmarkDefinition:
+        """The recorded table.
+
+        Raises
+        ------
+        SettingsError
+            The benchmark is a training script.
+        """
+        if isinstance(self.benchmark, SurrogateBenchmarkDefinition):
+            return self.benchmark
+        raise SettingsError(f"{self.benchmark.name} is a training script, not a recorded table")
+
+
+class TrialLog(ABC):
+    """The output of one trial's runs."""
+
+    @abstractmethod
+    def new_text(self) -> str:
+        """Output since the last call; the first call begins with the first run."""
+
+    def close(self) -> None:
+        """Release resources."""
+
+
+@final
+class FileLog(TrialLog):
+    """Output in files.
+
+    Parameters
+    ----------
+    files
+        The files in order; called at each look, as files may be added. Those that do not exist are left out.
+    """
+
+    def __init__(self, files: Callable[[], Sequence[Path]]) -> None:
+        self._files = files
+        self._offsets: dict[Path, int] = {}
+        self._decoders: dict[Path, codecs.IncrementalDecoder] = {}
+
+    def new_text(self) -> str:
+        """New content of the files, in their order."""
+        return "".join(self._new_of(path) for path in self._files())
+
+    def _new_of(self, path: Path) -> str:
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(self._offsets.get(path, 0))
+            data = file.read()
+        self._offsets[path] = self._offsets.get(path, 0) + len(data)
+        decoder = self._decoders.setdefault(path, codecs.getincrementaldecoder("utf-8")("replace"))
+        return decoder.decode(data)
+
+
+C = TypeVar("C", bound=BackendConfig)
+S = TypeVar("S")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description(Generic[S]):
+    """What the user sees before an experiment begins."""
+
+    config: S
+    """The config with every setting decided that was left open."""
+    advice: tuple[str, ...] = ()
+    """Lines about the decisions; shown when an experiment is new."""
+    lines: tuple[str, ...] = ()
+    """Lines about what is created, and at what price per hour at most."""
+    must_confirm: bool = False
+    """Whether a user at a terminal is asked to confirm, unless ``--yes`` is given."""
+    unattended_error: str = ""
+    """Error if a confirmation is needed and there is no terminal; empty: the experiment begins."""
+
+
+class BackendPlugin(ABC, Generic[C]):
+    """A backend by name. Only :attr:`config` and :meth:`build` are needed; the other members have defaults.
+
+    Examples
+    --------
+    A backend that runs each trial in a thread, with one setting::
+
+        @final
+        @dataclass(frozen=True, slots=True, kw_only=True)
+        class ThreadsConfig(BackendConfig):
+            backend_name: ClassVar[str] = "threads"
+
+            poll_seconds: float = 0.1
+            \"\"\"Seconds between two looks at the threads.\"\"\"
+
+
+        @final
+        class ThreadsPlugin(BackendPlugin[ThreadsConfig]):
+            config = ThreadsConfig
+
+            def build(self, config: ThreadsConfig, context: ExperimentContext) -> Backend:
+                benchmark = context.script
+                return ThreadsBackend(
+                    benchmark.script,
+                    n_workers=benchmark.n_workers,
+                    folder=context.folder.trials_path,
+                    poll_seconds=config.poll_seconds,
+                )
+
+
+        PLUGIN = ThreadsPlugin()
+    """
+
+    config: type[C]
+    """The config class."""
+
+    @property
+    def name(self) -> str:
+        """Name of the entry point."""
+        return self.config.backend_name
+
+    @abstractmethod
+    def build(self, config: C, context: ExperimentContext) -> Backend:
+        """Build the backend of an experiment, new or continued. Nothing is started.
+
+        Raises
+        ------
+        SettingsError
+            A setting does not fit the benchmark or this machine.
+        BackendError, MissingExtraError
+            The backend cannot work at all.
+        """
+
+    def logs(self, config: C, context: ExperimentContext, trial_id: int) -> TrialLog:
+        """The output of a trial, also while it runs.
+
+        Default: the files ``stdout`` and ``stderr`` in ``trials/{trial_id}`` and its sub-folders.
+
+        Raises
+        ------
+        BackendError
+            The service that holds it does not answer.
+        """
+        del config
+        trial = context.folder.trials_path / str(trial_id)
+        return FileLog(lambda: [*sorted(trial.rglob("stdout")), *sorted(trial.rglob("stderr"))])
+
+    def describe(self, config: C, context: ExperimentContext) -> Description[C]:
+        """Decide open settings, and describe what the experiment creates. Nothing is created.
+
+        Default: the config as it is, and no lines.
+
+        Raises
+        ------
+        SettingsError
+            A setting does not fit the benchmark or this machine.
+        """
+        del context
+        return Description(config=config)
+
+    def dry_run(self, config: C, context: ExperimentContext, first: Start) -> str:
+        """The text of ``--dry_run``: the request or the command that begins the first trial. Nothing is created.
+
+        Parameters
+        ----------
+        config
+            As :meth:`describe` decided it.
+        context
+            The experiment.
+        first
+            The scheduler's first suggestion.
+
+        Raises
+        ------
+        SettingsError
+            The backend sends no requests (the default).
+        BackendError
+            The request cannot be completed without an account.
+        """
+        del config, context, first
+        raise SettingsError(f"--dry_run shows a request, and the {self.name} backend sends none")
+
+    def price(self, config: C, context: ExperimentContext) -> float | None:
+        """US dollars per hour while all workers are busy; None: unknown. Default: 0."""
+        del config, context
+        return 0.0
+
+
+def backend_names() -> list[str]:
+    """Names of the installed backends, sorted."""
+    return plugin_names(BACKENDS)
+
+
+def find_backend(name: str) -> BackendPlugin[Any]:
+    """The backend of a name.
+
+    Raises
+    ------
+    UnknownNameError
+        No installed package brings it.
+    SettingsError
+        Its package cannot be imported, or its entry point is no BackendPlugin.
+    """
+    found = load_plugin(BACKENDS, name)
+    if not isinstance(found, BackendPlugin):
+        raise SettingsError(f"The entry point {name!r} of {BACKENDS} is {found!r}, not a BackendPlugin")
+    return found
+
+
+def backend_to_json(config: BackendConfig) -> dict[str, Json]:
+    """A backend's name and config, as metadata holds them."""
+    return {"name": config.backend_name, "config": to_json(config)}
+
+
+def backend_from_json(data: object) -> BackendConfig:
+    """The inverse of :func:`backend_to_json`.
+
+    Raises
+    ------
+    SettingsError
+        The data name no backend, or a backend that is unknown, or are not its config.
+    """
+    stored = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else {}
+    if "name" not in stored:
+        raise SettingsError(f"The data name no backend: {data!r}")
+    return config_from_json(find_backend(str(stored["name"])).config, stored.get("config", {}))

@@ -1,0 +1,104 @@
+"""Config of the SageMaker backend: settings, flags, TOML and stored JSON."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias, final
+
+from tunewright.backends.plugin import BackendConfig
+from tunewright.exceptions import SettingsError
+
+Execution: TypeAlias = Literal["jobs", "workers", "auto"]
+"""How trials become training jobs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SageMakerPlace(ABC):  # noqa: B024 - the fields of the two classes below
+    """Where training jobs run, and with which role and image."""
+
+    endpoint: str = "auto"
+    """auto: AWS if credentials are found, else embedded; aws; embedded: an endpoint on this machine; or a URL."""
+    speed: float | None = None
+    """Service seconds per second of the embedded endpoint (default: 60)."""
+    region: str | None = None
+    """AWS region (default: as boto3 finds it)."""
+    role: str | None = None
+    """Role of the jobs (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else the account's SageMaker role)."""
+    bucket: str | None = None
+    """Bucket for code, reports and checkpoints (default: sagemaker-REGION-ACCOUNT)."""
+    image_uri: str | None = None
+    """Container image of the jobs (default: by framework and region)."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "speed")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningJobPlace(SageMakerPlace):
+    """Where tuning jobs run whose trials are no training jobs."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SageMakerConfig(SageMakerPlace, BackendConfig):
+    """Trials are SageMaker training jobs, on AWS or on an endpoint that behaves like it.
+
+    Raises
+    ------
+    SettingsError
+        A number is out of range, or a setting lacks the one that it needs.
+    """
+
+    backend_name: ClassVar[str] = "sagemaker"
+    tuner_instance_type: ClassVar[str] = "ml.m5.large"
+
+    warm_pool: bool = False
+    """Keep instances between trials: the next one starts in seconds; idle time is billed."""
+    spot: bool = False
+    """Run trials on spot instances: cheaper; interrupted ones go on from their checkpoints."""
+    max_wait: int | None = None
+    """Seconds that a spot job may take with its waits (default: a day more than --max_run)."""
+    execution: Execution = "auto"
+    """jobs: a training job per run; workers: a few long jobs that take run after run; auto: workers if jobs cannot keep all busy."""
+    channel: Literal["s3", "logs"] | None = None
+    """s3: jobs report through S3; logs: through their logs, so that they need no network (default: s3, and logs with --network_isolation)."""
+    trials_per_instance: int | None = None
+    """Trials at the same time on each instance of workers (default: one per GPU, or one)."""
+    instance_type: str | None = None
+    """Of each training job, such as ml.c5.xlarge; several with commas: if one lacks capacity, the next is taken (default: the benchmark's)."""
+    max_run: int | None = None
+    """Seconds after which a training job is cut and its trial fails (default: a day)."""
+    volume_gb: int | None = None
+    """Disk of each instance (default: 30)."""
+    network_isolation: bool = False
+    """Let jobs reach no network, S3 included."""
+    subnets: str | None = None
+    """Subnets of your VPC, with commas."""
+    security_group_ids: str | None = None
+    """Security groups of your VPC, with commas."""
+    kms_key: str | None = None
+    """Key that encrypts disks and output."""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """An AWS tag of each training job."""
+    request_template: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """JSON of a CreateTrainingJob request that is merged under ours and over the benchmark's."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "speed", "max_wait", "trials_per_instance", "max_run", "volume_gb")
+        if bool(self.subnets) != bool(self.security_group_ids):
+            raise SettingsError("A VPC needs both: --subnets and --security_group_ids")
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether the jobs run on AWS."""
+        return self.endpoint == "aws"
+
+
+def _check_positive(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise SettingsError(f"{name}={value} must be > 0")

@@ -1,0 +1,85 @@
+"""Plugins: objects that installed packages, this one included, register as entry points, and their config classes.
+
+A plugin is found by the name of its entry point in a group (:data:`BACKENDS`, :data:`CALLBACKS`) and loaded when it is
+first used. Its config is one frozen dataclass: the settings, the command line's flags, the TOML and the stored JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+
+from tunewright.codec import from_json
+from tunewright.exceptions import SettingsError, UnknownNameError
+
+BACKENDS: Final = "tunewright.backends"
+CALLBACKS: Final = "tunewright.callbacks"
+
+_PROJECT: Final = Path(__file__).parents[2] / "pyproject.toml"
+"""Of a source checkout: its entry points are read from here, since the metadata of an editable install may be older."""
+
+
+class Dataclass(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+D = TypeVar("D", bound=Dataclass)
+
+
+def plugin_names(group: str) -> list[str]:
+    """The names of a group's plugins, sorted. Nothing is loaded."""
+    return sorted(_points(group))
+
+
+def load_plugin(group: str, name: str) -> object:
+    """The object that an entry point leads to.
+
+    Raises
+    ------
+    UnknownNameError
+        No installed package registers this name.
+    SettingsError
+        The package that registers it cannot be imported.
+    """
+    points = _points(group)
+    if name not in points:
+        raise UnknownNameError(group.rpartition(".")[2].removesuffix("s"), name, points)
+    try:
+        return points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"The plugin {name!r} of {group} cannot be loaded: {error}") from error
+
+
+@cache
+def _points(group: str) -> Mapping[str, EntryPoint]:
+    found = {point.name: point for point in entry_points(group=group)}
+    if _PROJECT.is_file():
+        project = tomllib.loads(_PROJECT.read_text(encoding="utf-8")).get("project", {})
+        if project.get("name") == __name__.partition(".")[0]:
+            ours: Mapping[str, str] = project.get("entry-points", {}).get(group, {})
+            found |= {name: EntryPoint(name, value, group) for name, value in ours.items()}
+    return found
+
+
+def config_from_json(kind: type[D], data: Mapping[str, Any]) -> D:
+    """A config of class ``kind`` from the data of :func:`tunewright.codec.to_json` or of a TOML table; absent fields get their defaults.
+
+    Raises
+    ------
+    UnknownNameError
+        The class has no such field.
+    SettingsError
+        A value has another type, or cannot work.
+    """
+    fields = [field.name for field in dataclasses.fields(kind)]
+    for name in data:
+        if name not in fields:
+            raise UnknownNameError(f"setting of {kind.__name__}", name, fields)
+    return from_json(kind, data, f"config {kind.__name__}")
