@@ -46,7 +46,14 @@ def earlier(seconds: float, *, clock: str = "wall", runs: int = 6) -> str:
         for share in (0.5, 1.0):
             metrics = {"loss": 1.0, "st_worker_time": seconds * share}
             seq = 1 if share == 0.5 else 2
-            report = {"trial_id": trial, "attempt": 0, "retry": 0, "seq": seq, "resource": seq, "metrics": metrics}
+            report = {
+                "trial_id": trial,
+                "attempt": 0,
+                "retry": 0,
+                "seq": seq,
+                "resource": seq,
+                "metrics": metrics,
+            }
             verdict = {"decision": "continue", "reason": "", "cost": 0.0}
             lines.append({"kind": "result", "t": 0.0, "wall": 0.0, **report, **verdict})
     folder.journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
