@@ -435,10 +435,9 @@ def forbidden(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"import from {module}: nothing is pickled"
             case ast.Call() if dotted(node.func) in FORBIDDEN_CALLS:
                 yield node.lineno, f"{dotted(node.func)}(): nothing read or typed is executed"
-            case ast.Call() if (
-                any(keyword.arg == "shell" for keyword in node.keywords)
-                and not last_name(node.func).endswith("_completion")
-            ):
+            case ast.Call() if any(keyword.arg == "shell" for keyword in node.keywords) and not last_name(
+                node.func
+            ).endswith("_completion"):
                 yield node.lineno, "shell=...: arguments are lists"
             case ast.Attribute(attr=name) if dotted(node.value) in {"np.random", "numpy.random"}:
                 if name not in RANDOM_WITHOUT_STATE:
