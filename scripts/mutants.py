@@ -36,6 +36,10 @@ class Target:
 
 
 TARGETS = {
+    "ledger": Target(["ledger.py", "state.py"], ["ledger"]),
+    "journal": Target(
+        ["events.py", "journal.py"], ["test_events.py", "test_journal.py", "test_journal_files.py"]
+    ),
     "rungs": Target(["schedulers/rungs.py"], ["schedulers/test_rungs.py"]),
     "keys": Target(["runner/s3_keys.py"], ["runner/test_s3_keys.py"]),
 }

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from tunewright import events
 from tunewright.events import (
     DropEvent,
     EndEvent,
@@ -237,3 +238,77 @@ def test_lines_of_version_0_1_are_read(tmp_path: Path) -> None:
             event = decode_line(raw)
             assert event.kind == json.loads(raw)["kind"]
             assert json.loads(encode_event(event)) == json.loads(raw)
+
+
+class SlowWayError(Exception):
+    """The codec left its fast way."""
+
+
+def slow_way(*_: object) -> None:
+    raise SlowWayError
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        RESULT,
+        START,
+        replace(START, until=3),
+        replace(START, from_checkpoint=None, note={}),
+        replace(START, until=3, from_checkpoint=None, note={}),
+        EndEvent(**AT, trial_id=0, attempt=0, status=TrialStatus.PAUSED, error="", cost=0.0, checkpoint=None),
+        EndEvent(
+            **AT,
+            trial_id=0,
+            attempt=0,
+            status=TrialStatus.PAUSED,
+            error="",
+            cost=0.0,
+            checkpoint=Checkpoint(trial_id=0, resource=1),
+        ),
+    ],
+)
+def test_usual_events_are_written_the_fast_way(event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    if isinstance(event, StartEvent) and event.note:
+        event = replace(event, note={"bracket": 1})
+    slow = decode_line(events._encode_exactly(event))
+    monkeypatch.setattr("tunewright.events._encode_exactly", slow_way)
+    assert decode_line(encode_event(event)) == slow
+
+
+@pytest.mark.parametrize(
+    "event", [replace(RESULT, metrics={"loss": math.inf}), DropEvent(**AT, trial_id=0, resource=1)]
+)
+def test_other_events_are_written_exactly(event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunewright.events._encode_exactly", slow_way)
+    with pytest.raises(SlowWayError):
+        encode_event(event)
+
+
+def test_lone_surrogates_and_texts_for_numbers_come_back() -> None:
+    event = replace(RESULT, reason="\ud800", metrics={"loss": math.inf})
+    raw = encode_event(event)
+    assert b"\xed\xa0\x80" in raw
+    assert decode_line(raw) == event
+    assert decode_mapping(raw)["reason"] == "\ud800"
+    found = decode_fields([raw])
+    assert found == [ResultFields(1.5, 3, 9, {"loss": math.inf}, ReportDecision.PAUSE)]
+
+
+def test_many_usual_lines_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunewright.events.decode_line", slow_way)
+    lines = [encode_event(RESULT), encode_event(DropEvent(**AT, trial_id=0, resource=1)), encode_event(START)]
+    first, _, last = decode_fields(lines)
+    assert first == ResultFields(1.5, 3, 9, {"loss": 0.25, "epoch": 9.0}, ReportDecision.PAUSE)
+    assert last == StartFields(1.5, 0, 1e-5)
+
+
+def test_errors_of_lines() -> None:
+    with pytest.raises(ValueError, match=r"^not a JSON object$"):
+        decode_mapping(b"[1]")
+    with pytest.raises(ValueError, match=r"^a second header$"):
+        decode_fields([encode_event(Header(experiment="e")), b'{"kind":"later","t":1,"wall":2}'])
+    for raw in (b'{"t":1,"wall":2}', b'{"kind":3,"t":1,"wall":2}', b'{"kind":"drop","t":1,"wall":2}'):
+        with pytest.raises(ValueError, match=r"kind|missing|required"):
+            decode_line(raw)
+    assert decode_line(b'{"kind":"later","t":1,"wall":2}') == UnknownEvent(t=1.0, wall=2.0)

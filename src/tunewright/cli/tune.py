@@ -38,7 +38,7 @@ from tunewright.cli.parsing import (
     pairs,
 )
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, MethodSpec, method, resume_experiment
+from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
 from tunewright.experiments.remote_marker import read_marker
 from tunewright.methods import aliases, method_names
 from tunewright.metric import Goal, metrics_from
@@ -180,15 +180,15 @@ def tune(given: Given) -> int:
     set_up_logging(is_verbose=given.record(OutputFlags).verbose)
     flags, confirm = given.record(ExperimentFlags), given.record(ConfirmFlags)
     experiment = _experiment(given, flags)
-    experiment.build_scheduler()
+    plan = ExperimentPlan((experiment,)).validated()
     if flags.remote:
         begin(given, experiment.tag)
         return launch_experiment(experiment, given)
     if confirm.dry_run:
         return show_dry_run(experiment)
-    experiment = settle(experiment, is_agreed=confirm.yes)
+    plan = plan.map(lambda cell: settle(cell, is_agreed=confirm.yes))
     begin(given, experiment.tag)
-    return run_and_report([experiment], resume=flags.resume, is_verbose=given.record(OutputFlags).verbose)
+    return run_and_report(plan, resume=flags.resume, is_verbose=given.record(OutputFlags).verbose)
 
 
 def resume(given: Given) -> int:
