@@ -30,7 +30,7 @@ FLAGS_PARAMETER = "tunewright_flags"
 """Hyperparameter of the command line: a JSON list."""
 
 _POLL_SECONDS = 0.2
-_INSIDE = "tunewright.launchers.inside"
+_INSIDE = "tunewright.cli.tuning_job"
 
 
 def main(arguments: list[str]) -> int:
