@@ -232,3 +232,64 @@ def test_lines_are_held_for_a_time_or_up_to_a_number(tmp_path: Path, monkeypatch
     journal.append(SessionEvent(t=0.0, wall=0.0, event="end"))
     journal.close()
     assert len(list(read_events(path))) == 8
+
+
+OLD = HEADER.replace(b'"schema":1', b'"schema":7')
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([b"junk\n"], "{path}, line 1: "),
+        ([HEADER.replace(b"3", b'"three"')], "{path}, line 1: "),
+        ([DROP], "{path} is not a journal: its first line has no header"),
+        ([b"junk"], "{path} is not a journal: its first line has no header"),
+        (
+            [OLD],
+            "{path} has schema 7, this version reads 1: use the version of Tunewright that wrote it",
+        ),
+    ],
+)
+def test_a_file_that_is_no_journal_is_not_continued(tmp_path: Path, lines: list[bytes], says: str) -> None:
+    path = written(tmp_path, *lines)
+    with pytest.raises(JournalError) as refused:
+        FileJournal(path)
+    assert str(refused.value).startswith(says.format(path=path))
+    assert path.read_bytes() == b"".join(lines)
+    assert not is_locked(path)
+
+
+def test_a_second_header_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER, HEADER)
+    with pytest.raises(JournalError, match=rf"^{path}, line 2: a second header\. The file was changed"):
+        list(read_events(path))
+
+
+@pytest.mark.parametrize("torn", [b'{"kind":"dr', b"junk\n", DROP[:-1]])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+    path = written(tmp_path, HEADER, DROP, DROP, torn)
+    FileJournal(path).close()
+    assert path.read_bytes() == HEADER + DROP + DROP
+
+
+def test_a_header_that_was_torn_is_written_again(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER[:12])
+    journal = FileJournal(path, Header(experiment="again"))
+    assert (journal.header.experiment, journal.header.schema) == ("again", 1)
+    journal.close()
+    assert read_header(path).experiment == "again"
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.jsonl"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "refused")
+
+    monkeypatch.setattr("tunewright.journal._header_of", lambda _: None)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(JournalError) as failed:
+        FileJournal(path)
+    assert str(failed.value) == f"{path} cannot be opened: [Errno {errno.EACCES}] refused"
+    monkeypatch.undo()
+    assert not is_locked(path)
