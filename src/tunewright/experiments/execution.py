@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.workers import busy_in_jobs_mode, plan_fleet, refuse_what_workers_cannot
@@ -100,7 +100,8 @@ def _benchmark_name(folder: ExperimentFolder) -> str:
     benchmark, backend = metadata.get("benchmark"), metadata.get("backend")
     if not isinstance(benchmark, dict) or not isinstance(backend, dict):
         return ""
-    return str(benchmark.get("name", "")) if backend.get("kind") in {"local", "sagemaker"} else ""
+    facts, place = cast("dict[str, object]", benchmark), cast("dict[str, object]", backend)
+    return str(facts.get("name", "")) if place.get("kind") in {"local", "sagemaker"} else ""
 
 
 def _run_seconds(folder: ExperimentFolder) -> Iterator[float]:

@@ -178,7 +178,7 @@ class Experiment:
         method, settings = self.method, self.settings
         if choice := self.choice():
             find_method(AUTO).make_settings(settings)
-            method, settings = choice.spec, {}
+            method, settings = choice.spec, dict[str, Json]()
         return build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
 
     def choice(self) -> Choice | None:
