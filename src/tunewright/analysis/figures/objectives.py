@@ -1,5 +1,7 @@
 """Figures of several objectives."""
 
+# Adapter of matplotlib, whose stubs are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Sequence
