@@ -24,7 +24,7 @@ from played import JobPlay, Stage, WorkersPlay
 from stand import Every, Stand, stand
 from tuner import SAMPLES
 
-from sagemaker_emulator.api.throttle import RATES
+from sagemaker_emulator.api.quotas import RATES
 from sagemaker_emulator.service.executor import JobOrder
 from sagemaker_emulator.service.scripted import ScriptedJob
 

@@ -19,9 +19,8 @@ from filelock import FileLock, Timeout
 
 from sagemaker_emulator.api.application import Application, Components
 from sagemaker_emulator.api.operations import Operations
+from sagemaker_emulator.api.quotas import RequestRates, ServiceQuotas
 from sagemaker_emulator.api.server import PortTakenError, bind, serve_on, url_of
-from sagemaker_emulator.api.service_quotas import ServiceQuotas
-from sagemaker_emulator.api.throttle import RequestRates
 from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
 from sagemaker_emulator.leases import LeaseFolder
 from sagemaker_emulator.service.engine import Engine

@@ -145,7 +145,7 @@ class FileJournal(Journal):
             raise
 
     def _open(self, header: Header) -> None:
-        found = _header_of(self._path)
+        found = read_header(self._path)
         try:
             self._file = self._path.open("a+b", buffering=0)
         except OSError as error:
@@ -231,17 +231,21 @@ def is_locked(path: Path) -> bool:
         return True
 
 
-def read_header(path: Path) -> Header:
-    """The header of a journal, without locking it.
+def read_header(path: Path) -> Header | None:
+    """The header of a journal, without locking it; None if there is no file, or only a torn header.
 
     Raises
     ------
     JournalError
-        The file is missing or is not a journal.
+        The file is not a journal.
     """
+    if not path.exists():
+        return None
     for number, raw in _raw_lines(path):
         return _decode_numbered(path, number, raw, _header)
-    raise _not_a_journal(path)
+    if not path.read_bytes().startswith(_HEADER_START[: path.stat().st_size]):
+        raise _not_a_journal(path)
+    return None
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -365,17 +369,6 @@ def _decode_numbered(path: Path, number: int, raw: bytes, decode: Callable[[byte
             f"{path}, line {number}: {error}. The file was changed or damaged: restore it from a copy, or keep the "
             f"{number - 1} lines before this one and resume"
         ) from error
-
-
-def _header_of(path: Path) -> Header | None:
-    """The header of the journal at ``path``; None if there is none yet, or only a torn one."""
-    if not path.exists():
-        return None
-    for number, raw in _raw_lines(path):
-        return _decode_numbered(path, number, raw, _header)
-    if not path.read_bytes().startswith(_HEADER_START[: path.stat().st_size]):
-        raise _not_a_journal(path)
-    return None
 
 
 def _whole_size(path: Path) -> int:

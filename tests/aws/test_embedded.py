@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -139,3 +141,24 @@ def test_a_state_file_of_another_process_is_not_believed(
     started.append(joined)
     assert joined.pid != os.getpid()
     assert joined.endpoint.url != "http://127.0.0.1:9"
+
+
+def test_a_killed_holder_loses_the_lock_and_leaves_the_file(tmp_path: Path) -> None:
+    script = (
+        "import pathlib, sys, time\n"
+        "from tunewright.aws.embedded import Lease\n"
+        "lease = Lease(pathlib.Path(sys.argv[1]))\n"
+        "print('held', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            (file,) = tmp_path.iterdir()
+            with file.open("r+b") as other, pytest.raises(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            holder.kill()
+    with file.open("r+b") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

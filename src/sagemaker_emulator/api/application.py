@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, final
 from werkzeug.wrappers import Request, Response
 
 from sagemaker_emulator.api.operations import Operations
+from sagemaker_emulator.api.quotas import TARGET_PREFIX as QUOTAS_PREFIX
+from sagemaker_emulator.api.quotas import RequestRates, ServiceQuotas
 from sagemaker_emulator.api.responses import caller_of, is_same_key, json_answer, json_error, refusal
-from sagemaker_emulator.api.service_quotas import TARGET_PREFIX as QUOTAS_PREFIX
-from sagemaker_emulator.api.service_quotas import ServiceQuotas
 from sagemaker_emulator.api.status_page import CallCounts, status_page
-from sagemaker_emulator.api.throttle import RequestRates
 from sagemaker_emulator.service.engine import Engine
 from sagemaker_emulator.service.errors import ServiceError, throttled
 from sagemaker_emulator.service.faults import FaultInjector, parse_faults

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from sagemaker_emulator.api.throttle import RATES
+from sagemaker_emulator.api.quotas import RATES
 from sagemaker_emulator.service.clusters import Cluster
 from sagemaker_emulator.service.engine import Engine
 from sagemaker_emulator.service.jobs import Job

@@ -148,9 +148,10 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     if metadata.chosen is not None:
         experiment = experiment.with_method(Choice.from_json(metadata.chosen).spec)
     method = experiment.method
-    if not isinstance(method, MethodSpec) or not folder.journal_path.exists():
+    header = read_header(folder.journal_path)
+    if not isinstance(method, MethodSpec) or header is None:
         return experiment
-    defaults = read_header(folder.journal_path).resolved
+    defaults = header.resolved
     if defaults is None:
         defaults = _defaults_0_1().get(method.name, {})
     return experiment.with_method(MethodSpec(name=method.name, settings={**defaults, **method.settings}))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from pathlib import Path
+
+from .checkpoints import write_atomically
 
 PACKAGE = "tunewright_runner"
 """Name of this package inside the zipapp: not ``tunewright``, so that it hides nothing that is installed."""
@@ -32,10 +33,8 @@ def build_runner(target: Path) -> Path:
     Path
         ``target``.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    partial.write_bytes(runner_bytes())
-    partial.chmod(0o755)
-    return partial.replace(target)
+    write_atomically(target, runner_bytes(), mode=0o755)
+    return target
 
 
 def runner_bytes() -> bytes:

@@ -22,6 +22,15 @@ from . import s3_keys
 from .s3_keys import COMPLETE
 
 
+def write_atomically(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
+    """Replace a file; a reader sees the old content or the new one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    if mode is not None:
+        partial.chmod(mode)
+    partial.replace(path)
+
+
 @final
 class S3Checkpoints:
     """Saves and loads checkpoint folders under an experiment's prefix.
@@ -284,9 +293,7 @@ class SyncedCheckpoints:
             shutil.rmtree(content, ignore_errors=True)
         else:
             shutil.move(str(content), str(target))
-        marker = target / f".{COMPLETE}"
-        marker.write_text(json.dumps({"files": sizes, "links": links}), encoding="utf-8")
-        marker.replace(target / COMPLETE)
+        write_atomically(target / COMPLETE, json.dumps({"files": sizes, "links": links}))
         return True
 
     def forget(self, resource: int) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, final
 
 from .channel import GO_ON, RELEASE, Channel, End, Report
+from .checkpoints import write_atomically
 from .run_order import RunOrder
 from .supervisor import supervise
 
@@ -28,13 +29,6 @@ END = "end.json"
 WORKING = "checkpoint"
 WHOLE = "whole.json"
 TUNER_LOCK = "tuner.lock"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def frozen_folder(trial: Path, resource: int) -> Path:
@@ -141,7 +135,7 @@ class LocalChannel(Channel):
     def note_checkpoint(self, resource: int) -> None:
         """Remember what the working folder looks like, for a retry after a crash of this runner."""
         if files := fingerprint(self._working):
-            write_whole(self._run / WHOLE, json.dumps({"resource": resource, "files": files}))
+            write_atomically(self._run / WHOLE, json.dumps({"resource": resource, "files": files}))
 
     def save_checkpoint(self, resource: int) -> bool:
         """Freeze the working folder by renaming it; a checkpoint that is frozen already stays as it is."""
@@ -150,7 +144,7 @@ class LocalChannel(Channel):
     def send_end(self, end: End) -> None:
         """Write ``end.json``."""
         self._reports.close()
-        write_whole(self._run / END, json.dumps(asdict(end)))
+        write_atomically(self._run / END, json.dumps(asdict(end)))
 
 
 class _TunerWatch:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from . import s3_keys
 from .channel import RELEASE
+from .checkpoints import write_atomically
 from .contract import WORKER_VARIABLE
 from .process import adopt_orphans, own_children
 from .s3_channel import S3Clock
@@ -248,9 +249,7 @@ class _Worker:
         """Tell a run's process what is wanted of it."""
         folder = self._base / "runs" / slot.lease.run
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{WISH}"
-        partial.write_text(wish, encoding="ascii")
-        partial.replace(folder / WISH)
+        write_atomically(folder / WISH, wish)
 
     def _reap(self) -> None:
         """Collect ended processes and the leases of their runs."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from sagemaker_emulator.api.throttle import RATES, RequestRates
+from sagemaker_emulator.api.quotas import RATES, RequestRates
 from sagemaker_emulator.service.errors import ServiceError
 from sagemaker_emulator.service.faults import Fault, FaultInjector, parse_faults
 

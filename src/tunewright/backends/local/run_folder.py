@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import final
 
 from tunewright.runner.channel import End, Report
+from tunewright.runner.checkpoints import write_atomically
 from tunewright.runner.local_run import (
     CONTROL,
     END,
@@ -18,7 +19,6 @@ from tunewright.runner.local_run import (
     frozen_folder,
     is_locked,
     whole_resource,
-    write_whole,
 )
 from tunewright.runner.run_order import RunOrder
 
@@ -88,12 +88,12 @@ class RunFolder:
     def write_order(self, order: RunOrder) -> None:
         """Order it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.trial / "config.json", json.dumps(order.config))
-        write_whole(self.path / ORDER, order.to_json())
+        write_atomically(self.trial / "config.json", json.dumps(order.config))
+        write_atomically(self.path / ORDER, order.to_json())
 
     def write_control(self, wanted: str) -> None:
         """Tell the runner what is wanted."""
-        write_whole(self.path / CONTROL, wanted)
+        write_atomically(self.path / CONTROL, wanted)
 
     def end(self) -> End | None:
         """The end, once the runner has written it."""

@@ -1,4 +1,4 @@
-"""Service Quotas of the account: ListServiceQuotas and GetServiceQuota for SageMaker, from the emulator's settings.
+"""Quotas of the account: request rates, and Service Quotas (ListServiceQuotas and GetServiceQuota for SageMaker).
 
 Names are the service's own, such as ``ml.c5.xlarge for training warm pool usage``. Codes are hashes of the names: the
 real ones are arbitrary, and clients search by name.
@@ -7,15 +7,64 @@ real ones are arbitrary, and clients search by name.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from threading import Lock
 from typing import Any, Final, final
 
 from botocore.loaders import Loader
 
-from sagemaker_emulator.api.throttle import RATES
-from sagemaker_emulator.service.errors import ServiceError
+from sagemaker_emulator.service.errors import ServiceError, throttled
 from sagemaker_emulator.service.settings import ACCOUNT_ID, ServiceSettings
+
+RATES: Final[dict[str, tuple[float, float]]] = {
+    "CreateTrainingJob": (1.0, 3.0),
+    "ListTrainingJobs": (2.0, 5.0),
+    "DescribeTrainingJob": (10.0, 20.0),
+    "StopTrainingJob": (5.0, 10.0),
+    "UpdateTrainingJob": (2.0, 10.0),
+    "DeleteTrainingJob": (2.0, 10.0),
+    "Search": (2.0, 5.0),
+    "AddTags": (5.0, 10.0),
+    "ListTags": (5.0, 10.0),
+    "DeleteTags": (5.0, 10.0),
+    "FilterLogEvents": (10.0, 20.0),
+}
+"""Operation -> (requests per service second, burst). Create, List and FilterLogEvents are the published limits (1/s, 2/s,
+and 10/s in most regions); the other rates and all bursts are not published, these are cautious guesses."""
+
+
+@final
+class RequestRates:
+    """Rejects requests above :data:`RATES`, which are multiplied by the speed of the service."""
+
+    def __init__(self, speed: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._speed = speed
+        self._clock = clock
+        self._lock = Lock()
+        now = clock()
+        self._buckets = {operation: (burst, now) for operation, (_, burst) in RATES.items()}
+
+    def acquire(self, operation: str) -> None:
+        """Take one token.
+
+        Raises
+        ------
+        ServiceError
+            ThrottlingException if the bucket is empty.
+        """
+        if operation not in RATES:
+            return
+        rate, burst = RATES[operation]
+        with self._lock:
+            tokens, then = self._buckets[operation]
+            now = self._clock()
+            tokens = min(burst, tokens + (now - then) * rate * self._speed)
+            self._buckets[operation] = (tokens - 1.0 if tokens >= 1.0 else tokens, now)
+        if tokens < 1.0:
+            raise throttled()
+
 
 TARGET_PREFIX: Final = "ServiceQuotasV20190624."
 SERVICE_CODE: Final = "sagemaker"

@@ -1,0 +1,85 @@
+"""The header of a journal says with which defaults an experiment began; a resume goes on with these."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.events import decode_mapping
+from tunewright.experiments import (
+    Experiment,
+    Limits,
+    SimulatedChoice,
+    method,
+    resume_experiment,
+    run_experiment,
+)
+from tunewright.journal import canonical_hash, read_header
+from tunewright.storage import ExperimentFolder
+
+pytestmark = pytest.mark.usefixtures("tunewright_home")
+
+
+def cell(name: str = "ASHA", n: int = 30, **settings: str | float) -> Experiment:
+    return Experiment(
+        tag="t",
+        benchmark=simulated_benchmark("digits"),
+        method=method(name, **settings),
+        label=name,
+        backend=SimulatedChoice(profile="ideal"),
+        limits=Limits(max_num_evaluations=n),
+    )
+
+
+def change_header(folder: ExperimentFolder, **changes: object) -> None:
+    first, _, rest = folder.journal_path.read_bytes().partition(b"\n")
+    header = json.dumps({**decode_mapping(first), **changes}, separators=(",", ":")).encode()
+    folder.journal_path.write_bytes(header + b"\n" + rest)
+
+
+def test_the_header_has_all_settings_the_seed_and_the_table() -> None:
+    folder = run_experiment(replace(cell(eta=2), seed=3, random_seed=1)).folder
+    header = read_header(folder.journal_path)
+    assert header is not None
+    assert header.resolved is not None
+    assert header.resolved["eta"] == 2
+    assert {"kind", "grace_period"} <= header.resolved.keys()
+    assert header.settings == {}
+    assert header.effective_seed == replace(cell(), seed=3, random_seed=1).effective_seed
+    assert header.table is not None
+    assert header.table.startswith("digits ")
+
+
+def test_auto_stores_the_settings_of_the_method_that_it_chose() -> None:
+    header = read_header(run_experiment(cell("auto")).folder.journal_path)
+    assert header is not None
+    assert header.resolved
+
+
+@pytest.mark.parametrize("name", ["ASHA", "auto"])
+def test_a_resume_has_the_defaults_of_the_beginning(name: str) -> None:
+    undisturbed = run_experiment(cell(name, 60)).folder
+    folder = run_experiment(cell(name, 25)).folder
+    assert resume_experiment(folder, cell(name, 60)).history.n_results == 60
+    assert canonical_hash(folder.journal_path) == canonical_hash(undisturbed.journal_path)
+
+
+def test_a_default_that_has_changed_since_does_not_matter() -> None:
+    """Reduction factor 2 stands for an earlier default: only the header says so."""
+    undisturbed = run_experiment(cell(eta=2, n=80)).folder
+    folder = run_experiment(cell(eta=2, n=25)).folder
+    metadata = folder.metadata()
+    folder.write_metadata({**metadata, "method": {"name": "ASHA", "settings": {}}})
+    resume_experiment(folder, replace(cell(n=80)))
+    assert canonical_hash(folder.journal_path) == canonical_hash(undisturbed.journal_path)
+
+
+def test_settings_that_are_given_win_over_defaults_of_the_beginning() -> None:
+    folder = run_experiment(cell(n=25)).folder
+    change_header(folder, resolved={"eta": 4})
+    undisturbed = run_experiment(cell(eta=3, n=80)).folder
+    resume_experiment(folder, cell(eta=3, n=80))
+    assert canonical_hash(folder.journal_path) == canonical_hash(undisturbed.journal_path)
