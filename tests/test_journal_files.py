@@ -105,7 +105,9 @@ def test_a_damaged_line_is_named_with_its_file_and_number(tmp_path: Path) -> Non
             read()
         assert str(damaged.value).startswith(says)
         assert str(damaged.value).endswith(remedy)
-    assert read_header(path).seed == 3
+    header = read_header(path)
+    assert header is not None
+    assert header.seed == 3
 
 
 @pytest.mark.parametrize("read", [read_header, lambda path: list(read_events(path)), canonical_hash])
@@ -119,9 +121,13 @@ def test_a_damaged_header_is_named(tmp_path: Path, read) -> None:
         read(path)
 
 
-def test_an_empty_file_has_no_header_and_no_events(tmp_path: Path) -> None:
-    path = written(tmp_path)
+@pytest.mark.parametrize("torn", [b"", HEADER[:12], HEADER[:-1]])
+def test_a_file_without_a_whole_first_line_has_no_header_and_no_events(tmp_path: Path, torn: bytes) -> None:
+    path = written(tmp_path, torn)
     assert list(read_events(path)) == []
+    assert read_header(path) is None
+    assert read_header(tmp_path / "nothing") is None
+    path.write_bytes(b"x" + torn)
     with pytest.raises(JournalError, match=f"^{path} is not a journal"):
         read_header(path)
 
@@ -277,7 +283,9 @@ def test_a_header_that_was_torn_is_written_again(tmp_path: Path) -> None:
     journal = FileJournal(path, Header(experiment="again"))
     assert (journal.header.experiment, journal.header.schema) == ("again", 1)
     journal.close()
-    assert read_header(path).experiment == "again"
+    header = read_header(path)
+    assert header is not None
+    assert header.experiment == "again"
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
