@@ -294,7 +294,7 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, monkeypatch: p
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "refused")
 
-    monkeypatch.setattr("tunewright.journal._header_of", lambda _: None)
+    monkeypatch.setattr("tunewright.journal.read_header", lambda _: None)
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(JournalError) as failed:
         FileJournal(path)

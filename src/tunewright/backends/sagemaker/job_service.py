@@ -65,7 +65,7 @@ _UPLOAD_STATUSES: Final = frozenset({"Uploading"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """What a job that is over is paid for."""
+    """Bill of an ended job."""
 
     seconds: float
     instance_type: str
@@ -184,7 +184,7 @@ class JobLogs:
             return
 
     def events(self, prefix: str, *, since: float = 0.0, term: str = "") -> Iterator[LogEvent]:
-        """What jobs printed, page by page; a page may be empty and have successors.
+        """Output of jobs, page by page; a page may be empty and have successors.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class JobLogs:
         since
             Seconds since 1970 of the earliest line.
         term
-            What a line must hold; empty: anything.
+            Text that a line must contain; empty: any.
 
         Raises
         ------
