@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, final
 
 from cyclopts import Parameter
+from cyclopts.types import NonNegativeInt, PositiveInt
 
 from tunewright.backends.plugin import backend_names, find_backend
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.cli.parsing import (
-    NonNegativeInt,
-    PositiveInt,
-    flag_names,
-    is_flag_file,
-)
+from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
+from tunewright.cli.parsing import is_flag_file
+from tunewright.cli.records import flag_names
 from tunewright.exceptions import SettingsError
 from tunewright.space import SearchSpace
 from tunewright.types import ConfigValue
@@ -65,8 +63,23 @@ class RunFlags:
     """Remove checkpoints as soon as no trial can need them."""
     max_num_checkpoints: PositiveInt | None = None
     """Checkpoints of paused trials to keep: those that are likely and costly to be missed (default: all)."""
+    callback: tuple[str, ...] = field(default=(), metadata={"metavar": "NAME:key=value,..."})
+    """A callback that watches each experiment, with its settings; may be repeated."""
     tensorboard: bool = False
-    """Write event files for TensorBoard into the folder of each experiment."""
+    """Short for --callback tensorboard: write event files into the folder of each experiment."""
+
+    @property
+    def callbacks(self) -> tuple[CallbackConfig, ...]:
+        """The callbacks that the flags name.
+
+        Raises
+        ------
+        SettingsError
+            A callback or a setting is unknown, or a value cannot work.
+        """
+        return tuple(
+            map(callback_from_text, (*self.callback, *(("tensorboard",) if self.tensorboard else ())))
+        )
 
 
 @final

@@ -13,6 +13,7 @@ from tunewright.backends.plugin import BackendConfig
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.config import SageMakerConfig, SageMakerPlace, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import describe_jobs, sagemaker_settings
+from tunewright.callbacks.plugin import find_callback
 from tunewright.cli.confirm import confirm, settle, show_dry_run
 from tunewright.cli.exits import run_command, say
 from tunewright.cli.flags import (
@@ -33,7 +34,8 @@ from tunewright.cli.launch import (
     begin,
     program_name,
 )
-from tunewright.cli.parsing import Given, RecordCommand, flag_names, is_flag_file, run_app
+from tunewright.cli.parsing import is_flag_file, record_app, run_app
+from tunewright.cli.records import Given, RecordCommand, flag_names
 from tunewright.cli.slices import RemoteOptions, SliceLaunch, SlicePlan
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, ExperimentPlan
@@ -114,7 +116,7 @@ class _RemoteLaunch:
         summary = (
             "Run the experiments of hpo_main.py in SageMaker training jobs of their own, the tuning jobs."
         )
-        return run_app(command.app(program_name(), summary), tokens)
+        return run_app(record_app(command, program_name(), summary), tokens)
 
     def _run(self, given: Given, expensive: Collection[str]) -> int:
         flags, launch_flags, confirm_flags = (
@@ -330,7 +332,8 @@ def pack_warm_start(sources: Sequence[str]) -> dict[str, bytes]:
 
 def needed_extras(flags: RunFlags) -> list[str]:
     """Extras of this package that the flags need in a tuning job."""
-    return ["tensorboard"] if flags.tensorboard else []
+    extras = (find_callback(config.callback_name).extra for config in flags.callbacks)
+    return [extra for extra in extras if extra]
 
 
 def _entry_path(entry_point: str) -> Path:
