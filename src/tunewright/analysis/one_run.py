@@ -17,13 +17,13 @@ from tunewright.analysis.load import load
 from tunewright.analysis.results import ExperimentInfo
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.backends.simulated.settings import SimulatedSettings, profile
-from tunewright.events import EndEvent, Event, ResultEvent, StartEvent
+from tunewright.events import EndEvent, Event, PhaseEvent, ResultEvent, StartEvent
 from tunewright.exceptions import SettingsError
 from tunewright.journal import read_events
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder, find_experiment
-from tunewright.trial import Decision
+from tunewright.trial import Decision, PhaseName
 from tunewright.types import Config
 
 
@@ -61,7 +61,9 @@ class RunRecord:
     """Seconds; the experiment's end where the run has none."""
     status: str = "running"
     ready: float | None = None
-    """When the script began to train; None: unknown."""
+    """Seconds at which the script began to train, journaled or estimated; None: unknown."""
+    trained_at: float | None = None
+    """The journaled figure; None if the backend does not report phases."""
 
 
 @final
@@ -184,6 +186,14 @@ class _Reader:
             self._result(event)
         elif isinstance(event, EndEvent):
             self._finish(event)
+        elif isinstance(event, PhaseEvent) and event.name is PhaseName.TRAINING:
+            self._begin_training(event)
+
+    def _begin_training(self, event: PhaseEvent) -> None:
+        """A journaled start of training is better than an estimate; of several retries the first one counts."""
+        run = self._open.get(event.trial_id)
+        if run is not None and run.trained_at is None:
+            run.ready = run.trained_at = event.t
 
     def _start(self, event: StartEvent) -> None:
         trial_id, time = event.trial_id, event.t
