@@ -35,7 +35,7 @@ from tunewright import Reporter, report
 report(a=1)
 tunewright.report.Reporter()(a=2)
 import sys
-print(sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'scipy', 'rich', 'boto3', 'typer'}))
+print(sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'scipy', 'rich', 'boto3', 'cyclopts'}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.count("[tune-metric]") == 2

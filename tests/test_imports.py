@@ -26,7 +26,7 @@ HEAVY = (
     "torch",
     "sklearn",
     "rich",
-    "typer",
+    "cyclopts",
 )
 
 TRIAL_SIDE = (
@@ -38,6 +38,7 @@ TRIAL_SIDE = (
 """What travels into a job or onto a trial's path: standard library only, Python 3.9."""
 
 OWN_IMPORTER = {
+    "cyclopts": ("tunewright/cli", "sagemaker_emulator"),
     "boto3": ("tunewright/aws", "sagemaker_emulator", "tunewright/runner"),
     "botocore": ("tunewright/aws", "sagemaker_emulator", "tunewright/runner"),
     "moto": ("sagemaker_emulator",),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.launchers.parser import _RETIRED
+from tunewright.cli.parsing import RETIRED
 from tunewright.methods import find_method
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "migration.md").read_text()
@@ -48,7 +48,7 @@ def test_every_flag_is_named(flag: str) -> None:
 
 
 def test_every_retired_flag_is_named() -> None:
-    assert all(flag in TEXT for flag in _RETIRED)
+    assert all(flag in TEXT for flag in RETIRED)
 
 
 def test_methods_that_kept_their_names_are_here() -> None:

@@ -288,7 +288,7 @@ class JobPlay(StagedPlay):
             return
         lives = Restarts(self._client, place.bucket, place.prefix, order)
         life = lives.begin(source, is_main=True)
-        channel = S3Channel(self._client, place, life.order, life.source, lives=lives, stored=life.stored)
+        channel = S3Channel(self._client, place, life.order, life.source, restarts=lives, stored=life.stored)
         if life.end is not None:
             channel.send_end(life.end)
             self.leave(life.end.exit, life.end.error)

@@ -113,7 +113,7 @@ def test_a_methods_settings_are_given_by_name(command: Command) -> None:
         (("--max_num_trials", "1", "--max_resource", "3", "--dry_run"), "the local backend sends none"),
         (("--max_num_trials", "1", "--max_resource", "3", "--experiment_tag", ".."), "looks like a path"),
         (("--max_num_trials", "1", "--max_resource", "3", "--space", "no.toml"), "no.toml"),
-        (("--max_num_trials", "1", "--max_resource", "3", "--warm_pool"), "add --backend sagemaker"),
+        (("--max_num_trials", "1", "--max_resource", "3", "--warm_pool"), "is a flag of --backend sagemaker"),
         (("--max_num_trials", "1", "--max_resource", "3", "--wait"), "add --remote"),
         (
             ("--max_num_trials", "1", "--max_resource", "3", "--dependencies", "/no"),
@@ -262,7 +262,11 @@ def test_what_a_tuning_job_works_on_is_left_to_it(tuned: Command) -> None:
 
 def test_watching_ends_with_the_experiment(tuned: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = FileJournal(next(iter(experiments("mine"))).journal_path)
-    monkeypatch.setattr("tunewright.cli.show_command.time.sleep", lambda _: journal.close())
+
+    def end_experiment(_seconds: float) -> None:
+        journal.close()
+
+    monkeypatch.setattr("tunewright.cli.stored.time.sleep", end_experiment)
     assert tuned("show", "mine", "--watch") == 0
     assert "status      completed" in tuned.out
 
@@ -292,7 +296,7 @@ def test_what_ran_in_a_tuning_job_is_continued_there(tuned: Command) -> None:
     write_marker(folder.path, RemoteMarker(tag="mine", name="RS-train-0", state="stopped", looked_at=0.0))
     assert tuned("resume", "mine", "--max_num_trials", "3") == 2
     assert "ran in the tuning job of RS-train-0" in tuned.err
-    assert "with --resume of what launched it" in tuned.err
+    assert "with --resume of the command that launched it" in tuned.err
 
 
 def test_an_experiment_in_use_is_left_alone(tuned: Command) -> None:
@@ -326,7 +330,7 @@ def test_an_interrupt_is_exit_code_130(command: Command, monkeypatch: pytest.Mon
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tunewright.cli.load_command", lambda _: interrupted)
+    monkeypatch.setattr("tunewright.cli._load_program", lambda: interrupted)
     assert command("list") == 130
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tunewright.cli import main
+from tunewright.cli.script_facts import read_script
 from tunewright.exceptions import SettingsError
-from tunewright.launchers.folders.reading import read_script
 
 TEN_LINES = """
 import argparse

@@ -6,7 +6,7 @@ import pytest
 
 from tunewright.aws.account import Quota
 from tunewright.backends.sagemaker.preflight import Plan, needs
-from tunewright.cli.sagemaker_quotas import run_quotas
+from tunewright.cli.sagemaker import show_quotas
 from tunewright.exceptions import SettingsError, UnknownNameError
 
 PLAN = Plan(instance_type="ml.c5.xlarge", n_instances=8, has_warm_pool=True, trial_seconds=4.0)
@@ -42,7 +42,7 @@ def test_the_remedy_asks_for_what_is_needed_or_says_that_nobody_can() -> None:
 
 
 def test_what_is_to_run_must_be_said() -> None:
-    with pytest.raises(SettingsError, match="Say what is to run"):
-        run_quotas([])
+    with pytest.raises(SettingsError, match="Name an instance type"):
+        show_quotas()
     with pytest.raises(UnknownNameError, match="Did you mean 'mlp_digits'"):
-        run_quotas(["--benchmark", "mlp_digit"])
+        show_quotas(benchmark="mlp_digit")

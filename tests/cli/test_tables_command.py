@@ -70,7 +70,7 @@ def test_bad_input_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     for arguments, said in [
         (("ad",), "Did you mean 'add'"),
         (("info", "fcnett"), "Did you mean 'fcnet'"),
-        (("info",), "table"),
+        (("info",), "TABLE is required"),
         (("add", "taskset"), "must be downloaded by hand"),
         (("add", "taskset", "--from", str(tmp_path / "x")), "no file or folder"),
         (("info", "digits", "--verfy"), "Unknown flag --verfy"),
@@ -83,7 +83,7 @@ def test_help_names_the_actions(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = call(capsys, "--help")
     assert code == 0
     for action in ("list", "get", "info", "add"):
-        assert f"\n{action} " in text
+        assert f"\n  {action} " in text
 
 
 def test_a_table_of_an_older_recipe_is_outdated(
@@ -99,7 +99,7 @@ def test_many_data_sets_are_not_all_described(
 ) -> None:
     original.with_name("taskB.json").write_bytes(original.read_bytes())
     call(capsys, "add", "taskset", "--from", str(original.parent))
-    monkeypatch.setattr("tunewright.cli.tables_command._SHOWN", 1)
+    monkeypatch.setattr("tunewright.cli.catalogue._SHOWN", 1)
     text = call(capsys, "info", "taskset")[1]
     assert "and 1 more data sets" in text
     assert "2 data sets" in call(capsys, "list")[1]

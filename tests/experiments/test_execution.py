@@ -41,11 +41,21 @@ def earlier(seconds: float, *, clock: str = "wall", runs: int = 6) -> str:
     """An experiment whose runs trained for so long."""
     folder = create_experiment("earlier")
     folder.write_metadata({"benchmark": {"name": "mine"}, "clock": clock})
-    lines: list[dict[str, Any]] = [{"kind": "experiment", "schema": SCHEMA_VERSION, "t": 0.0, "wall": 0.0}]
+    lines: list[dict[str, Any]] = [{"kind": "experiment", "schema": SCHEMA_VERSION}]
     for trial in range(runs):
         for share in (0.5, 1.0):
             metrics = {"loss": 1.0, "st_worker_time": seconds * share}
-            lines.append({"kind": "result", "t": 0.0, "trial_id": trial, "attempt": 0, "metrics": metrics})
+            seq = 1 if share == 0.5 else 2
+            report = {
+                "trial_id": trial,
+                "attempt": 0,
+                "retry": 0,
+                "seq": seq,
+                "resource": seq,
+                "metrics": metrics,
+            }
+            verdict = {"decision": "continue", "reason": "", "cost": 0.0}
+            lines.append({"kind": "result", "t": 0.0, "wall": 0.0, **report, **verdict})
     folder.journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder.name
 

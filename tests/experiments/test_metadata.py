@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tunewright import experiments
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
@@ -20,7 +21,6 @@ from tunewright.experiments import (
     Experiment,
     Limits,
     MethodSpec,
-    SimulatedChoice,
     method,
     method_names,
     resume_experiment,
@@ -144,7 +144,7 @@ def table_cell(**changes: Any) -> Experiment:
         "benchmark": simulated_benchmark("digits"),
         "method": method("ASHA", brackets=2),
         "label": "ASHA",
-        "backend": SimulatedChoice(),
+        "backend": SimulatedConfig(),
         "limits": Limits(max_num_evaluations=5),
     }
     return Experiment(**{**fields, **changes})

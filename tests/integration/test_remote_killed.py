@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tunewright.cli.slices import RemoteOptions
 from tunewright.journal import canonical_hash
-from tunewright.launchers.remote import RemoteOptions
 from tunewright.remote.journal import read_segments
 from tunewright.storage import experiments
 

@@ -77,7 +77,7 @@ def test_a_payload_holds_any_byte_that_a_key_may_hold() -> None:
 def test_content_of_another_kind_is_an_error(is_end: bool) -> None:
     key = ReportKey(0, 0, 0, 0, 1, is_end, payload(json.dumps({"seq": 1}).encode()))
     with pytest.raises(
-        ValueError, match=r"^Not what a runner writes: .*seq|^Not what a runner writes: .*missing"
+        ValueError, match=r"^Not a runner's message: .*seq|^Not a runner's message: .*missing"
     ):
         s3_keys.message_of(key)
 

@@ -1,7 +1,7 @@
 """Compare DEHB with ASHA, Hyperband and BOHB in simulated time; see --help."""
 
 try:
-    from tunewright.launchers.hpo_main_simulated import main
+    from tunewright.cli.hpo_main import main
 except ModuleNotFoundError as error:
     if error.name != "tunewright":
         raise
@@ -11,4 +11,4 @@ from baselines import methods
 from benchmark_definitions import benchmark_definitions
 
 if __name__ == "__main__":
-    main(methods, benchmark_definitions)
+    main(methods, benchmark_definitions, backend="simulated")

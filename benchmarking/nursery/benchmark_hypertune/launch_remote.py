@@ -1,7 +1,7 @@
 """Compare methods on recorded tables in tuning jobs; see --help."""
 
 try:
-    from tunewright.launchers.launch_remote_simulated import launch_remote
+    from tunewright.cli.launch_remote import launch_remote
 except ModuleNotFoundError as error:
     if error.name != "tunewright":
         raise
@@ -13,4 +13,4 @@ from baselines import methods
 from benchmark_definitions import benchmark_definitions
 
 if __name__ == "__main__":
-    launch_remote(__file__, methods, benchmark_definitions)
+    launch_remote(__file__, methods, benchmark_definitions, backend="simulated")

@@ -1,7 +1,7 @@
 """Tune a benchmark with the processes of a tuning job per method and seed; see --help."""
 
 try:
-    from tunewright.launchers.launch_remote_local import launch_remote
+    from tunewright.cli.launch_remote import launch_remote
 except ModuleNotFoundError as error:
     if error.name != "tunewright":
         raise
@@ -13,4 +13,4 @@ from baselines import methods
 from benchmark_definitions import benchmark_definitions
 
 if __name__ == "__main__":
-    launch_remote(__file__, methods, benchmark_definitions)
+    launch_remote(__file__, methods, benchmark_definitions, backend="local")

@@ -1,7 +1,7 @@
 """Tune a benchmark with SageMaker training jobs; see --help."""
 
 try:
-    from tunewright.launchers.hpo_main_sagemaker import main
+    from tunewright.cli.hpo_main import main
 except ModuleNotFoundError as error:
     if error.name != "tunewright":
         raise
@@ -13,4 +13,4 @@ from baselines import methods
 from benchmark_definitions import benchmark_definitions
 
 if __name__ == "__main__":
-    main(methods, benchmark_definitions)
+    main(methods, benchmark_definitions, backend="sagemaker")

@@ -1,46 +1,90 @@
-"""The command line ``tunewright``: one file per command."""
+"""The command line ``tunewright``. Its commands are loaded when they are used, so that the overview is quick.
+
+Importing this package settles how many threads NumPy uses in this process.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import Final, cast
 
-from tunewright.cli._registry import COMMANDS, load_command
+from tunewright.cli.exits import run_command, say
 from tunewright.exceptions import UnknownNameError
-from tunewright.launchers.exits import run_command
+from tunewright.threads import use_one_thread
+
+use_one_thread()  # read when BLAS is loaded, which the import of a command does
+
+COMMANDS: Final = {
+    "Tune": {
+        "tune": ("tune:app", "Tune a training script or a Python function"),
+        "resume": ("tune:resume_app", "Continue an experiment after a crash, or with more time"),
+        "init": ("init:app", "Write an experiment folder for a training script"),
+        "preview": ("preview:app", "Simulate which trials a method would run, and for how long"),
+    },
+    "Look at results": {
+        "list": ("stored:list_app", "List the stored experiments"),
+        "show": ("stored:show_app", "Show an experiment: status, best configuration, trials"),
+        "logs": ("stored:logs_app", "Print the output of a trial"),
+        "compare": ("comparing:compare_app", "Compare setups on the terminal"),
+        "report": ("comparing:report_app", "Compare the experiments of a tag as one HTML page"),
+        "plot": ("comparing:plot_app", "Draw an experiment: learning curves, workers, importance"),
+    },
+    "Choose": {
+        "methods": ("catalogue:methods_app", "List the methods, or show the settings of one"),
+        "benchmarks": ("catalogue:benchmarks_app", "List the benchmarks, or show one"),
+        "tables": (
+            "catalogue:tables_app",
+            "List, get, describe or add recorded tables of simulated experiments",
+        ),
+    },
+    "Launched jobs": {
+        "remote": ("remote:app", "Follow, stop or fetch remote experiments"),
+        "sagemaker": (
+            "sagemaker:app",
+            "Permissions, quotas, checks of an account, and jobs that a crash left",
+        ),
+    },
+    "Shell": {
+        "completion": ("program:completion_app", "Print or install the completion of commands and flags"),
+    },
+}
+"""Heading -> command -> (the app as ``module:name`` below this package, summary)."""
+
+_NAMES: Final = {name: target for commands in COMMANDS.values() for name, target in commands.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0, 1 where an experiment failed, 2 for bad input, 130 after Ctrl-C."""
+    """Run a command and exit: 0, 1 if an experiment failed, 2 for invalid input, 130 after Ctrl-C."""
     run_command(_dispatch, arguments)
 
 
-def _dispatch(given: Sequence[str]) -> int:
-    if not given or given[0] in {"-h", "--help", "help"}:
-        sys.stdout.write(_overview())
+def _dispatch(tokens: Sequence[str]) -> int:
+    if not tokens or tokens[0] in {"-h", "--help", "help"}:
+        say(_overview())
         return 0
-    name, *rest = given
-    if name == "--version":
-        sys.stdout.write(f"tunewright {version('tunewright')}\n")
+    if tokens[0] == "--version":
+        say(f"tunewright {version('tunewright')}")
         return 0
-    if name not in COMMANDS:
-        raise UnknownNameError("command", name, COMMANDS)
-    return load_command(name)(rest)
+    if tokens[0] == "--install-completion":
+        tokens = ["completion", "--install", *tokens[1:]]
+    if tokens[0] not in _NAMES:
+        raise UnknownNameError("command", tokens[0], _NAMES)
+    return _load_program()(tokens)
+
+
+def _load_program() -> Callable[[Sequence[str]], int]:
+    """The parser of all commands, whose import takes longer than the overview."""
+    module = importlib.import_module("tunewright.cli.program")
+    return cast("Callable[[Sequence[str]], int]", module.run)
 
 
 def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
-    return "\n".join(
-        [
-            "Usage: tunewright COMMAND ...",
-            "",
-            "Distributed hyperparameter optimisation whose trials are real training jobs.",
-            "",
-            *lines,
-            "",
-            "tunewright COMMAND --help tells more; tunewright --version the version.",
-            "",
-        ]
-    )
+    width = max(map(len, _NAMES))
+    lines = ["Usage: tunewright COMMAND ...", ""]
+    lines += ["Distributed hyperparameter optimisation whose trials are real training jobs.", ""]
+    for heading, commands in COMMANDS.items():
+        lines += [heading, *(f"  {name:<{width}}  {summary}" for name, (_, summary) in commands.items()), ""]
+    lines.append("tunewright COMMAND --help shows its flags; tunewright --version the version.")
+    return "\n".join(lines)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
-from tunewright.experiments.harness import Cell, CellSummary, run_cells
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
 from tunewright.experiments.plan import CellResult, ExperimentPlan, PlanProgress, run_plan
@@ -16,9 +15,7 @@ __all__ = [
     "BenchmarkDefinition",
     "Best",
     "BuildFunction",
-    "Cell",
     "CellResult",
-    "CellSummary",
     "Experiment",
     "ExperimentPlan",
     "Limits",
@@ -35,7 +32,6 @@ __all__ = [
     "print_progress",
     "progress_facts",
     "resume_experiment",
-    "run_cells",
     "run_experiment",
     "run_plan",
     "tune_function",

@@ -1,4 +1,4 @@
-"""Experiment: one cell of a plan, a method that tunes a benchmark with one seed; all of it is data."""
+"""Experiment: a method that tunes a benchmark with one seed, as data."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ from tunewright.types import Json
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """What is run.
+    """A method that tunes a benchmark with one seed.
 
     Raises
     ------
     SettingsError
-        A seed is negative, or the backend cannot run such a benchmark.
+        A seed is negative, the backend cannot run such a benchmark, or an experiment would learn from its own tag.
     """
 
     tag: str
-    """Shared by the experiments that belong together."""
+    """Name shared by experiments that belong together."""
     benchmark: BenchmarkDefinition
     method: MethodSpec | BuildFunction
     label: str
-    """The method's name among those that are compared."""
+    """Name of the method in comparisons."""
     backend: BackendConfig
     """Config of the backend that runs the trials."""
     settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
@@ -63,9 +63,9 @@ class Experiment:
     """Master seed: another one repeats all cells with other random numbers."""
     limits: Limits = field(default_factory=Limits)
     delete_checkpoints: bool = False
-    """Remove checkpoints as soon as nothing can need them."""
+    """Remove checkpoints as soon as no trial can need them."""
     max_num_checkpoints: int | None = None
-    """Checkpoints of paused trials that are kept: those whose loss would cost the most; None: all."""
+    """Maximum number of checkpoints of paused trials; the least valuable ones are removed. None: no maximum."""
     warm_start: tuple[str, ...] = ()
     """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
     tensorboard: bool = False
@@ -93,12 +93,12 @@ class Experiment:
 
     @property
     def real_benchmark(self) -> RealBenchmarkDefinition:
-        """The training script that is tuned.
+        """The training script.
 
         Raises
         ------
         SettingsError
-            It is a table.
+            The benchmark is a table.
         """
         if isinstance(self.benchmark, RealBenchmarkDefinition):
             return self.benchmark
@@ -106,12 +106,12 @@ class Experiment:
 
     @property
     def table_benchmark(self) -> SurrogateBenchmarkDefinition:
-        """The table that is tuned in simulated time.
+        """The recorded table.
 
         Raises
         ------
         SettingsError
-            It is a training script.
+            The benchmark is a training script.
         """
         if isinstance(self.benchmark, SurrogateBenchmarkDefinition):
             return self.benchmark
@@ -139,16 +139,16 @@ class Experiment:
         return ExperimentContext(benchmark=self.benchmark, tag=tag, seed=self.effective_seed, stored=folder)
 
     def with_method(self, method: MethodSpec | BuildFunction) -> Experiment:
-        """A copy that is tuned by another method."""
+        """Return a copy with another method."""
         return dataclasses.replace(self, method=method)
 
     def evaluations(self) -> TransferEvaluations | None:
-        """What the earlier experiments tell, as they are stored now; None where there are none to learn from.
+        """Read the evaluations of earlier experiments; None if the experiment learns from none.
 
         Raises
         ------
         SettingsError
-            One is not there, or nothing in them can be used.
+            One is missing, or none has results in this search space.
         JournalError
             A journal is damaged.
         """
@@ -160,21 +160,21 @@ class Experiment:
             raise SettingsError(f"--warm_start, for {self.benchmark.name}: {error}") from error
 
     def build_scheduler(self, evaluations: TransferEvaluations | None = None) -> Scheduler:
-        """A new scheduler, at the beginning of the experiment.
+        """Build the scheduler for the beginning of the experiment.
 
         Parameters
         ----------
         evaluations
-            What is known from before; None: as :meth:`evaluations` says.
+            Of earlier experiments; None: read by :meth:`evaluations`.
 
         Raises
         ------
         SettingsError
-            The script is not there, the method does not fit the benchmark, or nothing would ever end the experiment.
+            The script is missing, the method does not fit the benchmark, or nothing would end the experiment.
         TableError
-            The table is not there.
+            The table is missing.
         MissingExtraError
-            Event files are wanted, and tensorboardX is not installed.
+            Event files are requested, and tensorboardX is not installed.
         """
         if isinstance(self.benchmark, SurrogateBenchmarkDefinition):
             self.benchmark.blackbox()
@@ -206,7 +206,7 @@ class Experiment:
         SettingsError
             ``auto`` has no such settings.
         TableError
-            The table is not there.
+            The table is missing.
         """
         if choice := self.choice():
             find_method(AUTO).make_settings(self.settings)
@@ -214,12 +214,12 @@ class Experiment:
         return self.method, self.settings
 
     def choice(self) -> Choice | None:
-        """What ``auto`` chooses here; None where the method was chosen by its name.
+        """Return the choice of ``auto``; None for any other method.
 
         Raises
         ------
         TableError
-            The table is not there.
+            The table is missing.
         """
         if not isinstance(self.method, MethodSpec) or self.method.name.lower() != AUTO:
             return None
@@ -229,22 +229,22 @@ class Experiment:
         return choose(self.benchmark, n_trials)
 
     def criterion(self) -> StoppingCriterion:
-        """What the Tuner asks; a new one.
+        """Return a new stopping criterion.
 
         Raises
         ------
         SettingsError
-            The regret of several metrics is to be bounded.
+            ``stop_when_regret_below`` is set, and there are several metrics.
         """
         return stopping_criterion(self.limits, self.benchmark, self.effective_seed)
 
     def early_removal(self) -> RemoveEarly | None:
-        """Which checkpoints of paused trials are given up; None where all are kept.
+        """Return the policy for checkpoints of paused trials; None if all are kept.
 
         Raises
         ------
         SettingsError
-            The method is none that promotes trials.
+            The method does not promote trials.
         """
         return early_removal(
             self.max_num_checkpoints, self.method, self.settings, self.benchmark, self.limits
@@ -254,11 +254,11 @@ class Experiment:
         return find_method(method.name).ends_by_itself or self.benchmark.space.size is not None
 
     def identity(self) -> str:
-        """Equal for experiments that are the same cell: what decides is the same, all but the tag and the limits."""
+        """Return a hash of all fields but tag and limits: equal for repetitions of the same cell."""
         return identity_of(self.to_json())
 
     def to_json(self) -> dict[str, Json]:
-        """What :meth:`from_json` reads."""
+        """Return the experiment as data, from which :meth:`from_json` makes an equal one."""
         data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         data["benchmark"] = self.benchmark.to_json()
         data["method"] = self.method.to_json() if isinstance(self.method, MethodSpec) else _path(self.method)
@@ -274,12 +274,12 @@ class Experiment:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Experiment:
-        """Build an experiment from the data of :meth:`to_json`, also of version 0.1; other keys are passed over.
+        """Build an experiment from the data of :meth:`to_json`, also of version 0.1; other keys are ignored.
 
         Raises
         ------
         SettingsError
-            The data describe no experiment, or its method is a function of the user's, which data cannot hold.
+            The data are not an experiment, or its method is a function of the user, which data cannot hold.
         """
         data = upgrade_metadata(data)
         if data.get("schema") != METADATA_SCHEMA:
@@ -304,14 +304,14 @@ class Experiment:
 
 
 def identity_of(data: Mapping[str, Any]) -> str:
-    """The identity of the experiment that :meth:`Experiment.to_json` or an experiment's metadata describe.
+    """Return the identity of an experiment from its data or its metadata.
 
     Settings that were added after the experiment was stored count as their defaults.
 
     Raises
     ------
     SettingsError
-        The data describe no experiment.
+        The data are not an experiment.
     """
     data = upgrade_metadata(data)
     try:
@@ -332,7 +332,7 @@ def _benchmark_kind(
 
 
 def _stored_as(name: str) -> str:
-    """The folder of a tag; a path, which is none, as it is."""
+    """Return the folder name of a tag; a path as it is."""
     try:
         return safe_name(name)
     except SettingsError:

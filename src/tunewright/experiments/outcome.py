@@ -1,4 +1,4 @@
-"""Outcome: what is left of an experiment when its session is over, or what its folder says about it."""
+"""Outcome: a stored experiment, read from its folder, also while it runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Best:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """An experiment as far as it is."""
+    """State and results of a stored experiment."""
 
     folder: ExperimentFolder
     metadata: ExperimentMetadata
@@ -52,23 +52,23 @@ class Outcome:
     wallclock_time: float
     """Seconds on the experiment's clock."""
     suggest_time: float
-    """Seconds that the method needed to decide."""
+    """Seconds of the method's decisions."""
     summary: Mapping[str, Any]
-    """The backend's account: jobs, calls, seconds, cost; empty where there is none yet."""
+    """Jobs, calls, seconds and cost of the backend; empty before they are written."""
 
     @property
     def metric(self) -> Metric:
-        """What is tuned; the first where there are several."""
+        """The tuned metric; the first of several."""
         return self.metadata.metrics[0]
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """All that is tuned."""
+        """All tuned metrics."""
         return self.metadata.metrics
 
     @property
     def pareto(self) -> list[ParetoResult]:
-        """The results that keep the constraints and that no other such dominates, best in the first metric first."""
+        """Non-dominated results among those that meet the constraints, ordered by the first metric."""
         return [
             ParetoResult(
                 trial_id=trial_id,
@@ -81,25 +81,25 @@ class Outcome:
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
-        """What must hold of the best result; nothing where the method is not known here."""
+        """Constraints on the best result; none if the method is not installed here."""
         stored = self.metadata.method
         if not isinstance(stored, Mapping) or stored.get("name") not in method_names():
-            return ()  # a user's own function, or a method of a package that is not installed
+            return ()  # a function of the user, or a method of a package that is not installed
         return constraints_of(MethodSpec.from_json(stored), self.metadata.settings)
 
     @property
     def resource(self) -> str:
-        """What the resource is called."""
+        """Unit of the resource."""
         return self.metadata.resource
 
     @property
     def space(self) -> SearchSpace:
-        """What was searched."""
+        """The search space."""
         return self.metadata.space
 
     @property
     def best(self) -> Best | None:
-        """The best result of those that keep the constraints; None until there is one."""
+        """The best result that meets the constraints; None if there is none yet."""
         incumbent = Incumbent(self.metric, self.constraints)
         incumbent.update(self.history)
         if incumbent.trial_id is None or incumbent.result is None:
@@ -113,12 +113,12 @@ class Outcome:
 
     @property
     def is_running(self) -> bool:
-        """Whether some process works on it, here or in a tuning job."""
+        """Whether a process works on it, on this machine or in a tuning job."""
         return self.status.is_running
 
     @property
     def counts(self) -> dict[str, int]:
-        """Trials by where they stand. Those that a session left running count as stopped, unless it still works."""
+        """Number of trials by status; trials that the last session left running count as stopped."""
         counts = {str(status): len(self.history.ids(status)) for status in _ENDED}
         n_running = len(self.history.ids(TrialStatus.RUNNING))
         if self.is_running:
@@ -132,11 +132,11 @@ class Outcome:
 
     @property
     def trials(self) -> list[Trial]:
-        """All trials; ``history.results(trial.id)`` are one's results."""
+        """All trials; ``history.results(trial.id)`` has the results of each."""
         return [self.history.trial(trial_id) for trial_id in range(self.history.n_trials)]
 
     def to_json(self) -> dict[str, Any]:
-        """What ``tunewright show --format json`` prints."""
+        """Return the data of ``tunewright show --format json``."""
         best = self.best
         data: dict[str, Any] = {
             "experiment": self.folder.name,
@@ -185,12 +185,12 @@ class Outcome:
 
 
 def load_outcome(folder: ExperimentFolder) -> Outcome:
-    """Read what an experiment's folder says, also while it runs. Nothing is changed.
+    """Read a stored experiment, also while it runs. Nothing is changed.
 
     Raises
     ------
     SettingsError
-        The folder holds no experiment.
+        The folder is not of an experiment.
     JournalError
         The journal is damaged.
     """

@@ -246,16 +246,6 @@ class PlanProgress:
             self._seconds[kind].append(seconds)
 
     @property
-    def cells(self) -> list[CellResult]:
-        """Former name of :attr:`results`."""
-        return self.results
-
-    @property
-    def n_jobs(self) -> int:
-        """Former name of :attr:`n_processes`."""
-        return self.n_processes
-
-    @property
     def n_failed(self) -> int:
         """Number of cells that failed."""
         return sum(result.error is not None for result in self.results)

@@ -1,4 +1,4 @@
-"""Running one experiment: folder, journal, scheduler, backend, callbacks, Tuner, in this order."""
+"""Run or continue one experiment: folder, scheduler, journal, backend, callbacks, Tuner, in this order."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
     Raises
     ------
     SettingsError, TableError
-        Something is wrong that can be seen before anything is started; then there is no folder.
+        A setting is invalid; no folder was made.
     ExperimentFailedError, BackendError, JournalError
-        It could not be completed; what was observed is kept, and `resume_experiment` goes on.
+        It could not be completed. All observations are kept, and `resume_experiment` continues.
     KeyboardInterrupt
-        It was interrupted, in order; what was observed is kept.
+        It was interrupted. All observations are kept.
     """
     experiment, scheduler, folder = open_experiment(experiment)
     tune(experiment, scheduler, folder, watch)
@@ -69,21 +69,21 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
 def resume_experiment(
     folder: ExperimentFolder, experiment: Experiment | None = None, *, watch: Watch = unwatched
 ) -> Outcome:
-    """Continue an experiment from its journal; the new limits and number of workers are kept in its metadata.
+    """Continue an experiment from its journal; its metadata store the new limits and number of workers.
 
     Parameters
     ----------
     folder
         Where it is stored.
     experiment
-        What continues; None: what the metadata say.
+        The experiment, with its new limits; None: as its metadata say.
     watch
         Makes the callbacks.
 
     Raises
     ------
     SettingsError
-        The metadata do not say how it was run.
+        Its metadata are damaged, or its method is a function of the user.
     ExperimentFailedError, BackendError, JournalError, KeyboardInterrupt
         As `run_experiment`.
     """
@@ -181,7 +181,7 @@ def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> N
 
 
 def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None = None) -> ExperimentFolder:
-    """Make the folder of a new experiment, with its metadata and what is known from before."""
+    """Make the folder of a new experiment, with its metadata and the evaluations of earlier experiments."""
     folder = create_experiment(
         experiment.tag, experiment.label, experiment.benchmark.name, str(experiment.seed)
     )
@@ -204,12 +204,12 @@ def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None =
 
 
 def renew_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
-    """Write what is continued into the metadata.
+    """Update the metadata of an experiment that is continued.
 
     Raises
     ------
     SettingsError
-        A tuning job worked on it at the last look.
+        A tuning job worked on it when it was last fetched.
     """
     if note := live_marker(folder.path):
         raise SettingsError(
@@ -219,7 +219,7 @@ def renew_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
 
 
 def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder, watch: Watch) -> History:
-    """Begin or continue what is in the folder; return everything observed.
+    """Run the Tuner of an experiment in its folder; return its history.
 
     Raises
     ------
@@ -280,7 +280,7 @@ def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
 
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """The files written beside the journal; none for simulations, which run by the thousand."""
+    """Callbacks that write files beside the journal; none for simulations, which run by the thousand."""
     board = _board(experiment, folder)
     if experiment.backend.is_simulated:
         return board
@@ -290,7 +290,7 @@ def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callb
 
 
 def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:
-    """The policies that the experiment's settings name."""
+    """Checkpoint policies of the experiment's settings."""
     early = experiment.early_removal()
     unneeded = experiment.delete_checkpoints and not experiment.backend.is_simulated
     return [*([] if early is None else [early]), *([RemoveUnneededCheckpoints()] if unneeded else [])]

@@ -1,10 +1,4 @@
-"""Launchers: ``main`` of the ``hpo_main.py`` scripts, one module per backend.
+"""Old import paths of :mod:`tunewright.cli.hpo_main` and :mod:`tunewright.cli.launch_remote`.
 
-Importing any of them, which the command line does as well, settles how many threads NumPy uses in this process.
+Experiment folders that ``tunewright init`` of version 0.1 wrote import them.
 """
-
-from __future__ import annotations
-
-from tunewright.threads import use_one_thread
-
-use_one_thread()  # read when BLAS is loaded, which the import of a launcher does

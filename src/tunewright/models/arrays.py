@@ -17,5 +17,5 @@ Indices: TypeAlias = NDArray[np.intp]
 
 @cache
 def from_scipy(package: str, name: str) -> Any:
-    """What a package of SciPy calls by a name, such as ``from_scipy("optimize", "minimize")``."""
+    """Import an object of a SciPy package at its first use, as in ``from_scipy("optimize", "minimize")``."""
     return getattr(importlib.import_module(f"scipy.{package}"), name)

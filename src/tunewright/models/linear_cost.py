@@ -1,4 +1,4 @@
-"""What an evaluation costs: models of logarithms, so that predicted costs are positive.
+"""Models of the logarithm of an evaluation's cost, so that predicted costs are positive.
 
 References
 ----------
@@ -96,7 +96,7 @@ def lines(groups: Indices, resources: Array, costs: Array) -> tuple[Indices, Arr
     Returns
     -------
     groups, offsets, slopes
-        (g,): each group once, a (NaN where one point says nothing of it: then b = cost / r) and b. A slope is not below
+        (g,): each group once, a (NaN if there is one point only: then b = cost / r) and b. A slope is not below
         the smallest part of what the whole costs, an offset not below 0.
     """
     names, places, counts = np.unique(groups, return_inverse=True, return_counts=True)

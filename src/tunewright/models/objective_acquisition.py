@@ -58,7 +58,7 @@ class ScalarizedLowerBound(Acquisition):
     weights
         (k,), >= 0.
     ideal
-        (k,): where an objective counts as 0.
+        (k,): the values of the objectives that count as 0.
     kappa
         Deviations below the mean, >= 0.
     how
@@ -108,10 +108,10 @@ class ScalarizedLowerBound(Acquisition):
 
 
 class Boxes(NamedTuple):
-    """Boxes of the space of losses, b for each of s versions; empty ones fill up where a version has fewer."""
+    """Boxes of the space of losses, b for each of s versions; padded with empty ones if a version has fewer."""
 
     lower: Array
-    """(s, b, k), -inf where there is no end."""
+    """(s, b, k), -inf if there is no end."""
     upper: Array
     """(s, b, k)"""
 
@@ -128,7 +128,7 @@ def stacked_boxes(versions: Sequence[tuple[Array, Array]]) -> Boxes:
 
 
 class _Side(NamedTuple):
-    """What an objective's prediction makes of all boxes, arrays (m, s, b)."""
+    """Factors of one objective's prediction for all boxes, arrays (m, s, b)."""
 
     gain: Array
     """``E[length of the part of the side that is improved]``."""

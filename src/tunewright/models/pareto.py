@@ -23,7 +23,7 @@ from tunewright.models.arrays import Array, Indices
 
 
 def pareto_mask(losses: Array) -> NDArray[np.bool_]:
-    """Which rows no other row dominates; of equal rows all. Rows that are not finite never count.
+    """Return a mask of the rows that no other row dominates; equal rows are all in it, rows that are not finite never.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def epsilon_net_order(losses: Array) -> Indices:
 
 
 def scaled_to_range(losses: Array) -> Array:
-    """Each objective from 0 (its best finite value) to 1 (its worst); 0 where all are equal. Infinite values stay."""
+    """Each objective from 0 (its best finite value) to 1 (its worst); 0 if all are equal. Infinite values stay."""
     finite = losses[np.isfinite(losses).all(axis=1)]
     if not len(finite):
         return losses
@@ -256,7 +256,7 @@ def non_dominated_boxes(front: Array, reference: Array) -> tuple[Array, Array]:
     Returns
     -------
     lower, upper
-        Corners (boxes, k); the lower ones are -inf where a box has no end.
+        Corners (boxes, k); the lower ones are -inf if a box has no end.
     """
     kept = front[(front < reference).all(axis=1)]
     kept = kept[_is_first(kept)]

@@ -65,7 +65,7 @@ class AtResource(Surrogate):
 
     @property
     def n_parts(self) -> int:
-        """Those of the surrogate within."""
+        """Versions of the inner surrogate."""
         return self._joint.n_parts
 
     def means(self, a: Array) -> Array:
@@ -93,7 +93,7 @@ class AtResource(Surrogate):
 class WeightedSum(Surrogate):
     """The weighted sum of independent surrogates, each with its own number of versions.
 
-    Its versions are taken in step: number i of each part, in turn again where a part has fewer.
+    Its versions are taken in step: number i of each part, in turn again if a part has fewer.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class WeightedSum(Surrogate):
 def misranked(observed: Array, draws: Array) -> Array:
     """Pairs of observations (n,) that each of k draws (n, k) of a function ranks wrongly, (k,).
 
-    A pair is wrong where the lower observation has not the lower value.
+    A pair is wrong if the lower observation does not have the lower value.
     """
     is_less = observed[:, np.newaxis] < observed
     is_wrong = is_less[:, :, np.newaxis] & (draws[:, np.newaxis] >= draws[np.newaxis])

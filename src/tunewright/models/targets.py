@@ -1,4 +1,4 @@
-"""Targets made fit for a Gaussian process: centred, scaled, and bent where that makes them more normal."""
+"""Targets of a Gaussian process: losses centred, scaled and transformed towards a normal distribution."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tunewright.models.arrays import Array, from_scipy
 
 
 class TargetTransform(StrEnum):
-    """What is done with losses before a model sees them. All keep the order, so that the best stays the best."""
+    """Transformations of losses before a model learns from them. All keep the order of the losses."""
 
     STANDARDIZE = "standardize"
     """Mean 0 and deviation 1."""
     POWER = "power"
     """The power transform of Yeo and Johnson that makes them most normal, then as above."""
     BOX_COX = "box_cox"
-    """The same with that of Box and Cox, for values of one sign; where that is not so, ``power``."""
+    """The same with that of Box and Cox, for values of one sign; otherwise as ``power``."""
     LOG = "log"
     """The logarithm of how far they are from the best; what is far worse than most is cut off. A factor between good values
     counts as much as one between bad values, and diverged ones count no more than bad ones."""
@@ -29,7 +29,7 @@ class TargetTransform(StrEnum):
 
 
 def transformed(losses: Array, how: TargetTransform) -> Array:
-    """Targets of mean 0 and deviation 1 from finite losses (n,); zeros where all are equal."""
+    """Targets of mean 0 and deviation 1 from finite losses (n,); zeros if all are equal."""
     plain = standardised(losses)
     if how is TargetTransform.STANDARDIZE or not plain.any():
         return plain
@@ -47,7 +47,7 @@ def have_one_sign(losses: Array) -> bool:
 
 
 def standardised(values: Array) -> Array:
-    """Mean 0 and deviation 1; zeros where all values are equal."""
+    """Mean 0 and deviation 1; zeros if all values are equal."""
     scale = float(np.max(np.abs(values), initial=0.0))
     if scale == 0.0 or not np.isfinite(scale):
         return np.zeros_like(values)
@@ -60,7 +60,7 @@ def standardised(values: Array) -> Array:
 def _log_distances(losses: Array) -> Array:
     """Logarithms of the distances from the best, plus a tenth of that of the third quartile.
 
-    Distances end at three times that of the median, or at that of the third quartile where it is larger. Where three
+    Distances end at three times that of the median, or at that of the third quartile if it is larger. Where three
     quarters are as good as the best, losses remain as they are.
     """
     scaled = losses / 8.0  # so that no sum of huge values overflows

@@ -28,13 +28,13 @@ N_LEAVES: Final = 2**_DEPTH
 _GAIN: Final = 1e-6
 """A split must lower the sum of squares by more, so that rounding makes none."""
 _LUCK: Final = 1e-5
-"""Splits whose gains differ by no more than this part are equally good. Each node draws its own luck: where all nodes of a
-round preferred the same column, `BORE` found less, at the same held-out loss."""
+"""Splits whose gains differ by no more than this part are equally good. Each node draws among them: when all nodes
+of a round preferred the same column, `BORE` found worse configurations at the same held-out loss."""
 
 
 @final
 class Edges:
-    """Where the columns of points may be split: midways between values, or at some of their quantiles.
+    """Candidate splits of the columns: midpoints between values, or some of their quantiles.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Grower:
         Returns
         -------
         splits, leaves
-            The edge of each inner node, breadth first, (q, 7); e where no split helps, and all go to the left. The leaf of
+            The edge of each inner node, breadth first, (q, 7); e if no split helps, and all go to the left. The leaf of
             each point, (q, n).
         """
         n_trees, n = targets.shape
@@ -221,13 +221,13 @@ def _quantiles(values: Array, levels: Array, groups: Indices, n_groups: int) -> 
 
 
 _SMALLEST_SPLIT: Final = 32
-"""With no more observations than this, none is held back to correct quantiles."""
+"""Number of observations up to which none is held back to correct quantiles."""
 _HELD_BACK: Final = 0.1
 _ROUNDING: Final = 1e-9
-"""What a whole number of observations may be off by."""
+"""Rounding error of a whole number of observations."""
 _SMALLEST_LEAF: Final = 4
-"""Observations that a region of a classifier's tree holds: with fewer, each lucky one would be a region of its own, and
-the classifier sure of all that it has seen. Four of even chances is also where XGBoost, the paper's choice, stops."""
+"""Minimum observations per leaf of a classifier's tree; smaller leaves overfit single observations. XGBoost, the paper's
+choice, stops at the same size when classes are even."""
 _MOST_CLASSIFIER_EDGES: Final = 255
 _LEAST_CURVATURE: Final = 1e-12
 

@@ -20,7 +20,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def build_runner(target: Path) -> Path:
     """Write the zipapp; the same sources give the same bytes, so that it can be named by its hash.
 
-    It holds the runner and, below ``trial/``, what scripts need of us: ``tunewright`` with its Reporter, and the
+    It holds the runner and, below ``trial/``, the trial side: ``tunewright`` with its Reporter, and the
     modules that stand in for Syne Tune's.
 
     Parameters

@@ -1,4 +1,4 @@
-"""How a runner and its backend talk: the contract of channels."""
+"""The contract of channels, which connect a runner to its backend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 GO_ON = ""
-"""Nothing is wanted: the script runs on."""
+"""No request: the script runs on."""
 PAUSE = "pause"
 """End the script and keep its checkpoint: the trial is paused."""
 STOP = "stop"
@@ -45,9 +45,9 @@ class End:
     cause: str
     """EXITED, UNTIL, PAUSE, STOP, RELEASE or TERMINATED. After the last two a retry should follow."""
     exit: int
-    """The script's exit code (128 + n for signal n); 0 where the runner ended it."""
+    """The script's exit code (128 + n for signal n); 0 if the runner ended it."""
     error: str
-    """What went wrong with the last log lines; empty when nothing did."""
+    """The error with the last log lines; empty if there was none."""
     cost: float
     """Dollars of the run, earlier retries included."""
     wall: float
@@ -57,10 +57,10 @@ class End:
 
 
 class Channel(ABC):
-    """The runner's line to its backend.
+    """A runner's connection to its backend.
 
     All methods are called from the runner's main thread, one at a time; the script's output is read meanwhile, so
-    a call may take its time. A call that fails for passing reasons retries by itself; what it raises in the end
+    a call may take its time. A call retries transient failures by itself; an exception that it raises
     ends the runner.
     """
 
@@ -77,7 +77,7 @@ class Channel(ABC):
 
     @abstractmethod
     def wanted(self) -> str:
-        """What the backend wants now: GO_ON, PAUSE, STOP or RELEASE."""
+        """The backend's present request: GO_ON, PAUSE, STOP or RELEASE."""
 
     @abstractmethod
     def note_checkpoint(self, resource: int) -> None:
@@ -93,7 +93,7 @@ class Channel(ABC):
         Returns
         -------
         bool
-            Whether there is a whole checkpoint now; False where the folder is empty.
+            Whether there is a complete checkpoint now; False if the folder is empty.
         """
 
     @abstractmethod
@@ -103,12 +103,12 @@ class Channel(ABC):
 
 @final
 class MutedChannel(Channel):
-    """The channel of the other instances of a job with several: it loads and obeys, but the first one reports.
+    """The channel of the other instances of a job with several: it loads checkpoints and obeys requests, but the first one reports.
 
     Parameters
     ----------
     channel
-        What loads and obeys.
+        The instance's own channel.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -120,7 +120,7 @@ class MutedChannel(Channel):
         self._channel.load_checkpoint()
 
     def wanted(self) -> str:
-        """Ask what is wanted."""
+        """The backend's present request."""
         return self._channel.wanted()
 
     def send_report(self, report: Report) -> None:
@@ -138,7 +138,7 @@ class MutedChannel(Channel):
 
 
 def muted_unless(is_main: bool, channel: Channel) -> Channel:
-    """The channel of one instance of a job: only the main one is heard.
+    """The channel of one instance of a job: only the main one reports.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class S3Checkpoints:
         Raises
         ------
         FileNotFoundError
-            There is no whole checkpoint of that trial and resource.
+            There is no complete checkpoint of that trial and resource.
         ValueError
             A file would leave the folder.
         """
@@ -75,7 +75,7 @@ class S3Checkpoints:
         Returns
         -------
         bool
-            Whether there is a whole checkpoint now; False where the folder is empty.
+            Whether there is a complete checkpoint now; False if the folder is empty.
         """
         place = self._place(trial_id, resource)
         if self._marker(place) is not None:
@@ -115,7 +115,7 @@ def files_of(folder: Path) -> dict[str, int]:
 
 
 def links_of(folder: Path) -> dict[str, str]:
-    """The links of a folder to folders in it, by path relative to it: what they lead to, seen from where they are."""
+    """The links of a folder to folders in it, by path relative to it: their targets, relative to their folders."""
     home = Path(os.path.realpath(folder))
     links: dict[str, str] = {}
     for where, folders, _ in os.walk(home):
@@ -127,7 +127,7 @@ def links_of(folder: Path) -> dict[str, str]:
 
 
 def make_links(links: Mapping[str, str], folder: Path) -> None:
-    """Make what :func:`links_of` has found, in another folder.
+    """Create the links of :func:`links_of` in another folder.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def make_links(links: Mapping[str, str], folder: Path) -> None:
 
 
 def copy_files(source: Path, names: Iterable[str], target: Path) -> None:
-    """Copy files by their paths relative to a folder; links become what they lead to."""
+    """Copy files by their paths relative to a folder; links become their targets."""
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source / name, target / name)
@@ -164,12 +164,12 @@ def places_of(names: Iterable[str], folder: Path) -> dict[str, Path]:
 
 
 def snapshot(folder: Path) -> Path | None:
-    """A copy of a folder that nobody wrote to meanwhile.
+    """A consistent copy of a folder.
 
     Returns
     -------
     Path or None
-        A temporary folder, which the caller removes; None where the folder is empty or was written to.
+        A temporary folder, which the caller removes; None if the folder is empty or was written to meanwhile.
     """
     before = _state(folder)
     if not before:
@@ -195,12 +195,12 @@ def _state(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 _RELATIVE_PAUSE = 10.0
-"""Between two checkpoints on the way, at least so many times what the last one took."""
+"""Minimum pause between two periodic checkpoints, as a multiple of the duration of the last one."""
 
 
 @final
 class PeriodicCheckpoints:
-    """Copies the folder of checkpoints where the last time is long enough ago.
+    """Copies the folder of checkpoints if the last copy is old enough.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class PeriodicCheckpoints:
         resource
             Reached by the run.
         keep
-            Gets a copy that nobody writes to, and the resource.
+            Stores a consistent copy and its resource.
         """
         began = time.monotonic()
         if began < self.next_at or resource < 1:
@@ -243,7 +243,7 @@ class PeriodicCheckpoints:
 SYNCED_FOLDER = "kept"
 """Below ``/opt/ml``: the LocalPath of the job's CheckpointConfig."""
 SYNCED = "synced/"
-"""Below the experiment's prefix in S3: ``synced/{trial}/{attempt}-{retry}/`` is what a job's folder is copied to."""
+"""Below the experiment's prefix in S3: ``synced/{trial}/{attempt}-{retry}/`` is the copy of a job's folder."""
 
 
 def synced_prefix(trial_id: int, attempt: int, retry: int) -> str:
@@ -272,12 +272,12 @@ class SyncedCheckpoints:
         content
             Is moved, and gone afterwards.
         resource
-            What it holds.
+            Of the content.
 
         Returns
         -------
         bool
-            Whether there is a checkpoint now; False where the folder is empty.
+            Whether there is a checkpoint now; False if the folder is empty.
         """
         target = self._folder / str(resource)
         if (target / COMPLETE).is_file():

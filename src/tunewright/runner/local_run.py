@@ -1,7 +1,7 @@
 """The channel of runs on this machine: files in the run's folder.
 
 ``trials/{trial}/runs/{attempt}-{retry}/`` holds ``order.json``, ``reports`` (a JSON line per report), ``control``
-(what the backend wants), ``checkpoint/`` (the script's folder), ``whole.json`` (what that folder looked like at the
+(the backend's request), ``checkpoint/`` (the script's folder), ``whole.json`` (state of that folder at the
 last report) and, at the end, ``end.json``. ``trials/{trial}/checkpoints/{resource}`` are the frozen checkpoints.
 """
 
@@ -39,7 +39,7 @@ def frozen_folder(trial: Path, resource: int) -> Path:
 def fingerprint(folder: Path) -> list[list[Any]]:
     """Names, sizes and times of all files in a folder: equal ones mean that nothing was written in between.
 
-    Empty where the folder is, and also where a file vanishes meanwhile: then it is just being written.
+    Empty for an empty folder, and if a file vanishes meanwhile, since the folder is being written then.
     """
     try:
         states = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
@@ -49,7 +49,7 @@ def fingerprint(folder: Path) -> list[list[Any]]:
 
 
 def whole_resource(run: Path) -> int | None:
-    """The resource of a run's working folder, where nothing was written since the report; None elsewhere."""
+    """The resource of a run's working folder; None if it was written to after the report."""
     note = run / WHOLE
     if not note.is_file():
         return None
@@ -59,7 +59,7 @@ def whole_resource(run: Path) -> int | None:
 
 
 def freeze(working: Path, target: Path) -> bool:
-    """Rename a working folder to the checkpoint ``target``, unless there is one; False where there is none then."""
+    """Rename a working folder to the checkpoint ``target``, unless that exists; False if there is none afterwards."""
     if target.is_dir():
         return True
     if not working.is_dir() or not any(working.iterdir()):
@@ -126,14 +126,14 @@ class LocalChannel(Channel):
         self._reports.flush()
 
     def wanted(self) -> str:
-        """What ``control`` says; RELEASE where the tuner has gone."""
+        """The content of ``control``; RELEASE if the tuner has gone."""
         control = self._run / CONTROL
         if control.exists():
             return control.read_text(encoding="utf-8")
         return RELEASE if self._watch.is_over() else GO_ON
 
     def note_checkpoint(self, resource: int) -> None:
-        """Remember what the working folder looks like, for a retry after a crash of this runner."""
+        """Record the state of the working folder, for a retry after a crash of this runner."""
         if files := fingerprint(self._working):
             write_atomically(self._run / WHOLE, json.dumps({"resource": resource, "files": files}))
 
@@ -148,7 +148,7 @@ class LocalChannel(Channel):
 
 
 class _TunerWatch:
-    """Notices that nobody has held the tuner's lock for a while."""
+    """Notices that the tuner's lock was free for a while."""
 
     def __init__(self, lock: Path, abandon_after: float) -> None:
         self._lock = lock

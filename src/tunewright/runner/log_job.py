@@ -71,7 +71,7 @@ class LogChannel(Channel):
         return GO_ON
 
     def note_checkpoint(self, resource: int) -> None:
-        """Keep a copy of the folder where the last time is long enough ago, so that a lost machine costs little."""
+        """Keep a copy of the folder if the last one is old enough, so that a lost machine costs little."""
         self._periodic.note(resource, self._keep)
 
     def save_checkpoint(self, resource: int) -> bool:
@@ -107,7 +107,7 @@ def main(arguments: list[str]) -> int:
     Returns
     -------
     int
-        The script's exit code; 0 where the runner ended it.
+        The script's exit code; 0 if the runner ended it.
     """
     return run_program("The runner", _run, arguments)
 
@@ -118,10 +118,10 @@ def _run(base: Path) -> int:
     source = base / "input" / "data" / CHECKPOINT_CHANNEL if facts.pop("source") else None
     order = job_order(base, job, _config(base), facts)
     sinks = (sys.stdout.buffer, sys.stderr.buffer)
-    heard = LogChannel(
+    channel = LogChannel(
         sinks[0], order, source, base / SYNCED_FOLDER, checkpoint_seconds=job["checkpoint_seconds"]
     )
-    return supervise(order, muted_unless(is_main_host(base), heard), sinks).exit
+    return supervise(order, muted_unless(is_main_host(base), channel), sinks).exit
 
 
 def _config(base: Path) -> dict[str, Any]:

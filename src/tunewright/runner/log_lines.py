@@ -19,7 +19,7 @@ from typing import Any
 from .channel import End, Report
 
 MARKER = "[tunewright:message]"
-"""What each line has; what stands before it in a line is a script's output that has no end of line."""
+"""Begins each message; text before it in a line is output of a script without an end of line."""
 LINE_BYTES = 4096
 """Longest line, its end included."""
 
@@ -32,7 +32,7 @@ _PATTERN = re.compile(re.escape(MARKER) + r" (\d+)-(\d+)-(\d+) (\d+) ([re]) (\d+
 
 @dataclass(frozen=True)
 class Part:
-    """What one line says."""
+    """Content of one line."""
 
     trial_id: int
     attempt: int
@@ -56,7 +56,7 @@ def encode(run_name: str, seq: int, message: Report | End) -> list[bytes]:
     seq
         Number of the report, from 1; for an end that of the last report plus 1.
     message
-        What happened.
+        The report or end.
     """
     text = json.dumps(asdict(message), separators=(",", ":"))
     texts = [text[begin : begin + _ROOM] for begin in range(0, len(text), _ROOM)]
@@ -68,7 +68,7 @@ def encode(run_name: str, seq: int, message: Report | End) -> list[bytes]:
 
 
 def decode(line: str) -> Part | None:
-    """What a line says; None where it is none of ours."""
+    """The content of a line; None for other lines."""
     match = _PATTERN.search(line)
     if match is None:
         return None
@@ -82,15 +82,15 @@ def message_of(parts: Sequence[Part]) -> Report | End:
     Raises
     ------
     ValueError
-        It is not what a runner wrote.
+        No runner wrote it.
     """
     fields: dict[str, Any] = json.loads("".join(part.text for part in parts))
     try:
         return End(**fields) if parts[0].is_end else Report(**fields)
     except TypeError as error:
-        raise ValueError(f"Not what a runner writes: {error}") from error
+        raise ValueError(f"Not a runner's message: {error}") from error
 
 
 def without_messages(line: str) -> str:
-    """What a script printed of a line."""
+    """The part of a line that a script printed."""
     return line.partition(MARKER)[0]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, final
 
 MARKER = re.compile(r"\[tune-metric\]:\s*(?=\{)")
-"""What stands before the JSON object of a report, anywhere in a line."""
+"""Marker before the JSON object of a report, anywhere in a line."""
 MAX_LINE = 1 << 18
 """Characters of an unfinished line that are kept; half of it is more than the largest report."""
 
@@ -54,7 +54,7 @@ class ReportParser:
         return self._scan(rest)[0]
 
     def _scan(self, text: str) -> tuple[list[dict[str, Any]], int]:
-        """All reports in the text, and where the last of them ends."""
+        """All reports in the text, and the end of the last one."""
         reports: list[dict[str, Any]] = []
         end = 0
         while found := MARKER.search(text, end):
@@ -100,11 +100,11 @@ class Script:
     Parameters
     ----------
     command, environment, cwd
-        What to start; ``OSError`` where that is not possible.
+        Of the script; ``OSError`` if it cannot be started.
     sinks
-        Two binary files: where standard output and standard error are copied to as they come.
+        Two binary files: copies of standard output and standard error.
     on_report
-        Called with each report, in a thread of its own; the script is asked to end at once where the answer is true.
+        Called with each report, in a thread of its own; the script is asked to end at once if it returns true.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Script:
             os.killpg(self._process.pid, number)
 
     def reap_orphans(self) -> None:
-        """Collect ended processes other than the script: ours where we are process 1 or adopt orphans."""
+        """Collect ended processes other than the script: ours if we are process 1 or adopt orphans."""
         with contextlib.suppress(ChildProcessError):
             while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 if ended.si_pid in (0, self._process.pid):
@@ -149,7 +149,7 @@ class Script:
                 os.waitpid(ended.si_pid, os.WNOHANG)
 
     def end_group(self, *, reap_all: bool, patience: float = 5.0) -> None:
-        """Kill what is left of the script's processes and wait until they are gone and their output is read."""
+        """Kill the script's remaining processes and wait until they are gone and their output is read."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             self.signal_group(signal.SIGKILL)
@@ -161,7 +161,7 @@ class Script:
         self._pump.join(max(0.0, deadline - time.monotonic()))
 
     def last_lines(self) -> str:
-        """The end of what the script printed, both streams in the order of reading."""
+        """The end of the script's output, both streams in the order of reading."""
         lines = self._tail.decode("utf-8", errors="replace").splitlines()
         return "\n".join(line[:TAIL_WIDTH] for line in lines[-TAIL_LINES:])
 

@@ -1,4 +1,4 @@
-"""The runner of a tuning job: ``runner.pyz remote /opt/ml`` runs an ``hpo_main.py`` with what travelled along."""
+"""The runner of a tuning job: ``runner.pyz remote /opt/ml`` runs an ``hpo_main.py`` with its payload."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FLAGS_PARAMETER = "tunewright_flags"
 """Hyperparameter of the command line: a JSON list."""
 
 _POLL_SECONDS = 0.2
-_INSIDE = "tunewright.launchers.inside"
+_INSIDE = "tunewright.cli.tuning_job"
 
 
 def main(arguments: list[str]) -> int:
@@ -67,7 +67,7 @@ def _run(base: Path) -> int:
 
 
 def _environment(base: Path, code: Path, wheel: Path) -> dict[str, str]:
-    """Unpack and install what travelled along; the variables by which the experiments find it."""
+    """Unpack and install the payload; the environment in which the experiments find it."""
     packages = install_missing(code / REQUIREMENTS, cache_folder(base), sys.stderr.buffer)
     site = base / "site"
     with zipfile.ZipFile(wheel) as archive:
@@ -87,7 +87,7 @@ def _environment(base: Path, code: Path, wheel: Path) -> dict[str, str]:
 
 
 class _Tee:
-    """Two files as one: what is printed, and its copy."""
+    """Two files as one: the output and its copy."""
 
     def __init__(self, first: IO[bytes], second: IO[bytes]) -> None:
         self._files = (first, second)
@@ -110,7 +110,7 @@ def _flags(base: Path) -> list[str]:
 
 
 def _follow(script: Script) -> int:
-    """Pass SIGTERM and SIGINT on and wait for the end; what the experiments leave behind is ended."""
+    """Pass SIGTERM and SIGINT on and wait for the end; processes that the experiments leave behind are ended."""
 
     def pass_on(number: int, _frame: object) -> None:
         script.signal_group(number)

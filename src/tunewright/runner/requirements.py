@@ -1,4 +1,4 @@
-"""A script's ``requirements.txt``: what is installed is left alone, only what is missing is installed.
+"""A script's ``requirements.txt``: installs the missing packages only.
 
 The missing packages go into a folder of the machine's cache, named by their hash, that concurrent runs share.
 """
@@ -27,7 +27,7 @@ SHARED_VARIABLE = "TUNEWRIGHT_PACKAGES"
 
 
 def install_missing(requirements: Path, cache: Path, log: IO[bytes]) -> str:
-    """Install what is missing of a requirements file.
+    """Install the missing packages of a requirements file.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def install_missing(requirements: Path, cache: Path, log: IO[bytes]) -> str:
     Returns
     -------
     str
-        The folder to put on PYTHONPATH; empty where nothing is missing.
+        The folder to put on PYTHONPATH; empty if nothing is missing.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def _logical_lines(text: str) -> list[str]:
 
 
 def _referred(lines: list[str], folder: Path, seen: set[Path]) -> Iterator[str]:
-    """What the files say that these lines refer to, each once, and those that they refer to in turn."""
+    """Contents of the files that these lines refer to, directly or not, each once."""
     for line in lines:
         parts = line.replace("=", " ", 1).split()
         path = (folder / parts[-1]).resolve()
@@ -101,7 +101,7 @@ def _absolute(option: str, folder: Path) -> str:
 
 
 def _is_installed(line: str) -> bool:
-    """Whether a requirement holds already; what cannot be understood is left to pip."""
+    """Whether a requirement holds already; False if it cannot be parsed, so that pip decides."""
     module = _packaging()
     if module is None:
         return False

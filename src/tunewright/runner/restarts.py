@@ -1,13 +1,13 @@
-"""The lives of a job: the service may start one again under its own name, and each start is a retry of its own.
+"""Restarts of a job by the service under the job's own name; each start is a retry of its own.
 
 A spot interruption, or an internal error where a RetryStrategy was asked for, ends the instances of a job; then the
-service starts the same request again. Each life claims a number of its own, so that no report of one can be taken for
-one of another::
+service starts the same request again. Each start claims a number of its own, so that the reports of two starts cannot be
+confused::
 
-    lives/{trial}-{attempt}-{retry}     claimed by the life of that retry; later holds the end that it came to
+    lives/{trial}-{attempt}-{retry}     claimed by the start of that retry; later holds its end
 
 The numbers go on from the job's own, and the backend gives its next job a number above all that are claimed. A run that
-one life brought to its end is not begun again by the next: that end is told once more.
+ended is not begun again by the next start: its end is sent once more.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from . import s3_keys
 from .channel import TERMINATED, UNTIL, End
 from .run_order import RunOrder
 
-LIVES = "lives/"
+RESTARTS = "lives/"
 _PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Life:
-    """What one life of a job begins with."""
+class Start:
+    """Initial state of one start of a job."""
 
     order: RunOrder
-    """With this life's retry and what its checkpoint holds."""
+    """With the retry of this start and the resource of its checkpoint."""
     source: tuple[int, int] | None
     """Trial and resource of the checkpoint to begin with; None: from scratch."""
     stored: int | None
-    """Resource of a checkpoint that an earlier life stored on its way and that nobody was told of."""
+    """Resource of a periodic checkpoint of an earlier start, which no message names."""
     end: End | None
     """The end that the run came to before; then there is nothing left to run."""
 
 
 @final
 class Restarts:
-    """Counts the lives of one job and remembers how they ended.
+    """Counts the starts of one job and stores their ends.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ class Restarts:
         self._prefix = prefix
         self._order = order
         self.job_name = order.name
-        """``{trial}-{attempt}-{retry}`` of the job: where wishes are written, whichever life reads them."""
+        """``{trial}-{attempt}-{retry}`` of the job: the key of requests, for all starts."""
 
-    def begin(self, source: tuple[int, int] | None, *, is_main: bool) -> Life:
-        """Claim the next life, and find where it begins.
+    def begin(self, source: tuple[int, int] | None, *, is_main: bool) -> Start:
+        """Claim the next start, and find its checkpoint.
 
         Parameters
         ----------
@@ -89,16 +89,16 @@ class Restarts:
             self._put(order.name, b"")
         if end is not None:
             end = replace(end, cost=order.cost_before, wall=time.time())
-        return Life(order, source, stored, end)
+        return Start(order, source, stored, end)
 
     def note_end(self, run_name: str, end: End) -> None:
-        """Remember an end after which no life is to run the script again."""
+        """Store an end after which the script is not run again."""
         if end.cause != TERMINATED:
             self._put(run_name, json.dumps(asdict(end)).encode("ascii"))
 
     def _newest_claim(self) -> int | None:
         """The highest retry of this job that was claimed."""
-        start = f"{LIVES}{self._order.trial_id}-{self._order.attempt}-"
+        start = f"{RESTARTS}{self._order.trial_id}-{self._order.attempt}-"
         claimed = [int(key[len(start) :]) for key in self._keys(start)]
         return max((retry for retry in claimed if retry >= self._order.retry), default=None)
 
@@ -111,12 +111,12 @@ class Restarts:
 
     def _end_of(self, retry: int) -> End | None:
         name = replace(self._order, retry=retry).name
-        answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + LIVES + name)
+        answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + RESTARTS + name)
         body = answer["Body"].read()
         return End(**json.loads(body)) if body else None
 
     def _put(self, run_name: str, body: bytes) -> None:
-        self._client.put_object(Bucket=self._bucket, Key=self._prefix + LIVES + run_name, Body=body)
+        self._client.put_object(Bucket=self._bucket, Key=self._prefix + RESTARTS + run_name, Body=body)
 
     def _keys(self, start: str) -> Iterator[str]:
         """Keys below the experiment's prefix that begin with ``start``."""

@@ -1,4 +1,4 @@
-"""The run order: everything that a runner is told, as one JSON file."""
+"""The run order: a runner's complete input, as one JSON file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RunOrder:
     cwd: str = ""
     """Working directory of the script; empty: the runner's."""
     base_dir: str = "/opt/ml"
-    """What ``/opt/ml`` is: the SM_* variables point below it."""
+    """Takes the place of ``/opt/ml``: the SM_* variables point below it."""
     channels: dict[str, str] = field(default_factory=dict)
     """Input folders by name, for SM_CHANNEL_*; those below ``base_dir`` are found without it."""
     cache_dir: str = ""
@@ -85,7 +85,7 @@ class RunOrder:
 
     @property
     def function(self) -> str:
-        """``module:name`` where the order names a Python function; empty for scripts."""
+        """``module:name`` if the order names a Python function; empty for scripts."""
         module, separator, name = self.script.rpartition(":")
         return self.script if separator and module and name.isidentifier() else ""
 

@@ -40,7 +40,7 @@ class S3Clock:
         self._ahead: float | None = None
 
     def ahead(self) -> float:
-        """Seconds to add to this machine's time; 0 where the clocks agree, or the answer has no date."""
+        """Seconds to add to this machine's time; 0 if the clocks agree, or the answer has no date."""
         if self._ahead is None:
             answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
             self._ahead = seconds_ahead(answer, time.time())
@@ -74,9 +74,9 @@ class S3Place:
 
 @final
 class S3Channel(Channel):
-    """Reports, ends and checkpoints as S3 objects; a control key for what the backend wants.
+    """Reports, ends and checkpoints as S3 objects; a control key for the backend's requests.
 
-    boto3 retries failed requests by itself; what still fails ends the runner, and the backend begins a retry.
+    boto3 retries failed requests by itself; a request that fails in the end ends the runner, and the backend begins a retry.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ class S3Channel(Channel):
         The run.
     source
         Trial and resource of the checkpoint that the run begins with; None: it begins from scratch.
-    lives
-        Where ends are remembered, for a job that the service may start again; None: it never does.
+    restarts
+        Stores ends, for a job that the service may start again; None: it never does.
     stored
-        Resource of a checkpoint that an earlier life of the job stored on its way.
+        Resource of a periodic checkpoint of an earlier start of the job.
     clock
-        By which messages are dated; None: as they are.
+        The service's clock, by which messages are dated; None: this machine's.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class S3Channel(Channel):
         order: RunOrder,
         source: tuple[int, int] | None,
         *,
-        lives: Restarts | None = None,
+        restarts: Restarts | None = None,
         stored: int | None = None,
         clock: S3Clock | None = None,
     ) -> None:
@@ -117,7 +117,7 @@ class S3Channel(Channel):
         self._seq = 0
         self._looked = -math.inf
         self._wanted = GO_ON
-        self._lives = lives
+        self._restarts = restarts
         self._clock = clock
         self._saved = stored
         self._periodic = PeriodicCheckpoints(self._folder, place.checkpoint_seconds)
@@ -141,7 +141,7 @@ class S3Channel(Channel):
         return self._wanted
 
     def note_checkpoint(self, resource: int) -> None:
-        """Save the folder where the last time is long enough ago, so that a lost machine costs little."""
+        """Save the folder if the last time is long enough ago, so that a lost machine costs little."""
         self._periodic.note(resource, self._keep)
 
     def save_checkpoint(self, resource: int) -> bool:
@@ -149,9 +149,9 @@ class S3Channel(Channel):
         return self._keep(self._folder, resource)
 
     def send_end(self, end: End) -> None:
-        """Write the end's object; where there may be another life, it is remembered for that one first."""
-        if self._lives is not None:
-            self._lives.note_end(self._order.name, end)
+        """Write the end's object; if the job may be started again, the end is stored for that start first."""
+        if self._restarts is not None:
+            self._restarts.note_end(self._order.name, end)
         self._send(end, self._seq + 1)
 
     def _send(self, message: Report | End, seq: int) -> None:
@@ -163,7 +163,7 @@ class S3Channel(Channel):
         self._client.put_object(Bucket=self._place.bucket, Key=self._place.prefix + key, Body=body)
 
     def _read_control(self) -> str:
-        name = self._order.name if self._lives is None else self._lives.job_name
+        name = self._order.name if self._restarts is None else self._restarts.job_name
         key = self._place.prefix + s3_keys.control_key(name)
         try:
             answer = self._client.get_object(Bucket=self._place.bucket, Key=key)
@@ -172,7 +172,7 @@ class S3Channel(Channel):
         return str(answer["Body"].read().decode("utf-8"))
 
     def _keep(self, content: Path, resource: int) -> bool:
-        """Save a folder, and remove what this run saved on its way before; nobody was told of that."""
+        """Save a folder, and remove the periodic checkpoint before, which no message names."""
         is_whole = self._checkpoints.save(self._order.trial_id, resource, content)
         if is_whole:
             if self._saved is not None and self._saved != resource:

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any, final
 
-from .channel import muted_unless
+from .channel import Channel, muted_unless
 from .contract import S3_VARIABLE
 from .restarts import Restarts
+from .run_order import RunOrder
 from .s3_channel import S3Channel, S3Clock, S3Place
 from .supervisor import supervise
 from .training_job import (
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> int:
     Returns
     -------
     int
-        The script's exit code; 0 where the runner ended it.
+        The script's exit code; 0 if the runner ended it.
     """
     return run_program("The runner", _run, arguments)
 
@@ -69,28 +70,25 @@ def _run(base: Path) -> int:
     place = place_of(job)
     clock = S3Clock(client, place.bucket, place.prefix)
     is_main = is_main_host(base)
-    if restarts:
-        lives = Restarts(client, place.bucket, place.prefix, order)
-        return _live(lives, (client, place, clock), source, is_main)
-    heard = S3Channel(client, place, order, source, clock=clock)
-    return supervise(order, muted_unless(is_main, heard), (sys.stdout.buffer, sys.stderr.buffer)).exit
+    if not restarts:
+        channel = S3Channel(client, place, order, source, clock=clock)
+        return _supervise(order, muted_unless(is_main, channel))
+    claims = Restarts(client, place.bucket, place.prefix, order)
+    start = claims.begin(source, is_main=is_main)
+    restartable = S3Channel(
+        client, place, start.order, start.source, restarts=claims, stored=start.stored, clock=clock
+    )
+    channel_of_start = muted_unless(is_main, restartable)
+    if start.end is None:
+        return _supervise(start.order, channel_of_start)
+    if start.end.error and is_main:
+        write_failure(base, start.end.error)
+    channel_of_start.send_end(start.end)
+    return start.end.exit
 
 
-def _live(
-    lives: Restarts, where: tuple[Any, S3Place, S3Clock], source: tuple[int, int] | None, is_main: bool
-) -> int:
-    """One of maybe several lives of a job that the service may start again."""
-    life = lives.begin(source, is_main=is_main)
-    client, place, clock = where
-    heard = S3Channel(client, place, life.order, life.source, lives=lives, stored=life.stored, clock=clock)
-    channel = muted_unless(is_main, heard)
-    end = life.end
-    if end is None:
-        return supervise(life.order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
-    if end.error and is_main:
-        write_failure(Path(life.order.base_dir), end.error)
-    channel.send_end(end)
-    return end.exit
+def _supervise(order: RunOrder, channel: Channel) -> int:
+    return supervise(order, channel, (sys.stdout.buffer, sys.stderr.buffer)).exit
 
 
 def place_of(job: dict[str, Any]) -> S3Place:

@@ -1,20 +1,20 @@
-"""Names of the S3 objects through which jobs and their backend talk; both sides use this module.
+"""Names of the S3 objects that connect jobs and their backend; both sides use this module.
 
 Everything of an experiment lies under one prefix::
 
     reports/{time}-{trial}-{attempt}-{retry}-{seq}-{kind}~{payload}     reports and ends, in order of time
-    reports-{shard}/...                                                 the same, where one prefix would get too many
+    reports-{shard}/...                                                 the same, if one prefix would get too many
     shards                                                              how many prefixes of reports there are at most
-    control/{trial}-{attempt}-{retry}                                   what the backend wants of a run
-    lives/{trial}-{attempt}-{retry}                                     a start of a job that may start more than once
+    control/{trial}-{attempt}-{retry}                                   the backend's request to a run
+    lives/{trial}-{attempt}-{retry}                                     a start of a job that the service may restart
     checkpoints/{trial}/{resource}/{file}                               a checkpoint's files, then its marker
     checkpoints/{trial}/{resource}/_complete
     tasks/{trial}-{attempt}-{retry}                                     a run that waits for a worker
     leases/{trial}-{attempt}-{retry}                                    a run that a worker has, renewed by it
-    logs/{trial}-{attempt}-{retry}                                      what a run printed on a worker
+    logs/{trial}-{attempt}-{retry}                                      the output of a run on a worker
 
 ``time`` is in milliseconds since 1970, 13 digits, so that a listing is in order of time. The payload is the report
-itself where the key has room for it (S3 allows 1,024 bytes), so that one listing brings up to 1,000 reports.
+itself if the key has room for it (S3 allows 1,024 bytes), so that one listing brings up to 1,000 reports.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _PATTERN = re.compile(r"reports(?:-\d+)?/(\d{13})-(\d+)-(\d+)-(\d+)-(\d+)-([re])
 
 @dataclass(frozen=True)
 class ReportKey:
-    """What the key of a report or of an end says."""
+    """Content of the key of a report or of an end."""
 
     time: int
-    """Milliseconds since 1970, by the job's clock."""
+    """Milliseconds since 1970 by the clock of S3, to which the job corrects its own."""
     trial_id: int
     attempt: int
     retry: int
@@ -71,7 +71,7 @@ class ReportKey:
 
 
 def report_place(shard: int) -> str:
-    """What the keys of a shard's reports begin with; S3 takes 3,500 writes a second under each such prefix."""
+    """Prefix of the keys of a shard's reports; S3 takes 3,500 writes a second under each such prefix."""
     return f"reports-{shard}/" if shard else REPORTS
 
 
@@ -90,7 +90,7 @@ def encode(run_name: str, seq: int, message: Report | End, *, room: int, shard: 
     seq
         Number of the report, from 1; for an end that of the last report plus 1.
     message
-        What happened.
+        The report or end.
     room
         Bytes that the key may have.
     shard
@@ -109,7 +109,7 @@ def encode(run_name: str, seq: int, message: Report | End, *, room: int, shard: 
 
 
 def decode(key: str) -> ReportKey | None:
-    """What a key says; None where it is none of ours."""
+    """The content of a key; None for other keys."""
     match = _PATTERN.fullmatch(key)
     if match is None:
         return None
@@ -125,12 +125,12 @@ def message_of(key: ReportKey, body: bytes | None = None) -> Report | End:
     key
         From :func:`decode`.
     body
-        The object's content, needed where the key had no room.
+        The object's content, needed if the key had no room.
 
     Raises
     ------
     ValueError
-        The content is not what a runner wrote, or it is needed and missing.
+        No runner wrote the content, or it is needed and missing.
     """
     content = body if key.is_in_body else base64.urlsafe_b64decode(key.payload)
     if content is None:
@@ -139,11 +139,11 @@ def message_of(key: ReportKey, body: bytes | None = None) -> Report | End:
     try:
         return End(**fields) if key.is_end else Report(**fields)
     except TypeError as error:
-        raise ValueError(f"Not what a runner writes: {error}") from error
+        raise ValueError(f"Not a runner's message: {error}") from error
 
 
 def is_run(name: str) -> bool:
-    """Whether a text is ``{trial}-{attempt}-{retry}``, and not what somebody else has put among the keys of runs."""
+    """Whether a text is ``{trial}-{attempt}-{retry}``, and not another object among the keys of runs."""
     return _RUN.fullmatch(name) is not None
 
 
@@ -153,20 +153,20 @@ def time_key(wall: float) -> str:
 
 
 def control_key(run_name: str) -> str:
-    """Where the backend says what it wants of a run."""
+    """Key of the backend's request to a run."""
     return CONTROL + run_name
 
 
 def worker_control(number: int) -> str:
-    """Where the backend says what it wants of the instances of a job of workers."""
+    """Key of the backend's request to a job of workers."""
     return f"{worker_control_prefix()}{number}"
 
 
 def worker_control_prefix() -> str:
-    """What these keys begin with."""
+    """Prefix of these keys."""
     return f"{CONTROL}worker-"
 
 
 def checkpoint_prefix(trial_id: int, resource: int) -> str:
-    """What the keys of a checkpoint begin with."""
+    """Prefix of the keys of a checkpoint."""
     return f"{CHECKPOINTS}{trial_id}/{resource}/"

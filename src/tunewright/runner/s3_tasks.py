@@ -1,8 +1,8 @@
 """Runs that wait for a worker, and the leases by which exactly one worker has each of them.
 
 All is done by conditional writes. A lease is made by ``If-None-Match: *``, so that of many workers one gets it, and
-renewed by ``If-Match`` with the ETag of the last renewal, so that a worker whose lease was taken away finds out. Nobody
-compares times: the lease's ETag changes with each renewal, and whoever waits for that uses a clock of its own.
+renewed by ``If-Match`` with the ETag of the last renewal, so that a worker whose lease was taken away finds out. No
+times are compared: the lease's ETag changes with each renewal, and each side waits for that by its own clock.
 
 A run is a task, then a lease, then an end among the reports; it is never less than one of these. Hence the order here:
 the lease is made before the task is removed, and removed after the end was sent.
@@ -28,7 +28,7 @@ class Lease:
     run: str
     """``{trial}-{attempt}-{retry}``."""
     task: dict[str, Any]
-    """What the backend says of the run."""
+    """The backend's description of the run."""
     etag: str
     """Of the newest renewal."""
     beat: int = 1
@@ -65,7 +65,7 @@ class TaskQueue:
         return [run for entry in answer.get("Contents", []) if s3_keys.is_run(run := entry["Key"][skip:])]
 
     def claim(self, run: str) -> Lease | None:
-        """Take a run; None where another worker has it, or had it."""
+        """Take a run; None if another worker has it, or had it."""
         etag = self._put(run, 1, {"IfNoneMatch": "*"})
         if etag is None:
             return None
@@ -77,7 +77,7 @@ class TaskQueue:
         return Lease(run, json.loads(task), etag)
 
     def renew(self, lease: Lease) -> bool:
-        """Show that the run is still worked on; False where it was taken away."""
+        """Renew the lease of a run; False if it was taken away."""
         for _ in range(_ATTEMPTS):
             etag = self._put(lease.run, lease.beat + 1, {"IfMatch": lease.etag})
             if etag is not None:
@@ -92,18 +92,18 @@ class TaskQueue:
     def give_back(self, lease: Lease) -> None:
         """Let go of a run: its end was sent, or it is to go on elsewhere.
 
-        Its task may be there once more, where the tuner got no answer and wrote it again after this worker took it.
+        Its task may exist again, if the tuner got no answer and wrote it again after this worker took it.
         """
         if self.renew(lease):
             self._delete(s3_keys.TASKS + lease.run)
             self._delete(s3_keys.LEASES + lease.run)
 
     def get(self, key: str) -> bytes | None:
-        """The content of an object of the experiment; None where there is none."""
+        """The content of an object of the experiment; None if there is none."""
         return self._read(key)[0]
 
     def _read(self, key: str) -> tuple[bytes | None, str]:
-        """Content and ETag of an object; None and an empty text where there is none."""
+        """Content and ETag of an object; None and an empty text if there is none."""
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
         except self._client.exceptions.NoSuchKey:
@@ -111,7 +111,7 @@ class TaskQueue:
         return answer["Body"].read(), str(answer["ETag"])
 
     def _put(self, run: str, beat: int, condition: dict[str, str]) -> str | None:
-        """Write a lease under a condition; its ETag, or None where the condition does not hold."""
+        """Write a lease under a condition; its ETag, or None if the condition does not hold."""
         key = s3_keys.LEASES + run
         body = json.dumps({"job": self._job, "nonce": self._nonce, "beat": beat}).encode("ascii")
         try:

@@ -28,7 +28,7 @@ IS_ZIPAPP = ROOT.is_file()
 
 
 def entry() -> list[str]:
-    """What Python is given to start this package."""
+    """Arguments of Python that start this package."""
     return [str(ROOT)] if IS_ZIPAPP else ["-m", str(__package__)]
 
 
@@ -50,7 +50,7 @@ _CHECKPOINT_OPTIONS = ("--checkpoint_dir", "--checkpoint-dir", "--st_checkpoint_
 
 
 def build_command(order: RunOrder) -> list[str]:
-    """What starts the script: a list, never a shell's line, so that values may hold blanks and quotes."""
+    """The command that starts the script: a list, never a shell's line, so that values may hold blanks and quotes."""
     interpreter = order.interpreter or sys.executable
     if order.function:
         return [interpreter, *entry(), Mode.CALL.value, order.function, order.config_file]
@@ -96,9 +96,9 @@ def build_environment(order: RunOrder, inherited: Mapping[str, str], packages: s
     Parameters
     ----------
     order
-        What is run.
+        The run.
     inherited
-        The runner's own environment; what the order says wins.
+        The runner's own environment; the order's values win.
     packages
         A folder of packages that were installed for the script; empty: none.
     """
@@ -123,7 +123,7 @@ def _tunewright(order: RunOrder) -> dict[str, str]:
 
 
 def _sagemaker(order: RunOrder) -> dict[str, str]:
-    """The SM_* variables, from what lies below ``base_dir`` or from this machine."""
+    """The SM_* variables, from the files below ``base_dir`` or from this machine."""
     base = Path(order.base_dir)
     facts: dict[str, Any] = {
         **_machine_facts(base / "input" / "config", order),
@@ -205,5 +205,5 @@ def _count_gpus(environment: Mapping[str, str]) -> int:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; an empty one where there is no such file."""
+    """The object in a file; an empty one if there is no such file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

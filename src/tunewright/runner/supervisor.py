@@ -1,4 +1,4 @@
-"""Run one script to its end: reports out, wishes in, and never a process left behind."""
+"""Run one script to its end: reports go out, requests come in, and no process is left behind."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _CHILD = "child"
 def supervise(
     order: RunOrder, channel: Channel, sinks: tuple[IO[bytes], IO[bytes]], *, owns_process: bool = True
 ) -> End:
-    """Run the order's script and tell the channel everything, its end included.
+    """Run the order's script and send its reports and its end to the channel.
 
     Parameters
     ----------
     order
-        What to run.
+        The run.
     channel
-        Where reports go and wishes come from.
+        Takes reports and gives requests.
     sinks
         Binary files that the script's standard output and standard error are copied to.
     owns_process
@@ -42,7 +42,7 @@ def supervise(
     Returns
     -------
     End
-        What was sent to the channel last.
+        The end that was sent to the channel.
     """
     return _Supervisor(order, channel, sinks, owns_process).run()
 
@@ -126,12 +126,12 @@ class _Supervisor:
         requirements = Path(self._order.cwd, self._order.script_file).with_name("requirements.txt")
         if not self._order.cache_dir or not requirements.is_file():
             return ""
-        # loaded by name, because what it needs takes longer to import than everything else of the runner
+        # loaded by name, because its imports take longer to import than everything else of the runner
         module = importlib.import_module(f"{__package__}.requirements")
         return module.install_missing(requirements, Path(self._order.cache_dir), self._sinks[1])
 
     def _follow(self, script: Script) -> int:
-        """Handle what happens until the script has ended; its exit code."""
+        """Handle events until the script has ended; its exit code."""
         next_look = 0.0
         while (code := script.poll()) is None:
             now = time.monotonic()
@@ -195,7 +195,7 @@ class _Supervisor:
         return self._order.resume_from + self._seq
 
     def _look(self, script: Script) -> None:
-        """Ask the channel what is wanted, and begin the end if it is one."""
+        """Ask the channel for a request, and end the script if there is one."""
         if not self._cause:
             wanted = self._channel.wanted()
             if wanted != GO_ON:
@@ -210,7 +210,7 @@ class _Supervisor:
                 script.signal_group(signal.SIGTERM)
 
     def _finish(self, code: int, error: str) -> End:
-        """Save the checkpoint, then tell the end."""
+        """Save the checkpoint, then send the end."""
         if self._cause == EXITED:
             code, error = (
                 1,
@@ -220,7 +220,9 @@ class _Supervisor:
             code, error = 0, ""
         has_checkpoint = self._resource >= 1 and self._channel.save_checkpoint(self._resource)
         if error and self._order.failure_file:
-            with contextlib.suppress(OSError):  # a full disk may be what the error is about; the end tells it
+            with contextlib.suppress(
+                OSError
+            ):  # a full disk may be the error's cause; the end message has the text
                 Path(self._order.failure_file).write_text(error[-1024:], encoding="utf-8")
         end = End(
             cause=self._cause or EXITED,
@@ -245,7 +247,7 @@ class _Supervisor:
 
 
 def _error_text(code: int, last_lines: str) -> str:
-    """Why a script failed, with the end of its output; empty where it did not."""
+    """Why a script failed, with the end of its output; empty if it did not."""
     if code == 0:
         return ""
     if code < 0:

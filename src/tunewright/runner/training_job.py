@@ -1,4 +1,4 @@
-"""What the programs of all training jobs share: folders, the run order, and the reason of a failure."""
+"""Common parts of the programs of training jobs: folders, the run order, and the reason of a failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .run_order import RunOrder
 _CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 _LONGEST_FAILURE = 1024
 LOST_S3 = "lost S3"
-"""What a failure says after the program's name where S3 did not answer: the job is to be begun again."""
+"""Reason of a failure after the program's name if S3 did not answer: the job is retried."""
 _PASSING = {"HTTPClientError", "ConnectionError", "CredentialRetrievalError", "RetriesExceededError"}
 """boto3's errors of connections and of the instance's credentials."""
 _SERVER_ERROR = 500
@@ -27,12 +27,12 @@ def code_folder(base: Path) -> Path:
 
 
 def cache_folder(base: Path) -> Path:
-    """Where packages are kept: the cache that outlives the job, where there is one."""
+    """Where packages are kept: the cache that outlives the job, if there is one."""
     return Path(os.environ.get(_CACHE_VARIABLE) or base / "cache")
 
 
 def failure_file(base: Path) -> Path:
-    """What the service shows as the reason where a job fails."""
+    """The file from which the service takes the FailureReason of a job."""
     return base / "output" / "failure"
 
 
@@ -67,7 +67,7 @@ def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) 
 def is_passing(error: BaseException) -> bool:
     """Whether S3 did not answer or had trouble of its own, after all of boto3's attempts: later it may be well.
 
-    Told by names, because boto3 is imported late and may be absent.
+    Recognised by names, because boto3 is imported late and may be absent.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     if "S3UploadFailedError" in names and error.__context__ is not None:
@@ -79,7 +79,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def read_job(base: Path) -> dict[str, Any]:
-    """What :data:`JOB_FILE` says.
+    """The content of :data:`JOB_FILE`.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def read_job(base: Path) -> dict[str, Any]:
 
 
 def run_facts() -> dict[str, Any]:
-    """What the job was told of its run, beside the configuration."""
+    """Description of the job's run, beside the configuration."""
     facts: dict[str, Any] = json.loads(os.environ[RUN_VARIABLE])
     return facts
 
@@ -117,7 +117,7 @@ def job_order(base: Path, job: dict[str, Any], config: dict[str, Any], facts: di
     base
         The folder that is ``/opt/ml``.
     job
-        What :data:`JOB_FILE` says.
+        The content of :data:`JOB_FILE`.
     config
         Of the run.
     facts

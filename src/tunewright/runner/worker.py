@@ -28,17 +28,17 @@ from .s3_channel import S3Clock
 from .s3_job import S3Client, place_of
 from .s3_tasks import Lease, TaskQueue
 from .training_job import cache_folder, code_folder, is_passing, read_job, run_program
-from .worker_run import REVOKED, WISH, RunPlace, start_run
+from .worker_run import REQUEST_FILE, REVOKED, RunPlace, start_run
 
 DRAIN = "drain"
-"""What the backend writes for a job whose instances are to take no more runs and end when theirs are over."""
+"""Request to a job: its instances take no more runs, and end when theirs have ended."""
 
 _KILL_SECONDS = 30.0
 """After so long a run that was taken away and does not end is killed."""
 _FASTEST = 0.5
 """Seconds between two looks for runs right after one has ended: the next one is being decided."""
 _SLOWEST = 10.0
-"""Seconds between two looks in the end, where there is nothing to do."""
+"""Maximum seconds between two polls of an idle worker."""
 _SLOWING = 12.0
 """So many idle seconds make the pause one second longer."""
 _SESSION_SECONDS = 15.0
@@ -47,7 +47,7 @@ _SESSION_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker is told; all times are in real seconds."""
+    """Parameters of a worker; all times are in real seconds."""
 
     number: int
     """Of its job among the experiment's."""
@@ -83,7 +83,7 @@ def main(arguments: list[str]) -> int:
     Returns
     -------
     int
-        Always 0: what goes wrong with runs is told to their backend.
+        Always 0: failures of runs are reported to their backend.
     """
     return run_program("The worker", lambda base: _Worker(base).run(), arguments)
 
@@ -131,7 +131,7 @@ class _Worker:
             self._sleep()
 
     def _look_around(self) -> None:
-        """Do what is to be done now."""
+        """Carry out all due actions."""
         self._reap()
         now = time.monotonic()
         age = now - self._started
@@ -163,12 +163,12 @@ class _Worker:
         self._skew = S3Clock(self._client, self._s3.bucket, self._s3.prefix).ahead()
 
     def _poll(self, now: float) -> None:
-        """Take what waits, as far as there are slots; else look whether this worker is still wanted."""
+        """Claim waiting runs for free slots; without work check that the tuner is alive."""
         if self._queue.get(s3_keys.worker_control(self._facts.number)) == DRAIN.encode("ascii"):
             self._is_draining = True
             return
         waiting = self._queue.waiting()
-        self._random.shuffle(waiting)  # so that workers seldom want the same; S3 decides where they do
+        self._random.shuffle(waiting)  # so that workers seldom want the same run; if they do, S3 decides
         for run in waiting:
             if len(self._slots) >= self._facts.slots:
                 break
@@ -208,7 +208,7 @@ class _Worker:
         self._slots[slot] = _Slot(lease, self._fork(lease, place))
 
     def _fork(self, lease: Lease, place: RunPlace) -> int:
-        """Start the run; its copy of this process shall not hear of our signals."""
+        """Start the run; its copy of this process must not get our signals."""
         signal.set_wakeup_fd(-1)
         try:
             return start_run(lease.run, lease.task, place)
@@ -216,7 +216,7 @@ class _Worker:
             signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
 
     def _gpus_of(self, slot: int) -> str | None:
-        """The GPUs of a slot: an equal share, or one that it shares with others; None where there are none."""
+        """The GPUs of a slot: an equal share, or one that it shares with others; None if there are none."""
         n_gpus, n_slots = len(self._gpus), self._facts.slots
         if not n_gpus:
             return None
@@ -235,7 +235,7 @@ class _Worker:
         for slot in self._slots.values():
             if slot.kill_at == float("inf") and not self._queue.renew(slot.lease):
                 self._say(f"run {slot.lease.run} was taken away")
-                self._wish(slot, REVOKED)
+                self._request(slot, REVOKED)
                 slot.kill_at = now + _KILL_SECONDS
 
     def _hand_over(self) -> None:
@@ -243,13 +243,13 @@ class _Worker:
         if not self._is_handing_over:
             self._is_handing_over = True
             for slot in self._slots.values():
-                self._wish(slot, RELEASE)
+                self._request(slot, RELEASE)
 
-    def _wish(self, slot: _Slot, wish: str) -> None:
-        """Tell a run's process what is wanted of it."""
+    def _request(self, slot: _Slot, request: str) -> None:
+        """Send a request to a run's process."""
         folder = self._base / "runs" / slot.lease.run
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / WISH, wish)
+        write_atomically(folder / REQUEST_FILE, request)
 
     def _reap(self) -> None:
         """Collect ended processes and the leases of their runs."""
@@ -276,7 +276,7 @@ class _Worker:
             self._over.pop()
 
     def _end_orphans(self) -> None:
-        """End what a run whose process was killed has left behind: it has become ours."""
+        """Kill processes that a killed run has left behind: this process adopted them."""
         pids = {slot.pid for slot in self._slots.values()}
         for orphan in own_children():
             if orphan not in pids:
@@ -312,6 +312,6 @@ def _gpus() -> list[str]:
 
 
 def _signal(pid: int, number: int) -> None:
-    """Send a signal to a run's process and what is in its session's first group."""
+    """Send a signal to a run's process and its process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)

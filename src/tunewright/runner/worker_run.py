@@ -1,4 +1,4 @@
-"""One run on a worker, in a process of its own: what ends it, whatever that is, does not end the worker."""
+"""One run on a worker, in a process of its own, so that its death does not end the worker."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .supervisor import supervise
 from .training_job import is_passing
 
 REVOKED = "revoked"
-"""What the worker writes into :data:`WISH` when the run is no longer its own."""
-WISH = "wish"
-"""File of a run's folder: what the worker, not the backend, wants of the run."""
+"""Content of :data:`REQUEST_FILE` after the run was taken away from the worker."""
+REQUEST_FILE = "request"
+"""File of a run's folder with the request of the worker, not of the backend."""
 _CHECKPOINTS = "checkpoints"
 _LOG = "log"
 _LOG_BYTES = 1 << 20
@@ -31,12 +31,12 @@ _LOG_SECONDS = 10.0
 _LINE_BYTES = 1 << 16
 """Of a line that has no end yet, so much is waited for."""
 _VICTIM = b"500"
-"""Added to the kernel's badness of a run's processes: where memory runs out, they go before their worker."""
+"""Added to the kernel's badness of a run's processes: if memory runs out, they are killed before their worker."""
 
 
 @dataclass(frozen=True)
 class RunPlace:
-    """What a worker gives a run."""
+    """A run's place on its worker."""
 
     base: Path
     """The instance's ``/opt/ml``."""
@@ -126,7 +126,7 @@ def _order(config: dict[str, Any], facts: dict[str, Any], place: RunPlace, folde
 
 @final
 class WorkerChannel(Channel):
-    """The channel of a run on a worker: a job's, and the worker is heard as well, and the output is stored.
+    """The channel of a run on a worker: that of a job, which also obeys the worker and stores the output.
 
     Times are given by the service's clock. Once the run was taken away, nothing is sent any more.
 
@@ -162,9 +162,8 @@ class WorkerChannel(Channel):
             self._channel.send_report(self._dated(report))
 
     def wanted(self) -> str:
-        """What the worker wants, or else the backend."""
-        wish = self._wish()
-        if wish:
+        """The worker's request, or else the backend's."""
+        if self._request():
             return RELEASE
         if time.monotonic() >= self._next_log:
             self._store_log()
@@ -188,14 +187,14 @@ class WorkerChannel(Channel):
     def _dated(self, message: Any) -> Any:
         return replace(message, wall=message.wall + self._place.skew)
 
-    def _wish(self) -> str:
+    def _request(self) -> str:
         try:
-            return (self._folder / WISH).read_text(encoding="ascii")
+            return (self._folder / REQUEST_FILE).read_text(encoding="ascii")
         except FileNotFoundError:
             return GO_ON
 
     def _is_revoked(self) -> bool:
-        return self._wish() == REVOKED
+        return self._request() == REVOKED
 
     def _store_log(self) -> None:
         """Write the end of the output, if there is something new."""
@@ -230,7 +229,7 @@ class RunSink:
         self._rest = b""
 
     def write(self, data: bytes) -> None:
-        """Take what was printed; a line without an end is cut, so that a progress bar does not fill the memory."""
+        """Copy output; a line without an end is cut, so that a progress bar does not fill the memory."""
         self._log.write(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > _LINE_BYTES:

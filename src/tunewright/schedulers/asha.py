@@ -27,9 +27,9 @@ from tunewright.seeding import Stream, generator
 from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
 
 _OF_RUNS: Final = "st_worker_"
-"""Values of this beginning are counted by ``Reporter``, from the start of each run."""
+"""Prefix of values that ``Reporter`` counts from the start of each run."""
 _MOST: Final = 1e290
-"""Larger values count as so much, so that sums of costs stay finite."""
+"""Maximum cost; larger values count as this one, so that sums stay finite."""
 
 
 @final
@@ -73,7 +73,7 @@ BracketWeights: TypeAlias = Callable[[History], Sequence[float] | None]
 
 
 class ASHAKind(StrEnum):
-    """What happens to a trial at a rung."""
+    """Treatment of trials at a rung."""
 
     PROMOTION = "promotion"
     """It pauses, and goes on once it is among the best of the rung."""
@@ -226,10 +226,10 @@ class PromotionLimit(ABC):
 
     @abstractmethod
     def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
-        """A result came in, and ``rungs`` (lowest first) hold it already, where it reached one."""
+        """Take in a result; ``rungs`` (lowest first) hold it already if it reached one."""
 
     def admits(self, trial_id: int, level: int, loss: float) -> bool:
-        """Whether a trial that the rung of this level lets pass may go on (as in RUSH); all may, unless overridden."""
+        """Whether a trial that is due for promotion at this level may go on (as in RUSH); all may, unless overridden."""
         return True
 
 
@@ -238,13 +238,13 @@ class ASHA(Scheduler):
     """Asynchronous successive halving (Li et al., MLSys 2020) over any searcher.
 
     **Promotion** (Algorithm 2 there). A trial pauses at each rung. A free worker resumes the best paused trial that is
-    among the top ``floor(n / eta)`` of its rung, looking from the highest rung down; where there is none, it starts a
+    among the top ``floor(n / eta)`` of its rung, looking from the highest rung down; if there is none, it starts a
     new trial. Comparing with the 1/eta quantile instead would let ``floor((n - 1) / eta) + 1`` trials pass: with
     ``eta=3`` the first of 2 and the second of 4. That is one trial too many in every rung, and the top rungs, where
     trials are few and long, would cost up to twice their share. Waiting is no loss, as the worker starts another trial.
 
-    **Stopping**. A trial that does not go on at once never does, so that no worker may wait for company: it goes on
-    where its loss is within the 1/eta quantile of the rung, itself included, and the first of a rung always does.
+    **Stopping**. A trial that does not go on at once never does, so no worker waits: it goes on
+    if its loss is within the 1/eta quantile of the rung, itself included, and the first of a rung always does.
 
     **Promotion by cost** (`ASHASettings.cost`). The top of a rung is the longest list of its best trials whose costs add
     up to no more than one eta-th of what all trials spent up to there, so that each rung gets its share of cost, not of
@@ -263,14 +263,14 @@ class ASHA(Scheduler):
     settings
         Rungs, brackets and kind.
     metric
-        What is compared; several objectives as in :class:`~tunewright.schedulers.objectives.Objectives`.
+        The metric to compare; several objectives as in :class:`~tunewright.schedulers.objectives.Objectives`.
     seed
         Draws the brackets of new trials.
     limit
         Keeps promotions below a resource; None: up to the end. Of several objectives it sees the first.
     weights
-        Says how often new trials should start in each bracket, given what has happened; where it is not given or
-        gives None, Hyperband's shares are taken.
+        Weights of the brackets of new trials as a function of History. If it is absent or
+        returns None, Hyperband's shares are taken.
     """
 
     def __init__(
@@ -305,7 +305,7 @@ class ASHA(Scheduler):
         self._meter = None if settings.cost is None else CostMeter(settings.cost)
 
     def suggest(self, history: History) -> Start | Resume | None:
-        """A promotion where one is due, else a new trial; None when the space is exhausted."""
+        """A promotion if one is due, else a new trial; None when the space is exhausted."""
         highest = self._max_resource if self._limit is None else self._limit.resource
         for rung in self._top_down:
             trial_id = self._promotable(rung) if rung.level < highest else None

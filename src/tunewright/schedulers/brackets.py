@@ -19,7 +19,7 @@ from tunewright.schedulers.rungs import rung_levels
 from tunewright.trial import CONTINUE, Decision, TrialStatus, Verdict
 
 _ROUNDING = 1e-9
-"""What a power of a reduction factor may be off by."""
+"""Rounding error of a power of a reduction factor."""
 
 
 @final
@@ -139,10 +139,10 @@ def hyperband_table(levels: Sequence[int], eta: float) -> tuple[tuple[Stage, ...
 @final
 @dataclass(frozen=True, slots=True, order=True)
 class Standing:
-    """How a trial stands in a rung after its run; the better one is smaller, equal losses go by age."""
+    """Standing of a trial in a rung after its run; better ones are smaller, equal losses are ordered by age."""
 
     loss: float
-    """``inf`` where the trial failed or its loss is not finite."""
+    """``inf`` if the trial failed or its loss is not finite."""
     trial_id: int
     reached: int
     """Its highest resource."""
@@ -155,7 +155,7 @@ class Standing:
 
 
 def standing_of(history: History, trial_id: int, status: TrialStatus, metric: Metric) -> Standing:
-    """How a trial stands whose run has ended: with its last result, or as the worst where it failed."""
+    """Return the standing of a trial whose run has ended: by its last result, or the worst if it failed."""
     last = history.last(trial_id)
     return Standing(
         metric.loss_of(last.metrics) if last and status is not TrialStatus.FAILED else math.inf,
@@ -179,7 +179,7 @@ class Bracket:
     """Successive halving with a fixed number of trials in each rung.
 
     A rung is over when all its trials have ended their runs. Then the best of those that can go on are promoted, as
-    many as the next stage has places; fewer where too many failed or diverged. A trial whose report jumped to the
+    many as the next stage has places; fewer if too many failed or diverged. A trial whose report jumped to the
     next level takes its place there without a run. The order in which runs end changes nothing.
 
     Parameters
@@ -189,7 +189,7 @@ class Bracket:
     stages
         Its plan.
     held
-        Where the paused trials that may still be promoted are kept, beside those of other brackets.
+        Set of the paused trials of all brackets that may still be promoted; this bracket keeps its own up to date.
     """
 
     def __init__(self, number: int, stages: Sequence[Stage], held: dict[int, None]) -> None:
@@ -219,7 +219,7 @@ class Bracket:
         return self._due[0] if self._due else None
 
     def until(self, rung: int) -> int | None:
-        """Where a run in a rung ends; None: at the end of the training."""
+        """Resource at which a run in a rung ends; None: at the end of the training."""
         return self._stages[rung].level if rung < len(self._stages) - 1 else None
 
     def due_if_full(self) -> tuple[int, int] | None:
@@ -270,7 +270,7 @@ class Bracket:
         return rung, []
 
     def _best(self, standings: Iterable[Standing], rung: int) -> list[Standing]:
-        """Those who would be promoted to a rung, best first."""
+        """The trials that would be promoted to a rung, best first."""
         stage = self._stages[rung]
         return sorted(standing for standing in standings if standing.may_enter(stage.level))[: stage.size]
 

@@ -62,7 +62,7 @@ class Population:
 
     def __init__(self, size: int) -> None:
         self.places: list[Individual | None] = [None] * size
-        """Who is where."""
+        """Individual at each place."""
         self._n_begun = 0
 
     @property
@@ -75,7 +75,7 @@ class Population:
         self._n_begun += 1
 
     def admit(self, individual: Individual) -> None:
-        """Give an individual the first empty place; where there is none, it must compete for the worst one's."""
+        """Give an individual the first empty place; if there is none, it competes for the worst one's."""
         if None in self.places:
             self.places[self.places.index(None)] = individual
             return
@@ -83,7 +83,7 @@ class Population:
         self.compete(worst, individual)
 
     def compete(self, place: int, individual: Individual) -> None:
-        """Selection: the child takes the place unless who holds it is better."""
+        """Selection: the child takes the place unless its holder is better."""
         if individual.loss <= self._loss(place):
             self.places[place] = individual
 
@@ -100,12 +100,12 @@ class Population:
 def choose_parents(
     pool: Sequence[Individual], others: Sequence[Individual], rng: np.random.Generator
 ) -> list[Individual] | None:
-    """Three different parents from a pool; where that is too small, the missing ones come from the others.
+    """Three different parents from a pool; if it is too small, the missing ones come from the others.
 
     Returns
     -------
     list of Individual or None
-        In random order; None where there are no three.
+        In random order; None if there are fewer than three.
     """
     chosen = {individual.trial_id: individual for individual in pool}
     rest = list({one.trial_id: one for one in others if one.trial_id not in chosen}.values())
@@ -186,13 +186,13 @@ class DEHB(Scheduler):
     Parameters
     ----------
     space
-        What to choose from.
+        The search space.
     plan
         The brackets.
     evolution
         How children are made.
     metric
-        What is compared.
+        The metric to compare.
     seed
         The experiment's seed, >= 0.
     points_to_evaluate
@@ -201,7 +201,7 @@ class DEHB(Scheduler):
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of ``points_to_evaluate`` does not fit the space.
     """
 
     def __init__(
@@ -222,14 +222,14 @@ class DEHB(Scheduler):
         self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points_to_evaluate)
         self._table = plan.table
         self.populations = tuple(Population(size) for size in population_sizes(self._table))
-        """One for each level, lowest first. Read them, no more."""
+        """One for each level, lowest first; read-only."""
         self._held: dict[int, None] = {}
         self._first = Bracket(0, self._table[0], self._held)
         self._evolving: dict[int, EvolvingBracket] = {}
         self._n_opened = 1
 
     def suggest(self, history: History) -> Start | Resume | None:
-        """What the oldest bracket with something to do wants to be run; None when the space is exhausted."""
+        """The next run of the oldest bracket that has one; None when the space is exhausted."""
         first = self._first
         if first.due is not None:
             return self._resume(first.due, first.rung)
@@ -294,7 +294,7 @@ class DEHB(Scheduler):
             population.admit(Individual(loss, trial_id, coordinates))
 
     def _start(self, history: History, number: int, rung: int) -> Start | None:
-        """A child for a rung of a later bracket; a random one where there are no parents or all children were tried."""
+        """A child for a rung of a later bracket; a random one if there are no parents or all children were tried."""
         stages, level = self._stages(number), self._level(number, rung)
         until = stages[rung].level if rung + 1 < len(stages) else None
         note: dict[str, Json] = {"bracket": number, "rung": rung}
@@ -314,7 +314,7 @@ class DEHB(Scheduler):
     def _child(
         self, history: History, population: Population, pool: Sequence[Individual]
     ) -> tuple[Config, dict[str, Json]] | None:
-        """A new configuration for a population's target, and where it comes from; None where there is none."""
+        """A new configuration for a population's target, and its note; None if there is none."""
         rng = generator(self._seed, Stream.EVOLUTION, history.n_runs)
         drawn = rng.random(len(self._coordinates))
         individual = population.places[population.target]

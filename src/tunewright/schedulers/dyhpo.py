@@ -35,7 +35,7 @@ class DyHPO(Scheduler):
     selector
         Weighs trials, by what they promise at their next level.
     pauses
-        Where trials pause.
+        Levels at which trials pause.
     metric
         What is tuned.
     seed

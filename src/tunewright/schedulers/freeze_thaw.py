@@ -24,7 +24,7 @@ from tunewright.types import Note
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pauses:
-    """Where trials pause; checked when built.
+    """Levels at which trials pause; checked when built.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class Pauses:
         return bisect_right(self.levels, resource)
 
     def until(self, level: int) -> int | None:
-        """Where a run to a level ends by itself; None: at the end of the training."""
+        """Resource at which a run to a level ends by itself; None: at the end of the training."""
         return self.levels[level] if level < len(self.levels) else None
 
 
@@ -66,7 +66,7 @@ def check_probability(name: str, value: float) -> None:
 
 
 def action_of(chosen: Chosen, pauses: Pauses, level: int, note: Note) -> Start | Resume | None:
-    """What a choice means: a resumption up to a level, or a start up to the first one."""
+    """Return the action of a choice: a resumption up to a level, or a start up to the first one."""
     whole = with_searchers_part(note, chosen.note)
     if chosen.trial_id is not None:
         return Resume(trial_id=chosen.trial_id, until=pauses.until(level), note=whole)
@@ -95,7 +95,7 @@ class FreezeThaw(Scheduler):
     selector
         Weighs trials, by what they promise at ``max_resource``.
     pauses
-        Where trials pause.
+        Levels at which trials pause.
     metric
         What is tuned.
     seed

@@ -23,15 +23,15 @@ class MedianStoppingSettings:
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     grace_period: int = 1
-    """Up to this resource nobody is stopped, >= 0."""
+    """Resource up to which no trial is stopped, >= 0."""
     grace_population: int = 5
-    """A trial is judged where at least so many others have reported, >= 1."""
+    """Number of other trials with reports that a judgement needs, >= 1."""
     cutoff: float = 0.5
-    """A trial is stopped that does worse than more than this part of the others, above 0 and below 1; 0.5: the median."""
+    """A trial is stopped if it is worse than more than this share of the others, above 0 and below 1; 0.5: the median."""
 
     def __post_init__(self) -> None:
         if self.grace_period < 0:
@@ -76,7 +76,7 @@ class MedianStopping(Scheduler):
         self._averages: dict[int, list[float]] = {}
 
     def suggest(self, history: History) -> Start | Resume | None:
-        """What the scheduler within suggests."""
+        """The suggestion of the inner scheduler."""
         return self._scheduler.suggest(history)
 
     def on_trial_start(self, history: History, run: Run) -> None:
@@ -84,7 +84,7 @@ class MedianStopping(Scheduler):
         self._scheduler.on_trial_start(history, run)
 
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
-        """The verdict of the scheduler within; where that lets the trial run on, the rule's."""
+        """The verdict of the inner scheduler; if it is CONTINUE, that of the rule."""
         verdict = self._scheduler.on_trial_result(history, trial_id, result)
         curve = self._curves.setdefault(trial_id, _Curve())
         loss = self._metric.loss_of(result.metrics)
@@ -106,5 +106,5 @@ class MedianStopping(Scheduler):
         self._scheduler.on_trial_end(history, trial_id, status)
 
     def resumable(self, history: History) -> Collection[int]:
-        """Those of the scheduler within."""
+        """Those of the inner scheduler."""
         return self._scheduler.resumable(history)

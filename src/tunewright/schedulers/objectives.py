@@ -26,7 +26,7 @@ from tunewright.trial import Result
 
 
 class RankingKind(StrEnum):
-    """How trials with several losses are put in an order."""
+    """Order of trials with several losses."""
 
     NON_DOMINATED = "non_dominated"
     """By fronts; within a front so that the first ones, however many, are spread over it."""
@@ -69,7 +69,7 @@ class Objectives:
             check_weights(self.weights)
 
     def scores(self, losses: Sequence[tuple[float, ...]]) -> list[float]:
-        """A number for each of n trials, lower is better; inf where a loss is not finite."""
+        """A number for each of n trials, lower is better; inf if a loss is not finite."""
         table = np.array(losses, dtype=np.float64).reshape(len(losses), len(self.metrics))
         finite = np.flatnonzero(np.isfinite(table).all(axis=1))
         scaled = scaled_to_range(table[finite])
@@ -118,9 +118,9 @@ def pareto_results(
     history
         Everything observed.
     metrics
-        What is compared; one metric gives the best result alone.
+        The metrics to compare; one metric gives the best result alone.
     constraints
-        What must hold of a result; one that breaks them is not among them, and dominates none.
+        Constraints on results; a result that breaks one is left out and dominates none.
     """
     pairs = [
         pair

@@ -1,4 +1,4 @@
-"""PASHA's limit: more resource only while the ranking of the best is not settled.
+"""PASHA's limit of promotions: it rises while the ranking of the best trials is not settled.
 
 References
 ----------
@@ -20,7 +20,7 @@ from tunewright.schedulers.asha import PromotionLimit
 from tunewright.schedulers.rungs import Rung
 
 _PERCENTILE: Final = 90
-"""Of the distances of pairs that only noise parts ([Bohdal2023]_, section 4)."""
+"""Percentile of the distances of pairs that differ by noise only ([Bohdal2023]_, section 4)."""
 
 
 @final
@@ -28,7 +28,7 @@ class SoftRankingLimit(PromotionLimit):
     """Begins at the second level and rises by one level when the two top rungs rank their trials differently.
 
     With each result at the limit, the trials there are ranked by their losses at it and at the level below
-    ([Bohdal2023]_, Algorithm 1). The rankings agree where at every position the two trials' losses at the level below
+    ([Bohdal2023]_, Algorithm 1). The rankings agree if at every position the two trials' losses at the level below
     differ by at most epsilon. Epsilon is the 90th percentile of the distances of all pairs of trials whose order along
     their curves changed and changed back: such pairs are parted by noise. Without such a pair it is 0.
 
@@ -59,7 +59,7 @@ class SoftRankingLimit(PromotionLimit):
         return self._levels[self._top]
 
     def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
-        """Add to the trial's curve; compare the rankings where it has come to the limit."""
+        """Add to the trial's curve; compare the rankings if it has reached the limit."""
         if math.isfinite(loss):
             self._curves.setdefault(trial_id, {})[resource] = loss
         is_at_top = self._top < len(rungs) and trial_id in rungs[self._top] and resource >= self.resource
@@ -102,7 +102,7 @@ def noise_of(curves: Mapping[int, Mapping[int, float]]) -> float:
     Returns
     -------
     float
-        The distances are those at the highest resource that a pair has in common; 0 where there is no such pair.
+        The distances are those at the highest resource that a pair has in common; 0 if there is no such pair.
     """
     long = [curve for curve in curves.values() if len(curve) >= 3]
     resources = sorted({resource for curve in long for resource in curve})
@@ -118,12 +118,12 @@ def _noisy_distances(differences: Array) -> Array:
     Parameters
     ----------
     differences
-        (pairs, resources); NaN where one of a pair has no value.
+        (pairs, resources); NaN if one of a pair has no value.
     """
     is_common = np.isfinite(differences)
     signs = np.sign(np.where(is_common, differences, 0.0))
     places = np.maximum.accumulate(np.where(signs != 0.0, np.arange(signs.shape[1]), 0), axis=1)
-    signs = np.take_along_axis(signs, places, axis=1)  # the last sign stands where there is none
+    signs = np.take_along_axis(signs, places, axis=1)  # a missing sign is that of the last value
     noisy = np.flatnonzero((signs[:, 1:] * signs[:, :-1] < 0.0).sum(axis=1) >= 2)
     last = signs.shape[1] - 1 - np.argmax(is_common[noisy, ::-1], axis=1)
     return np.abs(differences[noisy, last])

@@ -29,8 +29,8 @@ def perturbed(
 ) -> dict[str, ConfigValue]:
     """Change every hyperparameter a little, or draw it anew (Jaderberg et al. 2017, section 4.1.1: "explore").
 
-    A number is multiplied by 0.8 or 1.2 and stays in its range; where that would leave a whole number or a step as it
-    is, it moves to its neighbour. A value of a list in an order moves to a neighbour, a category stays. Instead, each is
+    A number is multiplied by 0.8 or 1.2 and stays in its range; if that would not change a whole number or a
+    step, it moves to its neighbour. A value of a list in an order moves to a neighbour, a category stays. Instead, each is
     drawn anew with the given probability. What was not active and becomes so begins at its default.
 
     Parameters
@@ -169,7 +169,7 @@ class PBT(Scheduler):
     population, it is given up, and a new trial takes its place (exploit): it begins with the checkpoint of a trial that
     is drawn from the top quantile, and with the configuration of that one, perturbed (explore). All other members are
     resumed. Members are compared by their newest results; nobody waits for anybody. A member that failed is replaced in
-    the same way, or by a random one where nobody can be copied, so that no place is lost.
+    the same way, or by a random one if no member can be copied, so that no place is lost.
 
     Of the members that are due, the one with the least resource goes on first, so that a population larger than the
     number of workers trains evenly. A worker for which a population has nothing to do opens the next population, which
@@ -204,7 +204,7 @@ class PBT(Scheduler):
         self._held: dict[int, None] = {}
 
     def suggest(self, history: History) -> Start | Resume | None:
-        """What the oldest population with something to do wants to be run; None when nothing is left."""
+        """The next run of the oldest population that has one; None when nothing is left."""
         size = self._settings.population_size
         for number, population in enumerate(self._populations):
             if len(population.members) < size:
@@ -249,7 +249,7 @@ class PBT(Scheduler):
         return self._held.keys()
 
     def _go_on(self, history: History, number: int, place: int) -> Start | Resume | None:
-        """Exploit, or else resume; None where a failed member can be replaced by nobody."""
+        """Exploit, or else resume; None if a failed member cannot be replaced."""
         trial_id = self._populations[number].members[place]
         top, bottom = self.quantiles(history, number)
         has_failed = history.status(trial_id) is TrialStatus.FAILED
@@ -277,7 +277,7 @@ class PBT(Scheduler):
         return top, [*bottom, *(trial_id for _, trial_id in ranked[len(ranked) - n :])]
 
     def _clone(self, history: History, number: int, place: int, top: Sequence[int]) -> Start | None:
-        """A new member from the checkpoint of one of the top quantile; None where none can be made."""
+        """A new member from the checkpoint of one of the top quantile; None if none can be made."""
         rng = generator(self._seed, Stream.EVOLUTION, history.n_runs)
         sources = [source for trial_id in top if (source := history.checkpoint(trial_id)) is not None]
         sources = [source for source in sources if source.resource < self._settings.max_resource]

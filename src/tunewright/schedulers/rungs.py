@@ -1,4 +1,4 @@
-"""Rungs: what all methods of the successive halving family share.
+"""Rungs, on which all methods of the successive halving family compare trials.
 
 A rung is a resource level at which trials are compared. Levels are ``round(grace_period * eta**j)``, strictly below
 ``max_resource``; a run to ``max_resource`` itself needs no comparison at its end.
@@ -29,7 +29,7 @@ def rung_levels(max_resource: int, *, grace_period: int = 1, eta: float = 3) -> 
     Parameters
     ----------
     max_resource
-        Where a trial ends (excluded).
+        End of a trial (excluded).
     grace_period
         The first level, >= 1.
     eta
@@ -49,7 +49,7 @@ def rung_levels(max_resource: int, *, grace_period: int = 1, eta: float = 3) -> 
 
 
 def bracket_weights(levels: Sequence[int], max_resource: int, n_brackets: int) -> tuple[float, ...]:
-    """How often new trials should start in each bracket, as Hyperband's equal budget per bracket demands.
+    """Probabilities of the brackets of new trials, for Hyperband's equal budget per bracket.
 
     Bracket s skips the first s rungs. With K = ``len(levels) + 1`` stages in bracket 0 and first level r_s, Hyperband
     gives bracket s a number of trials in proportion to ``K / ((K - s) * r_s)`` ([Li2018]_, Algorithm 1, line 3).
@@ -61,7 +61,7 @@ def bracket_weights(levels: Sequence[int], max_resource: int, n_brackets: int) -
     max_resource
         The level that follows the last rung.
     n_brackets
-        How many brackets there are, at most K.
+        Number of brackets, at most K.
 
     Returns
     -------
@@ -89,8 +89,8 @@ class Rung:
     eta
         One in ``eta`` trials goes further.
     ranking
-        Makes one number of a trial's losses, given those of all others: then a record costs O(n log n) or what the
-        ranking does. None: there is one loss.
+        Maps the losses of all trials to one number each; a record then costs O(n log n), or as much as the ranking.
+        None: there is one loss.
     """
 
     __slots__ = ("_costs", "_entries", "_eta", "_losses", "_ranking", "_several", "_waiting", "level")
@@ -117,14 +117,14 @@ class Rung:
         return self._entries
 
     def record(self, trial_id: int, *losses: float, cost: float | None = None) -> None:
-        """Enter a trial's loss, or its several losses where there is a ranking; a trial is entered once.
+        """Enter a trial's loss, or its several losses if there is a ranking; a trial is entered once.
 
         Parameters
         ----------
         trial_id, losses
-            Whose, and what.
+            The trial and its losses.
         cost
-            What the trial has cost up to here, >= 0, where promotions go by cost: then for all trials or none.
+            What the trial has cost up to here, >= 0, if promotions go by cost: then for all trials or none.
         """
         if cost is not None:
             self._costs[trial_id] = cost
@@ -170,7 +170,7 @@ class Rung:
     def promotable_all(self) -> Iterator[tuple[float, int]]:
         """All ``(loss, trial_id)`` that wait among the top ``floor(n / eta)``, best first.
 
-        Where costs are recorded, the top is instead the longest list of best trials that together cost no more than
+        If costs are recorded, the top is instead the longest list of best trials that together cost no more than
         one ``eta``-th of all; with equal costs these are the same.
         """
         if not self._waiting:
@@ -190,7 +190,7 @@ class Rung:
         return len(self._entries)
 
     def survives(self, trial_id: int) -> bool:
-        """Whether a recorded trial may run on where nothing is ever resumed.
+        """Whether a recorded trial may run on in ASHA's stopping variant.
 
         Its loss must not exceed the 1/eta quantile (linear interpolation) of all recorded ones, its own included. The
         first trial of a rung has nothing to be compared with and survives.
@@ -210,11 +210,11 @@ class Rung:
 
 
 def whole_number(note: Note, key: str, default: int = 0) -> int:
-    """The whole number under ``key``; ``default`` where there is none."""
+    """The whole number under ``key``; ``default`` if there is none."""
     value = note.get(key, default)
     return value if isinstance(value, int) else default
 
 
 def with_searchers_part(note: Note, searchers: Note) -> Note:
-    """A scheduler's note, and under ``"searcher"`` the searcher's, where it has one."""
+    """A scheduler's note, and under ``"searcher"`` the searcher's, if it has one."""
     return {**note, "searcher": dict(searchers)} if searchers else note

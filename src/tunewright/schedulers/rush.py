@@ -1,4 +1,4 @@
-"""RUSH's limit: no trial goes further that does worse than the best of the first candidates.
+"""RUSH's limit of promotions: the best loss of the first candidates at each rung.
 
 References
 ----------
@@ -23,7 +23,7 @@ class CandidateLimit(PromotionLimit):
     Parameters
     ----------
     n_candidates
-        How many first trials set it, >= 0: they are bound by the rungs alone.
+        Number of first trials that set it, >= 0; only the rungs limit these trials themselves.
     max_resource
         Of a full run.
     """
@@ -40,7 +40,7 @@ class CandidateLimit(PromotionLimit):
         return self._max_resource
 
     def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
-        """Lower the limit at the rungs that a candidate has reached with this result."""
+        """Lower the limit of the rungs that a candidate reaches with this result."""
         if trial_id >= self._n_candidates:
             return
         for rung in rungs:

@@ -19,7 +19,7 @@ class SyncHyperband(Scheduler):
 
     Brackets take turns: the one with the most trials and the smallest first level first, then the next one, and so on
     from the beginning. A rung is compared when all its trials have ended their runs, so that each bracket is the
-    paper's, whatever the order in which they end. No worker waits for that: where the oldest brackets have nothing to
+    paper's, whatever the order in which they end. No worker waits for that: if the oldest brackets have nothing to
     run, trials of the newest one are started, and a further one is opened when that is full.
 
     Failed trials and those with a non-finite loss are worst and never promoted, nor are trials that ended by
@@ -33,7 +33,7 @@ class SyncHyperband(Scheduler):
     settings
         The plan of the brackets.
     metric
-        What is compared.
+        The metric to compare.
     """
 
     def __init__(self, searcher: Searcher, settings: HyperbandSettings, *, metric: Metric) -> None:
@@ -87,7 +87,7 @@ class SyncHyperband(Scheduler):
         return bracket
 
     def _next_place(self) -> tuple[int, int | None]:
-        """The bracket of the next new trial, and where its first run ends."""
+        """The bracket of the next new trial, and the end of its first run."""
         if self._newest.has_place:
             return self._newest.number, self._newest.until(0)
         following = self._newest.number + 1

@@ -1,4 +1,4 @@
-"""One unit for all, the full length for the best: the baseline that multi-fidelity methods must beat."""
+"""Top-k: one unit of resource for all trials, a full run for the best; a baseline of multi-fidelity methods."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class TopK(Scheduler):
     settings
         Sizes of a round.
     metric
-        What is compared.
+        The metric to compare.
     """
 
     def __init__(self, searcher: Searcher, settings: TopKSettings, *, metric: Metric) -> None:

@@ -1,4 +1,4 @@
-"""Finding the points of highest acquisition: a spread of candidates, then local search from the best."""
+"""Maximisation of acquisition functions: spread candidates, then local search from the best."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tunewright.models.arrays import Array, from_scipy
 from tunewright.searchers.unit_cube import UnitCube
 
 N_INCUMBENTS: Final = 5
-"""Best points that are known, to look around: so many are enough."""
+"""Number of best known points around which candidates are drawn."""
 _N_SPREAD: Final = 256
 _N_AROUND: Final = 128
 _MOST_LISTED: Final = 2048
@@ -22,7 +22,7 @@ _MOST_MOVES: Final = 10
 
 
 class Spread(StrEnum):
-    """How candidates are spread over a space that is not looked through as a whole."""
+    """Distribution of the candidates in a space that is not enumerated."""
 
     LATIN_HYPERCUBE = "latin_hypercube"
     """Even in every hyperparameter."""
@@ -34,16 +34,16 @@ class Spread(StrEnum):
 class AcquisitionOptimizer:
     """Maximise acquisition functions over a cube.
 
-    All points of a small finite space are compared, of a long list 2048 drawn ones. Elsewhere candidates are spread over the cube and around the
-    incumbents; from the three best, domains of few values are changed one at a time while that helps, and the
-    continuous columns are improved by L-BFGS-B, all three at once, since one evaluation of three points costs little more than of one.
+    All points of a small finite space are compared, and 2048 random ones of a long list. In other spaces candidates are spread over the
+    cube and around the incumbents. From the three best, domains of few values are changed one at a time while that helps, and
+    continuous columns are improved by L-BFGS-B, all three points together: one evaluation of three costs little more than of one.
 
     Parameters
     ----------
     cube
-        Where to look.
+        The unit cube to search.
     spread
-        How candidates are spread over the cube.
+        Distribution of the candidates.
     """
 
     def __init__(self, cube: UnitCube, spread: Spread = Spread.LATIN_HYPERCUBE) -> None:
@@ -63,9 +63,9 @@ class AcquisitionOptimizer:
         Parameters
         ----------
         acquisition
-            What is maximised.
+            The function to maximise.
         incumbents
-            Good points (k, d) that are known, to look around.
+            Good known points (k, d), around which candidates are drawn.
         rng
             Draws candidates.
         """

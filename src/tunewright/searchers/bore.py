@@ -30,12 +30,12 @@ _KEPT: Final = 32
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BORESettings:
-    """What is taken for good, and how the best is looked for.
+    """Settings of BORE: the share of good results, the classifier, and the candidates.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     gamma: float = 0.25
@@ -60,13 +60,13 @@ class BOREProposer(Proposer):
     """Orders candidates by the probability of being among the best ``gamma`` of all results ([Tiao2021]_, section 4).
 
     That probability is in proportion to the expected improvement over the ``gamma``-quantile of the losses. Results are
-    those of the highest level with d + 1 of them, for d columns of the cube, at least 4; with fewer everywhere, or where
+    those of the highest level with d + 1 of them, for d columns of the cube, at least 4; with fewer everywhere, or if
     all are equal, trials are random.
 
     Parameters
     ----------
     cube
-        Where to look.
+        The unit cube to search.
     settings
         How.
     """
@@ -109,7 +109,7 @@ def bore_searcher(
     Parameters
     ----------
     context
-        Where to look.
+        Space, seed and initial points.
     settings
         Of the classifier.
     metric

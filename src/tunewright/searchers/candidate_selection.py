@@ -1,4 +1,4 @@
-"""Paused trials and new ones weighed against each other: what all schedulers do that own their candidates by a model."""
+"""Choice between paused trials and new ones by their forecasts, for schedulers that own their candidates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tunewright.types import Note
 
 
 class Forecast(ABC):
-    """What is expected of trials at one instant."""
+    """Predicted losses of trials at one instant."""
 
     @property
     @abstractmethod
@@ -38,15 +38,15 @@ class Forecast(ABC):
 
     @abstractmethod
     def at(self, level: int) -> tuple[Surrogate, Array]:
-        """Where the worth of a run to a level is seen: losses over configurations, and the best so far in each version."""
+        """Losses over configurations that judge a run to a level, and the best so far in each version."""
 
 
 class ForecastLearner(ABC):
-    """Makes an forecast from what was observed."""
+    """Makes a forecast from observations."""
 
     @abstractmethod
     def forecast(self, snapshot: Snapshot, rng: np.random.Generator) -> Forecast | None:
-        """A function of the arguments; None where too little is known. ``rng`` draws fantasies."""
+        """A function of the arguments; None if there are too few results. ``rng`` draws fantasies."""
 
 
 @final
@@ -58,9 +58,9 @@ class NewTrials(Proposer):
     learner
         Makes the forecast.
     cube
-        Where to look.
+        The unit cube to search.
     spread
-        How candidates are spread.
+        Distribution of the candidates.
     """
 
     def __init__(self, learner: ForecastLearner, cube: UnitCube, spread: Spread) -> None:
@@ -78,7 +78,7 @@ class NewTrials(Proposer):
         return None if forecast is None else self.proposal(forecast, snapshot, rng)
 
     def proposal(self, forecast: Forecast, snapshot: Snapshot, rng: np.random.Generator) -> Proposal:
-        """As :meth:`propose`, from an forecast."""
+        """As :meth:`propose`, from a forecast."""
         incumbents = forecast.observed[:N_INCUMBENTS]
         points = self._optimizer.best_points(LogExpectedImprovement(*forecast.at(0)), incumbents, rng)
         return Proposal(points, snapshot.note_of(forecast.fits))
@@ -87,7 +87,7 @@ class NewTrials(Proposer):
 @final
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What to run next: a paused trial, or a new one where there is none."""
+    """The next run: of a paused trial, or of a new one."""
 
     trial_id: int | None
     suggestion: Suggestion | None
@@ -102,7 +102,7 @@ class CandidateSelector:
     Parameters
     ----------
     context
-        Where to look.
+        Space, seed and initial points.
     learner
         Makes the forecast.
     observations
@@ -136,7 +136,7 @@ class CandidateSelector:
     def chosen(
         self, history: History, waiting: Mapping[int, int], *, paused_first: bool = False
     ) -> Chosen | None:
-        """The trial whose next run promises most; None where nothing is left to run.
+        """The trial whose next run promises most; None if nothing is left to run.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class CandidateSelector:
         waiting
             Paused trials, and the number of the level up to which each would run.
         paused_first
-            Whether new ones are considered only where none waits.
+            Whether new trials are considered only if none waits.
         """
         snapshot = self._observations.read(history)
         rng = generator(self._context.seed, Stream.MODEL, history.n_runs)

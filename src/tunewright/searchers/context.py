@@ -1,4 +1,4 @@
-"""SearcherContext: where a searcher looks, what comes first, and the seed."""
+"""SearcherContext: space, seed, initial points and listed candidates of a searcher."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tunewright.types import Config
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearcherContext:
-    """What every searcher needs to know, whatever it proposes by."""
+    """Space, seed, initial points and listed candidates of any searcher."""
 
     space: SearchSpace
-    """What to choose from."""
+    """The search space."""
     seed: int
-    """The experiment's, >= 0."""
+    """The experiment's seed, >= 0."""
     points_to_evaluate: Sequence[Config] | None = None
     """Configurations that come first, as in :func:`~tunewright.searchers.model_free.initial_configs`; with ``candidates``,
     None stands for none."""

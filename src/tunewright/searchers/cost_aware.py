@@ -30,10 +30,10 @@ from tunewright.searchers.gp import (
 
 
 class CostModel(StrEnum):
-    """What is modelled of costs."""
+    """Models of costs."""
 
     COARSE = "coarse"
-    """What whole trials cost."""
+    """Costs of whole trials."""
     LINEAR = "linear"
     """``a(x) + b(x) r`` after r units of resource, learned from every report."""
 

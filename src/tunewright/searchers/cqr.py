@@ -1,4 +1,4 @@
-"""CQR: propose where a draw from conformal quantiles is lowest.
+"""CQR: propose the candidates with the lowest draws from conformal quantiles.
 
 References
 ----------
@@ -30,12 +30,12 @@ _LEAST: Final = 2
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CQRSettings:
-    """The quantiles, and how many points are compared.
+    """Settings of CQR: the quantiles, and the number of candidates.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     n_quantiles: int = 5
@@ -60,7 +60,7 @@ class CQRProposer(Proposer):
     Parameters
     ----------
     cube
-        Where to look.
+        The unit cube to search.
     settings
         How.
     """

@@ -25,7 +25,7 @@ class Rows:
     trials: Indices
     """(n,)"""
     levels: Indices
-    """(n,): the number of the level at which each was reported; zeros where there are none."""
+    """(n,): the number of the level at which each was reported; zeros if there are none."""
     losses: Array
     """(n,)"""
 
@@ -33,11 +33,11 @@ class Rows:
         return len(self.losses)
 
     def at_level(self, level: int) -> Rows:
-        """Those of one level."""
+        """Rows of one level."""
         return self.chosen(np.flatnonzero(self.levels == level))
 
     def chosen(self, indices: Indices) -> Rows:
-        """Those of the given places."""
+        """Rows at the given positions."""
         return Rows(self.trials[indices], self.levels[indices], self.losses[indices])
 
 
@@ -53,12 +53,12 @@ class Fit:
 @final
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a model may learn from at one instant."""
+    """The observations of a model at one instant."""
 
     points: Array
     """(trials, d): all configurations in the unit cube."""
     rows: Rows
-    """What was observed."""
+    """The observed losses."""
     pending: Indices
     """Running trials that are still to report, by id."""
     pending_levels: Indices
@@ -69,7 +69,7 @@ class Snapshot:
     """(n, k): the losses of all k metrics that are read, a row for each of ``rows``; that of ``rows`` comes first."""
 
     def note_of(self, fits: Mapping[str, Fit]) -> Note:
-        """What must be remembered of hyperparameters that were used: those that the notes do not hold already."""
+        """Return the note of the hyperparameters that earlier notes do not hold."""
         return fits_note({name: fit for name, fit in fits.items() if self.fits.get(name) is not fit})
 
 
@@ -86,11 +86,11 @@ class Observations:
     Parameters
     ----------
     space, metric
-        What is tuned.
+        The space and the metric to tune.
     levels
         Resources, strictly increasing; empty: a trial counts once.
     others
-        Further metrics whose losses are read; a result counts only where all are finite.
+        Further metrics whose losses are read; a result counts only if all are finite.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Observations:
         self._points = np.empty((0, space.n_columns))
 
     def read(self, history: History) -> Snapshot:
-        """The state of things."""
+        """Return the observations so far."""
         if history is not self._history:
             self._forget(history)
         self._read_trials(history)
@@ -209,7 +209,7 @@ def limited(rows: Rows, most: int, top_fraction: float = 0.25) -> Rows:
     rows
         All of them.
     most
-        How many a model can bear.
+        Maximum rows of a model.
     top_fraction
         Which part of the places that the last level gets go to its best rows; the others are spread evenly over the
         order of arrival.

@@ -1,4 +1,4 @@
-"""Regularized evolution: mutants of the best of a few that were evaluated lately.
+"""Regularized evolution: mutants of the best of a few recent trials.
 
 With several objectives the best one is that of the lowest front, and there the one that stands most alone.
 
@@ -28,7 +28,7 @@ from tunewright.space import SearchSpace
 from tunewright.types import Config, ConfigValue
 
 _CHILDREN: Final = 16
-"""Mutants that are made of a parent, so that one of them is new."""
+"""Mutants per suggestion, so that one of them is new."""
 _DRAWS: Final = 16
 """Values that are drawn so that one differs from the parent's."""
 
@@ -41,7 +41,7 @@ class EvolutionSettings:
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     population_size: int = 100
@@ -64,7 +64,7 @@ def evolution_searcher(
 
     The population is a queue: the trial that was evaluated longest ago leaves it, however good it is. Trials that
     failed or diverged never enter. With ``others``, further metrics, a tournament is won by the crowded comparison of
-    [Deb2002]_ (section III.C) among the population. Where the context lists candidates, a mutant stands for the nearest of them.
+    [Deb2002]_ (section III.C) among the population. If the context lists candidates, a mutant stands for the nearest of them.
 
     Raises
     ------
@@ -86,9 +86,9 @@ class EvolutionProposer(Proposer):
     Parameters
     ----------
     space
-        What values may be.
+        Legal values.
     settings
-        Sizes.
+        Sizes of population and tournament.
     """
 
     def __init__(self, space: SearchSpace, settings: EvolutionSettings) -> None:
@@ -101,7 +101,7 @@ class EvolutionProposer(Proposer):
         rng: np.random.Generator,
         until: int | None = None,
     ) -> Proposal | None:
-        """Mutants of one parent; None where nothing was evaluated. The note says whose they are."""
+        """Mutants of one parent; None if nothing was evaluated. The note has the parent."""
         rows = snapshot.rows
         if not len(rows):
             return None
@@ -132,7 +132,7 @@ class EvolutionProposer(Proposer):
 
 
 def _scores(snapshot: Snapshot, n: int) -> Array:
-    """What decides tournaments among the newest n rows, lower is better: the loss, or the place in the crowded order."""
+    """Scores of the newest n rows in tournaments, lower is better: losses, or places in the crowded order."""
     if snapshot.objectives.shape[1] <= 1:
         return snapshot.rows.losses[-n:]
     order = crowded_order(snapshot.objectives[-n:])

@@ -31,18 +31,18 @@ from tunewright.searchers.unit_cube import UnitCube
 _log = logging.getLogger(__name__)
 
 _GROWTH: Final = 1.15
-"""A fit lasts until there are so many times as many rows: its cost, spread over them, stays that of a few."""
+"""Growth of the number of rows after which hyperparameters are fitted again; keeps the cost per row constant."""
 
 _MOST_FITTED: Final = 200
-"""Rows that tell enough about the hyperparameters; more would cost their cube in each step of a fit."""
+"""Maximum rows of a fit, each step of which costs their cube."""
 
 
 @final
 class FittedProcess:
-    """Hyperparameters come from the notes, and are found anew where there is enough news.
+    """A Gaussian process from one suggestion to the next: hyperparameters from the notes, refitted after enough new rows.
 
-    Whether a fit is due depends on the number of rows alone, and it begins where the newest one in the notes ended. Of
-    more than 200 rows it looks at so many, spread evenly over their order; predictions use all of them. The
+    Whether a fit is due depends on the number of rows alone; it starts from the newest one in the notes. It
+    uses at most 200 rows, spread evenly over their order; predictions use all of them. The
     factor of the covariance is built at once for the rows of the fit and extended by the later ones. So everything is
     a function of History; the factor and the last fit are kept to save time.
 
@@ -77,7 +77,7 @@ class FittedProcess:
         Returns
         -------
         posterior, fit
-            The fit is ``known`` itself where none was due.
+            The fit is ``known`` itself if none was due.
         """
         at = self.hyperparameters(x, y, known, n_rows)
         base = min(at.n_rows, len(x))
@@ -118,12 +118,12 @@ class FittedProcess:
 
 @final
 class Targets:
-    """Losses as a model wants them; says once where the wanted transform is impossible.
+    """Losses transformed for a model; warns once if the requested transformation is impossible.
 
     Parameters
     ----------
     how
-        The wanted one.
+        The requested transformation.
     """
 
     def __init__(self, how: TargetTransform) -> None:
@@ -155,12 +155,12 @@ class AcquisitionKind(StrEnum):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GPSettings:
-    """What all searchers with Gaussian processes have in common.
+    """Settings of a searcher with Gaussian processes.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     n_initial: int = 4
@@ -169,12 +169,12 @@ class GPSettings:
     kappa: float = 2.0
     """Deviations below the mean for ``lcb``, >= 0."""
     n_fantasies: int = 8
-    """Draws of what pending trials might give, >= 0; 0: pending trials are ignored."""
+    """Draws of the results of pending trials, >= 0; 0: pending trials are ignored."""
     targets: TargetTransform = TargetTransform.STANDARDIZE
     input_warping: bool = False
     """Whether numeric columns are warped by learned exponents."""
     spread: Spread = Spread.LATIN_HYPERCUBE
-    """How points are spread of which the best are improved."""
+    """Distribution of the candidates, the best of which are improved."""
     max_observations: int = 500
     """Rows that a model learns from at most, >= 2."""
 
@@ -191,7 +191,7 @@ class GPSettings:
 @final
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a model knows at one instant."""
+    """A surrogate of losses at one instant, and what is needed to choose by it."""
 
     surrogate: Surrogate
     observed: Array
@@ -199,7 +199,7 @@ class Learned:
     fits: Mapping[str, Fit]
     """Hyperparameters, by model; those that the notes hold already included."""
     acquisition: Acquisition | None = None
-    """What is maximised in place of the function that the settings name; None: that one."""
+    """Acquisition function in place of the one that the settings name; None: that one."""
 
 
 class Learner(ABC):
@@ -207,21 +207,21 @@ class Learner(ABC):
 
     @abstractmethod
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
-        """A function of the arguments; None where too little is known. ``rng`` draws fantasies."""
+        """A function of the arguments; None if there are too few results. ``rng`` draws fantasies."""
 
 
 @final
 class GPProposer(Proposer):
-    """Maximise an acquisition function of what a learner has learned.
+    """Maximise an acquisition function of a learner's surrogate.
 
     Parameters
     ----------
     learner
         Makes the surrogate.
     cube
-        Where to look.
+        The unit cube to search.
     settings
-        Which acquisition function.
+        Names the acquisition function.
     """
 
     def __init__(self, learner: Learner, cube: UnitCube, settings: GPSettings) -> None:
@@ -318,7 +318,7 @@ def gp_searcher(
     Parameters
     ----------
     context
-        Where to look.
+        Space, seed and initial points.
     settings
         Of the model and the acquisition function.
     metric

@@ -148,7 +148,7 @@ class LevelForecast(Forecast):
         return {"joint": self._fit}
 
     def at(self, level: int) -> tuple[Surrogate, Array]:
-        """Losses at that level, and the best that was observed there; the best of all where nothing was."""
+        """Losses at that level, and the best that was observed there; the best of all if nothing was."""
         here = self._y[self._rows.levels == level]
         best = float(np.min(here if len(here) else self._y))
         return self._joint.at_level(self._versions, level), np.array([best])

@@ -34,7 +34,7 @@ from tunewright.searchers.model_based import ModelBasedSearcher
 
 
 class ResourceKernel(StrEnum):
-    """How results of one configuration at different resources hang together."""
+    """Covariance of one configuration's results at different resources."""
 
     PRODUCT = "product"
     """Near resources are alike: Matern-5/2 of the logarithm."""
@@ -60,7 +60,7 @@ def resource_kernel(kind: ResourceKernel, inner: Kernel, n_columns: int) -> Kern
 
 
 def target_level(rows: Rows, enough: int) -> int | None:
-    """The highest level with at least ``enough`` losses; None where there is none ([Falkner2018]_).
+    """The highest level with at least ``enough`` losses; None if there is none ([Falkner2018]_).
 
     References
     ----------
@@ -73,12 +73,12 @@ def target_level(rows: Rows, enough: int) -> int | None:
 @final
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a process has learned."""
+    """A fitted process and its observations."""
 
     posterior: Posterior
     fit: Fit
     rows: Rows
-    """What it learned from."""
+    """Rows that it learned from."""
     y: Array
     """Their losses as it sees them, (n,)."""
 
@@ -98,7 +98,7 @@ class JointModel:
     settings
         Of the model.
     kind
-        How results at different resources hang together.
+        Covariance along the resource.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class LevelModels:
 
 @final
 class IndependentLearner(Learner):
-    """A Gaussian process of the losses at the highest level with d + 1 of them, which knows nothing of the others.
+    """A Gaussian process of the losses at the highest level with d + 1 of them, without those at other levels.
 
     Pending trials are fantasised at that level, wherever they are on their way to it.
 
@@ -225,7 +225,7 @@ class IndependentLearner(Learner):
 
 
 class LevelModel(StrEnum):
-    """What is modelled."""
+    """Kind of model of losses at levels."""
 
     JOINT = "joint"
     """Losses at all levels by one process."""
@@ -247,7 +247,7 @@ class LevelModelSettings:
     model: LevelModel = LevelModel.INDEPENDENT
     """``joint`` or ``independent``."""
     resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
-    """How results at different levels hang together in the joint model."""
+    """Covariance along the resource in the joint model."""
     gp: GPSettings = GPSettings(n_initial=6)
 
     def __post_init__(self) -> None:

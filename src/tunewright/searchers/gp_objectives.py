@@ -39,10 +39,10 @@ from tunewright.searchers.unit_cube import UnitCube
 _TOP_FRACTION: Final = 0.25
 _REFERENCE_QUANTILE: Final = 0.9
 _MOST_IN_FRONT: Final = {1: 1, 2: 64, 3: 20, 4: 9}
-"""Objectives -> points of a front that boxes are made around; a larger one is thinned to so many that are spread over it."""
+"""Number of objectives -> maximum Pareto points used for the box decomposition; larger fronts are subsampled."""
 _MOST_IN_FRONT_BEYOND: Final = 6
 _HUGE: Final = 1e150
-"""The squares of larger losses would overflow: they are taken in units of the largest."""
+"""Losses above this are divided by the largest one, since their squares would overflow."""
 
 
 @final
@@ -122,7 +122,7 @@ class HypervolumeSettings:
 @final
 @dataclass(frozen=True, slots=True)
 class LearnedObjectives:
-    """What the models know at one instant, with losses shifted and scaled to mean 0 and deviation 1."""
+    """Posteriors of the objectives at one instant, with losses shifted and scaled to mean 0 and deviation 1."""
 
     surrogates: Sequence[Posterior]
     means: Array
@@ -136,7 +136,7 @@ class LearnedObjectives:
 
 
 class Chooser(ABC):
-    """Makes an acquisition function of what is known."""
+    """Builds an acquisition function from learned objectives."""
 
     @abstractmethod
     def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:
@@ -150,7 +150,7 @@ class ScalarizedChooser(Chooser):
     Parameters
     ----------
     settings
-        How objectives become one.
+        Scalarisation and weights.
     """
 
     def __init__(self, settings: ScalarizationSettings) -> None:
@@ -202,7 +202,7 @@ class HypervolumeChooser(Chooser):
 
 
 def _front(losses: Array) -> Array:
-    """The rows that none dominates, thinned where they are too many."""
+    """The rows that none dominates, thinned if they are too many."""
     front = np.unique(losses[pareto_mask(losses)], axis=0)
     most = _MOST_IN_FRONT.get(losses.shape[1], _MOST_IN_FRONT_BEYOND)
     return front if len(front) <= most else front[epsilon_net_order(scaled_to_range(front))[:most]]
@@ -210,18 +210,18 @@ def _front(losses: Array) -> Array:
 
 @final
 class ObjectivesProposer(Proposer):
-    """Maximise what a chooser makes of one Gaussian process for each objective's newest losses.
+    """Maximise an acquisition function of one Gaussian process for each objective's newest losses.
 
     Parameters
     ----------
     cube
-        Where to look.
+        The unit cube to search.
     names
         Of the objectives, for messages.
     settings
         Of the models.
     chooser
-        Says what is good.
+        Builds the acquisition function.
     """
 
     def __init__(
@@ -270,7 +270,7 @@ class ObjectivesProposer(Proposer):
 
 
 def _standardised(objectives: Array) -> tuple[Array, Array, Array]:
-    """Each column with mean 0 and deviation 1, or 0 where all are equal; then what was taken off, and the divisor."""
+    """Each column with mean 0 and deviation 1, or 0 if all are equal; then what was taken off, and the divisor."""
     most = np.abs(objectives).max(axis=0, initial=1e-300)
     unit = np.where(most > _HUGE, most, 1.0)
     parts = objectives / unit
@@ -301,11 +301,11 @@ def objectives_searcher(
     Parameters
     ----------
     context
-        Where to look.
+        Space, seed and initial points.
     settings
-        Of the models and of the choice.
+        Settings of the models and of the acquisition function.
     metrics
-        What is tuned.
+        The metrics to tune.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Hyper-Tune: models of all rungs together, each trusted as far as it ranks the trials of the highest rung right.
+"""Hyper-Tune: models of all rungs, weighted by how well each ranks the trials of the highest rung.
 
 References
 ----------
@@ -151,7 +151,7 @@ class EnsembleLearner(Learner):
         return Learned(WeightedSum(parts), observed, models.fits)
 
     def weights(self, snapshot: Snapshot, rng: np.random.Generator) -> Mapping[int, float]:
-        """How far the function at each level is trusted, summing to one; empty where too little is known."""
+        """Weight of the function at each level, summing to one; empty if there are too few results."""
         known = self._known(snapshot, rng)
         return {} if known is None else known[1]
 
@@ -168,7 +168,7 @@ class EnsembleLearner(Learner):
         if len(levels) == 1:
             return models, {reference: 1.0}
         losses = _misranked(snapshot, models, reference, normal)
-        shares = shares_of_wins(losses)  # the higher level, where two are as good
+        shares = shares_of_wins(losses)  # of equal levels the higher one
         shares[shares <= _LEAST_WEIGHT] = 0.0
         shares /= shares.sum()
         return models, {level: float(share) for level, share in zip(levels, shares, strict=True) if share > 0}
@@ -198,14 +198,14 @@ def _misranked(snapshot: Snapshot, models: RungModels, reference: int, normal: A
 
 @final
 class LearnedBrackets:
-    """How often new trials start in each bracket: in proportion to the trust in its first level, over its resource.
+    """Weights of brackets: that of the bracket's first level, divided by its resource.
 
-    Where the trust is in levels beyond the last bracket's first one, it counts for that bracket.
+    Weights of levels beyond the last bracket's first one count for that bracket.
 
     Parameters
     ----------
     learner
-        Knows the trust.
+        Weighs the levels.
     observations
         Reads History for it.
     levels
@@ -232,7 +232,7 @@ class LearnedBrackets:
         self._seed = seed
 
     def __call__(self, history: History) -> Sequence[float] | None:
-        """Weights, one per bracket; None where nothing is known of any of them."""
+        """Weights, one per bracket; None if there are too few results."""
         rng = generator(self._seed, Stream.MODEL, history.n_runs)
         trust = self._learner.weights(self._observations.read(history), rng)
         if not trust:

@@ -33,11 +33,11 @@ class KDESettings:
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     top_n_percent: float = 15.0
-    """Which part of the results is good, > 0 and < 100."""
+    """Percentage of the results that are good, > 0 and < 100."""
     min_bandwidth: float = 1e-3
     """Of the unit interval, > 0."""
     n_candidates: int = 64
@@ -45,7 +45,7 @@ class KDESettings:
     bandwidth_factor: float = 3.0
     """How much wider draws are spread than the density, > 0."""
     random_fraction: float = 0.33
-    """Which part of the trials is drawn at random, in [0, 1]."""
+    """Share of the trials that are drawn at random, in [0, 1]."""
 
     def __post_init__(self) -> None:
         if not 0 < self.top_n_percent < 100:
@@ -68,7 +68,7 @@ class KDEProposer(Proposer):
     Parameters
     ----------
     cube
-        Where to look.
+        The unit cube to search.
     settings
         How.
     """
@@ -116,7 +116,7 @@ def kde_searcher(
     Parameters
     ----------
     context
-        Where to look.
+        Space, seed and initial points.
     settings
         How densities are estimated.
     metric

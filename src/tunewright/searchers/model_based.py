@@ -1,4 +1,4 @@
-"""What all model-based searchers share: first points, random draws, then a proposer's points, none twice."""
+"""The frame of model-based searchers: initial points, random draws, then a proposer's points, none twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Proposal:
     points: Array
     """(k, d), best first. The first that is new is taken."""
     note: Note = field(default_factory=dict)
-    """What must be remembered of how they were found."""
+    """Part of the note: data that a later suggestion needs."""
 
 
 class Proposer(ABC):
@@ -36,7 +36,7 @@ class Proposer(ABC):
     def propose(
         self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
     ) -> Proposal | None:
-        """Points for the next trial, which runs to ``until`` first; None where too little is known: it should be random.
+        """Points for the next trial, which runs to ``until`` first; None if there are too few results: a random configuration is suggested then.
 
         A function of the arguments: what is kept between calls may save time, and changes no answer.
         """
@@ -52,7 +52,7 @@ class ModelBasedSearcher(Searcher):
     Parameters
     ----------
     context
-        Where to look; of listed candidates the nearest to what is proposed is suggested.
+        Space, seed and initial points; of listed candidates the nearest to a proposed point is suggested.
     proposer
         Whom to ask.
     observations

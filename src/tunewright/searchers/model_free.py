@@ -36,7 +36,7 @@ def initial_configs(space: SearchSpace, points: Sequence[Config] | None) -> tupl
     Raises
     ------
     SpaceError
-        Where a point holds an unknown name or an illegal value.
+        A point holds an unknown name or an illegal value.
     """
     unique: dict[object, Config] = {}
     for point in [{}] if points is None else points:
@@ -73,7 +73,7 @@ def draw_unseen(
     draw
         Draws one; called again after a collision.
     everything
-        All that ``draw`` can give; None where that is infinite. After 64 collisions the rest is found by going through
+        All that ``draw`` can give; None if that is infinite. After 64 collisions the rest is found by going through
         it from a random place on, so that a few left ones among many are found at once.
     rng
         Draws that place.
@@ -81,7 +81,7 @@ def draw_unseen(
     Returns
     -------
     Config or None
-        None where every configuration of ``everything`` was tried.
+        None if every configuration of ``everything`` was tried.
     """
     n_draws = 0
     while everything is None or n_draws < _DRAWS:
@@ -121,7 +121,7 @@ class RandomSearcher(Searcher):
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space.
+        One of ``points_to_evaluate`` does not fit the space.
     """
 
     def __init__(
@@ -244,7 +244,7 @@ class GridSearcher(Searcher):
     Raises
     ------
     SpaceError
-        Where one of ``points_to_evaluate`` does not fit the space, or ``n_per_domain`` is below 1.
+        One of ``points_to_evaluate`` does not fit the space, or ``n_per_domain`` is below 1.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class NSGA2Settings:
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     population_size: int = 20
@@ -118,7 +118,7 @@ class NSGA2Proposer(Proposer):
         rng: np.random.Generator,
         until: int | None = None,
     ) -> Proposal | None:
-        """Children of one pair of parents; None where nothing was evaluated. The note says whose they are."""
+        """Children of one pair of parents; None if nothing was evaluated. The note has the parents."""
         if not len(snapshot.rows):
             return None
         best = crowded_order(snapshot.objectives)[: self._settings.population_size]
@@ -144,7 +144,7 @@ class NSGA2Proposer(Proposer):
         return child
 
     def _crossed(self, domain: Domain, a: float, b: float, rng: np.random.Generator) -> float:
-        """One coordinate of a child: half of them are exchanged where there is no order, recombined elsewhere."""
+        """One coordinate of a child: half of them are exchanged if their values have no order, else recombined."""
         if rng.random() < 0.5:
             return a
         if isinstance(domain, Categorical):
@@ -167,7 +167,7 @@ def _mutated(
 
 
 def _nearest(values: Sequence[ConfigValue], value: ConfigValue) -> int:
-    """Where a value stands in a list; decoded numbers may differ from listed ones in their last digits."""
+    """Index of a value in a list; decoded numbers may differ from listed ones in their last digits."""
     if value in values:
         return values.index(value)
     return int(np.argmin([abs(float(listed) - float(value)) for listed in values]))

@@ -1,4 +1,4 @@
-"""Distributions over a space around values that are believed to be good: what a user's priors say, or an incumbent."""
+"""Distributions over a space around good values: those of a user's priors, or around an incumbent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tunewright.space.domain import Domain
 from tunewright.types import Config, ConfigValue
 
 _SHARPEST: Final = 1e-3
-"""Deviations below are taken for this one: a density must be one."""
+"""Smallest deviation, so that densities stay finite."""
 
 
 class _Axis(ABC):
@@ -74,14 +74,14 @@ class _Listed(_Axis):
 
 @final
 class PriorDensity:
-    """Independent distributions of a space's hyperparameters; those without a prior are uniform, as is what is not active.
+    """Independent distributions of a space's hyperparameters; those without a prior or not active are uniform.
 
     Densities are relative to the uniform distribution of the unit cube, so that those of two densities can be compared.
 
     Parameters
     ----------
     space
-        What values there are.
+        Legal values.
     priors
         By name.
     """
@@ -120,13 +120,13 @@ class PriorDensity:
 
 
 def users_density(space: SearchSpace) -> PriorDensity:
-    """What the priors of a space's domains say."""
+    """Return the density of the priors of a space's domains."""
     given = {name: domain.prior for name, domain in space.domains.items()}
     return PriorDensity(space, {name: prior for name, prior in given.items() if prior is not None})
 
 
 def density_around(space: SearchSpace, config: Config, spread: float) -> PriorDensity:
-    """That good configurations are near one: a prior of this spread around each of its values."""
+    """Return a density around a configuration: a prior of this spread around each of its values."""
     return PriorDensity(
         space, {name: Prior(best=config[name], spread=spread) for name in space.names if name in config}
     )

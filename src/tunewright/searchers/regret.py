@@ -50,13 +50,13 @@ class RegretBelow(StoppingCriterion):
     Parameters
     ----------
     space, metric
-        What is tuned.
+        The space and the metric to tune.
     threshold
         On the metric's scale, > 0.
     max_resource
         Of a full run: trials that were cut short do not count; None: every trial that ended does.
     seed
-        The experiment's seed: draws where the lower bound is looked for.
+        The experiment's seed: draws the candidates for the lowest lower bound.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class RegretBelow(StoppingCriterion):
         self._seen = (-1, -1, -1)
 
     def check(self, history: History, now: float) -> StopDecision:
-        """STOP where the bound is at most the threshold; the model is asked only where something happened."""
+        """STOP if the bound is at most the threshold; the bound is computed only after something happened."""
         seen = (history.n_results, history.n_runs, len(history.ids(TrialStatus.RUNNING)))
         if seen == self._seen:
             return StopDecision.STOP if self._known[1] <= self._threshold else StopDecision.CONTINUE

@@ -14,10 +14,10 @@ from tunewright.space.domain import Domain
 from tunewright.types import Config, ConfigValue
 
 _MOST_LEVELS: Final = 64
-"""A range of more numbers is treated as continuous: rounding then moves a point by less than 1/128."""
+"""Values up to which a range is not treated as continuous; beyond it, rounding moves a point by less than 1/128."""
 
 _MOST_CONFIGS: Final = 1024
-"""A space of at most so many configurations is looked through as a whole."""
+"""Configurations up to which a space is enumerated."""
 
 _PLACES: Final = 256
 _MOST_NEIGHBOURS: Final = 8
@@ -26,13 +26,13 @@ _MOST_NEIGHBOURS: Final = 8
 @final
 @dataclass(frozen=True, slots=True)
 class _Levels:
-    """A domain of few values: the points that stand for them, and where they lie in its distribution."""
+    """A domain of few values: their points, and their shares of its distribution."""
 
     columns: slice
     points: Array
     """(levels, width)"""
     number_at: Indices
-    """Which level holds each of 256 equal parts of the distribution."""
+    """Index of the level in each of 256 equal parts of the distribution."""
     is_ordered: bool
 
 
@@ -43,7 +43,7 @@ class UnitCube:
     Parameters
     ----------
     space
-        Whose cube.
+        The space.
     candidates
         The only configurations that may be suggested; None: all of the space.
     """
@@ -71,7 +71,7 @@ class UnitCube:
         if candidates is None and size is not None and size <= _MOST_CONFIGS:
             candidates = list(space.enumerate())
         self.everything = None if candidates is None else space.encode(candidates)
-        """All points, where they are listed or at most 1024, else None."""
+        """All points if they are listed or at most 1024, else None."""
 
     @property
     def has_levels(self) -> bool:
@@ -130,7 +130,7 @@ class UnitCube:
 
     @property
     def n_categories(self) -> Indices:
-        """(hyperparameters,): how many values each has that have no order; 0 where they have one."""
+        """(hyperparameters,): number of values of each without an order; 0 for those with one."""
         return np.array([0 if a is None else len(a.points) for a in self._unordered], dtype=np.intp)
 
     def coded(self, points: Array) -> Array:

@@ -42,18 +42,18 @@ def drawn(density: PriorDensity, cube: UnitCube, rng: np.random.Generator) -> Ar
 
 @final
 class PriorProposer(Proposer):
-    """Draws from a density for the initial trials, and whenever another proposer knows too little.
+    """Draws from a density for the initial trials, and whenever another proposer has too few results.
 
     Parameters
     ----------
     density
-        What is drawn from.
+        The density to draw from.
     cube
-        Where.
+        The unit cube to search.
     n_initial
-        Trials before the other one is asked.
+        Trials before the other proposer is asked.
     then
-        The other one.
+        The other proposer.
     """
 
     def __init__(self, density: PriorDensity, cube: UnitCube, n_initial: int, then: Proposer) -> None:
@@ -65,7 +65,7 @@ class PriorProposer(Proposer):
     def propose(
         self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
     ) -> Proposal | None:
-        """The other one's points, or draws."""
+        """The other proposer's points, or draws."""
         found = self._then.propose(snapshot, rng, until) if len(snapshot.points) >= self._n_initial else None
         return Proposal(drawn(self._density, self._cube, rng)) if found is None else found
 
@@ -74,7 +74,7 @@ class PriorProposer(Proposer):
 class PiBOLearner(Learner):
     """``log EI(x) + beta / n log pi(x)`` ([Hvarfner2022]_, equation 6), n being the number of trials begun.
 
-    The density fades: whatever it says, in the end the model decides.
+    The density fades: in the end the model decides.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class PiBOLearner(Learner):
         self._beta = beta
 
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
-        """What the learner knows, with the weighted acquisition function."""
+        """The learner's surrogate, with the weighted acquisition function."""
         learned = self._learner.learn(snapshot, rng)
         if learned is None:
             return None
@@ -122,11 +122,11 @@ class PriorBandProposer(Proposer):
     Parameters
     ----------
     space
-        What values there are.
+        Legal values.
     density
         The user's prior.
     cube
-        Where to look.
+        The unit cube to search.
     levels
         Resources at which trials are compared, strictly increasing; the last one is that of a full run.
     eta

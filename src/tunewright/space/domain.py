@@ -28,7 +28,7 @@ class Prior:
     """A belief about the best value of one hyperparameter; methods recover from a wrong one.
 
     On a range or an ordered list: a normal distribution around ``best`` along the domain's own scale (in the logarithm
-    where ``log=True``), cut off at the ends; ``spread`` is its deviation as a part of the whole scale. Among categories:
+    if ``log=True``), cut off at the ends; ``spread`` is its deviation as a part of the whole scale. Among categories:
     ``best`` with probability 1 - ``spread``, the others share the rest; or ``weights``, one per listed value.
 
     Raises

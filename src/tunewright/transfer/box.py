@@ -1,4 +1,4 @@
-"""The part of a space where the best configurations of earlier tasks lie.
+"""The part of a space that holds the best configurations of earlier tasks.
 
 References
 ----------
@@ -20,7 +20,7 @@ from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.types import Config, ConfigValue
 
 _ENOUGH: Final = 8
-"""Configurations that span a box, where the user does not say how many of each task do."""
+"""Configurations that span a box by default."""
 
 
 def bounding_box(
@@ -34,14 +34,14 @@ def bounding_box(
 
     A range reaches from the smallest to the largest of their values, a list without an order keeps the values that
     occur. A hyperparameter of which one value is left is a constant. In a space with conditions only ranges shrink on which
-    no other hyperparameter depends. Priors are dropped: the box is what is believed.
+    no other hyperparameter depends. Priors are dropped, since the box replaces them.
 
     Parameters
     ----------
     evaluations
-        What is known.
+        Earlier evaluations.
     space
-        Which they were mapped to.
+        The space to which they were mapped.
     n_per_task
         Best configurations of each task, >= 1; None: so many that eight span the box, at least one of each.
     include
@@ -70,7 +70,7 @@ def bounding_box(
 
 
 def shrunk(domain: Domain, values: Iterable[ConfigValue]) -> Domain | ConfigValue:
-    """The smallest domain of the same kind that holds legal values, at least one; the value itself, where it is one."""
+    """The smallest domain of the same kind that holds legal values, at least one; the value itself if there is only one."""
     kept = list(dict.fromkeys(values))
     if len(kept) == 1:
         return kept[0]

@@ -46,14 +46,14 @@ class RankingEnsemble(Learner):
     """The weighted sum of a process for each task and one of the present results ([Feurer2018]_).
 
     A process's weight is the share of draws in which it misranks the fewest pairs of present results; the present
-    process is judged by predictions of each result from the others, and wins where it is as good as any other. An
+    process is judged by predictions of each result from the others, and wins if it is as good as any other. An
     earlier task whose median error is above the 95th percentile of the present process's has no weight (against
     "weight dilution"). With fewer than three results all tasks weigh the same.
 
     Parameters
     ----------
     space
-        What is tuned.
+        The space to tune.
     evaluations
         Of earlier experiments, mapped to it.
     settings

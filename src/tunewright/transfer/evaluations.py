@@ -19,7 +19,7 @@ from tunewright.types import Config, ConfigValue, Json
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What is known of one benchmark: each trial with its newest result."""
+    """Evaluations of one benchmark: each trial with its newest result."""
 
     name: str
     configs: tuple[Config, ...]
@@ -41,7 +41,7 @@ class Task:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferEvaluations:
-    """All that is known from before; at least one task with a trial.
+    """Evaluations of earlier experiments; at least one task with a trial.
 
     Raises
     ------
@@ -50,10 +50,10 @@ class TransferEvaluations:
     """
 
     sources: tuple[str, ...]
-    """What the user named."""
+    """Names given by the user."""
     tasks: tuple[Task, ...]
     notices: tuple[str, ...] = field(default=(), compare=False)
-    """What had to be changed or left out, in lines for the user."""
+    """Changes and omissions of the mapping, one line each, for the user."""
 
     def __post_init__(self) -> None:
         if not any(task.configs for task in self.tasks):
@@ -72,7 +72,7 @@ class TransferEvaluations:
         return hashlib.sha256(json.dumps(self.to_json()["tasks"], sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Json]:
-        """What :meth:`from_json` reads."""
+        """Return the data that :meth:`from_json` reads."""
         tasks: Json = [
             {
                 "name": task.name,
@@ -124,7 +124,7 @@ class SpaceMapping:
         self._moved: Counter[str] = Counter()
 
     def map(self, config: Config) -> dict[str, ConfigValue] | None:
-        """The configuration in the space; None where it has no place there."""
+        """Return the configuration in the space; None if it lies outside."""
         values: dict[str, ConfigValue] = {}
         for name, domain in self._space.domains.items():
             if name not in config:
@@ -143,7 +143,7 @@ class SpaceMapping:
         return mapped
 
     def notices(self) -> list[str]:
-        """What was changed or left out, one line for each kind."""
+        """Changes and omissions, one line for each kind."""
         kinds = (
             ("left out, as outside of the domain", self._outside),
             ("moved to the nearest legal value", self._moved),

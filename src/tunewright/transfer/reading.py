@@ -32,7 +32,7 @@ class PastExperiment:
     name: str
     benchmark: str
     metrics: tuple[Metric, ...]
-    """What it tuned."""
+    """Tuned metrics."""
     trials: tuple[tuple[Config, Mapping[str, float]], ...]
     """Of each trial that did not fail: its configuration, and the finite tuned values of its newest result."""
 
@@ -44,7 +44,7 @@ class PastExperiment:
                 yield config, loss
 
     def metric_for(self, metric: Metric) -> Metric:
-        """Which of its metrics stands for the one that is tuned now: the same, else its first.
+        """Return its metric that corresponds to the one that is tuned now: the same, else its first.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class PastExperiment:
         return metric if metric in self.metrics else self.metrics[0]
 
     def to_json(self) -> dict[str, Json]:
-        """What :meth:`from_json` reads."""
+        """Return the data that :meth:`from_json` reads."""
         metrics: Json = [to_json(metric) for metric in self.metrics]
         trials: Json = [{"config": dict(config), "values": dict(values)} for config, values in self.trials]
         return {"name": self.name, "benchmark": self.benchmark, "metrics": metrics, "trials": trials}
@@ -86,7 +86,7 @@ class PastExperiment:
 
 
 def read_past(folder: ExperimentFolder) -> PastExperiment:
-    """What the journal of a stored experiment tells.
+    """Read the journal of a stored experiment.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def pack_evaluations(source: str) -> tuple[str, bytes]:
 
 
 def _read(source: str) -> TransferEvaluations | list[PastExperiment]:
-    """What a source holds: evaluations of a space, or experiments as they were."""
+    """Return the content of a source: evaluations of a space, or whole experiments."""
     path = Path(source).expanduser()
     if path.suffix != ".json" or not path.is_file():
         return [read_past(folder) for folder in _folders(source)]

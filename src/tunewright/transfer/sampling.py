@@ -1,4 +1,4 @@
-"""Sampling from what earlier tasks say about good configurations.
+"""Sampling from the distribution of good configurations of earlier tasks.
 
 References
 ----------
@@ -28,12 +28,12 @@ _MOST_LISTED: Final = 2048
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantileSettings:
-    """How configurations are drawn.
+    """Settings of sampling from earlier tasks.
 
     Raises
     ------
     SettingsError
-        Where a value cannot work.
+        A value cannot work.
     """
 
     n_candidates: int = 2000
@@ -56,7 +56,7 @@ class QuantileProposer(Proposer):
     Parameters
     ----------
     cube
-        Where to look.
+        The unit cube to search.
     model
         Of the scores.
     settings
@@ -96,7 +96,7 @@ def quantile_searcher(
     Parameters
     ----------
     context
-        Where to look.
+        Space, seed and initial points.
     evaluations
         Of earlier experiments, mapped to the space.
     settings

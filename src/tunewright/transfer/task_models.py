@@ -60,14 +60,14 @@ class ScoreModel:
 
 
 def task_model(space: SearchSpace, task: Task) -> ScoreModel:
-    """What a task tells. Of more than 200 trials the best 50 count, and an even choice of the others."""
+    """Return the model of a task. Of more than 200 trials the best 50 count, and an even choice of the others."""
     return score_model(space, task.configs, normal_scores(np.array(task.losses)), _MOST_ROWS)
 
 
 def score_model(space: SearchSpace, configs: Sequence[Config], scores: Array, most: int) -> ScoreModel:
     """A process given scores (n,) of configurations, n >= 1, of which at most ``most`` count.
 
-    A function of its arguments; where the fit fails, the prior's hyperparameters are taken.
+    A function of its arguments; if the fit fails, the prior's hyperparameters are taken.
     """
     zeros = np.zeros(len(scores), dtype=np.intp)
     chosen = limited(Rows(np.arange(len(scores)), zeros, scores), most).trials

@@ -28,16 +28,16 @@ def zero_shot_configs(
     """The ``n`` configurations, best first, of which on average over the tasks the best one does best.
 
     Candidates are all configurations of earlier trials. How each does on a task is its rank there: by its own losses
-    where it was tried, else by what a Gaussian process of the task predicts.
+    if it was tried, else by the prediction of a Gaussian process of the task.
 
     Parameters
     ----------
     evaluations
-        What is known.
+        Earlier evaluations.
     space
-        Which they were mapped to.
+        The space to which they were mapped.
     n
-        How many, >= 1; fewer are returned where fewer are known.
+        How many, >= 1; fewer are returned if fewer are known.
     candidates
         The only configurations that may be suggested; None: all of the space.
     """
@@ -55,7 +55,7 @@ def zero_shot_configs(
 def greedy_portfolio(ranks: Array, n: int) -> list[int]:
     """Choose candidates one after the other ([Wistuba2015]_, section IV).
 
-    Each time that one is added which lowers the mean over the tasks of the best rank so far the most; where none
+    Each time that one is added which lowers the mean over the tasks of the best rank so far the most; if none
     lowers it, the one with the lowest mean rank. That mean is submodular, so the first k gain at least ``1 - 1/e`` of
     what the best k of all would.
 

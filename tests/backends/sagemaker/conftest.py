@@ -7,7 +7,7 @@ import hashlib
 import io
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,9 +17,10 @@ import pytest
 
 from tunewright.aws import Endpoint, EndpointKind, Rates, S3Objects, ServiceError, TokenBucket
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.interfaces import BackendEvent
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, End, Report
-from tunewright.trial import Ended, Reported
+from tunewright.trial import Ended, PhaseChange, Reported
 
 
 class NoSuchKey(Exception):  # noqa: N818 - boto3's name
@@ -269,13 +270,22 @@ class Driver:
         self.aws = aws
         self.backend = backend
         self.events: list[Reported | Ended] = []
+        self.phases: list[PhaseChange] = []
+
+    def take(self, events: Sequence[BackendEvent]) -> None:
+        """Keep phases apart from the events that change a trial."""
+        for event in events:
+            if isinstance(event, PhaseChange):
+                self.phases.append(event)
+            else:
+                self.events.append(event)
 
     def until(self, condition: Callable[[], object], seconds: float = 300.0) -> None:
         """Wait until something holds."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"it never came; events so far: {self.events}"
-            self.events += self.backend.wait(0.02)
+            self.take(self.backend.wait(0.02))
 
     def until_created(self, run: str) -> None:
         self.until(lambda: any(name.endswith(f"-{run}") for name in self.aws.jobs))
@@ -295,7 +305,7 @@ class Driver:
     def rounds(self, n: int = 5) -> None:
         """Let the backend look around."""
         for _ in range(n):
-            self.events += self.backend.wait(0.01)
+            self.take(self.backend.wait(0.01))
 
 
 @pytest.fixture

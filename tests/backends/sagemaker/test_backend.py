@@ -12,7 +12,7 @@ from tunewright.aws import ServiceError
 from tunewright.backends.engine.channel import Inbox
 from tunewright.exceptions import BackendError
 from tunewright.runner.channel import PAUSE, RELEASE, STOP, TERMINATED, UNTIL
-from tunewright.trial import Checkpoint, Decision, OpenRun, Run, Verdict
+from tunewright.trial import Checkpoint, Decision, OpenRun, PhaseName, Run, Verdict
 
 CONFIG = {"lr": 0.1, "epochs": 9}
 LIMIT = ServiceError(
@@ -54,6 +54,21 @@ def test_a_run_from_start_to_end(driver: Any) -> None:
     assert "DescribeTrainingJob" not in calls
     driver.backend.stop(0)
     driver.backend.pause(0)
+
+
+def test_phases_of_a_run_are_told_once_and_in_order(driver: Any) -> None:
+    """The status of the listing and the messages both show them."""
+    driver.backend.start(run(until=2), CONFIG)
+    driver.until_created("0-0-0")
+    name = driver.aws.name("0-0-0")
+    driver.aws.jobs[name]["SecondaryStatus"] = "Training"
+    driver.until(lambda: len(driver.phases) == 2)
+    driver.aws.report("0-0-0", 1)
+    finish(driver, "0-0-0", 2)
+    driver.until_ended(0)
+    expected = [PhaseName.STARTING, PhaseName.TRAINING, PhaseName.UPLOADING]
+    assert [phase.name for phase in driver.phases] == expected
+    assert {(phase.worker, phase.warm, phase.retry) for phase in driver.phases} == {(name, False, 0)}
 
 
 def test_an_end_with_an_error_is_the_runners_own(driver: Any) -> None:

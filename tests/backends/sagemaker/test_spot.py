@@ -10,7 +10,7 @@ import pytest
 
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, PAUSE, TERMINATED, UNTIL, End, Report
-from tunewright.runner.restarts import LIVES
+from tunewright.runner.restarts import RESTARTS
 from tunewright.trial import Checkpoint, OpenRun, Reported, Run
 
 CONFIG = {"lr": 0.1, "epochs": 9}
@@ -39,7 +39,7 @@ def end(
 
 
 def claim(aws: Any, life: int) -> None:
-    aws.s3.objects[f"{aws.prefix(aws.name('0-0-0'))}{LIVES}0-0-{life}"] = b""
+    aws.s3.objects[f"{aws.prefix(aws.name('0-0-0'))}{RESTARTS}0-0-{life}"] = b""
 
 
 @pytest.fixture

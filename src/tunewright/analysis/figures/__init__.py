@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from tunewright.analysis.figures.compared import (
     plot_area,
+    plot_attainment,
     plot_critical_difference,
     plot_curves,
     plot_ranks,
 )
-from tunewright.analysis.figures.objectives import plot_attainment, plot_pareto
 from tunewright.analysis.figures.single import (
     plot_importance,
     plot_learning_curves,
     plot_parallel,
+    plot_pareto,
     plot_workers,
 )
 from tunewright.analysis.figures.style import save

@@ -15,12 +15,14 @@ from tunewright.analysis.figures.style import (
     GREY,
     legend_of_lines,
     look_of,
+    name_objectives,
     new_figure,
     plain,
     time_label,
     time_scale,
     wrapped,
 )
+from tunewright.analysis.objectives import ParetoSets, attainment_surface
 from tunewright.analysis.significance import CriticalDifference
 from tunewright.metric import Goal
 
@@ -34,6 +36,9 @@ _EXPLAINED: Final = {
     Aggregate.MEAN: "mean, 95 % interval",
     Aggregate.MEDIAN: "median and quartiles",
 }
+
+_WIDE: Final = 100.0
+"""Ratio of highest and lowest value above which an axis is logarithmic."""
 
 _SHOWN: Final = 0.97
 """Share of the values that a panel shows, from the best on."""
@@ -222,6 +227,77 @@ def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Figure:
         "marker and bar: interquartile mean, 95 % bootstrap interval; strokes: seeds", fontsize=8, color=GREY
     )
     return figure
+
+
+def plot_attainment(every: Sequence[ParetoSets], *, shares: tuple[float, float] = (0.25, 0.75)) -> Figure:
+    """Attainment, a panel per benchmark: the median attainment surface of each setup with a band.
+
+    Parameters
+    ----------
+    every
+        Pareto sets of two objectives.
+    shares
+        Shares of the runs that bound the band.
+
+    Raises
+    ------
+    SettingsError
+        The number of objectives is not two.
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    labels = list(dict.fromkeys(label for sets in every for label in sets.setups))
+    figure, axes = new_figure(len(every), width=6.4 if len(every) == 1 else 4.4, height=3.8)
+    for sets, axis in zip(every, axes, strict=True):
+        _attainment_panel(axis, sets, labels, shares)
+    legend_of_lines(figure, axes, labels)
+    low, high = (f"{100 * share:.0f} %" for share in shares)
+    figure.supxlabel(
+        f"line: attained by half of the runs; band: by {low} to {high} of them; dots: Pareto sets of the runs",
+        fontsize=8,
+        color=GREY,
+    )
+    return figure
+
+
+def _attainment_panel(
+    axis: Axes, sets: ParetoSets, labels: Sequence[str], shares: tuple[float, float]
+) -> None:
+    best, worst = sets.corners()
+    end = worst + 0.05 * (worst - best)
+    for label, runs in sets.setups.items():
+        look = look_of(labels, label)
+        points = sets.display(np.concatenate([run for run in runs if len(run)] or [np.empty((0, 2))]))
+        axis.plot(points[:, 0], points[:, 1], ".", color=look["color"], alpha=0.25, markersize=4)
+        inner, outer = (_stairs(attainment_surface(runs, share), end) for share in sorted(shares))
+        if len(inner) and len(outer):
+            corners = sets.display(np.concatenate([inner, outer[::-1]]))
+            axis.fill(corners[:, 0], corners[:, 1], color=look["color"], alpha=0.18, linewidth=0)
+        middle = attainment_surface(runs, 0.5)
+        if len(middle):
+            line = sets.display(_stairs(middle, end))
+            every = max(1, len(line) // 6)
+            axis.plot(*line.T, linewidth=1.8, markersize=5, markevery=every, label=plain(label), **look)
+    for scale, (low, high) in zip(
+        (axis.set_xscale, axis.set_yscale), zip(best, worst, strict=True), strict=True
+    ):
+        if low > 0 and high > _WIDE * low:
+            scale("log")
+    n_seeds = sorted({len(runs) for runs in sets.setups.values()})
+    seeds = f"{n_seeds[0]}" if len(n_seeds) == 1 else f"{n_seeds[0]} to {n_seeds[-1]}"
+    notice = ", surrogate values" if sets.values == "surrogate" else ""
+    axis.set_title(f"{wrapped(sets.benchmark)}\n({seeds} seed{'' if seeds == '1' else 's'}{notice})")
+    name_objectives(axis, sets.metrics)
+
+
+def _stairs(surface: Floats, end: Floats) -> Floats:
+    """Line along a surface, from the worst second loss to the worst first one; empty without a surface."""
+    if not len(surface):
+        return surface
+    first, second = surface.T
+    x = np.append(np.repeat(first, 2), max(end[0], first[-1]))
+    y = np.insert(np.repeat(second, 2), 0, max(end[1], second[0]))
+    return np.column_stack([x, y])
 
 
 def _in_order(labels: Iterable[str]) -> list[str]:

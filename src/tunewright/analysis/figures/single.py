@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,14 +13,17 @@ from tunewright.analysis.figures.style import (
     COLOURS,
     GREY,
     STATUS_COLOURS,
+    name_objectives,
     new_figure,
     plain,
     time_label,
     time_scale,
 )
 from tunewright.analysis.importance import WEAK, Importance, positions
+from tunewright.analysis.objectives import losses_of, pareto_mask
 from tunewright.analysis.one_run import OneRun, RunRecord
-from tunewright.metric import Goal
+from tunewright.exceptions import SettingsError
+from tunewright.metric import Goal, Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -230,6 +234,42 @@ def plot_importance(found: Importance, run: OneRun) -> Figure:
         f"{_title(run)}: {found.n_trials} trials,\n{100 * max(0.0, found.explained):.0f} % of the variance explained{weak}",
         fontsize=10,
     )
+    return figure
+
+
+def plot_pareto(run: OneRun) -> Figure:
+    """All reports of one experiment in the plane of its first two objectives, and the Pareto set of all its objectives.
+
+    Raises
+    ------
+    SettingsError
+        The experiment tunes one metric.
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    metrics: Sequence[Metric] = run.info.metrics
+    if len(metrics) < 2:
+        raise SettingsError(f"{run.info.name} tunes {run.metric.name!r} alone: there is no Pareto set")
+    losses = losses_of(run.columns, metrics)
+    values = losses * np.array([metric.loss(1.0) for metric in metrics])
+    front = np.unique(values[pareto_mask(losses)], axis=0)
+    figure, (axis,) = new_figure(width=6.4, height=4.2)
+    shown = values[np.isfinite(values).all(axis=1)]
+    axis.plot(shown[:, 0], shown[:, 1], ".", color=GREY, alpha=0.45, markersize=5, label="reports")
+    axis.plot(
+        front[:, 0],
+        front[:, 1],
+        "o",
+        color=COLOURS[1],
+        markersize=6,
+        label=f"Pareto set ({len(front)} points)",
+    )
+    notice = " (surrogate values)" if run.info.values == "surrogate" else ""
+    axis.set_title(
+        plain(f"{run.info.method} on {run.info.benchmark}, seed {run.info.seed}{notice}"), fontsize=10
+    )
+    name_objectives(axis, metrics)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tunewright.analysis.extras import need
+from tunewright.metric import Goal, Metric
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -131,6 +132,15 @@ def time_scale(seconds: float) -> tuple[float, str]:
 def time_label(clock: str, unit: str) -> str:
     """The label of a time axis."""
     return f"{'simulated' if clock == 'simulated' else 'wall-clock'} time [{unit}]"
+
+
+def name_objectives(axis: Axes, metrics: Sequence[Metric]) -> None:
+    """Label the axes with the first two of several metrics."""
+    names = [
+        f"{plain(m.name)} ({'higher' if m.goal is Goal.MAXIMIZE else 'lower'} is better)" for m in metrics[:2]
+    ]
+    axis.set_xlabel(names[0])
+    axis.set_ylabel(names[1])
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -14,8 +14,9 @@ from tunewright.backends.engine.outcomes import Outcome, Outcomes
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun
 from tunewright.clock import Clock, WallClock
 from tunewright.exceptions import BackendError, RequestError
+from tunewright.interfaces import BackendEvent
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
-from tunewright.trial import BackendSummary, Checkpoint, Ended, OpenRun, Reported, Run
+from tunewright.trial import BackendSummary, Checkpoint, OpenRun, Run
 from tunewright.types import Config
 
 
@@ -158,7 +159,7 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
         """Workers without a run; a run keeps its worker until its job has ended."""
         return self._dispatcher.capacity - len(self._queue.runs)
 
-    def wait(self, timeout: float) -> Sequence[Reported | Ended]:
+    def wait(self, timeout: float) -> Sequence[BackendEvent]:
         """Begin runs, send requests, and look at messages and jobs until there are events.
 
         Raises

@@ -46,6 +46,8 @@ class EngineSettings:
         Instances of one job.
     """
 
+    engine: str
+    """Name of the engine, for messages."""
     n_workers: int
     instances_per_job: int = 1
     keeps_instances: bool = False

@@ -8,8 +8,9 @@ from typing import final
 
 from tunewright.backends.engine.channel import Inbox
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun
+from tunewright.interfaces import BackendEvent
 from tunewright.runner.channel import End
-from tunewright.trial import Ended, Reported
+from tunewright.trial import Ended, PhaseChange
 
 _DECIDED = frozenset({RunPhase.REJECTED})
 """Phases whose outcome needs no message."""
@@ -28,7 +29,9 @@ class EventQueue:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._runs: dict[int, TrackedRun] = {}
-        self._events: deque[Reported | Ended] = deque()
+        self._events: deque[BackendEvent] = deque()
+        self._changes: deque[PhaseChange] = deque()
+        """Phases, which wait for other events, or for the end of the wait."""
 
     @property
     def runs(self) -> Collection[TrackedRun]:
@@ -56,21 +59,23 @@ class EventQueue:
         """Close a run: its end is its last event, and frees its worker; a retry takes its place."""
         run.close()
         if isinstance(result, TrackedRun):
+            self._changes.extend(run.take_changes())
             self.add(result)
             return
         del self._runs[run.run.trial_id]
         self._inbox.forget_attempt(run.names)
-        self._events.append(result)
+        self._add(run, result)
 
-    def take_events(self) -> list[Reported | Ended]:
+    def take_events(self) -> list[BackendEvent]:
         """Hand out all events."""
-        events = list(self._events)
+        events: list[BackendEvent] = [*self._events, *self._changes]
         self._events.clear()
+        self._changes.clear()
         return events
 
     @property
     def has_events(self) -> bool:
-        """Whether events wait to be handed out."""
+        """Whether reports or ends wait to be handed out."""
         return bool(self._events)
 
     def read(self) -> None:
@@ -78,6 +83,7 @@ class EventQueue:
         for run in self.begun:
             if self._has_news(run):
                 self._take(run, over_gaps=False)
+            self._changes.extend(run.take_changes())
 
     def overdue(self) -> list[TrackedRun]:
         """Runs of which messages are missing that should have come by now."""
@@ -132,4 +138,11 @@ class EventQueue:
             if isinstance(message, End):
                 run.take_end(name.retry, message)
             else:
-                self._events.append(run.report(name.retry, seq, message))
+                self._add(run, run.report(name.retry, seq, message))
+
+    def _add(self, run: TrackedRun, event: BackendEvent) -> None:
+        """Add an event after all phases that the runs entered before it."""
+        self._events.extend(self._changes)
+        self._changes.clear()
+        self._events.extend(run.take_changes())
+        self._events.append(event)

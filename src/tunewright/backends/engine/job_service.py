@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final, Generic, TypeVar
 
-from tunewright.trial import BackendSummary, Run
+from tunewright.trial import BackendSummary, PhaseName, Run
 from tunewright.types import Config
 
 _KEY: Final = re.compile(r"(\d+)-(\d+)-(\d+)")
@@ -97,6 +97,8 @@ class JobStatus:
     state: JobState
     detail: str = ""
     """The engine's own word for the state."""
+    phase: PhaseName | None = None
+    """Phase of the run on the job's instances; None if the engine does not tell."""
     created: float
     ended: float | None = None
     pool: PoolStatus = PoolStatus.NONE

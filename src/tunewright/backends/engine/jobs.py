@@ -169,7 +169,7 @@ class JobDispatcher(Dispatcher):
         if request := pending_request(open_run):
             tracked.ask(request)
         if is_found:
-            tracked.adopt(statuses[name.key])
+            tracked.adopt(statuses[name.key], worker=self._context.jobs.full_name(name.key))
             self._add_job(tracked)
         return tracked
 
@@ -198,7 +198,9 @@ class JobDispatcher(Dispatcher):
                 run.requeue()
             raise
         if answer.outcome is CreateOutcome.CREATED:
-            run.begin(began)
+            is_cold = not self._settings.keeps_instances
+            worker = self._context.jobs.full_name(run.name.key)
+            run.begin(began, worker=worker, is_warm=False if is_cold else None)
             self._add_job(run)
         elif answer.outcome is CreateOutcome.REFUSED:
             run.reject(answer.reason)

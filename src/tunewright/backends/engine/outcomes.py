@@ -43,7 +43,7 @@ class Outcomes(Generic[OrderT]):
         Raises
         ------
         BackendError
-            The job failed before its script began, for a reason that all jobs share: the image, the bucket, the role.
+            The job failed before its script began, for a reason that all jobs share: the image, the storage, the permissions.
         RequestError
             The engine or the storage did not answer: ask again.
         """

@@ -34,6 +34,8 @@ class InstanceTypes:
 
     Parameters
     ----------
+    engine
+        Name of the engine, for messages.
     prices
         The listed types.
     time
@@ -45,8 +47,9 @@ class InstanceTypes:
     """
 
     def __init__(
-        self, prices: InstancePrices, time: ServiceTime, notices: Notices, costs: CostTracker
+        self, engine: str, prices: InstancePrices, time: ServiceTime, notices: Notices, costs: CostTracker
     ) -> None:
+        self._engine = engine
         self._prices = prices
         self._time = time
         self._notices = notices
@@ -89,7 +92,7 @@ class InstanceTypes:
         pause = self._pauses.get(lacking, CAPACITY_PAUSE)
         self._pauses[lacking] = min(2 * pause, LONGEST_CAPACITY_PAUSE)
         self._close(lacking, pause)
-        self._notify(f"SageMaker has no capacity for {lacking}", config, lacking)
+        self._notify(f"{self._engine} has no capacity for {lacking}", config, lacking)
 
     def is_full(self, config: Config, assigned: str) -> None:
         """The account's limit for a job's type is reached: avoid it for a moment."""
@@ -138,7 +141,9 @@ class Submitter(Generic[OrderT]):
 
     def __init__(self, context: EngineContext[OrderT]) -> None:
         self._context = context
-        self.types: Final = InstanceTypes(context.prices, context.time, context.notices, context.costs)
+        self.types: Final = InstanceTypes(
+            context.settings.engine, context.prices, context.time, context.notices, context.costs
+        )
         self._closed_until = 0.0
 
     def ready_at(self) -> float:

@@ -22,10 +22,13 @@ from typing import Final, final
 from tunewright.backends.engine.job_service import JobName, JobOrder, JobState, JobStatus
 from tunewright.exceptions import TunewrightError
 from tunewright.runner.channel import EXITED, PAUSE, STOP, TERMINATED, UNTIL, End, Report
-from tunewright.trial import Checkpoint, Decision, Ended, OpenRun, Reported, Run
+from tunewright.trial import Checkpoint, Decision, Ended, OpenRun, PhaseChange, PhaseName, Reported, Run
 
 _FINAL_CAUSES: Final = frozenset({EXITED, UNTIL, PAUSE, STOP})
 """Causes of an end after which no retry follows."""
+
+
+_ORDER: Final = {name: number for number, name in enumerate(PhaseName)}
 
 
 class RunPhase(Enum):
@@ -257,6 +260,12 @@ class TrackedRun:
         self._requested_at = 0.0
         self._stop = StopProgress.NONE
         self._rejection = ""
+        self._worker = ""
+        self._is_warm: bool | None = None
+        self._progress: list[PhaseName] = []
+        """Phases of the newest restart that were entered, in order."""
+        self._changes: list[PhaseChange] = []
+        """Those that were not handed out."""
 
     @property
     def phase(self) -> RunPhase:
@@ -399,16 +408,30 @@ class TrackedRun:
         """The request to create the job was refused for now."""
         self._enter(RunPhase.QUEUED)
 
-    def begin(self, wall: float) -> None:
-        """The job was created, or the run offered to workers, at ``wall`` seconds since 1970."""
+    def begin(self, wall: float, *, worker: str = "", is_warm: bool | None = None) -> None:
+        """The job was created, or the run offered to workers.
+
+        Parameters
+        ----------
+        wall
+            Seconds since 1970.
+        worker
+            Full name of the job; empty if the run waits for a worker.
+        is_warm
+            Whether the job starts on instances that another one left; None: not known yet.
+        """
         self._enter(RunPhase.RUNNING)
+        self._worker, self._is_warm = worker, is_warm
+        if worker:
+            self._reach(PhaseName.STARTING)
         self._has_job = True
         self._created = wall
         self._meter.start(wall)
 
-    def adopt(self, status: JobStatus | None) -> None:
+    def adopt(self, status: JobStatus | None, *, worker: str = "") -> None:
         """The job of an earlier session was found."""
         self._enter(RunPhase.RUNNING)
+        self._worker = worker
         self._has_job = self._is_attached = True
         if status is not None:
             self.observe(status)
@@ -444,10 +467,13 @@ class TrackedRun:
             return
         self._status = status
         self._created = status.created
-        self._meter.is_warm = self._meter.is_warm or is_warm
+        if is_warm:
+            self._meter.is_warm = self._is_warm = True
         self._meter.start(status.created)
         if status.state is JobState.STARTING:
             self._meter.start(time.time())
+        if status.phase is not None:
+            self._reach(status.phase)
         if status.is_terminal and not self.is_over:
             self.lose()
 
@@ -467,6 +493,7 @@ class TrackedRun:
         self._newest_retry = retry
         self._meter.restart(self._end)
         self._end = None
+        self._progress.clear()
         if self._phase is RunPhase.ENDING:
             self._enter(RunPhase.RUNNING)
 
@@ -475,6 +502,7 @@ class TrackedRun:
         if self.run.until is not None and report.resource >= self.run.until:
             self._is_at_until = True
         if retry == self._newest_retry:
+            self._reach(PhaseName.TRAINING)
             self._meter.report(report, is_over=self.is_over)
         return Reported(
             trial_id=self.run.trial_id,
@@ -491,10 +519,17 @@ class TrackedRun:
         if retry != self._newest_retry:
             return
         self._end = end
+        if self._worker:  # its job stores its output; a worker takes the next run at once
+            self._reach(PhaseName.UPLOADING)
         if self._phase is RunPhase.RUNNING:
             self._enter(RunPhase.ENDING)
         elif self._phase is RunPhase.WITHDRAWN:  # it had begun, and ended, before it was taken back
             self._enter(RunPhase.OVER)
+
+    def take_changes(self) -> list[PhaseChange]:
+        """Hand out the phases that the run has entered on its worker since the last call."""
+        changes, self._changes = self._changes, []
+        return changes
 
     def close(self) -> None:
         """The outcome is known."""
@@ -546,6 +581,21 @@ class TrackedRun:
             first_retry=self._first_retry,
             n_retries=self._n_retries + 1,
         )
+
+    def _reach(self, name: PhaseName) -> None:
+        """Note a phase on the worker unless this or a later one was noted before; listings and messages overtake each other."""
+        if self._progress and _ORDER[self._progress[-1]] >= _ORDER[name]:
+            return
+        self._progress.append(name)
+        change = PhaseChange(
+            trial_id=self.run.trial_id,
+            attempt=self.run.attempt,
+            retry=self._newest_retry,
+            worker=self._worker,
+            name=name,
+            warm=self._is_warm,
+        )
+        self._changes.append(change)
 
     def _new_meter(self, order: JobOrder) -> RunMeter:
         return RunMeter(

@@ -1,4 +1,4 @@
-"""What the backend takes for granted about the service, checked with short jobs of a real account.
+"""Checks of the backend's assumptions about SageMaker, with short jobs of a real account.
 
 Each check makes a :class:`Finding`: what was assumed, what was seen, and whether it holds. Durations are in service
 seconds. Jobs are tiny, end by themselves, and their warm pool is released at the end whatever happens.
@@ -18,7 +18,7 @@ from tunewright.exceptions import BackendError
 PATIENCE: Final = 1800.0
 """Service seconds until a job that does not get anywhere is given up."""
 STOP_SECONDS: Final = 60.0
-"""A stop that takes longer was not heard by the job: the service kills after 120."""
+"""A slower stop means that SIGTERM was ignored (SageMaker sends SIGKILL after 120 s)."""
 KEEP_ALIVE: Final = 300
 LONG_KEEP_ALIVE: Final = 3601
 """More than every account has."""
@@ -33,7 +33,7 @@ _OVER: Final = frozenset({"Completed", "Failed", "Stopped"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One assumption, beside what was seen."""
+    """One assumption and the observation."""
 
     assumption: str
     seen: str
@@ -43,7 +43,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlace:
-    """What all jobs of a check have in common."""
+    """Common fields of the jobs of a check."""
 
     prefix: str
     """Beginning of their names; must be new."""

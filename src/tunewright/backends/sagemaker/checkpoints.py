@@ -13,7 +13,7 @@ from tunewright.backends.engine.channel import Checkpoints
 from tunewright.backends.engine.job_service import JobName
 from tunewright.runner import s3_keys
 from tunewright.runner.checkpoints import SYNCED
-from tunewright.runner.restarts import LIVES
+from tunewright.runner.restarts import RESTARTS
 from tunewright.runner.s3_keys import COMPLETE
 from tunewright.trial import Checkpoint
 
@@ -43,7 +43,7 @@ class RunnerCheckpoints(Checkpoints):
 
     def newest_restart(self, name: JobName) -> int:
         """By one listing of the claims that restarted jobs make."""
-        start = f"{LIVES}{name.trial_id}-{name.attempt}-"
+        start = f"{RESTARTS}{name.trial_id}-{name.attempt}-"
         claimed = (int(stored.key[len(start) :]) for stored in self._objects.list(start))
         return max([name.retry, *claimed])
 
@@ -54,10 +54,10 @@ class RunnerCheckpoints(Checkpoints):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Copy:
-    """What the service has copied of one checkpoint of one job."""
+    """The service's copy of one checkpoint of one job."""
 
     key: str
-    """What its keys begin with, ending in a slash."""
+    """Common prefix of its keys, ending in a slash."""
     resource: int
     age: tuple[int, int]
     """Attempt and retry."""
@@ -66,7 +66,7 @@ class _Copy:
 
 @final
 class CopiedCheckpoints(Checkpoints):
-    """Those that the service copies: each job has a folder of its own, whose order of copying is not known.
+    """Checkpoints that the service copies: each job has a folder of its own, copied in unknown order.
 
     Parameters
     ----------

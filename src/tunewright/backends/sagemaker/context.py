@@ -82,6 +82,7 @@ def _channel(site: ExperimentSite, jobs: SageMakerJobs[OrderT], time: ServiceTim
 
 def _engine_settings(settings: SageMakerSettings) -> EngineSettings:
     return EngineSettings(
+        engine="SageMaker",
         n_workers=settings.n_workers,
         instances_per_job=settings.instance_count,
         keeps_instances=settings.warm_pool,

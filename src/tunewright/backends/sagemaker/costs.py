@@ -27,12 +27,12 @@ NOT_KEPT = (
 )
 
 _ATTEMPTS: Final = 5
-"""How often a pool's release is asked for; the operation's rate keeps them apart."""
+"""Attempts to release a pool; the rate of the operation separates them."""
 
 
 @final
 class WarmPools:
-    """What became of the instances of finished jobs.
+    """The instances that ended jobs left.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class WarmPools:
         return {key: status.idle_seconds for key, status in self._statuses.items()}
 
     def update(self, statuses: Mapping[str, JobStatus]) -> None:
-        """Take what a listing says."""
+        """Take over a listing."""
         self._statuses.update(statuses)
 
     def was_dropped(self, key: str) -> bool:
@@ -102,17 +102,17 @@ class WarmPools:
         )
 
     def _why(self, key: str, status: JobStatus) -> str:
-        """Why a job's pool was not reused."""
+        """Reason why a job's pool was not reused."""
         if status.pool is not PoolStatus.TERMINATED:
             return ""
         if key in self._released:
             return "released at the end"
         if status.idle_seconds:
-            return f"nobody came for {status.idle_seconds} s"
+            return f"not reused for {status.idle_seconds} s"
         return "no quota for warm pools" if status.state is JobState.COMPLETED else "its job did not complete"
 
     def release(self) -> list[str]:
-        """Give back all instances that stand idle, and look what they cost.
+        """Release all idle instances, and list their costs.
 
         Returns
         -------
@@ -148,7 +148,7 @@ TRAINING: Final = "training"
 UPLOAD: Final = "upload"
 IDLE: Final = "pool idle"
 UNBILLED: Final = "not billed yet"
-"""What dollars are paid for; the last: an estimate of what the service has not billed yet."""
+"""Keys of costs by billed phase; the last one is an estimate of costs that the service has not billed yet."""
 
 
 @final

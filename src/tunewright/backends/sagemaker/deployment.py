@@ -1,4 +1,4 @@
-"""Before the first job: role, bucket, image and code; also what a dry run shows and what jobs would cost."""
+"""Role, bucket, image and code of an experiment; also dry runs and estimates of costs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class CodeBundle:
 
 
 def bundle_code(script: str, job: Mapping[str, Any], dependencies: Sequence[Path] = ()) -> CodeBundle:
-    """Collect what a job needs.
+    """Collect the files of the code channel.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def bundle_code(script: str, job: Mapping[str, Any], dependencies: Sequence[Path
         A script's path, or ``path/file.py:name`` or ``module:name`` of a function. A script's whole folder goes with
         it, as :func:`source_files` lists it; of a module, its package.
     job
-        What :data:`~tunewright.runner.training_job.JOB_FILE` says beside the script.
+        Content of :data:`~tunewright.runner.contract.JOB_FILE` beside the script.
     dependencies
         Further folders and files, which lie beside the script.
 
@@ -198,15 +198,15 @@ def _is_source(name: str) -> bool:
 
 
 ROOT_PREFIX: Final = "tunewright"
-"""What all our keys in a bucket begin with."""
+"""Prefix of all our keys in a bucket."""
 
 CONTROL_SECONDS: Final = 2.0
-"""Service seconds between two looks of a job at what is wanted of it."""
+"""Service seconds between two polls of a job's control key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingScript:
-    """What the jobs run."""
+    """The script of the jobs."""
 
     path: str
     """A script, or ``path/file.py:name`` or ``module:name`` of a function."""
@@ -218,13 +218,13 @@ class TrainingScript:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What an experiment will create, and at what price at most."""
+    """Upper bound of an experiment's instances and price."""
 
     instance_type: str
-    """Several, with ``or``, where several were listed."""
+    """Several are joined by ``or``."""
     n_instances: int
     dollars_per_hour: float | None
-    """Of all instances together, of the dearest type; None where a price is not known."""
+    """Of all instances together, of the dearest type; None if a price is unknown."""
     warm_pool: bool
     spot: bool = False
 
@@ -236,7 +236,7 @@ class Estimate:
 
 
 def estimate(settings: SageMakerSettings) -> Estimate:
-    """What the settings come to while all workers are busy or their pools are kept."""
+    """Estimate for settings while all workers are busy or their pools are kept."""
     prices = [dollars_per_hour({}, settings.on(one)) for one in settings.types]
     known = [price for price in prices if price is not None]
     price = max(known) if len(known) == len(prices) else None
@@ -250,7 +250,7 @@ def estimate(settings: SageMakerSettings) -> Estimate:
 
 
 def dollars_per_hour(config: Config, settings: SageMakerSettings) -> float | None:
-    """Price of one job's instances; None where the table does not know the type."""
+    """Price of one job's instances; None if the table does not have the type."""
     instance_type, count = instance_of(config, settings)
     given = settings.price_per_hour
     price = price_per_hour(instance_type) if given is None else given
@@ -384,7 +384,7 @@ class ExperimentSite:
 def planned_deployment(
     script: TrainingScript, *, experiment: str, endpoint: Endpoint, settings: SageMakerSettings
 ) -> Deployment:
-    """What an experiment's deployment would be; nothing is created or started.
+    """The deployment of an experiment; nothing is created or started.
 
     Raises
     ------

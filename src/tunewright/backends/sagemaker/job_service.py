@@ -26,6 +26,7 @@ from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest, jo
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
 from tunewright.runner.training_job import LOST_S3
+from tunewright.trial import PhaseName
 
 _PAGE: Final = 100
 _CREATION_SLACK: Final = 60.0
@@ -41,6 +42,14 @@ _LIMIT_STATES: Final = {
 }
 _STARTING_STATUSES: Final = frozenset({"Starting", "Pending", "Interrupted"})
 """Secondary statuses of jobs that wait for instances."""
+_PHASES: Final = {
+    "Starting": PhaseName.STARTING,
+    "Pending": PhaseName.STARTING,
+    "Downloading": PhaseName.STARTING,
+    "DownloadingTrainingImage": PhaseName.STARTING,
+    "Training": PhaseName.TRAINING,
+    "Uploading": PhaseName.UPLOADING,
+}
 _ZERO_QUOTA: Final = re.compile(r"is 0 Instances")
 _WRONG_REQUEST: Final = frozenset({"ValidationException", "ResourceNotFound"})
 _CAPACITY: Final = "CapacityError"
@@ -56,7 +65,7 @@ _UPLOAD_STATUSES: Final = frozenset({"Uploading"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """What a job that is over is paid for."""
+    """Bill of an ended job."""
 
     seconds: float
     instance_type: str
@@ -175,7 +184,7 @@ class JobLogs:
             return
 
     def events(self, prefix: str, *, since: float = 0.0, term: str = "") -> Iterator[LogEvent]:
-        """What jobs printed, page by page; a page may be empty and have successors.
+        """Output of jobs, page by page; a page may be empty and have successors.
 
         Parameters
         ----------
@@ -184,7 +193,7 @@ class JobLogs:
         since
             Seconds since 1970 of the earliest line.
         term
-            What a line must hold; empty: anything.
+            Text that a line must contain; empty: any.
 
         Raises
         ------
@@ -458,6 +467,7 @@ def _job_status(summary: Mapping[str, Any]) -> JobStatus:
     return JobStatus(
         state=_job_state(status, secondary),
         detail=secondary,
+        phase=_PHASES.get(secondary),
         created=summary["CreationTime"].timestamp(),
         ended=ended.timestamp() if ended else None,
         pool=PoolStatus(pool["Status"]) if pool.get("Status") in known else PoolStatus.NONE,

@@ -1,4 +1,4 @@
-"""Before the first job: what an experiment needs of the account's quotas, beside what it has."""
+"""Comparison of an experiment's needs with the account's quotas, before the first job."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tunewright.aws.account import (
 from tunewright.backends.sagemaker.settings import SageMakerSettings
 
 _DEFAULTS: Final[Mapping[str, float]] = {CREATE_RATE: 1.0, LIST_RATE: 2.0}
-"""What the service publishes, for accounts that do not tell."""
+"""Published defaults, for accounts whose quotas cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to run."""
+    """Planned instances."""
 
     instance_type: str
     n_instances: int
     has_warm_pool: bool = False
     is_spot: bool = False
     trial_seconds: float | None = None
-    """Mean service seconds of a run, where it is known."""
+    """Mean service seconds of a run, if known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Line:
 
     @property
     def remedy(self) -> str:
-        """The command that asks for more; empty where there is enough."""
+        """The command that requests an increase; empty if the quota suffices."""
         if not self.is_missing:
             return ""
         if not self.is_adjustable:
@@ -63,12 +63,12 @@ class Line:
 
 
 def needs(plan: Plan, quotas: Mapping[str, Quota] | None) -> list[Line]:
-    """What a plan needs, beside what the account has.
+    """The needs of a plan beside the account's quotas.
 
     Parameters
     ----------
     plan
-        What is to run.
+        Planned instances.
     quotas
         Of the account; None: not readable, so that only published rates are known.
 
@@ -81,9 +81,9 @@ def needs(plan: Plan, quotas: Mapping[str, Quota] | None) -> list[Line]:
 
 
 def preflight(session: AwsSession, settings: SageMakerSettings, n_instances: int) -> str:
-    """One line for people about the account's quotas; empty where the account does not tell.
+    """One line for the user about the account's quotas; empty if they cannot be read.
 
-    The embedded endpoint is not asked: it has what it was started with.
+    The embedded endpoint is not asked: its quotas are its settings.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Refusals that concern every job of an experiment, as the service words them, and what helps.
+"""Remedies for refusals that concern every job of an experiment, by the service's wording.
 
 SageMaker has one code, ValidationException, for nearly everything that is wrong with a request, and one prefix,
-``ClientError``, for nearly everything that fails before a job's script begins. What is meant is in the text.
+``ClientError``, for nearly everything that fails before a job's script begins. The text tells the cause.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ROLE: Final = (
     "on (iam:PassRole)"
 )
 TYPE_REMEDY: Final = "correct --instance_type: 'tunewright sagemaker quotas' shows what the account may use"
-"""Where another of several listed types may do."""
+"""The remedy if another one of several listed types may do."""
 _IMAGE: Final = "correct --image_uri, or let the role pull it from the registry; without --image_uri AWS's own image is taken"
 _PLACE: Final = (
     "the role needs access to the bucket, which must be in the region of the jobs: see --bucket and --role"
@@ -43,11 +43,11 @@ _OF_JOBS: Final[_Causes] = (
 )
 _LONG_ENUM: Final = re.compile(r"(enum value set)[^;]*")
 _OWN: Final = re.compile(r"hyperParameters|'environment|trainingJobName", re.IGNORECASE)
-"""What differs from run to run."""
+"""Fields that differ from run to run."""
 
 
 def remedy_of_request(text: str) -> str:
-    """What helps against a ValidationException of CreateTrainingJob that would meet every run; empty: it is this run's.
+    """Remedy for a ValidationException of CreateTrainingJob that every run would meet; empty if only this run does.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ def remedy_of_request(text: str) -> str:
 
 
 def remedy_of_job(reason: str) -> str:
-    """What helps against the FailureReason of a job that ended before its script began and that every job would share.
+    """Remedy for a FailureReason that every job would share, of a job that ended before its script began.
 
     Parameters
     ----------
     reason
-        The service's words; empty where there are none.
+        The service's words; empty if there are none.
     """
     return _remedy(_OF_JOBS, reason)
 

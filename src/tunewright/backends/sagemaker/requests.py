@@ -91,7 +91,7 @@ _COUNT_NAMES: Final = ("instance_count", "st_instance_count")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """Where the jobs of one experiment run and where their files lie."""
+    """Account, images and S3 prefixes of one experiment's jobs."""
 
     experiment: str
     job_prefix: str
@@ -126,19 +126,19 @@ class WorkerParameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """What to send, and what must lie in S3 before."""
+    """A request, and the object that it needs in S3."""
 
     fields: Mapping[str, Any]
     """The CreateTrainingJob request."""
     config_key: str = ""
-    """Key below the experiment's prefix of the configuration; empty where the request holds it."""
+    """Key below the experiment's prefix of the configuration; empty if the request holds it."""
     config_body: bytes = b""
     refusal: str = ""
     """Why the run cannot have a job; empty: it can."""
 
     @property
     def hash(self) -> str:
-        """What an existing job of that name must have, to be this one."""
+        """Hash that an existing job of that name has if it is this one."""
         return str(self.fields["Environment"][HASH_VARIABLE])
 
 
@@ -310,7 +310,7 @@ def chooses_type(config: Config) -> bool:
 
 
 def script_config(order: JobOrder, settings: SageMakerSettings) -> dict[str, ConfigValue]:
-    """What the script gets."""
+    """The configuration of the script."""
     config = dict(order.config)
     if settings.until_as_max_resource and order.run.until is not None:
         config[settings.max_resource_attr] = order.run.until
@@ -318,7 +318,7 @@ def script_config(order: JobOrder, settings: SageMakerSettings) -> dict[str, Con
 
 
 def run_facts(order: JobOrder) -> dict[str, Any]:
-    """What the runner is told of a run beside its configuration."""
+    """Description of a run for the runner, beside its configuration."""
     run = order.run
     source = run.from_checkpoint
     return {
@@ -344,7 +344,7 @@ def _algorithm(parts: _JobParts, deployment: Deployment, settings: SageMakerSett
 
 
 def _hyperparameters(config: Config, pointer: str) -> dict[str, str]:
-    """The configuration for the runner, and for people what of it the service can show."""
+    """The configuration for the runner, and its printable values for the console."""
     shown = {
         name: str(value)
         for name, value in config.items()
@@ -358,7 +358,7 @@ def _hyperparameters(config: Config, pointer: str) -> dict[str, str]:
 
 
 def _is_plain(text: str) -> bool:
-    """Printable characters on one line; what else there is travels in the JSON only."""
+    """Whether the console can show a text; others travel in the JSON only."""
     return text.isprintable()
 
 

@@ -16,14 +16,14 @@ MAX_RUN_MAX: Final = 28 * 24 * 3600
 """The service's longest MaxRuntimeInSeconds."""
 
 SPOT_WAIT_SECONDS: Final = 24 * 3600
-"""How much longer than its own time a spot job may take, where nothing else is said."""
+"""Default seconds that a spot job may take beyond ``max_run_seconds``."""
 
 S3: Final = "s3"
-"""Reports, wishes and checkpoints are S3 objects that the runner reads and writes."""
+"""Reports, requests and checkpoints are S3 objects that the runner reads and writes."""
 LOGS: Final = "logs"
 """Reports are lines of the log, checkpoints are copied by the service: jobs need no network."""
 CHANNELS: Final = (S3, LOGS)
-"""How jobs and tuner talk."""
+"""The channels between jobs and tuner."""
 
 _WORKERS_OF_A_SHARD: Final = 1000
 """S3 takes 3,500 writes a second under a prefix: three reports a second of so many workers, and some room."""
@@ -47,7 +47,7 @@ class SageMakerSettings:
     instance_type: str = "ml.c5.xlarge"
     """A hyperparameter ``instance_type`` or ``st_instance_type`` of the space wins."""
     instance_types: tuple[str, ...] = ()
-    """Several types that will do, in order of preference: where one lacks capacity, or the account's limit for it is
+    """Several types that will do, in order of preference: if one lacks capacity, or the account's limit for it is
     reached, new jobs take the next for a while. The first is then ``instance_type``."""
     instance_count: int = 1
     """Instances of each job; a hyperparameter ``instance_count`` or ``st_instance_count`` wins."""
@@ -64,11 +64,11 @@ class SageMakerSettings:
     """Longest time of one spot job with its waits for instances, after which it is begun anew; None: a day more than
     ``max_run_seconds``."""
     spot_price_share: float = 0.3
-    """Part of the price that a spot instance is taken to cost until the service says what it billed."""
+    """Part of the price that a spot instance is taken to cost until the service bills it."""
     role: str | None = None
     """ARN or name; None: found (see :func:`tunewright.aws.find_role`)."""
     bucket: str | None = None
-    """None: ``sagemaker-{region}-{account}``, made where it is missing."""
+    """None: ``sagemaker-{region}-{account}``, created if it is missing."""
     image_uri: str | None = None
     """None: the image of AWS for ``framework``."""
     framework: str = "pytorch"
@@ -79,9 +79,9 @@ class SageMakerSettings:
     """Added to the jobs' environment."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     channel: str | None = None
-    """``"s3"`` or ``"logs"``: how jobs and tuner talk; None: ``"logs"`` where jobs have no network, else ``"s3"``."""
+    """``"s3"`` or ``"logs"``: the channel between jobs and tuner; None: ``"logs"`` if jobs have no network, else ``"s3"``."""
     network_isolation: bool = False
-    """Let jobs reach no network, S3 included; also where the ``request_template`` says so."""
+    """Deny jobs the network, S3 included; implied by ``EnableNetworkIsolation`` in the ``request_template``."""
     arguments: str = "list"
     """``"list"``: hyperparameters as ``--name value``; ``"config_json"``: as one JSON file."""
     booleans: str = "value"
@@ -242,7 +242,7 @@ class WorkerSettings:
     """
 
     trials_per_instance: int | None = None
-    """None: one per GPU, and one where there is none."""
+    """None: one per GPU, and one without GPUs."""
     ahead: int = 0
     """Runs beyond ``n_workers`` that wait for the next free worker: it need not wait for the second or so until its run
     is suggested, posted and found, and they are suggested that much earlier."""

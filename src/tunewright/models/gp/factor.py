@@ -95,7 +95,7 @@ class Factor:
         self._append(x[self._base :])
 
     def extended(self, x: Array) -> Factor:
-        """The factor of ``x``, which costs little where ``x`` begins with the points of this one."""
+        """The factor of ``x``, which costs little if ``x`` begins with the points of this one."""
         n_known = len(self.x)
         if n_known > len(x) or not np.array_equal(self.x, x[:n_known]):
             return Factor(self._covariance, self._noise, x, self._base)

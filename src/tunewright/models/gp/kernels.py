@@ -2,7 +2,7 @@
 
 A kernel has unit scale; its parameters are logarithms, in one flat vector ``theta``. Derivatives are pulled back: the
 caller says how a number F depends on the covariances and gets how it depends on parameters and points. That takes one
-matrix product where forming each derivative would take d matrices.
+matrix product, while forming each derivative would take d matrices.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Prior:
     """Independent normal distributions of the logarithms of parameters, and their bounds. All of shape (p,)."""
 
     mean: Array
-    """Also where a fit begins."""
+    """Mean of the prior, and the start of a fit."""
     deviation: Array
     low: Array
     high: Array

@@ -70,7 +70,7 @@ def pivoted_cholesky(column: Callable[[int], Array], diagonal: Array, rank: int)
     diagonal
         Its diagonal, (n,).
     rank
-        Columns at most; fewer where nothing is left.
+        Columns at most; fewer if nothing is left.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def log_determinant(product: Product, probes: Array, steps: int) -> float:
     product
         A positive definite (n, n) times a block.
     probes
-        Random signs (n, k): the estimate's deviation falls with the square root of k, and is small where A is near
+        Random signs (n, k): the estimate's deviation falls with the square root of k, and is small if A is near
         the identity.
     steps
         Of the Lanczos iteration, at most n.
@@ -180,7 +180,7 @@ _MOST_STEPS: Final = 2000
 @final
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Where a grid was observed."""
+    """Observed cells of a grid."""
 
     x: Array
     """Configurations (n, d)."""
@@ -206,7 +206,7 @@ class Cells:
         return grid
 
     def observed(self, grid: Array) -> Array:
-        """Those (N, k) of a grid (n, m, k)."""
+        """Select the observed cells (N, k) of a grid (n, m, k)."""
         return grid[self.rows, self.columns]
 
     def also(self, rows: Indices, columns: Indices) -> Cells:

@@ -1,4 +1,4 @@
-"""What a process over learning curves says after observations, by draws of whole functions."""
+"""Posterior of a process over learning curves, by draws of whole functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Gaussian process says after observations, also imagined ones."""
+"""Posterior of a Gaussian process, given observations and fantasies."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tunewright.models.gp.kernels import CrossPullback, Kernel, Prior
 @final
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What the flat vector of a process stands for."""
+    """Hyperparameters of a process, by name."""
 
     kernel: Array
     scale: float
@@ -120,13 +120,12 @@ _MAX_STEPS: Final = 50
 def fit(process: GaussianProcess, x: Array, y: Array, starts: Sequence[Array]) -> Array | None:
     """The most probable hyperparameters, given observations.
 
-    The best of the starting points is where L-BFGS-B begins, so that a good earlier fit is the start of the next, and
-    one that new observations contradict is forgotten.
+    L-BFGS-B begins at the most probable of the starting points: at an earlier fit, unless new observations contradict it.
 
     Parameters
     ----------
     process
-        What is fitted.
+        The process to fit.
     x, y
         Observations (n, d) and standardised targets (n,).
     starts
@@ -135,7 +134,7 @@ def fit(process: GaussianProcess, x: Array, y: Array, starts: Sequence[Array]) -
     Returns
     -------
     (p,) or None
-        None where nothing finite was found.
+        None if no finite optimum was found.
     """
     prior = process.prior
 

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,11 +28,12 @@ from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
 from tunewright.backends.sagemaker.transport import S3Transport
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
 from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
+from tunewright.interfaces import BackendEvent
 from tunewright.runner import s3_keys
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.channel import EXITED, End, Report
 from tunewright.runner.s3_tasks import Lease, TaskQueue
-from tunewright.trial import Ended, Reported
+from tunewright.trial import Ended, PhaseChange, Reported
 
 BUCKET = "workers"
 
@@ -241,16 +242,25 @@ class FleetDriver:
         self.backend = backend
         self.prefix = f"{backend.deployment.prefix}/"
         self.events: list[Reported | Ended] = []
+        self.phases: list[PhaseChange] = []
 
     def worker(self, job: int = 0) -> FakeWorker:
         self.until(lambda: len(self.aws.jobs) > job)
         return FakeWorker(self, sorted(self.aws.jobs)[job])
 
+    def take(self, events: Sequence[BackendEvent]) -> None:
+        """Keep phases apart from the events that change a trial."""
+        for event in events:
+            if isinstance(event, PhaseChange):
+                self.phases.append(event)
+            else:
+                self.events.append(event)
+
     def until(self, condition: Callable[[], object], seconds: float = 300.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"it never came; events so far: {self.events}"
-            self.events += self.backend.wait(0.02)
+            self.take(self.backend.wait(0.02))
 
     def until_posted(self, run: str) -> None:
         self.until(lambda: f"{self.prefix}tasks/{run}" in self.aws.s3.objects)
@@ -264,7 +274,7 @@ class FleetDriver:
 
     def rounds(self, n: int = 5) -> None:
         for _ in range(n):
-            self.events += self.backend.wait(0.01)
+            self.take(self.backend.wait(0.01))
 
     def has(self, key: str) -> bool:
         return f"{self.prefix}{key}" in self.aws.s3.objects

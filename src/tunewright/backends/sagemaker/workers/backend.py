@@ -88,7 +88,7 @@ class WorkersBackend(EngineBackend, Backend):
 
 
 def refuse_what_workers_cannot(settings: SageMakerSettings, workers: WorkerSettings | None = None) -> None:
-    """Raise where a run needs more than a worker has.
+    """Raise if a run needs more than a worker has.
 
     Parameters
     ----------

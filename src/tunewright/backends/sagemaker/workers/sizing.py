@@ -16,7 +16,7 @@ from tunewright.backends.sagemaker.settings import SageMakerSettings, WorkerSett
 MAX_INSTANCES: Final = 20
 """Instances of one training job (default quota L-622CFD70)."""
 MIN_JOBS: Final = 2
-"""Jobs where there are several instances: one dead instance fails its whole job."""
+"""Minimum of jobs for several instances: one dead instance fails its whole job."""
 COLD_STARTUP_SECONDS: Final = 169.0
 """From CreateTrainingJob to the script's start, as it was measured on AWS."""
 WARM_STARTUP_SECONDS: Final = 20.0
@@ -33,7 +33,7 @@ def plan_fleet(n_workers: int, instance_type: str, trials_per_instance: int | No
     instance_type
         Such as ``ml.c5.xlarge``.
     trials_per_instance
-        None: one per GPU, and one where there is none.
+        None: one per GPU, and one without GPUs.
     """
     slots = trials_per_instance or gpus_of(instance_type) or 1
     instances = math.ceil(n_workers / slots)

@@ -11,19 +11,19 @@ def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def f1(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Harmonic mean of precision and recall of class 1; 0 where it is neither predicted nor there."""
+    """Harmonic mean of precision and recall of class 1; 0 if it occurs neither in labels nor in predictions."""
     n_hits = int(((predicted == 1) & (labels == 1)).sum())
     n_marked = int((predicted == 1).sum() + (labels == 1).sum())
     return 2 * n_hits / n_marked if n_marked else 0.0
 
 
 def matthews_correlation(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Correlation of two binary variables; 0 where one of them is constant."""
+    """Correlation of two binary variables; 0 if one of them is constant."""
     return _correlation(predicted.astype(float), labels.astype(float))
 
 
 def spearmanr(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Correlation of the ranks, ties at their mean rank; 0 where all are tied."""
+    """Correlation of the ranks, ties at their mean rank; 0 if all are tied."""
     return _correlation(_ranks(predicted), _ranks(labels))
 
 

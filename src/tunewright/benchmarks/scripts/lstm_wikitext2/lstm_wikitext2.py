@@ -4,7 +4,7 @@ One report an epoch: ``epoch`` and ``objective``, the negative perplexity of the
 best so far with ``--report_current_best True``. The learning rate is divided by ``--lr_factor`` after each epoch that
 brought no improvement.
 
-``--dataset_path`` is a folder that holds ``train.txt`` and ``valid.txt``; they are downloaded where they are missing.
+``--dataset_path`` is a folder that holds ``train.txt`` and ``valid.txt``; they are downloaded if missing.
 """
 
 # pyright: basic, reportMissingImports=false

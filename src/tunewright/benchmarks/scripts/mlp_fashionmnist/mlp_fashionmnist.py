@@ -4,7 +4,7 @@ A sixth of the 60,000 training pictures is held out. One report an epoch: ``epoc
 pictures, of this epoch, or the best so far with ``--report_current_best True``.
 
 ``--dataset_path`` is a folder that holds ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, with or without
-``.gz``; they are downloaded into it where they are missing.
+``.gz``; they are downloaded into it if missing.
 """
 
 # pyright: basic, reportMissingImports=false

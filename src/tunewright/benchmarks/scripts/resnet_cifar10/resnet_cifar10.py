@@ -4,7 +4,7 @@ A fifth of the 50,000 training pictures is held out: the others are cropped and 
 decide. One report an epoch: ``epoch`` and ``objective``, the accuracy on the held-out pictures. All pictures stay on
 the device, so that no processes load data and a trial needs one core beside its GPU.
 
-``--dataset_path`` is a folder where ``cifar10.npz`` is, or is made from the download, or such a file itself: arrays
+``--dataset_path`` is a folder for ``cifar10.npz``, which is made from the download if missing, or such a file itself: arrays
 ``x_train`` (n, 32, 32, 3) of bytes and ``y_train`` (n,).
 """
 

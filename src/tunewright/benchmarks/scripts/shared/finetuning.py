@@ -23,7 +23,7 @@ from tunewright import Reporter
 
 EVAL_BATCH_SIZE = 64
 CACHE = data_folder(SHARED_FOLDER) / "huggingface"
-"""Where data sets and models are downloaded to, once for all trials."""
+"""Download folder of data sets and models, shared by all trials."""
 
 Batch = Mapping[str, Sequence[Any]]
 """Columns of a data set by name."""

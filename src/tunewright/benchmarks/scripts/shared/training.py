@@ -30,7 +30,7 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--dataset_path", default=SHARED_FOLDER, help="where the data are, or are downloaded to"
+        "--dataset_path", default=SHARED_FOLDER, help="folder of the data, downloaded if missing"
     )
     add_checkpointing_to_argparse(parser)
     return parser
@@ -51,7 +51,7 @@ def parse_bool(text: str) -> bool:
 def data_folder(dataset_path: str) -> Path:
     """The folder of the data.
 
-    ``./`` is the cache of the warm pool where there is one, so that the next job on that instance finds the data,
+    ``./`` is the cache of the warm pool if there is one, so that the next job on that instance finds the data,
     else a folder below the user's cache.
     """
     if dataset_path != SHARED_FOLDER:
@@ -75,7 +75,7 @@ def make_once(target: Path, make: Callable[[Path], object]) -> Path:
 
 
 def download(url: str, target: Path, md5: str = "") -> Path:
-    """The file ``target``, downloaded if it is absent, and checked where its checksum is known."""
+    """The file ``target``, downloaded if it is absent, and checked if its checksum is known."""
 
     def fetch(partial: Path) -> None:
         try:
@@ -83,7 +83,7 @@ def download(url: str, target: Path, md5: str = "") -> Path:
         except OSError as error:
             raise SystemExit(
                 f"{url} cannot be downloaded ({error}): put the file into {target.parent}, "
-                "or say with --dataset_path where the data are"
+                "or give the folder of the data with --dataset_path"
             ) from None
         if md5 and hashlib.md5(partial.read_bytes(), usedforsecurity=False).hexdigest() != md5:
             raise SystemExit(f"{url} gave other data than expected: download it by hand and check it")
@@ -116,7 +116,7 @@ class Training:
     Parameters
     ----------
     model
-        On its device; on a GPU, steps are in bfloat16 where the GPU has it, else in float16 with scaled gradients.
+        On its device; on a GPU, steps are in bfloat16 if the GPU supports it, else in float16 with scaled gradients.
     optimizer
         Of the model's parameters.
     scheduler

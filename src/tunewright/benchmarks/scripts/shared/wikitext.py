@@ -26,7 +26,7 @@ class Text:
 
 
 def load_text(dataset_path: str) -> Text:
-    """Read ``train.txt`` and ``valid.txt`` of a folder, downloaded into it where they are missing.
+    """Read ``train.txt`` and ``valid.txt`` of a folder, downloaded into it if missing.
 
     The words of the training text are numbered as they come; another one counts as unknown.
     """

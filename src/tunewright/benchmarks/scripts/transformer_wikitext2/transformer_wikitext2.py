@@ -3,7 +3,7 @@
 One report an epoch: ``epoch`` and ``val_loss``, the cross-entropy per word of the validation text. The learning rate
 is quartered after each epoch that brought no improvement.
 
-``--dataset_path`` is a folder that holds ``train.txt`` and ``valid.txt``; they are downloaded where they are missing.
+``--dataset_path`` is a folder that holds ``train.txt`` and ``valid.txt``; they are downloaded if missing.
 """
 
 # pyright: basic, reportMissingImports=false

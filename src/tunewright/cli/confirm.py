@@ -1,0 +1,88 @@
+"""Before anything is created: what, at what price per hour at most, and whether the user wants that."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from tunewright.backends.plugin import BackendConfig, Description
+from tunewright.cli.exits import say
+from tunewright.cli.output import ask_user
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment
+from tunewright.state import replay_history
+from tunewright.trial import Start
+
+C = TypeVar("C")
+
+
+def settle(experiment: Experiment, *, is_agreed: bool, is_new: bool = True) -> Experiment:
+    """Decide the backend's open settings, say what will be created, and have it confirmed if it costs money.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    is_agreed
+        Whether ``--yes`` was given.
+    is_new
+        Whether it begins; one that continues has its settings decided.
+
+    Raises
+    ------
+    SettingsError
+        A setting does not fit, or the user did not confirm; nothing was created.
+    """
+    description = experiment.plugin.describe(experiment.backend, experiment.context())
+    return replace(experiment, backend=confirm(description, is_agreed=is_agreed, is_new=is_new))
+
+
+def show_dry_run(experiment: Experiment) -> int:
+    """Print the request that begins the first trial; create nothing. Return the exit code.
+
+    Raises
+    ------
+    SettingsError
+        The experiment cannot run, or its backend sends no requests.
+    BackendError
+        On AWS: there are no credentials, or no role.
+    """
+    first = experiment.build_scheduler().suggest(replay_history(()))
+    if not isinstance(first, Start):
+        raise SettingsError(f"{experiment.label} has nothing to start: is the space empty?")
+    plugin, context = experiment.plugin, experiment.context()
+    settled: BackendConfig = plugin.describe(experiment.backend, context).config
+    say(plugin.dry_run(settled, context, first))
+    return 0
+
+
+def confirm(
+    description: Description[C],
+    *,
+    is_agreed: bool,
+    is_new: bool = True,
+    ask: Callable[[str], str] | None = None,
+) -> C:
+    """Print a description, and have it confirmed if that is needed.
+
+    Returns
+    -------
+    C
+        The config with all settings decided.
+
+    Raises
+    ------
+    SettingsError
+        The user did not confirm, or there is no terminal to ask at; nothing was created.
+    """
+    for line in (*(description.advice if is_new else ()), *description.lines):
+        say(line)
+    if description.must_confirm and not is_agreed:
+        if sys.stdin.isatty():
+            if (ask or ask_user)("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+                raise SettingsError("Not confirmed: nothing was created")
+        elif description.unattended_error:
+            raise SettingsError(description.unattended_error)
+    return description.config

@@ -1,0 +1,176 @@
+"""The files of an experiment folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from tunewright.cli.script_facts import Argument, ScriptFacts
+
+_EXTRAS: Final = "aws,emulator"
+"""Extras of this package in a tuning job of a training script."""
+_TABLE_EXTRAS: Final = "aws,emulator,analysis"
+
+_BASELINES: Final = Template('''\
+"""The methods that are compared, by the names that --method takes; see: tunewright methods."""
+
+from tunewright.experiments import method
+
+methods = {
+    "RS": method("RandomSearch"),
+$asha}
+''')
+_ASHA: Final = Template('    "ASHA": method("ASHA", kind="$kind"),\n')
+
+_DEFINITIONS: Final = Template('''\
+"""What is tuned: the script, its search space, and what it reports."""
+
+from pathlib import Path
+
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.metric import Goal, Metric
+from tunewright.space import $domains
+
+benchmark = RealBenchmarkDefinition(
+    name="$name",
+    script=str(Path(__file__).parent / "$script"),
+    space=SearchSpace(
+        {
+$space        }
+    ),
+    metrics=(Metric("$metric", Goal.$goal),),
+$resource    n_workers=4,
+    max_wallclock_time=600.0,
+    instance_type="ml.c5.xlarge",
+)
+benchmark_definitions = {"$name": benchmark}
+''')
+_TABLES: Final = '''\
+"""What is tuned: every recorded table that is known; see: tunewright tables list."""
+
+from tunewright.benchmarks.tables import simulated_benchmark, simulated_benchmark_names
+
+benchmark_definitions = {name: simulated_benchmark(name) for name in simulated_benchmark_names()}
+'''
+_HPO_MAIN: Final = Template('''\
+"""Run what the command line asks for; see --help."""
+
+from baselines import methods
+from benchmark_definitions import benchmark_definitions
+
+from tunewright.cli.hpo_main import main
+
+if __name__ == "__main__":
+    main(methods, benchmark_definitions, backend="$backend")
+''')
+_LAUNCH_REMOTE: Final = Template('''\
+"""Run what the command line asks for in tuning jobs, one per method and seed; see --help."""
+
+from baselines import methods
+from benchmark_definitions import benchmark_definitions
+
+from tunewright.cli.launch_remote import launch_remote
+
+if __name__ == "__main__":
+    launch_remote(__file__, methods, benchmark_definitions, backend="$backend")
+''')
+_README: Final = Template("""\
+# $name
+
+```
+python hpo_main.py --experiment_tag $tag --num_seeds 1 $limit
+python launch_remote.py --experiment_tag $tag --num_seeds 1 --endpoint embedded $limit
+tunewright list --experiment_tag $tag
+tunewright remote status $tag
+```
+
+`benchmark_definitions.py` says what is tuned: correct the ranges, which were guessed from the defaults of the script's
+arguments. `baselines.py` holds the methods, `requirements.txt` what tuning jobs need; a `requirements.txt` beside a
+training script is for its trials as well. `--endpoint embedded` runs training jobs on this machine; without it, they
+run on AWS where credentials are found.
+""")
+SAMPLE_SCRIPT: Final = '''\
+"""A training script: takes hyperparameters as --name value and reports after each epoch."""
+
+from argparse import ArgumentParser
+
+from tunewright import Reporter
+
+parser = ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.1)
+parser.add_argument("--width", type=int, default=32)
+parser.add_argument("--epochs", type=int, default=9)
+arguments = parser.parse_args()
+
+report = Reporter()
+for epoch in range(1, arguments.epochs + 1):
+    loss = (arguments.lr - 0.1) ** 2 + 10 / arguments.width / epoch
+    report(epoch=epoch, loss=loss)
+'''
+_WIDTH: Final = 16  # a whole number is tuned from its default over this to its default times this, at most
+
+
+def folder_files(backend: str, name: str, script: str | None, facts: ScriptFacts | None) -> dict[str, str]:
+    """The files of a folder, by name.
+
+    Parameters
+    ----------
+    backend
+        Name of the backend.
+    name
+        Name of the folder.
+    script
+        The training script's name in the folder; None for tables.
+    facts
+        About the script.
+    """
+    has_rungs = facts is None or facts.resource_attr is not None
+    asha = _ASHA.substitute(kind="promotion" if backend == "sagemaker" else "stopping") if has_rungs else ""
+    limit = "" if facts is None else "--max_num_trials 8"
+    return {
+        "baselines.py": _BASELINES.substitute(asha=asha),
+        "benchmark_definitions.py": _TABLES if facts is None else _definitions(script or "", facts),
+        "hpo_main.py": _HPO_MAIN.substitute(backend=backend),
+        "launch_remote.py": _LAUNCH_REMOTE.substitute(backend=backend),
+        "requirements.txt": f"tunewright[{_TABLE_EXTRAS if facts is None else _EXTRAS}]\n",
+        "README.md": _README.substitute(name=name, tag=name, limit=limit).replace(" \n", "\n"),
+    }
+
+
+def _definitions(script: str, facts: ScriptFacts) -> str:
+    entries = [(argument.name, _domain(argument)) for argument in facts.arguments]
+    lines = [f'            "{name}": {domain},\n' for name, domain in entries if domain]
+    if facts.max_resource_attr:
+        lines.append(f'            "{facts.max_resource_attr}": {facts.max_resource},\n')
+    used = {domain.partition("(")[0] for _, domain in entries if "(" in domain}
+    resource = f'    resource_attr="{facts.resource_attr}",\n' if facts.resource_attr else ""
+    if facts.max_resource_attr:
+        resource += f'    max_resource_attr="{facts.max_resource_attr}",\n'
+    return _DEFINITIONS.substitute(
+        domains=", ".join(sorted({*used, "SearchSpace"})),
+        name=Path(script).stem,
+        script=script,
+        space="".join(lines),
+        metric=facts.metric,
+        goal="MAXIMIZE" if facts.goal == "max" else "MINIMIZE",
+        resource=resource,
+    )
+
+
+def _domain(argument: Argument) -> str:
+    """Range of an argument around its default; an argument that is not a number stays at its default."""
+    default = argument.default
+    if argument.choices:
+        return f"Categorical({list(argument.choices)!r})"
+    if argument.type == "float":
+        value = float(default) if isinstance(default, int | float) else 0.0
+        return (
+            f"Float({value / 100:g}, {value * 100:g}, log=True)"
+            if value > 0 and not 0.2 <= value <= 0.99
+            else "Float(0.0, 1.0)"
+        )
+    if argument.type == "int":
+        value = int(default) if isinstance(default, int | float) and default >= 1 else _WIDTH
+        return f"Integer({max(1, value // _WIDTH)}, {value * _WIDTH}, log=True)"
+    return "" if default is None else repr(default)

@@ -1,0 +1,365 @@
+"""``launch_remote`` of an experiment folder, and ``tunewright tune --remote``: experiments in tuning jobs."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, final
+
+from tunewright.backends.plugin import BackendConfig
+from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker.config import SageMakerConfig, SageMakerPlace, TuningJobPlace
+from tunewright.backends.sagemaker.plugin import describe_jobs, sagemaker_settings
+from tunewright.cli.confirm import confirm, settle, show_dry_run
+from tunewright.cli.exits import run_command, say
+from tunewright.cli.flags import (
+    ConfirmFlags,
+    ExtraArgs,
+    InstanceFlags,
+    LaunchFlags,
+    RunFlags,
+    ScriptFlags,
+    TunerFlags,
+)
+from tunewright.cli.launch import (
+    Definitions,
+    Launch,
+    MethodArgsMap,
+    Methods,
+    PlanFlags,
+    begin,
+    program_name,
+)
+from tunewright.cli.parsing import Given, RecordCommand, flag_names, is_flag_file, run_app
+from tunewright.cli.slices import RemoteOptions, SliceLaunch, SlicePlan
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, ExperimentPlan
+from tunewright.remote.package import bundle_remote, check_travels
+from tunewright.storage import safe_name
+from tunewright.transfer.reading import pack_evaluations
+
+NOT_FORWARDED: Final = frozenset({"dry_run"})
+"""Flags without a meaning in a tuning job."""
+
+_WARM_START: Final = "warm_start"
+"""Folder of packed evaluations in a tuning job."""
+_EXPERIMENT: Final = "experiment.json"
+_MAIN: Final = f'''\
+"""Run the experiment that is stored beside this file."""
+
+from pathlib import Path
+
+from tunewright.cli.tuning_job import run_stored
+
+if __name__ == "__main__":
+    run_stored(Path(__file__).with_name("{_EXPERIMENT}"))
+'''
+
+
+def launch_remote(
+    entry_point: str,
+    methods: Methods,
+    benchmark_definitions: Definitions,
+    extra_args: ExtraArgs = (),
+    map_method_args: MethodArgsMap | None = None,
+    options: RemoteOptions | None = None,
+    *,
+    backend: str,
+    expensive_methods: Collection[str] = (),
+) -> None:
+    """Launch the experiments that the command line asks for in tuning jobs, and exit.
+
+    Scripts have a tuning job per method and seed. Recorded tables have one per method, expensive methods one per seed.
+
+    Parameters
+    ----------
+    entry_point
+        ``__file__`` of the folder's ``launch_remote.py``, or the path of its ``hpo_main.py``.
+    methods, benchmark_definitions, extra_args, map_method_args, backend
+        As in the folder's ``hpo_main.py``.
+    options
+        Dependencies, environment, tags and further fields of the tuning jobs.
+    expensive_methods
+        Names of methods whose decisions take long.
+    """
+    path = _entry_path(entry_point)
+
+    def run(tokens: Sequence[str]) -> int:
+        launch = Launch(
+            methods=methods,
+            definitions=benchmark_definitions,
+            backend=backend,
+            extra_args=extra_args or (),
+            map_method_args=map_method_args,
+        ).for_command_line(tokens)
+        remote = _RemoteLaunch(launch=launch, path=path, options=options or RemoteOptions())
+        return remote.run(tokens, expensive_methods)
+
+    run_command(run)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RemoteLaunch:
+    launch: Launch
+    path: Path
+    """Of the folder's ``hpo_main.py``."""
+    options: RemoteOptions
+
+    def run(self, tokens: Sequence[str], expensive: Collection[str]) -> int:
+        command = remote_command(self.launch, lambda given: self._run(given, expensive))
+        summary = (
+            "Run the experiments of hpo_main.py in SageMaker training jobs of their own, the tuning jobs."
+        )
+        return run_app(command.app(program_name(), summary), tokens)
+
+    def _run(self, given: Given, expensive: Collection[str]) -> int:
+        flags, launch_flags, confirm_flags = (
+            given.record(PlanFlags),
+            given.record(LaunchFlags),
+            given.record(ConfirmFlags),
+        )
+        begin(given, flags.experiment_tag)
+        scripts = given.record(ScriptFlags).dependencies
+        dependencies = [Path(one) for one in (*self.options.dependencies, *scripts)]
+        plan = self._checked(self.launch.plan(given), dependencies)
+        if confirm_flags.dry_run:
+            return show_dry_run(plan[0])
+        packed = pack_warm_start(given.record(RunFlags).warm_start)
+        code = bundle_remote(
+            self.path,
+            dependencies,
+            tables=sorted({one.table_benchmark.table for one in plan}) if self.launch.is_simulated else [],
+            files=packed,
+            extras=needed_extras(given.record(RunFlags)),
+        )
+        groups = _groups(plan, expensive)
+        instance_type = self._instance_type(given, plan[0])
+        at_a_time = min(len(groups), launch_flags.max_parallel_jobs or len(groups))
+        place, settings, work = self._tuning_jobs(given, plan, instance_type, at_a_time)
+        line = f", {at_a_time} at a time," if at_a_time < len(groups) else ""
+        say(f"{len(groups)} tuning jobs{line} on {instance_type}, {work}")
+        settled = confirm(describe_jobs(place, settings), is_agreed=confirm_flags.yes)
+        inside: dict[str, Any] = {"resume": True, "warm_start": list(packed)}
+        if isinstance(settled, SageMakerConfig):
+            inside |= {"endpoint": settled.endpoint, "region": settled.region, "yes": True}
+        slices = SliceLaunch(
+            tag=flags.experiment_tag,
+            place=settled,
+            code=code,
+            instance_type=instance_type,
+            spot=is_spot(given, self.launch.config),
+            max_parallel_jobs=launch_flags.max_parallel_jobs,
+            resume=flags.resume,
+            wait=launch_flags.wait,
+            options=self.options,
+        )
+        return slices.run(
+            [self._slice(given, key, experiments, inside) for key, experiments in groups.items()]
+        )
+
+    def _checked(self, plan: ExperimentPlan, dependencies: Sequence[Path]) -> ExperimentPlan:
+        """Return the experiments that can run; refuse scripts that a tuning job would not have."""
+        if self.launch.is_simulated:
+            return plan.validated(skip=say)
+        plan = plan.validated()
+        for script in dict.fromkeys(experiment.real_benchmark.script for experiment in plan):
+            check_travels(script, self.path, dependencies)
+        return plan
+
+    def _instance_type(self, given: Given, first: Experiment) -> str:
+        config = self.launch.config
+        instance_type = given_instance_type(given, config)
+        if instance_type is None and (self.launch.is_simulated or issubclass(config, SageMakerPlace)):
+            instance_type = config.tuner_instance_type or None
+        if instance_type is None and not self.launch.is_simulated:
+            instance_type = first.real_benchmark.instance_type
+        if instance_type is None:
+            raise SettingsError(f"{first.benchmark.name} names no instance_type: give --instance_type")
+        return instance_type
+
+    def _tuning_jobs(
+        self, given: Given, plan: Sequence[Experiment], instance_type: str, n_jobs: int
+    ) -> tuple[SageMakerPlace, SageMakerSettings, str]:
+        """Place of the tuning jobs, all jobs that may run at a time (for price and quota), and their work as text."""
+        config = plan[0].backend
+        if isinstance(config, SageMakerConfig):
+            settings = sagemaker_settings(plan[0].real_benchmark, config)
+            work = f"each of which runs trials on {settings.n_workers} x {settings.instance_type}"
+            return config, replace(settings, n_workers=settings.n_workers * n_jobs), work
+        settings = SageMakerSettings(n_workers=n_jobs, instance_type=instance_type)
+        work = (
+            f"which run {len(plan)} experiments"
+            if self.launch.is_simulated
+            else f"each of which runs {plan[0].benchmark.n_workers} trials at a time"
+        )
+        return given.record(TuningJobPlace), settings, work
+
+    def _slice(
+        self,
+        given: Given,
+        key: tuple[str, str, int | None],
+        experiments: Sequence[Experiment],
+        inside: Mapping[str, Any],
+    ) -> SlicePlan:
+        label, benchmark, seed = key
+        config = [text for text in given.values.get("config", ()) if not is_flag_file(text)]
+        replaced = {**inside, "method": label, "config": config}
+        if not self.launch.is_simulated:
+            dependencies = given.record(ScriptFlags).dependencies
+            replaced["dependencies"] = [Path(one).name for one in dependencies]
+            replaced["benchmark"] = benchmark
+        if seed is not None:
+            replaced |= {"start_seed": seed, "num_seeds": 1}
+        flags = given.command_line(forwarded_names(self.launch), replaced)
+        if not self.launch.is_simulated:
+            return SlicePlan.of(experiments[0], flags)
+        name = safe_name(label if seed is None else f"{label}-{seed}")
+        return SlicePlan(experiments=experiments, flags=flags, name=name, seed=seed, is_simulated=True)
+
+
+def remote_command(launch: Launch, run: Callable[[Given], int]) -> RecordCommand:
+    """Make the command of ``launch_remote.py``: the flags of ``hpo_main.py``, and those of tuning jobs."""
+    return launch.command(run, {"Tuning jobs": [LaunchFlags, *tuning_job_records(launch.config)]})
+
+
+def forwarded_names(launch: Launch) -> list[str]:
+    """Flags that the ``hpo_main.py`` of a tuning job gets if they are given."""
+    return [name for name in launch.command(_no_run).defaults if name not in NOT_FORWARDED]
+
+
+def tuning_job_records(config: type[BackendConfig]) -> list[type]:
+    """Records of the flags of tuning jobs whose trials run with a backend."""
+    if issubclass(config, SageMakerPlace):
+        return [TunerFlags]
+    is_taken = bool({"instance_type", "spot"} & set(flag_names(config)))
+    return [TunerFlags if is_taken else InstanceFlags, TuningJobPlace]
+
+
+def given_instance_type(given: Given, config: type[BackendConfig]) -> str | None:
+    """Instance type of the tuning jobs, if a flag names it."""
+    if TunerFlags in tuning_job_records(config):
+        return given.record(TunerFlags).tuner_instance_type
+    return given.record(InstanceFlags).instance_type
+
+
+def is_spot(given: Given, config: type[BackendConfig]) -> bool:
+    """Whether the tuning jobs run on spot instances."""
+    if TunerFlags in tuning_job_records(config):
+        return given.record(TunerFlags).tuner_spot
+    return given.record(InstanceFlags).spot
+
+
+def launch_experiment(experiment: Experiment, given: Given) -> int:
+    """Launch one experiment as a tuning job, without an experiment folder; return the exit code.
+
+    Parameters
+    ----------
+    experiment
+        The experiment; its method is a named one.
+    given
+        Flags of the command line.
+
+    Raises
+    ------
+    SettingsError
+        It cannot run, or its script is not a file.
+    BackendError
+        The service cannot be used.
+    """
+    benchmark, confirm_flags = experiment.real_benchmark, given.record(ConfirmFlags)
+    script = Path(benchmark.script)
+    if not script.is_file():
+        raise SettingsError(f"--remote takes the path of a script, not {benchmark.script!r}")
+    tuner, launch_flags = given.record(TunerFlags), given.record(LaunchFlags)
+    instance_type = tuner.tuner_instance_type or experiment.backend.tuner_instance_type
+    if not instance_type:
+        raise SettingsError(f"--remote does not support the {experiment.backend.backend_name} backend")
+    experiment = settle(experiment, is_agreed=confirm_flags.yes)
+    if isinstance(experiment.backend, SageMakerPlace):  # trials and tuning job run in one place
+        place: SageMakerPlace = experiment.backend
+    else:
+        settings = SageMakerSettings(n_workers=1, instance_type=instance_type)
+        description = describe_jobs(given.record(TuningJobPlace), settings)
+        place = confirm(description, is_agreed=confirm_flags.yes)
+    folder = script.resolve().parent
+    packed = pack_warm_start(experiment.warm_start)
+    inside = replace(_inside(experiment, f"{folder.name}/{script.name}"), warm_start=tuple(packed))
+    dependencies = [folder, *map(Path, given.record(ScriptFlags).dependencies)]
+    with tempfile.TemporaryDirectory() as scratch:
+        entry = Path(scratch, "hpo_main.py")
+        entry.write_text(_MAIN, encoding="utf-8")
+        entry.with_name(_EXPERIMENT).write_text(json.dumps(inside.to_json()), encoding="utf-8")
+        slices = SliceLaunch(
+            tag=experiment.tag,
+            place=place,
+            code=bundle_remote(
+                entry, dependencies, files=packed, extras=needed_extras(given.record(RunFlags))
+            ),
+            instance_type=instance_type,
+            spot=tuner.tuner_spot,
+            max_parallel_jobs=launch_flags.max_parallel_jobs,
+            resume=given.record(PlanFlags).resume,
+            wait=launch_flags.wait,
+        )
+        return slices.run([SlicePlan.of(experiment, ())])
+
+
+def pack_warm_start(sources: Sequence[str]) -> dict[str, bytes]:
+    """Pack the evaluations of earlier experiments as files, by the names that ``--warm_start`` takes in a tuning job.
+
+    Of each trial that did not fail they hold its configuration and newest result, as JSON under the checksum of the
+    content.
+
+    Raises
+    ------
+    SettingsError
+        A source does not exist.
+    JournalError
+        A journal is damaged.
+    """
+    packed = dict(pack_evaluations(source) for source in dict.fromkeys(sources))
+    if packed:
+        n_bytes = sum(map(len, packed.values()))
+        say(f"Earlier experiments are uploaded: {', '.join(packed)}, {n_bytes:,} bytes")
+    return {f"{_WARM_START}/{name}": content for name, content in packed.items()}
+
+
+def needed_extras(flags: RunFlags) -> list[str]:
+    """Extras of this package that the flags need in a tuning job."""
+    return ["tensorboard"] if flags.tensorboard else []
+
+
+def _entry_path(entry_point: str) -> Path:
+    """The folder's ``hpo_main.py``, from ``__file__`` of its ``launch_remote.py`` or its own path."""
+    path = Path(entry_point).resolve()
+    return path.with_name("hpo_main.py") if path.name == "launch_remote.py" else path
+
+
+def _groups(
+    plan: Sequence[Experiment], expensive: Collection[str]
+) -> dict[tuple[str, str, int | None], list[Experiment]]:
+    """Experiments of each tuning job, by the method's label, the benchmark (of scripts) and the seed."""
+    groups: dict[tuple[str, str, int | None], list[Experiment]] = {}
+    for experiment in plan:
+        if experiment.backend.is_simulated:
+            key = experiment.label, "", experiment.seed if experiment.label in expensive else None
+        else:
+            key = experiment.label, experiment.benchmark.name, experiment.seed
+        groups.setdefault(key, []).append(experiment)
+    return groups
+
+
+def _inside(experiment: Experiment, script: str) -> Experiment:
+    """The experiment with the paths of the tuning job."""
+    benchmark = experiment.real_benchmark
+    names = tuple(Path(one).name for one in benchmark.dependencies)
+    return replace(experiment, benchmark=benchmark.replace(script=script, dependencies=names))
+
+
+def _no_run(given: Given) -> int:
+    del given
+    return 0

@@ -1,0 +1,298 @@
+"""``tunewright list``, ``show`` and ``logs``: stored experiments."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from tunewright.backends.plugin import TrialLog
+from tunewright.callbacks import results_csv
+from tunewright.cli.exits import say
+from tunewright.cli.output import print_table
+from tunewright.cli.parsing import NonNegativeInt, command_app
+from tunewright.exceptions import SettingsError, TunewrightError
+from tunewright.experiments import Experiment, Outcome, load_outcome
+from tunewright.experiments.remote_marker import live_marker
+from tunewright.formatting import (
+    ProgressFacts,
+    config_text,
+    constraint_text,
+    duration,
+    front_lines,
+    number,
+    spot_text,
+    starts_text,
+    value_text,
+)
+from tunewright.journal import read_events
+from tunewright.storage import ExperimentFolder, experiments, find_experiment
+from tunewright.trial import ExperimentStatus, TrialStatus
+
+_INTERVAL: Final = 1.0  # seconds between two looks at a running experiment
+
+list_app = command_app("list", "List the stored experiments, oldest first.")
+show_app = command_app("show", "Show an experiment: status, best configuration, trials.")
+logs_app = command_app("logs", "Print the output of a trial, all of its runs in order.")
+
+
+@list_app.default
+def list_experiments(
+    *,
+    experiment_tag: str | None = None,
+    format: Literal["table", "json"] = "table",  # noqa: A002 - the flag's name
+) -> int:
+    """List the experiments, oldest first.
+
+    Parameters
+    ----------
+    experiment_tag
+        Only experiments of this tag.
+    format
+        Of the output.
+    """
+    outcomes = list(_outcomes(experiment_tag))
+    if format == "json":
+        say(json.dumps([outcome.to_json() for outcome in outcomes], indent=2))
+    elif outcomes:
+        print_table(("experiment", "status", "trials", "results", "time", "best"), map(_list_row, outcomes))
+    elif experiment_tag is not None:
+        say(f"No experiments under the tag {experiment_tag!r}: tunewright list shows all")
+    else:
+        say("No experiments yet: tunewright tune --help, or benchmarking/nursery/launch_local/hpo_main.py")
+    return 0
+
+
+@show_app.default
+def show(
+    experiment: str,
+    /,
+    *,
+    format: Literal["table", "json", "csv"] = "table",  # noqa: A002 - the flag's name
+    watch: bool = False,
+) -> int:
+    """Show an experiment as a table, as JSON, or its results as CSV.
+
+    Parameters
+    ----------
+    experiment
+        Name, unique beginning of a name, or path of the folder.
+    format
+        Of the output; csv has all results.
+    watch
+        Update every second until the experiment ends.
+    """
+    folder = find_experiment(experiment)
+    if watch:
+        _watch(folder)
+    if format == "json":
+        say(json.dumps(load_outcome(folder).to_json(), indent=2))
+    elif format == "csv":
+        sys.stdout.write(results_csv(read_events(folder.journal_path)))
+    else:
+        outcome = load_outcome(folder)
+        _show_trials(outcome)
+        _show_jobs(outcome)
+        say(overview(outcome))
+    return 0
+
+
+@logs_app.default
+def logs(experiment: str, trial: NonNegativeInt, /, *, follow: bool = False) -> int:
+    """Print the output of a trial.
+
+    Parameters
+    ----------
+    experiment
+        Name, unique beginning of a name, or path of the folder.
+    trial
+        Number of the trial.
+    follow
+        Continue until the trial's run ends.
+    """
+    folder = find_experiment(experiment)
+    n_trials = load_outcome(folder).history.n_trials
+    if trial >= n_trials:
+        raise SettingsError(
+            f"{folder.name} has the trials 0 to {n_trials - 1}"
+            if n_trials
+            else f"{folder.name} has no trials"
+        )
+    stored = Experiment.from_json(folder.metadata())
+    log = stored.plugin.logs(stored.backend, stored.context(folder), trial)
+    try:
+        if follow:
+            _follow(log, folder, trial)
+        _print_new(log)
+    finally:
+        log.close()
+    return 0
+
+
+def overview(outcome: Outcome) -> str:
+    """An experiment in a few lines."""
+    data = outcome.to_json()
+    lines = [
+        ("experiment", data["experiment"]),
+        ("status", _status_text(outcome)),
+        (
+            "what",
+            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata.backend_name}",
+        ),
+        ("trials", ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"),
+        ("results", data["num_results"]),
+        ("time", f"{duration(outcome.wallclock_time)}, {outcome.suggest_time:.3f} s of it deciding"),
+    ]
+    if outcome.constraints:
+        lines.append(
+            ("constraints", f"{', '.join(map(str, outcome.constraints))} (broken where there is a !)")
+        )
+    lines += _best_lines(outcome)
+    if (table := outcome.metadata.table) and table.values == "surrogate":
+        lines.append(("values", f"predicted, not recorded: {table.note}"))
+    backend = outcome.metadata.backend_name
+    if backend in data:
+        lines.append((backend, _service_text(data[backend])))
+    lines.append(("folder", str(outcome.path)))
+    return "\n".join(f"{label:<11} {value}" for label, value in lines)
+
+
+def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
+    """The best result, or those that no other dominates; only such that keep the constraints."""
+    best = outcome.best
+    if best is None and outcome.constraints and outcome.history.n_results:
+        return [("best", "none: no result keeps the constraints")]
+    if len(outcome.metrics) > 1:
+        count, front = front_lines(_facts(outcome), outcome.history)
+        return [("best", count), *(("", line) for line in front)]
+    if best is None:
+        return []
+    place = f"trial {best.trial_id}, {outcome.resource} {best.resource}"
+    text = f"{outcome.metric.name} {number(best.value)} ({place})"
+    return [("best", text), ("", config_text(best.config, outcome.space))]
+
+
+def _facts(outcome: Outcome) -> ProgressFacts:
+    return ProgressFacts(
+        title=outcome.folder.name,
+        metric=outcome.metric,
+        others=outcome.metrics[1:],
+        constraints=outcome.constraints,
+        space=outcome.space,
+        resource=outcome.resource,
+        n_workers=outcome.metadata.benchmark.n_workers or 1,
+    )
+
+
+def _status_text(outcome: Outcome) -> str:
+    note = live_marker(outcome.path) if outcome.status is ExperimentStatus.RUNNING_ELSEWHERE else None
+    return outcome.status if note is None else f"running {note.text()}"
+
+
+def _show_trials(outcome: Outcome) -> None:
+    resource = outcome.resource
+    history, metrics, space = outcome.history, outcome.metrics, outcome.space
+    bounds = outcome.constraints
+    rows: list[Sequence[Any]] = []
+    for trial in outcome.trials:
+        last = history.last(trial.id)
+        is_left = history.status(trial.id) is TrialStatus.RUNNING and not outcome.is_running
+        rows.append(
+            (
+                trial.id,
+                TrialStatus.STOPPED if is_left else history.status(trial.id),
+                "" if last is None else last.resource,
+                *("" if last is None else value_text(metric, last) for metric in metrics),
+                *("" if last is None else constraint_text(bound, last) for bound in bounds),
+                config_text(trial.config, space),
+            )
+        )
+    values = (*(metric.name for metric in metrics), *map(str, bounds))
+    print_table(("trial", "status", resource, *values, "configuration"), rows)
+    for trial_id in (trial.id for trial in outcome.trials if history.error(trial.id)):
+        say(f"Trial {trial_id} failed: {history.error(trial_id).strip()}")
+
+
+def _watch(folder: ExperimentFolder) -> None:
+    """Follow a running experiment until it ends; the last look is the caller's."""
+    with Live(console=Console(), auto_refresh=False, transient=True) as live:
+        while (outcome := load_outcome(folder)).status is ExperimentStatus.RUNNING:
+            live.update(Text(overview(outcome)), refresh=True)
+            time.sleep(_INTERVAL)
+
+
+def _show_jobs(outcome: Outcome) -> None:
+    """The training jobs with their warm pools, as the console shows them; start-up times when the session has ended."""
+    records = outcome.summary.get("job_records", [])
+    if records:
+        print_table(
+            ("job", "start", "seconds to begin", "warm pool", "why not reused"), map(_job_row, records)
+        )
+
+
+def _job_row(record: dict[str, Any]) -> Sequence[Any]:
+    startup = record["startup"]
+    seconds = "" if startup is None else f"{startup:.0f}"
+    return (
+        record["name"],
+        "warm" if record["is_warm"] else "cold",
+        seconds,
+        record["pool"] or "-",
+        record["why"],
+    )
+
+
+def _service_text(data: dict[str, Any]) -> str:
+    calls = ", ".join(f"{operation} {n}" for operation, n in sorted(data["calls"].items()))
+    starts = starts_text(data["job_records"]) or f"{data['warm_starts']} warm starts"
+    saved = spot_text(data["spot_saved_seconds"], data["billable_seconds"], data["interruptions"])
+    phases = ", ".join(f"${spent:.2f} {phase}" for phase, spent in data["cost_phases"].items())
+    return (
+        f"{data['jobs']} jobs, {starts}, {data['billable_seconds']:,.0f} billed seconds, "
+        f"{data['pool_idle_seconds']:,.0f} idle, {saved + ', ' if saved else ''}${data['cost']:.2f}"
+        f"{f' ({phases})' if phases else ''}; calls: {calls or 'none'}"
+    )
+
+
+def _outcomes(tag: str | None) -> Iterator[Outcome]:
+    for folder in experiments(tag):
+        try:
+            yield load_outcome(folder)
+        except TunewrightError as error:
+            sys.stderr.write(f"Left out {folder.name}: {error}\n")
+
+
+def _list_row(outcome: Outcome) -> Sequence[Any]:
+    best = outcome.best
+    return (
+        outcome.folder.name,
+        outcome.status,
+        outcome.history.n_trials,
+        outcome.history.n_results,
+        duration(outcome.wallclock_time),
+        "-" if best is None else f"{outcome.metric.name} {number(best.value)}",
+    )
+
+
+def _follow(log: TrialLog, folder: ExperimentFolder, trial_id: int) -> None:
+    while _is_running(folder, trial_id):
+        _print_new(log)
+        time.sleep(_INTERVAL)
+
+
+def _is_running(folder: ExperimentFolder, trial_id: int) -> bool:
+    outcome = load_outcome(folder)
+    return (
+        outcome.status is ExperimentStatus.RUNNING and outcome.history.status(trial_id) is TrialStatus.RUNNING
+    )
+
+
+def _print_new(log: TrialLog) -> None:
+    sys.stdout.write(log.new_text())
+    sys.stdout.flush()

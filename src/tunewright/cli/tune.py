@@ -1,0 +1,313 @@
+"""``tunewright tune`` and ``resume``: any script or function, any method, any backend, no Python needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, final
+
+from cyclopts import App
+
+from tunewright.backends.plugin import backend_names, find_backend
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.cli.confirm import settle, show_dry_run
+from tunewright.cli.flags import (
+    ConfirmFlags,
+    FileFlags,
+    LaunchFlags,
+    OutputFlags,
+    RunFlags,
+    ScriptFlags,
+    TunerFlags,
+    WorkerFlags,
+    backend_table,
+    explain_backend_flag,
+)
+from tunewright.cli.launch import begin, run_and_report, without_result
+from tunewright.cli.launch_remote import launch_experiment, tuning_job_records
+from tunewright.cli.output import set_up_logging, watch_progress
+from tunewright.cli.parsing import (
+    POSITIONAL,
+    Given,
+    NonNegativeInt,
+    PositiveInt,
+    RecordCommand,
+    chosen_value,
+    flag_names,
+    pairs,
+)
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
+from tunewright.experiments.remote_marker import read_marker
+from tunewright.methods import aliases, method_names
+from tunewright.metric import Goal, metrics_from
+from tunewright.space import load_space
+from tunewright.storage import ExperimentFolder, find_experiment
+
+DEFAULT_BACKEND: Final = "local"
+DEFAULT_WORKERS: Final = 4
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneFlags:
+    """The tuned script."""
+
+    script: str = field(metadata=POSITIONAL)
+    """Path of a script, or module:name of a function."""
+    space: str
+    """TOML file with one table per hyperparameter."""
+    metric: tuple[str, ...] = field(metadata={"metavar": "METRIC"})
+    """Reported value that is tuned; several with commas or by repetition."""
+    goal: tuple[str, ...] = field(default=(), metadata={"metavar": "min|max"})
+    """Of the metric; with several metrics one for all, or one for each (default: min)."""
+    resource: str | None = None
+    """Key of the resource in reports, such as epoch (default: reports are counted)."""
+    max_resource: PositiveInt | None = None
+    """Resource of a full run."""
+    max_resource_attr: str | None = None
+    """The script's argument that gets the resource of a full run."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodFlags:
+    """The method and its settings."""
+
+    method: str = "RandomSearch"
+    """Name of a method: see tunewright methods."""
+    settings: tuple[str, ...] = field(default=(), metadata={"flag": "set", "metavar": "NAME=VALUE"})
+    """A setting of the method: see tunewright methods NAME; may be repeated."""
+    seed: NonNegativeInt = 0
+    """Of all random numbers."""
+
+    def spec(self) -> MethodSpec:
+        """The chosen method.
+
+        Raises
+        ------
+        SettingsError
+            It is unknown, or a setting is not valid.
+        """
+        return method(self.method, **pairs("set", self.settings))
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentFlags:
+    """The experiment."""
+
+    backend: str = DEFAULT_BACKEND
+    """Backend of the trials."""
+    experiment_tag: str | None = None
+    """Name shared by the experiments that belong together (default: the script's name)."""
+    resume: bool = False
+    """Skip the experiment if it is finished under this tag, continue it if it was interrupted."""
+    remote: bool = False
+    """Run the experiment in a training job of its own: see tunewright remote."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeFlags:
+    """The experiment that continues."""
+
+    experiment: str = field(metadata=POSITIONAL)
+    """Name, unique beginning of a name, or path of the folder."""
+    yes: bool = False
+    """Do not ask before something that costs money is created."""
+
+
+def app_for(tokens: Sequence[str]) -> App:
+    """Make the app of ``tunewright tune``, with the flags of the backend that a command line names.
+
+    Raises
+    ------
+    UnknownNameError
+        No installed package has such a backend.
+    """
+    backend, is_remote = chosen_value(tokens, "backend") or DEFAULT_BACKEND, _is_remote(tokens)
+    config = find_backend(backend).config
+    groups: dict[str, Sequence[type]] = {
+        "Script": [TuneFlags, ScriptFlags],
+        "Method": [MethodFlags],
+        "Experiment": [ExperimentFlags, FileFlags],
+        "Limits": [WorkerFlags, Limits],
+        "Run": [RunFlags, ConfirmFlags, OutputFlags],
+        f"Backend {backend}": [config],
+    }
+    if is_remote:
+        groups["Tuning job"] = _remote_records(config)
+    others = _other_backends(backend) if _asks_help(tokens) else []
+    command = RecordCommand(
+        tune,
+        groups,
+        explain=lambda name: _explain(name, backend),
+        read_table=lambda name, table: _read_table(name, table, backend, chosen_value(tokens, "method")),
+        docs={
+            "n_workers": f"Trials at the same time (default: {DEFAULT_WORKERS})",
+            "backend": f"Backend of the trials: {', '.join([backend, *others])}; each has its own flags",
+        },
+    )
+    app = command.app(
+        "tune", "Tune a script that takes its hyperparameters as --name value and prints one line per report."
+    )
+    more = "".join(f"Flags of --backend {name}: tunewright tune --backend {name} --help\n" for name in others)
+    app.help_epilogue = more + ("" if is_remote else "Flags of tuning jobs: tunewright tune --remote --help")
+    return app
+
+
+def _other_backends(backend: str) -> list[str]:
+    """Names of the other backends that run scripts."""
+    return [
+        name for name in backend_names() if name != backend and not find_backend(name).config.is_simulated
+    ]
+
+
+def _asks_help(tokens: Sequence[str]) -> bool:
+    return not tokens or bool({"--help", "-h"} & set(tokens))
+
+
+def tune(given: Given) -> int:
+    """Tune a script; return the exit code.
+
+    Raises
+    ------
+    SettingsError, SpaceError
+        A flag or setting is not valid; nothing was started.
+    """
+    set_up_logging(is_verbose=given.record(OutputFlags).verbose)
+    flags, confirm = given.record(ExperimentFlags), given.record(ConfirmFlags)
+    experiment = _experiment(given, flags)
+    plan = ExperimentPlan((experiment,)).validated()
+    if flags.remote:
+        begin(given, experiment.tag)
+        return launch_experiment(experiment, given)
+    if confirm.dry_run:
+        return show_dry_run(experiment)
+    plan = plan.map(lambda cell: settle(cell, is_agreed=confirm.yes))
+    begin(given, experiment.tag)
+    return run_and_report(plan, resume=flags.resume, is_verbose=given.record(OutputFlags).verbose)
+
+
+def resume(given: Given) -> int:
+    """Continue an experiment, with new limits if they are given; return the exit code.
+
+    Raises
+    ------
+    SettingsError
+        There is no such experiment, or its script is not on this machine.
+    NoResultError
+        It ended without a result.
+    """
+    flags = given.record(ResumeFlags)
+    set_up_logging(is_verbose=given.record(OutputFlags).verbose)
+    folder = find_experiment(flags.experiment)
+    stored = Experiment.from_json(folder.metadata())
+    experiment = replace(
+        stored,
+        benchmark=stored.benchmark.replace(n_workers=given.record(WorkerFlags).n_workers),
+        limits=given.over(stored.limits),
+    )
+    _check_script(folder, experiment)
+    settle(experiment, is_agreed=flags.yes, is_new=False)
+    outcome = resume_experiment(folder, experiment, watch=watch_progress)
+    if error := without_result(outcome):
+        raise error
+    return 0
+
+
+resume_app = RecordCommand(
+    resume,
+    {"Experiment": [ResumeFlags], "Limits": [WorkerFlags, Limits], "Output": [OutputFlags, FileFlags]},
+    docs={"n_workers": "Trials at the same time (default: as before)"},
+).app("resume", "Continue an experiment after a crash or Ctrl-C, or with more time or workers.")
+
+
+def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
+    script, run = given.record(TuneFlags), given.record(RunFlags)
+    name = script.script.rpartition(":")[2] if ":" in script.script else Path(script.script).stem
+    benchmark = RealBenchmarkDefinition(
+        name=name,
+        script=_absolute(script.script),
+        space=load_space(script.space),
+        metrics=metrics_from(list(script.metric), list(script.goal) or Goal.MINIMIZE),
+        n_workers=given.record(WorkerFlags).n_workers or DEFAULT_WORKERS,
+        resource_attr=script.resource,
+        max_resource=script.max_resource,
+        max_resource_attr=script.max_resource_attr,
+    )
+    chosen = given.record(MethodFlags)
+    spec = chosen.spec()
+    return Experiment(
+        tag=flags.experiment_tag or name,
+        benchmark=given.record(ScriptFlags).apply(benchmark),
+        method=spec,
+        label=spec.name,
+        backend=given.record(find_backend(flags.backend).config),
+        seed=chosen.seed,
+        random_seed=run.random_seed,
+        warm_start=run.warm_start,
+        max_num_checkpoints=run.max_num_checkpoints,
+        tensorboard=run.tensorboard,
+        limits=given.over(Limits()),
+        delete_checkpoints=run.delete_checkpoints,
+    )
+
+
+def _absolute(script: str) -> str:
+    """A script's absolute path, so that resuming works from anywhere; ``module:name`` stays."""
+    place, colon, name = script.rpartition(":")
+    if not colon:
+        return str(Path(script).absolute())
+    return f"{Path(place).absolute()}:{name}" if place.endswith(".py") else script
+
+
+def _check_script(folder: ExperimentFolder, experiment: Experiment) -> None:
+    """Refuse an experiment of a tuning job if its script is not on this machine."""
+    benchmark, marker = experiment.benchmark, read_marker(folder.path)
+    if marker is None or not isinstance(benchmark, RealBenchmarkDefinition):
+        return
+    try:
+        benchmark.check_script()
+    except SettingsError:
+        raise SettingsError(
+            f"{folder.name} ran in the tuning job of {marker.name}, and its script {benchmark.script} is not on this "
+            "machine: continue it there, with --resume of the command that launched it"
+        ) from None
+
+
+# --- Flags that depend on others ------------------------------------------------------------------------------------------
+
+
+def _is_remote(tokens: Sequence[str]) -> bool:
+    given = [word.partition("=")[0].replace("-", "_") for word in tokens if word.startswith("--")]
+    return "__remote" in given or chosen_value(tokens, "remote") is not None
+
+
+def _remote_records(config: type) -> list[type]:
+    place = [record for record in tuning_job_records(config) if not record.__name__.startswith("Instance")]
+    return [LaunchFlags, TunerFlags, *(record for record in place if record is not TunerFlags)]
+
+
+def _explain(name: str, backend: str) -> str | None:
+    """Say why a flag is unknown with this backend."""
+    if name in {*flag_names(LaunchFlags), *flag_names(TunerFlags)}:
+        return "is a flag of tuning jobs: add --remote"
+    return explain_backend_flag(name, backend)
+
+
+def _read_table(
+    name: str, table: Mapping[str, Any], backend: str, chosen_method: str | None
+) -> Mapping[str, Any]:
+    """Flags of a table in a ``--config`` file: of a backend, or settings of a method."""
+    flags = backend_table(name, table, backend)
+    if flags is not None:
+        return flags
+    known = {known: {known, *aliases(known)} for known in method_names()}
+    if not any(name in names for names in known.values()):
+        raise SettingsError(f"The table [{name}] of the --config file names neither a backend nor a method")
+    chosen = chosen_method or MethodFlags().method
+    is_chosen = any({name, chosen} <= names for names in known.values())
+    return {"set": [f"{key}={value}" for key, value in table.items()]} if is_chosen else {}

@@ -1,1 +1,0 @@
-"""Experiment folders: written by ``tunewright init`` from a training script, which is read and never run."""

@@ -1,0 +1,105 @@
+"""Where jobs run, and who is asked before something is created on AWS."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.sagemaker.plugin import describe_jobs
+from tunewright.cli.confirm import confirm
+from tunewright.exceptions import SettingsError
+
+SETTINGS = SageMakerSettings(n_workers=4, instance_type="ml.c5.xlarge", warm_pool=True)
+
+
+class Terminal(io.StringIO):
+    """Standard input of somebody who can be asked."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS credentials and a region in the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+
+
+def settle(
+    endpoint: str, *, is_agreed: bool = False, ask: Callable[[str], str] | None = None
+) -> SageMakerConfig:
+    description = describe_jobs(SageMakerConfig(endpoint=endpoint), SETTINGS)
+    return confirm(description, is_agreed=is_agreed, ask=ask or (lambda _: pytest.fail("asked")))
+
+
+def test_without_credentials_auto_is_embedded_and_loud(capsys: pytest.CaptureFixture[str]) -> None:
+    assert settle("auto").endpoint == "embedded"
+    assert "NO AWS CREDENTIALS" in capsys.readouterr().out
+    assert settle("embedded").endpoint == "embedded"
+    assert "NO AWS CREDENTIALS" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "quota"),
+    [(SETTINGS, "training warm pool usage"), (SageMakerSettings(spot=True), "spot training job usage")],
+)
+def test_quotas_are_named(
+    settings: SageMakerSettings, quota: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    confirm(describe_jobs(SageMakerConfig(endpoint="embedded"), settings), is_agreed=False)
+    assert f"ml.c5.xlarge for {quota}" in capsys.readouterr().out
+
+
+def test_an_address_is_taken_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert settle("http://127.0.0.1:4566").endpoint == "http://127.0.0.1:4566"
+    assert "http://127.0.0.1:4566" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("account")
+def test_on_a_terminal_one_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal())
+    questions: list[str] = []
+
+    def yes(question: str) -> str:
+        questions.append(question)
+        return "y"
+
+    settled = settle("auto", ask=yes)
+    assert (settled.endpoint, settled.region) == ("aws", "eu-west-1")
+    assert len(questions) == 1
+    shown = capsys.readouterr().out
+    assert "up to 4 x ml.c5.xlarge, kept warm" in shown
+    assert "at most $0.95 an hour" in shown
+    with pytest.raises(SettingsError, match="nothing was created"):
+        settle("aws", ask=lambda _: "")
+    assert settle("aws", is_agreed=True).endpoint == "aws"
+
+
+@pytest.mark.usefixtures("account")
+def test_elsewhere_it_must_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(SettingsError, match="--endpoint aws, --yes"):
+        settle("auto")
+    assert settle("aws").endpoint == "aws"
+    assert settle("auto", is_agreed=True) == replace(SageMakerConfig(), endpoint="aws", region="eu-west-1")
+
+
+def test_an_endpoint_that_cannot_be_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--endpoint"):
+        settle("ews")
+
+
+@pytest.mark.usefixtures("account")
+def test_the_end_of_input_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(""))
+    with pytest.raises(SettingsError, match="Not confirmed"):
+        confirm(describe_jobs(SageMakerConfig(endpoint="aws"), SETTINGS), is_agreed=False)

@@ -1,0 +1,253 @@
+"""Remote launching without a service: what is forwarded, what travels, names and requests."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.aws import (
+    REMOTE_VARIABLE,
+    Endpoint,
+    EndpointKind,
+    resolve_endpoint,
+)
+from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.benchmarks.real import mlp_digits_benchmark
+from tunewright.cli.launch import Launch
+from tunewright.cli.launch_remote import NOT_FORWARDED, forwarded_names, remote_command
+from tunewright.cli.parsing import Given, RecordCommand, run_app
+from tunewright.cli.slices import jobs_with_room
+from tunewright.exceptions import SettingsError
+from tunewright.experiments import method
+from tunewright.remote.layout import job_name, job_number
+from tunewright.remote.package import bundle_remote, check_travels, requirements_text, wheel_bytes
+from tunewright.remote.requests import TuningJobSettings, tuning_job_request
+
+REMOTE_ONLY = {"max_parallel_jobs", "wait"}
+EXTRA = [{"name": "eta", "type": int, "default": 3}]
+
+
+def launch_of(toy: RealBenchmarkDefinition, backend: str) -> Launch:
+    methods = {"RS": method("RandomSearch")}
+    return Launch(methods=methods, definitions={"toy": toy}, backend=backend, extra_args=EXTRA)
+
+
+def no_run(_given: Given) -> int:
+    return 0
+
+
+def given_to(make: Callable[[Callable[[Given], int]], RecordCommand], *tokens: str) -> Given:
+    """The flags of a command line as a command gets them."""
+    found: list[Given] = []
+
+    def run(given: Given) -> int:
+        found.append(given)
+        return 0
+
+    run_app(make(run).app("command", ""), tokens)
+    return found[0]
+
+
+class TestFlags:
+    @pytest.mark.parametrize(
+        ("backend", "only"),
+        [
+            ("sagemaker", {*REMOTE_ONLY, "tuner_instance_type", "tuner_spot"}),
+            (
+                "local",
+                {
+                    *REMOTE_ONLY,
+                    "spot",
+                    "instance_type",
+                    "endpoint",
+                    "speed",
+                    "region",
+                    "role",
+                    "bucket",
+                    "image_uri",
+                },
+            ),
+        ],
+    )
+    def test_the_launcher_takes_every_flag_of_hpo_main(
+        self, backend: str, only: set[str], toy: RealBenchmarkDefinition
+    ) -> None:
+        launch = launch_of(toy, backend)
+        here, there = remote_command(launch, no_run).defaults, launch.command(no_run).defaults
+        assert set(here) - set(there) == only
+        assert set(there) <= set(here)
+        assert {name: here[name] for name in there} == there
+
+    @pytest.mark.parametrize("backend", ["sagemaker", "local", "simulated"])
+    def test_every_flag_is_forwarded(self, backend: str, toy: RealBenchmarkDefinition) -> None:
+        launch = launch_of(toy, backend)
+        texts = {
+            "config": "x=1" if backend != "simulated" else None,
+            "execution": "workers",
+            "channel": "logs",
+            "inputs": "train=s3://b/p",
+            "environment": "A=b",
+            "tags": "team=x",
+            "request_template": "{}",
+            "profile": "ideal",
+            "backend": backend,
+            "subnets": "s",
+        }
+        flags = {name: texts.get(name, "1") for name in launch.command(no_run).defaults}
+        tokens = [text for name, value in flags.items() if value for text in (f"--{name}", value)]
+        if backend != "simulated":
+            tokens += ["--config", "y=a b"]
+        given = given_to(partial(remote_command, launch), *tokens)
+        line = given.command_line(forwarded_names(launch), {})
+        back = given_to(launch.command, *line)
+        assert {**back.values, "dry_run": True} == given.values
+        assert set(NOT_FORWARDED) == {"dry_run"}
+
+    def test_what_a_tuning_job_is_told_replaces_what_was_given(self, toy: RealBenchmarkDefinition) -> None:
+        launch = launch_of(toy, "local")
+        given = given_to(partial(remote_command, launch), "--num_seeds", "5", "--verbose")
+        replaced = {"num_seeds": 1, "start_seed": 4, "method": None}
+        flags = given.command_line(forwarded_names(launch), replaced)
+        assert flags == ["--num_seeds", "1", "--start_seed", "4", "--verbose", "1"]
+
+
+class TestPackage:
+    def test_the_wheel_is_the_running_package(self, tmp_path: Path) -> None:
+        data = wheel_bytes()
+        assert data == wheel_bytes()
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            archive.extractall(tmp_path)
+        script = "import tunewright, importlib.metadata as m; print(tunewright.__file__, m.version('tunewright'), m.requires('tunewright'))"
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.startswith(str(tmp_path))
+        assert "boto3" in done.stdout
+
+    def test_what_travels(self, tmp_path: Path) -> None:
+        folder, other = tmp_path / "exp", tmp_path / "commons"
+        for path in (folder / "hpo_main.py", folder / "__pycache__" / "x.pyc", other / "shared.py"):
+            path.parent.mkdir(exist_ok=True, parents=True)
+            path.write_text("")
+        bundle = bundle_remote(folder / "hpo_main.py", [other])
+        assert {
+            "runner.pyz",
+            "remote.json",
+            "requirements.txt",
+            "source/hpo_main.py",
+            "source/commons/shared.py",
+        } < set(bundle.files)
+        assert not any("pycache" in name for name in bundle.files)
+        assert bundle.digest == bundle_remote(folder / "hpo_main.py", [other]).digest
+        with pytest.raises(SettingsError, match=r"hpo_main\.py"):
+            bundle_remote(tmp_path / "hpo_main.py")
+        with pytest.raises(SettingsError, match="no dependency"):
+            bundle_remote(folder / "hpo_main.py", [tmp_path / "absent"])
+
+    def test_a_script_that_does_not_travel_is_said(self, tmp_path: Path) -> None:
+        entry = tmp_path / "exp" / "hpo_main.py"
+        for script in (mlp_digits_benchmark().script, str(tmp_path / "exp" / "train.py"), "module:train"):
+            check_travels(script, entry)
+        check_travels(str(tmp_path / "lib" / "train.py"), entry, [tmp_path / "lib"])
+        for script in (str(tmp_path / "train.py"), f"{tmp_path}/train.py:train"):
+            with pytest.raises(SettingsError, match="is not sent"):
+                check_travels(script, entry)
+
+    def test_requirements_are_pinned(self, tmp_path: Path) -> None:
+        path = tmp_path / "requirements.txt"
+        path.write_text(
+            "# ours\ntunewright[emulator, benchmarks]\nrich\nscikit-learn>=1.0  # as it is\nno-such-package-here\n"
+        )
+        lines = requirements_text(path).splitlines()
+        names = {line.partition("==")[0] for line in lines}
+        assert {
+            "numpy",
+            "scipy",
+            "boto3",
+            "scikit-learn",
+            "rich",
+            "no-such-package-here",
+            "scikit-learn>=1.0",
+        } <= names
+        assert not any(line.startswith(("moto", "tunewright")) for line in lines)
+        assert all(
+            "==" in line for line in lines if line not in {"scikit-learn>=1.0", "no-such-package-here"}
+        )
+        assert "boto3" in requirements_text(tmp_path / "absent.txt")
+
+
+class TestNames:
+    def test_they_fit_and_are_read_back(self) -> None:
+        tag, name = (
+            "a-very-long-tag-that-nobody-would-like-to-type",
+            "MOBSTER-JOINT-finetune-transformer-glue-rte-12",
+        )
+        job = job_name(tag, name, 12)
+        assert len(job) <= 63
+        assert job_number(tag, name, job) == 12
+        assert job_number(tag, f"{name}3", job) is None
+        assert job_name("tutorial_sagemaker", "RS-0", 0) == "tutorial-sagemaker-tuner-RS-0-0"
+
+
+class TestRequest:
+    def settings(self, **changes: Any) -> TuningJobSettings:
+        endpoint = Endpoint(
+            kind=EndpointKind.EMBEDDED, region="us-east-1", speed=60.0, url="http://127.0.0.1:1"
+        )
+        return TuningJobSettings(
+            endpoint=endpoint, role_arn="r", image="i", bucket="b", code_prefix="code/x/", **changes
+        )
+
+    def test_it_lasts_longer_than_the_experiment(self) -> None:
+        request = tuning_job_request(
+            self.settings(), tag="my tag", slice_name="RS-0", flags=["--x", "1"], seconds=600.0
+        )
+        assert request["StoppingCondition"]["MaxRuntimeInSeconds"] > 600 + 300
+        assert json.loads(request["HyperParameters"]["tunewright_flags"]) == ["--x", "1"]
+        assert request["Environment"][REMOTE_VARIABLE] == "s3://b/tunewright/remote/my-tag/RS-0"
+        assert json.loads(request["Environment"]["TUNEWRIGHT_REMOTE_ENDPOINT"]) == {
+            "choice": "embedded",
+            "region": "us-east-1",
+            "speed": 60.0,
+        }
+
+    def test_spot_and_a_template(self) -> None:
+        template = {"VpcConfig": {"Subnets": ["s"]}, "ResourceConfig": {"VolumeKmsKeyId": "k"}}
+        settings = self.settings(spot=True, template=template, tags={"team": "x"}, environment={"A": "b"})
+        request = tuning_job_request(settings, tag="t", slice_name="s", flags=[], seconds=None)
+        stopping = request["StoppingCondition"]
+        assert request["EnableManagedSpotTraining"]
+        assert stopping["MaxWaitTimeInSeconds"] > stopping["MaxRuntimeInSeconds"]
+        assert request["VpcConfig"] == template["VpcConfig"]
+        assert request["ResourceConfig"]["VolumeKmsKeyId"] == "k"
+        assert {"Key": "team", "Value": "x"} in request["Tags"]
+        assert request["Environment"]["A"] == "b"
+
+    def test_inside_the_embedded_endpoint_is_the_one_around(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        assert resolve_endpoint("embedded").url is None
+        monkeypatch.setenv(REMOTE_VARIABLE, "s3://b/p")
+        assert resolve_endpoint("embedded", speed=5.0).url == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(EndpointKind.EMBEDDED, 3), (EndpointKind.AWS, None), (EndpointKind.OTHER, None)]
+)
+def test_tuning_jobs_on_this_machine_are_no_more_than_its_cpus(
+    kind: EndpointKind, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert jobs_with_room(Endpoint(kind=kind, region="us-east-1")) == expected
