@@ -22,7 +22,7 @@ def to_json(record: object) -> dict[str, Json]:
     return cast("dict[str, Json]", msgspec.to_builtins(record, enc_hook=_encode))
 
 
-def from_json(kind: type[T], data: object, what: str) -> T:
+def from_json(kind: type[T], data: object, what: str, *, is_text: bool = False) -> T:
     """Build a record of class ``kind`` from the data of :func:`to_json`; absent fields get their defaults.
 
     Parameters
@@ -33,6 +33,8 @@ def from_json(kind: type[T], data: object, what: str) -> T:
         A mapping. Unknown keys of a dataclass are refused; a struct decides itself.
     what
         Noun for the error message.
+    is_text
+        Whether values are texts, which are read as the fields' types: ``"3"`` as 3, ``"true"`` as True.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def from_json(kind: type[T], data: object, what: str) -> T:
             if name not in names:
                 raise SettingsError(f"The stored {what} cannot be read: unknown field {name!r}")
     try:
-        return msgspec.convert(data, kind, dec_hook=_decode)
+        return msgspec.convert(data, kind, strict=not is_text, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise SettingsError(f"The stored {what} cannot be read: {error}") from None
 

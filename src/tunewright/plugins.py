@@ -68,8 +68,10 @@ def _points(group: str) -> Mapping[str, EntryPoint]:
     return found
 
 
-def config_from_json(kind: type[D], data: Mapping[str, Any]) -> D:
+def config_from_json(kind: type[D], data: Mapping[str, Any], *, is_text: bool = False) -> D:
     """A config of class ``kind`` from the data of :func:`tunewright.codec.to_json` or of a TOML table; absent fields get their defaults.
+
+    With ``is_text`` all values are texts, which are read as the fields' types.
 
     Raises
     ------
@@ -82,4 +84,4 @@ def config_from_json(kind: type[D], data: Mapping[str, Any]) -> D:
     for name in data:
         if name not in fields:
             raise UnknownNameError(f"setting of {kind.__name__}", name, fields)
-    return from_json(kind, data, f"config {kind.__name__}")
+    return from_json(kind, data, f"config {kind.__name__}", is_text=is_text)

@@ -187,7 +187,8 @@ def upgrade_metadata(data: Mapping[str, Any]) -> dict[str, Any]:
     """Bring the metadata of an experiment into the present form; those that have it are returned as they are.
 
     In version 0.1 (schema 1) ``backend`` held its settings beside its ``kind``, and what trials get beside their
-    hyperparameters (environment, inputs, dependencies, config_json) under ``script``; that is part of the benchmark now.
+    hyperparameters (environment, inputs, dependencies, config_json) under ``script``; that is part of the benchmark now. ``tensorboard`` was a
+    field of its own, and is one of the callbacks now.
     """
     backend, benchmark = data.get("backend"), data.get("benchmark")
     if data.get("schema") != 1 or not isinstance(backend, dict) or not isinstance(benchmark, dict):
@@ -202,8 +203,11 @@ def upgrade_metadata(data: Mapping[str, Any]) -> dict[str, Any]:
         upgraded |= {"inputs": script["inputs"], "config_json": script["config_json"]}
     names = _RENAMED.get(name, {})
     config = {names.get(key, key): value for key, value in config.items()}
+    others = {key: value for key, value in data.items() if key != "tensorboard"}
+    if data.get("tensorboard"):
+        others["callbacks"] = [{"name": "tensorboard", "config": {}}]
     return {
-        **data,
+        **others,
         "schema": METADATA_SCHEMA,
         "backend": {"name": name, "config": config},
         "benchmark": upgraded,

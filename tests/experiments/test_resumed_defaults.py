@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.events import decode_mapping
 from tunewright.experiments import (
     Experiment,
     Limits,
-    SimulatedChoice,
     method,
     resume_experiment,
     run_experiment,
@@ -29,7 +29,7 @@ def cell(name: str = "ASHA", n: int = 30, **settings: str | float) -> Experiment
         benchmark=simulated_benchmark("digits"),
         method=method(name, **settings),
         label=name,
-        backend=SimulatedChoice(profile="ideal"),
+        backend=SimulatedConfig(profile="ideal"),
         limits=Limits(max_num_evaluations=n),
     )
 

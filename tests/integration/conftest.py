@@ -15,7 +15,7 @@ import pytest
 from tunewright.aws import AwsSession, open_session
 from tunewright.cli import main
 from tunewright.launchers import launch_remote_local, launch_remote_sagemaker, launch_remote_simulated
-from tunewright.remote.launch import Fleet, load_record
+from tunewright.remote.launch import RemoteLaunch, load_record
 from tunewright.remote.mirror import SliceView, fetch_views
 
 PATIENCE = 300.0
@@ -36,7 +36,7 @@ class Remote:
         self.calls: Counter[str] = Counter()
         """Requests of this process, by operation."""
         self.out = self.err = ""
-        self._open: dict[str, tuple[AwsSession, Fleet]] = {}
+        self._open: dict[str, tuple[AwsSession, RemoteLaunch]] = {}
         self._monkeypatch = monkeypatch
         self._capsys = capsys
         close = AwsSession.close
@@ -68,13 +68,13 @@ class Remote:
         assert code == 0, self.out + self.err
         return self.out
 
-    def open(self, tag: str) -> tuple[AwsSession, Fleet]:
+    def open(self, tag: str) -> tuple[AwsSession, RemoteLaunch]:
         """A session on the launch's endpoint, open until the test ends."""
         if tag not in self._open:
             record = load_record(tag)
             assert record is not None
             session = open_session(record.endpoint())
-            self._open[tag] = session, Fleet(session, record.bucket, tag)
+            self._open[tag] = session, RemoteLaunch(session, record.bucket, tag)
         return self._open[tag]
 
     def close(self) -> None:

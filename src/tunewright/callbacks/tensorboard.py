@@ -6,11 +6,13 @@ import importlib
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 from tunewright.callbacks.event_file import EventFile
+from tunewright.callbacks.plugin import CallbackConfig, CallbackContext, CallbackPlugin
 from tunewright.exceptions import MissingExtraError
 from tunewright.history import History
 from tunewright.interfaces import Callback
@@ -27,14 +29,43 @@ _RESERVED: Final = "st_"
 _HAS_FAILED: Final = {TrialStatus.COMPLETED: False, TrialStatus.STOPPED: False, TrialStatus.FAILED: True}
 
 
-def check_tensorboard() -> None:
-    """Make sure that event files can be written.
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorBoardConfig(CallbackConfig):
+    """Event files for TensorBoard."""
 
-    Raises
-    ------
-    MissingExtraError
-        tensorboardX is not installed.
-    """
+    callback_name: ClassVar[str] = "tensorboard"
+
+    folder: str = FOLDER
+    """Folder of the event files; relative to the experiment's folder."""
+
+
+@final
+class TensorBoardPlugin(CallbackPlugin[TensorBoardConfig]):
+    """Event files for TensorBoard in the experiment's folder."""
+
+    config = TensorBoardConfig
+    extra: ClassVar[str] = "tensorboard"
+
+    def check(self, config: TensorBoardConfig) -> None:
+        """Make sure that tensorboardX is installed."""
+        del config
+        _check_installed()
+
+    def build(self, config: TensorBoardConfig, context: CallbackContext) -> Callback:
+        """A writer into the folder, with times of the experiment's clock."""
+        return TensorBoardCallback(
+            context.folder.path / config.folder,
+            context.benchmark.metrics,
+            constraints=context.constraints,
+            begin=context.created,
+        )
+
+
+PLUGIN: Final = TensorBoardPlugin()
+
+
+def _check_installed() -> None:
     try:
         importlib.import_module("tensorboardX")
     except ModuleNotFoundError as error:
@@ -76,7 +107,7 @@ class TensorBoardCallback(Callback):
         constraints: Sequence[Constraint] = (),
         begin: float = 0.0,
     ) -> None:
-        check_tensorboard()
+        _check_installed()
         self._folder = folder
         self._metrics = tuple(metrics)
         self._constraints = tuple(constraints)

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from tunewright.backends.plugin import backend_names, find_backend
 from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
 from tunewright.cli.parsing import (
     NonNegativeInt,
     PositiveInt,
@@ -65,8 +66,23 @@ class RunFlags:
     """Remove checkpoints as soon as no trial can need them."""
     max_num_checkpoints: PositiveInt | None = None
     """Checkpoints of paused trials to keep: those that are likely and costly to be missed (default: all)."""
+    callback: tuple[str, ...] = field(default=(), metadata={"metavar": "NAME:key=value,..."})
+    """A callback that watches each experiment, with its settings; may be repeated."""
     tensorboard: bool = False
-    """Write event files for TensorBoard into the folder of each experiment."""
+    """Short for --callback tensorboard: write event files into the folder of each experiment."""
+
+    @property
+    def callbacks(self) -> tuple[CallbackConfig, ...]:
+        """The callbacks that the flags name.
+
+        Raises
+        ------
+        SettingsError
+            A callback or a setting is unknown, or a value cannot work.
+        """
+        return tuple(
+            map(callback_from_text, (*self.callback, *(("tensorboard",) if self.tensorboard else ())))
+        )
 
 
 @final

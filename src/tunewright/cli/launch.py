@@ -212,7 +212,7 @@ class Launch:
                 random_seed=run.random_seed,
                 warm_start=run.warm_start,
                 max_num_checkpoints=run.max_num_checkpoints,
-                tensorboard=run.tensorboard,
+                callbacks=run.callbacks,
                 limits=given.over(self._limits(benchmark, given)),
                 delete_checkpoints=run.delete_checkpoints,
             )

@@ -13,6 +13,7 @@ from tunewright.backends.plugin import BackendConfig
 from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.config import SageMakerConfig, SageMakerPlace, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import describe_jobs, sagemaker_settings
+from tunewright.callbacks.plugin import find_callback
 from tunewright.cli.confirm import confirm, settle, show_dry_run
 from tunewright.cli.exits import run_command, say
 from tunewright.cli.flags import (
@@ -330,7 +331,8 @@ def pack_warm_start(sources: Sequence[str]) -> dict[str, bytes]:
 
 def needed_extras(flags: RunFlags) -> list[str]:
     """Extras of this package that the flags need in a tuning job."""
-    return ["tensorboard"] if flags.tensorboard else []
+    extras = (find_callback(config.callback_name).extra for config in flags.callbacks)
+    return [extra for extra in extras if extra]
 
 
 def _entry_path(entry_point: str) -> Path:

@@ -20,7 +20,7 @@ from tunewright.cli.slices import HEADINGS, follow, slice_rows
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
 from tunewright.remote.cleanup import clear_experiments
 from tunewright.remote.journal import SliceLog
-from tunewright.remote.launch import ENDED, Fleet, SliceStatus, load_record
+from tunewright.remote.launch import ENDED, RemoteLaunch, SliceStatus, load_record
 from tunewright.remote.mirror import SliceView, fetch_views
 
 _SERVICE_SECONDS: Final = 5.0
@@ -165,7 +165,7 @@ def fetch(tag: str, /, *, place: _Where = _HERE) -> int:
 
 
 @contextmanager
-def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, Fleet]]:
+def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
     record = load_record(tag)
     try:
         if place.endpoint is None and record is not None:
@@ -175,7 +175,7 @@ def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, Fleet]]:
             session = open_session(endpoint)
             bucket = place.bucket or default_bucket(session)
         try:
-            yield session, Fleet(session, bucket, tag)
+            yield session, RemoteLaunch(session, bucket, tag)
         finally:
             session.close()
     except ServiceError as error:
@@ -191,14 +191,14 @@ def _print(log: SliceLog) -> None:
     sys.stdout.flush()
 
 
-def _look(fleet: Fleet, tag: str) -> list[SliceStatus]:
+def _look(fleet: RemoteLaunch, tag: str) -> list[SliceStatus]:
     statuses = fleet.look()
     if not statuses:
         raise SettingsError(f"Nothing was launched under the tag {tag}: see launch_remote.py --help")
     return statuses
 
 
-def _find(fleet: Fleet, tag: str, name: str) -> SliceStatus:
+def _find(fleet: RemoteLaunch, tag: str, name: str) -> SliceStatus:
     found = {status.slice.name: status for status in _look(fleet, tag)}
     if name not in found:
         raise UnknownNameError("slice", name, found)

@@ -32,7 +32,15 @@ from tunewright.cli.output import table_of
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.experiments import Experiment
 from tunewright.formatting import duration, number
-from tunewright.remote.launch import ENDED, Fleet, LaunchRecord, Slice, SliceState, SliceStatus, save_record
+from tunewright.remote.launch import (
+    ENDED,
+    LaunchRecord,
+    RemoteLaunch,
+    Slice,
+    SliceState,
+    SliceStatus,
+    save_record,
+)
 from tunewright.remote.layout import CODE_ROOT
 from tunewright.remote.mirror import SliceView, fetch_views
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
@@ -124,7 +132,7 @@ class SliceLaunch:
         try:
             settings = self._prepare(session)
             save_record(self.tag, LaunchRecord.of(session.endpoint, settings.bucket))
-            fleet = Fleet(session, settings.bucket, self.tag)
+            fleet = RemoteLaunch(session, settings.bucket, self.tag)
             self._add(fleet, plans, settings)
             say(f"Follow them with: tunewright remote status {safe_name(self.tag)}")
             return self._drive(fleet, session, {plan.name for plan in plans})
@@ -153,7 +161,7 @@ class SliceLaunch:
             tags=self.options.tags,
         )
 
-    def _add(self, fleet: Fleet, plans: Sequence[SlicePlan], settings: TuningJobSettings) -> None:
+    def _add(self, fleet: RemoteLaunch, plans: Sequence[SlicePlan], settings: TuningJobSettings) -> None:
         there = {status.slice.name: status for status in fleet.look()}
         known = [plan.name for plan in plans if plan.name in there]
         if known and not self.resume:
@@ -167,7 +175,7 @@ class SliceLaunch:
         n_old = len(known)
         say(f"{len(plans)} slices, {n_old} of them launched before" if n_old else f"{len(plans)} slices")
 
-    def _drive(self, fleet: Fleet, session: AwsSession, names: set[str]) -> int:
+    def _drive(self, fleet: RemoteLaunch, session: AwsSession, names: set[str]) -> int:
         """Launch until no slice waits; with ``--wait`` until all have ended."""
         interval = session.endpoint.seconds(_LINE_SECONDS, at_least=_SHORTEST)
         max_parallel = self.max_parallel_jobs or jobs_with_room(session.endpoint)
@@ -223,7 +231,7 @@ def slice_rows(views: Sequence[SliceView]) -> list[Sequence[str]]:
     return [_row(view) for view in views]
 
 
-def follow(fleet: Fleet, names: set[str], *, interval: float, max_parallel: int | None) -> int:
+def follow(fleet: RemoteLaunch, names: set[str], *, interval: float, max_parallel: int | None) -> int:
     """Show all slices until they end; launch those again whose tuning job died.
 
     Parameters

@@ -250,7 +250,7 @@ def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
         random_seed=run.random_seed,
         warm_start=run.warm_start,
         max_num_checkpoints=run.max_num_checkpoints,
-        tensorboard=run.tensorboard,
+        callbacks=run.callbacks,
         limits=given.over(Limits()),
         delete_checkpoints=run.delete_checkpoints,
     )

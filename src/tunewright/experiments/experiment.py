@@ -23,7 +23,12 @@ from tunewright.backends.plugin import (
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.callbacks.checkpoints import RemoveEarly
-from tunewright.callbacks.tensorboard import check_tensorboard
+from tunewright.callbacks.plugin import (
+    CallbackConfig,
+    callback_from_json,
+    callback_to_json,
+    find_callback,
+)
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.limits import Limits, early_removal, stopping_criterion
 from tunewright.interfaces import Scheduler, StoppingCriterion
@@ -68,8 +73,8 @@ class Experiment:
     """Maximum number of checkpoints of paused trials; the least valuable ones are removed. None: no maximum."""
     warm_start: tuple[str, ...] = ()
     """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
-    tensorboard: bool = False
-    """Write event files for TensorBoard into the experiment's folder."""
+    callbacks: tuple[CallbackConfig, ...] = ()
+    """Callbacks that watch it, also after a resume."""
     resumed_seed: int | None = None
     """Effective seed that an experiment began with, if it is continued; not stored with the other fields."""
 
@@ -174,7 +179,7 @@ class Experiment:
         TableError
             The table is missing.
         MissingExtraError
-            Event files are requested, and tensorboardX is not installed.
+            A callback needs a package that is not installed.
         """
         if isinstance(self.benchmark, SurrogateBenchmarkDefinition):
             self.benchmark.blackbox()
@@ -190,8 +195,8 @@ class Experiment:
             )
         self.criterion()
         self.early_removal()
-        if self.tensorboard:
-            check_tensorboard()
+        for config in self.callbacks:
+            find_callback(config.callback_name).check(config)
         known = evaluations or self.evaluations()
         method, settings = self.built_method()
         return build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
@@ -266,6 +271,9 @@ class Experiment:
         data["settings"] = dict(self.settings)
         data["limits"] = self.limits.to_json()
         del data["resumed_seed"]
+        data["callbacks"] = [callback_to_json(config) for config in self.callbacks]
+        if not self.callbacks:
+            del data["callbacks"]
         if not self.warm_start:
             del data["warm_start"]  # experiments without it keep their identity
         if self.max_num_checkpoints is None:
@@ -298,6 +306,7 @@ class Experiment:
             fields["benchmark"] = _benchmark_kind(fields["backend"]).from_json(fields["benchmark"])
             fields["limits"] = Limits.from_json(fields["limits"])
             fields["warm_start"] = tuple(fields.get("warm_start", ()))
+            fields["callbacks"] = tuple(map(callback_from_json, fields.get("callbacks", ())))
             return Experiment(**fields)
         except (KeyError, TypeError) as error:
             raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
@@ -320,7 +329,7 @@ def identity_of(data: Mapping[str, Any]) -> str:
     except (KeyError, TypeError) as error:
         raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
     data |= {"backend": backend_to_json(backend), "benchmark": benchmark.to_json()}
-    names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - {"tag", "limits", "tensorboard"}
+    names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - {"tag", "limits", "callbacks"}
     kept = {key: value for key, value in data.items() if key in names}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -10,13 +10,15 @@ from typing import Any, TypedDict, Unpack
 
 from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Outcome
 from tunewright.experiments.run import announce_choices, run_experiment
 from tunewright.experiments.warm_start import announce
-from tunewright.experiments.watch import print_progress, unwatched
+from tunewright.experiments.watch import print_progress
+from tunewright.interfaces import Callback
 from tunewright.methods import BuildFunction, MethodSpec
 from tunewright.methods import method as named_method
 from tunewright.metric import Goal, metrics_from
@@ -82,6 +84,9 @@ class TuneOptions(TypedDict, total=False):
     """Tags or names of earlier experiments that the method learns from."""
     tag: str
     """Name shared by experiments that belong together; default: the function's name."""
+    callbacks: Sequence[str | CallbackConfig | Callback]
+    """Callbacks by name (``"tensorboard"``, as ``--callback`` takes them) or config, which a resume builds again, or
+    objects, which watch this session only."""
     progress: bool
     """Print progress on stderr; default True."""
 
@@ -151,6 +156,8 @@ def tune_function(
         max_resource=options.get("max_resource"),
         max_resource_attr=options.get("max_resource_attr"),
     )
+    callbacks = options.get("callbacks", ())
+    watching = [one for one in callbacks if isinstance(one, Callback)]
     experiment = Experiment(
         tag=options.get("tag", name),
         benchmark=benchmark,
@@ -158,6 +165,11 @@ def tune_function(
         label=chosen.name if isinstance(chosen, MethodSpec) else chosen.__name__,
         backend=LocalConfig(),
         seed=options.get("seed", 0),
+        callbacks=tuple(
+            callback_from_text(one) if isinstance(one, str) else one
+            for one in callbacks
+            if not isinstance(one, Callback)
+        ),
         warm_start=_names(options.get("warm_start", ())),
         limits=Limits(
             max_wallclock_time=options.get("max_wallclock_time"),
@@ -168,6 +180,6 @@ def tune_function(
     )
     announce([experiment.evaluations()])
     if not options.get("progress", True):
-        return run_experiment(experiment, watch=unwatched)
+        return run_experiment(experiment, watch=lambda _, __: watching)
     announce_choices([experiment], lambda line: sys.stderr.write(f"{line}\n"))
-    return run_experiment(experiment, watch=print_progress)
+    return run_experiment(experiment, watch=lambda cell, folder: [*print_progress(cell, folder), *watching])

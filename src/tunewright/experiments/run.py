@@ -18,9 +18,9 @@ from msgspec import UNSET, UnsetType
 
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
+from tunewright.callbacks.plugin import CallbackContext, build_callback
 from tunewright.callbacks.resource import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
-from tunewright.callbacks.tensorboard import FOLDER, TensorBoardCallback
 from tunewright.codec import to_json
 from tunewright.events import Header
 from tunewright.exceptions import SettingsError
@@ -244,7 +244,11 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         ),
         stop_when=experiment.criterion(),
         journal=journal,
-        callbacks=[*_records(experiment, folder), *watch(experiment, folder)],
+        callbacks=[
+            *_records(experiment, folder),
+            *_chosen_callbacks(experiment, folder),
+            *watch(experiment, folder),
+        ],
         checkpoint_policies=_checkpoint_policies(experiment),
         max_failures=experiment.limits.max_failures,
     ).run()
@@ -281,12 +285,11 @@ def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
 
 def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
     """Callbacks that write files beside the journal; none for simulations, which run by the thousand."""
-    board = _board(experiment, folder)
     if experiment.backend.is_simulated:
-        return board
+        return ()
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
     attr = experiment.real_benchmark.resource_attr
-    return [*records, *board, *([WarnOfMissingResource(attr)] if attr else [])]
+    return [*records, *([WarnOfMissingResource(attr)] if attr else [])]
 
 
 def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:
@@ -296,17 +299,17 @@ def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:
     return [*([] if early is None else [early]), *([RemoveUnneededCheckpoints()] if unneeded else [])]
 
 
-def _board(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
-    """The writer of event files, where these are wanted."""
-    if not experiment.tensorboard:
+def _chosen_callbacks(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """The callbacks that the experiment names."""
+    if not experiment.callbacks:
         return ()
-    begin = datetime.fromisoformat(read_metadata(folder).created).timestamp()
-    bounds = constraints_of(experiment.method, experiment.settings)
-    return [
-        TensorBoardCallback(
-            folder.path / FOLDER, experiment.benchmark.metrics, constraints=bounds, begin=begin
-        )
-    ]
+    context = CallbackContext(
+        benchmark=experiment.benchmark,
+        folder=folder,
+        constraints=constraints_of(experiment.method, experiment.settings),
+        created=datetime.fromisoformat(read_metadata(folder).created).timestamp(),
+    )
+    return [build_callback(config, context) for config in experiment.callbacks]
 
 
 def _table(experiment: Experiment) -> TableMetadata | UnsetType:

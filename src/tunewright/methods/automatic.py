@@ -63,7 +63,7 @@ class Choice:
 def choose(benchmark: Benchmark, n_trials: int | None = None) -> Choice:
     """Choose by metrics, space, resource, workers and the number of trials.
 
-    ``docs/methods.md`` has the rule as a table, and what it was derived from.
+    ``docs/methods.md`` has the rule as a table, and the measurements behind it.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class CostAwareBOSettings:
     """
 
     cost: str | None = None
-    """The reported value that says what the trial has cost so far; by default the seconds that ``Reporter`` adds
+    """Name of the reported cost of a trial so far; by default the seconds that ``Reporter`` adds
     (``st_worker_time``), or the elapsed time of a recorded table."""
     cost_model: CostModel = CostModel.COARSE
     """``coarse`` (of whole trials) or ``linear`` (in the resource, from every report; needs ``max_resource``)."""

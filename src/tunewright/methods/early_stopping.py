@@ -33,8 +33,8 @@ class ASHAMethodSettings:
 
     rungs: RungSettings = RungSettings()
     cost: str | None = None
-    """The reported value that says what a trial has cost so far: then the best with one eta-th of a rung's cost go on,
-    not of its trials. Needs ``kind=promotion``; ``st_worker_time`` is what ``Reporter`` adds."""
+    """Name of the reported cost of a trial so far: then the best trials with one eta-th of a rung's cost go on, instead of
+    one eta-th of its trials. Needs ``kind=promotion``; ``st_worker_time`` is what ``Reporter`` adds."""
 
     def __post_init__(self) -> None:
         check_cost(self.cost, self.rungs)

@@ -69,7 +69,7 @@ class FreezeThawSettings:
     eta: float = 2
     """The ratio of one level to the one before it, >= 2."""
     probability_thaw: float = 0.75
-    """How often only paused trials are weighed, >= 0 and below 1."""
+    """Probability that only paused trials are compared, >= 0 and below 1."""
     gp: GPSettings = _GP
     """The model of curves; trials are weighed by ``log_ei`` only."""
 
@@ -96,7 +96,7 @@ class DyHPOSettings:
     rung_increment: int = 2
     """The distance of two levels, >= 1."""
     probability_sh: float = 0.25
-    """How often a trial at the top of its rung goes on, whatever the model says, >= 0 and below 1."""
+    """Probability that a trial at the top of its rung goes on regardless of the model, >= 0 and below 1."""
     resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
     """How results at different levels hang together."""
     gp: GPSettings = _GP

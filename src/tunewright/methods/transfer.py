@@ -149,7 +149,7 @@ class BoundingBoxSettings:
     within: str = "BayesianOptimization"
     """The method that searches the box, with its defaults."""
     n_per_task: int | None = None
-    """Best configurations of each earlier benchmark that span the box, >= 1; None: so many that there are eight."""
+    """Best configurations of each earlier benchmark that span the box, >= 1; None: enough for eight in all."""
 
     def __post_init__(self) -> None:
         if self.n_per_task is not None:

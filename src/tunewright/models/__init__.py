@@ -1,1 +1,1 @@
-"""Surrogate models on plain arrays: they know no trial, no configuration and no history."""
+"""Surrogate models on plain arrays, independent of trials, configurations and History."""

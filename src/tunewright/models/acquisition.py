@@ -143,7 +143,7 @@ class Weighted(Acquisition):
     Parameters
     ----------
     acquisition
-        Whose values are logarithms.
+        An acquisition function whose values are logarithms.
     log_weight
         Such as a prior's density, or a predicted cost.
     power

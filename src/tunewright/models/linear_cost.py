@@ -15,7 +15,7 @@ from tunewright.models.arrays import Array, Indices
 from tunewright.models.surrogate import Surrogate
 
 _SMALLEST: Final = 1e-3
-"""Of the largest value: what is smaller, or not positive, counts as so much."""
+"""Share of the largest value that smaller or non-positive values count as."""
 _TINY: Final = float(np.finfo(np.float64).tiny)
 
 
@@ -97,7 +97,7 @@ def lines(groups: Indices, resources: Array, costs: Array) -> tuple[Indices, Arr
     -------
     groups, offsets, slopes
         (g,): each group once, a (NaN if there is one point only: then b = cost / r) and b. A slope is not below
-        the smallest part of what the whole costs, an offset not below 0.
+        the smallest share of the whole cost, an offset not below 0.
     """
     names, places, counts = np.unique(groups, return_inverse=True, return_counts=True)
     mean_r = np.bincount(places, resources) / counts

@@ -1,4 +1,4 @@
-"""Several objectives: who dominates whom, and how much of the space of losses is dominated. Lower is better everywhere.
+"""Several objectives: dominance, fronts and dominated hypervolume. Lower is better everywhere.
 
 Losses have shape (n, k): a row for each of n points, a column for each of k objectives. A row that is not finite is
 dominated by all that are.
@@ -63,7 +63,7 @@ def _is_first(losses: Array) -> NDArray[np.bool_]:
 
 
 def non_dominated_ranks(losses: Array) -> Indices:
-    """The front to which each row belongs, from 0: front i holds what is dominated by rows of fronts below i alone.
+    """Return the index of each row's front, from 0: front i holds the rows that only rows of earlier fronts dominate.
 
     Fast non-dominated sorting's result ([Deb2002]_, section III.A). Rows that are not finite make up the last front.
 
@@ -158,7 +158,7 @@ def crowded_order(losses: Array) -> Indices:
     Returns
     -------
     array of int
-        (n,): rows; what is equal stays in its order, rows that are not finite come last.
+        (n,): rows; equal rows stay in their order, rows that are not finite come last.
     """
     ranks = non_dominated_ranks(losses)
     distances = np.zeros(len(losses))

@@ -22,8 +22,8 @@ class TargetTransform(StrEnum):
     BOX_COX = "box_cox"
     """The same with that of Box and Cox, for values of one sign; otherwise as ``power``."""
     LOG = "log"
-    """The logarithm of how far they are from the best; what is far worse than most is cut off. A factor between good values
-    counts as much as one between bad values, and diverged ones count no more than bad ones."""
+    """The logarithm of how far they are from the best; values far worse than most are cut off. A factor between good values
+    counts as much as one between bad values, and diverged values count like bad ones."""
     RANK = "rank"
     """Normal scores of their ranks: however far off a value is, it counts for no more than its place."""
 

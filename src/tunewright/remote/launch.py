@@ -156,7 +156,7 @@ class _Found:
 
 
 @final
-class Fleet:
+class RemoteLaunch:
     """The slices of a tag and their tuning jobs.
 
     Parameters

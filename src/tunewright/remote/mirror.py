@@ -17,7 +17,7 @@ from tunewright.aws.objects import in_parallel
 from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import RemoteMarker, write_marker
-from tunewright.remote.launch import Fleet, SliceStatus
+from tunewright.remote.launch import RemoteLaunch, SliceStatus
 from tunewright.remote.layout import EXPERIMENTS, JOURNAL
 from tunewright.runner.local_run import WORKING
 from tunewright.storage import ExperimentFolder, home, leads_elsewhere, replacing, write_atomically
@@ -192,12 +192,14 @@ class SliceView:
     """Number of objects that were downloaded for it."""
 
 
-def fetch_views(fleet: Fleet, statuses: Sequence[SliceStatus], *, all_files: bool = False) -> list[SliceView]:
+def fetch_views(
+    launch: RemoteLaunch, statuses: Sequence[SliceStatus], *, all_files: bool = False
+) -> list[SliceView]:
     """Download the experiments of slices, and read them.
 
     Parameters
     ----------
-    fleet
+    launch
         The launch, after a call of its ``look``.
     statuses
         Of the slices.
@@ -211,10 +213,10 @@ def fetch_views(fleet: Fleet, statuses: Sequence[SliceStatus], *, all_files: boo
     SettingsError
         Names in S3 lead out of the folders of experiments.
     """
-    return [_view(fleet, status, all_files=all_files) for status in statuses]
+    return [_view(launch, status, all_files=all_files) for status in statuses]
 
 
-def _view(fleet: Fleet, status: SliceStatus, *, all_files: bool) -> SliceView:
+def _view(launch: RemoteLaunch, status: SliceStatus, *, all_files: bool) -> SliceView:
     outcomes: list[Outcome] = []
     one = status.slice
     note = RemoteMarker(tag=one.tag, name=one.name, state=str(status.state), looked_at=time.time())
@@ -224,10 +226,10 @@ def _view(fleet: Fleet, status: SliceStatus, *, all_files: bool) -> SliceView:
         folder = ExperimentFolder(home() / "experiments" / one.tag / name)
         stored = [
             entry
-            for entry in fleet.stored(one.name, name)
+            for entry in launch.stored(one.name, name)
             if all_files or entry.key in _SMALL or entry.key.startswith(JOURNAL)
         ]
-        objects = fleet.objects(one.name).under(f"{EXPERIMENTS}{name}")
+        objects = launch.objects(one.name).under(f"{EXPERIMENTS}{name}")
         n_fetched += fetch_experiment(objects, stored, folder.path)
         write_marker(folder.path, note)
         try:

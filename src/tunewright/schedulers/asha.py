@@ -36,8 +36,8 @@ _MOST: Final = 1e290
 class CostMeter:
     """Adds up a reported cost over the runs of a trial.
 
-    The value is what the trial has cost since its training began. Values that ``Reporter`` adds begin anew with each
-    run, and so does one that falls: these are added to what was spent before.
+    The value is the trial's cost since its training began. Values that ``Reporter`` adds restart from zero with each
+    run, and so does a value that falls: these are added to the cost of earlier runs.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class CostMeter:
             self._close(trial_id)
 
     def total(self, trial_id: int, metrics: Mapping[str, float]) -> float:
-        """The cost so far, >= 0, after a report; what is not a finite number adds nothing."""
+        """Return the cost so far, >= 0, after a report; a value that is not finite adds nothing."""
         value, newest = metrics.get(self._name, math.nan), self._newest.get(trial_id, 0.0)
         if math.isfinite(value):
             if value < newest:
@@ -88,7 +88,7 @@ class RungSettings:
     Raises
     ------
     SettingsError
-        A value cannot work; the message says which, and what could.
+        A value cannot work; the message has the legal ones.
     """
 
     kind: ASHAKind = ASHAKind.PROMOTION
@@ -166,13 +166,13 @@ class ASHASettings(RungSettings):
     Raises
     ------
     SettingsError
-        A value cannot work; the message says which, and what could.
+        A value cannot work; the message has the legal ones.
     """
 
     max_resource: int
     """The resource of a full run, >= 2; above ``grace_period`` and all ``rung_levels``."""
     cost: str | None = None
-    """The reported value that says what a trial has cost so far: promotions then go by shares of cost. None: by counts."""
+    """Name of the reported cost of a trial so far: promotions then go by shares of cost. None: by counts."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -259,7 +259,7 @@ class Bracket:
         self._due = [standing.trial_id for standing in standings if standing.reached < level]
 
     def _promoted(self) -> tuple[int, list[Standing]]:
-        """The next rung in which something is to be run, and all who come there, best first."""
+        """The next rung with trials to run, and all its trials, best first."""
         rung, standings = self.rung, self._ended
         while rung + 1 < len(self._stages):
             rung += 1

@@ -1,4 +1,4 @@
-"""DyHPO: the next run is the one that promises most at its own next level."""
+"""DyHPO: the next run has the largest expected improvement at its own next level."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
 class DyHPO(Scheduler):
     """Dynamic multi-fidelity optimisation ([Wistuba2022]_, Algorithm 1), mixed with successive halving.
 
-    Every trial pauses at the next level. A free worker is given what promises the largest expected improvement at the level
+    Every trial pauses at the next level. A free worker gets the run with the largest expected improvement at the level
     to which it would run next (equation 5): one of the paused trials, or a new configuration at the first level. The best
     value to be improved on is that of the same level (equation 6).
 
@@ -33,7 +33,7 @@ class DyHPO(Scheduler):
     Parameters
     ----------
     selector
-        Weighs trials, by what they promise at their next level.
+        Compares trials by their forecasts at the next level.
     pauses
         Levels at which trials pause.
     metric

@@ -13,7 +13,7 @@ from tunewright.trial import CONTINUE, Result, Run, Start, TrialStatus, Verdict
 
 @final
 class FIFO(Scheduler):
-    """Start what the searcher proposes, in its order, and never pause or stop anything.
+    """Start the searcher's proposals in their order; never pause or stop a trial.
 
     Parameters
     ----------

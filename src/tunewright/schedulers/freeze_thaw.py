@@ -1,4 +1,4 @@
-"""Freeze-thaw Bayesian optimisation: which paused trial to go on with, or which new one to begin."""
+"""Freeze-thaw Bayesian optimisation: resume the most promising paused trial, or start a new one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Pauses:
 
 
 def check_probability(name: str, value: float) -> None:
-    """Make sure that new trials are begun at times.
+    """Check a probability with which no new trial is begun.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def action_of(chosen: Chosen, pauses: Pauses, level: int, note: Note) -> Start |
 class FreezeThaw(Scheduler):
     """Freeze-thaw Bayesian optimisation ([Swersky2014]_) with a joint model of all learning curves ([Lin2024]_).
 
-    Every trial pauses at the next level. A free worker is then given what promises the largest expected improvement at
+    Every trial pauses at the next level. A free worker then gets the run with the largest expected improvement at
     ``max_resource`` over the best that is predicted there for any trial: one of the paused trials, or a new
     configuration that maximises it. What running trials will give at their next level is fantasised.
 
@@ -93,7 +93,7 @@ class FreezeThaw(Scheduler):
     Parameters
     ----------
     selector
-        Weighs trials, by what they promise at ``max_resource``.
+        Compares trials by their forecasts at ``max_resource``.
     pauses
         Levels at which trials pause.
     metric

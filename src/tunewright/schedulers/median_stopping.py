@@ -55,7 +55,7 @@ class MedianStopping(Scheduler):
 
     A trial is stopped when the best loss that it has had is strictly worse than the median of the others' running
     averages at the same resource. Others are all trials that have reported there, those still running included, since
-    trials run at the same time. A non-finite loss makes a running average the worst. What the scheduler within says
+    trials run at the same time. A non-finite loss makes a running average the worst. What the inner scheduler decides
     comes first: the rule only stops trials that would run on.
 
     Parameters

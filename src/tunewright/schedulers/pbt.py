@@ -36,7 +36,7 @@ def perturbed(
     Parameters
     ----------
     space
-        Says what is legal.
+        Defines legal values.
     config
         The configuration to start from.
     resample_probability
@@ -156,7 +156,7 @@ class PBTSettings(PopulationSettings):
 @dataclass(slots=True)
 class _Population:
     members: dict[int, int] = field(default_factory=dict[int, int])
-    """Place -> the trial that holds it; those that came to their end included."""
+    """Place -> the trial that holds it; also trials that are completed."""
     due: set[int] = field(default_factory=set[int])
     """Places whose trial is paused, or failed."""
 
@@ -168,7 +168,7 @@ class PBT(Scheduler):
     Every member pauses after each interval. When it is its turn to go on and it is in the bottom quantile of its
     population, it is given up, and a new trial takes its place (exploit): it begins with the checkpoint of a trial that
     is drawn from the top quantile, and with the configuration of that one, perturbed (explore). All other members are
-    resumed. Members are compared by their newest results; nobody waits for anybody. A member that failed is replaced in
+    resumed. Members are compared by their newest results; no member waits for another. A member that failed is replaced in
     the same way, or by a random one if no member can be copied, so that no place is lost.
 
     Of the members that are due, the one with the least resource goes on first, so that a population larger than the
@@ -263,7 +263,7 @@ class PBT(Scheduler):
         return Resume(trial_id=trial_id, until=self._until(_done(history, trial_id)), note=note)
 
     def quantiles(self, history: History, number: int) -> tuple[Sequence[int], Sequence[int]]:
-        """The trials in the top and in the bottom quantile of a population, which have nobody in common."""
+        """The trials in the top and in the bottom quantile of a population, which are disjoint."""
         losses = [
             (self._metric.loss_of(last.metrics), trial_id)
             for trial_id in self._populations[number].members.values()

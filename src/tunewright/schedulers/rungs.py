@@ -20,7 +20,7 @@ from typing import TypeAlias, final
 from tunewright.types import Note
 
 Ranking: TypeAlias = Callable[[Sequence[tuple[float, ...]]], Sequence[float]]
-"""Several losses of each of n trials -> n numbers, lower is better, inf for what is never promoted."""
+"""Several losses of each of n trials -> n numbers, lower is better, inf for trials that are never promoted."""
 
 
 def rung_levels(max_resource: int, *, grace_period: int = 1, eta: float = 3) -> tuple[int, ...]:
@@ -157,7 +157,7 @@ class Rung:
         del self._waiting[bisect_left(self._waiting, (self._losses[trial_id], trial_id))]
 
     def loss(self, trial_id: int) -> float:
-        """The recorded loss of a trial, or what the ranking makes of its losses."""
+        """The recorded loss of a trial, or its number in the ranking."""
         return self._losses[trial_id]
 
     def promotable(self) -> int | None:

@@ -1,4 +1,4 @@
-"""BORE: propose what a classifier takes for one of the best.
+"""BORE: propose configurations that a classifier predicts to be among the best.
 
 References
 ----------

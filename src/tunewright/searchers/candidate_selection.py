@@ -34,7 +34,7 @@ class Forecast(ABC):
     @property
     @abstractmethod
     def fits(self) -> Mapping[str, Fit]:
-        """Hyperparameters by model, those that the notes hold already included."""
+        """Hyperparameters by model, also those that the notes already hold."""
 
     @abstractmethod
     def at(self, level: int) -> tuple[Surrogate, Array]:
@@ -136,7 +136,7 @@ class CandidateSelector:
     def chosen(
         self, history: History, waiting: Mapping[int, int], *, paused_first: bool = False
     ) -> Chosen | None:
-        """The trial whose next run promises most; None if nothing is left to run.
+        """Return the trial with the highest expected improvement of its next run; None if nothing is left to run.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class CandidateSelector:
     def _best_of(
         waiting: Mapping[int, int], snapshot: Snapshot, forecast: Forecast
     ) -> tuple[int | None, float]:
-        """The paused trial that promises most; the older one of equals."""
+        """The paused trial with the highest expected improvement; of equal ones the oldest."""
         best, most = None, -np.inf
         for level in sorted(set(waiting.values())):
             trials = sorted(trial for trial, up_to in waiting.items() if up_to == level)

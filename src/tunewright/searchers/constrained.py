@@ -48,7 +48,7 @@ class ConstrainedLearner(Learner):
     settings
         Of the models.
     constraints
-        Whose losses are the further columns of the snapshot's objectives, in this order; at least one.
+        Constraints, whose losses are the further columns of the snapshot's objectives, in this order; at least one.
     """
 
     def __init__(self, n_columns: int, settings: GPSettings, constraints: Sequence[Constraint]) -> None:

@@ -42,8 +42,8 @@ class CostModel(StrEnum):
 class CostAwareLearner(Learner):
     """The expected improvement over a power of the predicted cost ([Snoek2012]_, section 3.2; [Lee2020]_, equation 2).
 
-    The power is ``exponent``; with a ``budget`` it falls in proportion to what is left of it, from ``exponent`` after
-    the initial trials to 0 at the end ([Lee2020]_, section 3: cost cooling), so that what is good and expensive has its
+    The power is ``exponent``; with a ``budget`` it falls in proportion to the rest of it, from ``exponent`` after
+    the initial trials to 0 at the end ([Lee2020]_, section 3: cost cooling), so that good expensive configurations have their
     turn.
 
     Parameters

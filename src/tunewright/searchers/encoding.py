@@ -75,7 +75,7 @@ class Snapshot:
 
 @final
 class Observations:
-    """Reads History into arrays; asked again, it looks only at what is new.
+    """Reads History into arrays, incrementally.
 
     Without levels a trial counts once, with its newest loss, as soon as it does not run any more. With levels each
     trial counts at every level that a report of it reached; a report that reaches several counts at the highest.

@@ -45,9 +45,9 @@ class EvolutionSettings:
     """
 
     population_size: int = 100
-    """P: the trials that were evaluated last are the population; so many are random at first. >= 1."""
+    """P, >= 1: number of the newest evaluated trials that form the population, and of random trials at first."""
     sample_size: int = 10
-    """S: the parent is the best of so many, drawn with replacement. >= 1."""
+    """S, >= 1: size of a tournament, drawn with replacement; its best trial is the parent."""
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "population_size", "sample_size")
@@ -124,7 +124,7 @@ class EvolutionProposer(Proposer):
         return dict(config)
 
     def _completed(self, config: dict[str, ConfigValue], rng: np.random.Generator) -> dict[str, ConfigValue]:
-        """With draws of what the mutation made active, without what it made inactive."""
+        """Add draws of hyperparameters that the mutation made active; drop those that it made inactive."""
         if not self._space.has_conditions:
             return config
         drawn = {name: domain.sample(rng) for name, domain in self._space.domains.items()}

@@ -72,7 +72,7 @@ class FittedProcess:
         known
             The newest fit in the notes.
         n_rows
-            How many rows there are, those included that were left out because a model cannot bear more.
+            Number of all rows, including those beyond the maximum of the model.
 
         Returns
         -------
@@ -191,19 +191,19 @@ class GPSettings:
 @final
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A surrogate of losses at one instant, and what is needed to choose by it."""
+    """A surrogate of losses at one instant, and the data to choose by it."""
 
     surrogate: Surrogate
     observed: Array
     """Points (k, d), k >= 1, at which something was observed: the best mean among them is to be improved on."""
     fits: Mapping[str, Fit]
-    """Hyperparameters, by model; those that the notes hold already included."""
+    """Hyperparameters by model, also those that the notes already hold."""
     acquisition: Acquisition | None = None
     """Acquisition function in place of the one that the settings name; None: that one."""
 
 
 class Learner(ABC):
-    """Makes a surrogate of losses over configurations from what was observed."""
+    """Builds a surrogate of losses over configurations from observations."""
 
     @abstractmethod
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:

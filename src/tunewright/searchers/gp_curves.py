@@ -19,12 +19,12 @@ from tunewright.searchers.gp import FittedProcess, GPSettings, Targets, with_fan
 from tunewright.searchers.gp_levels import JointModel
 
 MOST_DENSE: Final = 1000
-"""Up to so many observations their covariance is factorised; beyond, its Kronecker structure is used."""
+"""Observations up to which their covariance is factorised; beyond it, its Kronecker structure is used."""
 
 
 @final
 class FinalForecast(Forecast):
-    """Every run is worth what it promises for the end of a full one.
+    """Forecast in which every run is judged by the predicted loss at the end of a full run.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class CurveLearner(ForecastLearner):
 
     Hyperparameters are found as in all our Gaussian processes, on 200 observations at most. Up to `MOST_DENSE`
     observations the posterior is computed by a Cholesky factor, and pending results are fantasised ``n_fantasies`` times;
-    beyond, by conjugate gradients (`CurvePosterior`), and pending results count as what is predicted for them.
+    beyond, by conjugate gradients (`CurvePosterior`), and pending results count as their predictions.
 
     Parameters
     ----------
@@ -112,12 +112,12 @@ class CurveLearner(ForecastLearner):
 
 @final
 class LevelForecast(Forecast):
-    """A run is worth what it promises at the level to which it goes.
+    """Forecast in which a run is judged by the predicted loss at its level.
 
     Parameters
     ----------
     joint, versions
-        The process over configuration and resource, and what it knows.
+        The process over configuration and resource, and its observations.
     rows, y
         What it learned from: transformed losses (n,).
     points

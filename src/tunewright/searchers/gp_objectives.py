@@ -126,7 +126,7 @@ class LearnedObjectives:
 
     surrogates: Sequence[Posterior]
     means: Array
-    """(n, s, k): what they say at the points observed or pending, in s versions."""
+    """(n, s, k): their means at the points observed or pending, in s versions."""
     n_observed: int
     """Rows of ``means`` that were observed; they come first."""
     shift: Array
@@ -178,7 +178,7 @@ class HypervolumeChooser(Chooser):
     Parameters
     ----------
     reference
-        Losses (k,) that bound it; None: what the front suggests.
+        Losses (k,) that bound it; None: derived from the front.
     """
 
     def __init__(self, reference: Array | None) -> None:
@@ -270,7 +270,7 @@ class ObjectivesProposer(Proposer):
 
 
 def _standardised(objectives: Array) -> tuple[Array, Array, Array]:
-    """Each column with mean 0 and deviation 1, or 0 if all are equal; then what was taken off, and the divisor."""
+    """Each column with mean 0 and deviation 1, or 0 if all are equal; then the shift and the scale."""
     most = np.abs(objectives).max(axis=0, initial=1e-300)
     unit = np.where(most > _HUGE, most, 1.0)
     parts = objectives / unit
@@ -280,7 +280,7 @@ def _standardised(objectives: Array) -> tuple[Array, Array, Array]:
 
 
 def _kept(objectives: Array, most: int) -> Indices:
-    """At most so many rows in their order: a quarter of them the best, the others spread evenly."""
+    """Indices of at most ``most`` rows in their order: a quarter of them the best, the others spread evenly."""
     n = len(objectives)
     if n <= most:
         return np.arange(n)

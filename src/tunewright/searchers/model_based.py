@@ -30,7 +30,7 @@ class Proposal:
 
 
 class Proposer(ABC):
-    """Finds promising points from what was observed."""
+    """Finds promising points from observations."""
 
     @abstractmethod
     def propose(
@@ -38,7 +38,7 @@ class Proposer(ABC):
     ) -> Proposal | None:
         """Points for the next trial, which runs to ``until`` first; None if there are too few results: a random configuration is suggested then.
 
-        A function of the arguments: what is kept between calls may save time, and changes no answer.
+        A function of the arguments: caches may save time, but never change a result.
         """
 
 
@@ -54,7 +54,7 @@ class ModelBasedSearcher(Searcher):
     context
         Space, seed and initial points; of listed candidates the nearest to a proposed point is suggested.
     proposer
-        Whom to ask.
+        Proposes points after the initial trials.
     observations
         Reads History for it.
     n_initial

@@ -24,7 +24,7 @@ def initial_configs(space: SearchSpace, points: Sequence[Config] | None) -> tupl
     Parameters
     ----------
     space
-        Says what is legal, and the defaults of what is missing.
+        Defines legal values, and defaults of missing ones.
     points
         Full or partial configurations; None stands for one default configuration, an empty sequence for none.
 

@@ -1,4 +1,4 @@
-"""NSGA-II: children of good parents, by crossover and mutation; what is good is decided by fronts and crowding.
+"""NSGA-II: children of good parents, by crossover and mutation; parents are selected by fronts and crowding.
 
 References
 ----------
@@ -46,7 +46,7 @@ class NSGA2Settings:
     """
 
     population_size: int = 20
-    """N, >= 2: the best of all evaluated trials are the parents; so many are random at first."""
+    """N, >= 2: number of parents, the best of all evaluated trials, and of random trials at first."""
     crossover_probability: float = 0.9
     """How often a child has two parents, in [0, 1]; else it is a mutant of the first."""
     crossover_index: float = 20.0

@@ -1,4 +1,4 @@
-"""Stopping when a model bounds what is still to be gained.
+"""Stopping criterion: a model's bound on the remaining regret.
 
 References
 ----------
@@ -44,7 +44,7 @@ class RegretBelow(StoppingCriterion):
     The bound is the smallest upper confidence bound among the configurations that were tried, less the smallest lower one
     anywhere: ``min ucb - min lcb`` with ``mu -+ sqrt(beta) sigma`` and ``beta = 2 log(d n^2 pi^2 / (6 delta)) / 5``,
     delta = 0.1, for d hyperparameters and n results. The model learns from the best half of the results, at least
-    20, at most 200, as the bad ones tell little about the minimum. It is asked after each result of a whole trial, from
+    20, at most 200, since bad ones contribute little to the minimum. The bound is computed after each result of a whole trial, from
     the tenth on.
 
     Parameters

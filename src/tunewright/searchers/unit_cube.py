@@ -95,7 +95,7 @@ class UnitCube:
         return self.settled(self._placed(points))
 
     def settled(self, points: Array) -> Array:
-        """Points with what is not active in them at its default."""
+        """Return the points with inactive hyperparameters at their defaults."""
         return self._space.settled(points)
 
     def around(self, points: Array, n: int, rng: np.random.Generator) -> Array:
@@ -189,7 +189,7 @@ class Coordinates:
     Parameters
     ----------
     space
-        Whose configurations.
+        The space.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -202,7 +202,7 @@ class Coordinates:
         return len(self._axes)
 
     def encode(self, config: Config) -> list[float]:
-        """The point of a legal configuration; what is not active lies at its default."""
+        """Return the point of a legal configuration; inactive hyperparameters lie at their defaults."""
         if self._space.has_conditions:
             config = self._space.filled(config)
         return [axis.encode(config[name]) for name, axis in self._axes]

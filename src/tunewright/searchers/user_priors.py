@@ -31,7 +31,7 @@ _DRAWS: Final = 32
 
 
 def drawn(density: PriorDensity, cube: UnitCube, rng: np.random.Generator) -> Array:
-    """Points (k, d) from a density, each independent of the others; of a list, as likely as the density says."""
+    """Points (k, d) from a density, each independent of the others; points of a list are drawn in proportion to the density."""
     everything = cube.everything
     if everything is None:
         return density.draw(_DRAWS, rng)
@@ -145,7 +145,7 @@ class PriorBandProposer(Proposer):
     def propose(
         self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
     ) -> Proposal | None:
-        """Draws of one of the three; None: at random. The note says which."""
+        """Draws of one of the three; None: at random. The note names it."""
         place = float(rng.random())
         rung = self._levels.index(until) if until in self._levels else len(self._levels) - 1
         incumbent = self._incumbent(snapshot)

@@ -43,7 +43,7 @@ def bounding_box(
     space
         The space to which they were mapped.
     n_per_task
-        Best configurations of each task, >= 1; None: so many that eight span the box, at least one of each.
+        Best configurations of each task, >= 1; None: enough for eight in all, at least one of each.
     include
         Full configurations that the box holds as well.
 

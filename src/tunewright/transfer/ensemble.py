@@ -70,7 +70,7 @@ class RankingEnsemble(Learner):
         self._fitted = FittedProcess(process, "final loss")
 
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned:
-        """Always something: earlier tasks are known from the beginning."""
+        """Always a surrogate, since earlier tasks are known from the beginning."""
         rows = limited(snapshot.rows, self._settings.max_observations)
         if len(rows) < _LEAST_RANKED:
             even = 1.0 / len(self._earlier)
@@ -119,7 +119,7 @@ def transfer_gp_searcher(
     *,
     metric: Metric,
 ) -> ModelBasedSearcher:
-    """Bayesian optimisation that begins with what earlier tasks know, for any scheduler.
+    """Bayesian optimisation with the models of earlier tasks, for any scheduler.
 
     Raises
     ------

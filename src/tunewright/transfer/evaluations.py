@@ -68,7 +68,7 @@ class TransferEvaluations:
 
     @property
     def digest(self) -> str:
-        """Equal for equal evaluations, whatever the sources are called."""
+        """SHA-256 of the evaluations, independent of the names of the sources."""
         return hashlib.sha256(json.dumps(self.to_json()["tasks"], sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Json]:
@@ -105,10 +105,10 @@ class TransferEvaluations:
 
 @final
 class SpaceMapping:
-    """Maps earlier configurations to a space, and remembers what it had to change.
+    """Maps earlier configurations to a space, and records its changes.
 
     Of a configuration those hyperparameters count that the space tunes. A number between two legal ones becomes the
-    nearer one. A configuration with a value outside of a domain tells nothing about the space and is left out. A
+    nearer one. A configuration with a value outside of a domain is left out. A
     hyperparameter that the configuration lacks gets its default.
 
     Parameters

@@ -91,7 +91,7 @@ def read_past(folder: ExperimentFolder) -> PastExperiment:
     Raises
     ------
     SettingsError
-        Its metadata do not say what was tuned.
+        Its metadata do not have the tuned metric.
     JournalError
         The journal is damaged.
     """

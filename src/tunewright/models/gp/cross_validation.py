@@ -55,7 +55,7 @@ class SharedScale(Kernel):
 class CrossValidation(Kernel):
     """Averages over the first r of R folds, each of which has a preference of its own.
 
-    Fold k gives ``e_k(x) = f(x) + g_k(x)``: what the configuration is worth, and how this fold's data differ in what they think
+    Fold k gives ``e_k(x) = f(x) + g_k(x)``: the configuration's value, and the deviation of this fold's data from it
     of it. f has the inner kernel, the g_k are independent and all have a Matern kernel with one length scale, v times as
     large on average over all R folds. The average over the first r folds then has the covariance::
 

@@ -1,7 +1,7 @@
 """Covariance functions with their derivatives.
 
 A kernel has unit scale; its parameters are logarithms, in one flat vector ``theta``. Derivatives are pulled back: the
-caller says how a number F depends on the covariances and gets how it depends on parameters and points. That takes one
+caller gives the derivative of a number F by the covariances and gets its derivatives by parameters and points. That takes one
 matrix product, while forming each derivative would take d matrices.
 """
 
@@ -57,7 +57,7 @@ class Kernel(ABC):
     @property
     @abstractmethod
     def prior(self) -> Prior:
-        """Distribution of ``theta``; it says how many parameters there are."""
+        """Distribution of ``theta``, which also defines the number of parameters."""
 
     @abstractmethod
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:

@@ -288,7 +288,7 @@ class CurveCovariance:
     Parameters
     ----------
     prior, theta
-        Whose.
+        The process.
     cells
         The observed ones.
     """

@@ -88,7 +88,7 @@ class Posterior(Surrogate):
         return means[:, :1] + cholesky(covariance) @ normal
 
     def fantasised(self, pending: Array, normal: Array) -> Posterior:
-        """The posterior as if pending evaluations had given draws of what they might give.
+        """Return the posterior as if pending evaluations had given draws from their predictions.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ from tunewright.aws import (
     ServiceError,
 )
 from tunewright.exceptions import BackendError, SettingsError
-from tunewright.remote.launch import Fleet, Slice, SliceState
+from tunewright.remote.launch import RemoteLaunch, Slice, SliceState
 from tunewright.remote.tuning_job import take_lease
 
 
@@ -34,54 +34,54 @@ class TestLease:
         take_lease(session, objects, "j-2")
 
 
-class TestFleet:
+class TestLaunch:
     def test_the_line(self, session: Any) -> None:
-        fleet = Fleet(session, "b", "t")
-        fleet.add([a_slice("RS-0"), a_slice("RS-1"), a_slice("RS-2")])
-        assert [status.state for status in fleet.look()] == [SliceState.WAITING] * 3
-        assert fleet.launch_waiting(fleet.look(), 2) == 2
-        assert fleet.launch_waiting(fleet.look(), 2) == 0
+        launch = RemoteLaunch(session, "b", "t")
+        launch.add([a_slice("RS-0"), a_slice("RS-1"), a_slice("RS-2")])
+        assert [status.state for status in launch.look()] == [SliceState.WAITING] * 3
+        assert launch.launch_waiting(launch.look(), 2) == 2
+        assert launch.launch_waiting(launch.look(), 2) == 0
         session.quota = 2
-        assert fleet.launch_waiting(fleet.look(), None) == 0
-        assert "limit" in fleet.full
+        assert launch.launch_waiting(launch.look(), None) == 0
+        assert "limit" in launch.full
         session.jobs["t-tuner-RS-0-0"] = "Completed"
         session.objects("b", "tunewright/remote/t/RS-0").put("done.json", b'{"code": 0}')
-        assert fleet.launch_waiting(fleet.look(), 2) == 1
-        assert not fleet.full
-        assert [status.state for status in fleet.look()] == [
+        assert launch.launch_waiting(launch.look(), 2) == 1
+        assert not launch.full
+        assert [status.state for status in launch.look()] == [
             SliceState.FINISHED,
             SliceState.RUNNING,
             SliceState.RUNNING,
         ]
 
     def test_a_dead_tuning_job_is_launched_again(self, session: Any) -> None:
-        fleet = Fleet(session, "b", "t")
-        fleet.add([a_slice("RS-0")])
-        fleet.launch_waiting(fleet.look(), None)
+        launch = RemoteLaunch(session, "b", "t")
+        launch.add([a_slice("RS-0")])
+        launch.launch_waiting(launch.look(), None)
         session.jobs["t-tuner-RS-0-0"] = "Failed"
-        (status,) = fleet.look()
+        (status,) = launch.look()
         assert (status.state, status.why) == (SliceState.WAITING, "its tuning job died")
-        fleet.launch_waiting([status], None)
-        assert fleet.look()[0].jobs == ("t-tuner-RS-0-0", "t-tuner-RS-0-1")
-        assert fleet.launch(status)  # another launcher was as quick: the job is there already
+        launch.launch_waiting([status], None)
+        assert launch.look()[0].jobs == ("t-tuner-RS-0-0", "t-tuner-RS-0-1")
+        assert launch.launch(status)  # another launcher was as quick: the job is there already
 
     def test_stopping_and_going_on(self, session: Any) -> None:
-        fleet = Fleet(session, "b", "t")
-        fleet.add([a_slice("RS-0"), a_slice("RS-1")])
-        fleet.launch_waiting(fleet.look(), 1)
-        fleet.stop(fleet.look())
-        assert [status.state for status in fleet.look()] == [SliceState.STOPPING, SliceState.STOPPED]
+        launch = RemoteLaunch(session, "b", "t")
+        launch.add([a_slice("RS-0"), a_slice("RS-1")])
+        launch.launch_waiting(launch.look(), 1)
+        launch.stop(launch.look())
+        assert [status.state for status in launch.look()] == [SliceState.STOPPING, SliceState.STOPPED]
         session.jobs["t-tuner-RS-0-0"] = "Stopped"
-        assert [status.state for status in fleet.look()] == [SliceState.STOPPED, SliceState.STOPPED]
-        assert fleet.launch_waiting(fleet.look(), None) == 0
-        fleet.resume(fleet.look())
-        assert fleet.launch_waiting(fleet.look(), None) == 2
+        assert [status.state for status in launch.look()] == [SliceState.STOPPED, SliceState.STOPPED]
+        assert launch.launch_waiting(launch.look(), None) == 0
+        launch.resume(launch.look())
+        assert launch.launch_waiting(launch.look(), None) == 2
 
     def test_failures(self, session: Any) -> None:
-        fleet = Fleet(session, "b", "t")
-        fleet.add([a_slice("RS-0")])
+        launch = RemoteLaunch(session, "b", "t")
+        launch.add([a_slice("RS-0")])
         session.objects("b", "tunewright/remote/t/RS-0").put("done.json", b'{"code": 1}')
-        (status,) = fleet.look()
+        (status,) = launch.look()
         assert (status.state, status.why) == (SliceState.FAILED, "exit code 1")
         for error, raised in (
             (ServiceError("ResourceLimitExceeded", "is 0 Instances", status=400), BackendError),
@@ -90,11 +90,11 @@ class TestFleet:
         ):
             session.error = error
             with pytest.raises(raised):
-                fleet.launch(status)
+                launch.launch(status)
         session.error = ServiceError("ThrottlingException", "Rate exceeded", status=400)
-        assert not fleet.launch(status)
+        assert not launch.launch(status)
 
     def test_a_launch_of_another_version(self, session: Any) -> None:
         session.objects("b", "tunewright/remote/t/RS-0").put("slice.json", b'{"schema": 99}')
         with pytest.raises(SettingsError, match="another version"):
-            Fleet(session, "b", "t").look()
+            RemoteLaunch(session, "b", "t").look()
