@@ -70,7 +70,7 @@ class Scheduler(ABC):
             def __init__(self, searcher: Searcher, metric: Metric) -> None:
                 self._searcher = searcher
                 self._metric = metric
-                self._waiting: dict[int, float] = {}  # paused trials and their losses
+                self._waiting = {}  # losses of paused trials
 
             def suggest(self, history: History) -> Start | Resume | None:
                 best = sorted(self._waiting, key=self._waiting.__getitem__)[: len(self._waiting) // 2]
