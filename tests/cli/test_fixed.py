@@ -10,7 +10,8 @@ import pytest
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.cli.flags import FixedFlags
-from tunewright.cli.parsing import Given, RecordCommand, run_app
+from tunewright.cli.parsing import record_app, run_app
+from tunewright.cli.records import Given, RecordCommand
 from tunewright.exceptions import SettingsError, SpaceError
 from tunewright.experiments import method
 from tunewright.launchers import hpo_main_local
@@ -40,7 +41,7 @@ def fixed(benchmark: RealBenchmarkDefinition, *given: str) -> RealBenchmarkDefin
         changed.append(flags.record(FixedFlags).apply(benchmark))
         return 0
 
-    run_app(RecordCommand(run, {"Script": [FixedFlags]}).app("fixed", ""), given)
+    run_app(record_app(RecordCommand(run, {"Script": [FixedFlags]}), "fixed", ""), given)
     return changed[-1]
 
 

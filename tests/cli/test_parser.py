@@ -9,18 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 import pytest
+from cyclopts.types import NonNegativeInt, PositiveInt
 
 from tunewright.cli.flags import extra_converters, extra_parameters
-from tunewright.cli.parsing import (
-    POSITIONAL,
-    Given,
-    NonNegativeInt,
-    PositiveInt,
-    RecordCommand,
-    command_app,
-    flag_value,
-    run_app,
-)
+from tunewright.cli.parsing import command_app, flag_value, record_app, run_app
+from tunewright.cli.records import POSITIONAL, Given, RecordCommand
 from tunewright.exceptions import SettingsError
 
 
@@ -69,7 +62,7 @@ class Reader:
             explain=lambda name: "is a flag of --backend sagemaker" if name == "spot" else None,
             read_table=self._table,
         )
-        self.app = self.command.app("command", "Does something.")
+        self.app = record_app(self.command, "command", "Does something.")
 
     def _run(self, given: Given) -> int:
         self.given = given
@@ -242,7 +235,7 @@ class TestExtraFlags:
         command = RecordCommand(
             run, {"Own": extra_parameters([extra], ["taken"])}, converters=extra_converters([extra])
         )
-        run_app(command.app("command", ""), tokens)
+        run_app(record_app(command, "command", ""), tokens)
         return found[0].all_values[str(extra["name"]).replace("-", "_")]
 
     @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.real import mlp_digits_benchmark
 from tunewright.cli.launch import Launch
 from tunewright.cli.launch_remote import NOT_FORWARDED, forwarded_names, remote_command
-from tunewright.cli.parsing import Given, RecordCommand, run_app
+from tunewright.cli.parsing import record_app, run_app
+from tunewright.cli.records import Given, RecordCommand
 from tunewright.cli.slices import jobs_with_room
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import method
@@ -53,7 +54,7 @@ def given_to(make: Callable[[Callable[[Given], int]], RecordCommand], *tokens: s
         found.append(given)
         return 0
 
-    run_app(make(run).app("command", ""), tokens)
+    run_app(record_app(make(run), "command", ""), tokens)
     return found[0]
 
 

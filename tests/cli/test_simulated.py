@@ -17,7 +17,8 @@ from tunewright.blackbox.tables.stored import TableInfo, write_dataset, write_in
 from tunewright.cli import main as command
 from tunewright.cli.launch import Launch
 from tunewright.cli.output import select
-from tunewright.cli.parsing import Given, run_app
+from tunewright.cli.parsing import record_app, run_app
+from tunewright.cli.records import Given
 from tunewright.experiments import Experiment, Limits, MethodSpec, method, method_names
 from tunewright.experiments.preview import preview
 from tunewright.launchers import hpo_main_simulated, launch_remote_simulated
@@ -149,7 +150,7 @@ def plan_of(launch: Launch, *tokens: str) -> list[Experiment]:
         plan.extend(launch.plan(given))
         return 0
 
-    run_app(launch.command(run).app("hpo_main.py", ""), tokens)
+    run_app(record_app(launch.command(run), "hpo_main.py", ""), tokens)
     return plan
 
 

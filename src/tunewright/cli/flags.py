@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, final
 
 from cyclopts import Parameter
+from cyclopts.types import NonNegativeInt, PositiveInt
 
 from tunewright.backends.plugin import backend_names, find_backend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
-from tunewright.cli.parsing import (
-    NonNegativeInt,
-    PositiveInt,
-    flag_names,
-    is_flag_file,
-)
+from tunewright.cli.parsing import is_flag_file
+from tunewright.cli.records import flag_names
 from tunewright.exceptions import SettingsError
 from tunewright.space import SearchSpace
 from tunewright.types import ConfigValue

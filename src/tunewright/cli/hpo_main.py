@@ -19,7 +19,8 @@ from tunewright.cli.launch import (
     run_and_report,
 )
 from tunewright.cli.output import plan_progress, report_plan
-from tunewright.cli.parsing import Given, run_app
+from tunewright.cli.parsing import record_app, run_app
+from tunewright.cli.records import Given
 from tunewright.experiments import ExperimentPlan, announce_choices, run_plan
 
 _SUMMARIES = {
@@ -82,7 +83,7 @@ def run_launch(launch: Launch, tokens: Sequence[str]) -> int:
         It was interrupted, in order.
     """
     command = launch.command(lambda given: _run(launch, given))
-    return run_app(command.app(program_name(), _SUMMARIES[launch.is_simulated]), tokens)
+    return run_app(record_app(command, program_name(), _SUMMARIES[launch.is_simulated]), tokens)
 
 
 def _run(launch: Launch, given: Given) -> int:

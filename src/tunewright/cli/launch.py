@@ -9,6 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias, final
 
+from cyclopts.types import NonNegativeInt, PositiveInt
+
 from tunewright.backends.plugin import BackendConfig, find_backend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
@@ -31,7 +33,8 @@ from tunewright.cli.flags import (
     extra_parameters,
 )
 from tunewright.cli.output import select, set_up_logging, watch_progress
-from tunewright.cli.parsing import Given, NonNegativeInt, PositiveInt, RecordCommand, chosen_value, flag_names
+from tunewright.cli.parsing import chosen_value
+from tunewright.cli.records import Given, RecordCommand, flag_names
 from tunewright.exceptions import NoResultError, SettingsError, UnknownNameError
 from tunewright.experiments import (
     BuildFunction,

@@ -34,7 +34,8 @@ from tunewright.cli.launch import (
     begin,
     program_name,
 )
-from tunewright.cli.parsing import Given, RecordCommand, flag_names, is_flag_file, run_app
+from tunewright.cli.parsing import is_flag_file, record_app, run_app
+from tunewright.cli.records import Given, RecordCommand, flag_names
 from tunewright.cli.slices import RemoteOptions, SliceLaunch, SlicePlan
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, ExperimentPlan
@@ -115,7 +116,7 @@ class _RemoteLaunch:
         summary = (
             "Run the experiments of hpo_main.py in SageMaker training jobs of their own, the tuning jobs."
         )
-        return run_app(command.app(program_name(), summary), tokens)
+        return run_app(record_app(command, program_name(), summary), tokens)
 
     def _run(self, given: Given, expensive: Collection[str]) -> int:
         flags, launch_flags, confirm_flags = (

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, final
 
+from cyclopts.types import PositiveFloat, PositiveInt
+
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks import REAL_BENCHMARKS, Benchmark, RealBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark, simulated_benchmark_names
 from tunewright.cli.exits import say
 from tunewright.cli.flags import FileFlags, WorkerFlags
 from tunewright.cli.output import print_table
-from tunewright.cli.parsing import Given, PositiveFloat, PositiveInt, RecordCommand
+from tunewright.cli.parsing import record_app
+from tunewright.cli.records import Given, RecordCommand
 from tunewright.cli.tune import MethodFlags
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments import Limits
@@ -68,16 +71,17 @@ def show_preview(given: Given) -> int:
     return 0
 
 
-app = RecordCommand(
-    show_preview,
-    {
-        "Experiment": [PreviewFlags, FileFlags],
-        "Method": [MethodFlags],
-        "Limits": [WorkerFlags, Limits],
-        "Simulation": [SimulatedConfig],
-    },
-    docs={"method": f"Name of a method: see tunewright methods (default: {_METHOD})"},
-).app(
+app = record_app(
+    RecordCommand(
+        show_preview,
+        {
+            "Experiment": [PreviewFlags, FileFlags],
+            "Method": [MethodFlags],
+            "Limits": [WorkerFlags, Limits],
+            "Simulation": [SimulatedConfig],
+        },
+        docs={"method": f"Name of a method: see tunewright methods (default: {_METHOD})"},
+    ),
     "preview",
     "Simulate a method before anything runs, with random results: which trials it runs, and for how long.",
 )

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, final
 
 from cyclopts import Parameter
+from cyclopts.types import PositiveFloat, PositiveInt
 
 from tunewright.aws import AwsSession, ServiceError, default_bucket, open_session, resolve_endpoint
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
-from tunewright.cli.parsing import PositiveFloat, PositiveInt, command_app
+from tunewright.cli.parsing import command_app
 from tunewright.cli.slices import HEADINGS, follow, slice_rows
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
 from tunewright.remote.cleanup import clear_experiments

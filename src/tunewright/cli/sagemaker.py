@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
 from cyclopts import Parameter
+from cyclopts.types import PositiveFloat, PositiveInt
 
 from tunewright.aws import (
     AwsSession,
@@ -35,7 +36,7 @@ from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
 from tunewright.cli.output import ask_user, print_table, writing
-from tunewright.cli.parsing import PositiveFloat, PositiveInt, command_app
+from tunewright.cli.parsing import command_app
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.journal import is_locked
 from tunewright.remote.cleanup import Leftover, end_leftovers, find_leftovers

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
+from cyclopts.types import NonNegativeInt
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -16,7 +17,7 @@ from tunewright.backends.plugin import TrialLog
 from tunewright.callbacks import results_csv
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
-from tunewright.cli.parsing import NonNegativeInt, command_app
+from tunewright.cli.parsing import command_app
 from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments import Experiment, Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from cyclopts import App
+from cyclopts.types import NonNegativeInt, PositiveInt
 
 from tunewright.backends.plugin import backend_names, find_backend
 from tunewright.benchmarks import RealBenchmarkDefinition
@@ -27,16 +28,8 @@ from tunewright.cli.flags import (
 from tunewright.cli.launch import begin, run_and_report, without_result
 from tunewright.cli.launch_remote import launch_experiment, tuning_job_records
 from tunewright.cli.output import set_up_logging, watch_progress
-from tunewright.cli.parsing import (
-    POSITIONAL,
-    Given,
-    NonNegativeInt,
-    PositiveInt,
-    RecordCommand,
-    chosen_value,
-    flag_names,
-    pairs,
-)
+from tunewright.cli.parsing import chosen_value, record_app
+from tunewright.cli.records import POSITIONAL, Given, RecordCommand, flag_names, pairs
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
 from tunewright.experiments.remote_marker import read_marker
@@ -150,8 +143,10 @@ def app_for(tokens: Sequence[str]) -> App:
             "backend": f"Backend of the trials: {', '.join([backend, *others])}; each has its own flags",
         },
     )
-    app = command.app(
-        "tune", "Tune a script that takes its hyperparameters as --name value and prints one line per report."
+    app = record_app(
+        command,
+        "tune",
+        "Tune a script that takes its hyperparameters as --name value and prints one line per report.",
     )
     more = "".join(f"Flags of --backend {name}: tunewright tune --backend {name} --help\n" for name in others)
     app.help_epilogue = more + ("" if is_remote else "Flags of tuning jobs: tunewright tune --remote --help")
@@ -218,11 +213,15 @@ def resume(given: Given) -> int:
     return 0
 
 
-resume_app = RecordCommand(
-    resume,
-    {"Experiment": [ResumeFlags], "Limits": [WorkerFlags, Limits], "Output": [OutputFlags, FileFlags]},
-    docs={"n_workers": "Trials at the same time (default: as before)"},
-).app("resume", "Continue an experiment after a crash or Ctrl-C, or with more time or workers.")
+resume_app = record_app(
+    RecordCommand(
+        resume,
+        {"Experiment": [ResumeFlags], "Limits": [WorkerFlags, Limits], "Output": [OutputFlags, FileFlags]},
+        docs={"n_workers": "Trials at the same time (default: as before)"},
+    ),
+    "resume",
+    "Continue an experiment after a crash or Ctrl-C, or with more time or workers.",
+)
 
 
 def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
