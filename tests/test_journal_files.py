@@ -105,7 +105,9 @@ def test_a_damaged_line_is_named_with_its_file_and_number(tmp_path: Path) -> Non
             read()
         assert str(damaged.value).startswith(says)
         assert str(damaged.value).endswith(remedy)
-    assert read_header(path).seed == 3
+    header = read_header(path)
+    assert header is not None
+    assert header.seed == 3
 
 
 @pytest.mark.parametrize("read", [read_header, lambda path: list(read_events(path)), canonical_hash])
@@ -119,9 +121,13 @@ def test_a_damaged_header_is_named(tmp_path: Path, read) -> None:
         read(path)
 
 
-def test_an_empty_file_has_no_header_and_no_events(tmp_path: Path) -> None:
-    path = written(tmp_path)
+@pytest.mark.parametrize("torn", [b"", HEADER[:12], HEADER[:-1]])
+def test_a_file_without_a_whole_first_line_has_no_header_and_no_events(tmp_path: Path, torn: bytes) -> None:
+    path = written(tmp_path, torn)
     assert list(read_events(path)) == []
+    assert read_header(path) is None
+    assert read_header(tmp_path / "nothing") is None
+    path.write_bytes(b"x" + torn)
     with pytest.raises(JournalError, match=f"^{path} is not a journal"):
         read_header(path)
 
@@ -232,3 +238,66 @@ def test_lines_are_held_for_a_time_or_up_to_a_number(tmp_path: Path, monkeypatch
     journal.append(SessionEvent(t=0.0, wall=0.0, event="end"))
     journal.close()
     assert len(list(read_events(path))) == 8
+
+
+OLD = HEADER.replace(b'"schema":1', b'"schema":7')
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([b"junk\n"], "{path}, line 1: "),
+        ([HEADER.replace(b"3", b'"three"')], "{path}, line 1: "),
+        ([DROP], "{path} is not a journal: its first line has no header"),
+        ([b"junk"], "{path} is not a journal: its first line has no header"),
+        (
+            [OLD],
+            "{path} has schema 7, this version reads 1: use the version of Tunewright that wrote it",
+        ),
+    ],
+)
+def test_a_file_that_is_no_journal_is_not_continued(tmp_path: Path, lines: list[bytes], says: str) -> None:
+    path = written(tmp_path, *lines)
+    with pytest.raises(JournalError) as refused:
+        FileJournal(path)
+    assert str(refused.value).startswith(says.format(path=path))
+    assert path.read_bytes() == b"".join(lines)
+    assert not is_locked(path)
+
+
+def test_a_second_header_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER, HEADER)
+    with pytest.raises(JournalError, match=rf"^{path}, line 2: a second header\. The file was changed"):
+        list(read_events(path))
+
+
+@pytest.mark.parametrize("torn", [b'{"kind":"dr', b"junk\n", DROP[:-1]])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+    path = written(tmp_path, HEADER, DROP, DROP, torn)
+    FileJournal(path).close()
+    assert path.read_bytes() == HEADER + DROP + DROP
+
+
+def test_a_header_that_was_torn_is_written_again(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER[:12])
+    journal = FileJournal(path, Header(experiment="again"))
+    assert (journal.header.experiment, journal.header.schema) == ("again", 1)
+    journal.close()
+    header = read_header(path)
+    assert header is not None
+    assert header.experiment == "again"
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.jsonl"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "refused")
+
+    monkeypatch.setattr("tunewright.journal.read_header", lambda _: None)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(JournalError) as failed:
+        FileJournal(path)
+    assert str(failed.value) == f"{path} cannot be opened: [Errno {errno.EACCES}] refused"
+    monkeypatch.undo()
+    assert not is_locked(path)

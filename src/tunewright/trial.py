@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tunewright.types import Config, Note
+from tunewright.types import Config, Json, Note
 
 
 class TrialStatus(StrEnum):
@@ -227,7 +227,7 @@ class Suggestion:
     """A searcher's answer."""
 
     config: Config
-    note: Note = field(default_factory=dict)
+    note: Note = field(default_factory=dict[str, Json])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +236,7 @@ class Start:
 
     config: Config
     until: int | None = None
-    note: Note = field(default_factory=dict)
+    note: Note = field(default_factory=dict[str, Json])
     from_checkpoint: Checkpoint | None = None
     """Begin from this checkpoint of another trial (population based training); None: from scratch."""
 
@@ -247,7 +247,7 @@ class Resume:
 
     trial_id: int
     until: int | None = None
-    note: Note = field(default_factory=dict)
+    note: Note = field(default_factory=dict[str, Json])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +274,7 @@ class BackendSummary:
     is_total: bool = False
     """Whether the numbers, calls excepted, are of all sessions of the experiment; else of this one."""
     warm_starts: int = 0
-    calls: Mapping[str, int] = field(default_factory=dict)
+    calls: Mapping[str, int] = field(default_factory=dict[str, int])
     """Service requests by operation."""
     billable_seconds: float = 0.0
     pool_idle_seconds: float = 0.0
@@ -284,7 +284,7 @@ class BackendSummary:
     """Number of spot interruptions."""
     cost: float = 0.0
     """Dollars, running runs included."""
-    cost_phases: Mapping[str, float] = field(default_factory=dict)
+    cost_phases: Mapping[str, float] = field(default_factory=dict[str, float])
     """The same dollars by purpose, such as ``start-up`` and ``pool idle``; empty if unknown."""
     notices: tuple[str, ...] = ()
     """Short status lines for the user, such as "waiting for capacity"."""

@@ -79,7 +79,7 @@ def test_what_breaks_a_constraint_is_marked_and_never_best(capsys: pytest.Captur
     text = run("show train", capsys)
     first = next(line for line in text.splitlines() if line.startswith("0 "))
     assert first.split()[:6] == ["0", "completed", "2", "1", "0.5", "!"]
-    assert "memory<=0.4 (broken where there is a !)" in text
+    assert "memory<=0.4 (! marks broken ones)" in text
     best = f"score {shown['best']['value']:.5g}"
     assert best in text
     assert best in resumed

@@ -111,3 +111,4 @@ def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "tune" in shown
     assert "num_gpus_per_trial" in shown
     assert "max_parallel_jobs" in shown
+    assert "warm_pool" in shown

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels
+from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels, whole_number, with_searchers_part
 
 LOSSES = st.lists(st.floats(-10, 10) | st.just(math.inf), min_size=1, max_size=40)
 
@@ -213,3 +213,19 @@ def test_nothing_lies_between_a_finite_loss_and_an_infinite_one() -> None:
         rung.record(trial_id, loss)
     assert rung.survives(0)
     assert not rung.survives(1)
+
+
+def test_a_loss_at_the_quantile_survives() -> None:
+    rung = filled([0.0, 1.0, 2.0, 10.0])  # position 3 / 3
+    assert [rung.survives(trial_id) for trial_id in range(4)] == [True, True, False, False]
+
+
+def test_whole_numbers_of_notes() -> None:
+    note = {"rung": 3, "name": "x", "share": 0.5}
+    assert whole_number(note, "rung", 7) == 3
+    assert [whole_number(note, key, 7) for key in ("name", "share", "absent")] == [7, 7, 7]
+
+
+def test_the_searchers_part_of_a_note() -> None:
+    assert with_searchers_part({"bracket": 1}, {"fits": [1]}) == {"bracket": 1, "searcher": {"fits": [1]}}
+    assert with_searchers_part({"bracket": 1}, {}) == {"bracket": 1}

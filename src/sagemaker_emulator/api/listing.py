@@ -48,8 +48,8 @@ def _items_after(
     ordered: Sequence[_T], key: Callable[[_T], SortKey], token: str, *, descending: bool
 ) -> list[_T]:
     try:
-        value, name = json.loads(base64.urlsafe_b64decode(token))
-        last = (tuple(value) if isinstance(value, list) else value, name)
+        value, name = cast("tuple[Any, str]", json.loads(base64.urlsafe_b64decode(token)))
+        last: Any = (tuple(cast("list[Any]", value)) if isinstance(value, list) else value, name)
         return [item for item in ordered if (key(item) < last if descending else key(item) > last)]
     except (ValueError, TypeError) as error:
         raise invalid(
@@ -182,8 +182,9 @@ def _passes_nested(record: Record, nested: Mapping[str, Any]) -> bool:
     """Return whether one element of the list passes all filters, whose names begin with the list's name."""
     prefix = nested["NestedPropertyName"] + "."
     inner = [{**entry, "Name": entry["Name"].removeprefix(prefix)} for entry in nested["Filters"]]
-    elements = [value for value in _values(record, nested["NestedPropertyName"]) if isinstance(value, dict)]
-    return any(all(_passes_filter(cast("Record", element), entry) for entry in inner) for element in elements)
+    values = _values(record, nested["NestedPropertyName"])
+    elements = [cast("Record", value) for value in values if isinstance(value, dict)]
+    return any(all(_passes_filter(element, entry) for entry in inner) for element in elements)
 
 
 def _passes_filter(record: Record, entry: Mapping[str, Any]) -> bool:

@@ -144,7 +144,8 @@ class ServiceQuotas:
 
 @cache
 def _instance_types() -> tuple[str, ...]:
-    shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    loader: Any = Loader()
+    shapes: Any = loader.load_service_model("sagemaker", "service-2")["shapes"]
     return tuple(shapes["TrainingInstanceType"]["enum"])
 
 

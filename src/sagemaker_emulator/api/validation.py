@@ -102,7 +102,8 @@ class RequestModel:
 
 @cache
 def _read_model() -> Mapping[str, Any]:
-    return Loader().load_service_model("sagemaker", "service-2")
+    loader: Any = Loader()
+    return loader.load_service_model("sagemaker", "service-2")
 
 
 def _broken(name: str, shape: Shape, value: object) -> Iterator[str]:

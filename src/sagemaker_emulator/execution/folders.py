@@ -96,8 +96,9 @@ class HostFolder:
 def _input_data_config(request: JobRequest) -> dict[str, Any]:
     default_mode = request["AlgorithmSpecification"].get("TrainingInputMode", "File")
     channels: dict[str, Any] = {}
-    for channel in request.get("InputDataConfig") or []:
-        source = channel["DataSource"].get("S3DataSource") or {}
+    inputs: list[dict[str, Any]] = request.get("InputDataConfig") or []
+    for channel in inputs:
+        source: dict[str, Any] = channel["DataSource"].get("S3DataSource") or {}
         channels[channel["ChannelName"]] = {
             "TrainingInputMode": channel.get("InputMode", default_mode),
             "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from sagemaker_emulator.execution.command import job_command
 from sagemaker_emulator.execution.folders import HostFolder
@@ -55,7 +55,8 @@ class Instance:
         self._process: JobProcess | None = None
         self._output: JobOutput | None = None
         try:
-            definitions = order.request["AlgorithmSpecification"].get("MetricDefinitions") or []
+            algorithm: dict[str, Any] = order.request["AlgorithmSpecification"]
+            definitions: list[dict[str, str]] = algorithm.get("MetricDefinitions") or []
             self._scanner = MetricScanner(definitions)
             self._checkpoints = self._checkpoint_sync()
         except ValueError as error:

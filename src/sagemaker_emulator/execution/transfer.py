@@ -85,9 +85,8 @@ def download_channels(
     ExecutionError
         A channel is empty, or of a type that the emulator does not support.
     """
-    return sum(
-        _download_channel(store, channel, folder, shard) for channel in request.get("InputDataConfig") or []
-    )
+    channels: list[dict[str, Any]] = request.get("InputDataConfig") or []
+    return sum(_download_channel(store, channel, folder, shard) for channel in channels)
 
 
 def download_prefix(store: ObjectStore, uri: S3Uri, target: Path) -> int:

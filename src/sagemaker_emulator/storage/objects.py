@@ -150,7 +150,8 @@ class ObjectStore:
             if key is not None:
                 self._sync_object(bucket, key)
                 return
-            for name in set(self._backend.buckets[bucket].keys) ^ set(self._indexes[bucket].names()):
+            kept: set[str] = set(self._backend.buckets[bucket].keys)
+            for name in kept ^ set(self._indexes[bucket].names()):
                 self._sync_object(bucket, name)
 
     def _sync_object(self, bucket: str, key: str) -> None:

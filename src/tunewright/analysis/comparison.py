@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import rankdata  # pyright: ignore[reportUnknownVariableType]
 
 from tunewright.analysis.aggregate import Band, aggregate, resamples
 from tunewright.analysis.columns import Floats

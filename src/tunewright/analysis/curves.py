@@ -87,7 +87,8 @@ class Curves:
     def common_seeds(self) -> tuple[int, ...]:
         """Seeds that every setup has."""
         sets = [set(setup.seeds) for setup in self.setups.values()]
-        return tuple(sorted(set.intersection(*sets)))
+        first, *others = sets
+        return tuple(sorted(first.intersection(*others)))
 
     def paired(self) -> Curves:
         """Only the seeds that every setup has; a note lists the others.

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.curves import Curves, SetupCurves, Steps, curves, newest_columns
@@ -128,7 +129,7 @@ class ParetoSets:
             raise SettingsError(f"On {self.benchmark} no report has finite values of all objectives")
         points = np.concatenate(every)
         best, worst = points.min(axis=0), points.max(axis=0)
-        return best, np.where(worst > best, worst, best + 1.0)
+        return best, cast("NDArray[np.float64]", np.where(worst > best, worst, best + 1.0))
 
 
 def objectives_of(results: Results, benchmark: str) -> tuple[Metric, ...]:

@@ -120,8 +120,10 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
     if not results.n_results:
         raise SettingsError(f"{info.name} has no results yet")
     chosen = results.metric(info.benchmark, metric)
-    reader = _Reader(chosen, info, _delays(info.metadata))
-    for event in read_events(folder.journal_path):
+    events = list(read_events(folder.journal_path))
+    has_phases = any(isinstance(event, PhaseEvent) for event in events)
+    reader = _Reader(chosen, info, None if has_phases else _delays(info.metadata))
+    for event in events:
         reader.take(event)
     return OneRun(
         info=info,
@@ -140,7 +142,7 @@ def _space(metadata: Any) -> SearchSpace | None:
 
 @final
 class _StartDelays:
-    """How long simulated runs took to start: cold, or warm on an instance that had waited."""
+    """Start delays of simulated runs, cold or warm, for journals without phase events: those of version 0.1."""
 
     def __init__(self, settings: SimulatedSettings) -> None:
         self._settings = settings
@@ -179,11 +181,13 @@ class _Reader:
         self.runs: list[RunRecord] = []
 
     def take(self, event: Event) -> None:
-        """Take one event; only starts, accepted results and ends count."""
+        """Take one event; only starts, training phases, accepted results and ends count."""
         if isinstance(event, StartEvent):
             self._start(event)
         elif isinstance(event, ResultEvent) and event.is_accepted:
             self._result(event)
+        elif isinstance(event, PhaseEvent):
+            self._enter(event)
         elif isinstance(event, EndEvent):
             self._finish(event)
         elif isinstance(event, PhaseEvent) and event.name is PhaseName.TRAINING:
@@ -206,6 +210,11 @@ class _Reader:
             run.ready = time + self._delays.start(trial_id, event.attempt, time)
         self.runs.append(run)
         self._open[trial_id] = run
+
+    def _enter(self, event: PhaseEvent) -> None:
+        run = self._open.get(event.trial_id)
+        if run is not None and run.ready is None and event.name is PhaseName.TRAINING:
+            run.ready = event.t
 
     def _result(self, event: ResultEvent) -> None:
         trial, metrics = self.trials[event.trial_id], event.metrics

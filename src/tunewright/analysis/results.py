@@ -1,5 +1,7 @@
 """Results: many experiments as columns, with the metadata of each."""
 
+# Adapter of pandas, which has no stubs.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

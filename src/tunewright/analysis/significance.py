@@ -1,5 +1,7 @@
 """Significance of differences: paired tests, critical differences, probability of improvement."""
 
+# Adapter of scipy.stats, which has no stubs.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """Results folders of Syne Tune: ``metadata.json`` and ``results.csv.zip`` (as its versions 0.3 to 0.13 write them)."""
 
+# Adapter of pandas, which has no stubs.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import zipfile

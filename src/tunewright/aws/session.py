@@ -306,7 +306,8 @@ class AwsSession:
             self._calls[event_name.rpartition(".")[2]] += 1
 
     def _learn(self, event_name: str, parsed_response: Any = None, **_: Any) -> None:
-        code = (parsed_response or {}).get("Error", {}).get("Code", "")
+        answer: dict[str, dict[str, str]] = parsed_response or {}
+        code = answer.get("Error", {}).get("Code", "")
         if boto.ServiceError(code, "").is_throttling:
             self._rates.bucket(event_name.rpartition(".")[2]).throttled()
 

@@ -299,7 +299,7 @@ def find_backend(name: str) -> BackendPlugin[Any]:
     found = load_plugin(BACKENDS, name)
     if not isinstance(found, BackendPlugin):
         raise SettingsError(f"The entry point {name!r} of {BACKENDS} is {found!r}, not a BackendPlugin")
-    return found
+    return cast("BackendPlugin[Any]", found)
 
 
 def backend_to_json(config: BackendConfig) -> dict[str, Json]:
@@ -315,7 +315,7 @@ def backend_from_json(data: object) -> BackendConfig:
     SettingsError
         The data name no backend, or a backend that is unknown, or are not its config.
     """
-    stored = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else {}
+    stored = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else dict[str, Any]()
     if "name" not in stored:
         raise SettingsError(f"The data name no backend: {data!r}")
     return config_from_json(find_backend(str(stored["name"])).config, stored.get("config", {}))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from tunewright.history import History
 from tunewright.interfaces import Callback
@@ -76,12 +76,13 @@ def read_account(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def add_accounts(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Two sessions' accounts as one."""
     numbers = {key: first.get(key, 0) + value for key, value in second.items() if key not in _LISTS}
-    calls = Counter(first.get("calls", {})) + Counter(second.get("calls", {}))
+    counts = [cast("dict[str, int]", account.get("calls", {})) for account in (first, second)]
+    calls = Counter(counts[0]) + Counter(counts[1])
     records = {key: second[key] for key in _LISTS - {"calls"} if second.get(key)}
     return {**numbers, **records, "calls": dict(sorted(calls.items()))}

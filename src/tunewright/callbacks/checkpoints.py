@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, cast, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
@@ -143,7 +144,7 @@ def promotion_probability(rank: int, n: int, n_ahead: int, eta: float) -> float:
         most_better = min(math.floor((n + t) / eta) - rank, t)
         if most_better < 0:
             continue
-        better = np.arange(most_better + 1)
+        better = cast("NDArray[np.intp]", np.arange(most_better + 1))
         log_choose = gammaln(t + 1) - gammaln(better + 1) - gammaln(t - better + 1)
         log_mass = log_choose + betaln(better + a, t - better + b) - betaln(a, b)
         best = max(best, min(1.0, float(np.exp(log_mass).sum())))

@@ -1,4 +1,4 @@
-"""``tunewright methods``, ``benchmarks`` and ``tables``: what there is to tune, with which methods."""
+"""``tunewright methods``, ``benchmarks`` and ``tables``: lists of what is installed or can be added."""
 
 from __future__ import annotations
 

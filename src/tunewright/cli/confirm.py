@@ -1,4 +1,4 @@
-"""Before anything is created: what, at what price per hour at most, and whether the user wants that."""
+"""Description and confirmation of an experiment before anything is created."""
 
 from __future__ import annotations
 

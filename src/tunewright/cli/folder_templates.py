@@ -13,7 +13,7 @@ _EXTRAS: Final = "aws,emulator"
 _TABLE_EXTRAS: Final = "aws,emulator,analysis"
 
 _BASELINES: Final = Template('''\
-"""The methods that are compared, by the names that --method takes; see: tunewright methods."""
+"""The compared methods, by the names that --method takes; see: tunewright methods."""
 
 from tunewright.experiments import method
 
@@ -24,7 +24,7 @@ $asha}
 _ASHA: Final = Template('    "ASHA": method("ASHA", kind="$kind"),\n')
 
 _DEFINITIONS: Final = Template('''\
-"""What is tuned: the script, its search space, and what it reports."""
+"""The tuned script with its search space and its metric."""
 
 from pathlib import Path
 
@@ -47,14 +47,14 @@ $resource    n_workers=4,
 benchmark_definitions = {"$name": benchmark}
 ''')
 _TABLES: Final = '''\
-"""What is tuned: every recorded table that is known; see: tunewright tables list."""
+"""All known recorded tables; see: tunewright tables list."""
 
 from tunewright.benchmarks.tables import simulated_benchmark, simulated_benchmark_names
 
 benchmark_definitions = {name: simulated_benchmark(name) for name in simulated_benchmark_names()}
 '''
 _HPO_MAIN: Final = Template('''\
-"""Run what the command line asks for; see --help."""
+"""Run the experiments that the command line asks for; see --help."""
 
 from baselines import methods
 from benchmark_definitions import benchmark_definitions
@@ -65,7 +65,7 @@ if __name__ == "__main__":
     main(methods, benchmark_definitions, backend="$backend")
 ''')
 _LAUNCH_REMOTE: Final = Template('''\
-"""Run what the command line asks for in tuning jobs, one per method and seed; see --help."""
+"""Run experiments in tuning jobs, one per method and seed; see --help."""
 
 from baselines import methods
 from benchmark_definitions import benchmark_definitions
@@ -85,10 +85,10 @@ tunewright list --experiment_tag $tag
 tunewright remote status $tag
 ```
 
-`benchmark_definitions.py` says what is tuned: correct the ranges, which were guessed from the defaults of the script's
-arguments. `baselines.py` holds the methods, `requirements.txt` what tuning jobs need; a `requirements.txt` beside a
-training script is for its trials as well. `--endpoint embedded` runs training jobs on this machine; without it, they
-run on AWS where credentials are found.
+`benchmark_definitions.py` has the script, its search space and its metric: correct the ranges, which were guessed from the
+defaults of the script's arguments. `baselines.py` has the methods, `requirements.txt` the packages of tuning jobs; a
+`requirements.txt` beside a training script is for its trials as well. `--endpoint embedded` runs training jobs on this
+machine; without it, they run on AWS if credentials are found.
 """)
 SAMPLE_SCRIPT: Final = '''\
 """A training script: takes hyperparameters as --name value and reports after each epoch."""

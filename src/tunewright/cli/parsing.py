@@ -39,6 +39,8 @@ RETIRED: Final = {
 
 _WIDEST: Final = 110
 """Columns of text; longer lines are hard to read."""
+_NARROWEST: Final = 20
+"""Columns of the text of a flag in a narrow terminal."""
 _LABELS: Final = 34
 """Columns of the flags; the text of a longer one begins on the next line."""
 _ARGUMENTS: Final = Group.create_ordered("Arguments")  # the first heading of each help
@@ -321,11 +323,12 @@ class HelpPage:
         fitting = [len(label) for label, _ in rows if len(label) <= _LABELS]
         column = max(fitting, default=_LABELS) + 4
         for label, text in rows:
-            lines = textwrap.wrap(text, min(console.width, _WIDEST) - column, break_on_hyphens=False) or [""]
+            width = max(_NARROWEST, min(console.width, _WIDEST) - column)
+            lines = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
             if len(label) > column - 4:
                 _print(console, f"  {label}")
             else:
-                _print(console, f"  {label:<{column - 2}}{lines.pop(0)}")
+                _print(console, f"  {label:<{column - 2}}{lines.pop(0)}".rstrip())
             for line in lines:
                 _print(console, f"{'':<{column}}{line}")
         _print(console, "")
@@ -345,7 +348,7 @@ class HelpPage:
         """Help of a flag with its default."""
         names = [name.removeprefix("--") for name in entry.names] or [str(entry.positional_label).lower()]
         text = _plain(entry.description) or self._describe(names[0]) or ""
-        first = " ".join(text.split("\n\n")[0].split()).removesuffix(".")
+        first = " ".join(text.split("\n\n")[0].replace("``", "").split()).removesuffix(".")
         notes = ["required"] if entry.required and entry.names else []
         notes += [f"default: {entry.default}"] if entry.default and "(default" not in first else []
         return f"{first} ({', '.join(notes)})".strip() if notes else first

@@ -35,7 +35,7 @@ def program(tokens: Sequence[str] = ()) -> App:
     Parameters
     ----------
     tokens
-        The command line: the flags of ``tune`` depend on its ``--backend``.
+        The command line: the flags of ``tune`` depend on its ``--backend``. Empty: the app has all flags.
     """
     app = command_app(
         "tunewright", "Distributed hyperparameter optimisation whose trials are real training jobs."
@@ -44,15 +44,17 @@ def program(tokens: Sequence[str] = ()) -> App:
         for name, (target, _) in commands.items():
             if name != "tune":
                 app.command(f"{__package__}.{target}", name=name)
-    if not tokens or tokens[0] == "tune":
+    if not tokens:
+        app.command(_load_tune()((), all_backends=True))
+    elif tokens[0] == "tune":
         app.command(_load_tune()(tokens))
     return app
 
 
-def _load_tune() -> Callable[[Sequence[str]], App]:
+def _load_tune() -> Callable[..., App]:
     """The maker of the app of ``tunewright tune``."""
     module = importlib.import_module("tunewright.cli.tune")
-    return cast("Callable[[Sequence[str]], App]", module.app_for)
+    return cast("Callable[..., App]", module.app_for)
 
 
 @completion_app.default

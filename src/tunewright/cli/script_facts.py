@@ -1,4 +1,4 @@
-"""What a training script's text says about itself: arguments and reported values. Nothing is executed."""
+"""Arguments and reported values of a training script, read from its text. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Argument:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptFacts:
-    """What an experiment needs to know about a script."""
+    """Facts about a script that an experiment needs."""
 
     arguments: tuple[Argument, ...]
-    """Those that may be tuned; ``max_resource_attr`` is none of them."""
+    """Arguments that may be tuned, without ``max_resource_attr``."""
     metric: str
     goal: str
     """``min`` or ``max``, guessed from the metric's name."""
@@ -57,19 +57,19 @@ class ScriptFacts:
 
 
 def read_script(text: str, *, metric: str | None = None, goal: str | None = None) -> ScriptFacts:
-    """Find a script's arguments and what it reports.
+    """Find a script's arguments and reported values.
 
     Parameters
     ----------
     text
         The script.
     metric, goal
-        What the user says, where it cannot or shall not be guessed.
+        Given by the user; None: found or guessed.
 
     Raises
     ------
     SettingsError
-        It is no Python, has no arguments to tune, or does not seem to report.
+        It is not Python, has no arguments to tune, or no report was found.
     """
     try:
         tree = ast.parse(text)
@@ -114,7 +114,7 @@ def _whole(argument: Argument | None) -> int | None:
 
 
 def _arguments(tree: ast.AST) -> Iterator[Argument]:
-    """The calls of ``add_argument`` whose first name begins with two hyphens."""
+    """Arguments of ``add_argument`` with a name that begins with two hyphens."""
     for call in _calls(tree, "add_argument"):
         names = [
             node.value for node in call.args if isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -134,7 +134,7 @@ def _arguments(tree: ast.AST) -> Iterator[Argument]:
 
 
 def _reported(tree: ast.AST) -> Iterator[str]:
-    """Keys of reports: keyword arguments of calls of a reporter, and keys of what is printed with the marker."""
+    """Keys of reports: keyword arguments of a reporter, and keys in printed lines with the marker."""
     reporters = {"report", "Reporter"} | set(_names_of_reporters(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _name(node.func) in reporters:

@@ -151,9 +151,7 @@ def overview(outcome: Outcome) -> str:
         ("time", f"{duration(outcome.wallclock_time)}, {outcome.suggest_time:.3f} s of it deciding"),
     ]
     if outcome.constraints:
-        lines.append(
-            ("constraints", f"{', '.join(map(str, outcome.constraints))} (broken where there is a !)")
-        )
+        lines.append(("constraints", f"{', '.join(map(str, outcome.constraints))} (! marks broken ones)"))
     lines += _best_lines(outcome)
     if (table := outcome.metadata.table) and table.values == "surrogate":
         lines.append(("values", f"predicted, not recorded: {table.note}"))

@@ -112,8 +112,15 @@ class ResumeFlags:
     """Do not ask before something that costs money is created."""
 
 
-def app_for(tokens: Sequence[str]) -> App:
+def app_for(tokens: Sequence[str], *, all_backends: bool = False) -> App:
     """Make the app of ``tunewright tune``, with the flags of the backend that a command line names.
+
+    Parameters
+    ----------
+    tokens
+        The command line.
+    all_backends
+        Take the flags of all backends and of tuning jobs, for the completion of a shell.
 
     Raises
     ------
@@ -130,9 +137,11 @@ def app_for(tokens: Sequence[str]) -> App:
         "Run": [RunFlags, ConfirmFlags, OutputFlags],
         f"Backend {backend}": [config],
     }
-    if is_remote:
+    if is_remote or all_backends:
         groups["Tuning job"] = _remote_records(config)
-    others = _other_backends(backend) if _asks_help(tokens) else []
+    others = _other_backends(backend) if _asks_help(tokens) or all_backends else []
+    if all_backends:
+        groups |= {f"Backend {name}": [find_backend(name).config] for name in others}
     command = RecordCommand(
         tune,
         groups,
@@ -161,7 +170,7 @@ def _other_backends(backend: str) -> list[str]:
 
 
 def _asks_help(tokens: Sequence[str]) -> bool:
-    return not tokens or bool({"--help", "-h"} & set(tokens))
+    return bool({"--help", "-h"} & set(tokens))
 
 
 def tune(given: Given) -> int:

@@ -559,7 +559,7 @@ class CellOrder:
         """
         if self.function is None:
             return Experiment.from_json(self.experiment)
-        stand_in = {**self.experiment, "method": {"name": "", "settings": {}}}
+        stand_in: dict[str, Json] = {**self.experiment, "method": {"name": "", "settings": {}}}
         return Experiment.from_json(stand_in).with_method(load_function(self.function))
 
 

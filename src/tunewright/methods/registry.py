@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError, UnfitError, UnknownNameError
@@ -113,7 +113,7 @@ def find_method(name: str) -> Method[Any]:
     found = _third_party()[full]()
     if not isinstance(found, Method):
         raise SettingsError(f"The entry point {full!r} of {ENTRY_POINT_GROUP} is {found!r}, not a Method")
-    return found
+    return cast("Method[Any]", found)
 
 
 def build_scheduler(

@@ -106,7 +106,7 @@ def _is_group(value: object) -> bool:
 
 
 def _walk(settings: Any, path: _Path) -> Iterator[Setting]:
-    annotations = typing.get_type_hints(type(settings))
+    annotations = typing.get_type_hints(cast("type[object]", type(settings)))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if _is_group(value):
@@ -153,4 +153,4 @@ def _described(option: Any) -> str:
         return f"a list of {_described(typing.get_args(option)[0])}"
     if isinstance(option, type) and issubclass(option, Enum):
         return " or ".join(str(member.value) for member in option)
-    return str(getattr(option, "__name__", option))
+    return str(getattr(cast("object", option), "__name__", cast("object", option)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import cast, final
 
 import numpy as np
-from scipy.special import logsumexp, ndtr, ndtri
+from scipy.special import logsumexp, ndtr, ndtri  # pyright: ignore[reportUnknownVariableType]
 
 from tunewright.models.arrays import Array, Indices
 
@@ -52,7 +52,7 @@ class KernelDensity:
         for column in np.flatnonzero(~self._is_number):
             width, count = self.bandwidths[column], self._counts[column]
             is_same = points[:, column, np.newaxis] == self._data[:, column]
-            logs += np.where(is_same, np.log1p(-width), np.log(width / (count - 1)))
+            logs += cast("Array", np.where(is_same, np.log1p(-width), np.log(width / (count - 1))))
         return logsumexp(logs, axis=1) - np.log(len(self._data))
 
     def draw(self, n: int, factor: float, rng: np.random.Generator) -> Array:

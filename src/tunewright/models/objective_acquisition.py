@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, cast, final
 
 import numpy as np
 from scipy.special import ndtr
@@ -102,7 +102,8 @@ class ScalarizedLowerBound(Acquisition):
         if self._how is Scalarization.LINEAR:
             return -weighted.sum(axis=1), np.broadcast_to(-slopes, weighted.shape)
         worst = np.argmax(weighted, axis=1)
-        is_worst = np.arange(weighted.shape[1]) == worst[:, np.newaxis]
+        places = cast("Array", np.arange(weighted.shape[1]))
+        is_worst = places == worst[:, np.newaxis]
         values = weighted.max(axis=1) + _AUGMENTATION * weighted.sum(axis=1)
         return -values, -slopes * (is_worst + _AUGMENTATION)
 

@@ -48,7 +48,9 @@ def _is_first(losses: Array) -> NDArray[np.bool_]:
         before = np.concatenate([[np.inf], np.minimum.accumulate(seconds)[:-1]]) if n else seconds
         is_repeated = np.concatenate([[False], (values[1:] == values[:-1]).all(axis=1)]) if n else mask
         is_better = seconds < before
-        group = np.maximum.accumulate(np.where(is_repeated, 0, np.arange(n)))
+        starts = np.arange(n)  # pyright: ignore[reportUnknownVariableType]
+        starts[is_repeated] = 0
+        group = np.maximum.accumulate(starts)  # pyright: ignore[reportUnknownArgumentType]
         mask[order] = is_better[group]
     else:
         kept: list[int] = []
@@ -136,7 +138,8 @@ def crowding_distances(losses: Array) -> Array:
     n, k = losses.shape
     distances = np.zeros(n)
     if n <= 2:
-        return np.full(n, np.inf)
+        distances.fill(np.inf)
+        return distances
     for column in range(k):
         order = np.argsort(losses[:, column], kind="stable")
         values = losses[order, column] / 2  # the whole span of huge values would overflow

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, final
+from typing import TypeAlias, cast, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunewright.models.arrays import Array
 
@@ -146,7 +147,7 @@ class WeightedSum(Surrogate):
 
     def _sum(self, means: Sequence[Array]) -> Array:
         n_versions = max(m.shape[1] for m in means)
-        versions = np.arange(n_versions)
+        versions = cast("NDArray[np.intp]", np.arange(n_versions))
         weighted = [
             weight * m[:, versions % m.shape[1]] for m, (_, weight) in zip(means, self._parts, strict=True)
         ]

@@ -8,6 +8,8 @@ References
 .. [Romano2019] Romano, Patterson, Candes: Conformalized Quantile Regression. NeurIPS 2019.
 """
 
+# Adapter of scikit-learn, which has no stubs.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import math

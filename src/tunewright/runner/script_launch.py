@@ -142,7 +142,7 @@ def _machine_facts(folder: Path, order: RunOrder) -> dict[str, Any]:
     resources = _read_json(folder / "resourceconfig.json")
     hosts: list[str] = resources.get("hosts") or ["algo-1"]
     host: str = resources.get("current_host") or hosts[0]
-    groups = resources.get("instance_groups") or []
+    groups: list[dict[str, str]] = resources.get("instance_groups") or []
     return {
         "HOSTS": hosts,
         "HOST_COUNT": len(hosts),

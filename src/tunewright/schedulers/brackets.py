@@ -295,7 +295,7 @@ class EvolvingBracket:
 
     def __init__(self, number: int, stages: Sequence[Stage]) -> None:
         self.number = number
-        self.rung = 0
+        self.rung: int = 0
         """The present rung."""
         self._stages = stages
         self._n_begun = 0

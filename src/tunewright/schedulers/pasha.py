@@ -122,7 +122,8 @@ def _noisy_distances(differences: Array) -> Array:
     """
     is_common = np.isfinite(differences)
     signs = np.sign(np.where(is_common, differences, 0.0))
-    places = np.maximum.accumulate(np.where(signs != 0.0, np.arange(signs.shape[1]), 0), axis=1)
+    columns = np.where(signs != 0.0, np.arange(signs.shape[1]), 0)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    places = np.maximum.accumulate(columns, axis=1)  # pyright: ignore[reportUnknownArgumentType]
     signs = np.take_along_axis(signs, places, axis=1)  # a missing sign is that of the last value
     noisy = np.flatnonzero((signs[:, 1:] * signs[:, :-1] < 0.0).sum(axis=1) >= 2)
     last = signs.shape[1] - 1 - np.argmax(is_common[noisy, ::-1], axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 
@@ -195,7 +195,9 @@ def fits_note(fits: Mapping[str, Fit]) -> Note:
 
 
 def _fits_of(note: Any) -> dict[str, Fit]:
-    found: Any = note.get("fits", {}) if isinstance(note, Mapping) else {}
+    if not isinstance(note, Mapping):
+        return {}
+    found = cast("Mapping[str, Mapping[str, list[float]]]", note).get("fits", {})
     return {
         name: Fit(int(n_rows), np.array(theta, dtype=np.float64)) for name, (n_rows, *theta) in found.items()
     }

@@ -15,7 +15,7 @@ from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Suggestion
-from tunewright.types import Config, Note
+from tunewright.types import Config, Json, Note
 
 
 @final
@@ -25,7 +25,7 @@ class Proposal:
 
     points: Array
     """(k, d), best first. The first that is new is taken."""
-    note: Note = field(default_factory=dict)
+    note: Note = field(default_factory=dict[str, Json])
     """Part of the note: data that a later suggestion needs."""
 
 

@@ -39,7 +39,8 @@ def initial_configs(space: SearchSpace, points: Sequence[Config] | None) -> tupl
         A point holds an unknown name or an illegal value.
     """
     unique: dict[object, Config] = {}
-    for point in [{}] if points is None else points:
+    given: Sequence[Config] = [{}] if points is None else points
+    for point in given:
         config = space.complete(point)
         unique.setdefault(space.key(config), config)
     return tuple(unique.values())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast, final
 
 from tunewright.exceptions import SpaceError, nearest_hint
 from tunewright.space.domain import Domain
@@ -120,13 +120,17 @@ def _read(
     if not isinstance(condition, Mapping) or not condition:
         raise SpaceError(f"{name}: active_if must be like {{'optimizer': 'sgd'}}, got {condition!r}")
     read: dict[str, frozenset[ConfigValue]] = {}
-    for parent, given in condition.items():
+    for parent, given in cast("Mapping[str, Any]", condition).items():
         if parent not in entries or parent == name:
             others = [other for other in entries if other != name]
             raise SpaceError(
                 f"{name}: active_if names {parent!r}, which is no other entry of the space.{nearest_hint(str(parent), others)}"
             )
-        values = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+        values: list[Any] = (
+            list(cast("Iterable[Any]", given))
+            if isinstance(given, list | tuple | set | frozenset)
+            else [given]
+        )
         entry = entries[parent]
         try:
             legal = [entry.cast(value) for value in values] if isinstance(entry, Domain) else values

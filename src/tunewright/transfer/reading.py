@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
@@ -201,8 +201,9 @@ def _read(source: str) -> TransferEvaluations | list[PastExperiment]:
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(data, dict) and _PAST in data:
-            return [PastExperiment.from_json(one) for one in data[_PAST]]
-        return TransferEvaluations.from_json(data)
+            past = cast("dict[str, list[Any]]", data)[_PAST]
+            return [PastExperiment.from_json(one) for one in past]
+        return TransferEvaluations.from_json(cast("Any", data))
     except (OSError, TypeError, ValueError) as error:
         raise SettingsError(f"{path} holds no evaluations: {error}") from None
 

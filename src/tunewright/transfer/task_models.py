@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, cast, final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from tunewright.models.arrays import Array
@@ -70,8 +71,9 @@ def score_model(space: SearchSpace, configs: Sequence[Config], scores: Array, mo
     A function of its arguments; if the fit fails, the prior's hyperparameters are taken.
     """
     zeros = np.zeros(len(scores), dtype=np.intp)
-    chosen = limited(Rows(np.arange(len(scores)), zeros, scores), most).trials
-    x, y = space.encode([configs[index] for index in chosen]), scores[chosen]
+    every = cast("NDArray[np.intp]", np.arange(len(scores)))
+    chosen = limited(Rows(every, zeros, scores), most).trials
+    x, y = space.encode([configs[int(index)] for index in chosen]), scores[chosen]
     process = GaussianProcess(Matern52(space.n_columns))
     theta = fit(process, x, y, ()) if len(x) >= _LEAST_ROWS else None
     theta = process.prior.mean if theta is None else theta

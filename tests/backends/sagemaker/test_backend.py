@@ -408,7 +408,7 @@ def test_a_pool_that_cannot_be_released_is_said(make_driver: Any) -> None:
 def test_close_ends_jobs_so_that_they_can_be_continued(driver: Any) -> None:
     driver.backend.start(run(0), CONFIG)
     driver.until_created("0-0-0")
-    driver.aws.refusals["CreateTrainingJob"] = [LIMIT]
+    driver.aws.refusals["CreateTrainingJob"] = [LIMIT] * 10_000
     driver.backend.start(run(1), CONFIG)
     driver.rounds(1)
 

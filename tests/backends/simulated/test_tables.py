@@ -28,7 +28,7 @@ from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.training_script import train_epoch
-from tunewright.trial import Reported, Run, Suggestion
+from tunewright.trial import OpenRun, PhaseChange, Reported, Run, Suggestion
 from tunewright.tuner import Tuner
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
@@ -68,6 +68,8 @@ def play(backend: Backend) -> list[tuple[float, int | str]]:
     found: list[tuple[float, int | str]] = []
     while got := backend.wait(math.inf):
         (event,) = got
+        if isinstance(event, PhaseChange):
+            continue
         what = event.resource if isinstance(event, Reported) else event.error or "end"
         found.append((backend.clock.now(), what))
     return found
@@ -157,6 +159,26 @@ def test_a_run_starts_warm_on_an_instance_that_waits() -> None:
     assert summary.cost == pytest.approx(summary.billable_seconds + summary.pool_idle_seconds)
     backend.wait(1000.0)
     assert backend.summary().pool_idle_seconds == 40.0 + 60.0 + 40.0 + 60.0
+
+
+def test_the_begin_of_training_is_a_phase() -> None:
+    """Cold after 100 s, warm after 10 s; a run that goes on after its begin does not tell it again."""
+    backend = over(table(), settings=SAGEMAKER)
+    found: list[tuple[float, int, bool | None]] = []
+    for trial_id, seconds in enumerate((0.0, 150.0)):
+        start_at(backend, seconds, trial_id)
+        while got := backend.wait(math.inf):
+            found += [(backend.clock.now(), e.trial_id, e.warm) for e in got if isinstance(e, PhaseChange)]
+    assert found == [(100.0, 0, False), (160.0, 1, True)]
+    again = SimulatedBackend(
+        BlackboxWorkload(table(), seed=0), n_workers=2, max_resource=9, settings=SAGEMAKER
+    )
+    run = Run(trial_id=0, attempt=0)
+    again.attach([OpenRun(run=run, config={"x": 0.0}, started_at=0.0, seen=1, seen_resource=1)])
+    assert not any(isinstance(event, PhaseChange) for event in again.wait(math.inf))
+    quick = over(table(), settings=IDEAL)
+    start_at(quick, 0.0, 0)
+    assert isinstance(quick.wait(math.inf)[0], Reported)
 
 
 def test_without_keep_alive_every_start_is_cold() -> None:

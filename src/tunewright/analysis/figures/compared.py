@@ -1,5 +1,7 @@
 """Figures that compare setups over seeds."""
 
+# Adapter of matplotlib, whose stubs are partial.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,5 +1,7 @@
 """Figures of one experiment."""
 
+# Adapter of matplotlib, whose stubs are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections import Counter

@@ -1,5 +1,7 @@
 """Style of all figures, and their output."""
 
+# Adapter of matplotlib, whose stubs are partial.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import io

@@ -87,7 +87,7 @@ class WarmPools:
         startups
             Service seconds that jobs needed to begin, as far as that is known.
         warm
-            Names of the jobs that began on instances which another had left.
+            Names of the jobs that started on instances that another job left.
         """
         in_order = sorted(self._statuses.items(), key=lambda item: item[1].created)
         return tuple(

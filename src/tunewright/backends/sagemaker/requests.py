@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from tunewright.aws import has_gpu
 from tunewright.backends.engine.job_service import JobOrder
@@ -287,11 +287,12 @@ def merge(template: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any
     for name, value in ours.items():
         below = merged.get(name)
         if isinstance(value, Mapping) and isinstance(below, Mapping):
-            merged[name] = merge(below, value)
+            merged[name] = merge(cast("Mapping[str, Any]", below), cast("Mapping[str, Any]", value))
         elif name in _LIST_FIELDS and below:
             key = _LIST_FIELDS[name]
-            taken = {entry[key] for entry in value}
-            merged[name] = [entry for entry in below if entry[key] not in taken] + list(value)
+            entries = cast("list[dict[str, Any]]", value)
+            taken = {entry[key] for entry in entries}
+            merged[name] = [entry for entry in below if entry[key] not in taken] + entries
         else:
             merged[name] = value
     return merged

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Sequence
-from typing import final
+from typing import Final, final
 
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.backends.simulated.script import SimulatedScript, World
@@ -14,9 +14,12 @@ from tunewright.backends.simulated.workload import FunctionWorkload, TrainingFun
 from tunewright.clock import SimulatedClock
 from tunewright.events import Event
 from tunewright.exceptions import BackendError, SettingsError
-from tunewright.interfaces import Backend
-from tunewright.trial import BackendSummary, Checkpoint, Ended, OpenRun, Reported, Run
+from tunewright.interfaces import Backend, BackendEvent
+from tunewright.trial import BackendSummary, Checkpoint, OpenRun, PhaseChange, PhaseName, Run
 from tunewright.types import Config
+
+_SHOWN_DELAY: Final = 2.0
+"""Shortest start delay, in seconds, whose end is journaled as a phase."""
 
 
 @final
@@ -117,7 +120,7 @@ class SimulatedBackend(Backend):
         """Workers without a run."""
         return self._n_workers - len(self._running)
 
-    def wait(self, timeout: float) -> Sequence[Reported | Ended]:
+    def wait(self, timeout: float) -> Sequence[BackendEvent]:
         """The next event, if it comes within ``timeout`` simulated seconds; the clock moves to it, or by ``timeout``.
 
         Where nothing runs, an infinite timeout returns at once and leaves the clock alone.
@@ -132,6 +135,8 @@ class SimulatedBackend(Backend):
         time, trial_id, _, seq = heap[0]
         self._clock.advance_to(time)
         script = self._running[trial_id]
+        if seq == 0:
+            return (self._begin_training(script),)
         if seq == math.inf:
             heapq.heappop(heap)
             del self._running[trial_id]
@@ -180,6 +185,8 @@ class SimulatedBackend(Backend):
         is_warm = self._pools.take(run.trial_id, run.attempt, open_run.started_at)
         start_delay = self._settings.warm_start_delay if is_warm else self._settings.start_delay
         script = SimulatedScript(self._world, run, open_run.config, open_run.started_at, start_delay)
+        script.is_warm = is_warm
+        script.is_training = start_delay < _SHOWN_DELAY or open_run.seen > 0
         for _ in range(open_run.seen):
             script.report()
         self._running[run.trial_id] = script
@@ -189,6 +196,14 @@ class SimulatedBackend(Backend):
         heapq.heappush(self._heap, _next_event(script))
         if open_run.verdict_at is not None:
             self._end_at(run.trial_id, open_run.verdict_at + self._settings.stop_delay)
+
+    def _begin_training(self, script: SimulatedScript) -> PhaseChange:
+        script.is_training = True
+        heapq.heapreplace(self._heap, _next_event(script))
+        run = script.run
+        return PhaseChange(
+            trial_id=run.trial_id, attempt=run.attempt, name=PhaseName.TRAINING, warm=script.is_warm
+        )
 
     def _end_at(self, trial_id: int, time: float) -> None:
         script = self._running.get(trial_id)
@@ -206,6 +221,8 @@ class SimulatedBackend(Backend):
 
 
 def _next_event(script: SimulatedScript) -> tuple[float, int, int, float]:
-    """Time, trial, attempt and number of a script's next event; the end comes after all reports."""
+    """Time, trial, attempt and number of a script's next event: 0 for the begin of training, inf for the end."""
     run = script.run
+    if not script.is_training:
+        return script.started_at + script.start_delay, run.trial_id, run.attempt, 0.0
     return script.next_time, run.trial_id, run.attempt, math.inf if script.is_over else script.seq + 1

@@ -49,6 +49,10 @@ class SimulatedScript:
     is_over: bool = field(init=False, default=False)
     """Whether the next event is the script's own end."""
     error: str = field(init=False, default="")
+    is_warm: bool = field(init=False, default=False)
+    """Whether its instance had waited for it."""
+    is_training: bool = field(init=False, default=True)
+    """Whether the begin of training needs no event any more."""
     _elapsed: float = field(init=False, default=0.0)
     _training: Training | None = field(init=False, default=None)
     _step: Step | None = field(init=False, default=None)

@@ -1,5 +1,7 @@
 """Tables in the stored form of Syne Tune (``~/.blackbox-repository/{name}``): whatever its users have already."""
 
+# Adapter of Syne Tune's serialised search spaces, which are untyped JSON.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import json

@@ -115,7 +115,7 @@ def forest_of_curves(points: NDArray[np.float64], curves: Array) -> CurveModel:
 
 def _finite(curves: NDArray[np.float64]) -> NDArray[np.float64]:
     finite = np.where(np.isfinite(curves), curves, -np.inf)
-    worst = finite.max(axis=0, keepdims=True)
+    worst: Array = finite.max(axis=0, keepdims=True)
     worst = np.where(np.isfinite(worst), worst, finite.max(axis=(0, 1), keepdims=True))
     return np.where(np.isfinite(curves), curves, worst)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import final, overload
+from typing import cast, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,8 +179,9 @@ def repair_elapsed(elapsed: Array) -> tuple[NDArray[np.float64], int]:
         The times, and how many curves were changed. NaN at the end of a curve stays.
     """
     times = elapsed.astype(np.float64)
-    ramp = MIN_STEP * np.arange(times.shape[-1])
-    raised = np.fmax.accumulate(np.fmax(times - ramp, MIN_STEP), axis=-1) + ramp
+    ramp = cast("NDArray[np.float64]", MIN_STEP * np.arange(times.shape[-1]))
+    steps = cast("NDArray[np.float64]", np.fmax(times - ramp, MIN_STEP))
+    raised = cast("NDArray[np.float64]", np.fmax.accumulate(steps, axis=-1)) + ramp
     raised[np.isnan(times)] = np.nan
     n_changed = int((np.abs(raised - times) > 1e-9).any(axis=-1).sum())
     return raised, n_changed

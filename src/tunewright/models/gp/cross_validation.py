@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import cast, final
 
 import numpy as np
 
@@ -98,7 +98,7 @@ class CrossValidation(Kernel):
             by_theta, by_x = main_pullback(weights)
             on_folds = weights * share
             by_scale, by_fold_x = fold_pullback(on_folds)
-            by_ratio = float(np.vdot(on_folds, alike))
+            by_ratio = float(cast("float", np.vdot(on_folds, alike)))
             return np.concatenate([by_theta, [by_ratio], by_scale]), np.pad(
                 by_x + by_fold_x, ((0, 0), (0, 1))
             )

@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, cast, final
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
+from scipy.linalg import eigh_tridiagonal  # pyright: ignore[reportUnknownVariableType]
 
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.kernels import Kernel
@@ -167,7 +167,9 @@ def log_determinant(product: Product, probes: Array, steps: int) -> float:
     for probe in range(k):
         ended = np.flatnonzero(beside[:, probe] <= 1e-10)
         size = int(ended[0]) + 1 if len(ended) else steps
-        values, vectors = eigh_tridiagonal(on[:size, probe], beside[: size - 1, probe])
+        values, vectors = cast(
+            "tuple[Array, Array]", eigh_tridiagonal(on[:size, probe], beside[: size - 1, probe])
+        )
         total += float(vectors[0] ** 2 @ np.log(np.maximum(values, _NEGLIGIBLE)))
     return n * total / k
 
@@ -352,4 +354,5 @@ class CurveCovariance:
         by_resources = self._scale * np.einsum("ipk,iqk->pq", a, mixed, optimize=True)
         of_configs, _ = self._configs_pullback((by_configs + by_configs.T) / 2)
         of_resources, _ = self._resources_pullback((by_resources + by_resources.T) / 2)
-        return np.concatenate([of_configs, of_resources]), float(np.vdot(by_configs, self.of_configs))
+        product = float(cast("float", np.vdot(by_configs, self.of_configs)))
+        return np.concatenate([of_configs, of_resources]), product

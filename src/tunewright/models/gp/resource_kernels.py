@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import cast, final
 
 import numpy as np
 
@@ -177,7 +177,7 @@ class ExponentialDecay(Kernel):
             on_single = -2.0 * delta * on_configs.sum(axis=1)
             on_double = delta**2 * on_configs + gamma**2 * weights
             shape, rate = (
-                float(on_single @ one + np.vdot(on_double, two))
+                float(on_single @ one + cast("float", np.vdot(on_double, two)))
                 for one, two in zip(single_by, double_by, strict=True)
             )
             height = 2.0 * gamma**2 * float(np.vdot(weights, double))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 from tunewright.backends.sagemaker.config import Execution, SageMakerConfig
 from tunewright.backends.sagemaker.settings import SageMakerSettings
@@ -91,7 +91,7 @@ def _benchmark_name(folder: ExperimentFolder) -> str:
     benchmark = metadata.get("benchmark")
     if not isinstance(benchmark, dict) or metadata.get("clock") != "wall":
         return ""
-    return str(benchmark.get("name", ""))
+    return str(cast("Mapping[str, object]", benchmark).get("name", ""))
 
 
 def _run_seconds(folder: ExperimentFolder) -> Iterator[float]:
