@@ -60,12 +60,20 @@ def load_plugin(group: str, name: str) -> object:
 @cache
 def _points(group: str) -> Mapping[str, EntryPoint]:
     found = {point.name: point for point in entry_points(group=group)}
-    if _PROJECT.is_file():
-        project = tomllib.loads(_PROJECT.read_text(encoding="utf-8")).get("project", {})
-        if project.get("name") == __name__.partition(".")[0]:
-            ours: Mapping[str, str] = project.get("entry-points", {}).get(group, {})
-            found |= {name: EntryPoint(name, value, group) for name, value in ours.items()}
+    ours = checkout_entry_points().get(group, {})
+    found |= {name: EntryPoint(name, value, group) for name, value in ours.items()}
     return found
+
+
+@cache
+def checkout_entry_points() -> Mapping[str, Mapping[str, str]]:
+    """Entry points of this package by group and name, as its source checkout defines them; empty without a checkout."""
+    if not _PROJECT.is_file():
+        return {}
+    project = tomllib.loads(_PROJECT.read_text(encoding="utf-8")).get("project", {})
+    if project.get("name") != __name__.partition(".")[0]:
+        return {}
+    return {"console_scripts": project.get("scripts", {}), **project.get("entry-points", {})}
 
 
 def config_from_json(kind: type[D], data: Mapping[str, Any], *, is_text: bool = False) -> D:

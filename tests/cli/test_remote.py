@@ -127,7 +127,10 @@ class TestPackage:
         assert data == wheel_bytes()
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             archive.extractall(tmp_path)
-        script = "import tunewright, importlib.metadata as m; print(tunewright.__file__, m.version('tunewright'), m.requires('tunewright'))"
+        script = (
+            "import tunewright, importlib.metadata as m; print(tunewright.__file__, m.version('tunewright'), "
+            "m.requires('tunewright'), m.distribution('tunewright').entry_points.select(group='tunewright.backends').names)"
+        )
         done = subprocess.run(
             [sys.executable, "-c", script],
             env={"PYTHONPATH": str(tmp_path)},
@@ -137,6 +140,7 @@ class TestPackage:
         )
         assert done.stdout.startswith(str(tmp_path))
         assert "boto3" in done.stdout
+        assert all(name in done.stdout for name in ("'local'", "'sagemaker'", "'simulated'"))
 
     def test_what_travels(self, tmp_path: Path) -> None:
         folder, other = tmp_path / "exp", tmp_path / "commons"

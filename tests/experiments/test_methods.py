@@ -26,7 +26,7 @@ from tunewright.methods import (
 )
 from tunewright.methods.settings import settings_of
 from tunewright.metric import Metric
-from tunewright.schedulers.asha import ASHA
+from tunewright.schedulers.asha import ASHA, RungSettings
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
@@ -143,6 +143,13 @@ def test_nested_settings_are_flat_for_users() -> None:
     assert (resolved["eta"], resolved["kappa"], resolved["model"]) == (4.0, 1.5, "joint")
     with pytest.raises(SettingsError, match="eta"):
         method("MOBSTER", eta=1)
+
+
+def test_blanks_in_texts_do_not_count() -> None:
+    settings = find_method("ASHA").make_settings(
+        {"rung_levels": "1, 3, 5", "eta": " 4", "shared_rungs": "False "}
+    )
+    assert settings.rungs == RungSettings(rung_levels=(1, 3, 5), eta=4, shared_rungs=False)
 
 
 @pytest.mark.parametrize("name", method_names())

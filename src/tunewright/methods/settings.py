@@ -134,7 +134,9 @@ def _converted(setting: Setting, value: Json) -> object:
     options = _options(setting.annotation)
     given: object = value
     if isinstance(value, str) and any(typing.get_origin(option) is tuple for option in options):
-        given = value.split(",")
+        given = [part.strip() for part in value.split(",")]
+    elif isinstance(value, str) and str not in options:
+        given = value.strip()
     try:
         return msgspec.convert(given, setting.annotation, strict=False)
     except msgspec.ValidationError:

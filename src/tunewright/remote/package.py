@@ -26,6 +26,7 @@ from tunewright.backends.sagemaker.deployment import (
 )
 from tunewright.blackbox.repository import SHIPPED, table_folder
 from tunewright.exceptions import SettingsError
+from tunewright.plugins import checkout_entry_points
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.remote_job import REMOTE_FILE, REQUIREMENTS, SOURCE, TABLES, WHEEL
 
@@ -121,7 +122,7 @@ def wheel_bytes() -> bytes:
     files = {f"{_PACKAGE}/{name}": path.read_bytes() for name, path in source_files(_ROOT)}
     distribution = metadata.distribution(_PACKAGE)
     files[f"{info}/METADATA"] = (distribution.read_text("METADATA") or "").encode()
-    files[f"{info}/entry_points.txt"] = (distribution.read_text("entry_points.txt") or "").encode()
+    files[f"{info}/entry_points.txt"] = _entry_points(distribution).encode()
     files[f"{info}/WHEEL"] = (
         b"Wheel-Version: 1.0\nGenerator: tunewright\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     )
@@ -132,6 +133,18 @@ def wheel_bytes() -> bytes:
         for name in sorted(files):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), files[name])
     return buffer.getvalue()
+
+
+def _entry_points(distribution: metadata.Distribution) -> str:
+    """Entry points of this package; the metadata of an editable install may be older than its source checkout."""
+    groups = checkout_entry_points()
+    if not groups:
+        return distribution.read_text("entry_points.txt") or ""
+    sections = [
+        "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in points.items())])
+        for group, points in sorted(groups.items())
+    ]
+    return "\n\n".join(sections) + "\n"
 
 
 def requirements_text(path: Path, extras: Collection[str] = ()) -> str:
