@@ -62,8 +62,6 @@ class RunRecord:
     status: str = "running"
     ready: float | None = None
     """Seconds at which the script began to train, journaled or estimated; None: unknown."""
-    trained_at: float | None = None
-    """The journaled figure; None if the backend does not report phases."""
 
 
 @final
@@ -190,14 +188,6 @@ class _Reader:
             self._enter(event)
         elif isinstance(event, EndEvent):
             self._finish(event)
-        elif isinstance(event, PhaseEvent) and event.name is PhaseName.TRAINING:
-            self._begin_training(event)
-
-    def _begin_training(self, event: PhaseEvent) -> None:
-        """A journaled start of training is better than an estimate; of several retries the first one counts."""
-        run = self._open.get(event.trial_id)
-        if run is not None and run.trained_at is None:
-            run.ready = run.trained_at = event.t
 
     def _start(self, event: StartEvent) -> None:
         trial_id, time = event.trial_id, event.t
