@@ -202,11 +202,15 @@ def run_captured(step: Step) -> Outcome:
     return Outcome(step, done.returncode, done.stdout, time.monotonic() - start)
 
 
-def run_checks(tool: Path) -> bool:
-    """Run the fast checks side by side and print the output of those that fail; True when all passed."""
-    say("Checks: lint, format, types, import layers, docstrings, budgets")
+def run_checks(tool: Path) -> list[Outcome]:
+    """Run the fast checks side by side."""
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        outcomes = list(pool.map(run_captured, fast_steps(tool)))
+        return list(pool.map(run_captured, fast_steps(tool)))
+
+
+def show_checks(outcomes: Sequence[Outcome]) -> bool:
+    """Print the checks, with the output of those that failed; True when all passed."""
+    say("\nChecks: lint, format, types, import layers, docstrings, budgets")
     failed = [outcome for outcome in outcomes if outcome.exit_code]
     for outcome in failed:
         say(f"\n---- {outcome.step.name}: {' '.join(outcome.step.command)}\n{outcome.output.rstrip()}")
@@ -308,7 +312,7 @@ def busy_cores(n_cores: int) -> Iterator[None]:
 def check(arguments: Sequence[str]) -> int:
     """``scripts/check``."""
     options = parser("scripts/check").parse_args(arguments)
-    passed = run_checks(environment(options.python) / "bin")
+    passed = show_checks(run_checks(environment(options.python) / "bin"))
     say("All checks passed." if passed else "Some checks FAILED; their output is above.")
     return 0 if passed else 1
 
@@ -338,15 +342,20 @@ def test(arguments: Sequence[str]) -> int:
             "the benchmarks that need PyTorch": pool.submit(torch_environment) if is_wanted else None,
             "what only other programs can show": pool.submit(client_environments) if options.full else None,
         }
-        passed = {"checks": run_checks(tool)}
         missing = {what: made.result() for what, made in extra.items() if made}
-    if n_rounds:
-        seed = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
-        passed["tests"] = run_rounds(
-            tool, rest, is_full=options.full, n_rounds=n_rounds, seed=seed, is_stressed=options.stress
-        )
-    else:
-        passed["tests"] = run_tests(tool, rest, is_full=options.full)
+    passed: dict[str, bool] = {}
+    with ThreadPoolExecutor(
+        max_workers=1
+    ) as pool:  # side by side: the check of the types keeps one core busy, alone
+        checks = pool.submit(run_checks, tool)
+        if n_rounds:
+            seed = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
+            passed["tests"] = run_rounds(
+                tool, rest, is_full=options.full, n_rounds=n_rounds, seed=seed, is_stressed=options.stress
+            )
+        else:
+            passed["tests"] = run_tests(tool, rest, is_full=options.full)
+        passed = {"checks": show_checks(checks.result()), **passed}
     for what, reason in missing.items():
         if reason:
             say(f"\nNot tested: {what}, as their environment could not be made: {reason}")

@@ -42,13 +42,6 @@ KNOWN_HIDDEN_IMPORTS: frozenset[str] = frozenset(
 )
 """Functions that import an own module when called although they are none of those; this set only shrinks."""
 
-KNOWN_CYCLES: frozenset[tuple[str, ...]] = frozenset(
-    {
-        ("tunewright.experiments", "tunewright.remote"),
-    }
-)
-"""Cycles between folders that are still to be removed; this set only shrinks."""
-
 PLAIN_BASES = frozenset(
     {"ABC", "Protocol", "NamedTuple", "TypedDict", "Generic", "Enum", "IntEnum", "StrEnum", "object"}
 )
@@ -396,7 +389,7 @@ def test_folders_form_no_cycles() -> None:
     """The own files of a folder use its sub-folders or are used by them, never both; so do sub-folders each other."""
     packages = [source.module for source in sources() if is_package(source)]
     found = {cycle for package in packages for cycle in cycles(edges_within(package))}
-    assert not {cycle for cycle in found if not any(set(cycle) <= set(known) for known in KNOWN_CYCLES)}
+    assert not found
 
 
 def test_the_detector_of_cycles_detects() -> None:

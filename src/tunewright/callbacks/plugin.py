@@ -127,7 +127,7 @@ def find_callback(name: str) -> CallbackPlugin[Any]:
     found = load_plugin(CALLBACKS, name)
     if not isinstance(found, CallbackPlugin):
         raise SettingsError(f"The entry point {name!r} of {CALLBACKS} is {found!r}, not a CallbackPlugin")
-    return found
+    return cast("CallbackPlugin[Any]", found)
 
 
 def build_callback(config: CallbackConfig, context: CallbackContext) -> Callback:
@@ -166,7 +166,7 @@ def callback_from_json(data: object) -> CallbackConfig:
     SettingsError
         The data name no callback, or a callback that is unknown, or are not its config.
     """
-    stored = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else {}
+    stored = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else dict[str, Any]()
     if "name" not in stored:
         raise SettingsError(f"The data name no callback: {data!r}")
     return config_from_json(find_callback(str(stored["name"])).config, stored.get("config", {}))

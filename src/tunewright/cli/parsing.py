@@ -5,6 +5,8 @@ of one flag counts; a TOML file given with ``--config`` holds flags as well. All
 line that names the nearest flag.
 """
 
+# Adapter of cyclopts, whose types are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import textwrap

@@ -4,6 +4,8 @@ A :class:`RecordCommand` takes the flags of several records. cyclopts converts a
 :class:`Given` builds the records.
 """
 
+# Adapter of cyclopts, whose types are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import ast

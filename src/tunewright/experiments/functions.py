@@ -16,7 +16,7 @@ from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Outcome
 from tunewright.experiments.run import announce_choices, run_experiment
-from tunewright.experiments.warm_start import announce
+from tunewright.experiments.warm_start import log_notices
 from tunewright.experiments.watch import print_progress
 from tunewright.interfaces import Callback
 from tunewright.methods import BuildFunction, MethodSpec
@@ -178,7 +178,7 @@ def tune_function(
             max_failures=options.get("max_failures", 3),
         ),
     )
-    announce([experiment.evaluations()])
+    log_notices([experiment.evaluations()])
     if not options.get("progress", True):
         return run_experiment(experiment, watch=lambda _, __: watching)
     announce_choices([experiment], lambda line: sys.stderr.write(f"{line}\n"))

@@ -24,7 +24,7 @@ from tunewright.experiments.functions import function_path
 from tunewright.experiments.outcome import Outcome, load_outcome, stored_status
 from tunewright.experiments.process_pool import Answer, ProcessPool
 from tunewright.experiments.run import announce_choices, open_experiment, tune
-from tunewright.experiments.warm_start import announce
+from tunewright.experiments.warm_start import log_notices
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.interfaces import Callback
 from tunewright.methods import BuildFunction, MethodSpec
@@ -140,7 +140,7 @@ class ExperimentPlan(Sequence[Experiment]):
         ]
         if skip is not None:
             kinds.report(skip, is_any_left=bool(kept))
-        announce(known)
+        log_notices(known)
         return ExperimentPlan(tuple(cell for cell, _ in kept), tuple(evaluations for _, evaluations in kept))
 
 

@@ -27,7 +27,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
-from tunewright.experiments.warm_start import keep_evaluations, kept_evaluations
+from tunewright.experiments.warm_start import store_evaluations, stored_evaluations
 from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
@@ -124,7 +124,7 @@ def open_experiment(
         scheduler = experiment.build_scheduler(evaluations)
         return experiment, scheduler, new_folder(experiment, evaluations)
     begun = as_begun(folder, experiment)
-    scheduler = begun.build_scheduler(kept_evaluations(folder))
+    scheduler = begun.build_scheduler(stored_evaluations(folder))
     renew_folder(folder, experiment)
     return begun, scheduler, folder
 
@@ -188,7 +188,7 @@ def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None =
     choice = experiment.choice()
     bounds = constraints_of(experiment.method, experiment.settings)
     facts = StartFacts(
-        evaluations=keep_evaluations(folder, evaluations),
+        evaluations=store_evaluations(folder, evaluations),
         chosen=UNSET if choice is None else choice.to_json(),
         constraints=tuple(map(str, bounds)),
         table=_table(experiment),

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 FILE: Final = "warm_start.json"
 
 
-def keep_evaluations(
+def store_evaluations(
     folder: ExperimentFolder, evaluations: TransferEvaluations | None
 ) -> WarmStartMetadata | UnsetType:
     """Write evaluations into the folder of a new experiment; return their entry in its metadata."""
@@ -32,7 +32,7 @@ def keep_evaluations(
     )
 
 
-def kept_evaluations(folder: ExperimentFolder) -> TransferEvaluations | None:
+def stored_evaluations(folder: ExperimentFolder) -> TransferEvaluations | None:
     """Return the evaluations that the experiment in a folder began with; None if there were none.
 
     Raises
@@ -53,7 +53,7 @@ def kept_evaluations(folder: ExperimentFolder) -> TransferEvaluations | None:
     return found
 
 
-def announce(known: Iterable[TransferEvaluations | None]) -> None:
+def log_notices(known: Iterable[TransferEvaluations | None]) -> None:
     """Log how evaluations of earlier experiments were changed or reduced, each line once."""
     lines = (notice for one in known if one is not None for notice in one.notices)
     for line in dict.fromkeys(lines):

@@ -75,6 +75,9 @@ def test_a_type_without_quota_is_left_out_for_good(driver: Any) -> None:
     driver.backend.start(run(1), {"lr": 1})
     with pytest.raises(BackendError, match="may not use this instance type"):
         driver.rounds(50)
+    driver.aws.end(driver.aws.name("0-0-0"), "Stopped")
+    driver.backend.close()
+    assert not any("have not ended" in notice for notice in driver.backend.summary().notices)
 
 
 def test_a_type_that_the_configuration_chooses_is_not_exchanged(driver: Any) -> None:

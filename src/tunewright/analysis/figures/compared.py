@@ -1,7 +1,7 @@
 """Figures that compare setups over seeds."""
 
 # Adapter of matplotlib, whose stubs are partial.
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

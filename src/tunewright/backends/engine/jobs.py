@@ -13,7 +13,7 @@ from tunewright.backends.engine.job_service import CreateOutcome, JobName, JobOr
 from tunewright.backends.engine.outcomes import Outcome
 from tunewright.backends.engine.submission import Submitter
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun, pending_request
-from tunewright.exceptions import RequestError
+from tunewright.exceptions import BackendError, RequestError
 from tunewright.trial import OpenRun, Run
 from tunewright.types import Config
 
@@ -193,7 +193,7 @@ class JobDispatcher(Dispatcher):
         run.submit()
         try:
             answer = self._submitter.submit(order, order.config, order.instance_type)
-        except RequestError:
+        except (RequestError, BackendError):  # not sent, or refused for good: it has no job
             if is_first:
                 run.requeue()
             raise
