@@ -61,7 +61,7 @@ class RunRecord:
     """Seconds; the experiment's end where the run has none."""
     status: str = "running"
     ready: float | None = None
-    """When the script began to train; None: unknown."""
+    """Seconds at which the script began to train, journaled or estimated; None: unknown."""
 
 
 @final
