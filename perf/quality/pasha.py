@@ -23,7 +23,7 @@ import numpy as np
 from run import load_tables, search_space
 
 from tunewright.backends.simulated import SimulatedBackend
-from tunewright.backends.simulated.settings import profile
+from tunewright.backends.simulated.config import profile
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.journal import MemoryJournal
 from tunewright.methods import build_scheduler, method

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewright.backends.simulated import SimulatedBackend
-from tunewright.backends.simulated.settings import profile
+from tunewright.backends.simulated.config import profile
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.history import History
 from tunewright.interfaces import Callback, Scheduler

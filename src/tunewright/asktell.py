@@ -1,4 +1,4 @@
-"""AskTell: any scheduler without a backend. You train, it decides."""
+"""AskTell: a scheduler without a backend, for training loops of the user."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tunewright.types import Config
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What to train next."""
+    """A run to train."""
 
     trial_id: int
     attempt: int
     config: Config
     resume_from: int
-    """Go on after this resource; 0: from scratch."""
+    """Resource after which the training continues; 0: from scratch."""
     until: int | None
-    """Where to end at the latest; None: at the end."""
+    """Resource at which the run ends at the latest; None: at the training's end."""
     from_trial: int | None = None
-    """Whose checkpoint to go on from: the same trial's or another one's; None: from scratch."""
+    """Trial whose checkpoint to continue from, the same one or another; None: from scratch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Best:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParetoResult:
-    """A result that no other one dominates."""
+    """A result that no other result dominates."""
 
     trial_id: int
     values: Mapping[str, float]
@@ -58,20 +58,20 @@ class ParetoResult:
 
 @final
 class AskTell:
-    """Asks a scheduler what to train, and tells it what came out.
+    """Asks a scheduler for configurations, and reports results to it.
 
     Parameters
     ----------
     scheduler
         Any scheduler.
     metrics
-        What is tuned; the first one decides :meth:`best`, all of them :meth:`pareto`.
+        The tuned metrics; the first one decides :meth:`best`, all of them :meth:`pareto`.
     journal
-        Where to record; in memory by default. A journal with lines is continued.
+        Receives all events; in memory by default. A journal with events is continued.
     clock
         Real time by default.
     constraints
-        What must hold of the result that :meth:`best` gives.
+        Constraints on the results that :meth:`best` considers.
 
     Examples
     --------
@@ -108,11 +108,11 @@ class AskTell:
 
     @property
     def history(self) -> History:
-        """Everything told so far."""
+        """All events so far."""
         return self._ledger.history
 
     def ask(self) -> Asked | None:
-        """Begin a run; None where the scheduler has nothing until more is told."""
+        """Begin a run; None if the scheduler needs further results first."""
         before = perf_counter()
         suggestion = self._scheduler.suggest(self.history)
         if suggestion is None:
@@ -135,11 +135,11 @@ class AskTell:
         Parameters
         ----------
         asked
-            What :meth:`ask` returned.
+            The run, as returned by :meth:`ask`.
         metrics
-            Every tuned metric, and what else should be recorded.
+            All tuned metrics, and further values to record.
         resource
-            How far the training is; by default one more than at the last report.
+            Resource of the result, such as the epoch; by default one more than at the last report.
 
         Returns
         -------
@@ -171,17 +171,17 @@ class AskTell:
         return handled.verdict
 
     def complete(self, asked: Asked) -> TrialStatus:
-        """Say that the training came to its own end."""
+        """End a run whose training has completed."""
         self._require_open(asked)
         return self._end(asked)
 
     def fail(self, asked: Asked, error: str) -> TrialStatus:
-        """Say that the training failed, and why."""
+        """End a run whose training has failed, with its error."""
         self._require_open(asked)
         return self._end(asked, error=error or "The evaluation failed")
 
     def best(self) -> Best | None:
-        """The best result of the first metric so far that keeps the constraints; None before the first finite one."""
+        """The best feasible result of the first metric; None before the first finite one."""
         metric = self._metrics[0]
         kept = (
             pair

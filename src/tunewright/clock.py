@@ -12,9 +12,9 @@ class Clock(ABC):
     """Seconds since the experiment began. The backend owns it; the Tuner reads it."""
 
     kind: ClassVar[str]
-    """``"wall"`` or ``"simulated"``, as it stands in an experiment's metadata."""
+    """``"wall"`` or ``"simulated"``, as in an experiment's metadata."""
     max_wait: ClassVar[float]
-    """The longest single wait, in seconds of this clock, after which the Tuner wants to look round."""
+    """Maximum duration of one wait of the Tuner, in seconds of this clock."""
 
     @abstractmethod
     def now(self) -> float:
@@ -22,7 +22,7 @@ class Clock(ABC):
 
     @abstractmethod
     def resume_at(self, seconds: float) -> None:
-        """Go on from ``seconds``: time between two sessions of an experiment does not count."""
+        """Continue from ``seconds``: time between two sessions of an experiment does not count."""
 
     def charge(self, seconds: float) -> None:
         """Count real seconds of deciding, if the clock does not count them by itself and is asked to."""
@@ -30,7 +30,7 @@ class Clock(ABC):
 
 @final
 class WallClock(Clock):
-    """Real time, deaf to changes of the system's date."""
+    """Real time, independent of changes of the system's date."""
 
     kind: ClassVar[str] = "wall"
     max_wait: ClassVar[float] = 1.0
@@ -65,7 +65,7 @@ class SimulatedClock(Clock):
         self._charges_suggest_time = charges_suggest_time
 
     def now(self) -> float:
-        """The present simulated second."""
+        """The simulated time in seconds."""
         return self._now
 
     def advance_to(self, seconds: float) -> None:

@@ -280,6 +280,8 @@ def _n_nulls(event: Header | Event) -> int:
         return (event.until is None) + (event.from_checkpoint is None)
     if kind is EndEvent:
         return cast("EndEvent", event).checkpoint is None
+    if kind is PhaseEvent:
+        return cast("PhaseEvent", event).warm is None
     return -1  # rare kinds: always the exact way
 
 

@@ -1,4 +1,4 @@
-"""The exceptions of Tunewright. Each builds its own message: the cause, then the remedy."""
+"""The exceptions of Tunewright. Messages name the cause, then the remedy."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _SHOWN: Final = 12
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:
-    """Say which known name was probably meant.
+    """Suggest the known name that is nearest to an unknown one.
 
     Parameters
     ----------
     name
-        What was given.
+        The unknown name.
     known
-        What would have been understood.
+        The known names.
 
     Returns
     -------
     str
-        ``" Did you mean 'x'?"``, or the known names where none is near (of many, the first that begin like it), or an
-        empty string where there is none.
+        ``" Did you mean 'x'?"``, or the known names if none is near (of many, the first with the same beginning), or an
+        empty string if there is none.
     """
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
@@ -53,7 +53,7 @@ class SettingsError(TunewrightError, ValueError):
 
 
 class UnfitError(SettingsError):
-    """A method and a benchmark do not fit each other."""
+    """A method cannot tune a benchmark."""
 
     def __init__(self, method: str, reason: str) -> None:
         super().__init__(f"{method} {reason}")
@@ -76,16 +76,16 @@ class MissingExtraError(TunewrightError, ImportError):
 
 
 def check_at_least(settings: object, least: float, *names: str) -> None:
-    """Make sure that settings are not too small.
+    """Check the lower bound of settings.
 
     Parameters
     ----------
     settings
         A record of settings.
     least
-        What they must not be below.
+        The lower bound.
     names
-        Of its fields.
+        Names of fields of the record.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def choice(name: str, kind: type[Member], value: str) -> Member:
 
 
 class IllegalTransitionError(TunewrightError):
-    """A trial was to change to a status that its present one does not lead to."""
+    """A change of a trial's status that its present status does not allow."""
 
     def __init__(self, trial_id: int, old: str, new: str) -> None:
         super().__init__(f"Trial {trial_id} cannot go from {old} to {new}")
@@ -161,11 +161,11 @@ class RequestError(TunewrightError):
 
 
 class TableError(TunewrightError, ValueError):
-    """A recorded table is missing or damaged, or does not hold what is asked for."""
+    """A recorded table is missing or damaged, or lacks a requested value."""
 
 
 class NoResultError(TunewrightError):
-    """An experiment came to its end, and there is no result that can be called the best."""
+    """An experiment has ended without a finite result."""
 
 
 class CellError(TunewrightError):
@@ -173,7 +173,7 @@ class CellError(TunewrightError):
 
 
 class ExperimentFailedError(TunewrightError):
-    """More trials failed than ``max_failures`` allows; every result is kept in the journal."""
+    """More trials failed than ``max_failures`` allows; all results are in the journal."""
 
     def __init__(self, n_failed: int, max_failures: int, last_error: str) -> None:
         super().__init__(

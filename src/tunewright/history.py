@@ -1,4 +1,4 @@
-"""History: the read-only view of everything that has happened in an experiment."""
+"""History: the read-only view of an experiment's events."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tunewright.types import Config, Note
 
 
 class History(ABC):
-    """Everything observed so far.
+    """The state of an experiment.
 
-    Schedulers, searchers, criteria and callbacks read it; only the ledger writes it. Each answer costs O(1) or in
-    proportion to its size, and copies nothing: sequences and collections are live views that must not be kept
-    across events or changed.
+    Schedulers, searchers, criteria and callbacks read it; only :mod:`tunewright.state` changes it. An answer costs O(1),
+    or time in proportion to its size, and copies nothing: sequences and collections are live views, not to be changed or
+    kept across events.
 
     Examples
     --------
@@ -29,17 +29,17 @@ class History(ABC):
     @property
     @abstractmethod
     def n_trials(self) -> int:
-        """Trials begun."""
+        """Number of trials that have begun."""
 
     @property
     @abstractmethod
     def n_runs(self) -> int:
-        """Runs begun: starts and resumptions."""
+        """Number of runs that have begun: starts and resumptions."""
 
     @property
     @abstractmethod
     def n_results(self) -> int:
-        """Results accepted."""
+        """Number of accepted results."""
 
     @property
     @abstractmethod
@@ -49,7 +49,7 @@ class History(ABC):
     @property
     @abstractmethod
     def cost(self) -> float:
-        """Dollars of all runs so far, resumed and repeated work included."""
+        """US dollars of all runs so far, resumed and repeated work included."""
 
     @abstractmethod
     def trial(self, trial_id: int) -> Trial:
@@ -57,11 +57,11 @@ class History(ABC):
 
     @abstractmethod
     def status(self, trial_id: int) -> TrialStatus:
-        """Where the trial stands."""
+        """The trial's status."""
 
     @abstractmethod
     def ids(self, status: TrialStatus) -> Collection[int]:
-        """Trials of this status, in the order in which they came to it. A live view."""
+        """Trials of this status, in the order in which they entered it. A live view."""
 
     @abstractmethod
     def run(self, trial_id: int) -> Run:
@@ -69,11 +69,11 @@ class History(ABC):
 
     @abstractmethod
     def until(self, trial_id: int) -> int | None:
-        """Where the trial's newest run ends by itself."""
+        """Resource at which the trial's newest run ends by itself; None: at the script's end."""
 
     @abstractmethod
     def note(self, trial_id: int, attempt: int | None = None) -> Note:
-        """The scheduler's note of a run; of the newest one where no attempt is given."""
+        """The scheduler's note of a run, by default of the newest one."""
 
     @abstractmethod
     def results(self, trial_id: int) -> Sequence[Result]:
@@ -81,27 +81,27 @@ class History(ABC):
 
     @abstractmethod
     def late(self, trial_id: int) -> Sequence[Result]:
-        """Results that came after a PAUSE or STOP, of which the scheduler was not asked."""
+        """Results after a PAUSE or STOP, which the scheduler does not judge."""
 
     @abstractmethod
     def last(self, trial_id: int) -> Result | None:
-        """The trial's newest accepted result."""
+        """The trial's newest accepted result; None before the first one."""
 
     @abstractmethod
     def decision(self, trial_id: int) -> Decision | None:
-        """The verdict on the trial's newest accepted result; None where there is none yet."""
+        """The verdict on the trial's newest accepted result; None before the first one."""
 
     @abstractmethod
     def checkpoint(self, trial_id: int) -> Checkpoint | None:
-        """The newest whole checkpoint that the trial's ended runs left; None where there is none."""
+        """The newest whole checkpoint of the trial's ended runs; None if there is none."""
 
     @abstractmethod
     def error(self, trial_id: int) -> str:
-        """Why the trial failed; empty where it did not."""
+        """The error of a failed trial; empty for other trials."""
 
     @abstractmethod
     def contains(self, config: Config) -> bool:
-        """Whether a trial of this configuration was begun."""
+        """Whether a trial with this configuration has begun."""
 
     @abstractmethod
     def results_since(self, k: int) -> Sequence[tuple[int, Result]]:

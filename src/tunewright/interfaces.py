@@ -33,7 +33,7 @@ from tunewright.types import Config
 
 
 class Searcher(ABC):
-    """Chooses which configuration comes next."""
+    """Chooses the configuration of the next trial."""
 
     @abstractmethod
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
@@ -46,12 +46,12 @@ class Searcher(ABC):
         history
             Everything observed so far, pending trials included.
         until
-            The resource up to which the trial will run first; None: to the end.
+            Resource of the trial's first rung, in the benchmark's units; None: the trial runs to its end.
 
         Returns
         -------
         Suggestion or None
-            None when the space holds no further configuration.
+            None if the space is exhausted.
         """
 
 
@@ -60,29 +60,67 @@ class Scheduler(ABC):
 
     ``suggest`` is a query. State changes in the ``on_*`` handlers only; they never fit a model, and a resume replays
     them from the journal, in the same order.
+
+    Examples
+    --------
+    Successive halving with one rung: each trial pauses after one epoch, and the better half of the paused trials runs on.
+    The state is a set of trials, which follows from the handlers' calls; a resume rebuilds it by the same calls::
+
+        class Halving(Scheduler):
+            def __init__(self, searcher: Searcher, metric: Metric) -> None:
+                self._searcher = searcher
+                self._metric = metric
+                self._waiting = {}  # losses of paused trials
+
+            def suggest(self, history: History) -> Start | Resume | None:
+                best = sorted(self._waiting, key=self._waiting.__getitem__)[: len(self._waiting) // 2]
+                if best:
+                    return Resume(trial_id=best[0])  # no state changes here: on_trial_start follows
+                suggestion = self._searcher.suggest(history, until=1)
+                if suggestion is None:
+                    return None
+                return Start(config=suggestion.config, until=1, note={"searcher": dict(suggestion.note)})
+
+            def on_trial_start(self, history: History, run: Run) -> None:
+                self._waiting.pop(run.trial_id, None)
+
+            def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
+                at_rung = history.until(trial_id) is not None and result.resource >= 1
+                return Verdict(decision=Decision.PAUSE, reason="rung 1") if at_rung else CONTINUE
+
+            def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+                if status is TrialStatus.PAUSED:  # the checkpoint is whole now
+                    self._waiting[trial_id] = self._metric.loss_of(history.last(trial_id).metrics)
+
+            def resumable(self, history: History) -> Collection[int]:
+                return self._waiting.keys()
+
+    The Tuner calls, for two trials on one worker: ``suggest`` (Start), ``on_trial_start``, ``on_trial_result`` (PAUSE),
+    ``on_trial_end`` (PAUSED), the same for the second trial, then ``suggest`` (Resume of the better one),
+    ``on_trial_start``, ``on_trial_result`` (CONTINUE) for each further epoch, ``on_trial_end`` (COMPLETED).
     """
 
     @abstractmethod
     def suggest(self, history: History) -> Start | Resume | None:
-        """Propose what a free worker should do; None: nothing until something happens.
+        """Propose the next run for a free worker; None: nothing to run until the next event.
 
-        Whether the proposal is carried out is seen in :meth:`on_trial_start`; it may be refused by a stopping
-        criterion. Asked again with the same history, the answer is the same.
+        :meth:`on_trial_start` follows if the proposal is carried out; a stopping criterion may refuse it. With the same
+        history the answer is the same.
         """
 
     @abstractmethod
     def on_trial_start(self, history: History, run: Run) -> None:
-        """A run has been begun: ``history`` holds it, and its note as ``history.note(run.trial_id)``."""
+        """A run begins: ``history`` holds it, and its note as ``history.note(run.trial_id)``."""
 
     @abstractmethod
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
-        """A result was accepted: it is the last of ``history.results(trial_id)``. Say how the trial goes on."""
+        """Judge an accepted result, the last of ``history.results(trial_id)``."""
 
     @abstractmethod
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
-        """The trial's run is over and ``history`` has its new status.
+        """The trial's run is over and ``history`` has the trial's new status.
 
-        PAUSED: its checkpoint is whole, it may be resumed. COMPLETED: its last result counts for the rung that it
+        PAUSED: its checkpoint is whole, and it may be resumed. COMPLETED: its last result counts for the rung that it
         was running to, and it is never resumed. STOPPED, FAILED: it never runs again.
         """
 
@@ -106,24 +144,24 @@ class Backend(ABC):
 
     @abstractmethod
     def start(self, run: Run, config: Config) -> None:
-        """Start a run on a free worker. Never blocks, never raises for infrastructure."""
+        """Start a run on a free worker. Never blocks; an infrastructure error is reported by ``Ended``, not raised."""
 
     @abstractmethod
     def attach(self, runs: Sequence[OpenRun]) -> None:
-        """Carry on with all these runs after a crash of the tuner, as if nothing had been.
+        """Continue all these runs after a crash of the tuner.
 
-        Called once, before anything else; with an empty sequence for a new experiment. Carries out pending
-        verdicts, adopts what still runs, starts what is absent, and begins a retry of a run that was cut without
-        a verdict. Reports that the tuner has seen already may be delivered again.
+        Called once, before all other methods; with an empty sequence for a new experiment. Carries out pending
+        verdicts, adopts live runs, starts absent ones, and begins a retry of a run that was cut without a verdict.
+        Reports that the tuner has handled already may be delivered again.
         """
 
     @abstractmethod
     def pause(self, trial_id: int) -> None:
-        """End the trial's run and keep its checkpoint. ``Ended`` follows. Nothing to do if it ended already."""
+        """End the trial's run and keep its checkpoint. ``Ended`` follows. No effect if the run ended already."""
 
     @abstractmethod
     def stop(self, trial_id: int) -> None:
-        """End the trial's run. ``Ended`` follows. Nothing to do if it ended already."""
+        """End the trial's run. ``Ended`` follows. No effect if the run ended already."""
 
     @abstractmethod
     def free_workers(self) -> int:
@@ -131,7 +169,7 @@ class Backend(ABC):
 
     @abstractmethod
     def wait(self, timeout: float) -> Sequence[BackendEvent]:
-        """Block until something happened, at most ``timeout`` seconds of :attr:`clock`.
+        """Block until there is an event, at most ``timeout`` seconds of :attr:`clock`.
 
         Returns
         -------
@@ -163,7 +201,7 @@ class StopDecision(IntEnum):
 
     CONTINUE = 0
     NO_NEW_TRIALS = 1
-    """No new trials; paused ones may be resumed and running ones go on."""
+    """Start no new trial; paused ones may be resumed and running ones continue."""
     STOP = 2
     """End the experiment now."""
 
@@ -172,16 +210,16 @@ class StoppingCriterion(ABC):
     """Decides when an experiment ends."""
 
     def __or__(self, other: StoppingCriterion) -> StoppingCriterion:
-        """Combine: the strictest of both."""
+        """Combine: the strictest decision of both."""
         return _Combined(max, (self, other))
 
     def __and__(self, other: StoppingCriterion) -> StoppingCriterion:
-        """Combine: what both agree to."""
+        """Combine: the mildest decision of both."""
         return _Combined(min, (self, other))
 
     @abstractmethod
     def check(self, history: History, now: float) -> StopDecision:
-        """Say how the experiment goes on.
+        """Decide whether the experiment continues.
 
         Parameters
         ----------
@@ -192,13 +230,13 @@ class StoppingCriterion(ABC):
         """
 
     def deadline(self) -> float:
-        """Experiment time at which it will say STOP whatever happens; ``inf`` where there is none."""
+        """Experiment time, in seconds, from which on the decision is STOP in any case; ``inf`` if there is none."""
         return math.inf
 
 
 @final
 class _Combined(StoppingCriterion):
-    """Two criteria: the maximum of what they say ends at the earlier deadline, the minimum at the later one."""
+    """Two criteria: their maximum ends at the earlier deadline, their minimum at the later one."""
 
     def __init__(
         self, choose: Callable[[Iterable[StopDecision]], StopDecision], both: Sequence[StoppingCriterion]
@@ -217,13 +255,13 @@ class _Combined(StoppingCriterion):
 
 
 class Callback(ABC):  # noqa: B024 - every hook is optional
-    """Watches an experiment. A callback that raises is reported once and switched off; the experiment goes on."""
+    """Watches an experiment. A callback that raises is reported once and switched off; the experiment continues."""
 
     def on_experiment_start(self, history: History) -> None:
-        """The experiment begins, or goes on after a resume; ``history`` holds what was replayed."""
+        """The experiment begins or is resumed; ``history`` holds the replayed events."""
 
     def on_trial_start(self, history: History, run: Run) -> None:
-        """A run was started."""
+        """A run has started."""
 
     def on_trial_result(self, history: History, trial_id: int, result: Result, verdict: Verdict) -> None:
         """A result was accepted and judged."""
@@ -232,7 +270,7 @@ class Callback(ABC):  # noqa: B024 - every hook is optional
         """A trial's run is over."""
 
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
-        """The Tuner looks round: after each wait, at most about once a second of real time."""
+        """Called after a wait of the Tuner, at most about once a second of real time."""
 
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """The experiment's session is over.
@@ -240,7 +278,7 @@ class Callback(ABC):  # noqa: B024 - every hook is optional
         Parameters
         ----------
         history
-            Everything observed.
+            All events.
         outcome
             COMPLETED, STOPPED, INTERRUPTED or FAILED.
         summary

@@ -1,6 +1,7 @@
-"""Stopping criteria: small, and combined with ``|`` (the strictest wins) and ``&`` (all must agree).
+"""Stopping criteria, combined with ``|`` (the strictest decision) and ``&`` (the mildest decision).
 
-Criteria on started trials say NO_NEW_TRIALS, so that what runs comes to its end; those on time, cost and metrics say STOP.
+Criteria on started trials answer NO_NEW_TRIALS, so that running trials end by themselves; those on time, cost and metrics
+answer STOP.
 
 Examples
 --------
@@ -29,10 +30,10 @@ def _positive(name: str, value: float) -> None:
 
 @final
 class Never(StoppingCriterion):
-    """Goes on until the scheduler has nothing left to run."""
+    """Continues until the scheduler has nothing left to run."""
 
     def __or__(self, other: StoppingCriterion) -> StoppingCriterion:
-        """The other one: it is at least as strict."""
+        """Return the other criterion, which is at least as strict."""
         return other
 
     def check(self, history: History, now: float) -> StopDecision:
@@ -75,7 +76,7 @@ class MaxTrialsStarted(StoppingCriterion):
 
 @final
 class MaxTrialsCompleted(StoppingCriterion):
-    """STOP once ``n`` trials came to their own end."""
+    """STOP once ``n`` trials have completed."""
 
     def __init__(self, n: int) -> None:
         _positive("max_num_trials_completed", n)
@@ -119,11 +120,11 @@ class MaxEvaluations(StoppingCriterion):
 
 @final
 class MaxCost(StoppingCriterion):
-    """Ends before the runs have cost more than ``dollars``, resumed and repeated work included.
+    """Ends before the runs cost more than ``dollars`` (US), resumed and repeated work included.
 
-    What is to come is judged by the dollars per unit of resource so far. NO_NEW_TRIALS when what runs, brought to its end,
-    and one more run of the mean length would cost too much; STOP when the next report of each run would. Nothing is
-    known of the first runs until they have reported.
+    The forecast is the cost per unit of resource so far. NO_NEW_TRIALS if the rest of the live runs and one more run of
+    mean length would exceed the limit; STOP if the next report of each live run would. There is no forecast before the
+    first report.
     """
 
     def __init__(self, dollars: float) -> None:
@@ -132,7 +133,7 @@ class MaxCost(StoppingCriterion):
         self._work = _Work()
 
     def check(self, history: History, now: float) -> StopDecision:
-        """NO_NEW_TRIALS or STOP where what is to come would cost too much."""
+        """NO_NEW_TRIALS or STOP if the forecast exceeds the limit."""
         del now
         cost, work = history.cost, self._work
         work.read(history)
@@ -169,11 +170,11 @@ class Plateau(StoppingCriterion):
     Parameters
     ----------
     metric
-        What should improve.
+        Metric to improve.
     n_results
-        Results in a row that may bring nothing.
+        Results in a row without an improvement, >= 1.
     tolerance
-        An improvement that is not larger than this counts for nothing.
+        Largest improvement that does not count, on the metric's scale, >= 0.
     """
 
     def __init__(self, metric: Metric, n_results: int, tolerance: float = 0.0) -> None:
@@ -197,7 +198,7 @@ def _n_finished(history: History) -> int:
 
 @final
 class _BestLoss:
-    """The best loss of a history, read on from where the last look ended."""
+    """The best loss of a history, updated by the results since the last call."""
 
     def __init__(self, metric: Metric, tolerance: float = 0.0) -> None:
         self._metric = metric
@@ -224,7 +225,7 @@ class _BestLoss:
 
 
 class _Work:
-    """The resource that a history's runs have used, read on from where the last look ended."""
+    """The resource that a history's runs have used, updated by the results since the last call."""
 
     def __init__(self) -> None:
         self._begin(None)
@@ -238,7 +239,7 @@ class _Work:
         """Of all trials together, in units of resource."""
 
     def read(self, history: History) -> None:
-        """Read what is new."""
+        """Read the new results."""
         if self._history is None or self._history() is not history:
             self._begin(history)
         for trial_id, result in history.results_since(self.n_results):
@@ -249,6 +250,6 @@ class _Work:
             self._longest = max(self._longest, result.resource)
 
     def left(self, history: History, trial_id: int) -> int:
-        """The resource that a run has before it: to its ``until``, else to the highest that any trial has reached."""
+        """Remaining resource of a run: to its ``until``, else to the highest resource of any trial."""
         goal = history.until(trial_id) or self._longest
         return max(0, goal - self._last.get(trial_id, history.run(trial_id).resume_from))

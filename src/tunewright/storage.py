@@ -1,4 +1,4 @@
-"""Where experiments are kept, and how they are named and found.
+"""Experiment folders: layout, names, and search.
 
 Layout: ``$TUNEWRIGHT_HOME`` (default ``~/tunewright``) ``/experiments/{tag}/{experiment}/`` with ``metadata.json``,
 ``journal.jsonl``, ``results.csv.zip`` and ``trials/{id}/``.
@@ -30,7 +30,7 @@ _SHOWN = 8  # names listed in a message
 
 
 def home() -> Path:
-    """The folder of everything that Tunewright keeps: ``$TUNEWRIGHT_HOME``, else ``~/tunewright``."""
+    """Root folder of all stored data: ``$TUNEWRIGHT_HOME``, else ``~/tunewright``."""
     return Path(os.environ.get("TUNEWRIGHT_HOME") or "~/tunewright").expanduser().absolute()
 
 
@@ -41,22 +41,22 @@ def package_cache() -> Path:
 
 
 def safe_name(text: str, what: str = "name") -> str:
-    """Make a name that S3, SageMaker and every file system take: ASCII letters and digits with single hyphens.
+    """Make a name that is valid for S3, SageMaker and every file system: ASCII letters and digits with single hyphens.
 
-    Letters lose their accents, and where others than ASCII are left out a checksum of the text keeps different
-    names different.
+    Letters lose their accents. If other letters than ASCII are left out, a checksum of the text keeps different names
+    different.
 
     Parameters
     ----------
     text
-        What the user typed.
+        Any text with a letter or digit.
     what
-        What it names, for the error.
+        Noun for the error message.
 
     Returns
     -------
     str
-        At most 63 characters; ``text`` itself where it is safe already.
+        At most 63 characters; ``text`` itself if it is safe already.
 
     Raises
     ------
@@ -129,22 +129,22 @@ class ExperimentFolder:
 
     @property
     def metadata_path(self) -> Path:
-        """What was run: written before anything else."""
+        """The experiment's definition, written first."""
         return self.path / "metadata.json"
 
     @property
     def journal_path(self) -> Path:
-        """What happened: the truth."""
+        """All events."""
         return self.path / "journal.jsonl"
 
     @property
     def results_path(self) -> Path:
-        """All results as a table, made from the journal."""
+        """All results as a table, exported from the journal."""
         return self.path / "results.csv.zip"
 
     @property
     def account_path(self) -> Path:
-        """What the backend did and cost, all sessions together."""
+        """The backend's summary of all sessions."""
         return self.path / "account.json"
 
     @property

@@ -1,4 +1,4 @@
-"""The records that cross boundaries: trials, runs, what backends say, what schedulers decide.
+"""Records that cross boundaries: trials, runs, events of backends, decisions of schedulers.
 
 All are frozen, slotted and keyword-only. Resources are integers >= 1 (epochs, mostly), times are seconds on the
 experiment's clock, costs are US dollars.
@@ -14,7 +14,7 @@ from tunewright.types import Config, Json, Note
 
 
 class TrialStatus(StrEnum):
-    """Where a trial stands.
+    """Status of a trial.
 
     ::
 
@@ -25,13 +25,13 @@ class TrialStatus(StrEnum):
     """
 
     RUNNING = "running"
-    """A run of it is with the backend, also while that run is being paused or stopped."""
+    """The backend has a run of it, also while that run is being paused or stopped."""
     PAUSED = "paused"
-    """Its last run ended at a rung and left a whole checkpoint; it may be resumed."""
+    """Its last run ended at a rung with a whole checkpoint; it may be resumed."""
     STOPPED = "stopped"
     """The scheduler stopped it."""
     COMPLETED = "completed"
-    """The script came to its own end."""
+    """The script ended by itself."""
     FAILED = "failed"
     """The script crashed, or never reported the tuned metric."""
 
@@ -45,11 +45,11 @@ LEGAL_TRANSITIONS: Mapping[TrialStatus, frozenset[TrialStatus]] = {
     TrialStatus.COMPLETED: frozenset(),
     TrialStatus.FAILED: frozenset(),
 }
-"""From each status, the ones that may follow."""
+"""Allowed transitions, by status."""
 
 
 class ExperimentStatus(StrEnum):
-    """Where an experiment stands. The first four are the ways in which a session of the Tuner ends."""
+    """Status of an experiment. The first four are outcomes of a Tuner's session."""
 
     COMPLETED = "completed"
     """The scheduler has nothing left to run."""
@@ -82,7 +82,7 @@ RUNNING = frozenset({ExperimentStatus.RUNNING, ExperimentStatus.RUNNING_ELSEWHER
 
 
 class Decision(StrEnum):
-    """What a scheduler says to a report."""
+    """A scheduler's decision on a report."""
 
     CONTINUE = "continue"
     PAUSE = "pause"
@@ -93,14 +93,14 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A decision and why."""
+    """A decision and its reason."""
 
     decision: Decision
     reason: str = ""
 
 
 CONTINUE = Verdict(decision=Decision.CONTINUE)
-"""The verdict of a scheduler that has nothing to say."""
+"""The default verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A frozen, whole training state, named by where it was written."""
+    """A frozen, whole training state, named by the trial and the resource at which it was written."""
 
     trial_id: int
     resource: int
@@ -122,7 +122,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a backend starts: a trial from ``resume_from`` (excluded) to ``until`` (included)."""
+    """A unit of work that a backend starts: a trial from ``resume_from`` (excluded) to ``until`` (included)."""
 
     trial_id: int
     attempt: int
@@ -136,27 +136,27 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
-    """A run that the journal has begun and not ended, as a backend gets it after a crash."""
+    """A run without an end in the journal, as :meth:`Backend.attach` receives it after a crash."""
 
     run: Run
     config: Config
     started_at: float
     """Experiment time of its start."""
     retry: int = 0
-    """The highest retry of which a report is in the journal."""
+    """The highest retry with a report in the journal."""
     seen: int = 0
     """Number (seq) of the last report of that retry in the journal; 0: none."""
     seen_resource: int = 0
     """The highest resource of the trial in the journal; 0: none."""
     verdict: Verdict | None = None
-    """A PAUSE or STOP that the backend has not carried out to its end."""
+    """A PAUSE or STOP whose run has not ended."""
     verdict_at: float | None = None
     """Experiment time of that verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """A run printed a report."""
+    """A report of a run's script."""
 
     trial_id: int
     attempt: int
@@ -166,7 +166,7 @@ class Reported:
     resource: int
     """From the resource attribute; without one ``resume_from + seq``."""
     metrics: Mapping[str, object]
-    """As the script printed it, whatever the values are."""
+    """As printed by the script; values of any JSON type."""
     cost: float = 0.0
     """Dollars of the run so far, all its retries included."""
 
@@ -178,9 +178,9 @@ class Ended:
     trial_id: int
     attempt: int
     exit: int
-    """The script's exit code; 0 also where the run ended at ``until``."""
+    """The script's exit code; 0 also if the run ended at ``until``."""
     error: str = ""
-    """What went wrong, with the last log lines; empty when nothing did."""
+    """Cause of a failure, with the last log lines; empty without one."""
     cost: float = 0.0
     """Dollars of the whole run."""
     checkpoint: Checkpoint | None = None
@@ -188,7 +188,7 @@ class Ended:
 
 
 class PhaseName(StrEnum):
-    """What a run is doing on its worker, in this order; phases may be left out."""
+    """Phases of a run on its worker, in order; any may be missing."""
 
     STARTING = "starting"
     """The worker is being prepared: instance, image, environment."""
@@ -224,7 +224,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """What a searcher returns."""
+    """A searcher's answer."""
 
     config: Config
     note: Note = field(default_factory=dict[str, Json])
@@ -232,7 +232,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A scheduler wants a new trial."""
+    """A scheduler's proposal of a new trial."""
 
     config: Config
     until: int | None = None
@@ -243,7 +243,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """A scheduler wants a paused trial to go on."""
+    """A scheduler's proposal to resume a paused trial."""
 
     trial_id: int
     until: int | None = None
@@ -252,41 +252,41 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """One job of a service, for people."""
+    """One job of a service, for display."""
 
     name: str
     pool: str
-    """Where its warm pool stands: ``InUse``, ``Available``, ``Reused``, ``Terminated``; empty without one."""
+    """Status of its warm pool: ``InUse``, ``Available``, ``Reused``, ``Terminated``; empty without one."""
     is_warm: bool
-    """Whether it began on instances which another job had left."""
+    """Whether it began on the instances of an earlier job."""
     startup: float | None
-    """Service seconds from its creation to its training; None where that is not known."""
+    """Service seconds from its creation to its training; None if unknown."""
     why: str = ""
-    """Why its own pool was not reused; empty where it was, or where there is none."""
+    """Why its own pool was not reused; empty if it was, or without a pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendSummary:
-    """What a backend did and what it cost."""
+    """Jobs, service calls, seconds and cost of a backend."""
 
     jobs: int = 0
-    """Runs that were started, replacements included; of workers that are training jobs, these."""
+    """Number of started runs, replacements included; for a fleet of worker jobs, the number of these jobs."""
     is_total: bool = False
-    """Whether the numbers (not the calls) are those of all sessions of the experiment; else of this one."""
+    """Whether the numbers, calls excepted, are of all sessions of the experiment; else of this one."""
     warm_starts: int = 0
     calls: Mapping[str, int] = field(default_factory=dict[str, int])
     """Service requests by operation."""
     billable_seconds: float = 0.0
     pool_idle_seconds: float = 0.0
     spot_saved_seconds: float = 0.0
-    """Time of spot instances that was not billed; known when the service has told what it billed."""
+    """Unbilled time of spot instances; known after the service has published the billed time."""
     interruptions: int = 0
-    """How often spot instances were taken away; known at that time as well."""
+    """Number of spot interruptions."""
     cost: float = 0.0
     """Dollars, running runs included."""
     cost_phases: Mapping[str, float] = field(default_factory=dict[str, float])
-    """The same dollars by what they are paid for, such as ``start-up`` and ``pool idle``; empty where that is not told."""
+    """The same dollars by purpose, such as ``start-up`` and ``pool idle``; empty if unknown."""
     notices: tuple[str, ...] = ()
-    """Quiet lines for the user, such as "waiting for capacity"."""
+    """Short status lines for the user, such as "waiting for capacity"."""
     job_records: tuple[JobRecord, ...] = ()
-    """All jobs, in order of their creation; once the backend is closed."""
+    """All jobs in order of creation; set after the backend is closed."""

@@ -1,8 +1,8 @@
 """The Tuner: the loop between a scheduler and a backend.
 
 One event at a time: History, the scheduler's handler, the journal line, the backend call; then, while a worker is
-free, one suggestion at a time is begun. Whatever instant the process is killed at, a second one goes on as if
-nothing had been.
+free, one suggestion at a time. A process that is killed at any instant can be continued by another one with the same
+result.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ class Tuner:
     Parameters
     ----------
     scheduler
-        Decides what runs.
+        Decides which trials run.
     backend
-        Runs it.
+        Runs them.
     metrics
-        What is tuned; every report must hold all of them.
+        The tuned metrics; every report must hold all of them.
     stop_when
-        When to end.
+        Stopping criterion.
     journal
-        The truth about the experiment; lines that it holds already are replayed first.
+        Receives all events; those that it holds already are replayed first.
     callbacks
         Watch the experiment. One that raises is reported once and switched off.
     checkpoint_policies
@@ -239,7 +239,7 @@ class Tuner:
             self._backend.delete_checkpoint(checkpoint)
 
     def _paused_checkpoints(self) -> Sequence[Checkpoint]:
-        """The newest checkpoints of paused trials that may be resumed, except those that a run is beginning from."""
+        """The newest checkpoints of resumable trials, except the sources of live runs."""
         running = self._history.ids(TrialStatus.RUNNING)
         sources = {self._history.run(trial_id).from_checkpoint for trial_id in running}
         newest = [self._history.checkpoint(i) for i in sorted(self._scheduler.resumable(self._history))]
@@ -261,7 +261,7 @@ class Tuner:
             raise ExperimentFailedError(len(failed), self._max_failures, self._history.error(failed[-1]))
 
     def _finish(self, outcome: ExperimentStatus) -> None:
-        """Release the backend, say the last word, close the journal; an error of one keeps none of the others."""
+        """Close the backend, notify the callbacks, close the journal, each also after an error of another."""
         try:
             self._backend.close()
         finally:
@@ -274,7 +274,7 @@ class Tuner:
                 self._journal.close()
 
     def _flush(self, outcome: ExperimentStatus) -> None:
-        """Let those who read the journal's file at the end find all of it."""
+        """Write held-back lines, so that callbacks read a whole journal."""
         try:
             self._journal.flush()
         except TunewrightError:

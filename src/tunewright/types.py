@@ -21,7 +21,7 @@ else:
     Json = Any  # the codec cannot resolve a recursive alias
 
 Note: TypeAlias = Mapping[str, Json]
-"""What a scheduler must remember about a suggestion; journaled with the run's start.
+"""A scheduler's data about a suggestion, journaled with the run's start.
 
-The searcher's part stands under the key ``"searcher"``.
+The searcher's part has the key ``"searcher"``.
 """

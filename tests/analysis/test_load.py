@@ -14,8 +14,12 @@ import pytest
 
 from tunewright.analysis import Results, load
 from tunewright.analysis.load import INDEX_FILE
+from tunewright.analysis.one_run import one_run
+from tunewright.events import PhaseEvent, StartEvent
 from tunewright.exceptions import JournalError, MissingExtraError, SettingsError, UnknownNameError
+from tunewright.journal import FileJournal, read_events
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import PhaseName
 
 Store = Callable[..., ExperimentFolder]
 
@@ -175,3 +179,23 @@ def test_folders_of_syne_tune_are_read(tmp_path: Path, store: Store) -> None:
     (path / "metadata.json").write_text("{}")
     with pytest.raises(SettingsError, match="as Syne Tune writes them"):
         load(path)
+
+
+def test_the_start_of_training_is_that_of_the_phase(store: Store) -> None:
+    folder = store([(3.0, 0.5), (5.0, 0.4)], seed=3)
+    events = list(read_events(folder.journal_path))
+    folder.journal_path.unlink()
+    journal = FileJournal(folder.journal_path)
+    for event in events:
+        journal.append(event)
+        if isinstance(event, StartEvent) and event.trial_id == 0:
+            for retry, name in ((0, PhaseName.STARTING), (0, PhaseName.TRAINING), (1, PhaseName.TRAINING)):
+                at = event.t + 0.25 * (1 + retry + (name is PhaseName.TRAINING))
+                phase = PhaseEvent(
+                    t=at, wall=0.0, trial_id=0, attempt=0, retry=retry, worker="0", name=name, warm=False
+                )
+                journal.append(phase)
+    journal.close()
+    first, second = one_run(folder).runs
+    assert first.ready == first.begin + 0.5
+    assert second.ready is None

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tunewright.backends.simulated.config import profile
 from tunewright.backends.simulated.plugin import simulate
-from tunewright.backends.simulated.settings import profile
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark, simulated_benchmark_names
 from tunewright.blackbox import Description, Values

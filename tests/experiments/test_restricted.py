@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from tunewright.backends.simulated.config import profile
 from tunewright.backends.simulated.plugin import simulate
-from tunewright.backends.simulated.settings import profile
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.exceptions import SettingsError

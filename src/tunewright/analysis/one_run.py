@@ -15,8 +15,8 @@ import numpy as np
 from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.load import load
 from tunewright.analysis.results import ExperimentInfo
+from tunewright.backends.simulated.config import SimulatedSettings, profile
 from tunewright.backends.simulated.pools import WarmPools
-from tunewright.backends.simulated.settings import SimulatedSettings, profile
 from tunewright.events import EndEvent, Event, PhaseEvent, ResultEvent, StartEvent
 from tunewright.exceptions import SettingsError
 from tunewright.journal import read_events
@@ -61,7 +61,7 @@ class RunRecord:
     """Seconds; the experiment's end where the run has none."""
     status: str = "running"
     ready: float | None = None
-    """When the script began to train; None: unknown."""
+    """Seconds at which the script began to train, journaled or estimated; None: unknown."""
 
 
 @final

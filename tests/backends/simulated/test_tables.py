@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
-from tunewright.backends.simulated.settings import PROFILES, profile
+from tunewright.backends.simulated.config import PROFILES, profile
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.blackbox import Description, TabularBlackbox
 from tunewright.events import Header

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tunewright.backends.local.backend import LocalBackend
-from tunewright.backends.local.settings import LocalSettings
+from tunewright.backends.local.config import LocalSettings
 
 __all__ = ["LocalBackend", "LocalSettings"]

@@ -10,11 +10,11 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import final
 
+from tunewright.backends.local.config import LocalSettings
 from tunewright.backends.local.gpus import GpuPool, find_gpus
 from tunewright.backends.local.launcher import Launcher
 from tunewright.backends.local.live_run import LiveRun, TimedEvent
 from tunewright.backends.local.run_folder import RunFolder
-from tunewright.backends.local.settings import LocalSettings
 from tunewright.backends.local.tuner_lock import TunerLock
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import final
 
+from tunewright.backends.local.config import LocalSettings
 from tunewright.backends.local.gpus import VARIABLE
 from tunewright.backends.local.run_folder import RunFolder
-from tunewright.backends.local.settings import LocalSettings
 from tunewright.runner.build import build_runner, runner_bytes
 from tunewright.runner.contract import Mode
 from tunewright.runner.local_run import frozen_folder

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Final, final
 
 from tunewright.backends.local.backend import LocalBackend
-from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.local.config import LocalConfig, LocalSettings
 from tunewright.backends.local.run_folder import RunFolder
-from tunewright.backends.local.settings import LocalSettings
 from tunewright.backends.plugin import BackendPlugin, ExperimentContext, FileLog, TrialLog
 from tunewright.exceptions import SettingsError
 from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST

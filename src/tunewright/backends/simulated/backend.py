@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final, final
 
+from tunewright.backends.simulated.config import SimulatedSettings
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.backends.simulated.script import SimulatedScript, World
-from tunewright.backends.simulated.settings import SimulatedSettings
 from tunewright.backends.simulated.workload import FunctionWorkload, TrainingFunction, Workload
 from tunewright.clock import SimulatedClock
 from tunewright.events import Event

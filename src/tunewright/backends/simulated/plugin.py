@@ -7,8 +7,7 @@ from typing import Final, NamedTuple, final
 
 from tunewright.backends.plugin import BackendPlugin, ExperimentContext
 from tunewright.backends.simulated.backend import SimulatedBackend
-from tunewright.backends.simulated.config import SimulatedConfig
-from tunewright.backends.simulated.settings import SimulatedSettings
+from tunewright.backends.simulated.config import SimulatedConfig, SimulatedSettings
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.blackbox import Description

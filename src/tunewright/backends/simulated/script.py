@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from tunewright.backends.simulated.settings import SimulatedSettings
+from tunewright.backends.simulated.config import SimulatedSettings
 from tunewright.backends.simulated.workload import Step, Training, Workload
 from tunewright.trial import Checkpoint, Ended, Reported, Run
 from tunewright.types import Config
