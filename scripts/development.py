@@ -189,7 +189,6 @@ def fast_steps(tool: Path) -> list[Step]:
         Step("budgets", [str(tool / "pytest"), "-q", "--no-header", "tests/test_budgets.py"]),
         Step("lint", [str(tool / "ruff"), "check", *present]),
         Step("format", [str(tool / "ruff"), "format", "--check", *present]),
-        Step("docstrings", [str(tool / "interrogate"), "-vv", "--omit-covered-files", "src"]),
     ]
 
 

@@ -7,6 +7,8 @@ import time
 from abc import ABC, abstractmethod
 from typing import ClassVar, final
 
+from typing_extensions import override
+
 
 class Clock(ABC):
     """Seconds since the experiment began. The backend owns it; the Tuner reads it."""
@@ -38,10 +40,12 @@ class WallClock(Clock):
     def __init__(self) -> None:
         self._origin = time.monotonic()
 
+    @override
     def now(self) -> float:
         """Seconds since construction, or since the point that ``resume_at`` set."""
         return time.monotonic() - self._origin
 
+    @override
     def resume_at(self, seconds: float) -> None:
         """Let ``now()`` be ``seconds`` at this instant."""
         self._origin = time.monotonic() - seconds
@@ -64,6 +68,7 @@ class SimulatedClock(Clock):
         self._now = 0.0
         self._charges_suggest_time = charges_suggest_time
 
+    @override
     def now(self) -> float:
         """The simulated time in seconds."""
         return self._now
@@ -72,11 +77,12 @@ class SimulatedClock(Clock):
         """Move forward; a time in the past changes nothing."""
         self._now = max(self._now, seconds)
 
+    @override
     def charge(self, seconds: float) -> None:
-        """Move forward by the seconds, if the clock charges for deciding."""
         if self._charges_suggest_time:
             self._now += seconds
 
+    @override
     def resume_at(self, seconds: float) -> None:
         """Let the present be ``seconds``."""
         self._now = seconds

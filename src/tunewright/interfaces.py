@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import IntEnum
 from typing import TypeAlias, final
 
+from typing_extensions import override
+
 from tunewright.clock import Clock
 from tunewright.history import History
 from tunewright.trial import (
@@ -192,7 +194,6 @@ class Backend(ABC):
 
     def logs(self, trial_id: int) -> str:
         """The output of the trial's runs, oldest first; by default empty."""
-        del trial_id
         return ""
 
 
@@ -244,10 +245,12 @@ class _Combined(StoppingCriterion):
         self._choose = choose
         self._both = both
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         first, second = self._both
         return self._choose((first.check(history, now), second.check(history, now)))
 
+    @override
     def deadline(self) -> float:
         first, second = self._both
         ends = first.deadline(), second.deadline()
@@ -294,7 +297,6 @@ class CheckpointPolicy(ABC):  # noqa: B024 - both methods have a default
 
     def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
         """Select from the checkpoints that no running, resumable or copied trial needs; by default none."""
-        del history, unneeded
         return ()
 
     def select_paused(self, history: History, paused: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
@@ -302,5 +304,4 @@ class CheckpointPolicy(ABC):  # noqa: B024 - both methods have a default
 
         A trial whose checkpoint is deleted starts from scratch if it is resumed.
         """
-        del history, paused
         return ()

@@ -17,6 +17,7 @@ from typing import TypeVar, final
 
 import msgspec
 from filelock import FileLock, Timeout
+from typing_extensions import override
 
 from tunewright.events import (
     SCHEMA_VERSION,
@@ -87,18 +88,21 @@ class MemoryJournal(Journal):
         self._events = list(events)
 
     @property
+    @override
     def header(self) -> Header:
         """The given header."""
         return self._header
 
+    @override
     def events(self) -> Iterator[Event]:
         """All events so far, decoded as from a file."""
         return (_event(encode_event(event)) for event in list(self._events))
 
+    @override
     def append(self, event: Event) -> None:
-        """Keep the event."""
         self._events.append(event)
 
+    @override
     def close(self) -> None:
         """Nothing to release."""
 
@@ -158,17 +162,17 @@ class FileJournal(Journal):
             self.flush()
 
     @property
+    @override
     def header(self) -> Header:
-        """The first line, as it stands in the file."""
         return self._header
 
+    @override
     def events(self) -> Iterator[Event]:
-        """All events after the header."""
         self.flush()
         return read_events(self._path)
 
+    @override
     def append(self, event: Event) -> None:
-        """Write the event through to the operating system, or hold it back for a moment."""
         self._add(event)
 
     def _add(self, line: Header | Event) -> None:
@@ -180,8 +184,8 @@ class FileJournal(Journal):
         elif len(self._held) >= _MOST_HELD or monotonic() >= self._held_until:
             self.flush()
 
+    @override
     def flush(self) -> None:
-        """Write the lines that are held back through to the operating system."""
         if not self._held:
             return
         data = b"".join(self._held)
@@ -204,6 +208,7 @@ class FileJournal(Journal):
         if not self._file.closed:
             self._file.truncate(self._size)
 
+    @override
     def close(self) -> None:
         """Write what is held back, close the file and release the lock."""
         try:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast, final
 
+from typing_extensions import override
+
 from tunewright.events import (
     ACCEPTED,
     DropEvent,
@@ -91,85 +93,85 @@ class State(History):
     # --- reading: History
 
     @property
+    @override
     def n_trials(self) -> int:
-        """Trials begun."""
         return len(self._records)
 
     @property
+    @override
     def n_runs(self) -> int:
-        """Runs begun."""
         return len(self._runs)
 
     @property
+    @override
     def n_results(self) -> int:
-        """Results accepted."""
         return len(self._results)
 
     @property
+    @override
     def runs(self) -> Sequence[Run]:
-        """All runs in the order of their start."""
         return self._runs
 
     @property
+    @override
     def cost(self) -> float:
-        """Dollars of all runs."""
         return self._cost
 
+    @override
     def trial(self, trial_id: int) -> Trial:
-        """The trial of this id."""
         return self._records[trial_id].trial
 
+    @override
     def status(self, trial_id: int) -> TrialStatus:
-        """The trial's status."""
         return self._records[trial_id].status
 
+    @override
     def ids(self, status: TrialStatus) -> Collection[int]:
-        """Trials of this status, in the order in which they came to it."""
         return self._ids[status].keys()
 
+    @override
     def run(self, trial_id: int) -> Run:
-        """The trial's newest run."""
         return self._records[trial_id].runs[-1]
 
+    @override
     def until(self, trial_id: int) -> int | None:
-        """Where the trial's newest run ends by itself."""
         return self._records[trial_id].runs[-1].until
 
+    @override
     def note(self, trial_id: int, attempt: int | None = None) -> Note:
-        """The scheduler's note of a run."""
         return self._records[trial_id].notes[-1 if attempt is None else attempt]
 
+    @override
     def results(self, trial_id: int) -> Sequence[Result]:
-        """The trial's accepted results."""
         return self._records[trial_id].results
 
+    @override
     def late(self, trial_id: int) -> Sequence[Result]:
-        """Results after a PAUSE or STOP."""
         return self._records[trial_id].late
 
+    @override
     def last(self, trial_id: int) -> Result | None:
-        """The trial's newest accepted result."""
         results = self._records[trial_id].results
         return results[-1] if results else None
 
+    @override
     def decision(self, trial_id: int) -> Decision | None:
-        """The verdict on the newest accepted result."""
         return self._records[trial_id].decision
 
+    @override
     def checkpoint(self, trial_id: int) -> Checkpoint | None:
-        """The newest whole checkpoint."""
         return self._records[trial_id].checkpoint
 
+    @override
     def error(self, trial_id: int) -> str:
-        """Why the trial failed."""
         return self._records[trial_id].error
 
+    @override
     def contains(self, config: Config) -> bool:
-        """Whether a trial of this configuration was begun."""
         return config_key(config) in self._configs
 
+    @override
     def results_since(self, k: int) -> Sequence[tuple[int, Result]]:
-        """All accepted results but the first ``k``."""
         return self._results[k:]
 
     # --- reading: the ledger

@@ -16,6 +16,8 @@ import math
 import weakref
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import StopDecision, StoppingCriterion
@@ -36,9 +38,8 @@ class Never(StoppingCriterion):
         """Return the other criterion, which is at least as strict."""
         return other
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
-        """Always CONTINUE."""
-        del history, now
         return StopDecision.CONTINUE
 
 
@@ -50,13 +51,13 @@ class MaxWallclockTime(StoppingCriterion):
         _positive("max_wallclock_time", seconds)
         self._seconds = float(seconds)
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         """STOP from the deadline on."""
-        del history
         return StopDecision.STOP if now >= self._seconds else StopDecision.CONTINUE
 
+    @override
     def deadline(self) -> float:
-        """The given seconds."""
         return self._seconds
 
 
@@ -68,9 +69,9 @@ class MaxTrialsStarted(StoppingCriterion):
         _positive("max_num_trials", n)
         self._n = n
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         """NO_NEW_TRIALS when no further trial may begin."""
-        del now
         return StopDecision.NO_NEW_TRIALS if history.n_trials >= self._n else StopDecision.CONTINUE
 
 
@@ -82,9 +83,9 @@ class MaxTrialsCompleted(StoppingCriterion):
         _positive("max_num_trials_completed", n)
         self._n = n
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         """STOP when ``n`` trials are COMPLETED."""
-        del now
         return (
             StopDecision.STOP if len(history.ids(TrialStatus.COMPLETED)) >= self._n else StopDecision.CONTINUE
         )
@@ -98,9 +99,9 @@ class MaxTrialsFinished(StoppingCriterion):
         _positive("max_num_trials_finished", n)
         self._n = n
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         """STOP when ``n`` trials are over."""
-        del now
         return StopDecision.STOP if _n_finished(history) >= self._n else StopDecision.CONTINUE
 
 
@@ -112,9 +113,9 @@ class MaxEvaluations(StoppingCriterion):
         _positive("max_num_evaluations", n)
         self._n = n
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         """STOP when there are ``n`` results."""
-        del now
         return StopDecision.STOP if history.n_results >= self._n else StopDecision.CONTINUE
 
 
@@ -132,9 +133,9 @@ class MaxCost(StoppingCriterion):
         self._dollars = dollars
         self._work = _Work()
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         """NO_NEW_TRIALS or STOP if the forecast exceeds the limit."""
-        del now
         cost, work = history.cost, self._work
         work.read(history)
         if cost >= self._dollars:
@@ -157,9 +158,9 @@ class MetricReached(StoppingCriterion):
         self._loss = metric.loss(value)
         self._best = _BestLoss(metric)
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         """STOP when the best result is good enough."""
-        del now
         return StopDecision.STOP if self._best.of(history) <= self._loss else StopDecision.CONTINUE
 
 
@@ -184,9 +185,9 @@ class Plateau(StoppingCriterion):
         self._best = _BestLoss(metric, tolerance)
         self._n_results = n_results
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         """STOP when too many results came since the last improvement."""
-        del now
         stale = math.isfinite(self._best.of(history)) and self._best.n_stale >= self._n_results
         return StopDecision.STOP if stale else StopDecision.CONTINUE
 

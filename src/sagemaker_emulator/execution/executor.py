@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, final
 
+from typing_extensions import override
+
 from sagemaker_emulator.execution.instance import Instance
 from sagemaker_emulator.execution.output import OutputPump
 from sagemaker_emulator.execution.sandbox import choose_sandbox, kill_orphans
@@ -56,6 +58,7 @@ class ProcessExecutor(Executor):
         self._syncer = threading.Thread(target=self._sync, name="checkpoint-sync", daemon=True)
         self._syncer.start()
 
+    @override
     def prepare(self, order: JobOrder) -> int:
         """Build ``/opt/ml`` of each instance; see :meth:`Executor.prepare`."""
         self.discard(order.name)
@@ -74,6 +77,7 @@ class ProcessExecutor(Executor):
         except (OSError, ValueError) as error:
             raise ExecutionError(f"ClientError: Data download failed:{error}") from error
 
+    @override
     def launch(self, order: JobOrder) -> None:
         """Start the processes of each instance; see :meth:`Executor.launch`."""
         try:
@@ -82,22 +86,22 @@ class ProcessExecutor(Executor):
         except (OSError, ValueError) as error:  # such as a process limit, or a NUL in a variable
             raise ExecutionError(f"InternalServerError: The job cannot be started: {error}") from error
 
+    @override
     def poll(self, name: str) -> JobExit | None:
-        """Return the exit of the job; the first failing instance ends the others."""
         return self._job(name).poll()
 
+    @override
     def terminate(self, name: str) -> None:
-        """Send SIGTERM to process 1 of each instance."""
         for instance in self._job(name).instances:
             instance.terminate()
 
+    @override
     def kill(self, name: str) -> None:
-        """Kill all processes of the job."""
         for instance in self._job(name).instances:
             instance.kill()
 
+    @override
     def finish(self, order: JobOrder) -> JobArtifacts:
-        """Upload checkpoints and artifacts, and forget the job; see :meth:`Executor.finish`."""
         job = self._job(order.name)
         for instance in job.instances:
             instance.end()
@@ -113,6 +117,7 @@ class ProcessExecutor(Executor):
         metrics = {metric[0]: metric for instance in reversed(job.instances) for metric in instance.metrics()}
         return JobArtifacts(model_uri=model_uri, final_metrics=tuple(metrics.values()))
 
+    @override
     def discard(self, name: str) -> None:
         """Kill the job's processes and forget it; unknown names are ignored."""
         with self._lock:
@@ -122,8 +127,8 @@ class ProcessExecutor(Executor):
                 instance.release()
             shutil.rmtree(job.root, ignore_errors=True)
 
+    @override
     def close(self) -> None:
-        """Kill all jobs and release all resources; a second call has no effect."""
         if self._closing.is_set():
             return
         self._closing.set()

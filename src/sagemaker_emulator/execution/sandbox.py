@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Final, final
 
+from typing_extensions import override
+
 from sagemaker_emulator.execution.command import MARKER, Command
 from sagemaker_emulator.execution.folders import HostFolder
 from sagemaker_emulator.execution.settings import Isolation
@@ -124,9 +126,11 @@ class NamespaceSandbox(Sandbox):
 
 @final
 class _NamespaceProcess(JobProcess):
+    @override
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
 
+    @override
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         if self._process.poll() is None:
@@ -160,12 +164,14 @@ class FolderSandbox(Sandbox):
 
 @final
 class _SupervisedProcess(JobProcess):
+    @override
     def terminate(self) -> None:
         with suppress(BrokenPipeError, ValueError):
             if self._process.stdin is not None:
                 self._process.stdin.write(b"T")
                 self._process.stdin.flush()
 
+    @override
     def kill(self) -> None:
         with suppress(BrokenPipeError):
             if self._process.stdin is not None:

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import final
 
+from typing_extensions import override
+
 from sagemaker_emulator.service.executor import Executor, JobArtifacts, JobExit, JobOrder
 
 
@@ -69,35 +71,36 @@ class ScriptedExecutor(Executor):
         self._running: dict[str, tuple[ScriptedJob, float]] = {}
         self._killed: set[str] = set()
 
+    @override
     def prepare(self, order: JobOrder) -> int:
         """Download nothing."""
-        del order
         return 0
 
+    @override
     def launch(self, order: JobOrder) -> None:
-        """Start the scripted job of this attempt."""
         self._running[order.name] = (self._make_job(order), self._clock())
 
+    @override
     def poll(self, name: str) -> JobExit | None:
-        """Advance the job."""
         if name in self._killed:
             return JobExit(exit_code=137)
         job, _ = self._running[name]
         return job.advance(self._age(name))
 
+    @override
     def terminate(self, name: str) -> None:
-        """Send SIGTERM to the scripted job."""
         job, _ = self._running[name]
         job.terminate(self._age(name))
 
+    @override
     def kill(self, name: str) -> None:
         """Abort the scripted job."""
         if name not in self._killed:
             self._killed.add(name)
             self._running[name][0].abort()
 
+    @override
     def finish(self, order: JobOrder) -> JobArtifacts:
-        """Let the scripted job upload its artifacts."""
         job, _ = self._running[order.name]
         if order.name not in self._killed:
             job.upload()
@@ -105,13 +108,13 @@ class ScriptedExecutor(Executor):
         output = order.request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
         return JobArtifacts(model_uri=f"{output}/{order.name}/output/model.tar.gz")
 
+    @override
     def discard(self, name: str) -> None:
-        """Forget a job."""
         self._running.pop(name, None)
         self._killed.discard(name)
 
+    @override
     def close(self) -> None:
-        """Forget all jobs."""
         self._running.clear()
 
     def _age(self, name: str) -> float:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Final, final
 
+from typing_extensions import override
+
 from tunewright.exceptions import MissingExtraError, RequestError
 
 _THROTTLING: Final = frozenset(
@@ -65,23 +67,23 @@ class ServiceError(RequestError):
         return self.code in _THROTTLING
 
     @property
+    @override
     def is_lost(self) -> bool:
-        """Whether the request may have been carried out although it failed."""
         return self.status == 0 or self.status >= 500 or self.code in _SERVER_SIDE
 
     @property
+    @override
     def is_transient(self) -> bool:
-        """Whether the same request may succeed later."""
         return self.is_throttling or self.is_lost
 
     @property
+    @override
     def is_denied(self) -> bool:
-        """Whether credentials, permissions or the clock of this machine are the cause."""
         return self.code in _DENIED
 
     @property
+    @override
     def remedy(self) -> str:
-        """Remedy for a denied request in a few words; empty for other errors."""
         if self.code in _CLOCK or (self.code in _SIGNATURE and _CLOCK_TEXT.search(self.text)):
             return "the clock of this machine is wrong: set it (for example by NTP)"
         if self.code in _FORBIDDEN:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, final
 
+from typing_extensions import override
+
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.codec import to_json
@@ -137,6 +139,7 @@ class FileLog(TrialLog):
         self._offsets: dict[Path, int] = {}
         self._decoders: dict[Path, codecs.IncrementalDecoder] = {}
 
+    @override
     def new_text(self) -> str:
         """New content of the files, in their order."""
         return "".join(self._new_of(path) for path in self._files())
@@ -236,7 +239,6 @@ class BackendPlugin(ABC, Generic[C]):
         BackendError
             The service that holds it does not answer.
         """
-        del config
         trial = context.folder.trials_path / str(trial_id)
         return FileLog(lambda: [*sorted(trial.rglob("stdout")), *sorted(trial.rglob("stderr"))])
 
@@ -250,7 +252,6 @@ class BackendPlugin(ABC, Generic[C]):
         SettingsError
             A setting does not fit the benchmark or this machine.
         """
-        del context
         return Description(config=config)
 
     def dry_run(self, config: C, context: ExperimentContext, first: Start) -> str:
@@ -272,12 +273,10 @@ class BackendPlugin(ABC, Generic[C]):
         BackendError
             The request cannot be completed without an account.
         """
-        del config, context, first
         raise SettingsError(f"--dry_run shows a request, and the {self.name} backend sends none")
 
     def price(self, config: C, context: ExperimentContext) -> float | None:
         """US dollars per hour while all workers are busy; None: unknown. Default: 0."""
-        del config, context
         return 0.0
 
 

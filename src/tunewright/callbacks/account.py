@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, cast, final
 
+from typing_extensions import override
+
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.storage import write_atomically
@@ -39,21 +41,20 @@ class AccountFile(Callback):
         self._next = 0.0
         self._n_jobs = 0
 
+    @override
     def on_experiment_start(self, history: History) -> None:
         """Read the account of earlier sessions."""
-        del history
         self._before = read_account(self._path)
 
+    @override
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """Write after the interval, or after the start of a job."""
-        del history, now
         if monotonic() >= self._next or summary.jobs > self._n_jobs:
             self._next, self._n_jobs = monotonic() + INTERVAL, summary.jobs
             self._write(summary)
 
+    @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
-        """Write the session's last account."""
-        del history, outcome
         self._write(summary)
 
     def _write(self, summary: BackendSummary) -> None:

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
@@ -21,9 +22,8 @@ from tunewright.trial import Checkpoint, TrialStatus
 class RemoveUnneededCheckpoints(CheckpointPolicy):
     """Removes each checkpoint as soon as no trial can need it (``--delete_checkpoints``)."""
 
+    @override
     def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
-        """Select all of them."""
-        del history
         return unneeded
 
 
@@ -73,11 +73,11 @@ class RemoveEarly(CheckpointPolicy):
         self._n_runs = 0
         self._rungs: dict[int, dict[int, float]] = {}
 
+    @override
     def select_unneeded(self, history: History, unneeded: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
-        """Select all of them."""
-        del history
         return unneeded
 
+    @override
     def select_paused(self, history: History, paused: Sequence[Checkpoint]) -> Iterable[Checkpoint]:
         """Select the excess over ``most``, least valuable first; among equal ones those of later trials."""
         if len(paused) <= self._most:

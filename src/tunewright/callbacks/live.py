@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
 from tunewright.formatting import (
     ProgressFacts,
@@ -56,6 +57,7 @@ class LiveProgress(Callback):
         self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=True)
         self._said: set[str] = set()
 
+    @override
     def on_experiment_start(self, history: History) -> None:
         """Start the table."""
         self._console.print(Text(self._facts.title, style="bold"))
@@ -63,11 +65,13 @@ class LiveProgress(Callback):
         self._live.start()
         self._draw(history, 0.0, BackendSummary())
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Print a failure immediately."""
         if status is TrialStatus.FAILED:
             self._live.console.print(Text(failure_text(history, trial_id), style="red"))
 
+    @override
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """Redraw the table."""
         for notice in summary.notices:
@@ -76,6 +80,7 @@ class LiveProgress(Callback):
                 self._live.console.print(Text(notice, style="dim"))
         self._draw(history, now, summary)
 
+    @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Print the result and the last notices, for example about a job that still runs."""
         self._live.stop()

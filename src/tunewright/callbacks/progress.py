@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, final
 
+from typing_extensions import override
+
 from tunewright.formatting import (
     ProgressFacts,
     best_text,
@@ -48,13 +50,14 @@ class PlainProgress(Callback):
         self._next = 0.0
         self._said: set[str] = set()
 
+    @override
     def on_experiment_start(self, history: History) -> None:
-        """Print the title, and the progress of a resumed experiment."""
         again = f", going on with {counts_text(history)}" if history.n_trials else ""
         self._say(
             f"{self._facts.title}: {plural(self._facts.n_workers, 'worker')}{again}\nResults: {self._facts.path}"
         )
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """Print the start of a run."""
         if self._is_verbose:
@@ -66,6 +69,7 @@ class PlainProgress(Callback):
             )
             self._say(f"Trial {run.trial_id} {word}")
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Print the end of a run; a failure with the last lines of its log."""
         self._incumbent.update(history)
@@ -78,6 +82,7 @@ class PlainProgress(Callback):
                 f"Trial {trial_id} {status}{value} (best: {best_text(self._facts, self._incumbent, history)})"
             )
 
+    @override
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """Print the status every ten seconds, and each notice of the backend once."""
         for notice in summary.notices:
@@ -90,6 +95,7 @@ class PlainProgress(Callback):
             status = status_text(self._facts, history, now, summary.cost)
             self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
 
+    @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Print the result and the last notices, for example about a job that still runs."""
         for notice in dict.fromkeys(summary.notices):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.exceptions import nearest_hint
 from tunewright.history import History
 from tunewright.interfaces import Callback
@@ -27,9 +29,9 @@ class WarnOfMissingResource(Callback):
         self._name = resource_attr
         self._has_looked = False
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result, verdict: Verdict) -> None:
         """Look at the first result."""
-        del history, trial_id, verdict
         if self._has_looked:
             return
         self._has_looked = True

@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, final
 
+from typing_extensions import override
+
 from tunewright.events import EndEvent, Event, ResultEvent, StartEvent
 from tunewright.history import History
 from tunewright.interfaces import Callback
@@ -41,15 +43,15 @@ class ResultsTable(Callback):
         self._n_written = 0
         self._next = 0.0
 
+    @override
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """Write when it is time to."""
-        del now, summary
         if monotonic() >= self._next and history.n_results != self._n_written:
             self._write(history)
 
+    @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Write the last state."""
-        del outcome, summary
         self._write(history)
 
     def _write(self, history: History) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from time import monotonic
 from typing import ClassVar, Final, final
 
+from typing_extensions import override
+
 from tunewright.callbacks.event_file import EventFile
 from tunewright.callbacks.plugin import CallbackConfig, CallbackContext, CallbackPlugin
 from tunewright.exceptions import MissingExtraError
@@ -47,11 +49,11 @@ class TensorBoardPlugin(CallbackPlugin[TensorBoardConfig]):
     config = TensorBoardConfig
     extra: ClassVar[str] = "tensorboard"
 
+    @override
     def check(self, config: TensorBoardConfig) -> None:
-        """Make sure that tensorboardX is installed."""
-        del config
         _check_installed()
 
+    @override
     def build(self, config: TensorBoardConfig, context: CallbackContext) -> Callback:
         """A writer into the folder, with times of the experiment's clock."""
         return TensorBoardCallback(
@@ -117,6 +119,7 @@ class TensorBoardCallback(Callback):
         self._loss, self._value, self._n_seen = math.inf, math.nan, 0
         self._next = 0.0
 
+    @override
     def on_experiment_start(self, history: History) -> None:
         """Write what was observed before, where the experiment goes on."""
         if len(self._metrics) == 1:
@@ -127,36 +130,36 @@ class TensorBoardCallback(Callback):
                 self._close(history, trial_id)
         self._follow_best(history)
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """Write the trial's hyperparameters, and what is known of it already."""
         self._file(history, run.trial_id)
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result, verdict: Verdict) -> None:
         """Write the reported values."""
-        del verdict
         is_open = trial_id in self._files
         file = self._file(history, trial_id)
         if is_open:  # else History, from which the file was made, holds the result
             self._add(file, result)
         self._follow_best(history)
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
-        """Write that the trial is over, if it is."""
-        del status
         self._file(history, trial_id)
         self._close(history, trial_id)
 
+    @override
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """Let readers see what is new, every two seconds."""
-        del history, now, summary
         if monotonic() >= self._next:
             self._next = monotonic() + _INTERVAL
             for file in self._all():
                 file.flush()
 
+    @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Close all files."""
-        del history, outcome, summary
         for file in self._all():
             file.close()
         self._files.clear()

@@ -317,7 +317,6 @@ class HelpPage:
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """Print one group of flags or commands."""
-        del options
         if not panel.entries:
             return
         console.print(f"{_plain(panel.title)}", style="bold", highlight=False, markup=False)
@@ -337,12 +336,10 @@ class HelpPage:
 
     def render_usage(self, console: Console, options: ConsoleOptions, usage: object) -> None:
         """Print how the command is called."""
-        del options
         _print(console, f"Usage: {_plain(usage).removeprefix('Usage: ')}\n")
 
     def render_description(self, console: Console, options: ConsoleOptions, description: object) -> None:
         """Print what the command does."""
-        del options
         if text := _plain(description):
             _print(console, textwrap.fill(text, min(console.width, _WIDEST)) + "\n")
 

@@ -19,6 +19,7 @@ from typing import Final, TypeAlias, final
 
 import numpy as np
 from scipy.special import erfcx, log_ndtr, ndtr
+from typing_extensions import override
 
 from tunewright.models.arrays import Array
 from tunewright.models.surrogate import Pullback, Surrogate
@@ -84,11 +85,13 @@ class LogExpectedImprovement(Acquisition):
         self._surrogate = surrogate
         self._best = best
 
+    @override
     def values(self, a: Array) -> Array:
         """``log mean_s E max(best_s - f_s(a), 0)``."""
         means, deviations = self._surrogate.predict(a)
         return log_mean(self._logs(means, deviations)[0])[0]
 
+    @override
     def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
         """With d log h / dz = Phi / h."""
         means, deviations, pullback = self._surrogate.predict_with_pullback(a)
@@ -120,13 +123,13 @@ class LowerConfidenceBound(Acquisition):
         self._surrogate = surrogate
         self._kappa = kappa
 
+    @override
     def values(self, a: Array) -> Array:
-        """Values (m,)."""
         means, deviations = self._surrogate.predict(a)
         return self._kappa * deviations - means.mean(axis=1)
 
+    @override
     def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
-        """Values (m,) and gradients (m, d)."""
         means, deviations, pullback = self._surrogate.predict_with_pullback(a)
         gradient = pullback(np.full_like(means, -1.0 / means.shape[1]), np.full_like(deviations, self._kappa))
         return self._kappa * deviations - means.mean(axis=1), gradient
@@ -155,12 +158,12 @@ class Weighted(Acquisition):
         self._log_weight = log_weight
         self._power = power
 
+    @override
     def values(self, a: Array) -> Array:
-        """Values (m,)."""
         return self._acquisition.values(a) + self._power * self._log_weight(a)[0]
 
+    @override
     def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
-        """Values (m,) and gradients (m, d)."""
         values, gradient = self._acquisition.values_and_gradient(a)
         logs, slope = self._log_weight(a)
         return values + self._power * logs, gradient + self._power * slope
@@ -187,8 +190,8 @@ class LogConstrainedImprovement(Acquisition):
         self._objective = objective
         self._constraints = tuple(constraints)
 
+    @override
     def values(self, a: Array) -> Array:
-        """Values (m,)."""
         logs: list[Array] = []
         if self._objective is not None:
             surrogate, best = self._objective
@@ -198,6 +201,7 @@ class LogConstrainedImprovement(Acquisition):
             logs.append(log_ndtr(_z(bound, *surrogate.predict(a))))
         return log_mean(np.sum(logs, axis=0))[0]
 
+    @override
     def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
         """Values (m,) and gradients (m, d), with d log h / dz = Phi / h and d log Phi / dz = phi / Phi."""
         factors: list[_Factor] = []

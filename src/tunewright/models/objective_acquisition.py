@@ -21,6 +21,7 @@ from typing import Final, NamedTuple, cast, final
 
 import numpy as np
 from scipy.special import ndtr
+from typing_extensions import override
 
 from tunewright.models.acquisition import Acquisition
 from tunewright.models.arrays import Array
@@ -80,10 +81,11 @@ class ScalarizedLowerBound(Acquisition):
         self._kappa = kappa
         self._how = how
 
+    @override
     def values(self, a: Array) -> Array:
-        """Values (m,)."""
         return self._scalarized([surrogate.predict(a) for surrogate in self._surrogates])[0]
 
+    @override
     def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
         """Values (m,) and gradients (m, d); at a kink that of one side."""
         predictions = [surrogate.predict_with_pullback(a) for surrogate in self._surrogates]
@@ -157,6 +159,7 @@ class ExpectedHypervolumeImprovement(Acquisition):
         self._surrogates = surrogates
         self._boxes = boxes
 
+    @override
     def values(self, a: Array) -> Array:
         """``log mean_s E[improvement]``, (m,)."""
         predictions = [surrogate.predict(a) for surrogate in self._surrogates]
@@ -167,8 +170,8 @@ class ExpectedHypervolumeImprovement(Acquisition):
         ]
         return np.concatenate(parts) if parts else np.empty(0)
 
+    @override
     def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
-        """Values (m,) and gradients (m, d)."""
         predictions = [surrogate.predict_with_pullback(a) for surrogate in self._surrogates]
         sides = [self._side(i, means, d) for i, (means, d, _) in enumerate(predictions)]
         expected = _product(sides, None).sum(axis=(1, 2)) + _TINY

@@ -8,6 +8,7 @@ from typing import TypeAlias, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tunewright.models.arrays import Array
 
@@ -65,25 +66,26 @@ class AtResource(Surrogate):
         self._resource = resource
 
     @property
+    @override
     def n_parts(self) -> int:
         """Versions of the inner surrogate."""
         return self._joint.n_parts
 
+    @override
     def means(self, a: Array) -> Array:
-        """Means (m, s) at configurations (m, d)."""
         return self._joint.means(self._with_resource(a))
 
+    @override
     def predict(self, a: Array) -> tuple[Array, Array]:
-        """Means (m, s) and deviations (m,) at configurations (m, d)."""
         return self._joint.predict(self._with_resource(a))
 
+    @override
     def predict_with_pullback(self, a: Array) -> tuple[Array, Array, Pullback]:
-        """As :meth:`predict`, and its derivative."""
         means, deviations, pullback = self._joint.predict_with_pullback(self._with_resource(a))
         return means, deviations, lambda by_means, by_deviations: pullback(by_means, by_deviations)[:, :-1]
 
+    @override
     def samples(self, a: Array, normal: Array) -> Array:
-        """Joint draws (m, k) at configurations (m, d)."""
         return self._joint.samples(self._with_resource(a), normal)
 
     def _with_resource(self, a: Array) -> Array:
@@ -106,21 +108,23 @@ class WeightedSum(Surrogate):
         self._parts = tuple(parts)
 
     @property
+    @override
     def n_parts(self) -> int:
         """Of all parts."""
         return sum(part.n_parts for part, _ in self._parts)
 
+    @override
     def means(self, a: Array) -> Array:
-        """``sum w mu``, (m, s)."""
         return self._sum([part.means(a) for part, _ in self._parts])
 
+    @override
     def predict(self, a: Array) -> tuple[Array, Array]:
         """``sum w mu`` and ``sqrt(sum w^2 sigma^2)``."""
         predictions = [part.predict(a) for part, _ in self._parts]
         return self._sum([means for means, _ in predictions]), self._deviations([d for _, d in predictions])
 
+    @override
     def predict_with_pullback(self, a: Array) -> tuple[Array, Array, Pullback]:
-        """As :meth:`predict`, and its derivative."""
         predictions = [part.predict_with_pullback(a) for part, _ in self._parts]
         deviations = self._deviations([d for _, d, _ in predictions])
         widths = [means.shape[1] for means, _, _ in predictions]
@@ -136,6 +140,7 @@ class WeightedSum(Surrogate):
 
         return self._sum([means for means, _, _ in predictions]), deviations, back
 
+    @override
     def samples(self, a: Array, normal: Array) -> Array:
         """Joint draws (m, k): the parts use the columns of ``normal`` rotated, so that each draw has its own numbers for each."""
         draws: list[Array] = []

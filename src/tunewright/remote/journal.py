@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, final
 
+from typing_extensions import override
+
 from tunewright.aws import S3Objects, ServiceError, StoredObject
 from tunewright.events import (
     DropEvent,
@@ -130,14 +132,15 @@ class RemoteJournal(Journal):
         self._sender.start()
 
     @property
+    @override
     def header(self) -> Header:
-        """The first line of the file."""
         return self._journal.header
 
+    @override
     def events(self) -> Iterator[Event]:
-        """All events of the file."""
         return self._journal.events()
 
+    @override
     def append(self, event: Event) -> None:
         """Write an event to the file and, if it has an effect, send it to S3 with all events before it.
 
@@ -153,6 +156,7 @@ class RemoteJournal(Journal):
         if self._is_eager and has_effect(event):
             self._flush()
 
+    @override
     def close(self) -> None:
         """Send the remaining lines and files, then close the file."""
         self._is_over.set()

@@ -11,6 +11,8 @@ from enum import StrEnum
 from itertools import accumulate, pairwise
 from typing import Final, TypeAlias, final
 
+from typing_extensions import override
+
 from tunewright.exceptions import SettingsError, choice
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
@@ -304,6 +306,7 @@ class ASHA(Scheduler):
         self._waiting: dict[int, Rung] = {}
         self._meter = None if settings.cost is None else CostMeter(settings.cost)
 
+    @override
     def suggest(self, history: History) -> Start | Resume | None:
         """A promotion if one is due, else a new trial; None when the space is exhausted."""
         highest = self._max_resource if self._limit is None else self._limit.resource
@@ -320,6 +323,7 @@ class ASHA(Scheduler):
         note = with_searchers_part({"bracket": bracket}, suggestion.note)
         return Start(config=suggestion.config, until=until, note=note)
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """Take in a new trial, or take a promoted one off the waiting list."""
         trial_id = run.trial_id
@@ -333,8 +337,8 @@ class ASHA(Scheduler):
         if rung is not None:
             rung.release(trial_id)
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
-        """Count the result for the rungs that it reached, and judge the trial there."""
         reached = self._count(trial_id, result.resource, result)
         if self._limit is not None:
             loss = self._metrics[0].loss_of(result.metrics)
@@ -353,6 +357,7 @@ class ASHA(Scheduler):
                 return Verdict(decision=Decision.STOP, reason=reason)
         return CONTINUE
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Let a paused trial wait for its promotion; count a completed one for the rung that it was running to."""
         if status is TrialStatus.PAUSED:
@@ -366,6 +371,7 @@ class ASHA(Scheduler):
             if until is not None and last is not None:
                 self._count(trial_id, until, last)
 
+    @override
     def resumable(self, history: History) -> Collection[int]:
         """Paused trials with a finite loss: any of them may rise as others do worse."""
         return self._waiting.keys()

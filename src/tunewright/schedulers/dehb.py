@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
@@ -228,6 +229,7 @@ class DEHB(Scheduler):
         self._evolving: dict[int, EvolvingBracket] = {}
         self._n_opened = 1
 
+    @override
     def suggest(self, history: History) -> Start | Resume | None:
         """The next run of the oldest bracket that has one; None when the space is exhausted."""
         first = self._first
@@ -242,6 +244,7 @@ class DEHB(Scheduler):
                 return self._start(history, bracket.number, bracket.rung)
         return self._start(history, self._n_opened, 0)
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """Take the run into its bracket, which it may open."""
         note = history.note(run.trial_id)
@@ -255,6 +258,7 @@ class DEHB(Scheduler):
         self._evolving[number].begin()
         self.populations[self._level(number, rung)].begin()
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Pause (first bracket) or stop at the rung's level; stop what goes beyond the maximum."""
         verdict = verdict_at(result.resource, history.until(trial_id), self._max_resource)
@@ -263,6 +267,7 @@ class DEHB(Scheduler):
             return verdict
         return Verdict(decision=Decision.STOP, reason=verdict.reason)
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Selection; the last trial of a rung closes it."""
         note = history.note(trial_id)
@@ -277,8 +282,8 @@ class DEHB(Scheduler):
         if bracket.is_over:
             del self._evolving[number]
 
+    @override
     def resumable(self, history: History) -> Collection[int]:
-        """Paused trials of the first bracket that may still be promoted."""
         return self._held.keys()
 
     def _select(self, history: History, trial_id: int, loss: float, level: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Metric
@@ -74,6 +76,7 @@ class DyHPO(Scheduler):
         self._counted: dict[int, int] = {}
         self._waiting: dict[int, int] = {}
 
+    @override
     def suggest(self, history: History) -> Start | Resume | None:
         """A promotion (at times), else the most promising of all paused trials and a new one; None when nothing is left."""
         if generator(self._seed, Stream.BRACKET, history.n_runs).random() < self._probability:
@@ -88,23 +91,27 @@ class DyHPO(Scheduler):
         level = 0 if chosen.trial_id is None else self._waiting[chosen.trial_id]
         return action_of(chosen, self._pauses, level, {"by": "model"})
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """A trial that goes on waits no longer."""
         level = self._waiting.pop(run.trial_id, None)
         if level is not None:
             self._rungs[level - 1].release(run.trial_id)
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Count the result for the rungs that it reached; pause at the level that the run was to reach."""
         self._count(trial_id, result)
         return verdict_at(result.resource, history.until(trial_id), self._pauses.max_resource)
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """A paused trial waits in the highest rung that it reached, if its loss there is finite."""
         reached = self._counted.get(trial_id, 0)
         if status is TrialStatus.PAUSED and reached and self._rungs[reached - 1].admit(trial_id):
             self._waiting[trial_id] = reached
 
+    @override
     def resumable(self, history: History) -> Collection[int]:
         """All that wait: any of them may go on."""
         return self._waiting.keys()

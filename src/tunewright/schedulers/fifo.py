@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.schedulers.rungs import with_searchers_part
@@ -24,6 +26,7 @@ class FIFO(Scheduler):
     def __init__(self, searcher: Searcher) -> None:
         self._searcher = searcher
 
+    @override
     def suggest(self, history: History) -> Start | None:
         """A new trial with the searcher's proposal; None when the space is exhausted."""
         suggestion = self._searcher.suggest(history)
@@ -31,16 +34,19 @@ class FIFO(Scheduler):
             return None
         return Start(config=suggestion.config, note=with_searchers_part({}, suggestion.note))
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """Nothing to remember."""
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Always CONTINUE."""
         return CONTINUE
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Nothing to remember."""
 
+    @override
     def resumable(self, history: History) -> Collection[int]:
-        """None ever: no trial is paused."""
         return ()

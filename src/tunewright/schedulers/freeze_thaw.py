@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
@@ -132,6 +134,7 @@ class FreezeThaw(Scheduler):
         self._metric = metric
         self._waiting: dict[int, int] = {}
 
+    @override
     def suggest(self, history: History) -> Start | Resume | None:
         """The most promising of all paused trials and a new one; None when neither is left."""
         place = generator(self._seed, Stream.BRACKET, history.n_runs).random()
@@ -142,20 +145,24 @@ class FreezeThaw(Scheduler):
         level = 0 if chosen.trial_id is None else self._waiting[chosen.trial_id]
         return action_of(chosen, self._pauses, level, {})
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """A thawed trial waits no longer."""
         self._waiting.pop(run.trial_id, None)
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Pause at the level that the run was to reach; end what goes beyond ``max_resource``."""
         return verdict_at(result.resource, history.until(trial_id), self._pauses.max_resource)
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """A paused trial waits, if its loss is finite."""
         last = history.last(trial_id)
         if status is TrialStatus.PAUSED and last and math.isfinite(self._metric.loss_of(last.metrics)):
             self._waiting[trial_id] = self._pauses.next_level(last.resource)
 
+    @override
     def resumable(self, history: History) -> Collection[int]:
         """All that wait: any of them may be thawed."""
         return self._waiting.keys()

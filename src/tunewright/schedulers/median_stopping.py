@@ -8,6 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
@@ -75,14 +77,17 @@ class MedianStopping(Scheduler):
         self._curves: dict[int, _Curve] = {}
         self._averages: dict[int, list[float]] = {}
 
+    @override
     def suggest(self, history: History) -> Start | Resume | None:
         """The suggestion of the inner scheduler."""
         return self._scheduler.suggest(history)
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """Tell the scheduler within."""
         self._scheduler.on_trial_start(history, run)
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """The verdict of the inner scheduler; if it is CONTINUE, that of the rule."""
         verdict = self._scheduler.on_trial_result(history, trial_id, result)
@@ -101,10 +106,12 @@ class MedianStopping(Scheduler):
         reason = f"worse than {n_better} of {n_others} at resource {result.resource}"
         return Verdict(decision=Decision.STOP, reason=reason)
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Tell the scheduler within."""
         self._scheduler.on_trial_end(history, trial_id, status)
 
+    @override
     def resumable(self, history: History) -> Collection[int]:
         """Those of the inner scheduler."""
         return self._scheduler.resumable(history)

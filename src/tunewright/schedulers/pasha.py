@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import SettingsError
 from tunewright.models.arrays import Array
@@ -54,10 +55,11 @@ class SoftRankingLimit(PromotionLimit):
         self._curves: dict[int, dict[int, float]] = {}
 
     @property
+    @override
     def resource(self) -> int:
-        """No trial is promoted beyond it."""
         return self._levels[self._top]
 
+    @override
     def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
         """Add to the trial's curve; compare the rankings if it has reached the limit."""
         if math.isfinite(loss):

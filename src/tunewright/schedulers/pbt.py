@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
@@ -203,8 +204,8 @@ class PBT(Scheduler):
         self._populations: list[_Population] = [_Population()]
         self._held: dict[int, None] = {}
 
+    @override
     def suggest(self, history: History) -> Start | Resume | None:
-        """The next run of the oldest population that has one; None when nothing is left."""
         size = self._settings.population_size
         for number, population in enumerate(self._populations):
             if len(population.members) < size:
@@ -218,6 +219,7 @@ class PBT(Scheduler):
         is_full = len(self._populations[-1].members) == size
         return self._start_random(history, len(self._populations), 0) if is_full else None
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """A trial takes its place, or goes on in it."""
         note = history.note(run.trial_id)
@@ -231,10 +233,12 @@ class PBT(Scheduler):
             self._held.pop(before, None)
         population.members[place] = run.trial_id
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Pause at the end of an interval; stop what goes beyond the maximum."""
         return verdict_at(result.resource, history.until(trial_id), self._settings.max_resource)
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """A paused or failed member is due."""
         note = history.note(trial_id)
@@ -244,8 +248,8 @@ class PBT(Scheduler):
         if status is TrialStatus.PAUSED:
             self._held[trial_id] = None
 
+    @override
     def resumable(self, history: History) -> Collection[int]:
-        """Paused members that hold their place."""
         return self._held.keys()
 
     def _go_on(self, history: History, number: int, place: int) -> Start | Resume | None:

@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.schedulers.asha import PromotionLimit
 from tunewright.schedulers.rungs import Rung
 
@@ -35,10 +37,12 @@ class CandidateLimit(PromotionLimit):
         self._seen: dict[int, int] = {}
 
     @property
+    @override
     def resource(self) -> int:
         """Promotions go up to the full resource."""
         return self._max_resource
 
+    @override
     def observe(self, trial_id: int, resource: int, loss: float, rungs: Sequence[Rung]) -> None:
         """Lower the limit of the rungs that a candidate reaches with this result."""
         if trial_id >= self._n_candidates:
@@ -48,6 +52,6 @@ class CandidateLimit(PromotionLimit):
                 self._lowest[rung.level] = min(self._lowest.get(rung.level, math.inf), loss)
         self._seen[trial_id] = resource
 
+    @override
     def admits(self, trial_id: int, level: int, loss: float) -> bool:
-        """Whether a trial may go on beyond a rung."""
         return trial_id < self._n_candidates or loss <= self._lowest.get(level, math.inf)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
@@ -45,6 +47,7 @@ class SyncHyperband(Scheduler):
         self._brackets: dict[int, Bracket] = {}
         self._newest = self._open(0)
 
+    @override
     def suggest(self, history: History) -> Start | Resume | None:
         """The best promoted trial of the oldest bracket that has one, else a new trial; None when neither is left."""
         for bracket in self._brackets.values():
@@ -58,6 +61,7 @@ class SyncHyperband(Scheduler):
         waiting = self._newest.due_if_full()
         return None if waiting is None else _resume(self._newest, *waiting)
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """Take the run into its bracket, which it may open."""
         number, rung = _place(history, run.trial_id)
@@ -65,10 +69,12 @@ class SyncHyperband(Scheduler):
             self._newest = self._open(number)
         self._brackets[number].begin(run.trial_id, rung)
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Pause at the level of the trial's rung; end what goes beyond the maximum."""
         return verdict_at(result.resource, history.until(trial_id), self._max_resource)
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Count the trial's last result for its rung; the last trial of a rung closes it."""
         number, _ = _place(history, trial_id)
@@ -77,6 +83,7 @@ class SyncHyperband(Scheduler):
         if bracket.is_over:
             del self._brackets[number]
 
+    @override
     def resumable(self, history: History) -> Collection[int]:
         """Paused trials that may still be promoted: in each rung, no more than the next one has places for."""
         return self._held.keys()

@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
@@ -126,6 +128,7 @@ class TopK(Scheduler):
         self._rounds: list[_Round] = []
         self._held: dict[int, None] = {}
 
+    @override
     def suggest(self, history: History) -> Start | Resume | None:
         """A trial of the oldest round that is due to go on, else a new one; None when neither is left."""
         chosen = self._due(is_last_full=False)
@@ -141,6 +144,7 @@ class TopK(Scheduler):
         chosen = self._due(is_last_full=True)
         return None if chosen is None else Resume(trial_id=chosen)
 
+    @override
     def on_trial_start(self, history: History, run: Run) -> None:
         """Take a new trial into its round, or a chosen one off the waiting list."""
         current = self._round_of(run.trial_id)
@@ -150,6 +154,7 @@ class TopK(Scheduler):
         current.waiting.discard(run.trial_id)
         self._held.pop(run.trial_id, None)
 
+    @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """Pause at ``resource``; end what goes beyond ``max_resource``."""
         settings, losses = self._settings, self._round_of(trial_id).losses
@@ -163,8 +168,8 @@ class TopK(Scheduler):
             return Verdict(decision=Decision.PAUSE, reason=f"compared at {settings.resource}")
         return CONTINUE
 
+    @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
-        """A first run is over; a paused trial waits for its choice."""
         current = self._round_of(trial_id)
         is_first = trial_id in current.open
         current.open.discard(trial_id)
@@ -175,6 +180,7 @@ class TopK(Scheduler):
             current.waiting.discard(beaten)
             del self._held[beaten]
 
+    @override
     def resumable(self, history: History) -> Collection[int]:
         """Waiting trials among the best of their round: one that is not will never be."""
         return self._held.keys()

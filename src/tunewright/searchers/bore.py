@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.metric import Metric
@@ -75,6 +76,7 @@ class BOREProposer(Proposer):
         self._cube = cube
         self._settings = settings
 
+    @override
     def propose(
         self,
         snapshot: Snapshot,

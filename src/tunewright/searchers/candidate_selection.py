@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.history import History
 from tunewright.models.acquisition import LogExpectedImprovement
@@ -67,13 +68,13 @@ class NewTrials(Proposer):
         self._learner = learner
         self._optimizer = AcquisitionOptimizer(cube, spread)
 
+    @override
     def propose(
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
         until: int | None = None,
     ) -> Proposal | None:
-        """Best first."""
         forecast = self._learner.forecast(snapshot, rng)
         return None if forecast is None else self.proposal(forecast, snapshot, rng)
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.metric import Constraint
 from tunewright.models.acquisition import LogConstrainedImprovement
@@ -63,8 +64,8 @@ class ConstrainedLearner(Learner):
             for name in self._names
         ]
 
+    @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
-        """None below two results."""
         rows = snapshot.rows
         if len(rows) < 2:
             return None

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.models.acquisition import LogExpectedImprovement, LogWeight, Weighted
 from tunewright.models.arrays import Array, Indices
@@ -82,6 +83,7 @@ class CostAwareLearner(Learner):
             for name in ("cost", "offset", "slope")
         }
 
+    @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below two final losses."""
         whole = snapshot if self._resource is None else _final(snapshot)

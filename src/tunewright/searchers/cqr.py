@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
@@ -69,13 +70,13 @@ class CQRProposer(Proposer):
         self._cube = cube
         self._settings = settings
 
+    @override
     def propose(
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
         until: int | None = None,
     ) -> Proposal | None:
-        """The candidate with the lowest draw first; None below two results."""
         rows, n_levels = snapshot.rows, self._settings.n_quantiles
         if len(rows) < _LEAST:
             return None

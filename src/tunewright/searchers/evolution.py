@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
@@ -95,6 +96,7 @@ class EvolutionProposer(Proposer):
         self._space = space
         self._settings = settings
 
+    @override
     def propose(
         self,
         snapshot: Snapshot,

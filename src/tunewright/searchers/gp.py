@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import check_at_least, choice
 from tunewright.metric import Metric
@@ -229,13 +230,13 @@ class GPProposer(Proposer):
         self._optimizer = AcquisitionOptimizer(cube, settings.spread)
         self._settings = settings
 
+    @override
     def propose(
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
         until: int | None = None,
     ) -> Proposal | None:
-        """Points of highest acquisition first."""
         learned = self._learner.learn(snapshot, rng)
         if learned is None:
             return None
@@ -296,6 +297,7 @@ class FinalLossLearner(Learner):
             GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping)), "final loss"
         )
 
+    @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below two losses."""
         if len(snapshot.rows) < 2:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.models.arrays import Array
 from tunewright.models.gp.kernels import Matern52
@@ -43,15 +44,18 @@ class FinalForecast(Forecast):
         self._fit = fit
 
     @property
+    @override
     def observed(self) -> Array:
         """The lowest predicted end first."""
         return self._observed
 
     @property
+    @override
     def fits(self) -> Mapping[str, Fit]:
         """Of the curves."""
         return {"curves": self._fit}
 
+    @override
     def at(self, level: int) -> tuple[Surrogate, Array]:
         """Losses at the end, and the lowest that is predicted there for any trial of which something is known."""
         return self._final
@@ -82,6 +86,7 @@ class CurveLearner(ForecastLearner):
         self._prior = LatentKronecker(Matern52(n_columns))
         self._fitted = FittedProcess(self._prior.process, "learning curve")
 
+    @override
     def forecast(self, snapshot: Snapshot, rng: np.random.Generator) -> Forecast | None:
         """None below two observations."""
         if len(snapshot.rows) < 2:
@@ -135,6 +140,7 @@ class LevelForecast(Forecast):
         self._fit = fit
 
     @property
+    @override
     def observed(self) -> Array:
         """The trials at the highest level first, the best of a level first."""
         order = np.lexsort((self._y, -self._rows.levels))
@@ -143,12 +149,13 @@ class LevelForecast(Forecast):
         return self._points[trials[first]]
 
     @property
+    @override
     def fits(self) -> Mapping[str, Fit]:
         """Of the joint process."""
         return {"joint": self._fit}
 
+    @override
     def at(self, level: int) -> tuple[Surrogate, Array]:
-        """Losses at that level, and the best that was observed there; the best of all if nothing was."""
         here = self._y[self._rows.levels == level]
         best = float(np.min(here if len(here) else self._y))
         return self._joint.at_level(self._versions, level), np.array([best])
@@ -173,6 +180,7 @@ class LevelForecastLearner(ForecastLearner):
         self._joint = joint
         self._settings = settings
 
+    @override
     def forecast(self, snapshot: Snapshot, rng: np.random.Generator) -> Forecast | None:
         """None below two observations."""
         if len(snapshot.rows) < 2:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import choice
 from tunewright.metric import Metric
@@ -152,6 +153,7 @@ class JointLearner(Learner):
         self._enough = n_columns + 1
         self._n_fantasies = settings.n_fantasies
 
+    @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below d + 1 losses at any level."""
         level = target_level(snapshot.rows, self._enough)
@@ -213,6 +215,7 @@ class IndependentLearner(Learner):
         self._enough = n_columns + 1
         self._n_fantasies = settings.n_fantasies
 
+    @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below d + 1 losses at any level."""
         level = target_level(snapshot.rows, self._enough)

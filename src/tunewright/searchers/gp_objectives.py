@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
@@ -156,6 +157,7 @@ class ScalarizedChooser(Chooser):
     def __init__(self, settings: ScalarizationSettings) -> None:
         self._settings = settings
 
+    @override
     def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:
         """Objectives count from the best seen, in deviations of all that was observed."""
         k = learned.means.shape[2]
@@ -184,6 +186,7 @@ class HypervolumeChooser(Chooser):
     def __init__(self, reference: Array | None) -> None:
         self._reference = reference
 
+    @override
     def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:
         """Each version has its own front: what pending trials may give is in it."""
         reference = self._bound(learned)
@@ -233,13 +236,13 @@ class ObjectivesProposer(Proposer):
         kernel = config_kernel(cube.n_columns, input_warping=settings.input_warping)
         self._fitted = [FittedProcess(GaussianProcess(kernel), name) for name in names]
 
+    @override
     def propose(
         self,
         snapshot: Snapshot,
         rng: np.random.Generator,
         until: int | None = None,
     ) -> Proposal | None:
-        """Points of highest acquisition first; None below two trials."""
         if len(snapshot.rows) < 2:
             return None
         kept = _kept(snapshot.objectives, self._settings.max_observations)

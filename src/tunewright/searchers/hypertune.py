@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.history import History
 from tunewright.models.arrays import Array
@@ -78,8 +79,8 @@ class IndependentRungs(RungModelling):
         self._models = LevelModels(n_columns, n_levels, settings)
         self._n_fantasies = settings.n_fantasies
 
+    @override
     def models(self, snapshot: Snapshot, levels: Sequence[int], rng: np.random.Generator) -> RungModels:
-        """Pending trials are fantasised at each level."""
         pending = snapshot.points[snapshot.pending]
         found: dict[int, RungModel] = {}
         fits: dict[str, Fit] = {}
@@ -107,6 +108,7 @@ class JointRungs(RungModelling):
         self._joint = joint
         self._n_fantasies = settings.n_fantasies
 
+    @override
     def models(self, snapshot: Snapshot, levels: Sequence[int], rng: np.random.Generator) -> RungModels:
         """Pending trials are fantasised at the level that they reach next."""
         known = self._joint.learn(snapshot)
@@ -140,6 +142,7 @@ class EnsembleLearner(Learner):
         self._modelling = modelling
         self._enough = n_columns + 1
 
+    @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """None below d + 1 losses at any level."""
         known = self._known(snapshot, rng)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
@@ -79,6 +80,7 @@ class KDEProposer(Proposer):
         self._counts = cube.n_categories
         self._least = len(self._counts)
 
+    @override
     def propose(
         self,
         snapshot: Snapshot,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.history import History
 from tunewright.interfaces import Searcher
@@ -82,6 +83,7 @@ class ModelBasedSearcher(Searcher):
         if context.candidates is not None:
             self._places = context.space.encode(context.candidates)
 
+    @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next given point, random draw or proposed configuration; None when every configuration was tried."""
         if history.n_trials < self.n_initial:

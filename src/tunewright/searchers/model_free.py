@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import SpaceError
 from tunewright.history import History
@@ -138,6 +139,7 @@ class RandomSearcher(Searcher):
         """How many configurations come before the first draw."""
         return len(self._initial)
 
+    @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next initial point, else a new draw; None when every configuration was tried."""
         n_trials = history.n_trials
@@ -196,6 +198,7 @@ class RestrictedSearcher(Searcher):
         """How many configurations come before the first draw."""
         return len(self._initial)
 
+    @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next initial point, else a new candidate; None when all were tried."""
         n_trials = history.n_trials
@@ -264,6 +267,7 @@ class GridSearcher(Searcher):
         numbers = {self._grid.number(config) for config in self._initial}
         self._passed_over = sorted(number for number in numbers if number is not None)
 
+    @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next initial point, else the next combination; None after the last."""
         n_trials = history.n_trials

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
@@ -112,6 +113,7 @@ class NSGA2Proposer(Proposer):
         self._domains = list(space.domains.values())
         self._names = list(space.domains)
 
+    @override
     def propose(
         self,
         snapshot: Snapshot,

@@ -9,6 +9,7 @@ from typing import Final, final
 
 import numpy as np
 from scipy.special import ndtr, ndtri
+from typing_extensions import override
 
 from tunewright.models.arrays import Array
 from tunewright.space import Categorical, Ordinal, Prior, SearchSpace
@@ -43,10 +44,12 @@ class _Bell(_Axis):
         self._mass = float(ndtr((1.0 - centre) / self._deviation)) - self._low
         self._log_scale = -math.log(self._deviation * math.sqrt(2 * math.pi) * self._mass)
 
+    @override
     def log_density(self, u: Array) -> tuple[Array, Array]:
         z = (u - self._centre) / self._deviation
         return self._log_scale - 0.5 * z[:, 0] ** 2, -z / self._deviation
 
+    @override
     def quantile(self, u: float) -> ConfigValue:
         z = float(ndtri(self._low + u * self._mass))
         place = min(max(self._centre + z * self._deviation, 0.0), 1.0)
@@ -64,10 +67,12 @@ class _Listed(_Axis):
         self._logs = np.log(shares * len(shares))
         self._ends = np.cumsum(shares)
 
+    @override
     def log_density(self, u: Array) -> tuple[Array, Array]:
         nearest = np.argmin(((u[:, np.newaxis] - self._places) ** 2).sum(axis=2), axis=1)
         return self._logs[nearest], np.zeros_like(u)
 
+    @override
     def quantile(self, u: float) -> ConfigValue:
         return self._values[min(int(np.searchsorted(self._ends, u, side="right")), len(self._values) - 1)]
 

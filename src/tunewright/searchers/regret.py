@@ -12,6 +12,7 @@ import math
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
@@ -84,6 +85,7 @@ class RegretBelow(StoppingCriterion):
         self._known: tuple[bytes, float] = (b"", math.inf)
         self._seen = (-1, -1, -1)
 
+    @override
     def check(self, history: History, now: float) -> StopDecision:
         """STOP if the bound is at most the threshold; the bound is computed only after something happened."""
         seen = (history.n_results, history.n_runs, len(history.ids(TrialStatus.RUNNING)))

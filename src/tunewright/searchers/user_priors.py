@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.models.acquisition import LogExpectedImprovement, Weighted
 from tunewright.models.arrays import Array, Indices
@@ -62,6 +63,7 @@ class PriorProposer(Proposer):
         self._n_initial = n_initial
         self._then = then
 
+    @override
     def propose(
         self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
     ) -> Proposal | None:
@@ -91,6 +93,7 @@ class PiBOLearner(Learner):
         self._density = density
         self._beta = beta
 
+    @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
         """The learner's surrogate, with the weighted acquisition function."""
         learned = self._learner.learn(snapshot, rng)
@@ -142,6 +145,7 @@ class PriorBandProposer(Proposer):
         self._levels = tuple(levels)
         self._eta = eta
 
+    @override
     def propose(
         self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
     ) -> Proposal | None:

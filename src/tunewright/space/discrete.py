@@ -8,6 +8,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from itertools import pairwise
 from typing import Literal, final, get_args
 
+from typing_extensions import override
+
 from tunewright.exceptions import SpaceError, nearest_hint
 from tunewright.space.checks import as_config_value, as_float, bound, distinct
 from tunewright.space.domain import MIDPOINT, Domain, Prior, Spec, check_n_levels, check_weights, part, spread
@@ -65,47 +67,50 @@ class Categorical(Domain):
         put(self, "default", self.values[0] if self.default is MIDPOINT else self.cast(self.default))
 
     @property
+    @override
     def size(self) -> int:
-        """Number of values."""
         return len(self.values)
 
     @property
+    @override
     def width(self) -> int:
         """Number of columns: one per value, but one for two values."""
         return 1 if len(self.values) == 2 else len(self.values)
 
+    @override
     def quantile(self, u: float) -> ConfigValue:
-        """Map a uniform number of [0, 1] to a value; all are equally likely."""
         return self.values[part(u, len(self.values))]
 
+    @override
     def cast(self, value: object) -> ConfigValue:
         """Return the value that is equal to ``value`` or has it as its text."""
         return self.values[self._choice.number(value)]
 
+    @override
     def encode(self, value: ConfigValue) -> tuple[float, ...]:
-        """Map a value to zeros and a one."""
         number = self._choice.number(value)
         if self.width == 1:
             return (float(number),)
         return tuple(float(i == number) for i in range(len(self.values)))
 
+    @override
     def decode(self, point: Sequence[float]) -> ConfigValue:
-        """Map `width` numbers to a value."""
         if self.width == 1:
             return self.values[int(point[0] >= 0.5)]
         return self.values[max(range(len(self.values)), key=point.__getitem__)]
 
+    @override
     def at(self, index: int) -> ConfigValue:
-        """Return the value number ``index``."""
         return self.values[index]
 
+    @override
     def grid(self, n: int) -> list[ConfigValue]:
         """List all values, whatever ``n``: there is no order to thin them out by."""
         check_n_levels(n)
         return list(self.values)
 
+    @override
     def to_json(self) -> Spec:
-        """Describe the domain as data."""
         return self._described({"type": "categorical", "values": list(self.values), "default": self.default})
 
     def _check_prior(self, prior: Prior) -> None:
@@ -173,38 +178,39 @@ class Ordinal(Domain):
         return [LOG.forward(number) for number in numbers]
 
     @property
+    @override
     def size(self) -> int:
-        """Number of values."""
         return len(self.values)
 
+    @override
     def quantile(self, u: float) -> ConfigValue:
-        """Map a uniform number of [0, 1] to a value; all are equally likely."""
         return self.values[part(u, len(self.values))]
 
+    @override
     def cast(self, value: object) -> ConfigValue:
         """Return the value that is equal to ``value`` or has it as its text."""
         return self.values[self._choice.number(value)]
 
+    @override
     def encode(self, value: ConfigValue) -> tuple[float]:
-        """Map a value to one number in [0, 1]."""
         return (self._units[self._choice.number(value)],)
 
+    @override
     def decode(self, point: Sequence[float]) -> ConfigValue:
-        """Map one number to the nearest value."""
         return self.values[bisect_right(self._borders, point[0])]
 
+    @override
     def at(self, index: int) -> ConfigValue:
-        """Return the value number ``index``."""
         return self.values[index]
 
+    @override
     def grid(self, n: int) -> list[ConfigValue]:
-        """List at most ``n`` values, evenly spread over their order."""
         if n == 1:
             return [self.default]
         return [self.values[index] for index in spread(len(self.values), n)]
 
+    @override
     def to_json(self) -> Spec:
-        """Describe the domain as data."""
         return self._described(
             {"type": "ordinal", "values": list(self.values), "kind": self.kind, "default": self.default}
         )
@@ -267,38 +273,38 @@ class FiniteRange(Domain):
             ) from None
         return tuple(numbers)
 
+    @override
     def quantile(self, u: float) -> float:
-        """Map a uniform number of [0, 1] to a value; all are equally likely."""
         return self._values[part(u, self.size)]
 
+    @override
     def cast(self, value: object) -> float:
-        """Convert a number or text to the legal value from which only rounding parts it."""
         x = as_float(value)
         nearest = min(self._values, key=lambda legal: abs(legal - x))
         if abs(nearest - x) > 1e-9 * abs(nearest):
             raise SpaceError(f"{value!r} is not in the finite range; the nearest value is {nearest}")
         return nearest
 
+    @override
     def encode(self, value: ConfigValue) -> tuple[float]:
-        """Map a legal value to one number in [0, 1]."""
         return ((self._values.index(self.cast(value)) + 0.5) / self.size,)
 
+    @override
     def decode(self, point: Sequence[float]) -> float:
-        """Map one number to a legal value."""
         return self.quantile(point[0])
 
+    @override
     def at(self, index: int) -> float:
-        """Return the value number ``index``."""
         return self._values[index]
 
+    @override
     def grid(self, n: int) -> list[ConfigValue]:
-        """List at most ``n`` values, evenly spread."""
         if n == 1:
             return [self.default]
         return [self._values[index] for index in spread(self.size, n)]
 
+    @override
     def to_json(self) -> Spec:
-        """Describe the domain as data."""
         spec: Spec = {"type": "finite_range", "low": self.low, "high": self.high, "size": self.size}
         if self.log:
             spec["log"] = True

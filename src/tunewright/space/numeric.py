@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.exceptions import SpaceError
 from tunewright.space.checks import as_float, as_integer, bound
 from tunewright.space.domain import MIDPOINT, Domain, Spec, check_n_levels
@@ -76,18 +78,18 @@ class Float(Domain):
         put(self, "default", middle if self.default is MIDPOINT else self.cast(self.default))
 
     @property
+    @override
     def size(self) -> int | None:
-        """Number of legal values; None without a step."""
         return None if self._lattice is None else self._lattice.size
 
+    @override
     def quantile(self, u: float) -> float:
-        """Map a uniform number of [0, 1] to a value."""
         if self._lattice is None:
             return self._scale.from_unit(u)
         return self.at(self._lattice.index_at(u))
 
+    @override
     def cast(self, value: object) -> float:
-        """Convert a number or text; with a step, to the legal value from which only rounding parts it."""
         x = as_float(value)
         if not self.low <= x <= self.high:
             raise SpaceError(f"{value!r} is outside of the range from {self.low} to {self.high}")
@@ -96,22 +98,23 @@ class Float(Domain):
             raise SpaceError(f"{value!r} is not {self.low} + k * {self.step}; the nearest is {legal}")
         return legal
 
+    @override
     def encode(self, value: ConfigValue) -> tuple[float]:
-        """Map a legal value to one number in [0, 1]."""
         return ((self._lattice or self._scale).to_unit(float(value)),)
 
+    @override
     def decode(self, point: Sequence[float]) -> float:
-        """Map one number to a legal value."""
         return self.quantile(point[0])
 
+    @override
     def at(self, index: int) -> float:
         """Return ``low + index * step``, free of rounding noise in the 15th digit."""
         if self.step is None:
             raise SpaceError("a continuous range has no value by number: give it a step")
         return min(max(float(f"{self.low + index * self.step:.15g}"), self.low), self.high)
 
+    @override
     def grid(self, n: int) -> list[ConfigValue]:
-        """List at most ``n`` values, evenly spaced along the scale."""
         check_n_levels(n)
         if self._lattice is not None and n >= self._lattice.size:
             return [self.at(index) for index in range(self._lattice.size)]
@@ -119,8 +122,8 @@ class Float(Domain):
             return [self.default]
         return list(dict.fromkeys(self._snap(x) for x in levels(self.low, self.high, self._warp, n)))
 
+    @override
     def to_json(self) -> Spec:
-        """Describe the domain as data."""
         return self._described(_describe(self, "float"))
 
     def _snap(self, x: float) -> float:
@@ -172,16 +175,16 @@ class Integer(Domain):
         put(self, "default", middle if self.default is MIDPOINT else self.cast(self.default))
 
     @property
+    @override
     def size(self) -> int:
-        """Number of legal values."""
         return self._lattice.size
 
+    @override
     def quantile(self, u: float) -> int:
-        """Map a uniform number of [0, 1] to a value."""
         return self.at(self._lattice.index_at(u))
 
+    @override
     def cast(self, value: object) -> int:
-        """Convert a whole number or text to a legal value."""
         x = as_integer(value)
         if not self.low <= x <= self.high:
             raise SpaceError(f"{value!r} is outside of the range from {self.low} to {self.high}")
@@ -190,20 +193,20 @@ class Integer(Domain):
             raise SpaceError(f"{value!r} is not {self.low} + k * {self.step}; the nearest is {legal}")
         return legal
 
+    @override
     def encode(self, value: ConfigValue) -> tuple[float]:
-        """Map a legal value to one number in [0, 1]."""
         return (self._lattice.to_unit(float(value)),)
 
+    @override
     def decode(self, point: Sequence[float]) -> int:
-        """Map one number to a legal value."""
         return self.at(self._lattice.index_at(point[0]))
 
+    @override
     def at(self, index: int) -> int:
-        """Return ``low + index * step``."""
         return self.low + index * (self.step or 1)
 
+    @override
     def grid(self, n: int) -> list[ConfigValue]:
-        """List at most ``n`` values, evenly spaced along the scale."""
         check_n_levels(n)
         if n >= self.size:
             return [self.at(index) for index in range(self.size)]
@@ -213,6 +216,6 @@ class Integer(Domain):
         numbers = levels(self.low, top, self._warp, n)
         return list(dict.fromkeys(self.at(self._lattice.index(x)) for x in numbers))
 
+    @override
     def to_json(self) -> Spec:
-        """Describe the domain as data."""
         return self._described(_describe(self, "integer"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.events import Event, Header
 from tunewright.journal import Journal, MemoryJournal
 
@@ -31,14 +33,15 @@ class CrashingJournal(Journal):
         self._lines_left = lines_left
 
     @property
+    @override
     def header(self) -> Header:
-        """The first line."""
         return self._kept.header
 
+    @override
     def events(self) -> Iterator[Event]:
-        """All events after the header."""
         return self._kept.events()
 
+    @override
     def append(self, event: Event) -> None:
         """Keep an event.
 
@@ -52,5 +55,6 @@ class CrashingJournal(Journal):
         self._kept.append(event)
         self._lines_left -= 1
 
+    @override
     def close(self) -> None:
         """Nothing to close."""

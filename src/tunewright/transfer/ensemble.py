@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array
@@ -69,6 +70,7 @@ class RankingEnsemble(Learner):
         process = GaussianProcess(config_kernel(space.n_columns, input_warping=settings.input_warping))
         self._fitted = FittedProcess(process, "final loss")
 
+    @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned:
         """Always a surrogate, since earlier tasks are known from the beginning."""
         rows = limited(snapshot.rows, self._settings.max_observations)

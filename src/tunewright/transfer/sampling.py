@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
@@ -68,6 +69,7 @@ class QuantileProposer(Proposer):
         self._model = model
         self._settings = settings
 
+    @override
     def propose(
         self,
         snapshot: Snapshot,

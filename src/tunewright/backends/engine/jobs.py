@@ -7,6 +7,8 @@ from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, final
 
+from typing_extensions import override
+
 from tunewright.backends.engine.backend import Dispatcher
 from tunewright.backends.engine.context import EngineContext
 from tunewright.backends.engine.job_service import CreateOutcome, JobName, JobOrder, JobStatus, PoolStatus
@@ -48,6 +50,7 @@ class JobDispatcher(Dispatcher):
         self.capacity = context.settings.n_workers
         self.n_instances = context.settings.n_workers * context.settings.instances_per_job
 
+    @override
     def queue(self, run: Run, config: Config) -> TrackedRun:
         """A run that waits for its job."""
         return self._tracked(
@@ -59,6 +62,7 @@ class JobDispatcher(Dispatcher):
             )
         )
 
+    @override
     def attach(self, runs: Sequence[OpenRun], statuses: Mapping[str, JobStatus]) -> list[TrackedRun]:
         """Adopt the newest job of each run, whatever its state; a run without one is queued.
 
@@ -69,8 +73,8 @@ class JobDispatcher(Dispatcher):
         self._context.inbox.begin_at(min(begun, default=time.time() - self._context.channel.skew))
         return attached
 
+    @override
     def step(self, runs: Collection[TrackedRun]) -> None:
-        """Send requests, create jobs, then read statuses and messages."""
         for run in runs:
             self._send_request(run)
         while (queued := self._next_queued(runs)) is not None:
@@ -80,6 +84,7 @@ class JobDispatcher(Dispatcher):
         if begun:
             self._poller.poll(begun)
 
+    @override
     def next_at(self, runs: Collection[TrackedRun]) -> float:
         """The next listing, or the moment when a queued run may have its job."""
         queued = [run.order for run in runs if run.is_queued]
@@ -91,8 +96,8 @@ class JobDispatcher(Dispatcher):
             times.append(self._poller.next_at)
         return min(times, default=time.monotonic() + STATUS_PERIOD)
 
+    @override
     def is_free(self, run: TrackedRun) -> bool:
-        """Whether the run has no job, or its instances are ready for the next one, or gone."""
         if run.phase is RunPhase.REJECTED:
             return True
         if not run.has_ended:
@@ -103,6 +108,7 @@ class JobDispatcher(Dispatcher):
         is_late = run.ended_seconds > self._time.seconds(POOL_SECONDS)
         return run.status.pool is not PoolStatus.IN_USE or is_late
 
+    @override
     def ended(self, run: TrackedRun, outcome: Outcome) -> None:
         """Record the job's bill, and whether its type has capacity."""
         if not run.is_under_way:
@@ -114,27 +120,27 @@ class JobDispatcher(Dispatcher):
         else:
             self._submitter.types.has_capacity(order.config, order.instance_type)
 
+    @override
     def costs(self, runs: Collection[TrackedRun]) -> Mapping[str, float]:
         """The estimates of the runs' jobs."""
         return {run.name.key: run.billed_seconds() for run in runs}
 
+    @override
     def logs(self, trial_id: int) -> str:
-        """The output of the trial's jobs."""
         return self._context.jobs.logs(trial_id)
 
+    @override
     def wind_down(self, *, is_late: bool) -> bool:
-        """False: each job ends with its run."""
-        del is_late
         return False
 
+    @override
     def release(self, runs: Sequence[TrackedRun]) -> None:
-        """Send the requests of runs."""
         for run in runs:
             self._context.channel.send(run.name, run.request)
             run.request_sent()
 
+    @override
     def open_jobs(self, runs: Collection[TrackedRun]) -> list[str]:
-        """The jobs of the runs that may be running."""
         return [self._context.jobs.full_name(run.name.key) for run in runs if run.may_run]
 
     def _tracked(self, order: JobOrder, first_retry: int = 0) -> TrackedRun:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, TypeVar, final
 
+from typing_extensions import override
+
 from tunewright.backends.engine.backend import Dispatcher
 from tunewright.backends.engine.context import EngineContext
 from tunewright.backends.engine.job_service import (
@@ -599,11 +601,13 @@ class WorkerDispatcher(Dispatcher):
         self.capacity = context.settings.n_workers + ahead
         self.n_instances = plan.instances
 
+    @override
     def queue(self, run: Run, config: Config) -> TrackedRun:
         """A run that waits to be posted; it is billed for its training alone, since the rest is the jobs'."""
         price = self._context.prices.per_hour({}) * self._context.settings.billed_share / self._plan.slots
         return self._tracked(JobOrder(run=run, config=config, dollars_per_hour=price))
 
+    @override
     def attach(self, runs: Sequence[OpenRun], statuses: Mapping[str, JobStatus]) -> list[TrackedRun]:
         """Adopt the newest retry of each run that has a task, a lease or a message; a run without any is queued.
 
@@ -628,8 +632,8 @@ class WorkerDispatcher(Dispatcher):
         inbox.begin_at(time.time())
         return attached
 
+    @override
     def step(self, runs: Collection[TrackedRun]) -> None:
-        """Look at the jobs, post runs, send requests, look at leases, then read messages."""
         self._show_life()
         lost = self._fleet.step(0 if self._is_closing else len(runs))
         queued = [run for run in runs if run.is_queued]
@@ -648,6 +652,7 @@ class WorkerDispatcher(Dispatcher):
             with self._context.suppress_transient():
                 self._context.inbox.poll()
 
+    @override
     def next_at(self, runs: Collection[TrackedRun]) -> float:
         """The next listing of jobs, tasks or messages."""
         times = [self._fleet.next_at]
@@ -655,28 +660,28 @@ class WorkerDispatcher(Dispatcher):
             times += [self._tasks_at, self._messages_at]
         return max(min(times), time.monotonic() + self._context.time.min_interval / 10)
 
+    @override
     def is_free(self, run: TrackedRun) -> bool:
-        """Always: the worker of a run with an end message takes the next one."""
         if not run.has_ended:
             run.lose()
         return True
 
+    @override
     def ended(self, run: TrackedRun, outcome: Outcome) -> None:
-        """Forget the run's lease."""
-        del outcome
         self._leases.forget(run.name.key)
         if run.end is not None:
             self._fleet.run_ended()
 
+    @override
     def costs(self, runs: Collection[TrackedRun]) -> Mapping[str, float]:
         """The estimates of the jobs of workers."""
-        del runs
         return {job.order.key: job.billed_seconds for job in self._fleet.jobs if job.is_created}
 
+    @override
     def logs(self, trial_id: int) -> str:
-        """The output of the trial's runs, as their workers stored it."""
         return self._board.logs(trial_id)
 
+    @override
     def wind_down(self, *, is_late: bool) -> bool:
         """Drain the jobs, or stop them by force."""
         self._is_closing = True
@@ -685,14 +690,13 @@ class WorkerDispatcher(Dispatcher):
             self._fleet.stop_all()
         return bool(self._fleet.jobs)
 
+    @override
     def release(self, runs: Sequence[TrackedRun]) -> None:
-        """Drain the jobs and send the requests of runs."""
         self._fleet.drain_all()
         _in_parallel(self._request, runs)
 
+    @override
     def open_jobs(self, runs: Collection[TrackedRun]) -> list[str]:
-        """The jobs of workers that may be running."""
-        del runs
         return [self._context.jobs.full_name(job.order.key) for job in self._fleet.jobs if job.may_run]
 
     def _tracked(self, order: JobOrder, first_retry: int = 0) -> TrackedRun:

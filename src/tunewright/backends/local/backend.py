@@ -10,6 +10,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.backends.local.config import LocalSettings
 from tunewright.backends.local.gpus import GpuPool, find_gpus
 from tunewright.backends.local.launcher import Launcher
@@ -73,6 +75,7 @@ class LocalBackend(Backend):
             self._launcher = Launcher(path, self._folder, settings)
             self._lock = TunerLock(self._folder / TUNER_LOCK)
 
+    @override
     def start(self, run: Run, config: Config) -> None:
         """Start a run's runner.
 
@@ -88,6 +91,7 @@ class LocalBackend(Backend):
         self._held[run.trial_id] = gpus
         self._live[run.trial_id] = live
 
+    @override
     def attach(self, runs: Sequence[OpenRun]) -> None:
         """Adopt, deliver, retry or start each of these runs, whichever its folder calls for."""
         for open_run in runs:
@@ -103,18 +107,20 @@ class LocalBackend(Backend):
                 live.want(PAUSE if verdict.decision is Decision.PAUSE else STOP)
             self._live[run.trial_id] = live
 
+    @override
     def pause(self, trial_id: int) -> None:
-        """Ask the trial's runner to end its script and keep the checkpoint."""
         self._want(trial_id, PAUSE)
 
+    @override
     def stop(self, trial_id: int) -> None:
-        """Ask the trial's runner to end its script."""
         self._want(trial_id, STOP)
 
+    @override
     def free_workers(self) -> int:
         """``n_workers`` less the runs that have not ended."""
         return max(0, self._settings.n_workers - len(self._live))
 
+    @override
     def wait(self, timeout: float) -> Sequence[Reported | Ended]:
         """Read the folders of live runs until one has news.
 
@@ -131,6 +137,7 @@ class LocalBackend(Backend):
             time.sleep(min(left, _POLL_SECONDS))
         return [event for _, event in sorted(events, key=lambda timed: timed[0])]
 
+    @override
     def logs(self, trial_id: int) -> str:
         """Standard output, then standard error, of each run."""
         trial = self._launcher.trial_folder(trial_id)
@@ -138,10 +145,11 @@ class LocalBackend(Backend):
             RunFolder(trial, attempt, retry).output() for attempt, retry in RunFolder.all_of(trial)
         )
 
+    @override
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Remove its folder."""
         drop_frozen(self._launcher.checkpoint_folder(checkpoint))
 
+    @override
     def summary(self) -> BackendSummary:
         """Runners started and dollars spent in this session."""
         notices = [notice for live in self._live.values() for notice in live.notices]
@@ -151,6 +159,7 @@ class LocalBackend(Backend):
             cost=self._cost + sum(live.cost for live in self._live.values()),
         )
 
+    @override
     def close(self) -> None:
         """End all scripts, keep their checkpoints, and leave no process behind."""
         for live in self._live.values():

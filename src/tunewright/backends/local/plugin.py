@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, final
 
+from typing_extensions import override
+
 from tunewright.backends.local.backend import LocalBackend
 from tunewright.backends.local.config import LocalConfig, LocalSettings
 from tunewright.backends.local.run_folder import RunFolder
@@ -21,6 +23,7 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
 
     config = LocalConfig
 
+    @override
     def build(self, config: LocalConfig, context: ExperimentContext) -> LocalBackend:
         """Build the backend from the benchmark's script and resources and the config."""
         benchmark = context.script
@@ -38,9 +41,9 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
         )
         return LocalBackend(benchmark.script, folder=context.folder.trials_path, settings=settings)
 
+    @override
     def logs(self, config: LocalConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
         """Output, errors, and the runner's own messages, run by run."""
-        del config
         trial = context.folder.trials_path / str(trial_id)
         return FileLog(
             lambda: [

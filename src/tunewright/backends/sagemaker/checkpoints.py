@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
+from typing_extensions import override
+
 from tunewright.aws import S3Objects
 from tunewright.backends.engine.channel import Checkpoints
 from tunewright.backends.engine.job_service import JobName
@@ -31,24 +33,26 @@ class RunnerCheckpoints(Checkpoints):
     def __init__(self, objects: S3Objects) -> None:
         self._objects = objects
 
+    @override
     def newest(self, trial_id: int) -> Checkpoint | None:
         """By one listing."""
         found = complete_checkpoints(self._objects, trial_id)
         return Checkpoint(trial_id=trial_id, resource=found[-1]) if found else None
 
+    @override
     def is_complete(self, checkpoint: Checkpoint) -> bool:
         """Always true: runners write the marker last."""
-        del checkpoint
         return True
 
+    @override
     def newest_restart(self, name: JobName) -> int:
         """By one listing of the claims that restarted jobs make."""
         start = f"{RESTARTS}{name.trial_id}-{name.attempt}-"
         claimed = (int(stored.key[len(start) :]) for stored in self._objects.list(start))
         return max([name.retry, *claimed])
 
+    @override
     def delete(self, checkpoint: Checkpoint) -> None:
-        """Remove its marker, then its files."""
         _delete(self._objects, s3_keys.checkpoint_prefix(checkpoint.trial_id, checkpoint.resource))
 
 
@@ -77,18 +81,20 @@ class CopiedCheckpoints(Checkpoints):
     def __init__(self, objects: S3Objects) -> None:
         self._objects = objects
 
+    @override
     def newest(self, trial_id: int) -> Checkpoint | None:
         """By one listing, and one look at a list of files for each that is not whole."""
         copies = sorted(self._copies(trial_id), key=lambda copy: (copy.resource, copy.age), reverse=True)
         found = next((copy for copy in copies if self._is_whole(copy)), None)
         return None if found is None else Checkpoint(trial_id=trial_id, resource=found.resource)
 
+    @override
     def is_complete(self, checkpoint: Checkpoint) -> bool:
         """Whether all its files were copied."""
         return self.prefix_of(checkpoint) is not None
 
+    @override
     def newest_restart(self, name: JobName) -> int:
-        """The name's retry: an isolated job never starts again."""
         return name.retry
 
     def prefix_of(self, checkpoint: Checkpoint) -> str | None:
@@ -97,6 +103,7 @@ class CopiedCheckpoints(Checkpoints):
         fitting = (copy for copy in copies if copy.resource == checkpoint.resource)
         return next((copy.key for copy in fitting if self._is_whole(copy)), None)
 
+    @override
     def delete(self, checkpoint: Checkpoint) -> None:
         """All copies of it."""
         for copy in self._copies(checkpoint.trial_id):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, final
 
+from typing_extensions import override
+
 from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError
 
@@ -92,6 +94,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
             raise SettingsError("A VPC needs both: --subnets and --security_group_ids")
 
     @property
+    @override
     def is_billed(self) -> bool:
         """Whether the jobs run on AWS."""
         return self.endpoint == "aws"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any, Final, final
 
+from typing_extensions import override
+
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.engine.context import Notices
 from tunewright.backends.engine.job_service import (
@@ -168,12 +170,13 @@ class SageMakerPrices(InstancePrices):
         self._settings = settings
         self._notices = notices
 
+    @override
     def fixed_type(self, config: Config) -> str:
         """The hyperparameter ``instance_type``, if the configuration has it."""
         return instance_of(config, self._settings)[0] if chooses_type(config) else ""
 
+    @override
     def per_hour(self, config: Config, instance_type: str = "") -> float:
-        """From the table of prices; an unknown price is a notice."""
         settings = self._settings.on(instance_type) if instance_type else self._settings
         price = dollars_per_hour(config, settings)
         if price is None:
@@ -225,40 +228,43 @@ class SageMakerCosts(CostTracker):
         self._records: tuple[JobRecord, ...] | None = None
         """All jobs; None: not made since the last listing."""
 
+    @override
     def recall(self, statuses: Mapping[str, JobStatus]) -> None:
-        """Add the jobs of earlier sessions and their bills."""
         self.update(statuses)
         if statuses:
             self._take_bills()
 
+    @override
     def add_job(self, key: str, *, dollars_per_hour: float, instance_type: str) -> None:
-        """Add a job with its price."""
         self._prices[key] = dollars_per_hour / 3600
         self._types[key] = instance_type
 
+    @override
     def end_job(self, key: str, billed_seconds: float) -> None:
-        """Record the final estimate; warn if the job's warm pool was not kept."""
         self._billed[key] = billed_seconds
         if self._settings.warm_pool and self._pools.was_dropped(key):
             self._notices.add(NOT_KEPT.format(instance_type=self._types[key]))
 
+    @override
     def update(self, statuses: Mapping[str, JobStatus]) -> None:
-        """Take over a listing."""
         self._pools.update(statuses)
         self._records = None
 
+    @override
     def is_warm(self, key: str) -> bool:
         """Whether a listing names the job as the user of another job's warm pool."""
         return self._jobs.full_name(key) in self._pools.reusers
 
+    @override
     def type_of(self, key: str) -> str:
-        """Instance type of a job; empty if unknown."""
         return self._types.get(key, "")
 
+    @override
     def idle_types(self) -> set[str]:
         """Types of the available warm pools, as far as listings show them."""
         return {self._types[key] for key in self._pools.available if key in self._types}
 
+    @override
     def summary(self, running: Mapping[str, float]) -> BackendSummary:
         """All figures at present, of all sessions."""
         idle = {key: float(seconds) for key, seconds in self._pools.idle_seconds.items()}
@@ -280,6 +286,7 @@ class SageMakerCosts(CostTracker):
             job_records=self._job_records(),
         )
 
+    @override
     def close(self) -> None:
         """Release the warm pools and take over the bills."""
         if self._settings.warm_pool and (self._prices or self._pools.keys):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, final
 
+from typing_extensions import override
+
 from tunewright.aws import AwsSession, ServiceError
 from tunewright.backends.engine.job_service import (
     CreateOutcome,
@@ -252,18 +254,19 @@ class SageMakerJobs(JobService[OrderT]):
         """Service seconds per second."""
         return self._session.endpoint.speed
 
+    @override
     def prepare(self, n_instances: int) -> None:
-        """Store the code, and note the quotas of the account."""
         self._site.deploy(n_instances)
 
+    @override
     def full_name(self, key: str) -> str:
-        """The name of a training job."""
         return job_name(self.prefix, key)
 
+    @override
     def create_delay(self) -> float:
-        """Seconds until the rate of CreateTrainingJob allows another one."""
         return self._session.bucket_of("CreateTrainingJob").delay()
 
+    @override
     def create(self, order: OrderT) -> Submission:
         """Send a CreateTrainingJob, or adopt the job if it exists with the same hash.
 
@@ -280,6 +283,7 @@ class SageMakerJobs(JobService[OrderT]):
             return self._refused(request, error)
         return Submission(CreateOutcome.CREATED)
 
+    @override
     def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
         """Statuses by key, newest first, 100 a request.
 
@@ -300,18 +304,19 @@ class SageMakerJobs(JobService[OrderT]):
                 break
         return found
 
+    @override
     def describe(self, key: str) -> JobStatus:
-        """Status of one job, by a DescribeTrainingJob."""
         return _job_status(self._describe(self.full_name(key)))
 
+    @override
     def stop(self, key: str) -> None:
-        """Send a StopTrainingJob; a job that has ended is left alone."""
         try:
             self._session.call("StopTrainingJob", TrainingJobName=self.full_name(key))
         except ServiceError as error:
             if error.code != "ValidationException":
                 raise
 
+    @override
     def failure(self, key: str, status: JobStatus) -> Failure:
         """Explain a job's end by its status or its FailureReason."""
         settings = self._site.settings
@@ -331,14 +336,16 @@ class SageMakerJobs(JobService[OrderT]):
             return Failure(cause=FailureCause.SERVICE, reason=reason)
         return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy_of_job(reason))
 
+    @override
     def logs(self, trial_id: int) -> str:
-        """Output of all jobs of a trial, oldest first; empty if there is none."""
         return job_logs(self._session, self.prefix, trial_id)
 
+    @override
     def revive(self) -> None:
         """Restart an embedded endpoint that died."""
         self._session.revive()
 
+    @override
     def close(self) -> None:
         """Close the session."""
         self._session.close()

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final, final
 
+from typing_extensions import override
+
 from tunewright.aws import S3Objects, ServiceError
 from tunewright.backends.engine.channel import Channel, Message
 from tunewright.backends.engine.context import ServiceTime
@@ -59,6 +61,7 @@ class S3Transport(Channel):
         self._objects = objects
         self._n_shards = n_shards
 
+    @override
     def open(self) -> None:
         """Read as many shards as any session had: its runners may still write there."""
         stored = int(self._objects.get(s3_keys.SHARDS) or b"1")
@@ -66,6 +69,7 @@ class S3Transport(Channel):
             self._objects.put(s3_keys.SHARDS, str(self._n_shards).encode("ascii"))
         self._n_shards = max(stored, self._n_shards)
 
+    @override
     def messages(self, since: float, known: Mapping[str, Message]) -> Iterator[Message]:
         """By ListObjectsV2: keys begin with the time, and hold the report itself if they have room for it."""
         for shard in range(self._n_shards):
@@ -75,6 +79,7 @@ class S3Transport(Channel):
                 if message is not None:
                     yield message
 
+    @override
     def send(self, name: JobName, request: str) -> None:
         """Write the run's control object."""
         self._objects.put(s3_keys.control_key(name.key), request.encode("ascii"))
@@ -128,6 +133,7 @@ class LogTransport(Channel):
         self._jobs = jobs
         self._prefix = jobs.prefix
 
+    @override
     def open(self) -> None:
         """Make sure that the log may be read, before there are jobs whose reports would be lost.
 
@@ -148,9 +154,9 @@ class LogTransport(Channel):
                 "policy' says, or use --channel s3"
             ) from error
 
+    @override
     def messages(self, since: float, known: Mapping[str, Message]) -> Iterator[Message]:
         """By FilterLogEvents over the experiment's streams."""
-        del known
         parts: defaultdict[str, dict[int, log_lines.Part]] = defaultdict(dict)
         for event in self._logs.events(f"{self._prefix}-", since=since, term=log_lines.MARKER):
             part = log_lines.decode(event.message)
@@ -166,7 +172,7 @@ class LogTransport(Channel):
                 load = partial(log_lines.message_of, whole)
                 yield Message(id=message, time=event.time, name=name, seq=part.seq, load=load)
 
+    @override
     def send(self, name: JobName, request: str) -> None:
         """Stop the job, whatever the request."""
-        del request
         self._jobs.stop(name.key)

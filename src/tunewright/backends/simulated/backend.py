@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final, final
 
+from typing_extensions import override
+
 from tunewright.backends.simulated.config import SimulatedSettings
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.backends.simulated.script import SimulatedScript, World
@@ -87,6 +89,7 @@ class SimulatedBackend(Backend):
         self._ended_seconds = 0.0
         self._ended_cost = 0.0
 
+    @override
     def start(self, run: Run, config: Config) -> None:
         """Start a run now.
 
@@ -103,23 +106,27 @@ class SimulatedBackend(Backend):
             )
         self._begin(OpenRun(run=run, config=config, started_at=self._clock.now()))
 
+    @override
     def attach(self, runs: Sequence[OpenRun]) -> None:
         """Build the given runs anew and move them to where they were; reports seen already do not come again."""
         for open_run in runs:
             self._begin(open_run)
 
+    @override
     def pause(self, trial_id: int) -> None:
         """End the run after the stop delay, if it does not end by itself before."""
         self._end_at(trial_id, self._clock.now() + self._settings.stop_delay)
 
+    @override
     def stop(self, trial_id: int) -> None:
         """End the run after the stop delay, if it does not end by itself before."""
         self._end_at(trial_id, self._clock.now() + self._settings.stop_delay)
 
+    @override
     def free_workers(self) -> int:
-        """Workers without a run."""
         return self._n_workers - len(self._running)
 
+    @override
     def wait(self, timeout: float) -> Sequence[BackendEvent]:
         """The next event, if it comes within ``timeout`` simulated seconds; the clock moves to it, or by ``timeout``.
 
@@ -148,14 +155,17 @@ class SimulatedBackend(Backend):
         heapq.heapreplace(heap, _next_event(script))  # half the work of a pop and a push
         return (reported,)
 
+    @override
     def logs(self, trial_id: int) -> str:
         """The report lines and errors of the runs that this object has started or attached."""
         lines = [line for script in self._begun.get(trial_id, ()) for line in script.lines()]
         return "".join(f"{line}\n" for line in lines)
 
+    @override
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Nothing to do: a checkpoint is a number here."""
 
+    @override
     def summary(self) -> BackendSummary:
         """Runs started or attached by this object, their seconds and dollars, and those of instances that wait."""
         now = self._clock.now()
@@ -171,6 +181,7 @@ class SimulatedBackend(Backend):
             + idle_seconds * self._settings.dollars_per_hour / 3600,
         )
 
+    @override
     def close(self) -> None:
         """End all runs now; the account keeps what they have cost."""
         now = self._clock.now()

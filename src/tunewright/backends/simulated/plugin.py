@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple, final
 
+from typing_extensions import override
+
 from tunewright.backends.plugin import BackendPlugin, ExperimentContext
 from tunewright.backends.simulated.backend import SimulatedBackend
 from tunewright.backends.simulated.config import SimulatedConfig, SimulatedSettings
@@ -23,6 +25,7 @@ class SimulatedPlugin(BackendPlugin[SimulatedConfig]):
 
     config = SimulatedConfig
 
+    @override
     def build(self, config: SimulatedConfig, context: ExperimentContext) -> SimulatedBackend:
         """Open the table, and build the backend; instances that wait are found in the journal."""
         return simulate(

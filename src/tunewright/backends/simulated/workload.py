@@ -8,6 +8,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, final
 
+from typing_extensions import override
+
 from tunewright.blackbox.tables.blackbox import Array, Blackbox
 from tunewright.seeding import Stream, generator
 from tunewright.types import Config
@@ -53,9 +55,9 @@ class FunctionWorkload(Workload):
     def __init__(self, function: TrainingFunction) -> None:
         self._function = function
 
+    @override
     def training(self, trial_id: int, config: Config) -> Training:
         """The function with its configuration; ``trial_id`` changes nothing."""
-        del trial_id
         return _FunctionTraining(self._function, config)
 
 
@@ -78,6 +80,7 @@ class BlackboxWorkload(Workload):
         self._seed = seed
         self._blackbox_seed = blackbox_seed
 
+    @override
     def training(self, trial_id: int, config: Config) -> Training:
         """The curve of a configuration.
 
@@ -103,6 +106,7 @@ class _FunctionTraining(Training):
         self._function = function
         self._config = config
 
+    @override
     def after(self, resource: int) -> Step | None:
         try:
             metrics, seconds = self._function(self._config, resource + 1)
@@ -121,6 +125,7 @@ class _CurveTraining(Training):
         self._names = blackbox.metrics
         self._elapsed_index = blackbox.elapsed_index
 
+    @override
     def after(self, resource: int) -> Step | None:
         index = bisect_right(self._levels, resource)
         if index == len(self._levels):

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tunewright.exceptions import TableError, UnknownNameError
 from tunewright.space import SearchSpace
@@ -185,6 +186,7 @@ class FunctionBlackbox(Blackbox):
         super().__init__(description)
         self._function = function
 
+    @override
     def curve(self, config: Config, seed: int = 0) -> Array:
         """The function's values at all levels.
 

@@ -13,6 +13,7 @@ from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tunewright.blackbox.tables.blackbox import Array, Blackbox, Values
 from tunewright.blackbox.tables.tabular import TabularBlackbox
@@ -48,6 +49,7 @@ class NearestCurves(CurveModel):
         # cKDTree is KDTree without its layer of Python, which takes long to import
         self._tree: Any = None if points.size <= _FEW else from_scipy("spatial", "cKDTree")(points)
 
+    @override
     def predict(self, point: NDArray[np.float64]) -> Array:
         """The mean of the nearest curves; a number that is missing in one of them is missing."""
         rows = self._among_all(point) if self._tree is None else self._in_tree(point)
@@ -85,6 +87,7 @@ class _ForestCurves(CurveModel):
         self._mean, self._deviation = scaling
         self._shape = shape
 
+    @override
     def predict(self, point: NDArray[np.float64]) -> Array:
         flat = self._model.predict(point[None])[0]
         return (flat * self._deviation + self._mean).reshape(self._shape)
@@ -187,6 +190,7 @@ class SurrogateBlackbox(Blackbox):
         self._models: dict[int, CurveModel] = {}
         self._curves: OrderedDict[tuple[object, ...], Array] = OrderedDict()
 
+    @override
     def curve(self, config: Config, seed: int = 0) -> Array:
         """The predicted curve."""
         key = (seed, *self.space.key(config))

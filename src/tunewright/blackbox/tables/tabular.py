@@ -7,6 +7,7 @@ from typing import cast, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tunewright.blackbox.tables.blackbox import Array, Blackbox, Description
 from tunewright.exceptions import SpaceError, TableError
@@ -85,6 +86,7 @@ class TabularBlackbox(Blackbox):
             )
         return row
 
+    @override
     def curve(self, config: Config, seed: int = 0) -> Array:
         """Recorded values of a configuration and seed."""
         return self._values[self.row(config), seed]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.blackbox.tables.blackbox import Array, Blackbox, Description, Values
 from tunewright.blackbox.tables.stored import TableInfo, check_files
@@ -272,9 +273,9 @@ class YahpoBlackbox(Blackbox):
         self._inputs = [item.name for item in session.get_inputs()]
         self._fidelity = np.array(description.levels) * scenario.share
 
+    @override
     def curve(self, config: Config, seed: int = 0) -> Array:
         """The network's prediction; it has one seed."""
-        del seed
         active = self._hyperparameters.active(config)
         codes = [self._code(name, active) for name in self._scenario.categorical]
         numbers = [float(active.get(name, 0.0)) for name in self._scenario.continuous]

@@ -6,6 +6,7 @@ import math
 from typing import cast, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.models.arrays import Array
 from tunewright.models.gp.kernels import CrossPullback, GramPullback, Kernel, Matern52, Prior
@@ -28,12 +29,13 @@ class SharedScale(Kernel):
         self._prior = Prior(whole.mean[:1], whole.deviation[:1], whole.low[:1], whole.high[:1])
 
     @property
+    @override
     def prior(self) -> Prior:
         """That of a length scale of `Matern52`."""
         return self._prior
 
+    @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        """Covariances (n, n)."""
         covariances, inner_pullback = self._inner.gram(np.repeat(theta, self._n), x)
 
         def pullback(weights: Array) -> tuple[Array, Array]:
@@ -42,12 +44,12 @@ class SharedScale(Kernel):
 
         return covariances, pullback
 
+    @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        """Covariances (m, n)."""
         return self._inner.cross(np.repeat(theta, self._n), a, b)
 
+    @override
     def diagonal(self, theta: Array, a: Array) -> Array:
-        """Ones."""
         return self._inner.diagonal(theta, a)
 
 
@@ -84,12 +86,13 @@ class CrossValidation(Kernel):
         self._prior = inner.prior.joined(ratio).joined(self._of_folds.prior)
 
     @property
+    @override
     def prior(self) -> Prior:
         """The inner kernel's, and folds whose average differs with a tenth of its variance."""
         return self._prior
 
+    @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        """Covariances (n, n). Numbers of folds are fixed: their derivative is given as zero."""
         main, main_pullback = self._inner.gram(theta[:-2], x[:, :-1])
         alike, fold_pullback = self._of_folds.gram(theta[-1:], x[:, :-1])
         share = np.exp(theta[-2]) / np.maximum(x[:, -1:], x[:, -1])
@@ -105,8 +108,8 @@ class CrossValidation(Kernel):
 
         return main + share * alike, pullback
 
+    @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        """Covariances (m, n). The folds of a candidate stay: their derivative is given as zero."""
         main, main_pullback = self._inner.cross(theta[:-2], a[:, :-1], b[:, :-1])
         alike, fold_pullback = self._of_folds.cross(theta[-1:], a[:, :-1], b[:, :-1])
         share = np.exp(theta[-2]) / np.maximum(a[:, -1:], b[:, -1])
@@ -116,6 +119,6 @@ class CrossValidation(Kernel):
 
         return main + share * alike, pullback
 
+    @override
     def diagonal(self, theta: Array, a: Array) -> Array:
-        """Variances (m,): they fall with the number of folds."""
         return self._inner.diagonal(theta[:-2], a[:, :-1]) + np.exp(theta[-2]) / a[:, -1]

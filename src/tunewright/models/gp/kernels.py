@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.models.arrays import Array
 
@@ -144,12 +145,13 @@ class Matern52(Kernel):
         self._prior = length_scale_prior(n_columns)
 
     @property
+    @override
     def prior(self) -> Prior:
         """Dimension-scaled length scales."""
         return self._prior
 
+    @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        """Covariances (n, n)."""
         inverse = np.exp(-theta)
         scaled = (x - 0.5) * inverse
         covariances, slope = matern52(scaled, scaled)
@@ -161,8 +163,8 @@ class Matern52(Kernel):
 
         return covariances, pullback
 
+    @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        """Covariances (m, n)."""
         inverse = np.exp(-theta)
         scaled_a, scaled_b = (a - 0.5) * inverse, (b - 0.5) * inverse
         covariances, slope = matern52(scaled_a, scaled_b)
@@ -173,8 +175,8 @@ class Matern52(Kernel):
 
         return covariances, pullback
 
+    @override
     def diagonal(self, theta: Array, a: Array) -> Array:
-        """Ones."""
         return np.ones(len(a))
 
 
@@ -210,12 +212,13 @@ class Warped(Kernel):
         self._prior = exponents.joined(inner.prior)
 
     @property
+    @override
     def prior(self) -> Prior:
         """Exponents near one, then the inner kernel's."""
         return self._prior
 
+    @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        """Covariances (n, n)."""
         warped, slopes, by_a, by_b = self._warp(theta, x)
         covariances, inner_pullback = self._inner.gram(theta[2 * self._n :], warped)
 
@@ -227,13 +230,14 @@ class Warped(Kernel):
 
         return covariances, pullback
 
+    @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        """Covariances (m, n)."""
         warped, slopes, _, _ = self._warp(theta, a)
         others, _, _, _ = self._warp(theta, b)
         covariances, inner_pullback = self._inner.cross(theta[2 * self._n :], warped, others)
         return covariances, lambda weights: inner_pullback(weights) * slopes
 
+    @override
     def diagonal(self, theta: Array, a: Array) -> Array:
         """The inner kernel's, which depends on no warped column."""
         return self._inner.diagonal(theta[2 * self._n :], a)

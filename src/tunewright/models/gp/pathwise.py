@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.factor import cholesky
@@ -141,17 +142,17 @@ class CurvesAtResource(Surrogate):
         self._mean, self._weights = mean, weights
         self._feature_weights, self._corrections = feature_weights, corrections
 
+    @override
     def means(self, a: Array) -> Array:
-        """Means (m, 1) at configurations (m, d)."""
         return self._mean + (self._cross(a)[0] @ self._weights)[:, np.newaxis]
 
+    @override
     def predict(self, a: Array) -> tuple[Array, Array]:
-        """Means (m, 1) and deviations (m,) at configurations (m, d)."""
         means, deviations, _ = self.predict_with_pullback(a)
         return means, deviations
 
+    @override
     def predict_with_pullback(self, a: Array) -> tuple[Array, Array, Pullback]:
-        """As :meth:`predict`, and its derivative."""
         covariances, pullback = self._cross(a)
         means = self._mean + (covariances @ self._weights)[:, np.newaxis]
         errors = self._features.values(a) @ self._feature_weights + covariances @ self._corrections
@@ -167,8 +168,8 @@ class CurvesAtResource(Surrogate):
 
         return means, deviations, back
 
+    @override
     def samples(self, a: Array, normal: Array) -> Array:
-        """Joint draws (m, k) at configurations (m, d): mixtures of the drawn functions, weighted by the first rows of ``normal``."""
         covariances = self._cross(a)[0]
         errors = self._features.values(a) @ self._feature_weights + covariances @ self._corrections
         n_draws = errors.shape[1]

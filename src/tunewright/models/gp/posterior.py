@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.models.arrays import Array
 from tunewright.models.gp.factor import Factor, cholesky, solve_lower
@@ -50,17 +51,18 @@ class Posterior(Surrogate):
         half = solve_lower(lower, y - self._at.mean)
         self._alpha = solve_lower(lower, half, transposed=True)
 
+    @override
     def means(self, a: Array) -> Array:
-        """Means (m, s) of the function at points (m, d)."""
         return self._at.mean + self._process.covariance(self._theta, a, self._x) @ self._alpha
 
+    @override
     def predict(self, a: Array) -> tuple[Array, Array]:
-        """Means (m, s) and deviations (m,) of the function at points (m, d)."""
         covariances = self._process.covariance(self._theta, a, self._x)
         half = solve_lower(self._lower, covariances.T)
         variances = self._process.variances(self._theta, a) - np.einsum("ij,ij->j", half, half)
         return self._at.mean + covariances @ self._alpha, np.sqrt(np.maximum(variances, _SMALLEST_VARIANCE))
 
+    @override
     def predict_with_pullback(self, a: Array) -> tuple[Array, Array, Pullback]:
         """As :meth:`predict`, and how a number that depends on both depends on the points."""
         covariances, pullback = self._process.cross(self._theta, a, self._x)
@@ -82,8 +84,8 @@ class Posterior(Surrogate):
         prior = self._process.covariance(self._theta, a, a)
         return self._at.mean + covariances @ self._alpha, prior - half.T @ half
 
+    @override
     def samples(self, a: Array, normal: Array) -> Array:
-        """Joint draws (m, k) of the function of the first version at points (m, d)."""
         means, covariance = self.joint(a)
         return means[:, :1] + cholesky(covariance) @ normal
 

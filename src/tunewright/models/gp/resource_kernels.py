@@ -6,6 +6,7 @@ import math
 from typing import cast, final
 
 import numpy as np
+from typing_extensions import override
 
 from tunewright.models.arrays import Array
 from tunewright.models.gp.kernels import CrossPullback, GramPullback, Kernel, Prior, matern52
@@ -28,12 +29,13 @@ class LogResource(Kernel):
         )
 
     @property
+    @override
     def prior(self) -> Prior:
         """A length scale of around six, or a factor 400 of the resource."""
         return self._prior
 
+    @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        """Covariances (n, n). Resources are fixed: their derivative is given as zero."""
         scaled = np.log(x) * np.exp(-theta[-1])
         covariances, by_log_scale = self._function(scaled, scaled)
 
@@ -42,14 +44,14 @@ class LogResource(Kernel):
 
         return covariances, pullback
 
+    @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        """Covariances (m, n). Resources are fixed: their derivative is given as zero."""
         scale = np.exp(-theta[-1])
         covariances, _ = self._function(np.log(a) * scale, np.log(b) * scale)
         return covariances, lambda weights: np.zeros((len(weights), 1))
 
+    @override
     def diagonal(self, theta: Array, a: Array) -> Array:
-        """Ones."""
         return np.ones(len(a))
 
 
@@ -87,12 +89,13 @@ class ResourceProduct(Kernel):
         self._prior = inner.prior.joined(self._resources.prior)
 
     @property
+    @override
     def prior(self) -> Prior:
         """Of both."""
         return self._prior
 
+    @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        """Covariances (n, n)."""
         of_configs, inner_pullback = self._inner.gram(theta[:-1], x[:, :-1])
         of_resources, resource_pullback = self._resources.gram(theta[-1:], x[:, -1:])
 
@@ -103,8 +106,8 @@ class ResourceProduct(Kernel):
 
         return of_configs * of_resources, pullback
 
+    @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        """Covariances (m, n). The resource of a candidate stays: its derivative is given as zero."""
         of_configs, inner_pullback = self._inner.cross(theta[:-1], a[:, :-1], b[:, :-1])
         of_resources, _ = self._resources.cross(theta[-1:], a[:, -1:], b[:, -1:])
 
@@ -113,6 +116,7 @@ class ResourceProduct(Kernel):
 
         return of_configs * of_resources, pullback
 
+    @override
     def diagonal(self, theta: Array, a: Array) -> Array:
         """The inner kernel's."""
         return self._inner.diagonal(theta[:-1], a[:, :-1])
@@ -157,12 +161,13 @@ class ExponentialDecay(Kernel):
         self._prior = inner.prior.joined(own)
 
     @property
+    @override
     def prior(self) -> Prior:
         """The inner kernel's, and curves that have fallen to a half after a tenth of the resource."""
         return self._prior
 
+    @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        """Covariances (n, n)."""
         of_configs, inner_pullback = self._inner.gram(theta[:-3], x[:, :-1])
         alpha, beta, gamma = np.exp(theta[-3:])
         r, delta = x[:, -1], self._delta
@@ -185,8 +190,8 @@ class ExponentialDecay(Kernel):
 
         return covariances, pullback
 
+    @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        """Covariances (m, n). The resource of a candidate stays: its derivative is given as zero."""
         of_configs, inner_pullback = self._inner.cross(theta[:-3], a[:, :-1], b[:, :-1])
         alpha, beta, gamma = np.exp(theta[-3:])
         r, other, delta = a[:, -1], b[:, -1], self._delta
@@ -199,8 +204,8 @@ class ExponentialDecay(Kernel):
 
         return of_configs * share + gamma**2 * double, pullback
 
+    @override
     def diagonal(self, theta: Array, a: Array) -> Array:
-        """Variances (m,): they fall or rise with the resource."""
         alpha, beta, gamma = np.exp(theta[-3:])
         single, double = _decay(a[:, -1], alpha, beta)[0], _decay(2.0 * a[:, -1], alpha, beta)[0]
         share = 1.0 - 2.0 * self._delta * single + self._delta**2 * double

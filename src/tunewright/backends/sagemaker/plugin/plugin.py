@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar, final
 
+from typing_extensions import override
+
 from tunewright.aws import (
     REMOTE_VARIABLE,
     AwsSession,
@@ -64,6 +66,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
 
     config = SageMakerConfig
 
+    @override
     def build(self, config: SageMakerConfig, context: ExperimentContext) -> Backend:
         """Open a session, and build the backend of the config's execution mode; ``auto`` is a job per run."""
         endpoint = endpoint_of(config)
@@ -85,6 +88,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
             session.close()
             raise
 
+    @override
     def logs(self, config: SageMakerConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
         """CloudWatch's log events of the trial's jobs; in workers mode, the output that workers stored in S3."""
         session, name = open_session(endpoint_of(config)), context.folder.name
@@ -92,6 +96,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
             return WorkerLog(session, config.bucket, name, trial_id)
         return JobLog(session, name, trial_id)
 
+    @override
     def describe(self, config: SageMakerConfig, context: ExperimentContext) -> Description[SageMakerConfig]:
         """Decide execution mode and endpoint; say which mode keeps how many workers busy, quotas, instances and price."""
         settings = sagemaker_settings(context.script, config)
@@ -99,8 +104,8 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         description = describe_jobs(replace(config, execution=execution), settings)
         return replace(description, advice=(advice,))
 
+    @override
     def dry_run(self, config: SageMakerConfig, context: ExperimentContext, first: Start) -> str:
-        """The CreateTrainingJob request of the first trial, or of the first worker job."""
         benchmark, endpoint = context.script, endpoint_of(config)
         settings = sagemaker_settings(benchmark, config)
         if config.execution == "workers":
@@ -122,6 +127,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
             )
         return json.dumps(request, indent=2)
 
+    @override
     def price(self, config: SageMakerConfig, context: ExperimentContext) -> float | None:
         """Of all instances together, of the most expensive type; None if a price is unknown."""
         return estimate(sagemaker_settings(context.script, config)).dollars_per_hour
@@ -317,12 +323,14 @@ class JobLog(TrialLog):
         self._trial_id = trial_id
         self._n_read = 0
 
+    @override
     def new_text(self) -> str:
         """New log events of all jobs of the trial."""
         text = job_logs(self._session, self._prefix, self._trial_id)
         new, self._n_read = text[self._n_read :], len(text)
         return new
 
+    @override
     def close(self) -> None:
         """Close the session."""
         self._session.close()
@@ -351,12 +359,13 @@ class WorkerLog(TrialLog):
         self._trial_id = trial_id
         self._n_read = 0
 
+    @override
     def new_text(self) -> str:
-        """New output of the trial's runs."""
         text = run_logs(self._objects, self._trial_id)
         new, self._n_read = text[self._n_read :], len(text)
         return new
 
+    @override
     def close(self) -> None:
         """Close the session."""
         self._session.close()

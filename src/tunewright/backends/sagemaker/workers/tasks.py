@@ -7,6 +7,8 @@ import time
 from collections.abc import Set
 from typing import Final, final
 
+from typing_extensions import override
+
 from tunewright.aws import S3Objects
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.workers import TaskBoard, TaskListing
@@ -34,16 +36,19 @@ class S3TaskBoard(TaskBoard):
         self._objects = objects
         self._settings = settings
 
+    @override
     def post(self, order: JobOrder) -> None:
         """Write the task unless it exists."""
         task = {"config": script_config(order, self._settings), "facts": run_facts(order)}
         self._objects.put_new(s3_keys.TASKS + order.name.key, json.dumps(task).encode("ascii"))
 
+    @override
     def list_tasks(self) -> TaskListing:
         """By two listings; a lease's version is its ETag."""
         waiting = self._etags(s3_keys.TASKS).keys()
         return TaskListing(waiting=waiting, leases=self._etags(s3_keys.LEASES))
 
+    @override
     def withdraw(self, key: str) -> bool:
         """Write a lease before any worker does."""
         lease = s3_keys.LEASES + key
@@ -52,35 +57,38 @@ class S3TaskBoard(TaskBoard):
         self._remove(key)
         return True
 
+    @override
     def revoke(self, key: str, version: str) -> bool:
-        """Replace the lease if it has this ETag."""
         lease = s3_keys.LEASES + key
         if not self._objects.replace(lease, _REVOKED, version) and self._objects.get(lease) != _REVOKED:
             return False
         self._remove(key)
         return True
 
+    @override
     def holder(self, key: str) -> str:
         """From the lease's content."""
         content = self._objects.get(s3_keys.LEASES + key)
         return "" if content is None else str(json.loads(content)["job"])
 
+    @override
     def show_life(self, number: int) -> None:
         """Change the content of the session object."""
         self._objects.put(s3_keys.SESSION, f"{time.time()} {number}".encode("ascii"))
 
+    @override
     def drain(self, job: int) -> None:
-        """Write the job's control object."""
         self._objects.put(s3_keys.worker_control(job), DRAIN.encode("ascii"))
 
+    @override
     def draining(self) -> Set[int]:
         """By a listing of the jobs' control objects."""
         prefix = s3_keys.worker_control_prefix()
         numbers = (stored.key[len(prefix) :] for stored in self._objects.list(prefix))
         return {int(number) for number in numbers if number.isdecimal()}
 
+    @override
     def logs(self, trial_id: int) -> str:
-        """The last MiB of each run's output."""
         return run_logs(self._objects, trial_id)
 
     def _etags(self, prefix: str) -> dict[str, str]:
