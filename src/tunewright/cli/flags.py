@@ -164,7 +164,7 @@ class FileFlags:
     """Files of flags."""
 
     config: tuple[str, ...] = field(default=(), metadata={"metavar": "FILE.toml"})
-    """File of flags; a table holds those of a backend, or the settings of a method."""
+    """TOML file of flags; for tune a table holds those of a backend, or the settings of a method."""
 
 
 @final
