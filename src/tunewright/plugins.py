@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
 
-from tunewright.codec import from_json
+from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.types import Json
 
 BACKENDS: Final = "tunewright.backends"
 CALLBACKS: Final = "tunewright.callbacks"
@@ -31,6 +32,7 @@ class Dataclass(Protocol):
 
 
 D = TypeVar("D", bound=Dataclass)
+P = TypeVar("P")
 
 
 def plugin_names(group: str) -> list[str]:
@@ -38,23 +40,26 @@ def plugin_names(group: str) -> list[str]:
     return sorted(_points(group))
 
 
-def load_plugin(group: str, name: str) -> object:
-    """The object that an entry point leads to.
+def load_plugin(group: str, name: str, kind: type[P]) -> P:
+    """The object that an entry point leads to, of class ``kind``.
 
     Raises
     ------
     UnknownNameError
         No installed package registers this name.
     SettingsError
-        The package that registers it cannot be imported.
+        The package that registers it cannot be imported, or the object is of another class.
     """
     points = _points(group)
     if name not in points:
         raise UnknownNameError(group.rpartition(".")[2].removesuffix("s"), name, points)
     try:
-        return points[name].load()
+        found: object = points[name].load()
     except (ImportError, AttributeError) as error:
         raise SettingsError(f"The plugin {name!r} of {group} cannot be loaded: {error}") from error
+    if not isinstance(found, kind):
+        raise SettingsError(f"The entry point {name!r} of {group} is {found!r}, not a {kind.__name__}")
+    return found
 
 
 @cache
@@ -74,6 +79,34 @@ def checkout_entry_points() -> Mapping[str, Mapping[str, str]]:
     if project.get("name") != __name__.partition(".")[0]:
         return {}
     return {"console_scripts": project.get("scripts", {}), **project.get("entry-points", {})}
+
+
+def named_config_to_json(name: str, config: Dataclass) -> dict[str, Json]:
+    """A plugin's name and config, as metadata holds them."""
+    return {"name": name, "config": to_json(config)}
+
+
+def named_config_from_json(what: str, data: object, config_of: Callable[[str], type[D]]) -> D:
+    """The inverse of :func:`named_config_to_json`.
+
+    Parameters
+    ----------
+    what
+        Kind of plugin, for messages.
+    data
+        From metadata.
+    config_of
+        Maps a plugin's name to its config class.
+
+    Raises
+    ------
+    SettingsError
+        The data name no plugin, or a plugin that is unknown, or are not its config.
+    """
+    stored = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else dict[str, Any]()
+    if "name" not in stored:
+        raise SettingsError(f"The data name no {what}: {data!r}")
+    return config_from_json(config_of(str(stored["name"])), stored.get("config", {}))
 
 
 def config_from_json(kind: type[D], data: Mapping[str, Any], *, is_text: bool = False) -> D:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tunewright import plugins
 from tunewright.benchmarks import Benchmark, RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.methods import (
@@ -223,8 +225,8 @@ OWN = Method(
 
 
 def test_other_packages_add_methods_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = {"Own": lambda: OWN, "Wrong": lambda: 3}
-    monkeypatch.setattr(registry, "_third_party", lambda: points)
+    points = {"Own": SimpleNamespace(load=lambda: OWN), "Wrong": SimpleNamespace(load=lambda: 3)}
+    monkeypatch.setattr(plugins, "_points", lambda group: points if group == "tunewright.methods" else {})
     assert "Own" in method_names()
     assert first(method("own", depth=2)).config
     with pytest.raises(SettingsError, match="not a Method"):
@@ -234,6 +236,6 @@ def test_other_packages_add_methods_by_entry_point(monkeypatch: pytest.MonkeyPat
 def test_entry_points_are_looked_up_in_our_group(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint(name="Own", value="json:loads", group=registry.ENTRY_POINT_GROUP)
     monkeypatch.setattr(
-        registry, "entry_points", lambda group: [point] if group == "tunewright.methods" else []
+        plugins, "entry_points", lambda group: [point] if group == "tunewright.methods" else []
     )
-    assert set(registry._third_party.__wrapped__()) == {"Own"}
+    assert set(plugins._points.__wrapped__(registry.ENTRY_POINT_GROUP)) == {"Own"}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, final
@@ -22,10 +22,15 @@ from typing_extensions import override
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
-from tunewright.codec import to_json
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
-from tunewright.plugins import BACKENDS, config_from_json, load_plugin, plugin_names
+from tunewright.plugins import (
+    BACKENDS,
+    load_plugin,
+    named_config_from_json,
+    named_config_to_json,
+    plugin_names,
+)
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Start
 from tunewright.types import Json
@@ -295,15 +300,12 @@ def find_backend(name: str) -> BackendPlugin[Any]:
     SettingsError
         Its package cannot be imported, or its entry point is no BackendPlugin.
     """
-    found = load_plugin(BACKENDS, name)
-    if not isinstance(found, BackendPlugin):
-        raise SettingsError(f"The entry point {name!r} of {BACKENDS} is {found!r}, not a BackendPlugin")
-    return cast("BackendPlugin[Any]", found)
+    return cast("BackendPlugin[Any]", load_plugin(BACKENDS, name, BackendPlugin))
 
 
 def backend_to_json(config: BackendConfig) -> dict[str, Json]:
     """A backend's name and config, as metadata holds them."""
-    return {"name": config.backend_name, "config": to_json(config)}
+    return named_config_to_json(config.backend_name, config)
 
 
 def backend_from_json(data: object) -> BackendConfig:
@@ -314,7 +316,4 @@ def backend_from_json(data: object) -> BackendConfig:
     SettingsError
         The data name no backend, or a backend that is unknown, or are not its config.
     """
-    stored = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else dict[str, Any]()
-    if "name" not in stored:
-        raise SettingsError(f"The data name no backend: {data!r}")
-    return config_from_json(find_backend(str(stored["name"])).config, stored.get("config", {}))
+    return named_config_from_json("backend", data, lambda name: find_backend(name).config)

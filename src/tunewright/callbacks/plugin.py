@@ -12,16 +12,21 @@ and is then used by ``--callback lines:path=results.txt`` in every command that 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar, cast, final
 
 from tunewright.benchmarks.definition import Benchmark
-from tunewright.codec import to_json
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Callback
 from tunewright.metric import Constraint
-from tunewright.plugins import CALLBACKS, config_from_json, load_plugin, plugin_names
+from tunewright.plugins import (
+    CALLBACKS,
+    config_from_json,
+    load_plugin,
+    named_config_from_json,
+    named_config_to_json,
+    plugin_names,
+)
 from tunewright.storage import ExperimentFolder
 from tunewright.types import Json
 
@@ -124,10 +129,7 @@ def find_callback(name: str) -> CallbackPlugin[Any]:
     SettingsError
         Its package cannot be imported, or its entry point is no CallbackPlugin.
     """
-    found = load_plugin(CALLBACKS, name)
-    if not isinstance(found, CallbackPlugin):
-        raise SettingsError(f"The entry point {name!r} of {CALLBACKS} is {found!r}, not a CallbackPlugin")
-    return cast("CallbackPlugin[Any]", found)
+    return cast("CallbackPlugin[Any]", load_plugin(CALLBACKS, name, CallbackPlugin))
 
 
 def build_callback(config: CallbackConfig, context: CallbackContext) -> Callback:
@@ -155,7 +157,7 @@ def callback_from_text(text: str) -> CallbackConfig:
 
 def callback_to_json(config: CallbackConfig) -> dict[str, Json]:
     """A callback's name and config, as metadata holds them."""
-    return {"name": config.callback_name, "config": to_json(config)}
+    return named_config_to_json(config.callback_name, config)
 
 
 def callback_from_json(data: object) -> CallbackConfig:
@@ -166,7 +168,4 @@ def callback_from_json(data: object) -> CallbackConfig:
     SettingsError
         The data name no callback, or a callback that is unknown, or are not its config.
     """
-    stored = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else dict[str, Any]()
-    if "name" not in stored:
-        raise SettingsError(f"The data name no callback: {data!r}")
-    return config_from_json(find_callback(str(stored["name"])).config, stored.get("config", {}))
+    return named_config_from_json("callback", data, lambda name: find_callback(name).config)

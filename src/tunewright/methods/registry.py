@@ -6,16 +6,15 @@ The families of methods do not import this module.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from importlib.metadata import entry_points
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import SettingsError, UnfitError, UnknownNameError
+from tunewright.exceptions import UnfitError, UnknownNameError
 from tunewright.interfaces import Scheduler
 from tunewright.methods.method import BuildFunction, Method, MethodSpec
 from tunewright.metric import Constraint, Metric
+from tunewright.plugins import load_plugin, plugin_names
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.types import Json
 
@@ -85,7 +84,7 @@ def method(name: str, **settings: Json) -> MethodSpec:
 
 def method_names() -> list[str]:
     """Return all names without aliases, those of other packages included."""
-    return sorted({*_BUILTIN, *_third_party()}, key=str.lower)
+    return sorted({*_BUILTIN, *plugin_names(ENTRY_POINT_GROUP)}, key=str.lower)
 
 
 def aliases(name: str) -> Sequence[str]:
@@ -101,7 +100,7 @@ def find_method(name: str) -> Method[Any]:
     UnknownNameError
         There is no such method.
     SettingsError
-        A package's entry point does not lead to a Method.
+        A package's entry point cannot be loaded, or does not lead to a Method.
     """
     names = {short.lower(): full for full in method_names() for short in (full, *aliases(full))}
     full = names.get(name.lower())
@@ -110,10 +109,7 @@ def find_method(name: str) -> Method[Any]:
     if full in _BUILTIN:
         family: Sequence[Method[Any]] = importlib.import_module(f"{_HERE}.{_BUILTIN[full][0]}").METHODS
         return next(one for one in family if one.name == full)
-    found = _third_party()[full]()
-    if not isinstance(found, Method):
-        raise SettingsError(f"The entry point {full!r} of {ENTRY_POINT_GROUP} is {found!r}, not a Method")
-    return cast("Method[Any]", found)
+    return cast("Method[Any]", load_plugin(ENTRY_POINT_GROUP, full, Method))
 
 
 def build_scheduler(
@@ -235,8 +231,3 @@ def promotion_eta(choice: MethodSpec | BuildFunction, settings: Mapping[str, Jso
         return None
     found, whole = _chosen(choice, settings)
     return found.promotion_eta(whole)
-
-
-@cache
-def _third_party() -> Mapping[str, Callable[[], Any]]:
-    return {point.name: point.load for point in entry_points(group=ENTRY_POINT_GROUP)}
