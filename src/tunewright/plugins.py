@@ -12,23 +12,17 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.types import Json
+from tunewright.types import Dataclass, Json
 
 BACKENDS: Final = "tunewright.backends"
 CALLBACKS: Final = "tunewright.callbacks"
 
 _PROJECT: Final = Path(__file__).parents[2] / "pyproject.toml"
 """Of a source checkout: its entry points are read from here, since the metadata of an editable install may be older."""
-
-
-class Dataclass(Protocol):
-    """Any dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 D = TypeVar("D", bound=Dataclass)

@@ -1,9 +1,9 @@
-"""Aliases that every layer shares."""
+"""Types that every layer shares."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 ConfigValue: TypeAlias = str | int | float | bool
 """One hyperparameter's value."""
@@ -25,3 +25,9 @@ Note: TypeAlias = Mapping[str, Json]
 
 The searcher's part has the key ``"searcher"``.
 """
+
+
+class Dataclass(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]

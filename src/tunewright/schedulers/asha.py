@@ -23,6 +23,7 @@ from tunewright.schedulers.rungs import (
     bracket_weights,
     rung_levels,
     whole_number,
+    with_max_resource,
     with_searchers_part,
 )
 from tunewright.seeding import Stream, generator
@@ -144,20 +145,9 @@ class RungSettings:
         """
         brackets = self.brackets
         if fewer_brackets:
-            brackets = min(brackets, len(self._complete(max_resource, 1, cost).levels))
-        return self._complete(max_resource, brackets, cost)
-
-    def _complete(self, max_resource: int, brackets: int, cost: str | None) -> ASHASettings:
-        return ASHASettings(
-            kind=self.kind,
-            grace_period=self.grace_period,
-            eta=self.eta,
-            brackets=brackets,
-            rung_levels=self.rung_levels,
-            shared_rungs=self.shared_rungs,
-            max_resource=max_resource,
-            cost=cost,
-        )
+            one_bracket = with_max_resource(ASHASettings, self, max_resource, brackets=1, cost=cost)
+            brackets = min(brackets, len(one_bracket.levels))
+        return with_max_resource(ASHASettings, self, max_resource, brackets=brackets, cost=cost)
 
 
 @final

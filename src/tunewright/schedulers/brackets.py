@@ -15,7 +15,7 @@ from typing import final
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.metric import Metric
-from tunewright.schedulers.rungs import rung_levels
+from tunewright.schedulers.rungs import rung_levels, with_max_resource
 from tunewright.trial import CONTINUE, Decision, TrialStatus, Verdict
 
 _ROUNDING = 1e-9
@@ -66,9 +66,7 @@ class BracketSettings:
         SettingsError
             They do not fit the benchmark.
         """
-        return HyperbandSettings(
-            grace_period=self.grace_period, eta=self.eta, brackets=self.brackets, max_resource=max_resource
-        )
+        return with_max_resource(HyperbandSettings, self, max_resource)
 
 
 @final

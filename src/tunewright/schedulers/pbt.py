@@ -15,7 +15,7 @@ from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
 from tunewright.schedulers.brackets import verdict_at
-from tunewright.schedulers.rungs import whole_number, with_searchers_part
+from tunewright.schedulers.rungs import whole_number, with_max_resource, with_searchers_part
 from tunewright.seeding import Stream, generator
 from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.space.domain import Domain
@@ -116,14 +116,7 @@ class PopulationSettings:
         SettingsError
             They do not fit the benchmark.
         """
-        return PBTSettings(
-            population_size=self.population_size,
-            perturbation_interval=self.perturbation_interval,
-            quantile_fraction=self.quantile_fraction,
-            resample_probability=self.resample_probability,
-            kept=self.kept,
-            max_resource=max_resource,
-        )
+        return with_max_resource(PBTSettings, self, max_resource)
 
 
 @final

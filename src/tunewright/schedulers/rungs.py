@@ -15,9 +15,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias, final
+from dataclasses import fields
+from typing import TypeAlias, TypeVar, final
 
-from tunewright.types import Note
+from tunewright.types import Dataclass, Note
+
+SettingsT = TypeVar("SettingsT")
 
 Ranking: TypeAlias = Callable[[Sequence[tuple[float, ...]]], Sequence[float]]
 """Several losses of each of n trials -> n numbers, lower is better, inf for trials that are never promoted."""
@@ -207,6 +210,20 @@ class Rung:
         if math.isinf(upper):  # no finite loss lies between the two
             return lower
         return lower + (position - index) * (upper - lower)
+
+
+def with_max_resource(
+    kind: type[SettingsT], settings: Dataclass, max_resource: int, **changes: object
+) -> SettingsT:
+    """Return settings of class ``kind``: the fields of ``settings``, with changes, for full runs of ``max_resource``.
+
+    Raises
+    ------
+    SettingsError
+        They do not fit the benchmark.
+    """
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return kind(**{**values, **changes, "max_resource": max_resource})
 
 
 def whole_number(note: Note, key: str, default: int = 0) -> int:

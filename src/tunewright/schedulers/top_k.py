@@ -13,7 +13,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
-from tunewright.schedulers.rungs import with_searchers_part
+from tunewright.schedulers.rungs import with_max_resource, with_searchers_part
 from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
 
 
@@ -52,13 +52,7 @@ class RoundSettings:
         SettingsError
             They do not fit the benchmark.
         """
-        return TopKSettings(
-            n_configs=self.n_configs,
-            k=self.k,
-            resource=self.resource,
-            n_rounds=self.n_rounds,
-            max_resource=max_resource,
-        )
+        return with_max_resource(TopKSettings, self, max_resource)
 
 
 @final
