@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tunewright.benchmarks import RealBenchmarkDefinition
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"  # before NumPy is imported: model-based results are promised for one thread
@@ -52,6 +55,37 @@ def run_example() -> Callable[[str], subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+_TOY_SCRIPT = """
+import argparse, json
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float)
+parser.add_argument("--epochs", type=int)
+given = parser.parse_args()
+for epoch in range(1, given.epochs + 1):
+    print("[tune-metric]: " + json.dumps({"epoch": epoch, "score": given.x * epoch}), flush=True)
+"""
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> RealBenchmarkDefinition:
+    """A benchmark whose trials take a moment; imported late, since most tests need none."""
+    from tunewright.benchmarks import RealBenchmarkDefinition
+    from tunewright.metric import Goal, Metric
+    from tunewright.space import Float, SearchSpace
+
+    script = tmp_path / "toy.py"
+    script.write_text(_TOY_SCRIPT)
+    return RealBenchmarkDefinition(
+        name="toy",
+        script=str(script),
+        space=SearchSpace({"x": Float(0.0, 1.0), "epochs": 2}),
+        metrics=(Metric("score", Goal.MAXIMIZE),),
+        n_workers=2,
+        resource_attr="epoch",
+        max_resource_attr="epochs",
+    )
 
 
 class StartProcess(Protocol):
