@@ -7,14 +7,34 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from tunewright.trial import BackendSummary, PhaseName, Run
-from tunewright.types import Config
+from tunewright.types import Config, Dataclass
 
 _KEY: Final = re.compile(r"(\d+)-(\d+)-(\d+)")
 
-OrderT = TypeVar("OrderT")
+
+class Order(Dataclass, Protocol):
+    """A job to create: a record with at least these fields."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration, which may fix the instance type and the number of instances."""
+        ...
+
+    @property
+    def instance_type(self) -> str:
+        """The chosen instance type; empty: none."""
+        ...
+
+    @property
+    def dollars_per_hour(self) -> float:
+        """Price of all instances of the job."""
+        ...
+
+
+OrderT = TypeVar("OrderT", bound=Order)
 
 
 @dataclass(frozen=True, slots=True)

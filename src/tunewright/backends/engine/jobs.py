@@ -176,7 +176,7 @@ class JobDispatcher(Dispatcher):
             tracked.ask(request)
         if is_found:
             tracked.adopt(statuses[name.key], worker=self._context.jobs.full_name(name.key))
-            self._add_job(tracked)
+            self._submitter.track_costs(tracked.name.key, tracked.order)
         return tracked
 
     def _next_queued(self, runs: Collection[TrackedRun]) -> TrackedRun | None:
@@ -194,11 +194,11 @@ class JobDispatcher(Dispatcher):
         """Create the job of a queued run; from the request on it may exist, until the answer is known."""
         is_first = run.phase is RunPhase.QUEUED
         if is_first:
-            self._assign_type(run)
+            run.assign(self._submitter.assigned(run.order))
         order, began = run.order, time.time()
         run.submit()
         try:
-            answer = self._submitter.submit(order, order.config, order.instance_type)
+            answer = self._submitter.submit(order)
         except (RequestError, BackendError):  # not sent, or refused for good: it has no job
             if is_first:
                 run.requeue()
@@ -207,26 +207,11 @@ class JobDispatcher(Dispatcher):
             is_cold = not self._settings.keeps_instances
             worker = self._context.jobs.full_name(run.name.key)
             run.begin(began, worker=worker, is_warm=False if is_cold else None)
-            self._add_job(run)
+            self._submitter.track_costs(run.name.key, run.order)
         elif answer.outcome is CreateOutcome.REFUSED:
             run.reject(answer.reason)
         elif answer.outcome is not CreateOutcome.UNKNOWN and is_first:
             run.requeue()
-
-    def _assign_type(self, run: TrackedRun) -> None:
-        order = run.order
-        chosen = self._submitter.types.choose(order.config, order.instance_type)
-        if chosen and chosen != order.instance_type:
-            price = self._context.prices.per_hour(order.config, chosen)
-            run.assign(replace(order, instance_type=chosen, dollars_per_hour=price))
-
-    def _add_job(self, run: TrackedRun) -> None:
-        order = run.order
-        self._context.costs.add_job(
-            run.name.key,
-            dollars_per_hour=order.dollars_per_hour,
-            instance_type=self._submitter.types.of(order.config, order.instance_type),
-        )
 
     def _send_request(self, run: TrackedRun) -> None:
         """Send a run's request to its job; stop the job by force if it does not obey."""

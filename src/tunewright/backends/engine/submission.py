@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final, Generic, final
 
 from tunewright.backends.engine.context import EngineContext, Notices, ServiceTime
@@ -150,17 +151,29 @@ class Submitter(Generic[OrderT]):
         """Monotonic second from which any job may be created."""
         return max(self._closed_until, time.monotonic() + self._context.jobs.create_delay())
 
-    def submit(self, order: OrderT, config: Config, assigned: str) -> Submission:
+    def assigned(self, order: OrderT) -> OrderT:
+        """Return the order on the best instance type now, at the price of that type."""
+        chosen = self.types.choose(order.config, order.instance_type)
+        if not chosen or chosen == order.instance_type:
+            return order
+        price = self._context.prices.per_hour(order.config, chosen)
+        return replace(order, instance_type=chosen, dollars_per_hour=price)
+
+    def track_costs(self, key: str, order: OrderT) -> None:
+        """Track the costs of the job that was created under ``key``."""
+        self._context.costs.add_job(
+            key,
+            dollars_per_hour=order.dollars_per_hour,
+            instance_type=self.types.of(order.config, order.instance_type),
+        )
+
+    def submit(self, order: OrderT) -> Submission:
         """Create a job; after a refusal for now no job, or none of its type, is created for a while.
 
         Parameters
         ----------
         order
             The job.
-        config
-            Of the job: it may fix the instance type.
-        assigned
-            The chosen instance type; empty: none.
 
         Raises
         ------
@@ -177,16 +190,16 @@ class Submitter(Generic[OrderT]):
         if answer.outcome in {CreateOutcome.FULL, CreateOutcome.LATER, CreateOutcome.UNKNOWN}:
             self._context.notices.add(answer.reason)
         if answer.outcome is CreateOutcome.FULL:
-            self.types.is_full(config, assigned)
+            self.types.is_full(order.config, order.instance_type)
         elif answer.outcome is CreateOutcome.LATER:
             self._pause(FULL_PAUSE)
         elif answer.outcome is CreateOutcome.UNKNOWN:
             self._pause(UNKNOWN_PAUSE)
         elif answer.outcome is CreateOutcome.TYPE_REFUSED:
-            return self._without_type(answer, config, assigned)
+            return self._without_type(answer, order)
         return answer
 
-    def _without_type(self, answer: Submission, config: Config, assigned: str) -> Submission:
+    def _without_type(self, answer: Submission, order: OrderT) -> Submission:
         """Go on with another type, or fail the run if its configuration fixed the type.
 
         Raises
@@ -194,9 +207,9 @@ class Submitter(Generic[OrderT]):
         BackendError
             There is no other type, and the configuration did not fix it.
         """
-        if self.types.remove(config, assigned, answer.reason):
+        if self.types.remove(order.config, order.instance_type, answer.reason):
             return Submission(CreateOutcome.LATER)
-        if self._context.prices.fixed_type(config):
+        if self._context.prices.fixed_type(order.config):
             return Submission(CreateOutcome.REFUSED, answer.reason)
         raise BackendError(f"{answer.reason}. Correct it, then resume")
 

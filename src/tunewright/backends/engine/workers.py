@@ -368,7 +368,7 @@ class WorkerFleet:
             job = self._plan_job(number, n_instances)
             job.adopt(status)
             self._jobs[number] = job
-            self._add_costs(job)
+            self._submitter.track_costs(job.order.key, job.order)
             if number in draining:
                 self._draining.add(number)
 
@@ -432,14 +432,6 @@ class WorkerFleet:
         )
         return WorkerJob(order, meter)
 
-    def _add_costs(self, job: WorkerJob) -> None:
-        order = job.order
-        self._context.costs.add_job(
-            order.key,
-            dollars_per_hour=order.dollars_per_hour,
-            instance_type=self._submitter.types.of(order.config, order.instance_type),
-        )
-
     def _read_statuses(self, lost: set[str]) -> None:
         created = [job for job in self.jobs if job.is_created]
         if not created:
@@ -499,31 +491,24 @@ class WorkerFleet:
         """Create a job; one that the account has no room for is planned again, and smaller."""
         is_first = job.phase is WorkerJobPhase.PLANNED
         if is_first:
-            self._assign_type(job)
+            job.assign(self._submitter.assigned(job.order))
         order, began = job.order, time.time()
         job.submit()
         try:
-            answer = self._submitter.submit(order, order.config, order.instance_type)
+            answer = self._submitter.submit(order)
         except RequestError:
             if is_first:
                 job.refuse()
             raise
         if answer.outcome is CreateOutcome.CREATED:
             job.begin(began)
-            self._add_costs(job)
+            self._submitter.track_costs(job.order.key, job.order)
         elif answer.outcome is CreateOutcome.REFUSED:
             raise BackendError(answer.reason)
         elif answer.outcome is not CreateOutcome.UNKNOWN and is_first:
             del self._jobs[order.number]
             if answer.outcome is CreateOutcome.FULL:
                 self._size = max(1, order.n_instances // 2)
-
-    def _assign_type(self, job: WorkerJob) -> None:
-        order = job.order
-        chosen = self._submitter.types.choose(order.config, order.instance_type)
-        if chosen and chosen != order.instance_type:
-            price = self._context.prices.per_hour(order.config, chosen)
-            job.assign(replace(order, instance_type=chosen, dollars_per_hour=price))
 
     def _missing_instances(self, n_wanted: int) -> int:
         """Instances of the next job; 0 if there are enough."""
