@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar, final
 
@@ -91,10 +91,11 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
     @override
     def logs(self, config: SageMakerConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
         """CloudWatch's log events of the trial's jobs; in workers mode, the output that workers stored in S3."""
-        session, name = open_session(endpoint_of(config)), context.folder.name
-        if config.execution == "workers":
-            return WorkerLog(session, config.bucket, name, trial_id)
-        return JobLog(session, name, trial_id)
+        session, prefix = open_session(endpoint_of(config)), job_prefix(context.folder.name)
+        if config.execution != "workers":
+            return ServiceLog(session, lambda: job_logs(session, prefix, trial_id))
+        objects = session.objects(config.bucket or default_bucket(session), f"{ROOT_PREFIX}/{prefix}")
+        return ServiceLog(session, lambda: run_logs(objects, trial_id))
 
     @override
     def describe(self, config: SageMakerConfig, context: ExperimentContext) -> Description[SageMakerConfig]:
@@ -304,64 +305,25 @@ def shared_packages(endpoint: Endpoint) -> dict[str, str]:
 
 
 @final
-class JobLog(TrialLog):
-    """Output in CloudWatch.
+class ServiceLog(TrialLog):
+    """Output in a service, which is read whole at each look.
 
     Parameters
     ----------
     session
         An open session; closed with this object.
-    experiment
-        The experiment's name.
-    trial_id
-        The trial.
+    read
+        Reads all output so far.
     """
 
-    def __init__(self, session: AwsSession, experiment: str, trial_id: int) -> None:
+    def __init__(self, session: AwsSession, read: Callable[[], str]) -> None:
         self._session = session
-        self._prefix = job_prefix(experiment)
-        self._trial_id = trial_id
+        self._read = read
         self._n_read = 0
 
     @override
     def new_text(self) -> str:
-        """New log events of all jobs of the trial."""
-        text = job_logs(self._session, self._prefix, self._trial_id)
-        new, self._n_read = text[self._n_read :], len(text)
-        return new
-
-    @override
-    def close(self) -> None:
-        """Close the session."""
-        self._session.close()
-
-
-@final
-class WorkerLog(TrialLog):
-    """Output that workers store in S3 every ten seconds.
-
-    Parameters
-    ----------
-    session
-        An open session; closed with this object.
-    bucket
-        The experiment's bucket; None: the account's default.
-    experiment
-        The experiment's name.
-    trial_id
-        The trial.
-    """
-
-    def __init__(self, session: AwsSession, bucket: str | None, experiment: str, trial_id: int) -> None:
-        self._session = session
-        prefix = f"{ROOT_PREFIX}/{job_prefix(experiment)}"
-        self._objects = session.objects(bucket or default_bucket(session), prefix)
-        self._trial_id = trial_id
-        self._n_read = 0
-
-    @override
-    def new_text(self) -> str:
-        text = run_logs(self._objects, self._trial_id)
+        text = self._read()
         new, self._n_read = text[self._n_read :], len(text)
         return new
 
