@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias, final
@@ -104,10 +104,17 @@ class Launch:
     map_method_args: MethodArgsMap | None = None
     default_methods: Collection[str] = ()
     """Names of the methods that run without ``--method``; empty: all."""
-    config: type[BackendConfig] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "config", find_backend(self.backend).config)
+    @property
+    def config(self) -> type[BackendConfig]:
+        """Config class of the backend.
+
+        Raises
+        ------
+        UnknownNameError
+            No installed package has such a backend.
+        """
+        return find_backend(self.backend).config
 
     @property
     def is_simulated(self) -> bool:
@@ -115,24 +122,11 @@ class Launch:
         return self.config.is_simulated
 
     def for_command_line(self, tokens: Sequence[str]) -> Launch:
-        """Return this launch with the backend that a command line names.
-
-        Raises
-        ------
-        UnknownNameError
-            No installed package has such a backend.
-        """
+        """Return this launch with the backend that a command line names."""
         backend = chosen_value(tokens, "backend")
         if backend is None or backend == self.backend:
             return self
-        return Launch(
-            methods=self.methods,
-            definitions=self.definitions,
-            backend=backend,
-            extra_args=self.extra_args,
-            map_method_args=self.map_method_args,
-            default_methods=self.default_methods,
-        )
+        return replace(self, backend=backend)
 
     def command(
         self, run: Callable[[Given], int], more: Mapping[str, Sequence[type]] | None = None
