@@ -26,8 +26,7 @@ from sagemaker_emulator.leases import LeaseFolder
 from sagemaker_emulator.service.engine import Engine
 from sagemaker_emulator.service.executor import Executor
 from sagemaker_emulator.service.faults import Fault, FaultInjector
-from sagemaker_emulator.service.settings import ServiceSettings
-from sagemaker_emulator.service.timings import LOG_SECONDS
+from sagemaker_emulator.service.settings import LOG_SECONDS, ServiceSettings
 from sagemaker_emulator.storage import AwsServices, write_atomically
 
 if TYPE_CHECKING:

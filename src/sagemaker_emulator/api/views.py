@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sagemaker_emulator.service.jobs import Job
-from sagemaker_emulator.service.timings import SPOT_PRICE_SHARE
+from sagemaker_emulator.service.settings import SPOT_PRICE_SHARE
 
 _HIDDEN_MEMBERS: Final = frozenset({"Tags", "TrainingJobName", "SessionChainingConfig"})
 """Members of a request that Describe does not return unchanged."""

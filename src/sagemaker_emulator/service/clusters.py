@@ -14,8 +14,7 @@ from typing import Any, final
 
 from sagemaker_emulator.service.errors import limit_exceeded
 from sagemaker_emulator.service.jobs import Job, PoolStatus, WarmPool
-from sagemaker_emulator.service.settings import ServiceSettings
-from sagemaker_emulator.service.timings import MAX_CLUSTER_AGE
+from sagemaker_emulator.service.settings import MAX_CLUSTER_AGE, ServiceSettings
 
 MatchKey = tuple[object, ...]
 """Values that must be equal for a job to take over a warm pool."""

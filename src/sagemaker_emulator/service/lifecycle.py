@@ -15,7 +15,7 @@ from sagemaker_emulator.service.errors import CAPACITY_ERROR, INTERNAL_ERROR
 from sagemaker_emulator.service.executor import ExecutionError, Executor, JobExit, JobOrder
 from sagemaker_emulator.service.faults import FaultInjector
 from sagemaker_emulator.service.jobs import Job
-from sagemaker_emulator.service.timings import (
+from sagemaker_emulator.service.settings import (
     BYTES_PER_SECOND,
     CAPACITY_RETRY,
     COLD_IMAGE,

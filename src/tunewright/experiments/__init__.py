@@ -7,8 +7,15 @@ from tunewright.experiments.functions import TuneOptions, tune_function
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
 from tunewright.experiments.plan import CellResult, ExperimentPlan, PlanProgress, run_plan
-from tunewright.experiments.run import announce_choices, resume_experiment, run_experiment
-from tunewright.experiments.watch import Watch, print_progress, progress_facts, unwatched
+from tunewright.experiments.run import (
+    Watch,
+    announce_choices,
+    print_progress,
+    progress_facts,
+    resume_experiment,
+    run_experiment,
+    unwatched,
+)
 from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
 
 __all__ = [

@@ -15,9 +15,8 @@ from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Outcome
-from tunewright.experiments.run import announce_choices, run_experiment
+from tunewright.experiments.run import announce_choices, print_progress, run_experiment
 from tunewright.experiments.warm_start import log_notices
-from tunewright.experiments.watch import print_progress
 from tunewright.interfaces import Callback
 from tunewright.methods import BuildFunction, MethodSpec
 from tunewright.methods import method as named_method

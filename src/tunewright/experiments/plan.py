@@ -23,9 +23,8 @@ from tunewright.experiments.experiment import BenchmarkDefinition, Experiment, i
 from tunewright.experiments.functions import function_path
 from tunewright.experiments.outcome import Outcome, load_outcome, stored_status
 from tunewright.experiments.process_pool import Answer, ProcessPool
-from tunewright.experiments.run import announce_choices, open_experiment, tune
+from tunewright.experiments.run import Watch, announce_choices, open_experiment, tune, unwatched
 from tunewright.experiments.warm_start import log_notices
-from tunewright.experiments.watch import Watch, unwatched
 from tunewright.interfaces import Callback
 from tunewright.methods import BuildFunction, MethodSpec
 from tunewright.runner.call_function import load_function

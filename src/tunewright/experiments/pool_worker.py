@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final
 
 from tunewright.codec import from_json, to_json
 from tunewright.experiments.plan import CellAnswer, CellOrder, error_line, run_cell, with_export
-from tunewright.experiments.watch import unwatched
+from tunewright.experiments.run import unwatched
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from tunewright.callbacks import PlainProgress, ProgressFacts
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.plugin import CallbackContext, build_callback
@@ -28,7 +30,6 @@ from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import store_evaluations, stored_evaluations
-from tunewright.experiments.watch import Watch, unwatched
 from tunewright.history import History
 from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, read_header
@@ -47,6 +48,15 @@ JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 A tuning job sets it, so that all experiments of its processes are copied to S3."""
 _DEFAULTS_0_1: Final = Path(__file__).with_name("defaults_0_1.json")
 _HOLD: Final = 0.2  # seconds for which simulated experiments hold lines back: a killed one repeats itself
+
+Watch: TypeAlias = Callable[[Experiment, ExperimentFolder], Sequence[Callback]]
+"""Makes the callbacks of an experiment."""
+
+
+def unwatched(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """Return no callbacks."""
+    del experiment, folder
+    return ()
 
 
 def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outcome:
@@ -334,3 +344,34 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
+
+
+# --- progress on a plain terminal
+
+
+def print_progress(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """Return a callback that prints on stderr: progress every ten seconds, failures at once, the result at the end."""
+    return [PlainProgress(progress_facts(experiment, folder), _to_stderr, is_verbose=False)]
+
+
+def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> ProgressFacts:
+    """Return the facts that progress shows."""
+    benchmark, backend = experiment.benchmark, experiment.backend
+    return ProgressFacts(
+        title=f"{experiment.label} on {benchmark.name}, seed {experiment.seed}, {backend.backend_name} backend",
+        metric=benchmark.metrics[0],
+        others=benchmark.metrics[1:],
+        space=benchmark.space,
+        n_workers=benchmark.n_workers,
+        max_time=experiment.limits.max_wallclock_time,
+        resource=benchmark.resource_attr or "report",
+        path=str(folder.path),
+        name=folder.name,
+        is_estimate=not backend.is_billed,
+        constraints=constraints_of(experiment.method, experiment.settings),
+    )
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -300,7 +300,7 @@ def test_close_ends_the_installation_of_packages(
 
 
 def test_a_second_tuner_is_kept_away(bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunewright.backends.local.tuner_lock._PATIENCE", 0.05)
+    monkeypatch.setattr("tunewright.backends.local.backend._PATIENCE", 0.05)
     bench.backend()
     with pytest.raises(BackendError, match="Another tuner works in"):
         bench.backend()

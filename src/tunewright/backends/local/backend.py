@@ -10,6 +10,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import final
 
+from filelock import FileLock, Timeout
 from typing_extensions import override
 
 from tunewright.backends.local.config import LocalSettings
@@ -17,7 +18,6 @@ from tunewright.backends.local.gpus import GpuPool, find_gpus
 from tunewright.backends.local.launcher import Launcher
 from tunewright.backends.local.live_run import LiveRun, TimedEvent
 from tunewright.backends.local.run_folder import RunFolder
-from tunewright.backends.local.tuner_lock import TunerLock
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
@@ -25,6 +25,41 @@ from tunewright.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.runner.local_run import TUNER_LOCK, drop_frozen
 from tunewright.trial import BackendSummary, Checkpoint, Decision, Ended, OpenRun, Reported, Run
 from tunewright.types import Config
+
+_PATIENCE = 2.0
+"""Seconds to try again: a runner that tests the lock holds it for an instant itself."""
+
+
+@final
+class TunerLock:
+    """Lock held from construction to :meth:`release`, or to the end of the process, ``kill -9`` included.
+
+    Runners, which have the standard library only, test it with ``fcntl.flock``: filelock takes the same lock.
+
+    Parameters
+    ----------
+    path
+        File of the lock; it stays after the release.
+
+    Raises
+    ------
+    BackendError
+        Another tuner holds the lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+        try:
+            self._lock.acquire(timeout=_PATIENCE, poll_interval=0.01)
+        except Timeout as error:
+            raise BackendError(
+                f"Another tuner works in {path.parent}: wait for its end, or take another folder"
+            ) from error
+
+    def release(self) -> None:
+        """Release the lock."""
+        self._lock.release()
+
 
 _POLL_SECONDS = 0.02
 _CLOSE_PATIENCE = 5.0
