@@ -16,7 +16,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.metric import Constraint, Metric
 from tunewright.seeding import effective_seed_0_1
 from tunewright.space import SearchSpace
-from tunewright.storage import ExperimentFolder
+from tunewright.storage import ExperimentFolder, upgrade_metadata
 from tunewright.types import Json, Number
 
 _MEASURED: Final = "measured"
@@ -134,7 +134,7 @@ class ExperimentMetadata(Struct, frozen=True, kw_only=True):
     @property
     def backend_name(self) -> str:
         """Name of the backend."""
-        return str(self.backend.get("name") or self.backend.get("kind") or "")
+        return str(self.backend.get("name", ""))
 
     @property
     def resource(self) -> str:
@@ -193,7 +193,7 @@ def metadata_from(data: Mapping[str, Any], folder: ExperimentFolder) -> Experime
         The data were not written by this version of Tunewright or 0.1.
     """
     try:
-        return from_json(ExperimentMetadata, data, "metadata")
+        return from_json(ExperimentMetadata, upgrade_metadata(data), "metadata")
     except SettingsError as error:
         raise SettingsError(
             f"{folder.metadata_path} was not written by this version of Tunewright: {error}"
