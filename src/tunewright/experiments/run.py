@@ -278,7 +278,6 @@ def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool
 def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
     """The first line of the experiment's journal."""
     method, settings = experiment.built_method()
-    table = _table(experiment)
     return Header(
         experiment=folder.name,
         benchmark=experiment.benchmark.name,
@@ -289,7 +288,7 @@ def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
         evaluations=to_json(read_metadata(folder).evaluations) if experiment.warm_start else None,
         effective_seed=experiment.effective_seed,
         resolved=resolved_settings(method, settings) if isinstance(method, MethodSpec) else None,
-        table=f"{table.table} {table.digest}".strip() if table else None,
+        table=_table_version(experiment),
     )
 
 
@@ -335,6 +334,14 @@ def _table(experiment: Experiment) -> TableMetadata | UnsetType:
         resource=description.resource,
         space=experiment.table_benchmark.space.to_json(),
     )
+
+
+def _table_version(experiment: Experiment) -> str | None:
+    """Name and checksum of the recorded table; None if trials train."""
+    if not experiment.backend.is_simulated:
+        return None
+    description = experiment.table_benchmark.description
+    return f"{description.name} {description.digest}".strip()
 
 
 @cache
