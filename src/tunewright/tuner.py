@@ -34,7 +34,6 @@ from tunewright.ledger import Ledger
 from tunewright.metric import Metric
 from tunewright.trial import (
     BackendSummary,
-    Checkpoint,
     Decision,
     Ended,
     ExperimentStatus,
@@ -231,26 +230,18 @@ class Tuner:
         """Delete the checkpoints that the policies select."""
         if self._policies.is_empty:
             return
-        for checkpoint in self._policies.select_unneeded(self._history, self._unneeded_checkpoints()):
+        history, running = self._history, self._history.ids(TrialStatus.RUNNING)
+        sources = {history.run(trial_id).from_checkpoint for trial_id in running}
+        resumable = [history.checkpoint(trial_id) for trial_id in sorted(self._scheduler.resumable(history))]
+        paused = [c for c in resumable if c is not None and c not in sources]
+        needed = {*sources, *paused, *(history.checkpoint(trial_id) for trial_id in running)}
+        unneeded = [c for c in self._ledger.checkpoints if c not in needed]
+        for checkpoint in self._policies.select_unneeded(history, unneeded):
             self._backend.delete_checkpoint(checkpoint)
             self._ledger.forget(checkpoint)
-        for checkpoint in self._policies.select_paused(self._history, self._paused_checkpoints()):
+        for checkpoint in self._policies.select_paused(history, paused):
             self._ledger.drop(checkpoint, self._now())
             self._backend.delete_checkpoint(checkpoint)
-
-    def _paused_checkpoints(self) -> Sequence[Checkpoint]:
-        """The newest checkpoints of resumable trials, except the sources of live runs."""
-        running = self._history.ids(TrialStatus.RUNNING)
-        sources = {self._history.run(trial_id).from_checkpoint for trial_id in running}
-        newest = [self._history.checkpoint(i) for i in sorted(self._scheduler.resumable(self._history))]
-        return [c for c in newest if c is not None and c not in sources]
-
-    def _unneeded_checkpoints(self) -> Sequence[Checkpoint]:
-        running = self._history.ids(TrialStatus.RUNNING)
-        resumable = self._scheduler.resumable(self._history)
-        sources = {self._history.run(trial_id).from_checkpoint for trial_id in running}
-        newest = {self._history.checkpoint(trial_id) for trial_id in (*running, *resumable)}
-        return [c for c in self._ledger.checkpoints if c not in newest and c not in sources]
 
     def _count_failures(self) -> None:
         self._too_many_failed = len(self._history.ids(TrialStatus.FAILED)) > self._max_failures
