@@ -81,9 +81,7 @@ def test_a_seed_draws_other_configurations_on_each_benchmark_of_a_plan(tunewrigh
     """Otherwise thirty pairs of six benchmarks and five seeds would hold five draws."""
     one = table()
     methods = {"RS": method("RandomSearch"), "ASHA": method("ASHA")}
-    benchmarks = [
-        one.benchmark.replace(name=name, points_to_evaluate=()) for name in ("first", "second")
-    ]
+    benchmarks = [one.benchmark.replace(name=name, points_to_evaluate=()) for name in ("first", "second")]
 
     def plan(**changes: Any) -> ExperimentPlan:
         return ExperimentPlan.product(one, methods=methods, benchmarks=benchmarks, seeds=(0, 1), **changes)
