@@ -30,6 +30,7 @@ from tunewright.analysis import (
 from tunewright.analysis.aggregate import crossed_weights
 from tunewright.analysis.report import build_page, compare
 from tunewright.analysis.report.wording import headline
+from tunewright.cli import main
 from tunewright.storage import ExperimentFolder
 
 Store = Callable[..., ExperimentFolder]
@@ -95,7 +96,7 @@ def test_with_few_benchmarks_a_difference_holds_for_these(store: Store) -> None:
     (test,) = overall_tests(every, reference="A")[:1]
     assert (test.first, test.second, test.over, test.n_pairs) == ("A", "B", Over.RUNS, 12)
     assert test.better == "B"
-    (test,) = overall_tests(every, reference="A", over=Over.BENCHMARKS)[:1]
+    (test,) = overall_tests(every, reference="A", over="benchmarks")[:1]
     assert (test.n_pairs, test.p, test.better) == (3, 0.25, None), "three benchmarks say nothing about others"
     comparison = compare(load("t"), reference="A")
     assert "on these 3 benchmarks" in headline(comparison)
@@ -120,6 +121,18 @@ def test_with_many_benchmarks_the_pairs_are_benchmarks(store: Store) -> None:
     assert (test.n_pairs, test.p, test.better) == (8, 2 / 2**8, "B")
     assert test.difference == pytest.approx(0.2, abs=0.03)
     assert "these" not in headline(compare(load("t")))
+
+
+def test_the_terminal_shows_ranks_and_regrets_over_all_benchmarks(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_tasks(store, [0.1, 0.2], n_seeds=3)
+    with pytest.raises(SystemExit):
+        main(["compare", "t", "--reference", "A"])
+    shown = capsys.readouterr().out
+    assert "Over 2 benchmarks; tests over 6 pairs of benchmark and seed" in shown
+    assert "median regret" in shown
+    assert "difference to A" in shown
 
 
 def test_the_probability_of_improvement_draws_benchmarks(store: Store) -> None:
@@ -174,8 +187,9 @@ def test_setups_with_equal_curves_count_once(store: Store) -> None:
     rows = {row.label: row for row in comparison.benchmarks[0].rows}
     assert len(rows) == 4
     assert len(comparison.benchmarks[0].tests) == 1
-    assert rows["KDE"].test is None
+    assert (rows["KDE"].equal_to, rows["KDE"].test, rows["A"].equal_to) == ("RS", None, None)
     assert rows["A"].test is not None
+    assert "as RS" in page
     for benchmark in ("one", "two"):
         store([(1, 1.0), (5, 0.45)], method="KDE", seed=7, benchmark=benchmark)
     assert equal_setups(all_curves(load("t")), prefer="RS") == {"A": (), "KDE": (), "RS": ("REA",)}
@@ -253,6 +267,11 @@ print([(row.label, row.final, row.area, row.target, row.test) for part in found.
 
 def test_intervals_are_the_same_in_every_process(store: Store, tunewright_home: Path) -> None:
     store_tasks(store, [0.01, 0.02, -0.01], n_seeds=3)
+    for number in range(3):
+        for label in ("a", "b", "zero"):  # beside A, B and Zero: their order is one of letters, not of hashes
+            for seed in range(3):
+                loss = 0.4 + len(label) / 100
+                store([(1, 1.0), (5, loss)], method=label, seed=seed, benchmark=f"b{number:02}")
     shown = [
         subprocess.run(
             [sys.executable, "-c", _SCRIPT],

@@ -147,7 +147,7 @@ def paired_tests(curves: Curves, *, reference: str | None = None) -> list[Paired
 
 
 def overall_tests(
-    every: Sequence[Curves], *, reference: str | None = None, over: Over | None = None
+    every: Sequence[Curves], *, reference: str | None = None, over: Over | str | None = None
 ) -> list[PairedTest]:
     """Compare over all benchmarks, by normalised regrets at the end.
 
@@ -169,7 +169,7 @@ def overall_tests(
     check_same_setups(every)
     paired = [curves.paired() for curves in every]
     pairs = _pairs(list(paired[0].setups), reference)
-    unit = over or _unit(paired, len(pairs))
+    unit = _unit(paired, len(pairs)) if over is None else Over(over)
     final = [
         {label: _worst_if_missing(regret[:, -1]) for label, regret in normalised_regret(curves).items()}
         for curves in paired

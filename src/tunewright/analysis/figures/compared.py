@@ -171,7 +171,7 @@ def plot_critical_difference(found: CriticalDifference) -> Figure:
     labels = list(found.ranks)
     n = len(labels)
     half = -(-n // 2)
-    height = 1.1 + 0.28 * (half + len(found.groups))
+    height = 1.25 + 0.28 * (half + len(found.groups))
     figure, (axis,) = new_figure(width=7.0, height=height)
     axis.set_axis_off()
     top = 0.35 + 0.3 * len(found.groups)
@@ -201,7 +201,7 @@ def plot_critical_difference(found: CriticalDifference) -> Figure:
     is_of_these = found.n_benchmarks > 1 and found.over is not Over.BENCHMARKS
     where = f" on these {found.n_benchmarks} benchmarks" if is_of_these else ""
     axis.set_title(
-        f"mean rank at the end over {_plural(found.n_blocks, 'pair')} of benchmark and seed (1 is best); "
+        f"mean rank at the end over {_plural(found.n_blocks, 'pair')} of benchmark and seed (1 is best)\n"
         f"bars: no significant difference{where}",
         fontsize=9,
         color=GREY,

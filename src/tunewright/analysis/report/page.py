@@ -33,6 +33,7 @@ from tunewright.analysis.report.wording import (
     interval_text,
     p_text,
     pairs_text,
+    row_verdict_text,
     seeds_text,
     speed_text,
     time_text,
@@ -128,6 +129,7 @@ def build_page(
         "warnings": comparison.warnings,
         "curves": _figure(plot_curves([part.curves for part in parts], kind=kind, log_time=log_time)),
         "overall": _overall(comparison),
+        "n_benchmarks": comparison.critical.n_benchmarks if comparison.critical else 0,
         "ranks": _ranks(comparison.ranks, comparison.critical),
         "attainment": _figure(plot_attainment(with_two_objectives)) if with_two_objectives else None,
         "area": _figure(plot_area({part.curves.benchmark: part.areas for part in parts})),
@@ -167,7 +169,7 @@ def _ranks(ranks: Ranks | None, critical: CriticalDifference | None) -> Mapping[
     return {
         "critical_difference": _figure(plot_critical_difference(critical)),
         "over_time": _figure(plot_ranks(ranks)),
-        "tests": _tests(critical.tests, caption, is_folded=is_folded) if is_overall else None,
+        "tests": _tests(critical.tests, caption, "regrets", is_folded=is_folded) if is_overall else None,
     }
 
 
@@ -187,14 +189,14 @@ def _overall(comparison: Comparison) -> Table | None:
         "mean rank",
         "median regret",
         "mean regret",
-        f"mean regret less {base}'s",
+        f"difference to {base}",
         f"against {base}",
         "p (Holm)",
     )
     rows: list[Sequence[Cell]] = []
     for label, rank in critical.ranks.items():
         regret, test = comparison.regrets[label], against.get(label)
-        verdict = "reference" if test is None else verdict_text(test, label)
+        verdict = verdict_text(test, label)
         less = regret.difference
         rows.append(
             (
@@ -238,13 +240,13 @@ def _benchmark(part: BenchmarkComparison, reference: str) -> Mapping[str, object
         "target": value_text(curves, part.target),
         "is_surrogate": curves.values == "surrogate",
         "table": Table(head, [_row(part, row) for row in part.rows]),
-        "tests": _tests(part.tests, "All pairs", is_folded=True) if len(part.tests) > 1 else None,
+        "tests": _tests(part.tests, "All pairs", "losses", is_folded=True) if len(part.tests) > 1 else None,
     }
 
 
 def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
     curves, test = part.curves, row.test
-    verdict = "reference" if test is None else verdict_text(test, row.label)
+    verdict = row_verdict_text(row)
     return (
         Cell(row.label),
         Cell(row.n_seeds),
@@ -262,8 +264,8 @@ def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
     )
 
 
-def _tests(tests: Sequence[PairedTest], caption: str, *, is_folded: bool) -> TestTable:
-    head = ("pair", "pairs", "wins", "median difference of losses", "p", "p (Holm)", "significant")
+def _tests(tests: Sequence[PairedTest], caption: str, values: str, *, is_folded: bool) -> TestTable:
+    head = ("setups", "pairs", "wins", f"median difference of {values}", "p", "p (Holm)", "significant")
     rows = [
         (
             Cell(f"{test.first} - {test.second}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, final
@@ -35,7 +36,7 @@ from tunewright.analysis.significance import (
     probability_of_improvement,
 )
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.formatting import listed
+from tunewright.formatting import listed, plural
 
 _BASELINES: Final = ("RS", "RandomSearch", "Random", "random")
 """Default references."""
@@ -59,6 +60,8 @@ class SetupRow:
     target: TimeToTarget
     test: PairedTest | None
     """Against the reference; None for the reference itself and its equals, and without common seeds."""
+    equal_to: str | None = None
+    """Setup that stands for this one in ranks and tests, as both had equal curves in every run on all benchmarks."""
 
 
 @final
@@ -142,6 +145,7 @@ def compare(
     benchmarks = [
         replace(_benchmark(found, base, equal, warnings), sets=sets.get(found.benchmark)) for found in every
     ]
+    warnings.extend(_few_seeds_warnings(every))
     overall = _overall(every, base, warnings)
     shared = [found for found in every if base in found.setups]
     return Comparison(
@@ -179,6 +183,19 @@ def _surrogate_warnings(results: Results) -> list[str]:
     return [f"{', '.join(sorted(benchmarks))}: {remark}" for remark, benchmarks in about.items()]
 
 
+def _few_seeds_warnings(every: Sequence[Curves]) -> list[str]:
+    """One remark for each number of common seeds that is too low for tests, with its benchmarks."""
+    about: dict[int, list[str]] = defaultdict(list)
+    for found in every:
+        if len(found.setups) > 1 and 0 < len(found.common_seeds) < MIN_PAIRS:
+            about[len(found.common_seeds)].append(found.benchmark)
+    return [
+        f"{', '.join(benchmarks)}: with {plural(n, 'common seed')} no difference on a single benchmark can be "
+        f"significant; {MIN_PAIRS} are needed"
+        for n, benchmarks in sorted(about.items())
+    ]
+
+
 def _equal_text(label: str, others: Sequence[str]) -> str:
     return f"{listed(others)} had the same curve as {label} in every run: they count once in ranks, tests and scales"
 
@@ -202,6 +219,7 @@ def _benchmark(
             area=float(aggregate(areas[label][:, None]).centre[0]),
             target=targets[label],
             test=by_label.get(label),
+            equal_to=next((one for one, others in equal.items() if label in others), None),
         )
         for label, setup in curves.setups.items()
     ]
@@ -228,12 +246,6 @@ def _tests(
         warnings.append(str(error))
         return [], {}
     warnings.extend(paired.notes)
-    n = len(curves.common_seeds)
-    if n < MIN_PAIRS:
-        warnings.append(
-            f"{curves.benchmark}: {n} common seed{'' if n == 1 else 's'}: no difference can be significant with fewer "
-            f"than {MIN_PAIRS}"
-        )
     tests = paired_tests(curves)
     against = {
         test.second if test.first == reference else test.first: test
@@ -273,8 +285,8 @@ def _overall(every: Sequence[Curves], reference: str, warnings: list[str]) -> _O
         return _Overall()
     if found.critical and len(whole) > 1 and found.critical.over is not Over.BENCHMARKS:
         warnings.append(
-            f"{len(whole)} benchmarks are too few for significant differences on benchmarks in general: the tests hold for "
-            "these benchmarks"
+            f"{len(whole)} benchmarks are too few for a significant difference on benchmarks in general: tests over all "
+            "benchmarks hold for these alone"
         )
     if not draws_differ(whole):
         warnings.append(

@@ -7,7 +7,7 @@ import math
 from tunewright.analysis.aggregate import Band
 from tunewright.analysis.comparison import TimeToTarget
 from tunewright.analysis.curves import Curves
-from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
+from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, SetupRow
 from tunewright.analysis.significance import MIN_PAIRS, CriticalDifference, Improvement, Over, PairedTest
 from tunewright.formatting import duration, listed, plural
 from tunewright.metric import Goal
@@ -50,11 +50,20 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def verdict_text(test: PairedTest, label: str) -> str:
-    """Result of a test for one of its setups."""
+def verdict_text(test: PairedTest | None, label: str) -> str:
+    """Result of a test for one of its setups; a setup without a test is the reference."""
+    if test is None:
+        return "reference"
     if test.better is None:
         return "not significant"
     return "better" if test.better == label else "worse"
+
+
+def row_verdict_text(row: SetupRow) -> str:
+    """Result of the test of a setup on one benchmark, by the setup that stands for it."""
+    if row.equal_to is not None:
+        return f"as {row.equal_to}"
+    return verdict_text(row.test, row.label)
 
 
 def chance_text(found: Improvement | None, n_runs: int) -> str:
@@ -125,7 +134,7 @@ def budget_text(comparison: Comparison) -> str:
     workers = sorted({info.n_workers for info in infos if info.n_workers is not None})
     ends = [part.curves.times[-1] for part in comparison.benchmarks]
     longest, shortest = float(max(ends)), float(min(ends))
-    time = duration(longest) if longest == shortest else f"{duration(shortest)} to {duration(longest)}"
+    time = " to ".join(dict.fromkeys([time_text(shortest), time_text(longest)]))
     of_workers = f" with {_numbers(workers)} workers" if workers else ""
     worker_hours = [
         end * info.n_workers / 3600
