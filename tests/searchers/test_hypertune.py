@@ -12,7 +12,7 @@ from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.searchers.encoding import Observations, Rows, Snapshot
 from tunewright.searchers.gp import GPSettings
-from tunewright.searchers.gp_levels import JointModel, ResourceKernel, target_level
+from tunewright.searchers.gp_levels import JointModel, ResourceKernel
 from tunewright.searchers.hypertune import (
     EnsembleLearner,
     IndependentRungs,
@@ -24,6 +24,7 @@ from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulato
 from tunewright.testing.spaces import CONTINUOUS
 
 LOSS = Metric("loss")
+SHARES = (0.6, 0.3, 0.1)
 SETTINGS = GPSettings(max_observations=40)
 MODELLINGS: dict[str, RungModelling] = {
     "independent": IndependentRungs(2, 3, SETTINGS),
@@ -47,14 +48,14 @@ def slope(points: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("modelling", MODELLINGS.values(), ids=MODELLINGS)
 def test_a_level_that_ranks_the_wrong_way_is_not_trusted(modelling: RungModelling) -> None:
-    weights = EnsembleLearner(modelling, 2).weights(snapshot(slope, slope), np.random.default_rng(0))
+    weights = EnsembleLearner(modelling, 3).weights(snapshot(slope, slope), np.random.default_rng(0))
     assert sum(weights.values()) == pytest.approx(1)
     assert weights.get(1, 0) == 0
     assert weights.get(0, 0) + weights.get(2, 0) == pytest.approx(1)
 
 
 def test_below_enough_losses_nothing_is_known() -> None:
-    learner = EnsembleLearner(IndependentRungs(2, 3, SETTINGS), 2)
+    learner = EnsembleLearner(IndependentRungs(2, 3, SETTINGS), 3)
     few = snapshot(slope, slope)
     few = Snapshot(few.points, few.rows.chosen(np.array([0, 24])), few.pending, few.pending_levels, {})
     assert learner.weights(few, np.random.default_rng(0)) == {}
@@ -62,8 +63,8 @@ def test_below_enough_losses_nothing_is_known() -> None:
 
 
 def test_the_target_is_the_highest_level_with_enough() -> None:
-    rows = snapshot(slope, slope, n_late=4).rows
-    assert [target_level(rows, enough) for enough in (4, 5, 25)] == [2, 1, None]
+    seen = snapshot(slope, slope, n_late=4)
+    assert [seen.target_level(enough) for enough in (4, 5, 25)] == [2, 1, None]
 
 
 def play(**settings) -> SchedulerSimulator:
@@ -85,14 +86,18 @@ def brackets_of(simulator: SchedulerSimulator) -> Counter[int]:
 
 def test_brackets_are_drawn_by_trust_over_resource() -> None:
     history = play().history
-    learner = EnsembleLearner(IndependentRungs(2, 4, GPSettings()), 2)
+    learner = EnsembleLearner(IndependentRungs(2, 4, GPSettings()), 3)
     observations = Observations(CONTINUOUS, LOSS, (1, 3, 9, 27))
-    weights = LearnedBrackets(learner, observations, (1, 3, 9, 27), 3, seed=0)(history)
-    again = LearnedBrackets(learner, observations, (1, 3, 9, 27), 3, seed=0)(history)
+    weights = LearnedBrackets(learner, observations, (1, 3, 9, 27), SHARES, mixed_in=0.0, seed=0)(history)
+    again = LearnedBrackets(learner, observations, (1, 3, 9, 27), SHARES, mixed_in=0.0, seed=0)(history)
     assert weights is not None
     assert weights == again
     trust = [weight * level for weight, level in zip(weights, (1, 3, 9), strict=True)]
     assert sum(trust) == pytest.approx(1)
+    mixed = LearnedBrackets(learner, observations, (1, 3, 9, 27), SHARES, mixed_in=0.5, seed=0)(history)
+    assert mixed is not None
+    expected = 0.5 * np.array(weights) / sum(weights) + 0.5 * np.array(SHARES)
+    np.testing.assert_allclose(mixed, expected)
 
 
 def test_there_are_no_more_brackets_than_rungs_and_one_means_one() -> None:

@@ -143,7 +143,7 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     """Return an experiment that continues, with the effective seed, method and settings that it began with.
 
     The method is the one that ``auto`` chose. Settings that were not given have the defaults of the version that began
-    the experiment.
+    the experiment; settings that it did not have yet, the values with which methods decide as they did in version 0.1.
 
     Raises
     ------
@@ -161,9 +161,7 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     header = read_header(folder.journal_path)
     if not isinstance(method, MethodSpec) or header is None:
         return experiment
-    defaults = header.resolved
-    if defaults is None:
-        defaults = _defaults_0_1().get(method.name, {})
+    defaults = {**_defaults_0_1().get(method.name, {}), **(header.resolved or {})}
     return experiment.with_method(MethodSpec(name=method.name, settings={**defaults, **method.settings}))
 
 
