@@ -17,8 +17,10 @@ from tunewright.searchers.hypertune import (
     EnsembleLearner,
     IndependentRungs,
     JointRungs,
+    JointView,
     LearnedBrackets,
     RungModelling,
+    Trust,
 )
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
@@ -52,6 +54,50 @@ def test_a_level_that_ranks_the_wrong_way_is_not_trusted(modelling: RungModellin
     assert sum(weights.values()) == pytest.approx(1)
     assert weights.get(1, 0) == 0
     assert weights.get(0, 0) + weights.get(2, 0) == pytest.approx(1)
+
+
+def test_a_joint_process_is_seen_at_the_target_level() -> None:
+    seen, at = snapshot(slope, slope), np.random.default_rng(1).random((5, 2))
+    joint = JointModel(2, (1, 3, 9), SETTINGS, ResourceKernel.PRODUCT)
+    learned = EnsembleLearner(JointRungs(joint, SETTINGS), 3, JointView.TARGET).learn(
+        seen, np.random.default_rng(0)
+    )
+    assert learned is not None
+    expected = joint.at_level(joint.learn(seen).posterior, 2).predict(at)
+    for got, wanted in zip(learned.surrogate.predict(at), expected, strict=True):
+        np.testing.assert_allclose(got, wanted)
+
+
+def test_predictions_at_the_target_do_not_see_a_trials_own_lower_rungs() -> None:
+    """Losses are noise that each trial keeps at both levels: nothing but its own lower rung predicts its loss at the target."""
+    noise = np.random.default_rng(3).standard_normal(24)
+    points = np.random.default_rng(0).random((24, 2))
+    trials, levels = np.tile(np.arange(24), 2), np.repeat([0, 1], 24)
+    none = np.empty(0, dtype=np.intp)
+    seen = Snapshot(points, Rows(trials, levels, noise[trials]), none, none, {})
+    settings = GPSettings(max_observations=48)
+    joint = JointModel(2, (1, 3), settings, ResourceKernel.PRODUCT)
+    for trust, sees in ((Trust.ROWS, True), (Trust.TRIALS, False)):
+        models = JointRungs(joint, settings, trust).models(seen, [0, 1], np.random.default_rng(0))
+        predicted = models.by_level[1].left_out[0]
+        assert bool(np.corrcoef(predicted, noise)[0, 1] > 0.8) is sees
+    weights = EnsembleLearner(JointRungs(joint, settings), 3).weights(seen, np.random.default_rng(0))
+    assert weights.get(0, 0) > 0.9
+
+
+@pytest.mark.parametrize("modelling", MODELLINGS.values(), ids=MODELLINGS)
+def test_weights_are_computed_once_and_change_no_number(modelling: RungModelling) -> None:
+    seen = snapshot(slope, slope)
+    learner, rng, fresh = EnsembleLearner(modelling, 3), np.random.default_rng(0), np.random.default_rng(0)
+    first = learner.weights(seen, np.random.default_rng(0))
+    learned = learner.learn(seen, rng)
+    again = EnsembleLearner(modelling, 3).learn(seen, fresh)
+    assert learned is not None
+    assert again is not None
+    assert learner.weights(seen, np.random.default_rng(0)) is first
+    assert rng.random() == fresh.random()
+    at = np.random.default_rng(1).random((5, 2))
+    np.testing.assert_array_equal(learned.surrogate.means(at), again.surrogate.means(at))
 
 
 def test_below_enough_losses_nothing_is_known() -> None:
