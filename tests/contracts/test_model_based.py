@@ -115,7 +115,7 @@ class TestEnsemble(SearcherContract):
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        rungs = IndependentRungs(space.n_columns, len(LEVELS), space.n_columns + 1, GPSettings())
+        rungs = IndependentRungs(space.n_columns, len(LEVELS), GPSettings())
         return at_levels(space, EnsembleLearner(rungs, space.n_columns + 1), seed, points_to_evaluate)
 
 
