@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import load_tables, search_space
+from run import load_tables, search_space, task_seed
 
 from tunewright.backends.simulated import SimulatedBackend
 from tunewright.backends.simulated.config import profile
@@ -94,7 +94,8 @@ def main() -> None:
     for task in plan["tasks"]:
         table = tables.load(given.peers / plan["data"] / task["table"], task["task"])
         for seed in range(*given.seeds):
-            asha, pasha = (run(table, name, seed, given.trials) for name in ("ASHA", "PASHA"))
+            drawn = task_seed(task["task"], seed)
+            asha, pasha = (run(table, name, drawn, given.trials) for name in ("ASHA", "PASHA"))
             lowest = min(*asha[2], *pasha[2])
             ratios.append(asha[0] / pasha[0])
             regrets.append((asha[1] - lowest, pasha[1] - lowest))
