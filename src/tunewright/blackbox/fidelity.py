@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunewright.blackbox.tables.blackbox import Array, Blackbox
 from tunewright.blackbox.tables.tabular import TabularBlackbox
@@ -75,10 +74,12 @@ def _ends(blackbox: Blackbox) -> tuple[Array, Array]:
     return curves[:, 0], curves[:, -1]
 
 
-def _spearman(first: NDArray[np.floating], last: NDArray[np.floating]) -> float | None:
-    from scipy.stats import spearmanr  # noqa: PLC0415 - its import takes a second
+def _spearman(first: Array, last: Array) -> float | None:
+    from scipy.stats import rankdata  # noqa: PLC0415 # pyright: ignore[reportUnknownVariableType]
 
     known = np.isfinite(first) & np.isfinite(last)
     if known.sum() < _LEAST_CONFIGS or np.ptp(last[known]) == 0:
         return None
-    return 0.0 if np.ptp(first[known]) == 0 else float(spearmanr(first[known], last[known]).statistic)
+    if np.ptp(first[known]) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(first[known]), rankdata(last[known]))[0, 1])
