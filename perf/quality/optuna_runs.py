@@ -7,6 +7,7 @@ without delays, and seconds of deciding are not charged: each asks for a trial, 
 asks for the next one when its trial is pruned or done.
 """
 
+# pyright: basic
 from __future__ import annotations
 
 import os

@@ -7,6 +7,7 @@ then the means. Recommended is the trial with the lowest loss among those that w
 after all epochs, as if it were trained again, and the regret is what that is above the best of all trials of both.
 """
 
+# pyright: basic
 from __future__ import annotations
 
 import os
@@ -63,11 +64,8 @@ def run(table: Any, name: str, seed: int, n_trials: int) -> tuple[int, float, li
         journal=MemoryJournal(),
     ).run()
     trials = [history.trial(trial_id) for trial_id in range(history.n_trials)]
-    reached = {t.id: history.last(t.id) for t in trials}
-    best = min(
-        (t for t in trials if reached[t.id] is not None),
-        key=lambda t: (-reached[t.id].resource, reached[t.id].metrics[metric]),
-    )
+    reached = [(t, result) for t in trials if (result := history.last(t.id)) is not None]
+    best, _ = min(reached, key=lambda pair: (-pair[1].resource, pair[1].metrics[metric]))
     return (
         history.n_results,
         float(curve(best.config)[0][-1]),

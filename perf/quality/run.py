@@ -8,6 +8,7 @@ form that the peers' ``summarise.py`` reads. Random numbers depend on the task a
 tasks are independent draws (`task_seed`).
 """
 
+# pyright: basic
 from __future__ import annotations
 
 import os

@@ -16,6 +16,7 @@ from tunewright.blackbox.adding import add_table
 from tunewright.blackbox.fidelity import LEAST_CORRELATION, first_level_correlation
 from tunewright.blackbox.recipes import RECIPES
 from tunewright.space import Float, SearchSpace
+from tunewright.types import Config
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 N = 20
@@ -50,13 +51,16 @@ def test_what_allows_no_statement_is_left_out() -> None:
     assert first_level_correlation(table(ascending, diverged)) == {"loss": pytest.approx(1.0)}
 
 
+def evaluate(config: Config, level: int, seed: int) -> dict[str, float]:
+    """A loss whose order at level 9 is the reverse of that at level 1."""
+    del seed
+    return {"loss": (float(config["x"]) - 0.5) * (5 - level), "time": float(level)}
+
+
 def test_configurations_of_a_function_are_drawn() -> None:
     described = table(np.arange(2.0), np.arange(2.0)).description
-    function = from_function(
-        described, lambda config, level, _: {"loss": (config["x"] - 0.5) * (5 - level), "time": float(level)}
-    )
-    assert first_level_correlation(function) == {"loss": pytest.approx(-1.0)}
-    assert first_level_correlation(from_function(replace(described, levels=(9,)), lambda *_: {})) == {}
+    assert first_level_correlation(from_function(described, evaluate)) == {"loss": pytest.approx(-1.0)}
+    assert first_level_correlation(from_function(replace(described, levels=(9,)), evaluate)) == {}
 
 
 def taskset(path: Path, first: np.ndarray) -> str:
@@ -74,6 +78,11 @@ def taskset(path: Path, first: np.ndarray) -> str:
     return str(path)
 
 
+def declare(description: Description) -> str:
+    """A recipe's reason."""
+    return f"{description.dataset} is so"
+
+
 def test_the_import_warns(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +96,7 @@ def test_the_import_warns(
     assert message.startswith("taskset/bad: the order of configurations at epoch 1 says little about epoch 2")
     assert "valid_loss" in message
     caplog.clear()
-    declared = replace(RECIPES["taskset"], uninformative=lambda _: "it is so")
+    declared = replace(RECIPES["taskset"], uninformative=declare)
     monkeypatch.setitem(RECIPES, "taskset", declared)  # type: ignore[arg-type]
     add_table("taskset", taskset(tmp_path / "bad.json", -untrained))
     assert not caplog.records

@@ -193,7 +193,7 @@ def lemur_entry(uid: str, epoch: int, **fields: Any) -> dict[str, Any]:
 
 
 def test_lemur_joins_the_epochs_of_a_run(tmp_path: Path) -> None:
-    members = {}
+    members: dict[str, bytes] = {}
     for epoch in range(1, 52):
         entries = [
             lemur_entry("u1", epoch, momentum=0.5),

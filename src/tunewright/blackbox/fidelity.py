@@ -82,4 +82,6 @@ def _spearman(first: Array, last: Array) -> float | None:
         return None
     if np.ptp(first[known]) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(first[known]), rankdata(last[known]))[0, 1])
+    ranks: list[Array] = [rankdata(values[known]) for values in (first, last)]
+    centred = [part - part.mean() for part in ranks]
+    return float(centred[0] @ centred[1] / np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
