@@ -24,7 +24,13 @@ def test_nobody_passes_below_the_bar(kind: str, seed: int, limited: int) -> None
         name="rush", script="none", space=CONTINUOUS, metrics=(metric,), max_resource=27
     )
     known = earlier_evaluations(CONTINUOUS, n_tasks=3)
-    scheduler = build_scheduler(method("RUSH", kind=kind, **({} if limited == 2 else {"first_limited_rung": limited})), benchmark, seed, {}, known)
+    scheduler = build_scheduler(
+        method("RUSH", kind=kind, **({} if limited == 2 else {"first_limited_rung": limited})),
+        benchmark,
+        seed,
+        {},
+        known,
+    )
     simulator = SchedulerSimulator(scheduler, metric, max_resource=27, n_trials=60, seed=seed)
     simulator.play()
     first = [task.best(1)[0] for task in known.tasks]

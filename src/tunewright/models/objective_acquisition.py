@@ -27,7 +27,7 @@ from typing_extensions import override
 
 from tunewright.models.acquisition import Acquisition, log_h
 from tunewright.models.arrays import Array
-from tunewright.models.surrogate import Pullback, Surrogate
+from tunewright.models.surrogate import Surrogate
 
 _LEAST: Final = 1e-200
 """Expected improvement below which the logarithms of its factors are summed."""

@@ -105,9 +105,7 @@ class EvolutionProposer(Proposer):
         As in :func:`evolution_searcher`.
     """
 
-    def __init__(
-        self, space: SearchSpace, settings: EvolutionSettings, *, keep_front: bool = False
-    ) -> None:
+    def __init__(self, space: SearchSpace, settings: EvolutionSettings, *, keep_front: bool = False) -> None:
         self._space = space
         self._settings = settings
         self._keep_front = keep_front

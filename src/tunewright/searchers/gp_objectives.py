@@ -330,8 +330,8 @@ def objectives_searcher(
         values = settings.reference
         reference = None if values is None else [m.loss(v) for m, v in zip(metrics, values, strict=True)]
         chooser = HypervolumeChooser(
-        None if reference is None else np.array(reference), settings.improvement_floor
-    )
+            None if reference is None else np.array(reference), settings.improvement_floor
+        )
     cube = context.cube()
     return ModelBasedSearcher(
         context,
