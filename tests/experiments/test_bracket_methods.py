@@ -43,8 +43,10 @@ def test_brackets_are_set(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["ASHA", "ASHABORE", "ASHACQR", "BOHB", "MOBSTER", "PASHA", "MOASHA", "PriorBand"]
-    + ["SyncHyperband", "SyncBOHB", "SyncMOBSTER", "DEHB"],
+    [
+        *("ASHA", "ASHABORE", "ASHACQR", "BOHB", "MOBSTER", "PASHA", "MOASHA", "PriorBand"),
+        *("SyncHyperband", "SyncBOHB", "SyncMOBSTER", "DEHB"),
+    ],
 )
 def test_at_most_four_rungs_lie_below_a_full_run(name: str) -> None:
     assert first(name, 81).until == 1

@@ -207,7 +207,7 @@ class ExpectedHypervolumeImprovement(Acquisition):
             slopes.append((by_means, (others * side.by_deviation).sum(axis=(1, 2)) / expected))
         if is_far.any():
             log_sides, values[is_far] = self._log_expected([(m[is_far], d[is_far]) for m, d in moments])
-            weights = _shares(sum(side.gain for side in log_sides))
+            weights = _shares(_log_product(log_sides))
             for side, (by_means, by_deviations) in zip(log_sides, slopes, strict=True):
                 by_means[is_far] = (weights * side.by_mean).sum(axis=2)
                 by_deviations[is_far] = (weights * side.by_deviation).sum(axis=(1, 2))
@@ -229,8 +229,8 @@ class ExpectedHypervolumeImprovement(Acquisition):
     def _log_expected(self, predictions: Sequence[tuple[Array, Array]]) -> tuple[list[_LogSide], Array]:
         """The factors in logarithms, and ``log mean_s E[improvement]``, (m,)."""
         sides = [self._log_side(i, means, d) for i, (means, d) in enumerate(predictions)]
-        logs = sum(side.gain for side in sides)
-        return sides, logsumexp(logs, axis=(1, 2)) - math.log(self._boxes.lower.shape[0])
+        total = cast("Array", logsumexp(_log_product(sides), axis=(1, 2)))
+        return sides, total - math.log(self._boxes.lower.shape[0])
 
     def _side(self, i: int, means: Array, deviations: Array) -> _Side:
         sigma = deviations[:, np.newaxis, np.newaxis]
@@ -262,6 +262,11 @@ def _log_difference(logs: Array) -> Array:
     x = np.minimum(logs, 0.0)
     with np.errstate(divide="ignore"):
         return np.where(x > -math.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+
+
+def _log_product(sides: Sequence[_LogSide]) -> Array:
+    """The logarithm of the product of all sides, (m, s, b)."""
+    return np.sum([side.gain for side in sides], axis=0)
 
 
 def _shares(logs: Array) -> Array:
