@@ -24,7 +24,6 @@ from sagemaker_emulator.storage import AwsServices
 from tunewright.aws import S3Objects
 from tunewright.backends.engine.channel import Inbox
 from tunewright.backends.engine.job_service import JobName
-from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
 from tunewright.backends.sagemaker.transport import S3Transport
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
 from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
@@ -33,6 +32,7 @@ from tunewright.runner import s3_keys
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.channel import EXITED, End, Report
 from tunewright.runner.s3_tasks import Lease, TaskQueue
+from tunewright.testing.jobs import job_settings
 from tunewright.trial import Ended, PhaseChange, Reported
 
 BUCKET = "workers"
@@ -81,7 +81,7 @@ class Instance:
         self.prefix = f"{base.parent.name}/"
         self.client = client
         self.objects = S3Objects(client, BUCKET, self.prefix)
-        self.board = S3TaskBoard(self.objects, SageMakerSettings())
+        self.board = S3TaskBoard(self.objects, job_settings())
         self.reader = Inbox(S3Transport(self.objects, overlap=60.0))
         self.url = url
         self.process: subprocess.Popen[bytes] | None = None
@@ -286,17 +286,18 @@ class FleetDriver:
 
 
 @pytest.fixture
-def make_fleet(aws: Any, script: TrainingScript) -> Iterator[Callable[..., FleetDriver]]:
+def make_fleet(aws: Any, script: str) -> Iterator[Callable[..., FleetDriver]]:
     """Makes backends with workers; each call stands for a new tuner process."""
     made: list[WorkersBackend] = []
 
     def make(attach: Any = (), *, workers: WorkerSettings | None = None, **settings: Any) -> FleetDriver:
         chosen = {"min_interval": 0.005, "n_workers": 2, "stop_grace": 1e6, **settings}
+        jobs = job_settings(script=script, **chosen)
         backend = WorkersBackend(
-            script,
+            jobs.benchmark,
+            jobs.config,
             experiment="my experiment",
             session=aws,
-            settings=SageMakerSettings(**chosen),
             workers=workers or WorkerSettings(shortest_lease=1e6),
         )
         made.append(backend)
