@@ -130,6 +130,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
             "volume_gb",
             "keep_alive",
             "report_shards",
+            "min_interval",
         )
         for name, value, most in (
             ("keep_alive", self.keep_alive, KEEP_ALIVE_MAX),
@@ -137,7 +138,9 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
         ):
             if value is not None and value > most:
                 raise SettingsError(f"{name} must be from 1 to {most}, not {value}")
-        check_at_least(self, 0, "max_retries")
+        check_at_least(self, 0, "max_retries", "checkpoint_seconds", "stop_grace", "close_seconds")
+        if self.price_per_hour is not None:
+            check_at_least(self, 0, "price_per_hour")
         if not 0.0 < self.spot_price_share <= 1.0:
             raise SettingsError(
                 f"spot_price_share must be above 0 and at most 1, not {self.spot_price_share}"

@@ -9,7 +9,7 @@ from typing import Final
 from tunewright.backends.engine import EngineContext, EngineSettings, ServiceTime
 from tunewright.backends.engine.channel import Channel
 from tunewright.backends.engine.job_service import JobOrder, OrderT
-from tunewright.backends.engine.tracked_run import Overheads
+from tunewright.backends.engine.run_meter import Overheads
 from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints
 from tunewright.backends.sagemaker.config import LOGS
 from tunewright.backends.sagemaker.costs import SageMakerCosts, SageMakerPrices

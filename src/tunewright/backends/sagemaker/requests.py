@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tunewright.aws import has_gpu
 from tunewright.backends.engine.job_service import JobOrder
-from tunewright.backends.engine.workers import WorkerJobOrder
+from tunewright.backends.engine.worker_jobs import WorkerJobOrder
 from tunewright.backends.sagemaker.config import LOGS
 from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, JobSettings, merge
 from tunewright.exceptions import SettingsError

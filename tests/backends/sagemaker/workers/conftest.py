@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -208,6 +209,7 @@ class FakeWorker:
 
     def __init__(self, fleet: FleetDriver, job: str) -> None:
         self._fleet = fleet
+        self.name = f"{job}/algo-1"
         self.queue = TaskQueue(RunnersView(fleet.aws.s3), "bucket", fleet.prefix, job)
         self.leases: dict[str, Lease] = {}
 
@@ -217,10 +219,11 @@ class FakeWorker:
         self.leases[run] = lease
         return lease.task
 
-    def report(self, run: str, seq: int, resource: int | None = None, *, ahead: float = 0.0) -> None:
-        self._send(
-            run, seq, Report(seq, resource or seq, {"loss": 1 / seq}, 0.001 * seq, time.time() + ahead)
-        )
+    def report(
+        self, run: str, seq: int, resource: int | None = None, *, ahead: float = 0.0, is_warm: bool = False
+    ) -> None:
+        report = Report(seq, resource or seq, {"loss": 1 / seq}, 0.001 * seq, time.time() + ahead)
+        self._send(run, seq, replace(report, worker=self.name, is_warm=is_warm) if seq == 1 else report)
 
     def end(
         self, run: str, seq: int, *, cause: str = EXITED, code: int = 0, checkpoint: int | None = None

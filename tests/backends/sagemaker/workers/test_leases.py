@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tunewright.aws import S3Objects
 from tunewright.backends.engine.job_service import JobName, JobOrder
-from tunewright.backends.engine.workers import LeaseWatch
+from tunewright.backends.engine.tasks import LeaseWatch
 from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
 from tunewright.runner.s3_tasks import Lease, TaskQueue
 from tunewright.testing.jobs import job_settings

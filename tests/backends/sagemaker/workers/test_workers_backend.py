@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.engine.workers import LeaseWatch
+from tunewright.backends.engine.tasks import LeaseWatch
 from tunewright.backends.sagemaker.workers import WorkerSettings
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.channel import RELEASE
@@ -374,3 +374,21 @@ def test_requests_are_legal(fleet: Any) -> None:
     assert not ParamValidator().validate(job["fields"], shape).has_errors()
     assert job["fields"]["AlgorithmSpecification"]["ContainerArguments"][1] == "worker"
     assert job_settings().max_run == json.loads(job["Environment"]["TUNEWRIGHT_WORKER"])["max_run_seconds"]
+
+
+def test_phases_name_the_worker(fleet: Any) -> None:
+    """The worker is warm for its second run."""
+    start(fleet, 0)
+    worker = fleet.worker()
+    for trial_id, is_warm in ((0, False), (1, True)):
+        if trial_id:
+            start(fleet, trial_id)
+        run = f"{trial_id}-0-0"
+        fleet.until_posted(run)
+        worker.take(run)
+        worker.report(run, 1, is_warm=is_warm)
+        worker.report(run, 2)
+        worker.end(run, 3)
+        fleet.until_ended(trial_id)
+    found = [(phase.trial_id, phase.worker, phase.name.value, phase.warm) for phase in fleet.phases]
+    assert found == [(0, worker.name, "training", False), (1, worker.name, "training", True)]

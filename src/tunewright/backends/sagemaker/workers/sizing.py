@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tunewright.aws import Endpoint, gpus_of
 from tunewright.aws.session import SERVICE_RATES
-from tunewright.backends.engine.workers import FleetPlan, WorkerJobOrder
+from tunewright.backends.engine.worker_jobs import FleetPlan, WorkerJobOrder
 from tunewright.backends.sagemaker.deployment import dollars_per_hour, planned_deployment
 from tunewright.backends.sagemaker.requests import WorkerParameters, build_worker_request, worker_deployment
 from tunewright.backends.sagemaker.settings import JobSettings, WorkerSettings
