@@ -10,8 +10,8 @@ import pytest
 
 from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.plugin import BackendConfig, backend_from_json, backend_to_json, find_backend
+from tunewright.backends.sagemaker import JobSettings
 from tunewright.backends.sagemaker.config import SageMakerConfig
-from tunewright.backends.sagemaker.plugin import sagemaker_settings
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
@@ -33,6 +33,7 @@ def test_an_experiment_survives_json(experiment: Make) -> None:
         settings={"eta": 4},
         seed=3,
         random_seed=5,
+        seed_per_benchmark=True,
         limits=Limits(max_wallclock_time=9.0, max_cost=1.5),
         delete_checkpoints=True,
     )
@@ -74,6 +75,7 @@ def test_the_identity_is_that_of_the_cell(experiment: Make) -> None:
     for other in (
         experiment(seed=1),
         experiment(random_seed=1),
+        experiment(seed_per_benchmark=True),
         experiment(label="RS2"),
         experiment(settings={"eta": 4}),
         experiment(backend=SageMakerConfig()),
@@ -161,19 +163,11 @@ def test_a_dry_run_shows_the_first_request(experiment: Make) -> None:
 
 def test_sagemaker_takes_the_benchmarks_instance_where_none_is_given(experiment: Make) -> None:
     benchmark = experiment().benchmark
-    assert sagemaker_settings(benchmark, SageMakerConfig()).instance_type.startswith("ml.")
+    assert JobSettings(benchmark=benchmark, config=SageMakerConfig()).instance_type.startswith("ml.")
     there = benchmark.replace(instance_type="ml.g4dn.xlarge")
-    assert sagemaker_settings(there, SageMakerConfig()).instance_type == "ml.g4dn.xlarge"
+    assert JobSettings(benchmark=there, config=SageMakerConfig()).instance_type == "ml.g4dn.xlarge"
     with pytest.raises(SettingsError, match="instance_type"):
-        sagemaker_settings(benchmark, SageMakerConfig(instance_type="c5"))
-
-
-def test_sagemaker_gets_what_benchmark_and_choice_say(experiment: Make) -> None:
-    benchmark = experiment().benchmark
-    there = benchmark.replace(max_resource=9, max_resource_attr="epochs", until_as_max_resource=True)
-    settings = sagemaker_settings(there, SageMakerConfig(bucket="mine", role="r"))
-    assert (settings.bucket, settings.role) == ("mine", "r")
-    assert (settings.max_resource_attr, settings.until_as_max_resource) == ("epochs", True)
+        JobSettings(benchmark=benchmark, config=SageMakerConfig(instance_type="c5"))
 
 
 def test_a_backend_that_cannot_be_reached_says_so(experiment: Make, tmp_path: Path) -> None:

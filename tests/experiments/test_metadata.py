@@ -127,6 +127,10 @@ def test_no_cell_has_the_random_numbers_of_another() -> None:
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert [effective_seed(seed, 0) for seed in (0, 1, 29)] == [0, 1, 29]
+    cells = itertools.product(range(30), (0, 1, 10**9), ("digits", "digits2", "segment"))
+    mixed = [effective_seed(seed, master, benchmark) for seed, master, benchmark in cells]
+    assert len({*mixed, *seeds}) == len(mixed) + len(seeds)
+    assert effective_seed(3, 0, "digits") == 3896312573804304941, "the same on every machine"
 
 
 def test_the_effective_seed_is_stored(experiment: Callable[..., Experiment]) -> None:
@@ -169,6 +173,17 @@ def test_an_experiment_keeps_the_defaults_that_it_began_with() -> None:
     )
     again = resume_experiment(folder, replace(cell, limits=Limits(max_num_evaluations=9)))
     assert again.metadata.method == {"name": "ASHA", "settings": {"brackets": 2}}
+
+
+def test_a_setting_that_the_header_lacks_has_the_default_of_0_1() -> None:
+    cell = table_cell()
+    folder = run_experiment(cell).folder
+    text = folder.journal_path.read_text()
+    assert '"shared_rungs":true' in text.splitlines()[0]
+    folder.journal_path.write_text(text.replace(',"shared_rungs":true', "", 1))
+    begun = as_begun(folder, cell)
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.settings["shared_rungs"] is True
 
 
 def test_an_experiment_of_0_1_keeps_the_defaults_of_0_1(tunewright_home: Path) -> None:

@@ -19,7 +19,10 @@ from sagemaker_emulator.service.scripted import ScriptedExecutor, ScriptedJob
 from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.storage.memory import MemoryApplication, MemoryLogs, MemoryObjects
 from tunewright.aws import AwsSession, open_session, resolve_endpoint
-from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.backends.plugin import ExperimentContext, TrialLog
+from tunewright.backends.sagemaker import SageMakerBackend
+from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.sagemaker.plugin import PLUGIN
 from tunewright.history import History
 from tunewright.interfaces import Backend, Scheduler
 from tunewright.journal import MemoryJournal
@@ -31,9 +34,11 @@ from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
+from tunewright.storage import ExperimentFolder
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.fault_injection import CrashingJournal, SimulatedCrash
-from tunewright.testing.training_script import PATH, RESOURCE_ATTR, train_epoch
+from tunewright.testing.jobs import job_settings, training_benchmark
+from tunewright.testing.training_script import train_epoch
 from tunewright.trial import Ended, Reported, TrialStatus
 from tunewright.tuner import Tuner
 
@@ -134,18 +139,15 @@ def emulator(folder: Path, *faults: Fault) -> Iterator[str]:
 
 def backend_of(url: str, experiment: str, n_workers: int) -> SageMakerBackend:
     """The backend of a new tuner process."""
-    return SageMakerBackend(
-        TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
-        experiment=experiment,
-        session=open_session(resolve_endpoint(url, region="us-east-1")),
-        settings=SageMakerSettings(
-            n_workers=n_workers,
-            channel="logs",
-            warm_pool=True,
-            min_interval=0.02,
-            role="arn:aws:iam::123456789012:role/Jobs",
-        ),
+    jobs = job_settings(
+        n_workers=n_workers,
+        channel="logs",
+        warm_pool=True,
+        min_interval=0.02,
+        role="arn:aws:iam::123456789012:role/Jobs",
     )
+    session = open_session(resolve_endpoint(url, region="us-east-1"))
+    return SageMakerBackend(jobs.benchmark, jobs.config, experiment=experiment, session=session)
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +176,11 @@ class TestLogsChannel(BackendContract):
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
         return backend_of(self._url, f"logs {folder.name}", n_workers)
+
+    def open_log(self, folder: Path, trial_id: int) -> TrialLog:
+        stored = ExperimentFolder(folder / f"logs {folder.name}")
+        context = ExperimentContext(benchmark=training_benchmark(), tag="t", seed=0, stored=stored)
+        return PLUGIN.logs(SageMakerConfig(endpoint=self._url, region="us-east-1"), context, trial_id)
 
 
 class Mortal:
