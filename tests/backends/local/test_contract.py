@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.backends.local import LocalBackend, LocalSettings
+from tunewright.backends.local import LocalBackend, LocalConfig
 from tunewright.interfaces import Backend
 from tunewright.testing import training_script
 from tunewright.testing.backend_contract import BackendContract
@@ -27,8 +27,13 @@ class TestLocalBackend(BackendContract):
             process.wait()
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
-        settings = LocalSettings(n_workers=n_workers, resource_attr=training_script.RESOURCE_ATTR, gpus=())
-        return LocalBackend(training_script.PATH, folder=folder / "trials", settings=settings)
+        return LocalBackend(
+            training_script.PATH,
+            folder=folder / "trials",
+            config=LocalConfig(gpus=()),
+            n_workers=n_workers,
+            resource_attr=training_script.RESOURCE_ATTR,
+        )
 
     def abandon(self, backend: Backend) -> None:
         assert isinstance(backend, LocalBackend)
