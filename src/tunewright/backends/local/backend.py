@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from typing_extensions import override
 
 from tunewright.backends.local.config import LocalConfig
-from tunewright.backends.local.run import GPU_VARIABLE, Launcher, LocalRun, RunFolder, TimedEvent
+from tunewright.backends.local.run import GPU_VARIABLE, Launcher, LocalRun, TimedEvent
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
 from tunewright.interfaces import Backend, BackendEvent
@@ -232,14 +232,6 @@ class LocalBackend(Backend):
                 return ()
             time.sleep(min(left, _POLL_SECONDS))
         return [event for _, event in sorted(events, key=lambda timed: timed[0])]
-
-    @override
-    def logs(self, trial_id: int) -> str:
-        """Standard output, then standard error, of each run."""
-        trial = self._launcher.trial_folder(trial_id)
-        return "".join(
-            RunFolder(trial, attempt, retry).output() for attempt, retry in RunFolder.all_of(trial)
-        )
 
     @override
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
