@@ -11,20 +11,11 @@ import pytest
 from tunewright.backends.local import LocalBackend, LocalConfig
 from tunewright.backends.local.plugin import PLUGIN
 from tunewright.backends.plugin import ExperimentContext, TrialLog
-from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.interfaces import Backend
-from tunewright.metric import Metric
-from tunewright.space import Integer, SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.testing import training_script
 from tunewright.testing.backend_contract import BackendContract
-
-BENCHMARK = RealBenchmarkDefinition(
-    name="contract",
-    script=str(training_script.PATH),
-    space=SearchSpace({"epochs": Integer(1, 9)}),
-    metrics=(Metric("loss"),),
-)
+from tunewright.testing.jobs import training_benchmark
 
 
 class TestLocalBackend(BackendContract):
@@ -49,7 +40,9 @@ class TestLocalBackend(BackendContract):
         )
 
     def open_log(self, folder: Path, trial_id: int) -> TrialLog:
-        context = ExperimentContext(benchmark=BENCHMARK, tag="t", seed=0, stored=ExperimentFolder(folder))
+        context = ExperimentContext(
+            benchmark=training_benchmark(), tag="t", seed=0, stored=ExperimentFolder(folder)
+        )
         return PLUGIN.logs(LocalConfig(), context, trial_id)
 
     def abandon(self, backend: Backend) -> None:
