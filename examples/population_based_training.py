@@ -36,6 +36,6 @@ if __name__ == "__main__":
         resource="epoch",
         max_resource=12,
         n_workers=2,
-        max_num_trials=12,
+        max_num_trials=8,
     )
     print(outcome.best)

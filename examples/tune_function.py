@@ -21,6 +21,7 @@ if __name__ == "__main__":
         train,
         {"lr": Float(1e-4, 1.0, log=True), "width": Integer(8, 128), "epochs": 9},
         metric="loss",
+        goal="min",
         method="ASHA",
         resource="epoch",
         max_resource=9,
