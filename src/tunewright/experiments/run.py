@@ -161,15 +161,13 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     header = read_header(folder.journal_path)
     if not isinstance(method, MethodSpec) or header is None:
         return experiment
-    defaults = header.resolved
-    if defaults is None:
-        defaults = _defaults_0_1().get(method.name, {})
+    defaults = {**_defaults_0_1().get(method.name, {}), **(header.resolved or {})}
     return experiment.with_method(MethodSpec(name=method.name, settings={**defaults, **method.settings}))
 
 
 @cache
 def _defaults_0_1() -> Mapping[str, Mapping[str, Json]]:
-    """Defaults of version 0.1 by method, which its journals do not hold."""
+    """Defaults of version 0.1 by method, for settings that a journal's header does not hold."""
     return json.loads(_DEFAULTS_0_1.read_text(encoding="utf-8"))
 
 
