@@ -59,7 +59,7 @@ def _pibo(benchmark: Benchmark, seed: int, settings: PiBOSettings) -> FIFO:
     density, cube = users_density(space), context.cube()
     learner = PiBOLearner(FinalLossLearner(space.n_columns, gp), density, settings.beta)
     proposer = PriorProposer(density, cube, gp.n_initial, GPProposer(learner, cube, gp))
-    observations = Observations(space, benchmark.metrics[0])
+    observations = Observations(space, benchmark.metrics[0], failures=gp.failures)
     return FIFO(ModelBasedSearcher(context, proposer, observations, n_initial=0))
 
 
@@ -77,7 +77,7 @@ def _prior_band(benchmark: Benchmark, seed: int, settings: PriorBandSettings) ->
         return SyncHyperband(searcher, plan, metric=metric)
     rungs = ASHASettings(
         max_resource=plan.max_resource,
-        grace_period=plan.grace_period,
+        grace_period=plan.levels[0],
         eta=plan.eta,
         brackets=plan.brackets or len(plan.levels),
     )

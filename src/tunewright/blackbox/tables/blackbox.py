@@ -61,6 +61,8 @@ class Description:
     """Limitations of the numbers."""
     untrained: Mapping[str, float] = field(default_factory=dict[str, float])
     """Metrics before training, medians over configurations; the analysis scales regrets by them. Empty: not recorded."""
+    version: int = 1
+    """Of the recipe that made the stored data set."""
     digest: str = ""
     """Checksum of the stored table; empty: it was not read from the repository."""
 
