@@ -96,7 +96,7 @@ def test_settings_of_the_command_line_win() -> None:
         ({"grace_period": True}, "grace_period must be int"),
         ({"brackets": 0}, "brackets"),
         ({"rung_levels": [3, 2]}, "rung_levels"),
-        ({"shared_rungs": "maybe"}, "shared_rungs must be bool"),
+        ({"shared_rungs": "maybe"}, "shared_rungs must be true or false"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_when_chosen(settings: dict[str, Any], message: str) -> None:

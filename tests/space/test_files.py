@@ -102,8 +102,8 @@ def test_errors_name_the_table_and_what_is_near(tmp_path, text, message):
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(SpaceError, match=r"cannot read the space file .*none\.toml"):
+    with pytest.raises(SpaceError, match=r"Cannot read the space file .*none\.toml"):
         load_space(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
-    with pytest.raises(SpaceError, match=r"cannot read the space file .*latin\.toml"):
+    with pytest.raises(SpaceError, match=r"Cannot read the space file .*latin\.toml"):
         load_space(tmp_path / "latin.toml")

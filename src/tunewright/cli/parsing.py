@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, cast, final
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import (
     MissingArgumentError,
     UnknownCommandError,
@@ -25,7 +25,7 @@ from cyclopts.exceptions import (
 from cyclopts.help import HelpEntry, HelpPanel
 from rich.console import Console, ConsoleOptions
 
-from tunewright.cli.records import FLAGS, RecordCommand, bare_type, texts_of
+from tunewright.cli.records import ARGUMENTS, FLAGS, RecordCommand, bare_type, texts_of
 from tunewright.exceptions import SettingsError, UnknownNameError, nearest_hint
 
 RETIRED: Final = {
@@ -45,12 +45,11 @@ _NARROWEST: Final = 20
 """Columns of the text of a flag in a narrow terminal."""
 _LABELS: Final = 34
 """Columns of the flags; the text of a longer one begins on the next line."""
-_ARGUMENTS: Final = Group.create_ordered("Arguments")  # the first heading of each help
 _TRUE: Final = ("1", "true", "yes", "y", "t")
 _FALSE: Final = ("0", "false", "no", "n", "f")
 
 
-def command_app(name: str, summary: str, *, version: str | None = None) -> App:
+def command_app(name: str, summary: str, *, version: str | None = None, usage: str | None = None) -> App:
     """Make the app of one command.
 
     Parameters
@@ -61,6 +60,8 @@ def command_app(name: str, summary: str, *, version: str | None = None) -> App:
         First line of its help.
     version
         Printed by ``--version``; without it there is no such flag.
+    usage
+        How the command is called; None: composed of its parameters, with ``[ARGS]`` for optional arguments.
     """
     app = App(
         name=name,
@@ -69,9 +70,10 @@ def command_app(name: str, summary: str, *, version: str | None = None) -> App:
         help_formatter=HelpPage(),
         default_parameter=Parameter(negative=(), name_transform=str, show_default=_shown_default),
         version=version,
+        usage=usage,
         version_flags=("--version",) if version else (),
         suppress_keyboard_interrupt=False,
-        group_arguments=_ARGUMENTS,
+        group_arguments=ARGUMENTS,
         group_parameters=FLAGS,
     )
     for flag in app.help_flags or ():
@@ -280,7 +282,7 @@ def _settings_error(app: App, error: CycloptsError) -> SettingsError:
     text = " ".join(str(error).split()).removeprefix(
         f'Command "{" ".join(error.command_chain or ())}" parameter '
     )
-    return SettingsError(f"{text[:1].upper()}{text[1:]}{more}")
+    return SettingsError(f"{text[:1].upper()}{text[1:].removesuffix('.')}.{more}")
 
 
 def _unknown_flag(flag: str, known: Sequence[str], command: object) -> str:
