@@ -263,9 +263,6 @@ class Watched(Backend):
     def wait(self, timeout: float) -> Sequence[Reported | Ended]:
         return self.inner.wait(timeout)
 
-    def logs(self, trial_id: int) -> str:
-        return self.inner.logs(trial_id)
-
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.deleted.append(checkpoint)
         self.inner.delete_checkpoint(checkpoint)

@@ -138,7 +138,8 @@ BackendEvent: TypeAlias = Reported | Ended | PhaseChange
 class Backend(ABC):
     """Runs trials. The number of workers, grace periods and the like are settings of the implementation.
 
-    An implementation sets :attr:`clock` and implements the seven abstract methods.
+    An implementation sets :attr:`clock` and implements the seven abstract methods. The output of trials is read through
+    the backend's plugin (:meth:`tunewright.backends.plugin.BackendPlugin.logs`), also while no backend exists.
     """
 
     clock: Clock
@@ -191,10 +192,6 @@ class Backend(ABC):
     def summary(self) -> BackendSummary:
         """Jobs, calls, seconds and cost so far; by default an empty summary."""
         return BackendSummary()
-
-    def logs(self, trial_id: int) -> str:
-        """The output of the trial's runs, oldest first; by default empty."""
-        return ""
 
 
 class StopDecision(IntEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntEnum
 from typing import Final
 
@@ -48,7 +49,7 @@ def generator(seed: int, stream: Stream, count: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(sequence))
 
 
-def effective_seed(seed: int, random_seed: int) -> int:
+def effective_seed(seed: int, random_seed: int, benchmark: str | None = None) -> int:
     """Return the seed of all random numbers of an experiment.
 
     Parameters
@@ -58,16 +59,24 @@ def effective_seed(seed: int, random_seed: int) -> int:
     random_seed
         Master seed, >= 0. With 0 the effective seed is ``seed``; any other is mixed with it by ``SeedSequence``, so
         that plans with other master seeds share no random numbers.
+    benchmark
+        Name that is mixed with both, so that benchmarks share no random numbers; None: one seed is the same on all.
 
     Returns
     -------
     int
         From 0 to 2**63 - 1.
     """
-    if random_seed == 0:
+    if random_seed == 0 and benchmark is None:
         return effective_seed_0_1(seed, 0)
-    (state,) = np.random.SeedSequence((random_seed, seed)).generate_state(1, np.uint64)
+    key = () if benchmark is None else (_number_of(benchmark),)
+    (state,) = np.random.SeedSequence((random_seed, seed), spawn_key=key).generate_state(1, np.uint64)
     return int(state >> np.uint64(1))
+
+
+def _number_of(name: str) -> int:
+    """64 bits of a name's SHA-256."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def effective_seed_0_1(seed: int, random_seed: int) -> int:

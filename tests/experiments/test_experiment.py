@@ -33,6 +33,7 @@ def test_an_experiment_survives_json(experiment: Make) -> None:
         settings={"eta": 4},
         seed=3,
         random_seed=5,
+        seed_per_benchmark=True,
         limits=Limits(max_wallclock_time=9.0, max_cost=1.5),
         delete_checkpoints=True,
     )
@@ -74,6 +75,7 @@ def test_the_identity_is_that_of_the_cell(experiment: Make) -> None:
     for other in (
         experiment(seed=1),
         experiment(random_seed=1),
+        experiment(seed_per_benchmark=True),
         experiment(label="RS2"),
         experiment(settings={"eta": 4}),
         experiment(backend=SageMakerConfig()),

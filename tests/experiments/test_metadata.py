@@ -127,6 +127,10 @@ def test_no_cell_has_the_random_numbers_of_another() -> None:
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert [effective_seed(seed, 0) for seed in (0, 1, 29)] == [0, 1, 29]
+    cells = itertools.product(range(30), (0, 1, 10**9), ("digits", "digits2", "segment"))
+    mixed = [effective_seed(seed, master, benchmark) for seed, master, benchmark in cells]
+    assert len({*mixed, *seeds}) == len(mixed) + len(seeds)
+    assert effective_seed(3, 0, "digits") == 3896312573804304941, "the same on every machine"
 
 
 def test_the_effective_seed_is_stored(experiment: Callable[..., Experiment]) -> None:

@@ -25,7 +25,9 @@ from tunewright.experiments import (
 )
 from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.journal import FileJournal
+from tunewright.metadata import read_metadata
 from tunewright.metric import Metric
+from tunewright.state import replay_history
 from tunewright.storage import experiments
 
 Make = Callable[..., Experiment]
@@ -68,6 +70,50 @@ def test_a_product_is_ordered_by_seed(experiment: Make) -> None:
     assert plan[1].method == methods["ASHA"]
     assert {cell.limits for cell in plan} == {one.limits}
     assert len(plan) == 8
+
+
+def first_config(cell: Experiment) -> object:
+    start = cell.build_scheduler().suggest(replay_history([]))
+    return start.config if start else None
+
+
+def test_a_seed_draws_other_configurations_on_each_benchmark_of_a_plan(tunewright_home: Path) -> None:
+    """Otherwise thirty pairs of six benchmarks and five seeds would hold five draws."""
+    one = table()
+    methods = {"RS": method("RandomSearch"), "ASHA": method("ASHA")}
+    benchmarks = [one.benchmark.replace(name=name, points_to_evaluate=()) for name in ("first", "second")]
+
+    def plan(**changes: Any) -> ExperimentPlan:
+        return ExperimentPlan.product(one, methods=methods, benchmarks=benchmarks, seeds=(0, 1), **changes)
+
+    drawn = [(cell.seed, cell.benchmark.name, first_config(cell)) for cell in plan()]
+    assert len({str(config) for _, _, config in drawn}) == 4, "one draw for each seed and benchmark"
+    assert drawn[0] == drawn[1], "which all methods share"
+    alone = ExperimentPlan.product(one, methods=methods, benchmarks=benchmarks[1:], seeds=(0, 1))
+    assert alone[0] == plan()[2], "whatever else is in the plan"
+    unmixed = plan(seed_per_benchmark=False)
+    assert [cell.effective_seed for cell in unmixed] == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_a_plan_draws_as_the_experiments_of_its_tag(tunewright_home: Path) -> None:
+    """Experiments of version 0.1 and of ``tune`` do not mix the benchmark into the seed, and keep their partners."""
+
+    def plan() -> ExperimentPlan:
+        methods = {"RS": one.method, "ASHA": method("ASHA")}
+        return ExperimentPlan.product(one, methods=methods, benchmarks=[one.benchmark], seeds=(0, 1))
+
+    one = table()
+    stored = run_experiment(one)
+    results = run_plan(plan(), resume=True)
+    assert results[0].folder == stored.folder
+    assert [result.is_skipped for result in results] == [True, False, False, False]
+    assert [read_metadata(cell.folder).effective_seed for cell in results if cell.folder] == [0, 0, 1, 1]
+    one = replace(one, tag="new")
+    first, again = (run_plan(plan(), resume=True) for _ in range(2))
+    assert [result.folder for result in again] == [result.folder for result in first]
+    seeds = [read_metadata(folder).effective_seed for folder in experiments("new")]
+    assert len(seeds) == 4
+    assert len(set(seeds) - {0, 1}) == 2
 
 
 def test_validation_builds_a_scheduler_for_each_kind_of_cell_once(

@@ -12,7 +12,11 @@ import psutil
 import pytest
 
 from tunewright.aws import open_session, resolve_endpoint
+from tunewright.backends.plugin import TrialLog
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.backends.sagemaker.job_service import job_logs
+from tunewright.backends.sagemaker.plugin.plugin import ServiceLog
+from tunewright.backends.sagemaker.requests import job_prefix
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.events import EventReader
@@ -59,6 +63,11 @@ class TestSageMakerBackend(BackendContract):
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
         assert n_workers == 2
         return make_backend(self.root, f"contract {folder.name}")
+
+    def open_log(self, folder: Path, trial_id: int) -> TrialLog:
+        session = open_session(resolve_endpoint("embedded", speed=SPEED), root=self.root)
+        prefix = job_prefix(f"contract {folder.name}")
+        return ServiceLog(session, lambda: job_logs(session, prefix, trial_id))
 
 
 def test_runs_survive_the_death_of_the_endpoint(tmp_path: Path) -> None:

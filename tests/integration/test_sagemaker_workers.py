@@ -11,9 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tunewright.aws import open_session, resolve_endpoint
+from tunewright.aws import default_bucket, open_session, resolve_endpoint
+from tunewright.backends.plugin import TrialLog
 from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
-from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
+from tunewright.backends.sagemaker.deployment import ROOT_PREFIX
+from tunewright.backends.sagemaker.plugin.plugin import ServiceLog
+from tunewright.backends.sagemaker.requests import job_prefix
+from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings, run_logs
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.training_script import PATH, RESOURCE_ATTR
@@ -56,3 +60,9 @@ class TestWorkersBackend(BackendContract):
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
         return make_backend(self.root, f"contract {folder.name}", n_workers=n_workers)
+
+    def open_log(self, folder: Path, trial_id: int) -> TrialLog:
+        session = open_session(resolve_endpoint("embedded", speed=SPEED), root=self.root)
+        prefix = f"{ROOT_PREFIX}/{job_prefix(f'contract {folder.name}')}"
+        objects = session.objects(default_bucket(session), prefix)
+        return ServiceLog(session, lambda: run_logs(objects, trial_id))

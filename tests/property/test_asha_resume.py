@@ -66,9 +66,6 @@ class Mortal(Backend):
     def free_workers(self) -> int:
         return self._inner.free_workers()
 
-    def logs(self, trial_id: int) -> str:
-        return self._inner.logs(trial_id)
-
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._inner.delete_checkpoint(checkpoint)
 

@@ -160,6 +160,12 @@ class FileLog(TrialLog):
         return decoder.decode(data)
 
 
+def output_files(folder: ExperimentFolder, trial_id: int) -> FileLog:
+    """The files ``stdout`` and ``stderr`` in ``trials/{trial_id}`` of an experiment's folder, and in its sub-folders."""
+    trial = folder.trials_path / str(trial_id)
+    return FileLog(lambda: [*sorted(trial.rglob("stdout")), *sorted(trial.rglob("stderr"))])
+
+
 C = TypeVar("C", bound=BackendConfig)
 S = TypeVar("S")
 
@@ -237,15 +243,14 @@ class BackendPlugin(ABC, Generic[C]):
     def logs(self, config: C, context: ExperimentContext, trial_id: int) -> TrialLog:
         """The output of a trial, also while it runs.
 
-        Default: the files ``stdout`` and ``stderr`` in ``trials/{trial_id}`` and its sub-folders.
+        Default: :func:`output_files`.
 
         Raises
         ------
         BackendError
             The service that holds it does not answer.
         """
-        trial = context.folder.trials_path / str(trial_id)
-        return FileLog(lambda: [*sorted(trial.rglob("stdout")), *sorted(trial.rglob("stderr"))])
+        return output_files(context.folder, trial_id)
 
     def describe(self, config: C, context: ExperimentContext) -> Description[C]:
         """Decide open settings, and describe what the experiment creates. Nothing is created.

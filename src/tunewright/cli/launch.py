@@ -44,6 +44,7 @@ from tunewright.experiments import (
     MethodSpec,
     Outcome,
     run_plan,
+    seeds_differ_by_benchmark,
 )
 from tunewright.methods import find_method
 from tunewright.storage import safe_name
@@ -74,6 +75,8 @@ class PlanFlags:
     """Number of seeds, counted from start_seed."""
     start_seed: NonNegativeInt = 0
     """The first seed."""
+    seed_per_benchmark: bool | None = None
+    """Draw other configurations on each benchmark with the same seed (default: yes, unless the tag's experiments do not)."""
     resume: bool = False
     """Skip experiments that are finished under this tag, continue those that were interrupted."""
 
@@ -197,6 +200,9 @@ class Launch:
         arguments = SimpleNamespace(**given.all_values)
         settings = {label: self._settings(arguments, label) for label in labels}
         benchmarks = [self._benchmark(name, given) for name in self._benchmark_names(flags.benchmark)]
+        mixes = flags.seed_per_benchmark
+        if mixes is None:
+            mixes = seeds_differ_by_benchmark(flags.experiment_tag)
         plan = [
             Experiment(
                 tag=flags.experiment_tag,
@@ -207,6 +213,7 @@ class Launch:
                 settings=settings[label],
                 seed=seed,
                 random_seed=run.random_seed,
+                seed_per_benchmark=mixes,
                 warm_start=run.warm_start,
                 max_num_checkpoints=run.max_num_checkpoints,
                 callbacks=run.callbacks,

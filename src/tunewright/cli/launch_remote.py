@@ -145,7 +145,11 @@ class _RemoteLaunch:
         line = f", {at_a_time} at a time," if at_a_time < len(groups) else ""
         say(f"{len(groups)} tuning jobs{line} on {instance_type}, {work}")
         settled = confirm(describe_jobs(place, settings), is_agreed=confirm_flags.yes)
-        inside: dict[str, Any] = {"resume": True, "warm_start": list(packed)}
+        inside: dict[str, Any] = {
+            "resume": True,
+            "warm_start": list(packed),
+            "seed_per_benchmark": plan[0].seed_per_benchmark,
+        }
         if isinstance(settled, SageMakerConfig):
             inside |= {"endpoint": settled.endpoint, "region": settled.region, "yes": True}
         slices = SliceLaunch(

@@ -6,7 +6,13 @@ from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
 from tunewright.experiments.functions import TuneOptions, tune_function
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
-from tunewright.experiments.plan import CellResult, ExperimentPlan, PlanProgress, run_plan
+from tunewright.experiments.plan import (
+    CellResult,
+    ExperimentPlan,
+    PlanProgress,
+    run_plan,
+    seeds_differ_by_benchmark,
+)
 from tunewright.experiments.run import (
     Watch,
     announce_choices,
@@ -41,6 +47,7 @@ __all__ = [
     "resume_experiment",
     "run_experiment",
     "run_plan",
+    "seeds_differ_by_benchmark",
     "tune_function",
     "unwatched",
 ]

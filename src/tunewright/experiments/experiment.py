@@ -66,6 +66,9 @@ class Experiment:
     seed: int = 0
     random_seed: int = 0
     """Master seed: another one repeats all cells with other random numbers."""
+    seed_per_benchmark: bool = False
+    """Mix the benchmark's name into the seed, as plans do: otherwise one seed draws the same configurations on all
+    benchmarks of a search space, and runs on two of them are not independent."""
     limits: Limits = field(default_factory=Limits)
     delete_checkpoints: bool = False
     """Remove checkpoints as soon as no trial can need them."""
@@ -125,7 +128,10 @@ class Experiment:
     @property
     def effective_seed(self) -> int:
         """Seed of all random numbers of this cell; see `tunewright.seeding.effective_seed`."""
-        return effective_seed(self.seed, self.random_seed) if self.resumed_seed is None else self.resumed_seed
+        if self.resumed_seed is not None:
+            return self.resumed_seed
+        benchmark = self.benchmark.name if self.seed_per_benchmark else None
+        return effective_seed(self.seed, self.random_seed, benchmark)
 
     @property
     def plugin(self) -> BackendPlugin[Any]:
@@ -274,8 +280,10 @@ class Experiment:
         data["callbacks"] = [callback_to_json(config) for config in self.callbacks]
         if not self.callbacks:
             del data["callbacks"]
+        if not self.seed_per_benchmark:
+            del data["seed_per_benchmark"]  # experiments without it keep their identity
         if not self.warm_start:
-            del data["warm_start"]  # experiments without it keep their identity
+            del data["warm_start"]
         if self.max_num_checkpoints is None:
             del data["max_num_checkpoints"]
         return {"schema": METADATA_SCHEMA, **data}

@@ -64,6 +64,7 @@ class ExperimentPlan(Sequence[Experiment]):
         methods: Mapping[str, MethodSpec | BuildFunction],
         benchmarks: Sequence[BenchmarkDefinition],
         seeds: Iterable[int],
+        seed_per_benchmark: bool | None = None,
     ) -> ExperimentPlan:
         """Combine methods, benchmarks and seeds.
 
@@ -80,12 +81,17 @@ class ExperimentPlan(Sequence[Experiment]):
             All of the kind that the backend runs.
         seeds
             Numbers >= 0.
+        seed_per_benchmark
+            Mix the benchmark's name into each seed; None: as :func:`seeds_differ_by_benchmark`.
 
         Raises
         ------
         SettingsError
             The backend cannot run a benchmark, or a seed is negative.
         """
+        if seed_per_benchmark is None:
+            seed_per_benchmark = seeds_differ_by_benchmark(shared.tag)
+        shared = replace(shared, seed_per_benchmark=seed_per_benchmark)
         return ExperimentPlan(
             tuple(
                 replace(shared, method=method, label=label, benchmark=benchmark, seed=seed)
@@ -142,6 +148,25 @@ class ExperimentPlan(Sequence[Experiment]):
             kinds.report(skip, is_any_left=bool(kept))
         log_notices(known)
         return ExperimentPlan(tuple(cell for cell, _ in kept), tuple(evaluations for _, evaluations in kept))
+
+
+def seeds_differ_by_benchmark(tag: str) -> bool:
+    """Return whether a new plan mixes the benchmark's name into its seeds.
+
+    It does so unless the tag holds experiments that do not, such as those of version 0.1: methods are compared seed by
+    seed, and those of one tag draw from the same random numbers.
+
+    Raises
+    ------
+    SettingsError
+        The tag cannot be stored.
+    """
+    for folder in experiments(tag):
+        try:
+            return bool(folder.metadata().get("seed_per_benchmark", False))
+        except SettingsError:
+            continue  # damaged
+    return True
 
 
 @final

@@ -11,21 +11,23 @@ from typing import ClassVar
 
 import pytest
 
+from tunewright.backends.plugin import TrialLog, output_files
 from tunewright.interfaces import Backend
+from tunewright.storage import ExperimentFolder
 from tunewright.testing.events import EventReader, expect, expect_equal
 from tunewright.testing.training_script import training_config
 from tunewright.trial import Checkpoint, Decision, Ended, OpenRun, Run, Verdict
 
 _ENDLESS = 10_000
 _LOOK = 0.1
-"""Real seconds between two looks at logs."""
+"""Real seconds between two looks at the output of a trial."""
 
 
 class BackendContract(ABC):
     """A suite of pytest tests; a subclass named ``Test...`` makes them run for its backend.
 
-    A subclass provides :meth:`make_backend`, and where the default does not fit, :meth:`abandon` and the class
-    variables. The backend runs the script ``tunewright.testing.training_script.PATH`` (or, without processes,
+    A subclass provides :meth:`make_backend`, and where the default does not fit, :meth:`open_log`, :meth:`abandon` and
+    the class variables. The backend runs the script ``tunewright.testing.training_script.PATH`` (or, without processes,
     ``train_epoch`` of that module), whose arguments come from ``training_config``, whose resource attribute is
     ``"epoch"``, and which checkpoints before each report. No test looks at a clock: all wait for events, with
     ``patience`` as the deadline.
@@ -37,6 +39,9 @@ class BackendContract(ABC):
         class TestSimulatedBackend(BackendContract):
             def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
                 return SimulatedBackend(train_epoch, n_workers=n_workers, max_resource=10_000)
+
+            def open_log(self, folder: Path, trial_id: int) -> None:
+                return None
     """
 
     patience: ClassVar[float] = 60.0
@@ -45,9 +50,6 @@ class BackendContract(ABC):
     """How long the script sleeps in an epoch."""
     keeps_checkpoints: ClassVar[bool] = True
     """Whether a resumed run begins from a checkpoint."""
-    keeps_logs_of_old_sessions: ClassVar[bool] = True
-    """Whether a run's lines are in ``logs`` also when a new backend object attached it."""
-
     is_run_a_job: ClassVar[bool] = True
     """Whether each run is one of the jobs of the summary; else jobs take several."""
 
@@ -57,6 +59,13 @@ class BackendContract(ABC):
 
         Called again with the same folder, it is the backend of a second tuner process for the same experiment.
         """
+
+    def open_log(self, folder: Path, trial_id: int) -> TrialLog | None:
+        """Open the output of a trial as the plugin's ``logs`` does; None: the backend keeps none.
+
+        By default the files that ``BackendPlugin.logs`` reads, if ``folder`` is the experiment's.
+        """
+        return output_files(ExperimentFolder(folder), trial_id)
 
     def abandon(self, backend: Backend) -> None:
         """Do to ``backend`` what kill -9 of the tuner does: its runs live on, and nothing tells them."""
@@ -74,14 +83,14 @@ class BackendContract(ABC):
         """The events of ``backend``."""
         return EventReader(backend, patience=self.patience)
 
-    def test_a_new_backend_is_idle(self, backend: Backend) -> None:
+    def test_a_new_backend_is_idle(self, backend: Backend, tmp_path: Path) -> None:
         """All workers are free, nothing happens, nothing was paid."""
         expect_equal(backend.free_workers(), 2, "free workers")
         expect_equal(list(backend.wait(0.0)), [], "events")
         expect_equal((backend.summary().jobs, backend.summary().cost), (0, 0.0), "jobs and cost")
-        expect_equal(backend.logs(0), "", "logs of a trial that never was")
+        expect_equal(self._read_log(tmp_path) or "", "", "output of a trial that never was")
 
-    def test_a_run_comes_to_its_own_end(self, backend: Backend, events: EventReader) -> None:
+    def test_a_run_comes_to_its_own_end(self, backend: Backend, events: EventReader, tmp_path: Path) -> None:
         """Reports in order, then one end without error; afterwards pause and stop change nothing."""
         backend.start(Run(trial_id=0, attempt=0), self._config(3))
         ended = events.until_ended(0)
@@ -92,7 +101,7 @@ class BackendContract(ABC):
         expect_equal((ended.exit, ended.error), (0, ""), "exit and error")
         expect_equal(backend.free_workers(), 2, "free workers")
         expect_equal(backend.summary().jobs, 1, "jobs")
-        self._check_logs(backend, 3)
+        self._check_log(tmp_path, 3)
         backend.pause(0)
         backend.stop(0)
         events.drain()
@@ -152,15 +161,15 @@ class BackendContract(ABC):
         expect_equal(events.until_ended(1).exit, 0, "exit of the other run")
         expect_equal(events.resources(1), [1, 2], "resources of the other run")
 
-    def test_a_script_that_raises_fails(self, backend: Backend, events: EventReader) -> None:
-        """What it reported before counts; the error and the logs say what happened."""
+    def test_a_script_that_raises_fails(self, backend: Backend, events: EventReader, tmp_path: Path) -> None:
+        """Earlier reports count; the error and the output contain the message."""
         backend.start(Run(trial_id=0, attempt=0), self._config(5, fail_at=3))
         ended = events.until_ended(0)
         expect_equal(events.resources(0), [1, 2], "resources before the failure")
         expect(ended.exit != 0, "a script that raised has exit code 0")
         why = "epoch 3 failed as it was told to"
         expect(why in ended.error, f"the error does not say why: {ended.error!r}")
-        self._until_logged(backend, lambda text: why in text)
+        self._until_logged(tmp_path, lambda text: why in text)
 
     def test_workers_are_counted(self, backend: Backend, events: EventReader) -> None:
         """A started run has a worker until its end, and several run side by side."""
@@ -195,8 +204,7 @@ class BackendContract(ABC):
         expect_equal((ended.exit, ended.error), (0, ""), "exit and error")
         heard = {report.resource for report in before.reports + after.reports}
         expect_equal(heard, set(range(1, 9)), "resources heard before and after the crash")
-        if self.keeps_logs_of_old_sessions:
-            self._check_logs(second, 8)
+        self._check_log(tmp_path, 8)
         second.close()
 
     def test_an_absent_run_is_started_by_attach(self, tmp_path: Path) -> None:
@@ -276,16 +284,26 @@ class BackendContract(ABC):
         backend.attach([open_run])
         return backend, EventReader(backend, patience=self.patience)
 
-    def _check_logs(self, backend: Backend, epochs: int) -> None:
+    def _check_log(self, folder: Path, epochs: int) -> None:
         def has_reports(text: str) -> bool:
             places = [text.find(f'"epoch": {epoch},') for epoch in range(1, epochs + 1)]
             return -1 not in places and places == sorted(places)
 
-        self._until_logged(backend, has_reports)
+        self._until_logged(folder, has_reports)
 
-    def _until_logged(self, backend: Backend, is_there: Callable[[str], bool]) -> None:
-        """Wait for lines of trial 0: a service may show them late."""
+    def _until_logged(self, folder: Path, is_there: Callable[[str], bool]) -> None:
+        """Wait for output of trial 0, which a service may show late."""
         limit = time.monotonic() + self.patience
-        while not is_there(text := backend.logs(0)):
-            expect(time.monotonic() < limit, f"the logs lack what was printed: {text!r}")
+        while (text := self._read_log(folder)) is not None and not is_there(text):
+            expect(time.monotonic() < limit, f"printed lines are missing in the output: {text!r}")
             time.sleep(_LOOK)
+
+    def _read_log(self, folder: Path) -> str | None:
+        """All output of trial 0 so far; None: the backend keeps none."""
+        log = self.open_log(folder, 0)
+        if log is None:
+            return None
+        try:
+            return log.new_text()
+        finally:
+            log.close()

@@ -30,7 +30,7 @@ from tunewright.backends.engine.job_service import (
     JobStatus,
     Submission,
 )
-from tunewright.exceptions import BackendError, RequestError
+from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend, BackendEvent
 from tunewright.runner.channel import EXITED, PAUSE, RELEASE, STOP, End, Report
 from tunewright.trial import (
@@ -82,9 +82,6 @@ class MemoryEngine(JobService[JobOrder]):
 
     def failure(self, key: str, status: JobStatus) -> Failure:
         return self.failures.get(key, Failure(cause=FailureCause.JOB, reason="broken"))
-
-    def logs(self, trial_id: int) -> str:
-        raise RequestError("no logs today")
 
     def full_name(self, key: str) -> str:
         return f"memory-{key}"
@@ -263,7 +260,6 @@ def test_a_run_from_start_to_end(stand: Stand) -> None:
     assert [e.resource for e in changing if isinstance(e, Reported)] == [1, 2]
     assert isinstance(changing[-1], Ended)
     assert stand.backend.free_workers() == 2
-    assert "cannot be read" in stand.backend.logs(0)
 
 
 def test_a_lost_answer_creates_no_second_job(stand: Stand) -> None:

@@ -96,15 +96,14 @@ def test_costs_grow_with_time(bench) -> None:
     assert 0.04 < events.reports[1].cost <= ended.cost == backend.summary().cost
 
 
-def test_crashes_are_told_with_the_last_lines_and_kept_in_the_logs(bench) -> None:
+def test_the_error_of_a_crash_has_the_last_lines(bench) -> None:
     bench.write("print('begun')\nraise RuntimeError('no data')")
     backend = bench.backend()
     backend.start(Run(trial_id=0, attempt=0), {})
     ended = bench.events(backend).until_ended(0)
     assert ended.exit == 1
     assert "RuntimeError: no data" in ended.error
-    assert backend.logs(0).startswith("begun\n")
-    assert "RuntimeError: no data" in backend.logs(0)
+    assert "begun" in ended.error
 
 
 def test_runs_get_the_least_used_gpus(bench) -> None:

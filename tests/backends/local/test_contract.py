@@ -9,9 +9,23 @@ from pathlib import Path
 import pytest
 
 from tunewright.backends.local import LocalBackend, LocalSettings
+from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.local.plugin import PLUGIN
+from tunewright.backends.plugin import ExperimentContext, TrialLog
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.interfaces import Backend
+from tunewright.metric import Metric
+from tunewright.space import Integer, SearchSpace
+from tunewright.storage import ExperimentFolder
 from tunewright.testing import training_script
 from tunewright.testing.backend_contract import BackendContract
+
+BENCHMARK = RealBenchmarkDefinition(
+    name="contract",
+    script=str(training_script.PATH),
+    space=SearchSpace({"epochs": Integer(1, 9)}),
+    metrics=(Metric("loss"),),
+)
 
 
 class TestLocalBackend(BackendContract):
@@ -29,6 +43,10 @@ class TestLocalBackend(BackendContract):
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
         settings = LocalSettings(n_workers=n_workers, resource_attr=training_script.RESOURCE_ATTR, gpus=())
         return LocalBackend(training_script.PATH, folder=folder / "trials", settings=settings)
+
+    def open_log(self, folder: Path, trial_id: int) -> TrialLog:
+        context = ExperimentContext(benchmark=BENCHMARK, tag="t", seed=0, stored=ExperimentFolder(folder))
+        return PLUGIN.logs(LocalConfig(), context, trial_id)
 
     def abandon(self, backend: Backend) -> None:
         assert isinstance(backend, LocalBackend)

@@ -10,6 +10,7 @@ import pytest
 
 from tunewright.aws import ServiceError
 from tunewright.backends.engine.channel import Inbox
+from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.exceptions import BackendError
 from tunewright.runner.channel import PAUSE, RELEASE, STOP, TERMINATED, UNTIL
 from tunewright.trial import Checkpoint, Decision, OpenRun, PhaseName, Run, Verdict
@@ -631,13 +632,14 @@ def test_logs(driver: Any, aws: Any) -> None:
         {"logStreamName": f"{prefix}-1-1-0/algo-1", "message": "second"},
         {"logStreamName": f"{prefix}-11-0-0/algo-1", "message": "of another trial"},
     ]
-    assert driver.backend.logs(1) == "first\nsecond\n"
+    assert job_logs(aws, prefix, 1) == "first\nsecond\n"
     aws.refusals["FilterLogEvents"] = [
         ServiceError("ResourceNotFoundException", "no group", status=400),
         DENIED,
     ]
-    assert driver.backend.logs(1) == ""
-    assert "cannot be read" in driver.backend.logs(1)
+    assert job_logs(aws, prefix, 1) == ""
+    with pytest.raises(ServiceError):
+        job_logs(aws, prefix, 1)
 
 
 def test_an_unknown_price_is_said(make_driver: Any) -> None:

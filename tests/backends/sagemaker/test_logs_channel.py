@@ -11,6 +11,7 @@ import pytest
 
 from tunewright.aws import ServiceError
 from tunewright.backends.sagemaker import transport
+from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner import log_lines
 from tunewright.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
@@ -97,7 +98,7 @@ def test_a_run_and_its_resumption(driver: Any, jobs: LogJobs) -> None:
     ended = driver.until_ended(0)
     assert (ended.exit, ended.checkpoint) == (0, Checkpoint(trial_id=0, resource=2))
     assert "StopTrainingJob" not in driver.aws.calls, "a run ends at its rung by itself"
-    assert driver.backend.logs(0) == "epoch 1 is over\n"
+    assert job_logs(driver.aws, driver.backend.deployment.job_prefix, 0) == "epoch 1 is over\n"
     source = Checkpoint(trial_id=0, resource=2)
     driver.backend.start(run(attempt=1, resume_from=2, from_checkpoint=source), CONFIG)
     driver.backend.start(run(1, resume_from=2, from_checkpoint=source), CONFIG)

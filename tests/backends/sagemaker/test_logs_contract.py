@@ -19,7 +19,11 @@ from sagemaker_emulator.service.scripted import ScriptedExecutor, ScriptedJob
 from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.storage.memory import MemoryApplication, MemoryLogs, MemoryObjects
 from tunewright.aws import AwsSession, open_session, resolve_endpoint
+from tunewright.backends.plugin import ExperimentContext, TrialLog
 from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.sagemaker.plugin import PLUGIN
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.history import History
 from tunewright.interfaces import Backend, Scheduler
 from tunewright.journal import MemoryJournal
@@ -29,8 +33,9 @@ from tunewright.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.searchers.model_free import RandomSearcher
-from tunewright.space import Float, SearchSpace
+from tunewright.space import Float, Integer, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
+from tunewright.storage import ExperimentFolder
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.fault_injection import CrashingJournal, SimulatedCrash
 from tunewright.testing.training_script import PATH, RESOURCE_ATTR, train_epoch
@@ -115,6 +120,11 @@ class PlayedRun(ScriptedJob):
         self._logs.append(self._stream, [(int(time.time() * 1000), line)])
 
 
+BENCHMARK = RealBenchmarkDefinition(
+    name="contract", script=str(PATH), space=SearchSpace({"epochs": Integer(1, 9)}), metrics=(Metric("loss"),)
+)
+
+
 @contextmanager
 def emulator(folder: Path, *faults: Fault) -> Iterator[str]:
     """The address of a service that plays its jobs."""
@@ -174,6 +184,11 @@ class TestLogsChannel(BackendContract):
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
         return backend_of(self._url, f"logs {folder.name}", n_workers)
+
+    def open_log(self, folder: Path, trial_id: int) -> TrialLog:
+        stored = ExperimentFolder(folder / f"logs {folder.name}")
+        context = ExperimentContext(benchmark=BENCHMARK, tag="t", seed=0, stored=stored)
+        return PLUGIN.logs(SageMakerConfig(endpoint=self._url, region="us-east-1"), context, trial_id)
 
 
 class Mortal:

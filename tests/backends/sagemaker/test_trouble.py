@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
+from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.trial import Checkpoint, Run
 
 NO_ANSWER = ServiceError("EndpointConnectionError", "no answer", status=0)
@@ -42,7 +43,7 @@ def test_the_log_of_an_experiment_whose_name_goes_on_with_a_number_is_not_ours(d
         {"logStreamName": f"{prefix}-1-0-0/algo-1", "message": "ours"},
         {"logStreamName": f"{prefix}-1-7-0-0/algo-1", "message": "of an experiment with -1 in its name"},
     ]
-    assert driver.backend.logs(1) == "ours\n"
+    assert job_logs(driver.aws, prefix, 1) == "ours\n"
 
 
 @pytest.mark.parametrize("channel", ["s3", "logs"])

@@ -148,8 +148,6 @@ def test_a_failure_is_an_end_with_the_cause() -> None:
     assert simulated.clock.now() == 11.75
     assert ended.exit == 1
     assert "out of memory" in ended.error
-    assert simulated.logs(0).endswith("out of memory\n")
-    assert simulated.logs(0).startswith('[tune-metric]: {"epoch": 1, "loss": 1.0}\n')
 
 
 def test_a_stopped_script_never_comes_to_its_failure() -> None:
@@ -159,7 +157,6 @@ def test_a_stopped_script_never_comes_to_its_failure() -> None:
     simulated.stop(0)
     (ended,) = simulated.wait(math.inf)
     assert (ended.exit, ended.error, ended.checkpoint) == (0, "", None)
-    assert simulated.logs(0) == ""
 
 
 @pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf])

@@ -82,7 +82,6 @@ def test_a_trial_follows_its_recorded_curve() -> None:
     assert isinstance(report, Reported)
     assert report.metrics == {"epoch": 1, "loss": 2.001, "elapsed": 30.0}
     assert play(backend) == [(60.0, 2), (90.0, 3), (90.0, "end")]
-    assert '"loss": 2.003' in backend.logs(0)
 
 
 def test_a_resumed_trial_goes_on_where_the_checkpoint_is() -> None:
@@ -274,6 +273,9 @@ def test_suggestions_cost_simulated_time_where_they_are_charged() -> None:
 
 
 class TestSimulatedBackendWithWarmPools(BackendContract):
+    def open_log(self, folder: Path, trial_id: int) -> None:
+        return None
+
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
         return SimulatedBackend(
             train_epoch, n_workers=n_workers, max_resource=20_000, settings=replace(SAGEMAKER, keep_alive=5.0)

@@ -79,16 +79,6 @@ class Dispatcher(ABC):
         """Billed seconds so far of the jobs that have not ended, by key."""
 
     @abstractmethod
-    def logs(self, trial_id: int) -> str:
-        """Output of a trial's runs, oldest first.
-
-        Raises
-        ------
-        RequestError
-            The output cannot be read.
-        """
-
-    @abstractmethod
     def wind_down(self, *, is_late: bool) -> bool:
         """End the jobs that outlive runs; whether any is left.
 
@@ -179,13 +169,6 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
         except KeyboardInterrupt:
             self._is_interrupted = True
             raise
-
-    def logs(self, trial_id: int) -> str:
-        """The output of the trial's runs, oldest first, or why it cannot be read."""
-        try:
-            return self._dispatcher.logs(trial_id)
-        except RequestError as error:
-            return f"The logs cannot be read: {error}"
 
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove a checkpoint; a failure is a notice, not an error."""

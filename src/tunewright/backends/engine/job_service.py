@@ -247,10 +247,6 @@ class JobService(ABC, Generic[OrderT]):
         """Explain a job that has ended in a state other than COMPLETED."""
 
     @abstractmethod
-    def logs(self, trial_id: int) -> str:
-        """Output of all jobs of a trial, oldest first; empty if there is none."""
-
-    @abstractmethod
     def full_name(self, key: str) -> str:
         """The job's name in the engine."""
 

@@ -126,10 +126,6 @@ class JobDispatcher(Dispatcher):
         return {run.name.key: run.billed_seconds() for run in runs}
 
     @override
-    def logs(self, trial_id: int) -> str:
-        return self._context.jobs.logs(trial_id)
-
-    @override
     def wind_down(self, *, is_late: bool) -> bool:
         return False
 

@@ -99,10 +99,6 @@ class TaskBoard(ABC):
     def draining(self) -> Set[int]:
         """Numbers of the jobs that were asked to."""
 
-    @abstractmethod
-    def logs(self, trial_id: int) -> str:
-        """Output of a trial's runs, oldest first."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
@@ -661,10 +657,6 @@ class WorkerDispatcher(Dispatcher):
     def costs(self, runs: Collection[TrackedRun]) -> Mapping[str, float]:
         """The estimates of the jobs of workers."""
         return {job.order.key: job.billed_seconds for job in self._fleet.jobs if job.is_created}
-
-    @override
-    def logs(self, trial_id: int) -> str:
-        return self._board.logs(trial_id)
 
     @override
     def wind_down(self, *, is_late: bool) -> bool:

@@ -17,7 +17,6 @@ from tunewright.backends.local.config import LocalSettings
 from tunewright.backends.local.gpus import GpuPool, find_gpus
 from tunewright.backends.local.launcher import Launcher
 from tunewright.backends.local.live_run import LiveRun, TimedEvent
-from tunewright.backends.local.run_folder import RunFolder
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend
@@ -171,14 +170,6 @@ class LocalBackend(Backend):
                 return ()
             time.sleep(min(left, _POLL_SECONDS))
         return [event for _, event in sorted(events, key=lambda timed: timed[0])]
-
-    @override
-    def logs(self, trial_id: int) -> str:
-        """Standard output, then standard error, of each run."""
-        trial = self._launcher.trial_folder(trial_id)
-        return "".join(
-            RunFolder(trial, attempt, retry).output() for attempt, retry in RunFolder.all_of(trial)
-        )
 
     @override
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:

@@ -337,10 +337,6 @@ class SageMakerJobs(JobService[OrderT]):
         return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy_of_job(reason))
 
     @override
-    def logs(self, trial_id: int) -> str:
-        return job_logs(self._session, self.prefix, trial_id)
-
-    @override
     def revive(self) -> None:
         """Restart an embedded endpoint that died."""
         self._session.revive()

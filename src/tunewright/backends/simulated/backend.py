@@ -83,7 +83,6 @@ class SimulatedBackend(Backend):
         self._n_workers = n_workers
         self._running: dict[int, SimulatedScript] = {}
         self._heap: list[tuple[float, int, int, float]] = []
-        self._begun: dict[int, list[SimulatedScript]] = {}
         self._n_jobs = 0
         self._n_warm_starts = 0
         self._ended_seconds = 0.0
@@ -156,12 +155,6 @@ class SimulatedBackend(Backend):
         return (reported,)
 
     @override
-    def logs(self, trial_id: int) -> str:
-        """The report lines and errors of the runs that this object has started or attached."""
-        lines = [line for script in self._begun.get(trial_id, ()) for line in script.lines()]
-        return "".join(f"{line}\n" for line in lines)
-
-    @override
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Nothing to do: a checkpoint is a number here."""
 
@@ -201,7 +194,6 @@ class SimulatedBackend(Backend):
         for _ in range(open_run.seen):
             script.report()
         self._running[run.trial_id] = script
-        self._begun.setdefault(run.trial_id, []).append(script)
         self._n_jobs += 1
         self._n_warm_starts += is_warm
         heapq.heappush(self._heap, _next_event(script))

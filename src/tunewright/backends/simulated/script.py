@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 from tunewright.backends.simulated.config import SimulatedSettings
 from tunewright.backends.simulated.workload import Step, Training, Workload
@@ -88,7 +86,6 @@ class SimulatedScript:
         """The end of the run: the script's own, or that of a pause or stop."""
         if not self.is_over or self.next_time > time:
             self.error = ""  # it was ended before it came to its failure
-        self._training = None  # ended scripts are kept for their logs, and there are many
         return Ended(
             trial_id=self.run.trial_id,
             attempt=self.run.attempt,
@@ -102,22 +99,6 @@ class SimulatedScript:
         """Dollars until ``time``."""
         dollars_per_hour = self.world.settings.dollars_per_hour
         return (time - self.started_at) * dollars_per_hour / 3600 if dollars_per_hour else 0.0
-
-    def lines(self) -> Iterator[str]:
-        """What the script has printed; computed anew."""
-        resource = self._first_resource()
-        for _ in range(self.seq):
-            step = self._train(resource)
-            if step is None:
-                break
-            resource = step.resource
-            yield f"[tune-metric]: {json.dumps(self._printed(step), default=str)}"
-        if self.error:
-            yield self.error
-
-    def _printed(self, step: Step) -> Mapping[str, Any]:
-        attr = self.world.resource_attr
-        return {attr: step.resource, **step.metrics} if attr else step.metrics
 
     def _checkpoint(self) -> Checkpoint | None:
         source = self.run.from_checkpoint

@@ -87,10 +87,6 @@ class S3TaskBoard(TaskBoard):
         numbers = (stored.key[len(prefix) :] for stored in self._objects.list(prefix))
         return {int(number) for number in numbers if number.isdecimal()}
 
-    @override
-    def logs(self, trial_id: int) -> str:
-        return run_logs(self._objects, trial_id)
-
     def _etags(self, prefix: str) -> dict[str, str]:
         """ETags of the objects below a prefix that are named by a run."""
         found = {stored.key[len(prefix) :]: stored.etag for stored in self._objects.list(prefix)}
