@@ -188,7 +188,10 @@ def _prepared(app: App, tokens: Sequence[str]) -> list[str]:
             raise SettingsError(f"{_unknown_flag(flag, list(named), command)} See {program} --help")
     if "--config" in named and isinstance(command, RecordCommand):
         takes_values = "NAME=VALUE" in (named["--config"].parameter.metavar or "")
-        words = [*_file_words(words, set(named), command, takes_values=takes_values), *words]
+        words = [
+            *_file_words(words, set(named), repeated | several, command, takes_values=takes_values),
+            *words,
+        ]
     end = words.index("--") if "--" in words else len(words)
     last = {word.partition("=")[0]: position for position, word in enumerate(words[:end])}
     return [
@@ -205,7 +208,7 @@ def _prepared(app: App, tokens: Sequence[str]) -> list[str]:
 
 
 def _file_words(
-    words: Sequence[str], known: set[str], command: RecordCommand, *, takes_values: bool
+    words: Sequence[str], known: set[str], repeated: set[str], command: RecordCommand, *, takes_values: bool
 ) -> list[str]:
     """Flags of the files that ``--config`` names, without those of the command line.
 
@@ -230,6 +233,9 @@ def _file_words(
                 or f"is no flag of this command.{near if near.startswith(' Did') else ''}"
             )
             raise SettingsError(f"--config {path}: {name} {reason}")
+        for name, value in flags.items():
+            if isinstance(value, list) and f"--{name}" not in repeated:
+                raise SettingsError(f"--config {path}: {name} takes one value, not a list")
     return [
         f"--{name}={text}"
         for name, value in flags.items()
