@@ -175,6 +175,17 @@ def test_an_experiment_keeps_the_defaults_that_it_began_with() -> None:
     assert again.metadata.method == {"name": "ASHA", "settings": {"brackets": 2}}
 
 
+def test_a_setting_that_the_header_lacks_has_the_default_of_0_1() -> None:
+    cell = table_cell()
+    folder = run_experiment(cell).folder
+    text = folder.journal_path.read_text()
+    assert '"shared_rungs":true' in text.splitlines()[0]
+    folder.journal_path.write_text(text.replace(',"shared_rungs":true', "", 1))
+    begun = as_begun(folder, cell)
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.settings["shared_rungs"] is True
+
+
 def test_an_experiment_of_0_1_keeps_the_defaults_of_0_1(tunewright_home: Path) -> None:
     place = tunewright_home / "experiments" / "old" / "old-ASHA-digits-3-20261128-185555-1aae"
     shutil.copytree(OLD / "interrupted", place)

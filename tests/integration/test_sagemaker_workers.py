@@ -13,14 +13,13 @@ import pytest
 
 from tunewright.aws import default_bucket, open_session, resolve_endpoint
 from tunewright.backends.plugin import TrialLog
-from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
 from tunewright.backends.sagemaker.deployment import ROOT_PREFIX
 from tunewright.backends.sagemaker.plugin.plugin import ServiceLog
 from tunewright.backends.sagemaker.requests import job_prefix
-from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings, run_logs
+from tunewright.backends.sagemaker.workers import WorkersBackend, run_logs
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
-from tunewright.testing.training_script import PATH, RESOURCE_ATTR
+from tunewright.testing.jobs import job_settings
 
 SPEED = 300.0
 
@@ -42,13 +41,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def make_backend(root: Path, name: str, *, n_workers: int = 2) -> WorkersBackend:
     session = open_session(resolve_endpoint("embedded", speed=SPEED), root=root)
-    return WorkersBackend(
-        TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
-        experiment=name,
-        session=session,
-        settings=SageMakerSettings(n_workers=n_workers, min_interval=0.1),
-        workers=WorkerSettings(),
-    )
+    jobs = job_settings(n_workers=n_workers, min_interval=0.1)
+    return WorkersBackend(jobs.benchmark, jobs.config, experiment=name, session=session)
 
 
 class TestWorkersBackend(BackendContract):

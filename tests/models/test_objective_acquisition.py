@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunewright.models.acquisition import LogExpectedImprovement
+from tunewright.models.acquisition import LogExpectedImprovement, log_h
 from tunewright.models.arrays import Array
 from tunewright.models.objective_acquisition import (
     ExpectedHypervolumeImprovement,
@@ -20,9 +20,9 @@ from tunewright.models.surrogate import Pullback, Surrogate
 class Linear(Surrogate):
     """Means and logarithms of deviations are linear."""
 
-    def __init__(self, rng: np.random.Generator, n_versions: int) -> None:
+    def __init__(self, rng: np.random.Generator, n_versions: int, width: float = 0.5) -> None:
         self.slopes = rng.normal(size=(2, n_versions))
-        self.widths = rng.normal(size=2) * 0.3 - 0.5
+        self.widths = (rng.normal(size=2) * 0.6 - 1.0) * width
 
     def means(self, a: Array) -> Array:
         return a @ self.slopes
@@ -42,9 +42,11 @@ class Linear(Surrogate):
         raise NotImplementedError
 
 
-def setting(k: int, n_versions: int = 3) -> tuple[list[Surrogate], list[Array], Array, Array]:
+def setting(
+    k: int, n_versions: int = 3, width: float = 0.5
+) -> tuple[list[Surrogate], list[Array], Array, Array]:
     rng = np.random.default_rng(k)
-    surrogates: list[Surrogate] = [Linear(rng, n_versions) for _ in range(k)]
+    surrogates: list[Surrogate] = [Linear(rng, n_versions, width) for _ in range(k)]
     fronts = [rng.normal(size=(5 + i, k)) * 0.6 for i in range(n_versions)]
     return surrogates, fronts, np.full(k, 1.2), rng.normal(size=(4, 2)) * 0.5
 
@@ -106,6 +108,40 @@ def test_one_objective_gives_the_expected_improvement() -> None:
     np.testing.assert_allclose(ours.values(a), plain.values(a), rtol=1e-6)
     far = np.array([[30.0, 30.0]]) * np.sign(surrogates[0].means(np.ones((1, 2)))[0, 0])
     assert np.isfinite(ours.values_and_gradient(far)[1]).all()
+
+
+def test_far_from_an_empty_front_it_is_the_product_of_improvements() -> None:
+    """A single box without lower ends: the expected volume is the product of the sides' expected lengths."""
+    surrogates, _, reference, _ = setting(2, width=0.001)
+    boxes = stacked_boxes([non_dominated_boxes(np.empty((0, 2)), reference)] * 3)
+    ours = ExpectedHypervolumeImprovement(surrogates, boxes)
+    rng = np.random.default_rng(2)
+    a = rng.normal(size=(60, 2)) * np.geomspace(1.0, 300.0, 60)[:, None]
+    versions = []
+    for version in range(3):
+        total = np.zeros(60)
+        for surrogate, bound in zip(surrogates, reference, strict=True):
+            means, deviations = surrogate.predict(a)
+            total += log_h((bound - means[:, version]) / deviations) + np.log(deviations)
+        versions.append(total)
+    expected = np.logaddexp.reduce(versions, axis=0) - np.log(3)
+    assert expected.min() < -1e3
+    np.testing.assert_allclose(ours.values(a), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_points_far_behind_the_front_do_not_tie() -> None:
+    surrogates, fronts, reference, _ = setting(2, width=0.001)
+    boxes = stacked_boxes([non_dominated_boxes(front, reference) for front in fronts])
+    direction = np.linalg.lstsq(surrogates[0].means(np.eye(2)).T, np.ones(3), rcond=None)[0]
+    a = direction * np.linspace(60.0, 200.0, 30)[:, None]
+    expected = ExpectedHypervolumeImprovement(surrogates, boxes)
+    values, gradient = expected.values_and_gradient(a)
+    assert values.max() < np.log(1e-200)
+    assert len(np.unique(values)) == 30
+    np.testing.assert_allclose(values, expected.values(a))
+    np.testing.assert_allclose(gradient, gradient_by_differences(expected, a), rtol=1e-4, atol=1e-6)
+    floored = ExpectedHypervolumeImprovement(surrogates, boxes, floor=1e-100).values(a)
+    assert len(np.unique(floored)) == 1
 
 
 def test_boxes_fill_what_is_not_dominated_and_do_not_overlap() -> None:

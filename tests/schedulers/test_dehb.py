@@ -52,9 +52,15 @@ def test_settings_that_cannot_work() -> None:
 
 
 class Naive:
-    """DEHB's populations and brackets, written down as directly as the paper says."""
+    """DEHB's populations and brackets, written down as directly as the paper says.
 
-    def __init__(self, n_levels: int) -> None:
+    In the first ``n_halving`` brackets trials are promoted; this is checked for one worker.
+    """
+
+    def __init__(self, n_levels: int, n_halving: int = 1) -> None:
+        self.n_halving = n_halving
+        self.n_promoted = 0
+        self.at_level: dict[int, int] = {}
         self.levels: list[dict[int, tuple[float, int, tuple[float, ...]]]] = [{} for _ in range(n_levels)]
         self.n_children = [0] * n_levels
         self.notes: dict[int, dict] = {}
@@ -80,12 +86,24 @@ class Naive:
             assert {(trial, rung - 1) for trial in below} <= self.ended
         self.notes[line["trial_id"]] = note
         self.configs[line["trial_id"]] = line["config"]
+        promoted = self.promoted(level)
+        self.at_level[line["trial_id"]] = level
         if bracket == 0:
             return
-        assert line["attempt"] == 0
-        if "target" in note:
+        if bracket < self.n_halving and rung > 0 and promoted is not None:
+            self.n_promoted += 1
+            assert line["trial_id"] == promoted
+            assert line["attempt"] > 0
+        else:
+            assert line["attempt"] == 0
+        if "parents" in note:
             self.check_child(note, level, stages[rung].size, rung)
         self.n_children[level] += 1
+
+    def promoted(self, level: int) -> int | None:
+        """The best trial below a level that stays there."""
+        stays = [t for t in self.best(level - 1) if self.at_level[t] == level - 1] if level else []
+        return stays[0] if stays else None
 
     def check_child(self, note: dict, level: int, size: int, rung: int) -> None:
         places = len(dehb().populations[level].places)
@@ -130,7 +148,7 @@ class Naive:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 8), st.booleans())
 def test_every_child_is_the_papers(seed: int, n_workers: int, fails: bool) -> None:
-    scheduler = dehb(seed=seed)
+    scheduler = dehb(seed=seed, halving_brackets=1, unevaluated_parents=False)
     faults = FaultRates(fail=0.05, nan=0.05) if fails else FaultRates()
     simulator = SchedulerSimulator(
         scheduler, LOSS, max_resource=9, n_trials=60, n_workers=n_workers, faults=faults, seed=seed
@@ -150,6 +168,41 @@ def test_every_child_is_the_papers(seed: int, n_workers: int, fails: bool) -> No
     assert n_evolved > 20
 
 
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 1000), st.booleans())
+def test_all_brackets_of_the_first_iteration_promote(seed: int, fails: bool) -> None:
+    faults = FaultRates(fail=0.05, nan=0.05) if fails else FaultRates()
+    simulator = SchedulerSimulator(
+        dehb(seed=seed, unevaluated_parents=False),
+        LOSS,
+        max_resource=9,
+        n_trials=60,
+        n_workers=1,
+        faults=faults,
+        seed=seed,
+    )
+    simulator.play()
+    naive = Naive(3, n_halving=3)
+    for line in simulator.journal():
+        getattr(naive, line["kind"])(line)
+    assert naive.n_promoted >= 1
+
+
+def test_places_without_an_evaluated_individual_hold_random_parents(hand) -> None:
+    for unevaluated, is_child in ((True, True), (False, False)):
+        driver = hand(dehb(unevaluated_parents=unevaluated))
+        for trial_id in range(9):
+            driver.begin()
+            driver.report(trial_id, 1, float(trial_id) if trial_id < 2 else math.nan)
+            driver.end(trial_id)
+        while (run := driver.begin()).attempt:
+            driver.report(run.trial_id, run.until or 9, 1.0)
+            driver.end(run.trial_id)
+        note = driver.history.note(run.trial_id)
+        assert note["bracket"] == 1
+        assert ("parents" in note) is is_child
+
+
 def test_the_first_bracket_is_successive_halving_of_random_configurations(hand) -> None:
     driver = hand(dehb())
     assert driver.begin().until == 1
@@ -161,8 +214,8 @@ def test_the_first_bracket_is_successive_halving_of_random_configurations(hand) 
     assert set(driver.scheduler.resumable(driver.history)) == {0}
 
 
-def test_later_trials_stop_at_their_level(hand) -> None:
-    driver = hand(dehb())
+def test_trials_that_are_not_promoted_stop_at_their_level(hand) -> None:
+    driver = hand(dehb(halving_brackets=1))
     for _ in range(9):
         driver.begin()
     run = driver.begin()

@@ -147,7 +147,7 @@ def test_a_change_within_epsilon_is_none(hand) -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([FaultRates(), ALL_FAULTS]))
 def test_the_ceiling_grows_rung_by_rung_as_results_come_to_it(seed: int, faults: FaultRates) -> None:
-    scheduler = pasha(seed=seed, eta=2, epsilon=0.0, max_resource=17)
+    scheduler = pasha(seed=seed, eta=2, epsilon=0.0, grace_period=1, max_resource=17)
     simulator = SchedulerSimulator(scheduler, LOSS, max_resource=17, n_trials=60, faults=faults, seed=seed)
     simulator.play()
     levels = (1, 2, 4, 8, 16, 17)

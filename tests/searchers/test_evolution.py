@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from tunewright.asktell import AskTell
+from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Searcher
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Rows, Snapshot
 from tunewright.searchers.evolution import EvolutionProposer, EvolutionSettings, evolution_searcher
-from tunewright.space import SearchSpace
+from tunewright.space import Float, SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import ALL_TYPES, CONTINUOUS
 from tunewright.types import Config
@@ -102,6 +104,26 @@ def test_it_comes_closer_to_the_optimum_than_chance() -> None:
     rng = np.random.default_rng(0)
     chance = np.abs(rng.uniform(-5, 10, 999) - 3.0) + np.abs(rng.uniform(0, 15, 999) - 4.0)
     assert np.mean(losses[-40:]) < 0.75 * np.mean(chance)
+
+
+def best_of_sixty(name: str, seed: int) -> float:
+    """Distance to the optimum of the best of sixty trials."""
+    space = SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(4)})
+    benchmark = RealBenchmarkDefinition(name="bowl", script="none", space=space, metrics=(LOSS,))
+    tuning = AskTell(build_scheduler(method(name), benchmark, seed, {}), [LOSS])
+    for _ in range(60):
+        asked = tuning.ask()
+        assert asked is not None
+        tuning.tell(asked, {"loss": sum((float(x) - 0.3) ** 2 for x in asked.config.values())})
+        tuning.complete(asked)
+    best = tuning.best()
+    assert best is not None
+    return best.value
+
+
+def test_with_its_defaults_it_is_ahead_of_random_search_after_sixty_trials() -> None:
+    wins = [best_of_sixty("REA", seed) < best_of_sixty("RandomSearch", seed) for seed in range(5)]
+    assert sum(wins) >= 4
 
 
 @pytest.mark.parametrize("name", ["population_size", "sample_size"])

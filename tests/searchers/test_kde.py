@@ -43,10 +43,28 @@ def test_proposals_lie_where_good_results_are() -> None:
     assert np.mean([abs(float(c["x"]) - 0.8) for c in firsts]) < 0.15
 
 
-def test_it_begins_with_two_more_results_than_hyperparameters() -> None:
-    assert proposer().propose(snapshot(3), np.random.default_rng(0)) is None
-    assert proposer().propose(snapshot(4), np.random.default_rng(0)) is not None
-    assert proposer().propose(snapshot(4, level=2), np.random.default_rng(0)) is not None
+def test_it_begins_with_three_more_results_than_hyperparameters() -> None:
+    assert proposer().propose(snapshot(4), np.random.default_rng(0)) is None
+    assert proposer().propose(snapshot(5), np.random.default_rng(0)) is not None
+    assert proposer().propose(snapshot(5, level=2), np.random.default_rng(0)) is not None
+    assert proposer(extra_points=0).propose(snapshot(4), np.random.default_rng(0)) is not None
+
+
+def test_the_least_good_results_are_one_more_than_hyperparameters() -> None:
+    """Six results: 15 percent are one, and draws lie around N_min good ones."""
+    space = SearchSpace({"x": Float(0.0, 1.0)})
+    configs = [{"x": x} for x in (0.1, 0.9, 0.3, 0.4, 0.5, 0.6)]
+    none = np.empty(0, dtype=np.intp)
+    rows = Rows(np.arange(6), np.zeros(6, dtype=np.intp), np.arange(6.0))
+    seen = Snapshot(space.encode(configs), rows, none, none, {})
+    ranges = []
+    for extra in (0, 1):
+        settings = KDESettings(random_fraction=0.0, min_bandwidth=0.01, extra_points=extra)
+        proposal = KDEProposer(UnitCube(space), settings).propose(seen, np.random.default_rng(0))
+        assert proposal is not None
+        ranges.append(float(proposal.points.max() - proposal.points.min()))
+    assert ranges[0] < 0.3  # around the best one
+    assert ranges[1] > 0.7  # around the two best
 
 
 def test_a_part_of_the_trials_is_random() -> None:
@@ -65,6 +83,7 @@ def test_a_part_of_the_trials_is_random() -> None:
         ({"min_bandwidth": 0.0}, "min_bandwidth"),
         ({"n_candidates": 0}, "n_candidates"),
         ({"bandwidth_factor": -1.0}, "bandwidth_factor"),
+        ({"extra_points": -1}, "extra_points"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, Any], word: str) -> None:

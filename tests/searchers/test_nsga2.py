@@ -143,6 +143,23 @@ def test_several_objectives_make_the_crowded_comparison_decide_tournaments() -> 
     assert drawn == {0, 1, 2, 3}
 
 
+def test_a_front_that_is_kept_does_not_age() -> None:
+    seen = snapshot(CONTINUOUS, [[0.0, 6.0], [6.0, 0.0], [9.0, 9.0], [7.0, 8.0], [8.0, 7.0], [9.0, 8.0]])
+    settings = EvolutionSettings(population_size=4, sample_size=1)
+    for keep_front, expected in ((True, {0, 1, 4, 5}), (False, {2, 3, 4, 5})):
+        proposer = EvolutionProposer(CONTINUOUS, settings, keep_front=keep_front)
+        proposals = [proposer.propose(seen, np.random.default_rng(s)) for s in range(60)]
+        assert {proposal.note["parent"] for proposal in proposals if proposal} == expected
+
+
+def test_a_front_larger_than_the_population_is_kept_whole() -> None:
+    seen = snapshot(CONTINUOUS, [[float(i), 9.0 - i] for i in range(9)] + [[9.0, 9.0]])
+    settings = EvolutionSettings(population_size=4, sample_size=1)
+    proposer = EvolutionProposer(CONTINUOUS, settings, keep_front=True)
+    proposals = [proposer.propose(seen, np.random.default_rng(s)) for s in range(90)]
+    assert {proposal.note["parent"] for proposal in proposals if proposal} == set(range(9))
+
+
 def volume(searcher: Searcher, n: int) -> float:
     """What n trials dominate of ZDT1 (Zitzler, Deb, Thiele 2000) in eight dimensions."""
     tuning = AskTell(FIFO(searcher), BOTH)
@@ -165,11 +182,14 @@ def test_they_dominate_more_than_random_search() -> None:
         volume(nsga2_searcher(SearcherContext(space=PLANE, seed=s), NSGA2Settings(), metrics=BOTH), 150)
         for s in range(3)
     ]
-    settings = EvolutionSettings(population_size=30, sample_size=8)
     evolved = [
         volume(
             evolution_searcher(
-                SearcherContext(space=PLANE, seed=s), settings, metric=BOTH[0], others=BOTH[1:]
+                SearcherContext(space=PLANE, seed=s),
+                EvolutionSettings(),
+                metric=BOTH[0],
+                others=BOTH[1:],
+                keep_front=True,
             ),
             150,
         )

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from tunewright.blackbox.recipes import check_current
 from tunewright.callbacks import PlainProgress, ProgressFacts
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
@@ -131,6 +132,8 @@ def open_experiment(
         It cannot run; then there is no new folder.
     """
     if folder is None:
+        if experiment.backend.is_simulated:
+            check_current(experiment.table_benchmark.description)
         evaluations = evaluations or experiment.evaluations()
         scheduler = experiment.build_scheduler(evaluations)
         return experiment, scheduler, new_folder(experiment, evaluations)
@@ -162,15 +165,13 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     header = read_header(folder.journal_path)
     if not isinstance(method, MethodSpec) or header is None:
         return experiment
-    defaults = header.resolved
-    if defaults is None:
-        defaults = _defaults_0_1().get(method.name, {})
+    defaults = {**_defaults_0_1().get(method.name, {}), **(header.resolved or {})}
     return experiment.with_method(MethodSpec(name=method.name, settings={**defaults, **method.settings}))
 
 
 @cache
 def _defaults_0_1() -> Mapping[str, Mapping[str, Json]]:
-    """Defaults of version 0.1 by method, which its journals do not hold."""
+    """Defaults of version 0.1 by method, for settings that a journal's header does not hold."""
     return json.loads(_DEFAULTS_0_1.read_text(encoding="utf-8"))
 
 
@@ -179,8 +180,8 @@ def _check_table(experiment: Experiment, metadata: ExperimentMetadata) -> None:
     digest = experiment.table_benchmark.description.digest if began_with else ""
     if began_with and digest and digest != began_with:
         raise SettingsError(
-            f"The table of {experiment.benchmark.name} was changed since the experiment began (checksum {began_with}, "
-            f"now {digest}): bring it back to continue"
+            f"The table of {experiment.benchmark.name} was changed or added again since the experiment began (checksum "
+            f"{began_with}, now {digest}): bring the earlier one back to continue"
         )
 
 

@@ -51,8 +51,8 @@ class PASHASettings:
         A value cannot work with any benchmark.
     """
 
-    grace_period: int = 1
-    """The first rung, >= 1."""
+    grace_period: int | None = None
+    """The first rung, >= 1; None: ``ceil(max_resource / eta**4)``, which is 1 for up to 81 units with ``eta=3``."""
     eta: float = 3
     """Reduction factor, >= 2."""
     epsilon: float | None = None

@@ -48,9 +48,26 @@ def _moasha(benchmark: Benchmark, seed: int, settings: MOASHASettings) -> ASHA:
     return ASHA(context_of(benchmark, seed).random_searcher(), rungs, metric=objectives, seed=seed)
 
 
-def _morea(benchmark: Benchmark, seed: int, settings: EvolutionSettings) -> FIFO:
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MOREASettings:
+    """Settings of MOREA."""
+
+    evolution: EvolutionSettings = EvolutionSettings()
+    keep_front: bool = True
+    """Whether trials that no other trial dominates stay in the population, whatever their age."""
+
+
+def _morea(benchmark: Benchmark, seed: int, settings: MOREASettings) -> FIFO:
     first, *others = benchmark.metrics
-    return FIFO(evolution_searcher(context_of(benchmark, seed), settings, metric=first, others=others))
+    searcher = evolution_searcher(
+        context_of(benchmark, seed),
+        settings.evolution,
+        metric=first,
+        others=others,
+        keep_front=settings.keep_front,
+    )
+    return FIFO(searcher)
 
 
 def _nsga2(benchmark: Benchmark, seed: int, settings: NSGA2Settings) -> FIFO:
@@ -75,7 +92,7 @@ METHODS: Final[tuple[Method[Any], ...]] = (
     Method(
         name="MOREA",
         summary="Regularized evolution of several metrics: mutants of recent trials that few others dominate",
-        settings=EvolutionSettings,
+        settings=MOREASettings,
         build=_morea,
         several_metrics=True,
     ),

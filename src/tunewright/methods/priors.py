@@ -77,7 +77,7 @@ def _prior_band(benchmark: Benchmark, seed: int, settings: PriorBandSettings) ->
         return SyncHyperband(searcher, plan, metric=metric)
     rungs = ASHASettings(
         max_resource=plan.max_resource,
-        grace_period=plan.grace_period,
+        grace_period=plan.levels[0],
         eta=plan.eta,
         brackets=plan.brackets or len(plan.levels),
     )

@@ -175,15 +175,17 @@ class RUSHSettings:
     Raises
     ------
     SettingsError
-        ``n_per_task`` is below 1.
+        ``n_per_task`` or ``first_limited_rung`` is below 1.
     """
 
     rungs: RungSettings = RungSettings()
     n_per_task: int = 1
     """Best configurations of each earlier benchmark that come first, beside points of the user's, >= 1."""
+    first_limited_rung: int = 2
+    """First rung, counted from 1, at which trials must match these configurations, >= 1. The paper has 1."""
 
     def __post_init__(self) -> None:
-        check_at_least(self, 1, "n_per_task")
+        check_at_least(self, 1, "n_per_task", "first_limited_rung")
 
 
 @final
@@ -256,7 +258,9 @@ def _rush(benchmark: Benchmark, seed: int, settings: RUSHSettings) -> ASHA:
         best = [config for config in best if known.space.key(config) in keys]
     points = initial_configs(known.space, (*(known.benchmark.points_to_evaluate or ()), *best))
     warm = WarmBenchmark(benchmark=known.benchmark, evaluations=known.evaluations, points=points)
-    limit = CandidateLimit(len(points), rungs.max_resource)
+    levels = (*rungs.levels, rungs.max_resource)
+    first_level = levels[min(settings.first_limited_rung, len(levels)) - 1]
+    limit = CandidateLimit(len(points), rungs.max_resource, first_level)
     searcher = context_of(warm, seed).random_searcher()
     return ASHA(searcher, rungs, metric=benchmark.metrics[0], seed=seed, limit=limit)
 
@@ -302,7 +306,7 @@ METHODS: Final[tuple[Method[Any], ...]] = (
     ),
     Method(
         name="RUSH",
-        summary="ASHA that begins with the best of earlier experiments; all others must match them at every rung",
+        summary="ASHA that begins with the best of earlier experiments; others must match them from the second rung on",
         settings=RUSHSettings,
         build=_rush,
         needs_evaluations=True,

@@ -2,6 +2,8 @@
 
 References
 ----------
+.. [Ament2023] Ament, Daulton, Eriksson, Balandat, Bakshy: Unexpected Improvements to Expected Improvement for
+   Bayesian Optimization. NeurIPS 2023.
 .. [Emmerich2006] Emmerich, Giannakoglou, Naujoks: Single- and Multiobjective Evolutionary Optimization Assisted by
    Gaussian Random Field Metamodels. IEEE Transactions on Evolutionary Computation 10 (2006).
 .. [Knowles2006] Knowles: ParEGO: A Hybrid Algorithm with On-Line Landscape Approximation for Expensive Multiobjective
@@ -20,15 +22,19 @@ from enum import StrEnum
 from typing import Final, NamedTuple, cast, final
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import log_ndtr, logsumexp, ndtr  # pyright: ignore[reportUnknownVariableType]
 from typing_extensions import override
 
-from tunewright.models.acquisition import Acquisition
+from tunewright.models.acquisition import Acquisition, log_h
 from tunewright.models.arrays import Array
-from tunewright.models.surrogate import Pullback, Surrogate
+from tunewright.models.surrogate import Surrogate
 
-_TINY: Final = 1e-100
+_LEAST: Final = 1e-200
+"""Expected improvement below which the logarithms of its factors are summed."""
+_FARTHEST: Final = -1e100
+"""Standardised distance at which a bound counts as infinitely far."""
 _SQRT_2PI: Final = math.sqrt(2 * math.pi)
+_LOG_SQRT_2PI: Final = math.log(2 * math.pi) / 2
 _MOST_NUMBERS: Final = 1_000_000
 """Of one array; more candidates are taken in parts."""
 
@@ -139,13 +145,25 @@ class _Side(NamedTuple):
     by_deviation: Array
 
 
+class _LogSide(NamedTuple):
+    """The same in logarithms, arrays (m, s, b)."""
+
+    gain: Array
+    """Its logarithm; -inf for an empty side."""
+    by_mean: Array
+    """Derivative of the logarithm."""
+    by_deviation: Array
+
+
 @final
 class ExpectedHypervolumeImprovement(Acquisition):
     """The logarithm of the hypervolume that is expected to become dominated, averaged over the versions.
 
     Exact for independent normal predictions ([Emmerich2006]_; summed over boxes as in [Yang2019]_): a point y improves
     on the box from l to u by ``prod_i (u_i - max(y_i, l_i))``, where that is positive, and each factor's expectation is
-    ``G(u_i) - G(l_i)`` with ``G(c) = E max(c - y_i, 0) = sigma (phi(z) + z Phi(z))``, ``z = (c - mu) / sigma``.
+    ``G(u_i) - G(l_i)`` with ``G(c) = E max(c - y_i, 0) = sigma h(z)``, ``h(z) = phi(z) + z Phi(z)``, ``z = (c - mu) / sigma``.
+    Where the sum would underflow, it is computed from the logarithms of the factors, so that points far behind the front
+    do not tie ([Ament2023]_, section 4).
 
     Parameters
     ----------
@@ -153,11 +171,14 @@ class ExpectedHypervolumeImprovement(Acquisition):
         One for each of k objectives, all with the same versions.
     boxes
         What is not dominated below the reference point, in each version.
+    floor
+        Added to the sum over versions, >= 0; above 0, points whose improvement is far smaller tie.
     """
 
-    def __init__(self, surrogates: Sequence[Surrogate], boxes: Boxes) -> None:
+    def __init__(self, surrogates: Sequence[Surrogate], boxes: Boxes, *, floor: float = 0.0) -> None:
         self._surrogates = surrogates
         self._boxes = boxes
+        self._floor = floor
 
     @override
     def values(self, a: Array) -> Array:
@@ -173,29 +194,85 @@ class ExpectedHypervolumeImprovement(Acquisition):
     @override
     def values_and_gradient(self, a: Array) -> tuple[Array, Array]:
         predictions = [surrogate.predict_with_pullback(a) for surrogate in self._surrogates]
-        sides = [self._side(i, means, d) for i, (means, d, _) in enumerate(predictions)]
-        expected = _product(sides, None).sum(axis=(1, 2)) + _TINY
-        gradient = np.zeros_like(a)
-        pullbacks: list[Pullback] = [pullback for _, _, pullback in predictions]
-        for i, (side, pullback) in enumerate(zip(sides, pullbacks, strict=True)):
+        moments = [(means, d) for means, d, _ in predictions]
+        sides = [self._side(i, means, d) for i, (means, d) in enumerate(moments)]
+        expected = _product(sides, None).sum(axis=(1, 2)) + self._floor
+        is_far = expected < _LEAST
+        expected[is_far] = 1.0
+        values = np.log(expected / self._boxes.lower.shape[0])
+        slopes: list[tuple[Array, Array]] = []
+        for i, side in enumerate(sides):
             others = _product(sides, i)
             by_means = (others * side.by_mean).sum(axis=2) / expected[:, np.newaxis]
-            by_deviations = (others * side.by_deviation).sum(axis=(1, 2)) / expected
+            slopes.append((by_means, (others * side.by_deviation).sum(axis=(1, 2)) / expected))
+        if is_far.any():
+            log_sides, values[is_far] = self._log_expected([(m[is_far], d[is_far]) for m, d in moments])
+            weights = _shares(_log_product(log_sides))
+            for side, (by_means, by_deviations) in zip(log_sides, slopes, strict=True):
+                by_means[is_far] = (weights * side.by_mean).sum(axis=2)
+                by_deviations[is_far] = (weights * side.by_deviation).sum(axis=(1, 2))
+        gradient = np.zeros_like(a)
+        for (_, _, pullback), (by_means, by_deviations) in zip(predictions, slopes, strict=True):
             gradient += pullback(by_means, by_deviations)
-        return np.log(expected / self._boxes.lower.shape[0]), gradient
+        return values, gradient
 
     def _expected(self, predictions: Sequence[tuple[Array, Array]]) -> Array:
         sides = [self._side(i, means, d) for i, (means, d) in enumerate(predictions)]
-        return np.log((_product(sides, None).sum(axis=(1, 2)) + _TINY) / self._boxes.lower.shape[0])
+        expected = _product(sides, None).sum(axis=(1, 2)) + self._floor
+        is_far = expected < _LEAST
+        expected[is_far] = 1.0
+        values = np.log(expected / self._boxes.lower.shape[0])
+        if is_far.any():
+            _, values[is_far] = self._log_expected([(m[is_far], d[is_far]) for m, d in predictions])
+        return values
+
+    def _log_expected(self, predictions: Sequence[tuple[Array, Array]]) -> tuple[list[_LogSide], Array]:
+        """The factors in logarithms, and ``log mean_s E[improvement]``, (m,)."""
+        sides = [self._log_side(i, means, d) for i, (means, d) in enumerate(predictions)]
+        total = cast("Array", logsumexp(_log_product(sides), axis=(1, 2)))
+        return sides, total - math.log(self._boxes.lower.shape[0])
 
     def _side(self, i: int, means: Array, deviations: Array) -> _Side:
         sigma = deviations[:, np.newaxis, np.newaxis]
-        centre = means[:, :, np.newaxis]
-        ends = [self._boxes.lower[:, :, i], self._boxes.upper[:, :, i]]
-        gains, tails, densities = zip(*(_until((end - centre) / sigma) for end in ends), strict=True)
+        gains, tails, densities = zip(*(_until(z) for z in self._ends(i, means, sigma)), strict=True)
         return _Side(
             sigma * np.maximum(gains[1] - gains[0], 0.0), tails[0] - tails[1], densities[1] - densities[0]
         )
+
+    def _log_side(self, i: int, means: Array, deviations: Array) -> _LogSide:
+        sigma = deviations[:, np.newaxis, np.newaxis]
+        low, high = (np.maximum(z, _FARTHEST) for z in self._ends(i, means, sigma))
+        gain = log_h(high) + _log_difference(log_h(low) - log_h(high)) + np.log(sigma)
+        tail = log_ndtr(high) + _log_difference(log_ndtr(low) - log_ndtr(high))
+        density = -0.5 * np.minimum(low**2, high**2) - _LOG_SQRT_2PI
+        density += _log_difference(-0.5 * np.abs(high**2 - low**2))
+        is_empty = np.isneginf(gain)
+        scale = np.where(is_empty, 0.0, gain)
+        by_deviation = np.sign(low**2 - high**2) * np.exp(np.where(is_empty, -np.inf, density) - scale)
+        return _LogSide(gain, -np.exp(np.where(is_empty, -np.inf, tail) - scale), by_deviation)
+
+    def _ends(self, i: int, means: Array, sigma: Array) -> list[Array]:
+        """Both ends of the boxes' sides, standardised, (m, s, b) each."""
+        ends = (self._boxes.lower[:, :, i], self._boxes.upper[:, :, i])
+        return [(end - means[:, :, np.newaxis]) / sigma for end in ends]
+
+
+def _log_difference(logs: Array) -> Array:
+    """``log(1 - exp(x))`` of numbers x <= 0; rounding errors above 0 count as 0."""
+    x = np.minimum(logs, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.where(x > -math.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+
+
+def _log_product(sides: Sequence[_LogSide]) -> Array:
+    """The logarithm of the product of all sides, (m, s, b)."""
+    return np.sum([side.gain for side in sides], axis=0)
+
+
+def _shares(logs: Array) -> Array:
+    """Share of each box and version in the sum of what has the logarithms (m, s, b)."""
+    weights = np.exp(logs - logs.max(axis=(1, 2), keepdims=True))
+    return weights / weights.sum(axis=(1, 2), keepdims=True)
 
 
 def _until(z: Array) -> tuple[Array, Array, Array]:

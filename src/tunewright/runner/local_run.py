@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
 
-from .channel import GO_ON, RELEASE, Channel, End, Report
+from .channel import GO_ON, RELEASE, Channel, End, Report, to_fields
 from .checkpoints import write_atomically
 from .run_order import RunOrder
 from .supervisor import supervise
@@ -122,7 +122,7 @@ class LocalChannel(Channel):
 
     def send_report(self, report: Report) -> None:
         """Append a line to ``reports``."""
-        self._reports.write(json.dumps(asdict(report)) + "\n")
+        self._reports.write(json.dumps(to_fields(report)) + "\n")
         self._reports.flush()
 
     def wanted(self) -> str:

@@ -21,6 +21,7 @@ from tunewright.schedulers.objectives import Objectives
 from tunewright.schedulers.rungs import (
     Rung,
     bracket_weights,
+    first_level,
     rung_levels,
     whole_number,
     with_max_resource,
@@ -96,8 +97,8 @@ class RungSettings:
 
     kind: ASHAKind = ASHAKind.PROMOTION
     """``promotion`` (trials pause at rungs and the best go on) or ``stopping``."""
-    grace_period: int = 1
-    """The first rung level, >= 1."""
+    grace_period: int | None = None
+    """The first rung level, >= 1; None: ``ceil(max_resource / eta**4)``, which is 1 for up to 81 units with ``eta=3``."""
     eta: float = 3
     """Reduction factor, >= 2: about one in ``eta`` trials of a rung goes further."""
     brackets: int = 1
@@ -111,7 +112,7 @@ class RungSettings:
         object.__setattr__(self, "kind", choice("kind", ASHAKind, self.kind))
         if not 2 <= self.eta < math.inf:
             raise SettingsError(f"eta={self.eta} must be >= 2 and finite")
-        if self.grace_period < 1:
+        if self.grace_period is not None and self.grace_period < 1:
             raise SettingsError(f"grace_period={self.grace_period} must be >= 1")
         if self.brackets < 1:
             raise SettingsError(f"brackets={self.brackets} must be >= 1")
@@ -172,7 +173,7 @@ class ASHASettings(RungSettings):
             raise SettingsError(
                 f"max_resource={self.max_resource} leaves no room for a rung: it must be >= 2"
             )
-        if self.grace_period >= self.max_resource:
+        if self.grace_period is not None and self.grace_period >= self.max_resource:
             raise SettingsError(
                 f"grace_period={self.grace_period} must be >= 1 and below max_resource={self.max_resource}"
             )
@@ -193,7 +194,8 @@ class ASHASettings(RungSettings):
         """The rung levels, strictly increasing, all below ``max_resource``."""
         if self.rung_levels is not None:
             return self.rung_levels
-        return rung_levels(self.max_resource, grace_period=self.grace_period, eta=self.eta)
+        grace_period = first_level(self.grace_period, self.max_resource, self.eta)
+        return rung_levels(self.max_resource, grace_period=grace_period, eta=self.eta)
 
 
 def check_cost(cost: str | None, rungs: RungSettings) -> None:

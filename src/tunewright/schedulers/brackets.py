@@ -15,7 +15,7 @@ from typing import final
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.metric import Metric
-from tunewright.schedulers.rungs import rung_levels, with_max_resource
+from tunewright.schedulers.rungs import first_level, rung_levels, with_max_resource
 from tunewright.trial import CONTINUE, Decision, TrialStatus, Verdict
 
 _ROUNDING = 1e-9
@@ -43,15 +43,15 @@ class BracketSettings:
         A value cannot work.
     """
 
-    grace_period: int = 1
-    """The first level of bracket 0, >= 1."""
+    grace_period: int | None = None
+    """The first level of bracket 0, >= 1; None: ``ceil(max_resource / eta**4)``, which is 1 for up to 81 units with ``eta=3``."""
     eta: float = 3
     """Reduction factor, >= 2: about one in ``eta`` trials of a rung goes further."""
     brackets: int | None = None
     """How many different brackets take turns, >= 1; None: all. The last of all starts at the resource of a full run."""
 
     def __post_init__(self) -> None:
-        if self.grace_period < 1:
+        if self.grace_period is not None and self.grace_period < 1:
             raise SettingsError(f"grace_period={self.grace_period} must be >= 1")
         if not 2 <= self.eta < math.inf:
             raise SettingsError(f"eta={self.eta} must be >= 2 and finite")
@@ -85,9 +85,10 @@ class HyperbandSettings(BracketSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.grace_period >= self.max_resource:
+        grace_period = self._first_level
+        if grace_period >= self.max_resource:
             raise SettingsError(
-                f"grace_period={self.grace_period} must be >= 1 and below max_resource={self.max_resource}"
+                f"grace_period={grace_period} must be >= 1 and below max_resource={self.max_resource}"
             )
         most = len(self.levels)
         if self.brackets is not None and self.brackets > most:
@@ -98,8 +99,12 @@ class HyperbandSettings(BracketSettings):
     @property
     def levels(self) -> tuple[int, ...]:
         """The levels of bracket 0: ``grace_period * eta**j``, and ``max_resource`` at the end."""
-        below = rung_levels(self.max_resource, grace_period=self.grace_period, eta=self.eta)
+        below = rung_levels(self.max_resource, grace_period=self._first_level, eta=self.eta)
         return (*below, self.max_resource)
+
+    @property
+    def _first_level(self) -> int:
+        return first_level(self.grace_period, self.max_resource, self.eta)
 
     @property
     def table(self) -> tuple[tuple[Stage, ...], ...]:

@@ -17,7 +17,7 @@ from typing import Final, final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Metric
@@ -42,11 +42,12 @@ from tunewright.types import Config, Json
 @final
 @dataclass(frozen=True, slots=True)
 class Individual:
-    """An evaluated configuration."""
+    """An evaluated configuration, or a random one that nothing has evaluated."""
 
     loss: float
-    """Finite."""
+    """Finite; inf if it was not evaluated."""
     trial_id: int
+    """Negative if it was not evaluated."""
     point: tuple[float, ...]
     """In [0, 1]^d."""
 
@@ -59,10 +60,12 @@ class Population:
     ----------
     size
         Number of places.
+    unevaluated
+        Individuals that hold the places at first, one for each; empty: the places are empty.
     """
 
-    def __init__(self, size: int) -> None:
-        self.places: list[Individual | None] = [None] * size
+    def __init__(self, size: int, unevaluated: Sequence[Individual] = ()) -> None:
+        self.places: list[Individual | None] = [*unevaluated, *[None] * (size - len(unevaluated))]
         """Individual at each place."""
         self._n_begun = 0
 
@@ -76,10 +79,7 @@ class Population:
         self._n_begun += 1
 
     def admit(self, individual: Individual) -> None:
-        """Give an individual the first empty place; if there is none, it competes for the worst one's."""
-        if None in self.places:
-            self.places[self.places.index(None)] = individual
-            return
+        """Give an individual the first place without an evaluated one; if there is none, it competes for the worst one's."""
         worst = max(range(len(self.places)), key=self._loss)
         self.compete(worst, individual)
 
@@ -159,12 +159,19 @@ class DifferentialEvolutionSettings:
     """F: how far a mutant goes along the difference of two parents, above 0 and at most 1."""
     crossover_probability: float = 0.5
     """The part of a child's coordinates that comes from the mutant, in [0, 1]."""
+    halving_brackets: int | None = None
+    """First brackets whose higher rungs hold the best of the level below instead of children, >= 1; None: all brackets of
+    the first Hyperband iteration, as in the authors' program. The paper has 1."""
+    unevaluated_parents: bool = True
+    """Whether the random individual at a place where none was evaluated may be a parent, as in the authors' program."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.mutation_factor <= 1.0:
             raise SettingsError(f"mutation_factor={self.mutation_factor} must be above 0 and at most 1")
         if not 0.0 <= self.crossover_probability <= 1.0:
             raise SettingsError(f"crossover_probability={self.crossover_probability} must be in [0, 1]")
+        if self.halving_brackets is not None:
+            check_at_least(self, 1, "halving_brackets")
 
 
 @final
@@ -173,8 +180,10 @@ class DEHB(Scheduler):
 
     Each level has a population, as large as the largest rung that any bracket has there. The very first bracket is
     plain successive halving of random configurations, whose trials pause and go on; what it evaluates at a level enters
-    that level's population. In all later brackets every rung is filled with new children, each made for the population's
+    that level's population. In all later brackets the first rung is filled with new children, each made for the population's
     next target and run from scratch to the rung's level, where it takes the target's place unless that is better.
+    So are the higher rungs of brackets after the first Hyperband iteration; in those of the first iteration the best trials of
+    the level below that have not been at this level go on, and compete for the targets' places.
     Mutation is rand/1, crossover binomial. The parents come from the best of the level below, as many as the rung has
     places; in a bracket's first rung from the level's own population. A pool of fewer than three is filled up from all
     populations. The place of an individual that does not exist yet holds a random, unevaluated one.
@@ -222,9 +231,11 @@ class DEHB(Scheduler):
         self._coordinates = Coordinates(space)
         self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points_to_evaluate)
         self._table = plan.table
-        self.populations = tuple(Population(size) for size in population_sizes(self._table))
+        self._n_halving = evolution.halving_brackets or len(self._table)
+        self.populations = self._new_populations()
         """One for each level, lowest first; read-only."""
         self._held: dict[int, None] = {}
+        self._resumable: dict[int, None] = {}
         self._first = Bracket(0, self._table[0], self._held)
         self._evolving: dict[int, EvolvingBracket] = {}
         self._n_opened = 1
@@ -241,7 +252,8 @@ class DEHB(Scheduler):
             return self._resume(*waiting) if waiting else start
         for bracket in self._evolving.values():
             if bracket.has_place:
-                return self._start(history, bracket.number, bracket.rung)
+                promoted = self._promotion(history, bracket.number, bracket.rung)
+                return promoted or self._start(history, bracket.number, bracket.rung)
         return self._start(history, self._n_opened, 0)
 
     @override
@@ -251,19 +263,21 @@ class DEHB(Scheduler):
         number, rung = whole_number(note, "bracket"), whole_number(note, "rung")
         if number == 0:
             self._first.begin(run.trial_id, rung)
+            self._renew_resumable(history)
             return
         if number == self._n_opened:
             self._evolving[number] = EvolvingBracket(number, self._stages(number))
             self._n_opened += 1
         self._evolving[number].begin()
         self.populations[self._level(number, rung)].begin()
+        self._renew_resumable(history)
 
     @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
-        """Pause (first bracket) or stop at the rung's level; stop what goes beyond the maximum."""
+        """Pause (if it may be promoted) or stop at the rung's level; stop what goes beyond the maximum."""
         verdict = verdict_at(result.resource, history.until(trial_id), self._max_resource)
-        is_first = whole_number(history.note(trial_id), "bracket") == 0
-        if is_first or verdict.decision is not Decision.PAUSE:
+        may_go_on = whole_number(history.note(trial_id), "bracket") < self._n_halving
+        if may_go_on or verdict.decision is not Decision.PAUSE:
             return verdict
         return Verdict(decision=Decision.STOP, reason=verdict.reason)
 
@@ -276,15 +290,28 @@ class DEHB(Scheduler):
         self._select(history, trial_id, standing.loss, self._level(number, rung))
         if number == 0:
             self._first.end(standing)
+            self._renew_resumable(history)
             return
         bracket = self._evolving[number]
         bracket.end()
         if bracket.is_over:
             del self._evolving[number]
+        self._renew_resumable(history)
 
     @override
     def resumable(self, history: History) -> Collection[int]:
-        return self._held.keys()
+        """Paused trials that a bracket with promotions may still resume."""
+        return self._held.keys() if self._n_halving == 1 else self._resumable.keys()
+
+    def _renew_resumable(self, history: History) -> None:
+        """Hold the paused trials of the first bracket and of the populations, until all brackets with promotions are over."""
+        oldest = min(self._evolving, default=self._n_opened)
+        self._resumable.clear()
+        self._resumable.update(self._held)
+        if oldest < self._n_halving:
+            individuals = (one.trial_id for population in self.populations[:-1] for one in population.best())
+            paused = history.ids(TrialStatus.PAUSED)
+            self._resumable.update({trial_id: None for trial_id in individuals if trial_id in paused})
 
     def _select(self, history: History, trial_id: int, loss: float, level: int) -> None:
         if not math.isfinite(loss):
@@ -297,6 +324,34 @@ class DEHB(Scheduler):
         else:
             coordinates = tuple(self._coordinates.encode(history.trial(trial_id).config))
             population.admit(Individual(loss, trial_id, coordinates))
+
+    def _new_populations(self) -> tuple[Population, ...]:
+        sizes = population_sizes(self._table)
+        if not self._evolution.unevaluated_parents:
+            return tuple(Population(size) for size in sizes)
+        drawn = generator(self._seed, Stream.EVOLUTION, 0).random((sum(sizes), len(self._coordinates)))
+        left = [Individual(math.inf, -1 - n, tuple(point)) for n, point in enumerate(drawn.tolist())]
+        starts = [sum(sizes[:level]) for level in range(len(sizes))]
+        return tuple(
+            Population(size, left[start : start + size]) for size, start in zip(sizes, starts, strict=True)
+        )
+
+    def _promotion(self, history: History, number: int, rung: int) -> Resume | None:
+        """The best paused trial of the level below that has not been at a rung's level; None if there is none."""
+        if rung == 0 or number >= self._n_halving:
+            return None
+        stages, level = self._stages(number), self._level(number, rung)
+        paused = history.ids(TrialStatus.PAUSED)
+        for individual in self.populations[level - 1].best():
+            trial_id = individual.trial_id
+            last = history.last(trial_id) if trial_id in paused and trial_id not in self._held else None
+            if last is not None and last.resource < stages[rung].level:
+                target = self.populations[level].target
+                note: dict[str, Json] = {"bracket": number, "rung": rung}
+                note |= {"target": target, "point": list(individual.point)}
+                until = stages[rung].level if rung + 1 < len(stages) else None
+                return Resume(trial_id=trial_id, until=until, note=note)
+        return None
 
     def _start(self, history: History, number: int, rung: int) -> Start | None:
         """A child for a rung of a later bracket; a random one if there are no parents or all children were tried."""
@@ -333,7 +388,7 @@ class DEHB(Scheduler):
             point = child_of(target, parents, factor, probability, rng).tolist()
             config = self._coordinates.decode(point)
             if not history.contains(config):
-                ids: list[Json] = [parent.trial_id for parent in parents]
+                ids: list[Json] = [parent.trial_id for parent in parents if parent.trial_id >= 0]
                 return config, {"target": population.target, "point": point, "parents": ids}
         return None
 

@@ -16,11 +16,16 @@ import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from typing import TypeAlias, TypeVar, final
+from typing import Final, TypeAlias, TypeVar, final
 
 from tunewright.types import Dataclass, Note
 
 SettingsT = TypeVar("SettingsT")
+
+_MOST_RUNGS: Final = 4
+"""Rungs below the full resource by default; Hyperband's example with 81 units has them."""
+_ROUNDING: Final = 1e-9
+"""Rounding error of a quotient by a power of a reduction factor."""
 
 Ranking: TypeAlias = Callable[[Sequence[tuple[float, ...]]], Sequence[float]]
 """Several losses of each of n trials -> n numbers, lower is better, inf for trials that are never promoted."""
@@ -49,6 +54,17 @@ def rung_levels(max_resource: int, *, grace_period: int = 1, eta: float = 3) -> 
         levels.append(round(level))
         level *= eta
     return tuple(levels)
+
+
+def first_level(grace_period: int | None, max_resource: int, eta: float) -> int:
+    """The first rung level: ``grace_period``, or by default ``ceil(max_resource / eta**4)``.
+
+    The default leaves at most four rungs below ``max_resource``, so that the first comparison of long runs is not made
+    after a single unit of them. It is 1 for up to ``eta**4`` units: 81 with ``eta=3``.
+    """
+    if grace_period is not None:
+        return grace_period
+    return math.ceil(max_resource / eta**_MOST_RUNGS - _ROUNDING)
 
 
 def bracket_weights(levels: Sequence[int], max_resource: int, n_brackets: int) -> tuple[float, ...]:

@@ -22,16 +22,22 @@ from tunewright.schedulers.rungs import Rung
 class CandidateLimit(PromotionLimit):
     """The lowest loss of the first trials at each rung; it binds all other trials ([Zappella2021]_, section 3).
 
+    The first rungs may be exempt: few units of training rank trials by chance, and one lucky candidate would then end
+    nearly all others.
+
     Parameters
     ----------
     n_candidates
         Number of first trials that set it, >= 0; only the rungs limit these trials themselves.
     max_resource
         Of a full run.
+    first_level
+        The first level whose limit binds.
     """
 
-    def __init__(self, n_candidates: int, max_resource: int) -> None:
+    def __init__(self, n_candidates: int, max_resource: int, first_level: float = 0) -> None:
         self._n_candidates = n_candidates
+        self._first_level = first_level
         self._max_resource = max_resource
         self._lowest: dict[int, float] = {}
         self._seen: dict[int, int] = {}
@@ -54,4 +60,6 @@ class CandidateLimit(PromotionLimit):
 
     @override
     def admits(self, trial_id: int, level: int, loss: float) -> bool:
-        return trial_id < self._n_candidates or loss <= self._lowest.get(level, math.inf)
+        if trial_id < self._n_candidates or level < self._first_level:
+            return True
+        return loss <= self._lowest.get(level, math.inf)

@@ -20,8 +20,8 @@ from typing_extensions import override
 
 from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
-from tunewright.models.arrays import Array
-from tunewright.models.pareto import crowded_order
+from tunewright.models.arrays import Array, Indices
+from tunewright.models.pareto import crowded_order, pareto_mask
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
@@ -45,8 +45,9 @@ class EvolutionSettings:
         A value cannot work.
     """
 
-    population_size: int = 100
-    """P, >= 1: number of the newest evaluated trials that form the population, and of random trials at first."""
+    population_size: int = 20
+    """P, >= 1: number of the newest evaluated trials that form the population, and of random trials at first. The paper
+    has 100, in runs of 20,000 trials."""
     sample_size: int = 10
     """S, >= 1: size of a tournament, drawn with replacement; its best trial is the parent."""
 
@@ -60,12 +61,22 @@ def evolution_searcher(
     *,
     metric: Metric,
     others: Sequence[Metric] = (),
+    keep_front: bool = False,
 ) -> ModelBasedSearcher:
     """The searcher of regularized evolution ([Real2019]_, Algorithm 1).
 
     The population is a queue: the trial that was evaluated longest ago leaves it, however good it is. Trials that
     failed or diverged never enter. With ``others``, further metrics, a tournament is won by the crowded comparison of
     [Deb2002]_ (section III.C) among the population. If the context lists candidates, a mutant stands for the nearest of them.
+
+    Parameters
+    ----------
+    context, settings, metric
+        Space and seed, sizes, and the metric to tune.
+    others
+        Further metrics to tune.
+    keep_front
+        Whether trials that no other trial dominates stay in the population, whatever their age.
 
     Raises
     ------
@@ -74,7 +85,7 @@ def evolution_searcher(
     """
     return ModelBasedSearcher(
         context,
-        EvolutionProposer(context.space, settings),
+        EvolutionProposer(context.space, settings, keep_front=keep_front),
         Observations(context.space, metric, others=others),
         n_initial=settings.population_size,
     )
@@ -90,11 +101,14 @@ class EvolutionProposer(Proposer):
         Legal values.
     settings
         Sizes of population and tournament.
+    keep_front
+        As in :func:`evolution_searcher`.
     """
 
-    def __init__(self, space: SearchSpace, settings: EvolutionSettings) -> None:
+    def __init__(self, space: SearchSpace, settings: EvolutionSettings, *, keep_front: bool = False) -> None:
         self._space = space
         self._settings = settings
+        self._keep_front = keep_front
 
     @override
     def propose(
@@ -107,13 +121,25 @@ class EvolutionProposer(Proposer):
         rows = snapshot.rows
         if not len(rows):
             return None
-        trials = rows.trials[-self._settings.population_size :]
-        scores = _scores(snapshot, self._settings.population_size)
-        tournament = rng.integers(len(trials), size=self._settings.sample_size)
-        parent = int(trials[tournament[np.argmin(scores[tournament])]])
+        population = self._population(snapshot)
+        scores = _scores(snapshot, population)
+        tournament = rng.integers(len(population), size=self._settings.sample_size)
+        parent = int(rows.trials[population[tournament[np.argmin(scores[tournament])]]])
         config = self._space.decode(snapshot.points[parent][np.newaxis])[0]
         children = [self._mutate(config, rng) for _ in range(_CHILDREN)]
         return Proposal(self._space.encode(children), {"parent": parent})
+
+    def _population(self, snapshot: Snapshot) -> Indices:
+        """Rows of the population, oldest first: the newest, or those of the front and the newest others."""
+        size = self._settings.population_size
+        n = len(snapshot.rows)
+        if not self._keep_front:
+            return np.arange(max(n - size, 0), n)
+        is_kept = pareto_mask(snapshot.objectives)
+        others = np.flatnonzero(~is_kept)
+        n_others = max(size - int(is_kept.sum()), 0)
+        is_kept[others[max(len(others) - n_others, 0) :]] = True
+        return np.flatnonzero(is_kept)
 
     def _mutate(self, config: Config, rng: np.random.Generator) -> dict[str, ConfigValue]:
         names = [name for name in self._space.names if name in config]
@@ -133,11 +159,11 @@ class EvolutionProposer(Proposer):
         return self._space.active({**drawn, **config})
 
 
-def _scores(snapshot: Snapshot, n: int) -> Array:
-    """Scores of the newest n rows in tournaments, lower is better: losses, or places in the crowded order."""
+def _scores(snapshot: Snapshot, population: Indices) -> Array:
+    """Scores of rows in tournaments, lower is better: losses, or places in the crowded order."""
     if snapshot.objectives.shape[1] <= 1:
-        return snapshot.rows.losses[-n:]
-    order = crowded_order(snapshot.objectives[-n:])
+        return snapshot.rows.losses[population]
+    order = crowded_order(snapshot.objectives[population])
     places = np.empty(len(order))
     places[order] = np.arange(len(order))
     return places

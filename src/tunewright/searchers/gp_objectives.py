@@ -114,10 +114,13 @@ class HypervolumeSettings:
     reference: tuple[float, ...] | None = None
     """The metrics' values that bound the hypervolume; None: what nine in ten trials are better than, and at least a tenth of
     the front's extent behind its worst values."""
+    improvement_floor: float = 0.0
+    """Added to the expected improvement, >= 0: above 0, points whose improvement is far smaller tie."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, self.reference or ())):
             raise SettingsError(f"reference={self.reference} must be finite")
+        check_at_least(self, 0.0, "improvement_floor")
 
 
 @final
@@ -183,8 +186,9 @@ class HypervolumeChooser(Chooser):
         Losses (k,) that bound it; None: derived from the front.
     """
 
-    def __init__(self, reference: Array | None) -> None:
+    def __init__(self, reference: Array | None, floor: float = 0.0) -> None:
         self._reference = reference
+        self._floor = floor
 
     @override
     def acquisition(self, learned: LearnedObjectives, rng: np.random.Generator) -> Acquisition:
@@ -193,7 +197,7 @@ class HypervolumeChooser(Chooser):
         boxes = [
             non_dominated_boxes(_front(version), reference) for version in np.moveaxis(learned.means, 1, 0)
         ]
-        return ExpectedHypervolumeImprovement(learned.surrogates, stacked_boxes(boxes))
+        return ExpectedHypervolumeImprovement(learned.surrogates, stacked_boxes(boxes), floor=self._floor)
 
     def _bound(self, learned: LearnedObjectives) -> Array:
         if self._reference is not None:
@@ -325,7 +329,9 @@ def objectives_searcher(
         _check_length("reference", settings.reference, metrics)
         values = settings.reference
         reference = None if values is None else [m.loss(v) for m, v in zip(metrics, values, strict=True)]
-        chooser = HypervolumeChooser(None if reference is None else np.array(reference))
+        chooser = HypervolumeChooser(
+            None if reference is None else np.array(reference), settings.improvement_floor
+        )
     cube = context.cube()
     return ModelBasedSearcher(
         context,

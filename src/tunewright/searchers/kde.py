@@ -16,7 +16,7 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.metric import Metric
 from tunewright.models.kde import KernelDensity
 from tunewright.searchers.context import SearcherContext
@@ -47,12 +47,16 @@ class KDESettings:
     """How much wider draws are spread than the density, > 0."""
     random_fraction: float = 0.33
     """Share of the trials that are drawn at random, in [0, 1]."""
+    extra_points: int = 1
+    """N_min, the least number of results of each density, is the number of hyperparameters plus this, >= 0. The paper
+    has 1."""
 
     def __post_init__(self) -> None:
         if not 0 < self.top_n_percent < 100:
             raise SettingsError(f"top_n_percent={self.top_n_percent} must be above 0 and below 100")
         if not 0 <= self.random_fraction <= 1:
             raise SettingsError(f"random_fraction={self.random_fraction} must be from 0 to 1")
+        check_at_least(self, 0, "extra_points")
         for name in ("min_bandwidth", "n_candidates", "bandwidth_factor"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} must be > 0")
@@ -62,9 +66,9 @@ class KDESettings:
 class KDEProposer(Proposer):
     """Draws from the density of good results, ordered by the ratio of that density to the one of the others.
 
-    Results are those of the highest level with p + 2 of them, for p hyperparameters; with fewer everywhere, trials
-    are random. The good ones are ``top_n_percent``, at least p; the bad ones are the others, at least p, so that at
-    first some are both ([Falkner2018]_, equation 3).
+    Results are those of the highest level with N_min + 2 of them, where N_min is p + 1 for p hyperparameters; with fewer
+    everywhere, trials are random. The good ones are ``top_n_percent``, at least N_min; the bad ones are the others, at
+    least N_min, so that at first some are both ([Falkner2018]_, equation 3 and section 4.1).
 
     Parameters
     ----------
@@ -78,7 +82,7 @@ class KDEProposer(Proposer):
         self._cube = cube
         self._settings = settings
         self._counts = cube.n_categories
-        self._least = len(self._counts)
+        self._least = len(self._counts) + settings.extra_points
 
     @override
     def propose(

@@ -12,20 +12,11 @@ from tunewright.backends.local import LocalBackend, LocalSettings
 from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.local.plugin import PLUGIN
 from tunewright.backends.plugin import ExperimentContext, TrialLog
-from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.interfaces import Backend
-from tunewright.metric import Metric
-from tunewright.space import Integer, SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.testing import training_script
 from tunewright.testing.backend_contract import BackendContract
-
-BENCHMARK = RealBenchmarkDefinition(
-    name="contract",
-    script=str(training_script.PATH),
-    space=SearchSpace({"epochs": Integer(1, 9)}),
-    metrics=(Metric("loss"),),
-)
+from tunewright.testing.jobs import training_benchmark
 
 
 class TestLocalBackend(BackendContract):
@@ -45,7 +36,9 @@ class TestLocalBackend(BackendContract):
         return LocalBackend(training_script.PATH, folder=folder / "trials", settings=settings)
 
     def open_log(self, folder: Path, trial_id: int) -> TrialLog:
-        context = ExperimentContext(benchmark=BENCHMARK, tag="t", seed=0, stored=ExperimentFolder(folder))
+        context = ExperimentContext(
+            benchmark=training_benchmark(), tag="t", seed=0, stored=ExperimentFolder(folder)
+        )
         return PLUGIN.logs(LocalConfig(), context, trial_id)
 
     def abandon(self, backend: Backend) -> None:
