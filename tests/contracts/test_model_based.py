@@ -24,6 +24,8 @@ from tunewright.types import Config
 
 LOSS = Metric("loss")
 LEVELS = (1, 2)
+MAX_RESOURCE = 9
+"""A short one keeps the numbers of observations, and the time for their models, small."""
 
 
 class TestGPSearcher(SearcherContract):
@@ -134,35 +136,40 @@ def build(
     name: str, space: SearchSpace, metric: Metric, seed: int, settings: Mapping[str, Any] | None = None
 ) -> Scheduler:
     benchmark = RealBenchmarkDefinition(
-        name="contract", script="none", space=space, metrics=(metric,), max_resource=27
+        name="contract", script="none", space=space, metrics=(metric,), max_resource=MAX_RESOURCE
     )
     return build_scheduler(method(name, **(settings or {})), benchmark, seed, {})
 
 
 class TestMOBSTER(SchedulerContract):
-    n_trials = 20
-    restart_every = 30
+    max_resource = MAX_RESOURCE
+    n_trials = 15
+    restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("MOBSTER", space, metric, seed)
 
 
 class TestMOBSTERStopping(SchedulerContract):
+    max_resource = MAX_RESOURCE
     n_trials = 15
-    restart_every = 50
+    restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("MOBSTER", space, metric, seed, {"kind": "stopping", "model": "independent"})
 
 
 class TestHyperTune(SchedulerContract):
+    max_resource = MAX_RESOURCE
     n_trials = 15
-    restart_every = 30
+    restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("HyperTune", space, metric, seed)
 
 
 class TestBOHB(SchedulerContract):
+    max_resource = MAX_RESOURCE
+
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("BOHB", space, metric, seed)
