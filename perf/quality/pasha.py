@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 from run import load_tables, search_space, task_seed
 
-from tunewright.backends.simulated import SimulatedBackend
-from tunewright.backends.simulated.config import profile
+from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.journal import MemoryJournal
 from tunewright.methods import build_scheduler, method
@@ -58,7 +57,7 @@ def run(table: Any, name: str, seed: int, n_trials: int) -> tuple[int, float, li
     )
     history = Tuner(
         build_scheduler(method(name), benchmark, seed, {}),
-        SimulatedBackend(train, n_workers=4, max_resource=top, settings=profile("ideal")),
+        SimulatedBackend(train, n_workers=4, max_resource=top, config=SimulatedConfig(profile="ideal")),
         metrics=benchmark.metrics,
         stop_when=MaxTrialsStarted(n_trials),
         journal=MemoryJournal(),

@@ -28,8 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from tunewright.backends.simulated import SimulatedBackend
-from tunewright.backends.simulated.config import profile
+from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.history import History
 from tunewright.interfaces import Callback, Scheduler
@@ -144,7 +143,9 @@ def run(tables: Any, path: Path, job: dict[str, Any], name: str, settings: dict[
     wall, cpu = time.perf_counter(), time.process_time()
     history = Tuner(
         scheduler,
-        SimulatedBackend(train, n_workers=job["n_workers"], max_resource=top, settings=profile("ideal")),
+        SimulatedBackend(
+            train, n_workers=job["n_workers"], max_resource=top, config=SimulatedConfig(profile="ideal")
+        ),
         metrics=benchmark.metrics,
         stop_when=MaxWallclockTime(job["budget"]),
         journal=MemoryJournal(),

@@ -169,6 +169,15 @@ def test_default_methods_run_unless_others_are_named(capsys: pytest.CaptureFixtu
     assert labels("--method", "[RA]S*") == ["RS", "ASHA"]
 
 
+def test_methods_may_get_fewer_seeds() -> None:
+    launch = Launch(methods=METHODS, definitions=DEFINITIONS, backend="simulated", most_seeds={"ASHA": 2})
+    given = "--benchmark digits --method RS,ASHA --num_seeds 3 --start_seed 4"
+    plan = plan_of(launch, *given.split())
+    assert [(cell.label, cell.seed) for cell in plan] == [
+        ("RS", 4), ("ASHA", 4), ("RS", 5), ("ASHA", 5), ("RS", 6),
+    ]  # fmt: skip
+
+
 def test_no_table_at_all_says_how_to_get_one(launch: Launcher, capsys: pytest.CaptureFixture[str]) -> None:
     absent = {"pd1-x": DEFINITIONS["pd1-x"]}
     assert launch(hpo_main_simulated.main, "", METHODS, absent) == 2
@@ -261,7 +270,7 @@ def test_a_preview_counts_workers_that_a_limit_cuts_off() -> None:
         preview(method("ASHA"), simulated_benchmark("digits"), limits=Limits(), seconds_per_unit=0)
 
 
-@pytest.mark.parametrize("name", ["simulated", "hypertune", "dehb", "dyhpo", "automl"])
+@pytest.mark.parametrize("name", ["simulated", "hypertune", "dehb", "dyhpo", "automl", "all"])
 def test_experiment_folders_compare_known_methods_with_both_baselines(name: str) -> None:
     folder = NURSERY / (f"launch_{name}" if name == "simulated" else f"benchmark_{name}")
     files = {file.name for file in folder.iterdir() if file.is_file()}

@@ -147,7 +147,7 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     """Return an experiment that continues, with the effective seed, method and settings that it began with.
 
     The method is the one that ``auto`` chose. Settings that were not given have the defaults of the version that began
-    the experiment.
+    the experiment; settings that it did not have yet, the values with which methods decide as they did in version 0.1.
 
     Raises
     ------
