@@ -337,6 +337,7 @@ def _table(experiment: Experiment) -> TableMetadata | UnsetType:
         dataset=description.dataset,
         values=str(description.values),
         note=description.note,
+        untrained=dict(description.untrained),
         digest=description.digest,
         resource=description.resource,
         space=experiment.table_benchmark.space.to_json(),
