@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tunewright.analysis import all_curves, load
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.blackbox import Description
@@ -97,6 +98,7 @@ def one_level(tunewright_home: Path) -> SurrogateBenchmarkDefinition:
         metrics=("accuracy", "elapsed"),
         elapsed="elapsed",
         levels=(100,),
+        untrained={"accuracy": 0.1},
     )
     values = np.stack([np.random.default_rng(0).random((20, 1, 1)), np.ones((20, 1, 1))], axis=-1)
     columns = {"lr": np.geomspace(1e-3, 0.1, 20).tolist()}
@@ -119,6 +121,9 @@ def test_methods_that_do_not_fit_a_benchmark_are_left_out(
     shown = capsys.readouterr().out
     assert "Left out on once: ASHA, as each compares trials at rungs" in shown
     assert "3 of 3 cells run" in shown
+    scales = {found.benchmark: found.scale for found in all_curves(load("experiment"))}
+    assert (scales["once"].start, scales["once"].cap) == (-0.1, -0.1), "the value of an untrained model"
+    assert scales["digits"].cap == np.inf
     assert launch(hpo_main_simulated.main, f"{SHORT} --method ASHA --benchmark once", METHODS, both) == 2
     assert "take a benchmark with learning curves" in capsys.readouterr().err
 
