@@ -113,6 +113,12 @@ def test_a_seed_that_draws_the_same_on_all_benchmarks_is_one_pair(store: Store) 
     assert "4 seeds are too few" in headline(comparison)
 
 
+def test_so_it_is_on_many_benchmarks(store: Store) -> None:
+    store_tasks(store, [0.2] * 8, n_seeds=3, is_mixed=False)
+    found = critical_difference(all_curves(load("t")))
+    assert (found.over, found.n_pairs) == (Over.SEEDS, 3), "what a seed draws is common to all benchmarks"
+
+
 def test_with_many_benchmarks_the_pairs_are_benchmarks(store: Store) -> None:
     store_tasks(store, [0.1, 0.2, 0.3, 0.1, 0.2, 0.3, 0.1, 0.2], n_seeds=2)
     found = critical_difference(all_curves(load("t")))

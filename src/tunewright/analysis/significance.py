@@ -158,8 +158,8 @@ def overall_tests(
     reference
         Compare this setup with each other one; None: all pairs.
     over
-        Pairs of the tests. None: benchmarks if they are enough for a significant difference after Holm's correction; else
-        runs, or seeds if one seed draws the same random numbers on several benchmarks.
+        Pairs of the tests. None: seeds if one seed draws the same random numbers on several benchmarks, as neither these nor
+        runs are independent then; else benchmarks if they are enough for a significant difference after Holm's correction, else runs.
 
     Raises
     ------
@@ -180,9 +180,10 @@ def overall_tests(
 
 
 def _unit(every: Sequence[Curves], n_tests: int) -> Over:
-    if n_tests * 2.0 ** (1 - len(every)) < ALPHA:  # the lowest p-value of Holm's correction
-        return Over.BENCHMARKS
-    return Over.RUNS if draws_differ(every) else Over.SEEDS
+    if not draws_differ(every):
+        return Over.SEEDS
+    lowest = n_tests * 2.0 ** (1 - len(every))  # p-value over benchmarks, after Holm's correction
+    return Over.BENCHMARKS if lowest < ALPHA else Over.RUNS
 
 
 def draws_differ(every: Sequence[Curves]) -> bool:
