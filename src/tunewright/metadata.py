@@ -149,6 +149,11 @@ class ExperimentMetadata(Struct, frozen=True, kw_only=True):
         return (self.table.values if self.table else "") or _MEASURED
 
     @property
+    def has_space(self) -> bool:
+        """Whether the search space is known."""
+        return bool(self.benchmark.space or (self.table and self.table.space))
+
+    @property
     def space(self) -> SearchSpace:
         """The search space.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, final
+from typing import Final, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,16 +84,13 @@ def columns_of(rows: Sequence[ResultFields]) -> Columns:
 def concatenate(parts: Sequence[Columns]) -> Columns:
     """Concatenate parts; a metric that a part lacks is NaN there."""
     names = dict.fromkeys(name for part in parts for name in part.metrics)
-
-    def joined(arrays: Sequence[Any], kind: Any) -> Any:
-        return np.concatenate(arrays) if arrays else np.empty(0, dtype=kind)
-
+    floats, integers = np.empty(0), np.empty(0, dtype=np.int64)  # also without parts
     return Columns(
-        time=joined([part.time for part in parts], np.float64),
-        trial=joined([part.trial for part in parts], np.int64),
-        resource=joined([part.resource for part in parts], np.int64),
-        decision=joined([part.decision for part in parts], np.int64),
-        metrics={name: joined([_metric(part, name) for part in parts], np.float64) for name in names},
+        time=np.concatenate([floats, *(part.time for part in parts)]),
+        trial=np.concatenate([integers, *(part.trial for part in parts)]),
+        resource=np.concatenate([integers, *(part.resource for part in parts)]),
+        decision=np.concatenate([integers, *(part.decision for part in parts)]),
+        metrics={name: np.concatenate([floats, *(_metric(part, name) for part in parts)]) for name in names},
     )
 
 

@@ -10,17 +10,20 @@ import contextlib
 import json
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
 
 from tunewright.analysis.columns import Columns, Totals, concatenate
 from tunewright.analysis.parsing import parse_journal
 from tunewright.analysis.results import Results, Where, info_from
 from tunewright.analysis.syne_tune import is_syne_tune, read_syne_tune
+from tunewright.codec import from_json, to_json
 from tunewright.exceptions import JournalError, SettingsError, UnknownNameError
 from tunewright.storage import (
     ExperimentFolder,
@@ -31,13 +34,13 @@ from tunewright.storage import (
     replacing,
     safe_name,
 )
-from tunewright.trial import ExperimentStatus
 
 Source: TypeAlias = str | Path | ExperimentFolder
 
 INDEX_FILE: Final = ".index.npz"
 _SCHEMA: Final = 1
 _METRIC: Final = "metric:"
+_COLUMNS: Final = ("time", "trial", "resource", "decision")
 
 Entry = tuple[Columns, Totals]
 
@@ -78,20 +81,14 @@ def load(what: Source | Iterable[Source] | None = None, *, where: Where | None =
 
 
 def _read(folders: Sequence[ExperimentFolder]) -> Results:
-    foreign: list[Any] = []
-    own: list[tuple[ExperimentFolder, dict[str, Any]]] = []
-    for folder in folders:
-        # folders without results and journal are skipped: trials may keep a metadata.json
-        if is_syne_tune(folder.path):
-            foreign.append(read_syne_tune(folder.path, folder.metadata()))
-        elif folder.journal_path.exists():
-            own.append((folder, folder.metadata()))
-    entries = _read_results([folder for folder, _ in own])
-    infos = [
-        info_from(folder.path, metadata, totals)
-        for (folder, metadata), (_, totals) in zip(own, entries, strict=True)
+    # folders without results and journal are skipped: trials may keep a metadata.json
+    own = [folder for folder in folders if folder.journal_path.exists()]
+    foreign = [folder for folder in folders if is_syne_tune(folder.path)]  # they have no journal
+    pairs = [
+        (info_from(folder.path, folder.metadata(), totals), columns)
+        for folder, (columns, totals) in zip(own, _read_results(own), strict=True)
     ]
-    pairs = [*zip(infos, (columns for columns, _ in entries), strict=True), *foreign]
+    pairs += [read_syne_tune(folder.path, folder.metadata()) for folder in foreign]
     if not pairs:
         raise SettingsError("None of these experiments has begun: their folders hold no journal")
     return Results(tuple(info for info, _ in pairs), tuple(columns for _, columns in pairs))
@@ -175,58 +172,70 @@ def _mark(folder: ExperimentFolder) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
+@final
+class _IndexHead(Struct, frozen=True, kw_only=True):
+    """Experiments of an index, in the order of their reports in its arrays."""
+
+    schema: int
+    names: list[str]
+    marks: list[str]
+    """State of each journal when it was read."""
+    metrics: list[list[str]]
+    """Metrics that each one reports."""
+    totals: list[Totals]
+
+
 def _write_index(path: Path, entries: Mapping[str, Entry], marks: Mapping[str, str]) -> None:
     columns = concatenate([columns for columns, _ in entries.values()])
-    head = {
-        "schema": _SCHEMA,
-        "names": list(entries),
-        "marks": [marks[name] for name in entries],
-        "metrics": [list(columns.metrics) for columns, _ in entries.values()],
-        "totals": [asdict(totals) for _, totals in entries.values()],
+    head = _IndexHead(
+        schema=_SCHEMA,
+        names=list(entries),
+        marks=[marks[name] for name in entries],
+        metrics=[list(columns.metrics) for columns, _ in entries.values()],
+        totals=[totals for _, totals in entries.values()],
+    )
+    arrays: dict[str, NDArray[Any]] = {
+        **{_METRIC + name: values for name, values in columns.metrics.items()},
+        **{name: getattr(columns, name) for name in _COLUMNS},
+        "sizes": np.array([columns.size for columns, _ in entries.values()], dtype=np.int64),
+        "head": np.frombuffer(json.dumps(to_json(head)).encode(), dtype=np.uint8),
     }
-    arrays: dict[str, Any] = {_METRIC + name: values for name, values in columns.metrics.items()}
-    arrays |= {name: getattr(columns, name) for name in ("time", "trial", "resource", "decision")}
-    arrays["sizes"] = np.array([columns.size for columns, _ in entries.values()], dtype=np.int64)
-    arrays["head"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
     with replacing(path) as unfinished, unfinished.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def _read_index(path: Path) -> dict[str, tuple[str, Entry]]:
     """Name -> mark and entry; empty without an index of this version."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays: dict[str, Any] = dict(stored)
-        head = json.loads(arrays.pop("head").tobytes())
-        if head["schema"] != _SCHEMA:
-            return {}
-        return _entries(head, arrays)
-    except (OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, zipfile.BadZipFile):
+            arrays: dict[str, NDArray[Any]] = dict(stored)
+        head = from_json(_IndexHead, json.loads(arrays.pop("head").tobytes()), "index")
+        return _entries(head, arrays) if head.schema == _SCHEMA else {}
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        SettingsError,
+    ):
         return {}
 
 
-def _entries(head: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, tuple[str, Entry]]:
+def _entries(head: _IndexHead, arrays: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, Entry]]:
     metrics = {
         name.removeprefix(_METRIC): values for name, values in arrays.items() if name.startswith(_METRIC)
     }
-    whole = Columns(
-        time=arrays["time"],
-        trial=arrays["trial"],
-        resource=arrays["resource"],
-        decision=arrays["decision"],
-        metrics=metrics,
-    )
+    whole = Columns(**{name: arrays[name] for name in _COLUMNS}, metrics=metrics)
     bounds = pairwise([0, *np.cumsum(arrays["sizes"]).tolist()])
-    rows = zip(head["names"], head["marks"], head["metrics"], head["totals"], bounds, strict=True)
+    rows = zip(head.names, head.marks, head.metrics, head.totals, bounds, strict=True)
     entries: dict[str, tuple[str, Entry]] = {}
     for name, mark, own, totals, (begin, end) in rows:
         part = whole.between(begin, end)
-        columns = Columns(
-            time=part.time,
-            trial=part.trial,
-            resource=part.resource,
-            decision=part.decision,
-            metrics={metric: part.metrics[metric] for metric in own},
+        entries[name] = (
+            mark,
+            (replace(part, metrics={metric: part.metrics[metric] for metric in own}), totals),
         )
-        entries[name] = mark, (columns, replace(Totals(**totals), status=ExperimentStatus(totals["status"])))
     return entries

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from tunewright.backends.simulated.pools import WarmPools
 from tunewright.events import EndEvent, Event, PhaseEvent, ResultEvent, StartEvent
 from tunewright.exceptions import SettingsError
 from tunewright.journal import read_events
+from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder, find_experiment
@@ -120,7 +121,7 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
     chosen = results.metric(info.benchmark, metric)
     events = list(read_events(folder.journal_path))
     has_phases = any(isinstance(event, PhaseEvent) for event in events)
-    reader = _Reader(chosen, info, None if has_phases else _delays(info.metadata))
+    reader = _Reader(chosen, info, None if has_phases else _delays(info.record))
     for event in events:
         reader.take(event)
     return OneRun(
@@ -128,14 +129,13 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
         metric=chosen,
         trials=reader.trials,
         runs=reader.runs,
-        space=_space(info.metadata),
+        space=_space(info.record),
         columns=results.columns[0],
     )
 
 
-def _space(metadata: Any) -> SearchSpace | None:
-    stored = metadata["benchmark"].get("space") or metadata.get("table", {}).get("space")
-    return None if stored is None else SearchSpace.from_json(stored)
+def _space(record: ExperimentMetadata | None) -> SearchSpace | None:
+    return record.space if record is not None and record.has_space else None
 
 
 @final
@@ -156,9 +156,11 @@ class _StartDelays:
         self._pools.release(time)
 
 
-def _delays(metadata: Any) -> _StartDelays | None:
-    config = metadata.get("backend", {}).get("config", {})
-    if metadata.get("clock") != "simulated" or "profile" not in config:
+def _delays(record: ExperimentMetadata | None) -> _StartDelays | None:
+    if record is None or record.clock != "simulated":
+        return None
+    config = record.backend.get("config", {})
+    if "profile" not in config:
         return None
     return _StartDelays(PROFILES[config["profile"]], config.get("keep_alive", 0.0))
 

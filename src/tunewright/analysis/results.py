@@ -14,7 +14,7 @@ import numpy as np
 from tunewright.analysis.columns import DECISIONS, Columns, Totals, concatenate
 from tunewright.analysis.extras import need
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.metadata import metadata_from
+from tunewright.metadata import ExperimentMetadata, metadata_from
 from tunewright.metric import Constraint, Metric
 from tunewright.storage import ExperimentFolder
 
@@ -54,7 +54,10 @@ class ExperimentInfo:
     max_time: float | None = None
     """Time limit in seconds of the experiment's clock; None: no limit."""
     totals: Totals
+    record: ExperimentMetadata | None = field(default=None, repr=False)
+    """Typed metadata; None if the experiment was not stored by Tunewright."""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    """All entries of ``metadata.json``, for conditions and columns by name."""
 
 
 def info_from(path: Path, metadata: Mapping[str, Any], totals: Totals) -> ExperimentInfo:
@@ -84,6 +87,7 @@ def info_from(path: Path, metadata: Mapping[str, Any], totals: Totals) -> Experi
         n_workers=record.benchmark.n_workers,
         max_time=record.limits.max_wallclock_time,
         totals=totals,
+        record=record,
         metadata=metadata,
     )
 

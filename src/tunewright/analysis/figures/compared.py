@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tunewright.analysis.comparison import Ranks
 from tunewright.analysis.curves import Curves, alphabetical, with_equals
 from tunewright.analysis.figures.style import (
     GREY,
+    Look,
     legend_of_lines,
     look_of,
     name_objectives,
@@ -79,9 +80,9 @@ def _curve_panel(
     bands = {label: aggregate(setup.losses, how) for label, setup in curves.setups.items()}
     for label, band in bands.items():
         place = labels.index(label) / len(labels)
-        look = {"label": plain(label), **look_of(labels, label)}
-        shade = _shade(len(labels))
-        _draw(axis, curves.times / factor, band, look, place=place, display=curves.display, shade=shade)
+        look, shade = look_of(labels, label), _shade(len(labels))
+        x = curves.times / factor
+        _draw(axis, x, band, label, look, place=place, display=curves.display, shade=shade)
     is_up = curves.metric.goal is Goal.MAXIMIZE
     n_seeds = sorted({len(setup.seeds) for setup in curves.setups.values()})
     seeds = f"{n_seeds[0]}" if len(n_seeds) == 1 else f"{n_seeds[0]} to {n_seeds[-1]}"
@@ -114,7 +115,8 @@ def _draw(
     axis: Axes,
     x: Floats,
     band: Band,
-    look: Mapping[str, Any],
+    name: str,
+    look: Look,
     *,
     place: float = 0.0,
     display: _Display = _as_is,
@@ -123,7 +125,8 @@ def _draw(
     """A line with its interval; ``place`` (0 to 1) offsets the markers of different lines."""
     every = max(1, len(x) // 8)
     marks = (int(place * every), every)
-    axis.plot(x, display(band.centre), linewidth=1.8, markersize=5, markevery=marks, **look)
+    centre = display(band.centre)
+    axis.plot(x, centre, linewidth=1.8, markersize=5, markevery=marks, label=plain(name), **look)
     axis.fill_between(x, display(band.low), display(band.high), color=look["color"], alpha=shade, linewidth=0)
 
 
@@ -145,8 +148,8 @@ def plot_ranks(ranks: Ranks) -> Figure:
     figure, (axis,) = new_figure(width=6.0, height=3.6)
     for name, (label, band) in zip(names, ranks.bands.items(), strict=True):
         place = labels.index(label) / len(labels)
-        look, shade = {"label": plain(name), **look_of(labels, label)}, _shade(len(names))
-        _draw(axis, 100 * ranks.shares, band, look, place=place, shade=shade)
+        look, shade = look_of(labels, label), _shade(len(names))
+        _draw(axis, 100 * ranks.shares, band, name, look, place=place, shade=shade)
     benchmarks = {benchmark for benchmark, _ in ranks.blocks}
     seeds = {seed for _, seed in ranks.blocks}
     axis.set_xlabel("share of each benchmark's time [%]")

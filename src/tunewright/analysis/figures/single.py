@@ -172,10 +172,8 @@ def plot_parallel(run: OneRun) -> Figure:
     for place, trial_id in zip(places[::-1].tolist(), order[::-1].tolist(), strict=True):
         line = [*points[trial_id], 1 - place]
         is_best = trial_id == order[0]
-        style: dict[str, Any] = (
-            {"linewidth": 2.4, "alpha": 1.0} if is_best else {"linewidth": 0.9, "alpha": 0.5}
-        )
-        axis.plot(range(len(line)), line, color="black" if is_best else colour_map(place), **style)
+        colour, width, alpha = ("black", 2.4, 1.0) if is_best else (colour_map(place), 0.9, 0.5)
+        axis.plot(range(len(line)), line, color=colour, linewidth=width, alpha=alpha)
     for column, name in enumerate(names):
         axis.axvline(column, color="#999999", linewidth=1)
         _scale(axis, run, name, column)
@@ -200,7 +198,7 @@ def _scale(axis: Axes, run: OneRun, name: str, column: int) -> None:
         return
     domain = run.space.domains[name]
     if domain.size is not None and domain.size <= _MAX_CATEGORIES:
-        values: list[Any] = [domain.at(i) for i in range(domain.size)]
+        values = [domain.at(i) for i in range(domain.size)]
     else:
         values = [domain.quantile(u) for u in (0.0, 0.5, 1.0 - 1e-12)]
     n = max(1, len(values) - 1)

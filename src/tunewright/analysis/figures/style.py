@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from tunewright.analysis.extras import need
 from tunewright.metric import Goal, Metric
@@ -77,8 +77,16 @@ def new_figure(
     return figure, axes[:n_panels]
 
 
-def look_of(labels: Sequence[str], label: str) -> dict[str, Any]:
-    """Colour and marker of a setup, by its place among all."""
+class Look(TypedDict):
+    """Keywords of matplotlib for the line of a setup."""
+
+    color: str
+    marker: str
+    linestyle: str
+
+
+def look_of(labels: Sequence[str], label: str) -> Look:
+    """Colour, marker and line of a setup, by its place among all."""
     place = list(labels).index(label)
     return {
         "color": COLOURS[place % len(COLOURS)],

@@ -155,7 +155,8 @@ def _versions(comparison: Comparison) -> list[str]:
     versions = {
         f"{name} {number}"
         for info in comparison.results.infos
-        for name, number in info.metadata.get("versions", {}).items()
+        if info.record is not None
+        for name, number in info.record.versions.items()
     }
     return sorted(versions)
 

@@ -293,7 +293,7 @@ def _overall(every: Sequence[Curves], reference: str, warnings: list[str]) -> _O
         if any(len(curves.setups) > 1 for curves in every):
             warnings.append(f"No ranks: {error}")
         return _Overall()
-    if found.critical and len(whole) > 1 and found.critical.over is not Over.BENCHMARKS:
+    if found.critical and len(whole) > 1 and found.critical.over is Over.RUNS:
         warnings.append(
             f"{len(whole)} benchmarks are too few for a significant difference on benchmarks in general: tests over all "
             "benchmarks hold for these alone"
@@ -301,7 +301,7 @@ def _overall(every: Sequence[Curves], reference: str, warnings: list[str]) -> _O
     if not draws_differ(whole):
         warnings.append(
             "One seed draws the same random numbers on several benchmarks, so that their runs are not independent: tests "
-            "over all benchmarks pair seeds, not runs. New plans give each benchmark draws of its own"
+            "over all benchmarks pair seeds, and hold for these benchmarks. New plans give each benchmark draws of its own"
         )
     return found
 
