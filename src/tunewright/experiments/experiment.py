@@ -209,7 +209,7 @@ class Experiment:
         method, settings = self.built_method()
         scheduler = build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
         replicates, metrics = self.benchmark.replicates, self.benchmark.metrics
-        if replicates is None or len(metrics) > 1:
+        if replicates is None or len(metrics) != 1:
             return scheduler
         return Racing(scheduler, replicates, metric=metrics[0], constraints=constraints_of(method, settings))
 
