@@ -97,7 +97,7 @@ class TestJointModel(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         joint = JointModel(space.n_columns, LEVELS, GPSettings(max_observations=12), ResourceKernel.PRODUCT)
-        learner = JointLearner(joint, space.n_columns, GPSettings())
+        learner = JointLearner(joint, space.n_columns + 1, GPSettings())
         return at_levels(space, learner, seed, points_to_evaluate)
 
 
@@ -107,7 +107,7 @@ class TestIndependentModels(SearcherContract):
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        learner = IndependentLearner(space.n_columns, len(LEVELS), GPSettings())
+        learner = IndependentLearner(space.n_columns, len(LEVELS), space.n_columns + 1, GPSettings())
         return at_levels(space, learner, seed, points_to_evaluate)
 
 
@@ -118,7 +118,7 @@ class TestEnsemble(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         rungs = IndependentRungs(space.n_columns, len(LEVELS), GPSettings())
-        return at_levels(space, EnsembleLearner(rungs, space.n_columns), seed, points_to_evaluate)
+        return at_levels(space, EnsembleLearner(rungs, space.n_columns + 1), seed, points_to_evaluate)
 
 
 class TestJointEnsemble(SearcherContract):
@@ -128,7 +128,7 @@ class TestJointEnsemble(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         joint = JointModel(space.n_columns, LEVELS, GPSettings(), ResourceKernel.DAMPED_DECAY)
-        learner = EnsembleLearner(JointRungs(joint, GPSettings()), space.n_columns)
+        learner = EnsembleLearner(JointRungs(joint, GPSettings()), space.n_columns + 1)
         return at_levels(space, learner, seed, points_to_evaluate)
 
 
@@ -143,7 +143,7 @@ def build(
 
 class TestMOBSTER(SchedulerContract):
     max_resource = MAX_RESOURCE
-    n_trials = 15
+    n_trials = 12
     restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
@@ -161,7 +161,7 @@ class TestMOBSTERStopping(SchedulerContract):
 
 class TestHyperTune(SchedulerContract):
     max_resource = MAX_RESOURCE
-    n_trials = 15
+    n_trials = 12
     restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
