@@ -115,6 +115,8 @@ def test_repeats_are_whole_reports_of_other_trials_with_their_time() -> None:
     assert repeats.original(1, Result(metrics={"loss": 1.0, "seconds": 0.2}, resource=1, time=5.0)) is None
     assert repeats.original(2, Result(metrics=same.metrics, resource=2, time=5.0)) is None
     assert repeats.original(3, Result(metrics=dict(same.metrics), resource=1, time=9.0)) == 0
+    diverged = Result(metrics={"loss": float("nan"), "seconds": 0.1}, resource=1, time=5.0)
+    assert [repeats.original(6, diverged), repeats.original(7, diverged)] == [None, None]
     without = Result(metrics={"loss": 1.0}, resource=1, time=5.0)
     assert [repeats.original(4, without), repeats.original(5, without)] == [None, None]
 

@@ -30,7 +30,7 @@ class AdaptiveSettings:
     """
 
     halving: HyperTuneSettings = HyperTuneSettings(
-        models=LevelModelSettings(model=LevelModel.JOINT, gp=GPSettings(n_initial=6, max_observations=300))
+        models=LevelModelSettings(model=LevelModel.JOINT, gp=GPSettings(n_initial=6, max_observations=200))
     )
     """Rungs, brackets and model: those of HyperTune with ``model=joint``."""
     random_share: float | None = None

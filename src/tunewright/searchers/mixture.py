@@ -228,6 +228,8 @@ class MixtureSearcher(Searcher):
         self._fixed = share
         self._least = least_share
         self._history: History | None = None
+        self._n_read = 0
+        self._newest: float | None = None
 
     @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
@@ -264,13 +266,13 @@ class MixtureSearcher(Searcher):
 
     def _announced(self, history: History) -> float | None:
         if history is not self._history:
-            self._history, self._n_read, self._last = history, 0, None
+            self._history, self._n_read, self._newest = history, 0, None
         for trial_id in range(self._n_read, history.n_trials):
             share = searchers_note(history, trial_id).get("share")
             if isinstance(share, float):
-                self._last: float | None = share
+                self._newest = share
         self._n_read = history.n_trials
-        return self._last
+        return self._newest
 
 
 def check_shares(share: float | None, least_share: float) -> None:

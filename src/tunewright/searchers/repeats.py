@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 from tunewright.trial import Result
@@ -12,7 +13,8 @@ class Repeats:
     """Finds reports that equal an earlier trial's in every value, bit by bit, the elapsed time included.
 
     Measured times never agree to the last bit, so that such a trial was looked up and not trained. Losses alone are no evidence:
-    accuracies on a thousand examples tie. A report without an elapsed time is therefore never a repeat.
+    accuracies on a thousand examples tie. A report without an elapsed time, or with a value that is
+    not finite, is therefore never a repeat.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ class Repeats:
 
     def original(self, trial_id: int, result: Result) -> int | None:
         """Take in a result; return the earlier trial that reported the same, or None."""
-        if self._elapsed not in result.metrics:
+        if self._elapsed not in result.metrics or not all(map(math.isfinite, result.metrics.values())):
             return None
         first = self._first.setdefault((result.resource, frozenset(result.metrics.items())), trial_id)
         return None if first == trial_id else first
