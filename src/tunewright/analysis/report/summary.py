@@ -141,11 +141,12 @@ def compare(
         )
         for name in names
     ]
-    warnings = _surrogate_warnings(chosen)
-    equal = equal_setups(every, prefer=base)
-    warnings.extend(_equal_text(label, others) for label, others in equal.items() if others)
+    warnings: list[str] = []
     overall = _overall(every, base, warnings)
     warnings.extend(_few_seeds_warnings(every))
+    equal = equal_setups(every, prefer=base)
+    warnings.extend(_equal_text(label, others) for label, others in equal.items() if others)
+    warnings.extend(_surrogate_warnings(chosen))
     warnings.extend(note for found in every for note in found.notes)
     benchmarks = [
         replace(_benchmark(found, base, equal, warnings), sets=sets.get(found.benchmark)) for found in every
