@@ -327,10 +327,10 @@ class ASHA(Scheduler):
         self._waiting: dict[int, Rung] = {}
         self._meter = None if settings.cost is None else CostMeter(settings.cost)
         self._repeats = None if settings.elapsed is None else Repeats(settings.elapsed)
+        self._announced = self._levels[0]
         self._first_rung: FirstRung | None = None
         if settings.drop_first_rung and len(self._levels) > 1:
             self._first_rung = FirstRung(*self._levels[:2])
-        self._announced = self._levels[0]
 
     @override
     def suggest(self, history: History) -> Start | Resume | None:

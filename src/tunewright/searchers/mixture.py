@@ -22,6 +22,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
+from tunewright.models.arrays import Array
 from tunewright.searchers.repeats import Repeats
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Result, Suggestion, TrialStatus
@@ -64,8 +65,8 @@ def probability_better(first: Successes, second: Successes) -> float:
     the middles of 64 parts of equal probability.
     """
     parts = (np.arange(_N_QUANTILES) + 0.5) / _N_QUANTILES
-    rates = special.betaincinv(1 + second.n_good, 1 + second.n_judged - second.n_good, parts)
-    below = special.betainc(1 + first.n_good, 1 + first.n_judged - first.n_good, rates)
+    rates: Array = special.betaincinv(1 + second.n_good, 1 + second.n_judged - second.n_good, parts)
+    below: Array = special.betainc(1 + first.n_good, 1 + first.n_judged - first.n_good, rates)
     return float(1.0 - np.mean(below))
 
 
