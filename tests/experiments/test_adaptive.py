@@ -9,8 +9,11 @@ import pytest
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.callbacks.progress import PlainProgress
+from tunewright.cli.stored import overview
 from tunewright.exceptions import SettingsError
+from tunewright.experiments import Experiment, Limits, run_experiment
 from tunewright.formatting import ProgressFacts, messages
 from tunewright.history import History
 from tunewright.journal import MemoryJournal
@@ -100,3 +103,19 @@ def test_settings_that_cannot_work_are_refused() -> None:
         with pytest.raises(SettingsError):
             found.make_settings(settings)
     assert found.promotion_eta(found.make_settings({"eta": 4})) == 4
+
+
+@pytest.mark.usefixtures("tunewright_home")
+def test_the_newest_decisions_are_shown() -> None:
+    experiment = Experiment(
+        tag="adaptive",
+        benchmark=simulated_benchmark("digits"),
+        method=method("auto"),
+        label="auto",
+        backend=SimulatedConfig(profile="ideal"),
+        limits=Limits(max_num_trials=9),
+    )
+    lines = overview(run_experiment(experiment)).splitlines()
+    decisions = [line for line in lines if "New configurations: " in line]
+    assert 1 <= len(decisions) <= 5
+    assert decisions[0].startswith("decisions   trial 6: New configurations: ")
