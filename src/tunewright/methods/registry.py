@@ -31,6 +31,8 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "SyncHyperband": ("early_stopping", ()),
     "OneEpochTopK": ("early_stopping", ("OneEpoch",)),
     "MedianStopping": ("early_stopping", ()),
+    "PatienceStopping": ("early_stopping", ()),
+    "ThresholdStopping": ("early_stopping", ()),
     "REA": ("evolutionary", ("RegularizedEvolution",)),
     "DEHB": ("evolutionary", ()),
     "PBT": ("evolutionary", ()),
