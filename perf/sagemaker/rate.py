@@ -46,6 +46,7 @@ from tuner import backend_of
 
 from sagemaker_emulator.service.executor import JobOrder
 from sagemaker_emulator.service.scripted import ScriptedJob
+from tunewright.events import ResultEvent
 from tunewright.interfaces import Backend
 from tunewright.trial import Ended, Reported, Run
 
@@ -87,7 +88,7 @@ def hour(options: argparse.Namespace, folder: Path, who: str, mode: str) -> dict
             facts |= {"reports_printed": desk.n_printed, "error": done["error"]}
             facts["reports_heard"] = done["n_results"]
         else:
-            facts["reports_heard"] = sum(line["kind"] == "result" for line in place.lines())
+            facts["reports_heard"] = sum(isinstance(event, ResultEvent) for event in place.events())
         return facts
 
 

@@ -29,6 +29,10 @@ import psutil
 from stand import KEYS
 from tuner import DONE, JOURNAL, PLAN, SAMPLES
 
+from tunewright.events import EndEvent, ResultEvent
+from tunewright.journal import read_events
+from tunewright.trial import TrialStatus
+
 SCRIPT = '''\
 """Trains nothing: sleeps for each epoch and reports it."""
 
@@ -93,7 +97,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             "n_workers": options.n_workers,
             "epochs": 3,
             "seconds": [20.0 / 3, 40.0 / 3],
-            "settings": {"max_run_seconds": 3600, "close_seconds": 60.0 * options.speed},
+            "settings": {"max_run": 3600, "close_seconds": 60.0 * options.speed},
             "workers": {},
             "sample_seconds": 1.0,
         }
@@ -116,12 +120,14 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def figures(folder: Path, options: argparse.Namespace, ended: float) -> dict[str, Any]:
     """What was measured."""
-    lines = [json.loads(line) for line in (folder / JOURNAL).read_bytes().splitlines()]
-    results = [line for line in lines if line["kind"] == "result"]
+    ends: list[EndEvent] = []
     epochs: dict[tuple[int, int, int], list[tuple[float, float]]] = {}
-    for line in results:
-        run = (line["trial_id"], line["attempt"], line["retry"])
-        epochs.setdefault(run, []).append((line["metrics"]["began"], line["metrics"]["now"]))
+    for event in read_events(folder / JOURNAL):
+        if isinstance(event, EndEvent):
+            ends.append(event)
+        elif isinstance(event, ResultEvent):
+            run = (event.trial_id, event.attempt, event.retry)
+            epochs.setdefault(run, []).append((event.metrics["began"], event.metrics["now"]))
     runs = sorted((times[0][0], times[-1][1]) for times in epochs.values())
     full = runs[options.n_workers - 1][0]
     until = max(end for _, end in runs)
@@ -135,13 +141,13 @@ def figures(folder: Path, options: argparse.Namespace, ended: float) -> dict[str
         "speed": options.speed,
         "seconds_measured": round(until - full),
         "share_busy": round(busy / (options.n_workers * (until - full)), 4),
-        "runs_ended": sum(line["kind"] == "end" for line in lines),
+        "runs_ended": len(ends),
         "seconds_between_runs": gaps(runs, options.n_workers),
         "calls": done["calls"],
         "tuner_cpu_per_second": round(
             (late[-1]["cpu"] - late[0]["cpu"]) / (late[-1]["wall"] - late[0]["wall"]), 4
         ),
-        "failed": sum(line["kind"] == "end" and line["status"] == "failed" for line in lines),
+        "failed": sum(end.status is TrialStatus.FAILED for end in ends),
     }
 
 

@@ -49,7 +49,7 @@ def measure(execution: str, options: argparse.Namespace, folder: Path) -> dict[s
             n_workers=options.n_workers,
             epochs=3,
             seconds=[5.0, 15.0],
-            settings={"min_interval": options.min_interval, "max_run_seconds": 3600},
+            settings={"min_interval": options.min_interval, "max_run": 3600},
             workers={"ahead": options.ahead},
         )
         samples: list[tuple[float, int]] = []

@@ -39,7 +39,7 @@ def soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             n_workers=options.n_workers,
             epochs=3,
             seconds=options.epoch_seconds,
-            settings={"min_interval": 0.1, "max_run_seconds": 3600},
+            settings={"min_interval": 0.1, "max_run": 3600},
         )
         began = time.monotonic()
         watch = Every(2.0, lambda: ours.append((place.n_ended(), memory_mb(), stored_mb(place))))

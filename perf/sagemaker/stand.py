@@ -25,6 +25,8 @@ from sagemaker_emulator.service.faults import Fault
 from sagemaker_emulator.service.scripted import ScriptedExecutor, ScriptedJob
 from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.storage.memory import MemoryApplication, MemoryObjects
+from tunewright.events import Event
+from tunewright.journal import read_events
 
 KEYS = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_DEFAULT_REGION": "us-east-1"}
 SCRIPT = "script.py"
@@ -64,13 +66,12 @@ class Stand:
             raise SystemExit(f"The tuner did not come to its end; see {self.folder}:\n{log[-3000:]}")
         return json.loads(path.read_text())
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """The journal."""
-        for line in (self.folder / JOURNAL).read_bytes().splitlines():
-            yield json.loads(line)
+    def events(self) -> Iterator[Event]:
+        """The events of the journal."""
+        return read_events(self.folder / JOURNAL)
 
     def n_ended(self) -> int:
-        """Runs that ended so far."""
+        """Runs that ended so far; counted without parsing, since it is polled."""
         path = self.folder / JOURNAL
         return path.read_bytes().count(b'{"kind":"end"') if path.exists() else 0
 

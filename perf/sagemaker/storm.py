@@ -26,6 +26,8 @@ from tuner import METRICS, scheduler_of
 
 from sagemaker_emulator.service.faults import Fault
 from tunewright.asktell import AskTell
+from tunewright.events import EndEvent, ResultEvent, StartEvent
+from tunewright.trial import TrialStatus
 
 
 def faults(execution: str) -> list[Fault]:
@@ -84,7 +86,7 @@ def storm(folder: Path, seed: int, options: argparse.Namespace) -> dict[str, Any
         "real_seconds": round(time.time() - began),
         "jobs": statuses,
         "n_runs": done["n_runs"],
-        "results": sum(line["kind"] == "result" for line in place.lines()),
+        "results": sum(isinstance(event, ResultEvent) for event in place.events()),
         "interruptions": done["interruptions"],
         "calls": done["calls"],
         "notices": done["notices"],
@@ -113,26 +115,26 @@ def _run(place: Stand, options: argparse.Namespace) -> int:
 
 def check(place: Stand, plan: dict[str, Any]) -> list[str]:
     """What is wrong; empty where nothing is."""
-    lines = list(place.lines())
-    starts = [line for line in lines if line["kind"] == "start"]
-    ends = [line for line in lines if line["kind"] == "end"]
-    results = [line for line in lines if line["kind"] == "result"]
+    events = list(place.events())
+    starts = [event for event in events if isinstance(event, StartEvent)]
+    ends = [event for event in events if isinstance(event, EndEvent)]
+    results = [event for event in events if isinstance(event, ResultEvent)]
     wrong = [
-        *_twice("run begun", Counter((line["trial_id"], line["attempt"]) for line in starts)),
-        *_twice("run ended", Counter((line["trial_id"], line["attempt"]) for line in ends)),
-        *_twice("report", Counter(tuple(line[key] for key in _REPORT) for line in results)),
+        *_twice("run begun", Counter((start.trial_id, start.attempt) for start in starts)),
+        *_twice("run ended", Counter((end.trial_id, end.attempt) for end in ends)),
+        *_twice("report", Counter((one.trial_id, one.attempt, one.retry, one.seq) for one in results)),
     ]
-    accepted = [line for line in results if line["decision"] in {"continue", "pause", "stop"}]
-    wrong += _twice("result", Counter((line["trial_id"], line["resource"]) for line in accepted))
-    begun, over = ({(line["trial_id"], line["attempt"]) for line in side} for side in (starts, ends))
+    accepted = [result for result in results if result.is_accepted]
+    wrong += _twice("result", Counter((result.trial_id, result.resource) for result in accepted))
+    begun, over = ({(event.trial_id, event.attempt) for event in side} for side in (starts, ends))
     wrong += [f"run {run} never ended" for run in sorted(begun - over)]
-    wrong += [f"{line['trial_id']} failed: {line['error']}" for line in ends if line["status"] == "failed"]
-    trials = {line["trial_id"]: line["config"] for line in starts}
+    wrong += [f"{end.trial_id} failed: {end.error}" for end in ends if end.status is TrialStatus.FAILED]
+    trials = {start.trial_id: start.config for start in starts}
     if len(trials) != plan["n_trials"]:
         wrong.append(f"{len(trials)} trials instead of {plan['n_trials']}")
-    for line in results:
-        if line["metrics"]["accuracy"] != accuracy(trials[line["trial_id"]], line["resource"]):
-            wrong.append(f"a wrong value: {line}")
+    for result in results:
+        if result.metrics["accuracy"] != accuracy(dict(trials[result.trial_id]), result.resource):
+            wrong.append(f"a wrong value: {result}")
     wrong += _gaps(accepted, ends, plan)
     wrong += _best(accepted, plan)
     running = [job.name for job in place.jobs() if not job.is_over]
@@ -142,24 +144,21 @@ def check(place: Stand, plan: dict[str, Any]) -> list[str]:
     return wrong
 
 
-_REPORT = ("trial_id", "attempt", "retry", "seq")
-
-
 def _twice(what: str, counts: Counter[Any]) -> list[str]:
     return [f"{what} {key} {n} times" for key, n in counts.items() if n > 1]
 
 
-def _gaps(accepted: list[Any], ends: list[Any], plan: dict[str, Any]) -> list[str]:
+def _gaps(accepted: list[ResultEvent], ends: list[EndEvent], plan: dict[str, Any]) -> list[str]:
     """Trials of which an epoch is missing."""
     epochs: dict[int, list[int]] = {}
-    for line in accepted:
-        epochs.setdefault(line["trial_id"], []).append(line["resource"])
+    for result in accepted:
+        epochs.setdefault(result.trial_id, []).append(result.resource)
     wrong = [
         f"trial {trial} has the epochs {seen}"
         for trial, seen in epochs.items()
         if sorted(seen) != list(range(1, max(seen) + 1))
     ]
-    whole = {line["trial_id"] for line in ends if line["status"] == "completed"}
+    whole = {end.trial_id for end in ends if end.status is TrialStatus.COMPLETED}
     if plan["method"] == "RandomSearch":
         whole = set(range(plan["n_trials"]))
     return wrong + [
@@ -169,7 +168,7 @@ def _gaps(accepted: list[Any], ends: list[Any], plan: dict[str, Any]) -> list[st
     ]
 
 
-def _best(accepted: list[Any], plan: dict[str, Any]) -> list[str]:
+def _best(accepted: list[ResultEvent], plan: dict[str, Any]) -> list[str]:
     """Whether the best value is that of an undisturbed run."""
     if plan["method"] != "RandomSearch":
         return []
@@ -179,7 +178,7 @@ def _best(accepted: list[Any], plan: dict[str, Any]) -> list[str]:
         asked = teller.ask()
         if asked is not None:
             values.append(accuracy(dict(asked.config), plan["epochs"]))
-    found = max(line["metrics"]["accuracy"] for line in accepted) if accepted else None
+    found = max(result.metrics["accuracy"] for result in accepted) if accepted else None
     return [] if found == max(values) else [f"the best is {found}, undisturbed it is {max(values)}"]
 
 

@@ -17,11 +17,12 @@ import json
 import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tunewright.aws import open_session, resolve_endpoint
-from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.backends.sagemaker import SageMakerBackend, SageMakerConfig
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.events import Header
@@ -105,21 +106,12 @@ def memory_mb() -> float:
 def backend_of(plan: dict[str, Any]) -> Backend:
     """Jobs or workers, on the plan's endpoint."""
     session = open_session(resolve_endpoint(plan["url"], region="us-east-1"))
-    settings = SageMakerSettings(
-        n_workers=plan["n_workers"],
-        role="arn:aws:iam::123456789012:role/SageMakerRole",
-        **plan["settings"],
-    )
-    script = TrainingScript(path=plan["script"], resource_attr="epoch")
+    config = SageMakerConfig(role="arn:aws:iam::123456789012:role/SageMakerRole", **plan["settings"])
+    virtual = replace(benchmark(plan), script=plan["script"])
     if plan["execution"] == "jobs":
-        return SageMakerBackend(script, experiment=plan["name"], session=session, settings=settings)
-    return WorkersBackend(
-        script,
-        experiment=plan["name"],
-        session=session,
-        settings=settings,
-        workers=WorkerSettings(**plan["workers"]),
-    )
+        return SageMakerBackend(virtual, config, experiment=plan["name"], session=session)
+    workers = WorkerSettings(**plan["workers"])
+    return WorkersBackend(virtual, config, experiment=plan["name"], session=session, workers=workers)
 
 
 def run(folder: Path) -> None:

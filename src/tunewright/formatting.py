@@ -53,6 +53,11 @@ class ProgressFacts:
         return (self.metric, *self.others)
 
 
+def listed(names: Sequence[str]) -> str:
+    """Join names as in a sentence: ``A, B and C``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def number(value: float) -> str:
     """Format a number with five significant digits."""
     return f"{value:.5g}"

@@ -44,6 +44,8 @@ class TableMetadata(Struct, frozen=True, kw_only=True):
     dataset: str = ""
     values: str = ""
     """``recorded`` (in real training runs) or ``surrogate`` (predicted by a model)."""
+    untrained: dict[str, Number] = {}
+    """Metrics of an untrained model."""
     note: str = ""
     """Caveat about the values, for readers of results."""
     digest: str = ""

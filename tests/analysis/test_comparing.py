@@ -242,7 +242,7 @@ def test_probability_of_improvement(store: Store) -> None:
     store_two(store)
     every = all_curves(load("t"))
     found = probability_of_improvement(every, "B", "A")
-    assert (found.probability, found.low, found.high) == (1, 1, 1)
+    assert (found.probability, found.low, found.high) == pytest.approx((1, 1, 1))
     assert probability_of_improvement(every, "A", "A").probability == 0.5
     with pytest.raises(UnknownNameError):
         probability_of_improvement(every, "A", "C")

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker import Estimate, estimate
 from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.cli.confirm import confirm
 from tunewright.exceptions import SettingsError
+from tunewright.testing.jobs import job_settings
 
-SETTINGS = SageMakerSettings(n_workers=4, instance_type="ml.c5.xlarge", warm_pool=True)
+JOBS = estimate(job_settings(n_workers=4, instance_type="ml.c5.xlarge", warm_pool=True))
 
 
 class Terminal(io.StringIO):
@@ -35,7 +36,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> None:
 def settle(
     endpoint: str, *, is_agreed: bool = False, ask: Callable[[str], str] | None = None
 ) -> SageMakerConfig:
-    description = describe_jobs(SageMakerConfig(endpoint=endpoint), SETTINGS)
+    description = describe_jobs(SageMakerConfig(endpoint=endpoint), JOBS)
     return confirm(description, is_agreed=is_agreed, ask=ask or (lambda _: pytest.fail("asked")))
 
 
@@ -47,13 +48,11 @@ def test_without_credentials_auto_is_embedded_and_loud(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("settings", "quota"),
-    [(SETTINGS, "training warm pool usage"), (SageMakerSettings(spot=True), "spot training job usage")],
+    ("jobs", "quota"),
+    [(JOBS, "training warm pool usage"), (estimate(job_settings(spot=True)), "spot training job usage")],
 )
-def test_quotas_are_named(
-    settings: SageMakerSettings, quota: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    confirm(describe_jobs(SageMakerConfig(endpoint="embedded"), settings), is_agreed=False)
+def test_quotas_are_named(jobs: Estimate, quota: str, capsys: pytest.CaptureFixture[str]) -> None:
+    confirm(describe_jobs(SageMakerConfig(endpoint="embedded"), jobs), is_agreed=False)
     assert f"ml.c5.xlarge for {quota}" in capsys.readouterr().out
 
 
@@ -102,4 +101,4 @@ def test_an_endpoint_that_cannot_be_is_refused() -> None:
 def test_the_end_of_input_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Terminal(""))
     with pytest.raises(SettingsError, match="Not confirmed"):
-        confirm(describe_jobs(SageMakerConfig(endpoint="aws"), SETTINGS), is_agreed=False)
+        confirm(describe_jobs(SageMakerConfig(endpoint="aws"), JOBS), is_agreed=False)

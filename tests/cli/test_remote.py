@@ -102,6 +102,7 @@ class TestFlags:
             "profile": "ideal",
             "backend": backend,
             "subnets": "s",
+            "booleans": "flag",
         }
         flags = {name: texts.get(name, "1") for name in launch.command(no_run).defaults}
         tokens = [text for name, value in flags.items() if value for text in (f"--{name}", value)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.sagemaker import plugin
+from tunewright.backends.sagemaker import JobSettings, plugin
 from tunewright.backends.sagemaker.config import Execution, SageMakerConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
@@ -22,7 +22,7 @@ AUTO = SageMakerConfig(execution="auto")
 
 
 def choose_execution(benchmark: RealBenchmarkDefinition, config: SageMakerConfig) -> tuple[Execution, str]:
-    return plugin.choose_execution(benchmark, config, plugin.sagemaker_settings(benchmark, config))
+    return plugin.choose_execution(JobSettings(benchmark=benchmark, config=config))
 
 
 @pytest.fixture(autouse=True)

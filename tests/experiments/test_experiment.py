@@ -10,8 +10,8 @@ import pytest
 
 from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.plugin import BackendConfig, backend_from_json, backend_to_json, find_backend
+from tunewright.backends.sagemaker import JobSettings
 from tunewright.backends.sagemaker.config import SageMakerConfig
-from tunewright.backends.sagemaker.plugin import sagemaker_settings
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
@@ -163,19 +163,11 @@ def test_a_dry_run_shows_the_first_request(experiment: Make) -> None:
 
 def test_sagemaker_takes_the_benchmarks_instance_where_none_is_given(experiment: Make) -> None:
     benchmark = experiment().benchmark
-    assert sagemaker_settings(benchmark, SageMakerConfig()).instance_type.startswith("ml.")
+    assert JobSettings(benchmark=benchmark, config=SageMakerConfig()).instance_type.startswith("ml.")
     there = benchmark.replace(instance_type="ml.g4dn.xlarge")
-    assert sagemaker_settings(there, SageMakerConfig()).instance_type == "ml.g4dn.xlarge"
+    assert JobSettings(benchmark=there, config=SageMakerConfig()).instance_type == "ml.g4dn.xlarge"
     with pytest.raises(SettingsError, match="instance_type"):
-        sagemaker_settings(benchmark, SageMakerConfig(instance_type="c5"))
-
-
-def test_sagemaker_gets_what_benchmark_and_choice_say(experiment: Make) -> None:
-    benchmark = experiment().benchmark
-    there = benchmark.replace(max_resource=9, max_resource_attr="epochs", until_as_max_resource=True)
-    settings = sagemaker_settings(there, SageMakerConfig(bucket="mine", role="r"))
-    assert (settings.bucket, settings.role) == ("mine", "r")
-    assert (settings.max_resource_attr, settings.until_as_max_resource) == ("epochs", True)
+        JobSettings(benchmark=benchmark, config=SageMakerConfig(instance_type="c5"))
 
 
 def test_a_backend_that_cannot_be_reached_says_so(experiment: Make, tmp_path: Path) -> None:

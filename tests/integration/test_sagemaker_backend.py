@@ -13,14 +13,15 @@ import pytest
 
 from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.plugin import TrialLog
-from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.backends.sagemaker import SageMakerBackend
 from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.plugin.plugin import ServiceLog
 from tunewright.backends.sagemaker.requests import job_prefix
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.events import EventReader
-from tunewright.testing.training_script import PATH, RESOURCE_ATTR, training_config
+from tunewright.testing.jobs import job_settings
+from tunewright.testing.training_script import training_config
 from tunewright.trial import Run
 
 SPEED = 300.0
@@ -47,12 +48,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def make_backend(root: Path, name: str, *, quotas: dict[str, int] | None = None) -> SageMakerBackend:
     """A backend with two workers and warm pools."""
     session = open_session(resolve_endpoint("embedded", speed=SPEED, quotas=quotas), root=root)
-    return SageMakerBackend(
-        TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
-        experiment=name,
-        session=session,
-        settings=SageMakerSettings(n_workers=2, warm_pool=True, min_interval=0.1),
-    )
+    jobs = job_settings(n_workers=2, warm_pool=True, min_interval=0.1)
+    return SageMakerBackend(jobs.benchmark, jobs.config, experiment=name, session=session)
 
 
 class TestSageMakerBackend(BackendContract):

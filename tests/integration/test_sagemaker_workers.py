@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +14,16 @@ import pytest
 
 from tunewright.aws import default_bucket, open_session, resolve_endpoint
 from tunewright.backends.plugin import TrialLog
-from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
 from tunewright.backends.sagemaker.deployment import ROOT_PREFIX
 from tunewright.backends.sagemaker.plugin.plugin import ServiceLog
 from tunewright.backends.sagemaker.requests import job_prefix
-from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings, run_logs
+from tunewright.backends.sagemaker.workers import WorkersBackend, run_logs
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
-from tunewright.testing.training_script import PATH, RESOURCE_ATTR
+from tunewright.testing.events import EventReader
+from tunewright.testing.jobs import job_settings
+from tunewright.testing.training_script import training_config
+from tunewright.trial import PhaseName, Run
 
 SPEED = 300.0
 
@@ -42,13 +45,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def make_backend(root: Path, name: str, *, n_workers: int = 2) -> WorkersBackend:
     session = open_session(resolve_endpoint("embedded", speed=SPEED), root=root)
-    return WorkersBackend(
-        TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
-        experiment=name,
-        session=session,
-        settings=SageMakerSettings(n_workers=n_workers, min_interval=0.1),
-        workers=WorkerSettings(),
-    )
+    jobs = job_settings(n_workers=n_workers, min_interval=0.1)
+    return WorkersBackend(jobs.benchmark, jobs.config, experiment=name, session=session)
 
 
 class TestWorkersBackend(BackendContract):
@@ -66,3 +64,11 @@ class TestWorkersBackend(BackendContract):
         prefix = f"{ROOT_PREFIX}/{job_prefix(f'contract {folder.name}')}"
         objects = session.objects(default_bucket(session), prefix)
         return ServiceLog(session, lambda: run_logs(objects, trial_id))
+
+    def test_phases_name_the_worker(self, backend: Backend, events: EventReader) -> None:
+        """By job and instance; its first run finds it cold."""
+        backend.start(Run(trial_id=0, attempt=0), training_config(epochs=2, seconds=0.01))
+        events.until_ended(0)
+        (phase,) = events.phases
+        assert re.fullmatch(r"contract-.+-w-\d+-1-0/algo-1", phase.worker)
+        assert (phase.name, phase.warm) == (PhaseName.TRAINING, False)

@@ -7,8 +7,9 @@ from pathlib import Path
 from tests.integration.test_sagemaker_backend import SPEED, kill_servers
 
 from tunewright.aws import open_session, resolve_endpoint
-from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.backends.sagemaker import SageMakerBackend
 from tunewright.testing.events import EventReader
+from tunewright.testing.jobs import job_settings
 from tunewright.trial import Checkpoint, Run
 
 SCRIPT = """
@@ -30,12 +31,8 @@ def test_one_instance_reports_and_owns_the_checkpoint(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "train.py").write_text(SCRIPT)
     session = open_session(resolve_endpoint("embedded", speed=SPEED), root=tmp_path / "endpoint")
-    backend = SageMakerBackend(
-        TrainingScript(path=str(folder / "train.py"), resource_attr="epoch"),
-        experiment="two instances",
-        session=session,
-        settings=SageMakerSettings(n_workers=1, instance_count=2, min_interval=0.1),
-    )
+    jobs = job_settings(script=str(folder / "train.py"), n_workers=1, instance_count=2, min_interval=0.1)
+    backend = SageMakerBackend(jobs.benchmark, jobs.config, experiment="two instances", session=session)
     try:
         backend.attach(())
         events = EventReader(backend, patience=300.0)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tunewright.aws import open_session, resolve_endpoint
-from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.backends.sagemaker import SageMakerBackend
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_events
@@ -24,6 +24,7 @@ from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
+from tunewright.testing.jobs import job_settings
 from tunewright.trial import Result, TrialStatus, Verdict
 from tunewright.tuner import Tuner
 
@@ -88,7 +89,8 @@ def test_interrupted_trials_lose_nothing(root: Path, tmp_path: Path) -> None:
     script.parent.mkdir()
     script.write_text(SCRIPT)
     session = open_session(resolve_endpoint("embedded", speed=SPEED), root=root)
-    settings = SageMakerSettings(
+    jobs = job_settings(
+        script=str(script),
         n_workers=3,
         spot=True,
         min_interval=0.1,
@@ -96,12 +98,7 @@ def test_interrupted_trials_lose_nothing(root: Path, tmp_path: Path) -> None:
         request_template={"RetryStrategy": {"MaximumRetryAttempts": 3}},
     )
     add_faults(root, {"kind": "internal_error", "target": "*-1-0-0", "seconds": 0.3})
-    backend = SageMakerBackend(
-        TrainingScript(path=str(script), resource_attr="epoch"),
-        experiment="spot",
-        session=session,
-        settings=settings,
-    )
+    backend = SageMakerBackend(jobs.benchmark, jobs.config, experiment="spot", session=session)
     journal = FileJournal(tmp_path / "journal.jsonl")
     history = Tuner(
         ASHA(RandomSearcher(SPACE, seed=0), RUNGS, metric=METRIC, seed=0),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.backends.simulated import Delays, SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.events import decode_mapping, encode_event
 from tunewright.interfaces import Scheduler
@@ -82,10 +82,10 @@ def scheduler(name: str, own: dict[str, Json]) -> Scheduler:
 
 def tune(scheduler: Scheduler, kept: MemoryJournal, n_lines: int = -1) -> None:
     """Work on the experiment until its end, or until the tuner is killed."""
-    settings = SimulatedSettings(stop_delay=0.7, dollars_per_hour=2.0)
+    config = SimulatedConfig(dollars_per_hour=2.0)
     tuner = Tuner(
         scheduler,
-        SimulatedBackend(train, n_workers=3, max_resource=9, settings=settings),
+        SimulatedBackend(train, n_workers=3, max_resource=9, config=config, delays=Delays(stop=0.7)),
         metrics=[LOSS],
         stop_when=MaxTrialsStarted(24),
         journal=CrashingJournal(kept, n_lines),

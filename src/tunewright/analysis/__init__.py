@@ -15,17 +15,27 @@ from __future__ import annotations
 from tunewright.analysis.aggregate import Aggregate, Band, aggregate, bootstrap, iqm
 from tunewright.analysis.columns import Columns, Totals
 from tunewright.analysis.comparison import (
+    FinalRegret,
     Ranks,
-    Scale,
     TimeToTarget,
     anytime_area,
+    final_regrets,
     mean_ranks,
     normalised_regret,
-    scale_of,
     target_of,
     times_to_target,
 )
-from tunewright.analysis.curves import Curves, SetupCurves, Steps, all_curves, best_so_far, curves
+from tunewright.analysis.curves import (
+    Curves,
+    Scale,
+    SetupCurves,
+    Steps,
+    all_curves,
+    best_so_far,
+    curves,
+    equal_setups,
+    scale_of,
+)
 from tunewright.analysis.load import load
 from tunewright.analysis.objectives import (
     ParetoSets,
@@ -42,6 +52,7 @@ from tunewright.analysis.results import ExperimentInfo, Results, Where
 from tunewright.analysis.significance import (
     CriticalDifference,
     Improvement,
+    Over,
     PairedTest,
     critical_difference,
     overall_tests,
@@ -56,7 +67,9 @@ __all__ = [
     "CriticalDifference",
     "Curves",
     "ExperimentInfo",
+    "FinalRegret",
     "Improvement",
+    "Over",
     "PairedTest",
     "ParetoSets",
     "Ranks",
@@ -75,6 +88,8 @@ __all__ = [
     "bootstrap",
     "critical_difference",
     "curves",
+    "equal_setups",
+    "final_regrets",
     "hypervolume",
     "hypervolume_curve",
     "hypervolume_curves",

@@ -9,46 +9,22 @@ from typing import Final, final
 import numpy as np
 from scipy.stats import rankdata  # pyright: ignore[reportUnknownVariableType]
 
-from tunewright.analysis.aggregate import Band, aggregate, resamples
+from tunewright.analysis.aggregate import Band, crossed_mean, resamples
 from tunewright.analysis.columns import Floats
-from tunewright.analysis.curves import Curves
+from tunewright.analysis.curves import Curves, Scale, equal_setups
 from tunewright.exceptions import SettingsError, UnknownNameError
 
 N_SHARES: Final = 100
 """Points of the grid from 0 to 1 that benchmarks of different length share."""
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """Losses at 0 and 1 of a benchmark's normalised regret."""
-
-    best: float
-    start: float
-
-
-def scale_of(curves: Curves) -> Scale:
-    """Scale of a benchmark from its experiments.
-
-    0 is the best loss of all experiments. 1 is the median over experiments (with a loss on the grid) of the best loss at
-    the first time at which all of them have one; if most of these equal the best loss, 1 is the worst of them.
-    """
-    losses = np.concatenate([setup.losses for setup in curves.setups.values()])
-    losses = losses[~np.isnan(losses).all(axis=1)]
-    first = losses[:, np.isnan(losses).sum(axis=1).max()] if len(losses) else np.array([np.nan])
-    best = min(
-        (s.losses[-1] for setup in curves.setups.values() for s in setup.steps if len(s.losses)),
-        default=np.nan,
-    )
-    start = float(np.median(first))
-    return Scale(best=float(best), start=float(first.max()) if start <= best else start)
-
-
 def normalised_regret(curves: Curves, scale: Scale | None = None) -> dict[str, Floats]:
-    """Distance of each experiment from the best known loss, as a share of the scale; shape (seeds, times)."""
-    known = scale or scale_of(curves)
-    width = known.start - known.best or 1.0  # without a difference all regrets are 0 for any width
-    return {label: (setup.losses - known.best) / width for label, setup in curves.setups.items()}
+    """Regret of each experiment on a scale, by default the benchmark's; shape (seeds, times).
+
+    0 is the best known loss and 1 the start of the scale. Losses above that of an untrained model are alike.
+    """
+    known = scale or curves.scale
+    return {label: known.regret(setup.losses) for label, setup in curves.setups.items()}
 
 
 def anytime_area(curves: Curves, scale: Scale | None = None) -> dict[str, Floats]:
@@ -61,45 +37,92 @@ def anytime_area(curves: Curves, scale: Scale | None = None) -> dict[str, Floats
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinalRegret:
+    """Normalised regret of a setup at the end, over benchmarks and seeds."""
+
+    median: float
+    """Median over benchmarks of the median over seeds."""
+    mean: Band
+    """Mean over benchmarks of the mean over seeds, at one time, with a 95 % interval (`crossed_mean`)."""
+    difference: Band | None
+    """Mean less that of the reference, run by run; None for the reference itself."""
+
+
+def final_regrets(every: Sequence[Curves], *, reference: str) -> dict[str, FinalRegret]:
+    """Normalised regret at the end of the grid, by setup; 1 for a run without results. Seeds that all setups have count.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such setup.
+    SettingsError
+        There is no benchmark, benchmarks differ in their setups, or no seed is common to all.
+    """
+    check_same_setups(every)
+    if reference not in every[0].setups:
+        raise UnknownNameError("setup", reference, every[0].setups)
+    final = [
+        {
+            label: np.nan_to_num(regret[:, -1:], nan=1.0)
+            for label, regret in normalised_regret(c.paired()).items()
+        }
+        for c in every
+    ]
+    return {
+        label: FinalRegret(
+            median=float(np.median([np.median(part[label]) for part in final])),
+            mean=crossed_mean([part[label] for part in final]),
+            difference=None
+            if label == reference
+            else crossed_mean([part[label] - part[reference] for part in final]),
+        )
+        for label in every[0].setups
+    }
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranks:
     """Mean ranks over time; 1 is best."""
 
     shares: Floats
     """Shares of each benchmark's time, from 0 to 1."""
     bands: Mapping[str, Band]
-    """Mean rank with a 95 % interval, by setup."""
-    final: Mapping[str, Floats]
-    """Ranks at the end, one per block."""
+    """Mean over benchmarks of the mean rank over seeds, with a 95 % interval (`crossed_mean`), by setup."""
+    equal: Mapping[str, tuple[str, ...]]
+    """For each ranked setup: others that had equal curves in every run (`equal_setups`) and are not ranked beside it."""
     blocks: tuple[tuple[str, int], ...]
     """Benchmark and seed of each block: within it all setups are ranked."""
 
 
-def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES) -> Ranks:
+def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES, prefer: str | None = None) -> Ranks:
     """Rank the setups on each benchmark and seed, at equal shares of the benchmark's time; equal losses share a rank.
 
-    A setup is last before its first result. Only seeds that all setups have are used.
+    A setup is last before its first result. Only seeds that all setups have are used. Of setups with equal curves in every run one
+    is ranked, if possible ``prefer``: a setup must not be ahead of three others because one ran under three names.
 
     Raises
     ------
     SettingsError
-        There is only one setup or no benchmark, or benchmarks differ in their setups.
+        There is only one setup or no benchmark, benchmarks differ in their setups, or all curves are equal.
     """
     check_same_setups(every)
-    labels = list(every[0].setups)
-    if len(labels) < 2:
+    if len(every[0].setups) < 2:
         raise SettingsError("Ranks need two setups at least")
+    equal = equal_setups(every, prefer=prefer)
+    if len(equal) < 2:
+        raise SettingsError("Ranks need setups that differ: all had equal curves in every run")
     shares = np.linspace(0.0, 1.0, n_shares)
     blocks: list[tuple[str, int]] = []
     ranks: list[Floats] = []
     for curves in (c.paired() for c in every):
-        losses = np.array([_at(curves, label, shares) for label in labels])
+        losses = np.array([_at(curves, label, shares) for label in equal])
         ranks.append(rankdata(np.nan_to_num(losses, nan=np.inf, posinf=np.inf), axis=0).transpose(1, 0, 2))
         blocks.extend((curves.benchmark, seed) for seed in curves.common_seeds)
-    whole = np.concatenate(ranks)
     return Ranks(
         shares=shares,
-        bands={label: aggregate(whole[:, i], "mean") for i, label in enumerate(labels)},
-        final={label: whole[:, i, -1] for i, label in enumerate(labels)},
+        bands={label: crossed_mean([part[:, i] for part in ranks]) for i, label in enumerate(equal)},
+        equal=equal,
         blocks=tuple(blocks),
     )
 

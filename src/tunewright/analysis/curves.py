@@ -1,7 +1,8 @@
-"""Best-so-far curves of many experiments on one grid of times."""
+"""Best-so-far curves of many experiments on one grid of times, and the scale of a benchmark's losses."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
@@ -42,6 +43,50 @@ class Steps:
         below = np.flatnonzero(self.losses <= loss)
         return float(self.times[below[0]]) if len(below) else float("inf")
 
+    def key(self) -> tuple[bytes, bytes]:
+        """Equal for equal curves."""
+        return self.times.tobytes(), self.losses.tobytes()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Losses at 0 and 1 of a benchmark's normalised regret."""
+
+    best: float
+    """Best loss of all runs; NaN without any."""
+    start: float
+    """Loss of an untrained model; median loss of the first results of all runs if the benchmark's table does not know it. If
+    that is not above ``best``, the highest loss of a first result."""
+    cap: float = float("inf")
+    """Loss above which losses are alike: that of an untrained model; inf if it is not known."""
+
+    def regret(self, losses: Floats) -> Floats:
+        """Distance from the best loss, as a share of the scale; NaN remains."""
+        width = self.start - self.best or 1.0  # without a difference all regrets are 0 for any width
+        return (np.minimum(losses, self.cap) - self.best) / width
+
+
+def scale_of(runs: Iterable[Sequence[Steps]], untrained: float | None = None) -> Scale:
+    """Scale of a benchmark.
+
+    Parameters
+    ----------
+    runs
+        Runs of each setup, all that are known; setups with equal runs count once.
+    untrained
+        Loss of an untrained model, if it is known.
+    """
+    distinct = {tuple(step.key() for step in steps): steps for steps in runs}
+    found = [step.losses for steps in distinct.values() for step in steps if len(step.losses)]
+    if not found:
+        return Scale(best=float("nan"), start=float("nan"))
+    best, first = min(float(losses[-1]) for losses in found), [float(losses[0]) for losses in found]
+    if untrained is not None and untrained > best:
+        return Scale(best=best, start=untrained, cap=untrained)
+    start = float(np.median(first))
+    return Scale(best=best, start=start if start > best else max(first))
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +95,8 @@ class SetupCurves:
 
     seeds: tuple[int, ...]
     """Ascending."""
+    effective_seeds: tuple[int, ...]
+    """One per seed: runs with the same one have their random numbers in common."""
     losses: Floats
     """Shape (seeds, times): the best loss so far; NaN before an experiment's first result."""
     steps: tuple[Steps, ...]
@@ -59,7 +106,10 @@ class SetupCurves:
         """Only these seeds, in this order."""
         rows = [self.seeds.index(seed) for seed in seeds]
         return SetupCurves(
-            seeds=tuple(seeds), losses=self.losses[rows], steps=tuple(self.steps[row] for row in rows)
+            seeds=tuple(seeds),
+            effective_seeds=tuple(self.effective_seeds[row] for row in rows),
+            losses=self.losses[rows],
+            steps=tuple(self.steps[row] for row in rows),
         )
 
 
@@ -76,6 +126,8 @@ class Curves:
     times: Floats
     """Seconds, ascending; the last is the end of the shortest experiment."""
     setups: Mapping[str, SetupCurves]
+    scale: Scale
+    """Of the benchmark: from all experiments that were loaded, also those of other setups."""
     notes: tuple[str, ...] = ()
     """Limitations: seeds that are not common, experiments that were interrupted or repeated."""
 
@@ -89,6 +141,10 @@ class Curves:
         sets = [set(setup.seeds) for setup in self.setups.values()]
         first, *others = sets
         return tuple(sorted(first.intersection(*others)))
+
+    def chosen(self, labels: Iterable[str]) -> Curves:
+        """Only these setups, if they were run, in this order; the grid and the scale remain."""
+        return replace(self, setups={label: self.setups[label] for label in labels if label in self.setups})
 
     def paired(self) -> Curves:
         """Only the seeds that every setup has; a note lists the others.
@@ -159,32 +215,36 @@ def curves(
         The benchmark, the metric or a setup is unknown.
     """
     chosen = results.metric(benchmark, metric)
-    mine = [
-        (info, columns)
-        for info, columns in zip(results.infos, results.columns, strict=True)
-        if info.benchmark == benchmark
-    ]
-    labels = sorted({info.method for info, _ in mine}, key=str.lower)
+    every = _of(results, benchmark)
+    labels = alphabetical({info.method for info, _ in every})
     if setups is not None:
         wanted = list(setups)
         for label in wanted:
             if label not in labels:
                 raise UnknownNameError(f"setup on {benchmark}", label, labels)
         labels = wanted
-    mine = [pair for pair in mine if pair[0].method in labels]
+    mine = [pair for pair in every if pair[0].method in labels]
     _check(benchmark, chosen, mine)
-    newest, notes = _newest(benchmark, mine)
-    times = _grid([info for info, _ in newest.values()], until, n_times)
-    notes += _short_notes(benchmark, [info for info, _ in newest.values()], until)
+    newest = _newest(every)
+    steps = {key: best_so_far(columns, chosen) for key, (_, columns) in newest.items()}
+    shown = {key: info for key, (info, _) in newest.items() if key[0] in labels}
+    times = _grid(list(shown.values()), until, n_times)
+    notes = _notes(benchmark, mine, shown) + _short_notes(benchmark, list(shown.values()), until)
     return Curves(
         benchmark=benchmark,
         metric=chosen,
         clock=mine[0][0].clock,
         values=_values(mine),
         times=times,
-        setups={label: _setup(label, newest, chosen, times) for label in labels},
+        setups={label: _setup(label, shown, steps, times) for label in labels},
+        scale=_scale(every, steps, chosen),
         notes=tuple(notes),
     )
+
+
+def alphabetical(labels: Iterable[str]) -> list[str]:
+    """Labels in the order of their letters; capitals do not matter unless labels are else equal."""
+    return sorted(labels, key=lambda label: (label.lower(), label))
 
 
 def all_curves(
@@ -199,6 +259,37 @@ def all_curves(
     """
     labels = None if setups is None else list(setups)
     return [curves(results, name, setups=labels, n_times=n_times) for name in results.benchmarks]
+
+
+def equal_setups(every: Sequence[Curves], *, prefer: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Find setups that had equal curves in every run on every benchmark, such as methods that fell back to random search.
+
+    Parameters
+    ----------
+    every
+        Curves of all benchmarks.
+    prefer
+        Setup that stands for those that are equal to it; of others the first one does.
+
+    Returns
+    -------
+    dict
+        For each setup that stands for itself or others: the others.
+    """
+    groups: dict[object, list[str]] = {}
+    labels = dict.fromkeys(label for found in every for label in found.setups)
+    for label in sorted(labels, key=lambda label: (label != prefer, list(labels).index(label))):
+        setups = [found.setups.get(label) for found in every]
+        runs = tuple(setup and (setup.seeds, *(step.key() for step in setup.steps)) for setup in setups)
+        groups.setdefault(runs, []).append(label)
+    standing = {first: tuple(others) for first, *others in groups.values()}
+    return {label: standing[label] for label in labels if label in standing}
+
+
+def with_equals(label: str, equal: Mapping[str, Sequence[str]]) -> str:
+    """A setup with those that had equal curves in every run."""
+    others = equal.get(label, ())
+    return f"{label} (= {', '.join(others)})" if others else label
 
 
 def _check(benchmark: str, metric: Metric, mine: Sequence[tuple[ExperimentInfo, Columns]]) -> None:
@@ -219,35 +310,49 @@ def _check(benchmark: str, metric: Metric, mine: Sequence[tuple[ExperimentInfo, 
 
 def newest_columns(results: Results, benchmark: str) -> dict[tuple[str, int], Columns]:
     """The reports of the experiment that counts for each pair of setup and seed, as in `curves`."""
+    return {key: columns for key, (_, columns) in _newest(_of(results, benchmark)).items()}
+
+
+def _of(results: Results, benchmark: str) -> list[tuple[ExperimentInfo, Columns]]:
     pairs = zip(results.infos, results.columns, strict=True)
-    newest, _ = _newest(benchmark, [pair for pair in pairs if pair[0].benchmark == benchmark])
-    return {key: columns for key, (_, columns) in newest.items()}
+    return [(info, columns) for info, columns in pairs if info.benchmark == benchmark]
 
 
 def _newest(
-    benchmark: str, mine: Sequence[tuple[ExperimentInfo, Columns]]
-) -> tuple[dict[tuple[str, int], tuple[ExperimentInfo, Columns]], list[str]]:
-    """One experiment for each setup and seed, and notes about the others."""
+    every: Sequence[tuple[ExperimentInfo, Columns]],
+) -> dict[tuple[str, int], tuple[ExperimentInfo, Columns]]:
+    """One experiment for each setup and seed; reports that violate the constraint of any experiment are NaN."""
     newest: dict[tuple[str, int], tuple[ExperimentInfo, Columns]] = {}
-    n_repeated = 0
-    for info, columns in mine:
+    for info, columns in every:
         key = info.method, info.seed
-        n_repeated += key in newest
         is_finished = info.totals.status in FINISHED
         if key not in newest or is_finished or newest[key][0].totals.status not in FINISHED:
             newest[key] = info, columns
-    cut = [info.name for info, _ in newest.values() if info.totals.status not in FINISHED]
+    bounds = _bounds(every)
+    return {key: (info, _counting(part, bounds)) for key, (info, part) in newest.items()}
+
+
+def _bounds(every: Sequence[tuple[ExperimentInfo, Columns]]) -> tuple[Constraint, ...]:
+    return tuple(dict.fromkeys(bound for info, _ in every for bound in info.constraints))
+
+
+def _notes(
+    benchmark: str,
+    mine: Sequence[tuple[ExperimentInfo, Columns]],
+    newest: Mapping[tuple[str, int], ExperimentInfo],
+) -> list[str]:
+    """Experiments that do not count or are not finished, and results that do not count."""
+    cut = [info.name for info in newest.values() if info.totals.status not in FINISHED]
     notes: list[str] = []
-    if n_repeated:
+    if n_repeated := len(mine) - len(newest):
         notes.append(f"{benchmark}: {n_repeated} older experiments of the same setup and seed are left out")
     if cut:
         more = ", ..." if len(cut) > _SHOWN else ""
         notes.append(f"{benchmark}: {len(cut)} experiments are not finished: {', '.join(cut[:_SHOWN])}{more}")
-    bounds = tuple(dict.fromkeys(bound for info, _ in mine for bound in info.constraints))
-    if bounds:
+    if bounds := _bounds(mine):
         text = ", ".join(map(str, bounds))
         notes.append(f"{benchmark}: results that break {text} do not count, whatever setup had them")
-    return {key: (info, _counting(part, bounds)) for key, (info, part) in newest.items()}, notes
+    return notes
 
 
 def _counting(columns: Columns, constraints: Sequence[Constraint]) -> Columns:
@@ -284,13 +389,31 @@ def _short_notes(benchmark: str, infos: Sequence[ExperimentInfo], until: float |
 
 def _setup(
     label: str,
-    newest: Mapping[tuple[str, int], tuple[ExperimentInfo, Columns]],
-    metric: Metric,
+    infos: Mapping[tuple[str, int], ExperimentInfo],
+    every: Mapping[tuple[str, int], Steps],
     times: Floats,
 ) -> SetupCurves:
-    seeds = sorted(seed for method, seed in newest if method == label)
-    steps = tuple(best_so_far(newest[label, seed][1], metric) for seed in seeds)
-    return SetupCurves(seeds=tuple(seeds), losses=np.array([s.at(times) for s in steps]), steps=steps)
+    seeds = sorted(seed for method, seed in infos if method == label)
+    steps = tuple(every[label, seed] for seed in seeds)
+    return SetupCurves(
+        seeds=tuple(seeds),
+        effective_seeds=tuple(infos[label, seed].effective_seed for seed in seeds),
+        losses=np.array([s.at(times) for s in steps]),
+        steps=steps,
+    )
+
+
+def _scale(
+    every: Sequence[tuple[ExperimentInfo, Columns]], steps: Mapping[tuple[str, int], Steps], metric: Metric
+) -> Scale:
+    """Scale of a benchmark from all its experiments."""
+    by_setup: dict[str, list[Steps]] = defaultdict(list)
+    for label, seed in sorted(steps):
+        by_setup[label].append(steps[label, seed])
+    untrained = [
+        metric.loss(info.untrained[metric.name]) for info, _ in every if metric.name in info.untrained
+    ]
+    return scale_of(by_setup.values(), max(untrained, default=None))
 
 
 def _values(mine: Sequence[tuple[ExperimentInfo, Columns]]) -> str:

@@ -10,7 +10,8 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast, final
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewright.analysis.columns import Columns, Floats
-from tunewright.analysis.curves import Curves, SetupCurves, Steps, curves, newest_columns
+from tunewright.analysis.curves import Curves, Steps, curves, newest_columns, scale_of
 from tunewright.analysis.extras import need
 from tunewright.analysis.results import Results
 from tunewright.exceptions import SettingsError, UnknownNameError
@@ -179,6 +180,7 @@ def hypervolume_curves(
     *,
     metrics: Sequence[str] | None = None,
     reference: Sequence[float] | None = None,
+    setups: Iterable[str] | None = None,
 ) -> Curves:
     """The dominated hypervolume of every run over time, as curves that all comparisons take: the higher the better.
 
@@ -190,6 +192,8 @@ def hypervolume_curves(
         Values of the metrics that are worse than all of interest. None: objectives are scaled to the range of all
         Pareto sets, and the reference lies a tenth of it beyond the worst corner; 1 would then be one point that is
         best in everything ([Knowles2006]_, section 4).
+    setups
+        Setups to compare, in this order; None: all. The reference is that of all setups.
 
     Raises
     ------
@@ -211,17 +215,23 @@ def hypervolume_curves(
                 f"The reference point has {len(reference)} values, but there are {k} objectives"
             )
         corner = np.array([metric.loss(value) for metric, value in zip(sets.metrics, reference, strict=True)])
-    base, newest = curves(results, benchmark), newest_columns(results, benchmark)
-    setups: dict[str, SetupCurves] = {}
-    for label, setup in base.setups.items():
-        runs = [newest[label, seed] for seed in setup.seeds]
-        scaled = [(losses_of(run, sets.metrics) - best) / span for run in runs]
-        steps = [_steps(run, points, corner, unit) for run, points in zip(runs, scaled, strict=True)]
-        losses = np.array([step.at(base.times) for step in steps])
-        setups[label] = SetupCurves(seeds=setup.seeds, losses=losses, steps=tuple(steps))
+    base = curves(results, benchmark, setups=setups)
+    steps: dict[str, dict[int, Steps]] = defaultdict(dict)
+    for (label, seed), run in sorted(newest_columns(results, benchmark).items(), key=lambda item: item[0]):
+        scaled = (losses_of(run, sets.metrics) - best) / span
+        steps[label][seed] = _steps(run, scaled, corner, unit)
+    volumes = {
+        label: replace(
+            setup,
+            losses=np.array([steps[label][seed].at(base.times) for seed in setup.seeds]),
+            steps=tuple(steps[label][seed] for seed in setup.seeds),
+        )
+        for label, setup in base.setups.items()
+    }
     names = ", ".join(metric.name for metric in sets.metrics)
     note = f"{benchmark}: several objectives ({names}), compared by the hypervolume that their Pareto set dominates"
-    return replace(base, metric=HYPERVOLUME, setups=setups, notes=(*base.notes, note))
+    scale = scale_of(tuple(runs.values()) for runs in steps.values())
+    return replace(base, metric=HYPERVOLUME, setups=volumes, scale=scale, notes=(*base.notes, note))
 
 
 def attainment_surface(sets: Sequence[Floats], share: float = 0.5) -> Floats:

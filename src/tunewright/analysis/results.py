@@ -34,6 +34,8 @@ class ExperimentInfo:
     """Label in comparisons."""
     benchmark: str
     seed: int
+    effective_seed: int
+    """Seed of all random numbers."""
     metrics: tuple[Metric, ...]
     """Tuned metrics; comparisons use the first by default."""
     clock: str
@@ -46,6 +48,8 @@ class ExperimentInfo:
     """Unit of the resource."""
     constraints: tuple[Constraint, ...] = ()
     """Constraints on results."""
+    untrained: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Metrics of an untrained model, if the benchmark's table has them."""
     n_workers: int | None = None
     max_time: float | None = None
     """Time limit in seconds of the experiment's clock; None: no limit."""
@@ -69,12 +73,14 @@ def info_from(path: Path, metadata: Mapping[str, Any], totals: Totals) -> Experi
         method=record.label,
         benchmark=record.benchmark.name,
         seed=record.seed,
+        effective_seed=record.effective_seed,
         metrics=record.metrics,
         clock=record.clock,
         values=record.values,
         note=record.table.note if record.table else "",
         resource=record.resource,
         constraints=record.bounds,
+        untrained=record.table.untrained if record.table else {},
         n_workers=record.benchmark.n_workers,
         max_time=record.limits.max_wallclock_time,
         totals=totals,

@@ -1,4 +1,14 @@
-"""Significance of differences: paired tests, critical differences, probability of improvement."""
+"""Significance of differences: paired tests, critical differences, probability of improvement.
+
+Over several benchmarks there are two statements. That a setup is better *on these benchmarks* needs many runs: benchmarks
+are given, and seeds are drawn. That it is better *on benchmarks like these* needs many benchmarks: then these are drawn
+as well, and the values are their means over seeds ([Demsar2006]_, section 3.1.3). With five benchmarks or fewer nothing about others can be
+significant.
+
+References
+----------
+.. [Demsar2006] Demsar: Statistical Comparisons of Classifiers over Multiple Data Sets. JMLR 7, 2006.
+"""
 
 # Adapter of scipy.stats, which has no stubs.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
@@ -6,15 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import combinations
 from typing import Any, Final, final
 
 import numpy as np
 from scipy import stats
 
-from tunewright.analysis.aggregate import resamples
+from tunewright.analysis.aggregate import crossed_draws
 from tunewright.analysis.columns import Floats
-from tunewright.analysis.comparison import check_same_setups, mean_ranks, normalised_regret, scale_of
+from tunewright.analysis.comparison import check_same_setups, mean_ranks, normalised_regret
 from tunewright.analysis.curves import Curves
 from tunewright.exceptions import UnknownNameError
 
@@ -25,6 +36,17 @@ MIN_PAIRS: Final = 6
 _MOST_EXACT: Final = 50  # differences
 
 
+class Over(StrEnum):
+    """Pairs of values that a test takes as independent draws."""
+
+    BENCHMARKS = "benchmarks"
+    """Benchmarks, with means over seeds: the result holds for benchmarks like these."""
+    RUNS = "runs"
+    """Runs with equal benchmark and seed: the result holds for these benchmarks."""
+    SEEDS = "seeds"
+    """Seeds, with means over benchmarks, as RUNS if one seed draws the same random numbers on all benchmarks."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedTest:
@@ -32,6 +54,7 @@ class PairedTest:
 
     first: str
     second: str
+    over: Over
     n_pairs: int
     difference: float
     """Median over pairs of first minus second, as losses (on one benchmark) or normalised regret (over several)."""
@@ -63,8 +86,9 @@ class PairedTest:
 def wilcoxon(differences: Floats) -> float:
     """The two-sided p-value that differences are symmetric around 0 (Wilcoxon, 1945); zeros are left out.
 
-    Of up to 50 differences it is exact, given their ties: each of the ``2 ** n`` ways to sign the ranks is as likely.
-    Of more it comes from the normal approximation.
+    Of up to 50 differences it is exact, given their ties: each of the ``2 ** n`` ways to sign the ranks is as likely
+    (SciPy enumerates them all if there are ties, which takes seconds for 13). Of more it comes from the normal
+    approximation.
     """
     nonzero = differences[differences != 0]
     if not len(nonzero):
@@ -118,14 +142,24 @@ def paired_tests(curves: Curves, *, reference: str | None = None) -> list[Paired
     """
     paired = curves.paired()
     final = {label: _worst_if_missing(setup.losses[:, -1]) for label, setup in paired.setups.items()}
-    return _tests(final, reference)
+    pairs = _pairs(list(final), reference)
+    return _tests(pairs, [_difference(final[a], final[b]) for a, b in pairs], Over.RUNS)
 
 
-def overall_tests(every: Sequence[Curves], *, reference: str | None = None) -> list[PairedTest]:
-    """Compare over all benchmarks: the pairs are benchmark and seed, the values normalised regrets.
+def overall_tests(
+    every: Sequence[Curves], *, reference: str | None = None, over: Over | str | None = None
+) -> list[PairedTest]:
+    """Compare over all benchmarks, by normalised regrets at the end.
 
-    Seeds of one benchmark are not independent of one another, so this says that a setup is better on these benchmarks,
-    and less about others.
+    Parameters
+    ----------
+    every
+        Curves of all benchmarks, with the same setups; seeds without a partner are left out.
+    reference
+        Compare this setup with each other one; None: all pairs.
+    over
+        Pairs of the tests. None: benchmarks if they are enough for a significant difference after Holm's correction; else
+        runs, or seeds if one seed draws the same random numbers on several benchmarks.
 
     Raises
     ------
@@ -133,28 +167,61 @@ def overall_tests(every: Sequence[Curves], *, reference: str | None = None) -> l
         As `paired_tests`, or benchmarks differ in their setups.
     """
     check_same_setups(every)
-    parts: dict[str, list[Floats]] = {}
-    for curves in every:
-        paired = curves.paired()
-        for label, regret in normalised_regret(paired, scale_of(curves)).items():
-            parts.setdefault(label, []).append(_worst_if_missing(regret[:, -1]))
-    return _tests({label: np.concatenate(found) for label, found in parts.items()}, reference)
-
-
-def _tests(final: Mapping[str, Floats], reference: str | None) -> list[PairedTest]:
-    if reference is not None and reference not in final:
-        raise UnknownNameError("setup", reference, final)
-    pairs = [
-        pair
-        for pair in (combinations(final, 2) if reference is None else ((reference, other) for other in final))
-        if pair[0] != pair[1]
+    paired = [curves.paired() for curves in every]
+    pairs = _pairs(list(paired[0].setups), reference)
+    unit = _unit(paired, len(pairs)) if over is None else Over(over)
+    final = [
+        {label: _worst_if_missing(regret[:, -1]) for label, regret in normalised_regret(curves).items()}
+        for curves in paired
     ]
-    differences = [_difference(final[first], final[second]) for first, second in pairs]
+    seeds = [curves.common_seeds for curves in paired]
+    differences = [_values([_difference(part[a], part[b]) for part in final], seeds, unit) for a, b in pairs]
+    return _tests(pairs, differences, unit)
+
+
+def _unit(every: Sequence[Curves], n_tests: int) -> Over:
+    if n_tests * 2.0 ** (1 - len(every)) < ALPHA:  # the lowest p-value of Holm's correction
+        return Over.BENCHMARKS
+    return Over.RUNS if draws_differ(every) else Over.SEEDS
+
+
+def draws_differ(every: Sequence[Curves]) -> bool:
+    """Return whether runs on different benchmarks have no random numbers in common, as in plans of this version."""
+    drawn = [{seed for setup in curves.setups.values() for seed in setup.effective_seeds} for curves in every]
+    return all(first.isdisjoint(second) for first, second in combinations(drawn, 2))
+
+
+def _values(differences: Sequence[Floats], seeds: Sequence[Sequence[int]], over: Over) -> Floats:
+    """Differences of each benchmark, shape (seeds,), as the values of a test."""
+    if over is Over.BENCHMARKS:
+        return np.array([_mean(part) for part in differences])
+    values, numbers = np.concatenate(differences), np.concatenate(seeds)
+    if over is Over.RUNS:
+        return values
+    return np.array([_mean(values[numbers == seed]) for seed in np.unique(numbers)])
+
+
+def _mean(values: Floats) -> float:
+    """Mean; 0 if it takes in inf and -inf."""
+    with np.errstate(invalid="ignore"):
+        return float(np.nan_to_num(values.mean(), nan=0.0, posinf=np.inf, neginf=-np.inf))
+
+
+def _pairs(labels: Sequence[str], reference: str | None) -> list[tuple[str, str]]:
+    if reference is None:
+        return list(combinations(labels, 2))
+    if reference not in labels:
+        raise UnknownNameError("setup", reference, labels)
+    return [(reference, other) for other in labels if other != reference]
+
+
+def _tests(pairs: Sequence[tuple[str, str]], differences: Sequence[Floats], over: Over) -> list[PairedTest]:
     p_values = [wilcoxon(d) for d in differences]
     return [
         PairedTest(
             first=first,
             second=second,
+            over=over,
             n_pairs=len(d),
             difference=float(np.median(d)),
             wins=int((d < 0).sum()),
@@ -183,35 +250,47 @@ class CriticalDifference:
 
     ranks: Mapping[str, float]
     """Mean rank by setup, best first."""
+    equal: Mapping[str, tuple[str, ...]]
+    """For each ranked setup: others that had equal curves in every run, and are neither ranked nor tested."""
     groups: tuple[tuple[str, ...], ...]
     """Maximal groups of setups with adjacent ranks and no significant difference."""
+    n_benchmarks: int
     n_blocks: int
+    """Pairs of benchmark and seed."""
+    over: Over
+    """Pairs of the tests."""
+    n_pairs: int
     p_friedman: float
-    """p-value of the hypothesis that all setups are equal (Friedman, 1937); NaN with two setups."""
+    """p-value of the hypothesis that all setups are equal (Friedman, 1937), on the blocks of the tests; NaN with two setups."""
     tests: tuple[PairedTest, ...]
 
 
-def critical_difference(every: Sequence[Curves]) -> CriticalDifference:
-    """Mean ranks over benchmarks and seeds, and which setups differ (Wilcoxon's test with Holm's correction).
+def critical_difference(every: Sequence[Curves], *, prefer: str | None = None) -> CriticalDifference:
+    """Mean ranks over benchmarks and seeds, and which setups differ (`overall_tests` of all pairs).
 
     Nemenyi's test is not used, as it makes the result for a pair depend on the other setups (Benavoli, Corani, Mangili,
-    JMLR 2016).
+    JMLR 2016). Setups with equal curves count once, as in `mean_ranks`.
 
     Raises
     ------
     SettingsError
         As `mean_ranks`.
     """
-    ranks = mean_ranks(every)
-    mean = {label: float(final.mean()) for label, final in ranks.final.items()}
+    ranks = mean_ranks(every, prefer=prefer)
+    mean = {label: float(band.centre[-1]) for label, band in ranks.bands.items()}
     ordered = sorted(mean, key=lambda label: mean[label])
-    tests = overall_tests(every)
+    distinct = [curves.chosen(ranks.bands).paired() for curves in every]
+    tests = overall_tests(distinct)
     different = {frozenset((test.first, test.second)) for test in tests if test.is_significant}
     return CriticalDifference(
         ranks={label: mean[label] for label in ordered},
+        equal=ranks.equal,
         groups=_groups(ordered, different),
+        n_benchmarks=len(every),
         n_blocks=len(ranks.blocks),
-        p_friedman=_friedman(list(ranks.final.values())),
+        over=tests[0].over,
+        n_pairs=tests[0].n_pairs,
+        p_friedman=_friedman(distinct, tests[0].over),
         tests=tuple(tests),
     )
 
@@ -230,12 +309,17 @@ def _groups(ordered: Sequence[str], different: set[frozenset[str]]) -> tuple[tup
     return tuple(groups)
 
 
-def _friedman(ranks: Sequence[Floats]) -> float:
-    if len(ranks) < 3 or len(ranks[0]) < 2:
+def _friedman(every: Sequence[Curves], over: Over) -> float:
+    final = [
+        {k: _worst_if_missing(v[:, -1]) for k, v in normalised_regret(curves).items()} for curves in every
+    ]
+    seeds = [curves.common_seeds for curves in every]
+    values = [_values([part[label] for part in final], seeds, over) for label in final[0]]
+    if len(values) < 3 or len(values[0]) < 2:
         return float("nan")
-    if all(np.array_equal(ranks[0], other) for other in ranks):
+    if all(np.array_equal(values[0], other) for other in values):
         return 1.0
-    found: Any = stats.friedmanchisquare(*ranks)
+    found: Any = stats.friedmanchisquare(*values)
     return float(found.pvalue)
 
 
@@ -252,25 +336,26 @@ class Improvement:
 def probability_of_improvement(every: Sequence[Curves], first: str, second: str) -> Improvement:
     """P(a run of ``first`` ends better than one of ``second``), mean over benchmarks, with a 95 % bootstrap interval.
 
-    Equal values count half (Agarwal et al., NeurIPS 2021). Seeds are resampled within each benchmark.
+    Equal values count half (Agarwal et al., NeurIPS 2021). Resamples draw benchmarks, and then seeds (`crossed_draws`).
 
     Raises
     ------
     UnknownNameError
         There is no such setup.
     """
-    means: list[Floats] = []
-    for number, curves in enumerate(every):
+    better: list[Floats] = []
+    for curves in every:
         for label in (first, second):
             if label not in curves.setups:
                 raise UnknownNameError(f"setup on {curves.benchmark}", label, curves.setups)
-        a = _worst_if_missing(curves.setups[first].losses[:, -1])
+        a = _worst_if_missing(curves.setups[first].losses[:, -1])[:, None]
         b = _worst_if_missing(curves.setups[second].losses[:, -1])
-        better = (a[:, None] < b[None, :]) + 0.5 * (a[:, None] == b[None, :])
-        rows = resamples(len(a), seed=2 * number)
-        columns = resamples(len(b), seed=2 * number + 1)
-        drawn = [better[np.ix_(i, j)].mean() for i, j in zip(rows, columns, strict=True)]
-        means.append(np.array([better.mean(), *drawn]))
-    whole = np.mean(means, axis=0)
-    low, high = np.quantile(whole[1:], [0.025, 0.975])
-    return Improvement(probability=float(whole[0]), low=float(low), high=float(high))
+        better.append((a < b) + 0.5 * (a == b))
+    benchmarks, seeds = crossed_draws(len(better), [n for part in better for n in part.shape])
+    drawn = np.zeros(len(benchmarks))
+    for i, part in enumerate(better):
+        rows, columns = part.shape
+        drawn += benchmarks[:, i] * ((seeds[rows] @ part) * seeds[columns]).sum(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    probability = float(np.mean([part.mean() for part in better]))
+    return Improvement(probability=probability, low=float(low), high=float(high))

@@ -91,6 +91,7 @@ def _info(path: Path, metadata: Mapping[str, Any], frame: DataFrame, columns: Co
         method=str(metadata.get("algorithm") or metadata.get("scheduler_name") or "unknown"),
         benchmark=str(metadata.get("benchmark") or metadata.get("entrypoint") or "unknown"),
         seed=int(metadata.get("seed") or 0),
+        effective_seed=int(metadata.get("seed") or 0),
         metrics=_metrics(metadata),
         clock="simulated" if is_simulated else "wall",
         values="surrogate" if is_surrogate else ("recorded" if is_simulated else "measured"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tunewright.analysis import Aggregate, load
+from tunewright.analysis.curves import with_equals
 from tunewright.analysis.figures import (
     plot_importance,
     plot_learning_curves,
@@ -18,17 +19,19 @@ from tunewright.analysis.figures import (
 from tunewright.analysis.importance import importance
 from tunewright.analysis.one_run import OneRun, one_run
 from tunewright.analysis.report import build_page, compare
-from tunewright.analysis.report.summary import BenchmarkComparison
+from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
 from tunewright.analysis.report.wording import (
     band_text,
     budget_text,
     headline,
+    interval_text,
     p_text,
+    pairs_text,
+    row_verdict_text,
     seeds_text,
     speed_text,
     time_text,
     value_text,
-    verdict_text,
 )
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table, select, writing
@@ -71,6 +74,7 @@ def compare_setups(*what: str, reference: str | None = None) -> int:
         say(f"Note: {warning}")
     for part in comparison.benchmarks:
         _show_benchmark(part)
+    _show_overall(comparison)
     say(f"\n{budget_text(comparison)}\n{headline(comparison)}")
     return 0
 
@@ -169,18 +173,39 @@ def plot(
     return 0
 
 
+def _show_overall(comparison: Comparison) -> None:
+    """Ranks and regrets over several benchmarks."""
+    critical, ranks = comparison.critical, comparison.ranks
+    if critical is None or ranks is None or critical.n_benchmarks == 1:
+        return
+    say(f"\nOver {critical.n_benchmarks} benchmarks; tests over {pairs_text(critical)}")
+    head = ("setup", "mean rank", "median regret", "mean regret", f"difference to {comparison.reference}")
+    rows = [
+        (
+            with_equals(label, critical.equal),
+            interval_text(ranks.bands[label], ".2f"),
+            f"{comparison.regrets[label].median:.3f}",
+            interval_text(comparison.regrets[label].mean),
+            "" if (less := comparison.regrets[label].difference) is None else interval_text(less, "+.3f"),
+        )
+        for label in critical.ranks
+    ]
+    print_table(head, rows)
+
+
 def _show_benchmark(part: BenchmarkComparison) -> None:
     curves = part.curves
     say(f"\n{curves.benchmark}: {seeds_text(part)}; target {value_text(curves, part.target)}")
-    head = ("setup", curves.metric.name, "area", "to target", "speed-up", "verdict", "p (Holm)")
+    head = ("setup", curves.metric.name, "median", "area", "to target", "speed-up", "verdict", "p (Holm)")
     rows = [
         (
             row.label,
             band_text(curves, row.final, row.n_seeds),
+            value_text(curves, row.median),
             f"{row.area:.4f}",
             time_text(row.target.median),
             speed_text(row.target),
-            "reference" if row.test is None else verdict_text(row.test, row.label),
+            row_verdict_text(row),
             "" if row.test is None else p_text(row.test.p_holm),
         )
         for row in part.rows

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
+from tunewright.aws import price_per_hour
 from tunewright.backends.plugin import BackendConfig
-from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.sagemaker import Estimate, JobSettings, estimate
 from tunewright.backends.sagemaker.config import SageMakerConfig, SageMakerPlace, TuningJobPlace
-from tunewright.backends.sagemaker.plugin import describe_jobs, sagemaker_settings
+from tunewright.backends.sagemaker.plugin import describe_jobs
+from tunewright.backends.sagemaker.settings import instance_types
 from tunewright.callbacks.plugin import find_callback
 from tunewright.cli.confirm import confirm, settle, show_dry_run
 from tunewright.cli.exits import run_command, say
@@ -141,10 +143,10 @@ class _RemoteLaunch:
         groups = _groups(plan, expensive)
         instance_type = self._instance_type(given, plan[0])
         at_a_time = min(len(groups), launch_flags.max_parallel_jobs or len(groups))
-        place, settings, work = self._tuning_jobs(given, plan, instance_type, at_a_time)
+        place, jobs, work = self._tuning_jobs(given, plan, instance_type, at_a_time)
         line = f", {at_a_time} at a time," if at_a_time < len(groups) else ""
         say(f"{len(groups)} tuning jobs{line} on {instance_type}, {work}")
-        settled = confirm(describe_jobs(place, settings), is_agreed=confirm_flags.yes)
+        settled = confirm(describe_jobs(place, jobs), is_agreed=confirm_flags.yes)
         inside: dict[str, Any] = {
             "resume": True,
             "warm_start": list(packed),
@@ -189,20 +191,19 @@ class _RemoteLaunch:
 
     def _tuning_jobs(
         self, given: Given, plan: Sequence[Experiment], instance_type: str, n_jobs: int
-    ) -> tuple[SageMakerPlace, SageMakerSettings, str]:
+    ) -> tuple[SageMakerPlace, Estimate, str]:
         """Place of the tuning jobs, all jobs that may run at a time (for price and quota), and their work as text."""
         config = plan[0].backend
         if isinstance(config, SageMakerConfig):
-            settings = sagemaker_settings(plan[0].real_benchmark, config)
-            work = f"each of which runs trials on {settings.n_workers} x {settings.instance_type}"
-            return config, replace(settings, n_workers=settings.n_workers * n_jobs), work
-        settings = SageMakerSettings(n_workers=n_jobs, instance_type=instance_type)
+            settings = JobSettings(benchmark=plan[0].real_benchmark, config=config)
+            work = f"each of which runs trials on {settings.benchmark.n_workers} x {settings.instance_type}"
+            return config, estimate(settings).times(n_jobs), work
         work = (
             f"which run {len(plan)} experiments"
             if self.launch.is_simulated
             else f"each of which runs {plan[0].benchmark.n_workers} trials at a time"
         )
-        return given.record(TuningJobPlace), settings, work
+        return given.record(TuningJobPlace), _tuning_jobs(instance_type, n_jobs), work
 
     def _slice(
         self,
@@ -225,6 +226,17 @@ class _RemoteLaunch:
             return SlicePlan.of(experiments[0], flags)
         name = safe_name(label if seed is None else f"{label}-{seed}")
         return SlicePlan(experiments=experiments, flags=flags, name=name, seed=seed, is_simulated=True)
+
+
+def _tuning_jobs(instance_type: str, n_jobs: int) -> Estimate:
+    """Estimate of tuning jobs whose trials are no training jobs."""
+    types = instance_types(instance_type)
+    price = price_per_hour(types[0])
+    return Estimate(
+        instance_types=types,
+        n_instances=n_jobs,
+        dollars_per_hour=None if price is None else price * n_jobs,
+    )
 
 
 def remote_command(launch: Launch, run: Callable[[Given], int]) -> RecordCommand:
@@ -288,8 +300,7 @@ def launch_experiment(experiment: Experiment, given: Given) -> int:
     if isinstance(experiment.backend, SageMakerPlace):  # trials and tuning job run in one place
         place: SageMakerPlace = experiment.backend
     else:
-        settings = SageMakerSettings(n_workers=1, instance_type=instance_type)
-        description = describe_jobs(given.record(TuningJobPlace), settings)
+        description = describe_jobs(given.record(TuningJobPlace), _tuning_jobs(instance_type, 1))
         place = confirm(description, is_agreed=confirm_flags.yes)
     folder = script.resolve().parent
     packed = pack_warm_start(experiment.warm_start)

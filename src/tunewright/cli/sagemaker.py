@@ -32,7 +32,6 @@ from tunewright.backends.plugin import backend_from_json
 from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
 from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.preflight import Line, Plan, needs
-from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
 from tunewright.cli.output import ask_user, print_table, writing
@@ -50,6 +49,8 @@ EXIT_MISSING: Final = 3
 """Exit code of ``quotas`` if a quota is too low."""
 _ENDPOINTS: Final = ("aws", "embedded")
 _UNKNOWN: Final = "?"
+_N_WORKERS: Final = 4
+"""Trials at the same time for which quotas are compared, if neither flag nor benchmark gives their number."""
 _Place: TypeAlias = tuple[str, str | None, float | None]
 
 app = command_app("sagemaker", "Permissions, quotas, checks of an account, and jobs that a crash left.")
@@ -271,7 +272,7 @@ def _trials(benchmark: str | None, instance_type: str | None, n_workers: int | N
         instance_type, n_workers = instance_type or record.instance_type, n_workers or record.n_workers
     if instance_type is None:
         raise SettingsError("Name an instance type: --instance_type ml.c5.xlarge, or --benchmark NAME")
-    return instance_type, n_workers or SageMakerSettings().n_workers
+    return instance_type, n_workers or _N_WORKERS
 
 
 def _show_quota_lines(lines: Sequence[Line], quotas: Mapping[str, Quota] | None, region: str) -> None:

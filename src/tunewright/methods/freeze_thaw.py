@@ -114,7 +114,7 @@ def _selector(
     return CandidateSelector(
         context_of(benchmark, seed),
         learner,
-        Observations(benchmark.space, benchmark.metrics[0], levels),
+        Observations(benchmark.space, benchmark.metrics[0], levels, failures=gp.failures),
         n_initial=gp.n_initial,
         spread=gp.spread,
     )

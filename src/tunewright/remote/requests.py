@@ -10,7 +10,8 @@ from typing import Any, Final
 from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
 from tunewright.backends.sagemaker.deployment import RUNNER
 from tunewright.backends.sagemaker.plugin import shared_packages
-from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER, merge
+from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER
+from tunewright.backends.sagemaker.settings import merge
 from tunewright.remote.layout import tag_prefix
 from tunewright.runner.contract import Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER

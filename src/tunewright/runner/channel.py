@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, final
 
 GO_ON = ""
@@ -36,6 +36,10 @@ class Report:
     """Dollars of the run so far, earlier retries included."""
     wall: float
     """Seconds since 1970 when it was read."""
+    worker: str = ""
+    """Name of the worker; only in the first report of a run on a worker."""
+    is_warm: bool | None = None
+    """Whether the worker had run another run before; only in the same report."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,15 @@ class End:
     """Resource of the whole checkpoint that was saved; None: there is none."""
 
 
+def to_fields(message: Report | End) -> dict[str, Any]:
+    """Fields of a message for JSON, without those that have their default."""
+    return {
+        one.name: getattr(message, one.name)
+        for one in fields(message)
+        if getattr(message, one.name) != one.default
+    }
+
+
 class Channel(ABC):
     """A runner's connection to its backend.
 
@@ -70,6 +83,9 @@ class Channel(ABC):
     @abstractmethod
     def load_checkpoint(self) -> None:
         """Fill the order's ``checkpoint_dir`` (it exists, empty) before the script starts."""
+
+    def note_start(self) -> None:
+        """The process of the script has started; by default, nothing is delivered."""
 
     @abstractmethod
     def send_report(self, report: Report) -> None:

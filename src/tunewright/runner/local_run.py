@@ -1,7 +1,7 @@
 """The channel of runs on this machine: files in the run's folder.
 
-``trials/{trial}/runs/{attempt}-{retry}/`` holds ``order.json``, ``reports`` (a JSON line per report), ``control``
-(the backend's request), ``checkpoint/`` (the script's folder), ``whole.json`` (state of that folder at the
+``trials/{trial}/runs/{attempt}-{retry}/`` holds ``order.json``, ``started`` (time at which the
+script started), ``reports`` (a JSON line per report), ``control`` (the backend's request), ``checkpoint/`` (the script's folder), ``whole.json`` (state of that folder at the
 last report) and, at the end, ``end.json``. ``trials/{trial}/checkpoints/{resource}`` are the frozen checkpoints.
 """
 
@@ -17,12 +17,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
 
-from .channel import GO_ON, RELEASE, Channel, End, Report
+from .channel import GO_ON, RELEASE, Channel, End, Report, to_fields
 from .checkpoints import write_atomically
 from .run_order import RunOrder
 from .supervisor import supervise
 
 ORDER = "order.json"
+STARTED = "started"
 REPORTS = "reports"
 CONTROL = "control"
 END = "end.json"
@@ -120,9 +121,14 @@ class LocalChannel(Channel):
             shutil.copytree(source, self._working, symlinks=True, dirs_exist_ok=True)
             _relink(self._working, source)
 
+    def note_start(self) -> None:
+        """Write the time into ``started``. It is for timelines only: a full disk is no reason to end the script."""
+        with contextlib.suppress(OSError):
+            write_atomically(self._run / STARTED, str(time.time()))
+
     def send_report(self, report: Report) -> None:
         """Append a line to ``reports``."""
-        self._reports.write(json.dumps(asdict(report)) + "\n")
+        self._reports.write(json.dumps(to_fields(report)) + "\n")
         self._reports.flush()
 
     def wanted(self) -> str:

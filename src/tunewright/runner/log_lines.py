@@ -13,10 +13,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from .channel import End, Report
+from .channel import End, Report, to_fields
 
 MARKER = "[tunewright:message]"
 """Begins each message; text before it in a line is output of a script without an end of line."""
@@ -58,7 +58,7 @@ def encode(run_name: str, seq: int, message: Report | End) -> list[bytes]:
     message
         The report or end.
     """
-    text = json.dumps(asdict(message), separators=(",", ":"))
+    text = json.dumps(to_fields(message), separators=(",", ":"))
     texts = [text[begin : begin + _ROOM] for begin in range(0, len(text), _ROOM)]
     kind = _END if isinstance(message, End) else _REPORT
     return [

@@ -22,10 +22,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from .channel import End, Report
+from .channel import End, Report, to_fields
 
 REPORTS = "reports/"
 SHARDS = "shards"
@@ -101,7 +101,7 @@ def encode(run_name: str, seq: int, message: Report | End, *, room: int, shard: 
     (str, bytes)
         The body holds the message in any case.
     """
-    body = json.dumps(asdict(message), separators=(",", ":")).encode("ascii")
+    body = json.dumps(to_fields(message), separators=(",", ":")).encode("ascii")
     kind = _END if isinstance(message, End) else _REPORT
     head = f"{report_place(shard)}{time_key(message.wall)}-{run_name}-{seq}-{kind}~"
     payload = base64.urlsafe_b64encode(body).decode("ascii")

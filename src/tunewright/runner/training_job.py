@@ -140,8 +140,18 @@ def job_order(base: Path, job: dict[str, Any], config: dict[str, Any], facts: di
 
 def is_main_host(base: Path) -> bool:
     """Whether this instance reports for the job: the first of its hosts."""
+    resources = _resources(base)
+    return bool(resources["current_host"] == sorted(resources["hosts"])[0])
+
+
+def current_host(base: Path) -> str:
+    """Name of this instance among those of the job, such as ``algo-1``."""
+    return str(_resources(base)["current_host"])
+
+
+def _resources(base: Path) -> dict[str, Any]:
     file = base / "input" / "config" / "resourceconfig.json"
     if not file.is_file():
-        return True
-    resources = json.loads(file.read_text(encoding="utf-8"))
-    return bool(resources["current_host"] == sorted(resources["hosts"])[0])
+        return {"current_host": "algo-1", "hosts": ["algo-1"]}
+    resources: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return resources

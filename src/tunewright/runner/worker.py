@@ -27,7 +27,7 @@ from .process import adopt_orphans, own_children
 from .s3_channel import S3Clock
 from .s3_job import S3Client, place_of
 from .s3_tasks import Lease, TaskQueue
-from .training_job import cache_folder, code_folder, is_passing, read_job, run_program
+from .training_job import cache_folder, code_folder, current_host, is_passing, read_job, run_program
 from .worker_run import REQUEST_FILE, REVOKED, RunPlace, start_run
 
 DRAIN = "drain"
@@ -98,11 +98,12 @@ class _Worker:
         self._s3 = place_of(self._job)
         self._cache = cache_folder(base)
         self._client = S3Client(self._cache)
-        self._queue = TaskQueue(
-            self._client, self._s3.bucket, self._s3.prefix, os.environ.get("TRAINING_JOB_NAME", "")
-        )
+        job_name = os.environ.get("TRAINING_JOB_NAME", "")
+        self._name = f"{job_name}/{current_host(base)}"
+        self._queue = TaskQueue(self._client, self._s3.bucket, self._s3.prefix, job_name)
         self._started = self._idle_since = time.monotonic()
         self._slots: dict[int, _Slot] = {}
+        self._used_slots: set[int] = set()
         self._over: list[Lease] = []
         """Of runs that are over; they go back when the next runs have begun."""
         self._is_draining = self._is_handing_over = False
@@ -204,7 +205,10 @@ class _Worker:
             gpus=self._gpus_of(slot),
             max_seconds=self._facts.max_run_seconds,
             skew=self._skew,
+            worker=self._name if self._facts.slots == 1 else f"{self._name}/{slot}",
+            is_warm=slot in self._used_slots,
         )
+        self._used_slots.add(slot)
         self._slots[slot] = _Slot(lease, self._fork(lease, place))
 
     def _fork(self, lease: Lease, place: RunPlace) -> int:

@@ -51,6 +51,10 @@ class RunPlace:
     """A script that runs longer is ended; 0: no limit."""
     skew: float
     """Seconds that the service's clock is ahead of this instance's."""
+    worker: str = ""
+    """Name of the worker: job, instance, and slot if the instance has several."""
+    is_warm: bool = False
+    """Whether the worker had another run before."""
 
     def folder(self, run: str) -> Path:
         """The run's own folder."""
@@ -157,7 +161,9 @@ class WorkerChannel(Channel):
         self._channel.load_checkpoint()
 
     def send_report(self, report: Report) -> None:
-        """Write the report's object."""
+        """Write the report's object; the first one names the worker."""
+        if report.seq == 1:
+            report = replace(report, worker=self._place.worker, is_warm=self._place.is_warm)
         if not self._is_revoked():
             self._channel.send_report(self._dated(report))
 

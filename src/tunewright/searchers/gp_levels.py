@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
@@ -20,7 +20,7 @@ from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct
 from tunewright.models.surrogate import AtResource
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot, limited
+from tunewright.searchers.encoding import Fit, Needed, Observations, Rows, Snapshot, limited
 from tunewright.searchers.gp import (
     FittedProcess,
     GPProposer,
@@ -58,17 +58,6 @@ def resource_kernel(kind: ResourceKernel, inner: Kernel, n_columns: int) -> Kern
             return ExponentialDecay(inner, delta=0.5)
         case ResourceKernel.CROSS_VALIDATION:
             return CrossValidation(inner, n_columns)
-
-
-def target_level(rows: Rows, enough: int) -> int | None:
-    """The highest level with at least ``enough`` losses; None if there is none ([Falkner2018]_).
-
-    References
-    ----------
-    .. [Falkner2018] Falkner, Klein, Hutter: BOHB. ICML 2018.
-    """
-    found = np.flatnonzero(np.bincount(rows.levels) >= enough)
-    return int(found[-1]) if len(found) else None
 
 
 @final
@@ -124,6 +113,13 @@ class JointModel:
         """The function of configurations at one level."""
         return AtResource(posterior, float(self._resources[level]))
 
+    def up_to(self, known: Known, levels: Sequence[int]) -> Mapping[int, Posterior]:
+        """The posterior of the observations at each of the given levels and below, by level, with the same hyperparameters."""
+        order = np.argsort(known.rows.levels, kind="stable")
+        every = known.posterior.reordered(order)
+        counts = np.searchsorted(known.rows.levels[order], levels, side="right")
+        return {level: every.leading(int(n)) for level, n in zip(levels, counts, strict=True)}
+
     def pending(self, snapshot: Snapshot) -> Array:
         """Running trials at the level that they reach next, (q, d + 1)."""
         return self._points(snapshot, snapshot.pending, snapshot.pending_levels)
@@ -134,7 +130,7 @@ class JointModel:
 
 @final
 class JointLearner(Learner):
-    """A joint model, seen at the highest level with d + 1 losses.
+    """A joint model, seen at the highest level with enough losses.
 
     Pending trials are fantasised at the level that they will reach next.
 
@@ -142,21 +138,21 @@ class JointLearner(Learner):
     ----------
     joint
         The model.
-    n_columns
-        d, of the cube.
+    n_needed
+        Losses that a level needs.
     settings
         Of the model.
     """
 
-    def __init__(self, joint: JointModel, n_columns: int, settings: GPSettings) -> None:
+    def __init__(self, joint: JointModel, n_needed: int, settings: GPSettings) -> None:
         self._joint = joint
-        self._enough = n_columns + 1
+        self._enough = n_needed
         self._n_fantasies = settings.n_fantasies
 
     @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
-        """None below d + 1 losses at any level."""
-        level = target_level(snapshot.rows, self._enough)
+        """None without enough losses at any level."""
+        level = snapshot.target_level(self._enough)
         if level is None:
             return None
         known = self._joint.learn(snapshot)
@@ -196,7 +192,7 @@ class LevelModels:
 
 @final
 class IndependentLearner(Learner):
-    """A Gaussian process of the losses at the highest level with d + 1 of them, without those at other levels.
+    """A Gaussian process of the losses at the highest level with enough of them, without those at other levels.
 
     Pending trials are fantasised at that level, wherever they are on their way to it.
 
@@ -206,19 +202,21 @@ class IndependentLearner(Learner):
         d, of the cube.
     n_levels
         How many levels there are.
+    n_needed
+        Losses that a level needs.
     settings
         Of the models.
     """
 
-    def __init__(self, n_columns: int, n_levels: int, settings: GPSettings) -> None:
+    def __init__(self, n_columns: int, n_levels: int, n_needed: int, settings: GPSettings) -> None:
         self._models = LevelModels(n_columns, n_levels, settings)
-        self._enough = n_columns + 1
+        self._enough = n_needed
         self._n_fantasies = settings.n_fantasies
 
     @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
-        """None below d + 1 losses at any level."""
-        level = target_level(snapshot.rows, self._enough)
+        """None without enough losses at any level."""
+        level = snapshot.target_level(self._enough)
         if level is None:
             return None
         known = self._models.at_level(snapshot, level)
@@ -251,9 +249,12 @@ class LevelModelSettings:
     """``joint`` or ``independent``."""
     resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
     """Covariance along the resource in the joint model."""
+    needed: Needed = Needed.HYPERPARAMETERS
+    """Results that a level needs: one more than there are ``hyperparameters`` (at most 10), or encoded ``columns``."""
     gp: GPSettings = GPSettings(n_initial=6)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "needed", choice("needed", Needed, self.needed))
         object.__setattr__(self, "model", choice("model", LevelModel, self.model))
         kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
         object.__setattr__(self, "resource_kernel", kernel)
@@ -280,15 +281,15 @@ def level_searcher(
     SpaceError
         A point to begin with does not fit.
     """
-    n_columns, gp = context.space.n_columns, settings.gp
+    n_columns, gp, n_needed = context.space.n_columns, settings.gp, settings.needed.results(context.space)
     learner: Learner
     if settings.model is LevelModel.JOINT:
-        learner = JointLearner(JointModel(n_columns, levels, gp, settings.resource_kernel), n_columns, gp)
+        learner = JointLearner(JointModel(n_columns, levels, gp, settings.resource_kernel), n_needed, gp)
     else:
-        learner = IndependentLearner(n_columns, len(levels), gp)
+        learner = IndependentLearner(n_columns, len(levels), n_needed, gp)
     return ModelBasedSearcher(
         context,
         GPProposer(learner, context.cube(), gp),
-        Observations(context.space, metric, levels),
+        Observations(context.space, metric, levels, failures=gp.failures),
         n_initial=gp.n_initial,
     )

@@ -205,6 +205,6 @@ def transfer_gp_searcher(
     return ModelBasedSearcher(
         context,
         GPProposer(learner, context.cube(), settings),
-        Observations(context.space, metric),
+        Observations(context.space, metric, failures=settings.failures),
         n_initial=settings.n_initial,
     )

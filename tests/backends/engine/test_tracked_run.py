@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.backends.engine.job_service import JobOrder, JobState, JobStatus
-from tunewright.backends.engine.tracked_run import TRANSITIONS, Overheads, RunPhase, TrackedRun
+from tunewright.backends.engine.run_meter import Overheads
+from tunewright.backends.engine.tracked_run import TRANSITIONS, RunPhase, TrackedRun
 from tunewright.exceptions import TunewrightError
 from tunewright.runner.channel import EXITED, PAUSE, STOP, TERMINATED, End, Report
 from tunewright.trial import Checkpoint, Run

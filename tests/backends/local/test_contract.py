@@ -8,24 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.backends.local import LocalBackend, LocalSettings
-from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.local import LocalBackend, LocalConfig
 from tunewright.backends.local.plugin import PLUGIN
 from tunewright.backends.plugin import ExperimentContext, TrialLog
-from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.interfaces import Backend
-from tunewright.metric import Metric
-from tunewright.space import Integer, SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.testing import training_script
 from tunewright.testing.backend_contract import BackendContract
-
-BENCHMARK = RealBenchmarkDefinition(
-    name="contract",
-    script=str(training_script.PATH),
-    space=SearchSpace({"epochs": Integer(1, 9)}),
-    metrics=(Metric("loss"),),
-)
+from tunewright.testing.jobs import training_benchmark
 
 
 class TestLocalBackend(BackendContract):
@@ -41,11 +31,18 @@ class TestLocalBackend(BackendContract):
             process.wait()
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
-        settings = LocalSettings(n_workers=n_workers, resource_attr=training_script.RESOURCE_ATTR, gpus=())
-        return LocalBackend(training_script.PATH, folder=folder / "trials", settings=settings)
+        return LocalBackend(
+            training_script.PATH,
+            folder=folder / "trials",
+            config=LocalConfig(gpus=()),
+            n_workers=n_workers,
+            resource_attr=training_script.RESOURCE_ATTR,
+        )
 
     def open_log(self, folder: Path, trial_id: int) -> TrialLog:
-        context = ExperimentContext(benchmark=BENCHMARK, tag="t", seed=0, stored=ExperimentFolder(folder))
+        context = ExperimentContext(
+            benchmark=training_benchmark(), tag="t", seed=0, stored=ExperimentFolder(folder)
+        )
         return PLUGIN.logs(LocalConfig(), context, trial_id)
 
     def abandon(self, backend: Backend) -> None:

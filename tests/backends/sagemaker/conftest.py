@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from tunewright.aws import Endpoint, EndpointKind, Rates, S3Objects, ServiceError, TokenBucket
-from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.backends.sagemaker import SageMakerBackend
 from tunewright.interfaces import BackendEvent
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, End, Report
+from tunewright.testing.jobs import job_settings
 from tunewright.trial import Ended, PhaseChange, Reported
 
 
@@ -309,11 +310,12 @@ class Driver:
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> TrainingScript:
+def script(tmp_path: Path) -> str:
+    """Path of a training script."""
     folder = tmp_path / "source"
     folder.mkdir()
     (folder / "train.py").write_text("print('training')\n")
-    return TrainingScript(path=str(folder / "train.py"), resource_attr="epoch")
+    return str(folder / "train.py")
 
 
 @pytest.fixture
@@ -322,15 +324,14 @@ def aws() -> FakeAws:
 
 
 @pytest.fixture
-def make_driver(aws: FakeAws, script: TrainingScript) -> Iterator[Callable[..., Driver]]:
+def make_driver(aws: FakeAws, script: str) -> Iterator[Callable[..., Driver]]:
     """Makes backends; each call stands for a new tuner process."""
     made: list[SageMakerBackend] = []
 
     def make(attach: Any = (), **settings: Any) -> Driver:
         chosen = {"min_interval": 0.005, "n_workers": 2, "stop_grace": 1e6, **settings}
-        backend = SageMakerBackend(
-            script, experiment="my experiment", session=aws, settings=SageMakerSettings(**chosen)
-        )
+        jobs = job_settings(script=script, **chosen)
+        backend = SageMakerBackend(jobs.benchmark, jobs.config, experiment="my experiment", session=aws)
         made.append(backend)
         backend.attach(attach)
         return Driver(aws, backend)

@@ -246,7 +246,7 @@ def test_retries_come_to_an_end(make_driver: Any) -> None:
     [
         ("Failed", {"FailureReason": "AlgorithmError: oom, exit code: 137"}, "oom"),
         ("Failed", {}, "does not say why"),
-        ("Stopped", {"SecondaryStatus": "MaxRuntimeExceeded"}, "max_run_seconds"),
+        ("Stopped", {"SecondaryStatus": "MaxRuntimeExceeded"}, "max_run"),
         ("Stopped", {}, "from outside"),
     ],
 )

@@ -12,9 +12,10 @@ import pytest
 from moto import mock_aws
 
 from tunewright.aws import resolve_endpoint
-from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript, dry_run, estimate
+from tunewright.backends.sagemaker import dry_run, estimate
 from tunewright.backends.sagemaker.deployment import bundle_code
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.testing.jobs import job_settings
 
 JOB: dict[str, Any] = {"order": {"resource_attr": "epoch"}, "poll_seconds": 1.0}
 
@@ -86,11 +87,10 @@ def test_a_dry_run_on_the_embedded_endpoint_starts_nothing(
 ) -> None:
     monkeypatch.setenv("TUNEWRIGHT_HOME", str(folder / "home"))
     fields = dry_run(
-        TrainingScript(path=str(folder / "train.py")),
+        job_settings(script=str(folder / "train.py"), warm_pool=True),
         {"lr": 0.1},
         experiment="my_experiment",
         endpoint=resolve_endpoint("embedded"),
-        settings=SageMakerSettings(warm_pool=True),
         until=1,
     )
     assert fields["HyperParameters"]["lr"] == "0.1"
@@ -104,20 +104,19 @@ def test_a_dry_run_on_aws_looks_the_role_up(folder: Path, monkeypatch: pytest.Mo
         monkeypatch.delenv(name, raising=False)
     with mock_aws(), pytest.raises(BackendError, match="--role"):
         dry_run(
-            TrainingScript(path=str(folder / "train.py")),
+            job_settings(script=str(folder / "train.py")),
             {},
             experiment="x",
             endpoint=resolve_endpoint("aws", region="us-east-1"),
-            settings=SageMakerSettings(),
         )
 
 
 def test_estimates() -> None:
-    known = estimate(SageMakerSettings(n_workers=3, instance_count=2, warm_pool=True))
+    known = estimate(job_settings(n_workers=3, instance_count=2, warm_pool=True))
     assert known.dollars_per_hour == pytest.approx(6 * 0.238)
     assert str(known) == "up to 6 x ml.c5.xlarge, kept warm between trials: at most $1.43 an hour"
-    spot = estimate(SageMakerSettings(spot=True))
+    spot = estimate(job_settings(spot=True))
     assert str(spot) == "up to 4 x ml.c5.xlarge spot: at most $0.95 an hour, their price on demand"
-    unknown = estimate(SageMakerSettings(instance_type="ml.z9.large"))
+    unknown = estimate(job_settings(instance_type="ml.z9.large"))
     assert str(unknown) == "up to 4 x ml.z9.large: at most unknown"
-    assert estimate(SageMakerSettings(instance_type="ml.z9.large", price_per_hour=2)).dollars_per_hour == 8
+    assert estimate(job_settings(instance_type="ml.z9.large", price_per_hour=2)).dollars_per_hour == 8

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.sagemaker import SageMakerSettings
 from tunewright.backends.sagemaker.deployment import estimate
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.channel import UNTIL
+from tunewright.testing.jobs import job_settings
 from tunewright.trial import OpenRun, Run
 
 CHEAP, DEAR = "ml.c5.xlarge", "ml.m5.2xlarge"
@@ -34,7 +34,7 @@ def lacks(driver: Any, name: str) -> None:
 @pytest.fixture
 def driver(make_driver: Any, aws: Any) -> Any:
     aws.endpoint = type(aws.endpoint)(kind=aws.endpoint.kind, region="us-east-1", url="http://x", speed=10.0)
-    return make_driver(instance_types=(CHEAP, DEAR))
+    return make_driver(instance_type=f"{CHEAP},{DEAR}")
 
 
 def test_the_next_type_is_taken_said_once_and_paid(driver: Any) -> None:
@@ -92,7 +92,7 @@ def test_a_type_that_the_configuration_chooses_is_not_exchanged(driver: Any) -> 
 
 
 def test_an_idle_pool_decides(make_driver: Any, aws: Any) -> None:
-    driver = make_driver(instance_types=(CHEAP, DEAR), warm_pool=True)
+    driver = make_driver(instance_type=f"{CHEAP},{DEAR}", warm_pool=True)
     driver.aws.refusals["CreateTrainingJob"] = [FULL]
     driver.backend.start(run(), {"lr": 1})
     driver.until_created("0-0-0")
@@ -111,14 +111,21 @@ def test_a_resumed_session_knows_what_its_jobs_run_on(make_driver: Any, aws: Any
     driver.backend.start(run(), {"lr": 1})
     driver.until_created("0-0-0")
     aws.jobs[aws.name("0-0-0")]["BillableTimeInSeconds"] = 0
-    second = make_driver([OpenRun(run=run(), config={"lr": 1}, started_at=1.0)], instance_types=(CHEAP, DEAR))
+    second = make_driver(
+        [OpenRun(run=run(), config={"lr": 1}, started_at=1.0)], instance_type=f"{CHEAP},{DEAR}"
+    )
     assert second.backend._queue.find(0).order.dollars_per_hour == 0.538
 
 
 def test_types_are_checked() -> None:
-    assert SageMakerSettings(instance_types=(DEAR, CHEAP)).instance_type == DEAR
-    for wrong, word in (((CHEAP, CHEAP), "twice"), (("c5",), "such as ml.c5.xlarge")):
+    assert job_settings(instance_type=f"{DEAR}, {CHEAP}").instance_type == DEAR
+    for wrong, word in (
+        (f"{CHEAP},{CHEAP}", "twice"),
+        ("c5", "such as ml.c5.xlarge"),
+        (",", "such as ml.c5.xlarge"),
+    ):
         with pytest.raises(SettingsError, match=word):
-            SageMakerSettings(instance_types=wrong)
-    most = estimate(SageMakerSettings(instance_types=(CHEAP, DEAR), n_workers=2))
-    assert (most.instance_type, most.dollars_per_hour) == (f"{CHEAP} or {DEAR}", pytest.approx(2 * 0.538))
+            job_settings(instance_type=wrong)
+    most = estimate(job_settings(instance_type=f"{CHEAP},{DEAR}", n_workers=2))
+    assert (most.instance_types, most.dollars_per_hour) == ((CHEAP, DEAR), pytest.approx(2 * 0.538))
+    assert f"{CHEAP} or {DEAR}" in str(most)

@@ -20,10 +20,9 @@ from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.storage.memory import MemoryApplication, MemoryLogs, MemoryObjects
 from tunewright.aws import AwsSession, open_session, resolve_endpoint
 from tunewright.backends.plugin import ExperimentContext, TrialLog
-from tunewright.backends.sagemaker import SageMakerBackend, SageMakerSettings, TrainingScript
+from tunewright.backends.sagemaker import SageMakerBackend
 from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.plugin import PLUGIN
-from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.history import History
 from tunewright.interfaces import Backend, Scheduler
 from tunewright.journal import MemoryJournal
@@ -33,12 +32,13 @@ from tunewright.runner.channel import EXITED, TERMINATED, UNTIL, End, Report
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.schedulers.pbt import PBT, PBTSettings
 from tunewright.searchers.model_free import RandomSearcher
-from tunewright.space import Float, Integer, SearchSpace
+from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.storage import ExperimentFolder
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.fault_injection import CrashingJournal, SimulatedCrash
-from tunewright.testing.training_script import PATH, RESOURCE_ATTR, train_epoch
+from tunewright.testing.jobs import job_settings, training_benchmark
+from tunewright.testing.training_script import train_epoch
 from tunewright.trial import Ended, Reported, TrialStatus
 from tunewright.tuner import Tuner
 
@@ -120,11 +120,6 @@ class PlayedRun(ScriptedJob):
         self._logs.append(self._stream, [(int(time.time() * 1000), line)])
 
 
-BENCHMARK = RealBenchmarkDefinition(
-    name="contract", script=str(PATH), space=SearchSpace({"epochs": Integer(1, 9)}), metrics=(Metric("loss"),)
-)
-
-
 @contextmanager
 def emulator(folder: Path, *faults: Fault) -> Iterator[str]:
     """The address of a service that plays its jobs."""
@@ -144,18 +139,15 @@ def emulator(folder: Path, *faults: Fault) -> Iterator[str]:
 
 def backend_of(url: str, experiment: str, n_workers: int) -> SageMakerBackend:
     """The backend of a new tuner process."""
-    return SageMakerBackend(
-        TrainingScript(path=str(PATH), resource_attr=RESOURCE_ATTR),
-        experiment=experiment,
-        session=open_session(resolve_endpoint(url, region="us-east-1")),
-        settings=SageMakerSettings(
-            n_workers=n_workers,
-            channel="logs",
-            warm_pool=True,
-            min_interval=0.02,
-            role="arn:aws:iam::123456789012:role/Jobs",
-        ),
+    jobs = job_settings(
+        n_workers=n_workers,
+        channel="logs",
+        warm_pool=True,
+        min_interval=0.02,
+        role="arn:aws:iam::123456789012:role/Jobs",
     )
+    session = open_session(resolve_endpoint(url, region="us-east-1"))
+    return SageMakerBackend(jobs.benchmark, jobs.config, experiment=experiment, session=session)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +179,7 @@ class TestLogsChannel(BackendContract):
 
     def open_log(self, folder: Path, trial_id: int) -> TrialLog:
         stored = ExperimentFolder(folder / f"logs {folder.name}")
-        context = ExperimentContext(benchmark=BENCHMARK, tag="t", seed=0, stored=stored)
+        context = ExperimentContext(benchmark=training_benchmark(), tag="t", seed=0, stored=stored)
         return PLUGIN.logs(SageMakerConfig(endpoint=self._url, region="us-east-1"), context, trial_id)
 
 

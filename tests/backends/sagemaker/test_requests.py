@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.backends.engine.job_service import JobOrder
+from tunewright.backends.sagemaker import JobSettings
 from tunewright.backends.sagemaker.requests import (
     Deployment,
     build_request,
     instance_of,
     merge,
 )
-from tunewright.backends.sagemaker.settings import SageMakerSettings
 from tunewright.exceptions import SettingsError
+from tunewright.testing.jobs import job_settings
 from tunewright.trial import Checkpoint, Run
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -43,8 +44,8 @@ DEPLOYMENT = Deployment(
 )
 CONFIG: dict[str, Any] = {"lr": 1e-3, "layers": 2, "nesterov": True, "optimizer": "adam", "epochs": 27}
 
-CASES: dict[str, tuple[JobOrder, SageMakerSettings]] = {
-    "plain": (JobOrder(run=Run(trial_id=0, attempt=0), config=CONFIG), SageMakerSettings()),
+CASES: dict[str, tuple[JobOrder, JobSettings]] = {
+    "plain": (JobOrder(run=Run(trial_id=0, attempt=0), config=CONFIG), job_settings()),
     "resumed_warm": (
         JobOrder(
             run=Run(
@@ -59,10 +60,10 @@ CASES: dict[str, tuple[JobOrder, SageMakerSettings]] = {
             cost_before=0.125,
             dollars_per_hour=0.736,
         ),
-        SageMakerSettings(
+        job_settings(
             warm_pool=True,
             instance_type="ml.g4dn.xlarge",
-            max_run_seconds=3600,
+            max_run=3600,
             environment={"PYTHONHASHSEED": "0"},
             tags={"team": "vision"},
         ),
@@ -71,7 +72,7 @@ CASES: dict[str, tuple[JobOrder, SageMakerSettings]] = {
         JobOrder(
             run=Run(trial_id=1, attempt=0), config={"instance_type": "ml.m5.large", "instance_count": 2}
         ),
-        SageMakerSettings(
+        job_settings(
             request_template={
                 "VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]},
                 "ResourceConfig": {"VolumeKmsKeyId": "key", "VolumeSizeInGB": 1},
@@ -92,7 +93,7 @@ CASES: dict[str, tuple[JobOrder, SageMakerSettings]] = {
         JobOrder(
             run=Run(trial_id=3, attempt=0, until=1), config=CONFIG, dollars_per_hour=2.0, billed_share=0.25
         ),
-        SageMakerSettings(spot=True, max_run_seconds=3600, max_wait_seconds=7200),
+        job_settings(spot=True, max_run=3600, max_wait=7200),
     ),
     "isolated": (
         JobOrder(
@@ -107,15 +108,15 @@ CASES: dict[str, tuple[JobOrder, SageMakerSettings]] = {
             retry=1,
             checkpoint_key="synced/2/0-0/3/",
         ),
-        SageMakerSettings(network_isolation=True, warm_pool=True),
+        job_settings(network_isolation=True, warm_pool=True),
     ),
     "logs": (
         JobOrder(run=Run(trial_id=6, attempt=0), config={"lr": 0.5}),
-        SageMakerSettings(channel="logs", instance_count=2),
+        job_settings(channel="logs", instance_count=2),
     ),
     "restarted_by_the_service": (
         JobOrder(run=Run(trial_id=4, attempt=0), config={}),
-        SageMakerSettings(
+        job_settings(
             request_template={
                 "RetryStrategy": {"MaximumRetryAttempts": 2},
                 "CheckpointConfig": {"S3Uri": "s3://a/b", "LocalPath": "/opt/ml/others"},
@@ -127,7 +128,7 @@ CASES: dict[str, tuple[JobOrder, SageMakerSettings]] = {
             run=Run(trial_id=2, attempt=0),
             config={"text": "a\nb", "ünïcode": "ü", "long": "x" * 3000, "blank": "", "quote": 'say "hi"'},
         ),
-        SageMakerSettings(),
+        job_settings(),
     ),
 }
 
@@ -153,7 +154,7 @@ VALUES = st.one_of(st.text(max_size=3000), st.integers(), st.floats(allow_nan=Fa
 @given(config=st.dictionaries(NAMES, VALUES, max_size=130))
 def test_any_configuration_fits_the_service(config: dict[str, Any]) -> None:
     request = build_request(
-        JobOrder(run=Run(trial_id=0, attempt=0), config=config), DEPLOYMENT, SageMakerSettings()
+        JobOrder(run=Run(trial_id=0, attempt=0), config=config), DEPLOYMENT, job_settings()
     )
     parameters = request.fields["HyperParameters"]
     assert errors(request.fields) == ""
@@ -171,14 +172,14 @@ def test_any_configuration_fits_the_service(config: dict[str, Any]) -> None:
 def test_equal_hashes_mean_equal_jobs() -> None:
     def digest(config: dict[str, Any], **run: Any) -> str:
         order = JobOrder(run=Run(trial_id=0, attempt=0, **run), config=config)
-        return build_request(order, DEPLOYMENT, SageMakerSettings()).hash
+        return build_request(order, DEPLOYMENT, job_settings()).hash
 
     assert digest(CONFIG) == digest(dict(CONFIG))
     assert len({digest(CONFIG), digest({**CONFIG, "lr": 0.1}), digest(CONFIG, until=3)}) == 3
 
 
 def test_instances_may_be_hyperparameters() -> None:
-    settings = SageMakerSettings(instance_type="ml.c5.xlarge", instance_count=1)
+    settings = job_settings(instance_type="ml.c5.xlarge", instance_count=1)
     assert instance_of({}, settings) == ("ml.c5.xlarge", 1)
     assert instance_of({"st_instance_type": "ml.m5.large", "st_instance_count": 3}, settings) == (
         "ml.m5.large",
@@ -187,12 +188,12 @@ def test_instances_may_be_hyperparameters() -> None:
 
 
 def test_until_may_be_the_maximum_resource() -> None:
-    settings = SageMakerSettings(max_resource_attr="epochs", until_as_max_resource=True)
+    settings = job_settings(max_resource_attr="epochs", max_resource=27, until_as_max_resource=True)
     for until, expected in ((3, "3"), (None, "27")):
         order = JobOrder(run=Run(trial_id=0, attempt=0, until=until), config=CONFIG)
         assert build_request(order, DEPLOYMENT, settings).fields["HyperParameters"]["epochs"] == expected
     with pytest.raises(SettingsError, match="max_resource_attr"):
-        SageMakerSettings(until_as_max_resource=True)
+        job_settings(until_as_max_resource=True)
 
 
 def test_merge_goes_into_mappings() -> None:
@@ -200,7 +201,7 @@ def test_merge_goes_into_mappings() -> None:
 
 
 def test_an_environment_that_is_too_long_is_named() -> None:
-    settings = SageMakerSettings(environment={"BIG": "x" * 513})
+    settings = job_settings(environment={"BIG": "x" * 513})
     with pytest.raises(SettingsError, match="BIG"):
         build_request(CASES["plain"][0], DEPLOYMENT, settings)
 
@@ -209,9 +210,9 @@ def test_an_environment_that_is_too_long_is_named() -> None:
     "isolated", [{"network_isolation": True}, {"request_template": {"EnableNetworkIsolation": True}}]
 )
 def test_jobs_without_a_network_talk_through_the_log(isolated: dict[str, Any]) -> None:
-    settings = SageMakerSettings(**isolated)
+    settings = job_settings(**isolated)
     assert (settings.channel, settings.network_isolation) == ("logs", True)
-    assert (SageMakerSettings().channel, SageMakerSettings(channel="logs").network_isolation) == ("s3", False)
+    assert (job_settings().channel, job_settings(channel="logs").network_isolation) == ("s3", False)
 
 
 @pytest.mark.parametrize(
@@ -220,14 +221,17 @@ def test_jobs_without_a_network_talk_through_the_log(isolated: dict[str, Any]) -
         {"n_workers": 0},
         {"instance_count": 0},
         {"volume_gb": 0},
-        {"keep_alive_seconds": 3601},
-        {"max_run_seconds": 0},
+        {"keep_alive": 3601},
+        {"max_run": 0},
         {"max_retries": -1},
+        {"stop_grace": -1.0},
+        {"min_interval": 0.0},
+        {"price_per_hour": -1.0},
         {"instance_type": "c5.xlarge"},
         {"request_template": {"EnableManagedSpotTraining": True}},
-        {"max_wait_seconds": 90_000},
+        {"max_wait": 90_000},
         {"spot": True, "warm_pool": True},
-        {"max_wait_seconds": 60, "spot": True},
+        {"max_wait": 60, "spot": True},
         {"spot_price_share": 0.0},
         {"channel": "s3", "network_isolation": True},
         {"channel": "s3", "request_template": {"EnableNetworkIsolation": True}},
@@ -239,6 +243,6 @@ def test_jobs_without_a_network_talk_through_the_log(isolated: dict[str, Any]) -
     ],
 )
 def test_settings_that_cannot_work(wrong: dict[str, Any]) -> None:
-    field = next(iter(wrong)).removesuffix("_seconds")
+    field = next(iter(wrong))
     with pytest.raises(SettingsError, match=field):
-        SageMakerSettings(**wrong)
+        job_settings(**wrong)

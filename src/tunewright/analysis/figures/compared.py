@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from tunewright.analysis.aggregate import Aggregate, Band, aggregate
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.comparison import Ranks
-from tunewright.analysis.curves import Curves
+from tunewright.analysis.curves import Curves, alphabetical, with_equals
 from tunewright.analysis.figures.style import (
     GREY,
     legend_of_lines,
@@ -25,7 +25,7 @@ from tunewright.analysis.figures.style import (
     wrapped,
 )
 from tunewright.analysis.objectives import ParetoSets, attainment_surface
-from tunewright.analysis.significance import CriticalDifference
+from tunewright.analysis.significance import CriticalDifference, Over
 from tunewright.metric import Goal
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def plot_curves(
         matplotlib is not installed.
     """
     how = Aggregate(kind)
-    labels = _in_order(label for curves in every for label in curves.setups)
+    labels = alphabetical({label for curves in every for label in curves.setups})
     figure, axes = new_figure(len(every), width=6.4 if len(every) == 1 else 4.4)
     for curves, axis in zip(every, axes, strict=True):
         _curve_panel(axis, curves, labels, how, log_time=log_time)
@@ -140,21 +140,23 @@ def plot_ranks(ranks: Ranks) -> Figure:
     MissingExtraError
         matplotlib is not installed.
     """
-    labels = list(ranks.bands)
+    labels = alphabetical([*ranks.bands, *(other for others in ranks.equal.values() for other in others)])
+    names = [with_equals(label, ranks.equal) for label in ranks.bands]
     figure, (axis,) = new_figure(width=6.0, height=3.6)
-    for label, band in ranks.bands.items():
+    for name, (label, band) in zip(names, ranks.bands.items(), strict=True):
         place = labels.index(label) / len(labels)
-        look, shade = {"label": plain(label), **look_of(labels, label)}, _shade(len(labels))
+        look, shade = {"label": plain(name), **look_of(labels, label)}, _shade(len(names))
         _draw(axis, 100 * ranks.shares, band, look, place=place, shade=shade)
     benchmarks = {benchmark for benchmark, _ in ranks.blocks}
     seeds = {seed for _, seed in ranks.blocks}
     axis.set_xlabel("share of each benchmark's time [%]")
     axis.set_ylabel("mean rank (1 is best)")
     axis.set_title(f"{_plural(len(benchmarks), 'benchmark')}, {_plural(len(seeds), 'seed')}")
-    axis.set_yticks(_rank_ticks(len(labels)))
+    axis.set_yticks(_rank_ticks(len(names)))
     axis.invert_yaxis()
-    legend_of_lines(figure, [axis], labels)
-    figure.supxlabel("mean and 95 % interval", fontsize=8, color=GREY)
+    legend_of_lines(figure, [axis], names)
+    drawn = "benchmarks and seeds" if len(benchmarks) > 1 else "seeds"
+    figure.supxlabel(f"mean and 95 % bootstrap interval over {drawn}", fontsize=8, color=GREY)
     return figure
 
 
@@ -169,7 +171,7 @@ def plot_critical_difference(found: CriticalDifference) -> Figure:
     labels = list(found.ranks)
     n = len(labels)
     half = -(-n // 2)
-    height = 1.1 + 0.28 * (half + len(found.groups))
+    height = 1.25 + 0.28 * (half + len(found.groups))
     figure, (axis,) = new_figure(width=7.0, height=height)
     axis.set_axis_off()
     top = 0.35 + 0.3 * len(found.groups)
@@ -187,7 +189,8 @@ def plot_critical_difference(found: CriticalDifference) -> Figure:
         axis.plot([rank, rank, edge], [0, y, y], color="black", linewidth=1)
         side = "right" if is_left else "left"
         shift = -0.015 * (n - 1) if is_left else 0.015 * (n - 1)
-        axis.text(edge + shift, y, f"{plain(label)}  ({rank:.2f})", ha=side, va="center", fontsize=10)
+        name = plain(with_equals(label, found.equal))
+        axis.text(edge + shift, y, f"{name}  ({rank:.2f})", ha=side, va="center", fontsize=10)
     for number, group in enumerate(found.groups):
         ends = [found.ranks[label] for label in group]
         y = -0.25 - 0.3 * number
@@ -195,9 +198,11 @@ def plot_critical_difference(found: CriticalDifference) -> Figure:
         axis.plot(
             [min(ends) - pad, max(ends) + pad], [y, y], color="#D55E00", linewidth=4, solid_capstyle="butt"
         )
+    is_of_these = found.n_benchmarks > 1 and found.over is not Over.BENCHMARKS
+    where = f" on these {found.n_benchmarks} benchmarks" if is_of_these else ""
     axis.set_title(
-        f"mean rank at the end over {_plural(found.n_blocks, 'pair')} of benchmark and seed (1 is best); "
-        "bars: no significant difference",
+        f"mean rank at the end over {_plural(found.n_blocks, 'pair')} of benchmark and seed (1 is best)\n"
+        f"bars: no significant difference{where}",
         fontsize=9,
         color=GREY,
     )
@@ -212,7 +217,7 @@ def plot_area(areas: Mapping[str, Mapping[str, Floats]]) -> Figure:
     MissingExtraError
         matplotlib is not installed.
     """
-    labels = _in_order(label for found in areas.values() for label in found)
+    labels = alphabetical({label for found in areas.values() for label in found})
     figure, axes = new_figure(len(areas), height=0.7 + 0.42 * len(labels) + 0.5)
     for axis, (benchmark, found) in zip(axes, areas.items(), strict=True):
         for row, (label, values) in enumerate(found.items()):
@@ -300,11 +305,6 @@ def _stairs(surface: Floats, end: Floats) -> Floats:
     x = np.append(np.repeat(first, 2), max(end[0], first[-1]))
     y = np.insert(np.repeat(second, 2), 0, max(end[1], second[0]))
     return np.column_stack([x, y])
-
-
-def _in_order(labels: Iterable[str]) -> list[str]:
-    """Distinct labels in an order that gives a setup the same look in all figures, also if a benchmark lacks others."""
-    return sorted(set(labels), key=str.lower)
 
 
 def _rank_ticks(n: int) -> range:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from tunewright.analysis.aggregate import Aggregate
 from tunewright.analysis.comparison import Ranks
+from tunewright.analysis.curves import with_equals
 from tunewright.analysis.extras import need
 from tunewright.analysis.figures import (
     plot_area,
@@ -29,7 +30,10 @@ from tunewright.analysis.report.wording import (
     budget_text,
     chance_text,
     headline,
+    interval_text,
     p_text,
+    pairs_text,
+    row_verdict_text,
     seeds_text,
     speed_text,
     time_text,
@@ -124,6 +128,8 @@ def build_page(
         "versions": ", ".join(_versions(comparison)),
         "warnings": comparison.warnings,
         "curves": _figure(plot_curves([part.curves for part in parts], kind=kind, log_time=log_time)),
+        "overall": _overall(comparison),
+        "n_benchmarks": comparison.critical.n_benchmarks if comparison.critical else 0,
         "ranks": _ranks(comparison.ranks, comparison.critical),
         "attainment": _figure(plot_attainment(with_two_objectives)) if with_two_objectives else None,
         "area": _figure(plot_area({part.curves.benchmark: part.areas for part in parts})),
@@ -157,13 +163,56 @@ def _versions(comparison: Comparison) -> list[str]:
 def _ranks(ranks: Ranks | None, critical: CriticalDifference | None) -> Mapping[str, object] | None:
     if ranks is None or critical is None:
         return None
-    is_overall = len({benchmark for benchmark, _ in ranks.blocks}) > 1
+    is_overall = critical.n_benchmarks > 1
     is_folded = len(critical.tests) > _MAX_OPEN_PAIRS
+    caption = f"All pairs over all benchmarks, {pairs_text(critical)}"
     return {
         "critical_difference": _figure(plot_critical_difference(critical)),
         "over_time": _figure(plot_ranks(ranks)),
-        "tests": _tests(critical.tests, "Over all benchmarks", is_folded=is_folded) if is_overall else None,
+        "tests": _tests(critical.tests, caption, "regrets", is_folded=is_folded) if is_overall else None,
     }
+
+
+def _overall(comparison: Comparison) -> Table | None:
+    """Ranks and regrets over all benchmarks; None if there is one."""
+    ranks, critical = comparison.ranks, comparison.critical
+    if ranks is None or critical is None or critical.n_benchmarks == 1:
+        return None
+    base = comparison.reference
+    against = {
+        test.second if test.first == base else test.first: test
+        for test in critical.tests
+        if base in (test.first, test.second)
+    }
+    head = (
+        "setup",
+        "mean rank",
+        "median regret",
+        "mean regret",
+        f"difference to {base}",
+        f"against {base}",
+        "p (Holm)",
+    )
+    rows: list[Sequence[Cell]] = []
+    for label, rank in critical.ranks.items():
+        regret, test = comparison.regrets[label], against.get(label)
+        verdict = verdict_text(test, label)
+        less = regret.difference
+        rows.append(
+            (
+                Cell(with_equals(label, critical.equal)),
+                Cell(interval_text(ranks.bands[label], ".2f"), rank),
+                Cell(f"{regret.median:.3f}", regret.median),
+                Cell(interval_text(regret.mean), float(regret.mean.centre[-1])),
+                Cell(
+                    "" if less is None else interval_text(less, "+.3f"),
+                    math.nan if less is None else float(less.centre[-1]),
+                ),
+                Cell(verdict, mark=_MARKS.get(verdict, "")),
+                Cell("" if test is None else p_text(test.p_holm), math.nan if test is None else test.p_holm),
+            )
+        )
+    return Table(head, rows)
 
 
 def _benchmark(part: BenchmarkComparison, reference: str) -> Mapping[str, object]:
@@ -173,6 +222,7 @@ def _benchmark(part: BenchmarkComparison, reference: str) -> Mapping[str, object
         "setup",
         "seeds",
         curves.metric.name,
+        "median",
         "best seed",
         "area",
         "to target (reached)",
@@ -190,17 +240,18 @@ def _benchmark(part: BenchmarkComparison, reference: str) -> Mapping[str, object
         "target": value_text(curves, part.target),
         "is_surrogate": curves.values == "surrogate",
         "table": Table(head, [_row(part, row) for row in part.rows]),
-        "tests": _tests(part.tests, "All pairs", is_folded=True) if len(part.tests) > 1 else None,
+        "tests": _tests(part.tests, "All pairs", "losses", is_folded=True) if len(part.tests) > 1 else None,
     }
 
 
 def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
     curves, test = part.curves, row.test
-    verdict = "reference" if test is None else verdict_text(test, row.label)
+    verdict = row_verdict_text(row)
     return (
         Cell(row.label),
         Cell(row.n_seeds),
         Cell(band_text(curves, row.final, row.n_seeds), float(row.final.centre[0])),
+        Cell(value_text(curves, row.median), row.median),
         Cell(value_text(curves, row.best), row.best),
         Cell(f"{row.area:.4f}", row.area),
         Cell(
@@ -213,8 +264,8 @@ def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
     )
 
 
-def _tests(tests: Sequence[PairedTest], caption: str, *, is_folded: bool) -> TestTable:
-    head = ("pair", "pairs", "wins", "median difference of losses", "p", "p (Holm)", "significant")
+def _tests(tests: Sequence[PairedTest], caption: str, values: str, *, is_folded: bool) -> TestTable:
+    head = ("setups", "pairs", "wins", f"median difference of {values}", "p", "p (Holm)", "significant")
     rows = [
         (
             Cell(f"{test.first} - {test.second}"),

@@ -7,9 +7,9 @@ import math
 from tunewright.analysis.aggregate import Band
 from tunewright.analysis.comparison import TimeToTarget
 from tunewright.analysis.curves import Curves
-from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
-from tunewright.analysis.significance import MIN_PAIRS, CriticalDifference, Improvement, PairedTest
-from tunewright.formatting import duration, plural
+from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, SetupRow
+from tunewright.analysis.significance import MIN_PAIRS, CriticalDifference, Improvement, Over, PairedTest
+from tunewright.formatting import duration, listed, plural
 from tunewright.metric import Goal
 
 
@@ -50,11 +50,20 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def verdict_text(test: PairedTest, label: str) -> str:
-    """Result of a test for one of its setups."""
+def verdict_text(test: PairedTest | None, label: str) -> str:
+    """Result of a test for one of its setups; a setup without a test is the reference."""
+    if test is None:
+        return "reference"
     if test.better is None:
         return "not significant"
     return "better" if test.better == label else "worse"
+
+
+def row_verdict_text(row: SetupRow) -> str:
+    """Result of the test of a setup on one benchmark, by the setup that stands for it."""
+    if row.equal_to is not None:
+        return f"as {row.equal_to}"
+    return verdict_text(row.test, row.label)
 
 
 def chance_text(found: Improvement | None, n_runs: int) -> str:
@@ -78,22 +87,44 @@ def headline(comparison: Comparison) -> str:
     if all(critical.ranks[label] == critical.ranks[first] for label in others):
         return "At the end no setup is ahead of another."
     beaten = [t.second if t.first == first else t.first for t in critical.tests if t.better == first]
+    where = scope_text(critical)
     text = f"{first} has the best mean rank at the end ({critical.ranks[first]:.2f} of {len(critical.ranks)})"
     if beaten:
-        text += f" and is significantly better than {_listed(beaten)}"
+        text += f" and{where and f', {where},'} is significantly better than {listed(beaten)}"
     return text + _undecided([label for label in others if label not in beaten], critical)
+
+
+def scope_text(critical: CriticalDifference) -> str:
+    """Benchmarks that the tests hold for; empty if it is one, or if they hold for others as well."""
+    if critical.n_benchmarks == 1 or critical.over is Over.BENCHMARKS:
+        return ""
+    return f"on these {critical.n_benchmarks} benchmarks"
+
+
+def pairs_text(critical: CriticalDifference) -> str:
+    """Number and kind of the pairs of the tests."""
+    if critical.over is Over.RUNS:
+        return f"{plural(critical.n_pairs, 'pair')} of benchmark and seed"
+    return plural(critical.n_pairs, "benchmark" if critical.over is Over.BENCHMARKS else "seed")
 
 
 def _undecided(labels: list[str], critical: CriticalDifference) -> str:
     """Setups without a significant difference to the first, or that there are too few pairs for a test."""
     if not labels:
         return "."
-    if critical.n_blocks < MIN_PAIRS:
-        are = "is" if critical.n_blocks == 1 else "are"
-        return f"; {plural(critical.n_blocks, 'pair')} of benchmark and seed {are} too few to tell it from chance."
+    if critical.n_pairs < MIN_PAIRS:
+        are = "is" if critical.n_pairs == 1 else "are"
+        return f"; {pairs_text(critical)} {are} too few to tell it from chance."
+    where = scope_text(critical)
     if len(labels) == len(critical.ranks) - 1:
-        return "; it differs significantly from none of the others."
-    return f"; from {_listed(labels)} it does not differ significantly."
+        return f";{where and f' {where}'} it differs significantly from none of the others."
+    return f"; from {listed(labels)} it does not differ significantly."
+
+
+def interval_text(band: Band, form: str = ".3f") -> str:
+    """A centre with its interval."""
+    centre, low, high = (float(part[-1]) for part in (band.centre, band.low, band.high))
+    return f"{centre:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def budget_text(comparison: Comparison) -> str:
@@ -103,7 +134,7 @@ def budget_text(comparison: Comparison) -> str:
     workers = sorted({info.n_workers for info in infos if info.n_workers is not None})
     ends = [part.curves.times[-1] for part in comparison.benchmarks]
     longest, shortest = float(max(ends)), float(min(ends))
-    time = duration(longest) if longest == shortest else f"{duration(shortest)} to {duration(longest)}"
+    time = " to ".join(dict.fromkeys([time_text(shortest), time_text(longest)]))
     of_workers = f" with {_numbers(workers)} workers" if workers else ""
     worker_hours = [
         end * info.n_workers / 3600
@@ -134,7 +165,3 @@ def _factor(number: float) -> str:
 
 def _numbers(numbers: list[int]) -> str:
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -16,7 +16,7 @@ from tunewright.backends.engine.job_service import (
     JobStatus,
     OrderT,
 )
-from tunewright.backends.engine.tracked_run import Overheads
+from tunewright.backends.engine.run_meter import Overheads
 from tunewright.exceptions import BackendError, RequestError
 
 _MAX_NOTICES: Final = 20

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tunewright.backends.sagemaker.backend import SageMakerBackend
-from tunewright.backends.sagemaker.deployment import Estimate, TrainingScript, dry_run, estimate
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.sagemaker.deployment import Estimate, dry_run, estimate
+from tunewright.backends.sagemaker.settings import JobSettings
 
-__all__ = ["Estimate", "SageMakerBackend", "SageMakerSettings", "TrainingScript", "dry_run", "estimate"]
+__all__ = ["Estimate", "JobSettings", "SageMakerBackend", "SageMakerConfig", "dry_run", "estimate"]

@@ -6,9 +6,11 @@ from typing import Final, final
 
 from tunewright.aws import AwsSession
 from tunewright.backends.engine import EngineBackend, JobDispatcher, Notices
+from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.context import make_context, run_requests
-from tunewright.backends.sagemaker.deployment import ExperimentSite, TrainingScript
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.deployment import ExperimentSite
+from tunewright.backends.sagemaker.settings import JobSettings
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.interfaces import Backend
 
 
@@ -29,27 +31,33 @@ class SageMakerBackend(EngineBackend, Backend):
 
     Parameters
     ----------
-    script
-        The jobs' script.
+    benchmark
+        Script, number of workers, and needs of a trial.
+    config
+        Instances, limits, warm pool.
     experiment
         Any name; job names and S3 keys are made from it, and the same name finds the jobs again.
     session
         From :func:`tunewright.aws.open_session`.
-    settings
-        Instances, limits, warm pool.
 
     Raises
     ------
     BackendError
         There is no role or no image.
     SettingsError
-        There is no such script.
+        There is no such script, or a setting cannot work.
     """
 
     def __init__(
-        self, script: TrainingScript, *, experiment: str, session: AwsSession, settings: SageMakerSettings
+        self,
+        benchmark: RealBenchmarkDefinition,
+        config: SageMakerConfig,
+        *,
+        experiment: str,
+        session: AwsSession,
     ) -> None:
-        site = ExperimentSite(script, experiment, session, settings, Notices())
+        settings = JobSettings(benchmark=benchmark, config=config)
+        site = ExperimentSite(settings, experiment, session, Notices())
         self.deployment: Final = site.deployment
         context = make_context(site, site.deployment, run_requests(site))
         super().__init__(context, JobDispatcher(context))

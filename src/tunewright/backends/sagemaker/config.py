@@ -5,15 +5,25 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias, final
+from typing import Any, ClassVar, Final, Literal, TypeAlias, final
 
 from typing_extensions import override
 
 from tunewright.backends.plugin import BackendConfig
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, check_at_least
 
 Execution: TypeAlias = Literal["jobs", "workers", "auto"]
 """How trials become training jobs."""
+
+S3: Final = "s3"
+"""Reports, requests and checkpoints are S3 objects that the runner reads and writes."""
+LOGS: Final = "logs"
+"""Reports are lines of the log, checkpoints are copied by the service: jobs need no network."""
+
+KEEP_ALIVE_MAX: Final = 3600
+"""Longest keep-alive that every account has (default quota "Keep-alive for cluster reuse")."""
+MAX_RUN_MAX: Final = 28 * 24 * 3600
+"""The service's longest MaxRuntimeInSeconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +69,12 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
 
     warm_pool: bool = False
     """Keep instances between trials: the next one starts in seconds; idle time is billed."""
+    keep_alive: int = 600
+    """Seconds that an idle instance of a warm pool is kept."""
     spot: bool = False
     """Run trials on spot instances: cheaper; interrupted ones go on from their checkpoints."""
+    spot_price_share: float = 0.3
+    """Part of the price that a spot instance is taken to cost until the service bills it."""
     max_wait: int | None = None
     """Seconds that a spot job may take with its waits (default: a day more than --max_run)."""
     execution: Execution = "auto"
@@ -87,9 +101,50 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """An AWS tag of each training job."""
     request_template: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """JSON of a CreateTrainingJob request that is merged under ours and over the benchmark's."""
+    framework_version: str = "2.6"
+    """Version of the framework in the default image."""
+    booleans: Literal["value", "flag"] = "value"
+    """Boolean hyperparameters: as --name True (value), or as --name or nothing (flag)."""
+    price_per_hour: float | None = None
+    """US dollars per instance hour (default: from the table of prices)."""
+    max_retries: int = 10
+    """Retries of a run after failures of the service, before it fails."""
+    checkpoint_seconds: float = 60.0
+    """Real seconds between two checkpoints that a running job stores."""
+    stop_grace: float = 120.0
+    """Service seconds after which a job that was asked to end gets StopTrainingJob."""
+    close_seconds: float = 300.0
+    """Service seconds for jobs to end at the end of the experiment; later they are left to the service."""
+    min_interval: float = 1.0
+    """Minimum real seconds between two requests for reports, and for statuses."""
+    report_shards: int | None = None
+    """Prefixes of reports in S3, each good for 3,500 a second (default: one per thousand workers)."""
 
     def __post_init__(self) -> None:
-        _check_positive(self, "speed", "max_wait", "trials_per_instance", "max_run", "volume_gb")
+        _check_positive(
+            self,
+            "speed",
+            "max_wait",
+            "trials_per_instance",
+            "max_run",
+            "volume_gb",
+            "keep_alive",
+            "report_shards",
+            "min_interval",
+        )
+        for name, value, most in (
+            ("keep_alive", self.keep_alive, KEEP_ALIVE_MAX),
+            ("max_run", self.max_run, MAX_RUN_MAX),
+        ):
+            if value is not None and value > most:
+                raise SettingsError(f"{name} must be from 1 to {most}, not {value}")
+        check_at_least(self, 0, "max_retries", "checkpoint_seconds", "stop_grace", "close_seconds")
+        if self.price_per_hour is not None:
+            check_at_least(self, 0, "price_per_hour")
+        if not 0.0 < self.spot_price_share <= 1.0:
+            raise SettingsError(
+                f"spot_price_share must be above 0 and at most 1, not {self.spot_price_share}"
+            )
         if bool(self.subnets) != bool(self.security_group_ids):
             raise SettingsError("A VPC needs both: --subnets and --security_group_ids")
 

@@ -9,13 +9,14 @@ from typing import Final
 from tunewright.backends.engine import EngineContext, EngineSettings, ServiceTime
 from tunewright.backends.engine.channel import Channel
 from tunewright.backends.engine.job_service import JobOrder, OrderT
-from tunewright.backends.engine.tracked_run import Overheads
+from tunewright.backends.engine.run_meter import Overheads
 from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints
+from tunewright.backends.sagemaker.config import LOGS
 from tunewright.backends.sagemaker.costs import SageMakerCosts, SageMakerPrices
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.job_service import JobLogs, SageMakerJobs
 from tunewright.backends.sagemaker.requests import Deployment, JobRequest, build_request
-from tunewright.backends.sagemaker.settings import LOGS, SageMakerSettings
+from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.backends.sagemaker.transport import (
     OVERLAP_SECONDS,
     SHORTEST_OVERLAP,
@@ -44,7 +45,7 @@ def make_context(
     """
     session, settings, notices = site.session, site.settings, site.notices
     jobs = SageMakerJobs(site, deployment.job_prefix, build)
-    time = ServiceTime(session.endpoint.speed, settings.min_interval)
+    time = ServiceTime(session.endpoint.speed, settings.config.min_interval)
     return EngineContext(
         jobs=jobs,
         channel=_channel(site, jobs, time),
@@ -80,15 +81,15 @@ def _channel(site: ExperimentSite, jobs: SageMakerJobs[OrderT], time: ServiceTim
     return S3Transport(site.objects, overlap=overlap, n_shards=site.settings.n_report_shards)
 
 
-def _engine_settings(settings: SageMakerSettings) -> EngineSettings:
+def _engine_settings(settings: JobSettings) -> EngineSettings:
     return EngineSettings(
         engine="SageMaker",
-        n_workers=settings.n_workers,
-        instances_per_job=settings.instance_count,
-        keeps_instances=settings.warm_pool,
+        n_workers=settings.benchmark.n_workers,
+        instances_per_job=settings.benchmark.instance_count,
+        keeps_instances=settings.config.warm_pool,
         is_restartable=settings.is_restartable,
-        max_retries=settings.max_retries,
-        stop_grace=settings.stop_grace,
+        max_retries=settings.config.max_retries,
+        stop_grace=settings.config.stop_grace,
         close_seconds=settings.close_seconds,
         billed_share=settings.billed_share,
         overheads=BILLED_OVERHEADS,

@@ -19,7 +19,7 @@ from tunewright.backends.engine.job_service import (
 from tunewright.backends.sagemaker.deployment import dollars_per_hour
 from tunewright.backends.sagemaker.job_service import Bill, SageMakerJobs
 from tunewright.backends.sagemaker.requests import chooses_type, instance_of
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.trial import BackendSummary, JobRecord
 from tunewright.types import Config
 
@@ -165,7 +165,7 @@ class SageMakerPrices(InstancePrices):
         For the user.
     """
 
-    def __init__(self, settings: SageMakerSettings, notices: Notices) -> None:
+    def __init__(self, settings: JobSettings, notices: Notices) -> None:
         self.types = settings.types
         self._settings = settings
         self._notices = notices
@@ -206,7 +206,7 @@ class SageMakerCosts(CostTracker):
     def __init__(
         self,
         jobs: SageMakerJobs[Any],
-        settings: SageMakerSettings,
+        settings: JobSettings,
         notices: Notices,
         session: AwsSession,
     ) -> None:
@@ -242,7 +242,7 @@ class SageMakerCosts(CostTracker):
     @override
     def end_job(self, key: str, billed_seconds: float) -> None:
         self._billed[key] = billed_seconds
-        if self._settings.warm_pool and self._pools.was_dropped(key):
+        if self._settings.config.warm_pool and self._pools.was_dropped(key):
             self._notices.add(NOT_KEPT.format(instance_type=self._types[key]))
 
     @override
@@ -289,7 +289,7 @@ class SageMakerCosts(CostTracker):
     @override
     def close(self) -> None:
         """Release the warm pools and take over the bills."""
-        if self._settings.warm_pool and (self._prices or self._pools.keys):
+        if self._settings.config.warm_pool and (self._prices or self._pools.keys):
             for name in self._pools.release():
                 self._notices.add(
                     f"WARNING: the warm pool of {name} could not be released; it ends by itself"
@@ -305,7 +305,9 @@ class SageMakerCosts(CostTracker):
 
     def _warm_names(self) -> set[str]:
         """Names of the jobs that started on instances that another job left, of this experiment or of another."""
-        foreign = (key for key, bill in self._bills.items() if bill.is_warm and self._settings.warm_pool)
+        foreign = (
+            key for key, bill in self._bills.items() if bill.is_warm and self._settings.config.warm_pool
+        )
         return self._pools.reusers | {self._jobs.full_name(key) for key in foreign}
 
     def _phases(self, billed: Mapping[str, float], idle: Mapping[str, float]) -> Mapping[str, float]:

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -30,10 +30,11 @@ from tunewright.backends.engine.context import Notices
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.sagemaker.preflight import preflight
 from tunewright.backends.sagemaker.requests import Deployment, build_request, instance_of, job_prefix
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.contract import JOB_FILE, SOURCE
+from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST
 from tunewright.storage import home
 from tunewright.trial import Run
 from tunewright.types import Config
@@ -205,60 +206,55 @@ CONTROL_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingScript:
-    """The script of the jobs."""
-
-    path: str
-    """A script, or ``path/file.py:name`` or ``module:name`` of a function."""
-    resource_attr: str = ""
-    """The reports' key of the resource; empty: reports are counted."""
-    dependencies: tuple[str, ...] = ()
-    """Folders and files that the script imports; they lie beside it in the job."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """Upper bound of an experiment's instances and price."""
 
-    instance_type: str
-    """Several are joined by ``or``."""
+    instance_types: tuple[str, ...]
+    """All types that will do, the preferred one first."""
     n_instances: int
     dollars_per_hour: float | None
-    """Of all instances together, of the dearest type; None if a price is unknown."""
-    warm_pool: bool
+    """Of all instances together, of the most expensive type; None if a price is unknown."""
+    warm_pool: bool = False
     spot: bool = False
 
     def __str__(self) -> str:
         price = "unknown" if self.dollars_per_hour is None else f"${self.dollars_per_hour:.2f} an hour"
         pool = ", kept warm between trials" if self.warm_pool else ""
         spot, less = (" spot", ", their price on demand") if self.spot else ("", "")
-        return f"up to {self.n_instances} x {self.instance_type}{spot}{pool}: at most {price}{less}"
+        types = " or ".join(self.instance_types)
+        return f"up to {self.n_instances} x {types}{spot}{pool}: at most {price}{less}"
+
+    def times(self, n: int) -> Estimate:
+        """The estimate of ``n`` such experiments at the same time."""
+        price = None if self.dollars_per_hour is None else self.dollars_per_hour * n
+        return replace(self, n_instances=self.n_instances * n, dollars_per_hour=price)
 
 
-def estimate(settings: SageMakerSettings) -> Estimate:
+def estimate(settings: JobSettings) -> Estimate:
     """Estimate for settings while all workers are busy or their pools are kept."""
+    n_workers = settings.benchmark.n_workers
     prices = [dollars_per_hour({}, settings.on(one)) for one in settings.types]
     known = [price for price in prices if price is not None]
     price = max(known) if len(known) == len(prices) else None
     return Estimate(
-        instance_type=" or ".join(settings.types),
-        n_instances=settings.n_workers * settings.instance_count,
-        dollars_per_hour=None if price is None else price * settings.n_workers,
-        warm_pool=settings.warm_pool,
-        spot=settings.spot,
+        instance_types=settings.types,
+        n_instances=n_workers * settings.benchmark.instance_count,
+        dollars_per_hour=None if price is None else price * n_workers,
+        warm_pool=settings.config.warm_pool,
+        spot=settings.config.spot,
     )
 
 
-def dollars_per_hour(config: Config, settings: SageMakerSettings) -> float | None:
+def dollars_per_hour(config: Config, settings: JobSettings) -> float | None:
     """Price of one job's instances; None if the table does not have the type."""
     instance_type, count = instance_of(config, settings)
-    given = settings.price_per_hour
+    given = settings.config.price_per_hour
     price = price_per_hour(instance_type) if given is None else given
     return None if price is None else price * count
 
 
 def describe_deployment(
-    session: AwsSession, experiment: str, settings: SageMakerSettings, bundle: CodeBundle
+    session: AwsSession, experiment: str, settings: JobSettings, bundle: CodeBundle
 ) -> Deployment:
     """Find role, bucket and image, and name everything. Nothing is created.
 
@@ -271,16 +267,16 @@ def describe_deployment(
     return Deployment(
         experiment=experiment,
         job_prefix=job_prefix(experiment),
-        role_arn=find_role(session, settings.role),
-        cpu_image=settings.image_uri or _image(session.endpoint, settings, for_gpu=False),
-        gpu_image=settings.image_uri or _image(session.endpoint, settings, for_gpu=True),
-        bucket=settings.bucket or default_bucket(session),
+        role_arn=find_role(session, settings.config.role),
+        cpu_image=settings.config.image_uri or _image(session.endpoint, settings, for_gpu=False),
+        gpu_image=settings.config.image_uri or _image(session.endpoint, settings, for_gpu=True),
+        bucket=settings.config.bucket or default_bucket(session),
         prefix=prefix,
         code_prefix=f"{prefix}/{bundle.prefix}",
     )
 
 
-def bundle(script: TrainingScript, endpoint: Endpoint, settings: SageMakerSettings) -> CodeBundle:
+def bundle(endpoint: Endpoint, settings: JobSettings) -> CodeBundle:
     """The code channel of an experiment.
 
     Raises
@@ -288,17 +284,18 @@ def bundle(script: TrainingScript, endpoint: Endpoint, settings: SageMakerSettin
     SettingsError
         There is no such script.
     """
+    benchmark, config = settings.benchmark, settings.config
     job: Mapping[str, Any] = {
         "order": {
-            "resource_attr": script.resource_attr,
-            "arguments": settings.arguments,
-            "booleans": settings.booleans,
+            "resource_attr": benchmark.resource_attr or "",
+            "arguments": AS_CONFIG_JSON if benchmark.config_json else AS_LIST,
+            "booleans": config.booleans,
         },
-        "poll_seconds": endpoint.seconds(CONTROL_SECONDS, at_least=settings.min_interval),
-        "checkpoint_seconds": settings.checkpoint_seconds,
+        "poll_seconds": endpoint.seconds(CONTROL_SECONDS, at_least=config.min_interval),
+        "checkpoint_seconds": config.checkpoint_seconds,
         "report_shards": settings.n_report_shards,
     }
-    return bundle_code(script.path, job, [Path(one) for one in script.dependencies])
+    return bundle_code(benchmark.script, job, [Path(one) for one in benchmark.dependencies])
 
 
 @final
@@ -316,14 +313,12 @@ class ExperimentSite:
 
     Parameters
     ----------
-    script
-        The jobs' script.
+    settings
+        Script and jobs.
     experiment
         Any name; the same name finds everything again.
     session
         From :func:`tunewright.aws.open_session`.
-    settings
-        Of the jobs.
     notices
         For the user.
 
@@ -337,17 +332,16 @@ class ExperimentSite:
 
     def __init__(
         self,
-        script: TrainingScript,
+        settings: JobSettings,
         experiment: str,
         session: AwsSession,
-        settings: SageMakerSettings,
         notices: Notices,
     ) -> None:
         session.send_once()
         self.session: Final = session
         self.settings: Final = settings
         self.notices: Final = notices
-        self._code = bundle(script, session.endpoint, settings)
+        self._code = bundle(session.endpoint, settings)
         self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
         self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)
 
@@ -370,7 +364,7 @@ class ExperimentSite:
                 f"The script's folder has {len(code.files)} files of {code.size / 1e6:.0f} MB, "
                 "which every job downloads: keep data elsewhere"
             )
-        ensure_bucket(self.session, self.settings.bucket)
+        ensure_bucket(self.session, self.settings.config.bucket)
         try:
             upload_code(self.objects, code)
         except ServiceError as error:
@@ -381,9 +375,7 @@ class ExperimentSite:
             self.notices.add(line)
 
 
-def planned_deployment(
-    script: TrainingScript, *, experiment: str, endpoint: Endpoint, settings: SageMakerSettings
-) -> Deployment:
+def planned_deployment(settings: JobSettings, *, experiment: str, endpoint: Endpoint) -> Deployment:
     """The deployment of an experiment; nothing is created or started.
 
     Raises
@@ -393,7 +385,7 @@ def planned_deployment(
     SettingsError
         There is no such script.
     """
-    code = bundle(script, endpoint, settings)
+    code = bundle(endpoint, settings)
     if endpoint.kind is EndpointKind.EMBEDDED:
         session = AwsSession(endpoint)
         session.account = EMULATED_ACCOUNT
@@ -406,12 +398,11 @@ def planned_deployment(
 
 
 def dry_run(
-    script: TrainingScript,
+    settings: JobSettings,
     config: Config,
     *,
     experiment: str,
     endpoint: Endpoint,
-    settings: SageMakerSettings,
     until: int | None = None,
 ) -> Mapping[str, Any]:
     """The CreateTrainingJob request of a first trial; nothing is created or started.
@@ -425,17 +416,17 @@ def dry_run(
     SettingsError
         There is no such script.
     """
-    deployment = planned_deployment(script, experiment=experiment, endpoint=endpoint, settings=settings)
+    deployment = planned_deployment(settings, experiment=experiment, endpoint=endpoint)
     price = dollars_per_hour(config, settings) or 0.0
     run = Run(trial_id=0, attempt=0, until=until)
     order = JobOrder(run=run, config=config, dollars_per_hour=price)
     return build_request(order, deployment, settings).fields
 
 
-def _image(endpoint: Endpoint, settings: SageMakerSettings, *, for_gpu: bool) -> str:
+def _image(endpoint: Endpoint, settings: JobSettings, *, for_gpu: bool) -> str:
     return image_uri(
         endpoint.region,
         for_gpu=for_gpu,
-        framework=settings.framework,
-        version=settings.framework_version,
+        framework=settings.benchmark.framework,
+        version=settings.config.framework_version,
     )

@@ -327,7 +327,7 @@ class SageMakerJobs(JobService[OrderT]):
                 hint=": no spot instances in time. Give max_wait more, choose another instance_type, or do without spot",
             )
         if status.state is JobState.TIMED_OUT:
-            reason = f"The job took longer than max_run_seconds={settings.max_run_seconds} and was stopped"
+            reason = f"The job took longer than max_run={settings.max_run} and was stopped"
             return Failure(cause=FailureCause.JOB, reason=reason)
         reason = str(self._describe(self.full_name(key)).get("FailureReason", ""))
         if reason.startswith(_CAPACITY):

@@ -16,7 +16,7 @@ from tunewright.aws.account import (
     training_quota,
     warm_pool_quota,
 )
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.settings import JobSettings
 
 _DEFAULTS: Final[Mapping[str, float]] = {CREATE_RATE: 1.0, LIST_RATE: 2.0}
 """Published defaults, for accounts whose quotas cannot be read."""
@@ -80,7 +80,7 @@ def needs(plan: Plan, quotas: Mapping[str, Quota] | None) -> list[Line]:
     return [_line(name, need, quotas) for name, need in _needed(plan)]
 
 
-def preflight(session: AwsSession, settings: SageMakerSettings, n_instances: int) -> str:
+def preflight(session: AwsSession, settings: JobSettings, n_instances: int) -> str:
     """One line for the user about the account's quotas; empty if they cannot be read.
 
     The embedded endpoint is not asked: its quotas are its settings.
@@ -105,8 +105,8 @@ def preflight(session: AwsSession, settings: SageMakerSettings, n_instances: int
     plan = Plan(
         instance_type=settings.instance_type,
         n_instances=n_instances,
-        has_warm_pool=settings.warm_pool,
-        is_spot=settings.spot,
+        has_warm_pool=settings.config.warm_pool,
+        is_spot=settings.config.spot,
     )
     return _words(needs(plan, quotas))
 

@@ -8,12 +8,13 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from tunewright.aws import has_gpu
 from tunewright.backends.engine.job_service import JobOrder
-from tunewright.backends.engine.workers import WorkerJobOrder
-from tunewright.backends.sagemaker.settings import LOGS, SPOT_WAIT_SECONDS, SageMakerSettings
+from tunewright.backends.engine.worker_jobs import WorkerJobOrder
+from tunewright.backends.sagemaker.config import LOGS
+from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, JobSettings, merge
 from tunewright.exceptions import SettingsError
 from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.runner.contract import (
@@ -79,9 +80,6 @@ _MAX_NAME: Final = 256
 _MAX_VALUE: Final = 2500
 _MAX_ENVIRONMENT_VALUE: Final = 512
 _MAX_TAG_VALUE: Final = 256
-_LIST_FIELDS: Final[Mapping[str, str]] = {"InputDataConfig": "ChannelName", "Tags": "Key"}
-"""Lists that are merged by the value of one member."""
-
 _WITHOUT_NETWORK: Final[Mapping[str, str]] = {"PIP_NO_INDEX": "1"}
 """Lets pip say at once that a package is missing, instead of asking a network that is not there."""
 
@@ -157,7 +155,7 @@ class _JobParts:
     """StoppingCondition."""
 
 
-def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSettings) -> JobRequest:
+def build_request(order: JobOrder, deployment: Deployment, settings: JobSettings) -> JobRequest:
     """The CreateTrainingJob request of one retry of a run.
 
     Parameters
@@ -201,7 +199,7 @@ def build_request(order: JobOrder, deployment: Deployment, settings: SageMakerSe
 
 
 def build_worker_request(
-    order: WorkerJobOrder, deployment: Deployment, settings: SageMakerSettings, workers: WorkerParameters
+    order: WorkerJobOrder, deployment: Deployment, settings: JobSettings, workers: WorkerParameters
 ) -> JobRequest:
     """The CreateTrainingJob request of a job of workers.
 
@@ -212,7 +210,7 @@ def build_worker_request(
     deployment
         Role, image, bucket, code; from :func:`worker_deployment`.
     settings
-        Instances and template; ``max_run_seconds`` is that of a run.
+        Instances and template; ``max_run`` is that of a run.
     workers
         Of all workers.
 
@@ -230,11 +228,11 @@ def build_worker_request(
         "take_seconds": workers.take_seconds,
         "hand_over_seconds": workers.hand_over_seconds,
         "abandon_seconds": workers.abandon_seconds,
-        "max_run_seconds": settings.max_run_seconds,
+        "max_run_seconds": settings.max_run,
     }
     limits = {"MaxRuntimeInSeconds": workers.job_seconds}
-    if settings.spot:
-        limits["MaxWaitTimeInSeconds"] = settings.max_wait_seconds or workers.job_seconds + SPOT_WAIT_SECONDS
+    if settings.config.spot:
+        limits["MaxWaitTimeInSeconds"] = settings.config.max_wait or workers.job_seconds + SPOT_WAIT_SECONDS
     parts = _JobParts(
         key=order.key,
         config=order.config,
@@ -252,7 +250,7 @@ def worker_deployment(deployment: Deployment) -> Deployment:
     return replace(deployment, job_prefix=f"{deployment.job_prefix}-w")
 
 
-def _request(parts: _JobParts, deployment: Deployment, settings: SageMakerSettings) -> JobRequest:
+def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) -> JobRequest:
     text = _compact(parts.config)
     is_inline = len(text) <= _MAX_VALUE
     config_key = "" if is_inline else f"configs/{parts.key}.json"
@@ -266,7 +264,7 @@ def _request(parts: _JobParts, deployment: Deployment, settings: SageMakerSettin
         "OutputDataConfig": {"S3OutputPath": deployment.uri + "output"},
         "ResourceConfig": _resources(parts.config, settings),
         "StoppingCondition": dict(parts.limits),
-        **({"EnableManagedSpotTraining": True} if settings.spot else {}),
+        **({"EnableManagedSpotTraining": True} if settings.config.spot else {}),
         **({"EnableNetworkIsolation": True} if settings.network_isolation else {}),
         "Environment": _environment(parts, settings, digest),
         "Tags": _tags(parts, deployment, settings, digest),
@@ -281,27 +279,10 @@ def _compact(value: Mapping[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def merge(template: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """``ours`` over ``template``: mappings member by member, channels and tags by their names."""
-    merged = dict(template)
-    for name, value in ours.items():
-        below = merged.get(name)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            merged[name] = merge(cast("Mapping[str, Any]", below), cast("Mapping[str, Any]", value))
-        elif name in _LIST_FIELDS and below:
-            key = _LIST_FIELDS[name]
-            entries = cast("list[dict[str, Any]]", value)
-            taken = {entry[key] for entry in entries}
-            merged[name] = [entry for entry in below if entry[key] not in taken] + entries
-        else:
-            merged[name] = value
-    return merged
-
-
-def instance_of(config: Config, settings: SageMakerSettings) -> tuple[str, int]:
+def instance_of(config: Config, settings: JobSettings) -> tuple[str, int]:
     """Instance type and count of a job: a hyperparameter of that name wins over the settings."""
     instance_type = next((config[name] for name in _TYPE_NAMES if name in config), settings.instance_type)
-    count = next((config[name] for name in _COUNT_NAMES if name in config), settings.instance_count)
+    count = next((config[name] for name in _COUNT_NAMES if name in config), settings.benchmark.instance_count)
     return str(instance_type), int(count)
 
 
@@ -310,11 +291,12 @@ def chooses_type(config: Config) -> bool:
     return any(name in config for name in _TYPE_NAMES)
 
 
-def script_config(order: JobOrder, settings: SageMakerSettings) -> dict[str, ConfigValue]:
+def script_config(order: JobOrder, settings: JobSettings) -> dict[str, ConfigValue]:
     """The configuration of the script."""
     config = dict(order.config)
-    if settings.until_as_max_resource and order.run.until is not None:
-        config[settings.max_resource_attr] = order.run.until
+    name = settings.benchmark.max_resource_attr
+    if settings.benchmark.until_as_max_resource and name and order.run.until is not None:
+        config[name] = order.run.until
     return config
 
 
@@ -334,7 +316,7 @@ def run_facts(order: JobOrder) -> dict[str, Any]:
     }
 
 
-def _algorithm(parts: _JobParts, deployment: Deployment, settings: SageMakerSettings) -> dict[str, Any]:
+def _algorithm(parts: _JobParts, deployment: Deployment, settings: JobSettings) -> dict[str, Any]:
     instance_type, _ = instance_of(parts.config, settings)
     return {
         "TrainingImage": deployment.gpu_image if has_gpu(instance_type) else deployment.cpu_image,
@@ -386,7 +368,7 @@ def _channel(name: str, uri: str) -> dict[str, Any]:
     }
 
 
-def _resources(config: Config, settings: SageMakerSettings) -> dict[str, Any]:
+def _resources(config: Config, settings: JobSettings) -> dict[str, Any]:
     instance_type, count = instance_of(config, settings)
     resources = {"InstanceType": instance_type, "InstanceCount": count, "VolumeSizeInGB": settings.volume_gb}
     if settings.keep_alive:
@@ -394,16 +376,16 @@ def _resources(config: Config, settings: SageMakerSettings) -> dict[str, Any]:
     return resources
 
 
-def _limits(settings: SageMakerSettings) -> dict[str, int]:
+def _limits(settings: JobSettings) -> dict[str, int]:
     """StoppingCondition of a job that runs one run."""
-    limits = {"MaxRuntimeInSeconds": settings.max_run_seconds}
-    return limits | {"MaxWaitTimeInSeconds": settings.max_wait} if settings.spot else limits
+    limits = {"MaxRuntimeInSeconds": settings.max_run}
+    return limits | {"MaxWaitTimeInSeconds": settings.max_wait} if settings.config.spot else limits
 
 
-def _environment(parts: _JobParts, settings: SageMakerSettings, digest: str) -> dict[str, str]:
+def _environment(parts: _JobParts, settings: JobSettings, digest: str) -> dict[str, str]:
     environment = {
         **(_WITHOUT_NETWORK if settings.network_isolation else {}),
-        **settings.environment,
+        **settings.benchmark.environment,
         **parts.variables,
         HASH_VARIABLE: digest,
     }
@@ -416,10 +398,10 @@ def _environment(parts: _JobParts, settings: SageMakerSettings, digest: str) -> 
 
 
 def _tags(
-    parts: _JobParts, deployment: Deployment, settings: SageMakerSettings, digest: str
+    parts: _JobParts, deployment: Deployment, settings: JobSettings, digest: str
 ) -> list[dict[str, str]]:
     tags = {
-        **settings.tags,
+        **settings.config.tags,
         "tunewright:experiment": re.sub(r"[^\w .:/=+@-]", "-", deployment.experiment),
         "tunewright:trial": parts.trial_tag,
         HASH_TAG: digest,

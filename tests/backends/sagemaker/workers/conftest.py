@@ -12,19 +12,19 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sagemaker_emulator.storage import AwsServices
 from tunewright.aws import S3Objects
+from tunewright.aws.boto import new_session
 from tunewright.backends.engine.channel import Inbox
 from tunewright.backends.engine.job_service import JobName
-from tunewright.backends.sagemaker import SageMakerSettings, TrainingScript
 from tunewright.backends.sagemaker.transport import S3Transport
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
 from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
@@ -33,6 +33,7 @@ from tunewright.runner import s3_keys
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.channel import EXITED, End, Report
 from tunewright.runner.s3_tasks import Lease, TaskQueue
+from tunewright.testing.jobs import job_settings
 from tunewright.trial import Ended, PhaseChange, Reported
 
 BUCKET = "workers"
@@ -64,7 +65,7 @@ def new_client(store_url: str) -> Iterator[Callable[[], Any]]:
     made: list[Any] = []
 
     def make() -> Any:
-        session = boto3.Session("key", "secret", region_name="us-east-1")
+        session = new_session("us-east-1", "key", "secret")
         made.append(session.client("s3", endpoint_url=store_url))
         return made[-1]
 
@@ -81,7 +82,7 @@ class Instance:
         self.prefix = f"{base.parent.name}/"
         self.client = client
         self.objects = S3Objects(client, BUCKET, self.prefix)
-        self.board = S3TaskBoard(self.objects, SageMakerSettings())
+        self.board = S3TaskBoard(self.objects, job_settings())
         self.reader = Inbox(S3Transport(self.objects, overlap=60.0))
         self.url = url
         self.process: subprocess.Popen[bytes] | None = None
@@ -208,6 +209,7 @@ class FakeWorker:
 
     def __init__(self, fleet: FleetDriver, job: str) -> None:
         self._fleet = fleet
+        self.name = f"{job}/algo-1"
         self.queue = TaskQueue(RunnersView(fleet.aws.s3), "bucket", fleet.prefix, job)
         self.leases: dict[str, Lease] = {}
 
@@ -217,10 +219,11 @@ class FakeWorker:
         self.leases[run] = lease
         return lease.task
 
-    def report(self, run: str, seq: int, resource: int | None = None, *, ahead: float = 0.0) -> None:
-        self._send(
-            run, seq, Report(seq, resource or seq, {"loss": 1 / seq}, 0.001 * seq, time.time() + ahead)
-        )
+    def report(
+        self, run: str, seq: int, resource: int | None = None, *, ahead: float = 0.0, is_warm: bool = False
+    ) -> None:
+        report = Report(seq, resource or seq, {"loss": 1 / seq}, 0.001 * seq, time.time() + ahead)
+        self._send(run, seq, replace(report, worker=self.name, is_warm=is_warm) if seq == 1 else report)
 
     def end(
         self, run: str, seq: int, *, cause: str = EXITED, code: int = 0, checkpoint: int | None = None
@@ -286,17 +289,18 @@ class FleetDriver:
 
 
 @pytest.fixture
-def make_fleet(aws: Any, script: TrainingScript) -> Iterator[Callable[..., FleetDriver]]:
+def make_fleet(aws: Any, script: str) -> Iterator[Callable[..., FleetDriver]]:
     """Makes backends with workers; each call stands for a new tuner process."""
     made: list[WorkersBackend] = []
 
     def make(attach: Any = (), *, workers: WorkerSettings | None = None, **settings: Any) -> FleetDriver:
         chosen = {"min_interval": 0.005, "n_workers": 2, "stop_grace": 1e6, **settings}
+        jobs = job_settings(script=script, **chosen)
         backend = WorkersBackend(
-            script,
+            jobs.benchmark,
+            jobs.config,
             experiment="my experiment",
             session=aws,
-            settings=SageMakerSettings(**chosen),
             workers=workers or WorkerSettings(shortest_lease=1e6),
         )
         made.append(backend)

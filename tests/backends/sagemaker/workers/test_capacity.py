@@ -10,7 +10,7 @@ TYPES = ("ml.c5.xlarge", "ml.m5.xlarge")
 
 
 def test_workers_switch_the_type_and_are_not_counted_as_failing(make_fleet: Any) -> None:
-    fleet = make_fleet(n_workers=1, instance_types=TYPES)
+    fleet = make_fleet(n_workers=1, instance_type=",".join(TYPES))
     fleet.backend.start(Run(trial_id=0, attempt=0), {"lr": 1})
     fleet.until(lambda: len(fleet.aws.jobs) == 1)
     (first,) = fleet.aws.jobs

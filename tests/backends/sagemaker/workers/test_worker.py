@@ -199,3 +199,20 @@ def test_a_worker_outlives_an_outage_of_s3(instance: Any, what: str, code: int) 
     told = {**instance.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, program, instance.base, what], env=told, check=False)
     assert done.returncode == code
+
+
+def test_the_first_report_of_a_run_names_its_worker(instance: Any) -> None:
+    """A slot that had a run before is warm; later reports carry no name, which would cost room in their keys."""
+    script = """
+    from tunewright import report
+    report(epoch=1)
+    report(epoch=2)
+    """
+    instance.begin(script)
+    for trial_id, is_warm in ((0, False), (1, True)):
+        instance.post(trial_id)
+        instance.end_of(trial_id)
+        first, second = (one for one in instance.messages(trial_id) if isinstance(one, Report))
+        assert (first.worker, first.is_warm) == ("job-0/algo-1", is_warm)
+        assert (second.worker, second.is_warm) == ("", None)
+    assert instance.drain() == 0

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.engine.workers import LeaseWatch
-from tunewright.backends.sagemaker import SageMakerSettings
+from tunewright.backends.engine.tasks import LeaseWatch
 from tunewright.backends.sagemaker.workers import WorkerSettings
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.channel import RELEASE
+from tunewright.testing.jobs import job_settings
 from tunewright.trial import Checkpoint, Decision, OpenRun, Reported, Run, Verdict
 
 LIMIT = ServiceError("ResourceLimitExceeded", "the limit is 4 Instances", status=400)
@@ -63,8 +63,7 @@ def test_jobs_are_few_and_at_least_two(
 
 def test_trials_share_an_instance(make_fleet: Callable[..., Any]) -> None:
     """As many as were asked for; each pays its share."""
-    workers = WorkerSettings(trials_per_instance=4, shortest_lease=1e6)
-    fleet = make_fleet(n_workers=8, workers=workers, price_per_hour=4.0)
+    fleet = make_fleet(n_workers=8, trials_per_instance=4, price_per_hour=4.0)
     start(fleet, *range(8))
     fleet.until(lambda: len(fleet.aws.jobs) == 2)
     assert sizes(fleet) == [1, 1]
@@ -339,7 +338,9 @@ class TestAttach:
 def test_what_workers_cannot_do_is_refused(make_fleet: Callable[..., Any]) -> None:
     with pytest.raises(SettingsError, match="--execution jobs"):
         make_fleet(instance_count=2)
-    for wrong in ({"trials_per_instance": 0}, {"ahead": -1}, {"job_seconds": 1}, {"lease_seconds": 0.0}):
+    with pytest.raises(SettingsError, match="trials_per_instance"):
+        make_fleet(trials_per_instance=0)
+    for wrong in ({"ahead": -1}, {"job_seconds": 1}, {"lease_seconds": 0.0}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             WorkerSettings(**wrong)
 
@@ -350,10 +351,10 @@ def test_max_wait_of_spot_workers_is_that_of_their_jobs(
 ) -> None:
     """A job that may wait for less than its own time would never come to its end."""
     workers = WorkerSettings(job_seconds=3600, shortest_lease=1e6)
-    spot: dict[str, Any] = {"spot": True, "max_run_seconds": 600, "workers": workers}
+    spot: dict[str, Any] = {"spot": True, "max_run": 600, "workers": workers}
     with pytest.raises(SettingsError, match="at least the time of one, 3600 s"):
-        make_fleet(max_wait_seconds=1800, **spot)
-    fleet = make_fleet(max_wait_seconds=given, **spot)
+        make_fleet(max_wait=1800, **spot)
+    fleet = make_fleet(max_wait=given, **spot)
     start(fleet, 0)
     fleet.worker()
     (job,) = fleet.aws.jobs.values()
@@ -372,7 +373,22 @@ def test_requests_are_legal(fleet: Any) -> None:
     shape = model.operation_model("CreateTrainingJob").input_shape
     assert not ParamValidator().validate(job["fields"], shape).has_errors()
     assert job["fields"]["AlgorithmSpecification"]["ContainerArguments"][1] == "worker"
-    assert (
-        SageMakerSettings().max_run_seconds
-        == json.loads(job["Environment"]["TUNEWRIGHT_WORKER"])["max_run_seconds"]
-    )
+    assert job_settings().max_run == json.loads(job["Environment"]["TUNEWRIGHT_WORKER"])["max_run_seconds"]
+
+
+def test_phases_name_the_worker(fleet: Any) -> None:
+    """The worker is warm for its second run."""
+    start(fleet, 0)
+    worker = fleet.worker()
+    for trial_id, is_warm in ((0, False), (1, True)):
+        if trial_id:
+            start(fleet, trial_id)
+        run = f"{trial_id}-0-0"
+        fleet.until_posted(run)
+        worker.take(run)
+        worker.report(run, 1, is_warm=is_warm)
+        worker.report(run, 2)
+        worker.end(run, 3)
+        fleet.until_ended(trial_id)
+    found = [(phase.trial_id, phase.worker, phase.name.value, phase.warm) for phase in fleet.phases]
+    assert found == [(0, worker.name, "training", False), (1, worker.name, "training", True)]

@@ -8,7 +8,6 @@ from tunewright.backends.sagemaker.plugin.plugin import (
     SageMakerPlugin,
     describe_jobs,
     endpoint_of,
-    sagemaker_settings,
     shared_packages,
 )
 
@@ -18,7 +17,6 @@ __all__ = [
     "choose_execution",
     "describe_jobs",
     "endpoint_of",
-    "sagemaker_settings",
     "shared_packages",
     "training_seconds",
 ]

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final, cast
 
-from tunewright.backends.sagemaker.config import Execution, SageMakerConfig
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.config import Execution
+from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.backends.sagemaker.workers import busy_in_jobs_mode, plan_fleet, refuse_what_workers_cannot
 from tunewright.backends.sagemaker.workers.sizing import COLD_STARTUP_SECONDS, WARM_STARTUP_SECONDS
-from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.events import ResultEvent
 from tunewright.exceptions import JournalError, SettingsError
 from tunewright.journal import read_events
@@ -30,9 +29,7 @@ _WORKER_TIME: Final = "st_worker_time"
 _TYPE_NAMES: Final = ("instance_type", "st_instance_type", "instance_count", "st_instance_count")
 
 
-def choose_execution(
-    benchmark: RealBenchmarkDefinition, config: SageMakerConfig, settings: SageMakerSettings
-) -> tuple[Execution, str]:
+def choose_execution(settings: JobSettings) -> tuple[Execution, str]:
     """Choose between a job per run and workers.
 
     Returns
@@ -45,23 +42,23 @@ def choose_execution(
     SettingsError
         Workers were asked for, and the trials cannot run on them.
     """
+    benchmark, mode = settings.benchmark, settings.config.execution
     try:
-        _check_workers(benchmark, settings)
+        _check_workers(settings)
     except SettingsError as error:
-        if config.execution == "workers":
+        if mode == "workers":
             raise
         return "jobs", f"Each run is a training job. {error}"
     found = training_seconds(benchmark.name)
-    mode = config.execution
     if mode == "auto":
         mode = _better(benchmark.n_workers, found[0] if found else None)
-    return mode, _execution_text(config, settings, mode, found)
+    return mode, _execution_text(settings, mode, found)
 
 
-def _check_workers(benchmark: RealBenchmarkDefinition, settings: SageMakerSettings) -> None:
+def _check_workers(settings: JobSettings) -> None:
     """Refuse trials that choose their instances or need several."""
     for name in _TYPE_NAMES:
-        if name in benchmark.space:
+        if name in settings.benchmark.space:
             raise SettingsError(
                 f"All workers have the same instance, and the space has {name!r}: use --execution jobs"
             )
@@ -110,11 +107,9 @@ def _better(n_workers: int, seconds: float | None) -> Execution:
     return "workers" if seconds < n_workers else "jobs"
 
 
-def _execution_text(
-    config: SageMakerConfig, settings: SageMakerSettings, mode: Execution, found: tuple[float, str] | None
-) -> str:
-    n_workers = settings.n_workers
-    startup = WARM_STARTUP_SECONDS if settings.warm_pool else COLD_STARTUP_SECONDS
+def _execution_text(settings: JobSettings, mode: Execution, found: tuple[float, str] | None) -> str:
+    config, n_workers = settings.config, settings.benchmark.n_workers
+    startup = WARM_STARTUP_SECONDS if config.warm_pool else COLD_STARTUP_SECONDS
     if found is None:
         known = (
             f"A job per run keeps {n_workers} workers busy if a run trains for {n_workers} s at least "

@@ -6,13 +6,15 @@ from typing import Final, final
 
 from tunewright.aws import AwsSession
 from tunewright.backends.engine import EngineBackend, Notices, WorkerDispatcher
-from tunewright.backends.engine.workers import WorkerJobOrder, WorkerTimes
+from tunewright.backends.engine.worker_jobs import WorkerJobOrder, WorkerTimes
+from tunewright.backends.sagemaker.config import S3, SageMakerConfig
 from tunewright.backends.sagemaker.context import make_context
-from tunewright.backends.sagemaker.deployment import ExperimentSite, TrainingScript
+from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.requests import JobRequest, build_worker_request, worker_deployment
-from tunewright.backends.sagemaker.settings import S3, SageMakerSettings, WorkerSettings
+from tunewright.backends.sagemaker.settings import JobSettings, WorkerSettings
 from tunewright.backends.sagemaker.workers.sizing import plan_fleet, worker_parameters
 from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
 
@@ -36,16 +38,16 @@ class WorkersBackend(EngineBackend, Backend):
 
     Parameters
     ----------
-    script
-        The runs' script.
+    benchmark
+        Script and number of workers.
+    config
+        Instances and limits; ``max_run`` is that of a run.
     experiment
         Any name; job names and S3 keys are made from it, and the same name finds everything again.
     session
         From :func:`tunewright.aws.open_session`.
-    settings
-        Instances and limits; ``max_run_seconds`` is that of a run.
     workers
-        Of the workers.
+        Times of worker jobs; None: the defaults.
 
     Raises
     ------
@@ -57,18 +59,19 @@ class WorkersBackend(EngineBackend, Backend):
 
     def __init__(
         self,
-        script: TrainingScript,
+        benchmark: RealBenchmarkDefinition,
+        config: SageMakerConfig,
         *,
         experiment: str,
         session: AwsSession,
-        settings: SageMakerSettings,
-        workers: WorkerSettings,
+        workers: WorkerSettings | None = None,
     ) -> None:
+        settings, workers = JobSettings(benchmark=benchmark, config=config), workers or WorkerSettings()
         refuse_what_workers_cannot(settings, workers)
-        site = ExperimentSite(script, experiment, session, settings, Notices())
+        site = ExperimentSite(settings, experiment, session, Notices())
         self.deployment: Final = site.deployment
         self.fleet: Final = plan_fleet(
-            settings.n_workers, settings.instance_type, workers.trials_per_instance
+            benchmark.n_workers, settings.instance_type, config.trials_per_instance
         )
         endpoint, deployment = session.endpoint, worker_deployment(site.deployment)
         parameters = worker_parameters(workers, self.fleet, endpoint)
@@ -87,7 +90,7 @@ class WorkersBackend(EngineBackend, Backend):
         super().__init__(context, dispatcher)
 
 
-def refuse_what_workers_cannot(settings: SageMakerSettings, workers: WorkerSettings | None = None) -> None:
+def refuse_what_workers_cannot(settings: JobSettings, workers: WorkerSettings | None = None) -> None:
     """Raise if a run needs more than a worker has.
 
     Parameters
@@ -102,16 +105,16 @@ def refuse_what_workers_cannot(settings: SageMakerSettings, workers: WorkerSetti
     SettingsError
         A run needs several instances or an isolated one, or spot jobs of workers would not live to their end.
     """
-    if settings.instance_count > 1:
+    if settings.benchmark.instance_count > 1:
         raise SettingsError(
-            f"A worker is one instance, and each trial needs {settings.instance_count}: use --execution jobs"
+            f"A worker is one instance, and each trial needs {settings.benchmark.instance_count}: use --execution jobs"
         )
     if settings.channel != S3:
         raise SettingsError(
             "Workers take runs over S3, which the channel logs does without: use --execution jobs"
         )
     job_seconds = (workers or WorkerSettings()).job_seconds
-    if settings.spot and settings.max_wait_seconds is not None and settings.max_wait < job_seconds:
+    if settings.config.spot and settings.config.max_wait is not None and settings.max_wait < job_seconds:
         raise SettingsError(
             f"max_wait is for jobs of workers here, and must be at least the time of one, {job_seconds} s, which it "
             f"includes, not {settings.max_wait}: give more, leave it out, or use --execution jobs"

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from tunewright.aws import Endpoint, gpus_of
 from tunewright.aws.session import SERVICE_RATES
-from tunewright.backends.engine.workers import FleetPlan, WorkerJobOrder
-from tunewright.backends.sagemaker.deployment import TrainingScript, dollars_per_hour, planned_deployment
+from tunewright.backends.engine.worker_jobs import FleetPlan, WorkerJobOrder
+from tunewright.backends.sagemaker.deployment import dollars_per_hour, planned_deployment
 from tunewright.backends.sagemaker.requests import WorkerParameters, build_worker_request, worker_deployment
-from tunewright.backends.sagemaker.settings import SageMakerSettings, WorkerSettings
+from tunewright.backends.sagemaker.settings import JobSettings, WorkerSettings
 
 MAX_INSTANCES: Final = 20
 """Instances of one training job (default quota L-622CFD70)."""
@@ -73,12 +73,7 @@ def worker_parameters(workers: WorkerSettings, fleet: FleetPlan, endpoint: Endpo
 
 
 def dry_run_workers(
-    script: TrainingScript,
-    *,
-    experiment: str,
-    endpoint: Endpoint,
-    settings: SageMakerSettings,
-    workers: WorkerSettings,
+    settings: JobSettings, workers: WorkerSettings, *, experiment: str, endpoint: Endpoint
 ) -> Mapping[str, Any]:
     """The CreateTrainingJob request of the first job of workers; nothing is created or started.
 
@@ -89,8 +84,10 @@ def dry_run_workers(
     SettingsError
         There is no such script.
     """
-    deployment = planned_deployment(script, experiment=experiment, endpoint=endpoint, settings=settings)
-    fleet = plan_fleet(settings.n_workers, settings.instance_type, workers.trials_per_instance)
+    deployment = planned_deployment(settings, experiment=experiment, endpoint=endpoint)
+    fleet = plan_fleet(
+        settings.benchmark.n_workers, settings.instance_type, settings.config.trials_per_instance
+    )
     price = (dollars_per_hour({}, settings) or 0.0) * fleet.job_size
     order = WorkerJobOrder(number=0, n_instances=fleet.job_size, dollars_per_hour=price)
     parameters = worker_parameters(workers, fleet, endpoint)

@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from tunewright.aws import S3Objects
 from tunewright.backends.engine.job_service import JobOrder
-from tunewright.backends.engine.workers import TaskBoard, TaskListing
+from tunewright.backends.engine.tasks import TaskBoard, TaskListing
 from tunewright.backends.sagemaker.requests import run_facts, script_config
-from tunewright.backends.sagemaker.settings import SageMakerSettings
+from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.runner import s3_keys
 from tunewright.runner.worker import DRAIN
 
@@ -32,7 +32,7 @@ class S3TaskBoard(TaskBoard):
         Of the runs.
     """
 
-    def __init__(self, objects: S3Objects, settings: SageMakerSettings) -> None:
+    def __init__(self, objects: S3Objects, settings: JobSettings) -> None:
         self._objects = objects
         self._settings = settings
 
