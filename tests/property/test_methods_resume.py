@@ -56,6 +56,7 @@ OWN: dict[str, dict[str, Json]] = {
     "MedianStopping": {"grace_population": 3},
     "OneEpochTopK": {"n_configs": 8, "k": 2},
     "PASHA": {"eta": 2},
+    "PB2": {"perturbation_interval": 2},
     "PBT": {"perturbation_interval": 2},
     "PatienceStopping": {"patience": 4, "min_delta": 0.3},
     "ThresholdStopping": {"upper": 12.0},

@@ -9,6 +9,7 @@ References
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final, NamedTuple, final
 
 import numpy as np
@@ -20,13 +21,14 @@ from tunewright.metric import Metric
 from tunewright.models.acquisition import Acquisition, LowerConfidenceBound
 from tunewright.models.arrays import Array
 from tunewright.models.gp.kernels import Matern52
-from tunewright.models.gp.posterior import Posterior, factorise
-from tunewright.models.gp.process import GaussianProcess, fit
+from tunewright.models.gp.posterior import Posterior
+from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import Forgetting, ResourceProduct
 from tunewright.models.surrogate import AtResource
 from tunewright.models.targets import standardised
 from tunewright.schedulers.pbt import Explorer, Perturbation
 from tunewright.searchers.acquisition_optimizer import AcquisitionOptimizer
+from tunewright.searchers.gp import FittedProcess, column_groups
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.trial import Checkpoint, TrialStatus
@@ -36,6 +38,8 @@ _LEAST: Final = 4
 """Intervals with a known improvement from which the process is asked."""
 _MOST: Final = 200
 """Newest intervals that the process learns from."""
+_MOST_VALUES: Final = 5
+"""Values of a category that have a length scale each."""
 
 
 class Intervals(NamedTuple):
@@ -72,7 +76,7 @@ def intervals_of(history: History, space: SearchSpace, metric: Metric, interval:
             at_source = [r for r in history.results(source.trial_id) if r.resource == source.resource]
             losses |= {r.resource: metric.loss_of(r.metrics) for r in at_source}
         known = sorted(r for r in losses if r % interval == 0 or r == max(losses))
-        for begin, end in zip(known, known[1:], strict=False):
+        for begin, end in pairwise(known):
             trials.append(run.trial_id)
             begins.append(begin)
             changes.append(losses[end] - losses[begin])
@@ -91,8 +95,8 @@ class BanditExplorer(Explorer):
 
     A Gaussian process of the loss's change over an interval, given the configuration and the time: a product of
     Matern-5/2 over configurations and ``(1 - omega)^(|t - t'| / 2)`` over intervals ([Bogunovic2016]_, equation 2), whose
-    omega is fitted, so that old results are forgotten as fast as the data say. The lowest confidence bound at the time of
-    the checkpoint is taken; running members count as if their means had been observed, which narrows the bound there
+    omega is fitted, so that old results are forgotten as fast as the data say. Changes are compared with those of
+    the same time; the paper standardises them all together. The lowest confidence bound at the time of the checkpoint is taken; running members count as if their means had been observed, which narrows the bound there
     (Algorithm 2). Before four intervals are known, the checkpoint's configuration is perturbed as in PBT.
 
     Numbers, ordered lists and categories are all chosen by the process; ``kept`` hyperparameters are the source's.
@@ -128,7 +132,8 @@ class BanditExplorer(Explorer):
         self._perturbation = perturbation
         self._kept = kept
         self._optimizer = AcquisitionOptimizer(UnitCube(space))
-        self._process = GaussianProcess(ResourceProduct(Matern52(space.n_columns), Forgetting()))
+        process = GaussianProcess(ResourceProduct(Matern52(column_groups(space, _MOST_VALUES)), Forgetting()))
+        self._fitted = FittedProcess(process, "improvement")
         names = [name for name, domain in space.domains.items() for _ in range(domain.width)]
         self._is_kept = np.array([name in kept for name in names], dtype=np.bool_)
 
@@ -149,11 +154,9 @@ class BanditExplorer(Explorer):
         return self._perturbation.explored(history, source, rng)
 
     def _posterior(self, history: History, known: Intervals) -> Posterior:
-        x, y = known.points[-_MOST:], standardised(known.changes[-_MOST:])
-        theta = fit(self._process, x, y, ())
-        theta = self._process.prior.mean if theta is None else theta
-        lower = factorise(self._process, theta, x, len(x)).lower
-        posterior = Posterior(self._process, theta, x, lower, y[:, np.newaxis])
+        x = known.points[-_MOST:]
+        y = _standardised_by_time(x[:, -1], known.changes[-_MOST:])
+        posterior, _ = self._fitted.posterior(x, y, None, len(x))
         running = list(history.ids(TrialStatus.RUNNING))
         if not running:
             return posterior
@@ -163,6 +166,15 @@ class BanditExplorer(Explorer):
 
     def _with(self, config: Config, kept: dict[str, ConfigValue]) -> Config:
         return self._space.active(self._space.filled(config) | kept) if kept else config
+
+
+def _standardised_by_time(times: Array, changes: Array) -> Array:
+    """Changes (n,) of mean 0 and deviation 1 among those of the same time; losses fall far more at first than later."""
+    y = np.zeros_like(changes)
+    for time in np.unique(times):
+        here = times == time
+        y[here] = standardised(changes[here])
+    return y
 
 
 @final
