@@ -12,7 +12,6 @@ import math
 
 import tunewright
 from tunewright import Float
-from tunewright.experiments import method
 from tunewright.report import load_newest, save_checkpoint
 
 
@@ -28,6 +27,8 @@ def train(lr: float, epochs: int) -> None:
 
 
 if __name__ == "__main__":
+    from tunewright.experiments import method  # here, as trials need nothing of it
+
     outcome = tunewright.tune_function(
         train,
         {"lr": Float(0.01, 1.0, log=True), "epochs": 12},
@@ -36,6 +37,6 @@ if __name__ == "__main__":
         resource="epoch",
         max_resource=12,
         n_workers=2,
-        max_num_trials=12,
+        max_num_trials=8,
     )
     print(outcome.best)

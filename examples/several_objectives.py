@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tunewright
 from tunewright import Float, Integer
-from tunewright.experiments import method
 
 
 def train(lr: float, width: int, epochs: int) -> None:
@@ -18,6 +17,8 @@ def train(lr: float, width: int, epochs: int) -> None:
 
 
 if __name__ == "__main__":
+    from tunewright.experiments import method  # here, as trials need nothing of it
+
     outcome = tunewright.tune_function(
         train,
         {"lr": Float(1e-4, 1.0, log=True), "width": Integer(4, 256, log=True), "epochs": 9},

@@ -21,9 +21,10 @@ if __name__ == "__main__":
         train,
         {"lr": Float(1e-4, 1.0, log=True), "width": Integer(8, 128), "epochs": 9},
         metric="loss",
-        method="ASHA",
+        goal="min",
         resource="epoch",
         max_resource=9,
+        method="ASHA",
         n_workers=2,
         max_num_trials=12,
     )

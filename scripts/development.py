@@ -186,10 +186,14 @@ def fast_steps(tool: Path) -> list[Step]:
     return [
         Step("types", [str(tool / "basedpyright"), "--level", "error"]),
         Step("import layers", [str(tool / "lint-imports"), "--no-cache"]),
-        Step("budgets", [str(tool / "pytest"), "-q", "--no-header", "tests/test_budgets.py"]),
         Step("lint", [str(tool / "ruff"), "check", *present]),
         Step("format", [str(tool / "ruff"), "format", "--check", *present]),
     ]
+
+
+def budget_step(tool: Path) -> Step:
+    """The check of the rules in ``tests/test_budgets.py``, which is among the tests as well."""
+    return Step("budgets", [str(tool / "pytest"), "-q", "--no-header", "tests/test_budgets.py"])
 
 
 def run_captured(step: Step) -> Outcome:
@@ -201,15 +205,15 @@ def run_captured(step: Step) -> Outcome:
     return Outcome(step, done.returncode, done.stdout, time.monotonic() - start)
 
 
-def run_checks(tool: Path) -> list[Outcome]:
-    """Run the fast checks side by side."""
+def run_checks(steps: Sequence[Step]) -> list[Outcome]:
+    """Run checks side by side."""
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return list(pool.map(run_captured, fast_steps(tool)))
+        return list(pool.map(run_captured, steps))
 
 
 def show_checks(outcomes: Sequence[Outcome]) -> bool:
     """Print the checks, with the output of those that failed; True when all passed."""
-    say("\nChecks: lint, format, types, import layers, docstrings, budgets")
+    say("\nChecks")
     failed = [outcome for outcome in outcomes if outcome.exit_code]
     for outcome in failed:
         say(f"\n---- {outcome.step.name}: {' '.join(outcome.step.command)}\n{outcome.output.rstrip()}")
@@ -236,7 +240,8 @@ def run_tests(
         File for the outcomes in JUnit's format.
     """
     n_processes = 2 * (os.cpu_count() or 1)  # many tests wait for processes of their own
-    command = [str(tool / "pytest"), "-q", "-n", str(n_processes), "--dist", "worksteal", *arguments]
+    command = [str(tool / "pytest"), "-q", "-n", str(n_processes), "--dist", "loadfile"]
+    command += ["--no-loadscope-reorder", *arguments]  # tests/conftest.py puts the longest first
     if not arguments and is_full:
         command += ["--cov", "--cov-report", "term:skip-covered", f"--cov-fail-under={COVERAGE_FLOOR}"]
     elif not arguments:
@@ -311,7 +316,8 @@ def busy_cores(n_cores: int) -> Iterator[None]:
 def check(arguments: Sequence[str]) -> int:
     """``scripts/check``."""
     options = parser("scripts/check").parse_args(arguments)
-    passed = show_checks(run_checks(environment(options.python) / "bin"))
+    tool = environment(options.python) / "bin"
+    passed = show_checks(run_checks([*fast_steps(tool), budget_step(tool)]))
     say("All checks passed." if passed else "Some checks FAILED; their output is above.")
     return 0 if passed else 1
 
@@ -346,7 +352,8 @@ def test(arguments: Sequence[str]) -> int:
     with ThreadPoolExecutor(
         max_workers=1
     ) as pool:  # side by side: the check of the types keeps one core busy, alone
-        checks = pool.submit(run_checks, tool)
+        steps = [*fast_steps(tool), budget_step(tool)] if rest else fast_steps(tool)
+        checks = pool.submit(run_checks, steps)
         if n_rounds:
             seed = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
             passed["tests"] = run_rounds(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.events import EndEvent, Event, Header, SessionEvent
 from tunewright.exceptions import ExperimentFailedError, JournalError
 from tunewright.history import History
@@ -57,7 +57,7 @@ def crash(config: Config, epoch: int) -> tuple[Mapping[str, object], float]:
 
 def simulated(function: object = train, n_workers: int = 4) -> SimulatedBackend:
     return SimulatedBackend(
-        function, n_workers=n_workers, max_resource=9, settings=SimulatedSettings(dollars_per_hour=3.6)
+        function, n_workers=n_workers, max_resource=9, config=SimulatedConfig(dollars_per_hour=3.6)
     )  # type: ignore[arg-type]
 
 

@@ -7,6 +7,7 @@ without delays, and seconds of deciding are not charged: each asks for a trial, 
 asks for the next one when its trial is pruned or done.
 """
 
+# pyright: basic
 from __future__ import annotations
 
 import os
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from run import load_tables
+from run import load_tables, task_seed
 
 METHOD = "Optuna TPE-Hyperband"
 
@@ -70,7 +71,7 @@ def run(tables: Any, path: Path, job: dict[str, Any]) -> dict[str, Any]:
     table = tables.load(path, job["task"])
     study = optuna.create_study(
         study_name=f"{job['task']}-{job['seed']}",  # the pruner draws brackets by it
-        sampler=optuna.samplers.TPESampler(seed=job["seed"]),
+        sampler=optuna.samplers.TPESampler(seed=task_seed(job["task"], job["seed"]) % 2**32),
         pruner=optuna.pruners.HyperbandPruner(max_resource=table.space["max_resource"]),
     )
     watch, wall, cpu = Watched(table, study), time.perf_counter(), time.process_time()

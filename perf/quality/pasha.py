@@ -7,6 +7,7 @@ then the means. Recommended is the trial with the lowest loss among those that w
 after all epochs, as if it were trained again, and the regret is what that is above the best of all trials of both.
 """
 
+# pyright: basic
 from __future__ import annotations
 
 import os
@@ -20,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import load_tables, search_space
+from run import load_tables, search_space, task_seed
 
-from tunewright.backends.simulated import SimulatedBackend
-from tunewright.backends.simulated.config import profile
+from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.journal import MemoryJournal
 from tunewright.methods import build_scheduler, method
@@ -57,17 +57,14 @@ def run(table: Any, name: str, seed: int, n_trials: int) -> tuple[int, float, li
     )
     history = Tuner(
         build_scheduler(method(name), benchmark, seed, {}),
-        SimulatedBackend(train, n_workers=4, max_resource=top, settings=profile("ideal")),
+        SimulatedBackend(train, n_workers=4, max_resource=top, config=SimulatedConfig(profile="ideal")),
         metrics=benchmark.metrics,
         stop_when=MaxTrialsStarted(n_trials),
         journal=MemoryJournal(),
     ).run()
     trials = [history.trial(trial_id) for trial_id in range(history.n_trials)]
-    reached = {t.id: history.last(t.id) for t in trials}
-    best = min(
-        (t for t in trials if reached[t.id] is not None),
-        key=lambda t: (-reached[t.id].resource, reached[t.id].metrics[metric]),
-    )
+    reached = [(t, result) for t in trials if (result := history.last(t.id)) is not None]
+    best, _ = min(reached, key=lambda pair: (-pair[1].resource, pair[1].metrics[metric]))
     return (
         history.n_results,
         float(curve(best.config)[0][-1]),
@@ -94,7 +91,8 @@ def main() -> None:
     for task in plan["tasks"]:
         table = tables.load(given.peers / plan["data"] / task["table"], task["task"])
         for seed in range(*given.seeds):
-            asha, pasha = (run(table, name, seed, given.trials) for name in ("ASHA", "PASHA"))
+            drawn = task_seed(task["task"], seed)
+            asha, pasha = (run(table, name, drawn, given.trials) for name in ("ASHA", "PASHA"))
             lowest = min(*asha[2], *pasha[2])
             ratios.append(asha[0] / pasha[0])
             regrets.append((asha[1] - lowest, pasha[1] - lowest))

@@ -4,9 +4,11 @@
 
 The tasks, budgets and number of workers are those of a plan of the peers' folder. Runs that the output holds already
 are skipped. ``--set name=value`` gives settings to all methods, ``--label`` is added to their names. The lines have the
-form that the peers' ``summarise.py`` reads.
+form that the peers' ``summarise.py`` reads. Random numbers depend on the task and the seed, so that runs on different
+tasks are independent draws (`task_seed`).
 """
 
+# pyright: basic
 from __future__ import annotations
 
 import os
@@ -19,12 +21,14 @@ import importlib.util
 import json
 import sys
 import time
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tunewright.backends.simulated import SimulatedBackend
-from tunewright.backends.simulated.config import profile
+import numpy as np
+
+from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.history import History
 from tunewright.interfaces import Callback, Scheduler
@@ -46,6 +50,16 @@ def load_tables(peers: Path) -> Any:
     sys.modules["tables"] = module
     spec.loader.exec_module(module)
     return module
+
+
+def task_seed(task: str, seed: int) -> int:
+    """Seed of a repetition on a task, from 0 to 2**63 - 1.
+
+    With the number of the repetition alone, a method draws the same configurations on every task of a space, and runs on different
+    tasks are not independent.
+    """
+    (state,) = np.random.SeedSequence((seed, zlib.crc32(task.encode()))).generate_state(1, np.uint64)
+    return int(state >> np.uint64(1))
 
 
 def search_space(table: Any) -> SearchSpace:
@@ -122,12 +136,16 @@ def run(tables: Any, path: Path, job: dict[str, Any], name: str, settings: dict[
         max_resource=top,
         n_workers=job["n_workers"],
     )
-    scheduler = Metered(build_scheduler(method(name, **settings), benchmark, job["seed"], {}))
+    scheduler = Metered(
+        build_scheduler(method(name, **settings), benchmark, task_seed(job["task"], job["seed"]), {})
+    )
     watch = Curve(metric, top)
     wall, cpu = time.perf_counter(), time.process_time()
     history = Tuner(
         scheduler,
-        SimulatedBackend(train, n_workers=job["n_workers"], max_resource=top, settings=profile("ideal")),
+        SimulatedBackend(
+            train, n_workers=job["n_workers"], max_resource=top, config=SimulatedConfig(profile="ideal")
+        ),
         metrics=benchmark.metrics,
         stop_when=MaxWallclockTime(job["budget"]),
         journal=MemoryJournal(),

@@ -8,6 +8,7 @@ skipped. Printed is the regret: percent of accuracy below the best value that an
 at a quarter, half and all of the time. The table's values are predictions of a network, not recordings.
 """
 
+# pyright: basic
 from __future__ import annotations
 
 import os

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tunewright.asktell import AskTell as AskTell
     from tunewright.backends.local import LocalBackend as LocalBackend
-    from tunewright.backends.local import LocalSettings as LocalSettings
+    from tunewright.backends.local import LocalConfig as LocalConfig
     from tunewright.backends.sagemaker import SageMakerBackend as SageMakerBackend
     from tunewright.backends.simulated import SimulatedBackend as SimulatedBackend
     from tunewright.experiments import tune_function as tune_function
@@ -47,7 +47,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "asktell": ("AskTell",),
-    "backends.local": ("LocalBackend", "LocalSettings"),
+    "backends.local": ("LocalBackend", "LocalConfig"),
     "backends.sagemaker": ("SageMakerBackend",),
     "backends.simulated": ("SimulatedBackend",),
     "experiments": ("tune_function",),

@@ -120,16 +120,17 @@ def test_report_and_compare_from_the_command_line(
             main(arguments)
         return int(exited.value.code or 0)
 
-    assert call("report", "t", "--benchmark", "up", "--method", "RS,B", "--out", "own.html") == 0
+    few = ("--benchmark", "up", "--method", "RS,B")
+    assert call("report", "t", *few, "--out", "own.html") == 0
     assert "Report: " in capsys.readouterr().out
     assert "down" not in (tmp_path / "own.html").read_text()
     assert call("report", "t") == 0
     assert (tmp_path / "t.html").exists()
-    assert call("report", "t", "--out", str(tmp_path / "no" / "x.html")) == 2
+    assert call("report", "t", *few, "--out", str(tmp_path / "no" / "x.html")) == 2
     assert "Cannot write" in capsys.readouterr().err
     assert call("report", "t", "--reference", "BB") == 2
     monkeypatch.chdir(tunewright_home / "experiments" / "t")
-    assert call("report", ".") == 0
+    assert call("report", ".", *few) == 0
     assert "Comparison: t<" in Path("t.html").read_text()
     capsys.readouterr()
     assert call("report", ",") == 2

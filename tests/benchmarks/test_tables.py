@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tunewright.backends.simulated.config import profile
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.backends.simulated.plugin import simulate
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark, simulated_benchmark_names
@@ -130,7 +130,7 @@ def test_only_recorded_configurations_of_the_search_space_are_candidates() -> No
 def test_asha_runs_on_recorded_rows_and_on_a_surrogate() -> None:
     store()
     for benchmark in (define(restrict_configurations=True), define(surrogate="nearest")):
-        simulation = simulate(benchmark, seed=1, settings=profile("ideal"))
+        simulation = simulate(benchmark, seed=1, config=SimulatedConfig(profile="ideal"))
         rows = benchmark.candidates()
         searcher = (
             RandomSearcher(simulation.space, seed=1)

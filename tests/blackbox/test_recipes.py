@@ -193,7 +193,7 @@ def lemur_entry(uid: str, epoch: int, **fields: Any) -> dict[str, Any]:
 
 
 def test_lemur_joins_the_epochs_of_a_run(tmp_path: Path) -> None:
-    members = {}
+    members: dict[str, bytes] = {}
     for epoch in range(1, 52):
         entries = [
             lemur_entry("u1", epoch, momentum=0.5),
@@ -517,7 +517,8 @@ def test_spaces_are_read_off_the_columns() -> None:
         space_of_columns({"a": [1, 1]})
 
 
-def test_lcbench_arrays_are_surrogate_values(tmp_path: Path) -> None:
+def lcbench_arrays(path: Path, accuracy: list[list[float]], time: list[list[float]]) -> Path:
+    """The arrays of YAHPO Gym for the task nomao, with a row for each curve."""
     names = [
         "num_layers",
         "max_units",
@@ -527,11 +528,28 @@ def test_lcbench_arrays_are_surrogate_values(tmp_path: Path) -> None:
         "momentum",
         "max_dropout",
     ]
-    hp = np.array([[3, 100, 32, 0.01, 0.02, 0.5, 0.1], [4, 100, 32, 0.01, 0.02, 0.5, 0.1]])
-    path = tmp_path / "surrogate.npz"
-    arrays = {"val_accuracy": np.full((1, 2, 3), 90.0), "time": np.tile([3.0, 2.0, 5.0], (1, 2, 1))}
+    hp = np.array([[3, 100 + row, 32, 0.01, 0.02, 0.5, 0.1] for row in range(len(time))])
+    arrays = {"val_accuracy": np.array([accuracy]), "time": np.array([time])}
     np.savez(path, hp_names=np.array(names), hp=hp, task_ids=np.array(["126026"]), **arrays)  # type: ignore[arg-type]
-    table = added("lcbench", path, "nomao")
+    return path
+
+
+def test_lcbench_arrays_are_surrogate_values(tmp_path: Path) -> None:
+    source = lcbench_arrays(tmp_path / "surrogate.npz", [[50.0, 80.0, 90.0]] * 2, [[3.0, 2.0, 5.0]] * 2)
+    table = added("lcbench", source, "nomao")
     assert table.description.values is Values.SURROGATE
     assert table.description.note.startswith("values of YAHPO Gym's network")
-    np.testing.assert_allclose(table.curve(table.configs[1])[:, 1], [3.0, 3.01, 5.0], rtol=1e-6)
+    np.testing.assert_allclose(table.curve(table.configs[1])[:, 1], [0.01, 2.0], rtol=1e-6)
+
+
+def test_lcbench_arrays_leave_out_the_network_before_training(tmp_path: Path) -> None:
+    accuracy = [[50.0, 70.0, 80.0, 85.0], [52.0, 60.0, 65.0, 66.0]]
+    source = lcbench_arrays(
+        tmp_path / "surrogate.npz", accuracy, [[3.0, 5.0, 6.0, 9.0], [1.0, 2.0, 4.0, 8.0]]
+    )
+    table = added("lcbench", source, "nomao")
+    assert table.levels == (1, 2, 3)
+    np.testing.assert_allclose(
+        table.values[:, 0], [[[70, 2], [80, 3], [85, 6]], [[60, 1], [65, 3], [66, 7]]], rtol=1e-6
+    )
+    assert "before training is left out" in table.description.note

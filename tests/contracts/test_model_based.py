@@ -24,6 +24,8 @@ from tunewright.types import Config
 
 LOSS = Metric("loss")
 LEVELS = (1, 2)
+MAX_RESOURCE = 9
+"""A short one keeps the numbers of observations, and the time for their models, small."""
 
 
 class TestGPSearcher(SearcherContract):
@@ -95,7 +97,7 @@ class TestJointModel(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         joint = JointModel(space.n_columns, LEVELS, GPSettings(max_observations=12), ResourceKernel.PRODUCT)
-        learner = JointLearner(joint, space.n_columns, GPSettings())
+        learner = JointLearner(joint, space.n_columns + 1, GPSettings())
         return at_levels(space, learner, seed, points_to_evaluate)
 
 
@@ -105,7 +107,7 @@ class TestIndependentModels(SearcherContract):
     def make_searcher(
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
-        learner = IndependentLearner(space.n_columns, len(LEVELS), GPSettings())
+        learner = IndependentLearner(space.n_columns, len(LEVELS), space.n_columns + 1, GPSettings())
         return at_levels(space, learner, seed, points_to_evaluate)
 
 
@@ -116,7 +118,7 @@ class TestEnsemble(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         rungs = IndependentRungs(space.n_columns, len(LEVELS), GPSettings())
-        return at_levels(space, EnsembleLearner(rungs, space.n_columns), seed, points_to_evaluate)
+        return at_levels(space, EnsembleLearner(rungs, space.n_columns + 1), seed, points_to_evaluate)
 
 
 class TestJointEnsemble(SearcherContract):
@@ -126,7 +128,7 @@ class TestJointEnsemble(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         joint = JointModel(space.n_columns, LEVELS, GPSettings(), ResourceKernel.DAMPED_DECAY)
-        learner = EnsembleLearner(JointRungs(joint, GPSettings()), space.n_columns)
+        learner = EnsembleLearner(JointRungs(joint, GPSettings()), space.n_columns + 1)
         return at_levels(space, learner, seed, points_to_evaluate)
 
 
@@ -134,35 +136,40 @@ def build(
     name: str, space: SearchSpace, metric: Metric, seed: int, settings: Mapping[str, Any] | None = None
 ) -> Scheduler:
     benchmark = RealBenchmarkDefinition(
-        name="contract", script="none", space=space, metrics=(metric,), max_resource=27
+        name="contract", script="none", space=space, metrics=(metric,), max_resource=MAX_RESOURCE
     )
     return build_scheduler(method(name, **(settings or {})), benchmark, seed, {})
 
 
 class TestMOBSTER(SchedulerContract):
-    n_trials = 20
-    restart_every = 30
+    max_resource = MAX_RESOURCE
+    n_trials = 15
+    restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("MOBSTER", space, metric, seed)
 
 
 class TestMOBSTERStopping(SchedulerContract):
+    max_resource = MAX_RESOURCE
     n_trials = 15
-    restart_every = 50
+    restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("MOBSTER", space, metric, seed, {"kind": "stopping", "model": "independent"})
 
 
 class TestHyperTune(SchedulerContract):
+    max_resource = MAX_RESOURCE
     n_trials = 15
-    restart_every = 30
+    restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("HyperTune", space, metric, seed)
 
 
 class TestBOHB(SchedulerContract):
+    max_resource = MAX_RESOURCE
+
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("BOHB", space, metric, seed)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tunewright.backends.simulated.config import profile
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.backends.simulated.plugin import simulate
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark
@@ -45,7 +45,7 @@ def built(name: str, benchmark: SurrogateBenchmarkDefinition) -> Scheduler:
 def run(name: str, benchmark: SurrogateBenchmarkDefinition, n_trials: int = 12) -> History:
     return Tuner(
         built(name, benchmark),
-        simulate(benchmark, seed=0, settings=profile("ideal")).backend,
+        simulate(benchmark, seed=0, config=SimulatedConfig(profile="ideal")).backend,
         metrics=benchmark.metrics,
         stop_when=MaxTrialsStarted(n_trials),
         journal=MemoryJournal(),

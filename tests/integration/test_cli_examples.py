@@ -41,5 +41,5 @@ def test_the_launchers_folder_runs_as_documented() -> None:
     command = (
         "benchmarking/nursery/launch_local/hpo_main.py --experiment_tag tutorial_local --benchmark mlp_digits"
     )
-    more = "--method ASHA --num_seeds 1 --max_num_trials 6"
+    more = "--method ASHA --num_seeds 1 --max_num_trials 4"
     assert "Best:    accuracy" in run(sys.executable, *command.split(), *more.split())

@@ -32,8 +32,9 @@ for epoch in range(1, arguments.epochs + 1):
     report(epoch=epoch, loss=(arguments.lr - 0.1) ** 2 + 1 / epoch)
 """
 TAG = "remote_test"
+N_TRIALS = 6
 PLACE = "--n_workers 2 --warm_pool 1 --endpoint embedded --speed 300"
-LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials 8 --delete_checkpoints 1 {PLACE}"
+LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials {N_TRIALS} --delete_checkpoints 1 {PLACE}"
 LARGE = 9 * 1024 * 1024
 """Bytes of a file that is sent in parts."""
 
@@ -76,8 +77,8 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(remote: Any) -> Non
     assert len(found["tuning_jobs"]) == 2
     (experiment,) = found["experiments"]
     assert experiment["experiment"] == running.folder.name
-    assert sum(experiment["trials"].values()) == 8
-    assert experiment["num_results"] == 8 * 9
+    assert sum(experiment["trials"].values()) == N_TRIALS
+    assert experiment["num_results"] == N_TRIALS * 9
 
     assert "2 experiments" in remote.tunewright("remote", "fetch", TAG)
     assert "0 files" in remote.tunewright("remote", "fetch", TAG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,10 @@ from tunewright.backends.sagemaker.requests import job_prefix
 from tunewright.backends.sagemaker.workers import WorkersBackend, run_logs
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
+from tunewright.testing.events import EventReader
 from tunewright.testing.jobs import job_settings
+from tunewright.testing.training_script import training_config
+from tunewright.trial import PhaseName, Run
 
 SPEED = 300.0
 
@@ -60,3 +64,11 @@ class TestWorkersBackend(BackendContract):
         prefix = f"{ROOT_PREFIX}/{job_prefix(f'contract {folder.name}')}"
         objects = session.objects(default_bucket(session), prefix)
         return ServiceLog(session, lambda: run_logs(objects, trial_id))
+
+    def test_phases_name_the_worker(self, backend: Backend, events: EventReader) -> None:
+        """By job and instance; its first run finds it cold."""
+        backend.start(Run(trial_id=0, attempt=0), training_config(epochs=2, seconds=0.01))
+        events.until_ended(0)
+        (phase,) = events.phases
+        assert re.fullmatch(r"contract-.+-w-\d+-1-0/algo-1", phase.worker)
+        assert (phase.name, phase.warm) == (PhaseName.TRAINING, False)

@@ -14,13 +14,14 @@ from tunewright.models.gp.factor import cholesky
 from tunewright.models.gp.kernels import Kernel, Matern52, Warped
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess, fit
-from tunewright.models.gp.resource_kernels import ExponentialDecay, LogResource, ResourceProduct
+from tunewright.models.gp.resource_kernels import ExponentialDecay, Forgetting, LogResource, ResourceProduct
 
 KERNELS: dict[str, tuple[Kernel, int]] = {
     "matern": (Matern52(3), 3),
     "matern of groups": (Matern52([1, 2]), 3),
     "warped": (Warped(Matern52(3), 2), 3),
     "product": (ResourceProduct(Matern52(3)), 4),
+    "forgetting": (ResourceProduct(Matern52(3), Forgetting()), 4),
     "product of groups": (ResourceProduct(Matern52([3])), 4),
     "rough product": (ResourceProduct(Matern52(3), LogResource(is_rough=True)), 4),
     "decay": (ExponentialDecay(Matern52(3)), 4),
@@ -188,6 +189,31 @@ def test_left_out_predictions_are_those_without_the_observation() -> None:
         mean, deviation = posterior_of(process, theta, x[kept], y[kept]).predict(x[[out]])
         assert means[out] == pytest.approx(mean[0, 0], abs=1e-8)
         assert deviations[out] == pytest.approx(math.sqrt(deviation[0] ** 2 + noise), abs=1e-8)
+
+
+def test_predictions_without_a_group_are_those_of_the_other_observations() -> None:
+    x, y = points(9, 3), np.random.default_rng(1).standard_normal(9)
+    process, theta = process_at(Matern52(3))
+    posterior = posterior_of(process, theta, x, y)
+    groups = np.array([0, 1, 0, 2, 1, 0, 3, 4, 4])
+    means, deviations = posterior.groups_left_out(groups)
+    noise = process.read(theta).noise
+    for out in range(9):
+        kept = groups != groups[out]
+        mean, deviation = posterior_of(process, theta, x[kept], y[kept]).predict(x[[out]])
+        assert means[out] == pytest.approx(mean[0, 0], abs=1e-8)
+        assert deviations[out] == pytest.approx(math.sqrt(deviation[0] ** 2 + noise), abs=1e-8)
+
+
+def test_the_first_observations_in_another_order_are_a_posterior_of_their_own() -> None:
+    x, y = points(9, 3), np.random.default_rng(1).standard_normal(9)
+    process, theta = process_at(Matern52(3))
+    order = np.random.default_rng(2).permutation(9)
+    some = posterior_of(process, theta, x, y).reordered(order).leading(5)
+    expected = posterior_of(process, theta, x[order[:5]], y[order[:5]])
+    a = points(4, 3, seed=6)
+    for got, wanted in zip(some.predict(a), expected.predict(a), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-8)
 
 
 def test_draws_have_the_moments_of_the_function() -> None:

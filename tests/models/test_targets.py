@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import boxcox, norm, skew, yeojohnson
 
-from tunewright.models.targets import TargetTransform, standardised, transformed
+from tunewright.models.targets import TargetTransform, standardised, transformed, winsorised
 
 LOSSES = st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=30).map(np.array)
 
@@ -29,6 +29,23 @@ def test_equal_losses_say_nothing() -> None:
     for how in TargetTransform:
         assert not transformed(np.full(5, 3.0), how).any()
     assert not standardised(np.zeros(3)).any()
+
+
+def test_only_extreme_losses_are_cut_off() -> None:
+    losses = np.random.default_rng(0).random(40)
+    np.testing.assert_array_equal(winsorised(losses), losses)
+    diverged = np.append(losses, [1e6, 1e12])
+    targets = transformed(diverged, TargetTransform.WINSORIZE)
+    assert winsorised(diverged)[-2:].max() < 10
+    assert np.corrcoef(targets[:40], losses)[0, 1] > 0.99
+    assert np.ptp(targets[:40]) > 0.5
+    assert np.ptp(transformed(diverged, TargetTransform.STANDARDIZE)[:40]) < 1e-9
+
+
+def test_a_search_that_has_converged_keeps_its_first_losses() -> None:
+    first, near = np.random.default_rng(0).random(12), 1e-4 * np.random.default_rng(1).random(60)
+    losses = np.concatenate([first, near])
+    np.testing.assert_array_equal(winsorised(losses), losses)
 
 
 def test_the_power_transform_makes_long_tails_short() -> None:

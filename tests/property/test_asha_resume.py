@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.backends.simulated import Delays, SimulatedBackend, SimulatedConfig
 from tunewright.clock import Clock
 from tunewright.events import EndEvent, Header
 from tunewright.interfaces import Backend
@@ -88,8 +88,8 @@ def tune(path: Path, kind: ASHAKind, checkpoints: bool, calls: int, *, after: bo
     """Work on the experiment until its end (True) or until the tuner is killed at a call to its backend."""
     metric = Metric("loss")
     asha = ASHASettings(max_resource=9, kind=kind, brackets=2)
-    settings = SimulatedSettings(checkpoints=checkpoints, stop_delay=0.7, dollars_per_hour=2.0)
-    backend = SimulatedBackend(train, n_workers=3, max_resource=9, settings=settings)
+    config = SimulatedConfig(support_checkpointing=checkpoints, dollars_per_hour=2.0)
+    backend = SimulatedBackend(train, n_workers=3, max_resource=9, config=config, delays=Delays(stop=0.7))
     tuner = Tuner(
         ASHA(RandomSearcher(CONTINUOUS, seed=1), asha, metric=metric, seed=1),
         Mortal(backend, calls, after=after),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.backends.simulated import Delays, SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.events import decode_mapping, encode_event
 from tunewright.interfaces import Scheduler
@@ -56,6 +56,7 @@ OWN: dict[str, dict[str, Json]] = {
     "MedianStopping": {"grace_population": 3},
     "OneEpochTopK": {"n_configs": 8, "k": 2},
     "PASHA": {"eta": 2},
+    "PB2": {"perturbation_interval": 2},
     "PBT": {"perturbation_interval": 2},
     "PatienceStopping": {"patience": 4, "min_delta": 0.3},
     "ThresholdStopping": {"upper": 12.0},
@@ -82,10 +83,10 @@ def scheduler(name: str, own: dict[str, Json]) -> Scheduler:
 
 def tune(scheduler: Scheduler, kept: MemoryJournal, n_lines: int = -1) -> None:
     """Work on the experiment until its end, or until the tuner is killed."""
-    settings = SimulatedSettings(stop_delay=0.7, dollars_per_hour=2.0)
+    config = SimulatedConfig(dollars_per_hour=2.0)
     tuner = Tuner(
         scheduler,
-        SimulatedBackend(train, n_workers=3, max_resource=9, settings=settings),
+        SimulatedBackend(train, n_workers=3, max_resource=9, config=config, delays=Delays(stop=0.7)),
         metrics=[LOSS],
         stop_when=MaxTrialsStarted(24),
         journal=CrashingJournal(kept, n_lines),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -33,28 +33,37 @@ LOSS = Metric("loss")
 
 
 def build(
-    name: str, space: SearchSpace = CONTINUOUS, metric: Metric = LOSS, *, seed: int = 0, **settings: Any
+    name: str,
+    space: SearchSpace = CONTINUOUS,
+    metric: Metric = LOSS,
+    *,
+    seed: int = 0,
+    max_resource: int = 27,
+    **settings: Any,
 ) -> Scheduler:
     benchmark = RealBenchmarkDefinition(
-        name="toy", script="none", space=space, metrics=(metric,), max_resource=27
+        name="toy", script="none", space=space, metrics=(metric,), max_resource=max_resource
     )
     return build_scheduler(method(name, **settings), benchmark, seed, {})
 
 
 class TestFreezeThawContract(SchedulerContract):
     n_trials = 10
-    restart_every = 29
+    max_resource = 9
+    restart_every = 11
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
-        return build("FreezeThaw", space, metric, seed=seed, levels=[3, 9], n_fantasies=1)
+        return build("FreezeThaw", space, metric, seed=seed, max_resource=9, levels=[1, 3], n_fantasies=1)
 
 
 class TestDyHPOContract(SchedulerContract):
-    n_trials = 16
-    restart_every = 29
+    n_trials = 12
+    max_resource = 9
+    restart_every = 11
+    settings: ClassVar[Mapping[str, Any]] = {"rung_increment": 4, "probability_sh": 0.8, "n_fantasies": 1}
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
-        return build("DyHPO", space, metric, seed=seed, rung_increment=13, probability_sh=0.8, n_fantasies=1)
+        return build("DyHPO", space, metric, seed=seed, max_resource=9, **self.settings)
 
 
 def test_pauses() -> None:

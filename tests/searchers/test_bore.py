@@ -39,7 +39,7 @@ def snapshot(points: np.ndarray, losses: np.ndarray, levels: np.ndarray | None =
 
 
 def propose(seen: Snapshot, seed: int = 0, **settings) -> np.ndarray | None:
-    proposer = BOREProposer(UnitCube(CONTINUOUS), BORESettings(**settings))
+    proposer = BOREProposer(UnitCube(CONTINUOUS), BORESettings(**settings), 3)
     proposal = proposer.propose(seen, np.random.default_rng(seed))
     return None if proposal is None else proposal.points
 

@@ -11,8 +11,18 @@ from tunewright.journal import MemoryJournal
 from tunewright.ledger import Ledger
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot, fits_note, limited
+from tunewright.searchers.encoding import (
+    Failures,
+    Fit,
+    Needed,
+    Observations,
+    Rows,
+    Snapshot,
+    fits_note,
+    limited,
+)
 from tunewright.searchers.model_free import RandomSearcher
+from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.trial import Ended, Reported, Start
@@ -89,14 +99,67 @@ def test_at_levels_each_trial_counts_where_it_has_been() -> None:
     assert snapshot.pending.tolist() == [second]
 
 
+def test_imputed_failures_count_with_the_worst_finite_loss() -> None:
+    story, observations = Story(), Observations(CONTINUOUS, SCORE, failures=Failures.IMPUTE)
+    good, bad, diverged, crashed, silent = (story.start(float(x)) for x in range(5))
+    for trial, score in ((good, 0.9), (bad, 0.2), (diverged, math.nan), (crashed, 0.95)):
+        story.report(trial, 1, score)
+    for trial in (diverged, good):
+        story.end(trial)
+    for trial in (crashed, silent):
+        story.end(trial, exit_code=1)
+    snapshot = observations.read(story.history)
+    losses = {trial: loss for trial, _, loss in seen(snapshot)}
+    assert losses == {good: -0.9, diverged: -0.9, crashed: -0.9, silent: -0.9}
+    assert snapshot.failed.tolist() == [diverged, crashed, silent]
+    assert snapshot.succeeded.tolist() == [good]
+    story.end(bad)
+    losses = {trial: loss for trial, _, loss in seen(observations.read(story.history))}
+    assert losses == {good: -0.9, bad: -0.2, diverged: -0.2, crashed: -0.2, silent: -0.2}
+
+
+def test_imputed_failures_count_at_levels() -> None:
+    story, observations = Story(), Observations(CONTINUOUS, SCORE, (1, 3, 9), failures=Failures.IMPUTE)
+    good, late, silent, diverged = (story.start(float(x)) for x in range(4))
+    for epoch, score in ((1, 0.1), (3, 0.3)):
+        story.report(good, epoch, score)
+    story.report(late, 1, 0.5)
+    story.report(diverged, 1, 0.4)
+    story.report(diverged, 3, math.nan)
+    for trial in (late, silent):
+        story.end(trial, exit_code=1)
+    snapshot = observations.read(story.history)
+    assert {(trial, level): loss for trial, level, loss in seen(snapshot)} == {
+        (good, 0): -0.1,
+        (good, 1): -0.3,
+        (diverged, 0): -0.4,
+        (diverged, 1): -0.3,
+        (late, 0): -0.1,
+        (late, 1): -0.3,
+        (silent, 0): -0.1,
+    }
+    assert [snapshot.target_level(n) for n in (1, 2)] == [1, None]
+    assert snapshot.succeeded_at(0).trials.tolist() == [good]
+    assert observations.read(story.history) is snapshot
+
+
+def test_a_model_learns_from_one_result_more_than_there_are_hyperparameters() -> None:
+    space = SearchSpace({f"op{i}": Categorical(tuple("abcde")) for i in range(6)})
+    assert Needed.HYPERPARAMETERS.results(space) == 7
+    assert Needed.COLUMNS.results(space) == 31
+    wide = SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(40)})
+    assert Needed.HYPERPARAMETERS.results(wide) == 10
+
+
+@pytest.mark.parametrize("failures", Failures)
 @pytest.mark.parametrize("levels", [(), (1, 3, 9)])
-def test_reading_in_steps_is_reading_at_once(levels: tuple[int, ...]) -> None:
+def test_reading_in_steps_is_reading_at_once(levels: tuple[int, ...], failures: Failures) -> None:
     scheduler = FIFO(RandomSearcher(CONTINUOUS, seed=0))
     simulator = SchedulerSimulator(scheduler, SCORE, max_resource=9, n_trials=30, faults=ALL_FAULTS)
-    in_steps = Observations(CONTINUOUS, SCORE, levels)
+    in_steps = Observations(CONTINUOUS, SCORE, levels, failures=failures)
     while simulator.step():
         got = in_steps.read(simulator.history)
-        expected = Observations(CONTINUOUS, SCORE, levels).read(simulator.history)
+        expected = Observations(CONTINUOUS, SCORE, levels, failures=failures).read(simulator.history)
         assert seen(got) == seen(expected)
         assert got.pending.tolist() == expected.pending.tolist()
         assert got.pending_levels.tolist() == expected.pending_levels.tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, final
@@ -15,7 +15,7 @@ import numpy as np
 from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.load import load
 from tunewright.analysis.results import ExperimentInfo
-from tunewright.backends.simulated.config import SimulatedSettings, profile
+from tunewright.backends.simulated.config import PROFILES, Delays
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.events import EndEvent, Event, PhaseEvent, ResultEvent, StartEvent
 from tunewright.exceptions import SettingsError
@@ -142,14 +142,14 @@ def _space(metadata: Any) -> SearchSpace | None:
 class _StartDelays:
     """Start delays of simulated runs, cold or warm, for journals without phase events: those of version 0.1."""
 
-    def __init__(self, settings: SimulatedSettings) -> None:
-        self._settings = settings
-        self._pools = WarmPools(settings.keep_alive)
+    def __init__(self, delays: Delays, keep_alive: float) -> None:
+        self._delays = delays
+        self._pools = WarmPools(keep_alive)
 
     def start(self, trial_id: int, attempt: int, time: float) -> float:
         """Seconds from a run's start to its script's first line."""
         is_warm = self._pools.take(trial_id, attempt, time)
-        return self._settings.warm_start_delay if is_warm else self._settings.start_delay
+        return self._delays.warm_start if is_warm else self._delays.start
 
     def end(self, time: float) -> None:
         """A run ended: its instance waits."""
@@ -160,7 +160,7 @@ def _delays(metadata: Any) -> _StartDelays | None:
     config = metadata.get("backend", {}).get("config", {})
     if metadata.get("clock") != "simulated" or "profile" not in config:
         return None
-    return _StartDelays(replace(profile(config["profile"]), keep_alive=config.get("keep_alive", 0.0)))
+    return _StartDelays(PROFILES[config["profile"]], config.get("keep_alive", 0.0))
 
 
 @final

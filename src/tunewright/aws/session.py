@@ -277,13 +277,9 @@ class AwsSession:
 
     def _boto_session(self) -> Any:
         credentials = self.endpoint.credentials
-        keys = (
-            {"aws_access_key_id": credentials.access_key, "aws_secret_access_key": credentials.secret_key}
-            if credentials
-            else {}
-        )
+        keys = (credentials.access_key, credentials.secret_key) if credentials else (None, None)
         with boto.service_errors():
-            return boto.load("boto3").Session(region_name=self.endpoint.region, **keys)
+            return boto.new_session(self.endpoint.region, *keys)
 
     def _make_client(self, service: str) -> Any:
         config = boto.load("botocore.config").Config(

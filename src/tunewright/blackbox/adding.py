@@ -9,16 +9,17 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlparse
 
+from tunewright.blackbox.fidelity import warn_of_first_level
 from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.recipes.recipe import Recipe, Wheel
 from tunewright.blackbox.recipes.syne_tune import is_stored_by_syne_tune, syne_tune_recipe
-from tunewright.blackbox.repository import tables_home
+from tunewright.blackbox.repository import get_blackbox, tables_home
 from tunewright.blackbox.tables.stored import (
     TABLE_FILE,
     UNREADABLE,
@@ -29,6 +30,7 @@ from tunewright.blackbox.tables.stored import (
     sha256,
     write_info,
 )
+from tunewright.blackbox.tables.yahpo import scenario_of
 from tunewright.exceptions import TableError, TunewrightError, UnknownNameError
 from tunewright.storage import safe_name
 
@@ -38,7 +40,8 @@ _TIMEOUT: Final = 60.0
 def add_table(name: str, source: str | None = None) -> TableInfo:
     """Convert an original data set and store it as the table ``name``.
 
-    Data sets of an existing table are kept, unless the source has them too.
+    Data sets of an existing table are kept, unless the source has them too. A warning is logged if the first level of a data set says
+    little about the last one.
 
     Parameters
     ----------
@@ -76,7 +79,21 @@ def add_table(name: str, source: str | None = None) -> TableInfo:
     )
     _check_apart(info)
     write_info(folder, info)
+    _check_first_levels(recipe, info, datasets)
     return info
+
+
+def _check_first_levels(recipe: Recipe, info: TableInfo, datasets: Iterable[str]) -> None:
+    """Warn of data sets whose first level says little about the last one; of each network, one instance is tried."""
+    if info.kind == "yahpo":
+        datasets = {scenario_of(dataset): dataset for dataset in datasets}.values()
+    for dataset in datasets:
+        try:
+            blackbox = get_blackbox(info.name, dataset)
+        except TunewrightError:
+            continue  # it is reported when the data set is opened
+        if not recipe.uninformative(blackbox.description):
+            warn_of_first_level(blackbox)
 
 
 def _check_apart(info: TableInfo) -> None:

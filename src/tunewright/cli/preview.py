@@ -61,7 +61,7 @@ def show_preview(given: Given) -> int:
         benchmark,
         limits=limits,
         seconds_per_unit=flags.seconds_per_unit,
-        settings=given.record(SimulatedConfig).settings(),
+        config=given.record(SimulatedConfig),
         seed=chosen.seed,
     )
     say(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.limits import Limits
@@ -62,7 +62,7 @@ def preview(
     *,
     limits: Limits,
     seconds_per_unit: float,
-    settings: SimulatedSettings | None = None,
+    config: SimulatedConfig | None = None,
     seed: int = 0,
 ) -> Preview:
     """Run an experiment in simulated time, with the same time for each unit of resource.
@@ -80,7 +80,7 @@ def preview(
         Limits of the experiment.
     seconds_per_unit
         Seconds of training for one unit of resource, > 0.
-    settings
+    config
         Delays and price of workers; None: the defaults.
     seed
         Of all random numbers.
@@ -99,7 +99,7 @@ def preview(
         return dict.fromkeys(names, value), seconds_per_unit
 
     backend = SimulatedBackend(
-        train, n_workers=benchmark.n_workers, max_resource=benchmark.max_resource or 1, settings=settings
+        train, n_workers=benchmark.n_workers, max_resource=benchmark.max_resource or 1, config=config
     )
     history = Tuner(
         build_scheduler(method, benchmark, seed, {}),

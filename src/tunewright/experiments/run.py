@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from tunewright.blackbox.recipes import check_current
 from tunewright.callbacks import PlainProgress, ProgressFacts
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
@@ -130,6 +131,8 @@ def open_experiment(
         It cannot run; then there is no new folder.
     """
     if folder is None:
+        if experiment.backend.is_simulated:
+            check_current(experiment.table_benchmark.description)
         evaluations = evaluations or experiment.evaluations()
         scheduler = experiment.build_scheduler(evaluations)
         return experiment, scheduler, new_folder(experiment, evaluations)
@@ -143,7 +146,7 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     """Return an experiment that continues, with the effective seed, method and settings that it began with.
 
     The method is the one that ``auto`` chose. Settings that were not given have the defaults of the version that began
-    the experiment.
+    the experiment; settings that it did not have yet, the values with which methods decide as they did in version 0.1.
 
     Raises
     ------
@@ -176,8 +179,8 @@ def _check_table(experiment: Experiment, metadata: ExperimentMetadata) -> None:
     digest = experiment.table_benchmark.description.digest if began_with else ""
     if began_with and digest and digest != began_with:
         raise SettingsError(
-            f"The table of {experiment.benchmark.name} was changed since the experiment began (checksum {began_with}, "
-            f"now {digest}): bring it back to continue"
+            f"The table of {experiment.benchmark.name} was changed or added again since the experiment began (checksum "
+            f"{began_with}, now {digest}): bring the earlier one back to continue"
         )
 
 

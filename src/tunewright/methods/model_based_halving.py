@@ -9,22 +9,26 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from tunewright.benchmarks import Benchmark
+from tunewright.exceptions import SettingsError, choice
 from tunewright.methods.building import context_of, full_resource, promotion_eta_of_rungs
 from tunewright.methods.method import Method
 from tunewright.schedulers.asha import ASHA, RungSettings
 from tunewright.schedulers.brackets import BracketSettings
+from tunewright.schedulers.rungs import bracket_weights
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.bore import BORESettings, bore_searcher
 from tunewright.searchers.cqr import CQRSettings, cqr_searcher
 from tunewright.searchers.encoding import Observations
-from tunewright.searchers.gp import GPProposer, GPSettings
+from tunewright.searchers.gp import GPProposer, GPSettings, column_groups
 from tunewright.searchers.gp_levels import JointModel, LevelModel, LevelModelSettings, level_searcher
 from tunewright.searchers.hypertune import (
     EnsembleLearner,
     IndependentRungs,
     JointRungs,
+    JointView,
     LearnedBrackets,
     RungModelling,
+    Trust,
 )
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.model_based import ModelBasedSearcher
@@ -72,11 +76,30 @@ class MOBSTERSettings:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HyperTuneSettings:
-    """Settings of HyperTune."""
+    """Settings of HyperTune.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
 
     rungs: RungSettings = RungSettings(brackets=4)
     """Brackets are drawn by learned weights; as many as there are rungs, if these are fewer."""
     models: LevelModelSettings = LevelModelSettings(gp=GPSettings(n_initial=6, max_observations=300))
+    view: JointView = JointView.TARGET
+    """With ``model=joint``: proposals by the process at the ``target`` level, or by the ``weighted`` sum of all levels."""
+    trust: Trust = Trust.TRIALS
+    """With ``model=joint``: the ranking of a level is predicted without the compared ``trials``' results at higher levels (at
+    the target level, at any), or without single ``rows`` at the target level only."""
+    hyperband_share: float = 0.5
+    """Part of the brackets' weights that follows Hyperband's fixed shares, from 0 to 1; the rest follows the trust."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "view", choice("view", JointView, self.view))
+        object.__setattr__(self, "trust", choice("trust", Trust, self.trust))
+        if not 0.0 <= self.hyperband_share <= 1.0:
+            raise SettingsError(f"hyperband_share={self.hyperband_share} must be from 0 to 1")
 
 
 @final
@@ -129,18 +152,22 @@ def _hypertune(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> 
     space, metric, models = benchmark.space, benchmark.metrics[0], settings.models
     rungs = settings.rungs.within(full_resource(benchmark, "HyperTune"), fewer_brackets=True)
     levels = (*rungs.levels, rungs.max_resource)
+    groups = column_groups(space, models.gp.hamming_above)
     modelling: RungModelling
     if models.model is LevelModel.JOINT:
-        joint = JointModel(space.n_columns, levels, models.gp, models.resource_kernel)
-        modelling = JointRungs(joint, models.gp)
+        joint = JointModel(groups, levels, models.gp, models.resource_kernel)
+        modelling, view = JointRungs(joint, models.gp, settings.trust), settings.view
     else:
-        modelling = IndependentRungs(space.n_columns, len(levels), models.gp)
-    learner = EnsembleLearner(modelling, space.n_columns)
-    observations = Observations(space, metric, levels)
+        modelling, view = IndependentRungs(groups, len(levels), models.gp), JointView.WEIGHTED
+    learner = EnsembleLearner(modelling, models.needed.results(space), view)
+    observations = Observations(space, metric, levels, failures=models.gp.failures)
     context = context_of(benchmark, seed)
     proposer = GPProposer(learner, context.cube(), models.gp)
     searcher = ModelBasedSearcher(context, proposer, observations, n_initial=models.gp.n_initial)
-    weights = LearnedBrackets(learner, observations, levels, rungs.brackets, seed=seed)
+    shares = bracket_weights(rungs.levels, rungs.max_resource, rungs.brackets)
+    weights = LearnedBrackets(
+        learner, observations, levels, shares, mixed_in=settings.hyperband_share, seed=seed
+    )
     return ASHA(searcher, rungs, metric=metric, seed=seed, weights=weights)
 
 

@@ -36,6 +36,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "REA": ("evolutionary", ("RegularizedEvolution",)),
     "DEHB": ("evolutionary", ()),
     "PBT": ("evolutionary", ()),
+    "PB2": ("evolutionary", ()),
     "BayesianOptimization": ("bayesian", ("BO",)),
     "KDE": ("bayesian", ("TPE",)),
     "BORE": ("bayesian", ()),

@@ -140,13 +140,45 @@ LogWeight: TypeAlias = Callable[[Array], tuple[Array, Array]]
 
 
 @final
+class LogProbabilityBelow:
+    """The logarithm of the probability that an observation is at most a bound, ``log Phi((bound - mu) / s)``; a `LogWeight`.
+
+    Parameters
+    ----------
+    surrogate
+        Predicts, in one version.
+    bound
+        On the scale of the surrogate.
+    noise
+        Variance of observations around the function, >= 0: ``s^2`` is that of the function plus this.
+    """
+
+    def __init__(self, surrogate: Surrogate, bound: float, noise: float) -> None:
+        self._surrogate = surrogate
+        self._bound = bound
+        self._noise = noise
+
+    def __call__(self, a: Array) -> tuple[Array, Array]:
+        """Values (m,) and gradient (m, d), with d log Phi / dz = phi / Phi."""
+        means, deviations, pullback = self._surrogate.predict_with_pullback(a)
+        spread = np.sqrt(deviations**2 + self._noise)
+        z = (self._bound - means[:, 0]) / spread
+        logs = log_ndtr(z)
+        by_z = np.exp(-0.5 * z * z - _LOG_SQRT_2PI - logs)
+        by_deviations = -by_z * z * deviations / spread**2
+        return logs, pullback((-by_z / spread)[:, np.newaxis], by_deviations)
+
+
+@final
 class Weighted(Acquisition):
-    """A logarithmic acquisition function plus the logarithm of a weight to a power: ``log a(x) + power log w(x)``.
+    """An acquisition function plus the logarithm of a weight to a power: ``a(x) + power log w(x)``.
+
+    For a logarithmic acquisition function that is the logarithm of the product.
 
     Parameters
     ----------
     acquisition
-        An acquisition function whose values are logarithms.
+        An acquisition function, on a scale on which differences count.
     log_weight
         Such as a prior's density, or a predicted cost.
     power

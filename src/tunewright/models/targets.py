@@ -13,8 +13,10 @@ from tunewright.models.arrays import Array, from_scipy
 
 
 class TargetTransform(StrEnum):
-    """Transformations of losses before a model learns from them. All keep the order of the losses."""
+    """Transformations of losses before a model learns from them. None reverses the order of two losses."""
 
+    WINSORIZE = "winsorize"
+    """Values far worse than most are cut off, then as below; where nothing is extreme it is the same."""
     STANDARDIZE = "standardize"
     """Mean 0 and deviation 1."""
     POWER = "power"
@@ -33,6 +35,8 @@ def transformed(losses: Array, how: TargetTransform) -> Array:
     plain = standardised(losses)
     if how is TargetTransform.STANDARDIZE or not plain.any():
         return plain
+    if how is TargetTransform.WINSORIZE:
+        return standardised(winsorised(losses))
     if how is TargetTransform.LOG:
         return standardised(_log_distances(losses))
     if how is TargetTransform.RANK:
@@ -55,6 +59,33 @@ def standardised(values: Array) -> Array:
     centred = scaled - scaled.mean()
     deviation = float(centred.std())
     return centred / deviation if deviation > 1e-12 else np.zeros_like(values)
+
+
+_FIRST: Final = 10
+"""Results from which on the spread of losses is judged."""
+
+
+def winsorised(losses: Array) -> Array:
+    """Losses (n,), oldest first, that end at ``best + max(q75 - best, 6 d)``, q75 being the third quartile.
+
+    d is the largest ``median - best`` of the first 10, 20, 40, ... and of all losses. So a loss is cut off if it is worse than three
+    quarters of all and more than six times as far from the best as the median ever was: a search that has converged,
+    most of whose trials are near the best, does not lose sight of the others. Where three quarters are as good as the best,
+    losses remain as they are.
+    """
+    scaled = losses / 8.0  # so that no sum of huge values overflows
+    best, high = np.quantile(scaled, [0.0, 0.75])
+    if high <= best:
+        return losses
+    n, distance = min(_FIRST, len(losses)), 0.0
+    while True:
+        first = np.sort(scaled[:n])
+        distance = max(distance, float(first[n // 2] + first[(n - 1) // 2]) / 2.0 - float(first[0]))
+        if n == len(losses):
+            break
+        n = min(2 * n, len(losses))
+    most = float(best) + max(float(high - best), 6.0 * distance)
+    return np.where(scaled > most, 8.0 * min(most, np.finfo(np.float64).max / 8.0), losses)
 
 
 def _log_distances(losses: Array) -> Array:

@@ -84,6 +84,9 @@ class Channel(ABC):
     def load_checkpoint(self) -> None:
         """Fill the order's ``checkpoint_dir`` (it exists, empty) before the script starts."""
 
+    def note_start(self) -> None:
+        """The process of the script has started; by default, nothing is delivered."""
+
     @abstractmethod
     def send_report(self, report: Report) -> None:
         """Deliver a report."""

@@ -1,7 +1,7 @@
 """The channel of runs on this machine: files in the run's folder.
 
-``trials/{trial}/runs/{attempt}-{retry}/`` holds ``order.json``, ``reports`` (a JSON line per report), ``control``
-(the backend's request), ``checkpoint/`` (the script's folder), ``whole.json`` (state of that folder at the
+``trials/{trial}/runs/{attempt}-{retry}/`` holds ``order.json``, ``started`` (time at which the
+script started), ``reports`` (a JSON line per report), ``control`` (the backend's request), ``checkpoint/`` (the script's folder), ``whole.json`` (state of that folder at the
 last report) and, at the end, ``end.json``. ``trials/{trial}/checkpoints/{resource}`` are the frozen checkpoints.
 """
 
@@ -23,6 +23,7 @@ from .run_order import RunOrder
 from .supervisor import supervise
 
 ORDER = "order.json"
+STARTED = "started"
 REPORTS = "reports"
 CONTROL = "control"
 END = "end.json"
@@ -119,6 +120,11 @@ class LocalChannel(Channel):
             source = Path(self._order.checkpoint_from)
             shutil.copytree(source, self._working, symlinks=True, dirs_exist_ok=True)
             _relink(self._working, source)
+
+    def note_start(self) -> None:
+        """Write the time into ``started``. It is for timelines only: a full disk is no reason to end the script."""
+        with contextlib.suppress(OSError):
+            write_atomically(self._run / STARTED, str(time.time()))
 
     def send_report(self, report: Report) -> None:
         """Append a line to ``reports``."""

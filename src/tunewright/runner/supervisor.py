@@ -76,6 +76,7 @@ class _Supervisor:
             except (OSError, RuntimeError, ValueError) as error:
                 return self._finish(127, f"The script could not be started: {error}")
             try:
+                self._channel.note_start()
                 code = self._follow(script)
             finally:
                 script.end_group(reap_all=self._owns_process)

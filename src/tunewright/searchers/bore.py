@@ -15,12 +15,11 @@ from typing import Final, final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.exceptions import SettingsError, check_at_least
+from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
 from tunewright.models.trees import BoostedClassifier
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Observations, Snapshot
-from tunewright.searchers.gp_levels import target_level
+from tunewright.searchers.encoding import Failures, Needed, Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
 
@@ -47,8 +46,15 @@ class BORESettings:
     """Points, evenly spread, whose probabilities are compared, >= 2."""
     n_initial: int = 6
     """Trials before the classifier is asked, given points included, >= 1."""
+    needed: Needed = Needed.HYPERPARAMETERS
+    """Results that a level needs: one more than there are ``hyperparameters`` (at most 10), or encoded ``columns``; at least 4."""
+    failures: Failures = Failures.IMPUTE
+    """``impute``: failed trials and losses that are not finite count with the worst finite loss at their level so far;
+    ``drop``: they are left out."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "failures", choice("failures", Failures, self.failures))
+        object.__setattr__(self, "needed", choice("needed", Needed, self.needed))
         if not 0.0 < self.gamma < 1.0:
             raise SettingsError(f"gamma={self.gamma} must be above 0 and below 1")
         if self.n_candidates < 2:
@@ -61,8 +67,8 @@ class BOREProposer(Proposer):
     """Orders candidates by the probability of being among the best ``gamma`` of all results ([Tiao2021]_, section 4).
 
     That probability is in proportion to the expected improvement over the ``gamma``-quantile of the losses. Results are
-    those of the highest level with d + 1 of them, for d columns of the cube, at least 4; with fewer everywhere, or if
-    all are equal, trials are random.
+    those of the highest level with at least ``n_needed`` of them; with fewer everywhere, or if
+    all are equal, trials are random. Failed trials are not good at any level.
 
     Parameters
     ----------
@@ -70,10 +76,13 @@ class BOREProposer(Proposer):
         The unit cube to search.
     settings
         How.
+    n_needed
+        Results that a level needs; at least 4 in any case.
     """
 
-    def __init__(self, cube: UnitCube, settings: BORESettings) -> None:
+    def __init__(self, cube: UnitCube, settings: BORESettings, n_needed: int) -> None:
         self._cube = cube
+        self._n_needed = max(n_needed, 4)
         self._settings = settings
 
     @override
@@ -84,14 +93,15 @@ class BOREProposer(Proposer):
         until: int | None = None,
     ) -> Proposal | None:
         """Most probable one first; equal ones in random order."""
-        level = target_level(snapshot.rows, max(self._cube.n_columns + 1, 4))
+        level = snapshot.target_level(self._n_needed)
         if level is None:
             return None
-        rows = snapshot.rows.at_level(level)
+        rows = snapshot.succeeded_at(level)
         is_good = rows.losses <= np.quantile(rows.losses, self._settings.gamma, method="higher")
+        is_good = np.append(is_good, np.zeros(len(snapshot.failed), dtype=bool))
         if is_good.all():
             return None
-        x = snapshot.points[rows.trials]
+        x = snapshot.points[np.append(rows.trials, snapshot.failed)]
         classifier = BoostedClassifier(self._settings.n_trees)
         classifier.fit(x, is_good.astype(np.float64), rng)
         candidates = self._cube.spread(self._settings.n_candidates, rng)
@@ -126,7 +136,7 @@ def bore_searcher(
     """
     return ModelBasedSearcher(
         context,
-        BOREProposer(context.cube(), settings),
-        Observations(context.space, metric, levels),
+        BOREProposer(context.cube(), settings, settings.needed.results(context.space)),
+        Observations(context.space, metric, levels, failures=settings.failures),
         n_initial=settings.n_initial,
     )

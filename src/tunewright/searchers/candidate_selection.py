@@ -11,12 +11,13 @@ import numpy as np
 from typing_extensions import override
 
 from tunewright.history import History
-from tunewright.models.acquisition import LogExpectedImprovement
+from tunewright.models.acquisition import Acquisition, LogExpectedImprovement, Weighted
 from tunewright.models.arrays import Array
 from tunewright.models.surrogate import Surrogate
 from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer, Spread
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Observations, Snapshot
+from tunewright.searchers.gp import SuccessModel
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.seeding import Stream, generator
@@ -52,7 +53,7 @@ class ForecastLearner(ABC):
 
 @final
 class NewTrials(Proposer):
-    """New configurations of the largest expected improvement in a run to the first level.
+    """New configurations of the largest expected improvement in a run to the first level, times the probability of success.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ class NewTrials(Proposer):
     def __init__(self, learner: ForecastLearner, cube: UnitCube, spread: Spread) -> None:
         self._learner = learner
         self._optimizer = AcquisitionOptimizer(cube, spread)
+        self._success = SuccessModel(cube.n_columns)
 
     @override
     def propose(
@@ -80,9 +82,15 @@ class NewTrials(Proposer):
 
     def proposal(self, forecast: Forecast, snapshot: Snapshot, rng: np.random.Generator) -> Proposal:
         """As :meth:`propose`, from a forecast."""
-        incumbents = forecast.observed[:N_INCUMBENTS]
-        points = self._optimizer.best_points(LogExpectedImprovement(*forecast.at(0)), incumbents, rng)
-        return Proposal(points, snapshot.note_of(forecast.fits))
+        acquisition, fits = self.acquisition(forecast, snapshot)
+        points = self._optimizer.best_points(acquisition, forecast.observed[:N_INCUMBENTS], rng)
+        return Proposal(points, snapshot.note_of({**forecast.fits, **fits}))
+
+    def acquisition(self, forecast: Forecast, snapshot: Snapshot) -> tuple[Acquisition, Mapping[str, Fit]]:
+        """The function that is maximised, and the hyperparameters of the model of success."""
+        improvement = LogExpectedImprovement(*forecast.at(0))
+        log_success, fits = self._success.learn(snapshot)
+        return improvement if log_success is None else Weighted(improvement, log_success, 1.0), fits
 
 
 @final
@@ -168,7 +176,7 @@ class CandidateSelector:
             return None if new is None else Chosen(None, new, proposal.note)
         if new is not None:
             point = self._context.space.encode([new.config])
-            if LogExpectedImprovement(*forecast.at(0)).values(point)[0] > value:
+            if self._new.acquisition(forecast, snapshot)[0].values(point)[0] > value:
                 return Chosen(None, new, proposal.note)
         return Chosen(best, None, proposal.note)
 

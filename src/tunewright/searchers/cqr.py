@@ -14,11 +14,11 @@ from typing import Final, final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.exceptions import check_at_least
+from tunewright.exceptions import check_at_least, choice
 from tunewright.metric import Metric
 from tunewright.models.trees import ConformalQuantiles
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Observations, Snapshot
+from tunewright.searchers.encoding import Failures, Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
 
@@ -47,8 +47,12 @@ class CQRSettings:
     """Random points that are compared, >= 1."""
     n_initial: int = 5
     """Trials before the model is asked, given points included, >= 1."""
+    failures: Failures = Failures.IMPUTE
+    """``impute``: failed trials and losses that are not finite count with the worst finite loss at their level so far;
+    ``drop``: they are left out."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "failures", choice("failures", Failures, self.failures))
         check_at_least(self, 1, "n_quantiles", "n_trees", "n_candidates", "n_initial")
 
 
@@ -105,6 +109,6 @@ def cqr_searcher(
     return ModelBasedSearcher(
         context,
         CQRProposer(context.cube(), settings),
-        Observations(context.space, metric),
+        Observations(context.space, metric, failures=settings.failures),
         n_initial=settings.n_initial,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
@@ -13,21 +13,29 @@ from typing import Final, final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.exceptions import check_at_least, choice
+from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
-from tunewright.models.acquisition import Acquisition, LogExpectedImprovement, LowerConfidenceBound
+from tunewright.models.acquisition import (
+    Acquisition,
+    LogExpectedImprovement,
+    LogProbabilityBelow,
+    LogWeight,
+    LowerConfidenceBound,
+    Weighted,
+)
 from tunewright.models.arrays import Array
 from tunewright.models.gp.factor import Factor
-from tunewright.models.gp.kernels import Kernel, Matern52, Warped
+from tunewright.models.gp.kernels import Groups, Kernel, Matern52, Warped
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess, fit
 from tunewright.models.surrogate import Surrogate
-from tunewright.models.targets import TargetTransform, have_one_sign, transformed
+from tunewright.models.targets import TargetTransform, have_one_sign, standardised, transformed
 from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer, Spread
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Fit, Observations, Snapshot, limited
+from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot, limited
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
+from tunewright.space import Categorical, SearchSpace
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +44,8 @@ _GROWTH: Final = 1.15
 
 _MOST_FITTED: Final = 200
 """Maximum rows of a fit, each step of which costs their cube."""
+_MOST_LABELLED: Final = 300
+"""Maximum trials of a model of success."""
 
 
 @final
@@ -171,22 +181,30 @@ class GPSettings:
     """Deviations below the mean for ``lcb``, >= 0."""
     n_fantasies: int = 8
     """Draws of the results of pending trials, >= 0; 0: pending trials are ignored."""
-    targets: TargetTransform = TargetTransform.STANDARDIZE
+    targets: TargetTransform = TargetTransform.WINSORIZE
     input_warping: bool = False
     """Whether numeric columns are warped by learned exponents."""
     spread: Spread = Spread.LATIN_HYPERCUBE
     """Distribution of the candidates, the best of which are improved."""
     max_observations: int = 500
     """Rows that a model learns from at most, >= 2."""
+    failures: Failures = Failures.IMPUTE
+    """``impute``: failed trials and losses that are not finite count with the worst finite loss at their level so far, and
+    the acquisition function is weighted by the probability of success; ``drop``: they are left out."""
+    hamming_above: int | None = 5
+    """A category of more values has one length scale (a Hamming kernel), one of fewer a length scale for each value, >= 1;
+    None: all categories have a length scale for each value."""
 
     def __post_init__(self) -> None:
         put = object.__setattr__
+        put(self, "failures", choice("failures", Failures, self.failures))
         put(self, "acquisition", choice("acquisition", AcquisitionKind, self.acquisition))
         put(self, "targets", choice("targets", TargetTransform, self.targets))
         put(self, "spread", choice("spread", Spread, self.spread))
         check_at_least(self, 0, "kappa", "n_fantasies")
         check_at_least(self, 1, "n_initial")
         check_at_least(self, 2, "max_observations")
+        check_hamming(self.hamming_above)
 
 
 @final
@@ -201,6 +219,43 @@ class Learned:
     """Hyperparameters by model, also those that the notes already hold."""
     acquisition: Acquisition | None = None
     """Acquisition function in place of the one that the settings name; None: that one."""
+
+
+@final
+class SuccessModel:
+    """A process of trials' success over configurations: -1 for those that succeeded, 1 for those that failed.
+
+    The probability of success is that of a label of at most 0, as for a constraint ([Gelbart2014]_, section 3). It learns
+    once a trial has failed; at most 300 trials count, spread evenly over their order.
+
+    Parameters
+    ----------
+    n_columns
+        d, of the cube.
+
+    References
+    ----------
+    .. [Gelbart2014] Gelbart, Snoek, Adams: Bayesian Optimization with Unknown Constraints. UAI 2014.
+    """
+
+    def __init__(self, n_columns: int) -> None:
+        self._process = GaussianProcess(Matern52(n_columns))
+        self._fitted = FittedProcess(self._process, "success")
+
+    def learn(self, snapshot: Snapshot) -> tuple[LogWeight | None, Mapping[str, Fit]]:
+        """The logarithm of the probability of success, and hyperparameters by model; None while no trial has failed."""
+        if not len(snapshot.failed):
+            return None, {}
+        trials = np.union1d(snapshot.failed, snapshot.succeeded)
+        n_trials = len(trials)
+        if n_trials > _MOST_LABELLED:
+            trials = trials[np.linspace(0, n_trials - 1, _MOST_LABELLED).round().astype(np.intp)]
+        labels = np.where(np.isin(trials, snapshot.failed), 1.0, -1.0)
+        values = standardised(np.append(labels, 0.0))
+        known = snapshot.fits.get("success")
+        posterior, fit = self._fitted.posterior(snapshot.points[trials], values[:-1], known, n_trials)
+        noise = self._process.read(fit.theta).noise
+        return LogProbabilityBelow(posterior, float(values[-1]), noise), {"success": fit}
 
 
 class Learner(ABC):
@@ -228,6 +283,7 @@ class GPProposer(Proposer):
     def __init__(self, learner: Learner, cube: UnitCube, settings: GPSettings) -> None:
         self._learner = learner
         self._optimizer = AcquisitionOptimizer(cube, settings.spread)
+        self._success = SuccessModel(cube.n_columns)
         self._settings = settings
 
     @override
@@ -243,32 +299,69 @@ class GPProposer(Proposer):
         means = learned.surrogate.means(learned.observed)
         order = np.argsort(means.mean(axis=1), kind="stable")
         incumbents = learned.observed[order[:N_INCUMBENTS]]
-        if learned.acquisition is not None:
-            points = self._optimizer.best_points(learned.acquisition, incumbents, rng)
+        log_success, fits = self._success.learn(snapshot)
+        if learned.acquisition is None and self._settings.acquisition is AcquisitionKind.THOMPSON:
+            points = self._drawn(learned.surrogate, log_success, incumbents, rng)
         else:
-            points = self._points(learned.surrogate, means.min(axis=0), incumbents, rng)
-        return Proposal(points, snapshot.note_of(learned.fits))
+            acquisition = learned.acquisition or self._acquisition(learned.surrogate, means.min(axis=0))
+            weighted = acquisition if log_success is None else Weighted(acquisition, log_success, 1.0)
+            points = self._optimizer.best_points(weighted, incumbents, rng)
+        return Proposal(points, snapshot.note_of({**learned.fits, **fits}))
 
-    def _points(
-        self, surrogate: Surrogate, best: Array, incumbents: Array, rng: np.random.Generator
+    def _acquisition(self, surrogate: Surrogate, best: Array) -> Acquisition:
+        if self._settings.acquisition is AcquisitionKind.LCB:
+            return LowerConfidenceBound(surrogate, self._settings.kappa)
+        return LogExpectedImprovement(surrogate, best)
+
+    def _drawn(
+        self, surrogate: Surrogate, log_success: LogWeight | None, incumbents: Array, rng: np.random.Generator
     ) -> Array:
-        acquisition: Acquisition
-        match self._settings.acquisition:
-            case AcquisitionKind.THOMPSON:
-                pool = self._optimizer.pool(incumbents, rng)
-                drawn = surrogate.samples(pool, rng.standard_normal((len(pool), surrogate.n_parts)))
-                return pool[np.argsort(drawn[:, 0], kind="stable")]
-            case AcquisitionKind.LCB:
-                acquisition = LowerConfidenceBound(surrogate, self._settings.kappa)
-            case AcquisitionKind.LOG_EI:
-                acquisition = LogExpectedImprovement(surrogate, best)
-        return self._optimizer.best_points(acquisition, incumbents, rng)
+        """Candidates in the order of one draw of the function."""
+        pool = self._optimizer.pool(incumbents, rng)
+        drawn = surrogate.samples(pool, rng.standard_normal((len(pool), surrogate.n_parts)))[:, 0]
+        if log_success is not None:
+            drawn = drawn - log_success(pool)[0]
+        return pool[np.argsort(drawn, kind="stable")]
 
 
-def config_kernel(n_columns: int, *, input_warping: bool) -> Kernel:
-    """The kernel over configurations."""
-    kernel = Matern52(n_columns)
-    return Warped(kernel, n_columns) if input_warping else kernel
+def check_hamming(hamming_above: int | None) -> None:
+    """Check the number of values above which a category has one length scale.
+
+    Raises
+    ------
+    SettingsError
+        It is below 1.
+    """
+    if hamming_above is not None and hamming_above < 1:
+        raise SettingsError(f"hamming_above={hamming_above} must be >= 1, or none")
+
+
+def column_groups(space: SearchSpace, hamming_above: int | None) -> Sequence[int]:
+    """Return the columns of a space that share a length scale: those of a category of many values.
+
+    Parameters
+    ----------
+    space
+        The space.
+    hamming_above
+        As in `GPSettings`.
+    """
+    groups: list[int] = []
+    for domain in space.domains.values():
+        is_shared = hamming_above is not None and isinstance(domain, Categorical) and domain.width > hamming_above
+        groups += [domain.width] if is_shared else [1] * domain.width
+    return groups
+
+
+def n_columns_of(groups: Groups) -> int:
+    """Number of columns of all groups."""
+    return groups if isinstance(groups, int) else sum(groups)
+
+
+def config_kernel(groups: Groups, *, input_warping: bool) -> Kernel:
+    """The kernel over configurations whose columns are grouped."""
+    kernel = Matern52(groups)
+    return Warped(kernel, n_columns_of(groups)) if input_warping else kernel
 
 
 def with_fantasies(posterior: Posterior, pending: Array, n: int, rng: np.random.Generator) -> Posterior:
@@ -284,17 +377,17 @@ class FinalLossLearner(Learner):
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     settings
         Of the model.
     """
 
-    def __init__(self, n_columns: int, settings: GPSettings) -> None:
+    def __init__(self, groups: Groups, settings: GPSettings) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
         self._fitted = FittedProcess(
-            GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping)), "final loss"
+            GaussianProcess(config_kernel(groups, input_warping=settings.input_warping)), "final loss"
         )
 
     @override
@@ -331,10 +424,11 @@ def gp_searcher(
     SpaceError
         One of the points to evaluate does not fit the space.
     """
-    proposer = GPProposer(FinalLossLearner(context.space.n_columns, settings), context.cube(), settings)
+    groups = column_groups(context.space, settings.hamming_above)
+    proposer = GPProposer(FinalLossLearner(groups, settings), context.cube(), settings)
     return ModelBasedSearcher(
         context,
         proposer,
-        Observations(context.space, metric),
+        Observations(context.space, metric, failures=settings.failures),
         n_initial=settings.n_initial,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
@@ -14,13 +14,13 @@ from tunewright.exceptions import choice
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.cross_validation import CrossValidation
-from tunewright.models.gp.kernels import Kernel
+from tunewright.models.gp.kernels import Groups, Kernel
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct
 from tunewright.models.surrogate import AtResource
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot, limited
+from tunewright.searchers.encoding import Fit, Needed, Observations, Rows, Snapshot, limited
 from tunewright.searchers.gp import (
     FittedProcess,
     GPProposer,
@@ -28,7 +28,9 @@ from tunewright.searchers.gp import (
     Learned,
     Learner,
     Targets,
+    column_groups,
     config_kernel,
+    n_columns_of,
     with_fantasies,
 )
 from tunewright.searchers.model_based import ModelBasedSearcher
@@ -60,17 +62,6 @@ def resource_kernel(kind: ResourceKernel, inner: Kernel, n_columns: int) -> Kern
             return CrossValidation(inner, n_columns)
 
 
-def target_level(rows: Rows, enough: int) -> int | None:
-    """The highest level with at least ``enough`` losses; None if there is none ([Falkner2018]_).
-
-    References
-    ----------
-    .. [Falkner2018] Falkner, Klein, Hutter: BOHB. ICML 2018.
-    """
-    found = np.flatnonzero(np.bincount(rows.levels) >= enough)
-    return int(found[-1]) if len(found) else None
-
-
 @final
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -92,8 +83,8 @@ class JointModel:
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     levels
         Resources, strictly increasing; the last one is that of a full run.
     settings
@@ -103,13 +94,13 @@ class JointModel:
     """
 
     def __init__(
-        self, n_columns: int, levels: Sequence[int], settings: GPSettings, kind: ResourceKernel
+        self, groups: Groups, levels: Sequence[int], settings: GPSettings, kind: ResourceKernel
     ) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
         self._resources = np.array(levels, dtype=np.float64) / levels[-1]
-        inner = config_kernel(n_columns, input_warping=settings.input_warping)
-        process = GaussianProcess(resource_kernel(kind, inner, n_columns))
+        inner = config_kernel(groups, input_warping=settings.input_warping)
+        process = GaussianProcess(resource_kernel(kind, inner, n_columns_of(groups)))
         self._fitted = FittedProcess(process, "joint")
 
     def learn(self, snapshot: Snapshot) -> Known:
@@ -124,6 +115,13 @@ class JointModel:
         """The function of configurations at one level."""
         return AtResource(posterior, float(self._resources[level]))
 
+    def up_to(self, known: Known, levels: Sequence[int]) -> Mapping[int, Posterior]:
+        """The posterior of the observations at each of the given levels and below, by level, with the same hyperparameters."""
+        order = np.argsort(known.rows.levels, kind="stable")
+        every = known.posterior.reordered(order)
+        counts = np.searchsorted(known.rows.levels[order], levels, side="right")
+        return {level: every.leading(int(n)) for level, n in zip(levels, counts, strict=True)}
+
     def pending(self, snapshot: Snapshot) -> Array:
         """Running trials at the level that they reach next, (q, d + 1)."""
         return self._points(snapshot, snapshot.pending, snapshot.pending_levels)
@@ -134,7 +132,7 @@ class JointModel:
 
 @final
 class JointLearner(Learner):
-    """A joint model, seen at the highest level with d + 1 losses.
+    """A joint model, seen at the highest level with enough losses.
 
     Pending trials are fantasised at the level that they will reach next.
 
@@ -142,21 +140,21 @@ class JointLearner(Learner):
     ----------
     joint
         The model.
-    n_columns
-        d, of the cube.
+    n_needed
+        Losses that a level needs.
     settings
         Of the model.
     """
 
-    def __init__(self, joint: JointModel, n_columns: int, settings: GPSettings) -> None:
+    def __init__(self, joint: JointModel, n_needed: int, settings: GPSettings) -> None:
         self._joint = joint
-        self._enough = n_columns + 1
+        self._enough = n_needed
         self._n_fantasies = settings.n_fantasies
 
     @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
-        """None below d + 1 losses at any level."""
-        level = target_level(snapshot.rows, self._enough)
+        """None without enough losses at any level."""
+        level = snapshot.target_level(self._enough)
         if level is None:
             return None
         known = self._joint.learn(snapshot)
@@ -171,18 +169,18 @@ class LevelModels:
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     n_levels
         How many levels there are.
     settings
         Of the models.
     """
 
-    def __init__(self, n_columns: int, n_levels: int, settings: GPSettings) -> None:
+    def __init__(self, groups: Groups, n_levels: int, settings: GPSettings) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
-        process = GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping))
+        process = GaussianProcess(config_kernel(groups, input_warping=settings.input_warping))
         self._fitted = [FittedProcess(process, f"level {level}") for level in range(n_levels)]
 
     def at_level(self, snapshot: Snapshot, level: int) -> Known:
@@ -196,29 +194,31 @@ class LevelModels:
 
 @final
 class IndependentLearner(Learner):
-    """A Gaussian process of the losses at the highest level with d + 1 of them, without those at other levels.
+    """A Gaussian process of the losses at the highest level with enough of them, without those at other levels.
 
     Pending trials are fantasised at that level, wherever they are on their way to it.
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     n_levels
         How many levels there are.
+    n_needed
+        Losses that a level needs.
     settings
         Of the models.
     """
 
-    def __init__(self, n_columns: int, n_levels: int, settings: GPSettings) -> None:
-        self._models = LevelModels(n_columns, n_levels, settings)
-        self._enough = n_columns + 1
+    def __init__(self, groups: Groups, n_levels: int, n_needed: int, settings: GPSettings) -> None:
+        self._models = LevelModels(groups, n_levels, settings)
+        self._enough = n_needed
         self._n_fantasies = settings.n_fantasies
 
     @override
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned | None:
-        """None below d + 1 losses at any level."""
-        level = target_level(snapshot.rows, self._enough)
+        """None without enough losses at any level."""
+        level = snapshot.target_level(self._enough)
         if level is None:
             return None
         known = self._models.at_level(snapshot, level)
@@ -251,9 +251,12 @@ class LevelModelSettings:
     """``joint`` or ``independent``."""
     resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
     """Covariance along the resource in the joint model."""
+    needed: Needed = Needed.HYPERPARAMETERS
+    """Results that a level needs: one more than there are ``hyperparameters`` (at most 10), or encoded ``columns``."""
     gp: GPSettings = GPSettings(n_initial=6)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "needed", choice("needed", Needed, self.needed))
         object.__setattr__(self, "model", choice("model", LevelModel, self.model))
         kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
         object.__setattr__(self, "resource_kernel", kernel)
@@ -280,15 +283,16 @@ def level_searcher(
     SpaceError
         A point to begin with does not fit.
     """
-    n_columns, gp = context.space.n_columns, settings.gp
+    gp, n_needed = settings.gp, settings.needed.results(context.space)
+    groups = column_groups(context.space, gp.hamming_above)
     learner: Learner
     if settings.model is LevelModel.JOINT:
-        learner = JointLearner(JointModel(n_columns, levels, gp, settings.resource_kernel), n_columns, gp)
+        learner = JointLearner(JointModel(groups, levels, gp, settings.resource_kernel), n_needed, gp)
     else:
-        learner = IndependentLearner(n_columns, len(levels), gp)
+        learner = IndependentLearner(groups, len(levels), n_needed, gp)
     return ModelBasedSearcher(
         context,
         GPProposer(learner, context.cube(), gp),
-        Observations(context.space, metric, levels),
+        Observations(context.space, metric, levels, failures=gp.failures),
         n_initial=gp.n_initial,
     )

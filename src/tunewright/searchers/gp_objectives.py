@@ -13,8 +13,9 @@ from typing_extensions import override
 
 from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
-from tunewright.models.acquisition import Acquisition
+from tunewright.models.acquisition import Acquisition, Weighted
 from tunewright.models.arrays import Array, Indices
+from tunewright.models.gp.kernels import Groups
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.objective_acquisition import (
@@ -30,10 +31,18 @@ from tunewright.models.pareto import (
     pareto_mask,
     scaled_to_range,
 )
+from tunewright.models.targets import TargetTransform, winsorised
 from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Fit, Observations, Snapshot
-from tunewright.searchers.gp import FittedProcess, config_kernel, with_fantasies
+from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot
+from tunewright.searchers.gp import (
+    FittedProcess,
+    SuccessModel,
+    check_hamming,
+    column_groups,
+    config_kernel,
+    with_fantasies,
+)
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
 
@@ -42,6 +51,8 @@ _REFERENCE_QUANTILE: Final = 0.9
 _MOST_IN_FRONT: Final = {1: 1, 2: 64, 3: 20, 4: 9}
 """Number of objectives -> maximum Pareto points used for the box decomposition; larger fronts are subsampled."""
 _MOST_IN_FRONT_BEYOND: Final = 6
+_LINEAR: Final = (TargetTransform.WINSORIZE, TargetTransform.STANDARDIZE)
+_LINEAR_NAMES: Final = " or ".join(_LINEAR)
 _HUGE: Final = 1e150
 """Losses above this are divided by the largest one, since their squares would overflow."""
 
@@ -65,10 +76,26 @@ class ObjectiveModelSettings:
     """Whether numeric columns are warped by learned exponents."""
     max_observations: int = 500
     """Trials that the models learn from at most, >= 2."""
+    targets: TargetTransform = TargetTransform.WINSORIZE
+    """``winsorize``: losses far worse than most are cut off, and then have mean 0 and deviation 1; ``standardize``: nothing is cut
+    off."""
+    failures: Failures = Failures.IMPUTE
+    """``impute``: failed trials and losses that are not finite count with the worst finite loss at their level so far,
+    and the acquisition function is weighted by the probability of success; ``drop``: they are left out."""
+    hamming_above: int | None = 5
+    """A category of more values has one length scale (a Hamming kernel), one of fewer a length scale for each value, >= 1;
+    None: all categories have a length scale for each value."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "failures", choice("failures", Failures, self.failures))
+        object.__setattr__(self, "targets", choice("targets", TargetTransform, self.targets))
+        if self.targets not in _LINEAR:
+            raise SettingsError(
+                f"targets={self.targets} is not possible with several objectives: only {_LINEAR_NAMES}"
+            )
         check_at_least(self, 0, "n_fantasies")
         check_at_least(self, 2, "n_initial", "max_observations")
+        check_hamming(self.hamming_above)
 
 
 @final
@@ -225,6 +252,8 @@ class ObjectivesProposer(Proposer):
         The unit cube to search.
     names
         Of the objectives, for messages.
+    groups
+        Columns of the cube that share a length scale.
     settings
         Of the models.
     chooser
@@ -232,13 +261,19 @@ class ObjectivesProposer(Proposer):
     """
 
     def __init__(
-        self, cube: UnitCube, names: Sequence[str], settings: ObjectiveModelSettings, chooser: Chooser
+        self,
+        cube: UnitCube,
+        names: Sequence[str],
+        groups: Groups,
+        settings: ObjectiveModelSettings,
+        chooser: Chooser,
     ) -> None:
         self._optimizer = AcquisitionOptimizer(cube)
         self._settings = settings
         self._chooser = chooser
-        kernel = config_kernel(cube.n_columns, input_warping=settings.input_warping)
+        kernel = config_kernel(groups, input_warping=settings.input_warping)
         self._fitted = [FittedProcess(GaussianProcess(kernel), name) for name in names]
+        self._success = SuccessModel(cube.n_columns)
 
     @override
     def propose(
@@ -256,12 +291,17 @@ class ObjectivesProposer(Proposer):
         front = np.flatnonzero(pareto_mask(seen))
         spread = epsilon_net_order(scaled_to_range(seen[front]))
         incumbents = points[front[spread[:N_INCUMBENTS]]]
-        found = self._optimizer.best_points(self._chooser.acquisition(learned, rng), incumbents, rng)
-        return Proposal(found, snapshot.note_of(fits))
+        acquisition = self._chooser.acquisition(learned, rng)
+        log_success, fit = self._success.learn(snapshot)
+        weighted = acquisition if log_success is None else Weighted(acquisition, log_success, 1.0)
+        found = self._optimizer.best_points(weighted, incumbents, rng)
+        return Proposal(found, snapshot.note_of({**fits, **fit}))
 
     def _learn(
         self, snapshot: Snapshot, points: Array, objectives: Array, rng: np.random.Generator
     ) -> tuple[LearnedObjectives, Mapping[str, Fit]]:
+        if self._settings.targets is TargetTransform.WINSORIZE:
+            objectives = np.stack([winsorised(column) for column in objectives.T], axis=1)
         targets, shift, scale = _standardised(objectives)
         pending = snapshot.points[snapshot.pending] if self._settings.n_fantasies else snapshot.points[:0]
         surrogates: list[Posterior] = []
@@ -332,11 +372,11 @@ def objectives_searcher(
         chooser = HypervolumeChooser(
             None if reference is None else np.array(reference), settings.improvement_floor
         )
-    cube = context.cube()
+    cube, groups = context.cube(), column_groups(context.space, settings.models.hamming_above)
     return ModelBasedSearcher(
         context,
-        ObjectivesProposer(cube, [metric.name for metric in metrics], settings.models, chooser),
-        Observations(context.space, metrics[0], others=metrics[1:]),
+        ObjectivesProposer(cube, [metric.name for metric in metrics], groups, settings.models, chooser),
+        Observations(context.space, metrics[0], others=metrics[1:], failures=settings.models.failures),
         n_initial=settings.models.n_initial,
     )
 

@@ -16,12 +16,12 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.exceptions import SettingsError, check_at_least
+from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
+from tunewright.models.arrays import Array
 from tunewright.models.kde import KernelDensity
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Observations, Rows, Snapshot
-from tunewright.searchers.gp_levels import target_level
+from tunewright.searchers.encoding import Failures, Observations, Rows, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
 
@@ -50,8 +50,12 @@ class KDESettings:
     extra_points: int = 1
     """N_min, the least number of results of each density, is the number of hyperparameters plus this, >= 0. The paper
     has 1."""
+    failures: Failures = Failures.IMPUTE
+    """``impute``: failed trials and losses that are not finite count with the worst finite loss at their level so far;
+    ``drop``: they are left out."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "failures", choice("failures", Failures, self.failures))
         if not 0 < self.top_n_percent < 100:
             raise SettingsError(f"top_n_percent={self.top_n_percent} must be above 0 and below 100")
         if not 0 <= self.random_fraction <= 1:
@@ -69,6 +73,7 @@ class KDEProposer(Proposer):
     Results are those of the highest level with N_min + 2 of them, where N_min is p + 1 for p hyperparameters; with fewer
     everywhere, trials are random. The good ones are ``top_n_percent``, at least N_min; the bad ones are the others, at
     least N_min, so that at first some are both ([Falkner2018]_, equation 3 and section 4.1).
+    Failed trials are bad at every level.
 
     Parameters
     ----------
@@ -92,10 +97,10 @@ class KDEProposer(Proposer):
         until: int | None = None,
     ) -> Proposal | None:
         """Most promising draw first."""
-        level = target_level(snapshot.rows, self._least + 2)
+        level = snapshot.target_level(self._least + 2)
         if level is None or rng.random() < self._settings.random_fraction:
             return None
-        good, bad = self._densities(snapshot, snapshot.rows.at_level(level))
+        good, bad = self._densities(snapshot, snapshot.succeeded_at(level))
         drawn = good.draw(self._settings.n_candidates, self._settings.bandwidth_factor, rng)
         points = self._cube.uncoded(drawn)
         ratio = good.log_density(drawn) - bad.log_density(drawn)
@@ -105,9 +110,12 @@ class KDEProposer(Proposer):
         n = len(rows)
         n_good = max(self._least, math.ceil(n * self._settings.top_n_percent / 100))
         n_bad = max(self._least, n - n_good)
-        codes = self._cube.coded(snapshot.points[rows.trials[np.argsort(rows.losses, kind="stable")]])
-        good = KernelDensity(codes[:n_good], self._counts, self._settings.min_bandwidth)
-        return good, KernelDensity(codes[-n_bad:], self._counts, self._settings.min_bandwidth)
+        ordered = rows.trials[np.argsort(rows.losses, kind="stable")]
+        good, bad = ordered[:n_good], np.concatenate([ordered[-n_bad:], snapshot.failed])
+        return self._density(snapshot.points[good]), self._density(snapshot.points[bad])
+
+    def _density(self, points: Array) -> KernelDensity:
+        return KernelDensity(self._cube.coded(points), self._counts, self._settings.min_bandwidth)
 
 
 def kde_searcher(
@@ -138,6 +146,6 @@ def kde_searcher(
     return ModelBasedSearcher(
         context,
         KDEProposer(context.cube(), settings),
-        Observations(context.space, metric, levels),
+        Observations(context.space, metric, levels, failures=settings.failures),
         n_initial=1,
     )

@@ -21,7 +21,6 @@ from tunewright.models.acquisition import LogExpectedImprovement, Weighted
 from tunewright.models.arrays import Array, Indices
 from tunewright.searchers.encoding import Rows, Snapshot
 from tunewright.searchers.gp import Learned, Learner
-from tunewright.searchers.gp_levels import target_level
 from tunewright.searchers.model_based import Proposal, Proposer
 from tunewright.searchers.prior_densities import PriorDensity, density_around
 from tunewright.searchers.unit_cube import UnitCube
@@ -165,7 +164,7 @@ class PriorBandProposer(Proposer):
         """How likely a trial that first runs to level number ``rung`` comes from ``random``, ``prior``, ``incumbent``."""
         random = 1.0 / (1.0 + self._eta**rung)
         incumbent = self._incumbent(snapshot)
-        level = target_level(snapshot.rows, math.ceil(self._eta))
+        level = snapshot.target_level(math.ceil(self._eta))
         if incumbent is None or level is None:
             return {"random": random, "prior": 1.0 - random, "incumbent": 0.0}
         near = density_around(self._space, self._space.decode(incumbent[np.newaxis])[0], _SPREAD)

@@ -117,13 +117,12 @@ class SearcherContract(ABC):
         """It says how far the trial will run at first."""
         simulator = self._simulator(CONTINUOUS)
         searcher = self.make_searcher(CONTINUOUS, seed=0)
-        for _ in range(30):
+        for until in (1, 3, None) * 10:
             simulator.step()
-            for until in (1, 3, None):
-                suggestion = searcher.suggest(simulator.history, until=until)
-                expect(suggestion is not None, "no configuration in an infinite space")
-                if suggestion is not None:
-                    CONTINUOUS.validate(suggestion.config)
+            suggestion = searcher.suggest(simulator.history, until=until)
+            expect(suggestion is not None, "no configuration in an infinite space")
+            if suggestion is not None:
+                CONTINUOUS.validate(suggestion.config)
 
     def _simulator(
         self,

@@ -30,6 +30,7 @@ from tunewright.searchers.gp import (
     Learned,
     Learner,
     Targets,
+    column_groups,
     config_kernel,
     with_fantasies,
 )
@@ -136,7 +137,8 @@ class RankingEnsemble(Learner):
         self._targets = Targets(settings.targets)
         self._earlier = [task_model(space, task).posterior for task in tasks]
         self._best_before = space.encode([task.best(1)[0] for task in tasks])
-        process = GaussianProcess(config_kernel(space.n_columns, input_warping=settings.input_warping))
+        groups = column_groups(space, settings.hamming_above)
+        process = GaussianProcess(config_kernel(groups, input_warping=settings.input_warping))
         self._fitted = FittedProcess(process, "final loss")
 
     @override
@@ -205,6 +207,6 @@ def transfer_gp_searcher(
     return ModelBasedSearcher(
         context,
         GPProposer(learner, context.cube(), settings),
-        Observations(context.space, metric),
+        Observations(context.space, metric, failures=settings.failures),
         n_initial=settings.n_initial,
     )

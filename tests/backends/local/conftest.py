@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.backends.local import LocalBackend, LocalSettings
+from tunewright.backends.local import LocalBackend, LocalConfig
 from tunewright.testing.events import EventReader
 
+NO_GPUS = LocalConfig(gpus=())
 TRAINING = """
 import os, signal, sys, time
 from tunewright.report import load_newest, report, save_checkpoint
@@ -48,8 +49,8 @@ class Bench:
         return self.script
 
     def backend(self, script: str | Path | None = None, **settings: object) -> LocalBackend:
-        values = {"resource_attr": "epoch", "gpus": (), "grace": 5.0, "n_workers": 4, **settings}
-        backend = LocalBackend(script or self.script, folder=self.trials, settings=LocalSettings(**values))
+        values = {"resource_attr": "epoch", "config": NO_GPUS, "grace": 5.0, "n_workers": 4, **settings}
+        backend = LocalBackend(script or self.script, folder=self.trials, **values)
         self.made.append(backend)
         return backend
 

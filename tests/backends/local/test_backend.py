@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.backends.local import LocalBackend, LocalSettings
-from tunewright.backends.local.gpus import GpuPool, find_gpus
+from tunewright.backends.local import LocalBackend, LocalConfig
+from tunewright.backends.local.backend import GpuPool, find_gpus
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.trial import Checkpoint, OpenRun, Run
 
@@ -113,7 +113,7 @@ def test_runs_get_the_least_used_gpus(bench) -> None:
         " 'n': os.environ['SM_NUM_GPUS']}), flush=True)\n"
         "time.sleep(600)"
     )
-    backend = bench.backend(gpus=(4, 5, 7), gpus_per_trial=2)
+    backend = bench.backend(config=LocalConfig(gpus=(4, 5, 7), num_gpus_per_trial=2))
     events = bench.events(backend)
     for trial_id in range(2):
         backend.start(Run(trial_id=trial_id, attempt=0), {})
@@ -123,7 +123,7 @@ def test_runs_get_the_least_used_gpus(bench) -> None:
         {"gpus": "7,4", "n": "2"},
     ]
     bench.abandon(backend)
-    second = bench.backend(gpus=(4, 5, 7), gpus_per_trial=1)
+    second = bench.backend(config=LocalConfig(gpus=(4, 5, 7)))
     second.attach([OpenRun(run=Run(trial_id=i, attempt=0), config={}, started_at=0.0) for i in range(2)])
     second.start(Run(trial_id=2, attempt=0), {})
     after = bench.events(second)
@@ -157,31 +157,33 @@ def test_gpus_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_workers": 0}, "n_workers must be at least 1"),
-        ({"gpus_per_trial": 0}, "gpus_per_trial must be at least 1"),
-        ({"max_retries": -1}, "max_retries must be at least 0"),
-        ({"grace": -1.0}, "grace must not be negative"),
-        ({"abandon_after": float("nan")}, "abandon_after must not be negative"),
+        ({"n_workers": 0}, "n_workers=0 must be >= 1"),
+        ({"max_retries": -1}, "max_retries=-1 must be >= 0"),
+        ({"grace": -1.0}, r"grace=-1.0 must be >= 0"),
+        ({"abandon_after": float("nan")}, "abandon_after=nan must be >= 0"),
+        ({"dollars_per_hour": -0.1}, "dollars_per_hour=-0.1 must be >= 0"),
         ({"arguments": "lists"}, "Did you mean 'list'"),
         ({"booleans": "flags"}, "Did you mean 'flag'"),
         ({"until_as_max_resource": True}, "needs max_resource_attr"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(settings: dict[str, object], message: str) -> None:
+def test_settings_that_cannot_work_are_refused(bench, settings: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        LocalSettings(**settings)
+        bench.backend(**settings)
+    with pytest.raises(SettingsError, match="num_gpus_per_trial=0 must be >= 1"):
+        LocalConfig(num_gpus_per_trial=0)
 
 
 def test_a_script_that_is_not_there_is_named(tmp_path: Path) -> None:
     for script in ("missing.py", "missing.py:train"):
         with pytest.raises(SettingsError, match=r"There is no script .*missing\.py"):
-            LocalBackend(script, folder=tmp_path, settings=LocalSettings(gpus=()))
+            LocalBackend(script, folder=tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_named(bench, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BackendError, match="cannot be used"):
-        LocalBackend(bench.script, folder=tmp_path / "file" / "trials", settings=LocalSettings(gpus=()))
+        LocalBackend(bench.script, folder=tmp_path / "file" / "trials")
     backend = bench.backend()
     (bench.trials / "0").write_text("in the way")
     with pytest.raises(BackendError, match="free the disk"):

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.backends.local import LocalBackend, LocalSettings
-from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.local import LocalBackend, LocalConfig
 from tunewright.backends.local.plugin import PLUGIN
 from tunewright.backends.plugin import ExperimentContext, TrialLog
 from tunewright.interfaces import Backend
@@ -32,8 +31,13 @@ class TestLocalBackend(BackendContract):
             process.wait()
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
-        settings = LocalSettings(n_workers=n_workers, resource_attr=training_script.RESOURCE_ATTR, gpus=())
-        return LocalBackend(training_script.PATH, folder=folder / "trials", settings=settings)
+        return LocalBackend(
+            training_script.PATH,
+            folder=folder / "trials",
+            config=LocalConfig(gpus=()),
+            n_workers=n_workers,
+            resource_attr=training_script.RESOURCE_ATTR,
+        )
 
     def open_log(self, folder: Path, trial_id: int) -> TrialLog:
         context = ExperimentContext(

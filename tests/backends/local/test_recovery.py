@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 
 from tunewright.exceptions import BackendError
-from tunewright.trial import Checkpoint, Decision, Ended, OpenRun, Run, Verdict
+from tunewright.trial import Checkpoint, Decision, Ended, OpenRun, PhaseName, Run, Verdict
 
 TUNER = """
 import sys, time
 from pathlib import Path
-from tunewright.backends.local import LocalBackend, LocalSettings
-from tunewright.trial import Run
-settings = LocalSettings(resource_attr="epoch", gpus=())
-backend = LocalBackend(sys.argv[1], folder=Path(sys.argv[2]), settings=settings)
+from tunewright.backends.local import LocalBackend, LocalConfig
+from tunewright.trial import Reported, Run
+config = LocalConfig(gpus=())
+backend = LocalBackend(sys.argv[1], folder=Path(sys.argv[2]), config=config, resource_attr="epoch")
 backend.attach(())
 backend.start(Run(trial_id=0, attempt=0), {"epochs": 30, "seconds": 0.02})
-while not backend.wait(10): pass
+while not any(isinstance(event, Reported) for event in backend.wait(10)): pass
 print("reported", flush=True)
 time.sleep(600)
 """
@@ -294,13 +294,16 @@ def test_close_ends_the_installation_of_packages(
         waiting, _ = index.accept()
         with waiting:
             waiting.settimeout(60.0)
+            events = bench.events(backend)
+            events.drain()
+            assert [phase.name for phase in events.phases] == [PhaseName.STARTING]
             backend.close()
             while waiting.recv(4096):  # until pip is gone
                 pass
 
 
 def test_a_second_tuner_is_kept_away(bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunewright.backends.local.backend._PATIENCE", 0.05)
+    monkeypatch.setattr("tunewright.backends.local.backend._LOCK_PATIENCE", 0.05)
     bench.backend()
     with pytest.raises(BackendError, match="Another tuner works in"):
         bench.backend()

@@ -4,13 +4,12 @@ import math
 
 import pytest
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.backends.simulated import Delays, SimulatedBackend, SimulatedConfig
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.trial import Checkpoint, Decision, Ended, OpenRun, Reported, Run, Verdict
 
-SETTINGS = SimulatedSettings(
-    start_delay=1.0, report_delay=0.25, completion_delay=0.5, stop_delay=2.0, dollars_per_hour=3600.0
-)
+CONFIG = SimulatedConfig(dollars_per_hour=3600.0)
+DELAYS = Delays(start=1.0, report=0.25, completion=0.5, stop=2.0)
 
 
 def train(config, resource):
@@ -19,10 +18,9 @@ def train(config, resource):
     return {"loss": config["x"] / resource}, config.get("seconds", 10.0)
 
 
-def backend(*, n_workers: int = 2, max_resource: int = 3, settings=SETTINGS, **more) -> SimulatedBackend:
-    backend = SimulatedBackend(
-        train, n_workers=n_workers, max_resource=max_resource, settings=settings, **more
-    )
+def backend(**more) -> SimulatedBackend:
+    given = {"n_workers": 2, "max_resource": 3, "config": CONFIG, "delays": DELAYS, **more}
+    backend = SimulatedBackend(train, **given)
     backend.attach(())
     return backend
 
@@ -60,8 +58,7 @@ def test_ties_are_in_order_of_trial() -> None:
 
 
 def test_the_end_comes_after_a_report_of_the_same_instant() -> None:
-    settings = SimulatedSettings(completion_delay=0.0, stop_delay=0.0)
-    simulated = backend(settings=settings)
+    simulated = backend(delays=Delays(completion=0.0, stop=0.0))
     start(simulated, until=1)
     assert isinstance(simulated.wait(math.inf)[0], Reported)
     simulated.pause(0)
@@ -151,8 +148,7 @@ def test_a_failure_is_an_end_with_the_cause() -> None:
 
 
 def test_a_stopped_script_never_comes_to_its_failure() -> None:
-    settings = SimulatedSettings(completion_delay=9.0)
-    simulated = backend(settings=settings)
+    simulated = backend(delays=Delays(completion=9.0))
     start(simulated, fail_at=1)
     simulated.stop(0)
     (ended,) = simulated.wait(math.inf)
@@ -169,7 +165,7 @@ def test_times_that_cannot_be_fail_the_run(seconds: float) -> None:
 
 
 def test_without_checkpoints_a_resumed_trial_begins_anew() -> None:
-    simulated = backend(settings=SimulatedSettings(checkpoints=False))
+    simulated = backend(config=SimulatedConfig(support_checkpointing=False))
     start(simulated, until=2)
     assert [what for *_, what in events(simulated)] == [1, 2, "end"]
     start(simulated, attempt=1, until=3)
@@ -223,8 +219,10 @@ def test_settings_of_the_backend(wrong: dict) -> None:
 
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
 def test_settings_of_the_world(value: float) -> None:
-    with pytest.raises(SettingsError, match="stop_delay"):
-        SimulatedSettings(stop_delay=value)
+    with pytest.raises(SettingsError, match="The delay stop="):
+        Delays(stop=value)
+    with pytest.raises(SettingsError, match="dollars_per_hour="):
+        SimulatedConfig(dollars_per_hour=value)
 
 
 @pytest.mark.parametrize("decision", [None, Decision.PAUSE])
@@ -252,7 +250,7 @@ def test_attached_runs_have_the_same_events_to_the_last_bit(decision, n_before: 
     killed = begun()
     before = play(killed, n_before)
     judged_at = killed.clock.now()
-    resumed = SimulatedBackend(train, n_workers=2, max_resource=7, settings=SETTINGS)
+    resumed = SimulatedBackend(train, n_workers=2, max_resource=7, config=CONFIG, delays=DELAYS)
     resumed.clock.resume_at(judged_at)
     resumed.attach(
         [

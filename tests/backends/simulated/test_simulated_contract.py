@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
+from tunewright.backends.simulated import Delays, SimulatedBackend, SimulatedConfig
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.training_script import train_epoch
@@ -25,5 +25,10 @@ class TestSimulatedBackendWithoutCheckpoints(BackendContract):
         return None
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
-        settings = SimulatedSettings(checkpoints=False, start_delay=3.0, stop_delay=2.0, dollars_per_hour=1.0)
-        return SimulatedBackend(train_epoch, n_workers=n_workers, max_resource=20_000, settings=settings)
+        return SimulatedBackend(
+            train_epoch,
+            n_workers=n_workers,
+            max_resource=20_000,
+            config=SimulatedConfig(support_checkpointing=False, dollars_per_hour=1.0),
+            delays=Delays(start=3.0, stop=2.0),
+        )

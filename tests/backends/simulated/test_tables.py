@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tunewright.backends.simulated import SimulatedBackend, SimulatedSettings
-from tunewright.backends.simulated.config import PROFILES, profile
+from tunewright.backends.simulated import Delays, SimulatedBackend, SimulatedConfig
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.blackbox import Description, TabularBlackbox
 from tunewright.events import Header
@@ -32,7 +31,7 @@ from tunewright.trial import OpenRun, PhaseChange, Reported, Run, Suggestion
 from tunewright.tuner import Tuner
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
-IDEAL = PROFILES["ideal"]
+IDEAL = SimulatedConfig(profile="ideal")
 
 
 def table(levels: Sequence[int] = (1, 2, 3), *, n_configs: int = 4, n_seeds: int = 1) -> TabularBlackbox:
@@ -54,11 +53,9 @@ def table(levels: Sequence[int] = (1, 2, 3), *, n_configs: int = 4, n_seeds: int
     return TabularBlackbox(description, columns, np.stack([loss, elapsed], axis=-1))
 
 
-def over(
-    blackbox: TabularBlackbox, *, settings: SimulatedSettings = IDEAL, **more: object
-) -> SimulatedBackend:
+def over(blackbox: TabularBlackbox, *, config: SimulatedConfig = IDEAL, **more: object) -> SimulatedBackend:
     given: dict[str, object] = {"n_workers": 2, "max_resource": blackbox.levels[-1]} | more
-    backend = SimulatedBackend(BlackboxWorkload(blackbox, seed=0), settings=settings, **given)  # type: ignore[arg-type]
+    backend = SimulatedBackend(BlackboxWorkload(blackbox, seed=0), config=config, **given)  # type: ignore[arg-type]
     backend.attach(())
     return backend
 
@@ -86,7 +83,7 @@ def test_a_trial_follows_its_recorded_curve() -> None:
 
 def test_a_resumed_trial_goes_on_where_the_checkpoint_is() -> None:
     for checkpoints, expected in [(True, [(30.0, 3)]), (False, [(10.0, 1), (20.0, 2), (30.0, 3)])]:
-        backend = over(table(), settings=replace(IDEAL, checkpoints=checkpoints))
+        backend = over(table(), config=replace(IDEAL, support_checkpointing=checkpoints))
         backend.clock.resume_at(0.0 if not checkpoints else 20.0)
         backend.start(Run(trial_id=0, attempt=1, resume_from=2), {"x": 0.0})
         assert play(backend)[:-1] == expected
@@ -131,10 +128,8 @@ def test_each_trial_follows_one_recorded_seed() -> None:
     assert set(seeds(0, blackbox_seed=2)) == {2}
 
 
-SAGEMAKER = SimulatedSettings(
-    start_delay=100.0, warm_start_delay=10.0, report_delay=0.0, completion_delay=0.0, stop_delay=0.0, keep_alive=60.0,
-    dollars_per_hour=3600.0,
-)  # fmt: skip
+WARM = SimulatedConfig(keep_alive=60.0, dollars_per_hour=3600.0)
+STARTS = Delays(start=100.0, warm_start=10.0, report=0.0, completion=0.0, stop=0.0)
 
 
 def start_at(backend: SimulatedBackend, seconds: float, trial_id: int) -> None:
@@ -143,7 +138,7 @@ def start_at(backend: SimulatedBackend, seconds: float, trial_id: int) -> None:
 
 
 def test_a_run_starts_warm_on_an_instance_that_waits() -> None:
-    backend = over(table(), settings=SAGEMAKER)
+    backend = over(table(), config=WARM, delays=STARTS)
     start_at(backend, 0.0, 0)
     assert play(backend)[-1] == (110.0, "end")
     start_at(backend, 150.0, 1)  # it has waited for 40 s
@@ -162,7 +157,7 @@ def test_a_run_starts_warm_on_an_instance_that_waits() -> None:
 
 def test_the_begin_of_training_is_a_phase() -> None:
     """Cold after 100 s, warm after 10 s; a run that goes on after its begin does not tell it again."""
-    backend = over(table(), settings=SAGEMAKER)
+    backend = over(table(), config=WARM, delays=STARTS)
     found: list[tuple[float, int, bool | None]] = []
     for trial_id, seconds in enumerate((0.0, 150.0)):
         start_at(backend, seconds, trial_id)
@@ -170,18 +165,18 @@ def test_the_begin_of_training_is_a_phase() -> None:
             found += [(backend.clock.now(), e.trial_id, e.warm) for e in got if isinstance(e, PhaseChange)]
     assert found == [(100.0, 0, False), (160.0, 1, True)]
     again = SimulatedBackend(
-        BlackboxWorkload(table(), seed=0), n_workers=2, max_resource=9, settings=SAGEMAKER
+        BlackboxWorkload(table(), seed=0), n_workers=2, max_resource=9, config=WARM, delays=STARTS
     )
     run = Run(trial_id=0, attempt=0)
     again.attach([OpenRun(run=run, config={"x": 0.0}, started_at=0.0, seen=1, seen_resource=1)])
     assert not any(isinstance(event, PhaseChange) for event in again.wait(math.inf))
-    quick = over(table(), settings=IDEAL)
+    quick = over(table(), config=IDEAL)
     start_at(quick, 0.0, 0)
     assert isinstance(quick.wait(math.inf)[0], Reported)
 
 
 def test_without_keep_alive_every_start_is_cold() -> None:
-    backend = over(table(), settings=replace(SAGEMAKER, keep_alive=0.0))
+    backend = over(table(), config=replace(WARM, keep_alive=0.0), delays=STARTS)
     start_at(backend, 0.0, 0)
     play(backend)
     start_at(backend, 110.0, 1)
@@ -193,14 +188,15 @@ def test_without_keep_alive_every_start_is_cold() -> None:
 METRIC = Metric("loss")
 
 
-def run_asha(path: Path, *, n_trials: int, settings: SimulatedSettings) -> None:
+def run_asha(path: Path, *, n_trials: int, config: SimulatedConfig, delays: Delays | None) -> None:
     blackbox = table(levels=tuple(range(1, 10)), n_configs=200, n_seeds=2)
     journal = FileJournal(path, Header(seed=0))
     backend = SimulatedBackend(
         BlackboxWorkload(blackbox, seed=0),
         n_workers=4,
         max_resource=9,
-        settings=settings,
+        config=config,
+        delays=delays,
         past=journal.events(),
     )
     searcher = RestrictedSearcher(blackbox.configs, space=SPACE, seed=0)
@@ -215,27 +211,34 @@ def cut(path: Path, n_lines: int) -> None:
     path.write_text("".join(lines))
 
 
-@pytest.mark.parametrize("settings", [SAGEMAKER, replace(SAGEMAKER, keep_alive=3600.0), IDEAL])
-def test_a_killed_experiment_comes_out_the_same(tmp_path: Path, settings: SimulatedSettings) -> None:
+@pytest.mark.parametrize(
+    ("config", "delays"),
+    [(WARM, STARTS), (replace(WARM, keep_alive=3600.0), STARTS), (IDEAL, None)],
+    ids=["short", "long", "ideal"],
+)
+def test_a_killed_experiment_comes_out_the_same(
+    tmp_path: Path, config: SimulatedConfig, delays: Delays | None
+) -> None:
     """Pools included: which instances wait is found in the journal."""
     whole = tmp_path / "whole.jsonl"
-    run_asha(whole, n_trials=40, settings=settings)
+    run_asha(whole, n_trials=40, config=config, delays=delays)
     for n_lines in (3, 40, 121, 122, 123, 124, 125):
         path = tmp_path / f"{n_lines}.jsonl"
         path.write_bytes(whole.read_bytes())
         cut(path, n_lines)
-        run_asha(path, n_trials=40, settings=settings)
+        run_asha(path, n_trials=40, config=config, delays=delays)
         assert canonical_hash(path) == canonical_hash(whole), n_lines
 
 
 def test_profiles_by_name() -> None:
-    assert profile("default") == SimulatedSettings()
-    assert profile("sagemaker").start_delay > 100.0 > profile("sagemaker").warm_start_delay > 10.0
-    assert profile("ideal").start_delay == 0.0
+    assert SimulatedConfig().delays == Delays()
+    jobs = SimulatedConfig(profile="sagemaker").delays
+    assert jobs.start > 100.0 > jobs.warm_start > 10.0
+    assert IDEAL.delays.start == 0.0
     with pytest.raises(UnknownNameError, match="Did you mean 'sagemaker'"):
-        profile("sagemakr")
+        SimulatedConfig(profile="sagemakr")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="keep_alive"):
-        SimulatedSettings(keep_alive=-1.0)
+        SimulatedConfig(keep_alive=-1.0)
 
 
 class SlowSearcher(Searcher):
@@ -256,7 +259,7 @@ def test_suggestions_cost_simulated_time_where_they_are_charged() -> None:
             lambda config, r: ({"loss": 1.0}, 1.0),
             n_workers=1,
             max_resource=1,
-            settings=replace(IDEAL, charge_suggest_time=is_charged),
+            config=replace(IDEAL, charge_suggest_time=is_charged),
         )
         scheduler = FIFO(SlowSearcher())
         tuner = Tuner(
@@ -278,7 +281,11 @@ class TestSimulatedBackendWithWarmPools(BackendContract):
 
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
         return SimulatedBackend(
-            train_epoch, n_workers=n_workers, max_resource=20_000, settings=replace(SAGEMAKER, keep_alive=5.0)
+            train_epoch,
+            n_workers=n_workers,
+            max_resource=20_000,
+            config=replace(WARM, keep_alive=5.0),
+            delays=STARTS,
         )
 
 

@@ -132,7 +132,7 @@ def test_a_lost_instance_takes_its_play_along(start: Start) -> None:
 def test_hundreds_of_jobs_at_once(start: Start) -> None:
     emulator, _ = start(quotas={"ml.c5.xlarge": 1000})
     client = connect(emulator, "sagemaker")
-    names = [f"job-{n}" for n in range(300)]
+    names = [f"job-{n}" for n in range(200)]
     for name in names:
         create(client, name)
     assert {ended(client, name)["TrainingJobStatus"] for name in names} == {"Completed"}

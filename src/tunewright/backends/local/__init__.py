@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tunewright.backends.local.backend import LocalBackend
-from tunewright.backends.local.config import LocalSettings
+from tunewright.backends.local.config import LocalConfig
 
-__all__ = ["LocalBackend", "LocalSettings"]
+__all__ = ["LocalBackend", "LocalConfig"]

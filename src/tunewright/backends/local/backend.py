@@ -4,65 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Generator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 from filelock import FileLock, Timeout
 from typing_extensions import override
 
-from tunewright.backends.local.config import LocalSettings
-from tunewright.backends.local.gpus import GpuPool, find_gpus
-from tunewright.backends.local.launcher import Launcher
-from tunewright.backends.local.live_run import LiveRun, TimedEvent
+from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.local.run import GPU_VARIABLE, Launcher, LocalRun, TimedEvent
 from tunewright.clock import WallClock
-from tunewright.exceptions import BackendError, SettingsError
-from tunewright.interfaces import Backend
+from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
+from tunewright.interfaces import Backend, BackendEvent
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.runner.local_run import TUNER_LOCK, drop_frozen
-from tunewright.trial import BackendSummary, Checkpoint, Decision, Ended, OpenRun, Reported, Run
+from tunewright.runner.run_order import AS_CONFIG_JSON, AS_FLAG, AS_LIST, AS_VALUE, RunOrder
+from tunewright.storage import package_cache
+from tunewright.trial import BackendSummary, Checkpoint, Decision, Ended, OpenRun, Run
 from tunewright.types import Config
 
-_PATIENCE = 2.0
-"""Seconds to try again: a runner that tests the lock holds it for an instant itself."""
-
-
-@final
-class TunerLock:
-    """Lock held from construction to :meth:`release`, or to the end of the process, ``kill -9`` included.
-
-    Runners, which have the standard library only, test it with ``fcntl.flock``: filelock takes the same lock.
-
-    Parameters
-    ----------
-    path
-        File of the lock; it stays after the release.
-
-    Raises
-    ------
-    BackendError
-        Another tuner holds the lock.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path)
-        try:
-            self._lock.acquire(timeout=_PATIENCE, poll_interval=0.01)
-        except Timeout as error:
-            raise BackendError(
-                f"Another tuner works in {path.parent}: wait for its end, or take another folder"
-            ) from error
-
-    def release(self) -> None:
-        """Release the lock."""
-        self._lock.release()
-
-
-_POLL_SECONDS = 0.02
+_POLL_SECONDS: Final = 0.02
 _CLOSE_PATIENCE = 5.0
 """Seconds beyond the grace after which runners that still live are killed."""
+_LOCK_PATIENCE = 2.0
+"""Seconds to try again: a runner that tests the lock holds it for an instant itself."""
 
 
 @final
@@ -79,34 +50,125 @@ class LocalBackend(Backend):
         Path of a script, or ``module:name`` (``path/file.py:name``) of a function that is called with the
         configuration as keyword arguments.
     folder
-        Where everything of the experiment's trials is kept.
-    settings
-        Number of workers and the like.
+        The experiment's folder of trials.
+    config
+        The GPUs; None: the defaults.
+    n_workers
+        Runs at the same time, >= 1.
+    resource_attr
+        Key of the resource in reports; empty: reports are counted.
+    max_resource_attr
+        Hyperparameter of the script's last resource; empty: none.
+    until_as_max_resource
+        Pass a run's ``until`` as ``max_resource_attr``: for scripts that cannot be ended from outside.
+    arguments
+        ``"list"`` (``--name value``) or ``"config_json"`` (``--config_json FILE``).
+    booleans
+        ``"value"`` (``--name True``) or ``"flag"`` (``--name`` or nothing).
+    environment
+        Variables added to the tuner's environment; None: none.
+    import_paths
+        Folders put before PYTHONPATH.
+    channels
+        Input folders by name, given to the script as ``SM_CHANNEL_{NAME}``; None: none.
+    cwd
+        Working directory of the script; None: the tuner's.
+    python
+        Interpreter of the runner and of the script, Python >= 3.9; empty: the tuner's.
+    cache_dir
+        Folder of missing packages of a script's ``requirements.txt``; None: that of this user.
+    grace
+        Seconds from SIGTERM to SIGKILL, >= 0.
+    abandon_after
+        Seconds without a tuner, >= 0, after which a runner ends its script and keeps the checkpoint.
+    max_retries
+        Number of times, >= 0, that a run is started again if its runner is lost.
+    dollars_per_hour
+        Price of one worker, >= 0.
 
     Raises
     ------
     SettingsError
-        The script is not there, or there are too few GPUs.
+        The script does not exist, there are too few GPUs, a number is out of range, or a word is unknown.
     BackendError
         The folder cannot be written, or another tuner works in it.
     """
 
-    def __init__(self, script: str | Path, *, folder: Path, settings: LocalSettings) -> None:
+    def __init__(
+        self,
+        script: str | Path,
+        *,
+        folder: Path,
+        config: LocalConfig | None = None,
+        n_workers: int = 4,
+        resource_attr: str = "",
+        max_resource_attr: str = "",
+        until_as_max_resource: bool = False,
+        arguments: str = AS_LIST,
+        booleans: str = AS_VALUE,
+        environment: Mapping[str, str] | None = None,
+        import_paths: Sequence[Path] = (),
+        channels: Mapping[str, Path] | None = None,
+        cwd: Path | None = None,
+        python: str = "",
+        cache_dir: Path | None = None,
+        grace: float = 10.0,
+        abandon_after: float = 600.0,
+        max_retries: int = 3,
+        dollars_per_hour: float = 0.0,
+    ) -> None:
+        _check_least(1, n_workers=n_workers)
+        _check_least(
+            0,
+            grace=grace,
+            abandon_after=abandon_after,
+            max_retries=max_retries,
+            dollars_per_hour=dollars_per_hour,
+        )
+        _check_word("arguments", arguments, (AS_LIST, AS_CONFIG_JSON))
+        _check_word("booleans", booleans, (AS_VALUE, AS_FLAG))
+        if until_as_max_resource and not max_resource_attr:
+            raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
+        config = config or LocalConfig()
+        gpus = find_gpus() if config.gpus is None else tuple(str(gpu) for gpu in config.gpus)
+        template = RunOrder(
+            script=_absolute_script(str(script)),
+            config={},
+            checkpoint_dir="",
+            resource_attr=resource_attr,
+            arguments=arguments,
+            booleans=booleans,
+            import_paths=[str(path) for path in import_paths],
+            environment=dict(environment or {}),
+            cwd=str(cwd or Path.cwd()),
+            channels={name: str(path) for name, path in (channels or {}).items()},
+            cache_dir=str(cache_dir or package_cache()),
+            grace=grace,
+            dollars_per_hour=dollars_per_hour,
+        )
         self.clock = WallClock()
-        self._settings = settings
         self._folder = folder.absolute()
-        gpus = find_gpus() if settings.gpus is None else tuple(str(gpu) for gpu in settings.gpus)
-        self._gpus = GpuPool(gpus, settings.gpus_per_trial)
+        self._n_workers = n_workers
+        self._grace = grace
+        self._max_retries = max_retries
+        self._gpus = GpuPool(gpus, config.num_gpus_per_trial)
         self._held: dict[int, tuple[str, ...]] = {}
-        self._live: dict[int, LiveRun] = {}
-        self._leaving: list[LiveRun] = []
+        """GPUs of each trial that runs."""
+        self._live: dict[int, LocalRun] = {}
+        self._leaving: list[LocalRun] = []
+        """Runs that have ended, whose runners may still be there."""
         self._jobs = 0
         self._notices: list[str] = []
         self._cost = 0.0
-        path = _absolute_script(str(script))
         with self._disk():
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._launcher = Launcher(path, self._folder, settings)
+            self._launcher = Launcher(
+                self._folder,
+                template,
+                until_name=max_resource_attr if until_as_max_resource else "",
+                python=python or sys.executable,
+                abandon_after=abandon_after,
+            )
             self._lock = TunerLock(self._folder / TUNER_LOCK)
 
     @override
@@ -127,35 +189,35 @@ class LocalBackend(Backend):
 
     @override
     def attach(self, runs: Sequence[OpenRun]) -> None:
-        """Adopt, deliver, retry or start each of these runs, whichever its folder calls for."""
+        """Adopt, deliver, retry or start each of these runs, as its folder requires."""
         for open_run in runs:
             run, verdict = open_run.run, open_run.verdict
             live = self._new(run, open_run.config)
-            is_known = live.adopt()
+            is_known = live.adopt(has_reported=open_run.seen > 0)
             if not is_known and verdict is None:
                 self.start(run, open_run.config)
                 continue
             if is_known:
                 self._held[run.trial_id] = self._gpus.hold(live.gpus())
             if verdict is not None:
-                live.want(PAUSE if verdict.decision is Decision.PAUSE else STOP)
+                live.request(PAUSE if verdict.decision is Decision.PAUSE else STOP)
             self._live[run.trial_id] = live
 
     @override
     def pause(self, trial_id: int) -> None:
-        self._want(trial_id, PAUSE)
+        self._request(trial_id, PAUSE)
 
     @override
     def stop(self, trial_id: int) -> None:
-        self._want(trial_id, STOP)
+        self._request(trial_id, STOP)
 
     @override
     def free_workers(self) -> int:
         """``n_workers`` less the runs that have not ended."""
-        return max(0, self._settings.n_workers - len(self._live))
+        return max(0, self._n_workers - len(self._live))
 
     @override
-    def wait(self, timeout: float) -> Sequence[Reported | Ended]:
+    def wait(self, timeout: float) -> Sequence[BackendEvent]:
         """Read the folders of live runs until one has news.
 
         Raises
@@ -190,8 +252,8 @@ class LocalBackend(Backend):
         """End all scripts, keep their checkpoints, and leave no process behind."""
         for live in self._live.values():
             with contextlib.suppress(OSError):
-                live.want(RELEASE)
-        deadline = time.monotonic() + self._settings.grace + _CLOSE_PATIENCE
+                live.request(RELEASE)
+        deadline = time.monotonic() + self._grace + _CLOSE_PATIENCE
         while left := [live for live in (*self._leaving, *self._live.values()) if not live.is_gone()]:
             if time.monotonic() > deadline:
                 _kill_runners(left)
@@ -200,13 +262,13 @@ class LocalBackend(Backend):
         self._leaving.clear()
         self._lock.release()
 
-    def _new(self, run: Run, config: Config) -> LiveRun:
-        return LiveRun(self._launcher, run, config, self._settings.max_retries)
+    def _new(self, run: Run, config: Config) -> LocalRun:
+        return LocalRun(self._launcher, run, config, self._max_retries)
 
-    def _want(self, trial_id: int, verdict: str) -> None:
+    def _request(self, trial_id: int, request: str) -> None:
         if trial_id in self._live:
             with self._disk():
-                self._live[trial_id].want(verdict)
+                self._live[trial_id].request(request)
 
     def _poll(self) -> list[TimedEvent]:
         self._leaving = [live for live in self._leaving if not live.is_gone()]
@@ -225,7 +287,7 @@ class LocalBackend(Backend):
 
     @contextlib.contextmanager
     def _disk(self) -> Generator[None]:
-        """Say what a failure of the disk means."""
+        """Turn a failure of the disk into an error with a remedy."""
         try:
             yield
         except OSError as error:
@@ -234,7 +296,18 @@ class LocalBackend(Backend):
             ) from error
 
 
-def _kill_runners(runs: Sequence[LiveRun]) -> None:
+def _check_least(least: int, **values: float) -> None:
+    for name, value in values.items():
+        if not value >= least:
+            raise SettingsError(f"{name}={value} must be >= {least}")
+
+
+def _check_word(name: str, word: str, known: Sequence[str]) -> None:
+    if word not in known:
+        raise UnknownNameError(f"value of {name}", word, known)
+
+
+def _kill_runners(runs: Sequence[LocalRun]) -> None:
     """Kill runners that do not answer, with what they have started, such as pip; their scripts die with them."""
     for pid in filter(None, (live.runner_pid() for live in runs)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -252,3 +325,90 @@ def _absolute_script(script: str) -> str:
             f"There is no script {path}: give the path of a file, or module:name of a function"
         )
     return f"{path}:{name}" if place.endswith(".py") and separator else str(path)
+
+
+def find_gpus() -> tuple[str, ...]:
+    """The GPUs of this process: those of ``CUDA_VISIBLE_DEVICES`` if it is set, else those of nvidia-smi."""
+    visible = os.environ.get(GPU_VARIABLE)
+    if visible is not None:
+        return tuple(name.strip() for name in visible.split(",") if name.strip() not in ("", "-1"))
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    lines = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    return tuple(str(number) for number in range(len(lines)))
+
+
+@final
+class GpuPool:
+    """Gives each run the GPUs that are least used; more runs than GPUs share them.
+
+    Parameters
+    ----------
+    gpus
+        The GPUs, as ``CUDA_VISIBLE_DEVICES`` names them; none: runs get no such variable.
+    per_trial
+        How many each run gets.
+
+    Raises
+    ------
+    SettingsError
+        There are GPUs, but fewer than ``per_trial``.
+    """
+
+    def __init__(self, gpus: Iterable[str], per_trial: int) -> None:
+        self._gpus = tuple(gpus)
+        self._per_trial = per_trial
+        self._running = Counter[str]()
+        self._uses = Counter[str]()
+        if self._gpus and per_trial > len(self._gpus):
+            raise SettingsError(
+                f"num_gpus_per_trial={per_trial}, but there are only {len(self._gpus)} GPUs to use"
+            )
+
+    def take(self) -> tuple[str, ...]:
+        """The GPUs of a new run: fewest runs now first, then fewest so far, then in order."""
+        ranked = sorted(self._gpus, key=lambda gpu: (self._running[gpu], self._uses[gpu]))
+        return self.hold(ranked[: self._per_trial])
+
+    def hold(self, gpus: Iterable[str]) -> tuple[str, ...]:
+        """Count a run on these GPUs, such as one that was found running."""
+        held = tuple(gpus)
+        self._running.update(held)
+        self._uses.update(held)
+        return held
+
+    def give_back(self, gpus: Iterable[str]) -> None:
+        """A run on these GPUs is over."""
+        self._running.subtract(gpus)
+
+
+@final
+class TunerLock:
+    """Lock held from construction to :meth:`release`, or to the end of the process, ``kill -9`` included.
+
+    Runners, which have the standard library only, test it with ``fcntl.flock``: filelock takes the same lock.
+
+    Parameters
+    ----------
+    path
+        File of the lock; it stays after the release.
+
+    Raises
+    ------
+    BackendError
+        Another tuner holds the lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+        try:
+            self._lock.acquire(timeout=_LOCK_PATIENCE, poll_interval=0.01)
+        except Timeout as error:
+            raise BackendError(
+                f"Another tuner works in {path.parent}: wait for its end, or take another folder"
+            ) from error
+
+    def release(self) -> None:
+        """Release the lock."""
+        self._lock.release()

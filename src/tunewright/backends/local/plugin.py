@@ -8,13 +8,11 @@ from typing import Final, final
 from typing_extensions import override
 
 from tunewright.backends.local.backend import LocalBackend
-from tunewright.backends.local.config import LocalConfig, LocalSettings
-from tunewright.backends.local.run_folder import RunFolder
+from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.local.run import LOG_FILES, RunFolder
 from tunewright.backends.plugin import BackendPlugin, ExperimentContext, FileLog, TrialLog
 from tunewright.exceptions import SettingsError
 from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST
-
-_LOG_FILES: Final = ("stdout", "stderr", "runner.log")
 
 
 @final
@@ -27,19 +25,19 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
     def build(self, config: LocalConfig, context: ExperimentContext) -> LocalBackend:
         """Build the backend from the benchmark's script and resources and the config."""
         benchmark = context.script
-        settings = LocalSettings(
+        return LocalBackend(
+            benchmark.script,
+            folder=context.folder.trials_path,
+            config=config,
             n_workers=benchmark.n_workers,
             resource_attr=benchmark.resource_attr or "",
             max_resource_attr=benchmark.max_resource_attr or "",
             until_as_max_resource=benchmark.until_as_max_resource,
+            arguments=AS_CONFIG_JSON if benchmark.config_json else AS_LIST,
             environment=benchmark.environment,
             import_paths=tuple(dict.fromkeys(Path(one).absolute().parent for one in benchmark.dependencies)),
             channels={name: _folder(name, path) for name, path in benchmark.inputs.items()},
-            arguments=AS_CONFIG_JSON if benchmark.config_json else AS_LIST,
-            gpus=config.gpus,
-            gpus_per_trial=config.num_gpus_per_trial,
         )
-        return LocalBackend(benchmark.script, folder=context.folder.trials_path, settings=settings)
 
     @override
     def logs(self, config: LocalConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
@@ -47,7 +45,7 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
         trial = context.folder.trials_path / str(trial_id)
         return FileLog(
             lambda: [
-                RunFolder(trial, *run).path / name for run in RunFolder.all_of(trial) for name in _LOG_FILES
+                RunFolder(trial, *run).path / name for run in RunFolder.all_of(trial) for name in LOG_FILES
             ]
         )
 

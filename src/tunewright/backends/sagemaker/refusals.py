@@ -26,7 +26,7 @@ _PLACE: Final = (
 _OF_REQUESTS: Final[_Causes] = (
     (re.compile(r"assume.?role|\brole\b|roleArn", re.IGNORECASE), _ROLE),
     (re.compile(r"instance.?type", re.IGNORECASE), TYPE_REMEDY),
-    (re.compile(r"KeepAlivePeriod", re.IGNORECASE), "leave --warm_pool out, or shorten keep_alive_seconds"),
+    (re.compile(r"KeepAlivePeriod", re.IGNORECASE), "leave --warm_pool out, or lower --keep_alive"),
     (re.compile(r"image|repository|registry", re.IGNORECASE), _IMAGE),
     (re.compile(r"subnet|security.?group|vpc", re.IGNORECASE), "correct --subnets and --security_group_ids"),
     (re.compile(r"kms", re.IGNORECASE), "correct --kms_key, or let the role use the key"),

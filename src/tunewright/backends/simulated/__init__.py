@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tunewright.backends.simulated.backend import SimulatedBackend
-from tunewright.backends.simulated.config import SimulatedSettings
+from tunewright.backends.simulated.config import Delays, SimulatedConfig
 
-__all__ = ["SimulatedBackend", "SimulatedSettings"]
+__all__ = ["Delays", "SimulatedBackend", "SimulatedConfig"]

@@ -9,7 +9,7 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from tunewright.backends.simulated.config import SimulatedSettings
+from tunewright.backends.simulated.config import Delays, SimulatedConfig
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.backends.simulated.script import SimulatedScript, World
 from tunewright.backends.simulated.workload import FunctionWorkload, TrainingFunction, Workload
@@ -42,8 +42,10 @@ class SimulatedBackend(Backend):
         Runs at the same time, >= 1.
     max_resource
         The unit after which a script comes to its own end, >= 1.
-    settings
-        Delays, price, and whether there are checkpoints.
+    config
+        Profile, price, warm pools, and whether there are checkpoints; None: the defaults.
+    delays
+        Other delays than those of the config's profile.
     resource_attr
         The key under which reports hold the resource; empty: they do not.
     past
@@ -68,17 +70,20 @@ class SimulatedBackend(Backend):
         *,
         n_workers: int,
         max_resource: int,
-        settings: SimulatedSettings | None = None,
+        config: SimulatedConfig | None = None,
+        delays: Delays | None = None,
         resource_attr: str = "epoch",
         past: Iterable[Event] = (),
     ) -> None:
         if n_workers < 1 or max_resource < 1:
             raise SettingsError(f"n_workers={n_workers} and max_resource={max_resource} must be >= 1")
-        self._settings = settings or SimulatedSettings()
-        self.clock = self._clock = SimulatedClock(charges_suggest_time=self._settings.charge_suggest_time)
+        config = config or SimulatedConfig()
+        self._delays = delays or config.delays
+        self._dollars_per_hour = config.dollars_per_hour
+        self.clock = self._clock = SimulatedClock(charges_suggest_time=config.charge_suggest_time)
         work = workload if isinstance(workload, Workload) else FunctionWorkload(workload)
-        self._world = World(work, self._settings, max_resource, resource_attr)
-        self._pools = WarmPools(self._settings.keep_alive)
+        self._world = World(work, config, self._delays, max_resource, resource_attr)
+        self._pools = WarmPools(config.keep_alive)
         self._pools.replay(past)
         self._n_workers = n_workers
         self._running: dict[int, SimulatedScript] = {}
@@ -114,12 +119,12 @@ class SimulatedBackend(Backend):
     @override
     def pause(self, trial_id: int) -> None:
         """End the run after the stop delay, if it does not end by itself before."""
-        self._end_at(trial_id, self._clock.now() + self._settings.stop_delay)
+        self._end_at(trial_id, self._clock.now() + self._delays.stop)
 
     @override
     def stop(self, trial_id: int) -> None:
         """End the run after the stop delay, if it does not end by itself before."""
-        self._end_at(trial_id, self._clock.now() + self._settings.stop_delay)
+        self._end_at(trial_id, self._clock.now() + self._delays.stop)
 
     @override
     def free_workers(self) -> int:
@@ -171,7 +176,7 @@ class SimulatedBackend(Backend):
             pool_idle_seconds=idle_seconds,
             cost=self._ended_cost
             + sum(script.cost(now) for script in running)
-            + idle_seconds * self._settings.dollars_per_hour / 3600,
+            + idle_seconds * self._dollars_per_hour / 3600,
         )
 
     @override
@@ -187,7 +192,7 @@ class SimulatedBackend(Backend):
     def _begin(self, open_run: OpenRun) -> None:
         run = open_run.run
         is_warm = self._pools.take(run.trial_id, run.attempt, open_run.started_at)
-        start_delay = self._settings.warm_start_delay if is_warm else self._settings.start_delay
+        start_delay = self._delays.warm_start if is_warm else self._delays.start
         script = SimulatedScript(self._world, run, open_run.config, open_run.started_at, start_delay)
         script.is_warm = is_warm
         script.is_training = start_delay < _SHOWN_DELAY or open_run.seen > 0
@@ -198,7 +203,7 @@ class SimulatedBackend(Backend):
         self._n_warm_starts += is_warm
         heapq.heappush(self._heap, _next_event(script))
         if open_run.verdict_at is not None:
-            self._end_at(run.trial_id, open_run.verdict_at + self._settings.stop_delay)
+            self._end_at(run.trial_id, open_run.verdict_at + self._delays.stop)
 
     def _begin_training(self, script: SimulatedScript) -> PhaseChange:
         script.is_training = True

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from tunewright.backends.plugin import BackendPlugin, ExperimentContext
 from tunewright.backends.simulated.backend import SimulatedBackend
-from tunewright.backends.simulated.config import SimulatedConfig, SimulatedSettings
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.backends.simulated.workload import BlackboxWorkload
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.blackbox import Description
@@ -31,7 +31,7 @@ class SimulatedPlugin(BackendPlugin[SimulatedConfig]):
         return simulate(
             context.table,
             seed=context.seed,
-            settings=config.settings(),
+            config=config,
             past=read_events(context.folder.journal_path),
         ).backend
 
@@ -52,7 +52,7 @@ def simulate(
     benchmark: SurrogateBenchmarkDefinition,
     *,
     seed: int,
-    settings: SimulatedSettings | None = None,
+    config: SimulatedConfig | None = None,
     past: Iterable[Event] = (),
 ) -> Simulation:
     """Open a benchmark for one experiment.
@@ -63,7 +63,7 @@ def simulate(
         What is tuned.
     seed
         The experiment's seed, >= 0: draws the recorded seed that a trial follows.
-    settings
+    config
         Delays, price, checkpoints, warm pools; None: the defaults.
     past
         Lines of the journal of an experiment that is continued.
@@ -78,7 +78,7 @@ def simulate(
         BlackboxWorkload(blackbox, seed=seed, blackbox_seed=benchmark.table_seed),
         n_workers=benchmark.n_workers,
         max_resource=benchmark.resource_limit or blackbox.levels[-1],
-        settings=settings,
+        config=config,
         resource_attr=blackbox.description.resource,
         past=past,
     )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import final
 
-from tunewright.backends.simulated.config import SimulatedSettings
+from tunewright.backends.simulated.config import Delays, SimulatedConfig
 from tunewright.backends.simulated.workload import Step, Training, Workload
 from tunewright.trial import Checkpoint, Ended, Reported, Run
 from tunewright.types import Config
@@ -18,7 +18,8 @@ class World:
     """What all runs of a backend have in common."""
 
     workload: Workload
-    settings: SimulatedSettings
+    config: SimulatedConfig
+    delays: Delays
     max_resource: int
     """The resource at which a script comes to its own end."""
     resource_attr: str
@@ -62,7 +63,7 @@ class SimulatedScript:
         self._look_ahead()
 
     def _first_resource(self) -> int:
-        return self.run.resume_from if self.world.settings.checkpoints else 0
+        return self.run.resume_from if self.world.config.support_checkpointing else 0
 
     def report(self) -> Reported:
         """Deliver the next report, and look at what comes after it."""
@@ -97,27 +98,27 @@ class SimulatedScript:
 
     def cost(self, time: float) -> float:
         """Dollars until ``time``."""
-        dollars_per_hour = self.world.settings.dollars_per_hour
+        dollars_per_hour = self.world.config.dollars_per_hour
         return (time - self.started_at) * dollars_per_hour / 3600 if dollars_per_hour else 0.0
 
     def _checkpoint(self) -> Checkpoint | None:
         source = self.run.from_checkpoint
         is_own = self.seq > 0 or (source is not None and source.trial_id == self.run.trial_id)
-        if not (self.world.settings.checkpoints and is_own):
+        if not (self.world.config.support_checkpointing and is_own):
             return None
         return Checkpoint(trial_id=self.run.trial_id, resource=self.resource)
 
     def _look_ahead(self) -> None:
         """Find the time of the next event, and what it is."""
-        settings, until = self.world.settings, self.run.until
+        delays, until = self.world.delays, self.run.until
         is_done = self.resource >= self.world.max_resource or (until is not None and self.resource >= until)
         self._step = step = None if is_done else self._next_step()
         if step is None:
             self.is_over = True
-            self.next_time += settings.completion_delay
+            self.next_time += delays.completion
         else:
             self._elapsed += step.seconds
-            self.next_time = self.started_at + self.start_delay + self._elapsed + settings.report_delay
+            self.next_time = self.started_at + self.start_delay + self._elapsed + delays.report
 
     def _next_step(self) -> Step | None:
         """Train up to the next report; None where the script is over or failed."""

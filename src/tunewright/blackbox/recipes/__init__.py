@@ -18,6 +18,8 @@ from tunewright.blackbox.recipes import (
     yahpo,
 )
 from tunewright.blackbox.recipes.recipe import Recipe
+from tunewright.blackbox.tables.blackbox import Description
+from tunewright.exceptions import TableError
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     recipe.name: recipe
@@ -37,4 +39,23 @@ RECIPES: Final[Mapping[str, Recipe]] = {
 }
 """By the name of the table that they make."""
 
-__all__ = ["RECIPES", "Recipe"]
+
+def check_current(description: Description) -> None:
+    """Make sure that new experiments may use a data set.
+
+    Raises
+    ------
+    TableError
+        An earlier version of its recipe made it, with an error that the present version does not make.
+    """
+    recipe = RECIPES.get(description.name)
+    reason = recipe.superseded(description) if recipe is not None else ""
+    if reason:
+        raise TableError(
+            f"{description.full_name} was made by version {description.version} of its recipe: {reason}. New experiments "
+            f"need the table of version {RECIPES[description.name].version}: tunewright tables add {description.name} "
+            "--from PATH. Experiments on the present table can be resumed only before that"
+        )
+
+
+__all__ = ["RECIPES", "Recipe", "check_current"]

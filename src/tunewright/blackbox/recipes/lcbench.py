@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.blackbox.recipes.recipe import Recipe, Recorded, stores
+from tunewright.blackbox.recipes.recipe import UNTRAINED_LEVEL, Recipe, Recorded, stores
 from tunewright.blackbox.tables.blackbox import Description, Values
 from tunewright.blackbox.tables.stored import UNREADABLE
 from tunewright.blackbox.tables.tabular import repair_elapsed
@@ -55,6 +55,7 @@ TASKS: Final = {
     "189909": "jungle_chess_2pcs_raw_endgame_complete",
 }
 """OpenML task -> name."""
+_VERSION: Final = 2
 SPACE: Final = SearchSpace(
     {
         "num_layers": Integer(1, 5),
@@ -111,6 +112,7 @@ def _of_runs(source: Path, dataset: str, runs: dict[str, dict[str, Any]]) -> Rec
 
 
 def _of_arrays(path: Path) -> Iterator[Recorded]:
+    """The first point is before training and left out; times are counted from its end."""
     try:
         with np.load(path, allow_pickle=False) as data:
             columns = dict(zip(data["hp_names"].tolist(), data["hp"].T.tolist(), strict=True))
@@ -119,8 +121,11 @@ def _of_arrays(path: Path) -> Iterator[Recorded]:
     except UNREADABLE as error:
         raise TableError(f"{path} does not hold the arrays of LCBench: {error}") from None
     for index, task in enumerate(tasks):
-        curves = {"val_accuracy": accuracy[index].astype(np.float64)}
-        yield _record(TASKS.get(task, task), columns, curves, time[index], is_surrogate=True)
+        curves = {"val_accuracy": accuracy[index, :, 1:].astype(np.float64)}
+        seconds = time[index].astype(np.float64)
+        yield _record(
+            TASKS.get(task, task), columns, curves, seconds[:, 1:] - seconds[:, :1], is_surrogate=True
+        )
 
 
 def _record(
@@ -134,7 +139,10 @@ def _record(
     elapsed, n_repaired = repair_elapsed(time)
     note = f"times of {n_repaired} runs were made ascending"
     if is_surrogate:
-        note = f"values of YAHPO Gym's network fitted to LCBench, not recorded ones; {note}"
+        note = (
+            "values of YAHPO Gym's network fitted to LCBench, not recorded ones; the point before training is left out: "
+            f"levels are epochs of training, and times count from its begin; {note}"
+        )
     description = Description(
         name="lcbench",
         dataset=dataset,
@@ -144,8 +152,14 @@ def _record(
         levels=tuple(range(1, elapsed.shape[1] + 1)),
         values=Values.SURROGATE if is_surrogate else Values.RECORDED,
         note=note,
+        version=_VERSION if is_surrogate else 1,  # recorded runs are converted as by version 1
     )
     return Recorded(description, columns, np.stack([*curves.values(), elapsed], axis=-1)[:, None])
+
+
+def _superseded(description: Description) -> str:
+    is_old = description.version < _VERSION and description.values is Values.SURROGATE
+    return UNTRAINED_LEVEL if is_old else ""
 
 
 RECIPE: Final = Recipe(
@@ -154,4 +168,6 @@ RECIPE: Final = Recipe(
     licence="Apache-2.0; Zimmer, Lindauer and Hutter 2021, arXiv 2006.13799",
     wanted="data_2k_lw.zip (https://figshare.com/ndownloader/files/21188598) or the JSON file in it",
     install=stores(_convert),
+    version=_VERSION,
+    superseded=_superseded,
 )

@@ -33,6 +33,20 @@ class Recorded(NamedTuple):
     values: Array
 
 
+UNTRAINED_LEVEL: Final = "its level 1 is the network before training, so that rungs compare by chance"
+"""Of data sets whose earlier versions kept that point."""
+
+
+def _is_current(description: Description) -> str:
+    del description
+    return ""
+
+
+def _is_informative(description: Description) -> str:
+    del description
+    return ""
+
+
 Install: TypeAlias = Callable[[Path, Path], dict[str, FileSums]]
 """``(source, folder of the table) -> the files of each data set``."""
 
@@ -53,7 +67,11 @@ class Recipe:
     """Source for an automatic download; None: the user downloads it."""
     version: int = 1
     """Grows when the same source gives another table."""
+    superseded: Callable[[Description], str] = _is_current
+    """Returns the reason why new experiments must not use a data set of an earlier version; empty: they may."""
     kind: str = "recorded"
+    uninformative: Callable[[Description], str] = _is_informative
+    """Returns the reason why the order at a data set's first level says little about the last one; empty: it says much."""
 
     @property
     def fetches(self) -> bool:

@@ -7,9 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from tunewright.blackbox.recipes.recipe import Recipe
+from tunewright.blackbox.recipes.recipe import UNTRAINED_LEVEL, Recipe
+from tunewright.blackbox.tables.blackbox import Description
 from tunewright.blackbox.tables.stored import FileSums, sha256
-from tunewright.blackbox.tables.yahpo import FILES, ONLY_INSTANCE, SCENARIOS
+from tunewright.blackbox.tables.yahpo import (
+    FILES,
+    FIRST_WITHOUT_UNTRAINED,
+    ONLY_INSTANCE,
+    SCENARIOS,
+    scenario_of,
+)
 from tunewright.exceptions import TableError
 
 
@@ -50,11 +57,23 @@ def _instances(place: Path) -> list[str]:
     ]
 
 
+def _superseded(description: Description) -> str:
+    has_untrained = SCENARIOS[scenario_of(description.dataset)].n_untrained > 0
+    return UNTRAINED_LEVEL if has_untrained and description.version < FIRST_WITHOUT_UNTRAINED else ""
+
+
+def _uninformative(description: Description) -> str:
+    return SCENARIOS[scenario_of(description.dataset)].uninformative
+
+
 RECIPE: Final = Recipe(
     name="yahpo",
     title="YAHPO Gym: networks fitted to recorded runs, an answer for every configuration",
     licence="Apache-2.0 (yahpo_data); Pfisterer et al. 2022, arXiv 2109.03670",
     wanted="a copy of https://github.com/slds-lmu/yahpo_data, or the folder of one of its scenarios",
     install=_install,
+    version=FIRST_WITHOUT_UNTRAINED,
+    superseded=_superseded,
+    uninformative=_uninformative,
     kind="yahpo",
 )

@@ -59,6 +59,8 @@ class Description:
     values: Values = Values.RECORDED
     note: str = ""
     """Limitations of the numbers."""
+    version: int = 1
+    """Of the recipe that made the stored data set."""
     digest: str = ""
     """Checksum of the stored table; empty: it was not read from the repository."""
 

@@ -111,9 +111,17 @@ class TableInfo:
     datasets: dict[str, FileSums] = field(default_factory=dict[str, FileSums])
     """The files of each data set, their paths relative to the table's folder."""
 
-    def digest(self, dataset: str) -> str:
-        """A checksum of everything that a data set consists of."""
-        text = json.dumps(self.datasets[dataset], sort_keys=True)
+    def digest(self, dataset: str, reading: str = "") -> str:
+        """A checksum of everything that a data set consists of.
+
+        Parameters
+        ----------
+        dataset
+            Name.
+        reading
+            Meaning that a reader gives to the files, if other versions gave another one to the same files.
+        """
+        text = json.dumps(self.datasets[dataset], sort_keys=True) + reading
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -288,4 +296,6 @@ def _describe(description: Description) -> str:
         "values": str(description.values),
         "note": description.note,
     }
+    if description.version > 1:
+        data["version"] = description.version  # tables of version 1 keep their checksums
     return json.dumps(data, indent=1) + "\n"

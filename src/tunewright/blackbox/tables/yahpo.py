@@ -115,6 +115,8 @@ def _holds(condition: Mapping[str, Any], values: Config) -> bool:
 
 FILES: Final = ("model.onnx", "config_space.json", "encoding.json")
 """Required files of a scenario's folder."""
+FIRST_WITHOUT_UNTRAINED: Final = 2
+"""Version of the recipe from which on points before training are no levels. Version 1 counted them as level 1."""
 _NO_VALUE: Final = "#na#"
 
 
@@ -133,7 +135,11 @@ class Scenario:
     fidelity: str
     levels: tuple[int, ...]
     share: float = 1.0
-    """The fidelity's value is the level times this."""
+    """The fidelity's value is the level, after `n_untrained` points, times this."""
+    n_untrained: int = 0
+    """Points of the network that lie before training; they are no levels, and times count from their end."""
+    uninformative: str = ""
+    """Reason why the order at level 1 says little about the last level; empty: it says much."""
     resource: str = "epoch"
     fixed: tuple[tuple[str, ConfigValue], ...] = ()
     """Hyperparameters that are not tuned."""
@@ -165,6 +171,11 @@ _XGBOOST: Final = (
 )  # fmt: skip
 
 
+_TWENTIETH: Final = (
+    "level 1 is a twentieth of the data, where some metrics order configurations unlike all data"
+)
+
+
 def _iaml(continuous: Sequence[str], categorical: Sequence[str] = ()) -> Scenario:
     return Scenario(
         continuous=tuple(continuous),
@@ -175,6 +186,7 @@ def _iaml(continuous: Sequence[str], categorical: Sequence[str] = ()) -> Scenari
         fidelity="trainsize",
         levels=tuple(range(1, 21)),
         share=0.05,
+        uninformative=_TWENTIETH,
         resource="trainsize",
     )
 
@@ -189,6 +201,7 @@ def _rbv2(continuous: Sequence[str], categorical: Sequence[str] = ()) -> Scenari
         fidelity="trainsize",
         levels=tuple(range(1, 21)),
         share=0.05,
+        uninformative=_TWENTIETH,
         resource="trainsize",
         fixed=(("repl", "10"),),
     )
@@ -214,6 +227,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         instance="OpenML_task_id",
         fidelity="epoch",
         levels=tuple(range(1, 51)),
+        n_untrained=1,  # LCBench logs 52 points: before training, after each of 50 epochs, and the last one again
     ),
     "nb301": Scenario(
         continuous=("epoch",),
@@ -255,7 +269,10 @@ ONLY_INSTANCE: Final = "CIFAR10"
 
 @final
 class YahpoBlackbox(Blackbox):
-    """One instance of a scenario. Every value is predicted; times are made ascending over the levels."""
+    """One instance of a scenario. Every value is predicted; times are made ascending over the levels.
+
+    Tables of version 1 keep the levels that they had: an experiment on them is resumed as it began.
+    """
 
     def __init__(
         self,
@@ -271,7 +288,9 @@ class YahpoBlackbox(Blackbox):
         self._encoding = encoding
         self._session = session
         self._inputs = [item.name for item in session.get_inputs()]
-        self._fidelity = np.array(description.levels) * scenario.share
+        self._n_untrained = _n_untrained(scenario, description.version)
+        last = self._n_untrained + description.levels[-1]
+        self._fidelity = np.arange(1, last + 1) * scenario.share
 
     @override
     def curve(self, config: Config, seed: int = 0) -> Array:
@@ -279,12 +298,15 @@ class YahpoBlackbox(Blackbox):
         active = self._hyperparameters.active(config)
         codes = [self._code(name, active) for name in self._scenario.categorical]
         numbers = [float(active.get(name, 0.0)) for name in self._scenario.continuous]
-        x_cat = np.tile(np.array(codes, dtype=np.int32), (len(self.levels), 1))
-        x_cont = np.tile(np.array(numbers, dtype=np.float32), (len(self.levels), 1))
+        x_cat = np.tile(np.array(codes, dtype=np.int32), (len(self._fidelity), 1))
+        x_cont = np.tile(np.array(numbers, dtype=np.float32), (len(self._fidelity), 1))
         x_cont[:, self._scenario.continuous.index(self._scenario.fidelity)] = self._fidelity
         values = self._session.run(None, dict(zip(self._inputs, (x_cat, x_cont), strict=True)))[0].astype(
             np.float64
         )
+        if self._n_untrained:
+            values[:, self.elapsed_index] -= values[self._n_untrained - 1, self.elapsed_index]
+            values = values[self._n_untrained :]
         values[:, self.elapsed_index], _ = repair_elapsed(values[:, self.elapsed_index])
         return values
 
@@ -294,6 +316,15 @@ class YahpoBlackbox(Blackbox):
         if value not in codes:
             raise TableError(f"The network does not know {name}={value!r}")
         return codes[value]
+
+
+def scenario_of(dataset: str) -> str:
+    """Return the scenario of a data set, which is named ``{scenario}-{instance}``."""
+    return dataset.rsplit("-", 1)[0]
+
+
+def _n_untrained(scenario: Scenario, version: int) -> int:
+    return scenario.n_untrained if version >= FIRST_WITHOUT_UNTRAINED else 0
 
 
 def read_network(folder: Path, info: TableInfo, dataset: str) -> YahpoBlackbox:
@@ -320,6 +351,14 @@ def read_network(folder: Path, info: TableInfo, dataset: str) -> YahpoBlackbox:
     if targets is None:
         raise TableError(f"{place / 'model.onnx'} has {n_targets} outputs: this version of it is not known")
     hyperparameters = hyperparameters.fix(fixed, scenario.fidelity)
+    note = f"surrogate values: predictions of YAHPO Gym's network for {place.name}"
+    n_untrained = _n_untrained(scenario, info.version)
+    if n_untrained:
+        note += "; the point before training is left out: levels are epochs of training, and times count from its begin"
+    elif scenario.n_untrained:
+        note += "; level 1 is the network before training"
+    if scenario.uninformative:
+        note += f"; {scenario.uninformative}"
     description = Description(
         name=info.name,
         dataset=dataset,
@@ -329,8 +368,9 @@ def read_network(folder: Path, info: TableInfo, dataset: str) -> YahpoBlackbox:
         levels=scenario.levels,
         resource=scenario.resource,
         values=Values.SURROGATE,
-        note=f"surrogate values: predictions of YAHPO Gym's network for {place.name}",
-        digest=info.digest(dataset),
+        note=note,
+        version=info.version,
+        digest=info.digest(dataset, f"level 1 is point {1 + n_untrained}" if n_untrained else ""),
     )
     return YahpoBlackbox(description, scenario, hyperparameters, _read_json(place / "encoding.json"), session)
 

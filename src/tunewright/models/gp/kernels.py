@@ -21,6 +21,9 @@ from tunewright.models.arrays import Array
 GramPullback: TypeAlias = Callable[[Array], tuple[Array, Array]]
 """dF/dK, symmetric (n, n) -> dF/dtheta and dF/dx (n, d)."""
 
+Groups: TypeAlias = int | Sequence[int]
+"""Number of columns of each group that shares a length scale, all >= 1; a number n stands for n groups of one column."""
+
 CrossPullback: TypeAlias = Callable[[Array], Array]
 """dF/dK (m, n) -> dF/da (m, d)."""
 
@@ -143,7 +146,7 @@ class Matern52(Kernel):
     Parameters
     ----------
     groups
-        Number of columns of each group, all >= 1; one number n stands for n groups of one column.
+        Groups of columns, in their order.
 
     References
     ----------
@@ -151,7 +154,7 @@ class Matern52(Kernel):
        University of British Columbia 2009.
     """
 
-    def __init__(self, groups: int | Sequence[int]) -> None:
+    def __init__(self, groups: Groups) -> None:
         widths = np.array([1] * groups if isinstance(groups, int) else groups, dtype=np.intp)
         self._prior = length_scale_prior(len(widths))
         self._widths = None if (widths == 1).all() else widths

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.factor import Factor, cholesky, solve_lower
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.surrogate import Pullback, Surrogate
@@ -124,6 +124,42 @@ class Posterior(Surrogate):
         ----------
         .. [RW2006] Rasmussen, Williams: Gaussian Processes for Machine Learning. MIT Press 2006.
         """
-        inverse = solve_lower(self._lower, np.eye(len(self._x)))
-        variances = 1.0 / np.einsum("ij,ij->j", inverse, inverse)
+        half = solve_lower(self._lower, np.eye(len(self._x)))
+        variances = 1.0 / np.einsum("ij,ij->j", half, half)
         return self._y[:, 0] - self._alpha[:, 0] * variances, np.sqrt(variances)
+
+    def groups_left_out(self, groups: Indices) -> tuple[Array, Array]:
+        """As :meth:`left_out`, each predicted from the observations of other groups only.
+
+        With K the covariance, noise included, and G a group: the means are ``y_G - S (K^-1 (y - m))_G`` and the variances the
+        diagonal of S, the inverse of the block ``(K^-1)_GG`` (block form of [RW2006]_, 5.12).
+
+        Parameters
+        ----------
+        groups
+            Number of each observation's group, (n,).
+        """
+        half = solve_lower(self._lower, np.eye(len(self._x)))
+        means, variances = np.empty(len(groups)), np.empty(len(groups))
+        order = np.argsort(groups, kind="stable")
+        ends = np.flatnonzero(np.append(np.diff(groups[order]), 1)) + 1
+        sizes = np.diff(ends, prepend=0)
+        for size in np.unique(sizes):
+            starts = (ends - sizes)[sizes == size]
+            members = order[starts[:, np.newaxis] + np.arange(size)]
+            columns = half.T[members]
+            blocks = np.linalg.inv(columns @ columns.transpose(0, 2, 1))
+            pulls = blocks @ self._alpha[members, :1]
+            means[members] = self._y[members, 0] - pulls[:, :, 0]
+            variances[members] = np.diagonal(blocks, axis1=1, axis2=2)
+        return means, np.sqrt(variances)
+
+    def reordered(self, order: Indices) -> Posterior:
+        """The same posterior with its observations in another order, in one version."""
+        x = self._x[order]
+        lower = factorise(self._process, self._theta, x, len(x)).lower
+        return Posterior(self._process, self._theta, x, lower, self._y[order, :1])
+
+    def leading(self, n: int) -> Posterior:
+        """The posterior of the first ``n`` observations, in one version."""
+        return Posterior(self._process, self._theta, self._x[:n], self._lower[:n, :n], self._y[:n, :1])

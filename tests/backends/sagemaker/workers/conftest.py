@@ -17,12 +17,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sagemaker_emulator.storage import AwsServices
 from tunewright.aws import S3Objects
+from tunewright.aws.boto import new_session
 from tunewright.backends.engine.channel import Inbox
 from tunewright.backends.engine.job_service import JobName
 from tunewright.backends.sagemaker.transport import S3Transport
@@ -65,7 +65,7 @@ def new_client(store_url: str) -> Iterator[Callable[[], Any]]:
     made: list[Any] = []
 
     def make() -> Any:
-        session = boto3.Session("key", "secret", region_name="us-east-1")
+        session = new_session("us-east-1", "key", "secret")
         made.append(session.client("s3", endpoint_url=store_url))
         return made[-1]
 
