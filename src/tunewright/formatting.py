@@ -189,7 +189,7 @@ def closing_text(
         lines += [f"         {line}" for line in front]
     elif incumbent.trial_id is not None:
         lines.append(f"         {config_text(history.trial(incumbent.trial_id).config, facts.space)}")
-    lines.append(f"Trials:  {_end_counts(history)}, {history.n_results} results")
+    lines.append(f"Trials:  {_end_counts(history)}, {plural(history.n_results, 'result')}")
     if summary.calls:
         lines.append(f"Jobs:    {_jobs_text(facts, summary)}")
     lines += [f"Results: {facts.path}", f"Show:    tunewright show {facts.name}"]

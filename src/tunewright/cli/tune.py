@@ -30,7 +30,7 @@ from tunewright.cli.launch_remote import launch_experiment, tuning_job_records
 from tunewright.cli.output import set_up_logging, watch_progress
 from tunewright.cli.parsing import chosen_value, record_app
 from tunewright.cli.records import POSITIONAL, Given, RecordCommand, flag_names, pairs
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, nearest_hint
 from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
 from tunewright.experiments.remote_marker import read_marker
 from tunewright.methods import aliases, method_names
@@ -53,7 +53,7 @@ class TuneFlags:
     """TOML file with one table per hyperparameter."""
     metric: tuple[str, ...] = field(metadata={"metavar": "METRIC"})
     """Reported value that is tuned; several with commas or by repetition."""
-    goal: tuple[str, ...] = field(default=(), metadata={"metavar": "min|max"})
+    goal: tuple[str, ...] = field(default=(), metadata={"metavar": "{min,max}"})
     """Of the metric; with several metrics one for all, or one for each (default: min)."""
     resource: str | None = None
     """Key of the resource in reports, such as epoch (default: reports are counted)."""
@@ -315,7 +315,11 @@ def _read_table(
         return flags
     known = {known: {known, *aliases(known)} for known in method_names()}
     if not any(name in names for names in known.values()):
-        raise SettingsError(f"The table [{name}] of the --config file names neither a backend nor a method")
+        near = nearest_hint(name, [*known, *backend_names()])
+        hint = near if near.startswith(" Did") else ""
+        raise SettingsError(
+            f"The table [{name}] of the --config file names neither a backend nor a method.{hint}"
+        )
     chosen = chosen_method or MethodFlags().method
     is_chosen = any({name, chosen} <= names for names in known.values())
     return {"set": [f"{key}={value}" for key, value in table.items()]} if is_chosen else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -234,17 +235,22 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
 
     Raises
     ------
+    SettingsError
+        A setting is invalid; the folder of a new experiment is removed.
     ExperimentFailedError, BackendError, JournalError, KeyboardInterrupt
         As `run_experiment`.
     """
     header = _header(experiment, folder)
+    is_new = not folder.journal_path.exists()
     path = os.environ.get(JOURNAL_VARIABLE)
     opener = open_journal if path is None else load_function(path)
     journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
     try:
         backend = experiment.plugin.build(experiment.backend, experiment.context(folder))
-    except BaseException:
+    except BaseException as error:
         journal.close()
+        if is_new and isinstance(error, SettingsError):
+            shutil.rmtree(folder.path, ignore_errors=True)  # nothing has begun
         raise
     return Tuner(
         scheduler,
@@ -331,6 +337,7 @@ def _table(experiment: Experiment) -> TableMetadata | UnsetType:
         dataset=description.dataset,
         values=str(description.values),
         note=description.note,
+        untrained=dict(description.untrained),
         digest=description.digest,
         resource=description.resource,
         space=experiment.table_benchmark.space.to_json(),
