@@ -210,17 +210,20 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="Another method (random search by default) whose trials stop when they do worse than the median",
         settings=MedianStoppingMethodSettings,
         build_around=_median_stopping,
+        contains=lambda settings: settings.around,
     ),
     Method(
         name="PatienceStopping",
         summary="Another method (random search by default) whose trials stop when they no longer improve",
         settings=PatienceStoppingMethodSettings,
         build_around=_patience_stopping,
+        contains=lambda settings: settings.around,
     ),
     Method(
         name="ThresholdStopping",
         summary="Another method (random search by default) whose trials stop when a value leaves an interval",
         settings=ThresholdStoppingMethodSettings,
         build_around=_threshold_stopping,
+        contains=lambda settings: settings.around,
     ),
 )
