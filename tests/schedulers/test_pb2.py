@@ -24,7 +24,9 @@ from tunewright.trial import Decision
 LOSS = Metric("loss")
 
 
-def pb2(space: SearchSpace, seed: int = 0, metric: Metric = LOSS, max_resource: int = 27, **changes) -> Scheduler:
+def pb2(
+    space: SearchSpace, seed: int = 0, metric: Metric = LOSS, max_resource: int = 27, **changes
+) -> Scheduler:
     benchmark = RealBenchmarkDefinition(
         name="bandit", script="none", space=space, metrics=(metric,), max_resource=max_resource
     )

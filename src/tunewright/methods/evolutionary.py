@@ -78,9 +78,7 @@ def _pb2(benchmark: Benchmark, seed: int, settings: PB2Settings) -> PBT:
         kept=population.kept,
     )
     searcher = context_of(benchmark, seed).random_searcher()
-    return PBT(
-        searcher, space, population, metric=benchmark.metrics[0], seed=seed, explorer=explorer
-    )
+    return PBT(searcher, space, population, metric=benchmark.metrics[0], seed=seed, explorer=explorer)
 
 
 METHODS: Final[tuple[Method[Any], ...]] = (

@@ -57,7 +57,9 @@ def _pibo(benchmark: Benchmark, seed: int, settings: PiBOSettings) -> FIFO:
     warn_without_prior(space, "PiBO")
     context = context_of(benchmark, seed)
     density, cube = users_density(space), context.cube()
-    learner = PiBOLearner(FinalLossLearner(column_groups(space, gp.hamming_above), gp), density, settings.beta)
+    learner = PiBOLearner(
+        FinalLossLearner(column_groups(space, gp.hamming_above), gp), density, settings.beta
+    )
     proposer = PriorProposer(density, cube, gp.n_initial, GPProposer(learner, cube, gp))
     observations = Observations(space, benchmark.metrics[0], failures=gp.failures)
     return FIFO(ModelBasedSearcher(context, proposer, observations, n_initial=0))

@@ -59,9 +59,7 @@ class ConstrainedLearner(Learner):
         self._limits = np.array([constraint.limit for constraint in constraints])
         self._names = ["gp", *(f"constraint {constraint}" for constraint in constraints)]
         self._fitted = [
-            FittedProcess(
-                GaussianProcess(config_kernel(groups, input_warping=settings.input_warping)), name
-            )
+            FittedProcess(GaussianProcess(config_kernel(groups, input_warping=settings.input_warping)), name)
             for name in self._names
         ]
 

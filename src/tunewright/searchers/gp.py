@@ -348,7 +348,9 @@ def column_groups(space: SearchSpace, hamming_above: int | None) -> Sequence[int
     """
     groups: list[int] = []
     for domain in space.domains.values():
-        is_shared = hamming_above is not None and isinstance(domain, Categorical) and domain.width > hamming_above
+        is_shared = (
+            hamming_above is not None and isinstance(domain, Categorical) and domain.width > hamming_above
+        )
         groups += [domain.width] if is_shared else [1] * domain.width
     return groups
 
