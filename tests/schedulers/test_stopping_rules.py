@@ -15,13 +15,13 @@ from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.stopping_rules import (
-    MedianStopping,
+    MedianRule,
     MedianStoppingSettings,
+    PatienceRule,
     PatienceSettings,
-    PatienceStopping,
-    StoppingRule,
+    RuleStopping,
+    ThresholdRule,
     ThresholdSettings,
-    ThresholdStopping,
 )
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import SearchSpace
@@ -33,22 +33,22 @@ from tunewright.trial import Decision, TrialStatus
 LOSS = Metric("loss")
 
 
-def rule(metric: Metric = LOSS, seed: int = 0, **changes) -> MedianStopping:
+def rule(metric: Metric = LOSS, seed: int = 0, **changes) -> RuleStopping:
     within = FIFO(RandomSearcher(CONTINUOUS, seed=seed))
-    return MedianStopping(within, MedianStoppingSettings(**changes), metric=metric)
+    return RuleStopping(within, MedianRule(MedianStoppingSettings(**changes), metric=metric))
 
 
 class TestContractAroundFIFO(SchedulerContract):
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         within = FIFO(RandomSearcher(space, seed=seed))
-        return MedianStopping(within, MedianStoppingSettings(), metric=metric)
+        return RuleStopping(within, MedianRule(MedianStoppingSettings(), metric=metric))
 
 
 class TestContractAroundASHA(SchedulerContract):
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         settings = ASHASettings(max_resource=27, grace_period=3)
         within = ASHA(RandomSearcher(space, seed=seed), settings, metric=metric, seed=seed)
-        return MedianStopping(within, MedianStoppingSettings(grace_population=3), metric=metric)
+        return RuleStopping(within, MedianRule(MedianStoppingSettings(grace_population=3), metric=metric))
 
 
 def run_until(driver, n_others: int, resource: int = 2) -> int:
@@ -98,7 +98,7 @@ def test_the_scheduler_within_comes_first(hand) -> None:
     within = ASHA(
         RandomSearcher(CONTINUOUS, seed=0), ASHASettings(max_resource=9, grace_period=2), metric=LOSS, seed=0
     )
-    driver = hand(MedianStopping(within, MedianStoppingSettings(grace_population=1), metric=LOSS))
+    driver = hand(RuleStopping(within, MedianRule(MedianStoppingSettings(grace_population=1), metric=LOSS)))
     driver.pause_at(2, 1.0, 2.0, 3.0)
     assert driver.begin().trial_id == 0
     assert set(driver.scheduler.resumable(driver.history)) == {1, 2}
@@ -148,33 +148,33 @@ def test_it_does_not_wrap_itself() -> None:
         method("MedianStopping", around="medianstopping")
 
 
-def patience(metric: Metric = LOSS, **changes) -> PatienceStopping:
+def patience(metric: Metric = LOSS, **changes) -> RuleStopping:
     within = FIFO(RandomSearcher(CONTINUOUS, seed=0))
-    return PatienceStopping(within, PatienceSettings(**changes), metric=metric)
+    return RuleStopping(within, PatienceRule(PatienceSettings(**changes), metric=metric))
 
 
-def threshold(metric: Metric = LOSS, **changes) -> ThresholdStopping:
+def threshold(metric: Metric = LOSS, **changes) -> RuleStopping:
     within = FIFO(RandomSearcher(CONTINUOUS, seed=0))
-    return ThresholdStopping(within, ThresholdSettings(**changes), metric=metric)
+    return RuleStopping(within, ThresholdRule(ThresholdSettings(**changes), metric=metric))
 
 
 class TestContractOfPatience(SchedulerContract):
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         within = FIFO(RandomSearcher(space, seed=seed))
-        return PatienceStopping(within, PatienceSettings(patience=26), metric=metric)
+        return RuleStopping(within, PatienceRule(PatienceSettings(patience=26), metric=metric))
 
 
 class TestContractOfPatienceAroundASHA(SchedulerContract):
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         settings = ASHASettings(max_resource=27, grace_period=3)
         within = ASHA(RandomSearcher(space, seed=seed), settings, metric=metric, seed=seed)
-        return PatienceStopping(within, PatienceSettings(patience=26), metric=metric)
+        return RuleStopping(within, PatienceRule(PatienceSettings(patience=26), metric=metric))
 
 
 class TestContractOfThreshold(SchedulerContract):
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         within = FIFO(RandomSearcher(space, seed=seed))
-        return ThresholdStopping(within, ThresholdSettings(upper=3.0), metric=metric)
+        return RuleStopping(within, ThresholdRule(ThresholdSettings(upper=3.0), metric=metric))
 
 
 def decisions(driver, values: list[float]) -> str:
@@ -270,7 +270,7 @@ def test_rules_are_built_around_any_method() -> None:
         name="ruled", script="none", space=CONTINUOUS, metrics=(LOSS,), max_resource=9
     )
     within = method("MedianStopping", around="ThresholdStopping")
-    assert isinstance(build_scheduler(within, benchmark, 0, {}), StoppingRule)
+    assert isinstance(build_scheduler(within, benchmark, 0, {}), RuleStopping)
     simulator = SchedulerSimulator(
         build_scheduler(method("PatienceStopping", around="ASHA", patience=1), benchmark, 0, {}),
         LOSS,

@@ -16,12 +16,13 @@ from tunewright.schedulers.asha import ASHA, RungSettings, check_cost
 from tunewright.schedulers.brackets import BracketSettings
 from tunewright.schedulers.pasha import SoftRankingLimit
 from tunewright.schedulers.stopping_rules import (
-    MedianStopping,
+    MedianRule,
     MedianStoppingSettings,
+    PatienceRule,
     PatienceSettings,
-    PatienceStopping,
+    RuleStopping,
+    ThresholdRule,
     ThresholdSettings,
-    ThresholdStopping,
 )
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.schedulers.top_k import RoundSettings, TopK
@@ -159,23 +160,23 @@ def _one_epoch_top_k(benchmark: Benchmark, seed: int, settings: RoundSettings) -
 
 def _median_stopping(
     benchmark: Benchmark, seed: int, settings: MedianStoppingMethodSettings, build_other: BuildOther
-) -> MedianStopping:
+) -> RuleStopping:
     within = build_other(MethodSpec(name=settings.around), benchmark, seed)
-    return MedianStopping(within, settings.rule, metric=benchmark.metrics[0])
+    return RuleStopping(within, MedianRule(settings.rule, metric=benchmark.metrics[0]))
 
 
 def _patience_stopping(
     benchmark: Benchmark, seed: int, settings: PatienceStoppingMethodSettings, build_other: BuildOther
-) -> PatienceStopping:
+) -> RuleStopping:
     within = build_other(MethodSpec(name=settings.around), benchmark, seed)
-    return PatienceStopping(within, settings.rule, metric=benchmark.metrics[0])
+    return RuleStopping(within, PatienceRule(settings.rule, metric=benchmark.metrics[0]))
 
 
 def _threshold_stopping(
     benchmark: Benchmark, seed: int, settings: ThresholdStoppingMethodSettings, build_other: BuildOther
-) -> ThresholdStopping:
+) -> RuleStopping:
     within = build_other(MethodSpec(name=settings.around), benchmark, seed)
-    return ThresholdStopping(within, settings.rule, metric=benchmark.metrics[0])
+    return RuleStopping(within, ThresholdRule(settings.rule, metric=benchmark.metrics[0]))
 
 
 METHODS: Final[tuple[Method[Any], ...]] = (
@@ -210,17 +211,20 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="Another method (random search by default) whose trials stop when they do worse than the median",
         settings=MedianStoppingMethodSettings,
         build_around=_median_stopping,
+        contains=lambda settings: settings.around,
     ),
     Method(
         name="PatienceStopping",
         summary="Another method (random search by default) whose trials stop when they no longer improve",
         settings=PatienceStoppingMethodSettings,
         build_around=_patience_stopping,
+        contains=lambda settings: settings.around,
     ),
     Method(
         name="ThresholdStopping",
         summary="Another method (random search by default) whose trials stop when a value leaves an interval",
         settings=ThresholdStoppingMethodSettings,
         build_around=_threshold_stopping,
+        contains=lambda settings: settings.around,
     ),
 )

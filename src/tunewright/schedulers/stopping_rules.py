@@ -9,7 +9,7 @@ References
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,8 +24,17 @@ from tunewright.metric import Metric
 from tunewright.trial import Decision, Result, Resume, Run, Start, TrialStatus, Verdict
 
 
-class StoppingRule(Scheduler):
-    """A rule around any scheduler, which decides everything else.
+class StoppingRule(ABC):
+    """Judges the results of trials."""
+
+    @abstractmethod
+    def reason(self, trial_id: int, result: Result) -> str | None:
+        """Take in a result; return the reason for which its trial stops, or None if it may run on."""
+
+
+@final
+class RuleStopping(Scheduler):
+    """A stopping rule around any scheduler, which decides everything else.
 
     The inner scheduler's verdict comes first: the rule only stops trials that would run on.
 
@@ -33,14 +42,13 @@ class StoppingRule(Scheduler):
     ----------
     scheduler
         Decides everything else.
+    rule
+        Judges each result, also those of trials that the scheduler stops.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, rule: StoppingRule) -> None:
         self._scheduler = scheduler
-
-    @abstractmethod
-    def reason(self, trial_id: int, result: Result) -> str | None:
-        """Take in a result; return the reason for which its trial stops, or None if it may run on."""
+        self._rule = rule
 
     @override
     def suggest(self, history: History) -> Start | Resume | None:
@@ -56,7 +64,7 @@ class StoppingRule(Scheduler):
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
         """The verdict of the inner scheduler; if it is CONTINUE, that of the rule."""
         verdict = self._scheduler.on_trial_result(history, trial_id, result)
-        reason = self.reason(trial_id, result)
+        reason = self._rule.reason(trial_id, result)
         if verdict.decision is not Decision.CONTINUE or reason is None:
             return verdict
         return Verdict(decision=Decision.STOP, reason=reason)
@@ -75,7 +83,7 @@ class StoppingRule(Scheduler):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MedianStoppingSettings:
-    """How :class:`MedianStopping` judges; checked when built.
+    """How :class:`MedianRule` judges; checked when built.
 
     Raises
     ------
@@ -105,7 +113,7 @@ class _Curve:
 
 
 @final
-class MedianStopping(StoppingRule):
+class MedianRule(StoppingRule):
     """The median stopping rule ([Golovin2017]_, section 3.2.2).
 
     A trial is stopped when the best loss that it has had is strictly worse than the median of the others' running
@@ -114,16 +122,13 @@ class MedianStopping(StoppingRule):
 
     Parameters
     ----------
-    scheduler
-        Decides everything else.
     settings
         Grace and cutoff.
     metric
         The metric to compare.
     """
 
-    def __init__(self, scheduler: Scheduler, settings: MedianStoppingSettings, *, metric: Metric) -> None:
-        super().__init__(scheduler)
+    def __init__(self, settings: MedianStoppingSettings, *, metric: Metric) -> None:
         self._settings = settings
         self._metric = metric
         self._curves: dict[int, _Curve] = {}
@@ -149,7 +154,7 @@ class MedianStopping(StoppingRule):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatienceSettings:
-    """How :class:`PatienceStopping` judges; checked when built.
+    """How :class:`PatienceRule` judges; checked when built.
 
     Raises
     ------
@@ -172,7 +177,7 @@ class PatienceSettings:
 
 
 @final
-class PatienceStopping(StoppingRule):
+class PatienceRule(StoppingRule):
     """Early stopping of each trial by its own curve.
 
     A trial is stopped when its metric has not improved for a number of units of resource. Other trials play no part. The
@@ -181,16 +186,13 @@ class PatienceStopping(StoppingRule):
 
     Parameters
     ----------
-    scheduler
-        Decides everything else.
     settings
         Patience and the least improvement.
     metric
         The metric that must improve.
     """
 
-    def __init__(self, scheduler: Scheduler, settings: PatienceSettings, *, metric: Metric) -> None:
-        super().__init__(scheduler)
+    def __init__(self, settings: PatienceSettings, *, metric: Metric) -> None:
         self._settings = settings
         self._metric = metric
         self._best: dict[int, tuple[float, int]] = {}
@@ -211,7 +213,7 @@ class PatienceStopping(StoppingRule):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdSettings:
-    """How :class:`ThresholdStopping` judges; checked when built.
+    """How :class:`ThresholdRule` judges; checked when built.
 
     Raises
     ------
@@ -242,7 +244,7 @@ class ThresholdSettings:
 
 
 @final
-class ThresholdStopping(StoppingRule):
+class ThresholdRule(StoppingRule):
     """Stop trials whose metric leaves an interval: diverged ones, or those that have reached a goal.
 
     Values at a bound stay. A report that lacks the metric, and the value NaN, are outside of every interval, also if no
@@ -250,16 +252,13 @@ class ThresholdStopping(StoppingRule):
 
     Parameters
     ----------
-    scheduler
-        Decides everything else.
     settings
         The interval.
     metric
         The metric, by its own values, whatever its goal is.
     """
 
-    def __init__(self, scheduler: Scheduler, settings: ThresholdSettings, *, metric: Metric) -> None:
-        super().__init__(scheduler)
+    def __init__(self, settings: ThresholdSettings, *, metric: Metric) -> None:
         self._settings = settings
         self._name = metric.name
 
