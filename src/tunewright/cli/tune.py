@@ -35,6 +35,7 @@ from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpe
 from tunewright.experiments.remote_marker import read_marker
 from tunewright.methods import aliases, method_names
 from tunewright.metric import Goal, metrics_from
+from tunewright.replicates import Replicates
 from tunewright.space import load_space
 from tunewright.storage import ExperimentFolder, find_experiment
 
@@ -61,6 +62,27 @@ class TuneFlags:
     """Resource of a full run."""
     max_resource_attr: str | None = None
     """The script's argument that gets the resource of a full run."""
+    replicates: PositiveInt | None = None
+    """Seeds or folds of each trial, reported one by one: their mean is its value, --resource the key of their number."""
+    significance: float | None = None
+    """P-value up to which replicates worse than the best trial's stop a trial; 0: never (default: 0.25)."""
+
+    def resource_fields(self) -> dict[str, Any]:
+        """Fields of a benchmark: the key of its resource, or its replicates.
+
+        Raises
+        ------
+        SettingsError
+            A value cannot work.
+        """
+        if self.replicates is None:
+            if self.significance is not None:
+                raise SettingsError("--significance needs --replicates")
+            return {"resource_attr": self.resource}
+        replicates = Replicates(n=self.replicates, attr=self.resource)
+        if self.significance is not None:
+            replicates = replace(replicates, significance=self.significance)
+        return {"replicates": replicates}
 
 
 @final
@@ -242,7 +264,7 @@ def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
         space=load_space(script.space),
         metrics=metrics_from(list(script.metric), list(script.goal) or Goal.MINIMIZE),
         n_workers=given.record(WorkerFlags).n_workers or DEFAULT_WORKERS,
-        resource_attr=script.resource,
+        **script.resource_fields(),
         max_resource=script.max_resource,
         max_resource_attr=script.max_resource_attr,
     )
