@@ -36,7 +36,7 @@ from tunewright.history import History
 from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, read_header
 from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
-from tunewright.methods import MethodSpec, also_read, constraints_of, resolved_settings
+from tunewright.methods import MethodSpec, also_read, constraints_of, resolved_inner, resolved_settings
 from tunewright.methods.automatic import Choice
 from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
@@ -168,7 +168,11 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     if not isinstance(method, MethodSpec) or header is None:
         return experiment
     defaults = {**_defaults_0_1().get(method.name, {}), **(header.resolved or {})}
-    return experiment.with_method(MethodSpec(name=method.name, settings={**defaults, **method.settings}))
+    settings = {**defaults, **method.settings}
+    inner: dict[str, Mapping[str, Json]] = {}
+    if resolved_inner(MethodSpec(name=method.name, settings=settings), experiment.settings):
+        inner = {**_defaults_0_1(), **(header.inner or {})}
+    return experiment.with_method(MethodSpec(name=method.name, settings=settings, inner=inner))
 
 
 @cache
@@ -314,6 +318,7 @@ def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
         evaluations=to_json(read_metadata(folder).evaluations) if experiment.warm_start else None,
         effective_seed=experiment.effective_seed,
         resolved=resolved_settings(method, settings) if isinstance(method, MethodSpec) else None,
+        inner=resolved_inner(method, settings) or None,
         table=_table_version(experiment),
     )
 
