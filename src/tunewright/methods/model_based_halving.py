@@ -154,7 +154,7 @@ def _hypertune(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> 
     levels = (*rungs.levels, rungs.max_resource)
     modelling: RungModelling
     if models.model is LevelModel.JOINT:
-        joint = JointModel(space.n_columns, levels, models.gp, models.resource_kernel)
+        joint = JointModel(space.n_columns, levels, models.gp, models.resource_kernel, models.level_mean)
         modelling, view = JointRungs(joint, models.gp, settings.trust), settings.view
     else:
         modelling, view = IndependentRungs(space.n_columns, len(levels), models.gp), JointView.WEIGHTED
