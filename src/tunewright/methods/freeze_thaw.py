@@ -122,6 +122,7 @@ def _selector(
         Observations(benchmark.space, benchmark.metrics[0], levels, failures=gp.failures),
         n_initial=gp.n_initial,
         spread=gp.spread,
+        width=gp.search,
     )
 
 
