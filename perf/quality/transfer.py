@@ -5,7 +5,8 @@
 
 Random search on other tasks is stored first, then every method runs on the targets; cells that are stored already are
 skipped. Printed is the regret: percent of accuracy below the best value that any of these runs found on the task,
-at a quarter, half and all of the time. The table's values are predictions of a network, not recordings.
+at a quarter, half and all of the time, and at most the value of a model before training. Means are over tasks, of means over seeds; the intervals take both as
+crossed factors, and each task and seed draws random numbers of its own. The table's values are predictions of a network, not recordings.
 """
 
 # pyright: basic
@@ -17,12 +18,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import math
+import json
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from compare import by_task
 
+from tunewright.analysis.aggregate import crossed_mean
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.events import ResultEvent
@@ -72,13 +75,14 @@ def cell(task: str, label: str, spec: MethodSpec, seed: int, **changes: object) 
         "label": label,
         "backend": SimulatedConfig(profile="ideal"),
         "seed": seed,
+        "seed_per_benchmark": True,
     }
     return Experiment(**{**fields, **changes})  # type: ignore[arg-type] - named above
 
 
-def incumbents(folder: str, times: list[float]) -> list[float]:
-    """The best value found until each time; -inf where there is none yet."""
-    best = [-math.inf] * len(times)
+def incumbents(folder: str, times: list[float], untrained: float) -> list[float]:
+    """The best accuracy found until each time, at least that of a model before training."""
+    best = [untrained] * len(times)
     for event in read_events(ExperimentFolder(Path(folder)).journal_path):
         if isinstance(event, ResultEvent):
             value = event.metrics["val_accuracy"]
@@ -96,6 +100,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1800.0, help="simulated seconds of each experiment")
     parser.add_argument("--trials", type=int, default=50, help="trials of each earlier experiment")
     given = parser.parse_args()
+    errors = json.loads(Path(__file__).with_name("untrained.json").read_text())["model.onnx"]
     earlier = [
         cell(task, "RS", method("RandomSearch"), 0, tag=EARLIER, limits=Limits(max_num_trials=given.trials))
         for task in SOURCES
@@ -114,7 +119,8 @@ def main() -> None:
             raise SystemExit(str(done.error))
         one = done.experiment
         times = [given.seconds * part for part in PARTS]
-        found[one.label][one.benchmark.name, one.seed] = incumbents(str(done.folder.path), times)
+        untrained = 100.0 - errors[one.benchmark.name.removeprefix("yahpo-lcbench-")]
+        found[one.label][one.benchmark.name, one.seed] = incumbents(str(done.folder.path), times, untrained)
     report(found)
 
 
@@ -126,25 +132,23 @@ def report(found: dict[str, dict[tuple[str, int], list[float]]]) -> None:
         for task in tasks
     }
     regrets = {
-        label: np.array(
-            [[best[task] - value for value in values] for (task, _), values in sorted(runs.items())]
-        )
+        label: by_task({key: [best[key[0]] - value for value in values] for key, values in runs.items()})
         for label, runs in found.items()
     }
-    for label, rows in regrets.items():
-        means = " / ".join(f"{mean:.2f}" for mean in rows.mean(axis=0))
+    for label, parts in regrets.items():
+        means = " / ".join(f"{mean:.2f}" for mean in crossed_mean(parts).centre)
+        medians = " / ".join(f"{median:.2f}" for median in np.median(np.concatenate(parts), axis=0))
         base = COLD[label]
-        print(f"{label:28} {len(rows):4} runs   {means}   {against(rows - regrets[base]) if base else ''}")
+        change = [mine - cold for mine, cold in zip(parts, regrets[base], strict=True)] if base else []
+        print(f"{label:28} {means}   medians {medians}   {against(change) if base else ''}")
 
 
-def against(differences: np.ndarray) -> str:
-    """The mean difference at each time with its 95 % bootstrap interval."""
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(differences), size=(10_000, len(differences)))
-    low, high = np.quantile(differences[drawn].mean(axis=1), [0.025, 0.975], axis=0)
+def against(differences: list[np.ndarray]) -> str:
+    """The mean difference at each time with its 95 % interval."""
+    band = crossed_mean(differences)
     return " / ".join(
-        f"{mean:+.2f} ({a:+.2f} to {b:+.2f})"
-        for mean, a, b in zip(differences.mean(axis=0), low, high, strict=True)
+        f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+        for mean, low, high in zip(band.centre, band.low, band.high, strict=True)
     )
 
 

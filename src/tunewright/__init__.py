@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from tunewright.metric import Constraint as Constraint
     from tunewright.metric import Goal as Goal
     from tunewright.metric import Metric as Metric
+    from tunewright.replicates import Replicates as Replicates
     from tunewright.report import Reporter as Reporter
     from tunewright.report import report as report
     from tunewright.schedulers.asha import ASHA as ASHA
     from tunewright.schedulers.asha import ASHASettings as ASHASettings
     from tunewright.schedulers.fifo import FIFO as FIFO
+    from tunewright.schedulers.racing import Racing as Racing
     from tunewright.searchers.model_free import GridSearcher as GridSearcher
     from tunewright.searchers.model_free import RandomSearcher as RandomSearcher
     from tunewright.space import Categorical as Categorical
@@ -52,9 +54,11 @@ _MODULES = {
     "backends.simulated": ("SimulatedBackend",),
     "experiments": ("tune_function",),
     "metric": ("Constraint", "Goal", "Metric"),
+    "replicates": ("Replicates",),
     "report": ("Reporter",),
     "schedulers.asha": ("ASHA", "ASHASettings"),
     "schedulers.fifo": ("FIFO",),
+    "schedulers.racing": ("Racing",),
     "searchers.model_free": ("GridSearcher", "RandomSearcher"),
     "space": ("Categorical", "FiniteRange", "Float", "Integer", "Ordinal", "Prior", "SearchSpace"),
     "stopping": (

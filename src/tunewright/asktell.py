@@ -15,6 +15,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, MemoryJournal
 from tunewright.ledger import Ledger
 from tunewright.metric import Constraint, Metric
+from tunewright.replicates import ReplicateMeans, Replicates, error_key
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, TrialStatus, Verdict
 from tunewright.types import Config
@@ -43,6 +44,8 @@ class Best:
     value: float
     resource: int
     config: Config
+    standard_error: float | None = None
+    """Of the value, a mean over replicates; None without replicates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,9 @@ class AskTell:
         Real time by default.
     constraints
         Constraints on the results that :meth:`best` considers.
+    replicates
+        Seeds or folds that :meth:`tell` reports one by one; their mean is a trial's value, and only trials with all of them are
+        considered. ``Racing`` around the scheduler stops trials early.
 
     Examples
     --------
@@ -95,12 +101,17 @@ class AskTell:
         clock: Clock | None = None,
         *,
         constraints: Sequence[Constraint] = (),
+        replicates: Replicates | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._clock = clock or WallClock()
         self._metrics = tuple(metrics)
-        self._constraints = tuple(constraints)
-        self._ledger = Ledger(scheduler, journal or MemoryJournal(), metrics)
+        whole = () if replicates is None else (replicates.constraint,)
+        self._constraints = (*constraints, *whole)
+        bounded = [bound.metric for bound in constraints]
+        means = None if replicates is None else ReplicateMeans(replicates, [*metrics, *bounded])
+        self._ledger = Ledger(scheduler, journal or MemoryJournal(), metrics, means)
+        self._has_replicates = replicates is not None
         self._seq: dict[int, int] = {}
         self._clock.resume_at(self._ledger.replay())
         for left in self._ledger.open_runs():
@@ -194,11 +205,15 @@ class AskTell:
         trial_id, result = found
         config = self.history.trial(trial_id).config
         return Best(
-            trial_id=trial_id, value=result.metrics[metric.name], resource=result.resource, config=config
+            trial_id=trial_id,
+            value=result.metrics[metric.name],
+            resource=result.resource,
+            config=config,
+            standard_error=result.metrics[error_key(metric.name)] if self._has_replicates else None,
         )
 
     def pareto(self) -> list[ParetoResult]:
-        """The results that no other dominates, best in the first metric first; with one metric the best alone."""
+        """The feasible results that no other dominates, best in the first metric first; with one metric the best alone."""
         return [
             ParetoResult(
                 trial_id=trial_id,
@@ -206,7 +221,7 @@ class AskTell:
                 resource=result.resource,
                 config=self.history.trial(trial_id).config,
             )
-            for trial_id, result in pareto_results(self.history, self._metrics)
+            for trial_id, result in pareto_results(self.history, self._metrics, self._constraints)
         ]
 
     def _require_open(self, asked: Asked) -> None:

@@ -32,7 +32,7 @@ def from_json(kind: type[T], data: object, what: str, *, is_text: bool = False) 
     data
         A mapping. Unknown keys of a dataclass are refused; a struct decides itself.
     what
-        Noun for the error message.
+        Noun for the error message; with ``is_text`` the flag or file that the texts are from.
     is_text
         Whether values are texts, which are read as the fields' types: ``"3"`` as 3, ``"true"`` as True.
 
@@ -41,15 +41,16 @@ def from_json(kind: type[T], data: object, what: str, *, is_text: bool = False) 
     SettingsError
         A field is missing or unknown, or its value has another type or cannot work.
     """
+    problem = what if is_text else f"The stored {what} cannot be read"
     names = getattr(kind, "__dataclass_fields__", None)
     if names is not None and isinstance(data, Mapping):
         for name in cast("Mapping[str, object]", data):
             if name not in names:
-                raise SettingsError(f"The stored {what} cannot be read: unknown field {name!r}")
+                raise SettingsError(f"{problem}: unknown field {name!r}")
     try:
         return msgspec.convert(data, kind, strict=not is_text, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"The stored {what} cannot be read: {error}") from None
+        raise SettingsError(f"{problem}: {error}") from None
 
 
 def _encode(value: object) -> object:

@@ -78,6 +78,8 @@ class Header(
     """Seed of all random numbers; None in journals of version 0.1."""
     resolved: Mapping[str, Json] | None = None
     """All settings of the method, defaults included; None in journals of version 0.1 and for a function of the user."""
+    inner: Mapping[str, Mapping[str, Json]] | None = None
+    """All settings of the methods that the method contains, by name; None if it contains none."""
     table: str | None = None
     """Name and version of the recorded table, such as ``"digits 1"``; None if trials train."""
 

@@ -13,6 +13,7 @@ from typing import Any, Final, final
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
 from tunewright.metric import Constraint, Metric
+from tunewright.replicates import COUNT, error_key
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
@@ -138,7 +139,15 @@ def best_text(facts: ProgressFacts, incumbent: Incumbent, history: History) -> s
     if incumbent.result is None:
         return _nothing_text(facts, history)
     place = f"trial {incumbent.trial_id}, {facts.resource} {incumbent.result.resource}"
-    return f"{facts.metric.name} {number(incumbent.value)} ({place})"
+    return (
+        f"{facts.metric.name} {number(incumbent.value)}{error_text(facts.metric, incumbent.result)} ({place})"
+    )
+
+
+def error_text(metric: Metric, result: Result) -> str:
+    """Format the standard error of a mean over replicates, as `` ± 0.0021``; empty without replicates."""
+    error = result.metrics.get(error_key(metric.name)) if COUNT in result.metrics else None
+    return "" if error is None else f" ± {error:.2g}"
 
 
 def _nothing_text(facts: ProgressFacts, history: History) -> str:
@@ -189,7 +198,7 @@ def closing_text(
         lines += [f"         {line}" for line in front]
     elif incumbent.trial_id is not None:
         lines.append(f"         {config_text(history.trial(incumbent.trial_id).config, facts.space)}")
-    lines.append(f"Trials:  {_end_counts(history)}, {history.n_results} results")
+    lines.append(f"Trials:  {_end_counts(history)}, {plural(history.n_results, 'result')}")
     if summary.calls:
         lines.append(f"Jobs:    {_jobs_text(facts, summary)}")
     lines += [f"Results: {facts.path}", f"Show:    tunewright show {facts.name}"]

@@ -39,7 +39,7 @@ _TAIL = 65536  # bytes at the end of a file that hold its last line
 _HEADER_START = b'{"kind":"experiment"'
 _OUTSIDE_OF_HASH = frozenset({"session", "phase"})
 _VOLATILE_KEYS = frozenset({"wall", "suggest_time", "experiment"})
-_DERIVED_KEYS = frozenset({"effective_seed", "resolved", "table"})
+_DERIVED_KEYS = frozenset({"effective_seed", "inner", "resolved", "table"})
 """Fields of the header that follow from the others, and that journals of version 0.1 lack."""
 
 

@@ -30,6 +30,7 @@ from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal
 from tunewright.metric import Metric
+from tunewright.replicates import ReplicateMeans
 from tunewright.state import STOP_TRIAL, State, TrialRecord, with_fit
 from tunewright.trial import (
     CONTINUE,
@@ -80,6 +81,8 @@ class Ledger:
         Receives every event; the events that it holds already are replayed by :meth:`replay`.
     metrics
         The tuned metrics, which every report must hold.
+    replicates
+        Replaces reported values by means over a trial's replicates; None: results have the reported values.
 
     Examples
     --------
@@ -92,12 +95,19 @@ class Ledger:
         ledger.end(Ended(trial_id=0, attempt=0, exit=0), now=2.0)  # TrialStatus.COMPLETED
     """
 
-    def __init__(self, scheduler: Scheduler, journal: Journal, metrics: Sequence[Metric]) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        journal: Journal,
+        metrics: Sequence[Metric],
+        replicates: ReplicateMeans | None = None,
+    ) -> None:
         if not metrics:
             raise SettingsError("At least one metric is needed: what should be tuned?")
         self._scheduler = scheduler
         self._journal = journal
         self._metrics = tuple(metrics)
+        self._replicates = replicates
         self._state = State()
         self._checkpoints: dict[Checkpoint, None] = {}
         self._warned: set[str] = set()
@@ -212,8 +222,10 @@ class Ledger:
         record = self._state.current(report.trial_id, report.attempt)
         if record is None or report.seq <= record.seen.get(report.retry, 0):
             return None
-        metrics = self._numbers(report.metrics)
-        decision, verdict = self._judge(record, report, metrics)
+        metrics, resource = self._numbers(report.metrics), report.resource
+        if self._replicates is not None:
+            metrics, resource = self._replicates.add(metrics, resource, record.results)
+        decision, verdict = self._judge(record, resource, metrics, report.metrics)
         event = ResultEvent(
             t=now,
             wall=time.time(),
@@ -221,7 +233,7 @@ class Ledger:
             attempt=report.attempt,
             retry=report.retry,
             seq=report.seq,
-            resource=report.resource,
+            resource=resource,
             metrics=metrics,
             decision=decision,
             reason=verdict.reason,
@@ -240,14 +252,18 @@ class Ledger:
         return HandledReport(decision, result, verdict)
 
     def _judge(
-        self, record: TrialRecord, report: Reported, metrics: Mapping[str, float]
+        self,
+        record: TrialRecord,
+        resource: int,
+        metrics: Mapping[str, float],
+        reported: Mapping[str, object],
     ) -> tuple[ReportDecision, Verdict]:
         """The decision on a report before the scheduler is asked; CONTINUE if it will be."""
         if record.pending is not None:
             return _LATE, record.pending
-        if report.resource <= record.highest:
+        if resource <= record.highest:
             return _REPEAT, CONTINUE
-        if missing := missing_metric(self._metrics, metrics, report.metrics):
+        if missing := missing_metric(self._metrics, metrics, reported):
             return _INVALID, Verdict(decision=Decision.STOP, reason=missing)
         return _CONTINUE, CONTINUE
 

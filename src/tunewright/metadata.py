@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Constraint, Metric
+from tunewright.replicates import Replicates
 from tunewright.seeding import effective_seed_0_1
 from tunewright.space import SearchSpace
 from tunewright.storage import ExperimentFolder, upgrade_metadata
@@ -32,6 +33,8 @@ class BenchmarkMetadata(Struct, frozen=True, kw_only=True):
     n_workers: int | None = None
     resource_attr: str | None = None
     """Of a training script: key of the resource in reports."""
+    replicates: Replicates | None = None
+    """Of a training script: seeds or folds of each trial."""
     space: dict[str, Any] | None = None
     """Of a training script, as JSON data."""
 
@@ -141,6 +144,8 @@ class ExperimentMetadata(Struct, frozen=True, kw_only=True):
     @property
     def resource(self) -> str:
         """Unit of the resource; ``report`` if reports are counted."""
+        if self.benchmark.replicates is not None:
+            return self.benchmark.replicates.unit
         return self.benchmark.resource_attr or (self.table.resource if self.table else "") or "report"
 
     @property

@@ -103,10 +103,17 @@ def named_config_from_json(what: str, data: object, config_of: Callable[[str], t
     return config_from_json(config_of(str(stored["name"])), stored.get("config", {}))
 
 
-def config_from_json(kind: type[D], data: Mapping[str, Any], *, is_text: bool = False) -> D:
+def config_from_json(kind: type[D], data: Mapping[str, Any], *, flag: str = "") -> D:
     """A config of class ``kind`` from the data of :func:`tunewright.codec.to_json` or of a TOML table; absent fields get their defaults.
 
-    With ``is_text`` all values are texts, which are read as the fields' types.
+    Parameters
+    ----------
+    kind
+        The config class.
+    data
+        Values by field.
+    flag
+        The flag whose texts are the values, for messages; texts are read as the fields' types. Empty: no texts.
 
     Raises
     ------
@@ -119,4 +126,4 @@ def config_from_json(kind: type[D], data: Mapping[str, Any], *, is_text: bool = 
     for name in data:
         if name not in fields:
             raise UnknownNameError(f"setting of {kind.__name__}", name, fields)
-    return from_json(kind, data, f"config {kind.__name__}", is_text=is_text)
+    return from_json(kind, data, flag or f"config {kind.__name__}", is_text=bool(flag))

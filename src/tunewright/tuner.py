@@ -32,6 +32,7 @@ from tunewright.interfaces import (
 from tunewright.journal import Journal
 from tunewright.ledger import Ledger
 from tunewright.metric import Metric
+from tunewright.replicates import ReplicateMeans
 from tunewright.trial import (
     BackendSummary,
     Decision,
@@ -60,6 +61,8 @@ class Tuner:
         Runs them.
     metrics
         The tuned metrics; every report must hold all of them.
+    replicates
+        Replaces reported values by means over a trial's replicates; None: results have the reported values.
     stop_when
         Stopping criterion.
     journal
@@ -86,6 +89,7 @@ class Tuner:
         backend: Backend,
         *,
         metrics: Sequence[Metric],
+        replicates: ReplicateMeans | None = None,
         stop_when: StoppingCriterion,
         journal: Journal,
         callbacks: Sequence[Callback] = (),
@@ -97,7 +101,7 @@ class Tuner:
         self._stop_when = stop_when
         self._deadline = stop_when.deadline()
         self._journal = journal
-        self._ledger = Ledger(scheduler, journal, metrics)
+        self._ledger = Ledger(scheduler, journal, metrics, replicates)
         self._history: History = self._ledger.history
         self._now = backend.clock.now  # seconds of the experiment
         self._callbacks = CallbackRunner(callbacks)

@@ -263,6 +263,7 @@ def test_lcbench_leaves_out_the_first_and_the_last_point(tmp_path: Path, kind: s
     assert curve[[0, 49], 0].tolist() == [3.0, 52.0]
     assert curve[[0, 49], 2].tolist() == [1.0, 50.0]
     assert table.description.values is Values.RECORDED
+    assert table.description.untrained == {"val_accuracy": 1.0, "val_cross_entropy": 1.0}
 
 
 def test_lcbench_files_that_lack_something(tmp_path: Path) -> None:
@@ -308,6 +309,7 @@ def test_taskset_caps_what_diverged(tmp_path: Path) -> None:
     assert 9.0 < cap < 1e30
     assert table.evaluate(table.configs[1], 1)["valid_loss"] == cap
     assert "no times were recorded" in table.description.note
+    assert table.description.untrained == {"train_loss": 9.0, "valid_loss": 9.0, "test_loss": 9.0}
 
 
 def test_taskset_files_that_lack_something(tmp_path: Path) -> None:
@@ -553,3 +555,4 @@ def test_lcbench_arrays_leave_out_the_network_before_training(tmp_path: Path) ->
         table.values[:, 0], [[[70, 2], [80, 3], [85, 6]], [[60, 1], [65, 3], [66, 7]]], rtol=1e-6
     )
     assert "before training is left out" in table.description.note
+    assert table.description.untrained == {"val_accuracy": 51.0}

@@ -316,6 +316,8 @@ def test_the_point_before_training_is_no_level(lcbench: Path) -> None:
     assert curve[[0, 49], blackbox.metric_index("val_accuracy")].tolist() == [1000 + 2 + 1, 1000 + 51 + 1]
     assert curve[[0, 1, 49], blackbox.elapsed_index].tolist() == [1.0, 2.0, 50.0]
     assert "before training is left out" in blackbox.description.note
+    assert blackbox.description.untrained["val_accuracy"] == 1000 + 1 + 1
+    assert blackbox.description.elapsed not in blackbox.description.untrained
 
 
 def test_a_network_of_version_1_keeps_its_levels_and_its_digest(lcbench: Path) -> None:

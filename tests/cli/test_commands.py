@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tunewright.cli import main
+from tunewright.cli import COMMANDS, main
 from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.journal import FileJournal
 from tunewright.storage import create_experiment, experiments
@@ -81,10 +81,18 @@ def test_without_a_command_all_are_listed(command: Command) -> None:
     assert command.out.startswith("tunewright 0.")
 
 
-@pytest.mark.parametrize("name", ["tune", "list", "show", "logs", "resume", "methods", "benchmarks"])
-def test_every_command_has_help(command: Command, name: str) -> None:
+@pytest.mark.parametrize("name", [name for commands in COMMANDS.values() for name in commands])
+def test_the_help_of_every_command_has_its_arguments_first(
+    command: Command, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert command(name, "--help") == 0
-    assert f"tunewright {name}" in command.out
+    lines = command.out.splitlines()
+    assert lines[0].startswith(f"Usage: tunewright {name}")
+    assert "ARGS" not in lines[0]
+    headings = [line for line in lines[1:] if re.fullmatch(r"[A-Z][a-z]+( [a-z]+)?", line)]
+    assert "Arguments" not in [one for one in headings if one != "Commands"][1:]
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_script_is_tuned_without_python(tuned: Command) -> None:
@@ -306,11 +314,21 @@ def test_an_experiment_in_use_is_left_alone(tuned: Command) -> None:
     assert "in use" in tuned.err
 
 
+def test_settings_that_do_not_fit_the_machine_leave_no_experiment(command: Command) -> None:
+    assert (
+        command.tune("--max_resource", "3", "--max_num_trials", "1", "--inputs", "train=/no/such/folder") == 2
+    )
+    assert "there is no /no/such/folder" in command.err
+    assert command("list") == 0
+    assert "RandomSearch" not in command.out
+
+
 def test_methods_and_benchmarks_are_listed_and_shown(command: Command) -> None:
     assert command("methods") == 0
-    assert re.search(r"^RandomSearch +RS +Draws", command.out, flags=re.MULTILINE)
+    assert re.search(r"^RandomSearch +Draws.*\(alias RS\) *$", command.out, flags=re.MULTILINE)
     assert command("methods", "asha") == 0
-    assert "grace_period" in command.out
+    assert re.search(r"^kind +promotion +promotion \| stopping *$", command.out, flags=re.MULTILINE)
+    assert re.search(r"^rung_levels +- +list of int \| none *$", command.out, flags=re.MULTILINE)
     assert command("methods", "rs") == 0
     assert "no settings" in command.out
     assert command("benchmarks") == 0

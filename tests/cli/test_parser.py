@@ -194,6 +194,7 @@ class TestFile:
         [
             ("n_worker = 3", "n_worker is no flag of this command. Did you mean 'n_workers'?"),
             ("spot = true", ": spot is a flag of --backend sagemaker"),
+            ("n_workers = [1, 2]", "n_workers takes one value, not a list"),
             ("n_workers = ", "is not a TOML file"),
             ('goal = "mx"', "--goal"),
         ],

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tunewright.analysis import all_curves, load
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.blackbox import Description
@@ -97,6 +98,7 @@ def one_level(tunewright_home: Path) -> SurrogateBenchmarkDefinition:
         metrics=("accuracy", "elapsed"),
         elapsed="elapsed",
         levels=(100,),
+        untrained={"accuracy": 0.1},
     )
     values = np.stack([np.random.default_rng(0).random((20, 1, 1)), np.ones((20, 1, 1))], axis=-1)
     columns = {"lr": np.geomspace(1e-3, 0.1, 20).tolist()}
@@ -119,6 +121,9 @@ def test_methods_that_do_not_fit_a_benchmark_are_left_out(
     shown = capsys.readouterr().out
     assert "Left out on once: ASHA, as each compares trials at rungs" in shown
     assert "3 of 3 cells run" in shown
+    scales = {found.benchmark: found.scale for found in all_curves(load("experiment"))}
+    assert (scales["once"].start, scales["once"].cap) == (-0.1, -0.1), "the value of an untrained model"
+    assert scales["digits"].cap == np.inf
     assert launch(hpo_main_simulated.main, f"{SHORT} --method ASHA --benchmark once", METHODS, both) == 2
     assert "take a benchmark with learning curves" in capsys.readouterr().err
 
@@ -167,6 +172,15 @@ def test_default_methods_run_unless_others_are_named(capsys: pytest.CaptureFixtu
     )
     assert labels("--method", "RS") == ["RS"]
     assert labels("--method", "[RA]S*") == ["RS", "ASHA"]
+
+
+def test_methods_may_get_fewer_seeds() -> None:
+    launch = Launch(methods=METHODS, definitions=DEFINITIONS, backend="simulated", most_seeds={"ASHA": 2})
+    given = "--benchmark digits --method RS,ASHA --num_seeds 3 --start_seed 4"
+    plan = plan_of(launch, *given.split())
+    assert [(cell.label, cell.seed) for cell in plan] == [
+        ("RS", 4), ("ASHA", 4), ("RS", 5), ("ASHA", 5), ("RS", 6),
+    ]  # fmt: skip
 
 
 def test_no_table_at_all_says_how_to_get_one(launch: Launcher, capsys: pytest.CaptureFixture[str]) -> None:
@@ -261,7 +275,7 @@ def test_a_preview_counts_workers_that_a_limit_cuts_off() -> None:
         preview(method("ASHA"), simulated_benchmark("digits"), limits=Limits(), seconds_per_unit=0)
 
 
-@pytest.mark.parametrize("name", ["simulated", "hypertune", "dehb", "dyhpo", "automl"])
+@pytest.mark.parametrize("name", ["simulated", "hypertune", "dehb", "dyhpo", "automl", "all"])
 def test_experiment_folders_compare_known_methods_with_both_baselines(name: str) -> None:
     folder = NURSERY / (f"launch_{name}" if name == "simulated" else f"benchmark_{name}")
     files = {file.name for file in folder.iterdir() if file.is_file()}

@@ -52,7 +52,7 @@ def test_a_table_is_listed_added_and_described(capsys: pytest.CaptureFixture[str
     assert code == 0
     assert "Get it with: tunewright tables add taskset --from PATH" in text
     code, text = call(capsys, "add", "taskset", "--from", str(original))
-    assert (code, text.splitlines()[0].partition(" data sets in ")[0]) == (0, "taskset: 1")
+    assert (code, text.splitlines()[0].partition(" data set in ")[0]) == (0, "taskset: 1")
     assert "yes" in next(line for line in call(capsys, "list")[1].splitlines() if line.startswith("taskset"))
     code, text = call(capsys, "info", "taskset", "--verify")
     assert code == 0
@@ -101,5 +101,5 @@ def test_many_data_sets_are_not_all_described(
     call(capsys, "add", "taskset", "--from", str(original.parent))
     monkeypatch.setattr("tunewright.cli.catalogue._SHOWN", 1)
     text = call(capsys, "info", "taskset")[1]
-    assert "and 1 more data sets" in text
+    assert "and 1 more data set" in text
     assert "2 data sets" in call(capsys, "list")[1]

@@ -143,7 +143,7 @@ def build(
 
 class TestMOBSTER(SchedulerContract):
     max_resource = MAX_RESOURCE
-    n_trials = 15
+    n_trials = 12
     restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
@@ -161,7 +161,7 @@ class TestMOBSTERStopping(SchedulerContract):
 
 class TestHyperTune(SchedulerContract):
     max_resource = MAX_RESOURCE
-    n_trials = 15
+    n_trials = 12
     restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:

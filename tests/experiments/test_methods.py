@@ -35,6 +35,7 @@ from tunewright.space import Float, SearchSpace
 from tunewright.state import replay_history
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.trial import Start
+from tunewright.types import Json
 
 
 def benchmark(**changes: Any) -> RealBenchmarkDefinition:
@@ -96,7 +97,7 @@ def test_settings_of_the_command_line_win() -> None:
         ({"grace_period": True}, "grace_period must be int or none"),
         ({"brackets": 0}, "brackets"),
         ({"rung_levels": [3, 2]}, "rung_levels"),
-        ({"shared_rungs": "maybe"}, "shared_rungs must be bool"),
+        ({"shared_rungs": "maybe"}, "shared_rungs must be true or false"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_when_chosen(settings: dict[str, Any], message: str) -> None:
@@ -125,7 +126,7 @@ class OwnSettings:
 
 def test_nested_settings_are_flat_for_users() -> None:
     found = find_method("MOBSTER")
-    given = {
+    given: dict[str, Json] = {
         "eta": "4",
         "kappa": 1,
         "model": "independent",
@@ -226,7 +227,11 @@ OWN = Method(
 
 def test_other_packages_add_methods_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     points = {"Own": SimpleNamespace(load=lambda: OWN), "Wrong": SimpleNamespace(load=lambda: 3)}
-    monkeypatch.setattr(plugins, "_points", lambda group: points if group == "tunewright.methods" else {})
+
+    def points_of(group: str) -> dict[str, SimpleNamespace]:
+        return points if group == "tunewright.methods" else {}
+
+    monkeypatch.setattr(plugins, "_points", points_of)
     assert "Own" in method_names()
     assert first(method("own", depth=2)).config
     with pytest.raises(SettingsError, match="not a Method"):
@@ -235,7 +240,10 @@ def test_other_packages_add_methods_by_entry_point(monkeypatch: pytest.MonkeyPat
 
 def test_entry_points_are_looked_up_in_our_group(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint(name="Own", value="json:loads", group=registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(
-        plugins, "entry_points", lambda group: [point] if group == "tunewright.methods" else []
-    )
-    assert set(plugins._points.__wrapped__(registry.ENTRY_POINT_GROUP)) == {"Own"}
+
+    def points_of(group: str) -> list[EntryPoint]:
+        return [point] if group == "tunewright.methods" else []
+
+    monkeypatch.setattr(plugins, "entry_points", points_of)
+    uncached = plugins._points.__wrapped__  # pyright: ignore[reportPrivateUsage]
+    assert set(uncached(registry.ENTRY_POINT_GROUP)) == {"Own"}

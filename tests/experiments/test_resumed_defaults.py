@@ -17,7 +17,9 @@ from tunewright.experiments import (
     resume_experiment,
     run_experiment,
 )
+from tunewright.experiments.run import as_begun
 from tunewright.journal import canonical_hash, read_header
+from tunewright.methods import MethodSpec, find_method
 from tunewright.storage import ExperimentFolder
 
 pytestmark = pytest.mark.usefixtures("tunewright_home")
@@ -75,6 +77,37 @@ def test_a_default_that_has_changed_since_does_not_matter() -> None:
     folder.write_metadata({**metadata, "method": {"name": "ASHA", "settings": {}}})
     resume_experiment(folder, replace(cell(n=80)))
     assert canonical_hash(folder.journal_path) == canonical_hash(undisturbed.journal_path)
+
+
+def test_a_contained_method_keeps_its_defaults_too() -> None:
+    folder = run_experiment(cell("MedianStopping", around="ASHA")).folder
+    header = read_header(folder.journal_path)
+    assert header is not None
+    assert header.inner == {"ASHA": find_method("ASHA").resolved({})}
+
+
+def test_a_default_of_a_contained_method_that_has_changed_since_does_not_matter() -> None:
+    """Only the header says that the grace period was 3."""
+    settings = {"grace_period": 3}
+    experiment = cell("PatienceStopping", 80, around="ASHA")
+    spec = experiment.method
+    assert isinstance(spec, MethodSpec)
+    changed = experiment.with_method(replace(spec, inner={"ASHA": settings}))
+    undisturbed = run_experiment(changed).folder
+    folder = run_experiment(replace(changed, limits=Limits(max_num_evaluations=25))).folder
+    header = read_header(folder.journal_path)
+    assert header is not None
+    change_header(folder, inner={"ASHA": {**header.inner["ASHA"], **settings}})  # type: ignore[index]
+    resume_experiment(folder, experiment)
+    assert canonical_hash(folder.journal_path) == canonical_hash(undisturbed.journal_path)
+
+
+def test_a_method_contained_in_an_experiment_of_0_1_has_the_defaults_of_0_1() -> None:
+    folder = run_experiment(cell("MedianStopping", around="REA")).folder
+    change_header(folder, inner=None, resolved=None)
+    begun = as_begun(folder, Experiment.from_json(folder.metadata()))
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.inner["REA"] == {"population_size": 100, "sample_size": 10}
 
 
 def test_settings_that_are_given_win_over_defaults_of_the_beginning() -> None:

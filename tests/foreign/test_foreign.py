@@ -126,6 +126,9 @@ def test_its_flags_are_known_and_checked(command: Callable[..., str]) -> None:
     assert "Niceness of the processes" in command(*TUNEWRIGHT, "tune", "--backend", "foreign", "--help")
     assert "niceness=20" in command(*tune("two", "--max_num_trials", "1", "--niceness", "20"), code=2)
     assert "spot" in command(*tune("two", "--max_num_trials", "1", "--spot"), code=2)
+    wrong = command(*tune("two", "--max_num_trials", "1", "--callback", "lines:digits=few"), code=2)
+    assert "--callback lines:" in wrong
+    assert "$.digits" in wrong
     assert "sends none" in command(*tune("two", "--max_num_trials", "1", "--dry_run"), code=2)
 
 

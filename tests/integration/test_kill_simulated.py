@@ -21,6 +21,9 @@ from tunewright.events import Header
 from tunewright.journal import FileJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
+from tunewright.replicates import ReplicateMeans, Replicates
+from tunewright.schedulers.fifo import FIFO
+from tunewright.schedulers.racing import Racing
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
@@ -36,11 +39,17 @@ def train(config, epoch):
 
 
 def run(path, kind, hold):
-    settings = ASHASettings(max_resource=9, kind=ASHAKind(kind))
-    scheduler = ASHA(RandomSearcher(SPACE, seed=0), settings, metric=METRIC, seed=0)
+    searcher = RandomSearcher(SPACE, seed=0)
+    means = None
+    if kind == "racing":
+        replicates = Replicates(n=9)
+        scheduler, means = Racing(FIFO(searcher), replicates, metric=METRIC), ReplicateMeans(replicates, [METRIC])
+    else:
+        scheduler = ASHA(searcher, ASHASettings(max_resource=9, kind=ASHAKind(kind)), metric=METRIC, seed=0)
     backend = SimulatedBackend(train, n_workers=4, max_resource=9)
     journal = FileJournal(path, Header(seed=0), hold=hold)
-    Tuner(scheduler, backend, metrics=[METRIC], stop_when=MaxTrialsStarted(150), journal=journal).run()
+    stop_when = MaxTrialsStarted(150)
+    Tuner(scheduler, backend, metrics=[METRIC], replicates=means, stop_when=stop_when, journal=journal).run()
 
 
 path, kind, hold, kills = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
@@ -82,7 +91,9 @@ def run_experiment(tmp_path: Path, name: str, kind: str, hold: float, kills: int
     return journal, int(done.stdout)
 
 
-@pytest.mark.parametrize(("kind", "hold"), [("promotion", 0.0), ("stopping", 0.0), ("promotion", 0.01)])
+@pytest.mark.parametrize(
+    ("kind", "hold"), [("promotion", 0.0), ("stopping", 0.0), ("promotion", 0.01), ("racing", 0.0)]
+)
 def test_twenty_kills_change_nothing(tmp_path: Path, kind: str, hold: float) -> None:
     undisturbed, _ = run_experiment(tmp_path, "undisturbed", kind, 0.0, 0)
     disturbed, kills = run_experiment(tmp_path, "disturbed", kind, hold, 20)

@@ -14,12 +14,15 @@ from tunewright.models.gp.factor import cholesky
 from tunewright.models.gp.kernels import Kernel, Matern52, Warped
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess, fit
-from tunewright.models.gp.resource_kernels import ExponentialDecay, LogResource, ResourceProduct
+from tunewright.models.gp.resource_kernels import ExponentialDecay, Forgetting, LogResource, ResourceProduct
 
 KERNELS: dict[str, tuple[Kernel, int]] = {
     "matern": (Matern52(3), 3),
+    "matern of groups": (Matern52([1, 2]), 3),
     "warped": (Warped(Matern52(3), 2), 3),
     "product": (ResourceProduct(Matern52(3)), 4),
+    "forgetting": (ResourceProduct(Matern52(3), Forgetting()), 4),
+    "product of groups": (ResourceProduct(Matern52([3])), 4),
     "rough product": (ResourceProduct(Matern52(3), LogResource(is_rough=True)), 4),
     "decay": (ExponentialDecay(Matern52(3)), 4),
     "damped decay of warped": (ExponentialDecay(Warped(Matern52(3), 3), delta=0.6), 4),
@@ -51,6 +54,25 @@ def differences(function, at: np.ndarray, step: float = 1e-5) -> np.ndarray:
 
 def posterior_of(process: GaussianProcess, theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> Posterior:
     return Posterior(process, theta, x, factorise(process, theta, x, len(x)).lower, y[:, np.newaxis])
+
+
+def test_values_of_a_category_are_equally_far_from_one_another() -> None:
+    """Two categories of three and four values beside a number: the distance is the weighted Hamming distance."""
+    kernel = Matern52([3, 1, 4])
+    rng = np.random.default_rng(0)
+    first, second, number = rng.integers(3, size=20), rng.integers(4, size=20), rng.random(20)
+    x = np.hstack([np.eye(3)[first], number[:, None], np.eye(4)[second]])
+    theta = np.array([0.3, -0.2, 0.9])
+    squares = (
+        (first[:, None] != first) * math.exp(-0.6)
+        + (number[:, None] - number) ** 2 * math.exp(0.4)
+        + (second[:, None] != second) * math.exp(-1.8)
+    )
+    r = math.sqrt(5) * np.sqrt(squares)
+    expected = (1 + r + r * r / 3) * np.exp(-r)
+    np.testing.assert_allclose(kernel.gram(theta, x)[0], expected, atol=1e-7)
+    np.testing.assert_allclose(kernel.cross(theta, x[:5], x)[0], expected[:5], atol=1e-7)
+    assert len(kernel.prior.mean) == 3
 
 
 def test_it_is_that_of_scikit_learn() -> None:

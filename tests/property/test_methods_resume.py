@@ -56,7 +56,10 @@ OWN: dict[str, dict[str, Json]] = {
     "MedianStopping": {"grace_population": 3},
     "OneEpochTopK": {"n_configs": 8, "k": 2},
     "PASHA": {"eta": 2},
+    "PB2": {"perturbation_interval": 2},
     "PBT": {"perturbation_interval": 2},
+    "PatienceStopping": {"patience": 4, "min_delta": 0.3},
+    "ThresholdStopping": {"upper": 12.0},
 }
 VARIANTS: dict[str, tuple[str, dict[str, Json]]] = {
     **{name: (name, OWN.get(name, {})) for name in method_names()},

@@ -48,7 +48,7 @@ def build(
 
 
 class TestFreezeThawContract(SchedulerContract):
-    n_trials = 10
+    n_trials = 8
     max_resource = 9
     restart_every = 11
 
@@ -57,7 +57,7 @@ class TestFreezeThawContract(SchedulerContract):
 
 
 class TestDyHPOContract(SchedulerContract):
-    n_trials = 12
+    n_trials = 9
     max_resource = 9
     restart_every = 11
     settings: ClassVar[Mapping[str, Any]] = {"rung_increment": 4, "probability_sh": 0.8, "n_fantasies": 1}

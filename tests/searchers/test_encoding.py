@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from tunewright.schedulers.median_stopping import MedianStopping, MedianStoppingSettings
 
 from tunewright.asktell import AskTell
 from tunewright.journal import MemoryJournal
 from tunewright.ledger import Ledger
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.schedulers.median_stopping import MedianStopping, MedianStoppingSettings
 from tunewright.searchers.encoding import (
     Failures,
     Fit,

@@ -31,12 +31,14 @@ from tunewright.searchers.gp import (
     GPSettings,
     Learned,
     Learner,
+    column_groups,
+    config_kernel,
     gp_searcher,
 )
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.searchers.unit_cube import UnitCube
-from tunewright.space import Categorical, Float, Integer, SearchSpace
+from tunewright.space import Categorical, Float, Integer, Ordinal, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
 from tunewright.testing.spaces import SMALL
 from tunewright.tuner import Tuner
@@ -267,3 +269,38 @@ def test_a_thompson_draw_of_a_sum_draws_each_part_independently() -> None:
     assert proposal is not None
     pool = AcquisitionOptimizer(cube).pool(np.zeros((1, 2)), np.random.default_rng(0))
     assert not np.array_equal(proposal.points, pool), "all draws are zero: the pool's order is left as it is"
+
+
+def test_a_category_of_many_values_has_one_length_scale() -> None:
+    space = SearchSpace(
+        {
+            "x": Float(0.0, 1.0),
+            "few": Categorical(["a", "b", "c", "d", "e"]),
+            "many": Categorical([f"v{i}" for i in range(12)]),
+            "ordered": Ordinal(list(range(20))),
+        }
+    )
+    groups = column_groups(space, 5)
+    assert groups == [1, 1, 1, 1, 1, 1, 12, 1]
+    assert column_groups(space, None) == [1] * 19
+    assert len(config_kernel(groups, input_warping=True).prior.mean) == 8 + 2 * 19
+
+
+def error_of(hamming_above: int | None, seed: int) -> float:
+    """Squared error of predictions for new combinations of three categories, of eight values each with an effect."""
+    space = SearchSpace({f"c{i}": Categorical([f"v{j}" for j in range(8)]) for i in range(3)})
+    rng = np.random.default_rng(seed)
+    chosen = rng.integers(8, size=(160, 3))
+    effects = rng.normal(size=(3, 8))
+    losses = effects[np.arange(3), chosen].sum(axis=1)
+    losses = (losses - losses[:40].mean()) / losses[:40].std()
+    x = space.encode([{f"c{i}": f"v{j}" for i, j in enumerate(row)} for row in chosen])
+    kernel = config_kernel(column_groups(space, hamming_above), input_warping=False)
+    posterior, _ = FittedProcess(GaussianProcess(kernel), "test").posterior(x[:40], losses[:40], None, 40)
+    return float(np.mean((posterior.means(x[40:])[:, 0] - losses[40:]) ** 2))
+
+
+def test_one_length_scale_learns_categories_of_many_values_from_fewer_results() -> None:
+    shared = [error_of(5, seed) for seed in range(6)]
+    single = [error_of(None, seed) for seed in range(6)]
+    assert np.mean(shared) < 0.8 * np.mean(single)

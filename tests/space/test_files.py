@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tunewright.exceptions import SpaceError
@@ -53,7 +55,7 @@ value = "digits"
 """
 
 
-def test_a_file_has_one_table_per_hyperparameter(tmp_path):
+def test_a_file_has_one_table_per_hyperparameter(tmp_path: Path) -> None:
     path = tmp_path / "space.toml"
     path.write_text(TEXT)
     assert load_space(path) == SearchSpace(
@@ -92,7 +94,7 @@ def test_a_file_has_one_table_per_hyperparameter(tmp_path):
         ("", "nothing to tune"),
     ],
 )
-def test_errors_name_the_table_and_what_is_near(tmp_path, text, message):
+def test_errors_name_the_table_and_what_is_near(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         space_from_toml(text)
     path = tmp_path / "space.toml"
@@ -101,9 +103,9 @@ def test_errors_name_the_table_and_what_is_near(tmp_path, text, message):
         load_space(path)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(SpaceError, match=r"cannot read the space file .*none\.toml"):
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=r"Cannot read the space file .*none\.toml"):
         load_space(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
-    with pytest.raises(SpaceError, match=r"cannot read the space file .*latin\.toml"):
+    with pytest.raises(SpaceError, match=r"Cannot read the space file .*latin\.toml"):
         load_space(tmp_path / "latin.toml")

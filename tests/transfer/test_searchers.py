@@ -12,14 +12,15 @@ from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.gp import FittedProcess, GPSettings, config_kernel
+from tunewright.searchers.encoding import Rows, Snapshot
+from tunewright.searchers.gp import FittedProcess, GPSettings, Targets, config_kernel
 from tunewright.space import SearchSpace
 from tunewright.state import replay_history
 from tunewright.testing.earlier import earlier_evaluations
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import CONTINUOUS
-from tunewright.transfer.ensemble import RankingEnsemble, transfer_gp_searcher
+from tunewright.transfer.ensemble import EnsembleDeviation, RankingEnsemble, transfer_gp_searcher
 from tunewright.transfer.evaluations import Task, TransferEvaluations
 from tunewright.transfer.sampling import QuantileSettings, quantile_searcher
 from tunewright.types import Config
@@ -85,6 +86,37 @@ def test_samples_lie_where_earlier_tasks_did_well() -> None:
     suggestion = searcher.suggest(replay_history([]))
     assert suggestion is not None
     assert float(suggestion.config["x"]) < -2.0
+
+
+def test_the_ensemble_is_as_uncertain_as_the_present_process() -> None:
+    """Many earlier tasks that agree make the sum certain; the present process has seen three results."""
+    rng = np.random.default_rng(0)
+    known = earlier_evaluations(CONTINUOUS, n_tasks=6, n_trials=30)
+    trials = [CONTINUOUS.sample(rng) for _ in range(3)]
+    x = CONTINUOUS.encode(trials)
+    rows = Rows(np.arange(3), np.zeros(3, dtype=np.intp), np.array([2.0, 1.0, 3.0]))
+    none = np.empty(0, dtype=np.intp)
+    seen = Snapshot(x, rows, none, none, {})
+    a = rng.random((20, 2))
+    surrogates = {}
+    for deviation in EnsembleDeviation:
+        learner = RankingEnsemble(CONTINUOUS, known, GPSettings(), deviation)
+        surrogates[deviation] = learner.learn(seen, np.random.default_rng(1)).surrogate
+    target, total = surrogates[EnsembleDeviation.TARGET], surrogates[EnsembleDeviation.SUM]
+    np.testing.assert_allclose(target.means(a), total.means(a))
+    process = FittedProcess(GaussianProcess(config_kernel(2, input_warping=False)), "test")
+    present, _ = process.posterior(x, Targets(GPSettings().targets).of(rows.losses), None, 3)
+    np.testing.assert_allclose(target.predict(a)[1], present.predict(a)[1])
+    assert (target.predict(a)[1] > 1.2 * total.predict(a)[1]).all()
+    means, deviations, pullback = target.predict_with_pullback(a)
+    gradient = pullback(np.full_like(means, 0.7), np.full(20, -1.3))
+    for column, unit in enumerate(1e-6 * np.eye(2)):
+        up, down = target.predict(a + unit), target.predict(a - unit)
+        slope = (0.7 * (up[0] - down[0]).sum(axis=1) - 1.3 * (up[1] - down[1])) / 2e-6
+        np.testing.assert_allclose(gradient[:, column], slope, rtol=1e-4, atol=1e-6)
+    draws = target.samples(a, np.random.default_rng(2).standard_normal((20, 4000)))
+    np.testing.assert_allclose(draws.mean(axis=1), means[:, 0], atol=0.1)
+    np.testing.assert_allclose(draws.std(axis=1), deviations, rtol=0.1)
 
 
 def test_tasks_that_rank_alike_are_trusted_and_others_are_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -243,8 +244,13 @@ def curves(
 
 
 def alphabetical(labels: Iterable[str]) -> list[str]:
-    """Labels in the order of their letters; capitals do not matter unless labels are else equal."""
-    return sorted(labels, key=lambda label: (label.lower(), label))
+    """Labels in the order of their letters and numbers: ``B2`` before ``b10``."""
+
+    def key(label: str) -> tuple[list[tuple[str, int]], str]:
+        parts = re.findall(r"(\D*)(\d*)", label.lower())
+        return [(text, int(number or -1)) for text, number in parts], label
+
+    return sorted(labels, key=key)
 
 
 def all_curves(

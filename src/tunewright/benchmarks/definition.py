@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, final
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
+from tunewright.replicates import Replicates
 from tunewright.space import SearchSpace
 from tunewright.types import Config, Json, Number
 
@@ -83,6 +84,8 @@ class RealBenchmarkDefinition:
     """Name of the script's argument for the resource of a full run."""
     max_resource: int | None = None
     """Resource of a full run; taken from the space if ``max_resource_attr`` is one of its constants."""
+    replicates: Replicates | None = None
+    """Seeds or folds that each trial reports one by one; their mean is its value. They are the resource."""
     until_as_max_resource: bool = False
     """Pass the end of each run as ``max_resource_attr``; for scripts that cannot be ended from outside."""
     instance_type: str | None = None
@@ -117,9 +120,23 @@ class RealBenchmarkDefinition:
             value = getattr(self, limit)
             if value is not None and not value > 0:
                 raise SettingsError(f"{limit} must be positive, not {value!r}")
+        self._settle_replicates()
         self._settle_max_resource()
         for point in self.points_to_evaluate or ():
             self.space.complete(point)
+
+    def _settle_replicates(self) -> None:
+        if self.replicates is None:
+            return
+        if self.resource_attr is not None:
+            raise SettingsError(
+                f"Replicates are the resource: resource_attr={self.resource_attr!r} cannot be another one"
+            )
+        if self.max_resource not in {None, self.replicates.n}:
+            raise SettingsError(
+                f"max_resource is {self.max_resource}, but there are {self.replicates.n} replicates"
+            )
+        object.__setattr__(self, "max_resource", self.replicates.n)
 
     def _settle_max_resource(self) -> None:
         attr = self.max_resource_attr

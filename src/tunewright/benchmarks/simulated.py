@@ -11,6 +11,7 @@ from tunewright.blackbox import Blackbox, Description, TabularBlackbox, get_blac
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
+from tunewright.replicates import Replicates
 from tunewright.space import SearchSpace
 from tunewright.types import Config, Json, Number
 
@@ -102,6 +103,11 @@ class SurrogateBenchmarkDefinition:
     def resource_attr(self) -> str:
         """The key of the resource in reports."""
         return self.blackbox().description.resource
+
+    @property
+    def replicates(self) -> Replicates | None:
+        """None: trials are learning curves."""
+        return None
 
     @property
     def time_attr(self) -> str:

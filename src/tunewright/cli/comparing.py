@@ -48,7 +48,9 @@ _FIGURES: Final[Mapping[str, Callable[[OneRun], Any]]] = {
 }
 
 compare_app = command_app(
-    "compare", "Compare setups on the terminal: a table per benchmark, and a conclusion."
+    "compare",
+    "Compare setups on the terminal: a table per benchmark, and a conclusion.",
+    usage="tunewright compare [OPTIONS] [WHAT...]",
 )
 report_app = command_app("report", "Compare the experiments of a tag as one HTML page.")
 plot_app = command_app("plot", "Draw an experiment: learning curves, workers, configurations, importance.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tunewright.cli.confirm import settle, show_dry_run
@@ -37,6 +37,7 @@ def main(
     *,
     backend: str,
     default_methods: Collection[str] = (),
+    most_seeds: Mapping[str, int] | None = None,
 ) -> None:
     """Run the experiments that the command line asks for, and exit.
 
@@ -56,6 +57,8 @@ def main(
         Name of the backend, such as ``local``, ``sagemaker`` or ``simulated``; ``--backend`` overrides it.
     default_methods
         Names of the methods that run without ``--method``; empty: all.
+    most_seeds
+        Method -> highest number of seeds, for methods that get fewer than ``--num_seeds``.
     """
 
     def run(tokens: Sequence[str]) -> int:
@@ -66,6 +69,7 @@ def main(
             extra_args=extra_args or (),
             map_method_args=map_method_args,
             default_methods=tuple(default_methods),
+            most_seeds=most_seeds or {},
         )
         return run_launch(launch.for_command_line(tokens), tokens)
 

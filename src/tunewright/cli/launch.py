@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias, final
@@ -107,6 +107,8 @@ class Launch:
     map_method_args: MethodArgsMap | None = None
     default_methods: Collection[str] = ()
     """Names of the methods that run without ``--method``; empty: all."""
+    most_seeds: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Method -> highest number of seeds; methods that are absent get all."""
 
     @property
     def config(self) -> type[BackendConfig]:
@@ -223,6 +225,7 @@ class Launch:
             for seed in flags.seeds
             for benchmark in benchmarks
             for label in labels
+            if seed < flags.start_seed + self.most_seeds.get(label, flags.num_seeds)
         ]
         if not self.is_simulated:
             plan.sort(key=lambda cell: labels.index(cell.label))

@@ -73,6 +73,7 @@ def launch_remote(
     *,
     backend: str,
     expensive_methods: Collection[str] = (),
+    most_seeds: Mapping[str, int] | None = None,
 ) -> None:
     """Launch the experiments that the command line asks for in tuning jobs, and exit.
 
@@ -82,7 +83,7 @@ def launch_remote(
     ----------
     entry_point
         ``__file__`` of the folder's ``launch_remote.py``, or the path of its ``hpo_main.py``.
-    methods, benchmark_definitions, extra_args, map_method_args, backend
+    methods, benchmark_definitions, extra_args, map_method_args, backend, most_seeds
         As in the folder's ``hpo_main.py``.
     options
         Dependencies, environment, tags and further fields of the tuning jobs.
@@ -98,6 +99,7 @@ def launch_remote(
             backend=backend,
             extra_args=extra_args or (),
             map_method_args=map_method_args,
+            most_seeds=most_seeds or {},
         ).for_command_line(tokens)
         remote = _RemoteLaunch(launch=launch, path=path, options=options or RemoteOptions())
         return remote.run(tokens, expensive_methods)

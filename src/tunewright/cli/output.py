@@ -42,20 +42,23 @@ def set_up_logging(*, is_verbose: bool) -> None:
         logging.getLogger("tunewright").setLevel(logging.INFO)
 
 
-def table_of(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Make a table without borders."""
+def table_of(headings: Sequence[str], rows: Iterable[Sequence[object]], *, wraps_last: bool = False) -> Table:
+    """Make a table without borders; cells that are too wide are cut, or wrapped in the last column if ``wraps_last``."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    for number, heading in enumerate(headings, 1):
+        wraps = wraps_last and number == len(headings)
+        table.add_column(heading, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     return table
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; its lines are not cut if stdout is no terminal."""
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, wraps_last: bool = False
+) -> None:
+    """Print a table as :func:`table_of`; its lines are neither cut nor wrapped if stdout is no terminal."""
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
-    console.print(table_of(headings, rows), highlight=False)
+    console.print(table_of(headings, rows, wraps_last=wraps_last), highlight=False)
 
 
 def ask_user(text: str) -> str:
@@ -173,7 +176,7 @@ def report_plan(results: Sequence[CellResult], *, tag: str) -> int:
         )
     n_results = sum(result.n_results for result in results)
     say(
-        f"{len(results) - len(failed) - len(skipped)} of {plural(len(results), 'cell')} run, {n_results:,} results"
+        f"{len(results) - len(failed) - len(skipped)} of {plural(len(results), 'cell')} run, {n_results:,} {'result' if n_results == 1 else 'results'}"
         + (f"; {len(skipped)} were finished before" if skipped else "")
         + (f"; {len(failed)} failed: --resume continues them" if failed else "")
     )

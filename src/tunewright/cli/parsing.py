@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, cast, final
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import (
     MissingArgumentError,
     UnknownCommandError,
@@ -25,7 +25,7 @@ from cyclopts.exceptions import (
 from cyclopts.help import HelpEntry, HelpPanel
 from rich.console import Console, ConsoleOptions
 
-from tunewright.cli.records import FLAGS, RecordCommand, bare_type, texts_of
+from tunewright.cli.records import ARGUMENTS, FLAGS, RecordCommand, bare_type, texts_of
 from tunewright.exceptions import SettingsError, UnknownNameError, nearest_hint
 
 RETIRED: Final = {
@@ -45,12 +45,11 @@ _NARROWEST: Final = 20
 """Columns of the text of a flag in a narrow terminal."""
 _LABELS: Final = 34
 """Columns of the flags; the text of a longer one begins on the next line."""
-_ARGUMENTS: Final = Group.create_ordered("Arguments")  # the first heading of each help
 _TRUE: Final = ("1", "true", "yes", "y", "t")
 _FALSE: Final = ("0", "false", "no", "n", "f")
 
 
-def command_app(name: str, summary: str, *, version: str | None = None) -> App:
+def command_app(name: str, summary: str, *, version: str | None = None, usage: str | None = None) -> App:
     """Make the app of one command.
 
     Parameters
@@ -61,6 +60,8 @@ def command_app(name: str, summary: str, *, version: str | None = None) -> App:
         First line of its help.
     version
         Printed by ``--version``; without it there is no such flag.
+    usage
+        How the command is called; None: composed of its parameters, with ``[ARGS]`` for optional arguments.
     """
     app = App(
         name=name,
@@ -69,9 +70,10 @@ def command_app(name: str, summary: str, *, version: str | None = None) -> App:
         help_formatter=HelpPage(),
         default_parameter=Parameter(negative=(), name_transform=str, show_default=_shown_default),
         version=version,
+        usage=usage,
         version_flags=("--version",) if version else (),
         suppress_keyboard_interrupt=False,
-        group_arguments=_ARGUMENTS,
+        group_arguments=ARGUMENTS,
         group_parameters=FLAGS,
     )
     for flag in app.help_flags or ():
@@ -186,7 +188,10 @@ def _prepared(app: App, tokens: Sequence[str]) -> list[str]:
             raise SettingsError(f"{_unknown_flag(flag, list(named), command)} See {program} --help")
     if "--config" in named and isinstance(command, RecordCommand):
         takes_values = "NAME=VALUE" in (named["--config"].parameter.metavar or "")
-        words = [*_file_words(words, set(named), command, takes_values=takes_values), *words]
+        words = [
+            *_file_words(words, set(named), repeated | several, command, takes_values=takes_values),
+            *words,
+        ]
     end = words.index("--") if "--" in words else len(words)
     last = {word.partition("=")[0]: position for position, word in enumerate(words[:end])}
     return [
@@ -203,7 +208,7 @@ def _prepared(app: App, tokens: Sequence[str]) -> list[str]:
 
 
 def _file_words(
-    words: Sequence[str], known: set[str], command: RecordCommand, *, takes_values: bool
+    words: Sequence[str], known: set[str], repeated: set[str], command: RecordCommand, *, takes_values: bool
 ) -> list[str]:
     """Flags of the files that ``--config`` names, without those of the command line.
 
@@ -228,6 +233,9 @@ def _file_words(
                 or f"is no flag of this command.{near if near.startswith(' Did') else ''}"
             )
             raise SettingsError(f"--config {path}: {name} {reason}")
+        for name, value in flags.items():
+            if isinstance(value, list) and f"--{name}" not in repeated:
+                raise SettingsError(f"--config {path}: {name} takes one value, not a list")
     return [
         f"--{name}={text}"
         for name, value in flags.items()
@@ -280,7 +288,7 @@ def _settings_error(app: App, error: CycloptsError) -> SettingsError:
     text = " ".join(str(error).split()).removeprefix(
         f'Command "{" ".join(error.command_chain or ())}" parameter '
     )
-    return SettingsError(f"{text[:1].upper()}{text[1:]}{more}")
+    return SettingsError(f"{text[:1].upper()}{text[1:].removesuffix('.')}.{more}")
 
 
 def _unknown_flag(flag: str, known: Sequence[str], command: object) -> str:

@@ -14,7 +14,9 @@ from tunewright.cli.parsing import command_app, run_app
 from tunewright.exceptions import SettingsError
 
 completion_app = command_app(
-    "completion", "Print or install the completion of commands and flags for a shell."
+    "completion",
+    "Print or install the completion of commands and flags for a shell.",
+    usage="tunewright completion [OPTIONS] [SHELL]",
 )
 
 

@@ -29,6 +29,8 @@ Record = TypeVar("Record")
 
 POSITIONAL: Final = types.MappingProxyType({"positional": True})
 """Field metadata of an argument that is given without a flag."""
+ARGUMENTS: Final = Group.create_ordered("Arguments")
+"""Heading of arguments; groups of a help page are in the order in which they are made, so it is the first."""
 FLAGS: Final = Group.create_ordered("Flags")
 """Heading of flags without a heading of their own."""
 
@@ -289,8 +291,8 @@ def _parameters(
                 continue
             taken.add(flag.name)
             options: dict[str, Any] = {} if flag.is_positional else {"group": group}
-            if flag.metavar:
-                options["metavar"] = flag.metavar
+            if metavar := flag.metavar or _metavar_of_text(flag):
+                options["metavar"] = metavar
             if bare_type(flag.annotation) is float:
                 options["validator"] = _check_finite
             yield inspect.Parameter(
@@ -299,6 +301,12 @@ def _parameters(
                 default=inspect.Parameter.empty if flag.default is dataclasses.MISSING else flag.default,
                 annotation=Annotated[flag.annotation, Parameter(**options)],
             )
+
+
+def _metavar_of_text(flag: _Flag) -> str | None:
+    """Name of a text in the usage line: the last word of the flag; None for values of other types."""
+    is_text = bare_type(flag.annotation) is str and not flag.is_positional
+    return flag.name.rpartition("_")[2].upper() if is_text else None
 
 
 def _attribute_docs(record: type) -> dict[str, str]:

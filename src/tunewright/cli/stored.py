@@ -173,7 +173,8 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
     if best is None:
         return []
     place = f"trial {best.trial_id}, {outcome.resource} {best.resource}"
-    text = f"{outcome.metric.name} {number(best.value)} ({place})"
+    error = "" if best.standard_error is None else f" ± {best.standard_error:.2g}"
+    text = f"{outcome.metric.name} {number(best.value)}{error} ({place})"
     return [("best", text), ("", config_text(best.config, outcome.space))]
 
 

@@ -30,11 +30,12 @@ from tunewright.cli.launch_remote import launch_experiment, tuning_job_records
 from tunewright.cli.output import set_up_logging, watch_progress
 from tunewright.cli.parsing import chosen_value, record_app
 from tunewright.cli.records import POSITIONAL, Given, RecordCommand, flag_names, pairs
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, nearest_hint
 from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
 from tunewright.experiments.remote_marker import read_marker
 from tunewright.methods import aliases, method_names
 from tunewright.metric import Goal, metrics_from
+from tunewright.replicates import Replicates
 from tunewright.space import load_space
 from tunewright.storage import ExperimentFolder, find_experiment
 
@@ -53,7 +54,7 @@ class TuneFlags:
     """TOML file with one table per hyperparameter."""
     metric: tuple[str, ...] = field(metadata={"metavar": "METRIC"})
     """Reported value that is tuned; several with commas or by repetition."""
-    goal: tuple[str, ...] = field(default=(), metadata={"metavar": "min|max"})
+    goal: tuple[str, ...] = field(default=(), metadata={"metavar": "{min,max}"})
     """Of the metric; with several metrics one for all, or one for each (default: min)."""
     resource: str | None = None
     """Key of the resource in reports, such as epoch (default: reports are counted)."""
@@ -61,6 +62,27 @@ class TuneFlags:
     """Resource of a full run."""
     max_resource_attr: str | None = None
     """The script's argument that gets the resource of a full run."""
+    replicates: PositiveInt | None = None
+    """Seeds or folds of each trial, reported one by one: their mean is its value, --resource the key of their number."""
+    significance: float | None = None
+    """P-value up to which replicates worse than the best trial's stop a trial; 0: never (default: 0.25)."""
+
+    def resource_fields(self) -> dict[str, Any]:
+        """Fields of a benchmark: the key of its resource, or its replicates.
+
+        Raises
+        ------
+        SettingsError
+            A value cannot work.
+        """
+        if self.replicates is None:
+            if self.significance is not None:
+                raise SettingsError("--significance needs --replicates")
+            return {"resource_attr": self.resource}
+        replicates = Replicates(n=self.replicates, attr=self.resource)
+        if self.significance is not None:
+            replicates = replace(replicates, significance=self.significance)
+        return {"replicates": replicates}
 
 
 @final
@@ -242,7 +264,7 @@ def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
         space=load_space(script.space),
         metrics=metrics_from(list(script.metric), list(script.goal) or Goal.MINIMIZE),
         n_workers=given.record(WorkerFlags).n_workers or DEFAULT_WORKERS,
-        resource_attr=script.resource,
+        **script.resource_fields(),
         max_resource=script.max_resource,
         max_resource_attr=script.max_resource_attr,
     )
@@ -315,7 +337,11 @@ def _read_table(
         return flags
     known = {known: {known, *aliases(known)} for known in method_names()}
     if not any(name in names for names in known.values()):
-        raise SettingsError(f"The table [{name}] of the --config file names neither a backend nor a method")
+        near = nearest_hint(name, [*known, *backend_names()])
+        hint = near if near.startswith(" Did") else ""
+        raise SettingsError(
+            f"The table [{name}] of the --config file names neither a backend nor a method.{hint}"
+        )
     chosen = chosen_method or MethodFlags().method
     is_chosen = any({name, chosen} <= names for names in known.values())
     return {"set": [f"{key}={value}" for key, value in table.items()]} if is_chosen else {}

@@ -32,9 +32,11 @@ from tunewright.callbacks.plugin import (
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.limits import Limits, early_removal, stopping_criterion
 from tunewright.interfaces import Scheduler, StoppingCriterion
-from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, find_method
+from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, constraints_of, find_method
 from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice, choose
+from tunewright.metric import Constraint
+from tunewright.schedulers.racing import Racing
 from tunewright.seeding import effective_seed
 from tunewright.storage import METADATA_SCHEMA, ExperimentFolder, safe_name, upgrade_metadata
 from tunewright.transfer.evaluations import TransferEvaluations
@@ -205,7 +207,23 @@ class Experiment:
             find_callback(config.callback_name).check(config)
         known = evaluations or self.evaluations()
         method, settings = self.built_method()
-        return build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
+        scheduler = build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
+        replicates, metrics = self.benchmark.replicates, self.benchmark.metrics
+        if replicates is None or len(metrics) != 1:
+            return scheduler
+        return Racing(scheduler, replicates, metric=metrics[0], constraints=constraints_of(method, settings))
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """Constraints on the best result: those of the method, and that it has all replicates.
+
+        Raises
+        ------
+        SettingsError
+            The method's settings cannot work.
+        """
+        bounds, replicates = constraints_of(self.method, self.settings), self.benchmark.replicates
+        return bounds if replicates is None else (*bounds, replicates.constraint)
 
     def built_method(self) -> tuple[MethodSpec | BuildFunction, Mapping[str, Json]]:
         """Return the method whose scheduler is built, and its settings from the command line.
@@ -237,7 +255,7 @@ class Experiment:
         n_trials, n_reports = self.limits.max_num_trials, self.limits.max_num_evaluations
         if n_trials is None and n_reports is not None:
             n_trials = n_reports // (self.benchmark.max_resource or 1)
-        return choose(self.benchmark, n_trials)
+        return choose(self.benchmark, n_trials, has_replicates=self.benchmark.replicates is not None)
 
     def criterion(self) -> StoppingCriterion:
         """Return a new stopping criterion.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -21,6 +22,7 @@ from tunewright.interfaces import Callback
 from tunewright.methods import BuildFunction, MethodSpec
 from tunewright.methods import method as named_method
 from tunewright.metric import Goal, metrics_from
+from tunewright.replicates import Replicates
 from tunewright.space import Domain, SearchSpace
 from tunewright.types import ConfigValue
 
@@ -57,6 +59,15 @@ def function_path(function: str | Callable[..., Any]) -> str:
     return f"{Path(file).absolute()}:{name}"
 
 
+def _resource(name: str | None, replicates: int | Replicates | None) -> dict[str, Any]:
+    """Fields of a benchmark: the key of its resource, or its replicates."""
+    if replicates is None:
+        return {"resource_attr": name}
+    if isinstance(replicates, int):
+        replicates = Replicates(n=replicates)
+    return {"replicates": replicates if name is None else replace(replicates, attr=name)}
+
+
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
@@ -70,6 +81,9 @@ class TuneOptions(TypedDict, total=False):
     """Resource of a full run."""
     max_resource_attr: str
     """Argument of the function that is set to ``max_resource``."""
+    replicates: int | Replicates
+    """Seeds or folds of each trial, reported one by one: their mean is its value, and ``resource`` is the key of their number.
+    Trials stop early if theirs are worse than those of the best trial (`Replicates.significance`)."""
     n_workers: int
     """Number of trials at the same time; default 4."""
     seed: int
@@ -151,7 +165,7 @@ def tune_function(
         space=space if isinstance(space, SearchSpace) else SearchSpace(space),
         metrics=metrics_from(metric, goal),
         n_workers=options.get("n_workers", 4),
-        resource_attr=options.get("resource"),
+        **_resource(options.get("resource"), options.get("replicates")),
         max_resource=options.get("max_resource"),
         max_resource_attr=options.get("max_resource_attr"),
     )

@@ -19,6 +19,7 @@ from tunewright.journal import is_locked, last_outcome, read_events
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Metric
+from tunewright.replicates import error_key
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.state import replay_history
@@ -38,6 +39,8 @@ class Best:
     value: float
     resource: int
     config: Config
+    standard_error: float | None = None
+    """Of the value, a mean over replicates; None without replicates."""
 
 
 @final
@@ -81,7 +84,11 @@ class Outcome:
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
-        """Constraints on the best result; none if the method is not installed here."""
+        """Constraints on the best result: of the method, if it is installed here, and that it has all replicates."""
+        replicates = self.metadata.benchmark.replicates
+        return (*self._bounds_of_method(), *([] if replicates is None else [replicates.constraint]))
+
+    def _bounds_of_method(self) -> tuple[Constraint, ...]:
         stored = self.metadata.method
         if not isinstance(stored, Mapping) or stored.get("name") not in method_names():
             return ()  # a function of the user, or a method of a package that is not installed
@@ -109,6 +116,9 @@ class Outcome:
             value=incumbent.value,
             resource=incumbent.result.resource,
             config=self.history.trial(incumbent.trial_id).config,
+            standard_error=incumbent.result.metrics.get(error_key(self.metric.name))
+            if self.metadata.benchmark.replicates
+            else None,
         )
 
     @property
@@ -153,6 +163,7 @@ class Outcome:
                 "value": best.value,
                 "resource": best.resource,
                 "config": dict(best.config),
+                **({} if best.standard_error is None else {"standard_error": best.standard_error}),
             },
             "trials": {str(status): self.counts[str(status)] for status in _ENDED},
             "num_results": self.history.n_results,

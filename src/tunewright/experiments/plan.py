@@ -25,6 +25,7 @@ from tunewright.experiments.outcome import Outcome, load_outcome, stored_status
 from tunewright.experiments.process_pool import Answer, ProcessPool
 from tunewright.experiments.run import Watch, announce_choices, open_experiment, tune, unwatched
 from tunewright.experiments.warm_start import log_notices
+from tunewright.formatting import plural
 from tunewright.interfaces import Callback
 from tunewright.methods import BuildFunction, MethodSpec
 from tunewright.runner.call_function import load_function
@@ -466,7 +467,7 @@ def _run_here(plan: ExperimentPlan, tasks: Sequence[_Task], options: _Options) -
         if task.folder is not None:
             outcome = load_outcome(task.folder)
             options.say(
-                f"Continuing {task.folder.name} ({outcome.status}, {outcome.history.n_results} results)"
+                f"Continuing {task.folder.name} ({outcome.status}, {plural(outcome.history.n_results, 'result')})"
             )
         begin = time.monotonic()
         watch = with_export(options.watch) if options.export else options.watch

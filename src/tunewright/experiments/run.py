@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -35,8 +36,10 @@ from tunewright.history import History
 from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, read_header
 from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
-from tunewright.methods import MethodSpec, also_read, constraints_of, resolved_settings
+from tunewright.methods import MethodSpec, also_read, constraints_of, resolved_inner, resolved_settings
 from tunewright.methods.automatic import Choice
+from tunewright.metric import Metric
+from tunewright.replicates import ReplicateMeans
 from tunewright.runner.call_function import load_function
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
@@ -165,7 +168,11 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     if not isinstance(method, MethodSpec) or header is None:
         return experiment
     defaults = {**_defaults_0_1().get(method.name, {}), **(header.resolved or {})}
-    return experiment.with_method(MethodSpec(name=method.name, settings={**defaults, **method.settings}))
+    settings = {**defaults, **method.settings}
+    inner: dict[str, Mapping[str, Json]] = {}
+    if resolved_inner(MethodSpec(name=method.name, settings=settings), experiment.settings):
+        inner = {**_defaults_0_1(), **(header.inner or {})}
+    return experiment.with_method(MethodSpec(name=method.name, settings=settings, inner=inner))
 
 
 @cache
@@ -197,7 +204,7 @@ def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None =
         experiment.tag, experiment.label, experiment.benchmark.name, str(experiment.seed)
     )
     choice = experiment.choice()
-    bounds = constraints_of(experiment.method, experiment.settings)
+    bounds = experiment.constraints
     facts = StartFacts(
         evaluations=store_evaluations(folder, evaluations),
         chosen=UNSET if choice is None else choice.to_json(),
@@ -234,17 +241,22 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
 
     Raises
     ------
+    SettingsError
+        A setting is invalid; the folder of a new experiment is removed.
     ExperimentFailedError, BackendError, JournalError, KeyboardInterrupt
         As `run_experiment`.
     """
     header = _header(experiment, folder)
+    is_new = not folder.journal_path.exists()
     path = os.environ.get(JOURNAL_VARIABLE)
     opener = open_journal if path is None else load_function(path)
     journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
     try:
         backend = experiment.plugin.build(experiment.backend, experiment.context(folder))
-    except BaseException:
+    except BaseException as error:
         journal.close()
+        if is_new and isinstance(error, SettingsError):
+            shutil.rmtree(folder.path, ignore_errors=True)  # nothing has begun
         raise
     return Tuner(
         scheduler,
@@ -252,7 +264,9 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         metrics=(
             *experiment.benchmark.metrics,
             *also_read(experiment.method, experiment.benchmark, experiment.settings),
+            *_number_of_replicate(experiment),
         ),
+        replicates=_replicate_means(experiment),
         stop_when=experiment.criterion(),
         journal=journal,
         callbacks=[
@@ -263,6 +277,21 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         checkpoint_policies=_checkpoint_policies(experiment),
         max_failures=experiment.limits.max_failures,
     ).run()
+
+
+def _number_of_replicate(experiment: Experiment) -> Sequence[Metric]:
+    """The key of the replicate's number, if the experiment names one."""
+    replicates = experiment.benchmark.replicates
+    return () if replicates is None or replicates.attr is None else (Metric(replicates.attr),)
+
+
+def _replicate_means(experiment: Experiment) -> ReplicateMeans | None:
+    """Means of the tuned and the constrained values over replicates; None without replicates."""
+    replicates = experiment.benchmark.replicates
+    if replicates is None:
+        return None
+    bounded = [bound.metric for bound in constraints_of(experiment.method, experiment.settings)]
+    return ReplicateMeans(replicates, [*experiment.benchmark.metrics, *bounded])
 
 
 def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool) -> Journal:
@@ -289,6 +318,7 @@ def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
         evaluations=to_json(read_metadata(folder).evaluations) if experiment.warm_start else None,
         effective_seed=experiment.effective_seed,
         resolved=resolved_settings(method, settings) if isinstance(method, MethodSpec) else None,
+        inner=resolved_inner(method, settings) or None,
         table=_table_version(experiment),
     )
 
@@ -316,7 +346,7 @@ def _chosen_callbacks(experiment: Experiment, folder: ExperimentFolder) -> Seque
     context = CallbackContext(
         benchmark=experiment.benchmark,
         folder=folder,
-        constraints=constraints_of(experiment.method, experiment.settings),
+        constraints=experiment.constraints,
         created=datetime.fromisoformat(read_metadata(folder).created).timestamp(),
     )
     return [build_callback(config, context) for config in experiment.callbacks]
@@ -331,6 +361,7 @@ def _table(experiment: Experiment) -> TableMetadata | UnsetType:
         dataset=description.dataset,
         values=str(description.values),
         note=description.note,
+        untrained=dict(description.untrained),
         digest=description.digest,
         resource=description.resource,
         space=experiment.table_benchmark.space.to_json(),
@@ -372,11 +403,11 @@ def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> Progress
         space=benchmark.space,
         n_workers=benchmark.n_workers,
         max_time=experiment.limits.max_wallclock_time,
-        resource=benchmark.resource_attr or "report",
+        resource=benchmark.resource_attr or (benchmark.replicates.unit if benchmark.replicates else "report"),
         path=str(folder.path),
         name=folder.name,
         is_estimate=not backend.is_billed,
-        constraints=constraints_of(experiment.method, experiment.settings),
+        constraints=experiment.constraints,
     )
 
 

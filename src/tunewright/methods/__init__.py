@@ -12,6 +12,7 @@ from tunewright.methods.registry import (
     method,
     method_names,
     promotion_eta,
+    resolved_inner,
     resolved_settings,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "method",
     "method_names",
     "promotion_eta",
+    "resolved_inner",
     "resolved_settings",
 ]

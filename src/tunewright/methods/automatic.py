@@ -60,7 +60,7 @@ class Choice:
             raise SettingsError(f"The stored choice of auto cannot be read: {error!r}") from None
 
 
-def choose(benchmark: Benchmark, n_trials: int | None = None) -> Choice:
+def choose(benchmark: Benchmark, n_trials: int | None = None, *, has_replicates: bool = False) -> Choice:
     """Choose by metrics, space, resource, workers and the number of trials.
 
     ``docs/methods.md`` has the rule as a table, and the measurements behind it.
@@ -71,8 +71,10 @@ def choose(benchmark: Benchmark, n_trials: int | None = None) -> Choice:
         The benchmark to tune.
     n_trials
         Trials that the limits allow; None: unknown.
+    has_replicates
+        Whether the resource counts replicates, which are no learning curve.
     """
-    has_rungs = benchmark.max_resource is not None and benchmark.max_resource > 2
+    has_rungs = not has_replicates and benchmark.max_resource is not None and benchmark.max_resource > 2
     if len(benchmark.metrics) > 1:
         return _for_several(len(benchmark.metrics), has_rungs=has_rungs)
     size, n_workers = benchmark.space.size, benchmark.n_workers
@@ -80,6 +82,8 @@ def choose(benchmark: Benchmark, n_trials: int | None = None) -> Choice:
         return Choice(method="RandomSearch", reason=f"all {size} configurations are soon tried")
     if has_rungs:
         return _with_rungs(n_workers)
+    if has_replicates:
+        return _without_rungs(n_workers, n_trials, "trials race over replicates")
     alone = "trials report once" if benchmark.max_resource in {None, 1} else "trials are too short to be cut"
     return _without_rungs(n_workers, n_trials, alone)
 

@@ -20,7 +20,7 @@ from tunewright.searchers.constrained import ConstrainedLearner
 from tunewright.searchers.cost_aware import CostAwareLearner, CostModel
 from tunewright.searchers.cqr import CQRSettings, cqr_searcher
 from tunewright.searchers.encoding import Observations
-from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, gp_searcher
+from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, column_groups, gp_searcher
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.model_based import ModelBasedSearcher
 
@@ -88,7 +88,9 @@ class CostAwareBOSettings:
 def _constrained_bo(benchmark: Benchmark, seed: int, settings: ConstrainedBOSettings) -> FIFO:
     space, gp, constraints = benchmark.space, settings.gp, settings.constraints
     context = context_of(benchmark, seed)
-    proposer = GPProposer(ConstrainedLearner(space.n_columns, gp, constraints), context.cube(), gp)
+    proposer = GPProposer(
+        ConstrainedLearner(column_groups(space, gp.hamming_above), gp, constraints), context.cube(), gp
+    )
     others = [constraint.metric for constraint in constraints]
     observations = Observations(
         space, benchmark.metrics[0], others=others, failures=gp.failures, stopped=gp.stopped
@@ -101,7 +103,11 @@ def _cost_aware_bo(benchmark: Benchmark, seed: int, settings: CostAwareBOSetting
     is_linear = settings.cost_model is CostModel.LINEAR
     resource = full_resource(benchmark, "CostAwareBO with cost_model=linear") if is_linear else None
     learner = CostAwareLearner(
-        space.n_columns, gp, resource=resource, exponent=settings.exponent, budget=settings.budget
+        column_groups(space, gp.hamming_above),
+        gp,
+        resource=resource,
+        exponent=settings.exponent,
+        budget=settings.budget,
     )
     context = context_of(benchmark, seed)
     levels = () if resource is None else range(1, resource + 1)

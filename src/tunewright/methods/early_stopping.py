@@ -1,6 +1,6 @@
-"""Methods that end poor trials early: ASHA, PASHA, SyncHyperband, OneEpochTopK, MedianStopping.
+"""Methods that end poor trials early: ASHA, PASHA, SyncHyperband, OneEpochTopK, and stopping rules.
 
-They draw configurations at random; MedianStopping contains any other method.
+They draw configurations at random; MedianStopping, PatienceStopping and ThresholdStopping contain any other method.
 """
 
 from __future__ import annotations
@@ -14,8 +14,16 @@ from tunewright.methods.building import context_of, full_resource, promotion_eta
 from tunewright.methods.method import BuildOther, Method, MethodSpec
 from tunewright.schedulers.asha import ASHA, RungSettings, check_cost
 from tunewright.schedulers.brackets import BracketSettings
-from tunewright.schedulers.median_stopping import MedianStopping, MedianStoppingSettings
 from tunewright.schedulers.pasha import SoftRankingLimit
+from tunewright.schedulers.stopping_rules import (
+    MedianRule,
+    MedianStoppingSettings,
+    PatienceRule,
+    PatienceSettings,
+    RuleStopping,
+    ThresholdRule,
+    ThresholdSettings,
+)
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.schedulers.top_k import RoundSettings, TopK
 
@@ -80,8 +88,50 @@ class MedianStoppingMethodSettings:
     rule: MedianStoppingSettings = MedianStoppingSettings()
 
     def __post_init__(self) -> None:
-        if self.around.lower() == "medianstopping":
-            raise SettingsError(f"around={self.around!r} is this method itself: name another one")
+        _check_other(self.around, "MedianStopping")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatienceStoppingMethodSettings:
+    """Settings of PatienceStopping.
+
+    Raises
+    ------
+    SettingsError
+        ``around`` is PatienceStopping itself.
+    """
+
+    around: str = "RandomSearch"
+    """The method that decides everything else, with its defaults."""
+    rule: PatienceSettings = PatienceSettings()
+
+    def __post_init__(self) -> None:
+        _check_other(self.around, "PatienceStopping")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdStoppingMethodSettings:
+    """Settings of ThresholdStopping.
+
+    Raises
+    ------
+    SettingsError
+        ``around`` is ThresholdStopping itself.
+    """
+
+    around: str = "RandomSearch"
+    """The method that decides everything else, with its defaults."""
+    rule: ThresholdSettings = ThresholdSettings()
+
+    def __post_init__(self) -> None:
+        _check_other(self.around, "ThresholdStopping")
+
+
+def _check_other(around: str, name: str) -> None:
+    if around.lower() == name.lower():
+        raise SettingsError(f"around={around!r} is this method itself: name another one")
 
 
 def _asha(benchmark: Benchmark, seed: int, settings: ASHAMethodSettings) -> ASHA:
@@ -110,9 +160,23 @@ def _one_epoch_top_k(benchmark: Benchmark, seed: int, settings: RoundSettings) -
 
 def _median_stopping(
     benchmark: Benchmark, seed: int, settings: MedianStoppingMethodSettings, build_other: BuildOther
-) -> MedianStopping:
+) -> RuleStopping:
     within = build_other(MethodSpec(name=settings.around), benchmark, seed)
-    return MedianStopping(within, settings.rule, metric=benchmark.metrics[0])
+    return RuleStopping(within, MedianRule(settings.rule, metric=benchmark.metrics[0]))
+
+
+def _patience_stopping(
+    benchmark: Benchmark, seed: int, settings: PatienceStoppingMethodSettings, build_other: BuildOther
+) -> RuleStopping:
+    within = build_other(MethodSpec(name=settings.around), benchmark, seed)
+    return RuleStopping(within, PatienceRule(settings.rule, metric=benchmark.metrics[0]))
+
+
+def _threshold_stopping(
+    benchmark: Benchmark, seed: int, settings: ThresholdStoppingMethodSettings, build_other: BuildOther
+) -> RuleStopping:
+    within = build_other(MethodSpec(name=settings.around), benchmark, seed)
+    return RuleStopping(within, ThresholdRule(settings.rule, metric=benchmark.metrics[0]))
 
 
 METHODS: Final[tuple[Method[Any], ...]] = (
@@ -147,5 +211,20 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="Another method (random search by default) whose trials stop when they do worse than the median",
         settings=MedianStoppingMethodSettings,
         build_around=_median_stopping,
+        contains=lambda settings: settings.around,
+    ),
+    Method(
+        name="PatienceStopping",
+        summary="Another method (random search by default) whose trials stop when they no longer improve",
+        settings=PatienceStoppingMethodSettings,
+        build_around=_patience_stopping,
+        contains=lambda settings: settings.around,
+    ),
+    Method(
+        name="ThresholdStopping",
+        summary="Another method (random search by default) whose trials stop when a value leaves an interval",
+        settings=ThresholdStoppingMethodSettings,
+        build_around=_threshold_stopping,
+        contains=lambda settings: settings.around,
     ),
 )

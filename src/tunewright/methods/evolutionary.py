@@ -1,4 +1,4 @@
-"""Methods that evolve configurations: REA, DEHB and PBT."""
+"""Methods that evolve configurations: REA, DEHB, PBT and PB2."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from tunewright.benchmarks import Benchmark
+from tunewright.exceptions import check_at_least
 from tunewright.methods.building import context_of, fifo_method, full_resource, whole_space
 from tunewright.methods.method import Method
 from tunewright.schedulers.brackets import BracketSettings
 from tunewright.schedulers.dehb import DEHB, DifferentialEvolutionSettings
-from tunewright.schedulers.pbt import PBT, PopulationSettings
+from tunewright.schedulers.pb2 import BanditExplorer
+from tunewright.schedulers.pbt import PBT, Perturbation, PopulationSettings
 from tunewright.searchers.evolution import EvolutionSettings, evolution_searcher
 
 
@@ -34,6 +36,26 @@ def _dehb(benchmark: Benchmark, seed: int, settings: DEHBSettings) -> DEHB:
     )
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PB2Settings:
+    """Settings of PB2.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot work.
+    """
+
+    population: PopulationSettings = PopulationSettings()
+    """``resample_probability`` counts until the process is asked."""
+    kappa: float = 2.0
+    """Deviations below the mean change of the loss, >= 0."""
+
+    def __post_init__(self) -> None:
+        check_at_least(self, 0, "kappa")
+
+
 def _pbt(benchmark: Benchmark, seed: int, settings: PopulationSettings) -> PBT:
     return PBT(
         context_of(benchmark, seed).random_searcher(),
@@ -42,6 +64,21 @@ def _pbt(benchmark: Benchmark, seed: int, settings: PopulationSettings) -> PBT:
         metric=benchmark.metrics[0],
         seed=seed,
     )
+
+
+def _pb2(benchmark: Benchmark, seed: int, settings: PB2Settings) -> PBT:
+    space = whole_space(benchmark, "PB2", "changes configurations while they train")
+    population = settings.population.within(full_resource(benchmark, "PB2"))
+    explorer = BanditExplorer(
+        space,
+        metric=benchmark.metrics[0],
+        interval=population.interval,
+        kappa=settings.kappa,
+        perturbation=Perturbation(space, population.resample_probability, population.kept),
+        kept=population.kept,
+    )
+    searcher = context_of(benchmark, seed).random_searcher()
+    return PBT(searcher, space, population, metric=benchmark.metrics[0], seed=seed, explorer=explorer)
 
 
 METHODS: Final[tuple[Method[Any], ...]] = (
@@ -62,5 +99,11 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="Population based training: the worst go on from the best ones' checkpoints, perturbed",
         settings=PopulationSettings,
         build=_pbt,
+    ),
+    Method(
+        name="PB2",
+        summary="PBT whose new members get the hyperparameters that a time-varying Gaussian process expects to help most",
+        settings=PB2Settings,
+        build=_pb2,
     ),
 )

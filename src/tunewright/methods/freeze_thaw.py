@@ -15,7 +15,7 @@ from tunewright.schedulers.freeze_thaw import FreezeThaw, Pauses, check_probabil
 from tunewright.schedulers.rungs import rung_levels
 from tunewright.searchers.candidate_selection import CandidateSelector, ForecastLearner
 from tunewright.searchers.encoding import Observations
-from tunewright.searchers.gp import AcquisitionKind, GPSettings
+from tunewright.searchers.gp import AcquisitionKind, GPSettings, column_groups
 from tunewright.searchers.gp_curves import CurveLearner, LevelForecastLearner
 from tunewright.searchers.gp_levels import JointModel, LevelMean, ResourceKernel
 
@@ -131,7 +131,7 @@ def _freeze_thaw(benchmark: Benchmark, seed: int, settings: FreezeThawSettings) 
     spaced = rung_levels(max_resource, grace_period=settings.pauses.grace_period, eta=settings.eta)
     pauses = settings.pauses.within(max_resource, spaced)
     levels = (*pauses.levels, max_resource)
-    learner = CurveLearner(benchmark.space.n_columns, levels, gp, settings.level_mean)
+    learner = CurveLearner(column_groups(benchmark.space, gp.hamming_above), levels, gp, settings.level_mean)
     return FreezeThaw(
         _selector(benchmark, seed, learner, levels, gp),
         pauses,
@@ -146,7 +146,8 @@ def _dyhpo(benchmark: Benchmark, seed: int, settings: DyHPOSettings) -> DyHPO:
     spaced = range(settings.pauses.grace_period, max_resource, settings.rung_increment)
     pauses = settings.pauses.within(max_resource, spaced)
     levels = (*pauses.levels, max_resource)
-    joint = JointModel(benchmark.space.n_columns, levels, gp, settings.resource_kernel, settings.level_mean)
+    groups = column_groups(benchmark.space, gp.hamming_above)
+    joint = JointModel(groups, levels, gp, settings.resource_kernel, settings.level_mean)
     return DyHPO(
         _selector(benchmark, seed, LevelForecastLearner(joint, gp), levels, gp),
         pauses,

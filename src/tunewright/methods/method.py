@@ -26,9 +26,11 @@ class MethodSpec:
 
     name: str
     settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    inner: Mapping[str, Mapping[str, Json]] = field(default_factory=dict[str, Mapping[str, Json]])
+    """Settings of methods that this one contains, by name, instead of their defaults; for experiments that continue."""
 
     def to_json(self) -> dict[str, Json]:
-        """Return the data that :meth:`from_json` reads."""
+        """Return the data that :meth:`from_json` reads; without ``inner``, which the journal has."""
         return {"name": self.name, "settings": dict(self.settings)}
 
     @staticmethod
@@ -52,6 +54,10 @@ BuildOther: TypeAlias = Callable[[MethodSpec, Benchmark, int], Scheduler]
 
 def _none(*_: object) -> Sequence[Any]:
     return ()
+
+
+def _contains_none(_: object) -> str | None:
+    return None
 
 
 def _no_promotion(_: object) -> float | None:
@@ -79,6 +85,8 @@ class Method(Generic[SettingsT]):
     """From benchmark, seed (>= 0) and settings to a scheduler of its own."""
     build_around: Callable[[Benchmark, int, SettingsT, BuildOther], Scheduler] | None = None
     """In place of ``build``, for a method that contains another one."""
+    contains: Callable[[SettingsT], str | None] = _contains_none
+    """Name of the method that it contains by its settings, with that method's defaults; None: none."""
     several_metrics: bool = False
     """Whether it tunes any number of metrics. Other methods are built for benchmarks with one metric only."""
     ends_by_itself: bool = False

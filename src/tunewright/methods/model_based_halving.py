@@ -20,7 +20,7 @@ from tunewright.searchers.acquisition_optimizer import SearchWidth
 from tunewright.searchers.bore import BORESettings, bore_searcher
 from tunewright.searchers.cqr import CQRSettings, cqr_searcher
 from tunewright.searchers.encoding import Observations
-from tunewright.searchers.gp import GPProposer, GPSettings
+from tunewright.searchers.gp import GPProposer, GPSettings, column_groups
 from tunewright.searchers.gp_levels import JointModel, LevelModel, LevelModelSettings, level_searcher
 from tunewright.searchers.hypertune import (
     EnsembleLearner,
@@ -155,12 +155,13 @@ def _hypertune(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> 
     space, metric, models = benchmark.space, benchmark.metrics[0], settings.models
     rungs = settings.rungs.within(full_resource(benchmark, "HyperTune"), fewer_brackets=True)
     levels = (*rungs.levels, rungs.max_resource)
+    groups = column_groups(space, models.gp.hamming_above)
     modelling: RungModelling
     if models.model is LevelModel.JOINT:
-        joint = JointModel(space.n_columns, levels, models.gp, models.resource_kernel, models.level_mean)
+        joint = JointModel(groups, levels, models.gp, models.resource_kernel, models.level_mean)
         modelling, view = JointRungs(joint, models.gp, settings.trust), settings.view
     else:
-        modelling, view = IndependentRungs(space.n_columns, len(levels), models.gp), JointView.WEIGHTED
+        modelling, view = IndependentRungs(groups, len(levels), models.gp), JointView.WEIGHTED
     learner = EnsembleLearner(modelling, models.needed.results(space), view)
     observations = Observations(space, metric, levels, failures=models.gp.failures)
     context = context_of(benchmark, seed)

@@ -15,7 +15,7 @@ from tunewright.schedulers.brackets import BracketSettings
 from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.sync_hyperband import SyncHyperband
 from tunewright.searchers.encoding import Observations
-from tunewright.searchers.gp import AcquisitionKind, FinalLossLearner, GPProposer, GPSettings
+from tunewright.searchers.gp import AcquisitionKind, FinalLossLearner, GPProposer, GPSettings, column_groups
 from tunewright.searchers.model_based import ModelBasedSearcher
 from tunewright.searchers.prior_densities import users_density
 from tunewright.searchers.user_priors import PiBOLearner, PriorBandProposer, PriorProposer
@@ -57,7 +57,9 @@ def _pibo(benchmark: Benchmark, seed: int, settings: PiBOSettings) -> FIFO:
     warn_without_prior(space, "PiBO")
     context = context_of(benchmark, seed)
     density, cube = users_density(space), context.cube()
-    learner = PiBOLearner(FinalLossLearner(space.n_columns, gp), density, settings.beta)
+    learner = PiBOLearner(
+        FinalLossLearner(column_groups(space, gp.hamming_above), gp), density, settings.beta
+    )
     proposer = PriorProposer(density, cube, gp.n_initial, GPProposer(learner, cube, gp))
     observations = Observations(space, benchmark.metrics[0], failures=gp.failures, stopped=gp.stopped)
     return FIFO(ModelBasedSearcher(context, proposer, observations, n_initial=0))

@@ -31,9 +31,12 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "SyncHyperband": ("early_stopping", ()),
     "OneEpochTopK": ("early_stopping", ("OneEpoch",)),
     "MedianStopping": ("early_stopping", ()),
+    "PatienceStopping": ("early_stopping", ()),
+    "ThresholdStopping": ("early_stopping", ()),
     "REA": ("evolutionary", ("RegularizedEvolution",)),
     "DEHB": ("evolutionary", ()),
     "PBT": ("evolutionary", ()),
+    "PB2": ("evolutionary", ()),
     "BayesianOptimization": ("bayesian", ("BO",)),
     "KDE": ("bayesian", ("TPE",)),
     "BORE": ("bayesian", ()),
@@ -144,11 +147,14 @@ def build_scheduler(
     if len(benchmark.metrics) != 1 and not found.several_metrics:
         raise UnfitError(found.name, _one_metric_only(benchmark.metrics))
     benchmark = _warmed(benchmark, evaluations, 0 if found.needs_evaluations else N_FIRST)
-    return found.scheduler(benchmark, seed, whole, _build_other)
+    inner = choice.inner
 
+    def build_other(other: MethodSpec, benchmark: Benchmark, seed: int) -> Scheduler:
+        name = find_method(other.name).name
+        settings = {**inner.get(name, {}), **other.settings}
+        return build_scheduler(MethodSpec(name=name, settings=settings, inner=inner), benchmark, seed, {})
 
-def _build_other(choice: MethodSpec, benchmark: Benchmark, seed: int) -> Scheduler:
-    return build_scheduler(choice, benchmark, seed, {})
+    return found.scheduler(benchmark, seed, whole, build_other)
 
 
 def _chosen(choice: MethodSpec, settings: Mapping[str, Json]) -> tuple[Method[Any], Any]:
@@ -217,6 +223,26 @@ def resolved_settings(choice: MethodSpec | BuildFunction, settings: Mapping[str,
     if not isinstance(choice, MethodSpec):
         return dict(settings)
     return find_method(choice.name).resolved({**choice.settings, **settings})
+
+
+def resolved_inner(
+    choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]
+) -> dict[str, dict[str, Json]]:
+    """Return all settings of the methods that a method contains, at any depth, by name.
+
+    Raises
+    ------
+    SettingsError
+        The settings cannot work.
+    """
+    if not isinstance(choice, MethodSpec):
+        return {}
+    found, whole = _chosen(choice, settings)
+    name = found.contains(whole)
+    if name is None:
+        return {}
+    inner = find_method(name)
+    return {inner.name: inner.resolved({}), **resolved_inner(MethodSpec(name=inner.name), {})}
 
 
 def promotion_eta(choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]) -> float | None:

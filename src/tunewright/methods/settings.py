@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -32,13 +32,16 @@ class Setting:
 
     name: str
     """The flat name."""
-    type_text: str
-    """The type as it is written in the source."""
     default: Json
     annotation: Any
     """The type of its values."""
     path: _Path
     """The groups that hold it, outermost first."""
+
+    @property
+    def values_text(self) -> str:
+        """Its values, such as ``promotion | stopping``, or their types, such as ``int | none``."""
+        return " | ".join(text for option in _options(self.annotation) for text in _value_texts(option))
 
 
 @cache
@@ -114,7 +117,6 @@ def _walk(settings: Any, path: _Path) -> Iterator[Setting]:
         else:
             yield Setting(
                 name=field.name,
-                type_text=str(field.type),
                 default=_plain(value),
                 annotation=annotations[field.name],
                 path=path,
@@ -140,7 +142,7 @@ def _converted(setting: Setting, value: Json) -> object:
     try:
         return msgspec.convert(given, setting.annotation, strict=False)
     except msgspec.ValidationError:
-        expected = " or ".join(map(_described, options))
+        expected = " or ".join(text for option in options for text in _value_texts(option))
         raise SettingsError(f"{setting.name} must be {expected}, not {value!r}") from None
 
 
@@ -148,11 +150,14 @@ def _options(annotation: Any) -> tuple[Any, ...]:
     return typing.get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
 
 
-def _described(option: Any) -> str:
+def _value_texts(option: Any) -> Sequence[str]:
+    """Values of an enumeration or a switch, else the name of the type."""
     if option is NoneType:
-        return "none"
+        return ("none",)
+    if option is bool:
+        return ("true", "false")
     if typing.get_origin(option) is tuple:
-        return f"a list of {_described(typing.get_args(option)[0])}"
+        return ("list of " + " or ".join(_value_texts(typing.get_args(option)[0])),)
     if isinstance(option, type) and issubclass(option, Enum):
-        return " or ".join(str(member.value) for member in option)
-    return str(getattr(cast("object", option), "__name__", cast("object", option)))
+        return [str(member.value) for member in option]
+    return ({int: "int", float: "float", str: "text"}[option],)

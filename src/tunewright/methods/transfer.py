@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import SettingsError, check_at_least
+from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.methods.building import context_of, full_resource, promotion_eta_of_rungs
 from tunewright.methods.method import BuildOther, Method, MethodSpec
@@ -19,7 +19,7 @@ from tunewright.searchers.gp import GPSettings
 from tunewright.searchers.model_free import initial_configs
 from tunewright.space import SearchSpace
 from tunewright.transfer.box import bounding_box
-from tunewright.transfer.ensemble import transfer_gp_searcher
+from tunewright.transfer.ensemble import EnsembleDeviation, transfer_gp_searcher
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.sampling import QuantileSettings, quantile_searcher
 from tunewright.transfer.zero_shot import zero_shot_configs
@@ -196,15 +196,18 @@ class TransferGPSettings:
     Raises
     ------
     SettingsError
-        ``n_first`` is below 1.
+        ``n_first`` is below 1, or there is no such ``deviation``.
     """
 
     gp: GPSettings = GPSettings(n_initial=1)
     """The process of the present results; with one trial the ensemble is already asked."""
     n_first: int = 3
     """Configurations that jointly did best before and come first, >= 1."""
+    deviation: EnsembleDeviation = EnsembleDeviation.TARGET
+    """The ensemble's uncertainty: ``target`` (that of the present process) or ``sum`` (of independent processes)."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "deviation", choice("deviation", EnsembleDeviation, self.deviation))
         check_at_least(self, 1, "n_first")
 
 
@@ -269,7 +272,14 @@ def _transfer_gp(benchmark: Benchmark, seed: int, settings: TransferGPSettings) 
     known = known_from_before(benchmark, "TransferGP")
     warm = with_first_points(known.benchmark, known.evaluations, settings.n_first)
     context = context_of(warm, seed)
-    return FIFO(transfer_gp_searcher(context, warm.evaluations, settings.gp, metric=benchmark.metrics[0]))
+    searcher = transfer_gp_searcher(
+        context,
+        warm.evaluations,
+        settings.gp,
+        metric=benchmark.metrics[0],
+        deviation=settings.deviation,
+    )
+    return FIFO(searcher)
 
 
 METHODS: Final[tuple[Method[Any], ...]] = (
@@ -278,6 +288,7 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="First the configurations that jointly did best in earlier experiments, then another method",
         settings=ZeroShotSettings,
         build_around=_zero_shot,
+        contains=lambda settings: settings.then,
         several_metrics=True,
         needs_evaluations=True,
     ),
@@ -286,6 +297,7 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="Another method (Bayesian optimisation by default) in the box of the best earlier configurations",
         settings=BoundingBoxSettings,
         build_around=_bounding_box,
+        contains=lambda settings: settings.within,
         several_metrics=True,
         needs_evaluations=True,
     ),

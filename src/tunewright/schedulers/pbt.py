@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
@@ -19,7 +20,7 @@ from tunewright.schedulers.rungs import whole_number, with_max_resource, with_se
 from tunewright.seeding import Stream, generator
 from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.space.domain import Domain
-from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.trial import Checkpoint, Result, Resume, Run, Start, TrialStatus, Verdict
 from tunewright.types import Config, ConfigValue, Json
 
 _FACTORS: Final = (0.8, 1.2)
@@ -74,6 +75,46 @@ def _step(domain: Domain, value: ConfigValue, *, is_up: bool) -> ConfigValue:
 
 _DRAWS: Final = 64
 """Perturbations that are made so that one is a new configuration."""
+
+
+class Explorer(ABC):
+    """Makes the configuration of a new member from the checkpoint that it begins with."""
+
+    @abstractmethod
+    def explored(self, history: History, source: Checkpoint, rng: np.random.Generator) -> Config | None:
+        """A new configuration; None if none was found. A function of the arguments."""
+
+
+@final
+class Perturbation(Explorer):
+    """PBT's explore step: :func:`perturbed`.
+
+    Parameters
+    ----------
+    space
+        Says how configurations may be perturbed.
+    resample_probability
+        In [0, 1].
+    kept
+        Hyperparameters that stay as they are.
+    """
+
+    def __init__(self, space: SearchSpace, resample_probability: float, kept: Sequence[str] = ()) -> None:
+        self._space = space
+        self._resample_probability = resample_probability
+        self._kept = kept
+
+    @override
+    def explored(self, history: History, source: Checkpoint, rng: np.random.Generator) -> Config | None:
+        config = history.trial(source.trial_id).config
+        kept = {name: config[name] for name in self._kept if name in config}
+        for _ in range(_DRAWS):
+            changed = perturbed(self._space, config, self._resample_probability, rng)
+            if kept:
+                changed = self._space.active(self._space.filled(changed) | kept)
+            if not history.contains(changed):
+                return changed
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,16 +222,25 @@ class PBT(Scheduler):
     settings
         Sizes and probabilities.
     metric
-        What is compared.
+        The metric to compare.
     seed
         The experiment's seed, >= 0.
+    explorer
+        Chooses the configurations of members that begin with another one's checkpoint; None: perturbation.
     """
 
     def __init__(
-        self, searcher: Searcher, space: SearchSpace, settings: PBTSettings, *, metric: Metric, seed: int
+        self,
+        searcher: Searcher,
+        space: SearchSpace,
+        settings: PBTSettings,
+        *,
+        metric: Metric,
+        seed: int,
+        explorer: Explorer | None = None,
     ) -> None:
         self._searcher = searcher
-        self._space = space
+        self._explorer = explorer or Perturbation(space, settings.resample_probability, settings.kept)
         self._settings = settings
         self._metric = metric
         self._seed = seed
@@ -281,23 +331,12 @@ class PBT(Scheduler):
         if not sources:
             return None
         source = sources[int(rng.integers(len(sources)))]
-        config = self._new_config(history, source.trial_id, rng)
+        config = self._explorer.explored(history, source, rng)
         if config is None:
             return None
         note: dict[str, Json] = {"population": number, "place": place, "parent": source.trial_id}
         until = self._until(source.resource)
         return Start(config=config, until=until, note=note, from_checkpoint=source)
-
-    def _new_config(self, history: History, parent: int, rng: np.random.Generator) -> Config | None:
-        config = history.trial(parent).config
-        kept = {name: config[name] for name in self._settings.kept if name in config}
-        for _ in range(_DRAWS):
-            changed = perturbed(self._space, config, self._settings.resample_probability, rng)
-            if kept:
-                changed = self._space.active(self._space.filled(changed) | kept)
-            if not history.contains(changed):
-                return changed
-        return None
 
     def _start_random(self, history: History, number: int, place: int) -> Start | None:
         until = self._until(0)

@@ -18,6 +18,7 @@ from typing_extensions import override
 from tunewright.metric import Constraint
 from tunewright.models.acquisition import LogConstrainedImprovement
 from tunewright.models.arrays import Array
+from tunewright.models.gp.kernels import Groups
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.targets import standardised
@@ -44,23 +45,21 @@ class ConstrainedLearner(Learner):
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     settings
         Of the models.
     constraints
         Constraints, whose losses are the further columns of the snapshot's objectives, in this order; at least one.
     """
 
-    def __init__(self, n_columns: int, settings: GPSettings, constraints: Sequence[Constraint]) -> None:
+    def __init__(self, groups: Groups, settings: GPSettings, constraints: Sequence[Constraint]) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
         self._limits = np.array([constraint.limit for constraint in constraints])
         self._names = ["gp", *(f"constraint {constraint}" for constraint in constraints)]
         self._fitted = [
-            FittedProcess(
-                GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping)), name
-            )
+            FittedProcess(GaussianProcess(config_kernel(groups, input_warping=settings.input_warping)), name)
             for name in self._names
         ]
 

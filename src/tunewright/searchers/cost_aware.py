@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from tunewright.models.acquisition import LogExpectedImprovement, LogWeight, Weighted
 from tunewright.models.arrays import Array, Indices
+from tunewright.models.gp.kernels import Groups
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.linear_cost import LogCost, LogLinearCost, lines, log_targets
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
@@ -49,8 +50,8 @@ class CostAwareLearner(Learner):
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     settings
         Of the models.
     resource
@@ -64,7 +65,7 @@ class CostAwareLearner(Learner):
 
     def __init__(
         self,
-        n_columns: int,
+        groups: Groups,
         settings: GPSettings,
         *,
         resource: int | None = None,
@@ -75,10 +76,10 @@ class CostAwareLearner(Learner):
         self._resource = resource
         self._exponent = exponent
         self._budget = budget
-        self._loss = FinalLossLearner(n_columns, settings)
+        self._loss = FinalLossLearner(groups, settings)
         self._fitted = {
             name: FittedProcess(
-                GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping)), name
+                GaussianProcess(config_kernel(groups, input_warping=settings.input_warping)), name
             )
             for name in ("cost", "offset", "slope")
         }

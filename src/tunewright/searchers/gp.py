@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
@@ -13,7 +13,7 @@ from typing import Final, final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.exceptions import check_at_least, choice
+from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
 from tunewright.models.acquisition import (
     Acquisition,
@@ -25,7 +25,7 @@ from tunewright.models.acquisition import (
 )
 from tunewright.models.arrays import Array
 from tunewright.models.gp.factor import Factor
-from tunewright.models.gp.kernels import Kernel, Matern52, Warped
+from tunewright.models.gp.kernels import Groups, Kernel, Matern52, Warped
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess, fit
 from tunewright.models.surrogate import Surrogate
@@ -35,6 +35,7 @@ from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot, Stopped, limited
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
+from tunewright.space import Categorical, SearchSpace
 
 _log = logging.getLogger(__name__)
 
@@ -195,6 +196,9 @@ class GPSettings:
     failures: Failures = Failures.IMPUTE
     """``impute``: failed trials and losses that are not finite count with the worst finite loss at their level so far, and
     the acquisition function is weighted by the probability of success; ``drop``: they are left out."""
+    hamming_above: int | None = 5
+    """A category of more values has one length scale (a Hamming kernel), one of fewer a length scale for each value, >= 1;
+    None: all categories have a length scale for each value."""
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -207,6 +211,7 @@ class GPSettings:
         check_at_least(self, 0, "kappa", "n_fantasies")
         check_at_least(self, 1, "n_initial")
         check_at_least(self, 2, "max_observations")
+        check_hamming(self.hamming_above)
 
 
 @final
@@ -326,10 +331,46 @@ class GPProposer(Proposer):
         return pool[np.argsort(drawn, kind="stable")]
 
 
-def config_kernel(n_columns: int, *, input_warping: bool) -> Kernel:
-    """The kernel over configurations."""
-    kernel = Matern52(n_columns)
-    return Warped(kernel, n_columns) if input_warping else kernel
+def check_hamming(hamming_above: int | None) -> None:
+    """Check the number of values above which a category has one length scale.
+
+    Raises
+    ------
+    SettingsError
+        It is below 1.
+    """
+    if hamming_above is not None and hamming_above < 1:
+        raise SettingsError(f"hamming_above={hamming_above} must be >= 1, or none")
+
+
+def column_groups(space: SearchSpace, hamming_above: int | None) -> Sequence[int]:
+    """Return the columns of a space that share a length scale: those of a category of many values.
+
+    Parameters
+    ----------
+    space
+        The space.
+    hamming_above
+        As in `GPSettings`.
+    """
+    groups: list[int] = []
+    for domain in space.domains.values():
+        is_shared = (
+            hamming_above is not None and isinstance(domain, Categorical) and domain.width > hamming_above
+        )
+        groups += [domain.width] if is_shared else [1] * domain.width
+    return groups
+
+
+def n_columns_of(groups: Groups) -> int:
+    """Number of columns of all groups."""
+    return groups if isinstance(groups, int) else sum(groups)
+
+
+def config_kernel(groups: Groups, *, input_warping: bool) -> Kernel:
+    """The kernel over configurations whose columns are grouped."""
+    kernel = Matern52(groups)
+    return Warped(kernel, n_columns_of(groups)) if input_warping else kernel
 
 
 def with_fantasies(posterior: Posterior, pending: Array, n: int, rng: np.random.Generator) -> Posterior:
@@ -345,17 +386,17 @@ class FinalLossLearner(Learner):
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     settings
         Of the model.
     """
 
-    def __init__(self, n_columns: int, settings: GPSettings) -> None:
+    def __init__(self, groups: Groups, settings: GPSettings) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
         self._fitted = FittedProcess(
-            GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping)), "final loss"
+            GaussianProcess(config_kernel(groups, input_warping=settings.input_warping)), "final loss"
         )
 
     @override
@@ -392,7 +433,8 @@ def gp_searcher(
     SpaceError
         One of the points to evaluate does not fit the space.
     """
-    proposer = GPProposer(FinalLossLearner(context.space.n_columns, settings), context.cube(), settings)
+    groups = column_groups(context.space, settings.hamming_above)
+    proposer = GPProposer(FinalLossLearner(groups, settings), context.cube(), settings)
     return ModelBasedSearcher(
         context,
         proposer,

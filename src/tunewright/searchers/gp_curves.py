@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from tunewright.models.arrays import Array
-from tunewright.models.gp.kernels import Matern52
+from tunewright.models.gp.kernels import Groups, Matern52
 from tunewright.models.gp.latent_kronecker import Cells, LatentKronecker
 from tunewright.models.gp.pathwise import CurvePosterior
 from tunewright.models.gp.posterior import Posterior
@@ -71,8 +71,8 @@ class CurveLearner(ForecastLearner):
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     levels
         Resources of the grid, strictly increasing; the last one is that of a full run.
     settings
@@ -83,7 +83,7 @@ class CurveLearner(ForecastLearner):
 
     def __init__(
         self,
-        n_columns: int,
+        groups: Groups,
         levels: Sequence[int],
         settings: GPSettings,
         mean: LevelMean = LevelMean.CURVE,
@@ -92,7 +92,7 @@ class CurveLearner(ForecastLearner):
         self._mean = mean
         self._targets = Targets(settings.targets)
         self._resources = np.array(levels, dtype=np.float64) / levels[-1]
-        self._prior = LatentKronecker(Matern52(n_columns))
+        self._prior = LatentKronecker(Matern52(groups))
         self._fitted = FittedProcess(self._prior.process, "learning curve")
 
     @override

@@ -14,7 +14,7 @@ from tunewright.exceptions import choice
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.cross_validation import CrossValidation
-from tunewright.models.gp.kernels import Kernel
+from tunewright.models.gp.kernels import Groups, Kernel
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct
@@ -28,7 +28,9 @@ from tunewright.searchers.gp import (
     Learned,
     Learner,
     Targets,
+    column_groups,
     config_kernel,
+    n_columns_of,
     with_fantasies,
 )
 from tunewright.searchers.model_based import ModelBasedSearcher
@@ -106,8 +108,8 @@ class JointModel:
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     levels
         Resources, strictly increasing; the last one is that of a full run.
     settings
@@ -121,7 +123,7 @@ class JointModel:
 
     def __init__(
         self,
-        n_columns: int,
+        groups: Groups,
         levels: Sequence[int],
         settings: GPSettings,
         kind: ResourceKernel,
@@ -131,8 +133,8 @@ class JointModel:
         self._mean = mean
         self._targets = Targets(settings.targets)
         self._resources = np.array(levels, dtype=np.float64) / levels[-1]
-        inner = config_kernel(n_columns, input_warping=settings.input_warping)
-        process = GaussianProcess(resource_kernel(kind, inner, n_columns))
+        inner = config_kernel(groups, input_warping=settings.input_warping)
+        process = GaussianProcess(resource_kernel(kind, inner, n_columns_of(groups)))
         self._fitted = FittedProcess(process, "joint")
 
     def learn(self, snapshot: Snapshot) -> Known:
@@ -202,18 +204,18 @@ class LevelModels:
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     n_levels
         How many levels there are.
     settings
         Of the models.
     """
 
-    def __init__(self, n_columns: int, n_levels: int, settings: GPSettings) -> None:
+    def __init__(self, groups: Groups, n_levels: int, settings: GPSettings) -> None:
         self._settings = settings
         self._targets = Targets(settings.targets)
-        process = GaussianProcess(config_kernel(n_columns, input_warping=settings.input_warping))
+        process = GaussianProcess(config_kernel(groups, input_warping=settings.input_warping))
         self._fitted = [FittedProcess(process, f"level {level}") for level in range(n_levels)]
 
     def at_level(self, snapshot: Snapshot, level: int) -> Known:
@@ -233,8 +235,8 @@ class IndependentLearner(Learner):
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     n_levels
         How many levels there are.
     n_needed
@@ -243,8 +245,8 @@ class IndependentLearner(Learner):
         Of the models.
     """
 
-    def __init__(self, n_columns: int, n_levels: int, n_needed: int, settings: GPSettings) -> None:
-        self._models = LevelModels(n_columns, n_levels, settings)
+    def __init__(self, groups: Groups, n_levels: int, n_needed: int, settings: GPSettings) -> None:
+        self._models = LevelModels(groups, n_levels, settings)
         self._enough = n_needed
         self._n_fantasies = settings.n_fantasies
 
@@ -319,14 +321,15 @@ def level_searcher(
     SpaceError
         A point to begin with does not fit.
     """
-    n_columns, gp, n_needed = context.space.n_columns, settings.gp, settings.needed.results(context.space)
+    gp, n_needed = settings.gp, settings.needed.results(context.space)
+    groups = column_groups(context.space, gp.hamming_above)
     learner: Learner
     if settings.model is LevelModel.JOINT:
         learner = JointLearner(
-            JointModel(n_columns, levels, gp, settings.resource_kernel, settings.level_mean), n_needed, gp
+            JointModel(groups, levels, gp, settings.resource_kernel, settings.level_mean), n_needed, gp
         )
     else:
-        learner = IndependentLearner(n_columns, len(levels), n_needed, gp)
+        learner = IndependentLearner(groups, len(levels), n_needed, gp)
     return ModelBasedSearcher(
         context,
         GPProposer(learner, context.cube(), gp),

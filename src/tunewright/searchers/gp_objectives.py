@@ -15,6 +15,7 @@ from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
 from tunewright.models.acquisition import Acquisition, Weighted
 from tunewright.models.arrays import Array, Indices
+from tunewright.models.gp.kernels import Groups
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.objective_acquisition import (
@@ -34,7 +35,14 @@ from tunewright.models.targets import TargetTransform, winsorised
 from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot
-from tunewright.searchers.gp import FittedProcess, SuccessModel, config_kernel, with_fantasies
+from tunewright.searchers.gp import (
+    FittedProcess,
+    SuccessModel,
+    check_hamming,
+    column_groups,
+    config_kernel,
+    with_fantasies,
+)
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
 
@@ -74,6 +82,9 @@ class ObjectiveModelSettings:
     failures: Failures = Failures.IMPUTE
     """``impute``: failed trials and losses that are not finite count with the worst finite loss at their level so far,
     and the acquisition function is weighted by the probability of success; ``drop``: they are left out."""
+    hamming_above: int | None = 5
+    """A category of more values has one length scale (a Hamming kernel), one of fewer a length scale for each value, >= 1;
+    None: all categories have a length scale for each value."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "failures", choice("failures", Failures, self.failures))
@@ -84,6 +95,7 @@ class ObjectiveModelSettings:
             )
         check_at_least(self, 0, "n_fantasies")
         check_at_least(self, 2, "n_initial", "max_observations")
+        check_hamming(self.hamming_above)
 
 
 @final
@@ -240,6 +252,8 @@ class ObjectivesProposer(Proposer):
         The unit cube to search.
     names
         Of the objectives, for messages.
+    groups
+        Columns of the cube that share a length scale.
     settings
         Of the models.
     chooser
@@ -247,12 +261,17 @@ class ObjectivesProposer(Proposer):
     """
 
     def __init__(
-        self, cube: UnitCube, names: Sequence[str], settings: ObjectiveModelSettings, chooser: Chooser
+        self,
+        cube: UnitCube,
+        names: Sequence[str],
+        groups: Groups,
+        settings: ObjectiveModelSettings,
+        chooser: Chooser,
     ) -> None:
         self._optimizer = AcquisitionOptimizer(cube)
         self._settings = settings
         self._chooser = chooser
-        kernel = config_kernel(cube.n_columns, input_warping=settings.input_warping)
+        kernel = config_kernel(groups, input_warping=settings.input_warping)
         self._fitted = [FittedProcess(GaussianProcess(kernel), name) for name in names]
         self._success = SuccessModel(cube.n_columns)
 
@@ -353,10 +372,10 @@ def objectives_searcher(
         chooser = HypervolumeChooser(
             None if reference is None else np.array(reference), settings.improvement_floor
         )
-    cube = context.cube()
+    cube, groups = context.cube(), column_groups(context.space, settings.models.hamming_above)
     return ModelBasedSearcher(
         context,
-        ObjectivesProposer(cube, [metric.name for metric in metrics], settings.models, chooser),
+        ObjectivesProposer(cube, [metric.name for metric in metrics], groups, settings.models, chooser),
         Observations(context.space, metrics[0], others=metrics[1:], failures=settings.models.failures),
         n_initial=settings.models.n_initial,
     )

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from tunewright.history import History
 from tunewright.models.arrays import Array
+from tunewright.models.gp.kernels import Groups
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.surrogate import Surrogate, WeightedSum, misranked, shares_of_wins
 from tunewright.searchers.encoding import Fit, Observations, Rows, Snapshot
@@ -88,16 +89,16 @@ class IndependentRungs(RungModelling):
 
     Parameters
     ----------
-    n_columns
-        d, of the cube.
+    groups
+        Columns of the cube that share a length scale.
     n_levels
         How many levels there are.
     settings
         Of the models.
     """
 
-    def __init__(self, n_columns: int, n_levels: int, settings: GPSettings) -> None:
-        self._models = LevelModels(n_columns, n_levels, settings)
+    def __init__(self, groups: Groups, n_levels: int, settings: GPSettings) -> None:
+        self._models = LevelModels(groups, n_levels, settings)
         self._n_fantasies = settings.n_fantasies
 
     @override

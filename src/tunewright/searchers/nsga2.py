@@ -50,11 +50,11 @@ class NSGA2Settings:
     """N, >= 2: number of parents, the best of all evaluated trials, and of random trials at first."""
     crossover_probability: float = 0.9
     """How often a child has two parents, in [0, 1]; else it is a mutant of the first."""
-    crossover_index: float = 20.0
+    crossover_index: float = 2.0
     """eta_c, >= 0: the larger, the nearer children are to their parents."""
     mutation_probability: float | None = None
     """For each hyperparameter, in (0, 1]; None: one over their number."""
-    mutation_index: float = 20.0
+    mutation_index: float = 1.0
     """eta_m, >= 0: the larger, the smaller the mutations."""
 
     def __post_init__(self) -> None:

@@ -36,7 +36,9 @@ def load_space(path: str | Path) -> SearchSpace:
     """
     try:
         return space_from_toml(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpaceError(f"cannot read the space file {str(path)!r}: {error}") from None
+    except OSError as error:
+        raise SpaceError(f"Cannot read the space file {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SpaceError(f"Cannot read the space file {path}: {error}") from None
     except SpaceError as error:
         raise SpaceError(f"{path}: {error}") from None

@@ -10,6 +10,7 @@ import pytest
 
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Goal, Metric
+from tunewright.replicates import ReplicateMeans, Replicates
 from tunewright.space import SearchSpace
 from tunewright.testing.events import expect, expect_equal
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
@@ -44,6 +45,9 @@ class SchedulerContract(ABC):
     """Events between two restarts; more for slow schedulers."""
     is_random: ClassVar[bool] = True
     """Whether another seed gives another experiment."""
+
+    replicates: ClassVar[Replicates | None] = None
+    """The replicates that the suite's scripts report."""
 
     @abstractmethod
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
@@ -147,6 +151,7 @@ class SchedulerContract(ABC):
             n_trials=self.n_trials,
             faults=faults,
             seed=seed,
+            replicates=None if self.replicates is None else ReplicateMeans(self.replicates, [METRIC]),
         )
 
     def _play(self, faults: FaultRates, *, seed: int, method_seed: int | None = None) -> SchedulerSimulator:

@@ -15,6 +15,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.ledger import Ledger
 from tunewright.metric import Metric
+from tunewright.replicates import ReplicateMeans
 from tunewright.testing.events import expect
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, Resume, Run, Start, TrialStatus
 from tunewright.types import Config
@@ -74,6 +75,8 @@ class SchedulerSimulator:
         What goes wrong.
     seed
         Draws who is next, losses, and faults.
+    replicates
+        Replaces losses by means over a trial's replicates.
     """
 
     def __init__(
@@ -86,12 +89,14 @@ class SchedulerSimulator:
         n_workers: int = 4,
         faults: FaultRates | None = None,
         seed: int = 0,
+        replicates: ReplicateMeans | None = None,
     ) -> None:
         self.scheduler = scheduler
         """The one who is asked now."""
         self._metric = metric
         self._journal = MemoryJournal()
-        self._ledger = Ledger(scheduler, self._journal, (metric,))
+        self._replicates = replicates
+        self._ledger = Ledger(scheduler, self._journal, (metric,), replicates)
         self._max_resource = max_resource
         self._n_trials = n_trials
         self._n_workers = n_workers
@@ -114,7 +119,7 @@ class SchedulerSimulator:
     def restart(self, scheduler: Scheduler) -> None:
         """Go on with a new scheduler that is given all that the journal holds, as after a crash of the tuner."""
         self.scheduler = scheduler
-        self._ledger = Ledger(scheduler, self._journal, (self._metric,))
+        self._ledger = Ledger(scheduler, self._journal, (self._metric,), self._replicates)
         self._ledger.replay()
 
     def play(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, final
 
@@ -40,6 +40,8 @@ from tunewright.formatting import listed, plural
 
 _BASELINES: Final = ("RS", "RandomSearch", "Random", "random")
 """Default references."""
+_SHOWN: Final = 4
+"""More benchmarks than these are "all benchmarks" in a remark about all of them."""
 
 
 @final
@@ -139,14 +141,16 @@ def compare(
         )
         for name in names
     ]
-    warnings = [*_surrogate_warnings(chosen), *(note for found in every for note in found.notes)]
+    warnings: list[str] = []
+    overall = _overall(every, base, warnings)
+    warnings.extend(_few_seeds_warnings(every))
     equal = equal_setups(every, prefer=base)
     warnings.extend(_equal_text(label, others) for label, others in equal.items() if others)
+    warnings.extend(_surrogate_warnings(chosen))
+    warnings.extend(note for found in every for note in found.notes)
     benchmarks = [
         replace(_benchmark(found, base, equal, warnings), sets=sets.get(found.benchmark)) for found in every
     ]
-    warnings.extend(_few_seeds_warnings(every))
-    overall = _overall(every, base, warnings)
     shared = [found for found in every if base in found.setups]
     return Comparison(
         results=chosen,
@@ -180,7 +184,13 @@ def _surrogate_warnings(results: Results) -> list[str]:
         if info.values == "surrogate":
             for remark in (info.note or "surrogate values").split("; "):
                 about.setdefault(remark, {})[info.benchmark] = None
-    return [f"{', '.join(sorted(benchmarks))}: {remark}" for remark, benchmarks in about.items()]
+    return [
+        f"{_names(benchmarks, len(results.benchmarks))}: {remark}" for remark, benchmarks in about.items()
+    ]
+
+
+def _names(some: Collection[str], n_benchmarks: int) -> str:
+    return "All benchmarks" if len(some) == n_benchmarks > _SHOWN else ", ".join(alphabetical(some))
 
 
 def _few_seeds_warnings(every: Sequence[Curves]) -> list[str]:
@@ -190,7 +200,7 @@ def _few_seeds_warnings(every: Sequence[Curves]) -> list[str]:
         if len(found.setups) > 1 and 0 < len(found.common_seeds) < MIN_PAIRS:
             about[len(found.common_seeds)].append(found.benchmark)
     return [
-        f"{', '.join(benchmarks)}: with {plural(n, 'common seed')} no difference on a single benchmark can be "
+        f"{_names(benchmarks, len(every))}: with {plural(n, 'common seed')} no difference on a single benchmark can be "
         f"significant; {MIN_PAIRS} are needed"
         for n, benchmarks in sorted(about.items())
     ]

@@ -80,9 +80,8 @@ def headline(comparison: Comparison) -> str:
     """The main finding in one or two sentences."""
     critical = comparison.critical
     if critical is None:
-        return (
-            f"{len(comparison.labels)} setups on {len(comparison.benchmarks)} benchmarks; no ranks over all."
-        )
+        n_setups, n_benchmarks = len(comparison.labels), len(comparison.benchmarks)
+        return f"{plural(n_setups, 'setup')} on {plural(n_benchmarks, 'benchmark')}; no ranks over all."
     first, *others = critical.ranks
     if all(critical.ranks[label] == critical.ranks[first] for label in others):
         return "At the end no setup is ahead of another."

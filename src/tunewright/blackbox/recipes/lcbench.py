@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,13 +102,13 @@ def _of_runs(source: Path, dataset: str, runs: dict[str, dict[str, Any]]) -> Rec
         columns = {name: [run["config"][name] for run in ordered] for name in SPACE.names}
         logs = [run["log"] for run in ordered]
         metrics = [name for name in _METRICS if f"Train/{name}" in logs[0]]
-        curves = [
-            np.array([log[f"Train/{name}"][1:-1] for log in logs], dtype=np.float64) for name in metrics
-        ]
+        points = [np.array([log[f"Train/{name}"] for log in logs], dtype=np.float64) for name in metrics]
         time = np.array([log["time"] for log in logs], dtype=np.float64)
     except (KeyError, ValueError) as error:
         raise TableError(f"{source}, data set {dataset}: a run lacks {error}") from None
-    return _record(dataset, columns, dict(zip(metrics, curves, strict=True)), time[:, 1:-1] - time[:, :1])
+    curves = {name: values[:, 1:-1] for name, values in zip(metrics, points, strict=True)}
+    untrained = {name: float(np.median(values[:, 0])) for name, values in zip(metrics, points, strict=True)}
+    return _record(dataset, columns, curves, time[:, 1:-1] - time[:, :1], untrained)
 
 
 def _of_arrays(path: Path) -> Iterator[Recorded]:
@@ -121,10 +121,15 @@ def _of_arrays(path: Path) -> Iterator[Recorded]:
     except UNREADABLE as error:
         raise TableError(f"{path} does not hold the arrays of LCBench: {error}") from None
     for index, task in enumerate(tasks):
-        curves = {"val_accuracy": accuracy[index, :, 1:].astype(np.float64)}
+        points = accuracy[index].astype(np.float64)
         seconds = time[index].astype(np.float64)
         yield _record(
-            TASKS.get(task, task), columns, curves, seconds[:, 1:] - seconds[:, :1], is_surrogate=True
+            TASKS.get(task, task),
+            columns,
+            {"val_accuracy": points[:, 1:]},
+            seconds[:, 1:] - seconds[:, :1],
+            {"val_accuracy": float(np.median(points[:, 0]))},
+            is_surrogate=True,
         )
 
 
@@ -133,6 +138,7 @@ def _record(
     columns: dict[str, list[Any]],
     curves: dict[str, NDArray[np.float64]],
     time: NDArray[np.float64],
+    untrained: Mapping[str, float],
     *,
     is_surrogate: bool = False,
 ) -> Recorded:
@@ -152,6 +158,7 @@ def _record(
         levels=tuple(range(1, elapsed.shape[1] + 1)),
         values=Values.SURROGATE if is_surrogate else Values.RECORDED,
         note=note,
+        untrained=untrained,
         version=_VERSION if is_surrogate else 1,  # recorded runs are converted as by version 1
     )
     return Recorded(description, columns, np.stack([*curves.values(), elapsed], axis=-1)[:, None])

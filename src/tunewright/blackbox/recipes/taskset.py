@@ -78,6 +78,7 @@ def _record(
         ends = domain.to_json()
         columns[name] = np.clip(numbers[name], float(str(ends["low"])), float(str(ends["high"]))).tolist()
     curves = [_capped(losses[split])[:, 1:] for split in _SPLITS]
+    untrained = {f"{split}_loss": float(np.median(_capped(losses[split])[:, 0])) for split in _SPLITS}
     steps = np.broadcast_to(np.arange(1.0, curves[0].shape[1] + 1), curves[0].shape)
     description = Description(
         name="taskset",
@@ -88,6 +89,7 @@ def _record(
         levels=tuple(range(1, curves[0].shape[1] + 1)),
         note="no times were recorded: each of the recorded points counts one second; losses that are not finite or above "
         "the 99.9th percentile of the task are set to that percentile; the point before training is left out",
+        untrained=untrained,
     )
     return Recorded(description, columns, np.stack([*curves, steps], axis=-1)[:, None])
 

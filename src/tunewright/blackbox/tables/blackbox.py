@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias, final
 
@@ -59,6 +59,8 @@ class Description:
     values: Values = Values.RECORDED
     note: str = ""
     """Limitations of the numbers."""
+    untrained: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Metrics before training, medians over configurations; the analysis scales regrets by them. Empty: not recorded."""
     version: int = 1
     """Of the recipe that made the stored data set."""
     digest: str = ""

@@ -88,6 +88,8 @@ SCHEMA: Final = 1
 TABLE_FILE: Final = "table.json"
 _DATASET_FILE: Final = "dataset.json"
 _VALUES_FILE: Final = "values.npy"
+_UNTRAINED_FILE: Final = "untrained.json"
+"""Has no checksum: it says nothing about runs, and experiments on tables without it are resumed."""
 
 FileSums = dict[str, str]
 """File name -> SHA-256 in hexadecimal digits."""
@@ -231,6 +233,9 @@ def write_dataset(
         write_columns(unfinished / configs_file, cast)
         np.save(unfinished / _VALUES_FILE, numbers, allow_pickle=False)
         (unfinished / _DATASET_FILE).write_text(_describe(description), encoding="utf-8")
+        if description.untrained:
+            text = json.dumps(dict(description.untrained))
+            (unfinished / _UNTRAINED_FILE).write_text(text + "\n", encoding="utf-8")
         files = [unfinished / name for name in (_DATASET_FILE, configs_file, _VALUES_FILE)]
         return {f"{place.name}/{file.name}": sha256(file) for file in files}
 
@@ -251,6 +256,12 @@ def read_dataset(folder: Path, info: TableInfo, dataset: str) -> TabularBlackbox
         data["space"] = SearchSpace.from_json(data["space"])
         data["values"] = Values(data["values"])
         data["metrics"], data["levels"] = tuple(data["metrics"]), tuple(data["levels"])
+        untrained = files["dataset"].with_name(_UNTRAINED_FILE)
+        if untrained.exists():
+            data["untrained"] = {
+                name: float(value)
+                for name, value in json.loads(untrained.read_text(encoding="utf-8")).items()
+            }
         description = Description(**data, name=info.name, dataset=dataset, digest=info.digest(dataset))
         values = np.load(files["values"], mmap_mode="r", allow_pickle=False).view(np.ndarray)
         configs = files["configs"]

@@ -6,7 +6,7 @@ import importlib
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -118,6 +118,8 @@ FILES: Final = ("model.onnx", "config_space.json", "encoding.json")
 FIRST_WITHOUT_UNTRAINED: Final = 2
 """Version of the recipe from which on points before training are no levels. Version 1 counted them as level 1."""
 _NO_VALUE: Final = "#na#"
+_N_UNTRAINED: Final = 15
+"""Configurations of the median before training."""
 
 
 @final
@@ -295,20 +297,32 @@ class YahpoBlackbox(Blackbox):
     @override
     def curve(self, config: Config, seed: int = 0) -> Array:
         """The network's prediction; it has one seed."""
+        values = self._points(config)
+        if self._n_untrained:
+            values[:, self.elapsed_index] -= values[self._n_untrained - 1, self.elapsed_index]
+            values = values[self._n_untrained :]
+        values[:, self.elapsed_index], _ = repair_elapsed(values[:, self.elapsed_index])
+        return values
+
+    def untrained(self) -> dict[str, float]:
+        """Metrics at the last point before training, medians over random configurations; empty without such a point."""
+        if not self._n_untrained:
+            return {}
+        rng = np.random.default_rng(0)
+        points = [self._points(self.space.sample(rng))[self._n_untrained - 1] for _ in range(_N_UNTRAINED)]
+        medians = dict(zip(self.metrics, np.median(points, axis=0).tolist(), strict=True))
+        return {name: value for name, value in medians.items() if name != self.description.elapsed}
+
+    def _points(self, config: Config) -> Array:
+        """All predicted points, shape (points, metrics)."""
         active = self._hyperparameters.active(config)
         codes = [self._code(name, active) for name in self._scenario.categorical]
         numbers = [float(active.get(name, 0.0)) for name in self._scenario.continuous]
         x_cat = np.tile(np.array(codes, dtype=np.int32), (len(self._fidelity), 1))
         x_cont = np.tile(np.array(numbers, dtype=np.float32), (len(self._fidelity), 1))
         x_cont[:, self._scenario.continuous.index(self._scenario.fidelity)] = self._fidelity
-        values = self._session.run(None, dict(zip(self._inputs, (x_cat, x_cont), strict=True)))[0].astype(
-            np.float64
-        )
-        if self._n_untrained:
-            values[:, self.elapsed_index] -= values[self._n_untrained - 1, self.elapsed_index]
-            values = values[self._n_untrained :]
-        values[:, self.elapsed_index], _ = repair_elapsed(values[:, self.elapsed_index])
-        return values
+        outputs = self._session.run(None, dict(zip(self._inputs, (x_cat, x_cont), strict=True)))
+        return outputs[0].astype(np.float64)
 
     def _code(self, name: str, active: Config) -> int:
         codes = self._encoding[name]
@@ -372,7 +386,10 @@ def read_network(folder: Path, info: TableInfo, dataset: str) -> YahpoBlackbox:
         version=info.version,
         digest=info.digest(dataset, f"level 1 is point {1 + n_untrained}" if n_untrained else ""),
     )
-    return YahpoBlackbox(description, scenario, hyperparameters, _read_json(place / "encoding.json"), session)
+    encoding = _read_json(place / "encoding.json")
+    network = YahpoBlackbox(description, scenario, hyperparameters, encoding, session)
+    network.description = replace(description, untrained=network.untrained())
+    return network
 
 
 def _open_session(path: Path) -> Any:

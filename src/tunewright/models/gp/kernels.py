@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
@@ -20,6 +20,9 @@ from tunewright.models.arrays import Array
 
 GramPullback: TypeAlias = Callable[[Array], tuple[Array, Array]]
 """dF/dK, symmetric (n, n) -> dF/dtheta and dF/dx (n, d)."""
+
+Groups: TypeAlias = int | Sequence[int]
+"""Number of columns of each group that shares a length scale, all >= 1; a number n stands for n groups of one column."""
 
 CrossPullback: TypeAlias = Callable[[Array], Array]
 """dF/dK (m, n) -> dF/da (m, d)."""
@@ -133,16 +136,30 @@ def length_scale_prior(n_columns: int) -> Prior:
 
 @final
 class Matern52(Kernel):
-    """Matern-5/2 with a length scale per column. ``theta``: their d logarithms.
+    """Matern-5/2 with a length scale for each group of columns. ``theta``: their logarithms.
+
+    A group is a single column, or the indicator columns of a category. Two values of a category with length scale l have
+    the distance 1/l, whichever they are: with categories alone it is a function of the weighted Hamming distance, as
+    in [Hutter2009]_ (section 3.2). A category then has one parameter, where a length scale for each value would take many
+    results to learn.
 
     Parameters
     ----------
-    n_columns
-        d, >= 1.
+    groups
+        Groups of columns, in their order.
+
+    References
+    ----------
+    .. [Hutter2009] Hutter: Automated Configuration of Algorithms for Solving Hard Computational Problems. PhD thesis,
+       University of British Columbia 2009.
     """
 
-    def __init__(self, n_columns: int) -> None:
-        self._prior = length_scale_prior(n_columns)
+    def __init__(self, groups: Groups) -> None:
+        widths = np.array([1] * groups if isinstance(groups, int) else groups, dtype=np.intp)
+        self._prior = length_scale_prior(len(widths))
+        self._widths = None if (widths == 1).all() else widths
+        self._starts = np.cumsum(widths) - widths
+        self._factors = np.where(widths > 1, math.sqrt(0.5), 1.0)
 
     @property
     @override
@@ -152,20 +169,22 @@ class Matern52(Kernel):
 
     @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        inverse = np.exp(-theta)
+        inverse = self._inverse(theta)
         scaled = (x - 0.5) * inverse
         covariances, slope = matern52(scaled, scaled)
 
         def pullback(weights: Array) -> tuple[Array, Array]:
             weighted = weights * slope
             moments = weighted.sum(axis=1)[:, np.newaxis] * scaled - weighted @ scaled
-            return 2.0 * np.einsum("ij,ij->j", moments, scaled), -2.0 * inverse * moments
+            by_columns = 2.0 * np.einsum("ij,ij->j", moments, scaled)
+            by_theta = by_columns if self._widths is None else np.add.reduceat(by_columns, self._starts)
+            return by_theta, -2.0 * inverse * moments
 
         return covariances, pullback
 
     @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        inverse = np.exp(-theta)
+        inverse = self._inverse(theta)
         scaled_a, scaled_b = (a - 0.5) * inverse, (b - 0.5) * inverse
         covariances, slope = matern52(scaled_a, scaled_b)
 
@@ -178,6 +197,11 @@ class Matern52(Kernel):
     @override
     def diagonal(self, theta: Array, a: Array) -> Array:
         return np.ones(len(a))
+
+    def _inverse(self, theta: Array) -> Array:
+        """The factor (d,) of each column."""
+        inverse = np.exp(-theta)
+        return inverse if self._widths is None else np.repeat(inverse * self._factors, self._widths)
 
 
 _EDGE: Final = 1e-6

@@ -55,6 +55,49 @@ class LogResource(Kernel):
         return np.ones(len(a))
 
 
+@final
+class Forgetting(Kernel):
+    """Covariances that fade with time, the one column: ``exp(-|t - t'| / l)``. ``theta``: log l.
+
+    This is ``(1 - omega)^(|t - t'| / 2)`` of [Bogunovic2016]_ (equation 2) with ``l = -2 / log(1 - omega)``.
+
+    References
+    ----------
+    .. [Bogunovic2016] Bogunovic, Scarlett, Cevher: Time-Varying Gaussian Process Bandit Optimization. AISTATS 2016.
+    """
+
+    def __init__(self) -> None:
+        self._prior = Prior.repeated(
+            1, mean=math.log(10.0), deviation=1.0, low=math.log(0.5), high=math.log(1000.0)
+        )
+
+    @property
+    @override
+    def prior(self) -> Prior:
+        """About ten units of time."""
+        return self._prior
+
+    @override
+    def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
+        scaled = x * np.exp(-theta[-1])
+        covariances, by_log_scale = _exponential(scaled, scaled)
+
+        def pullback(weights: Array) -> tuple[Array, Array]:
+            return np.array([float(np.vdot(weights, by_log_scale))]), np.zeros_like(x)
+
+        return covariances, pullback
+
+    @override
+    def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
+        scale = np.exp(-theta[-1])
+        covariances, _ = _exponential(a * scale, b * scale)
+        return covariances, lambda weights: np.zeros((len(weights), 1))
+
+    @override
+    def diagonal(self, theta: Array, a: Array) -> Array:
+        return np.ones(len(a))
+
+
 def _smooth(scaled_a: Array, scaled_b: Array) -> tuple[Array, Array]:
     """Matern-5/2, and its derivative with respect to the logarithm of the length scale."""
     covariances, slope = matern52(scaled_a, scaled_b)
@@ -83,7 +126,7 @@ class ResourceProduct(Kernel):
         That over resources; None: a smooth `LogResource`.
     """
 
-    def __init__(self, inner: Kernel, resources: LogResource | None = None) -> None:
+    def __init__(self, inner: Kernel, resources: LogResource | Forgetting | None = None) -> None:
         self._inner = inner
         self._resources = resources or LogResource()
         self._prior = inner.prior.joined(self._resources.prior)
