@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from tunewright.schedulers.median_stopping import MedianStopping, MedianStoppingSettings
 
 from tunewright.asktell import AskTell
+from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.journal import MemoryJournal
 from tunewright.ledger import Ledger
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.encoding import (
@@ -147,9 +148,10 @@ def test_imputed_failures_count_at_levels() -> None:
 
 
 def test_stopped_trials_are_pending_if_their_final_loss_is_unknown() -> None:
-    scheduler = MedianStopping(
-        FIFO(RandomSearcher(CONTINUOUS, seed=0)), MedianStoppingSettings(grace_population=1), metric=SCORE
+    benchmark = RealBenchmarkDefinition(
+        name="scores", script="none", space=CONTINUOUS, metrics=(SCORE,), max_resource=2
     )
+    scheduler = build_scheduler(method("MedianStopping", grace_population=1), benchmark, 0, {})
     tuning = AskTell(scheduler, [SCORE])
     for score in (0.9, 0.8, 0.1):
         asked = tuning.ask()
