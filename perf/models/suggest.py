@@ -1,6 +1,6 @@
 """CPU milliseconds of suggestions, over trials of random learning curves: mean and largest, by method.
 
-    python perf/models/suggest.py [METHOD=N_TRIALS ...]
+    python perf/models/suggest.py [METHOD[,NAME=VALUE...]=N_TRIALS ...]
 
 A trial reports 27 times at most, four run at a time. Suggestions that promote a trial count as well.
 """
@@ -82,11 +82,13 @@ class Timed(Scheduler):
 
 
 def measure(name: str, n_trials: int) -> str:
-    """One experiment; a line of the table."""
+    """One experiment; a line of the table. ``name`` may be followed by settings, separated by commas."""
+    name, *settings = name.split(",")
+    chosen = method(name, **dict(pair.split("=", 1) for pair in settings))
     benchmark = RealBenchmarkDefinition(
         name="curves", script="none", space=SPACE, metrics=(METRIC,), max_resource=EPOCHS
     )
-    timed = Timed(build_scheduler(method(name), benchmark, 0, {}))
+    timed = Timed(build_scheduler(chosen, benchmark, 0, {}))
     history = Tuner(
         timed,
         SimulatedBackend(train, n_workers=4, max_resource=EPOCHS),
@@ -97,7 +99,7 @@ def measure(name: str, n_trials: int) -> str:
     times = 1000 * np.array(timed.seconds)
     late = times[-len(times) // 10 :].mean()
     return (
-        f"| {method(name).name} | {n_trials} | {history.n_results} | {times.mean():.2f} ms | "
+        f"| {', '.join((chosen.name, *settings))} | {n_trials} | {history.n_results} | {times.mean():.2f} ms | "
         f"{late:.2f} ms | {times.max():.1f} ms |"
     )
 
@@ -108,7 +110,7 @@ def main() -> None:
         "| method | trials | results | mean | mean of the last tenth | largest |\n|---|---|---|---|---|---|"
     )
     for given in sys.argv[1:] or DEFAULT:
-        name, n_trials = given.split("=")
+        name, _, n_trials = given.rpartition("=")
         print(measure(name, int(n_trials)), flush=True)
 
 

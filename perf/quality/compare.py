@@ -75,9 +75,9 @@ def read(paths: Iterable[Path], tables: Collection[str]) -> Runs:
 
 
 def distinct(runs: Runs) -> dict[str, list[str]]:
-    """Methods that differ, the one with the most runs first, each with others whose curves equal its own in all common runs."""
+    """Methods that differ, each with others whose curves equal its own in all common runs; random search stands for its clones."""
     kept: dict[str, list[str]] = {}
-    for name in sorted(runs, key=lambda name: (-len(runs[name]), name)):
+    for name in sorted(runs, key=lambda name: (not name.endswith("RandomSearch"), -len(runs[name]), name)):
         equal = next((other for other in kept if _are_equal(runs[name], runs[other])), None)
         if equal is None:
             kept[name] = []

@@ -126,7 +126,9 @@ def run(tables: Any, path: Path, job: dict[str, Any], name: str, settings: dict[
 
     def train(config: Any, epoch: int) -> tuple[dict[str, float], float]:
         values, elapsed = curve(tuple(config.items()))
-        return {metric: values[epoch - 1]}, elapsed[epoch] - elapsed[epoch - 1]
+        return {metric: values[epoch - 1], "st_worker_time": elapsed[epoch]}, elapsed[epoch] - elapsed[
+            epoch - 1
+        ]
 
     benchmark = RealBenchmarkDefinition(
         name="table",

@@ -8,7 +8,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
@@ -17,7 +17,7 @@ from tunewright.replicates import COUNT, error_key
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
-from tunewright.types import Config
+from tunewright.types import Config, Note
 
 FRONT_LINES: Final = 12
 """Results of a Pareto set that are shown with a line each."""
@@ -91,6 +91,14 @@ def duration(seconds: float) -> str:
 def config_text(config: Config, space: SearchSpace) -> str:
     """Format the tuned hyperparameters, as ``lr=0.013 width=32``."""
     return " ".join(f"{name}={_value(config[name])}" for name in space.names if name in config)
+
+
+def messages(note: Note) -> list[str]:
+    """Return the messages for the user in the note of a run: of the scheduler, and of its searcher."""
+    searchers = note.get("searcher")
+    parts = [note, searchers] if isinstance(searchers, Mapping) else [note]
+    found = [cast("Mapping[str, object]", part).get("message") for part in parts]
+    return [text for text in found if isinstance(text, str)]
 
 
 def result_text(facts: ProgressFacts, result: Result) -> str:

@@ -26,6 +26,8 @@ class Stream(IntEnum):
     """Which of a blackbox's recorded seeds a trial follows; the count is the trial's id."""
     EVOLUTION = 5
     """Parents, mutation and crossover of evolving populations; counted in runs begun."""
+    ARM = 6
+    """Which searcher of a mixture proposes a new trial; counted in trials begun."""
 
 
 def generator(seed: int, stream: Stream, count: int) -> np.random.Generator:
@@ -38,7 +40,7 @@ def generator(seed: int, stream: Stream, count: int) -> np.random.Generator:
     stream
         What the numbers are for.
     count
-        Trials begun for ``CONFIG`` and ``GRID`` (so that methods and backends share random numbers), runs begun for the rest.
+        Trials begun for ``CONFIG``, ``GRID`` and ``ARM`` (so that methods and backends share random numbers), runs begun for the rest.
 
     Returns
     -------

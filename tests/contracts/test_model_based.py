@@ -9,13 +9,16 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
+from tunewright.schedulers.asha import ASHA, RungSettings
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, Learner, gp_searcher
 from tunewright.searchers.gp_levels import IndependentLearner, JointLearner, JointModel, ResourceKernel
 from tunewright.searchers.hypertune import EnsembleLearner, IndependentRungs, JointRungs
 from tunewright.searchers.kde import KDESettings, kde_searcher
+from tunewright.searchers.mixture import Arm, MixtureSearcher, Outcomes
 from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.searchers.model_free import RandomSearcher
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
@@ -166,6 +169,39 @@ class TestHyperTune(SchedulerContract):
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return build("HyperTune", space, metric, seed)
+
+
+class TestAdaptive(SchedulerContract):
+    max_resource = MAX_RESOURCE
+    n_trials = 12
+    restart_every = 20
+
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        return build("Adaptive", space, metric, seed, {"max_observations": 30})
+
+
+class TestAdaptiveWithoutItsModel(SchedulerContract):
+    """With many trials, so that shares, repeats and the first rung are judged."""
+
+    def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
+        rungs = RungSettings(brackets=3).within(27, elapsed="epoch", drop_first_rung=True)
+        arms = [
+            Arm(name, RandomSearcher(space, seed=seed + number, points_to_evaluate=[]))
+            for number, name in enumerate(("model", "random"))
+        ]
+        searcher = MixtureSearcher(*arms, Outcomes(metric, (*rungs.levels, 27), 3, "epoch"), seed=seed)
+        return ASHA(searcher, rungs, metric=metric, seed=seed)
+
+
+class TestMixture(SearcherContract):
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        arms = [
+            Arm(name, RandomSearcher(space, seed=number + seed, points_to_evaluate=points_to_evaluate))
+            for number, name in enumerate(("model", "random"))
+        ]
+        return MixtureSearcher(*arms, Outcomes(LOSS, LEVELS, 3), seed=seed)
 
 
 class TestBOHB(SchedulerContract):

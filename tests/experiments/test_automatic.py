@@ -58,8 +58,8 @@ TWO, FOUR = ((Metric("a"), Metric("b")), tuple(Metric(name) for name in "abcd"))
 @pytest.mark.parametrize(
     ("changes", "n_trials", "expected", "word"),
     [
-        ({}, None, "HyperTune", "given up early"),
-        ({}, 10_000, "HyperTune", "given up early"),
+        ({}, None, "Adaptive", "given up early"),
+        ({}, 10_000, "Adaptive", "given up early"),
         ({"n_workers": 65}, None, "BOHB", "65 workers"),
         ({"max_resource": None}, None, "BayesianOptimization", "report once"),
         ({"max_resource": 1}, 1000, "BayesianOptimization", "report once"),
@@ -96,7 +96,7 @@ def test_it_is_said_once_for_each_benchmark() -> None:
     other = experiment(benchmark=benchmark(name="other"), seed=1)
     announce_choices([experiment(), experiment(seed=1), other, experiment("ASHA")], lines.append)
     assert [line.partition(":")[0] for line in lines] == ["toy", "other"]
-    assert "auto is HyperTune, model=joint: trials report" in lines[0]
+    assert "auto is Adaptive: trials report" in lines[0]
 
 
 def test_it_takes_no_settings() -> None:
@@ -124,12 +124,21 @@ def test_a_resume_keeps_what_was_begun(tmp_path: Path, monkeypatch: pytest.Monke
     assert as_begun(new_folder(experiment("ASHA")), changed) == replace(changed, resumed_seed=0)
 
 
+def test_an_earlier_choice_goes_on_as_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until now the choice with rungs was HyperTune with a joint model."""
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path))
+    folder = new_folder(experiment())
+    chosen = Choice(method="HyperTune", settings={"model": "joint"}, reason="trials report as they train")
+    folder.write_metadata({**folder.metadata(), "chosen": chosen.to_json()})
+    assert as_begun(folder, experiment()).method == method("HyperTune", model="joint")
+
+
 def test_it_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path))
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
     toy = benchmark(script=str(script), max_resource=3, resource_attr="epoch", n_workers=2)
     outcome = run_experiment(experiment(benchmark=toy))
-    assert (outcome.metadata.chosen or {})["method"] == "HyperTune"
+    assert (outcome.metadata.chosen or {})["method"] == "Adaptive"
     more = experiment(benchmark=toy, limits=Limits(max_num_trials=5))
     assert resume_experiment(outcome.folder, more).history.n_trials == 5

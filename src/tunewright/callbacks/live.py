@@ -18,6 +18,7 @@ from tunewright.formatting import (
     config_text,
     constraint_text,
     failure_text,
+    messages,
     status_text,
     value_text,
 )
@@ -25,7 +26,7 @@ from tunewright.history import History
 from tunewright.incumbent import Incumbent
 from tunewright.interfaces import Callback
 from tunewright.schedulers.objectives import pareto_results
-from tunewright.trial import BackendSummary, ExperimentStatus, TrialStatus
+from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
 
 MAX_ROWS: Final = 14
 """Maximum number of trials in the table: running ones, then the latest others."""
@@ -64,6 +65,12 @@ class LiveProgress(Callback):
         self._console.print(Text(f"Results: {self._facts.path}"), soft_wrap=True)
         self._live.start()
         self._draw(history, 0.0, BackendSummary())
+
+    @override
+    def on_trial_start(self, history: History, run: Run) -> None:
+        """Print the messages of the method."""
+        for message in messages(history.note(run.trial_id)):
+            self._live.console.print(Text(message, style="dim"))
 
     @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:

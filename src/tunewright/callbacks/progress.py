@@ -15,6 +15,7 @@ from tunewright.formatting import (
     config_text,
     counts_text,
     failure_text,
+    messages,
     plural,
     result_text,
     status_text,
@@ -59,7 +60,9 @@ class PlainProgress(Callback):
 
     @override
     def on_trial_start(self, history: History, run: Run) -> None:
-        """Print the start of a run."""
+        """Print the messages of the method, and the start of a run."""
+        for message in messages(history.note(run.trial_id)):
+            self._say(message)
         if self._is_verbose:
             config = config_text(history.trial(run.trial_id).config, self._facts.space)
             word = (

@@ -27,6 +27,7 @@ from tunewright.formatting import (
     constraint_text,
     duration,
     front_lines,
+    messages,
     number,
     spot_text,
     starts_text,
@@ -37,6 +38,8 @@ from tunewright.storage import ExperimentFolder, experiments, find_experiment
 from tunewright.trial import ExperimentStatus, TrialStatus
 
 _INTERVAL: Final = 1.0  # seconds between two looks at a running experiment
+_MOST_MESSAGES: Final = 5
+"""Messages of a method that are shown, the newest ones."""
 
 list_app = command_app("list", "List the stored experiments, oldest first.")
 show_app = command_app("show", "Show an experiment: status, best configuration, trials.")
@@ -155,6 +158,7 @@ def overview(outcome: Outcome) -> str:
     lines += _best_lines(outcome)
     if (table := outcome.metadata.table) and table.values == "surrogate":
         lines.append(("values", f"predicted, not recorded: {table.note}"))
+    lines += _said_lines(outcome)
     backend = outcome.metadata.backend_name
     if backend in data:
         lines.append((backend, _service_text(data[backend])))
@@ -176,6 +180,21 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
     error = "" if best.standard_error is None else f" ± {best.standard_error:.2g}"
     text = f"{outcome.metric.name} {number(best.value)}{error} ({place})"
     return [("best", text), ("", config_text(best.config, outcome.space))]
+
+
+def _said_lines(outcome: Outcome) -> list[tuple[str, str]]:
+    """The newest messages of the method, each with the trial before which it decided so."""
+    history = outcome.history
+    said = [
+        (run.trial_id, text)
+        for run in history.runs
+        for text in messages(history.note(run.trial_id, run.attempt))
+    ]
+    labels = ("decisions", *[""] * (_MOST_MESSAGES - 1))
+    return [
+        (label, f"trial {trial}: {text}")
+        for label, (trial, text) in zip(labels, said[-_MOST_MESSAGES:], strict=False)
+    ]
 
 
 def _facts(outcome: Outcome) -> ProgressFacts:

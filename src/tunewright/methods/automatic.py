@@ -1,4 +1,12 @@
-"""auto: the method that measurements recommend for a benchmark."""
+"""auto: a model proposes, chance checks it, and rungs end poor trials; parts that cannot work are left out.
+
+With rungs and one metric this is `Adaptive`, which decides by evidence as it goes. Else the benchmark decides once:
+
+- several metrics: no single order of trials, so rungs and proposals follow Pareto sets or volumes
+- few configurations: nothing to learn
+- many workers, or many trials: a density in place of a Gaussian process
+- trials that report once: no rungs
+"""
 
 from __future__ import annotations
 
@@ -61,9 +69,9 @@ class Choice:
 
 
 def choose(benchmark: Benchmark, n_trials: int | None = None, *, has_replicates: bool = False) -> Choice:
-    """Choose by metrics, space, resource, workers and the number of trials.
+    """Return `Adaptive`, or what is left of it on a benchmark without rungs, with several metrics or with many workers.
 
-    ``docs/methods.md`` has the rule as a table, and the measurements behind it.
+    ``docs/methods.md`` has the cases as a table, and the measurements behind them.
 
     Parameters
     ----------
@@ -92,8 +100,8 @@ def _with_rungs(n_workers: int) -> Choice:
     reason = "trials report as they train"
     if n_workers > _MOST_WORKERS:
         return Choice(method="BOHB", reason=f"{reason}, and {n_workers} workers need quick suggestions")
-    reason = f"{reason}, so poor ones can be given up early"
-    return Choice(method="HyperTune", settings={"model": "joint"}, reason=reason)
+    reason = f"{reason}, so poor ones can be given up early; shares of model and chance follow the results"
+    return Choice(method="Adaptive", reason=reason)
 
 
 def _without_rungs(n_workers: int, n_trials: int | None, alone: str) -> Choice:
@@ -120,7 +128,7 @@ def _build(benchmark: Benchmark, seed: int, _: NoSettings, build_other: BuildOth
 METHODS: Final[tuple[Method[Any], ...]] = (
     Method(
         name=NAME,
-        summary="Chooses a method by space, resource, workers and limits, and says which and why",
+        summary="Adapts by evidence (Adaptive) where trials have rungs, else takes the method that fits; says which and why",
         settings=NoSettings,
         build_around=_build,
         several_metrics=True,

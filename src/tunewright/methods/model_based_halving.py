@@ -12,7 +12,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError, choice
 from tunewright.methods.building import context_of, full_resource, promotion_eta_of_rungs
 from tunewright.methods.method import Method
-from tunewright.schedulers.asha import ASHA, RungSettings
+from tunewright.schedulers.asha import ASHA, ASHASettings, RungSettings
 from tunewright.schedulers.brackets import BracketSettings
 from tunewright.schedulers.rungs import bracket_weights
 from tunewright.schedulers.sync_hyperband import SyncHyperband
@@ -149,8 +149,16 @@ def _mobster(benchmark: Benchmark, seed: int, settings: MOBSTERSettings) -> ASHA
 
 
 def _hypertune(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> ASHA:
-    space, metric, models = benchmark.space, benchmark.metrics[0], settings.models
     rungs = settings.rungs.within(full_resource(benchmark, "HyperTune"), fewer_brackets=True)
+    searcher, weights = hypertune_parts(benchmark, seed, settings, rungs)
+    return ASHA(searcher, rungs, metric=benchmark.metrics[0], seed=seed, weights=weights)
+
+
+def hypertune_parts(
+    benchmark: Benchmark, seed: int, settings: HyperTuneSettings, rungs: ASHASettings
+) -> tuple[ModelBasedSearcher, LearnedBrackets]:
+    """Return HyperTune's searcher and its weights of brackets, for the rungs of a scheduler."""
+    space, metric, models = benchmark.space, benchmark.metrics[0], settings.models
     levels = (*rungs.levels, rungs.max_resource)
     groups = column_groups(space, models.gp.hamming_above)
     modelling: RungModelling
@@ -168,7 +176,7 @@ def _hypertune(benchmark: Benchmark, seed: int, settings: HyperTuneSettings) -> 
     weights = LearnedBrackets(
         learner, observations, levels, shares, mixed_in=settings.hyperband_share, seed=seed
     )
-    return ASHA(searcher, rungs, metric=metric, seed=seed, weights=weights)
+    return searcher, weights
 
 
 def _sync_bohb(benchmark: Benchmark, seed: int, settings: SyncBOHBSettings) -> SyncHyperband:

@@ -65,6 +65,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "ASHACTS": ("transfer", ()),
     "RUSH": ("transfer", ()),
     "TransferGP": ("transfer", ("RGPE",)),
+    "Adaptive": ("adaptive", ()),
     "auto": ("automatic", ()),
 }
 """Name -> module of this package, aliases. The module is imported when one of its methods is used."""

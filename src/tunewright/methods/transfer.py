@@ -235,19 +235,19 @@ def _bounding_box(
     return build_other(MethodSpec(name=settings.within), warm, seed)
 
 
-def _sampling_searcher(benchmark: WarmBenchmark, seed: int, settings: QuantileSettings) -> Searcher:
-    """Without initial points of the user's, draws come first."""
+def sampling_searcher(benchmark: WarmBenchmark, seed: int, settings: QuantileSettings) -> Searcher:
+    """Return a searcher that draws where earlier tasks did well. Without initial points of the user's, draws come first."""
     context = replace(context_of(benchmark, seed), points_to_evaluate=benchmark.points_to_evaluate or ())
     return quantile_searcher(context, benchmark.evaluations, settings)
 
 
 def _quantile_transfer(benchmark: Benchmark, seed: int, settings: QuantileSettings) -> FIFO:
-    return FIFO(_sampling_searcher(known_from_before(benchmark, "QuantileTransfer"), seed, settings))
+    return FIFO(sampling_searcher(known_from_before(benchmark, "QuantileTransfer"), seed, settings))
 
 
 def _asha_cts(benchmark: Benchmark, seed: int, settings: ASHACTSSettings) -> ASHA:
     rungs = settings.rungs.within(full_resource(benchmark, "ASHACTS"))
-    searcher = _sampling_searcher(known_from_before(benchmark, "ASHACTS"), seed, settings.sampling)
+    searcher = sampling_searcher(known_from_before(benchmark, "ASHACTS"), seed, settings.sampling)
     return ASHA(searcher, rungs, metric=benchmark.metrics[0], seed=seed)
 
 

@@ -17,6 +17,7 @@ from tunewright.exceptions import SettingsError, choice
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
+from tunewright.schedulers.first_rung import FirstRung
 from tunewright.schedulers.objectives import Objectives
 from tunewright.schedulers.rungs import (
     Rung,
@@ -27,8 +28,10 @@ from tunewright.schedulers.rungs import (
     with_max_resource,
     with_searchers_part,
 )
+from tunewright.searchers.repeats import Repeats
 from tunewright.seeding import Stream, generator
 from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.types import Note
 
 _OF_RUNS: Final = "st_worker_"
 """Prefix of values that ``Reporter`` counts from the start of each run."""
@@ -126,7 +129,13 @@ class RungSettings:
         return self.eta if self.kind is ASHAKind.PROMOTION else None
 
     def within(
-        self, max_resource: int, *, cost: str | None = None, fewer_brackets: bool = False
+        self,
+        max_resource: int,
+        *,
+        fewer_brackets: bool = False,
+        cost: str | None = None,
+        elapsed: str | None = None,
+        drop_first_rung: bool = False,
     ) -> ASHASettings:
         """Return the settings of a scheduler whose full runs are ``max_resource`` long.
 
@@ -134,10 +143,10 @@ class RungSettings:
         ----------
         max_resource
             The resource of a full run, >= 2.
-        cost
-            See `ASHASettings.cost`.
         fewer_brackets
             Whether more brackets than there are rungs mean as many as there are rungs.
+        cost, elapsed, drop_first_rung
+            See `ASHASettings`.
 
         Raises
         ------
@@ -146,9 +155,17 @@ class RungSettings:
         """
         brackets = self.brackets
         if fewer_brackets:
-            one_bracket = with_max_resource(ASHASettings, self, max_resource, brackets=1, cost=cost)
+            one_bracket = with_max_resource(ASHASettings, self, max_resource, brackets=1)
             brackets = min(brackets, len(one_bracket.levels))
-        return with_max_resource(ASHASettings, self, max_resource, brackets=brackets, cost=cost)
+        return with_max_resource(
+            ASHASettings,
+            self,
+            max_resource,
+            brackets=brackets,
+            cost=cost,
+            elapsed=elapsed,
+            drop_first_rung=drop_first_rung,
+        )
 
 
 @final
@@ -166,6 +183,11 @@ class ASHASettings(RungSettings):
     """The resource of a full run, >= 2; above ``grace_period`` and all ``rung_levels``."""
     cost: str | None = None
     """Name of the reported cost of a trial so far: promotions then go by shares of cost. None: by counts."""
+    elapsed: str | None = None
+    """Name of the reported elapsed time: a trial whose report at a rung repeats an earlier trial's, this value included, takes no
+    place there and is stopped. None: it is treated as any other."""
+    drop_first_rung: bool = False
+    """Whether new trials start at the second rung while the first one's order says nothing about it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -244,6 +266,13 @@ class ASHA(Scheduler):
     up to no more than one eta-th of what all trials spent up to there, so that each rung gets its share of cost, not of
     trials: many cheap ones rise, or few expensive ones.
 
+    **Repeats** (`ASHASettings.elapsed`). In recorded tables several configurations may share a cell. Such a trial says nothing
+    new: it is stopped at its first rung and does not count there.
+
+    **First rung** (`ASHASettings.drop_first_rung`). See :class:`~tunewright.schedulers.first_rung.FirstRung`. The evidence are trials
+    of other brackets than the first, so that there must be several. A change is announced as ``message`` in the note of the
+    next new trial.
+
     A report that jumps over rungs counts for all that it reached and had not been counted for: it waits (or is judged)
     at the highest of them, and holds a place in the lower ones. A non-finite loss is the worst and never promoted. A
     trial that ended by itself counts for the rung that it was running to and is not resumed; a failed one keeps the
@@ -297,6 +326,11 @@ class ASHA(Scheduler):
         self._counted: dict[int, int] = {}
         self._waiting: dict[int, Rung] = {}
         self._meter = None if settings.cost is None else CostMeter(settings.cost)
+        self._repeats = None if settings.elapsed is None else Repeats(settings.elapsed)
+        self._announced = self._levels[0]
+        self._first_rung: FirstRung | None = None
+        if settings.drop_first_rung and len(self._levels) > 1:
+            self._first_rung = FirstRung(*self._levels[:2])
 
     @override
     def suggest(self, history: History) -> Start | Resume | None:
@@ -312,7 +346,7 @@ class ASHA(Scheduler):
         suggestion = self._searcher.suggest(history, until=until)
         if suggestion is None:
             return None
-        note = with_searchers_part({"bracket": bracket}, suggestion.note)
+        note = with_searchers_part({"bracket": bracket, **self._announcement()}, suggestion.note)
         return Start(config=suggestion.config, until=until, note=note)
 
     @override
@@ -322,8 +356,12 @@ class ASHA(Scheduler):
         if self._meter is not None:
             self._meter.begin(trial_id)
         if trial_id not in self._brackets:
-            self._brackets[trial_id] = whole_number(history.note(trial_id), "bracket")
+            note = history.note(trial_id)
+            self._brackets[trial_id] = whole_number(note, "bracket")
             self._counted[trial_id] = self._brackets[trial_id]
+            self._announced = whole_number(note, "first_rung", self._announced)
+            if self._first_rung is not None:
+                self._first_rung.look(history.n_trials)
             return
         rung = self._waiting.pop(trial_id, None)
         if rung is not None:
@@ -331,6 +369,12 @@ class ASHA(Scheduler):
 
     @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
+        if self._first_rung is not None and self._brackets[trial_id] > 0:
+            loss = self._metrics[0].loss_of(result.metrics)
+            self._first_rung.observe(trial_id, result.resource, loss)
+        original = None if self._repeats is None else self._repeats.original(trial_id, result)
+        if original is not None and self._is_at_rung(trial_id, result.resource):
+            return Verdict(decision=Decision.STOP, reason=f"repeats trial {original}")
         reached = self._count(trial_id, result.resource, result)
         if self._limit is not None:
             loss = self._metrics[0].loss_of(result.metrics)
@@ -376,11 +420,23 @@ class ASHA(Scheduler):
         return self._limit is None or self._limit.admits(trial_id, rung.level, loss)
 
     def _draw_bracket(self, history: History) -> int:
+        lowest = 0 if self._first_rung is None else int(self._first_rung.is_dropped)
         if len(self._shares) == 1:
-            return 0
+            return lowest
         shares = (self._weights and self._weights(history)) or self._shares
         place = generator(self._seed, Stream.BRACKET, history.n_runs).random() * math.fsum(shares)
-        return min(bisect_right(list(accumulate(shares)), place), len(shares) - 1)
+        return max(lowest, min(bisect_right(list(accumulate(shares)), place), len(shares) - 1))
+
+    def _announcement(self) -> Note:
+        """Part of a new trial's note if the first rung of new trials has changed."""
+        first = self._first_rung
+        if first is None or first.level == self._announced:
+            return {}
+        return {"first_rung": first.level, "message": first.text()}
+
+    def _is_at_rung(self, trial_id: int, resource: int) -> bool:
+        counted = self._counted[trial_id]
+        return counted < len(self._levels) and self._levels[counted] <= resource
 
     def _system(self, trial_id: int) -> list[Rung]:
         return self._systems[self._brackets[trial_id] if len(self._systems) > 1 else 0]
