@@ -7,8 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from tunewright.asktell import AskTell
+from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.journal import MemoryJournal
 from tunewright.ledger import Ledger
+from tunewright.methods import build_scheduler, method
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.encoding import (
@@ -18,6 +21,7 @@ from tunewright.searchers.encoding import (
     Observations,
     Rows,
     Snapshot,
+    Stopped,
     fits_note,
     limited,
 )
@@ -25,7 +29,7 @@ from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
-from tunewright.trial import Ended, Reported, Start
+from tunewright.trial import Decision, Ended, Reported, Start, TrialStatus
 
 SCORE = Metric("score", Goal.MAXIMIZE)
 
@@ -141,6 +145,28 @@ def test_imputed_failures_count_at_levels() -> None:
     assert [snapshot.target_level(n) for n in (1, 2)] == [1, None]
     assert snapshot.succeeded_at(0).trials.tolist() == [good]
     assert observations.read(story.history) is snapshot
+
+
+def test_stopped_trials_are_pending_if_their_final_loss_is_unknown() -> None:
+    benchmark = RealBenchmarkDefinition(
+        name="scores", script="none", space=CONTINUOUS, metrics=(SCORE,), max_resource=2
+    )
+    scheduler = build_scheduler(method("MedianStopping", grace_population=1), benchmark, 0, {})
+    tuning = AskTell(scheduler, [SCORE])
+    for score in (0.9, 0.8, 0.1):
+        asked = tuning.ask()
+        assert asked is not None
+        tuning.tell(asked, {"score": score})
+        if tuning.tell(asked, {"score": score}).decision is Decision.CONTINUE:
+            tuning.complete(asked)
+    stopped = list(tuning.history.ids(TrialStatus.STOPPED))
+    assert stopped
+    counted = Observations(CONTINUOUS, SCORE).read(tuning.history)
+    assert len(counted.rows) == 3
+    assert not len(counted.pending)
+    awaited = Observations(CONTINUOUS, SCORE, stopped=Stopped.FANTASISE).read(tuning.history)
+    assert awaited.pending.tolist() == stopped
+    assert set(awaited.rows.trials) == set(tuning.history.ids(TrialStatus.COMPLETED))
 
 
 def test_a_model_learns_from_one_result_more_than_there_are_hyperparameters() -> None:

@@ -21,7 +21,7 @@ from tunewright.models.surrogate import Pullback, Surrogate, WeightedSum
 from tunewright.models.targets import TargetTransform
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers import gp as fitting
-from tunewright.searchers.acquisition_optimizer import AcquisitionOptimizer, Spread
+from tunewright.searchers.acquisition_optimizer import AcquisitionOptimizer, SearchWidth, Spread
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Rows, Snapshot
 from tunewright.searchers.gp import (
@@ -247,6 +247,17 @@ class Opposites(Learner):
     def learn(self, snapshot: Snapshot, rng: np.random.Generator) -> Learned:
         del snapshot, rng
         return Learned(WeightedSum([(Normal(1.0), 0.5), (Normal(-1.0), 0.5)]), np.zeros((1, 2)), {})
+
+
+@pytest.mark.parametrize(
+    ("width", "n_observations", "n_candidates"), [("wide", 100, 1024), ("wide", 101, 384), ("narrow", 0, 384)]
+)
+def test_a_wide_search_has_more_candidates_while_that_is_cheap(
+    width: str, n_observations: int, n_candidates: int
+) -> None:
+    cube = UnitCube(SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}))
+    optimizer = AcquisitionOptimizer(cube, width=SearchWidth(width))
+    assert len(optimizer.pool(np.zeros((1, 2)), np.random.default_rng(0), n_observations)) == n_candidates
 
 
 def test_a_thompson_draw_of_a_sum_draws_each_part_independently() -> None:

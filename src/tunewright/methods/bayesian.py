@@ -92,7 +92,9 @@ def _constrained_bo(benchmark: Benchmark, seed: int, settings: ConstrainedBOSett
         ConstrainedLearner(column_groups(space, gp.hamming_above), gp, constraints), context.cube(), gp
     )
     others = [constraint.metric for constraint in constraints]
-    observations = Observations(space, benchmark.metrics[0], others=others, failures=gp.failures)
+    observations = Observations(
+        space, benchmark.metrics[0], others=others, failures=gp.failures, stopped=gp.stopped
+    )
     return FIFO(ModelBasedSearcher(context, proposer, observations, n_initial=gp.n_initial))
 
 
@@ -110,7 +112,9 @@ def _cost_aware_bo(benchmark: Benchmark, seed: int, settings: CostAwareBOSetting
     context = context_of(benchmark, seed)
     levels = () if resource is None else range(1, resource + 1)
     cost = Metric(settings.cost or benchmark.time_attr)
-    observations = Observations(space, benchmark.metrics[0], levels, others=[cost], failures=gp.failures)
+    observations = Observations(
+        space, benchmark.metrics[0], levels, others=[cost], failures=gp.failures, stopped=gp.stopped
+    )
     proposer = GPProposer(learner, context.cube(), gp)
     return FIFO(ModelBasedSearcher(context, proposer, observations, n_initial=gp.n_initial))
 

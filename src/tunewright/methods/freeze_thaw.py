@@ -17,7 +17,7 @@ from tunewright.searchers.candidate_selection import CandidateSelector, Forecast
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import AcquisitionKind, GPSettings, column_groups
 from tunewright.searchers.gp_curves import CurveLearner, LevelForecastLearner
-from tunewright.searchers.gp_levels import JointModel, ResourceKernel
+from tunewright.searchers.gp_levels import JointModel, LevelMean, ResourceKernel
 
 _GP: Final = GPSettings(n_initial=6, acquisition=AcquisitionKind.LOG_EI, max_observations=300)
 
@@ -70,6 +70,8 @@ class FreezeThawSettings:
     """The ratio of one level to the one before it, >= 2."""
     probability_thaw: float = 0.75
     """Probability that only paused trials are compared, >= 0 and below 1."""
+    level_mean: LevelMean = LevelMean.CURVE
+    """Mean along the resource: the common learning ``curve``, or a ``constant``."""
     gp: GPSettings = _GP
     """The model of curves; trials are weighed by ``log_ei`` only."""
 
@@ -99,6 +101,9 @@ class DyHPOSettings:
     """Probability that a trial at the top of its rung goes on regardless of the model, >= 0 and below 1."""
     resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
     """How results at different levels hang together."""
+    level_mean: LevelMean = LevelMean.CONSTANT
+    """Mean along the resource: a ``constant``, or the common learning ``curve``, without whose fall no trial expects an improvement
+    from running longer than any other."""
     gp: GPSettings = _GP
     """The model of results; trials are weighed by ``log_ei`` only."""
 
@@ -117,6 +122,7 @@ def _selector(
         Observations(benchmark.space, benchmark.metrics[0], levels, failures=gp.failures),
         n_initial=gp.n_initial,
         spread=gp.spread,
+        width=gp.search,
     )
 
 
@@ -125,7 +131,7 @@ def _freeze_thaw(benchmark: Benchmark, seed: int, settings: FreezeThawSettings) 
     spaced = rung_levels(max_resource, grace_period=settings.pauses.grace_period, eta=settings.eta)
     pauses = settings.pauses.within(max_resource, spaced)
     levels = (*pauses.levels, max_resource)
-    learner = CurveLearner(column_groups(benchmark.space, gp.hamming_above), levels, gp)
+    learner = CurveLearner(column_groups(benchmark.space, gp.hamming_above), levels, gp, settings.level_mean)
     return FreezeThaw(
         _selector(benchmark, seed, learner, levels, gp),
         pauses,
@@ -141,7 +147,7 @@ def _dyhpo(benchmark: Benchmark, seed: int, settings: DyHPOSettings) -> DyHPO:
     pauses = settings.pauses.within(max_resource, spaced)
     levels = (*pauses.levels, max_resource)
     groups = column_groups(benchmark.space, gp.hamming_above)
-    joint = JointModel(groups, levels, gp, settings.resource_kernel)
+    joint = JointModel(groups, levels, gp, settings.resource_kernel, settings.level_mean)
     return DyHPO(
         _selector(benchmark, seed, LevelForecastLearner(joint, gp), levels, gp),
         pauses,

@@ -16,6 +16,7 @@ from tunewright.schedulers.asha import ASHA, ASHASettings, RungSettings
 from tunewright.schedulers.brackets import BracketSettings
 from tunewright.schedulers.rungs import bracket_weights
 from tunewright.schedulers.sync_hyperband import SyncHyperband
+from tunewright.searchers.acquisition_optimizer import SearchWidth
 from tunewright.searchers.bore import BORESettings, bore_searcher
 from tunewright.searchers.cqr import CQRSettings, cqr_searcher
 from tunewright.searchers.encoding import Observations
@@ -69,7 +70,7 @@ class MOBSTERSettings:
 
     rungs: RungSettings = RungSettings()
     models: LevelModelSettings = LevelModelSettings(
-        model=LevelModel.JOINT, gp=GPSettings(n_initial=6, max_observations=300)
+        model=LevelModel.JOINT, gp=GPSettings(n_initial=6, max_observations=300, search=SearchWidth.WIDE)
     )
 
 
@@ -86,7 +87,9 @@ class HyperTuneSettings:
 
     rungs: RungSettings = RungSettings(brackets=4)
     """Brackets are drawn by learned weights; as many as there are rungs, if these are fewer."""
-    models: LevelModelSettings = LevelModelSettings(gp=GPSettings(n_initial=6, max_observations=300))
+    models: LevelModelSettings = LevelModelSettings(
+        gp=GPSettings(n_initial=6, max_observations=300, search=SearchWidth.WIDE)
+    )
     view: JointView = JointView.TARGET
     """With ``model=joint``: proposals by the process at the ``target`` level, or by the ``weighted`` sum of all levels."""
     trust: Trust = Trust.TRIALS
@@ -163,7 +166,7 @@ def hypertune_parts(
     groups = column_groups(space, models.gp.hamming_above)
     modelling: RungModelling
     if models.model is LevelModel.JOINT:
-        joint = JointModel(groups, levels, models.gp, models.resource_kernel)
+        joint = JointModel(groups, levels, models.gp, models.resource_kernel, models.level_mean)
         modelling, view = JointRungs(joint, models.gp, settings.trust), settings.view
     else:
         modelling, view = IndependentRungs(groups, len(levels), models.gp), JointView.WEIGHTED

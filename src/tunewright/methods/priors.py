@@ -61,7 +61,7 @@ def _pibo(benchmark: Benchmark, seed: int, settings: PiBOSettings) -> FIFO:
         FinalLossLearner(column_groups(space, gp.hamming_above), gp), density, settings.beta
     )
     proposer = PriorProposer(density, cube, gp.n_initial, GPProposer(learner, cube, gp))
-    observations = Observations(space, benchmark.metrics[0], failures=gp.failures)
+    observations = Observations(space, benchmark.metrics[0], failures=gp.failures, stopped=gp.stopped)
     return FIFO(ModelBasedSearcher(context, proposer, observations, n_initial=0))
 
 

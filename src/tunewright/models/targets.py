@@ -74,18 +74,28 @@ def winsorised(losses: Array) -> Array:
     losses remain as they are.
     """
     scaled = losses / 8.0  # so that no sum of huge values overflows
-    best, high = np.quantile(scaled, [0.0, 0.75])
+    ordered = np.sort(scaled)
+    best, high = float(ordered[0]), _quantile(ordered, 0.75)
     if high <= best:
         return losses
-    n, distance = min(_FIRST, len(losses)), 0.0
-    while True:
+    distance = _quantile(ordered, 0.5) - best
+    n = _FIRST
+    while n < len(losses):
         first = np.sort(scaled[:n])
-        distance = max(distance, float(first[n // 2] + first[(n - 1) // 2]) / 2.0 - float(first[0]))
-        if n == len(losses):
-            break
-        n = min(2 * n, len(losses))
-    most = float(best) + max(float(high - best), 6.0 * distance)
+        distance = max(distance, _quantile(first, 0.5) - float(first[0]))
+        n *= 2
+    most = best + max(high - best, 6.0 * distance)
+    if ordered[-1] <= most:
+        return losses
     return np.where(scaled > most, 8.0 * min(most, np.finfo(np.float64).max / 8.0), losses)
+
+
+def _quantile(ordered: Array, share: float) -> float:
+    """The quantile of ascending values (n,), n >= 1, linear between two of them."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    return low + (place - below) * (high - low)
 
 
 def _log_distances(losses: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
 
@@ -13,10 +14,9 @@ from tunewright.searchers.unit_cube import UnitCube
 
 N_INCUMBENTS: Final = 5
 """Number of best known points around which candidates are drawn."""
-_N_SPREAD: Final = 256
-_N_AROUND: Final = 128
 _MOST_LISTED: Final = 2048
-_N_STARTS: Final = 3
+_MOST_ROWS_OF_WIDE: Final = 100
+"""Observations of a model up to which a wide search costs 2 ms at most."""
 _MOST_STEPS: Final = 20
 _MOST_MOVES: Final = 10
 
@@ -30,13 +30,35 @@ class Spread(StrEnum):
     """Scrambled Sobol points: even in every hyperparameter, and nearly so in every pair."""
 
 
+class SearchWidth(StrEnum):
+    """Number of candidates of a search, and of those that are improved."""
+
+    WIDE = "wide"
+    """1,024 and 6 while the model has at most 100 observations, then as ``narrow``."""
+    NARROW = "narrow"
+    """384 and 3."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """Candidates over the cube and around incumbents, and how many are improved."""
+
+    spread: int
+    around: int
+    starts: int
+
+
+_NUMBERS: Final = {SearchWidth.WIDE: _Numbers(682, 342, 6), SearchWidth.NARROW: _Numbers(256, 128, 3)}
+
+
 @final
 class AcquisitionOptimizer:
     """Maximise acquisition functions over a cube.
 
     All points of a small finite space are compared, and 2048 random ones of a long list. In other spaces candidates are spread over the
-    cube and around the incumbents. From the three best, domains of few values are changed one at a time while that helps, and
-    continuous columns are improved by L-BFGS-B, all three points together: one evaluation of three costs little more than of one.
+    cube and around the incumbents. From the best few, domains of few values are changed one at a time while that helps, and
+    continuous columns are improved by L-BFGS-B, all points together: one evaluation of three costs little more than of one.
 
     Parameters
     ----------
@@ -44,20 +66,35 @@ class AcquisitionOptimizer:
         The unit cube to search.
     spread
         Distribution of the candidates.
+    width
+        How many there are.
     """
 
-    def __init__(self, cube: UnitCube, spread: Spread = Spread.LATIN_HYPERCUBE) -> None:
+    def __init__(
+        self,
+        cube: UnitCube,
+        spread: Spread = Spread.LATIN_HYPERCUBE,
+        width: SearchWidth = SearchWidth.NARROW,
+    ) -> None:
         self._cube = cube
+        self._width = width
         self._spread = cube.net if spread is Spread.SOBOL else cube.spread
 
-    def pool(self, incumbents: Array, rng: np.random.Generator) -> Array:
+    def pool(self, incumbents: Array, rng: np.random.Generator, n_observations: int = 0) -> Array:
         """Candidates (m, d)."""
         everything = self._cube.everything
         if everything is not None:
             return everything if len(everything) <= _MOST_LISTED else rng.choice(everything, _MOST_LISTED)
-        return np.concatenate([self._spread(_N_SPREAD, rng), self._cube.around(incumbents, _N_AROUND, rng)])
+        numbers = self._numbers(n_observations)
+        spread = self._spread(numbers.spread, rng)
+        return np.concatenate([spread, self._cube.around(incumbents, numbers.around, rng)])
 
-    def best_points(self, acquisition: Acquisition, incumbents: Array, rng: np.random.Generator) -> Array:
+    def _numbers(self, n_observations: int) -> _Numbers:
+        return _NUMBERS[SearchWidth.NARROW if n_observations > _MOST_ROWS_OF_WIDE else self._width]
+
+    def best_points(
+        self, acquisition: Acquisition, incumbents: Array, rng: np.random.Generator, n_observations: int = 0
+    ) -> Array:
         """Points (m, d) of the cube, best first.
 
         Parameters
@@ -68,13 +105,15 @@ class AcquisitionOptimizer:
             Good known points (k, d), around which candidates are drawn.
         rng
             Draws candidates.
+        n_observations
+            Of the model: the time of a prediction grows with it.
         """
-        pool = self.pool(incumbents, rng)
+        pool = self.pool(incumbents, rng, n_observations)
         values = acquisition.values(pool)
         order = np.argsort(-values, kind="stable")
         if self._cube.everything is not None:
             return pool[order]
-        starts = pool[order[:_N_STARTS]]
+        starts = pool[order[: self._numbers(n_observations).starts]]
         if self._cube.has_levels:
             starts = np.stack([self._changed(acquisition, start) for start in starts])
         if len(self._cube.free):

@@ -14,7 +14,7 @@ from tunewright.history import History
 from tunewright.models.acquisition import Acquisition, LogExpectedImprovement, Weighted
 from tunewright.models.arrays import Array
 from tunewright.models.surrogate import Surrogate
-from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer, Spread
+from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer, SearchWidth, Spread
 from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Observations, Snapshot
 from tunewright.searchers.gp import SuccessModel
@@ -63,11 +63,13 @@ class NewTrials(Proposer):
         The unit cube to search.
     spread
         Distribution of the candidates.
+    width
+        How many there are.
     """
 
-    def __init__(self, learner: ForecastLearner, cube: UnitCube, spread: Spread) -> None:
+    def __init__(self, learner: ForecastLearner, cube: UnitCube, spread: Spread, width: SearchWidth) -> None:
         self._learner = learner
-        self._optimizer = AcquisitionOptimizer(cube, spread)
+        self._optimizer = AcquisitionOptimizer(cube, spread, width)
         self._success = SuccessModel(cube.n_columns)
 
     @override
@@ -83,7 +85,8 @@ class NewTrials(Proposer):
     def proposal(self, forecast: Forecast, snapshot: Snapshot, rng: np.random.Generator) -> Proposal:
         """As :meth:`propose`, from a forecast."""
         acquisition, fits = self.acquisition(forecast, snapshot)
-        points = self._optimizer.best_points(acquisition, forecast.observed[:N_INCUMBENTS], rng)
+        incumbents = forecast.observed[:N_INCUMBENTS]
+        points = self._optimizer.best_points(acquisition, incumbents, rng, len(snapshot.rows))
         return Proposal(points, snapshot.note_of({**forecast.fits, **fits}))
 
     def acquisition(self, forecast: Forecast, snapshot: Snapshot) -> tuple[Acquisition, Mapping[str, Fit]]:
@@ -118,8 +121,8 @@ class CandidateSelector:
         Reads History at the levels.
     n_initial
         Trials that are begun before the model is asked, the given points included.
-    spread
-        How candidates for new trials are spread.
+    spread, width
+        How candidates for new trials are spread, and how many there are.
 
     Raises
     ------
@@ -135,11 +138,12 @@ class CandidateSelector:
         *,
         n_initial: int = 6,
         spread: Spread = Spread.LATIN_HYPERCUBE,
+        width: SearchWidth = SearchWidth.NARROW,
     ) -> None:
         self._context = context
         self._learner = learner
         self._observations = observations
-        self._new = NewTrials(learner, context.cube(), spread)
+        self._new = NewTrials(learner, context.cube(), spread, width)
         self._searcher = ModelBasedSearcher(context, self._new, observations, n_initial=n_initial)
 
     def chosen(

@@ -29,6 +29,15 @@ class Failures(StrEnum):
     """They are left out: the model knows nothing of them."""
 
 
+class Stopped(StrEnum):
+    """Treatment of trials that a scheduler stopped, where a trial counts once."""
+
+    FANTASISE = "fantasise"
+    """Their final losses are unknown, as those of running trials."""
+    COUNT = "count"
+    """Their last losses count as final ones."""
+
+
 class Needed(StrEnum):
     """Number of results with which a model learns from a level."""
 
@@ -92,7 +101,7 @@ class Snapshot:
     rows: Rows
     """The observed losses."""
     pending: Indices
-    """Running trials that are still to report, by id."""
+    """Trials that are still to report, by id: running ones, and stopped ones whose final losses are unknown."""
     pending_levels: Indices
     """The level that each of them will reach next."""
     fits: Mapping[str, Fit]
@@ -149,6 +158,8 @@ class Observations:
         Further metrics whose losses are read; a result is finite only if all are.
     failures
         Treatment of failed trials and of losses that are not finite.
+    stopped
+        Treatment of stopped trials without levels.
     """
 
     def __init__(
@@ -159,10 +170,12 @@ class Observations:
         others: Sequence[Metric] = (),
         *,
         failures: Failures = Failures.DROP,
+        stopped: Stopped = Stopped.COUNT,
     ) -> None:
         self._space = space
         self._metrics = (metric, *others)
         self._imputes = failures is Failures.IMPUTE
+        self._awaits_stopped = stopped is Stopped.FANTASISE and not levels
         self.levels = tuple(levels)
         self._history: History | None = None
         self._points = np.empty((0, space.n_columns))
@@ -178,6 +191,10 @@ class Observations:
             self._read_result(trial_id, result)
         self._n_results += len(results)
         running, crashed = _ids(history, TrialStatus.RUNNING), _ids(history, TrialStatus.FAILED)
+        if self._awaits_stopped:
+            stopped = _ids(history, TrialStatus.STOPPED)
+            diverged = np.array(list(self._diverged), dtype=np.intp)
+            running = np.concatenate([running, stopped[~np.isin(stopped, diverged)]])
         seen = (self._n_results, self._n_runs, running.tobytes(), crashed.tobytes())
         if self._snapshot is None or self._seen != seen:
             self._snapshot, self._seen = self._made(running, crashed), seen

@@ -30,9 +30,9 @@ from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess, fit
 from tunewright.models.surrogate import Surrogate
 from tunewright.models.targets import TargetTransform, have_one_sign, standardised, transformed
-from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer, Spread
+from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer, SearchWidth, Spread
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot, limited
+from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot, Stopped, limited
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import Categorical, SearchSpace
@@ -186,8 +186,13 @@ class GPSettings:
     """Whether numeric columns are warped by learned exponents."""
     spread: Spread = Spread.LATIN_HYPERCUBE
     """Distribution of the candidates, the best of which are improved."""
+    search: SearchWidth = SearchWidth.NARROW
+    """Number of candidates, and of those that are improved: ``wide`` (1,024 and 6, up to 100 observations) or ``narrow`` (384 and 3)."""
     max_observations: int = 500
     """Rows that a model learns from at most, >= 2."""
+    stopped: Stopped = Stopped.FANTASISE
+    """Of a model of final losses: final losses of stopped trials are drawn like those of running ones (``fantasise``), or their last
+    losses ``count`` as final."""
     failures: Failures = Failures.IMPUTE
     """``impute``: failed trials and losses that are not finite count with the worst finite loss at their level so far, and
     the acquisition function is weighted by the probability of success; ``drop``: they are left out."""
@@ -197,10 +202,12 @@ class GPSettings:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
+        put(self, "stopped", choice("stopped", Stopped, self.stopped))
         put(self, "failures", choice("failures", Failures, self.failures))
         put(self, "acquisition", choice("acquisition", AcquisitionKind, self.acquisition))
         put(self, "targets", choice("targets", TargetTransform, self.targets))
         put(self, "spread", choice("spread", Spread, self.spread))
+        put(self, "search", choice("search", SearchWidth, self.search))
         check_at_least(self, 0, "kappa", "n_fantasies")
         check_at_least(self, 1, "n_initial")
         check_at_least(self, 2, "max_observations")
@@ -282,7 +289,7 @@ class GPProposer(Proposer):
 
     def __init__(self, learner: Learner, cube: UnitCube, settings: GPSettings) -> None:
         self._learner = learner
-        self._optimizer = AcquisitionOptimizer(cube, settings.spread)
+        self._optimizer = AcquisitionOptimizer(cube, settings.spread, settings.search)
         self._success = SuccessModel(cube.n_columns)
         self._settings = settings
 
@@ -305,7 +312,7 @@ class GPProposer(Proposer):
         else:
             acquisition = learned.acquisition or self._acquisition(learned.surrogate, means.min(axis=0))
             weighted = acquisition if log_success is None else Weighted(acquisition, log_success, 1.0)
-            points = self._optimizer.best_points(weighted, incumbents, rng)
+            points = self._optimizer.best_points(weighted, incumbents, rng, len(snapshot.rows))
         return Proposal(points, snapshot.note_of({**learned.fits, **fits}))
 
     def _acquisition(self, surrogate: Surrogate, best: Array) -> Acquisition:
@@ -431,6 +438,6 @@ def gp_searcher(
     return ModelBasedSearcher(
         context,
         proposer,
-        Observations(context.space, metric, failures=settings.failures),
+        Observations(context.space, metric, failures=settings.failures, stopped=settings.stopped),
         n_initial=settings.n_initial,
     )

@@ -17,7 +17,7 @@ from tunewright.models.surrogate import AtResource, Surrogate
 from tunewright.searchers.candidate_selection import Forecast, ForecastLearner
 from tunewright.searchers.encoding import Fit, Rows, Snapshot, limited
 from tunewright.searchers.gp import FittedProcess, GPSettings, Targets, with_fantasies
-from tunewright.searchers.gp_levels import JointModel
+from tunewright.searchers.gp_levels import JointModel, LevelMean
 
 MOST_DENSE: Final = 1000
 """Observations up to which their covariance is factorised; beyond it, its Kronecker structure is used."""
@@ -77,10 +77,19 @@ class CurveLearner(ForecastLearner):
         Resources of the grid, strictly increasing; the last one is that of a full run.
     settings
         Of the model.
+    mean
+        Mean along the resource.
     """
 
-    def __init__(self, groups: Groups, levels: Sequence[int], settings: GPSettings) -> None:
+    def __init__(
+        self,
+        groups: Groups,
+        levels: Sequence[int],
+        settings: GPSettings,
+        mean: LevelMean = LevelMean.CURVE,
+    ) -> None:
         self._settings = settings
+        self._mean = mean
         self._targets = Targets(settings.targets)
         self._resources = np.array(levels, dtype=np.float64) / levels[-1]
         self._prior = LatentKronecker(Matern52(groups))
@@ -96,7 +105,8 @@ class CurveLearner(ForecastLearner):
         return FinalForecast(final, snapshot.points[np.unique(rows.trials)], fit)
 
     def _final(self, snapshot: Snapshot, rows: Rows, rng: np.random.Generator) -> tuple[Surrogate, Fit]:
-        y = self._targets.of(rows.losses)
+        above = self._mean.of(snapshot, len(self._resources))
+        y = self._targets.of(rows.losses - above[rows.levels])
         known, n_rows = snapshot.fits.get("curves"), len(snapshot.rows)
         n_fantasies = self._settings.n_fantasies
         trials = np.union1d(rows.trials, snapshot.pending)

@@ -62,6 +62,31 @@ def resource_kernel(kind: ResourceKernel, inner: Kernel, n_columns: int) -> Kern
             return CrossValidation(inner, n_columns)
 
 
+class LevelMean(StrEnum):
+    """Mean of a process of losses at levels, along the resource."""
+
+    CURVE = "curve"
+    """The common learning curve: differences of neighbouring levels are medians over the trials that reached both."""
+    CONSTANT = "constant"
+    """The same at all levels."""
+
+    def of(self, snapshot: Snapshot, n_levels: int) -> Array:
+        """Losses (n_levels,) that a trial has at each level more than at the last one; zeros for a constant mean."""
+        above = np.zeros(n_levels)
+        if self is LevelMean.CONSTANT:
+            return above
+        rows = [snapshot.succeeded_at(level) for level in range(n_levels)]
+        for level in range(n_levels - 2, -1, -1):
+            lower, upper = rows[level], rows[level + 1]
+            _, at_lower, at_upper = np.intersect1d(
+                lower.trials, upper.trials, assume_unique=True, return_indices=True
+            )
+            above[level] = above[level + 1]
+            if len(at_lower):
+                above[level] += np.median(lower.losses[at_lower] - upper.losses[at_upper])
+        return above
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -91,12 +116,21 @@ class JointModel:
         Of the model.
     kind
         Covariance along the resource.
+    mean
+        Mean along the resource. It is taken off the losses, so that predictions at one level can be compared with one another,
+        and not with predictions at another one.
     """
 
     def __init__(
-        self, groups: Groups, levels: Sequence[int], settings: GPSettings, kind: ResourceKernel
+        self,
+        groups: Groups,
+        levels: Sequence[int],
+        settings: GPSettings,
+        kind: ResourceKernel,
+        mean: LevelMean = LevelMean.CURVE,
     ) -> None:
         self._settings = settings
+        self._mean = mean
         self._targets = Targets(settings.targets)
         self._resources = np.array(levels, dtype=np.float64) / levels[-1]
         inner = config_kernel(groups, input_warping=settings.input_warping)
@@ -107,7 +141,8 @@ class JointModel:
         """From the rows of all levels, at least one."""
         rows = limited(snapshot.rows, self._settings.max_observations)
         x = self._points(snapshot, rows.trials, rows.levels)
-        y = self._targets.of(rows.losses)
+        above = self._mean.of(snapshot, len(self._resources))
+        y = self._targets.of(rows.losses - above[rows.levels])
         posterior, fit = self._fitted.posterior(x, y, snapshot.fits.get("joint"), len(snapshot.rows))
         return Known(posterior, fit, rows, y)
 
@@ -251,6 +286,8 @@ class LevelModelSettings:
     """``joint`` or ``independent``."""
     resource_kernel: ResourceKernel = ResourceKernel.PRODUCT
     """Covariance along the resource in the joint model."""
+    level_mean: LevelMean = LevelMean.CURVE
+    """Mean along the resource in the joint model: the common learning ``curve``, or a ``constant``."""
     needed: Needed = Needed.HYPERPARAMETERS
     """Results that a level needs: one more than there are ``hyperparameters`` (at most 10), or encoded ``columns``."""
     gp: GPSettings = GPSettings(n_initial=6)
@@ -260,6 +297,7 @@ class LevelModelSettings:
         object.__setattr__(self, "model", choice("model", LevelModel, self.model))
         kernel = choice("resource_kernel", ResourceKernel, self.resource_kernel)
         object.__setattr__(self, "resource_kernel", kernel)
+        object.__setattr__(self, "level_mean", choice("level_mean", LevelMean, self.level_mean))
 
 
 def level_searcher(
@@ -287,7 +325,9 @@ def level_searcher(
     groups = column_groups(context.space, gp.hamming_above)
     learner: Learner
     if settings.model is LevelModel.JOINT:
-        learner = JointLearner(JointModel(groups, levels, gp, settings.resource_kernel), n_needed, gp)
+        learner = JointLearner(
+            JointModel(groups, levels, gp, settings.resource_kernel, settings.level_mean), n_needed, gp
+        )
     else:
         learner = IndependentLearner(groups, len(levels), n_needed, gp)
     return ModelBasedSearcher(

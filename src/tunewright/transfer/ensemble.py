@@ -207,6 +207,6 @@ def transfer_gp_searcher(
     return ModelBasedSearcher(
         context,
         GPProposer(learner, context.cube(), settings),
-        Observations(context.space, metric, failures=settings.failures),
+        Observations(context.space, metric, failures=settings.failures, stopped=settings.stopped),
         n_initial=settings.n_initial,
     )

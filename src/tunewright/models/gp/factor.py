@@ -19,7 +19,6 @@ _BLAS: Final[Any] = _blas
 _LAPACK: Final[Any] = _lapack  # their functions are made when SciPy is built: no type checker knows them
 
 _FIRST_JITTER: Final = 1e-10
-_SMALLEST_PIVOT: Final = 1e-10
 
 
 def cholesky(matrix: Array) -> Array:
@@ -112,6 +111,6 @@ class Factor:
             grown = np.zeros((n + 1, n + 1), order="F")
             grown[:n, :n] = self.lower
             grown[n, :n] = side
-            grown[n, n] = math.sqrt(max(pivot, _SMALLEST_PIVOT * self._noise))
+            grown[n, n] = math.sqrt(max(pivot, self._noise))  # as in exact arithmetic
             self.lower = grown
             self.x = np.concatenate([self.x, point])

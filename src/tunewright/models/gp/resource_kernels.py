@@ -152,7 +152,10 @@ class ResourceProduct(Kernel):
     @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
         of_configs, inner_pullback = self._inner.cross(theta[:-1], a[:, :-1], b[:, :-1])
-        of_resources, _ = self._resources.cross(theta[-1:], a[:, -1:], b[:, -1:])
+        at = a[:, -1:]
+        if len(at) > 1 and (at == at[0]).all():
+            at = at[:1]  # candidates are compared at one resource: a row for all of them
+        of_resources, _ = self._resources.cross(theta[-1:], at, b[:, -1:])
 
         def pullback(weights: Array) -> Array:
             return np.pad(inner_pullback(weights * of_resources), ((0, 0), (0, 1)))
