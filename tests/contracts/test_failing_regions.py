@@ -47,7 +47,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "EHVI": {},
     "RandomScalarization": {},
 }
-SEVERAL = {"KDE", "BOHB", "SyncBOHB", "CQR", "ASHACQR"}
+SEVERAL = {"KDE", "BOHB", "SyncBOHB", "CQR", "ASHACQR", "auto"}
 """Methods with random choices, as of a third of all trials, half of which fail: the share is averaged over more trials."""
 
 

@@ -124,7 +124,7 @@ def test_parents_are_of_the_best_fronts() -> None:
 
 
 def test_without_crossover_and_with_certain_mutation_all_hyperparameters_change() -> None:
-    settings = NSGA2Settings(crossover_probability=0.0, mutation_probability=1.0)
+    settings = NSGA2Settings(crossover_probability=0.0, mutation_probability=1.0, mutation_index=20.0)
     seen = snapshot(PLANE, [[0.0, 0.0]])
     proposal = NSGA2Proposer(PLANE, settings).propose(seen, np.random.default_rng(0))
     assert proposal is not None
