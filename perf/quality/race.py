@@ -19,6 +19,7 @@ from tunewright.metric import Metric
 from tunewright.replicates import Replicates
 from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.racing import Racing
+from tunewright.schedulers.stopping_rules import RuleStopping
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Integer, SearchSpace
 from tunewright.trial import Decision
@@ -52,7 +53,7 @@ def race(losses: np.ndarray, significance: float, seed: int) -> tuple[int, float
     replicates = Replicates(n=N_FOLDS, significance=significance)
     space = SearchSpace({"row": Integer(0, len(losses) - 1)})
     fifo = FIFO(RandomSearcher(space, seed=seed, points_to_evaluate=[]))
-    tuning = AskTell(Racing(fifo, replicates, metric=METRIC), [METRIC], replicates=replicates)
+    tuning = AskTell(RuleStopping(fifo, Racing(replicates, metric=METRIC)), [METRIC], replicates=replicates)
     for _ in range(len(losses)):
         asked = tuning.ask()
         for loss in losses[asked.config["row"]]:

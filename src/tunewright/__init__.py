@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tunewright.schedulers.asha import ASHASettings as ASHASettings
     from tunewright.schedulers.fifo import FIFO as FIFO
     from tunewright.schedulers.racing import Racing as Racing
+    from tunewright.schedulers.stopping_rules import RuleStopping as RuleStopping
     from tunewright.searchers.model_free import GridSearcher as GridSearcher
     from tunewright.searchers.model_free import RandomSearcher as RandomSearcher
     from tunewright.space import Categorical as Categorical
@@ -59,6 +60,7 @@ _MODULES = {
     "schedulers.asha": ("ASHA", "ASHASettings"),
     "schedulers.fifo": ("FIFO",),
     "schedulers.racing": ("Racing",),
+    "schedulers.stopping_rules": ("RuleStopping",),
     "searchers.model_free": ("GridSearcher", "RandomSearcher"),
     "space": ("Categorical", "FiniteRange", "Float", "Integer", "Ordinal", "Prior", "SearchSpace"),
     "stopping": (

@@ -77,7 +77,7 @@ class AskTell:
         Constraints on the results that :meth:`best` considers.
     replicates
         Seeds or folds that :meth:`tell` reports one by one; their mean is a trial's value, and only trials with all of them are
-        considered. ``Racing`` around the scheduler stops trials early.
+        considered. ``RuleStopping`` with ``Racing`` stops trials early.
 
     Examples
     --------

@@ -24,6 +24,7 @@ from tunewright.schedulers.asha import ASHA, ASHAKind, ASHASettings
 from tunewright.replicates import ReplicateMeans, Replicates
 from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.racing import Racing
+from tunewright.schedulers.stopping_rules import RuleStopping
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
@@ -43,7 +44,8 @@ def run(path, kind, hold):
     means = None
     if kind == "racing":
         replicates = Replicates(n=9)
-        scheduler, means = Racing(FIFO(searcher), replicates, metric=METRIC), ReplicateMeans(replicates, [METRIC])
+        scheduler = RuleStopping(FIFO(searcher), Racing(replicates, metric=METRIC))
+        means = ReplicateMeans(replicates, [METRIC])
     else:
         scheduler = ASHA(searcher, ASHASettings(max_resource=9, kind=ASHAKind(kind)), metric=METRIC, seed=0)
     backend = SimulatedBackend(train, n_workers=4, max_resource=9)

@@ -17,10 +17,12 @@ from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Constraint, Goal, Metric
+from tunewright.models.ranks import signed_rank_p
 from tunewright.replicates import Replicates
 from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.fifo import FIFO
-from tunewright.schedulers.racing import Racing, signed_rank_p
+from tunewright.schedulers.racing import Racing
+from tunewright.schedulers.stopping_rules import RuleStopping
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
@@ -35,7 +37,8 @@ class TestContractAroundFIFO(SchedulerContract):
     replicates = Replicates(n=27)
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
-        return Racing(FIFO(RandomSearcher(space, seed=seed)), self.replicates, metric=metric)
+        fifo = FIFO(RandomSearcher(space, seed=seed))
+        return RuleStopping(fifo, Racing(self.replicates, metric=metric))
 
 
 class TestContractAroundASHA(SchedulerContract):
@@ -44,7 +47,7 @@ class TestContractAroundASHA(SchedulerContract):
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         rungs = ASHASettings(max_resource=27, grace_period=3)
         within = ASHA(RandomSearcher(space, seed=seed), rungs, metric=metric, seed=seed)
-        return Racing(within, self.replicates, metric=metric)
+        return RuleStopping(within, Racing(self.replicates, metric=metric))
 
 
 class Race:
@@ -58,7 +61,7 @@ class Race:
         journal: MemoryJournal | None = None,
     ) -> None:
         fifo = FIFO(RandomSearcher(CONTINUOUS, seed=0))
-        racing = Racing(fifo, replicates, metric=metric, constraints=constraints)
+        racing = RuleStopping(fifo, Racing(replicates, metric=metric, constraints=constraints))
         self.tuning = AskTell(racing, [metric], journal, constraints=constraints, replicates=replicates)
         self._metric = metric
 
@@ -202,7 +205,7 @@ def test_the_test_counts_signs(differences: list[int]) -> None:
     some = np.array([d for d in differences if d])
     ranks = rankdata(np.abs(some))
     sums = [ranks[np.array(signs)].sum() for signs in product([True, False], repeat=len(some))]
-    assert signed_rank_p(differences) == np.mean(np.array(sums) >= ranks[some > 0].sum())
+    assert signed_rank_p(np.array(differences)) == np.mean(np.array(sums) >= ranks[some > 0].sum())
 
 
 def test_without_equal_values_the_test_is_that_of_scipy() -> None:
@@ -210,7 +213,7 @@ def test_without_equal_values_the_test_is_that_of_scipy() -> None:
     for n in (2, 5, 12, 30):
         differences = rng.normal(0.3, 1.0, n)
         expected = wilcoxon(differences, alternative="greater", method="exact").pvalue
-        assert signed_rank_p(list(differences)) == pytest.approx(expected, rel=1e-9)
+        assert signed_rank_p(differences) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("wrong", [{"n": 1}, {"n": 5, "significance": 1.0}, {"n": 5, "significance": -0.1}])

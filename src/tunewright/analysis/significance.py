@@ -28,6 +28,7 @@ from tunewright.analysis.columns import Floats
 from tunewright.analysis.comparison import check_same_setups, mean_ranks, normalised_regret
 from tunewright.analysis.curves import Curves
 from tunewright.exceptions import UnknownNameError
+from tunewright.models.ranks import signed_rank_p
 
 ALPHA: Final = 0.05
 """Level of significance, after Holm's correction."""
@@ -96,14 +97,7 @@ def wilcoxon(differences: Floats) -> float:
     if len(nonzero) > _MOST_EXACT:
         found: Any = stats.wilcoxon(nonzero, method="asymptotic")
         return float(found.pvalue)
-    ranks = (2 * stats.rankdata(np.abs(nonzero))).astype(np.int64)  # tied ranks are halves
-    ways = np.zeros(ranks.sum() + 1, dtype=np.int64)  # to reach each sum of positive ranks
-    ways[0] = 1
-    for rank in ranks:
-        ways[rank:] += ways[:-rank].copy()
-    positive = ranks[nonzero > 0].sum()
-    tail = min(ways[: positive + 1].sum(), ways[positive:].sum())
-    return min(1.0, 2 * float(tail) / 2.0 ** len(ranks))
+    return min(1.0, 2.0 * signed_rank_p(nonzero), 2.0 * signed_rank_p(-nonzero))
 
 
 def signed_effect(differences: Floats) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tunewright.blackbox.tables.blackbox import Array, Blackbox
 from tunewright.blackbox.tables.tabular import TabularBlackbox
+from tunewright.models.ranks import spearman
 
 LEAST_CORRELATION: Final = 0.2
 """Spearman's coefficient below which the first level counts as uninformative."""
@@ -39,7 +40,7 @@ def first_level_correlation(blackbox: Blackbox) -> dict[str, float]:
         return {}
     first, last = _ends(blackbox)
     found = {
-        name: _spearman(first[:, index], last[:, index])
+        name: _correlation(first[:, index], last[:, index])
         for index, name in enumerate(blackbox.metrics)
         if index != blackbox.elapsed_index
     }
@@ -74,14 +75,8 @@ def _ends(blackbox: Blackbox) -> tuple[Array, Array]:
     return curves[:, 0], curves[:, -1]
 
 
-def _spearman(first: Array, last: Array) -> float | None:
-    from scipy.stats import rankdata  # noqa: PLC0415 # pyright: ignore[reportUnknownVariableType]
-
+def _correlation(first: Array, last: Array) -> float | None:
     known = np.isfinite(first) & np.isfinite(last)
-    if known.sum() < _LEAST_CONFIGS or np.ptp(last[known]) == 0:
+    if known.sum() < _LEAST_CONFIGS:
         return None
-    if np.ptp(first[known]) == 0:
-        return 0.0
-    ranks: list[Array] = [rankdata(values[known]) for values in (first, last)]
-    centred = [part - part.mean() for part in ranks]
-    return float(centred[0] @ centred[1] / np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
+    return spearman(first[known].astype(np.float64), last[known].astype(np.float64))

@@ -37,6 +37,7 @@ from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice, choose
 from tunewright.metric import Constraint
 from tunewright.schedulers.racing import Racing
+from tunewright.schedulers.stopping_rules import RuleStopping
 from tunewright.seeding import effective_seed
 from tunewright.storage import METADATA_SCHEMA, ExperimentFolder, safe_name, upgrade_metadata
 from tunewright.transfer.evaluations import TransferEvaluations
@@ -211,7 +212,8 @@ class Experiment:
         replicates, metrics = self.benchmark.replicates, self.benchmark.metrics
         if replicates is None or len(metrics) != 1:
             return scheduler
-        return Racing(scheduler, replicates, metric=metrics[0], constraints=constraints_of(method, settings))
+        race = Racing(replicates, metric=metrics[0], constraints=constraints_of(method, settings))
+        return RuleStopping(scheduler, race)
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:

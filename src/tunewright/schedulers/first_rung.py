@@ -13,6 +13,7 @@ from typing import Final, final
 import numpy as np
 
 from tunewright.models.arrays import Array
+from tunewright.models.ranks import spearman
 
 _LEAST_TRIALS: Final = 15
 _LEAST_CORRELATION: Final = 0.2
@@ -89,18 +90,8 @@ def upper_correlation(first: Array, second: Array) -> float:
     By Fisher's z with variance 1.06 / (n - 3) ([Fieller1957]_). 1 if the second is constant, so that there is nothing to
     predict.
     """
-    ranks = [_ranks(values) for values in (first, second)]
-    spread, top = (float(np.linalg.norm(part)) for part in ranks)
-    if top == 0.0:
+    correlation = spearman(first, second)
+    if correlation is None:
         return 1.0
-    correlation = float(ranks[0] @ ranks[1]) / (spread * top) if spread else 0.0
     z = math.atanh(min(max(correlation, -0.999999), 0.999999))
     return math.tanh(z + _Z * math.sqrt(1.06 / (len(first) - 3)))
-
-
-def _ranks(values: Array) -> Array:
-    """Ranks (n,) around their mean; equal values share theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = (ends - (counts - 1) / 2)[places]
-    return ranks - ranks.mean()
