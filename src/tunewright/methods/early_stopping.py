@@ -75,63 +75,31 @@ class PASHASettings:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MedianStoppingMethodSettings:
-    """Settings of MedianStopping.
-
-    Raises
-    ------
-    SettingsError
-        ``around`` is MedianStopping itself.
-    """
+    """Settings of MedianStopping."""
 
     around: str = "RandomSearch"
     """The method that decides everything else, with its defaults."""
     rule: MedianStoppingSettings = MedianStoppingSettings()
 
-    def __post_init__(self) -> None:
-        _check_other(self.around, "MedianStopping")
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatienceStoppingMethodSettings:
-    """Settings of PatienceStopping.
-
-    Raises
-    ------
-    SettingsError
-        ``around`` is PatienceStopping itself.
-    """
+    """Settings of PatienceStopping."""
 
     around: str = "RandomSearch"
     """The method that decides everything else, with its defaults."""
     rule: PatienceSettings = PatienceSettings()
 
-    def __post_init__(self) -> None:
-        _check_other(self.around, "PatienceStopping")
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdStoppingMethodSettings:
-    """Settings of ThresholdStopping.
-
-    Raises
-    ------
-    SettingsError
-        ``around`` is ThresholdStopping itself.
-    """
+    """Settings of ThresholdStopping."""
 
     around: str = "RandomSearch"
     """The method that decides everything else, with its defaults."""
     rule: ThresholdSettings = ThresholdSettings()
-
-    def __post_init__(self) -> None:
-        _check_other(self.around, "ThresholdStopping")
-
-
-def _check_other(around: str, name: str) -> None:
-    if around.lower() == name.lower():
-        raise SettingsError(f"around={around!r} is this method itself: name another one")
 
 
 def _asha(benchmark: Benchmark, seed: int, settings: ASHAMethodSettings) -> ASHA:
@@ -211,20 +179,20 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="Another method (random search by default) whose trials stop when they do worse than the median",
         settings=MedianStoppingMethodSettings,
         build_around=_median_stopping,
-        contains=lambda settings: settings.around,
+        contains="around",
     ),
     Method(
         name="PatienceStopping",
         summary="Another method (random search by default) whose trials stop when they no longer improve",
         settings=PatienceStoppingMethodSettings,
         build_around=_patience_stopping,
-        contains=lambda settings: settings.around,
+        contains="around",
     ),
     Method(
         name="ThresholdStopping",
         summary="Another method (random search by default) whose trials stop when a value leaves an interval",
         settings=ThresholdStoppingMethodSettings,
         build_around=_threshold_stopping,
-        contains=lambda settings: settings.around,
+        contains="around",
     ),
 )

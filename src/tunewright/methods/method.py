@@ -56,10 +56,6 @@ def _none(*_: object) -> Sequence[Any]:
     return ()
 
 
-def _contains_none(_: object) -> str | None:
-    return None
-
-
 def _no_promotion(_: object) -> float | None:
     return None
 
@@ -85,8 +81,8 @@ class Method(Generic[SettingsT]):
     """From benchmark, seed (>= 0) and settings to a scheduler of its own."""
     build_around: Callable[[Benchmark, int, SettingsT, BuildOther], Scheduler] | None = None
     """In place of ``build``, for a method that contains another one."""
-    contains: Callable[[SettingsT], str | None] = _contains_none
-    """Name of the method that it contains by its settings, with that method's defaults; None: none."""
+    contains: str = ""
+    """The setting that names the method that it contains, with that method's defaults; empty: it contains none."""
     several_metrics: bool = False
     """Whether it tunes any number of metrics. Other methods are built for benchmarks with one metric only."""
     ends_by_itself: bool = False
@@ -115,9 +111,17 @@ class Method(Generic[SettingsT]):
         Raises
         ------
         SettingsError
-            A name is unknown (the message has the nearest one) or a value cannot work.
+            A name is unknown (the message has the nearest one), a value cannot work, or the method contains itself.
         """
-        return build_settings(self.settings, values, self.name)
+        settings = build_settings(self.settings, values, self.name)
+        other = self.contained(settings)
+        if other is not None and other.lower() == self.name.lower():
+            raise SettingsError(f"{self.contains}={other!r} is this method itself: name another one")
+        return settings
+
+    def contained(self, settings: SettingsT) -> str | None:
+        """Return the name of the method that it contains, as the settings give it; None: none."""
+        return getattr(settings, self.contains) if self.contains else None
 
     def resolved(self, values: Mapping[str, Json]) -> dict[str, Json]:
         """Return the values of all settings by flat name, defaults included.

@@ -239,7 +239,7 @@ def resolved_inner(
     if not isinstance(choice, MethodSpec):
         return {}
     found, whole = _chosen(choice, settings)
-    name = found.contains(whole)
+    name = found.contained(whole)
     if name is None:
         return {}
     inner = find_method(name)

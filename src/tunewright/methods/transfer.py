@@ -131,8 +131,6 @@ class ZeroShotSettings:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "n_configs")
-        if self.then.lower() == "zeroshot":
-            raise SettingsError(f"then={self.then!r} is this method itself: name another one")
 
 
 @final
@@ -154,8 +152,6 @@ class BoundingBoxSettings:
     def __post_init__(self) -> None:
         if self.n_per_task is not None:
             check_at_least(self, 1, "n_per_task")
-        if self.within.lower() == "boundingbox":
-            raise SettingsError(f"within={self.within!r} is this method itself: name another one")
 
 
 @final
@@ -288,7 +284,7 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="First the configurations that jointly did best in earlier experiments, then another method",
         settings=ZeroShotSettings,
         build_around=_zero_shot,
-        contains=lambda settings: settings.then,
+        contains="then",
         several_metrics=True,
         needs_evaluations=True,
     ),
@@ -297,7 +293,7 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="Another method (Bayesian optimisation by default) in the box of the best earlier configurations",
         settings=BoundingBoxSettings,
         build_around=_bounding_box,
-        contains=lambda settings: settings.within,
+        contains="within",
         several_metrics=True,
         needs_evaluations=True,
     ),
