@@ -14,16 +14,16 @@ from tunewright.models.gp.factor import cholesky
 from tunewright.models.gp.kernels import Kernel, Matern52, Warped
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess, fit
-from tunewright.models.gp.resource_kernels import ExponentialDecay, Forgetting, LogResource, ResourceProduct
+from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct, forgetting, log_resource
 
 KERNELS: dict[str, tuple[Kernel, int]] = {
     "matern": (Matern52(3), 3),
     "matern of groups": (Matern52([1, 2]), 3),
     "warped": (Warped(Matern52(3), 2), 3),
     "product": (ResourceProduct(Matern52(3)), 4),
-    "forgetting": (ResourceProduct(Matern52(3), Forgetting()), 4),
+    "forgetting": (ResourceProduct(Matern52(3), forgetting()), 4),
     "product of groups": (ResourceProduct(Matern52([3])), 4),
-    "rough product": (ResourceProduct(Matern52(3), LogResource(is_rough=True)), 4),
+    "rough product": (ResourceProduct(Matern52(3), log_resource(is_rough=True)), 4),
     "decay": (ExponentialDecay(Matern52(3)), 4),
     "damped decay of warped": (ExponentialDecay(Warped(Matern52(3), 3), delta=0.6), 4),
     "cross-validation": (CrossValidation(Matern52(3), 3), 4),

@@ -23,16 +23,16 @@ from tunewright.models.arrays import Array
 from tunewright.models.gp.kernels import Matern52
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.models.gp.resource_kernels import Forgetting, ResourceProduct
+from tunewright.models.gp.resource_kernels import ResourceProduct, forgetting
 from tunewright.models.surrogate import AtResource
 from tunewright.models.targets import standardised
-from tunewright.schedulers.pbt import Explorer, Perturbation
+from tunewright.schedulers.pbt import Explorer, Perturbation, with_kept
 from tunewright.searchers.acquisition_optimizer import AcquisitionOptimizer
 from tunewright.searchers.gp import FittedProcess, column_groups
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.trial import Checkpoint, TrialStatus
-from tunewright.types import Config, ConfigValue
+from tunewright.types import Config
 
 _LEAST: Final = 4
 """Intervals with a known improvement from which the process is asked."""
@@ -132,7 +132,7 @@ class BanditExplorer(Explorer):
         self._perturbation = perturbation
         self._kept = kept
         self._optimizer = AcquisitionOptimizer(UnitCube(space))
-        process = GaussianProcess(ResourceProduct(Matern52(column_groups(space, _MOST_VALUES)), Forgetting()))
+        process = GaussianProcess(ResourceProduct(Matern52(column_groups(space, _MOST_VALUES)), forgetting()))
         self._fitted = FittedProcess(process, "improvement")
         names = [name for name, domain in space.domains.items() for _ in range(domain.width)]
         self._is_kept = np.array([name in kept for name in names], dtype=np.bool_)
@@ -143,12 +143,12 @@ class BanditExplorer(Explorer):
         if len(known.changes) < _LEAST or not np.isfinite(known.changes).all():
             return self._perturbation.explored(history, source, rng)
         config = history.trial(source.trial_id).config
-        kept = {name: config[name] for name in self._kept if name in config}
         parent = self._space.encode([config])
         surrogate = AtResource(self._posterior(history, known), source.resource / self._interval)
         acquisition = _Kept(LowerConfidenceBound(surrogate, self._kappa), self._is_kept, parent[0])
         for point in self._optimizer.best_points(acquisition, parent, rng):
-            found = self._with(self._space.decode(point[np.newaxis])[0], kept)
+            found = self._space.decode(point[np.newaxis])[0]
+            found = with_kept(self._space, found, config, self._kept)
             if not history.contains(found):
                 return found
         return self._perturbation.explored(history, source, rng)
@@ -163,9 +163,6 @@ class BanditExplorer(Explorer):
         configs = self._space.encode([history.trial(trial_id).config for trial_id in running])
         times = np.array([[history.run(trial_id).resume_from / self._interval] for trial_id in running])
         return posterior.fantasised(np.hstack([configs, times]), np.zeros((len(running), 1)))
-
-    def _with(self, config: Config, kept: dict[str, ConfigValue]) -> Config:
-        return self._space.active(self._space.filled(config) | kept) if kept else config
 
 
 def _standardised_by_time(times: Array, changes: Array) -> Array:

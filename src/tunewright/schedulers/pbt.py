@@ -73,6 +73,12 @@ def _step(domain: Domain, value: ConfigValue, *, is_up: bool) -> ConfigValue:
     return values[min(max(index, 0), len(values) - 1)]
 
 
+def with_kept(space: SearchSpace, changed: Config, parent: Config, names: Sequence[str]) -> Config:
+    """Return a changed configuration with the parent's values of some hyperparameters; names that the parent lacks are passed over."""
+    kept = {name: parent[name] for name in names if name in parent}
+    return space.active(space.filled(changed) | kept) if kept else changed
+
+
 _DRAWS: Final = 64
 """Perturbations that are made so that one is a new configuration."""
 
@@ -107,11 +113,9 @@ class Perturbation(Explorer):
     @override
     def explored(self, history: History, source: Checkpoint, rng: np.random.Generator) -> Config | None:
         config = history.trial(source.trial_id).config
-        kept = {name: config[name] for name in self._kept if name in config}
         for _ in range(_DRAWS):
             changed = perturbed(self._space, config, self._resample_probability, rng)
-            if kept:
-                changed = self._space.active(self._space.filled(changed) | kept)
+            changed = with_kept(self._space, changed, config, self._kept)
             if not history.contains(changed):
                 return changed
         return None

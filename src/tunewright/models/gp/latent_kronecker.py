@@ -23,7 +23,7 @@ from scipy.linalg import eigh_tridiagonal  # pyright: ignore[reportUnknownVariab
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.gp.kernels import Kernel
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.models.gp.resource_kernels import LogResource, ResourceProduct
+from tunewright.models.gp.resource_kernels import ResourceProduct, log_resource
 
 Product: TypeAlias = Callable[[Array], Array]
 """A symmetric matrix times a block: (n, k) -> (n, k)."""
@@ -235,7 +235,7 @@ class LatentKronecker:
 
     def __init__(self, configs: Kernel) -> None:
         self.configs = configs
-        self.resources = LogResource(is_rough=True)
+        self.resources = log_resource(is_rough=True)
         self.process = GaussianProcess(ResourceProduct(configs, self.resources))
         """The same process, which forms its covariances."""
         self.prior = self.process.prior

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast, final
 
 import numpy as np
@@ -13,30 +14,34 @@ from tunewright.models.gp.kernels import CrossPullback, GramPullback, Kernel, Pr
 
 
 @final
-class LogResource(Kernel):
-    """A Matern kernel over the natural logarithm of the resource, the one column. ``theta``: the log of its length scale.
+class OneColumn(Kernel):
+    """A kernel over distances of one column, divided by a length scale. ``theta``: the log of the length scale.
 
     Parameters
     ----------
-    is_rough
-        Whether its smoothness is 1/2, so that small steps of curves tell how far they may still go, instead of 5/2.
+    function
+        From scaled columns (n, 1) and (m, 1) to covariances (n, m), and their derivatives with respect to ``theta``.
+    prior
+        Of ``theta``.
+    is_log
+        Whether distances are those of the column's natural logarithm.
     """
 
-    def __init__(self, *, is_rough: bool = False) -> None:
-        self._function = _exponential if is_rough else _smooth
-        self._prior = Prior.repeated(
-            1, mean=math.log(6.0), deviation=1.0, low=math.log(0.3), high=math.log(100.0)
-        )
+    def __init__(
+        self, function: Callable[[Array, Array], tuple[Array, Array]], prior: Prior, *, is_log: bool = False
+    ) -> None:
+        self._function = function
+        self._prior = prior
+        self._is_log = is_log
 
     @property
     @override
     def prior(self) -> Prior:
-        """A length scale of around six, or a factor 400 of the resource."""
         return self._prior
 
     @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        scaled = np.log(x) * np.exp(-theta[-1])
+        scaled = self._coordinate(x) * np.exp(-theta[-1])
         covariances, by_log_scale = self._function(scaled, scaled)
 
         def pullback(weights: Array) -> tuple[Array, Array]:
@@ -47,17 +52,31 @@ class LogResource(Kernel):
     @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
         scale = np.exp(-theta[-1])
-        covariances, _ = self._function(np.log(a) * scale, np.log(b) * scale)
+        covariances, _ = self._function(self._coordinate(a) * scale, self._coordinate(b) * scale)
         return covariances, lambda weights: np.zeros((len(weights), 1))
 
     @override
     def diagonal(self, theta: Array, a: Array) -> Array:
         return np.ones(len(a))
 
+    def _coordinate(self, x: Array) -> Array:
+        return np.log(x) if self._is_log else x
 
-@final
-class Forgetting(Kernel):
-    """Covariances that fade with time, the one column: ``exp(-|t - t'| / l)``. ``theta``: log l.
+
+def log_resource(*, is_rough: bool = False) -> OneColumn:
+    """Return a Matern kernel over the natural logarithm of the resource; its length scale is around six, or a factor 400.
+
+    Parameters
+    ----------
+    is_rough
+        Whether its smoothness is 1/2, so that small steps of curves tell how far they may still go, instead of 5/2.
+    """
+    prior = Prior.repeated(1, mean=math.log(6.0), deviation=1.0, low=math.log(0.3), high=math.log(100.0))
+    return OneColumn(_exponential if is_rough else _smooth, prior, is_log=True)
+
+
+def forgetting() -> OneColumn:
+    """Return covariances that fade with time, ``exp(-|t - t'| / l)``, where l is about ten units of time.
 
     This is ``(1 - omega)^(|t - t'| / 2)`` of [Bogunovic2016]_ (equation 2) with ``l = -2 / log(1 - omega)``.
 
@@ -65,37 +84,8 @@ class Forgetting(Kernel):
     ----------
     .. [Bogunovic2016] Bogunovic, Scarlett, Cevher: Time-Varying Gaussian Process Bandit Optimization. AISTATS 2016.
     """
-
-    def __init__(self) -> None:
-        self._prior = Prior.repeated(
-            1, mean=math.log(10.0), deviation=1.0, low=math.log(0.5), high=math.log(1000.0)
-        )
-
-    @property
-    @override
-    def prior(self) -> Prior:
-        """About ten units of time."""
-        return self._prior
-
-    @override
-    def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        scaled = x * np.exp(-theta[-1])
-        covariances, by_log_scale = _exponential(scaled, scaled)
-
-        def pullback(weights: Array) -> tuple[Array, Array]:
-            return np.array([float(np.vdot(weights, by_log_scale))]), np.zeros_like(x)
-
-        return covariances, pullback
-
-    @override
-    def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        scale = np.exp(-theta[-1])
-        covariances, _ = _exponential(a * scale, b * scale)
-        return covariances, lambda weights: np.zeros((len(weights), 1))
-
-    @override
-    def diagonal(self, theta: Array, a: Array) -> Array:
-        return np.ones(len(a))
+    prior = Prior.repeated(1, mean=math.log(10.0), deviation=1.0, low=math.log(0.5), high=math.log(1000.0))
+    return OneColumn(_exponential, prior)
 
 
 def _smooth(scaled_a: Array, scaled_b: Array) -> tuple[Array, Array]:
@@ -123,12 +113,12 @@ class ResourceProduct(Kernel):
     inner
         The kernel over configurations.
     resources
-        That over resources; None: a smooth `LogResource`.
+        That over resources; None: a smooth `log_resource`.
     """
 
-    def __init__(self, inner: Kernel, resources: LogResource | Forgetting | None = None) -> None:
+    def __init__(self, inner: Kernel, resources: OneColumn | None = None) -> None:
         self._inner = inner
-        self._resources = resources or LogResource()
+        self._resources = resources or log_resource()
         self._prior = inner.prior.joined(self._resources.prior)
 
     @property
