@@ -92,8 +92,18 @@ def check_at_least(settings: object, least: float, *names: str) -> None:
     SettingsError
         One is below, or not a number.
     """
-    for name in names:
-        value = getattr(settings, name)
+    check_least(least, **{name: getattr(settings, name) for name in names})
+
+
+def check_least(least: float, **values: float) -> None:
+    """Check the lower bound of values, by name.
+
+    Raises
+    ------
+    SettingsError
+        One is below, or not a number.
+    """
+    for name, value in values.items():
         if not value >= least:
             raise SettingsError(f"{name}={value} must be >= {least}")
 

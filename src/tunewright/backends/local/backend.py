@@ -20,7 +20,7 @@ from typing_extensions import override
 from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.local.run import GPU_VARIABLE, Launcher, LocalRun, TimedEvent
 from tunewright.clock import WallClock
-from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
+from tunewright.exceptions import BackendError, SettingsError, UnknownNameError, check_least
 from tunewright.interfaces import Backend, BackendEvent
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.runner.local_run import TUNER_LOCK, drop_frozen
@@ -117,8 +117,8 @@ class LocalBackend(Backend):
         max_retries: int = 3,
         dollars_per_hour: float = 0.0,
     ) -> None:
-        _check_least(1, n_workers=n_workers)
-        _check_least(
+        check_least(1, n_workers=n_workers)
+        check_least(
             0,
             grace=grace,
             abandon_after=abandon_after,
@@ -294,12 +294,6 @@ class LocalBackend(Backend):
             raise BackendError(
                 f"The folder {self._folder} cannot be used ({error}): free the disk or take another folder"
             ) from error
-
-
-def _check_least(least: int, **values: float) -> None:
-    for name, value in values.items():
-        if not value >= least:
-            raise SettingsError(f"{name}={value} must be >= {least}")
 
 
 def _check_word(name: str, word: str, known: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from tunewright.aws import has_gpu
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
 from tunewright.backends.sagemaker.config import LOGS
-from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, JobSettings, merge
+from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, JobSettings, input_channel, merge
 from tunewright.exceptions import SettingsError
 from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.runner.contract import (
@@ -260,7 +260,9 @@ def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) ->
         "RoleArn": deployment.role_arn,
         "AlgorithmSpecification": _algorithm(parts, deployment, settings),
         "HyperParameters": _hyperparameters(parts.config, text if is_inline else deployment.uri + config_key),
-        "InputDataConfig": [_channel(CODE_CHANNEL, f"s3://{deployment.bucket}/{deployment.code_prefix}")],
+        "InputDataConfig": [
+            input_channel(CODE_CHANNEL, f"s3://{deployment.bucket}/{deployment.code_prefix}")
+        ],
         "OutputDataConfig": {"S3OutputPath": deployment.uri + "output"},
         "ResourceConfig": _resources(parts.config, settings),
         "StoppingCondition": dict(parts.limits),
@@ -349,23 +351,10 @@ def _channels_of_isolated(order: JobOrder, deployment: Deployment, config_key: s
     """Input channels of a job that cannot fetch its checkpoint and its configuration."""
     channels: list[dict[str, Any]] = []
     if order.checkpoint_key:
-        channels.append(_channel(CHECKPOINT_CHANNEL, deployment.uri + order.checkpoint_key))
+        channels.append(input_channel(CHECKPOINT_CHANNEL, deployment.uri + order.checkpoint_key))
     if config_key:
-        channels.append(_channel(CONFIG_CHANNEL, deployment.uri + config_key))
+        channels.append(input_channel(CONFIG_CHANNEL, deployment.uri + config_key))
     return channels
-
-
-def _channel(name: str, uri: str) -> dict[str, Any]:
-    return {
-        "ChannelName": name,
-        "DataSource": {
-            "S3DataSource": {
-                "S3DataType": "S3Prefix",
-                "S3Uri": uri,
-                "S3DataDistributionType": "FullyReplicated",
-            }
-        },
-    }
 
 
 def _resources(config: Config, settings: JobSettings) -> dict[str, Any]:

@@ -234,20 +234,22 @@ def _channels(inputs: Mapping[str, str]) -> dict[str, Any]:
             raise SettingsError(
                 f"The input {name} of a training job lies in S3: give s3://bucket/prefix, not {uri!r}"
             )
-    channels = [
-        {
-            "ChannelName": name,
-            "DataSource": {
-                "S3DataSource": {
-                    "S3DataType": "S3Prefix",
-                    "S3Uri": uri,
-                    "S3DataDistributionType": "FullyReplicated",
-                }
-            },
-        }
-        for name, uri in inputs.items()
-    ]
+    channels = [input_channel(name, uri) for name, uri in inputs.items()]
     return {"InputDataConfig": channels} if channels else {}
+
+
+def input_channel(name: str, uri: str) -> dict[str, Any]:
+    """Return an input channel whose objects, all below an S3 prefix, go to every instance."""
+    return {
+        "ChannelName": name,
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataType": "S3Prefix",
+                "S3Uri": uri,
+                "S3DataDistributionType": "FullyReplicated",
+            }
+        },
+    }
 
 
 SHORTEST_JOB: Final = 60
