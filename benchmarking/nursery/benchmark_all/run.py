@@ -51,7 +51,7 @@ def main() -> int:
         return 0
     valid = ExperimentPlan(tuple(plan)).validated(skip=print)
     with plan_progress(len(valid)) as look:
-        results = run_plan(valid, n_processes=given.n_jobs, resume=True, look=look, say=lambda line: None)
+        results = run_plan(valid, n_processes=given.n_jobs, resume=True, look=look, say=print)
     return report_plan(results, tag=tag_of(profile))
 
 
