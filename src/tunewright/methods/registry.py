@@ -37,6 +37,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "DEHB": ("evolutionary", ()),
     "PBT": ("evolutionary", ()),
     "PB2": ("evolutionary", ()),
+    "CMAES": ("evolutionary", ("CMA-ES",)),
     "BayesianOptimization": ("bayesian", ("BO",)),
     "KDE": ("bayesian", ("TPE",)),
     "BORE": ("bayesian", ()),
