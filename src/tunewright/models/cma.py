@@ -66,6 +66,7 @@ class Constants:
             (1 - self.c_1 - self.c_mu) / (n * self.c_mu),
         )
         negative = np.minimum(raw, 0.0)
+        losers: Array = share * negative / max(-float(negative.sum()), 1e-300)
         winners: Array = np.maximum(raw, 0.0) / float(good.sum())
         self.weights: Array = np.add(winners, losers)
         """(lambda,), best first; the positive ones sum to 1."""
