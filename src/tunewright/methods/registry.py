@@ -64,6 +64,8 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "BoundingBox": ("transfer", ()),
     "QuantileTransfer": ("transfer", ("CTS",)),
     "ASHACTS": ("transfer", ()),
+    "CGP": ("transfer", ()),
+    "ASHACGP": ("transfer", ()),
     "RUSH": ("transfer", ()),
     "TransferGP": ("transfer", ("RGPE",)),
     "Adaptive": ("adaptive", ()),
