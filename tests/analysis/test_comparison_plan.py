@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -97,3 +98,92 @@ def test_cells_are_ordered_by_seed_and_end_where_the_plan_does(folder: Import) -
     assert found[0].backend.keep_alive == 60.0
     unknown = plans.Ground(name="g", title="", benchmark="none-{}", recipe="", judging={"digits": 30.0})
     assert cells.cells(profile, [unknown], ["RS"], range(1), "judging") == []
+
+
+def test_the_page_names_what_was_run_and_is_equal_each_time(
+    folder: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From runs of two judging tasks and of the peers' file."""
+    summaries, page = importlib.import_module("tunewright.analysis.summaries"), folder("page")
+    rng = np.random.default_rng(0)
+
+    def setup(level: float, n: int) -> Any:
+        return summaries.SetupSummary(
+            runs=tuple(
+                summaries.RunSummary(
+                    seed,
+                    9,
+                    50.0,
+                    0.25,
+                    tuple(sorted((level - rng.uniform(0, 0.1, 4)).tolist(), reverse=True)),
+                )
+                for seed in range(n)
+            )
+        )
+
+    levels = {
+        "RS": 0.9,
+        "SyncHyperband": 0.8,
+        "ASHA-PROM": 0.3,
+        "auto": 0.5,
+        "Syne Tune: ASHA-promotion": 0.1,
+    }
+    network = {
+        name: summaries.BenchmarkSummary(
+            metric="val_accuracy",
+            goal="max",
+            values="surrogate",
+            until=100.0,
+            setups={label: setup(level, 3) for label, level in levels.items()},
+        )
+        for name in ("yahpo-lcbench-167152", "yahpo-lcbench-167161", "yahpo-lcbench-167185")
+    }
+    results = tmp_path / "results"
+    results.mkdir()
+    summaries.write_summaries(results / "ideal-network-judging.json", network)
+    texts = []
+    for place in ("a", "b"):
+        out = tmp_path / place / "comparison.md"
+        out.parent.mkdir()
+        monkeypatch.setattr(sys, "argv", ["page.py", "--results", str(results), "--out", str(out)])
+        page.main()
+        figure = out.parent / "figures" / "comparison-ideal-network-judging.svg"
+        texts.append((out.read_text(), figure.read_bytes()))
+    assert texts[0] == texts[1]
+    text = texts[0][0]
+    assert "This page is partial: 36 of" in text
+    assert "| ideal | `network` | 3 of 12 | 36 of" in text
+    row = next(line for line in text.splitlines() if line.startswith("| With parallel workers ASHA"))
+    assert "**holds** | 1.00 (1.00 to 1.00) | 3, 9 |" in row
+    row = next(line for line in text.splitlines() if "`network`, 100 % |" in line)
+    assert "**missed** | mean rank 3.00 of 5, best Syne Tune: ASHA-promotion 1.00" in row
+    row = next(line for line in text.splitlines() if line.startswith("| No method is significantly worse"))
+    assert "**missed** | ASHA-PROM 0.00 (0.00 to 0.00)" in row
+    assert "| Syne Tune: ASHA-promotion | 3 |" in text
+    assert "| auto | 3 of 10 | 3.0 / 3.0 / 3.0 / 3.0 |" in text
+
+
+def test_lines_of_peers_become_runs_at_shares_of_the_budget(
+    folder: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = {
+        "library": "syne-tune",
+        "method": "BOHB",
+        "table": "lcbench_surrogate.npz",
+        "task": "126029",
+        "seed": 4,
+        "budget": 1630,
+        "clock": "ideal",
+        "decision_seconds": 2.0,
+        "n_trials": 100,
+        "curve": [[200.0, 40.0], [815.0, 30.0], [1600.0, 20.0]],
+    }
+    path = tmp_path / "peers.jsonl"
+    path.write_text(json.dumps(line) + "\n" + json.dumps(line | {"task": "unknown"}) + "\n")
+    monkeypatch.setattr(sys, "argv", ["summarise.py", "--peers", str(path), "--out", str(tmp_path)])
+    folder("summarise").main()
+    read = importlib.import_module("tunewright.analysis.summaries").read_summaries
+    found = read(tmp_path / "ideal-rows-checked.json")["lcbench-bank-marketing"].setups["Syne Tune: BOHB"]
+    assert not found.is_mixed
+    assert found.runs[0].losses == (None, -60.0, -70.0, -80.0)
+    assert found.runs[0].deciding == 20.0

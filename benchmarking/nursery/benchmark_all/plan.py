@@ -10,9 +10,12 @@ from pathlib import Path
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import simulated_benchmark, simulated_benchmark_names
 from tunewright.blackbox import table_names
+from tunewright.blackbox.recipes.lcbench import TASKS
 from tunewright.metric import Metric
 
 HERE = Path(__file__).parent
+_IDS = {name: task for task, name in TASKS.items()}
+"""Data set of LCBench -> its number at OpenML."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,10 @@ class Ground:
     def name_of(self, task: str) -> str:
         """Name of a task's benchmark."""
         return self.benchmark.format(task) + self.suffix
+
+    def peers_name(self, task: str) -> str:
+        """Name of a task in the peers' tables."""
+        return _IDS.get(task, self.peers_task.format(task))
 
     def tasks(self, kind: str) -> dict[str, float]:
         """Task -> seconds, of ``judging`` or ``checked``."""
