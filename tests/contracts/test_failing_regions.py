@@ -26,7 +26,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "BayesianOptimization": {},
     "BO, log_ei": {"acquisition": "log_ei"},
     "KDE": {},
+    "TPE": {},
     "BORE": {"n_trees": 10},
+    "RandomForestBO": {"n_trees": 5, "n_candidates": 100},
     "CQR": {"n_trees": 10},
     "CostAwareBO": {},
     "ConstrainedBO": {},
@@ -47,7 +49,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "EHVI": {},
     "RandomScalarization": {},
 }
-SEVERAL = {"KDE", "BOHB", "SyncBOHB", "CQR", "ASHACQR", "auto"}
+SEVERAL = {"KDE", "TPE", "RandomForestBO", "BOHB", "SyncBOHB", "CQR", "ASHACQR", "auto"}
 """Methods with random choices, as of a third of all trials, half of which fail: the share is averaged over more trials."""
 
 
