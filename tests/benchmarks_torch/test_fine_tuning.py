@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-Train = Callable[..., list[dict[str, Any]]]
+Reports = list[dict[str, Any]]
+Train = Callable[..., Reports]
+RunScript = Callable[..., tuple[Reports, int]]
 
 pytestmark = pytest.mark.slow
 
 WORDS = ("the", "film", "was", "is", "good", "bad", "fine", "poor", "plot", "actor", "long", "short")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-MAKE_MODEL = """
+MAKE_MODEL = """# what finetuning loads
 import sys, torch
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 folder, words = sys.argv[1], sys.argv[2:]
@@ -31,11 +32,13 @@ BertTokenizerFast(folder + "/vocab.txt", model_max_length=64).save_pretrained(fo
 
 
 @pytest.fixture(scope="module")
-def model(torch_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(run_script: RunScript, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as ``save_pretrained`` leaves it."""
+    script = tmp_path_factory.mktemp("script") / "make_model.py"
+    script.write_text(MAKE_MODEL)
     folder = tmp_path_factory.mktemp("model")
-    command = [torch_python, "-c", MAKE_MODEL, folder, *SPECIAL, *WORDS]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    _, code = run_script(script, [folder, *SPECIAL, *WORDS], script.with_name("stderr"))
+    assert code == 0, script.with_name("stderr").read_text()
     return folder
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tunewright.asktell import AskTell
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.methods import build_scheduler, method
+from tunewright.methods import build_scheduler, find_method, method
 from tunewright.metric import Metric
 from tunewright.space import Float, Prior, SearchSpace
 from tunewright.transfer.evaluations import Task, TransferEvaluations
@@ -47,9 +47,26 @@ METHODS: dict[str, dict[str, Any]] = {
     "DyHPO": {},
     "TransferGP": {},
     "EHVI": {},
+    "QuantileTransfer": {},
+    "ASHACTS": {},
+    "CGP": {},
+    "ASHACGP": {},
+    "PriorBand": {},
+    "PriorBand, asynchronous": {"asynchronous": True},
     "RandomScalarization": {},
 }
-SEVERAL = {"KDE", "TPE", "RandomForestBO", "BOHB", "SyncBOHB", "CQR", "ASHACQR", "auto"}
+SEVERAL = {
+    "KDE",
+    "TPE",
+    "RandomForestBO",
+    "BOHB",
+    "SyncBOHB",
+    "CQR",
+    "ASHACQR",
+    "auto",
+    "PriorBand",
+    "PriorBand, asynchronous",
+}
 """Methods with random choices, as of a third of all trials, half of which fail: the share is averaged over more trials."""
 
 
@@ -68,7 +85,7 @@ def session(label: str, settings: dict[str, Any], seed: int) -> AskTell:
     benchmark = RealBenchmarkDefinition(
         name="bowl",
         script="none",
-        space=WITH_PRIOR if name == "PiBO" else SPACE,
+        space=WITH_PRIOR if name in {"PiBO", "PriorBand"} else SPACE,
         metrics=tuple(metrics),
         max_resource=MAX_RESOURCE,
     )
@@ -84,7 +101,7 @@ def session(label: str, settings: dict[str, Any], seed: int) -> AskTell:
             ),
         ),
     )
-    given = earlier if name == "TransferGP" else None
+    given = earlier if find_method(name).needs_evaluations else None
     return AskTell(build_scheduler(method(name, **settings), benchmark, seed, {}, given), metrics)
 
 

@@ -14,7 +14,7 @@ from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.cost_aware import CostAwareLearner
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import FinalLossLearner, GPProposer, GPSettings, Learner
-from tunewright.searchers.model_based import ModelBasedSearcher, Proposer
+from tunewright.searchers.model_based import InitialProposer, ModelBasedSearcher, Proposer
 from tunewright.searchers.prior_densities import users_density
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.searchers.user_priors import PiBOLearner, PriorBandProposer, PriorProposer
@@ -90,7 +90,7 @@ class TestPiBO(SearcherContract):
     ) -> Searcher:
         density = users_density(space)
         then = by(space, PiBOLearner(FinalLossLearner(space.n_columns, SETTINGS), density, 10.0))
-        proposer = PriorProposer(density, UnitCube(space), 4, then)
+        proposer = InitialProposer(PriorProposer(density, UnitCube(space)), 4, then)
         return searcher(space, proposer, Observations(space, LOSS), seed, points_to_evaluate, 0)
 
 

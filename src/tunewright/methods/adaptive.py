@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from tunewright.benchmarks import Benchmark
+from tunewright.exceptions import choice
 from tunewright.interfaces import Scheduler
 from tunewright.methods.building import context_of, full_resource
 from tunewright.methods.method import Method
 from tunewright.methods.model_based_halving import HyperTuneSettings, hypertune_parts
-from tunewright.methods.transfer import WarmBenchmark, sampling_searcher
+from tunewright.methods.transfer import QuantileTransferSettings, WarmBenchmark, sampling_searcher
 from tunewright.schedulers.asha import ASHA
+from tunewright.searchers.encoding import Failures
 from tunewright.searchers.gp import GPSettings
 from tunewright.searchers.gp_levels import LevelModel, LevelModelSettings
 from tunewright.searchers.mixture import Arm, MixtureSearcher, Outcomes, check_shares
-from tunewright.transfer.sampling import QuantileSettings
 
 
 @final
@@ -43,7 +44,12 @@ class AdaptiveSettings:
     drop_first_rung: bool = True
     """Whether new trials start at the second rung while the first one's order says nothing about it."""
 
+    failed_draws: Failures = Failures.IMPUTE
+    """``impute``: draws where earlier experiments did well are weighted by the probability of success, once trials have failed;
+    ``drop``: they are not."""
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "failed_draws", choice("failed_draws", Failures, self.failed_draws))
         check_shares(self.random_share, self.least_share)
 
 
@@ -60,7 +66,8 @@ def _adaptive(benchmark: Benchmark, seed: int, settings: AdaptiveSettings) -> Sc
     context = context_of(benchmark, seed)
     random = context.random_searcher()
     if isinstance(benchmark, WarmBenchmark):
-        other = Arm("transfer", sampling_searcher(benchmark, seed, QuantileSettings()))
+        draws = QuantileTransferSettings(failures=settings.failed_draws)
+        other = Arm("transfer", sampling_searcher(benchmark, seed, draws))
         n_given = 0 if benchmark.points_to_evaluate is None else random.n_initial
     else:
         other, n_given = Arm("random", random), random.n_initial

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import check_at_least
+from tunewright.exceptions import check_at_least, choice
 from tunewright.interfaces import Scheduler
 from tunewright.methods.building import context_of, full_resource, only_improvement, warn_without_prior
 from tunewright.methods.method import Method
@@ -14,9 +14,9 @@ from tunewright.schedulers.asha import ASHA, ASHASettings
 from tunewright.schedulers.brackets import BracketSettings
 from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.sync_hyperband import SyncHyperband
-from tunewright.searchers.encoding import Observations
+from tunewright.searchers.encoding import Failures, Observations
 from tunewright.searchers.gp import AcquisitionKind, FinalLossLearner, GPProposer, GPSettings, column_groups
-from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.searchers.model_based import InitialProposer, ModelBasedSearcher
 from tunewright.searchers.prior_densities import users_density
 from tunewright.searchers.user_priors import PiBOLearner, PriorBandProposer, PriorProposer
 
@@ -45,11 +45,23 @@ class PiBOSettings:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorBandSettings:
-    """Settings of PriorBand."""
+    """Settings of PriorBand.
+
+    Raises
+    ------
+    SettingsError
+        There is no such ``failures``.
+    """
 
     plan: BracketSettings = BracketSettings()
     asynchronous: bool = False
     """Whether trials are promoted as in ``ASHA`` instead of in brackets that wait for their rungs."""
+    failures: Failures = Failures.IMPUTE
+    """``impute``: draws of the prior and near the incumbent are weighted by the probability of success, once trials have failed;
+    ``drop``: they are not."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "failures", choice("failures", Failures, self.failures))
 
 
 def _pibo(benchmark: Benchmark, seed: int, settings: PiBOSettings) -> FIFO:
@@ -60,7 +72,7 @@ def _pibo(benchmark: Benchmark, seed: int, settings: PiBOSettings) -> FIFO:
     learner = PiBOLearner(
         FinalLossLearner(column_groups(space, gp.hamming_above), gp), density, settings.beta
     )
-    proposer = PriorProposer(density, cube, gp.n_initial, GPProposer(learner, cube, gp))
+    proposer = InitialProposer(PriorProposer(density, cube), gp.n_initial, GPProposer(learner, cube, gp))
     observations = Observations(space, benchmark.metrics[0], failures=gp.failures, stopped=gp.stopped)
     return FIFO(ModelBasedSearcher(context, proposer, observations, n_initial=0))
 
@@ -73,7 +85,7 @@ def _prior_band(benchmark: Benchmark, seed: int, settings: PriorBandSettings) ->
     proposer = PriorBandProposer(
         space, users_density(space), context.cube(), levels=plan.levels, eta=plan.eta
     )
-    observations = Observations(space, metric, plan.levels)
+    observations = Observations(space, metric, plan.levels, failures=settings.failures)
     searcher = ModelBasedSearcher(context, proposer, observations, n_initial=0)
     if not settings.asynchronous:
         return SyncHyperband(searcher, plan, metric=metric)

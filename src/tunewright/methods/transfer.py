@@ -1,4 +1,4 @@
-"""Methods that learn from earlier experiments: ZeroShot, BoundingBox, QuantileTransfer, ASHACTS, RUSH, TransferGP."""
+"""Methods that learn from earlier experiments: ZeroShot, BoundingBox, QuantileTransfer, ASHACTS, CGP, ASHACGP, RUSH, TransferGP."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from tunewright.interfaces import Scheduler, Searcher
 from tunewright.methods.building import context_of, full_resource, promotion_eta_of_rungs
 from tunewright.methods.method import BuildOther, Method, MethodSpec
 from tunewright.metric import Metric
+from tunewright.models.targets import TargetTransform
 from tunewright.schedulers.asha import ASHA, RungSettings
 from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.rush import CandidateLimit
-from tunewright.searchers.gp import GPSettings
+from tunewright.searchers.acquisition_optimizer import SearchWidth
+from tunewright.searchers.context import SearcherContext
+from tunewright.searchers.encoding import Failures
+from tunewright.searchers.gp import AcquisitionKind, GPSettings
 from tunewright.searchers.model_free import initial_configs
 from tunewright.space import SearchSpace
 from tunewright.transfer.box import bounding_box
+from tunewright.transfer.copula import copula_searcher
 from tunewright.transfer.ensemble import EnsembleDeviation, transfer_gp_searcher
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.sampling import QuantileSettings, quantile_searcher
@@ -156,11 +161,64 @@ class BoundingBoxSettings:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuantileTransferSettings:
+    """Settings of QuantileTransfer.
+
+    Raises
+    ------
+    SettingsError
+        There is no such ``failures``.
+    """
+
+    sampling: QuantileSettings = QuantileSettings()
+    failures: Failures = Failures.IMPUTE
+    """``impute``: draws are weighted by the probability of success, once trials of this experiment have failed; ``drop``: they are not."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "failures", choice("failures", Failures, self.failures))
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ASHACTSSettings:
     """Settings of ASHACTS."""
 
     rungs: RungSettings = RungSettings()
+    draws: QuantileTransferSettings = QuantileTransferSettings()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CGPSettings:
+    """Settings of CGP.
+
+    Raises
+    ------
+    SettingsError
+        ``targets`` is not ``rank``.
+    """
+
+    gp: GPSettings = GPSettings(
+        n_initial=5,
+        acquisition=AcquisitionKind.LOG_EI,
+        targets=TargetTransform.RANK,
+        search=SearchWidth.WIDE,
+    )
+    """The process of the residuals; the first ``n_initial`` trials are draws of the earlier experiments' model."""
     sampling: QuantileSettings = QuantileSettings()
+
+    def __post_init__(self) -> None:
+        if self.gp.targets is not TargetTransform.RANK:
+            raise SettingsError(f"CGP learns from normal scores: targets={self.gp.targets} must be rank")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ASHACGPSettings:
+    """Settings of ASHACGP."""
+
+    rungs: RungSettings = RungSettings()
+    model: CGPSettings = CGPSettings()
 
 
 @final
@@ -231,20 +289,50 @@ def _bounding_box(
     return build_other(MethodSpec(name=settings.within), warm, seed)
 
 
-def sampling_searcher(benchmark: WarmBenchmark, seed: int, settings: QuantileSettings) -> Searcher:
+def _context_of(benchmark: WarmBenchmark, seed: int) -> SearcherContext:
+    """Without initial points of the user's, draws of the earlier tasks' model come first."""
+    return replace(context_of(benchmark, seed), points_to_evaluate=benchmark.points_to_evaluate or ())
+
+
+def sampling_searcher(benchmark: WarmBenchmark, seed: int, settings: QuantileTransferSettings) -> Searcher:
     """Return a searcher that draws where earlier tasks did well. Without initial points of the user's, draws come first."""
-    context = replace(context_of(benchmark, seed), points_to_evaluate=benchmark.points_to_evaluate or ())
-    return quantile_searcher(context, benchmark.evaluations, settings)
+    return quantile_searcher(
+        _context_of(benchmark, seed),
+        benchmark.evaluations,
+        settings.sampling,
+        metric=benchmark.metrics[0],
+        failures=settings.failures,
+    )
 
 
-def _quantile_transfer(benchmark: Benchmark, seed: int, settings: QuantileSettings) -> FIFO:
+def _quantile_transfer(benchmark: Benchmark, seed: int, settings: QuantileTransferSettings) -> FIFO:
     return FIFO(sampling_searcher(known_from_before(benchmark, "QuantileTransfer"), seed, settings))
 
 
 def _asha_cts(benchmark: Benchmark, seed: int, settings: ASHACTSSettings) -> ASHA:
     rungs = settings.rungs.within(full_resource(benchmark, "ASHACTS"))
-    searcher = sampling_searcher(known_from_before(benchmark, "ASHACTS"), seed, settings.sampling)
+    searcher = sampling_searcher(known_from_before(benchmark, "ASHACTS"), seed, settings.draws)
     return ASHA(searcher, rungs, metric=benchmark.metrics[0], seed=seed)
+
+
+def _cgp(benchmark: Benchmark, seed: int, settings: CGPSettings) -> FIFO:
+    known = known_from_before(benchmark, "CGP")
+    context, metric = _context_of(known, seed), benchmark.metrics[0]
+    return FIFO(copula_searcher(context, known.evaluations, settings.gp, settings.sampling, metric=metric))
+
+
+def _asha_cgp(benchmark: Benchmark, seed: int, settings: ASHACGPSettings) -> ASHA:
+    known, metric = known_from_before(benchmark, "ASHACGP"), benchmark.metrics[0]
+    rungs = settings.rungs.within(full_resource(benchmark, "ASHACGP"))
+    searcher = copula_searcher(
+        _context_of(known, seed),
+        known.evaluations,
+        settings.model.gp,
+        settings.model.sampling,
+        metric=metric,
+        levels=(*rungs.levels, rungs.max_resource),
+    )
+    return ASHA(searcher, rungs, metric=metric, seed=seed)
 
 
 def _rush(benchmark: Benchmark, seed: int, settings: RUSHSettings) -> ASHA:
@@ -300,7 +388,7 @@ METHODS: Final[tuple[Method[Any], ...]] = (
     Method(
         name="QuantileTransfer",
         summary="Samples where a regression of earlier experiments' quantiles expects good results",
-        settings=QuantileSettings,
+        settings=QuantileTransferSettings,
         build=_quantile_transfer,
         needs_evaluations=True,
     ),
@@ -309,6 +397,21 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="ASHA whose new trials are sampled where earlier experiments did well",
         settings=ASHACTSSettings,
         build=_asha_cts,
+        needs_evaluations=True,
+        promotion_eta=promotion_eta_of_rungs,
+    ),
+    Method(
+        name="CGP",
+        summary="Bayesian optimisation of what a regression of earlier experiments' quantiles does not predict",
+        settings=CGPSettings,
+        build=_cgp,
+        needs_evaluations=True,
+    ),
+    Method(
+        name="ASHACGP",
+        summary="ASHA whose new trials are those of CGP, by the results of the highest rung that has enough",
+        settings=ASHACGPSettings,
+        build=_asha_cgp,
         needs_evaluations=True,
         promotion_eta=promotion_eta_of_rungs,
     ),

@@ -44,6 +44,34 @@ class Proposer(ABC):
 
 
 @final
+class InitialProposer(Proposer):
+    """One proposer for the initial trials, and whenever the other one has too few results.
+
+    Parameters
+    ----------
+    first
+        Needs no results.
+    n_initial
+        Trials before the other proposer is asked.
+    then
+        The other proposer.
+    """
+
+    def __init__(self, first: Proposer, n_initial: int, then: Proposer) -> None:
+        self._first = first
+        self._n_initial = n_initial
+        self._then = then
+
+    @override
+    def propose(
+        self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
+    ) -> Proposal | None:
+        has_begun = len(snapshot.points) >= self._n_initial
+        found = self._then.propose(snapshot, rng, until) if has_begun else None
+        return self._first.propose(snapshot, rng, until) if found is None else found
+
+
+@final
 class ModelBasedSearcher(Searcher):
     """Ask a proposer, once there is something to learn from.
 

@@ -4,6 +4,8 @@ References
 ----------
 .. [Hvarfner2022] Hvarfner, Stoll, Souza, Lindauer, Hutter, Nardi: piBO: Augmenting Acquisition Functions with User
    Beliefs for Bayesian Optimization. ICLR 2022.
+.. [Kool2019] Kool, van Hoof, Welling: Stochastic Beams and Where to Find Them: The Gumbel-Top-k Trick for Sampling
+   Sequences Without Replacement. ICML 2019.
 .. [Mallik2023] Mallik, Bergman, Hvarfner, Stoll, Janowski, Lindauer, Nardi, Hutter: PriorBand: Practical Hyperparameter
    Optimization in the Age of Deep Learning. NeurIPS 2023.
 """
@@ -20,7 +22,7 @@ from typing_extensions import override
 from tunewright.models.acquisition import LogExpectedImprovement, Weighted
 from tunewright.models.arrays import Array, Indices
 from tunewright.searchers.encoding import Rows, Snapshot
-from tunewright.searchers.gp import Learned, Learner
+from tunewright.searchers.gp import Learned, Learner, SuccessModel
 from tunewright.searchers.model_based import Proposal, Proposer
 from tunewright.searchers.prior_densities import PriorDensity, density_around
 from tunewright.searchers.unit_cube import UnitCube
@@ -42,7 +44,7 @@ def drawn(density: PriorDensity, cube: UnitCube, rng: np.random.Generator) -> Ar
 
 @final
 class PriorProposer(Proposer):
-    """Draws from a density for the initial trials, and whenever another proposer has too few results.
+    """Draws from a density.
 
     Parameters
     ----------
@@ -50,25 +52,15 @@ class PriorProposer(Proposer):
         The density to draw from.
     cube
         The unit cube to search.
-    n_initial
-        Trials before the other proposer is asked.
-    then
-        The other proposer.
     """
 
-    def __init__(self, density: PriorDensity, cube: UnitCube, n_initial: int, then: Proposer) -> None:
+    def __init__(self, density: PriorDensity, cube: UnitCube) -> None:
         self._density = density
         self._cube = cube
-        self._n_initial = n_initial
-        self._then = then
 
     @override
-    def propose(
-        self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None
-    ) -> Proposal | None:
-        """The other proposer's points, or draws."""
-        found = self._then.propose(snapshot, rng, until) if len(snapshot.points) >= self._n_initial else None
-        return Proposal(drawn(self._density, self._cube, rng)) if found is None else found
+    def propose(self, snapshot: Snapshot, rng: np.random.Generator, until: int | None = None) -> Proposal:
+        return Proposal(drawn(self._density, self._cube, rng))
 
 
 @final
@@ -121,6 +113,9 @@ class PriorBandProposer(Proposer):
     near the incumbent, the best trial there, by how likely each makes the best configurations of the highest
     level with at least eta results (the best of them counts most); a bad prior so loses its share.
 
+    Once trials have failed, draws of the prior and near the incumbent are taken in proportion to their probability of success;
+    random configurations stay random.
+
     Parameters
     ----------
     space
@@ -143,6 +138,7 @@ class PriorBandProposer(Proposer):
         self._cube = cube
         self._levels = tuple(levels)
         self._eta = eta
+        self._success = SuccessModel(cube.n_columns)
 
     @override
     def propose(
@@ -156,9 +152,17 @@ class PriorBandProposer(Proposer):
         if place < shares["random"]:
             return None
         if incumbent is None or place < shares["random"] + shares["prior"]:
-            return Proposal(drawn(self._density, self._cube, rng), {"from": "prior"})
+            return self._likely(snapshot, drawn(self._density, self._cube, rng), "prior", rng)
         near = density_around(self._space, self._space.decode(incumbent[np.newaxis])[0], _SPREAD)
-        return Proposal(self._near(incumbent, near, rng), {"from": "incumbent"})
+        return self._likely(snapshot, self._near(incumbent, near, rng), "incumbent", rng)
+
+    def _likely(self, snapshot: Snapshot, points: Array, source: str, rng: np.random.Generator) -> Proposal:
+        """Draws (k, d) in an order of their probabilities of success, without replacement ([Kool2019]_, section 2.3)."""
+        log_success, fits = self._success.learn(snapshot)
+        if log_success is not None:
+            keys = log_success(points)[0] + rng.gumbel(size=len(points))
+            points = points[np.argsort(-keys, kind="stable")]
+        return Proposal(points, {**snapshot.note_of(fits), "from": source})
 
     def shares(self, snapshot: Snapshot, rung: int) -> dict[str, float]:
         """How likely a trial that first runs to level number ``rung`` comes from ``random``, ``prior``, ``incumbent``."""
@@ -168,7 +172,7 @@ class PriorBandProposer(Proposer):
         if incumbent is None or level is None:
             return {"random": random, "prior": 1.0 - random, "incumbent": 0.0}
         near = density_around(self._space, self._space.decode(incumbent[np.newaxis])[0], _SPREAD)
-        best = _best(snapshot.rows.at_level(level), self._eta)
+        best = _best(snapshot.succeeded_at(level), self._eta)
         points = snapshot.points[best]
         ranks = np.arange(len(points), 0, -1, dtype=np.float64)
         logs = [density.log_density(points)[0] + np.log(ranks) for density in (self._density, near)]
@@ -182,7 +186,7 @@ class PriorBandProposer(Proposer):
 
     def _incumbent(self, snapshot: Snapshot) -> Array | None:
         """The best point (d,) at the full resource."""
-        rows = snapshot.rows.at_level(len(self._levels) - 1)
+        rows = snapshot.succeeded_at(len(self._levels) - 1)
         return snapshot.points[rows.trials[int(np.argmin(rows.losses))]] if len(rows) else None
 
     def _near(self, incumbent: Array, near: PriorDensity, rng: np.random.Generator) -> Array:

@@ -16,9 +16,11 @@ from typing_extensions import override
 from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
 from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Observations, Snapshot
+from tunewright.searchers.encoding import Failures, Observations, Snapshot
+from tunewright.searchers.gp import SuccessModel
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
 from tunewright.searchers.unit_cube import UnitCube
+from tunewright.space import SearchSpace
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.task_models import ScoreModel, normal_scores, score_model
 
@@ -51,8 +53,9 @@ class QuantileProposer(Proposer):
     """Copula Thompson sampling ([Salinas2020]_, section 4.2): each candidate draws a score, the lowest wins.
 
     Losses of each task become normal scores; one Gaussian process of the scores of all tasks gives mean and deviation
-    (that of the function, and how far tasks differ) at each candidate. The present experiment's own results do
-    not enter: this is a distribution to sample from, as random search does from the space.
+    (that of the function, and how far tasks differ) at each candidate. Losses of the present experiment do
+    not enter: this is a distribution to sample from, as random search does from the space. Once its trials have failed, the
+    logarithm of the probability of success is taken off the draws.
 
     Parameters
     ----------
@@ -67,6 +70,7 @@ class QuantileProposer(Proposer):
     def __init__(self, cube: UnitCube, model: ScoreModel, settings: QuantileSettings) -> None:
         self._cube = cube
         self._model = model
+        self._success = SuccessModel(cube.n_columns)
         self._settings = settings
 
     @override
@@ -82,16 +86,29 @@ class QuantileProposer(Proposer):
             candidates = self._cube.spread(self._settings.n_candidates, rng)
         elif len(candidates) > _MOST_LISTED:
             candidates = rng.choice(candidates, _MOST_LISTED, replace=False)
-        means, deviations = self._model.posterior.predict(candidates)
-        spread = np.hypot(deviations, self._model.noise)
-        drawn = means[:, 0] + spread * rng.standard_normal(len(candidates))
-        return Proposal(candidates[np.argsort(drawn, kind="stable")[:_KEPT]])
+        means, deviations = self._model.scores(candidates)
+        drawn = means + deviations * rng.standard_normal(len(candidates))
+        log_success, fits = self._success.learn(snapshot)
+        if log_success is not None:
+            drawn -= log_success(candidates)[0]
+        return Proposal(candidates[np.argsort(drawn, kind="stable")[:_KEPT]], snapshot.note_of(fits))
+
+
+def model_of_tasks(space: SearchSpace, evaluations: TransferEvaluations, most: int) -> ScoreModel:
+    """Return a process of the normal scores of all tasks, of which at most ``most`` trials count."""
+    tasks = [task for task in evaluations.tasks if task.configs]
+    configs = [config for task in tasks for config in task.configs]
+    scores = np.concatenate([normal_scores(np.array(task.losses)) for task in tasks])
+    return score_model(space, configs, scores, most)
 
 
 def quantile_searcher(
     context: SearcherContext,
     evaluations: TransferEvaluations,
     settings: QuantileSettings,
+    *,
+    metric: Metric,
+    failures: Failures = Failures.IMPUTE,
 ) -> ModelBasedSearcher:
     """A searcher that samples from the distribution of good configurations, for any scheduler.
 
@@ -103,19 +120,20 @@ def quantile_searcher(
         Of earlier experiments, mapped to the space.
     settings
         How many count.
+    metric
+        What is tuned.
+    failures
+        Whether failed trials of the present experiment count.
 
     Raises
     ------
     SpaceError
         One of the points to evaluate does not fit the space.
     """
-    tasks = [task for task in evaluations.tasks if task.configs]
-    configs = [config for task in tasks for config in task.configs]
-    scores = np.concatenate([normal_scores(np.array(task.losses)) for task in tasks])
-    model = score_model(context.space, configs, scores, settings.max_evaluations)
+    model = model_of_tasks(context.space, evaluations, settings.max_evaluations)
     return ModelBasedSearcher(
         context,
         QuantileProposer(context.cube(), model, settings),
-        Observations(context.space, Metric("unused")),
+        Observations(context.space, metric, failures=failures),
         n_initial=0,
     )

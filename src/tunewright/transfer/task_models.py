@@ -20,6 +20,7 @@ from tunewright.models.arrays import Array
 from tunewright.models.gp.kernels import Matern52
 from tunewright.models.gp.posterior import Posterior, factorise
 from tunewright.models.gp.process import GaussianProcess, fit
+from tunewright.models.surrogate import Pullback
 from tunewright.searchers.encoding import Rows, limited
 from tunewright.space import SearchSpace
 from tunewright.transfer.evaluations import Task
@@ -58,6 +59,21 @@ class ScoreModel:
     """Of the function."""
     noise: float
     """Deviation of observations around it, > 0."""
+
+    def scores(self, a: Array) -> tuple[Array, Array]:
+        """Means and deviations, both (m,), of scores at points (m, d): of the function and of observations around it."""
+        means, deviations = self.posterior.predict(a)
+        return means[:, 0], np.hypot(deviations, self.noise)
+
+    def scores_with_pullback(self, a: Array) -> tuple[Array, Array, Pullback]:
+        """As :meth:`scores`, and dF/dmeans (m,) and dF/ddeviations (m,) -> dF/dpoints (m, d)."""
+        means, deviations, back_to_posterior = self.posterior.predict_with_pullback(a)
+        spread = np.hypot(deviations, self.noise)
+
+        def back(by_means: Array, by_spread: Array) -> Array:
+            return back_to_posterior(by_means[:, np.newaxis], by_spread * deviations / spread)
+
+        return means[:, 0], spread, back
 
 
 def task_model(space: SearchSpace, task: Task) -> ScoreModel:
