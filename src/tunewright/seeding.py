@@ -28,6 +28,8 @@ class Stream(IntEnum):
     """Parents, mutation and crossover of evolving populations; counted in runs begun."""
     ARM = 6
     """Which searcher of a mixture proposes a new trial; counted in trials begun."""
+    DESIGN = 7
+    """First points of a round of local search; counted in rounds begun."""
 
 
 def generator(seed: int, stream: Stream, count: int) -> np.random.Generator:

@@ -21,7 +21,7 @@ from tunewright.testing.earlier import earlier_evaluations
 from tunewright.tuner import Tuner
 from tunewright.types import Json
 
-OWN_CONFIGURATIONS = {"DEHB", "GridSearch", "PB2", "PBT"}
+OWN_CONFIGURATIONS = {"CMAES", "DEHB", "GridSearch", "PB2", "PBT"}
 """Methods that make configurations which no list holds."""
 EARLY: dict[str, dict[str, Json]] = {
     "REA": {"population_size": 4},

@@ -51,6 +51,7 @@ BENCHMARKS = {**dict.fromkeys(SEVERAL, BOTH), "PiBO": BELIEVED, "PriorBand": BEL
 SMALL = {"n_initial": 3, "population_size": 6, "sample_size": 3, "n_trees": 2, "n_fantasies": 2}
 """Settings that make methods decide by themselves early, and soon, where they have them."""
 OWN: dict[str, dict[str, Json]] = {
+    "CMAES": {"population_size": 4},
     "ConstrainedBO": {"constraint": "loss<=9"},
     "CostAwareBO": {"cost": "loss", "cost_model": "linear"},
     "MedianStopping": {"grace_population": 3},

@@ -1,4 +1,4 @@
-"""Methods that evolve configurations: REA, DEHB, PBT and PB2."""
+"""Methods that evolve configurations: REA, CMAES, DEHB, PBT and PB2."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from tunewright.methods.building import context_of, fifo_method, full_resource, 
 from tunewright.methods.method import Method
 from tunewright.schedulers.brackets import BracketSettings
 from tunewright.schedulers.dehb import DEHB, DifferentialEvolutionSettings
+from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.pb2 import BanditExplorer
 from tunewright.schedulers.pbt import PBT, Perturbation, PopulationSettings
+from tunewright.searchers.cma import CMAESSearcher, CMAESSettings
 from tunewright.searchers.evolution import EvolutionSettings, evolution_searcher
 
 
@@ -56,6 +58,17 @@ class PB2Settings:
         check_at_least(self, 0, "kappa")
 
 
+def _cmaes(benchmark: Benchmark, seed: int, settings: CMAESSettings) -> FIFO:
+    searcher = CMAESSearcher(
+        whole_space(benchmark, "CMAES", "draws configurations from a normal distribution"),
+        settings,
+        metric=benchmark.metrics[0],
+        seed=seed,
+        points_to_evaluate=benchmark.points_to_evaluate,
+    )
+    return FIFO(searcher)
+
+
 def _pbt(benchmark: Benchmark, seed: int, settings: PopulationSettings) -> PBT:
     return PBT(
         context_of(benchmark, seed).random_searcher(),
@@ -87,6 +100,12 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         "Regularized evolution: mutants of the best of a few recent trials; every trial runs to its end",
         EvolutionSettings,
         evolution_searcher,
+    ),
+    Method(
+        name="CMAES",
+        summary="Draws from a normal distribution that adapts its mean, width and shape to the best results",
+        settings=CMAESSettings,
+        build=_cmaes,
     ),
     Method(
         name="DEHB",
