@@ -40,6 +40,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "CMAES": ("evolutionary", ("CMA-ES",)),
     "BayesianOptimization": ("bayesian", ("BO",)),
     "KDE": ("bayesian", ("TPE",)),
+    "TuRBO": ("bayesian", ()),
     "BORE": ("bayesian", ()),
     "CQR": ("bayesian", ()),
     "ConstrainedBO": ("bayesian", ("ConstrainedBayesianOptimization",)),
