@@ -27,7 +27,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "BO, log_ei": {"acquisition": "log_ei"},
     "TuRBO": {},
     "KDE": {},
+    "TPE": {},
     "BORE": {"n_trees": 10},
+    "RandomForestBO": {"n_trees": 5, "n_candidates": 100},
     "CQR": {"n_trees": 10},
     "CostAwareBO": {},
     "ConstrainedBO": {},
@@ -54,7 +56,18 @@ METHODS: dict[str, dict[str, Any]] = {
     "PriorBand, asynchronous": {"asynchronous": True},
     "RandomScalarization": {},
 }
-SEVERAL = {"KDE", "BOHB", "SyncBOHB", "CQR", "ASHACQR", "auto", "PriorBand", "PriorBand, asynchronous"}
+SEVERAL = {
+    "KDE",
+    "TPE",
+    "RandomForestBO",
+    "BOHB",
+    "SyncBOHB",
+    "CQR",
+    "ASHACQR",
+    "auto",
+    "PriorBand",
+    "PriorBand, asynchronous",
+}
 """Methods with random choices, as of a third of all trials, half of which fail: the share is averaged over more trials."""
 
 

@@ -19,6 +19,7 @@ from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.mixture import Arm, MixtureSearcher, Outcomes
 from tunewright.searchers.model_based import ModelBasedSearcher
 from tunewright.searchers.model_free import RandomSearcher
+from tunewright.searchers.tpe import TPESettings, tpe_searcher
 from tunewright.searchers.turbo import TuRBOSettings, turbo_searcher
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
@@ -109,6 +110,17 @@ class TestKDESearcher(SearcherContract):
         return kde_searcher(
             SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
             KDESettings(),
+            metric=LOSS,
+        )
+
+
+class TestTPESearcher(SearcherContract):
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        return tpe_searcher(
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            TPESettings(n_initial=4),
             metric=LOSS,
         )
 

@@ -25,6 +25,8 @@ def test_all_points_are_legal(space: SearchSpace) -> None:
     spread = cube.spread(50, rng)
     around = cube.around(spread[:3], 40, rng)
     net = cube.net(50, rng)
+    exchanged = cube.exchanged(spread[:3], 2, rng)
+    assert is_legal(space, exchanged)
     assert spread.shape == net.shape == (50, space.n_columns)
     assert is_legal(space, spread)
     assert is_legal(space, net)
@@ -71,6 +73,28 @@ def test_neighbours_change_one_hyperparameter_and_reach_all_categories() -> None
     point = CATEGORICAL.encode([CATEGORICAL.default_config()])[0]
     found = {tuple(c.values()) for c in CATEGORICAL.decode(cube.neighbours(point))}
     assert found == {("tanh", "batch"), ("gelu", "batch"), ("relu", "none")}
+
+
+def test_an_exchange_changes_one_hyperparameter_and_those_that_it_activates() -> None:
+    cube, rng = UnitCube(ALL_TYPES), np.random.default_rng(RNG_SEED)
+    starts = cube.spread(2, rng)
+    found = cube.coded(cube.exchanged(starts, 30, rng)).reshape(2, -1, 30, len(ALL_TYPES.domains))
+    for start, neighbourhood in zip(cube.coded(starts), found, strict=True):
+        for column, changes in enumerate(neighbourhood):
+            others = np.delete(changes != start, column, axis=1)
+            assert not others.any()
+            assert (changes[:, column] != start[column]).any()
+    space = SearchSpace({"kind": Categorical(["a", "b"]), "x": Float(0, 1, active_if={"kind": "b"})})
+    near = UnitCube(space).exchanged(space.encode([{"kind": "a"}]), 20, rng)
+    assert {tuple(c.items()) for c in space.decode(near)} == {
+        (("kind", "a"),),
+        (("kind", "b"), ("x", 0.5)),
+    }
+
+
+def test_ordered_domains_of_few_values_have_a_spacing() -> None:
+    space = SearchSpace({"n": Integer(1, 4), "x": Float(0, 1), "kind": Categorical(["a", "b", "c"])})
+    np.testing.assert_allclose(UnitCube(space).spacings, [0.25, 0.0, 0.0])
 
 
 def test_ordered_neighbours_are_the_nearest() -> None:

@@ -1,7 +1,7 @@
 """Methods that model final results, whose trials all run to their end.
 
-Gaussian processes (BayesianOptimization, TuRBO, ConstrainedBO, CostAwareBO), densities (KDE), a classifier (BORE) and
-conformal quantiles (CQR).
+Gaussian processes (BayesianOptimization, TuRBO, ConstrainedBO, CostAwareBO), densities (KDE, TPE), a random forest
+(RandomForestBO), a classifier (BORE) and conformal quantiles (CQR).
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from tunewright.searchers.constrained import ConstrainedLearner
 from tunewright.searchers.cost_aware import CostAwareLearner, CostModel
 from tunewright.searchers.cqr import CQRSettings, cqr_searcher
 from tunewright.searchers.encoding import Observations
+from tunewright.searchers.forest import ForestSettings, forest_searcher
 from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, column_groups, gp_searcher
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.searchers.tpe import TPESettings, tpe_searcher
 from tunewright.searchers.turbo import TuRBOSettings, turbo_searcher
 
 
@@ -138,6 +140,18 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         "Draws configurations where good final results are dense and bad ones are not",
         KDESettings,
         kde_searcher,
+    ),
+    fifo_method(
+        "TPE",
+        "Draws where good final results are dense, and bad, failed and running trials are not; for many workers",
+        TPESettings,
+        tpe_searcher,
+    ),
+    fifo_method(
+        "RandomForestBO",
+        "Models final results with a random forest: for categories of many values and conditional spaces",
+        ForestSettings,
+        forest_searcher,
     ),
     fifo_method(
         "BORE",

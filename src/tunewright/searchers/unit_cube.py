@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunewright.models.arrays import Array, Indices, from_scipy
 from tunewright.space import Categorical, Ordinal, SearchSpace
@@ -117,8 +118,33 @@ class UnitCube:
         centres = points[np.arange(n) % len(points)]
         changed = rng.random((n, n_axes)) < 2.0 / n_axes
         changed[np.arange(n), rng.integers(n_axes, size=n)] = True
+        return self._changed(centres, changed, (0.1, 0.02), rng)
+
+    def exchanged(self, points: Array, n: int, rng: np.random.Generator) -> Array:
+        """The one-exchange neighbourhood of each of k points: n changes of each of p hyperparameters alone, (k p n, d).
+
+        A continuous one moves by a normal step of deviation 0.2, one of few values is drawn anew ([Hutter2011]_, section 4.3).
+
+        References
+        ----------
+        .. [Hutter2011] Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration.
+           LION 5, 2011.
+        """
+        each = np.repeat(np.eye(len(self._axes), dtype=bool), n, axis=0)
+        changed = np.tile(each, (len(points), 1))
+        return self._changed(np.repeat(points, len(each), axis=0), changed, (0.2,), rng)
+
+    def _changed(
+        self,
+        centres: Array,
+        changed: NDArray[np.bool_],
+        deviations: Sequence[float],
+        rng: np.random.Generator,
+    ) -> Array:
+        """Points (n, d) of which the marked hyperparameters (n, p) are changed; each takes one of the deviations."""
+        n, n_axes = changed.shape
         drawn = self._placed(rng.random((n, n_axes)))
-        steps = rng.standard_normal((n, self.n_columns)) * rng.choice([0.1, 0.02], size=(n, 1))
+        steps = rng.standard_normal((n, self.n_columns)) * rng.choice(deviations, size=(n, 1))
         drawn[:, self.free] = np.clip((centres + steps)[:, self.free], 0.0, 1.0)
         keep = np.ones((n, self.n_columns), dtype=bool)
         for axis, moves in zip(self._axes, changed.T, strict=True):
@@ -174,6 +200,12 @@ class UnitCube:
     def n_categories(self) -> Indices:
         """(hyperparameters,): number of values of each without an order; 0 for those with one."""
         return np.array([0 if a is None else len(a.points) for a in self._unordered], dtype=np.intp)
+
+    @property
+    def spacings(self) -> Array:
+        """(hyperparameters,): the part of [0, 1] that each value of an ordered domain of few values has; 0 for others."""
+        sizes = [0 if isinstance(a, int) or not a.is_ordered else len(a.points) for a in self._axes]
+        return np.array([1.0 / size if size else 0.0 for size in sizes])
 
     def coded(self, points: Array) -> Array:
         """One column per hyperparameter, (n, p): its place in the cube, or the number of its category."""
