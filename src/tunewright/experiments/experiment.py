@@ -240,7 +240,6 @@ class Experiment:
             The table is missing.
         """
         if choice := self.choice():
-            find_method(AUTO).make_settings(self.settings)
             return choice.spec, {}
         return self.method, self.settings
 
@@ -249,6 +248,8 @@ class Experiment:
 
         Raises
         ------
+        SettingsError
+            ``auto`` has no such settings.
         TableError
             The table is missing.
         """
@@ -257,7 +258,9 @@ class Experiment:
         n_trials, n_reports = self.limits.max_num_trials, self.limits.max_num_evaluations
         if n_trials is None and n_reports is not None:
             n_trials = n_reports // (self.benchmark.max_resource or 1)
-        return choose(self.benchmark, n_trials, has_replicates=self.benchmark.replicates is not None)
+        settings = find_method(AUTO).make_settings({**self.method.settings, **self.settings})
+        has_replicates = self.benchmark.replicates is not None
+        return choose(self.benchmark, n_trials, has_replicates=has_replicates, settings=settings)
 
     def criterion(self) -> StoppingCriterion:
         """Return a new stopping criterion.

@@ -233,9 +233,9 @@ def resolved_settings(choice: MethodSpec | BuildFunction, settings: Mapping[str,
 
 
 def resolved_inner(
-    choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]
+    choice: MethodSpec | BuildFunction, benchmark: Benchmark, settings: Mapping[str, Json]
 ) -> dict[str, dict[str, Json]]:
-    """Return all settings of the methods that a method contains, at any depth, by name.
+    """Return all settings of the methods that a method contains for a benchmark, at any depth, by name.
 
     Raises
     ------
@@ -245,11 +245,13 @@ def resolved_inner(
     if not isinstance(choice, MethodSpec):
         return {}
     found, whole = _chosen(choice, settings)
-    name = found.contained(whole)
-    if name is None:
+    other = found.contained(benchmark, whole)
+    if other is None:
         return {}
-    inner = find_method(name)
-    return {inner.name: inner.resolved({}), **resolved_inner(MethodSpec(name=inner.name), {})}
+    inner = find_method(other.name)
+    values = inner.resolved({**choice.inner.get(inner.name, {}), **other.settings})
+    deeper = MethodSpec(name=inner.name, settings=values, inner=choice.inner)
+    return {inner.name: values, **resolved_inner(deeper, benchmark, {})}
 
 
 def promotion_eta(choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]) -> float | None:
