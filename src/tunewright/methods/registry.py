@@ -43,6 +43,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "BayesianOptimization": ("bayesian", ("BO",)),
     "KDE": ("bayesian", ()),
     "TPE": ("bayesian", ()),
+    "TuRBO": ("bayesian", ()),
     "BORE": ("bayesian", ()),
     "RandomForestBO": ("bayesian", ("SMAC",)),
     "CQR": ("bayesian", ()),
