@@ -2,11 +2,13 @@
 
     tunewright tables add yahpo --from ../shared/data/yahpo/lcbench
     python perf/quality/transfer.py --seeds 5
+    python perf/quality/transfer.py --choosing --seeds 10 --methods RandomSearch BayesianOptimization QuantileTransfer CGP
 
 Random search on other tasks is stored first, then every method runs on the targets; cells that are stored already are
 skipped. Printed is the regret: percent of accuracy below the best value that any of these runs found on the task,
 at a quarter, half and all of the time, and at most the value of a model before training. Means are over tasks, of means over seeds; the intervals take both as
-crossed factors, and each task and seed draws random numbers of its own. The table's values are predictions of a network, not recordings.
+crossed factors, and each task and seed draws random numbers of its own. With ``--choosing`` each task of plan_choosing.json is the target
+once, with the budget there, and the other tasks of it are the earlier experiments: settings are chosen here. The table's values are predictions of a network, not recordings.
 """
 
 # pyright: basic
@@ -41,6 +43,7 @@ METHODS: dict[str, tuple[MethodSpec, bool]] = {
     "RandomSearch, warm": (method("RandomSearch"), True),
     "ZeroShot": (method("ZeroShot"), True),
     "QuantileTransfer": (method("QuantileTransfer"), True),
+    "CGP": (method("CGP"), True),
     "BayesianOptimization": (method("BayesianOptimization"), False),
     "BayesianOptimization, warm": (method("BayesianOptimization"), True),
     "BoundingBox": (method("BoundingBox"), True),
@@ -48,21 +51,18 @@ METHODS: dict[str, tuple[MethodSpec, bool]] = {
     "ASHA": (method("ASHA"), False),
     "ASHA, warm": (method("ASHA"), True),
     "ASHACTS": (method("ASHACTS"), True),
+    "ASHACGP": (method("ASHACGP"), True),
     "RUSH": (method("RUSH"), True),
+    "auto": (method("auto"), False),
+    "auto, warm": (method("auto"), True),
 }
-COLD = {
-    label: next(
-        (base for base in ("RandomSearch", "BayesianOptimization", "ASHA") if label in group[base]), ""
-    )
-    for group in [
-        {
-            "RandomSearch": {"RandomSearch, warm", "ZeroShot", "QuantileTransfer"},
-            "BayesianOptimization": {"BayesianOptimization, warm", "BoundingBox", "TransferGP"},
-            "ASHA": {"ASHA, warm", "ASHACTS", "RUSH"},
-        }
-    ]
-    for label in METHODS
+_COLD = {
+    "RandomSearch": ("RandomSearch, warm", "ZeroShot", "QuantileTransfer"),
+    "BayesianOptimization": ("BayesianOptimization, warm", "BoundingBox", "TransferGP", "CGP"),
+    "ASHA": ("ASHA, warm", "ASHACTS", "ASHACGP", "RUSH"),
+    "auto": ("auto, warm",),
 }
+COLD = {label: base for base, labels in _COLD.items() for label in labels}
 """The method without earlier experiments that each is compared with."""
 PARTS = (0.25, 0.5, 1.0)
 
@@ -99,27 +99,52 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1800.0, help="simulated seconds of each experiment")
     parser.add_argument("--trials", type=int, default=50, help="trials of each earlier experiment")
+    parser.add_argument("--choosing", action="store_true", help="each task of plan_choosing.json once")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     given = parser.parse_args()
-    errors = json.loads(Path(__file__).with_name("untrained.json").read_text())["model.onnx"]
+    here = Path(__file__).parent
+    budgets = dict.fromkeys(TARGETS, given.seconds)
+    if given.choosing:
+        tasks = json.loads((here / "plan_choosing.json").read_text())["tasks"]
+        budgets = {task["task"]: task["budget"] for task in tasks}
+    sources = tuple(budgets) if given.choosing else SOURCES
+    errors = json.loads((here / "untrained.json").read_text())["model.onnx"]
     earlier = [
-        cell(task, "RS", method("RandomSearch"), 0, tag=EARLIER, limits=Limits(max_num_trials=given.trials))
-        for task in SOURCES
+        cell(
+            task,
+            "RS",
+            method("RandomSearch"),
+            0,
+            tag=f"{EARLIER}-{task}",
+            limits=Limits(max_num_trials=given.trials),
+        )
+        for task in sources
     ]
     run_plan(earlier, n_processes=given.jobs, resume=True)
-    limits = Limits(max_wallclock_time=given.seconds)
     plan = [
-        cell(task, label, spec, 100 + seed, tag="transfer", limits=limits, warm_start=(EARLIER,) * is_warm)
-        for task in TARGETS
+        cell(
+            task,
+            label,
+            METHODS[label][0],
+            100 + seed,
+            tag="transfer-choosing" if given.choosing else "transfer",
+            limits=Limits(max_wallclock_time=budgets[task]),
+            warm_start=tuple(f"{EARLIER}-{one}" for one in sources if one != task)
+            if METHODS[label][1]
+            else (),
+        )
         for seed in range(given.seeds)
-        for label, (spec, is_warm) in METHODS.items()
+        for task in budgets
+        for label in given.methods
     ]
     found: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(dict)
     for done in run_plan(plan, n_processes=given.jobs, resume=True):
         if done.error or done.folder is None:
             raise SystemExit(str(done.error))
         one = done.experiment
-        times = [given.seconds * part for part in PARTS]
-        untrained = 100.0 - errors[one.benchmark.name.removeprefix("yahpo-lcbench-")]
+        task = one.benchmark.name.removeprefix("yahpo-lcbench-")
+        times = [budgets[task] * part for part in PARTS]
+        untrained = 100.0 - errors[task]
         found[one.label][one.benchmark.name, one.seed] = incumbents(str(done.folder.path), times, untrained)
     report(found)
 
@@ -138,9 +163,9 @@ def report(found: dict[str, dict[tuple[str, int], list[float]]]) -> None:
     for label, parts in regrets.items():
         means = " / ".join(f"{mean:.2f}" for mean in crossed_mean(parts).centre)
         medians = " / ".join(f"{median:.2f}" for median in np.median(np.concatenate(parts), axis=0))
-        base = COLD[label]
-        change = [mine - cold for mine, cold in zip(parts, regrets[base], strict=True)] if base else []
-        print(f"{label:28} {means}   medians {medians}   {against(change) if base else ''}")
+        base = regrets.get(COLD.get(label, ""))
+        change = [] if base is None else [mine - cold for mine, cold in zip(parts, base, strict=True)]
+        print(f"{label:28} {means}   medians {medians}   {against(change) if change else ''}")
 
 
 def against(differences: list[np.ndarray]) -> str:

@@ -217,6 +217,17 @@ def test_versions_of_a_network_are_told_by_their_outputs(
     assert blackbox.evaluate(config, 10)["acc"] == pytest.approx((2 + 2 + 7) * 1000 + 0.5)
 
 
+def test_an_input_without_codes_is_the_last_number(glmnet: Path, fake_runtime: Callable[..., None]) -> None:
+    """The files of 2023 and later have the repetition as a number."""
+    encoding = json.loads((glmnet / "encoding.json").read_text())
+    del encoding["repl"]
+    (glmnet / "encoding.json").write_text(json.dumps(encoding))
+    fake_runtime(9, column=-1)
+    add_table("yahpo", str(glmnet))
+    config = {"alpha": 0.5, "s": 0.25, "num.impute.selected.cpo": "hist"}
+    assert get_blackbox("yahpo", "rbv2_glmnet-11").evaluate(config, 10)["acc"] == (2 + 2) * 1000 + 10
+
+
 def test_an_unknown_version_is_refused(glmnet: Path, fake_runtime: Callable[..., None]) -> None:
     fake_runtime(5)
     add_table("yahpo", str(glmnet))

@@ -97,7 +97,7 @@ def test_a_default_of_a_contained_method_that_has_changed_since_does_not_matter(
     folder = run_experiment(replace(changed, limits=Limits(max_num_evaluations=25))).folder
     header = read_header(folder.journal_path)
     assert header is not None
-    change_header(folder, inner={"ASHA": {**header.inner["ASHA"], **settings}})  # type: ignore[index]
+    assert (header.inner or {})["ASHA"]["grace_period"] == 3
     resume_experiment(folder, experiment)
     assert canonical_hash(folder.journal_path) == canonical_hash(undisturbed.journal_path)
 
@@ -108,6 +108,74 @@ def test_a_method_contained_in_an_experiment_of_0_1_has_the_defaults_of_0_1() ->
     begun = as_begun(folder, Experiment.from_json(folder.metadata()))
     assert isinstance(begun.method, MethodSpec)
     assert begun.method.inner["REA"] == {"population_size": 100, "sample_size": 10}
+
+
+def test_a_contained_auto_keeps_its_choice() -> None:
+    experiment = cell("MedianStopping", 60, around="auto")
+    spec = experiment.method
+    assert isinstance(spec, MethodSpec)
+    earlier = experiment.with_method(replace(spec, inner={"auto": {"with_rungs": "hypertune"}}))
+    undisturbed = run_experiment(earlier).folder
+    folder = run_experiment(replace(earlier, limits=Limits(max_num_evaluations=25))).folder
+    header = read_header(folder.journal_path)
+    assert header is not None
+    assert header.inner is not None
+    assert header.inner.keys() == {"auto", "HyperTune"}
+    assert header.inner["HyperTune"]["model"] == "joint"
+    resume_experiment(folder, experiment)
+    assert canonical_hash(folder.journal_path) == canonical_hash(undisturbed.journal_path)
+
+
+@pytest.mark.parametrize(
+    ("inner", "choice"),
+    [(None, "hypertune"), ({"auto": {}}, "adaptive"), ({"auto": {"with_rungs": "hypertune"}}, "hypertune")],
+    ids=["0.1", "without settings", "stored"],
+)
+def test_a_contained_auto_of_an_earlier_experiment_takes_the_choice_of_its_time(
+    inner: dict[str, dict[str, str]] | None, choice: str
+) -> None:
+    folder = run_experiment(cell("MedianStopping", 10, around="auto")).folder
+    change_header(folder, inner=inner, resolved=None)
+    begun = as_begun(folder, Experiment.from_json(folder.metadata()))
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.inner["auto"] == {"with_rungs": choice}
+
+
+def test_a_setting_that_the_header_of_a_contained_method_lacks_has_the_default_of_0_1() -> None:
+    folder = run_experiment(cell("MedianStopping", 10, around="REA")).folder
+    change_header(folder, inner={"REA": {"population_size": 7}})
+    begun = as_begun(folder, Experiment.from_json(folder.metadata()))
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.inner["REA"] == {"population_size": 7, "sample_size": 10}
+
+
+def resolved_of(experiment: Experiment) -> dict[str, object]:
+    header = read_header(run_experiment(experiment).folder.journal_path)
+    assert header is not None
+    return dict(header.resolved or {})
+
+
+@pytest.mark.parametrize(
+    ("limits", "size"),
+    [
+        (Limits(max_num_trials=300), 30),
+        (Limits(max_num_trials=20), 10),
+        (Limits(max_num_trials=5000, max_wallclock_time=100), 100),
+        (Limits(max_wallclock_time=100), None),
+    ],
+    ids=["a tenth", "few", "many", "unknown"],
+)
+def test_the_population_follows_the_number_of_trials(limits: Limits, size: int | None) -> None:
+    assert resolved_of(replace(cell("REA"), limits=limits))["population_size"] == size
+    assert resolved_of(replace(cell("REA", population_size=7), limits=limits))["population_size"] == 7
+
+
+def test_a_population_keeps_its_size_if_more_trials_are_allowed_later() -> None:
+    shorter, longer = (replace(cell("REA"), limits=Limits(max_num_trials=n)) for n in (15, 400))
+    folder = run_experiment(shorter).folder
+    begun = as_begun(folder, longer)
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.built_method()[0].settings["population_size"] == 10  # type: ignore[union-attr]
 
 
 def test_settings_that_are_given_win_over_defaults_of_the_beginning() -> None:

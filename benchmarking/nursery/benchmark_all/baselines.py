@@ -1,8 +1,10 @@
-"""All methods of the comparison, and how many seeds each gets: methods whose decisions take long get fewer."""
+"""All methods of the comparison, by the CPU time of a run on a task of LCBench's network."""
+
+from plan import PLAN
 
 from tunewright.experiments import method
 
-_CHEAP = {
+CHEAP = {
     "RS": method("RandomSearch"),
     "OneEpoch": method("OneEpochTopK"),
     "ASHA": method("ASHA", kind="stopping"),
@@ -18,8 +20,8 @@ _CHEAP = {
     "BO": method("BayesianOptimization"),
     "BORE": method("BORE"),
 }
-"""Less than 2 CPU seconds a run on the network of LCBench."""
-_MIDDLE = {
+"""Less than 2 CPU seconds."""
+MIDDLE = {
     "auto": method("auto"),
     "HyperTune": method("HyperTune"),
     "HyperTune-JOINT": method("HyperTune", model="joint"),
@@ -31,13 +33,28 @@ _MIDDLE = {
     "FreezeThaw": method("FreezeThaw"),
 }
 """2 to 10 CPU seconds."""
-_COSTLY = {
+COSTLY = {
     "ASHACQR": method("ASHACQR"),
     "DyHPO": method("DyHPO"),
 }
 """About 20 CPU seconds."""
+SEVERAL = {
+    "RS": method("RandomSearch"),
+    "MOASHA": method("MOASHA"),
+    "NSGA2": method("NSGA2"),
+    "MOREA": method("MOREA"),
+    "EHVI": method("EHVI"),
+    "MOBO-RS": method("RandomScalarization"),
+}
+"""Methods for several objectives; MOASHA needs learning curves."""
+WITHOUT_RUNGS = ("RS", "REA", "KDE", "BO", "BORE", "auto", "CQR")
+"""Methods for trials that report once."""
 
-methods = _CHEAP | _MIDDLE | _COSTLY
+methods = CHEAP | MIDDLE | COSTLY
 
-most_seeds = dict.fromkeys(_CHEAP, 30) | dict.fromkeys(_MIDDLE, 15) | dict.fromkeys(_COSTLY, 10)
-"""Highest number of seeds of each method, whatever ``--num_seeds`` says."""
+most_seeds = {
+    label: PLAN.seeds[cost]
+    for cost, labels in {"cheap": CHEAP, "middle": MIDDLE, "costly": COSTLY}.items()
+    for label in labels
+}
+"""Number of seeds of each method, whatever ``--num_seeds`` says."""

@@ -95,11 +95,12 @@ class Ranks:
     """Benchmark and seed of each block: within it all setups are ranked."""
 
 
-def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES, prefer: str | None = None) -> Ranks:
+def mean_ranks(every: Sequence[Curves], *, shares: Floats | None = None, prefer: str | None = None) -> Ranks:
     """Rank the setups on each benchmark and seed, at equal shares of the benchmark's time; equal losses share a rank.
 
     A setup is last before its first result. Only seeds that all setups have are used. Of setups with equal curves in every run one
     is ranked, if possible ``prefer``: a setup must not be ahead of three others because one ran under three names.
+    ``shares`` are the shares of the time, by default `N_SHARES` from 0 to 1.
 
     Raises
     ------
@@ -112,15 +113,15 @@ def mean_ranks(every: Sequence[Curves], *, n_shares: int = N_SHARES, prefer: str
     equal = equal_setups(every, prefer=prefer)
     if len(equal) < 2:
         raise SettingsError("Ranks need setups that differ: all had equal curves in every run")
-    shares = np.linspace(0.0, 1.0, n_shares)
+    at = np.linspace(0.0, 1.0, N_SHARES) if shares is None else shares
     blocks: list[tuple[str, int]] = []
     ranks: list[Floats] = []
     for curves in (c.paired() for c in every):
-        losses = np.array([_at(curves, label, shares) for label in equal])
+        losses = np.array([_at(curves, label, at) for label in equal])
         ranks.append(rankdata(np.nan_to_num(losses, nan=np.inf, posinf=np.inf), axis=0).transpose(1, 0, 2))
         blocks.extend((curves.benchmark, seed) for seed in curves.common_seeds)
     return Ranks(
-        shares=shares,
+        shares=at,
         bands={label: crossed_mean([part[:, i] for part in ranks]) for i, label in enumerate(equal)},
         equal=equal,
         blocks=tuple(blocks),

@@ -319,6 +319,11 @@ def newest_columns(results: Results, benchmark: str) -> dict[tuple[str, int], Co
     return {key: columns for key, (_, columns) in _newest(_of(results, benchmark)).items()}
 
 
+def newest_infos(results: Results, benchmark: str) -> dict[tuple[str, int], ExperimentInfo]:
+    """The experiment that counts for each pair of setup and seed, as in `curves`."""
+    return {key: info for key, (info, _) in _newest(_of(results, benchmark)).items()}
+
+
 def _of(results: Results, benchmark: str) -> list[tuple[ExperimentInfo, Columns]]:
     pairs = zip(results.infos, results.columns, strict=True)
     return [(info, columns) for info, columns in pairs if info.benchmark == benchmark]

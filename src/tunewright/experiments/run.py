@@ -37,6 +37,7 @@ from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, read_header
 from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
 from tunewright.methods import MethodSpec, also_read, constraints_of, resolved_inner, resolved_settings
+from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice
 from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
@@ -170,9 +171,19 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     defaults = {**_defaults_0_1().get(method.name, {}), **(header.resolved or {})}
     settings = {**defaults, **method.settings}
     inner: dict[str, Mapping[str, Json]] = {}
-    if resolved_inner(MethodSpec(name=method.name, settings=settings), experiment.settings):
-        inner = {**_defaults_0_1(), **(header.inner or {})}
+    if resolved_inner(
+        MethodSpec(name=method.name, settings=settings), experiment.benchmark, experiment.settings
+    ):
+        inner = _inner_as_begun(header)
     return experiment.with_method(MethodSpec(name=method.name, settings=settings, inner=inner))
+
+
+def _inner_as_begun(header: Header) -> dict[str, Mapping[str, Json]]:
+    """Settings of contained methods by name: those of the header, which win over the defaults of 0.1."""
+    defaults, began = _defaults_0_1(), dict(header.inner or {})
+    if began.get(AUTO) == {}:  # begun when it had no settings, but took Adaptive already
+        began[AUTO] = {"with_rungs": "adaptive"}
+    return {**defaults, **{name: {**defaults.get(name, {}), **values} for name, values in began.items()}}
 
 
 @cache
@@ -318,7 +329,7 @@ def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:
         evaluations=to_json(read_metadata(folder).evaluations) if experiment.warm_start else None,
         effective_seed=experiment.effective_seed,
         resolved=resolved_settings(method, settings) if isinstance(method, MethodSpec) else None,
-        inner=resolved_inner(method, settings) or None,
+        inner=resolved_inner(method, experiment.benchmark, settings) or None,
         table=_table_version(experiment),
     )
 

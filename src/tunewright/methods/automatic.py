@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final, final
 
 from tunewright.benchmarks import Benchmark
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, choice
 from tunewright.interfaces import Scheduler
-from tunewright.methods.method import BuildOther, Method, MethodSpec, NoSettings
+from tunewright.methods.method import BuildOther, Method, MethodSpec
 from tunewright.types import Json
 
 NAME: Final = "auto"
@@ -68,7 +69,40 @@ class Choice:
             raise SettingsError(f"The stored choice of auto cannot be read: {error!r}") from None
 
 
-def choose(benchmark: Benchmark, n_trials: int | None = None, *, has_replicates: bool = False) -> Choice:
+class RungMethod(StrEnum):
+    """Method where trials have rungs."""
+
+    ADAPTIVE = "adaptive"
+    """`Adaptive`."""
+    HYPERTUNE = "hypertune"
+    """`HyperTune` with ``model=joint``."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoSettings:
+    """Settings of auto.
+
+    Raises
+    ------
+    SettingsError
+        There is no such ``with_rungs``.
+    """
+
+    with_rungs: RungMethod = RungMethod.ADAPTIVE
+    """Method where trials have rungs, one metric is tuned and at most 64 workers ask: ``adaptive``, or ``hypertune`` as in version 0.1."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "with_rungs", choice("with_rungs", RungMethod, self.with_rungs))
+
+
+def choose(
+    benchmark: Benchmark,
+    n_trials: int | None = None,
+    *,
+    has_replicates: bool = False,
+    settings: AutoSettings | None = None,
+) -> Choice:
     """Return `Adaptive`, or what is left of it on a benchmark without rungs, with several metrics or with many workers.
 
     ``docs/methods.md`` has the cases as a table, and the measurements behind them.
@@ -81,6 +115,8 @@ def choose(benchmark: Benchmark, n_trials: int | None = None, *, has_replicates:
         Trials that the limits allow; None: unknown.
     has_replicates
         Whether the resource counts replicates, which are no learning curve.
+    settings
+        Of auto; None: the defaults.
     """
     has_rungs = not has_replicates and benchmark.max_resource is not None and benchmark.max_resource > 2
     if len(benchmark.metrics) > 1:
@@ -89,19 +125,21 @@ def choose(benchmark: Benchmark, n_trials: int | None = None, *, has_replicates:
     if size is not None and size <= max(8, 2 * n_workers):
         return Choice(method="RandomSearch", reason=f"all {size} configurations are soon tried")
     if has_rungs:
-        return _with_rungs(n_workers)
+        return _with_rungs(n_workers, (settings or AutoSettings()).with_rungs)
     if has_replicates:
         return _without_rungs(n_workers, n_trials, "trials race over replicates")
     alone = "trials report once" if benchmark.max_resource in {None, 1} else "trials are too short to be cut"
     return _without_rungs(n_workers, n_trials, alone)
 
 
-def _with_rungs(n_workers: int) -> Choice:
+def _with_rungs(n_workers: int, method: RungMethod) -> Choice:
     reason = "trials report as they train"
     if n_workers > _MOST_WORKERS:
         return Choice(method="BOHB", reason=f"{reason}, and {n_workers} workers need quick suggestions")
-    reason = f"{reason}, so poor ones can be given up early; shares of model and chance follow the results"
-    return Choice(method="Adaptive", reason=reason)
+    reason = f"{reason}, so poor ones can be given up early"
+    if method is RungMethod.HYPERTUNE:
+        return Choice(method="HyperTune", settings={"model": "joint"}, reason=reason)
+    return Choice(method="Adaptive", reason=f"{reason}; shares of model and chance follow the results")
 
 
 def _without_rungs(n_workers: int, n_trials: int | None, alone: str) -> Choice:
@@ -121,16 +159,21 @@ def _for_several(n_metrics: int, *, has_rungs: bool) -> Choice:
     return Choice(method="RandomScalarization", reason=f"{several}, too many for their dominated volume")
 
 
-def _build(benchmark: Benchmark, seed: int, _: NoSettings, build_other: BuildOther) -> Scheduler:
-    return build_other(choose(benchmark).spec, benchmark, seed)
+def _decided(benchmark: Benchmark, settings: AutoSettings) -> MethodSpec:
+    return choose(benchmark, settings=settings).spec
+
+
+def _build(benchmark: Benchmark, seed: int, settings: AutoSettings, build_other: BuildOther) -> Scheduler:
+    return build_other(_decided(benchmark, settings), benchmark, seed)
 
 
 METHODS: Final[tuple[Method[Any], ...]] = (
     Method(
         name=NAME,
         summary="Adapts by evidence (Adaptive) where trials have rungs, else takes the method that fits; says which and why",
-        settings=NoSettings,
+        settings=AutoSettings,
         build_around=_build,
+        decides=_decided,
         several_metrics=True,
     ),
 )

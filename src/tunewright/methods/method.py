@@ -83,6 +83,10 @@ class Method(Generic[SettingsT]):
     """In place of ``build``, for a method that contains another one."""
     contains: str = ""
     """The setting that names the method that it contains, with that method's defaults; empty: it contains none."""
+    decides: Callable[[Benchmark, SettingsT], MethodSpec] | None = None
+    """The method that it contains for a benchmark, if it decides that itself."""
+    for_trials: Callable[[SettingsT, int], SettingsT] | None = None
+    """Its settings for the number of trials that the limits allow, >= 1, if some depend on it."""
     several_metrics: bool = False
     """Whether it tunes any number of metrics. Other methods are built for benchmarks with one metric only."""
     ends_by_itself: bool = False
@@ -114,13 +118,20 @@ class Method(Generic[SettingsT]):
             A name is unknown (the message has the nearest one), a value cannot work, or the method contains itself.
         """
         settings = build_settings(self.settings, values, self.name)
-        other = self.contained(settings)
+        other = self._named(settings)
         if other is not None and other.lower() == self.name.lower():
             raise SettingsError(f"{self.contains}={other!r} is this method itself: name another one")
         return settings
 
-    def contained(self, settings: SettingsT) -> str | None:
-        """Return the name of the method that it contains, as the settings give it; None: none."""
+    def contained(self, benchmark: Benchmark, settings: SettingsT) -> MethodSpec | None:
+        """Return the method that it contains for a benchmark; None: none."""
+        if self.decides is not None:
+            return self.decides(benchmark, settings)
+        name = self._named(settings)
+        return None if name is None else MethodSpec(name=name)
+
+    def _named(self, settings: SettingsT) -> str | None:
+        """The method that it contains, as the settings name it."""
         return getattr(settings, self.contains) if self.contains else None
 
     def resolved(self, values: Mapping[str, Json]) -> dict[str, Json]:

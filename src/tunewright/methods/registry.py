@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import UnfitError, UnknownNameError
 from tunewright.interfaces import Scheduler
 from tunewright.methods.method import BuildFunction, Method, MethodSpec
+from tunewright.methods.settings import flat_settings
 from tunewright.metric import Constraint, Metric
 from tunewright.plugins import load_plugin, plugin_names
 from tunewright.transfer.evaluations import TransferEvaluations
@@ -41,6 +43,7 @@ _BUILTIN: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "BayesianOptimization": ("bayesian", ("BO",)),
     "KDE": ("bayesian", ()),
     "TPE": ("bayesian", ()),
+    "TuRBO": ("bayesian", ()),
     "BORE": ("bayesian", ()),
     "RandomForestBO": ("bayesian", ("SMAC",)),
     "CQR": ("bayesian", ()),
@@ -186,6 +189,22 @@ def _warmed(benchmark: Benchmark, evaluations: TransferEvaluations | None, n_fir
     return transfer.with_first_points(benchmark, evaluations, n_first)
 
 
+def sized(choice: MethodSpec, settings: Mapping[str, Json], n_trials: int) -> MethodSpec:
+    """Return a method with all given settings, and with those that depend on the number of trials that the limits allow.
+
+    Raises
+    ------
+    SettingsError
+        The settings cannot work.
+    """
+    found, whole = _chosen(choice, settings)
+    given = {**choice.settings, **settings}
+    if found.for_trials is not None:
+        before, after = flat_settings(whole), flat_settings(found.for_trials(whole, n_trials))
+        given |= {name: value for name, value in after.items() if value != before[name]}
+    return replace(choice, settings=given)
+
+
 def constraints_of(
     choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]
 ) -> tuple[Constraint, ...]:
@@ -232,9 +251,9 @@ def resolved_settings(choice: MethodSpec | BuildFunction, settings: Mapping[str,
 
 
 def resolved_inner(
-    choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]
+    choice: MethodSpec | BuildFunction, benchmark: Benchmark, settings: Mapping[str, Json]
 ) -> dict[str, dict[str, Json]]:
-    """Return all settings of the methods that a method contains, at any depth, by name.
+    """Return all settings of the methods that a method contains for a benchmark, at any depth, by name.
 
     Raises
     ------
@@ -244,11 +263,13 @@ def resolved_inner(
     if not isinstance(choice, MethodSpec):
         return {}
     found, whole = _chosen(choice, settings)
-    name = found.contained(whole)
-    if name is None:
+    other = found.contained(benchmark, whole)
+    if other is None:
         return {}
-    inner = find_method(name)
-    return {inner.name: inner.resolved({}), **resolved_inner(MethodSpec(name=inner.name), {})}
+    inner = find_method(other.name)
+    values = inner.resolved({**choice.inner.get(inner.name, {}), **other.settings})
+    deeper = MethodSpec(name=inner.name, settings=values, inner=choice.inner)
+    return {inner.name: values, **resolved_inner(deeper, benchmark, {})}
 
 
 def promotion_eta(choice: MethodSpec | BuildFunction, settings: Mapping[str, Json]) -> float | None:

@@ -146,6 +146,12 @@ class Scenario:
     fixed: tuple[tuple[str, ConfigValue], ...] = ()
     """Hyperparameters that are not tuned."""
 
+    def for_encoding(self, encoding: Mapping[str, object]) -> Scenario:
+        """Adapt to newer files, in which categorical inputs without codes are the last continuous ones."""
+        numbers = tuple(name for name in self.categorical if name not in encoding)
+        categorical = tuple(name for name in self.categorical if name in encoding)
+        return replace(self, continuous=self.continuous + numbers, categorical=categorical)
+
 
 _IAML_TARGETS: Final = (
     (
@@ -354,7 +360,8 @@ def read_network(folder: Path, info: TableInfo, dataset: str) -> YahpoBlackbox:
     sums = info.datasets[dataset]
     check_files(folder, sums)
     place = folder / Path(next(iter(sums))).parent
-    scenario = SCENARIOS[place.name]
+    encoding = _read_json(place / "encoding.json")
+    scenario = SCENARIOS[place.name].for_encoding(encoding)
     session = _open_session(place / "model.onnx")
     hyperparameters = read_hyperparameters(_read_json(place / "config_space.json"))
     fixed = dict(scenario.fixed)
@@ -386,7 +393,6 @@ def read_network(folder: Path, info: TableInfo, dataset: str) -> YahpoBlackbox:
         version=info.version,
         digest=info.digest(dataset, f"level 1 is point {1 + n_untrained}" if n_untrained else ""),
     )
-    encoding = _read_json(place / "encoding.json")
     network = YahpoBlackbox(description, scenario, hyperparameters, encoding, session)
     network.description = replace(description, untrained=network.untrained())
     return network

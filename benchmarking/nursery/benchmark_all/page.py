@@ -1,0 +1,388 @@
+"""Make the page of the comparison, with its figures, from ``results``: equal runs give equal bytes.
+
+python benchmarking/nursery/benchmark_all/page.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from cells import n_seeds
+from plan import PLAN, Ground, Profile
+from summarise import RESULTS, file_of
+
+from tunewright.analysis.claims import Contrast, Finding, Measure, Verdict, evaluate, lead_of
+from tunewright.analysis.comparison import Ranks, mean_ranks, normalised_regret
+from tunewright.analysis.curves import Curves, with_equals
+from tunewright.analysis.figures import plot_ranks, save
+from tunewright.analysis.significance import ALPHA, overall_tests
+from tunewright.analysis.summaries import SHARES, BenchmarkSummary, Summaries, curves_of, read_summaries
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+PEERS = ("Syne Tune: ", "Optuna ")
+N_SHOWN = 8
+"""Lines of a figure, from the best mean rank on; random search and `auto` are added."""
+ALWAYS = ("auto", "RS")
+
+ABOUT = """# The comparison of all methods
+
+<!-- Made by benchmarking/nursery/benchmark_all/page.py: do not edit. -->
+
+All methods of Tunewright, and recorded runs of peers, on recorded tables in simulated time with four asynchronous workers. The plan
+([plan.toml](../benchmarking/nursery/benchmark_all/plan.toml): tasks, budgets, seeds, profiles) and the claims and goals
+([claims.toml](../benchmarking/nursery/benchmark_all/claims.toml)) were committed before the first run on a judging task. Tasks on which a setting was chosen,
+confirmed or dropped judge nothing. Every judging run is in
+[results](../benchmarking/nursery/benchmark_all/results), and this page follows from these files bit by bit.
+
+```bash
+cd benchmarking/nursery/benchmark_all
+python run.py --ground network --method 'RS,ASHA*' --seeds 0 3   # any part of the plan; finished cells are skipped
+python summarise.py                                              # stored runs -> results
+python page.py                                                   # results -> this page
+```
+
+How to read it: a run is paired with the runs of the same task and seed. Intervals are 95 % bootstrap intervals over tasks and seeds as crossed factors.
+Ranks are means over tasks of means over the seeds that all ranked methods have; methods with equal curves count once. Regret is 0 at the best loss of all runs on the task and 1 at
+that of an untrained model (if it is not known, at the median at a tenth of the time); the column has its median over tasks of the median over seeds. p is that of Wilcoxon's signed-rank
+test against the method with the best rank, after Holm's correction. "ms" are milliseconds of deciding per trial on a shared machine: orders of magnitude.
+`OneEpoch` trains a hundred configurations for one epoch and the best three of them to the end, and begins again: the baseline that every method with early stopping must beat.
+"""
+
+ABOUT_CLAIMS = """A claim is one sentence about a paper, with the contrast that tests it. Figures: share of the pairs in which the first method is better (equal ones count half), with its interval; for
+PASHA the ratio of times, or the difference of regrets. It holds if the whole interval is beyond the bound. Not decided: the interval contains the bound, or there are fewer than
+three tasks, two seeds or six pairs. Each contrast is one test: of so many, about one in forty is beyond its bound by chance.
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "comparison.md")
+    given = parser.parse_args()
+    claims = tomllib.loads((HERE / "claims.toml").read_text(encoding="utf-8"))
+    runs = {
+        (profile.name, name, kind): read_summaries(file_of(profile, PLAN.grounds[name], kind, given.results))
+        for profile in PLAN.profiles.values()
+        for name in profile.grounds
+        for kind in ("judging", "checked")
+    }
+    judging = {name: runs["ideal", name, "judging"] for name in PLAN.profiles["ideal"].grounds}
+    parts = [ABOUT, *coverage(runs)]
+    parts += ["## Goals\n", *goals(claims["goals"], judging, given.results)]
+    parts += ["## Claims of six papers\n", *claims_table(claims["claims"], judging)]
+    figures = given.out.parent / "figures"
+    figures.mkdir(exist_ok=True)
+    parts += ["## Grounds\n"]
+    for (profile, name, kind), summaries in runs.items():
+        if summaries and not PLAN.grounds[name].n_trials:
+            title, notice = _heading(PLAN.profiles[profile], PLAN.grounds[name], kind)
+            figure = figures / f"comparison-{profile}-{name}-{kind}.svg"
+            parts += [title, notice, *section(summaries, PLAN.grounds[name], PLAN.profiles[profile], figure)]
+    given.out.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    print(given.out)
+
+
+def _heading(profile: Profile, ground: Ground, kind: str) -> tuple[str, str]:
+    title = f"### {ground.title}"
+    if profile.name != "ideal":
+        title += f", profile {profile.name}"
+    if kind == "checked":
+        notice = (
+            "**These tasks judge nothing**: choices were confirmed or dropped on them, or the peers' runs were seen. "
+            "They are here because the peers' recorded runs are on them.\n"
+        )
+        return title + ", checked tasks\n", notice
+    return title + "\n", ""
+
+
+def coverage(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
+    """Part of the plan that has been run."""
+    lines = [
+        "## Part of the plan that has been run\n",
+        "| profile | ground | judging tasks | runs | seeds, of planned ones |",
+        "|---|---|---|---|---|",
+    ]
+    done_of_all = [0, 0]
+    for profile in PLAN.profiles.values():
+        for ground in (PLAN.grounds[name] for name in profile.grounds):
+            summaries, planned = runs[profile.name, ground.name, "judging"], n_seeds(ground, profile)
+            counts = {label: sum(_n_runs(s, label) for s in summaries.values()) for label in planned}
+            n_planned = len(ground.judging) * sum(planned.values())
+            done_of_all[0] += sum(counts.values())
+            done_of_all[1] += n_planned
+            lines.append(
+                f"| {profile.name} | `{ground.name}` | {len(summaries)} of {len(ground.judging)} "
+                f"| {sum(counts.values()):,} of {n_planned:,} | {_seeds_text(counts, planned, len(ground.judging))} |"
+            )
+    done, planned_runs = done_of_all
+    state = (
+        "The whole plan has been run."
+        if done == planned_runs
+        else (
+            f"**This page is partial: {done:,} of {planned_runs:,} planned runs ({100 * done / planned_runs:.1f} %) have been made.** "
+            "Verdicts and ranks can change."
+        )
+    )
+    absent = [
+        f"- `{ground.name}`: {', '.join(ground.absent)}. Recipe: `{ground.recipe}`"
+        for ground in PLAN.grounds.values()
+        if ground.absent
+    ]
+    return [
+        *lines,
+        "",
+        state,
+        "",
+        "Not here, as the tables cannot be had from a package registry or a public repository in full:",
+        "",
+        *absent,
+        "",
+        "Peers without runs: NePS's PriorBand and Optuna's GPSampler.",
+        "",
+    ]
+
+
+def _n_runs(summary: BenchmarkSummary, label: str) -> int:
+    return len(summary.setups[label].runs) if label in summary.setups else 0
+
+
+def _seeds_text(counts: Mapping[str, int], planned: Mapping[str, int], n_tasks: int) -> str:
+    """Seeds per task by method, equal ones together."""
+    groups: dict[str, list[str]] = {}
+    for label, count in counts.items():
+        text = f"{count / n_tasks:.3g} of {planned[label]}" if count else f"none of {planned[label]}"
+        groups.setdefault(text, []).append(label)
+    if not any(counts.values()):
+        return "none"
+    return "; ".join(f"{text}: {', '.join(labels)}" for text, labels in groups.items())
+
+
+def ranked_setups(summaries: Mapping[str, BenchmarkSummary]) -> tuple[list[str], list[str]]:
+    """Setups with runs on all tasks that have runs, and the others."""
+    names = dict.fromkeys(label for summary in summaries.values() for label in summary.setups)
+    ranked = [label for label in names if all(label in summary.setups for summary in summaries.values())]
+    return ranked, [label for label in names if label not in ranked]
+
+
+def curves_at(
+    summaries: Mapping[str, BenchmarkSummary], setups: Iterable[str], share: float = 1.0
+) -> list[Curves]:
+    """Curves of all tasks until a share of the time, with the seeds that all setups have."""
+    chosen = list(setups)
+    return [
+        curves_of(summary, name, share=share, setups=chosen).paired() for name, summary in summaries.items()
+    ]
+
+
+def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path) -> list[str]:
+    """Figure and table of a ground."""
+    ranked, others = ranked_setups(summaries)
+    if len(ranked) < 2:
+        return ["Too few methods have runs on all tasks.\n"]
+    every = curves_at(summaries, ranked)
+    ranks = mean_ranks(every, shares=np.array(SHARES), prefer="RS")
+    centre = {label: band.centre for label, band in ranks.bands.items()}
+    ordered = sorted(centre, key=lambda label: (centre[label][-1], label))
+    p_values = {
+        test.second: test for test in overall_tests([c.chosen(ordered) for c in every], reference=ordered[0])
+    }
+    best = [*ordered[:N_SHOWN], *(label for label in ALWAYS if label in ordered[N_SHOWN:])]
+    save(plot_ranks(replace(ranks, bands={label: ranks.bands[label] for label in best})), figure)
+    n_common = len({seed for _, seed in ranks.blocks})
+    over = next(iter(p_values.values())).over
+    planned = n_seeds(ground, profile)
+    lines = [
+        f"![Mean ranks over the time](figures/{figure.name})\n",
+        f"{len(every)} tasks, {n_common} common seeds, {len(ordered)} methods ranked; tests over {over}.\n",
+        "| method | seeds | rank at 10 / 25 / 50 / 100 % | interval at 100 % | regret | p | ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for label in ordered:
+        band = ranks.bands[label]
+        test = p_values.get(label)
+        lines.append(
+            f"| {_shown(label, ranks)} | {_seed_range(summaries, label)}{f' of {planned[label]}' if label in planned else ''} "
+            f"| {' / '.join(f'{x:.1f}' for x in band.centre)} | {band.low[-1]:.1f} to {band.high[-1]:.1f} "
+            f"| {_median_regret(every, label):.3g} | {'' if test is None else _p(test.p_holm)} | {_deciding(summaries, label):.3g} |"
+        )
+    if others:
+        lines += ["", f"Not ranked, as they lack runs on some of these tasks: {', '.join(sorted(others))}."]
+    return [*lines, ""]
+
+
+def _shown(label: str, ranks: Ranks) -> str:
+    return with_equals(label, ranks.equal)
+
+
+def _seed_range(summaries: Mapping[str, BenchmarkSummary], label: str) -> str:
+    counts = sorted({len(summary.setups[label].runs) for summary in summaries.values()})
+    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def _median_regret(every: Sequence[Curves], label: str) -> float:
+    finals = [np.nan_to_num(normalised_regret(c)[label][:, -1], nan=1.0) for c in every]
+    return float(np.median([np.median(part) for part in finals]))
+
+
+def _deciding(summaries: Mapping[str, BenchmarkSummary], label: str) -> float:
+    return float(np.median([run.deciding for s in summaries.values() for run in s.setups[label].runs]))
+
+
+def _p(p: float) -> str:
+    return f"**{p:.2g}**" if p < ALPHA else f"{p:.2g}"
+
+
+def claims_table(claims: Sequence[Mapping[str, Any]], judging: Mapping[str, Summaries]) -> list[str]:
+    """Every claim with its verdict on each of its grounds."""
+    lines = [
+        ABOUT_CLAIMS,
+        "| claim | contrast | " + " | ".join(("ground", "verdict", "figure", "tasks, pairs")) + " |",
+        "|---|---|---|---|---|---|",
+    ]
+    paper = ""
+    for claim in claims:
+        contrast = msgspec.convert(claim["contrast"], Contrast)
+        if claim["paper"] != paper:
+            paper = claim["paper"]
+            lines.append(f"| **{paper}** | | | | | |")
+        for place, ground in enumerate(claim["grounds"]):
+            found = evaluate(contrast, judging[ground])
+            head = f"{claim['sentence']} | {contrast_text(contrast)}" if place == 0 else " | "
+            lines.append(f"| {head} | `{ground}` | {finding_text(found)} |")
+    return [*lines, ""]
+
+
+def contrast_text(contrast: Contrast) -> str:
+    """The contrast in short."""
+    first, second = (
+        f"{label} at {100 * share:.0f} %"
+        for label, share in (
+            (contrast.first, contrast.share_of_first),
+            (contrast.second, contrast.share_of_second),
+        )
+    )
+    if contrast.measure is Measure.SECONDS:
+        return f"time of {contrast.first} / {contrast.second} below {contrast.limit:g}"
+    if contrast.measure is Measure.REGRET:
+        return f"regret of {contrast.first} - {contrast.second} below {contrast.limit:g}"
+    return f"{first}, {second}"
+
+
+def finding_text(found: Finding) -> str:
+    """Verdict, figure and numbers of runs, as three cells."""
+    verdict = found.verdict if found.verdict is Verdict.OPEN else f"**{found.verdict}**"
+    if math.isnan(found.centre):
+        return f"{verdict} | no runs | "
+    figure = f"{found.centre:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return f"{verdict} | {figure} | {found.n_benchmarks}, {found.n_pairs}"
+
+
+def goals(goals: Sequence[Mapping[str, Any]], judging: Mapping[str, Summaries], results: Path) -> list[str]:
+    """Every goal with its state on each of its grounds."""
+    lines = ["| goal | ground | state | figures |", "|---|---|---|---|"]
+    for goal in goals:
+        rows = _GOALS[goal["kind"]](goal, judging, results)
+        for place, (ground, state, figures) in enumerate(rows):
+            lines.append(f"| {goal['sentence'] if place == 0 else ''} | {ground} | {state} | {figures} |")
+    return [*lines, ""]
+
+
+Row = tuple[str, str, str]
+MET, MISSED, OPEN = "**met**", "**missed**", "not decided"
+
+
+def _goal_first(goal: Mapping[str, Any], judging: Mapping[str, Summaries], results: Path) -> list[Row]:
+    del results
+    rows: list[Row] = []
+    for ground in goal["grounds"]:
+        summaries, setup = judging[ground], goal["setup"]
+        ranked, _ = ranked_setups(summaries)
+        if setup not in ranked or len(ranked) < 2:
+            rows.append((f"`{ground}`", OPEN, "no runs"))
+            continue
+        for share in goal["shares"]:
+            lead = lead_of(curves_at(summaries, ranked, share), setup)
+            state = MET if lead.is_first else MISSED
+            better = ", ".join(lead.better) or "none"
+            best = "" if lead.is_first else f", best {lead.best} {lead.best_rank:.2f}"
+            rows.append(
+                (
+                    f"`{ground}`, {100 * share:.0f} %",
+                    state,
+                    f"mean rank {lead.rank:.2f} of {lead.n_setups}{best}; significantly better: {better}",
+                )
+            )
+    return rows
+
+
+def _goal_namesakes(goal: Mapping[str, Any], judging: Mapping[str, Summaries], results: Path) -> list[Row]:
+    del results
+    rows: list[Row] = []
+    for ground in goal["grounds"]:
+        found = {
+            own: evaluate(Contrast(first=own, second=other), judging[ground])
+            for own, other in goal["namesakes"].items()
+        }
+        found = {own: one for own, one in found.items() if one.n_pairs}
+        worse = [own for own, one in found.items() if one.verdict is Verdict.FAILS]
+        figures = "; ".join(
+            f"{own} {one.centre:.2f} ({one.low:.2f} to {one.high:.2f})" for own, one in found.items()
+        )
+        decided = all(one.n_benchmarks >= 3 and one.n_pairs >= 6 for one in found.values()) and found
+        rows.append(
+            (f"`{ground}`", MISSED if worse else MET if decided else OPEN, figures or "no runs of peers")
+        )
+    return rows
+
+
+def _goal_contrasts(goal: Mapping[str, Any], judging: Mapping[str, Summaries], results: Path) -> list[Row]:
+    del results
+    rows: list[Row] = []
+    states = {Verdict.HOLDS: MET, Verdict.FAILS: MISSED, Verdict.OPEN: OPEN}
+    for ground in goal["grounds"]:
+        for data in goal["contrasts"]:
+            contrast = msgspec.convert(data, Contrast)
+            found = evaluate(contrast, judging[ground])
+            _, figure, counts = finding_text(found).split(" | ")
+            rows.append(
+                (f"`{ground}`", states[found.verdict], f"{contrast.first}: {figure}; tasks, pairs: {counts}")
+            )
+    return rows
+
+
+def _goal_decisions(goal: Mapping[str, Any], judging: Mapping[str, Summaries], results: Path) -> list[Row]:
+    del judging
+    path = results / goal["file"]
+    if not path.exists():
+        return [("", OPEN, "not measured")]
+    times = json.loads(path.read_text(encoding="utf-8"))
+    rows: list[Row] = []
+    for label in goal["methods"]:
+        before, after = times["before"][label], times["after"][label]
+        state = MET if after <= before else MISSED
+        rows.append((times["work"], state, f"{label}: {before} ms then, {after} ms now"))
+    return rows
+
+
+_GOALS = {
+    "first": _goal_first,
+    "namesakes": _goal_namesakes,
+    "contrasts": _goal_contrasts,
+    "decisions": _goal_decisions,
+}
+
+if __name__ == "__main__":
+    main()
