@@ -1,6 +1,6 @@
 """Milliseconds of CPU of a suggestion with 1,000 finished and 128 running trials.
 
-    python perf/models/many_workers.py
+python perf/models/many_workers.py
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ N_FINISHED, N_RUNNING, N_MEASURED = 1000, 128, 20
 SPACES = {
     "10 numbers": SearchSpace({f"x{i}": Float(0.0, 1.0) for i in range(10)}),
     "8 numbers, 2 categories of 50": SearchSpace(
-        {f"x{i}": Float(0.0, 1.0) for i in range(8)} | {f"c{i}": Categorical(list(range(50))) for i in range(2)}
+        {f"x{i}": Float(0.0, 1.0) for i in range(8)}
+        | {f"c{i}": Categorical(list(range(50))) for i in range(2)}
     ),
 }
 
