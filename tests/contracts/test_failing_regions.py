@@ -25,6 +25,7 @@ MAX_RESOURCE = 9
 METHODS: dict[str, dict[str, Any]] = {
     "BayesianOptimization": {},
     "BO, log_ei": {"acquisition": "log_ei"},
+    "TuRBO": {},
     "KDE": {},
     "TPE": {},
     "BORE": {"n_trees": 10},

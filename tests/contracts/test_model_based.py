@@ -20,6 +20,7 @@ from tunewright.searchers.mixture import Arm, MixtureSearcher, Outcomes
 from tunewright.searchers.model_based import ModelBasedSearcher
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.searchers.tpe import TPESettings, tpe_searcher
+from tunewright.searchers.turbo import TuRBOSettings, turbo_searcher
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
@@ -67,6 +68,35 @@ class TestThompsonSampling(SearcherContract):
     ) -> Searcher:
         settings = GPSettings(acquisition=AcquisitionKind.THOMPSON, n_fantasies=0, max_observations=5)
         return gp_searcher(
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            settings,
+            metric=LOSS,
+        )
+
+
+class TestTuRBO(SearcherContract):
+    n_trials = 14
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        return turbo_searcher(
+            SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
+            TuRBOSettings(n_initial=4, n_candidates=64),
+            metric=LOSS,
+        )
+
+
+class TestTuRBOOfSeveralRegions(SearcherContract):
+    n_trials = 14
+
+    def make_searcher(
+        self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
+    ) -> Searcher:
+        settings = TuRBOSettings(
+            n_regions=2, n_initial=3, n_candidates=64, failure_tolerance=1, shortest_length=0.4
+        )
+        return turbo_searcher(
             SearcherContext(space=space, seed=seed, points_to_evaluate=points_to_evaluate),
             settings,
             metric=LOSS,

@@ -68,6 +68,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Json]]] = {
     "ASHA-stopping": ("ASHA", {"kind": "stopping"}),
     "HyperTune-joint": ("HyperTune", {"model": "joint"}),
     "MOBSTER-independent": ("MOBSTER", {"model": "independent"}),
+    "TuRBO-2": ("TuRBO", {"n_regions": 2, "failure_tolerance": 1, "shortest_length": 0.4}),
     "PriorBand-asynchronous": ("PriorBand", {"asynchronous": True}),
 }
 """Every method that there is, and other ways of some."""

@@ -1,6 +1,6 @@
 """Methods that model final results, whose trials all run to their end.
 
-Gaussian processes (BayesianOptimization, ConstrainedBO, CostAwareBO), densities (KDE, TPE), a random forest
+Gaussian processes (BayesianOptimization, TuRBO, ConstrainedBO, CostAwareBO), densities (KDE, TPE), a random forest
 (RandomForestBO), a classifier (BORE) and conformal quantiles (CQR).
 """
 
@@ -25,6 +25,7 @@ from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, col
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.model_based import ModelBasedSearcher
 from tunewright.searchers.tpe import TPESettings, tpe_searcher
+from tunewright.searchers.turbo import TuRBOSettings, turbo_searcher
 
 
 @final
@@ -127,6 +128,12 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         "Models final results with a Gaussian process and tries where the most improvement is expected",
         GPSettings,
         gp_searcher,
+    ),
+    fifo_method(
+        "TuRBO",
+        "Models trust regions around the best results with Gaussian processes; for many hyperparameters or trials",
+        TuRBOSettings,
+        turbo_searcher,
     ),
     fifo_method(
         "KDE",

@@ -22,10 +22,11 @@ from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array
 from tunewright.models.cma import Evolution, default_size
+from tunewright.searchers.final_losses import final_loss
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace
-from tunewright.trial import Suggestion, TrialStatus
+from tunewright.trial import Suggestion
 from tunewright.types import Config, Json, Note
 
 _DRAWS: Final = 64
@@ -185,8 +186,8 @@ class CMAESSearcher(Searcher):
     def _best_given(self, history: History) -> int | None:
         """The best given trial that has ended, else the first; None without any."""
         given = range(min(self._random.n_initial, history.n_trials))
-        losses = [self._loss(history, trial) if _has_ended(history, trial) else math.inf for trial in given]
-        return int(np.argmin(losses)) if losses else None
+        losses = [final_loss(history, trial, self._metric) for trial in given]
+        return int(np.argmin([math.inf if loss is None else loss for loss in losses])) if losses else None
 
     def _begun(self, history: History, start: int | None) -> _State:
         if start is None:
@@ -203,7 +204,7 @@ class CMAESSearcher(Searcher):
     def _ended(self, history: History, state: _State) -> tuple[int, ...]:
         """The trials of the next update, oldest first; empty if too few have ended."""
         size = state.evolution.constants.size
-        ended = [trial for trial in state.waiting if _has_ended(history, trial)]
+        ended = [t for t in state.waiting if final_loss(history, t, self._metric) is not None]
         return tuple(ended[:size]) if len(ended) >= size else ()
 
     def _after(self, history: History, state: _State, told: tuple[int, ...]) -> _State:
@@ -216,7 +217,7 @@ class CMAESSearcher(Searcher):
         draws = [state.waiting[trial] for trial in told]
         evolution = state.evolution.updated(
             np.array([point for _, point in draws]),
-            np.array([self._loss(history, trial) for trial in told]),
+            np.array([final_loss(history, trial, self._metric) for trial in told], dtype=np.float64),
             np.array([generation < state.evolution.generation for generation, _ in draws], dtype=np.float64),
         ).with_margin(self._borders)
         if self._settings.restart is Restart.IPOP and evolution.has_converged:
@@ -226,18 +227,6 @@ class CMAESSearcher(Searcher):
         used = set(told)
         waiting = {trial: draw for trial, draw in state.waiting.items() if trial not in used}
         return _State(evolution, state.round, waiting)
-
-    def _loss(self, history: History, trial: int) -> float:
-        """The loss of an ended trial; infinite if it failed or diverged."""
-        last = history.last(trial)
-        if last is None or history.status(trial) is TrialStatus.FAILED:
-            return math.inf
-        loss = self._metric.loss_of(last.metrics)
-        return loss if math.isfinite(loss) else math.inf
-
-
-def _has_ended(history: History, trial: int) -> bool:
-    return history.status(trial) in {TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.FAILED}
 
 
 def _levels(space: SearchSpace) -> dict[int, Array]:

@@ -72,6 +72,52 @@ class InitialProposer(Proposer):
 
 
 @final
+class NewConfigs:
+    """Configurations that were not tried: given points, random draws, and those of proposed points.
+
+    Parameters
+    ----------
+    context
+        Space, seed and initial points; of listed candidates the nearest to a proposed point is taken.
+
+    Raises
+    ------
+    SpaceError
+        One of the points to evaluate does not fit the space.
+    """
+
+    def __init__(self, context: SearcherContext) -> None:
+        self._context = context
+        self._random = context.random_searcher()
+        if context.candidates is not None:
+            self._places = context.space.encode(context.candidates)
+
+    @property
+    def n_initial(self) -> int:
+        """Number of given points."""
+        return self._random.n_initial
+
+    def drawn(self, history: History) -> Suggestion | None:
+        """The next given point, else a random draw; None when every configuration was tried."""
+        return self._random.suggest(history)
+
+    def taken(self, history: History, proposal: Proposal) -> Suggestion | None:
+        """The first proposed configuration that is new, else a random draw; None when every configuration was tried."""
+        for point in proposal.points:
+            config = self._config_at(point)
+            if not history.contains(config):
+                return Suggestion(config=config, note=proposal.note)
+        drawn = self.drawn(history)
+        return None if drawn is None else Suggestion(config=drawn.config, note=proposal.note)
+
+    def _config_at(self, point: Array) -> Config:
+        candidates = self._context.candidates
+        if candidates is None:
+            return self._context.space.decode(point[np.newaxis])[0]
+        return candidates[int(np.argmin(((self._places - point) ** 2).sum(axis=1)))]
+
+
+@final
 class ModelBasedSearcher(Searcher):
     """Ask a proposer, once there is something to learn from.
 
@@ -103,13 +149,11 @@ class ModelBasedSearcher(Searcher):
         *,
         n_initial: int = 3,
     ) -> None:
-        self._context = context
+        self._seed = context.seed
+        self._new = NewConfigs(context)
         self._proposer = proposer
         self._observations = observations
-        self._random = context.random_searcher()
-        self.n_initial = max(n_initial, self._random.n_initial)
-        if context.candidates is not None:
-            self._places = context.space.encode(context.candidates)
+        self.n_initial = max(n_initial, self._new.n_initial)
 
     @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
@@ -117,25 +161,14 @@ class ModelBasedSearcher(Searcher):
         if history.n_trials < self.n_initial:
             return self.drawn(history)
         snapshot = self._observations.read(history)
-        rng = generator(self._context.seed, Stream.MODEL, history.n_runs)
+        rng = generator(self._seed, Stream.MODEL, history.n_runs)
         proposal = self._proposer.propose(snapshot, rng, until)
         return self.drawn(history) if proposal is None else self.taken(history, proposal)
 
     def drawn(self, history: History) -> Suggestion | None:
         """The next given point, else a random draw; None when every configuration was tried."""
-        return self._random.suggest(history)
+        return self._new.drawn(history)
 
     def taken(self, history: History, proposal: Proposal) -> Suggestion | None:
         """The first proposed configuration that is new, else a random draw; None when every configuration was tried."""
-        for point in proposal.points:
-            config = self._config_at(point)
-            if not history.contains(config):
-                return Suggestion(config=config, note=proposal.note)
-        drawn = self._random.suggest(history)
-        return None if drawn is None else Suggestion(config=drawn.config, note=proposal.note)
-
-    def _config_at(self, point: Array) -> Config:
-        candidates = self._context.candidates
-        if candidates is None:
-            return self._context.space.decode(point[np.newaxis])[0]
-        return candidates[int(np.argmin(((self._places - point) ** 2).sum(axis=1)))]
+        return self._new.taken(history, proposal)

@@ -36,6 +36,16 @@ class _Levels:
     """Index of the level in each of 256 equal parts of the distribution."""
     is_ordered: bool
 
+    def near(self, centre: Array, reach: float) -> Indices:
+        """Levels at most ``reach`` from a point (d,) of the cube, and the next on either side; all without an order."""
+        if not self.is_ordered:
+            return np.arange(len(self.points))
+        distances = np.abs(self.points[:, 0] - centre[self.columns.start])
+        at = int(np.argmin(distances))
+        is_near = distances <= reach
+        is_near[max(at - 1, 0) : at + 2] = True
+        return np.flatnonzero(is_near)
+
 
 @final
 class UnitCube:
@@ -141,6 +151,38 @@ class UnitCube:
             columns = slice(axis, axis + 1) if isinstance(axis, int) else axis.columns
             keep[:, columns] = ~moves[:, np.newaxis]
         return self.settled(np.where(keep, centres, drawn))
+
+    def relative(self, scales: Array) -> Array:
+        """Scales (d,) of columns as one for each hyperparameter (p,); of those with an order the geometric mean is 1."""
+        own = scales[self._starts]
+        is_ordered = np.array([axis is None for axis in self._unordered], dtype=bool)
+        return own / np.exp(np.log(own[is_ordered]).mean()) if is_ordered.any() else own
+
+    def within(
+        self, centre: Array, reach: Array, n: int, probability: float, rng: np.random.Generator
+    ) -> Array:
+        """``n`` points (n, d) that differ from one (d,) in some hyperparameters, at least one each.
+
+        A hyperparameter is changed with the given probability: a number to a scrambled Sobol point of the interval of
+        ``reach`` (p,) around the centre, cut off at the bounds; one of few ordered values to a value there, or
+        to its neighbours if none is so near; one without an order to any of its values.
+        """
+        n_axes = len(self._axes)
+        sampler = from_scipy("stats", "qmc").Sobol(n_axes, seed=rng)
+        quantiles = np.asarray(sampler.random_base2((n - 1).bit_length())[:n], dtype=np.float64)
+        is_changed = rng.random((n, n_axes)) < probability
+        unchanged = np.flatnonzero(~is_changed.any(axis=1))
+        is_changed[unchanged, rng.integers(n_axes, size=len(unchanged))] = True
+        points = np.tile(centre, (n, 1))
+        for axis, distance, column, moves in zip(self._axes, reach, quantiles.T, is_changed.T, strict=True):
+            u = column[moves]
+            if isinstance(axis, int):
+                low, high = max(centre[axis] - distance, 0.0), min(centre[axis] + distance, 1.0)
+                points[moves, axis] = low + (high - low) * u
+            else:
+                choices = axis.points[axis.near(centre, float(distance))]
+                points[moves, axis.columns] = choices[(u * len(choices)).astype(np.intp)]
+        return self.settled(points)
 
     def neighbours(self, point: Array) -> Array:
         """The points (k, d) that differ from one (d,) in one domain of few values: nearest ones in an order, all others without."""

@@ -169,7 +169,7 @@ class Matern52(Kernel):
 
     @override
     def gram(self, theta: Array, x: Array) -> tuple[Array, GramPullback]:
-        inverse = self._inverse(theta)
+        inverse = self.inverse_scales(theta)
         scaled = (x - 0.5) * inverse
         covariances, slope = matern52(scaled, scaled)
 
@@ -184,7 +184,7 @@ class Matern52(Kernel):
 
     @override
     def cross(self, theta: Array, a: Array, b: Array) -> tuple[Array, CrossPullback]:
-        inverse = self._inverse(theta)
+        inverse = self.inverse_scales(theta)
         scaled_a, scaled_b = (a - 0.5) * inverse, (b - 0.5) * inverse
         covariances, slope = matern52(scaled_a, scaled_b)
 
@@ -198,8 +198,8 @@ class Matern52(Kernel):
     def diagonal(self, theta: Array, a: Array) -> Array:
         return np.ones(len(a))
 
-    def _inverse(self, theta: Array) -> Array:
-        """The factor (d,) of each column."""
+    def inverse_scales(self, theta: Array) -> Array:
+        """The factor (d,) of each column: the distance of two points is that of their products with it."""
         inverse = np.exp(-theta)
         return inverse if self._widths is None else np.repeat(inverse * self._factors, self._widths)
 
