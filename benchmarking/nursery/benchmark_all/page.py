@@ -90,7 +90,13 @@ def main() -> None:
         if summaries and not PLAN.grounds[name].n_trials:
             title, notice = _heading(PLAN.profiles[profile], PLAN.grounds[name], kind)
             figure = figures / f"comparison-{profile}-{name}-{kind}.svg"
-            parts += [title, notice, *section(summaries, PLAN.grounds[name], PLAN.profiles[profile], figure)]
+            about = _about(given.results, figure.stem.removeprefix("comparison-"))
+            parts += [
+                title,
+                notice,
+                about,
+                *section(summaries, PLAN.grounds[name], PLAN.profiles[profile], figure),
+            ]
     given.out.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     print(given.out)
 
@@ -106,6 +112,13 @@ def _heading(profile: Profile, ground: Ground, kind: str) -> tuple[str, str]:
         )
         return title + ", checked tasks\n", notice
     return title + "\n", ""
+
+
+def _about(results: Path, stem: str) -> str:
+    """Line about the versions of a file's runs, from ``about.json``."""
+    path = results / "about.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return f"{known[stem]}\n" if stem in known else ""
 
 
 def coverage(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
@@ -304,6 +317,13 @@ Row = tuple[str, str, str]
 MET, MISSED, OPEN = "**met**", "**missed**", "not decided"
 
 
+def _so_far(ground: str, summaries: Summaries) -> str:
+    """Note that runs of the plan are missing."""
+    planned = n_seeds(PLAN.grounds[ground], PLAN.profiles["ideal"])
+    n_done = sum(_n_runs(summary, label) for summary in summaries.values() for label in planned)
+    return "" if n_done == len(PLAN.grounds[ground].judging) * sum(planned.values()) else " so far"
+
+
 def _goal_first(goal: Mapping[str, Any], judging: Mapping[str, Summaries], results: Path) -> list[Row]:
     del results
     rows: list[Row] = []
@@ -317,12 +337,13 @@ def _goal_first(goal: Mapping[str, Any], judging: Mapping[str, Summaries], resul
             lead = lead_of(curves_at(summaries, ranked, share), setup)
             state = MET if lead.is_first else MISSED
             better = ", ".join(lead.better) or "none"
+            peers = "" if any(label.startswith(PEERS) for label in ranked) else "; no runs of peers"
             best = "" if lead.is_first else f", best {lead.best} {lead.best_rank:.2f}"
             rows.append(
                 (
                     f"`{ground}`, {100 * share:.0f} %",
-                    state,
-                    f"mean rank {lead.rank:.2f} of {lead.n_setups}{best}; significantly better: {better}",
+                    state + _so_far(ground, summaries),
+                    f"mean rank {lead.rank:.2f} of {lead.n_setups}{best}; significantly better: {better}{peers}",
                 )
             )
     return rows
@@ -342,9 +363,9 @@ def _goal_namesakes(goal: Mapping[str, Any], judging: Mapping[str, Summaries], r
             f"{own} {one.centre:.2f} ({one.low:.2f} to {one.high:.2f})" for own, one in found.items()
         )
         decided = all(one.n_benchmarks >= 3 and one.n_pairs >= 6 for one in found.values()) and found
-        rows.append(
-            (f"`{ground}`", MISSED if worse else MET if decided else OPEN, figures or "no runs of peers")
-        )
+        state = MISSED if worse else MET if decided else OPEN
+        state += _so_far(ground, judging[ground]) if state is not OPEN else ""
+        rows.append((f"`{ground}`", state, figures or "no runs of peers"))
     return rows
 
 
@@ -357,9 +378,9 @@ def _goal_contrasts(goal: Mapping[str, Any], judging: Mapping[str, Summaries], r
             contrast = msgspec.convert(data, Contrast)
             found = evaluate(contrast, judging[ground])
             _, figure, counts = finding_text(found).split(" | ")
-            rows.append(
-                (f"`{ground}`", states[found.verdict], f"{contrast.first}: {figure}; tasks, pairs: {counts}")
-            )
+            state = states[found.verdict]
+            state += _so_far(ground, judging[ground]) if state is not OPEN else ""
+            rows.append((f"`{ground}`", state, f"{contrast.first}: {figure}; tasks, pairs: {counts}"))
     return rows
 
 

@@ -62,7 +62,7 @@ class ForestSettings:
     n_candidates: int = 1000
     """Points, evenly spread, the best of which are improved, >= 1."""
     targets: TargetTransform = TargetTransform.LOG
-    max_observations: int = 1000
+    max_observations: int = 500
     """Rows that a model learns from at most, >= 2."""
     failures: Failures = Failures.IMPUTE
     """``impute``: failed trials and losses that are not finite count with the worst finite loss, and the expected improvement

@@ -260,19 +260,21 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         if not self._conditions:
             return points
         settled, columns = points.copy(), {name: place for name, _, place in self._columns}
+        decoded = {
+            name: _distinct(self._domains[name], points[:, columns[name]])
+            for name in self._conditions.parents
+            if name in columns
+        }
         idle: dict[str, NDArray[np.bool_]] = {}
         for name, allowed in self._conditions.items():
             idle[name] = np.zeros(len(points), dtype=np.bool_)
             for parent, values in allowed.items():
-                entry = self._entries[parent]
-                if isinstance(entry, Domain):
-                    parts = points[:, columns[parent]].tolist()
-                    idle[name] |= np.array(
-                        [entry.decode(part) not in values for part in parts], dtype=np.bool_
-                    )
-                    idle[name] |= idle.get(parent, False)
+                if parent in decoded:
+                    distinct, number = decoded[parent]
+                    is_wrong = np.array([value not in values for value in distinct], dtype=np.bool_)
+                    idle[name] |= is_wrong[number] | idle.get(parent, False)
                 else:
-                    idle[name] |= entry not in values
+                    idle[name] |= self._entries[parent] not in values
             if name in columns:
                 domain = self._domains[name]
                 settled[idle[name], columns[name]] = domain.encode(domain.default)
@@ -370,6 +372,12 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             raise SpaceError(
                 f"the configuration lacks {', '.join(missing)}: SearchSpace.complete adds defaults"
             )
+
+
+def _distinct(domain: Domain, points: NDArray[np.float64]) -> tuple[list[ConfigValue], NDArray[np.intp]]:
+    """The values of the distinct points (n, width) of a domain, and which of them each point has, (n,)."""
+    rows, number = np.unique(points, axis=0, return_inverse=True)
+    return [domain.decode(row) for row in rows.tolist()], number.reshape(len(points))
 
 
 def _named(name: str, convert: Callable[[Any], _T], value: object) -> _T:
