@@ -152,7 +152,8 @@ def test_the_page_names_what_was_run_and_is_equal_each_time(
         monkeypatch.setattr(sys, "argv", ["page.py", "--results", str(results), "--out", str(out)])
         page.main()
         figure = out.parent / "figures" / "comparison-ideal-network-judging.svg"
-        texts.append((out.read_text(), figure.read_bytes()))
+        claims = out.parent / "figures" / "comparison-claims.svg"
+        texts.append((out.read_text(), figure.read_bytes() + claims.read_bytes()))
     assert texts[0] == texts[1]
     text = texts[0][0]
     assert "This page is partial: 36 of" in text
@@ -200,3 +201,27 @@ def test_judging_tasks_are_a_plan_for_the_peers(folder: Import) -> None:
     found = folder("peers_plan").peers_plan(folder("plan").PLAN.grounds["rows"])
     assert {"table": "lcbench_surrogate.npz", "task": "126026", "budget": 1530} in found["tasks"]
     assert found["data"] == "../data/."
+
+
+def test_a_method_with_too_few_common_seeds_is_not_ranked(folder: Import) -> None:
+    summaries, page = importlib.import_module("tunewright.analysis.summaries"), folder("page")
+
+    def setup(*seeds: int) -> Any:
+        runs = tuple(summaries.RunSummary(seed, 9, 50.0, 0.25, (1.0, 1.0, 1.0, 0.5)) for seed in seeds)
+        return summaries.SetupSummary(runs=runs)
+
+    def task(**setups: Any) -> Any:
+        return summaries.BenchmarkSummary(
+            metric="loss", goal="min", values="recorded", until=100.0, setups=setups
+        )
+
+    runs = {
+        "a": task(one=setup(0), many=setup(0, 1, 2), two=setup(0, 1), other=setup(3, 4)),
+        "b": task(one=setup(0, 1), many=setup(0, 1, 2), two=setup(1, 2), other=setup(3, 4), late=setup(0)),
+    }
+    ranked, others = page.ranked_setups(runs)
+    assert ranked == ["many", "two"]
+    assert sorted(others) == ["late", "one", "other"]
+    single = {"a": task(x=setup(0), y=setup(0), z=setup(1))}
+    assert page.ranked_setups(single) == (["x", "y"], ["z"])
+    assert page.ranked_setups({}) == ([], [])
