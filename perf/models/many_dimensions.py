@@ -3,10 +3,12 @@
     python perf/models/many_dimensions.py run TuRBO,n_regions=3 ackley:40:400 --seeds 0 1 --workers 8 >> FILE
     PYTHONPATH=CHECKOUT PYTHON perf/models/turbo_reference.py ackley:40:400 --seeds 0 1 --batch 8 >> FILE
     python perf/models/many_dimensions.py table FILE ...
+    python perf/models/many_dimensions.py decide TuRBO 20 40 --trials 100 500 1000
 
 A run is FUNCTION:D:N with N evaluations in [-5, 10]^D; it gives one line of JSON. Results of several workers come in the order of the suggestions.
 The table has medians over seeds of the best value after half and all of the evaluations, its least and largest value, CPU seconds of a run, and CPU
-milliseconds of a suggestion: means over the 50 suggestions before numbers 100, 200, 500 and 1,000.
+milliseconds of a suggestion: means over the 50 suggestions before numbers 100, 200, 500 and 1,000. ``decide`` prints CPU milliseconds of one suggestion after so many random
+trials, with a fit from the prior and without, the least of three: the largest cost of a region without restarts.
 """
 
 from __future__ import annotations
@@ -71,6 +73,35 @@ def run(chosen: str, name: str, d: int, n: int, n_workers: int, seed: int) -> di
     }
 
 
+def decide(chosen: str, d: int, n: int) -> tuple[float, float]:
+    """CPU milliseconds of a suggestion with a fit, and without."""
+    metric = Metric("loss")
+    benchmark = RealBenchmarkDefinition(
+        name="ackley",
+        script="none",
+        space=SearchSpace({f"x{i}": Float(-5.0, 10.0) for i in range(d)}),
+        metrics=(metric,),
+        points_to_evaluate=(),
+    )
+    tuning = AskTell(build_scheduler(method("RandomSearch"), benchmark, 0, {}), [metric])
+    for _ in range(n):
+        asked = tuning.ask()
+        if asked is None:
+            break
+        tuning.tell(asked, {"loss": FUNCTIONS["ackley"](np.array(list(asked.config.values())))}, 1)
+        tuning.complete(asked)
+    kind, *settings = chosen.split(",")
+    spec = method(kind, **dict(pair.split("=", 1) for pair in settings))
+    spent: list[list[float]] = [[], []]
+    for _ in range(4):  # the first one also imports packages
+        scheduler = build_scheduler(spec, benchmark, 0, {})
+        for times in spent:
+            start = time.process_time()
+            scheduler.suggest(tuning.history)
+            times.append(1000 * (time.process_time() - start))
+    return min(spent[0][1:]), min(spent[1][1:])
+
+
 def table(files: list[Path]) -> None:
     """Print the table of all runs in the files."""
     groups: dict[tuple[object, ...], list[dict]] = defaultdict(list)
@@ -105,7 +136,17 @@ def main() -> None:
     runs.add_argument("--workers", type=int, default=4)
     tables = commands.add_parser("table")
     tables.add_argument("files", nargs="+", type=Path)
+    decisions = commands.add_parser("decide")
+    decisions.add_argument("method", metavar="METHOD[,NAME=VALUE...]")
+    decisions.add_argument("dimensions", nargs="+", type=int)
+    decisions.add_argument("--trials", nargs="+", type=int, default=[100, 500, 1000])
     given = parser.parse_args()
+    if given.command == "decide":
+        for d in given.dimensions:
+            for n in given.trials:
+                fitted, known = decide(given.method, d, n)
+                print(f"d = {d}, {n} trials: {fitted:.0f} ms with a fit, {known:.0f} ms without", flush=True)
+        return
     if given.command == "table":
         table(given.files)
         return
