@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 from tunewright.benchmarks import Benchmark
@@ -57,10 +57,6 @@ class MOREASettings:
     keep_front: bool = True
     """Whether trials that no other trial dominates stay in the population, whatever their age."""
 
-    def for_trials(self, n_trials: int) -> MOREASettings:
-        """Return the settings for a number of trials, >= 1."""
-        return replace(self, evolution=self.evolution.for_trials(n_trials))
-
 
 def _morea(benchmark: Benchmark, seed: int, settings: MOREASettings) -> FIFO:
     first, *others = benchmark.metrics
@@ -98,7 +94,6 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="Regularized evolution of several metrics: mutants of recent trials that few others dominate",
         settings=MOREASettings,
         build=_morea,
-        for_trials=MOREASettings.for_trials,
         several_metrics=True,
     ),
     Method(

@@ -22,9 +22,9 @@ from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.pareto import crowded_order, pareto_mask
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import SearchSpace
 from tunewright.types import Config, ConfigValue
 
@@ -50,8 +50,8 @@ class EvolutionSettings:
     """
 
     population_size: int | None = None
-    """P, >= 1: number of the newest evaluated trials that form the population, and of random trials at first; None: a tenth of the
-    trials that the limits allow, from 10 to 100, or 20 if that is unknown. The paper has 100, in runs of 20,000 trials."""
+    """P, >= 1: number of the newest evaluated trials that form the population, and of random trials at first; None: with one
+    metric a tenth of the trials that the limits allow, from 10 to 100, and else, or if that is unknown, 20. The paper has 100, in runs of 20,000 trials."""
     sample_size: int = 10
     """S, >= 1: size of a tournament, drawn with replacement; its best trial is the parent."""
 
