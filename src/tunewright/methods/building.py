@@ -13,7 +13,7 @@ from tunewright.methods.method import Method
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import RungSettings
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.context import SearcherContext
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import SearchSpace
 
 SettingsT = TypeVar("SettingsT")

@@ -22,9 +22,9 @@ from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.pareto import crowded_order, pareto_mask
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import SearchSpace
 from tunewright.types import Config, ConfigValue
 

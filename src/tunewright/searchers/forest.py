@@ -22,9 +22,9 @@ from tunewright.models.acquisition import log_h
 from tunewright.models.arrays import Array
 from tunewright.models.forest import RandomForest
 from tunewright.models.targets import TargetTransform, transformed
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures, Observations, Snapshot, limited
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 
 _LEAST: Final = 2
