@@ -141,6 +141,10 @@ def test_the_page_names_what_was_run_and_is_equal_each_time(
     results = tmp_path / "results"
     results.mkdir()
     summaries.write_summaries(results / "ideal-network-judging.json", network)
+    (results / "about.json").write_text(json.dumps({"ideal-network-judging": "Runs of version X."}))
+    times = {"work": "W", "before": dict.fromkeys(("HyperTune", "MOBSTER", "SyncMOBSTER", "BO"), 2.0)}
+    times["after"] = times["before"] | {"BO": 2.5}
+    (results / "decision_times.json").write_text(json.dumps(times))
     texts = []
     for place in ("a", "b"):
         out = tmp_path / place / "comparison.md"
@@ -148,7 +152,8 @@ def test_the_page_names_what_was_run_and_is_equal_each_time(
         monkeypatch.setattr(sys, "argv", ["page.py", "--results", str(results), "--out", str(out)])
         page.main()
         figure = out.parent / "figures" / "comparison-ideal-network-judging.svg"
-        texts.append((out.read_text(), figure.read_bytes()))
+        claims = out.parent / "figures" / "comparison-claims.svg"
+        texts.append((out.read_text(), figure.read_bytes() + claims.read_bytes()))
     assert texts[0] == texts[1]
     text = texts[0][0]
     assert "This page is partial: 36 of" in text
@@ -156,10 +161,13 @@ def test_the_page_names_what_was_run_and_is_equal_each_time(
     row = next(line for line in text.splitlines() if line.startswith("| With parallel workers ASHA"))
     assert "**holds** | 1.00 (1.00 to 1.00) | 3, 9 |" in row
     row = next(line for line in text.splitlines() if "`network`, 100 % |" in line)
-    assert "**missed** | mean rank 3.00 of 5, best Syne Tune: ASHA-promotion 1.00" in row
+    assert "**missed** so far | mean rank 3.00 of 5, best Syne Tune: ASHA-promotion 1.00" in row
     row = next(line for line in text.splitlines() if line.startswith("| No method is significantly worse"))
-    assert "**missed** | ASHA-PROM 0.00 (0.00 to 0.00)" in row
+    assert "**missed** so far | ASHA-PROM 0.00 (0.00 to 0.00)" in row
     assert "| Syne Tune: ASHA-promotion | 3 |" in text
+    assert "Runs of version X." in text
+    assert "| W | **met** | HyperTune: 2.0 ms then, 2.0 ms now |" in text
+    assert "| W | **missed** | BO: 2.0 ms then, 2.5 ms now |" in text
     assert "| auto | 3 of 10 | 3.0 / 3.0 / 3.0 / 3.0 |" in text
 
 
@@ -187,3 +195,33 @@ def test_lines_of_peers_become_runs_at_shares_of_the_budget(
     assert not found.is_mixed
     assert found.runs[0].losses == (None, -60.0, -70.0, -80.0)
     assert found.runs[0].deciding == 20.0
+
+
+def test_judging_tasks_are_a_plan_for_the_peers(folder: Import) -> None:
+    found = folder("peers_plan").peers_plan(folder("plan").PLAN.grounds["rows"])
+    assert {"table": "lcbench_surrogate.npz", "task": "126026", "budget": 1530} in found["tasks"]
+    assert found["data"] == "../data/."
+
+
+def test_a_method_with_too_few_common_seeds_is_not_ranked(folder: Import) -> None:
+    summaries, page = importlib.import_module("tunewright.analysis.summaries"), folder("page")
+
+    def setup(*seeds: int) -> Any:
+        runs = tuple(summaries.RunSummary(seed, 9, 50.0, 0.25, (1.0, 1.0, 1.0, 0.5)) for seed in seeds)
+        return summaries.SetupSummary(runs=runs)
+
+    def task(**setups: Any) -> Any:
+        return summaries.BenchmarkSummary(
+            metric="loss", goal="min", values="recorded", until=100.0, setups=setups
+        )
+
+    runs = {
+        "a": task(one=setup(0), many=setup(0, 1, 2), two=setup(0, 1), other=setup(3, 4)),
+        "b": task(one=setup(0, 1), many=setup(0, 1, 2), two=setup(1, 2), other=setup(3, 4), late=setup(0)),
+    }
+    ranked, others = page.ranked_setups(runs)
+    assert ranked == ["many", "two"]
+    assert sorted(others) == ["late", "one", "other"]
+    single = {"a": task(x=setup(0), y=setup(0), z=setup(1))}
+    assert page.ranked_setups(single) == (["x", "y"], ["z"])
+    assert page.ranked_setups({}) == ([], [])

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from tunewright.analysis import all_curves, anytime_area, critical_difference, load, mean_ranks
+from tunewright.analysis.claims import Finding, Verdict
 from tunewright.analysis.figures import (
     plot_area,
     plot_critical_difference,
     plot_curves,
+    plot_findings,
     plot_importance,
     plot_learning_curves,
     plot_parallel,
@@ -284,3 +286,15 @@ def test_what_one_experiment_lacks_is_said(
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(MissingExtraError):
         plot_workers(one_run(folder))
+
+
+def test_the_figure_of_claims_has_a_line_for_each_and_the_bound() -> None:
+    shared = {"n_benchmarks": 6, "n_pairs": 12}
+    found = {
+        "a beats b": Finding(verdict=Verdict.HOLDS, centre=0.8, low=0.7, high=0.9, **shared),
+        "b beats c": Finding(verdict=Verdict.OPEN, centre=0.5, low=0.3, high=0.7, **shared),
+    }
+    axis = plot_findings(found).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(found)
+    intervals = [line.get_xdata() for line in axis.get_lines() if len(line.get_xdata()) == 2]
+    assert [tuple(ends) for ends in intervals] == [(0.7, 0.9), (0.3, 0.7), (0.5, 0.5)]

@@ -10,7 +10,6 @@ from tunewright.interfaces import Scheduler, Searcher
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import ASHA, RungSettings
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import AcquisitionKind, GPProposer, GPSettings, Learner, gp_searcher
 from tunewright.searchers.gp_levels import IndependentLearner, JointLearner, JointModel, ResourceKernel
@@ -18,7 +17,7 @@ from tunewright.searchers.hypertune import EnsembleLearner, IndependentRungs, Jo
 from tunewright.searchers.kde import KDESettings, kde_searcher
 from tunewright.searchers.mixture import Arm, MixtureSearcher, Outcomes
 from tunewright.searchers.model_based import ModelBasedSearcher
-from tunewright.searchers.model_free import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher, SearcherContext
 from tunewright.searchers.tpe import TPESettings, tpe_searcher
 from tunewright.searchers.turbo import TuRBOSettings, turbo_searcher
 from tunewright.searchers.unit_cube import UnitCube

@@ -8,13 +8,13 @@ from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Goal, Metric
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.gp_objectives import (
     HypervolumeSettings,
     ObjectiveModelSettings,
     ScalarizationSettings,
     objectives_searcher,
 )
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import SearchSpace
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract

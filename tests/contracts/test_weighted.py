@@ -10,11 +10,11 @@ from tunewright.interfaces import Scheduler, Searcher
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Constraint, Metric
 from tunewright.searchers.constrained import ConstrainedLearner
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.cost_aware import CostAwareLearner
 from tunewright.searchers.encoding import Observations
 from tunewright.searchers.gp import FinalLossLearner, GPProposer, GPSettings, Learner
 from tunewright.searchers.model_based import InitialProposer, ModelBasedSearcher, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.prior_densities import users_density
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.searchers.user_priors import PiBOLearner, PriorBandProposer, PriorProposer

@@ -20,7 +20,7 @@ from tunewright.journal import MemoryJournal
 from tunewright.methods import build_scheduler, find_method, method
 from tunewright.metric import Metric
 from tunewright.stopping import MaxTrialsStarted
-from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.histories import earlier_evaluations
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.trial import TrialStatus

@@ -10,7 +10,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Scheduler
 from tunewright.methods import build_scheduler, find_method, method, method_names
 from tunewright.metric import Metric
-from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.histories import earlier_evaluations
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.trial import Decision
 

@@ -33,7 +33,7 @@ from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Float, SearchSpace
 from tunewright.state import replay_history
-from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.histories import earlier_evaluations
 from tunewright.trial import Start
 from tunewright.types import Json
 

@@ -17,7 +17,7 @@ from tunewright.journal import MemoryJournal
 from tunewright.methods import build_scheduler, find_method, method, method_names
 from tunewright.metric import Metric
 from tunewright.stopping import MaxTrialsStarted
-from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.histories import earlier_evaluations
 from tunewright.tuner import Tuner
 from tunewright.types import Json
 

@@ -149,6 +149,35 @@ def test_a_setting_that_the_header_of_a_contained_method_lacks_has_the_default_o
     assert begun.method.inner["REA"] == {"population_size": 7, "sample_size": 10}
 
 
+def resolved_of(experiment: Experiment) -> dict[str, object]:
+    header = read_header(run_experiment(experiment).folder.journal_path)
+    assert header is not None
+    return dict(header.resolved or {})
+
+
+@pytest.mark.parametrize(
+    ("limits", "size"),
+    [
+        (Limits(max_num_trials=300), 30),
+        (Limits(max_num_trials=20), 10),
+        (Limits(max_num_trials=5000, max_wallclock_time=100), 100),
+        (Limits(max_wallclock_time=100), None),
+    ],
+    ids=["a tenth", "few", "many", "unknown"],
+)
+def test_the_population_follows_the_number_of_trials(limits: Limits, size: int | None) -> None:
+    assert resolved_of(replace(cell("REA"), limits=limits))["population_size"] == size
+    assert resolved_of(replace(cell("REA", population_size=7), limits=limits))["population_size"] == 7
+
+
+def test_a_population_keeps_its_size_if_more_trials_are_allowed_later() -> None:
+    shorter, longer = (replace(cell("REA"), limits=Limits(max_num_trials=n)) for n in (15, 400))
+    folder = run_experiment(shorter).folder
+    begun = as_begun(folder, longer)
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.built_method()[0].settings["population_size"] == 10  # type: ignore[union-attr]
+
+
 def test_settings_that_are_given_win_over_defaults_of_the_beginning() -> None:
     folder = run_experiment(cell(n=25)).folder
     change_header(folder, resolved={"eta": 4})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import truncnorm
 
-from tunewright.models.parzen import ParzenEstimator
+from tunewright.models.kde import ParzenEstimator
 
 COUNTS = np.array([0, 3])
 LEAST = np.array([0.01, 0.01])

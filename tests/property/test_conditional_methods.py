@@ -10,7 +10,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.methods import build_scheduler, find_method, method, method_names
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
-from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.histories import earlier_evaluations
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulator
 from tunewright.testing.spaces import CONDITIONAL
 

@@ -17,8 +17,8 @@ from tunewright.methods import build_scheduler, find_method, method, method_name
 from tunewright.metric import Goal, Metric
 from tunewright.space import Float, Prior, SearchSpace
 from tunewright.stopping import MaxTrialsStarted
-from tunewright.testing.earlier import earlier_evaluations
 from tunewright.testing.fault_injection import CrashingJournal, SimulatedCrash
+from tunewright.testing.histories import earlier_evaluations
 from tunewright.testing.spaces import CONTINUOUS
 from tunewright.tuner import Tuner
 from tunewright.types import Config, Json

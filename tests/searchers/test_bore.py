@@ -9,8 +9,8 @@ from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
 from tunewright.searchers.bore import BOREProposer, BORESettings, bore_searcher
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Rows, Snapshot
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract

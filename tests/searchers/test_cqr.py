@@ -8,9 +8,9 @@ import pytest
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.cqr import CQRProposer, CQRSettings, cqr_searcher
 from tunewright.searchers.encoding import Rows, Snapshot
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract

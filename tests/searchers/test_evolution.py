@@ -12,9 +12,9 @@ from tunewright.interfaces import Searcher
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Rows, Snapshot
 from tunewright.searchers.evolution import EvolutionProposer, EvolutionSettings, evolution_searcher
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import Float, SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import ALL_TYPES, CONTINUOUS

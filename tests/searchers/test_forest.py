@@ -12,9 +12,9 @@ from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
 from tunewright.models.arrays import Indices
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Rows, Snapshot, no_indices
 from tunewright.searchers.forest import ForestProposer, ForestSettings, forest_searcher
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.testing.searcher_contract import SearcherContract

@@ -22,7 +22,6 @@ from tunewright.models.targets import TargetTransform
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers import gp as fitting
 from tunewright.searchers.acquisition_optimizer import AcquisitionOptimizer, SearchWidth, Spread
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Rows, Snapshot
 from tunewright.searchers.gp import (
     AcquisitionKind,
@@ -36,7 +35,7 @@ from tunewright.searchers.gp import (
     gp_searcher,
 )
 from tunewright.searchers.kde import KDESettings, kde_searcher
-from tunewright.searchers.model_free import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher, SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import Categorical, Float, Integer, Ordinal, SearchSpace
 from tunewright.stopping import MaxTrialsStarted

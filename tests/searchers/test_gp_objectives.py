@@ -13,13 +13,13 @@ from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
 from tunewright.models.pareto import dominated_volume
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.gp_objectives import (
     HypervolumeSettings,
     ObjectiveModelSettings,
     ScalarizationSettings,
     objectives_searcher,
 )
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import Float, SearchSpace
 
 MODELS = ObjectiveModelSettings(n_initial=5)

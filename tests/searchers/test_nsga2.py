@@ -15,10 +15,9 @@ from tunewright.interfaces import Searcher
 from tunewright.metric import Goal, Metric
 from tunewright.models.pareto import dominated_volume
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Rows, Snapshot
 from tunewright.searchers.evolution import EvolutionProposer, EvolutionSettings, evolution_searcher
-from tunewright.searchers.model_free import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher, SearcherContext
 from tunewright.searchers.nsga2 import (
     NSGA2Proposer,
     NSGA2Settings,

@@ -14,9 +14,8 @@ from tunewright.interfaces import StopDecision
 from tunewright.journal import MemoryJournal
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.gp import GPSettings, gp_searcher
-from tunewright.searchers.model_free import RandomSearcher
+from tunewright.searchers.model_free import RandomSearcher, SearcherContext
 from tunewright.searchers.regret import RegretBelow
 from tunewright.space import Float, SearchSpace
 from tunewright.stopping import MaxTrialsStarted

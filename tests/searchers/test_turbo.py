@@ -13,7 +13,7 @@ from tunewright.asktell import AskTell
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.context import SearcherContext
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.turbo import TuRBOSettings, turbo_searcher
 from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.types import Config

@@ -9,7 +9,7 @@ import pytest
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
-from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.histories import earlier_evaluations
 from tunewright.testing.scheduler_simulator import SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS
 

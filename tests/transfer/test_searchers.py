@@ -14,12 +14,12 @@ from tunewright.methods import build_scheduler, method
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array
 from tunewright.models.gp.process import GaussianProcess
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Rows, Snapshot
 from tunewright.searchers.gp import AcquisitionKind, FittedProcess, GPSettings, Targets, config_kernel
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import SearchSpace
 from tunewright.state import replay_history
-from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.histories import earlier_evaluations
 from tunewright.testing.scheduler_contract import SchedulerContract
 from tunewright.testing.searcher_contract import SearcherContract
 from tunewright.testing.spaces import CONTINUOUS

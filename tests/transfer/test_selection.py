@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from tunewright.exceptions import SettingsError
 from tunewright.space import Categorical, FiniteRange, Float, Integer, Ordinal, SearchSpace
-from tunewright.testing.earlier import earlier_evaluations
+from tunewright.testing.histories import earlier_evaluations
 from tunewright.testing.spaces import ALL_TYPES, CONTINUOUS, SPACES
 from tunewright.transfer.box import bounding_box, shrunk
 from tunewright.transfer.evaluations import Task, TransferEvaluations

@@ -23,7 +23,7 @@ from summarise import RESULTS, file_of
 from tunewright.analysis.claims import Contrast, Finding, Measure, Verdict, evaluate, lead_of
 from tunewright.analysis.comparison import Ranks, mean_ranks, normalised_regret
 from tunewright.analysis.curves import Curves, with_equals
-from tunewright.analysis.figures import plot_ranks, save
+from tunewright.analysis.figures import plot_findings, plot_ranks, save
 from tunewright.analysis.significance import ALPHA, overall_tests
 from tunewright.analysis.summaries import SHARES, BenchmarkSummary, Summaries, curves_of, read_summaries
 
@@ -82,15 +82,23 @@ def main() -> None:
     judging = {name: runs["ideal", name, "judging"] for name in PLAN.profiles["ideal"].grounds}
     parts = [ABOUT, *coverage(runs)]
     parts += ["## Goals\n", *goals(claims["goals"], judging, given.results)]
-    parts += ["## Claims of six papers\n", *claims_table(claims["claims"], judging)]
     figures = given.out.parent / "figures"
     figures.mkdir(exist_ok=True)
+    parts += ["## Claims of six papers\n", ABOUT_CLAIMS]
+    parts += claims_figure(claims["claims"], judging, figures / "comparison-claims.svg")
+    parts += claims_table(claims["claims"], judging)
     parts += ["## Grounds\n"]
     for (profile, name, kind), summaries in runs.items():
         if summaries and not PLAN.grounds[name].n_trials:
             title, notice = _heading(PLAN.profiles[profile], PLAN.grounds[name], kind)
             figure = figures / f"comparison-{profile}-{name}-{kind}.svg"
-            parts += [title, notice, *section(summaries, PLAN.grounds[name], PLAN.profiles[profile], figure)]
+            about = _about(given.results, figure.stem.removeprefix("comparison-"))
+            parts += [
+                title,
+                notice,
+                about,
+                *section(summaries, PLAN.grounds[name], PLAN.profiles[profile], figure),
+            ]
     given.out.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     print(given.out)
 
@@ -106,6 +114,13 @@ def _heading(profile: Profile, ground: Ground, kind: str) -> tuple[str, str]:
         )
         return title + ", checked tasks\n", notice
     return title + "\n", ""
+
+
+def _about(results: Path, stem: str) -> str:
+    """Line about the versions of a file's runs, from ``about.json``."""
+    path = results / "about.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return f"{known[stem]}\n" if stem in known else ""
 
 
 def coverage(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
@@ -171,10 +186,29 @@ def _seeds_text(counts: Mapping[str, int], planned: Mapping[str, int], n_tasks: 
 
 
 def ranked_setups(summaries: Mapping[str, BenchmarkSummary]) -> tuple[list[str], list[str]]:
-    """Setups with runs on all tasks that have runs, and the others."""
-    names = dict.fromkeys(label for summary in summaries.values() for label in summary.setups)
-    ranked = [label for label in names if all(label in summary.setups for summary in summaries.values())]
-    return ranked, [label for label in names if label not in ranked]
+    """Setups with runs on all tasks that have runs and seeds in common with the others there, and the rest.
+
+    Setups with the most runs come first; one that would leave fewer than two common seeds on a task (one, if none has more) is not ranked.
+    """
+    seeds = {
+        name: {label: {run.seed for run in setup.runs} for label, setup in summary.setups.items()}
+        for name, summary in summaries.items()
+    }
+    labels = list(dict.fromkeys(label for by_label in seeds.values() for label in by_label))
+    complete = [label for label in labels if all(label in by_label for by_label in seeds.values())]
+    complete.sort(key=lambda label: -min(len(by_label[label]) for by_label in seeds.values()))
+    ranked: list[str] = []
+    common = {name: set[int]() for name in seeds}
+    for label in complete:
+        left = {
+            name: common[name] & by_label[label] if ranked else by_label[label]
+            for name, by_label in seeds.items()
+        }
+        least = min(2, *(len(common[name]) for name in seeds)) if ranked else 1
+        if all(len(found) >= least for found in left.values()):
+            ranked.append(label)
+            common = left
+    return ranked, [label for label in labels if label not in ranked]
 
 
 def curves_at(
@@ -219,7 +253,10 @@ def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path
             f"| {_median_regret(every, label):.3g} | {'' if test is None else _p(test.p_holm)} | {_deciding(summaries, label):.3g} |"
         )
     if others:
-        lines += ["", f"Not ranked, as they lack runs on some of these tasks: {', '.join(sorted(others))}."]
+        lines += [
+            "",
+            f"Not ranked, as they lack runs with common seeds on some of these tasks: {', '.join(sorted(others))}.",
+        ]
     return [*lines, ""]
 
 
@@ -245,10 +282,27 @@ def _p(p: float) -> str:
     return f"**{p:.2g}**" if p < ALPHA else f"{p:.2g}"
 
 
+def claims_figure(
+    claims: Sequence[Mapping[str, Any]], judging: Mapping[str, Summaries], figure: Path
+) -> list[str]:
+    """Intervals of all claims about losses that have runs; no figure without any."""
+    findings: dict[str, Finding] = {}
+    for claim in claims:
+        contrast = msgspec.convert(claim["contrast"], Contrast)
+        for ground in claim["grounds"]:
+            found = evaluate(contrast, judging[ground])
+            if contrast.measure is Measure.WINS and found.n_pairs:
+                paper = claim["paper"].partition(":")[0]
+                findings[f"{paper}: {contrast_text(contrast)} ({ground})"] = found
+    if not findings:
+        return []
+    save(plot_findings(findings), figure)
+    return [f"![Claims with their intervals](figures/{figure.name})\n"]
+
+
 def claims_table(claims: Sequence[Mapping[str, Any]], judging: Mapping[str, Summaries]) -> list[str]:
     """Every claim with its verdict on each of its grounds."""
     lines = [
-        ABOUT_CLAIMS,
         "| claim | contrast | " + " | ".join(("ground", "verdict", "figure", "tasks, pairs")) + " |",
         "|---|---|---|---|---|---|",
     ]
@@ -304,6 +358,13 @@ Row = tuple[str, str, str]
 MET, MISSED, OPEN = "**met**", "**missed**", "not decided"
 
 
+def _so_far(ground: str, summaries: Summaries) -> str:
+    """Note that runs of the plan are missing."""
+    planned = n_seeds(PLAN.grounds[ground], PLAN.profiles["ideal"])
+    n_done = sum(_n_runs(summary, label) for summary in summaries.values() for label in planned)
+    return "" if n_done == len(PLAN.grounds[ground].judging) * sum(planned.values()) else " so far"
+
+
 def _goal_first(goal: Mapping[str, Any], judging: Mapping[str, Summaries], results: Path) -> list[Row]:
     del results
     rows: list[Row] = []
@@ -317,12 +378,13 @@ def _goal_first(goal: Mapping[str, Any], judging: Mapping[str, Summaries], resul
             lead = lead_of(curves_at(summaries, ranked, share), setup)
             state = MET if lead.is_first else MISSED
             better = ", ".join(lead.better) or "none"
+            peers = "" if any(label.startswith(PEERS) for label in ranked) else "; no runs of peers"
             best = "" if lead.is_first else f", best {lead.best} {lead.best_rank:.2f}"
             rows.append(
                 (
                     f"`{ground}`, {100 * share:.0f} %",
-                    state,
-                    f"mean rank {lead.rank:.2f} of {lead.n_setups}{best}; significantly better: {better}",
+                    state + _so_far(ground, summaries),
+                    f"mean rank {lead.rank:.2f} of {lead.n_setups}{best}; significantly better: {better}{peers}",
                 )
             )
     return rows
@@ -342,9 +404,9 @@ def _goal_namesakes(goal: Mapping[str, Any], judging: Mapping[str, Summaries], r
             f"{own} {one.centre:.2f} ({one.low:.2f} to {one.high:.2f})" for own, one in found.items()
         )
         decided = all(one.n_benchmarks >= 3 and one.n_pairs >= 6 for one in found.values()) and found
-        rows.append(
-            (f"`{ground}`", MISSED if worse else MET if decided else OPEN, figures or "no runs of peers")
-        )
+        state = MISSED if worse else MET if decided else OPEN
+        state += _so_far(ground, judging[ground]) if state is not OPEN else ""
+        rows.append((f"`{ground}`", state, figures or "no runs of peers"))
     return rows
 
 
@@ -357,9 +419,9 @@ def _goal_contrasts(goal: Mapping[str, Any], judging: Mapping[str, Summaries], r
             contrast = msgspec.convert(data, Contrast)
             found = evaluate(contrast, judging[ground])
             _, figure, counts = finding_text(found).split(" | ")
-            rows.append(
-                (f"`{ground}`", states[found.verdict], f"{contrast.first}: {figure}; tasks, pairs: {counts}")
-            )
+            state = states[found.verdict]
+            state += _so_far(ground, judging[ground]) if state is not OPEN else ""
+            rows.append((f"`{ground}`", state, f"{contrast.first}: {figure}; tasks, pairs: {counts}"))
     return rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor as ThreadExecutor
 from dataclasses import dataclass
@@ -77,12 +78,12 @@ class JobMonitor:
         loop = asyncio.get_running_loop()
         while True:
             await self._has_work.wait()
-            began = loop.time()
+            began, now = time.thread_time(), loop.time()
             for entry in list(self._watched.values()):
-                self._resolve(entry, began)
+                self._resolve(entry, now)
             if not self._watched:
                 self._has_work.clear()
-            await asyncio.sleep(max(MIN_INTERVAL, (loop.time() - began) / MAX_CPU_SHARE))
+            await asyncio.sleep(max(MIN_INTERVAL, (time.thread_time() - began) / MAX_CPU_SHARE))
 
     def _resolve(self, entry: _Watched, now: float) -> None:
         try:

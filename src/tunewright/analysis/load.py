@@ -19,8 +19,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from tunewright.analysis.columns import Columns, Totals, concatenate
-from tunewright.analysis.parsing import parse_journal
+from tunewright.analysis.columns import Columns, Totals, concatenate, parse_journal
 from tunewright.analysis.results import Results, Where, info_from
 from tunewright.analysis.syne_tune import is_syne_tune, read_syne_tune
 from tunewright.codec import from_json, to_json

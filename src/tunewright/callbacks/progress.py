@@ -1,13 +1,15 @@
-"""PlainProgress: an experiment's progress as lines, for files and pipes."""
+"""Progress and warnings of an experiment as lines: PlainProgress, for files and pipes, and WarnOfMissingResource."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, final
 
 from typing_extensions import override
 
+from tunewright.exceptions import nearest_hint
 from tunewright.formatting import (
     ProgressFacts,
     best_text,
@@ -23,10 +25,12 @@ from tunewright.formatting import (
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
 from tunewright.interfaces import Callback
-from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
+from tunewright.trial import BackendSummary, ExperimentStatus, Result, Run, TrialStatus, Verdict
 
 INTERVAL: Final = 10.0
 """Seconds between two lines on the whole experiment."""
+
+_log = logging.getLogger(__name__)
 
 
 @final
@@ -105,3 +109,32 @@ class PlainProgress(Callback):
             if notice not in self._said:
                 self._say(notice)
         self._say(f"\n{closing_text(self._facts, history, outcome, summary)}\n")
+
+
+@final
+class WarnOfMissingResource(Callback):
+    """Says at the first result that it lacks the resource, so that reports are counted instead.
+
+    Parameters
+    ----------
+    resource_attr
+        The key of the resource in reports.
+    """
+
+    def __init__(self, resource_attr: str) -> None:
+        self._name = resource_attr
+        self._has_looked = False
+
+    @override
+    def on_trial_result(self, history: History, trial_id: int, result: Result, verdict: Verdict) -> None:
+        """Look at the first result."""
+        if self._has_looked:
+            return
+        self._has_looked = True
+        if self._name not in result.metrics:
+            names = [name for name in result.metrics if not name.startswith("st_")]
+            _log.warning(
+                "The script's reports lack the resource %r, so they are counted.%s",
+                self._name,
+                nearest_hint(self._name, names),
+            )

@@ -32,7 +32,7 @@ from tunewright.callbacks.plugin import (
 from tunewright.exceptions import SettingsError
 from tunewright.experiments.limits import Limits, early_removal, stopping_criterion
 from tunewright.interfaces import Scheduler, StoppingCriterion
-from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, constraints_of, find_method
+from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, constraints_of, find_method, sized
 from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice, choose
 from tunewright.metric import Constraint
@@ -230,17 +230,20 @@ class Experiment:
     def built_method(self) -> tuple[MethodSpec | BuildFunction, Mapping[str, Json]]:
         """Return the method whose scheduler is built, and its settings from the command line.
 
-        For ``auto``, this is the method that it chooses.
+        For ``auto``, this is the method that it chooses. Settings that depend on the number of trials have their values.
 
         Raises
         ------
         SettingsError
-            ``auto`` has no such settings.
+            The method has no such settings.
         TableError
             The table is missing.
         """
         if choice := self.choice():
             return choice.spec, {}
+        n_trials = self._n_trials()
+        if isinstance(self.method, MethodSpec) and n_trials is not None:
+            return sized(self.method, self.settings, n_trials), {}
         return self.method, self.settings
 
     def choice(self) -> Choice | None:
@@ -255,12 +258,16 @@ class Experiment:
         """
         if not isinstance(self.method, MethodSpec) or self.method.name.lower() != AUTO:
             return None
-        n_trials, n_reports = self.limits.max_num_trials, self.limits.max_num_evaluations
-        if n_trials is None and n_reports is not None:
-            n_trials = n_reports // (self.benchmark.max_resource or 1)
         settings = find_method(AUTO).make_settings({**self.method.settings, **self.settings})
         has_replicates = self.benchmark.replicates is not None
-        return choose(self.benchmark, n_trials, has_replicates=has_replicates, settings=settings)
+        return choose(self.benchmark, self._n_trials(), has_replicates=has_replicates, settings=settings)
+
+    def _n_trials(self) -> int | None:
+        """Full runs that the limits allow; None: unknown."""
+        n_trials, n_reports = self.limits.max_num_trials, self.limits.max_num_evaluations
+        if n_trials is None and n_reports is not None:
+            return n_reports // (self.benchmark.max_resource or 1)
+        return n_trials
 
     def criterion(self) -> StoppingCriterion:
         """Return a new stopping criterion.

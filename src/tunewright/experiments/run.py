@@ -23,7 +23,7 @@ from tunewright.callbacks import PlainProgress, ProgressFacts
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.plugin import CallbackContext, build_callback
-from tunewright.callbacks.resource import WarnOfMissingResource
+from tunewright.callbacks.progress import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.codec import to_json
 from tunewright.events import Header

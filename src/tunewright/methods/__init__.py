@@ -14,6 +14,7 @@ from tunewright.methods.registry import (
     promotion_eta,
     resolved_inner,
     resolved_settings,
+    sized,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "promotion_eta",
     "resolved_inner",
     "resolved_settings",
+    "sized",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from tunewright.benchmarks import Benchmark
@@ -12,7 +13,7 @@ from tunewright.methods.method import Method
 from tunewright.metric import Metric
 from tunewright.schedulers.asha import RungSettings
 from tunewright.schedulers.fifo import FIFO
-from tunewright.searchers.context import SearcherContext
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import SearchSpace
 
 SettingsT = TypeVar("SettingsT")
@@ -106,14 +107,18 @@ class SearcherFactory(Protocol[SettingsT_contra]):
 
 
 def fifo_method(
-    name: str, summary: str, settings: type[SettingsT], searcher: SearcherFactory[SettingsT]
+    name: str,
+    summary: str,
+    settings: type[SettingsT],
+    searcher: SearcherFactory[SettingsT],
+    for_trials: Callable[[SettingsT, int], SettingsT] | None = None,
 ) -> Method[SettingsT]:
     """Return a method that runs every trial of a searcher to its end."""
 
     def build(benchmark: Benchmark, seed: int, values: SettingsT) -> FIFO:
         return FIFO(searcher(context_of(benchmark, seed), values, metric=benchmark.metrics[0]))
 
-    return Method(name=name, summary=summary, settings=settings, build=build)
+    return Method(name=name, summary=summary, settings=settings, build=build, for_trials=for_trials)
 
 
 class HasRungs(Protocol):

@@ -100,6 +100,7 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         "Regularized evolution: mutants of the best of a few recent trials; every trial runs to its end",
         EvolutionSettings,
         evolution_searcher,
+        EvolutionSettings.for_trials,
     ),
     Method(
         name="CMAES",

@@ -85,6 +85,8 @@ class Method(Generic[SettingsT]):
     """The setting that names the method that it contains, with that method's defaults; empty: it contains none."""
     decides: Callable[[Benchmark, SettingsT], MethodSpec] | None = None
     """The method that it contains for a benchmark, if it decides that itself."""
+    for_trials: Callable[[SettingsT, int], SettingsT] | None = None
+    """Its settings for the number of trials that the limits allow, >= 1, if some depend on it."""
     several_metrics: bool = False
     """Whether it tunes any number of metrics. Other methods are built for benchmarks with one metric only."""
     ends_by_itself: bool = False

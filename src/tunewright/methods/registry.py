@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import UnfitError, UnknownNameError
 from tunewright.interfaces import Scheduler
 from tunewright.methods.method import BuildFunction, Method, MethodSpec
+from tunewright.methods.settings import flat_settings
 from tunewright.metric import Constraint, Metric
 from tunewright.plugins import load_plugin, plugin_names
 from tunewright.transfer.evaluations import TransferEvaluations
@@ -185,6 +187,22 @@ def _warmed(benchmark: Benchmark, evaluations: TransferEvaluations | None, n_fir
     # imported here, since it brings models, which most runs do without
     transfer = importlib.import_module(f"{_HERE}.transfer")
     return transfer.with_first_points(benchmark, evaluations, n_first)
+
+
+def sized(choice: MethodSpec, settings: Mapping[str, Json], n_trials: int) -> MethodSpec:
+    """Return a method with all given settings, and with those that depend on the number of trials that the limits allow.
+
+    Raises
+    ------
+    SettingsError
+        The settings cannot work.
+    """
+    found, whole = _chosen(choice, settings)
+    given = {**choice.settings, **settings}
+    if found.for_trials is not None:
+        before, after = flat_settings(whole), flat_settings(found.for_trials(whole, n_trials))
+        given |= {name: value for name, value in after.items() if value != before[name]}
+    return replace(choice, settings=given)
 
 
 def constraints_of(

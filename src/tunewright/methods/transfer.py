@@ -17,10 +17,9 @@ from tunewright.schedulers.asha import ASHA, RungSettings
 from tunewright.schedulers.fifo import FIFO
 from tunewright.schedulers.rush import CandidateLimit
 from tunewright.searchers.acquisition_optimizer import SearchWidth
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures
 from tunewright.searchers.gp import AcquisitionKind, GPSettings
-from tunewright.searchers.model_free import initial_configs
+from tunewright.searchers.model_free import SearcherContext, initial_configs
 from tunewright.space import SearchSpace
 from tunewright.transfer.box import bounding_box
 from tunewright.transfer.copula import copula_searcher

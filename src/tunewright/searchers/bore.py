@@ -18,9 +18,9 @@ from typing_extensions import override
 from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
 from tunewright.models.trees import BoostedClassifier
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures, Needed, Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 
 _KEPT: Final = 32

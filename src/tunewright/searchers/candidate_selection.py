@@ -15,10 +15,10 @@ from tunewright.models.acquisition import Acquisition, LogExpectedImprovement, W
 from tunewright.models.arrays import Array
 from tunewright.models.surrogate import Surrogate
 from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer, SearchWidth, Spread
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Observations, Snapshot
 from tunewright.searchers.gp import SuccessModel
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Suggestion

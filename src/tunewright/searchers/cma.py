@@ -22,7 +22,7 @@ from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array
 from tunewright.models.cma import Evolution, default_size
-from tunewright.searchers.final_losses import final_loss
+from tunewright.searchers.encoding import final_loss
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace

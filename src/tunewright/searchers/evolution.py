@@ -12,7 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
@@ -22,14 +22,18 @@ from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array, Indices
 from tunewright.models.pareto import crowded_order, pareto_mask
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import SearchSpace
 from tunewright.types import Config, ConfigValue
 
 _CHILDREN: Final = 16
 """Mutants per suggestion, so that one of them is new."""
+_DEFAULT_SIZE: Final = 20
+_LEAST_SIZE: Final = 10
+_MOST_SIZE: Final = 100
+_TRIALS_PER_MEMBER: Final = 10
 _DRAWS: Final = 16
 """Values that are drawn so that one differs from the parent's."""
 
@@ -45,14 +49,28 @@ class EvolutionSettings:
         A value cannot work.
     """
 
-    population_size: int = 20
-    """P, >= 1: number of the newest evaluated trials that form the population, and of random trials at first. The paper
-    has 100, in runs of 20,000 trials."""
+    population_size: int | None = None
+    """P, >= 1: number of the newest evaluated trials that form the population, and of random trials at first; None: with one
+    metric a tenth of the trials that the limits allow, from 10 to 100, and else, or if that is unknown, 20. The paper has 100, in runs of 20,000 trials."""
     sample_size: int = 10
     """S, >= 1: size of a tournament, drawn with replacement; its best trial is the parent."""
 
     def __post_init__(self) -> None:
-        check_at_least(self, 1, "population_size", "sample_size")
+        check_at_least(self, 1, "sample_size")
+        if self.population_size is not None:
+            check_at_least(self, 1, "population_size")
+
+    @property
+    def size(self) -> int:
+        """P, where the number of trials is unknown."""
+        return _DEFAULT_SIZE if self.population_size is None else self.population_size
+
+    def for_trials(self, n_trials: int) -> EvolutionSettings:
+        """Return the settings for a number of trials, >= 1."""
+        if self.population_size is not None:
+            return self
+        size = min(max(n_trials // _TRIALS_PER_MEMBER, _LEAST_SIZE), _MOST_SIZE)
+        return replace(self, population_size=size)
 
 
 def evolution_searcher(
@@ -87,7 +105,7 @@ def evolution_searcher(
         context,
         EvolutionProposer(context.space, settings, keep_front=keep_front),
         Observations(context.space, metric, others=others),
-        n_initial=settings.population_size,
+        n_initial=settings.size,
     )
 
 
@@ -131,7 +149,7 @@ class EvolutionProposer(Proposer):
 
     def _population(self, snapshot: Snapshot) -> Indices:
         """Rows of the population, oldest first: the newest, or those of the front and the newest others."""
-        size = self._settings.population_size
+        size = self._settings.size
         n = len(snapshot.rows)
         if not self._keep_front:
             return np.arange(max(n - size, 0), n)

@@ -22,9 +22,9 @@ from tunewright.models.acquisition import log_h
 from tunewright.models.arrays import Array
 from tunewright.models.forest import RandomForest
 from tunewright.models.targets import TargetTransform, transformed
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures, Observations, Snapshot, limited
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 
 _LEAST: Final = 2
@@ -62,7 +62,7 @@ class ForestSettings:
     n_candidates: int = 1000
     """Points, evenly spread, the best of which are improved, >= 1."""
     targets: TargetTransform = TargetTransform.LOG
-    max_observations: int = 1000
+    max_observations: int = 500
     """Rows that a model learns from at most, >= 2."""
     failures: Failures = Failures.IMPUTE
     """``impute``: failed trials and losses that are not finite count with the worst finite loss, and the expected improvement

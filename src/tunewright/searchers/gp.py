@@ -31,9 +31,9 @@ from tunewright.models.gp.process import GaussianProcess, fit
 from tunewright.models.surrogate import Surrogate
 from tunewright.models.targets import TargetTransform, have_one_sign, standardised, transformed
 from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer, SearchWidth, Spread
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot, Stopped, limited
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import Categorical, SearchSpace
 

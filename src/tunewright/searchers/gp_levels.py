@@ -19,7 +19,6 @@ from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.gp.resource_kernels import ExponentialDecay, ResourceProduct
 from tunewright.models.surrogate import AtResource
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Fit, Needed, Observations, Rows, Snapshot, limited
 from tunewright.searchers.gp import (
     FittedProcess,
@@ -34,6 +33,7 @@ from tunewright.searchers.gp import (
     with_fantasies,
 )
 from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.searchers.model_free import SearcherContext
 
 
 class ResourceKernel(StrEnum):

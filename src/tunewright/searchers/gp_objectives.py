@@ -33,7 +33,6 @@ from tunewright.models.pareto import (
 )
 from tunewright.models.targets import TargetTransform, winsorised
 from tunewright.searchers.acquisition_optimizer import N_INCUMBENTS, AcquisitionOptimizer
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot
 from tunewright.searchers.gp import (
     FittedProcess,
@@ -44,6 +43,7 @@ from tunewright.searchers.gp import (
     with_fantasies,
 )
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 
 _TOP_FRACTION: Final = 0.25

@@ -20,9 +20,9 @@ from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array
 from tunewright.models.kde import KernelDensity
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures, Observations, Rows, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 
 

@@ -12,8 +12,8 @@ from typing_extensions import override
 from tunewright.history import History
 from tunewright.interfaces import Searcher
 from tunewright.models.arrays import Array
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Suggestion
 from tunewright.types import Config, Json, Note

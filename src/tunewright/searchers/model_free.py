@@ -1,8 +1,9 @@
-"""Searchers without a model: initial points, then random draws, listed configurations or a grid."""
+"""Searchers without a model (initial points, then random draws, listed configurations or a grid), and the context of any searcher."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol, final
 
 import numpy as np
@@ -11,6 +12,7 @@ from typing_extensions import override
 from tunewright.exceptions import SpaceError
 from tunewright.history import History
 from tunewright.interfaces import Searcher
+from tunewright.searchers.unit_cube import UnitCube
 from tunewright.seeding import Stream, generator
 from tunewright.space import SearchSpace
 from tunewright.trial import Suggestion
@@ -285,3 +287,38 @@ class GridSearcher(Searcher):
             if passed_over <= number:
                 number += 1
         return self._grid.at(number) if number < self._grid.size else None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearcherContext:
+    """Space, seed, initial points and listed candidates of any searcher."""
+
+    space: SearchSpace
+    """The search space."""
+    seed: int
+    """The experiment's seed, >= 0."""
+    points_to_evaluate: Sequence[Config] | None = None
+    """Configurations that come first, as in :func:`~tunewright.searchers.model_free.initial_configs`; with ``candidates``,
+    None stands for none."""
+    candidates: Sequence[Config] | None = None
+    """The only configurations that are suggested; None: all of the space."""
+
+    def cube(self) -> UnitCube:
+        """The space's cube, for a proposer."""
+        return UnitCube(self.space, self.candidates)
+
+    def random_searcher(self) -> RandomSearcher | RestrictedSearcher:
+        """The given points, then independent draws from the space, or from the candidates.
+
+        Raises
+        ------
+        SpaceError
+            There is no candidate, or one of ``points_to_evaluate`` does not fit.
+        """
+        points = self.points_to_evaluate
+        if self.candidates is None:
+            return RandomSearcher(self.space, seed=self.seed, points_to_evaluate=points)
+        return RestrictedSearcher(
+            self.candidates, space=self.space, seed=self.seed, points_to_evaluate=points
+        )

@@ -21,9 +21,9 @@ from typing_extensions import override
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Metric
 from tunewright.models.pareto import crowded_order
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import Coordinates
 from tunewright.space import Categorical, SearchSpace
 from tunewright.space.domain import Domain

@@ -23,10 +23,10 @@ from typing_extensions import override
 from tunewright.exceptions import SettingsError, check_at_least, choice
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array, Indices
-from tunewright.models.parzen import ParzenEstimator
-from tunewright.searchers.context import SearcherContext
+from tunewright.models.kde import ParzenEstimator
 from tunewright.searchers.encoding import Failures, Observations, Snapshot
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 
 

@@ -21,16 +21,15 @@ from tunewright.history import History
 from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
 from tunewright.models.arrays import Array, Indices
-from tunewright.models.gp.draws import FunctionDraw
 from tunewright.models.gp.kernels import Matern52
+from tunewright.models.gp.pathwise import FunctionDraw
 from tunewright.models.gp.posterior import factorise
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.targets import TargetTransform
-from tunewright.searchers.context import SearcherContext
-from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot
-from tunewright.searchers.final_losses import final_loss
+from tunewright.searchers.encoding import Failures, Fit, Observations, Snapshot, final_loss
 from tunewright.searchers.gp import FittedProcess, SuccessModel, Targets, check_hamming, column_groups
 from tunewright.searchers.model_based import NewConfigs, Proposal
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Suggestion
 from tunewright.types import Json

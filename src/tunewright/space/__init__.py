@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from tunewright.space.discrete import Categorical, FiniteRange, Ordinal
 from tunewright.space.domain import Domain, Prior
-from tunewright.space.files import load_space, space_from_toml
 from tunewright.space.grid import ConfigGrid
 from tunewright.space.numeric import Float, Integer
-from tunewright.space.search_space import SearchSpace
+from tunewright.space.search_space import SearchSpace, load_space, space_from_toml
 from tunewright.space.specs import domain_from_json
 
 __all__ = [

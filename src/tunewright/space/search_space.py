@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, cast, final
 
@@ -260,19 +262,21 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         if not self._conditions:
             return points
         settled, columns = points.copy(), {name: place for name, _, place in self._columns}
+        decoded = {
+            name: _distinct(self._domains[name], points[:, columns[name]])
+            for name in self._conditions.parents
+            if name in columns
+        }
         idle: dict[str, NDArray[np.bool_]] = {}
         for name, allowed in self._conditions.items():
             idle[name] = np.zeros(len(points), dtype=np.bool_)
             for parent, values in allowed.items():
-                entry = self._entries[parent]
-                if isinstance(entry, Domain):
-                    parts = points[:, columns[parent]].tolist()
-                    idle[name] |= np.array(
-                        [entry.decode(part) not in values for part in parts], dtype=np.bool_
-                    )
-                    idle[name] |= idle.get(parent, False)
+                if parent in decoded:
+                    distinct, number = decoded[parent]
+                    is_wrong = np.array([value not in values for value in distinct], dtype=np.bool_)
+                    idle[name] |= is_wrong[number] | idle.get(parent, False)
                 else:
-                    idle[name] |= entry not in values
+                    idle[name] |= self._entries[parent] not in values
             if name in columns:
                 domain = self._domains[name]
                 settled[idle[name], columns[name]] = domain.encode(domain.default)
@@ -372,6 +376,12 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             )
 
 
+def _distinct(domain: Domain, points: NDArray[np.float64]) -> tuple[list[ConfigValue], NDArray[np.intp]]:
+    """The values of the distinct points (n, width) of a domain, and which of them each point has, (n,)."""
+    rows, number = np.unique(points, axis=0, return_inverse=True)
+    return [domain.decode(row) for row in rows.tolist()], number.reshape(len(points))
+
+
 def _named(name: str, convert: Callable[[Any], _T], value: object) -> _T:
     try:
         return convert(value)
@@ -394,3 +404,38 @@ def _full_axis(name: str, domain: Domain) -> Axis:
             f"{name} is continuous, so its values cannot be listed: give it a step or a number of levels"
         )
     return Axis(name, domain.size, domain.at)
+
+
+def space_from_toml(text: str) -> SearchSpace:
+    """Build a space from TOML: one table per hyperparameter, with ``type`` and that type's arguments.
+
+    A plain ``name = value`` at the top is a constant.
+
+    Raises
+    ------
+    SpaceError
+        If the text is no TOML or a table is wrong; the message names the table.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpaceError(f"the text is not valid TOML: {error}") from None
+    return SearchSpace.from_json(data)
+
+
+def load_space(path: str | Path) -> SearchSpace:
+    """Read a space file, as `space_from_toml` understands it.
+
+    Raises
+    ------
+    SpaceError
+        If the file cannot be read or is wrong; the message names the file and the table.
+    """
+    try:
+        return space_from_toml(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpaceError(f"Cannot read the space file {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SpaceError(f"Cannot read the space file {path}: {error}") from None
+    except SpaceError as error:
+        raise SpaceError(f"{path}: {error}") from None

@@ -17,7 +17,6 @@ from tunewright.metric import Metric
 from tunewright.models.arrays import Array
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.surrogate import Pullback, Surrogate
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Needed, Observations, Rows, Snapshot, limited
 from tunewright.searchers.gp import (
     FittedProcess,
@@ -30,6 +29,7 @@ from tunewright.searchers.gp import (
     with_fantasies,
 )
 from tunewright.searchers.model_based import InitialProposer, ModelBasedSearcher
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.sampling import QuantileProposer, QuantileSettings, model_of_tasks
 from tunewright.transfer.task_models import ScoreModel, normal_scores

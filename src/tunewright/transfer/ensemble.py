@@ -21,7 +21,6 @@ from tunewright.models.arrays import Array
 from tunewright.models.gp.posterior import Posterior
 from tunewright.models.gp.process import GaussianProcess
 from tunewright.models.surrogate import Pullback, Surrogate, WeightedSum, misranked, shares_of_wins
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Observations, Snapshot, limited
 from tunewright.searchers.gp import (
     FittedProcess,
@@ -35,6 +34,7 @@ from tunewright.searchers.gp import (
     with_fantasies,
 )
 from tunewright.searchers.model_based import ModelBasedSearcher
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.space import SearchSpace
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.task_models import task_model

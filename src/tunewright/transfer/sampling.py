@@ -15,10 +15,10 @@ from typing_extensions import override
 
 from tunewright.exceptions import check_at_least
 from tunewright.metric import Metric
-from tunewright.searchers.context import SearcherContext
 from tunewright.searchers.encoding import Failures, Observations, Snapshot
 from tunewright.searchers.gp import SuccessModel
 from tunewright.searchers.model_based import ModelBasedSearcher, Proposal, Proposer
+from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.unit_cube import UnitCube
 from tunewright.space import SearchSpace
 from tunewright.transfer.evaluations import TransferEvaluations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,8 +31,9 @@ PATIENCE = 300.0
 class FakeExecutor(Executor):
     """Plays jobs by their hyperparameters.
 
-    seconds (real, default 0.02), exit, failure, on_term (exit or ignore), download (bytes), prepare_error, launch_error,
-    poll_error, upload_error, upload_seconds.
+    seconds (real, default 0.02), ends_in (the attempt that ends by itself; earlier ones train until they are ended, default
+    0), exit, failure, on_term (exit or ignore), download (bytes), prepare_error, launch_error, poll_error, upload_error,
+    upload_seconds.
     """
 
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -55,7 +57,9 @@ class FakeExecutor(Executor):
         if "launch_error" in plan:
             raise RuntimeError(plan["launch_error"])
         leaving = JobExit(exit_code=int(plan.get("exit", 0)), failure_text=plan.get("failure", ""))
-        self._ends[order.name] = (time.monotonic() + float(plan.get("seconds", 0.02)), leaving)
+        ends = order.attempt >= int(plan.get("ends_in", 0))
+        seconds = float(plan.get("seconds", 0.02)) if ends else math.inf
+        self._ends[order.name] = (time.monotonic() + seconds, leaving)
 
     def poll(self, name: str) -> JobExit | None:
         if "poll_error" in self._plans[name]:

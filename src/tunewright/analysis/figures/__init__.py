@@ -10,6 +10,7 @@ from tunewright.analysis.figures.compared import (
     plot_attainment,
     plot_critical_difference,
     plot_curves,
+    plot_findings,
     plot_ranks,
 )
 from tunewright.analysis.figures.single import (
@@ -26,6 +27,7 @@ __all__ = [
     "plot_attainment",
     "plot_critical_difference",
     "plot_curves",
+    "plot_findings",
     "plot_importance",
     "plot_learning_curves",
     "plot_parallel",

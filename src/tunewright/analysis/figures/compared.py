@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from tunewright.analysis.aggregate import Aggregate, Band, aggregate
+from tunewright.analysis.claims import Finding, Verdict
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.comparison import Ranks
 from tunewright.analysis.curves import Curves, alphabetical, with_equals
@@ -209,6 +210,33 @@ def plot_critical_difference(found: CriticalDifference) -> Figure:
         fontsize=9,
         color=GREY,
     )
+    return figure
+
+
+def plot_findings(findings: Mapping[str, Finding], *, bound: float = 0.5) -> Figure:
+    """Figures of contrasts with their intervals, a line each, and the bound that decides them.
+
+    Parameters
+    ----------
+    findings
+        By the text of a line.
+    bound
+        Drawn as a vertical line.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    figure, (axis,) = new_figure(width=7.0, height=0.9 + 0.26 * len(findings))
+    for row, found in enumerate(findings.values()):
+        look = look_of(list(Verdict), found.verdict)
+        axis.plot([found.low, found.high], [row, row], color=look["color"], linewidth=2.2)
+        axis.plot(found.centre, row, look["marker"], color=look["color"], markersize=5)
+    axis.axvline(bound, color="black", linewidth=1, linestyle=":")
+    axis.set_yticks(range(len(findings)), list(map(plain, findings)), fontsize=8)
+    axis.set_ylim(len(findings) - 0.5, -0.5)
+    axis.set_xlabel("share of pairs in which the first method is better, 95 % interval")
     return figure
 
 
