@@ -1,4 +1,4 @@
-"""Run methods of Tunewright on functions; one JSON line per run.
+"""Run methods of Tunewright on functions; one JSON line per run. None begins with the default configuration, as the peers do not.
 
     python perf/functions/ours.py --out shared/functions.jsonl --methods TPE KDE --functions branin --trials 100 --workers 1
 
@@ -50,7 +50,11 @@ class Ours:
     def __init__(self, name: str, settings: Mapping[str, Any], function: Function, seed: int) -> None:
         metric = Metric("loss")
         benchmark = RealBenchmarkDefinition(
-            name="function", script="none", space=space_of(function), metrics=(metric,)
+            name="function",
+            script="none",
+            space=space_of(function),
+            metrics=(metric,),
+            points_to_evaluate=(),
         )
         given = find_method(name).make_settings(dict(settings)) and settings
         self._session = AskTell(build_scheduler(method(name, **given), benchmark, seed, {}), [metric])

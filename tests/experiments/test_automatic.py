@@ -64,8 +64,8 @@ TWO, FOUR = ((Metric("a"), Metric("b")), tuple(Metric(name) for name in "abcd"))
         ({"max_resource": None}, None, "BayesianOptimization", "report once"),
         ({"max_resource": 1}, 1000, "BayesianOptimization", "report once"),
         ({"max_resource": 2}, 1000, "BayesianOptimization", "too short"),
-        ({"max_resource": None}, 1001, "KDE", "1001 of them"),
-        ({"max_resource": None, "n_workers": 100}, None, "KDE", "100 workers"),
+        ({"max_resource": None}, 1001, "TPE", "1001 of them"),
+        ({"max_resource": None, "n_workers": 100}, None, "TPE", "100 workers"),
         ({"space": FEW}, None, "RandomSearch", "all 3 configurations"),
         ({"metrics": TWO}, None, "MOASHA", "2 metrics"),
         ({"metrics": TWO, "max_resource": None}, None, "EHVI", "2 metrics"),
@@ -87,7 +87,7 @@ def test_limits_say_how_many_trials_there_will_be() -> None:
         experiment(benchmark=alone, limits=limits).choice()
         for limits in (many, Limits(max_num_trials=5), Limits(max_wallclock_time=60.0))
     ]
-    assert [choice and choice.method for choice in found] == ["KDE"] + ["BayesianOptimization"] * 2
+    assert [choice and choice.method for choice in found] == ["TPE"] + ["BayesianOptimization"] * 2
     assert experiment("ASHA").choice() is None
 
 

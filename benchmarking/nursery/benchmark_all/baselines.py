@@ -1,4 +1,8 @@
-"""All methods of the comparison, by the CPU time of a run on a task of LCBench's network."""
+"""All methods of the comparison, by the CPU time of a run on a task of LCBench's network.
+
+Not here: PBT and PB2, which change configurations during training, and recorded curves have one configuration each; methods
+that learn from earlier experiments or from the user's priors; grid search.
+"""
 
 from plan import PLAN
 
@@ -13,8 +17,10 @@ CHEAP = {
     "SyncHyperband": method("SyncHyperband"),
     "DEHB": method("DEHB"),
     "MedianStopping": method("MedianStopping"),
-    "REA": method("REA", population_size=20, sample_size=5),
+    "REA": method("REA"),
+    "CMA-ES": method("CMAES"),
     "KDE": method("KDE"),
+    "TPE": method("TPE"),
     "BOHB": method("BOHB"),
     "SyncBOHB": method("SyncBOHB"),
     "BO": method("BayesianOptimization"),
@@ -31,6 +37,8 @@ MIDDLE = {
     "ASHABORE": method("ASHABORE"),
     "CQR": method("CQR"),
     "FreezeThaw": method("FreezeThaw"),
+    "TuRBO": method("TuRBO"),
+    "RandomForestBO": method("RandomForestBO"),
 }
 """2 to 10 CPU seconds."""
 COSTLY = {
@@ -47,7 +55,7 @@ SEVERAL = {
     "MOBO-RS": method("RandomScalarization"),
 }
 """Methods for several objectives; MOASHA needs learning curves."""
-WITHOUT_RUNGS = ("RS", "REA", "KDE", "BO", "BORE", "auto", "CQR")
+WITHOUT_RUNGS = ("RS", "REA", "CMA-ES", "KDE", "TPE", "BO", "BORE", "auto", "CQR", "TuRBO", "RandomForestBO")
 """Methods for trials that report once."""
 
 methods = CHEAP | MIDDLE | COSTLY

@@ -144,9 +144,9 @@ def _with_rungs(n_workers: int, method: RungMethod) -> Choice:
 
 def _without_rungs(n_workers: int, n_trials: int | None, alone: str) -> Choice:
     if n_workers > _MOST_WORKERS:
-        return Choice(method="KDE", reason=f"{alone}, and {n_workers} workers need quick suggestions")
+        return Choice(method="TPE", reason=f"{alone}, and {n_workers} workers need quick suggestions")
     if n_trials is not None and n_trials > _MOST_TRIALS:
-        return Choice(method="KDE", reason=f"{alone}, and {n_trials} of them are many for a Gaussian process")
+        return Choice(method="TPE", reason=f"{alone}, and {n_trials} of them are many for a Gaussian process")
     return Choice(method="BayesianOptimization", reason=f"{alone}, so each should be chosen with care")
 
 
