@@ -1,6 +1,6 @@
 """Evaluations until a target is reached: CMAES beside pycma (the package ``cma``), as a table.
 
-    python perf/models/evolution.py [--reference PYTHON] [--seeds 15] [--asynchronous sphere:10 rosenbrock:10] [RUN ...]
+    python perf/models/evolution.py [RUN ...] [--reference PYTHON] [--seeds 15] [--asynchronous RUN ...]
 
 A run is FUNCTION:D or FUNCTION:D:POPULATION_SIZE. The domain is [-100, 100], so that its bounds do not matter; both begin at
 3 in every dimension with standard deviation 2, without restarts, and end at the target, at convergence, or after the largest number

@@ -3,7 +3,7 @@
     PYTHONPATH=CHECKOUT PYTHON perf/models/turbo_reference.py ackley:20:300 rosenbrock:40:400 --seeds 0 1 --batch 4
 
 CHECKOUT is https://github.com/uber-research/TuRBO, PYTHON an interpreter with torch and gpytorch. The domain is
-[-5, 10], and the design has 2 d points, as ``perf/models/turbo.py`` does for our method.
+[-5, 10], and the design has 2 d points, as in ``many_dimensions.py``, which prints the table.
 """
 
 from __future__ import annotations
