@@ -138,7 +138,7 @@ def test_a_contained_auto_of_an_earlier_experiment_takes_the_choice_of_its_time(
     change_header(folder, inner=inner, resolved=None)
     begun = as_begun(folder, Experiment.from_json(folder.metadata()))
     assert isinstance(begun.method, MethodSpec)
-    assert begun.method.inner["auto"] == {"with_rungs": choice}
+    assert begun.method.inner["auto"] == {"with_rungs": choice, "for_many": "kde"}
 
 
 def test_a_setting_that_the_header_of_a_contained_method_lacks_has_the_default_of_0_1() -> None:

@@ -78,6 +78,15 @@ class RungMethod(StrEnum):
     """`HyperTune` with ``model=joint``."""
 
 
+class QuickMethod(StrEnum):
+    """Method without rungs that suggests quickly."""
+
+    TPE = "tpe"
+    """`TPE`."""
+    KDE = "kde"
+    """`KDE`."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoSettings:
@@ -86,14 +95,17 @@ class AutoSettings:
     Raises
     ------
     SettingsError
-        There is no such ``with_rungs``.
+        There is no such ``with_rungs`` or ``for_many``.
     """
 
     with_rungs: RungMethod = RungMethod.ADAPTIVE
     """Method where trials have rungs, one metric is tuned and at most 64 workers ask: ``adaptive``, or ``hypertune`` as in version 0.1."""
+    for_many: QuickMethod = QuickMethod.TPE
+    """Method without rungs for more than 64 workers or 1,000 trials: ``tpe``, or ``kde`` as in version 0.1."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "with_rungs", choice("with_rungs", RungMethod, self.with_rungs))
+        object.__setattr__(self, "for_many", choice("for_many", QuickMethod, self.for_many))
 
 
 def choose(
@@ -118,6 +130,7 @@ def choose(
     settings
         Of auto; None: the defaults.
     """
+    settings = settings or AutoSettings()
     has_rungs = not has_replicates and benchmark.max_resource is not None and benchmark.max_resource > 2
     if len(benchmark.metrics) > 1:
         return _for_several(len(benchmark.metrics), has_rungs=has_rungs)
@@ -125,11 +138,11 @@ def choose(
     if size is not None and size <= max(8, 2 * n_workers):
         return Choice(method="RandomSearch", reason=f"all {size} configurations are soon tried")
     if has_rungs:
-        return _with_rungs(n_workers, (settings or AutoSettings()).with_rungs)
+        return _with_rungs(n_workers, settings.with_rungs)
     if has_replicates:
-        return _without_rungs(n_workers, n_trials, "trials race over replicates")
+        return _without_rungs(n_workers, n_trials, "trials race over replicates", settings.for_many)
     alone = "trials report once" if benchmark.max_resource in {None, 1} else "trials are too short to be cut"
-    return _without_rungs(n_workers, n_trials, alone)
+    return _without_rungs(n_workers, n_trials, alone, settings.for_many)
 
 
 def _with_rungs(n_workers: int, method: RungMethod) -> Choice:
@@ -142,11 +155,12 @@ def _with_rungs(n_workers: int, method: RungMethod) -> Choice:
     return Choice(method="Adaptive", reason=f"{reason}; shares of model and chance follow the results")
 
 
-def _without_rungs(n_workers: int, n_trials: int | None, alone: str) -> Choice:
+def _without_rungs(n_workers: int, n_trials: int | None, alone: str, quick: QuickMethod) -> Choice:
+    name = "KDE" if quick is QuickMethod.KDE else "TPE"
     if n_workers > _MOST_WORKERS:
-        return Choice(method="TPE", reason=f"{alone}, and {n_workers} workers need quick suggestions")
+        return Choice(method=name, reason=f"{alone}, and {n_workers} workers need quick suggestions")
     if n_trials is not None and n_trials > _MOST_TRIALS:
-        return Choice(method="TPE", reason=f"{alone}, and {n_trials} of them are many for a Gaussian process")
+        return Choice(method=name, reason=f"{alone}, and {n_trials} of them are many for a Gaussian process")
     return Choice(method="BayesianOptimization", reason=f"{alone}, so each should be chosen with care")
 
 
