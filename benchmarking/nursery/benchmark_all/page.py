@@ -127,7 +127,7 @@ def coverage(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
     """Part of the plan that has been run."""
     lines = [
         "## Part of the plan that has been run\n",
-        "| profile | ground | judging tasks | runs | seeds, of planned ones |",
+        "| profile | ground | judging tasks | runs | mean number of seeds per task, of planned ones |",
         "|---|---|---|---|---|",
     ]
     done_of_all = [0, 0]
@@ -235,7 +235,8 @@ def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path
     }
     best = [*ordered[:N_SHOWN], *(label for label in ALWAYS if label in ordered[N_SHOWN:])]
     save(plot_ranks(replace(ranks, bands={label: ranks.bands[label] for label in best})), figure)
-    n_common = len({seed for _, seed in ranks.blocks})
+    counts = sorted({len(curves.common_seeds) for curves in every})
+    n_common = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     over = next(iter(p_values.values())).over
     planned = n_seeds(ground, profile)
     lines = [
