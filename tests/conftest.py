@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
@@ -148,3 +149,20 @@ def _home_of(process: psutil.Process) -> str | None:
         return process.environ().get("TUNEWRIGHT_HOME")
     except (psutil.Error, OSError):
         return None
+
+
+@pytest.fixture
+def script_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    """Put an experiment folder on the import path, as for its scripts; its modules, whose names others have too, are forgotten."""
+    kept: dict[str, ModuleType | None] = {}
+
+    def enter(folder: Path) -> None:
+        monkeypatch.syspath_prepend(folder)
+        for path in folder.glob("*.py"):
+            kept.setdefault(path.stem, sys.modules.pop(path.stem, None))
+
+    yield enter
+    for name, module in kept.items():
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module

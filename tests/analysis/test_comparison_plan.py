@@ -20,20 +20,10 @@ Import = Callable[[str], ModuleType]
 
 
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch) -> Import:
-    """Import a module of the folder, whose names other folders have as well."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    for path in FOLDER.glob("*.py"):
-        monkeypatch.delitem(sys.modules, path.stem, raising=False)
-
-    def load(name: str) -> Any:
-        module = importlib.import_module(name)
-        for path in FOLDER.glob("*.py"):
-            if path.stem in sys.modules:
-                monkeypatch.setitem(sys.modules, path.stem, sys.modules[path.stem])
-        return module
-
-    return load
+def folder(script_folder: Callable[[Path], None]) -> Import:
+    """Import a module of the folder."""
+    script_folder(FOLDER)
+    return importlib.import_module
 
 
 def test_no_task_is_in_two_lists(folder: Import) -> None:

@@ -276,8 +276,11 @@ def test_a_preview_counts_workers_that_a_limit_cuts_off() -> None:
 
 
 @pytest.mark.parametrize("name", ["simulated", "hypertune", "dehb", "dyhpo", "automl", "all"])
-def test_experiment_folders_compare_known_methods_with_both_baselines(name: str) -> None:
+def test_experiment_folders_compare_known_methods_with_both_baselines(
+    name: str, script_folder: Callable[[Path], None]
+) -> None:
     folder = NURSERY / (f"launch_{name}" if name == "simulated" else f"benchmark_{name}")
+    script_folder(folder)
     files = {file.name for file in folder.iterdir() if file.is_file()}
     assert {"hpo_main.py", "launch_remote.py", "requirements.txt"} < files
     methods = runpy.run_path(str(folder / "baselines.py"))["methods"]

@@ -106,13 +106,13 @@ def session(label: str, settings: dict[str, Any], seed: int) -> AskTell:
     return AskTell(build_scheduler(method(name, **settings), benchmark, seed, {}, given), metrics)
 
 
-def share_in_region(label: str, settings: dict[str, Any], *, crash: bool, seed: int, n_trials: int) -> float:
-    """The share of the configurations after the twentieth that lie in the half that fails."""
+def share_in_region(label: str, settings: dict[str, Any], *, seed: int, n_trials: int) -> float:
+    """The share of the configurations after the twentieth that lie in the half that fails, by crash or NaN in turn."""
     tuning = session(label, settings, seed)
     while tuning.history.n_trials < n_trials:
         asked = tuning.ask()
         assert asked is not None
-        if crash and fails(asked.config):
+        if fails(asked.config) and asked.trial_id % 2:
             tuning.fail(asked, "out of memory")
             continue
         for epoch in range(asked.resume_from + 1, MAX_RESOURCE + 1):
@@ -131,11 +131,10 @@ def share_in_region(label: str, settings: dict[str, Any], *, crash: bool, seed: 
     return sum(map(fails, late)) / len(late)
 
 
-@pytest.mark.parametrize("crash", [False, True], ids=["nan", "crash"])
 @pytest.mark.parametrize("label", METHODS)
-def test_a_region_in_which_trials_fail_is_left(label: str, crash: bool) -> None:
+def test_a_region_in_which_trials_fail_is_left(label: str) -> None:
     seeds = range(2) if label in SEVERAL else range(1)
     settings = METHODS[label]
     n_trials = 80 if label in SEVERAL else 36
-    shares = [share_in_region(label, settings, crash=crash, seed=seed, n_trials=n_trials) for seed in seeds]
+    shares = [share_in_region(label, settings, seed=seed, n_trials=n_trials) for seed in seeds]
     assert np.mean(shares) <= 0.25, shares
