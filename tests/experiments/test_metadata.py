@@ -167,10 +167,7 @@ def test_an_experiment_keeps_the_defaults_that_it_began_with() -> None:
     assert '"eta":3' in text.splitlines()[0]
     folder.journal_path.write_text(text.replace('"eta":3', '"eta":4', 1))  # as if 4 had been the default then
     begun = as_begun(folder, cell)
-    assert begun.built_method() == (
-        MethodSpec(name="ASHA", settings={**header.resolved, "eta": 4}),
-        {"grace_period": 3},
-    )
+    assert begun.built_method() == (MethodSpec(name="ASHA", settings={**header.resolved, "eta": 4}), {})
     again = resume_experiment(folder, replace(cell, limits=Limits(max_num_evaluations=9)))
     assert again.metadata.method == {"name": "ASHA", "settings": {"brackets": 2}}
 
@@ -229,3 +226,19 @@ def test_records_that_cannot_be_read_name_the_field() -> None:
     ):
         with pytest.raises(SettingsError, match=f"The stored limits cannot be read: .*{message}"):
             from_json(Limits, data, "limits")
+
+
+def test_tpe_within_an_older_experiment_stays_kde() -> None:
+    cell = table_cell(method=method("MedianStopping", around="TPE"))
+    folder = run_experiment(cell).folder
+    begun = as_begun(folder, cell)
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.settings["around"] == "TPE"
+    text = folder.journal_path.read_text()
+    head, rest = text.split("\n", 1)
+    header = json.loads(head)
+    del header["inner"], header["resolved"]  # as version 0.1 wrote it
+    folder.journal_path.write_text(json.dumps(header) + "\n" + rest)
+    begun = as_begun(folder, cell)
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.settings["around"] == "KDE"

@@ -168,14 +168,24 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     header = read_header(folder.journal_path)
     if not isinstance(method, MethodSpec) or header is None:
         return experiment
-    defaults = {**_defaults_0_1().get(method.name, {}), **(header.resolved or {})}
-    settings = {**defaults, **method.settings}
+    settings = {**_defaults_0_1().get(method.name, {}), **(header.resolved or {}), **method.settings}
+    if "TPE" not in (header.inner or {}):
+        settings = _with_former_tpe(settings)
+        experiment = replace(experiment, settings=_with_former_tpe(experiment.settings))
     inner: dict[str, Mapping[str, Json]] = {}
     if resolved_inner(
         MethodSpec(name=method.name, settings=settings), experiment.benchmark, experiment.settings
     ):
         inner = _inner_as_begun(header)
     return experiment.with_method(MethodSpec(name=method.name, settings=settings, inner=inner))
+
+
+def _with_former_tpe(settings: Mapping[str, Json]) -> dict[str, Json]:
+    """Replace the name TPE, which meant the method KDE before there was a method TPE that others can contain."""
+    return {
+        name: "KDE" if isinstance(value, str) and value.lower() == "tpe" else value
+        for name, value in settings.items()
+    }
 
 
 def _inner_as_begun(header: Header) -> dict[str, Mapping[str, Json]]:
