@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewright.schedulers.rungs import Rung, bracket_weights, rung_levels, whole_number, with_searchers_part
+from tunewright.exceptions import SettingsError
+from tunewright.schedulers.asha import ASHAKind, ASHASettings, RungSettings
+from tunewright.schedulers.rungs import (
+    Rung,
+    bracket_weights,
+    first_level,
+    rung_levels,
+    whole_number,
+    with_max_resource,
+    with_searchers_part,
+)
 
 LOSSES = st.lists(st.floats(-10, 10) | st.just(math.inf), min_size=1, max_size=40)
 
@@ -33,6 +43,15 @@ def filled(losses: list[float], eta: float = 3) -> Rung:
 )
 def test_levels_are_geometric_and_below_the_maximum(arguments: dict, levels: tuple[int, ...]) -> None:
     assert rung_levels(**arguments) == levels
+
+
+@pytest.mark.parametrize(
+    ("max_resource", "eta", "level"),
+    [(2, 3, 1), (81, 3, 1), (82, 3, 2), (162, 3, 2), (163, 3, 3), (40, 2.5, 2), (16, 2, 1), (17, 2, 2)],
+)
+def test_four_rungs_at_most_lie_below_the_maximum(max_resource: int, eta: float, level: int) -> None:
+    assert first_level(None, max_resource, eta) == level
+    assert first_level(7, max_resource, eta) == 7
 
 
 def test_brackets_have_the_budgets_of_hyperband() -> None:
@@ -157,6 +176,11 @@ def test_a_trial_has_one_loss_where_there_is_no_ranking() -> None:
         rung.record(2, 1.0, 2.0)
 
 
+def test_a_ranking_that_leaves_trials_out_is_an_error() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        Rung(3, 2, lambda losses: list(range(len(losses) - 1))).record(0, 1.0, 2.0)
+
+
 @pytest.mark.parametrize(
     ("costs", "promoted"),
     [
@@ -224,8 +248,19 @@ def test_whole_numbers_of_notes() -> None:
     note = {"rung": 3, "name": "x", "share": 0.5}
     assert whole_number(note, "rung", 7) == 3
     assert [whole_number(note, key, 7) for key in ("name", "share", "absent")] == [7, 7, 7]
+    assert whole_number(note, "absent") == 0
 
 
 def test_the_searchers_part_of_a_note() -> None:
     assert with_searchers_part({"bracket": 1}, {"fits": [1]}) == {"bracket": 1, "searcher": {"fits": [1]}}
     assert with_searchers_part({"bracket": 1}, {}) == {"bracket": 1}
+
+
+def test_settings_for_full_runs_of_a_length_keep_all_others() -> None:
+    rungs = RungSettings(kind=ASHAKind.STOPPING, eta=4, grace_period=2)
+    settings = with_max_resource(ASHASettings, rungs, 81, brackets=2)
+    assert settings == ASHASettings(
+        kind=ASHAKind.STOPPING, eta=4, grace_period=2, brackets=2, max_resource=81
+    )
+    with pytest.raises(SettingsError):
+        with_max_resource(ASHASettings, rungs, 0)
