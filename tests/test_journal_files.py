@@ -60,6 +60,7 @@ def written(tmp_path: Path, *lines: bytes) -> Path:
         (END[:-1], ExperimentStatus.INTERRUPTED),
         (END + b'{"kind":"se', ExperimentStatus.INTERRUPTED),
         (END.replace(b',"outcome":"completed"', b""), ExperimentStatus.INTERRUPTED),
+        (END.removesuffix(b"\n") + b" ", ExperimentStatus.INTERRUPTED),  # its end was not written
         (END.replace(b"completed", b"failed"), ExperimentStatus.FAILED),
         (b"junk\n", ExperimentStatus.INTERRUPTED),
         (b"\n", ExperimentStatus.INTERRUPTED),

@@ -274,16 +274,14 @@ def encode_event(event: Header | Event) -> bytes:
 
 def _n_nulls(event: Header | Event) -> int:
     """Nulls in the event's own fields."""
-    kind = type(event)
-    if kind is ResultEvent:
+    if isinstance(event, ResultEvent):
         return 0
-    if kind is StartEvent:
-        event = cast("StartEvent", event)
+    if isinstance(event, StartEvent):
         return (event.until is None) + (event.from_checkpoint is None)
-    if kind is EndEvent:
-        return cast("EndEvent", event).checkpoint is None
-    if kind is PhaseEvent:
-        return cast("PhaseEvent", event).warm is None
+    if isinstance(event, EndEvent):
+        return event.checkpoint is None
+    if isinstance(event, PhaseEvent):
+        return event.warm is None
     return -1  # rare kinds: always the exact way
 
 
