@@ -14,6 +14,7 @@ from tunewright.metric import Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.cma import CMAESSearcher, CMAESSettings
 from tunewright.space import Categorical, Float, Integer, SearchSpace
+from tunewright.testing.histories import run_trials
 from tunewright.types import Config
 
 LOSS = Metric("loss")
@@ -38,17 +39,7 @@ def tuned(
         points_to_evaluate=points,
     )
     tuning = AskTell(FIFO(searcher), [LOSS])
-    running = [tuning.ask() for _ in range(n_workers)]
-    for _ in range(n_trials):
-        asked = running.pop(0)
-        assert asked is not None
-        value = loss(asked.config)
-        if value == math.inf:
-            tuning.fail(asked, "out of memory")
-        else:
-            tuning.tell(asked, {"loss": value}, 1)
-            tuning.complete(asked)
-        running.append(tuning.ask())
+    run_trials(tuning, loss, n_trials, n_workers=n_workers)
     return tuning
 
 

@@ -16,6 +16,7 @@ from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import SearcherContext
 from tunewright.searchers.turbo import TuRBOSettings, turbo_searcher
 from tunewright.space import Categorical, Float, Integer, SearchSpace
+from tunewright.testing.histories import run_trials
 from tunewright.types import Config
 
 LOSS = Metric("loss")
@@ -34,17 +35,7 @@ def tuned(
 ) -> AskTell:
     context = SearcherContext(space=space, seed=0, points_to_evaluate=points)
     tuning = AskTell(FIFO(turbo_searcher(context, TuRBOSettings(**settings), metric=LOSS)), [LOSS])
-    running = [tuning.ask() for _ in range(n_workers)]
-    for _ in range(n_trials):
-        asked = running.pop(0)
-        assert asked is not None
-        value = loss(asked.config)
-        if value == math.inf:
-            tuning.fail(asked, "out of memory")
-        else:
-            tuning.tell(asked, {"loss": value}, 1)
-            tuning.complete(asked)
-        running.append(tuning.ask())
+    run_trials(tuning, loss, n_trials, n_workers=n_workers)
     return tuning
 
 

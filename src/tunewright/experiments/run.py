@@ -36,7 +36,14 @@ from tunewright.history import History
 from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
 from tunewright.journal import FileJournal, Journal, read_header
 from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
-from tunewright.methods import MethodSpec, also_read, constraints_of, resolved_inner, resolved_settings
+from tunewright.methods import (
+    MethodSpec,
+    also_read,
+    constraints_of,
+    find_method,
+    resolved_inner,
+    resolved_settings,
+)
 from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice
 from tunewright.metric import Metric
@@ -170,8 +177,9 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
         return experiment
     settings = {**_defaults_0_1().get(method.name, {}), **(header.resolved or {}), **method.settings}
     if "TPE" not in (header.inner or {}):
-        settings = _with_former_tpe(settings)
-        experiment = replace(experiment, settings=_with_former_tpe(experiment.settings))
+        contains = find_method(method.name).contains
+        settings = _with_former_tpe(settings, contains)
+        experiment = replace(experiment, settings=_with_former_tpe(experiment.settings, contains))
     inner: dict[str, Mapping[str, Json]] = {}
     if resolved_inner(
         MethodSpec(name=method.name, settings=settings), experiment.benchmark, experiment.settings
@@ -180,12 +188,9 @@ def as_begun(folder: ExperimentFolder, experiment: Experiment) -> Experiment:
     return experiment.with_method(MethodSpec(name=method.name, settings=settings, inner=inner))
 
 
-def _with_former_tpe(settings: Mapping[str, Json]) -> dict[str, Json]:
-    """Replace the name TPE, which meant the method KDE before there was a method TPE that others can contain."""
-    return {
-        name: "KDE" if isinstance(value, str) and value.lower() == "tpe" else value
-        for name, value in settings.items()
-    }
+def _with_former_tpe(settings: Mapping[str, Json], contains: str) -> Mapping[str, Json]:
+    """Name KDE as the contained method instead of TPE, which was its alias before there was a method TPE."""
+    return {**settings, contains: "KDE"} if str(settings.get(contains)).lower() == "tpe" else settings
 
 
 def _inner_as_begun(header: Header) -> dict[str, Mapping[str, Json]]:

@@ -71,8 +71,7 @@ class KernelDensity:
         centres = self._data[rng.integers(len(self._data), size=n)]
         u = rng.random(centres.shape)
         widths = self.bandwidths * factor
-        low, high = ndtr(-centres / widths), ndtr((1.0 - centres) / widths)
-        numbers = np.clip(centres + widths * ndtri(low + u * (high - low)), 0.0, 1.0)
+        numbers = _within_unit(centres, widths, u)
         others = np.floor(rng.random(centres.shape) * np.maximum(self._counts - 1, 1))
         others += others >= centres
         categories = np.where(u < self.bandwidths, others, centres)
@@ -141,9 +140,7 @@ class ParzenEstimator:
         kernels = rng.choice(len(self._shares), size=n, p=self._shares)
         points, u = self._centres[kernels], rng.random((n, self._centres.shape[1]))
         centres, widths = points[:, self._is_number], self._widths[kernels]
-        low, high = ndtr(-centres / widths), ndtr((1.0 - centres) / widths)
-        places = ndtri(low + u[:, self._is_number] * (high - low))
-        points[:, self._is_number] = np.clip(centres + widths * places, 0.0, 1.0)
+        points[:, self._is_number] = _within_unit(centres, widths, u[:, self._is_number])
         for column in np.flatnonzero(~self._is_number):
             drawn = np.floor(u[:, column] / self._others[kernels, column])
             points[:, column] = np.where(drawn < self._counts[column], drawn, points[:, column])
@@ -157,3 +154,9 @@ def _gaps(data: Array) -> Array:
     gaps = np.empty_like(data)
     np.put_along_axis(gaps, order, np.maximum(steps[:-1], steps[1:]), axis=0)
     return gaps
+
+
+def _within_unit(centres: Array, widths: Array, u: Array) -> Array:
+    """The quantiles ``u`` of normal distributions that are cut off outside [0, 1]; all broadcast."""
+    low, high = ndtr(-centres / widths), ndtr((1.0 - centres) / widths)
+    return np.clip(centres + widths * ndtri(low + u * (high - low)), 0.0, 1.0)

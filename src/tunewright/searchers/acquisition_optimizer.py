@@ -14,7 +14,6 @@ from tunewright.searchers.unit_cube import UnitCube
 
 N_INCUMBENTS: Final = 5
 """Number of best known points around which candidates are drawn."""
-_MOST_LISTED: Final = 2048
 _MOST_ROWS_OF_WIDE: Final = 100
 """Observations of a model up to which a wide search costs 2 ms at most."""
 _MOST_STEPS: Final = 20
@@ -82,9 +81,9 @@ class AcquisitionOptimizer:
 
     def pool(self, incumbents: Array, rng: np.random.Generator, n_observations: int = 0) -> Array:
         """Candidates (m, d)."""
-        everything = self._cube.everything
-        if everything is not None:
-            return everything if len(everything) <= _MOST_LISTED else rng.choice(everything, _MOST_LISTED)
+        listed = self._cube.listed(rng)
+        if listed is not None:
+            return listed
         numbers = self._numbers(n_observations)
         spread = self._spread(numbers.spread, rng)
         return np.concatenate([spread, self._cube.around(incumbents, numbers.around, rng)])

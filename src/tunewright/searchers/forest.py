@@ -37,7 +37,6 @@ _N_STARTS: Final = 5
 _N_CHANGES: Final = 4
 """Changes of each hyperparameter in a neighbourhood ([Hutter2011]_, section 4.3)."""
 _MOST_MOVES: Final = 10
-_MOST_LISTED: Final = 2048
 _KEPT: Final = 64
 """Proposals, of which the first that is new is taken."""
 
@@ -141,10 +140,9 @@ class ForestProposer(Proposer):
 
     def _best_points(self, value: Callable[[Array], Array], known: Array, rng: np.random.Generator) -> Array:
         """Points (k, d), best first: candidates, and improved ones by moves to the best neighbour."""
-        everything = self._cube.everything
-        if everything is not None:
-            pool = everything if len(everything) <= _MOST_LISTED else rng.choice(everything, _MOST_LISTED)
-            return pool[np.argsort(-value(pool), kind="stable")[:_KEPT]]
+        listed = self._cube.listed(rng)
+        if listed is not None:
+            return listed[np.argsort(-value(listed), kind="stable")[:_KEPT]]
         pool = self._cube.spread(self._settings.n_candidates, rng)
         values = value(pool)
         order = np.argsort(-values, kind="stable")

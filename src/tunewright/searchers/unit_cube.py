@@ -19,6 +19,8 @@ _MOST_LEVELS: Final = 64
 
 _MOST_CONFIGS: Final = 1024
 """Configurations up to which a space is enumerated."""
+_MOST_LISTED: Final = 2048
+"""Listed points that are compared in one suggestion."""
 
 _PLACES: Final = 256
 _MOST_NEIGHBOURS: Final = 8
@@ -101,9 +103,18 @@ class UnitCube:
 
     def net(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` points (n, d) that fill the cube evenly, all pairs of columns too: scrambled Sobol points in the domains' distributions."""
+        return self.settled(self._placed(self._sobol(n, rng)))
+
+    def _sobol(self, n: int, rng: np.random.Generator) -> Array:
+        """Scrambled Sobol points (n, hyperparameters)."""
         sampler = from_scipy("stats", "qmc").Sobol(len(self._axes), seed=rng)
-        points = np.asarray(sampler.random_base2((n - 1).bit_length())[:n], dtype=np.float64)
-        return self.settled(self._placed(points))
+        return np.asarray(sampler.random_base2((n - 1).bit_length())[:n], dtype=np.float64)
+
+    def listed(self, rng: np.random.Generator) -> Array | None:
+        """All points (n, d), or 2,048 random ones if there are more; None if they are not listed."""
+        if self.everything is None or len(self.everything) <= _MOST_LISTED:
+            return self.everything
+        return rng.choice(self.everything, _MOST_LISTED)
 
     def settled(self, points: Array) -> Array:
         """Return the points with inactive hyperparameters at their defaults."""
@@ -168,8 +179,7 @@ class UnitCube:
         to its neighbours if none is so near; one without an order to any of its values.
         """
         n_axes = len(self._axes)
-        sampler = from_scipy("stats", "qmc").Sobol(n_axes, seed=rng)
-        quantiles = np.asarray(sampler.random_base2((n - 1).bit_length())[:n], dtype=np.float64)
+        quantiles = self._sobol(n, rng)
         is_changed = rng.random((n, n_axes)) < probability
         unchanged = np.flatnonzero(~is_changed.any(axis=1))
         is_changed[unchanged, rng.integers(n_axes, size=len(unchanged))] = True

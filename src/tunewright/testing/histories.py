@@ -1,4 +1,4 @@
-"""Building a History event by event, for tests of searchers, stopping criteria and callbacks.
+"""Histories of trials, event by event or by asking a scheduler, and evaluations of earlier experiments, for tests.
 
 Examples
 --------
@@ -12,10 +12,12 @@ Examples
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from tunewright.asktell import AskTell
 from tunewright.events import EndEvent, ReportDecision, ResultEvent, StartEvent
 from tunewright.space import SearchSpace
 from tunewright.state import State
@@ -136,6 +138,30 @@ def _start(
             suggest_time=0.0,
         )
     )
+
+
+def run_trials(
+    tuning: AskTell, loss: Callable[[Config], float], n_trials: int, *, n_workers: int = 1
+) -> None:
+    """End the oldest of ``n_workers`` running trials, ``n_trials`` times; each reports ``loss`` once, or fails if that is infinite.
+
+    Raises
+    ------
+    ValueError
+        The scheduler has no further trial.
+    """
+    running = [tuning.ask() for _ in range(n_workers)]
+    for _ in range(n_trials):
+        asked = running.pop(0)
+        if asked is None:
+            raise ValueError("The scheduler has no further trial")
+        value = loss(asked.config)
+        if value == math.inf:
+            tuning.fail(asked, "out of memory")
+        else:
+            tuning.tell(asked, {"loss": value}, 1)
+            tuning.complete(asked)
+        running.append(tuning.ask())
 
 
 def earlier_evaluations(
