@@ -37,7 +37,7 @@ def test_trials_are_paused_resumed_and_start_warm(
     if not packages.is_dir():
         pytest.skip(f"The PyTorch of .venv-torch is not for {version}")
     with np.load(shared_data("cifar10_subset.npz"), allow_pickle=False) as arrays:
-        chosen = np.random.default_rng(0).permutation(len(arrays["y_train"]))[:400]
+        chosen = np.random.default_rng(0).permutation(len(arrays["y_train"]))[:200]
         np.savez(tmp_path / "small.npz", x_train=arrays["x_train"][chosen], y_train=arrays["y_train"][chosen])
     (tmp_path / "hpo_main.py").write_text(HPO_MAIN)
     line = "--experiment_tag tutorial_sagemaker --benchmark resnet_cifar10 --method ASHA --num_seeds 1"

@@ -15,7 +15,7 @@ Train = Callable[..., list[dict[str, Any]]]
 pytestmark = pytest.mark.slow
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-N_PICTURES = 3000
+N_PICTURES = 1200
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
@@ -61,9 +61,9 @@ def test_resnet_cifar10(
 ) -> None:
     small = tmp_path / "small.npz"
     with np.load(shared_data("cifar10_subset.npz"), allow_pickle=False) as arrays:
-        chosen = np.random.default_rng(0).permutation(len(arrays["y_train"]))[:600]
+        chosen = np.random.default_rng(0).permutation(len(arrays["y_train"]))[:300]
         np.savez(small, x_train=arrays["x_train"][chosen], y_train=arrays["y_train"][chosen])
-    sizes = ("--epochs", 3, "--width", 8, "--batch_size", 32, "--momentum", 0.9)
+    sizes = ("--epochs", 3, "--width", 4, "--batch_size", 32, "--momentum", 0.9)
     arguments = (*sizes, "--lr", 0.02, "--dataset_path", small)
     reports = train_with_interruption("resnet_cifar10", arguments, n_epochs=3, until=2)
     assert max(report["objective"] for report in reports) > 0.1

@@ -19,8 +19,8 @@ def text_folder(shared_data: Callable[[str], Path], tmp_path: Path) -> Path:
     lines = (shared_data("wikitext2") / "valid.txt").read_text(encoding="utf-8").splitlines(keepends=True)
     folder = tmp_path / "wikitext"
     folder.mkdir()
-    (folder / "train.txt").write_text("".join(lines[:120]), encoding="utf-8")
-    (folder / "valid.txt").write_text("".join(lines[120:150]), encoding="utf-8")
+    (folder / "train.txt").write_text("".join(lines[:60]), encoding="utf-8")
+    (folder / "valid.txt").write_text("".join(lines[60:80]), encoding="utf-8")
     return folder
 
 

@@ -135,6 +135,6 @@ def share_in_region(label: str, settings: dict[str, Any], *, seed: int, n_trials
 def test_a_region_in_which_trials_fail_is_left(label: str) -> None:
     seeds = range(2) if label in SEVERAL else range(1)
     settings = METHODS[label]
-    n_trials = 80 if label in SEVERAL else 36
+    n_trials = 60 if label in SEVERAL else 32
     shares = [share_in_region(label, settings, seed=seed, n_trials=n_trials) for seed in seeds]
     assert np.mean(shares) <= 0.25, shares

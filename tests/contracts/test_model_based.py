@@ -187,7 +187,7 @@ def build(
 
 class TestMOBSTER(SchedulerContract):
     max_resource = MAX_RESOURCE
-    n_trials = 12
+    n_trials = 10
     restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
@@ -196,7 +196,7 @@ class TestMOBSTER(SchedulerContract):
 
 class TestMOBSTERStopping(SchedulerContract):
     max_resource = MAX_RESOURCE
-    n_trials = 15
+    n_trials = 12
     restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
@@ -205,7 +205,7 @@ class TestMOBSTERStopping(SchedulerContract):
 
 class TestHyperTune(SchedulerContract):
     max_resource = MAX_RESOURCE
-    n_trials = 12
+    n_trials = 10
     restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
@@ -214,7 +214,7 @@ class TestHyperTune(SchedulerContract):
 
 class TestAdaptive(SchedulerContract):
     max_resource = MAX_RESOURCE
-    n_trials = 12
+    n_trials = 10
     restart_every = 20
 
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
