@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.constants_ast import Constants
 
 if TYPE_CHECKING:
     from tunewright.benchmarks import RealBenchmarkDefinition
@@ -52,6 +53,8 @@ settings.register_profile(
     "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")  # a busy machine is no failure, and a failure comes again
+# Hypothesis draws constants of those of our modules that are imported: then the tests before decide on a test's data.
+pytest.MonkeyPatch().setattr("hypothesis.internal.conjecture.providers._get_local_constants", Constants)
 
 
 @pytest.fixture(autouse=True)

@@ -147,7 +147,7 @@ def test_golden(name: str) -> None:
     assert json.loads(text) == json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8")), text
 
 
-NAMES = st.text(min_size=0, max_size=300)
+NAMES = st.text(min_size=0, max_size=300).filter(lambda name: "instance_" not in name)
 VALUES = st.one_of(st.text(max_size=3000), st.integers(), st.floats(allow_nan=False), st.booleans())
 
 
@@ -185,6 +185,9 @@ def test_instances_may_be_hyperparameters() -> None:
         "ml.m5.large",
         3,
     )
+    for count in ("", "3", 0, 1.5):
+        with pytest.raises(SettingsError, match="'instance_count' is the number of instances"):
+            instance_of({"instance_count": count}, settings)
 
 
 def test_until_may_be_the_maximum_resource() -> None:

@@ -282,10 +282,23 @@ def _compact(value: Mapping[str, Any]) -> str:
 
 
 def instance_of(config: Config, settings: JobSettings) -> tuple[str, int]:
-    """Instance type and count of a job: a hyperparameter of that name wins over the settings."""
+    """Instance type and count of a job: a hyperparameter of that name wins over the settings.
+
+    Raises
+    ------
+    SettingsError
+        The hyperparameter for the count is no integer >= 1.
+    """
     instance_type = next((config[name] for name in _TYPE_NAMES if name in config), settings.instance_type)
-    count = next((config[name] for name in _COUNT_NAMES if name in config), settings.benchmark.instance_count)
-    return str(instance_type), int(count)
+    name = next((name for name in _COUNT_NAMES if name in config), None)
+    if name is None:
+        return str(instance_type), settings.benchmark.instance_count
+    count = config[name]
+    if not isinstance(count, int) or count < 1:
+        raise SettingsError(
+            f"The hyperparameter {name!r} is the number of instances of a job: {count!r} is no integer >= 1"
+        )
+    return str(instance_type), count
 
 
 def chooses_type(config: Config) -> bool:
