@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tunewright.runner.channel import EXITED, PAUSE, STOP, TERMINATED, UNTIL
+from tunewright.runner.channel import EXITED, GO_ON, PAUSE, RELEASE, STOP, TERMINATED, UNTIL
 
 REPORTING = """
 import time
@@ -87,6 +87,46 @@ def test_a_wish_ends_the_script(run_script, channel, wish: str) -> None:
     outcome = run_script(REPORTING, channel(wish, after=2), resource_attr="epoch")
     assert (outcome.end.cause, outcome.end.exit) == (wish, 0)
     assert 2 <= len(outcome.resources) < 900
+
+
+CHECKPOINTING = """
+import os, pathlib, time
+folder = pathlib.Path(os.environ["TUNEWRIGHT_CHECKPOINT_DIR"])
+for epoch in (1, 2):
+    (folder / "new").write_text(str(epoch))
+    (folder / "new").replace(folder / "state")
+    time.sleep(0.2)
+    print('[tune-metric]: {"epoch": %d}' % epoch, flush=True)
+    while not (folder.parent / "heard").exists():
+        time.sleep(0.05)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("wish", [PAUSE, RELEASE])
+def test_a_checkpoint_is_reported_before_its_script_is_ended(
+    run_script, channel, monkeypatch: pytest.MonkeyPatch, wish: str
+) -> None:
+    """Else the next run would begin after an epoch that no run has reported."""
+    monkeypatch.setattr("tunewright.runner.supervisor.REPORT_SECONDS", 100.0)
+    state, asking = run_script.folder / "checkpoint" / "state", channel()
+    asking.note_checkpoint = lambda _: (run_script.folder / "heard").touch()
+    asking.wanted = lambda: wish if state.exists() and state.read_text() == "2" else GO_ON
+    outcome = run_script(CHECKPOINTING, asking, resource_attr="epoch", grace=300.0)
+    assert outcome.resources == [1, 2]
+    assert (outcome.end.cause, outcome.end.checkpoint) == (wish, 2)
+
+
+def test_a_script_that_always_writes_is_ended_all_the_same(run_script, channel) -> None:
+    text = """
+    import os, pathlib, time
+    print('[tune-metric]: {"epoch": 1}', flush=True)
+    while True:
+        pathlib.Path(os.environ["TUNEWRIGHT_CHECKPOINT_DIR"], "log").write_text("more")
+        time.sleep(0.01)
+    """
+    outcome = run_script(text, channel(PAUSE, after=1), resource_attr="epoch")
+    assert (outcome.end.cause, outcome.resources) == (PAUSE, [1])
 
 
 def test_a_wish_ends_a_silent_script(run_script, channel) -> None:

@@ -14,13 +14,17 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
-from .channel import EXITED, GO_ON, TERMINATED, UNTIL, Channel, End, Report
+from .channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, Channel, End, Report
 from .process import Script, adopt_orphans
 from .run_order import RunOrder
 from .script_launch import build_command, build_environment
 
 _TERMINATE = "terminate"
 _CHILD = "child"
+REPORT_SECONDS = 1.0
+"""Longest time that a script gets to report a checkpoint that it has just written, before it is asked to end."""
+_LOOK_SECONDS = 0.02
+"""Time between two looks whether that report has come."""
 
 
 def supervise(
@@ -58,9 +62,12 @@ class _Supervisor:
         self._events: queue.SimpleQueue[Report | str] = queue.SimpleQueue()
         self._started = time.monotonic()
         self._seq = 0
+        self._reported = time.time()
         self._is_at_until = False
         self._resource = order.resume_from
         self._cause = ""
+        self._ask_at = math.inf
+        self._ask_by = math.inf
         self._kill_at = math.inf
         self._late_at = self._started + (order.max_seconds or math.inf)
         self._warned = False
@@ -139,6 +146,8 @@ class _Supervisor:
             if now >= self._kill_at:
                 script.signal_group(signal.SIGKILL)
                 self._kill_at = math.inf
+            if now >= self._ask_at:
+                self._ask_to_end(script)
             if now >= self._late_at:
                 self._end(script, EXITED)
                 self._late_at = math.inf
@@ -146,7 +155,7 @@ class _Supervisor:
                 self._look(script)
                 next_look = now + self._channel.poll_seconds
             with contextlib.suppress(queue.Empty):
-                timeout = max(0.0, min(next_look, self._kill_at, self._late_at) - now)
+                timeout = max(0.0, min(next_look, self._ask_at, self._kill_at, self._late_at) - now)
                 self._handle(self._events.get(timeout=timeout), script)
         return code
 
@@ -164,7 +173,8 @@ class _Supervisor:
         Runs in the thread that reads the output, as sending the reports before this one may take a while.
         """
         self._seq += 1
-        report = Report(self._seq, self._resource_of(metrics), metrics, self._cost(), time.time())
+        self._reported = time.time()
+        report = Report(self._seq, self._resource_of(metrics), metrics, self._cost(), self._reported)
         until = self._order.until
         is_last = until is not None and report.resource >= until and not self._is_at_until
         self._is_at_until = self._is_at_until or is_last
@@ -206,9 +216,34 @@ class _Supervisor:
         """End the script unless it was asked to already; the first cause counts."""
         if not self._cause:
             self._cause = cause
-            self._kill_at = time.monotonic() + self._order.grace
+            now, grace = time.monotonic(), self._order.grace
+            self._kill_at = now + grace
             if not is_asked:
-                script.signal_group(signal.SIGTERM)
+                self._ask_by = now if cause in (STOP, EXITED) else now + min(REPORT_SECONDS, grace / 2)
+                self._ask_to_end(script)
+
+    def _ask_to_end(self, script: Script) -> None:
+        """Send SIGTERM. A script that goes on later from a checkpoint gets time to report that one first.
+
+        Scripts write the checkpoint of an epoch and report the epoch then. If one ended in between, its next run would begin after
+        the epoch, and no run would report it. The script stands still while its files are looked at.
+        """
+        script.signal_group(signal.SIGSTOP)
+        now = time.monotonic()
+        if now < self._ask_by and self._is_report_due():
+            self._ask_at = now + _LOOK_SECONDS
+        else:
+            self._ask_at = math.inf
+            script.signal_group(signal.SIGTERM)
+        script.signal_group(signal.SIGCONT)
+
+    def _is_report_due(self) -> bool:
+        """Whether a file of the checkpoint is newer than the last report."""
+        try:
+            files = [path.stat() for path in Path(self._order.checkpoint_dir).rglob("*") if path.is_file()]
+        except FileNotFoundError:
+            return True
+        return any(file.st_mtime > self._reported for file in files)
 
     def _finish(self, code: int, error: str) -> End:
         """Save the checkpoint, then send the end."""

@@ -46,9 +46,9 @@ class QuietHandler(WSGIRequestHandler):
         """Write nothing."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of moto's S3, as the emulator serves it."""
+    """The address of moto's S3, as the emulator serves it; one for each test, as moto's state is that of the whole process."""
     services = AwsServices(tmp_path_factory.mktemp("store"), region="us-east-1")
     services.store.create_bucket(BUCKET)
     server = make_server("127.0.0.1", 0, services.app, threaded=True, request_handler=QuietHandler)
