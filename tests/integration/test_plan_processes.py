@@ -52,9 +52,11 @@ def cell(**changes: object) -> Experiment:
 
 
 def hashes(tag: str) -> dict[tuple[str, int], str]:
+    """Of each cell that has a journal: a killed process may leave a folder without one."""
     return {
         (folder.metadata()["label"], folder.metadata()["seed"]): canonical_hash(folder.journal_path)
         for folder in experiments(tag)
+        if folder.journal_path.exists()
     }
 
 
