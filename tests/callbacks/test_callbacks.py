@@ -24,7 +24,7 @@ from tunewright.callbacks import (
     results_csv,
 )
 from tunewright.callbacks.account import AccountFile, read_account
-from tunewright.callbacks.live import MAX_ROWS, LiveProgress, trials_table
+from tunewright.callbacks.live import MAX_ROWS, FittedTable, LiveProgress, trials_table
 from tunewright.callbacks.results import write_results
 from tunewright.events import Event
 from tunewright.exceptions import JournalError
@@ -167,6 +167,26 @@ def test_the_table_is_never_longer_than_a_screen() -> None:
         tuning.tell(asked, {"score": 0.5}, resource=1)
         tuning.complete(asked)
     assert trials_table(facts(), tuning.history, {0}).row_count == MAX_ROWS
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+@pytest.mark.parametrize("wraps_last", [False, True])
+def test_a_table_fits_any_width_and_cuts_configurations_only(width: int, wraps_last: bool) -> None:
+    rows = [
+        (str(i), "completed", f"0.9{i}", " ".join(f"name_{k}=0.12345" for k in range(6))) for i in range(3)
+    ]
+    headings = ("trial", "status", "accuracy", "configuration")
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, color_system=None)
+    console.print(FittedTable(headings, rows, wraps_last=wraps_last, right={0, 2}))
+    text = screen.getvalue()
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert text.count("completed") == 3
+    assert all(f"0.9{i}" in text for i in range(3))
+    if wraps_last or width in (40, 200):
+        assert text.count("name_5=0.12345") == 3
+    elif width < 120:
+        assert text.count("…\n") == 3
 
 
 def test_the_table_of_results_has_the_known_columns(journal: Path, tmp_path: Path) -> None:
