@@ -49,6 +49,7 @@ from tunewright.methods.automatic import Choice
 from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
 from tunewright.runner.call_function import load_function
+from tunewright.runner.contract import stop_loading
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
@@ -141,6 +142,7 @@ def open_experiment(
     SettingsError, TableError
         It cannot run; then there is no new folder.
     """
+    stop_loading()
     if folder is None:
         if experiment.backend.is_simulated:
             check_current(experiment.table_benchmark.description)
