@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .contract import LOADING
+from .contract import LOADING, METRIC_VARIABLE
 from .script_launch import foreign_paths
 
 
@@ -30,8 +31,41 @@ def main(arguments: list[str]) -> int:
     """
     spec, config_file = arguments
     sys.path[:] = foreign_paths()
-    load_function(spec)(**json.loads(Path(config_file).read_text(encoding="utf-8")))
+    sys.argv[:] = [spec.rpartition(":")[0]]
+    config = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    returned = load_function(spec)(**config)
+    if returned is not None:
+        report_returned(returned, os.environ.get(METRIC_VARIABLE, ""))
     return 0
+
+
+def report_returned(returned: Any, metric: str) -> None:
+    """Report what the function returned, unless it has reported something itself.
+
+    Parameters
+    ----------
+    returned
+        A mapping of metrics, or the number of the one that is tuned.
+    metric
+        Name of that metric; empty if there are several.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
+    report = importlib.import_module("tunewright.report")
+    if report.Reporter.n_reports:
+        return
+    if isinstance(returned, Mapping):
+        report(**returned)
+    elif metric and (isinstance(returned, (int, float)) or callable(getattr(returned, "item", None))):
+        report(**{metric: returned})
+    else:
+        wanted = "a number, a mapping of metrics" if metric else "a mapping of metrics"
+        raise TypeError(
+            f"The function returned {returned!r:.80}: it should return {wanted}, or nothing and report"
+        )
 
 
 def load_function(spec: str) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .contract import (
     CHECKPOINT_DIR_VARIABLE,
+    METRIC_VARIABLE,
     PRICE_VARIABLE,
     RESOURCE_ATTR_VARIABLE,
     RESUME_FROM_VARIABLE,
@@ -114,6 +115,7 @@ def _tunewright(order: RunOrder) -> dict[str, str]:
         CHECKPOINT_DIR_VARIABLE: order.checkpoint_dir,
         RESUME_FROM_VARIABLE: str(order.resume_from),
         RESOURCE_ATTR_VARIABLE: order.resource_attr,
+        METRIC_VARIABLE: order.metric,
         TRIAL_VARIABLE: str(order.trial_id),
         UNTIL_VARIABLE: "" if order.until is None else str(order.until),
     }
