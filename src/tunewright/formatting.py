@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast, final
 
@@ -86,6 +87,26 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.IGNORECASE)
+
+
+def seconds_of(text: str) -> float:
+    """Read a time: seconds as a number, or with units as ``90s``, ``10m``, ``1h30m`` or ``2d``.
+
+    Raises
+    ------
+    ValueError
+        The text is no time.
+    """
+    with suppress(ValueError):
+        return float(text)
+    parts = _PART.findall(text)
+    if not parts or _PART.sub("", text).strip():
+        raise ValueError(f"{text!r} is no time: give seconds, or a time such as 90s, 10m, 1h30m or 2d")
+    return sum(float(amount) * _UNITS[unit.lower()] for amount, unit in parts)
 
 
 def config_text(config: Config, space: SearchSpace) -> str:
