@@ -1,8 +1,10 @@
-"""``tunewright list``, ``show`` and ``logs``: stored experiments."""
+"""``tunewright list``, ``show``, ``best`` and ``logs``: stored experiments."""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import SettingsError, TunewrightError
-from tunewright.experiments import Experiment, Outcome, load_outcome
+from tunewright.experiments import Best, Experiment, Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import (
     ProgressFacts,
@@ -34,8 +36,10 @@ from tunewright.formatting import (
     value_text,
 )
 from tunewright.journal import read_events
+from tunewright.metric import Goal
 from tunewright.storage import ExperimentFolder, experiments, find_experiment
 from tunewright.trial import ExperimentStatus, TrialStatus
+from tunewright.types import Config
 
 _INTERVAL: Final = 1.0  # seconds between two looks at a running experiment
 _MOST_MESSAGES: Final = 5
@@ -43,6 +47,7 @@ _MOST_MESSAGES: Final = 5
 
 list_app = command_app("list", "List the stored experiments, oldest first.")
 show_app = command_app("show", "Show an experiment: status, best configuration, trials.")
+best_app = command_app("best", "Print the best configuration of an experiment, to use it.")
 logs_app = command_app("logs", "Print the output of a trial, all of its runs in order.")
 
 
@@ -69,7 +74,9 @@ def list_experiments(
     elif experiment_tag is not None:
         say(f"No experiments under the tag {experiment_tag!r}: tunewright list shows all")
     else:
-        say("No experiments yet: tunewright tune --help, or benchmarking/nursery/launch_local/hpo_main.py")
+        say(
+            "No experiments yet. Begin one: tunewright init FOLDER --script SCRIPT, or tunewright tune --help"
+        )
     return 0
 
 
@@ -105,6 +112,51 @@ def show(
         _show_jobs(outcome)
         say(overview(outcome))
     return 0
+
+
+@best_app.default
+def best(
+    experiment: str,
+    /,
+    *,
+    format: Literal["table", "cli", "json", "yaml", "toml", "python"] = "table",  # noqa: A002 - the flag's name
+) -> int:
+    """Print the best configuration.
+
+    Parameters
+    ----------
+    experiment
+        Name, unique beginning of a name, path of the folder, or @last.
+    format
+        table: with what it reached; cli: arguments of the script; json, yaml, toml, python: the configuration.
+    """
+    outcome = load_outcome(find_experiment(experiment))
+    found = outcome.best
+    if found is None:
+        raise SettingsError(
+            f"{outcome.folder.name} has no best result: tunewright show {outcome.folder.name}"
+        )
+    if format != "table":
+        say(_config_as(format, found.config))
+        return 0
+    say(f"{_best_value(outcome, found)} of {outcome.folder.name}")
+    for name, value in found.config.items():
+        mark = "" if name in outcome.space.names else "  (constant)"
+        say(f"  {name} = {value}{mark}")
+    return 0
+
+
+def _config_as(form: str, config: Config) -> str:
+    """A configuration in a form of ``best``."""
+    if form == "json":
+        return json.dumps(dict(config))
+    if form == "python":
+        return repr(dict(config))
+    if form == "cli":
+        return shlex.join(f"--{name}={value}" for name, value in config.items())
+    sign = " =" if form == "toml" else ":"
+    keys = {name: name if re.fullmatch(r"[A-Za-z][\w-]*", name) else json.dumps(name) for name in config}
+    return "\n".join(f"{keys[name]}{sign} {json.dumps(value)}" for name, value in config.items())
 
 
 @logs_app.default
@@ -144,6 +196,7 @@ def overview(outcome: Outcome) -> str:
     data = outcome.to_json()
     lines = [
         ("experiment", data["experiment"]),
+        *([("note", outcome.folder.note)] if outcome.folder.note else []),
         ("status", _status_text(outcome)),
         (
             "what",
@@ -176,10 +229,15 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
         return [("best", count), *(("", line) for line in front)]
     if best is None:
         return []
-    place = f"trial {best.trial_id}, {outcome.resource} {best.resource}"
+    return [("best", _best_value(outcome, best)), ("", config_text(best.config, outcome.space))]
+
+
+def _best_value(outcome: Outcome, best: Best) -> str:
+    """The best value with its direction and place."""
+    goal = "highest" if outcome.metric.goal is Goal.MAXIMIZE else "lowest"
     error = "" if best.standard_error is None else f" ± {best.standard_error:.2g}"
-    text = f"{outcome.metric.name} {number(best.value)}{error} ({place})"
-    return [("best", text), ("", config_text(best.config, outcome.space))]
+    place = f"{goal}; trial {best.trial_id}, {outcome.resource} {best.resource}"
+    return f"{outcome.metric.name} {number(best.value)}{error} ({place})"
 
 
 def _said_lines(outcome: Outcome) -> list[tuple[str, str]]:
