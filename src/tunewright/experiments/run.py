@@ -27,7 +27,7 @@ from tunewright.callbacks.progress import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.codec import to_json
 from tunewright.events import Header
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
@@ -283,7 +283,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         backend = experiment.plugin.build(experiment.backend, experiment.context(folder))
     except BaseException as error:
         journal.close()
-        if is_new and isinstance(error, SettingsError):
+        if is_new and isinstance(error, TunewrightError):
             shutil.rmtree(folder.path, ignore_errors=True)  # nothing has begun
         raise
     return Tuner(
