@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
-from cyclopts.types import NonNegativeInt
+from cyclopts.types import NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -86,6 +86,8 @@ def show(
     /,
     *,
     format: Literal["table", "json", "csv"] = "table",  # noqa: A002 - the flag's name
+    sort: Literal["trial", "value"] = "trial",
+    top: PositiveInt | None = None,
     watch: bool = False,
 ) -> int:
     """Show an experiment as a table, as JSON, or its results as CSV.
@@ -96,6 +98,10 @@ def show(
         Name, unique beginning of a name, or path of the folder.
     format
         Of the output; csv has all results.
+    sort
+        Order of the trials: by number, or the best value first.
+    top
+        Number of trials to show, the best ones.
     watch
         Update every second until the experiment ends.
     """
@@ -108,7 +114,7 @@ def show(
         sys.stdout.write(results_csv(read_events(folder.journal_path)))
     else:
         outcome = load_outcome(folder)
-        _show_trials(outcome)
+        _show_trials(outcome, by_value=sort == "value" or top is not None, top=top)
         _show_jobs(outcome)
         say(overview(outcome))
     return 0
@@ -272,17 +278,24 @@ def _status_text(outcome: Outcome) -> str:
     return outcome.status if note is None else f"running {note.text()}"
 
 
-def _show_trials(outcome: Outcome) -> None:
+def _show_trials(outcome: Outcome, *, by_value: bool, top: int | None) -> None:
     resource = outcome.resource
     history, metrics, space = outcome.history, outcome.metrics, outcome.space
     bounds = outcome.constraints
     rows: list[Sequence[Any]] = []
-    for trial in outcome.trials:
-        last = history.last(trial.id)
+    reached = dict(outcome.ranked())
+    order = [*reached, *(trial.id for trial in outcome.trials if trial.id not in reached)]
+    best = (
+        {point.trial_id for point in outcome.pareto}
+        if len(metrics) > 1
+        else set(order[:1] if reached else ())
+    )
+    for trial in map(history.trial, (order if by_value else sorted(order))[:top]):
+        last = reached.get(trial.id) if by_value else history.last(trial.id)
         is_left = history.status(trial.id) is TrialStatus.RUNNING and not outcome.is_running
         rows.append(
             (
-                trial.id,
+                f"{trial.id} *" if trial.id in best else trial.id,
                 TrialStatus.STOPPED if is_left else history.status(trial.id),
                 "" if last is None else last.resource,
                 *("" if last is None else value_text(metric, last) for metric in metrics),
@@ -290,8 +303,10 @@ def _show_trials(outcome: Outcome) -> None:
                 config_text(trial.config, space),
             )
         )
-    values = (*(metric.name for metric in metrics), *map(str, bounds))
+    values = (*(f"{metric.name} ({metric.goal})" for metric in metrics), *map(str, bounds))
     print_table(("trial", "status", resource, *values, "configuration"), rows)
+    if len(rows) < len(order):
+        say(f"and {len(order) - len(rows)} more")
     for trial_id in (trial.id for trial in outcome.trials if history.error(trial.id)):
         say(f"Trial {trial_id} failed: {history.error(trial_id).strip()}")
 
