@@ -28,7 +28,7 @@ from tunewright.callbacks.live import MAX_ROWS, FittedTable, LiveProgress, trial
 from tunewright.callbacks.results import write_results
 from tunewright.events import Event
 from tunewright.exceptions import JournalError
-from tunewright.formatting import duration
+from tunewright.formatting import duration, share_done, status_text
 from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_events
 from tunewright.metric import Constraint, Goal, Metric
@@ -113,7 +113,7 @@ def test_lines_tell_the_whole_story(journal: Path) -> None:
     assert "RS on toy, seed 0: 2 workers" in text
     assert "Trial 0 starts: x=0.5" in text
     assert "Trial 0 goes on after epoch 2" in text
-    assert "Trial 0 completed at epoch 3: score 0.8 (best: score 0.9 (trial 0, epoch 2))" in text
+    assert "Trial 0 completed at epoch 3: score 0.8 (best: score 0.9 (highest; trial 0, epoch 2))" in text
     assert "Trial 2 failed:\n    exit 1\n    MemoryError: no more" in text
     assert text.count("waiting for capacity") == 1
     assert "12 s of 60 s, 2 of 2 workers busy, 4 trials (2 running, 1 completed, 1 failed), $0.10" in text
@@ -157,6 +157,27 @@ def test_the_table_shows_trials_and_leaves_the_result(journal: Path) -> None:
     assert "MemoryError: no more" in text
     assert text.count("waiting for capacity") == 1
     assert text.rstrip().endswith("Show:    tunewright show toy-1")
+
+
+def test_what_is_done_is_told_by_the_nearest_limit() -> None:
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=[SCORE])
+    for _ in range(4):
+        asked = tuning.ask()
+        assert asked is not None
+        tuning.tell(asked, {"score": 0.5}, resource=1)
+        tuning.complete(asked)
+    tuning.ask()
+    history = tuning.history
+    assert share_done(facts(max_time=None), history, 30.0, 0.0) is None
+    assert share_done(facts(), history, 30.0, 0.0) == 0.5
+    assert share_done(facts(max_trials=5), history, 30.0, 0.0) == 0.8
+    assert share_done(facts(max_results=40, max_cost=2.0), history, 3.0, 0.5) == 0.25
+    assert share_done(facts(), history, 99.0, 0.0) == 1.0
+    status = status_text(facts(max_time=None, max_trials=5), history, 40.0, 0.0)
+    assert (
+        status == "40 s, 1 of 2 workers busy, 5 of 5 trials (1 running, 4 completed), 80%, about 10 s to go"
+    )
+    assert status_text(facts(max_time=None), history, 40.0, 0.0).endswith("4 completed)")
 
 
 def test_the_table_is_never_longer_than_a_screen() -> None:

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.padding import Padding
+from rich.progress_bar import ProgressBar
 from rich.text import Text
 from typing_extensions import override
 
@@ -20,6 +21,7 @@ from tunewright.formatting import (
     constraint_text,
     failure_text,
     messages,
+    share_done,
     status_text,
     value_text,
 )
@@ -29,6 +31,8 @@ from tunewright.interfaces import Callback
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
 
+_BAR: Final = 40
+"""Columns of the bar of what is done."""
 _GAP: Final = 2
 """Columns of the terminal between two cells."""
 _LEAST_LAST: Final = 16
@@ -107,8 +111,14 @@ class LiveProgress(Callback):
         self._incumbent.update(history)
         status = status_text(self._facts, history, now, summary.cost)
         best = Text.assemble(("best: ", "bold"), best_text(self._facts, self._incumbent, history))
-        table = trials_table(self._facts, history, self._best(history))
-        self._live.update(Group(table, Text(status), best), refresh=True)
+        if self._incumbent.trial_id is not None and not self._facts.others:
+            config = config_text(history.trial(self._incumbent.trial_id).config, self._facts.space)
+            best.append(f"\n      {config}")
+        parts: list[RenderableType] = [trials_table(self._facts, history, self._best(history)), Text(status)]
+        share = share_done(self._facts, history, now, summary.cost)
+        if share is not None:
+            parts.append(ProgressBar(total=1.0, completed=share, width=_BAR))
+        self._live.update(Group(*parts, best), refresh=True)
 
     def _best(self, history: History) -> Collection[int | None]:
         if self._facts.others:
