@@ -217,6 +217,17 @@ def remaining_text(facts: ProgressFacts, history: History, now: float, cost: flo
     return f"{share:.0%}{to_go}"
 
 
+def interrupt_text(history: History) -> str:
+    """Format what an interrupted experiment waits for."""
+    n_running = len(history.ids(TrialStatus.RUNNING))
+    waits = (
+        f"ending {plural(n_running, 'running trial')}, which keep their checkpoints"
+        if n_running
+        else "ending"
+    )
+    return f"Interrupted: {waits}. Ctrl-C again ends at once"
+
+
 def status_text(facts: ProgressFacts, history: History, now: float, cost: float) -> str:
     """Summarise an experiment in one line: time, workers, trials, results, cost, and what is left."""
     limit = f" of {duration(facts.max_time)}" if facts.max_time is not None else ""

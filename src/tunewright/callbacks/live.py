@@ -20,6 +20,7 @@ from tunewright.formatting import (
     config_text,
     constraint_text,
     failure_text,
+    interrupt_text,
     messages,
     share_done,
     status_text,
@@ -95,6 +96,10 @@ class LiveProgress(Callback):
                 self._said.add(notice)
                 self._live.console.print(Text(notice, style="dim"))
         self._draw(history, now, summary)
+
+    @override
+    def on_interrupt(self, history: History) -> None:
+        self._live.console.print(Text(interrupt_text(history), style="bold"))
 
     @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:

@@ -17,6 +17,7 @@ from tunewright.formatting import (
     config_text,
     counts_text,
     failure_text,
+    interrupt_text,
     messages,
     plural,
     result_text,
@@ -101,6 +102,10 @@ class PlainProgress(Callback):
             self._incumbent.update(history)
             status = status_text(self._facts, history, now, summary.cost)
             self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
+
+    @override
+    def on_interrupt(self, history: History) -> None:
+        self._say(interrupt_text(history))
 
     @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
