@@ -229,14 +229,13 @@ def interrupt_text(history: History) -> str:
 
 
 def status_text(facts: ProgressFacts, history: History, now: float, cost: float) -> str:
-    """Summarise an experiment in one line: time, workers, trials, results, cost, and what is left."""
+    """Summarise an experiment in one line: time, workers, trials, results, cost."""
     limit = f" of {duration(facts.max_time)}" if facts.max_time is not None else ""
     parts = [
         f"{duration(now)}{limit}",
         f"{len(history.ids(TrialStatus.RUNNING))} of {plural(facts.n_workers, 'worker')} busy",
         counts_text(history, facts.max_trials),
         cost_text(facts, cost) if cost > 0 else "",
-        remaining_text(facts, history, now, cost),
     ]
     return ", ".join(filter(None, parts))
 

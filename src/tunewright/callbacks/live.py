@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
@@ -22,6 +23,7 @@ from tunewright.formatting import (
     failure_text,
     interrupt_text,
     messages,
+    remaining_text,
     share_done,
     status_text,
     value_text,
@@ -32,7 +34,7 @@ from tunewright.interfaces import Callback
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
 
-_BAR: Final = 40
+_BAR: Final = 30
 """Columns of the bar of what is done."""
 _GAP: Final = 2
 """Columns of the terminal between two cells."""
@@ -122,7 +124,12 @@ class LiveProgress(Callback):
         parts: list[RenderableType] = [trials_table(self._facts, history, self._best(history)), Text(status)]
         share = share_done(self._facts, history, now, summary.cost)
         if share is not None:
-            parts.append(ProgressBar(total=1.0, completed=share, width=_BAR))
+            bar = Table.grid(padding=(0, _GAP, 0, 0))
+            bar.add_row(
+                ProgressBar(total=1.0, completed=share, width=_BAR),
+                remaining_text(self._facts, history, now, summary.cost),
+            )
+            parts.append(bar)
         self._live.update(Group(*parts, best), refresh=True)
 
     def _best(self, history: History) -> Collection[int | None]:
@@ -158,7 +165,8 @@ def trials_table(facts: ProgressFacts, history: History, best: Collection[int | 
 class FittedTable:
     """A table without borders in which only the last column is cut: it takes the room that the others leave.
 
-    If they leave too little, a row takes several lines: its first cell, and below it the others, each with its heading.
+    If they leave too little, the last cell of each row is below the others; and if these do not fit either, all cells are below the
+    first one, each with its heading.
 
     Parameters
     ----------
@@ -197,9 +205,17 @@ class FittedTable:
             widths = [max(width, cell.cell_len) for width, cell in zip(widths, row, strict=True)]
         *fixed, last = widths
         room = options.max_width - sum(fixed) - _GAP * len(fixed)
-        if room < min(last, _LEAST_LAST):
+        if room >= min(last, _LEAST_LAST):
+            yield from self._table(console, fixed, room)
+        elif room >= -_GAP:
+            yield from self._table(console, fixed, options.max_width - _GAP, below=True)
+        else:
             yield from self._paragraphs()
-            return
+
+    def _table(
+        self, console: Console, fixed: Sequence[int], room: int, *, below: bool = False
+    ) -> Iterable[Text]:
+        """Lines with cells side by side; the last one may be below the others."""
         for row in ([Text(heading, style="bold") for heading in self._headings], *self._rows):
             front = Text(no_wrap=True)
             for number, (cell, width) in enumerate(zip(row, fixed, strict=False)):
@@ -207,8 +223,12 @@ class FittedTable:
                 front += Text.assemble(space, cell) if number in self._right else Text.assemble(cell, space)
                 front += Text(" " * _GAP)
             ends = row[-1].wrap(console, room) if self._wraps_last else [_cut(row[-1], room)]
+            if below:
+                front.rstrip()
+                yield front
             for number, end in enumerate(ends):
-                yield Text.assemble(front if number == 0 else " " * front.cell_len, end)
+                indent = " " * (_GAP if below else front.cell_len)
+                yield Text.assemble(front if number == 0 and not below else indent, end)
 
     def _paragraphs(self) -> Iterable[RenderableType]:
         for first, *others in self._rows:

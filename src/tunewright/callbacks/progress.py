@@ -20,6 +20,7 @@ from tunewright.formatting import (
     interrupt_text,
     messages,
     plural,
+    remaining_text,
     result_text,
     status_text,
 )
@@ -100,7 +101,10 @@ class PlainProgress(Callback):
         if monotonic() >= self._next:
             self._next = monotonic() + INTERVAL
             self._incumbent.update(history)
-            status = status_text(self._facts, history, now, summary.cost)
+            parts = (status_text, remaining_text)
+            status = ", ".join(
+                filter(None, (part(self._facts, history, now, summary.cost) for part in parts))
+            )
             self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
 
     @override
