@@ -69,7 +69,7 @@ def journal(tmp_path: Path) -> Path:
     """Four trials: one completed, one whose score is NaN, one failed, one running."""
     path = tmp_path / "journal.jsonl"
     file = FileJournal(path)
-    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=[SCORE], journal=file)
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=[SCORE], journal=file)
     trials = [tuning.ask() for _ in range(4)]
     first, second, third, _ = [trial for trial in trials if trial is not None]
     for epoch, score in enumerate((0.2, 0.9, 0.8), start=1):
@@ -160,7 +160,7 @@ def test_the_table_shows_trials_and_leaves_the_result(journal: Path) -> None:
 
 
 def test_what_is_done_is_told_by_the_nearest_limit() -> None:
-    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=[SCORE])
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=[SCORE])
     for _ in range(4):
         asked = tuning.ask()
         assert asked is not None
@@ -181,7 +181,7 @@ def test_what_is_done_is_told_by_the_nearest_limit() -> None:
 
 
 def test_the_table_is_never_longer_than_a_screen() -> None:
-    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=[SCORE])
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=[SCORE])
     for _ in range(3 * MAX_ROWS):
         asked = tuning.ask()
         assert asked is not None
@@ -328,7 +328,7 @@ def test_several_metrics_show_what_no_other_dominates(capsys: pytest.CaptureFixt
 
 def test_with_constraints_only_results_that_keep_them_are_best(capsys: pytest.CaptureFixture[str]) -> None:
     both = facts(others=(Metric("seconds"),), constraints=(Constraint("memory", 8.0),))
-    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=both.metrics)
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=both.metrics)
     said: list[str] = []
     for score, time, memory in ((0.99, 1.0, 9.0), (0.9, 5.0, 8.0), (0.8, 6.0, 1.0), (0.7, 4.0, math.nan)):
         asked = tuning.ask()
@@ -375,7 +375,7 @@ def test_an_account_that_is_damaged_is_begun_anew(tmp_path: Path, content: str) 
 def test_the_live_table_shows_brackets_as_they_are() -> None:
     space = SearchSpace({"layer": Categorical(["[relu]", "[/]"]), "x": Float(0.0, 1.0)})
     metric = Metric("[loss]")
-    tuning = AskTell(FIFO(RandomSearcher(space, seed=0)), metrics=[metric])
+    tuning = AskTell(FIFO(RandomSearcher(space, seed=0)), metric=[metric])
     for _ in range(8):
         tuning.ask()
     screen = io.StringIO()
