@@ -277,7 +277,7 @@ def _metrics(
     every = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     made = [one for one in every if isinstance(one, Metric)]
     names = [one for one in every if isinstance(one, str)]
-    if not every or len(made) not in {0, len(every)} or len(names) not in {0, len(every)}:
+    if not every or len(every) not in {len(made), len(names)}:
         raise SettingsError(f"A metric is a name or a Metric, and there is at least one; not {given!r}")
     if made and goal is not None:
         raise SettingsError("A Metric has its own goal: give it there")
