@@ -29,7 +29,6 @@ LAZY_LOADERS: frozenset[str] = frozenset(
         "tunewright.cli.program:_load_tune",
         "tunewright.methods.registry:find_method",
         "tunewright.runner.__main__:main",
-        "tunewright.runner.call_function:report_returned",  # of the tunewright that the function's file has
         "tunewright.runner.supervisor:_Supervisor._packages",  # pip's parts, which few scripts need
     }
 )

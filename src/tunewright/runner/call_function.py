@@ -54,18 +54,23 @@ def report_returned(returned: Any, metric: str) -> None:
     TypeError
         It is something else.
     """
-    report = importlib.import_module("tunewright.report")
-    if report.Reporter.n_reports:
+    own = sys.modules.get("tunewright.report")
+    if own is not None and own.Reporter.n_reports:
         return
     if isinstance(returned, Mapping):
-        report(**returned)
-    elif metric and (isinstance(returned, (int, float)) or callable(getattr(returned, "item", None))):
-        report(**{metric: returned})
+        values = dict(returned)
+    elif metric and (isinstance(returned, (int, float)) or hasattr(returned, "item")):
+        values = {metric: returned}
     else:
         wanted = "a number, a mapping of metrics" if metric else "a mapping of metrics"
         raise TypeError(
             f"The function returned {returned!r:.80}: it should return {wanted}, or nothing and report"
         )
+    text = json.dumps(
+        {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+    )
+    sys.stdout.write(f"[tune-metric]: {text}\n")
+    sys.stdout.flush()
 
 
 def load_function(spec: str) -> Callable[..., Any]:
