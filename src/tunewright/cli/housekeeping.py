@@ -13,8 +13,14 @@ from tunewright.experiments.outcome import stored_status
 from tunewright.formatting import plural
 from tunewright.storage import ExperimentFolder, experiments, find_experiment, safe_name, write_atomically
 
-note_app = command_app("note", "Write a note on an experiment, which show prints.")
-delete_app = command_app("delete", "Delete experiments with all their files on this machine.")
+note_app = command_app(
+    "note", "Write a note on an experiment, which show prints.", usage="tunewright note EXPERIMENT [TEXT]"
+)
+delete_app = command_app(
+    "delete",
+    "Delete experiments with all their files on this machine.",
+    usage="tunewright delete [OPTIONS] [EXPERIMENT ...]",
+)
 
 
 @note_app.default

@@ -115,10 +115,11 @@ def _tunewright(order: RunOrder) -> dict[str, str]:
         CHECKPOINT_DIR_VARIABLE: order.checkpoint_dir,
         RESUME_FROM_VARIABLE: str(order.resume_from),
         RESOURCE_ATTR_VARIABLE: order.resource_attr,
-        METRIC_VARIABLE: order.metric,
         TRIAL_VARIABLE: str(order.trial_id),
         UNTIL_VARIABLE: "" if order.until is None else str(order.until),
     }
+    if order.metric:
+        variables[METRIC_VARIABLE] = order.metric
     if order.dollars_per_hour:
         variables[PRICE_VARIABLE] = repr(order.dollars_per_hour)
     return variables
