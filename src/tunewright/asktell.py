@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import final
+from typing import cast, final
 
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.clock import Clock, WallClock
@@ -285,21 +285,23 @@ def _metrics(
 
 
 def _scheduler(
-    space: SearchSpace | Mapping[str, Domain | ConfigValue],
-    metrics: Sequence[Metric],
+    space: object,
+    metrics: tuple[Metric, ...],
     method: str | MethodSpec,
     max_resource: int | None,
     seed: int,
     replicates: Replicates | None,
 ) -> Scheduler:
-    if isinstance(space, str) or not isinstance(space, SearchSpace | Mapping):
+    if not isinstance(space, SearchSpace | Mapping):
         raise SettingsError(
             f"AskTell takes a search space first, as in AskTell({{'lr': Float(0.01, 1.0)}}, metric='loss'), not {space!r}"
         )
     benchmark = RealBenchmarkDefinition(
         name="asktell",
         script="none",
-        space=space if isinstance(space, SearchSpace) else SearchSpace(space),
+        space=space
+        if isinstance(space, SearchSpace)
+        else SearchSpace(cast("Mapping[str, Domain | ConfigValue]", space)),
         metrics=metrics,
         max_resource=max_resource,
         replicates=replicates,

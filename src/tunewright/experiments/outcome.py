@@ -76,7 +76,7 @@ class Outcome:
         n_trials = plural(self.history.n_trials, "trial")
         return f"<Outcome {self.folder.name}: {self.status}, {n_trials}, {reached}>"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction] - notebooks call it
         """The card of a notebook: the best configuration, and the trials that come after it."""
         best, metric = self.best, self.metric
         counts = ", ".join(f"{n} {status}" for status, n in self.counts.items() if n) or "no trials yet"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from .contract import LOADING, METRIC_VARIABLE
 from .script_launch import foreign_paths
@@ -57,8 +57,9 @@ def report_returned(returned: Any, metric: str) -> None:
     own = sys.modules.get("tunewright.report")
     if own is not None and own.Reporter.n_reports:
         return
+    values: dict[str, Any]
     if isinstance(returned, Mapping):
-        values = dict(returned)
+        values = dict(cast("Mapping[str, Any]", returned))
     elif metric and (isinstance(returned, (int, float)) or hasattr(returned, "item")):
         values = {metric: returned}
     else:
@@ -66,9 +67,8 @@ def report_returned(returned: Any, metric: str) -> None:
         raise TypeError(
             f"The function returned {returned!r:.80}: it should return {wanted}, or nothing and report"
         )
-    text = json.dumps(
-        {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
-    )
+    plain = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+    text = json.dumps(plain)
     sys.stdout.write(f"[tune-metric]: {text}\n")
     sys.stdout.flush()
 
