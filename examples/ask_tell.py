@@ -7,20 +7,10 @@ Run it with: python examples/ask_tell.py
 
 from __future__ import annotations
 
-from tunewright import AskTell, Float, Metric, SearchSpace
-from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.experiments import method
-from tunewright.methods import build_scheduler
-from tunewright.trial import Decision
+from tunewright import AskTell, Float
 
 N_EPOCHS = 27
-BENCHMARK = RealBenchmarkDefinition(
-    name="by_hand",
-    script="none",
-    space=SearchSpace({"lr": Float(1e-4, 1.0, log=True), "momentum": Float(0.0, 0.99)}),
-    metrics=(Metric("loss"),),
-    max_resource=N_EPOCHS,
-)
+SPACE = {"lr": Float(1e-4, 1.0, log=True), "momentum": Float(0.0, 0.99)}
 
 
 def train_one_epoch(loss: float, lr: float, momentum: float) -> float:
@@ -31,7 +21,7 @@ def train_one_epoch(loss: float, lr: float, momentum: float) -> float:
 
 def main() -> None:
     """Train until 300 epochs are spent."""
-    tuning = AskTell(build_scheduler(method("FreezeThaw"), BENCHMARK, 0, {}), BENCHMARK.metrics)
+    tuning = AskTell(SPACE, metric="loss", method="FreezeThaw", max_resource=N_EPOCHS)
     checkpoints: dict[int, float] = {}
     n_epochs = n_resumed = 0
     while n_epochs < 300 and (asked := tuning.ask()) is not None:
@@ -40,7 +30,7 @@ def main() -> None:
         for epoch in range(asked.resume_from + 1, N_EPOCHS + 1):
             loss = checkpoints[asked.trial_id] = train_one_epoch(loss, **asked.config)
             n_epochs += 1
-            if tuning.tell(asked, {"loss": loss}, resource=epoch).decision is not Decision.CONTINUE:
+            if tuning.tell(asked, {"loss": loss}, resource=epoch).decision != "continue":
                 break
         else:
             tuning.complete(asked)

@@ -16,16 +16,15 @@ def train(lr: float, width: int, epochs: int) -> None:
         tunewright.report(epoch=epoch, loss=loss)
 
 
-if __name__ == "__main__":
-    outcome = tunewright.tune_function(
-        train,
-        {"lr": Float(1e-4, 1.0, log=True), "width": Integer(8, 128), "epochs": 9},
-        metric="loss",
-        goal="min",
-        resource="epoch",
-        max_resource=9,
-        method="ASHA",
-        n_workers=2,
-        max_num_trials=12,
-    )
-    print(outcome.best)
+outcome = tunewright.tune_function(
+    train,
+    {"lr": Float(1e-4, 1.0, log=True), "width": Integer(8, 128), "epochs": 9},
+    metric="loss",
+    goal="min",
+    resource="epoch",
+    max_resource=9,
+    method="ASHA",
+    n_workers=2,
+    max_num_trials=12,
+)
+print(outcome.best)

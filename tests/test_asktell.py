@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -100,3 +101,46 @@ def test_an_exhausted_space_has_nothing_more_to_ask() -> None:
     assert second is not None
     assert {first.config["kind"], second.config["kind"]} == {"a", "b"}
     assert tuning.ask() is None
+
+
+def test_a_space_and_a_name_are_enough() -> None:
+    tuning = AskTell({"x": Float(0.0, 1.0)}, metric="loss", method="ASHA", max_resource=9, seed=3)
+    decisions: set[str] = set()
+    for _ in range(12):
+        asked = tuning.ask()
+        assert asked is not None
+        for epoch in range(asked.resume_from + 1, 10):
+            decision = tuning.tell(asked, {"loss": float(asked.config["x"]) / epoch}, resource=epoch).decision
+            decisions.add(decision)
+            if decision != "continue":
+                break
+        else:
+            tuning.complete(asked)
+    assert "pause" in decisions
+    best = tuning.best()
+    assert best is not None
+    assert best.value == min(result.metrics["loss"] for _, result in tuning.history.results_since(0))
+    several = AskTell(
+        {"x": Float(0.0, 1.0)}, metric=["error", "accuracy"], goal=["min", "max"], method="NSGA2"
+    )
+    assert several.ask() is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("BO", "loss"), "takes a search space first"),
+        (({"x": Float(0.0, 1.0)}, 3), "A metric is a name or a Metric"),
+        (({"x": Float(0.0, 1.0)}, []), "A metric is a name or a Metric"),
+        (({"x": Float(0.0, 1.0)}, ["loss", Metric("error")]), "A metric is a name or a Metric"),
+        (({"x": Float(0.0, 1.0)}, "accuracy"), "give the goal max"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: tuple[Any, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        AskTell(*arguments)
+
+
+def test_a_metric_has_its_own_goal() -> None:
+    with pytest.raises(SettingsError, match="has its own goal"):
+        AskTell({"x": Float(0.0, 1.0)}, Metric("loss"), goal="max")

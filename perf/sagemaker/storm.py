@@ -172,7 +172,7 @@ def _best(accepted: list[ResultEvent], plan: dict[str, Any]) -> list[str]:
     """Whether the best value is that of an undisturbed run."""
     if plan["method"] != "RandomSearch":
         return []
-    teller = AskTell(scheduler_of(plan), metrics=METRICS)
+    teller = AskTell(scheduler_of(plan), metric=METRICS)
     values: list[float] = []
     for _ in range(plan["n_trials"]):
         asked = teller.ask()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import final
+from typing import cast, final
 
+from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.clock import Clock, WallClock
 from tunewright.events import ReportDecision
 from tunewright.exceptions import SettingsError
@@ -14,11 +15,14 @@ from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal, MemoryJournal
 from tunewright.ledger import Ledger
-from tunewright.metric import Constraint, Metric
+from tunewright.methods import MethodSpec, build_scheduler
+from tunewright.methods import method as named_method
+from tunewright.metric import Constraint, Metric, metrics_from
 from tunewright.replicates import ReplicateMeans, Replicates, error_key
 from tunewright.schedulers.objectives import pareto_results
+from tunewright.space import Domain, SearchSpace
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, TrialStatus, Verdict
-from tunewright.types import Config
+from tunewright.types import Config, ConfigValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,29 +65,42 @@ class ParetoResult:
 
 @final
 class AskTell:
-    """Asks a scheduler for configurations, and reports results to it.
+    """Asks a method for configurations, and reports results to it.
 
     Parameters
     ----------
-    scheduler
-        Any scheduler.
-    metrics
-        The tuned metrics; the first one decides :meth:`best`, all of them :meth:`pareto`.
+    space
+        The search space; or a scheduler that was built before, whose metrics are given as ``metric``.
+    metric
+        Name of the tuned metric, or several names; or metrics. The first one decides :meth:`best`, all of them :meth:`pareto`.
     journal
         Receives all events; in memory by default. A journal with events is continued.
     clock
         Real time by default.
+    goal
+        ``"min"`` or ``"max"``: one for all metrics, or one for each. Required for a metric such as ``accuracy``.
+    method
+        A name, or ``method("ASHA", eta=4)``.
+    max_resource
+        Resource of a full run, such as its number of epochs, for methods that compare trials before their end.
+    seed
+        Of all random numbers.
     constraints
         Constraints on the results that :meth:`best` considers.
     replicates
         Seeds or folds that :meth:`tell` reports one by one; their mean is a trial's value, and only trials with all of them are
         considered. ``RuleStopping`` with ``Racing`` stops trials early.
 
+    Raises
+    ------
+    SettingsError
+        The space is none, a goal is missing, or the method does not fit.
+
     Examples
     --------
     ::
 
-        tuning = AskTell(scheduler, [Metric("loss")])
+        tuning = AskTell({"lr": Float(1e-4, 1.0, log=True)}, metric="loss", method="ASHA", max_resource=27)
         while (asked := tuning.ask()) is not None:
             for epoch in range(asked.resume_from + 1, 28):
                 verdict = tuning.tell(asked, {"loss": train_one_epoch(asked.config)}, resource=epoch)
@@ -95,22 +112,29 @@ class AskTell:
 
     def __init__(
         self,
-        scheduler: Scheduler,
-        metrics: Sequence[Metric],
+        space: SearchSpace | Mapping[str, Domain | ConfigValue] | Scheduler,
+        metric: str | Metric | Sequence[str] | Sequence[Metric],
         journal: Journal | None = None,
         clock: Clock | None = None,
         *,
+        goal: str | Sequence[str] | None = None,
+        method: str | MethodSpec = "auto",
+        max_resource: int | None = None,
+        seed: int = 0,
         constraints: Sequence[Constraint] = (),
         replicates: Replicates | None = None,
     ) -> None:
-        self._scheduler = scheduler
+        metrics = _metrics(metric, goal)
+        if not isinstance(space, Scheduler):
+            space = _scheduler(space, metrics, method, max_resource, seed, replicates)
+        self._scheduler = space
         self._clock = clock or WallClock()
-        self._metrics = tuple(metrics)
+        self._metrics = metrics
         whole = () if replicates is None else (replicates.constraint,)
         self._constraints = (*constraints, *whole)
         bounded = [bound.metric for bound in constraints]
         means = None if replicates is None else ReplicateMeans(replicates, [*metrics, *bounded])
-        self._ledger = Ledger(scheduler, journal or MemoryJournal(), metrics, means)
+        self._ledger = Ledger(space, journal or MemoryJournal(), metrics, means)
         self._has_replicates = replicates is not None
         self._seq: dict[int, int] = {}
         self._clock.resume_at(self._ledger.replay())
@@ -245,3 +269,42 @@ class AskTell:
         )
         self._ledger.end(event, self._clock.now())
         return self.history.status(asked.trial_id)
+
+
+def _metrics(
+    given: str | Metric | Sequence[str] | Sequence[Metric], goal: str | Sequence[str] | None
+) -> tuple[Metric, ...]:
+    every = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    made = [one for one in every if isinstance(one, Metric)]
+    names = [one for one in every if isinstance(one, str)]
+    if not every or len(every) not in {len(made), len(names)}:
+        raise SettingsError(f"A metric is a name or a Metric, and there is at least one; not {given!r}")
+    if made and goal is not None:
+        raise SettingsError("A Metric has its own goal: give it there")
+    return tuple(made) or metrics_from(names, goal)
+
+
+def _scheduler(
+    space: object,
+    metrics: tuple[Metric, ...],
+    method: str | MethodSpec,
+    max_resource: int | None,
+    seed: int,
+    replicates: Replicates | None,
+) -> Scheduler:
+    if not isinstance(space, SearchSpace | Mapping):
+        raise SettingsError(
+            f"AskTell takes a search space first, as in AskTell({{'lr': Float(0.01, 1.0)}}, metric='loss'), not {space!r}"
+        )
+    benchmark = RealBenchmarkDefinition(
+        name="asktell",
+        script="none",
+        space=space
+        if isinstance(space, SearchSpace)
+        else SearchSpace(cast("Mapping[str, Domain | ConfigValue]", space)),
+        metrics=metrics,
+        max_resource=max_resource,
+        replicates=replicates,
+    )
+    chosen = named_method(method) if isinstance(method, str) else method
+    return build_scheduler(chosen, benchmark, seed, {})

@@ -75,6 +75,10 @@ class CallbackRunner:
             summary = backend.summary()
             self._callbacks.each(lambda callback: callback.on_wait(history, now, summary))
 
+    def on_interrupt(self, history: History) -> None:
+        """Call ``on_interrupt`` of every callback."""
+        self._callbacks.each(lambda callback: callback.on_interrupt(history))
+
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Call ``on_experiment_end`` of every callback."""
         self._callbacks.each(lambda callback: callback.on_experiment_end(history, outcome, summary))

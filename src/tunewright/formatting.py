@@ -7,18 +7,21 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast, final
 
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
-from tunewright.metric import Constraint, Metric
+from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import COUNT, error_key
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
 from tunewright.types import Config, Note
 
+_LEAST_SHARE: Final = 0.02
+"""Part of an experiment before which nothing is said of the time to go."""
 FRONT_LINES: Final = 12
 """Results of a Pareto set that are shown with a line each."""
 
@@ -35,6 +38,12 @@ class ProgressFacts:
     n_workers: int
     max_time: float | None = None
     """Seconds; None: no limit."""
+    max_trials: int | None = None
+    """Number of trials; None: no limit."""
+    max_results: int | None = None
+    """Number of results; None: no limit."""
+    max_cost: float | None = None
+    """Dollars; None: no limit."""
     resource: str = "resource"
     """Name of the resource."""
     path: str = ""
@@ -86,6 +95,26 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.IGNORECASE)
+
+
+def seconds_of(text: str) -> float:
+    """Read a time: seconds as a number, or with units as ``90s``, ``10m``, ``1h30m`` or ``2d``.
+
+    Raises
+    ------
+    ValueError
+        The text is no time.
+    """
+    with suppress(ValueError):
+        return float(text)
+    parts = _PART.findall(text)
+    if not parts or _PART.sub("", text).strip():
+        raise ValueError(f"{text!r} is no time: give seconds, or a time such as 90s, 10m, 1h30m or 2d")
+    return sum(float(amount) * _UNITS[unit.lower()] for amount, unit in parts)
 
 
 def config_text(config: Config, space: SearchSpace) -> str:
@@ -146,7 +175,8 @@ def best_text(facts: ProgressFacts, incumbent: Incumbent, history: History) -> s
         return front_lines(facts, history)[0]
     if incumbent.result is None:
         return _nothing_text(facts, history)
-    place = f"trial {incumbent.trial_id}, {facts.resource} {incumbent.result.resource}"
+    goal = "highest" if facts.metric.goal is Goal.MAXIMIZE else "lowest"
+    place = f"{goal}; trial {incumbent.trial_id}, {facts.resource} {incumbent.result.resource}"
     return (
         f"{facts.metric.name} {number(incumbent.value)}{error_text(facts.metric, incumbent.result)} ({place})"
     )
@@ -165,22 +195,61 @@ def _nothing_text(facts: ProgressFacts, history: History) -> str:
     return f"- (no result keeps to {', '.join(map(str, facts.constraints))})"
 
 
+def share_done(facts: ProgressFacts, history: History, now: float, cost: float) -> float | None:
+    """Return the part of an experiment that is done, from 0 to 1, by the limit that is nearest; None if there is no limit."""
+    n_ended = history.n_trials - len(history.ids(TrialStatus.RUNNING))
+    spent = (
+        (now, facts.max_time),
+        (n_ended, facts.max_trials),
+        (history.n_results, facts.max_results),
+        (cost, facts.max_cost),
+    )
+    shares = [min(1.0, used / limit) for used, limit in spent if limit]
+    return max(shares, default=None)
+
+
+def remaining_text(facts: ProgressFacts, history: History, now: float, cost: float) -> str:
+    """Format the part that is done and the time to go at the present pace, as ``40 %, about 1:20 to go``; empty without a limit."""
+    share = share_done(facts, history, now, cost)
+    if share is None or not history.n_trials:
+        return ""
+    to_go = f", about {duration(now * (1.0 - share) / share)} to go" if _LEAST_SHARE <= share < 1.0 else ""
+    return f"{share:.0%}{to_go}"
+
+
+def interrupt_text(history: History) -> str:
+    """Format what an interrupted experiment waits for."""
+    n_running = len(history.ids(TrialStatus.RUNNING))
+    waits = (
+        f"ending {plural(n_running, 'running trial')}, which keep their checkpoints"
+        if n_running
+        else "ending"
+    )
+    return f"Interrupted: {waits}. Ctrl-C again ends at once"
+
+
 def status_text(facts: ProgressFacts, history: History, now: float, cost: float) -> str:
     """Summarise an experiment in one line: time, workers, trials, results, cost."""
     limit = f" of {duration(facts.max_time)}" if facts.max_time is not None else ""
     parts = [
         f"{duration(now)}{limit}",
         f"{len(history.ids(TrialStatus.RUNNING))} of {plural(facts.n_workers, 'worker')} busy",
-        counts_text(history),
+        counts_text(history, facts.max_trials),
+        cost_text(facts, cost) if cost > 0 else "",
     ]
-    return ", ".join([*parts, *([cost_text(facts, cost)] if cost > 0 else [])])
+    return ", ".join(filter(None, parts))
 
 
-def counts_text(history: History) -> str:
-    """Count trials by status, as ``31 trials (4 running, 20 paused, 7 completed)``."""
+def counts_text(history: History, most: int | None = None) -> str:
+    """Count trials by status, as ``31 of 50 trials (4 running, 20 paused, 7 completed)``; ``most`` is their limit."""
     counts = {status: len(history.ids(status)) for status in TrialStatus}
     some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
-    return f"{plural(history.n_trials, 'trial')} ({some})" if some else "no trials yet"
+    trials = (
+        plural(history.n_trials, "trial")
+        if most is None
+        else f"{history.n_trials} of {plural(most, 'trial')}"
+    )
+    return f"{trials} ({some})" if some else "no trials yet"
 
 
 def cost_text(facts: ProgressFacts, cost: float) -> str:

@@ -272,6 +272,9 @@ class Callback(ABC):  # noqa: B024 - every hook is optional
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """Called after a wait of the Tuner, at most about once a second of real time."""
 
+    def on_interrupt(self, history: History) -> None:
+        """Ctrl-C or SIGTERM was seen; the running trials are ended now, which may take their grace."""
+
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """The experiment's session is over.
 

@@ -278,7 +278,7 @@ class Ledger:
         record = self._state.current(end.trial_id, end.attempt)
         if record is None:
             return None
-        status, error = _judge_end(record, end)
+        status, error = _judge_end(record, end, self._metrics[0].name)
         event = EndEvent(
             t=now,
             wall=time.time(),
@@ -370,8 +370,8 @@ class Ledger:
             _log.warning("%s", text)
 
 
-def _judge_end(record: TrialRecord, end: Ended) -> tuple[TrialStatus, str]:
-    """The status that an end leads to, and the error if it is FAILED."""
+def _judge_end(record: TrialRecord, end: Ended, metric: str) -> tuple[TrialStatus, str]:
+    """The status that an end leads to, and the error if it is FAILED; ``metric`` is what reports must have."""
     if record.invalid:
         return TrialStatus.FAILED, record.invalid
     if record.pending is not None:
@@ -380,7 +380,10 @@ def _judge_end(record: TrialRecord, end: Ended) -> tuple[TrialStatus, str]:
     if end.exit != 0:
         return TrialStatus.FAILED, end.error or f"The script ended with exit code {end.exit}"
     if not record.results:
-        cause = "The script ended without a single report of its metrics: does it call Reporter?"
+        cause = (
+            f"The script ended without a single report. It should call tunewright.report({metric}=...), "
+            f'or print lines of the form [tune-metric]: {{"{metric}": 0.5}}.'
+        )
         return TrialStatus.FAILED, f"{cause}\n{end.error}".rstrip()
     return TrialStatus.COMPLETED, ""
 

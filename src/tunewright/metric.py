@@ -3,12 +3,78 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast, final
+from typing import Final, cast, final
 
 from tunewright.exceptions import SettingsError
+
+_MAXIMISED: Final = frozenset(
+    [
+        "acc",
+        "accuracy",
+        "auc",
+        "auroc",
+        "auprc",
+        "aupr",
+        "f1",
+        "fscore",
+        "fbeta",
+        "r2",
+        "score",
+        "reward",
+        "return",
+        "precision",
+        "recall",
+        "sensitivity",
+        "specificity",
+        "bleu",
+        "rouge",
+        "meteor",
+        "corr",
+        "correlation",
+        "spearmanr",
+        "pearsonr",
+        "kappa",
+        "mcc",
+        "iou",
+        "miou",
+        "dice",
+        "map",
+        "mrr",
+        "ndcg",
+        "psnr",
+        "ssim",
+        "gain",
+        "likelihood",
+        "elbo",
+        "throughput",
+        "winrate",
+    ]
+)
+_MINIMISED: Final = frozenset(
+    [
+        "loss",
+        "error",
+        "err",
+        "rmse",
+        "mse",
+        "mae",
+        "mape",
+        "nll",
+        "perplexity",
+        "ppl",
+        "distance",
+        "regret",
+        "cost",
+        "time",
+        "seconds",
+        "latency",
+        "memory",
+    ]
+)
 
 
 class Goal(StrEnum):
@@ -120,9 +186,18 @@ class Constraint:
         return self.metric.loss_of(metrics) <= self.limit
 
 
-def metrics_from(
-    names: str | Sequence[str], goals: str | Sequence[str] = Goal.MINIMIZE
-) -> tuple[Metric, ...]:
+def looks_maximised(name: str) -> bool:
+    """Return whether a metric's name is that of one that is usually maximised, such as ``val_acc``, ``roc-auc`` or ``mAP50``."""
+    parts = re.findall(r"[A-Za-z0-9]+", name)
+    words = {
+        word.lower() for part in parts for word in (part, *re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", part))
+    }
+    if words & _MINIMISED:
+        return False
+    return bool(words & _MAXIMISED) or any(re.search(r"(f1|r2)$|^(acc|map|top)\d+$", word) for word in words)
+
+
+def metrics_from(names: str | Sequence[str], goals: str | Sequence[str] | None = None) -> tuple[Metric, ...]:
     """Make metrics from names and goals.
 
     Parameters
@@ -130,14 +205,22 @@ def metrics_from(
     names
         Keys of reports: one, several with commas (``"error,seconds"``), or a sequence of such texts.
     goals
-        ``"min"`` or ``"max"``, in the same form: one for all, or one for each.
+        ``"min"`` or ``"max"``, in the same form: one for all, or one for each; None: ``"min"``, unless a name looks
+        like that of a metric to maximise.
 
     Raises
     ------
     SettingsError
-        A name is repeated, a goal is unknown, or the number of goals is neither one nor that of the names.
+        A name is repeated, a goal is unknown, the number of goals is neither one nor that of the names, or no goal
+        is given for a name such as ``accuracy``.
     """
-    every, wanted = _parts(names), _parts(goals)
+    every = _parts(names)
+    for name in every if not goals else ():
+        if looks_maximised(name):
+            raise SettingsError(
+                f"No goal is given, and {name!r} looks like a metric to maximise: give the goal max (or min)"
+            )
+    wanted = _parts(goals or Goal.MINIMIZE)
     twice = next((name for name in every if every.count(name) > 1), None)
     if twice is not None:
         raise SettingsError(f"The metric {twice!r} is given twice")

@@ -57,6 +57,9 @@ class Reporter:
         Add ``st_worker_cost`` (dollars since this object was made) where the machine's price is known.
     """
 
+    n_reports = 0
+    """Reports of all Reporters of this process."""
+
     def __init__(self, add_time: bool = True, add_cost: bool = True) -> None:
         self._add_time = add_time
         price = os.environ.get(DOLLARS_PER_HOUR, "")
@@ -86,6 +89,7 @@ class Reporter:
         sys.stdout.write(f"{MARKER}{text}\n")
         sys.stdout.flush()
         self._count += 1
+        Reporter.n_reports += 1
         if self._until is not None and self._resource(values) >= self._until:
             self._wait_for_the_end()
 

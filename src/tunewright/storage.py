@@ -26,6 +26,9 @@ from tunewright.types import Json
 MAX_NAME = 63
 """Longest safe name: what SageMaker allows for a job."""
 
+LAST: Final = "@last"
+"""Stands for the newest experiment."""
+
 _SHOWN = 8  # names listed in a message
 
 
@@ -148,6 +151,18 @@ class ExperimentFolder:
         return self.path / "account.json"
 
     @property
+    def note_path(self) -> Path:
+        """The user's note on the experiment."""
+        return self.path / "note.txt"
+
+    @property
+    def note(self) -> str:
+        """The user's note on the experiment; empty if there is none."""
+        with suppress(OSError):
+            return self.note_path.read_text(encoding="utf-8").strip()
+        return ""
+
+    @property
     def trials_path(self) -> Path:
         """One folder per trial: its output and checkpoints."""
         return self.path / "trials"
@@ -247,7 +262,7 @@ def experiments(tag: str | None = None) -> Iterator[ExperimentFolder]:
 
 
 def find_experiment(text: str) -> ExperimentFolder:
-    """The stored experiment of a name, a unique beginning of a name, or a path.
+    """The stored experiment of a name, a unique beginning of a name, a path, or ``@last`` (the newest).
 
     A beginning may be a tag as it was typed: ``my_tag`` is stored as ``my-tag``.
 
@@ -262,6 +277,10 @@ def find_experiment(text: str) -> ExperimentFolder:
     if path.is_absolute() or os.sep in text:
         raise SettingsError(f"{path} is not the folder of an experiment: it has no metadata.json")
     found = {folder.name: folder for folder in experiments()}
+    if text == LAST:
+        if not found:
+            raise SettingsError("There are no experiments yet")
+        return list(found.values())[-1]
     if text in found:
         return found[text]
     fitting = _beginning_with(text, found) or _beginning_with(_safe_or_same(text), found)

@@ -159,6 +159,7 @@ class Tuner:
         self._fill()
         while True:
             if self._interrupted:
+                self._callbacks.on_interrupt(self._history)
                 return ExperimentStatus.INTERRUPTED
             if self._too_many_failed:
                 return ExperimentStatus.FAILED

@@ -24,11 +24,11 @@ from tunewright.callbacks import (
     results_csv,
 )
 from tunewright.callbacks.account import AccountFile, read_account
-from tunewright.callbacks.live import MAX_ROWS, LiveProgress, trials_table
+from tunewright.callbacks.live import MAX_ROWS, FittedTable, LiveProgress, trials_table
 from tunewright.callbacks.results import write_results
 from tunewright.events import Event
 from tunewright.exceptions import JournalError
-from tunewright.formatting import duration
+from tunewright.formatting import duration, remaining_text, share_done, status_text
 from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_events
 from tunewright.metric import Constraint, Goal, Metric
@@ -69,7 +69,7 @@ def journal(tmp_path: Path) -> Path:
     """Four trials: one completed, one whose score is NaN, one failed, one running."""
     path = tmp_path / "journal.jsonl"
     file = FileJournal(path)
-    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=[SCORE], journal=file)
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=[SCORE], journal=file)
     trials = [tuning.ask() for _ in range(4)]
     first, second, third, _ = [trial for trial in trials if trial is not None]
     for epoch, score in enumerate((0.2, 0.9, 0.8), start=1):
@@ -113,7 +113,7 @@ def test_lines_tell_the_whole_story(journal: Path) -> None:
     assert "RS on toy, seed 0: 2 workers" in text
     assert "Trial 0 starts: x=0.5" in text
     assert "Trial 0 goes on after epoch 2" in text
-    assert "Trial 0 completed at epoch 3: score 0.8 (best: score 0.9 (trial 0, epoch 2))" in text
+    assert "Trial 0 completed at epoch 3: score 0.8 (best: score 0.9 (highest; trial 0, epoch 2))" in text
     assert "Trial 2 failed:\n    exit 1\n    MemoryError: no more" in text
     assert text.count("waiting for capacity") == 1
     assert "12 s of 60 s, 2 of 2 workers busy, 4 trials (2 running, 1 completed, 1 failed), $0.10" in text
@@ -159,14 +159,55 @@ def test_the_table_shows_trials_and_leaves_the_result(journal: Path) -> None:
     assert text.rstrip().endswith("Show:    tunewright show toy-1")
 
 
+def test_what_is_done_is_told_by_the_nearest_limit() -> None:
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=[SCORE])
+    for _ in range(4):
+        asked = tuning.ask()
+        assert asked is not None
+        tuning.tell(asked, {"score": 0.5}, resource=1)
+        tuning.complete(asked)
+    tuning.ask()
+    history = tuning.history
+    assert share_done(facts(max_time=None), history, 30.0, 0.0) is None
+    assert share_done(facts(), history, 30.0, 0.0) == 0.5
+    assert share_done(facts(max_trials=5), history, 30.0, 0.0) == 0.8
+    assert share_done(facts(max_results=40, max_cost=2.0), history, 3.0, 0.5) == 0.25
+    assert share_done(facts(), history, 99.0, 0.0) == 1.0
+    five = facts(max_time=None, max_trials=5)
+    status = "40 s, 1 of 2 workers busy, 5 of 5 trials (1 running, 4 completed)"
+    assert status_text(five, history, 40.0, 0.0) == status
+    assert remaining_text(five, history, 40.0, 0.0) == "80%, about 10 s to go"
+    assert remaining_text(facts(max_time=None), history, 40.0, 0.0) == ""
+
+
 def test_the_table_is_never_longer_than_a_screen() -> None:
-    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=[SCORE])
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=[SCORE])
     for _ in range(3 * MAX_ROWS):
         asked = tuning.ask()
         assert asked is not None
         tuning.tell(asked, {"score": 0.5}, resource=1)
         tuning.complete(asked)
     assert trials_table(facts(), tuning.history, {0}).row_count == MAX_ROWS
+
+
+@pytest.mark.parametrize("width", [25, 40, 60, 80, 120, 200])
+@pytest.mark.parametrize("wraps_last", [False, True])
+def test_a_table_fits_any_width_and_cuts_configurations_only(width: int, wraps_last: bool) -> None:
+    rows = [
+        (str(i), "completed", f"0.9{i}", " ".join(f"name_{k}=0.12345" for k in range(6))) for i in range(3)
+    ]
+    headings = ("trial", "status", "accuracy", "configuration")
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, color_system=None)
+    console.print(FittedTable(headings, rows, wraps_last=wraps_last, right={0, 2}))
+    text = screen.getvalue()
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert text.count("completed") == 3
+    assert all(f"0.9{i}" in text for i in range(3))
+    if wraps_last or width in (25, 200):
+        assert text.count("name_5=0.12345") == 3
+    elif width < 120:
+        assert text.count("…\n") == 3
 
 
 def test_the_table_of_results_has_the_known_columns(journal: Path, tmp_path: Path) -> None:
@@ -287,7 +328,7 @@ def test_several_metrics_show_what_no_other_dominates(capsys: pytest.CaptureFixt
 
 def test_with_constraints_only_results_that_keep_them_are_best(capsys: pytest.CaptureFixture[str]) -> None:
     both = facts(others=(Metric("seconds"),), constraints=(Constraint("memory", 8.0),))
-    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=both.metrics)
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=both.metrics)
     said: list[str] = []
     for score, time, memory in ((0.99, 1.0, 9.0), (0.9, 5.0, 8.0), (0.8, 6.0, 1.0), (0.7, 4.0, math.nan)):
         asked = tuning.ask()
@@ -334,7 +375,7 @@ def test_an_account_that_is_damaged_is_begun_anew(tmp_path: Path, content: str) 
 def test_the_live_table_shows_brackets_as_they_are() -> None:
     space = SearchSpace({"layer": Categorical(["[relu]", "[/]"]), "x": Float(0.0, 1.0)})
     metric = Metric("[loss]")
-    tuning = AskTell(FIFO(RandomSearcher(space, seed=0)), metrics=[metric])
+    tuning = AskTell(FIFO(RandomSearcher(space, seed=0)), metric=[metric])
     for _ in range(8):
         tuning.ask()
     screen = io.StringIO()

@@ -68,7 +68,7 @@ class Played:
 
     def __init__(self) -> None:
         self.journal = MemoryJournal()
-        self.tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metrics=[SCORE], journal=self.journal)
+        self.tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=[SCORE], journal=self.journal)
         self.asked: dict[int, Asked] = {}
 
     @property

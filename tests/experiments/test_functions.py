@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,10 @@ import pytest
 import tunewright
 from tunewright.backends.local.config import LocalConfig
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, tune_function
+from tunewright.experiments import Experiment, load_outcome, tune_function
 from tunewright.experiments.functions import function_path
 from tunewright.space import Float
-from tunewright.storage import ExperimentFolder
+from tunewright.storage import ExperimentFolder, experiments
 
 TRAINING = """
 import os, pathlib, tunewright
@@ -107,3 +108,28 @@ def test_a_log_is_read_as_it_grows(experiment: Callable[..., Experiment], tmp_pa
 
 def test_the_package_exports_it() -> None:
     assert tunewright.tune_function is tune_function
+
+
+UNGUARDED = """
+import tunewright
+from tunewright import Float
+
+def train(lr):
+    return lr
+
+outcome = tunewright.tune_function(train, {"lr": Float(0.1, 1.0)}, metric="loss", max_num_trials=3, n_workers=2)
+print(outcome.best.value)
+"""
+
+
+def test_a_file_needs_no_main_guard(tmp_path: Path) -> None:
+    """Its trials load it as well, and begin no experiments of their own."""
+    (tmp_path / "tuning.py").write_text(UNGUARDED)
+    command = [sys.executable, "tuning.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (folder,) = experiments()
+    outcome = load_outcome(folder)
+    assert outcome.counts["completed"] == 3
+    assert outcome.best is not None
+    assert done.stdout == f"{outcome.best.value}\n"

@@ -10,7 +10,7 @@ from tunewright.asktell import AskTell
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.methods import build_scheduler, find_method, method, method_names
-from tunewright.metric import Goal, Metric, metrics_from
+from tunewright.metric import Goal, Metric, looks_maximised, metrics_from
 from tunewright.space import Float, SearchSpace
 from tunewright.trial import Decision
 
@@ -98,3 +98,56 @@ def test_weights_and_references_need_a_value_for_each_metric() -> None:
             SettingsError, match=f"{setting} has 3 values, but there are 2 metrics: error, speed"
         ):
             build_scheduler(spec, benchmark(*BOTH), 0, {})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "acc",
+        "val_acc",
+        "Accuracy",
+        "test/accuracy",
+        "roc-auc",
+        "f1",
+        "valF1",
+        "f1_macro",
+        "r2",
+        "mAP",
+        "mAP@50",
+        "map50",
+        "acc1",
+        "top5",
+        "mean_reward",
+        "IoU",
+        "bleu",
+        "score",
+        "valAcc",
+    ],
+)
+def test_a_metric_to_maximise_needs_its_goal(name: str) -> None:
+    assert looks_maximised(name)
+    with pytest.raises(SettingsError, match="looks like a metric to maximise: give the goal max"):
+        metrics_from(["error", name])
+    assert metrics_from(name, "min")[0].goal == "min"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "loss",
+        "val_error",
+        "mape",
+        "accuracy_loss",
+        "f1_error",
+        "rmse",
+        "objective",
+        "spam",
+        "backtrack",
+        "macro",
+        "latency",
+        "r20",
+        "score_error",
+    ],
+)
+def test_other_metrics_are_minimised(name: str) -> None:
+    assert metrics_from(name)[0].goal == "min"

@@ -63,9 +63,9 @@ def test_folds_race_and_the_best_is_shown_with_its_error(tune) -> None:
         stops = x > min(xs[:i])
         assert (outcome.history.status(i) is TrialStatus.STOPPED) == stops
         assert len(outcome.history.results(i)) == (2 if stops else 4)
-    assert "± 0.065 (trial" in said
+    assert "± 0.065 (lowest; trial" in said
     code, shown = tune(f"show {outcome.folder.name}")
-    assert f"loss {best.value:.5g} ± 0.065 (trial {best.trial_id}, fold 4)" in shown
+    assert f"loss {best.value:.5g} ± 0.065 (lowest; trial {best.trial_id}, fold 4)" in shown
     data = json.loads(tune(f"show {outcome.folder.name} --format json")[1])
     assert data["best"]["standard_error"] == best.standard_error
     assert data["constraints"] == ["replicates>=4"]

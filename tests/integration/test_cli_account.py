@@ -77,7 +77,7 @@ def test_jobs_of_a_killed_tuner_are_shown_and_ended(
     assert "0 jobs stopped" in shown.stdout
     assert "0 experiments" in tunewright("sagemaker", "cleanup", "--endpoint", "aws").stdout
     ended = tunewright("sagemaker", "cleanup", "--tag", "t", "--endpoint", "embedded")
-    assert "1 experiments looked at: 2 jobs stopped" in ended.stdout
+    assert "1 experiment looked at: 2 jobs stopped" in ended.stdout
     while "1 x ml.c5.xlarge" in tunewright("sagemaker", "cleanup", "--dry_run").stdout:
         assert time.monotonic() < deadline + 300
 

@@ -111,6 +111,7 @@ def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str], begin: Begin
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 130, output
     assert "interrupted" in output
+    assert "Interrupted: ending" in output
     assert "tunewright resume" in output
     assert "Traceback" not in output
     assert json.loads(tunewright("show", "t", "--format", "json"))["status"] == "interrupted"

@@ -80,7 +80,7 @@ def test_trials_that_are_processes(remote: Any, tmp_path: Path) -> None:
 
     assert remote.launch("local", f"{line} --resume --wait", options=options) == 0, remote.err
     assert f"{name}: finished" in remote.out
-    assert "1 experiments" in remote.tunewright("remote", "fetch", tag)
+    assert "1 experiment," in remote.tunewright("remote", "fetch", tag)
     (folder,) = experiments()
     journal = folder.journal_path.read_bytes()
     assert journal == in_s3(remote, tag, name)

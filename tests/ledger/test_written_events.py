@@ -169,7 +169,10 @@ def test_failures() -> None:
     assert ledger.end(Ended(trial_id=1, attempt=0, exit=3), 2.0) is TrialStatus.FAILED
     assert ledger.end(Ended(trial_id=2, attempt=0, exit=3, error="boom"), 2.0) is TrialStatus.FAILED
     assert ledger.end(Ended(trial_id=3, attempt=0, exit=0, error="last line"), 2.0) is TrialStatus.FAILED
-    without = "The script ended without a single report of its metrics: does it call Reporter?"
+    without = (
+        "The script ended without a single report. It should call tunewright.report(loss=...), "
+        'or print lines of the form [tune-metric]: {"loss": 0.5}.'
+    )
     assert timeless(journal)[4:] == [
         result(1, 1, ReportDecision.INVALID, t=1.0, metrics={"los": 1.0}, reason=why),
         end(TrialStatus.FAILED, t=2.0, error=why),

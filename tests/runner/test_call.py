@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tunewright.report import Reporter
 from tunewright.runner import call_function as call
 
 
 def test_the_configuration_becomes_keyword_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", ["runner.pyz", "call", "x"])
     module = tmp_path / "one_of_mine.py"
     module.write_text("SEEN = []\ndef train(**config):\n    SEEN.append(config)\n")
     config = tmp_path / "config.json"
@@ -30,3 +33,70 @@ def test_functions_are_found_by_module() -> None:
 def test_what_is_not_there_is_an_import_error(spec: str) -> None:
     with pytest.raises(ImportError):
         call.load_function(spec)
+
+
+@pytest.fixture
+def call_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Calls ``train`` of a file of this text, tuned by ``loss``, with ``x=2``."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", ["runner.pyz", "call", "x"])
+    monkeypatch.setattr(Reporter, "n_reports", 0)
+    monkeypatch.setenv("TUNEWRIGHT_METRIC", "loss")
+    (tmp_path / "config.json").write_text('{"x": 2}')
+
+    def run(text: str) -> None:
+        (tmp_path / "a_file_of_mine.py").write_text(text)
+        call.main([f"{tmp_path / 'a_file_of_mine.py'}:train", str(tmp_path / "config.json")])
+
+    yield run
+    sys.modules.pop("a_file_of_mine", None)
+
+
+def reported(text: str) -> list[dict[str, object]]:
+    marker = "[tune-metric]: "
+    lines = [json.loads(line.removeprefix(marker)) for line in text.splitlines() if line.startswith(marker)]
+    return [{name: value for name, value in line.items() if not name.startswith("st_")} for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        ("x / 4", [{"loss": 0.5}]),
+        ("{'loss': x, 'accuracy': 0.5}", [{"loss": 2, "accuracy": 0.5}]),
+        ("None", []),
+        ("numpy.float32(x)", [{"loss": 2.0}]),
+        ("tunewright.report(loss=1)", [{"loss": 1}]),
+        ("[tunewright.report(loss=1), 7][1]", [{"loss": 1}]),
+    ],
+)
+def test_what_a_function_returns_is_reported_if_it_has_reported_nothing(
+    call_text: Callable[[str], None],
+    capsys: pytest.CaptureFixture[str],
+    returned: str,
+    expected: list[dict[str, object]],
+) -> None:
+    call_text(f"import numpy, tunewright\ndef train(x):\n    return {returned}\n")
+    assert reported(capsys.readouterr().out) == expected
+
+
+def test_what_is_no_result_is_an_error(
+    call_text: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TypeError, match="a number, a mapping of metrics, or nothing and report"):
+        call_text("def train(x):\n    return [x]\n")
+    monkeypatch.setenv("TUNEWRIGHT_METRIC", "")
+    with pytest.raises(TypeError, match="should return a mapping of metrics"):
+        call_text("def train(x):\n    return x\n")
+
+
+def test_a_file_is_loaded_until_it_begins_an_experiment(
+    call_text: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    begins = "from tunewright.runner.contract import stop_loading\ndef train(x):\n    return x\n{}\nbroken\n"
+    call_text(begins.format("try:\n    stop_loading()\nexcept Exception:\n    pass"))
+    assert reported(capsys.readouterr().out) == [{"loss": 2}]
+    sys.modules.pop("a_file_of_mine")
+    with pytest.raises(NameError, match="broken"):
+        call_text(begins.format(""))
+    assert "a_file_of_mine" not in sys.modules
+    assert "tunewright_loading" not in sys.modules

@@ -72,6 +72,30 @@ def test_a_file_has_one_table_per_hyperparameter(tmp_path: Path) -> None:
     assert load_space(str(path)) == space_from_toml(TEXT)
 
 
+def test_the_words_of_other_libraries_are_understood() -> None:
+    text = """
+    a = { type = "loguniform", lower = 1e-4, upper = 1 }
+    b = { type = "int", min = 4, max = 64, q = 4 }
+    c = { type = "choice", choices = ["relu", "tanh"] }
+    d = { distribution = "log_uniform_values", min = 1e-4, max = 1 }
+    e = { type = "lograndint", low = 1, high = 64 }
+    f = { type = "uniform", low = 0, high = 1 }
+    g = { type = "finrange", low = 8, high = 64, size = 4 }
+    """
+    expected = {
+        "a": Float(1e-4, 1.0, log=True),
+        "b": Integer(4, 64, step=4),
+        "c": Categorical(["relu", "tanh"]),
+        "d": Float(1e-4, 1.0, log=True),
+        "e": Integer(1, 64, log=True),
+        "f": Float(0.0, 1.0),
+        "g": FiniteRange(8, 64, 4),
+    }
+    assert space_from_toml(text) == SearchSpace(expected)
+    with pytest.raises(SpaceError, match="'low' is given twice: as 'min' as well"):
+        space_from_toml('a = { type = "int", low = 1, min = 2, max = 3 }')
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -17,7 +17,7 @@ from tunewright.analysis.load import load
 from tunewright.analysis.results import ExperimentInfo
 from tunewright.backends.simulated.config import PROFILES, Delays
 from tunewright.backends.simulated.pools import WarmPools
-from tunewright.events import EndEvent, Event, PhaseEvent, ResultEvent, StartEvent
+from tunewright.events import EndEvent, Event, PhaseEvent, ReportDecision, ResultEvent, StartEvent
 from tunewright.exceptions import SettingsError
 from tunewright.journal import read_events
 from tunewright.metadata import ExperimentMetadata
@@ -78,6 +78,13 @@ class OneRun:
     """None where the metadata do not hold one."""
     columns: Columns
     """All its reports."""
+
+    @property
+    def n_workers(self) -> int:
+        """Number of workers; of an experiment that does not say it, the most runs at one time."""
+        used = max((run.worker for run in self.runs), default=0) + 1
+        record = self.info.record
+        return used if record is None else max(used, record.benchmark.n_workers)
 
     @property
     def rungs(self) -> list[int]:
@@ -174,8 +181,15 @@ class _Reader:
         self._constraints = info.constraints
         self._end = info.totals.end_time
         self._open: dict[int, RunRecord] = {}
-        self._free: list[int] = []
-        self._places = count()
+        n_workers = info.record.benchmark.n_workers if info.record is not None else None
+        self._free = list(range(n_workers or 0))
+        self._places = count(n_workers or 0)
+        self._has_places = n_workers is None
+        """Whether there are as many places as runs at one time: the number of workers is not known."""
+        self._leaving: set[int] = set()
+        """Trials that were told to end; the backend may give their worker away before their end is journaled."""
+        self._given: dict[int, RunRecord] = {}
+        """Runs whose worker was given away before their end."""
         self._delays = delays
         self.trials: list[TrialRecord] = []
         self.runs: list[RunRecord] = []
@@ -196,12 +210,26 @@ class _Reader:
         if trial_id == len(self.trials):
             self.trials.append(TrialRecord(id=trial_id, config=event.config))
         self.trials[trial_id].status = "running"
+        if trial_id in self._open:  # the session that ran it was killed
+            self._give_away(trial_id, time)
+        if not self._free and not self._has_places and self._open:
+            self._give_away(
+                min(self._open, key=lambda one: (one not in self._leaving, self._open[one].begin)), time
+            )
+        self._leaving.discard(trial_id)
         worker = heapq.heappop(self._free) if self._free else next(self._places)
         run = RunRecord(trial_id=trial_id, worker=worker, begin=time, end=self._end)
         if self._delays is not None:
             run.ready = time + self._delays.start(trial_id, event.attempt, time)
         self.runs.append(run)
         self._open[trial_id] = run
+
+    def _give_away(self, trial_id: int, time: float) -> None:
+        """End a run on the timeline; its own end, if there is one, says only how."""
+        run = self._open.pop(trial_id)
+        run.end = time
+        heapq.heappush(self._free, run.worker)
+        self._given[trial_id] = run
 
     def _enter(self, event: PhaseEvent) -> None:
         run = self._open.get(event.trial_id)
@@ -214,13 +242,18 @@ class _Reader:
         trial.values.append(metrics.get(self._metric.name, math.nan))
         trial.decisions.append(str(event.decision))
         trial.is_valid.append(all(bound.is_met(metrics) for bound in self._constraints))
+        if event.decision is not ReportDecision.CONTINUE:
+            self._leaving.add(trial.id)
         run = self._open.get(trial.id)
         if run is not None and run.ready is None and "st_worker_time" in metrics:
             run.ready = max(run.begin, event.t - metrics["st_worker_time"])
 
     def _finish(self, event: EndEvent) -> None:
         self.trials[event.trial_id].status = str(event.status)
-        run = self._open.pop(event.trial_id, None)
+        given = self._given.pop(event.trial_id, None)
+        run = None if given else self._open.pop(event.trial_id, None)
+        if given is not None:
+            given.status = str(event.status)
         if run is not None:
             run.end, run.status = event.t, str(event.status)
             heapq.heappush(self._free, run.worker)

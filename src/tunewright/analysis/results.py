@@ -197,8 +197,15 @@ class Results:
         if not tuned:
             raise UnknownNameError("benchmark", benchmark, self.benchmarks)
         if len(tuned) > 1:
+            kinds = {
+                ", ".join(f"{metric.name} ({metric.goal})" for metric in info.metrics): info.name
+                for info in self.infos
+                if info.benchmark == benchmark
+            }
+            some = "; ".join(f"{kind}: {name}" for kind, name in kinds.items())
             raise SettingsError(
-                f"Experiments on {benchmark} tune different metrics: choose some with 'where'"
+                f"Experiments on {benchmark} differ in their metrics or goals, as {some}. Name those to compare, or delete "
+                "the others: tunewright delete NAME"
             )
         (metrics,) = tuned
         if name is None:

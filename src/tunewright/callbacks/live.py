@@ -1,12 +1,15 @@
-"""LiveProgress: an experiment's progress as a table that is redrawn, for terminals."""
+"""LiveProgress: an experiment's progress as a table that is redrawn, for terminals; and FittedTable, its kind of table."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, final
 
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
@@ -18,7 +21,10 @@ from tunewright.formatting import (
     config_text,
     constraint_text,
     failure_text,
+    interrupt_text,
     messages,
+    remaining_text,
+    share_done,
     status_text,
     value_text,
 )
@@ -28,6 +34,12 @@ from tunewright.interfaces import Callback
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
 
+_BAR: Final = 30
+"""Columns of the bar of what is done."""
+_GAP: Final = 2
+"""Columns of the terminal between two cells."""
+_LEAST_LAST: Final = 16
+"""Columns of the terminal for the last cell; with less room, rows are shown as lines."""
 MAX_ROWS: Final = 14
 """Maximum number of trials in the table: running ones, then the latest others."""
 _COLOURS: Final = {
@@ -88,6 +100,10 @@ class LiveProgress(Callback):
         self._draw(history, now, summary)
 
     @override
+    def on_interrupt(self, history: History) -> None:
+        self._live.console.print(Text(interrupt_text(history), style="bold"))
+
+    @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
         """Print the result and the last notices, for example about a job that still runs."""
         self._live.stop()
@@ -102,8 +118,19 @@ class LiveProgress(Callback):
         self._incumbent.update(history)
         status = status_text(self._facts, history, now, summary.cost)
         best = Text.assemble(("best: ", "bold"), best_text(self._facts, self._incumbent, history))
-        table = trials_table(self._facts, history, self._best(history))
-        self._live.update(Group(table, Text(status), best), refresh=True)
+        if self._incumbent.trial_id is not None and not self._facts.others:
+            config = config_text(history.trial(self._incumbent.trial_id).config, self._facts.space)
+            best.append(f"\n      {config}")
+        parts: list[RenderableType] = [trials_table(self._facts, history, self._best(history)), Text(status)]
+        share = share_done(self._facts, history, now, summary.cost)
+        if share is not None:
+            bar = Table.grid(padding=(0, _GAP, 0, 0))
+            bar.add_row(
+                ProgressBar(total=1.0, completed=share, width=_BAR),
+                remaining_text(self._facts, history, now, summary.cost),
+            )
+            parts.append(bar)
+        self._live.update(Group(*parts, best), refresh=True)
 
     def _best(self, history: History) -> Collection[int | None]:
         if self._facts.others:
@@ -114,24 +141,107 @@ class LiveProgress(Callback):
         return {self._incumbent.trial_id}
 
 
-def trials_table(facts: ProgressFacts, history: History, best: Collection[int | None]) -> Table:
+def trials_table(facts: ProgressFacts, history: History, best: Collection[int | None]) -> FittedTable:
     """Table of the running trials and the latest others, one row each."""
-    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=[""])
-    values = (*(metric.name for metric in facts.metrics), *map(str, facts.constraints))
-    for heading in ("trial", "status", facts.resource, *values):
-        table.add_column(Text(heading), justify="left" if heading == "status" else "right", no_wrap=True)
-    table.add_column("configuration", overflow="ellipsis", no_wrap=True)
+    rows: list[Sequence[Text | str]] = []
     for trial_id in _chosen(history):
         status, last = history.status(trial_id), history.last(trial_id)
-        table.add_row(
-            f"{'* ' if trial_id in best else ''}{trial_id}",
-            Text(str(status), style=_COLOURS[status]),
-            "" if last is None else str(last.resource),
-            *("" if last is None else value_text(metric, last) for metric in facts.metrics),
-            *("" if last is None else constraint_text(bound, last) for bound in facts.constraints),
-            Text(config_text(history.trial(trial_id).config, facts.space)),
+        rows.append(
+            (
+                f"{'* ' if trial_id in best else ''}{trial_id}",
+                Text(str(status), style=_COLOURS[status]),
+                "" if last is None else str(last.resource),
+                *("" if last is None else value_text(metric, last) for metric in facts.metrics),
+                *("" if last is None else constraint_text(bound, last) for bound in facts.constraints),
+                config_text(history.trial(trial_id).config, facts.space),
+            )
         )
-    return table
+    values = (*(metric.name for metric in facts.metrics), *map(str, facts.constraints))
+    headings = ("trial", "status", facts.resource, *values, "configuration")
+    return FittedTable(headings, rows, right={0, *range(2, len(headings) - 1)})
+
+
+@final
+class FittedTable:
+    """A table without borders in which only the last column is cut: it takes the room that the others leave.
+
+    If they leave too little, the last cell of each row is below the others; and if these do not fit either, all cells are below the
+    first one, each with its heading.
+
+    Parameters
+    ----------
+    headings
+        One for each column.
+    rows
+        Cells, as many as headings.
+    wraps_last
+        Whether the cells of the last column are wrapped instead of cut.
+    right
+        Columns that are aligned to the right.
+    """
+
+    def __init__(
+        self,
+        headings: Sequence[str],
+        rows: Iterable[Sequence[Text | str]],
+        *,
+        wraps_last: bool = False,
+        right: Collection[int] = (),
+    ) -> None:
+        self._headings = headings
+        self._rows = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+        self._wraps_last = wraps_last
+        self._right = right
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows."""
+        return len(self._rows)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render for a width."""
+        widths = [cell_len(heading) for heading in self._headings]
+        for row in self._rows:
+            widths = [max(width, cell.cell_len) for width, cell in zip(widths, row, strict=True)]
+        *fixed, last = widths
+        room = options.max_width - sum(fixed) - _GAP * len(fixed)
+        if room >= min(last, _LEAST_LAST):
+            yield from self._table(console, fixed, room)
+        elif room >= -_GAP:
+            yield from self._table(console, fixed, options.max_width - _GAP, below=True)
+        else:
+            yield from self._paragraphs()
+
+    def _table(
+        self, console: Console, fixed: Sequence[int], room: int, *, below: bool = False
+    ) -> Iterable[Text]:
+        """Lines with cells side by side; the last one may be below the others."""
+        for row in ([Text(heading, style="bold") for heading in self._headings], *self._rows):
+            front = Text(no_wrap=True)
+            for number, (cell, width) in enumerate(zip(row, fixed, strict=False)):
+                space = " " * (width - cell.cell_len)
+                front += Text.assemble(space, cell) if number in self._right else Text.assemble(cell, space)
+                front += Text(" " * _GAP)
+            ends = row[-1].wrap(console, room) if self._wraps_last else [_cut(row[-1], room)]
+            if below:
+                front.rstrip()
+                yield front
+            for number, end in enumerate(ends):
+                indent = " " * (_GAP if below else front.cell_len)
+                yield Text.assemble(front if number == 0 and not below else indent, end)
+
+    def _paragraphs(self) -> Iterable[RenderableType]:
+        for first, *others in self._rows:
+            yield Text.assemble((f"{self._headings[0]} ", "dim"), first)
+            shown = zip(self._headings[1:], others, strict=True)
+            parts = [Text.assemble((f"{heading} ", "dim"), cell) for heading, cell in shown if cell.plain]
+            yield Padding(Text(", ").join(parts), (0, 0, 0, _GAP))
+
+
+def _cut(text: Text, width: int) -> Text:
+    shorter = text.copy()
+    shorter.truncate(width, overflow="ellipsis")
+    return shorter
 
 
 def _chosen(history: History) -> list[int]:

@@ -17,8 +17,10 @@ from tunewright.formatting import (
     config_text,
     counts_text,
     failure_text,
+    interrupt_text,
     messages,
     plural,
+    remaining_text,
     result_text,
     status_text,
 )
@@ -99,8 +101,15 @@ class PlainProgress(Callback):
         if monotonic() >= self._next:
             self._next = monotonic() + INTERVAL
             self._incumbent.update(history)
-            status = status_text(self._facts, history, now, summary.cost)
+            parts = (status_text, remaining_text)
+            status = ", ".join(
+                filter(None, (part(self._facts, history, now, summary.cost) for part in parts))
+            )
             self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
+
+    @override
+    def on_interrupt(self, history: History) -> None:
+        self._say(interrupt_text(history))
 
     @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:

@@ -26,10 +26,13 @@ COMMANDS: Final = {
     "Look at results": {
         "list": ("stored:list_app", "List the stored experiments"),
         "show": ("stored:show_app", "Show an experiment: status, best configuration, trials"),
+        "best": ("stored:best_app", "Print the best configuration, to use it"),
         "logs": ("stored:logs_app", "Print the output of a trial"),
         "compare": ("comparing:compare_app", "Compare setups on the terminal"),
         "report": ("comparing:report_app", "Compare the experiments of a tag as one HTML page"),
         "plot": ("comparing:plot_app", "Draw an experiment: learning curves, workers, importance"),
+        "note": ("housekeeping:note_app", "Write a note on an experiment"),
+        "delete": ("housekeeping:delete_app", "Delete experiments"),
     },
     "Choose": {
         "methods": ("catalogue:methods_app", "List the methods, or show the settings of one"),

@@ -14,11 +14,9 @@ from typing import Final, final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
-from rich.text import Text
 
 from tunewright.callbacks import PlainProgress
-from tunewright.callbacks.live import LiveProgress
+from tunewright.callbacks.live import FittedTable, LiveProgress
 from tunewright.cli.exits import FAILED, say, say_while_read
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments import CellResult, Experiment, PlanProgress, progress_facts
@@ -30,7 +28,7 @@ from tunewright.storage import ExperimentFolder, safe_name
 INTERVAL: Final = 10.0
 """Seconds between two lines of a plan's progress if stdout is no terminal."""
 
-_WIDE: Final = 400  # columns of a table that is not printed on a terminal
+_WIDE: Final = 100_000  # columns of a table that is not printed on a terminal
 _WILD: Final = frozenset("*?[")
 _SHOWN: Final = 8  # names in a message
 
@@ -42,23 +40,22 @@ def set_up_logging(*, is_verbose: bool) -> None:
         logging.getLogger("tunewright").setLevel(logging.INFO)
 
 
-def table_of(headings: Sequence[str], rows: Iterable[Sequence[object]], *, wraps_last: bool = False) -> Table:
-    """Make a table without borders; cells that are too wide are cut, or wrapped in the last column if ``wraps_last``."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, heading in enumerate(headings, 1):
-        wraps = wraps_last and number == len(headings)
-        table.add_column(heading, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    return table
+def table_of(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, wraps_last: bool = False
+) -> FittedTable:
+    """Make a table that fits any terminal; only cells of the last column are cut, or wrapped if ``wraps_last``."""
+    return FittedTable(headings, ([str(cell) for cell in row] for row in rows), wraps_last=wraps_last)
 
 
 def print_table(
     headings: Sequence[str], rows: Iterable[Sequence[object]], *, wraps_last: bool = False
 ) -> None:
     """Print a table as :func:`table_of`; its lines are neither cut nor wrapped if stdout is no terminal."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
-    console.print(table_of(headings, rows, wraps_last=wraps_last), highlight=False)
+    table = table_of(headings, rows, wraps_last=wraps_last)
+    if sys.stdout.isatty():
+        Console().print(table, highlight=False)
+    else:
+        Console(width=_WIDE).print(table, highlight=False, soft_wrap=True)
 
 
 def ask_user(text: str) -> str:

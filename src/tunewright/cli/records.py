@@ -24,11 +24,14 @@ from typing import Annotated, Any, Final, TypeVar, Union, cast, final, get_args,
 from cyclopts import Group, Parameter
 
 from tunewright.exceptions import SettingsError
+from tunewright.formatting import seconds_of
 
 Record = TypeVar("Record")
 
 POSITIONAL: Final = types.MappingProxyType({"positional": True})
 """Field metadata of an argument that is given without a flag."""
+TIME: Final = "TIME"
+"""Metavar in the metadata of a field of seconds, which a command line may give as ``10m``."""
 ARGUMENTS: Final = Group.create_ordered("Arguments")
 """Heading of arguments; groups of a help page are in the order in which they are made, so it is the first."""
 FLAGS: Final = Group.create_ordered("Flags")
@@ -212,6 +215,8 @@ class _Flag:
     """Whether it takes ``NAME=VALUE`` texts."""
     is_json: bool
     """Whether it takes a JSON object."""
+    is_time: bool
+    """Whether it takes seconds, or a time such as ``10m``."""
 
 
 def _flags(record: type) -> Iterator[_Flag]:
@@ -241,6 +246,7 @@ def _flags(record: type) -> Iterator[_Flag]:
             is_positional="positional" in field.metadata,
             is_pairs=is_pairs,
             is_json=is_mapping and not is_pairs,
+            is_time=field.metadata.get("metavar") == TIME,
         )
 
 
@@ -293,6 +299,8 @@ def _parameters(
             options: dict[str, Any] = {} if flag.is_positional else {"group": group}
             if metavar := flag.metavar or _metavar_of_text(flag):
                 options["metavar"] = metavar
+            if flag.is_time:
+                options["converter"] = _seconds
             if bare_type(flag.annotation) is float:
                 options["validator"] = _check_finite
             yield inspect.Parameter(
@@ -326,6 +334,12 @@ def _attribute_docs(record: type) -> dict[str, str]:
                     case _:
                         pass
     return docs
+
+
+def _seconds(kind: object, tokens: Sequence[Any]) -> float | int:
+    """The seconds of a time."""
+    value = seconds_of(tokens[0].value)
+    return round(value) if bare_type(kind) is int else value
 
 
 def _check_finite(kind: object, value: float | None) -> None:

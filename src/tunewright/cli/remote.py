@@ -19,6 +19,7 @@ from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
 from tunewright.cli.slices import HEADINGS, follow, slice_rows
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
+from tunewright.formatting import plural
 from tunewright.remote.cleanup import clear_experiments
 from tunewright.remote.journal import SliceLog
 from tunewright.remote.launch import ENDED, RemoteLaunch, SliceStatus, load_record
@@ -159,7 +160,8 @@ def fetch(tag: str, /, *, place: _Where = _HERE) -> int:
     with _open(tag, place) as (_, fleet):
         views = fetch_views(fleet, _look(fleet, tag), all_files=True)
     outcomes = [outcome for view in views for outcome in view.outcomes]
-    say(f"{len(outcomes)} experiments, {sum(view.n_fetched for view in views)} files were new or had changed")
+    n_fetched = sum(view.n_fetched for view in views)
+    say(f"{plural(len(outcomes), 'experiment')}, {plural(n_fetched, 'file')} new or changed")
     for outcome in outcomes:
         say(str(outcome.path))
     return 0

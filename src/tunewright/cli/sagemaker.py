@@ -37,6 +37,7 @@ from tunewright.cli.exits import say
 from tunewright.cli.output import ask_user, print_table, writing
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
+from tunewright.formatting import plural
 from tunewright.journal import is_locked
 from tunewright.remote.cleanup import Leftover, end_leftovers, find_leftovers
 from tunewright.storage import experiments
@@ -258,7 +259,9 @@ def clean_up(
         finally:
             session.close()
     n_experiments = sum(map(len, places.values()))
-    say(f"{n_experiments} experiments looked at: {n_jobs} jobs stopped, {n_pools} warm pools released")
+    say(
+        f"{plural(n_experiments, 'experiment')} looked at: {plural(n_jobs, 'job')} stopped, {plural(n_pools, 'warm pool')} released"
+    )
     return 0
 
 

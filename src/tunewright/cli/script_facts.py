@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from tunewright.exceptions import SettingsError
+from tunewright.metric import looks_maximised
 
 _RESOURCES: Final = ("epoch", "step", "iteration", "iter", "round")
 _MAX_RESOURCES: Final = (
@@ -19,9 +20,6 @@ _MAX_RESOURCES: Final = (
     "steps",
     "max_steps",
     "iterations",
-)
-_MAXIMISED: Final = re.compile(
-    r"acc|auc|f1|score|reward|r2|precision|recall|bleu|corr|iou|map", re.IGNORECASE
 )
 _OUR_ARGUMENTS: Final = frozenset({"checkpoint_dir", "st_checkpoint_dir", "config_json", "dataset_path"})
 _OWN_KEYS: Final = re.compile(r"st_")
@@ -95,7 +93,7 @@ def read_script(text: str, *, metric: str | None = None, goal: str | None = None
     return ScriptFacts(
         arguments=tuned,
         metric=chosen,
-        goal=goal or ("max" if _MAXIMISED.search(chosen) else "min"),
+        goal=goal or ("max" if looks_maximised(chosen) else "min"),
         resource_attr=resource,
         max_resource_attr=maximum.name if maximum else None,
         max_resource=_whole(maximum),

@@ -31,7 +31,7 @@ from tunewright.cli.exits import say
 from tunewright.cli.output import table_of
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.experiments import Experiment
-from tunewright.formatting import duration, number
+from tunewright.formatting import duration, number, plural
 from tunewright.remote.launch import (
     ENDED,
     LaunchRecord,
@@ -173,7 +173,7 @@ class SliceLaunch:
             fleet.resume([there[name] for name in known])
         fleet.add([_slice(plan, settings, self.tag) for plan in plans])
         n_old = len(known)
-        say(f"{len(plans)} slices, {n_old} of them launched before" if n_old else f"{len(plans)} slices")
+        say(plural(len(plans), "slice") + (f", {n_old} of them launched before" if n_old else ""))
 
     def _drive(self, fleet: RemoteLaunch, session: AwsSession, names: set[str]) -> int:
         """Launch until no slice waits; with ``--wait`` until all have ended."""

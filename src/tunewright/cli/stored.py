@@ -1,14 +1,16 @@
-"""``tunewright list``, ``show`` and ``logs``: stored experiments."""
+"""``tunewright list``, ``show``, ``best`` and ``logs``: stored experiments."""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
-from cyclopts.types import NonNegativeInt
+from cyclopts.types import NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -19,7 +21,7 @@ from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import SettingsError, TunewrightError
-from tunewright.experiments import Experiment, Outcome, load_outcome
+from tunewright.experiments import Best, Experiment, Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import (
     ProgressFacts,
@@ -34,8 +36,10 @@ from tunewright.formatting import (
     value_text,
 )
 from tunewright.journal import read_events
+from tunewright.metric import Goal
 from tunewright.storage import ExperimentFolder, experiments, find_experiment
 from tunewright.trial import ExperimentStatus, TrialStatus
+from tunewright.types import Config
 
 _INTERVAL: Final = 1.0  # seconds between two looks at a running experiment
 _MOST_MESSAGES: Final = 5
@@ -43,6 +47,7 @@ _MOST_MESSAGES: Final = 5
 
 list_app = command_app("list", "List the stored experiments, oldest first.")
 show_app = command_app("show", "Show an experiment: status, best configuration, trials.")
+best_app = command_app("best", "Print the best configuration of an experiment, to use it.")
 logs_app = command_app("logs", "Print the output of a trial, all of its runs in order.")
 
 
@@ -69,7 +74,9 @@ def list_experiments(
     elif experiment_tag is not None:
         say(f"No experiments under the tag {experiment_tag!r}: tunewright list shows all")
     else:
-        say("No experiments yet: tunewright tune --help, or benchmarking/nursery/launch_local/hpo_main.py")
+        say(
+            "No experiments yet. Begin one: tunewright init FOLDER --script SCRIPT, or tunewright tune --help"
+        )
     return 0
 
 
@@ -79,6 +86,8 @@ def show(
     /,
     *,
     format: Literal["table", "json", "csv"] = "table",  # noqa: A002 - the flag's name
+    sort: Literal["trial", "value"] = "trial",
+    top: PositiveInt | None = None,
     watch: bool = False,
 ) -> int:
     """Show an experiment as a table, as JSON, or its results as CSV.
@@ -89,6 +98,10 @@ def show(
         Name, unique beginning of a name, or path of the folder.
     format
         Of the output; csv has all results.
+    sort
+        Order of the trials: by number, or the best value first.
+    top
+        Number of trials to show, the best ones.
     watch
         Update every second until the experiment ends.
     """
@@ -101,10 +114,55 @@ def show(
         sys.stdout.write(results_csv(read_events(folder.journal_path)))
     else:
         outcome = load_outcome(folder)
-        _show_trials(outcome)
+        _show_trials(outcome, by_value=sort == "value" or top is not None, top=top)
         _show_jobs(outcome)
         say(overview(outcome))
     return 0
+
+
+@best_app.default
+def best(
+    experiment: str,
+    /,
+    *,
+    format: Literal["table", "cli", "json", "yaml", "toml", "python"] = "table",  # noqa: A002 - the flag's name
+) -> int:
+    """Print the best configuration.
+
+    Parameters
+    ----------
+    experiment
+        Name, unique beginning of a name, path of the folder, or @last.
+    format
+        table: with what it reached; cli: arguments of the script; json, yaml, toml, python: the configuration.
+    """
+    outcome = load_outcome(find_experiment(experiment))
+    found = outcome.best
+    if found is None:
+        raise SettingsError(
+            f"{outcome.folder.name} has no best result: tunewright show {outcome.folder.name}"
+        )
+    if format != "table":
+        say(_config_as(format, found.config))
+        return 0
+    say(f"{_best_value(outcome, found)} of {outcome.folder.name}")
+    for name, value in found.config.items():
+        mark = "" if name in outcome.space.names else "  (constant)"
+        say(f"  {name} = {value}{mark}")
+    return 0
+
+
+def _config_as(form: str, config: Config) -> str:
+    """A configuration in a form of ``best``."""
+    if form == "json":
+        return json.dumps(dict(config))
+    if form == "python":
+        return repr(dict(config))
+    if form == "cli":
+        return shlex.join(f"--{name}={value}" for name, value in config.items())
+    sign = " =" if form == "toml" else ":"
+    keys = {name: name if re.fullmatch(r"[A-Za-z][\w-]*", name) else json.dumps(name) for name in config}
+    return "\n".join(f"{keys[name]}{sign} {json.dumps(value)}" for name, value in config.items())
 
 
 @logs_app.default
@@ -144,6 +202,7 @@ def overview(outcome: Outcome) -> str:
     data = outcome.to_json()
     lines = [
         ("experiment", data["experiment"]),
+        *([("note", outcome.folder.note)] if outcome.folder.note else []),
         ("status", _status_text(outcome)),
         (
             "what",
@@ -176,10 +235,15 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
         return [("best", count), *(("", line) for line in front)]
     if best is None:
         return []
-    place = f"trial {best.trial_id}, {outcome.resource} {best.resource}"
+    return [("best", _best_value(outcome, best)), ("", config_text(best.config, outcome.space))]
+
+
+def _best_value(outcome: Outcome, best: Best) -> str:
+    """The best value with its direction and place."""
+    goal = "highest" if outcome.metric.goal is Goal.MAXIMIZE else "lowest"
     error = "" if best.standard_error is None else f" ± {best.standard_error:.2g}"
-    text = f"{outcome.metric.name} {number(best.value)}{error} ({place})"
-    return [("best", text), ("", config_text(best.config, outcome.space))]
+    place = f"{goal}; trial {best.trial_id}, {outcome.resource} {best.resource}"
+    return f"{outcome.metric.name} {number(best.value)}{error} ({place})"
 
 
 def _said_lines(outcome: Outcome) -> list[tuple[str, str]]:
@@ -214,17 +278,24 @@ def _status_text(outcome: Outcome) -> str:
     return outcome.status if note is None else f"running {note.text()}"
 
 
-def _show_trials(outcome: Outcome) -> None:
+def _show_trials(outcome: Outcome, *, by_value: bool, top: int | None) -> None:
     resource = outcome.resource
     history, metrics, space = outcome.history, outcome.metrics, outcome.space
     bounds = outcome.constraints
     rows: list[Sequence[Any]] = []
-    for trial in outcome.trials:
-        last = history.last(trial.id)
+    reached = dict(outcome.ranked())
+    order = [*reached, *(trial.id for trial in outcome.trials if trial.id not in reached)]
+    best = (
+        {point.trial_id for point in outcome.pareto}
+        if len(metrics) > 1
+        else set(order[:1] if reached else ())
+    )
+    for trial in map(history.trial, (order if by_value else sorted(order))[:top]):
+        last = reached.get(trial.id) if by_value else history.last(trial.id)
         is_left = history.status(trial.id) is TrialStatus.RUNNING and not outcome.is_running
         rows.append(
             (
-                trial.id,
+                f"{trial.id} *" if trial.id in best else trial.id,
                 TrialStatus.STOPPED if is_left else history.status(trial.id),
                 "" if last is None else last.resource,
                 *("" if last is None else value_text(metric, last) for metric in metrics),
@@ -232,8 +303,10 @@ def _show_trials(outcome: Outcome) -> None:
                 config_text(trial.config, space),
             )
         )
-    values = (*(metric.name for metric in metrics), *map(str, bounds))
+    values = (*(f"{metric.name} ({metric.goal})" for metric in metrics), *map(str, bounds))
     print_table(("trial", "status", resource, *values, "configuration"), rows)
+    if len(rows) < len(order):
+        say(f"and {len(order) - len(rows)} more")
     for trial_id in (trial.id for trial in outcome.trials if history.error(trial.id)):
         say(f"Trial {trial_id} failed: {history.error(trial_id).strip()}")
 

@@ -34,7 +34,7 @@ from tunewright.exceptions import SettingsError, nearest_hint
 from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
 from tunewright.experiments.remote_marker import read_marker
 from tunewright.methods import aliases, method_names
-from tunewright.metric import Goal, metrics_from
+from tunewright.metric import metrics_from
 from tunewright.replicates import Replicates
 from tunewright.space import load_space
 from tunewright.storage import ExperimentFolder, find_experiment
@@ -55,7 +55,7 @@ class TuneFlags:
     metric: tuple[str, ...] = field(metadata={"metavar": "METRIC"})
     """Reported value that is tuned; several with commas or by repetition."""
     goal: tuple[str, ...] = field(default=(), metadata={"metavar": "{min,max}"})
-    """Of the metric; with several metrics one for all, or one for each (default: min)."""
+    """Of the metric; with several metrics one for all, or one for each (default: min, but required for a metric such as accuracy)."""
     resource: str | None = None
     """Key of the resource in reports, such as epoch (default: reports are counted)."""
     max_resource: PositiveInt | None = None
@@ -262,7 +262,7 @@ def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
         name=name,
         script=_absolute(script.script),
         space=load_space(script.space),
-        metrics=metrics_from(list(script.metric), list(script.goal) or Goal.MINIMIZE),
+        metrics=metrics_from(list(script.metric), list(script.goal)),
         n_workers=given.record(WorkerFlags).n_workers or DEFAULT_WORKERS,
         **script.resource_fields(),
         max_resource=script.max_resource,

@@ -21,7 +21,7 @@ from tunewright.experiments.warm_start import log_notices
 from tunewright.interfaces import Callback
 from tunewright.methods import BuildFunction, MethodSpec
 from tunewright.methods import method as named_method
-from tunewright.metric import Goal, metrics_from
+from tunewright.metric import metrics_from
 from tunewright.replicates import Replicates
 from tunewright.space import Domain, SearchSpace
 from tunewright.types import ConfigValue
@@ -109,7 +109,7 @@ def tune_function(
     space: Mapping[str, Domain | ConfigValue],
     *,
     metric: str | Sequence[str],
-    goal: str | Sequence[str] = Goal.MINIMIZE,
+    goal: str | Sequence[str] | None = None,
     method: str | MethodSpec | BuildFunction = "RandomSearch",
     **options: Unpack[TuneOptions],
 ) -> Outcome:
@@ -128,7 +128,8 @@ def tune_function(
     metric
         Key of the tuned value in reports; several, as ``["error", "seconds"]``, with a multi-objective method.
     goal
-        ``"min"`` or ``"max"``: one for all metrics, or one for each.
+        ``"min"`` or ``"max"``: one for all metrics, or one for each; default ``"min"``, except for a metric such as
+        ``accuracy``, whose goal must be given.
     method
         A name, ``method("ASHA", eta=4)``, or a function ``(benchmark, seed, settings) -> Scheduler``.
     **options

@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from tunewright.benchmarks import Benchmark
@@ -30,8 +30,8 @@ class Limits:
         A limit is not positive.
     """
 
-    max_wallclock_time: Number | None = None
-    """Seconds on the experiment's clock, which does not count time between sessions."""
+    max_wallclock_time: Number | None = field(default=None, metadata={"metavar": "TIME"})
+    """Seconds, or a time such as 10m or 2h, on the experiment's clock, which does not count time between sessions."""
     max_num_trials: int | None = None
     """Trials started; running trials continue to their end."""
     max_num_evaluations: int | None = None

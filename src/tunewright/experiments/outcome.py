@@ -5,26 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from tunewright.asktell import ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.codec import to_json
 from tunewright.events import StartEvent
 from tunewright.experiments.remote_marker import live_marker
+from tunewright.formatting import number, plural
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
 from tunewright.journal import is_locked, last_outcome, read_events
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
-from tunewright.metric import Constraint, Metric
+from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import error_key
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
-from tunewright.trial import ExperimentStatus, Trial, TrialStatus
+from tunewright.trial import ExperimentStatus, Result, Trial, TrialStatus
 from tunewright.types import Config
 
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
@@ -43,10 +45,14 @@ class Best:
     """Of the value, a mean over replicates; None without replicates."""
 
 
+_SHOWN: Final = 5
+"""Trials on the card of a notebook."""
+
+
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Outcome:
-    """State and results of a stored experiment."""
+    """State and results of a stored experiment; a notebook shows it as a card."""
 
     folder: ExperimentFolder
     metadata: ExperimentMetadata
@@ -58,6 +64,59 @@ class Outcome:
     """Seconds of the method's decisions."""
     summary: Mapping[str, Any]
     """Jobs, calls, seconds and cost of the backend; empty before they are written."""
+
+    def __repr__(self) -> str:
+        """Name, status, trials and best result, in one line."""
+        best = self.best
+        reached = (
+            "no result"
+            if best is None
+            else f"best {self.metric.name}={number(best.value)} ({self.metric.goal})"
+        )
+        n_trials = plural(self.history.n_trials, "trial")
+        return f"<Outcome {self.folder.name}: {self.status}, {n_trials}, {reached}>"
+
+    def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction] - notebooks call it
+        """The card of a notebook: the best configuration, and the trials that come after it."""
+        best, metric = self.best, self.metric
+        counts = ", ".join(f"{n} {status}" for status, n in self.counts.items() if n) or "no trials yet"
+        parts = [f"<b>{escape(self.folder.name)}</b>: {self.status}, {counts}"]
+        if best is not None:
+            place = f"trial {best.trial_id}, {escape(self.resource)} {best.resource}"
+            goal = "maximised" if metric.goal is Goal.MAXIMIZE else "minimised"
+            parts.append(f"best {escape(metric.name)} ({goal}): <b>{number(best.value)}</b> ({place})")
+        heads = ("trial", "status", self.resource, metric.name, *self.space.names)
+        rows = [
+            (
+                trial_id,
+                self.history.status(trial_id),
+                result.resource,
+                number(result.metrics[metric.name]),
+                *(self.history.trial(trial_id).config.get(name, "") for name in self.space.names),
+            )
+            for trial_id, result in self.ranked()[:_SHOWN]
+        ]
+        lines = [("th", heads), *(("td", row) for row in rows)] if rows else []
+        table = "".join(
+            "<tr>"
+            + "".join(
+                f"<{tag}>{escape(f'{cell:.5g}' if isinstance(cell, float) else str(cell))}</{tag}>"
+                for cell in row
+            )
+            + "</tr>"
+            for tag, row in lines
+        )
+        return "<br>".join(parts) + (f"<table>{table}</table>" if table else "")
+
+    def ranked(self) -> list[tuple[int, Result]]:
+        """Trials with a result that is finite and meets the constraints, each with its best one; the best trial first."""
+        best: dict[int, tuple[float, int, Result]] = {}
+        for trial_id, result in self.history.results_since(0):
+            loss = self.metric.loss_of(result.metrics)
+            is_met = math.isfinite(loss) and all(bound.is_met(result.metrics) for bound in self.constraints)
+            if is_met and (trial_id not in best or loss < best[trial_id][0]):
+                best[trial_id] = (loss, trial_id, result)
+        return [(trial_id, result) for _, trial_id, result in sorted(best.values(), key=lambda one: one[:2])]
 
     @property
     def metric(self) -> Metric:
@@ -120,6 +179,12 @@ class Outcome:
             if self.metadata.benchmark.replicates
             else None,
         )
+
+    @property
+    def best_config(self) -> Config | None:
+        """The configuration of the best result; None if there is none yet."""
+        best = self.best
+        return None if best is None else best.config
 
     @property
     def is_running(self) -> bool:

@@ -27,7 +27,7 @@ from tunewright.callbacks.progress import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.codec import to_json
 from tunewright.events import Header
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
@@ -49,6 +49,7 @@ from tunewright.methods.automatic import Choice
 from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
 from tunewright.runner.call_function import load_function
+from tunewright.runner.contract import stop_loading
 from tunewright.storage import ExperimentFolder, create_experiment
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
@@ -141,6 +142,7 @@ def open_experiment(
     SettingsError, TableError
         It cannot run; then there is no new folder.
     """
+    stop_loading()
     if folder is None:
         if experiment.backend.is_simulated:
             check_current(experiment.table_benchmark.description)
@@ -281,7 +283,7 @@ def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder,
         backend = experiment.plugin.build(experiment.backend, experiment.context(folder))
     except BaseException as error:
         journal.close()
-        if is_new and isinstance(error, SettingsError):
+        if is_new and isinstance(error, TunewrightError):
             shutil.rmtree(folder.path, ignore_errors=True)  # nothing has begun
         raise
     return Tuner(
@@ -429,6 +431,9 @@ def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> Progress
         space=benchmark.space,
         n_workers=benchmark.n_workers,
         max_time=experiment.limits.max_wallclock_time,
+        max_trials=experiment.limits.max_num_trials,
+        max_results=experiment.limits.max_num_evaluations,
+        max_cost=experiment.limits.max_cost,
         resource=benchmark.resource_attr or (benchmark.replicates.unit if benchmark.replicates else "report"),
         path=str(folder.path),
         name=folder.name,

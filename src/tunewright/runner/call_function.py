@@ -5,12 +5,20 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
+from .contract import LOADING, METRIC_VARIABLE
 from .script_launch import foreign_paths
+
+
+class StopLoading(BaseException):
+    """The file begins an experiment here: the functions above are all that its trials need."""
 
 
 def main(arguments: list[str]) -> int:
@@ -23,8 +31,46 @@ def main(arguments: list[str]) -> int:
     """
     spec, config_file = arguments
     sys.path[:] = foreign_paths()
-    load_function(spec)(**json.loads(Path(config_file).read_text(encoding="utf-8")))
+    sys.argv[:] = [spec.rpartition(":")[0]]
+    config = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    returned = load_function(spec)(**config)
+    if returned is not None:
+        report_returned(returned, os.environ.get(METRIC_VARIABLE, ""))
     return 0
+
+
+def report_returned(returned: Any, metric: str) -> None:
+    """Report what the function returned, unless it has reported something itself.
+
+    Parameters
+    ----------
+    returned
+        A mapping of metrics, or the number of the one that is tuned.
+    metric
+        Name of that metric; empty if there are several.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
+    own = sys.modules.get("tunewright.report")
+    if own is not None and own.Reporter.n_reports:
+        return
+    values: dict[str, Any]
+    if isinstance(returned, Mapping):
+        values = dict(cast("Mapping[str, Any]", returned))
+    elif metric and (isinstance(returned, (int, float)) or hasattr(returned, "item")):
+        values = {metric: returned}
+    else:
+        wanted = "a number, a mapping of metrics" if metric else "a mapping of metrics"
+        raise TypeError(
+            f"The function returned {returned!r:.80}: it should return {wanted}, or nothing and report"
+        )
+    plain = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+    text = json.dumps(plain)
+    sys.stdout.write(f"[tune-metric]: {text}\n")
+    sys.stdout.flush()
 
 
 def load_function(spec: str) -> Callable[..., Any]:
@@ -36,20 +82,36 @@ def load_function(spec: str) -> Callable[..., Any]:
         The module cannot be imported or has no function of that name.
     """
     place, _, name = spec.rpartition(":")
-    module = _load_file(Path(place).absolute()) if place.endswith(".py") else importlib.import_module(place)
+    if place.endswith(".py"):
+        path = Path(place).absolute()
+        sys.path.insert(0, str(path.parent))
+        module = _loaded(importlib.util.spec_from_file_location(path.stem, path), place)
+    else:
+        module = sys.modules.get(place) or _loaded(importlib.util.find_spec(place), place)
     function = getattr(module, name, None)
     if callable(function):
         return function
     raise ImportError(f"{place} has no function {name!r}: define it at the top level of the module")
 
 
-def _load_file(path: Path) -> Any:
-    """Import a file as a module of its own, with its folder on the import path."""
-    sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+def _loaded(spec: ModuleSpec | None, place: str) -> ModuleType:
+    """The module of a spec, loaded until it begins an experiment, which is not begun."""
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
+        raise ImportError(f"There is no Python module {place}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    sys.modules[spec.name] = module
+    loading = sys.modules[LOADING] = ModuleType(LOADING)
+    loading.__dict__["StopLoading"] = StopLoading
+    try:
+        spec.loader.exec_module(module)
+    except StopLoading:
+        pass
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+    finally:
+        del sys.modules[LOADING]
+    package, _, name = spec.name.rpartition(".")
+    if package:
+        setattr(sys.modules[package], name, module)
     return module

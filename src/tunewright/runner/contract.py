@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 
 
@@ -31,6 +32,9 @@ S3_VARIABLE = "TUNEWRIGHT_S3"
 WORKER_VARIABLE = "TUNEWRIGHT_WORKER"
 """Environment variable of a worker's parameters: JSON, see :class:`~tunewright.runner.worker.WorkerFacts`."""
 
+LOADING = "tunewright_loading"
+"""Entry of ``sys.modules`` while a trial loads the file of its function; its ``StopLoading`` ends that, see `stop_loading`."""
+
 JOB_FILE = "job.json"
 """File of the code channel with the settings that all runs of an experiment share."""
 SOURCE = "source"
@@ -43,7 +47,18 @@ CONFIG_CHANNEL = "tunewright-config"
 CHECKPOINT_DIR_VARIABLE = "TUNEWRIGHT_CHECKPOINT_DIR"
 RESUME_FROM_VARIABLE = "TUNEWRIGHT_RESUME_FROM"
 RESOURCE_ATTR_VARIABLE = "TUNEWRIGHT_RESOURCE_ATTR"
+METRIC_VARIABLE = "TUNEWRIGHT_METRIC"
 TRIAL_VARIABLE = "TUNEWRIGHT_TRIAL"
 UNTIL_VARIABLE = "TUNEWRIGHT_UNTIL"
 PRICE_VARIABLE = "TUNEWRIGHT_DOLLARS_PER_HOUR"
 """Environment variables of the user's script; ``tunewright/report.py`` travels alone and defines the same names."""
+
+
+def stop_loading() -> None:
+    """End the loading of a file, if this process is a trial that loads the file of its function.
+
+    What begins experiments calls it: a file that does so at its top level begins none in the trials of its own function.
+    """
+    loading = sys.modules.get(LOADING)
+    if loading is not None:
+        raise loading.StopLoading

@@ -43,6 +43,8 @@ class RunOrder:
     """Where the channel finds the checkpoint to begin with (a folder, a key); empty: from scratch."""
     resource_attr: str = ""
     """The metric that holds the resource; empty: reports are counted."""
+    metric: str = ""
+    """The metric that a number returned by a function is; empty: there are several."""
     interpreter: str = ""
     """Python of the script; empty: the runner's own. A script that is not ``*.py`` is executed itself."""
     arguments: str = AS_LIST

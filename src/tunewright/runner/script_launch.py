@@ -13,6 +13,7 @@ from typing import Any
 
 from .contract import (
     CHECKPOINT_DIR_VARIABLE,
+    METRIC_VARIABLE,
     PRICE_VARIABLE,
     RESOURCE_ATTR_VARIABLE,
     RESUME_FROM_VARIABLE,
@@ -117,6 +118,8 @@ def _tunewright(order: RunOrder) -> dict[str, str]:
         TRIAL_VARIABLE: str(order.trial_id),
         UNTIL_VARIABLE: "" if order.until is None else str(order.until),
     }
+    if order.metric:
+        variables[METRIC_VARIABLE] = order.metric
     if order.dollars_per_hour:
         variables[PRICE_VARIABLE] = repr(order.dollars_per_hour)
     return variables

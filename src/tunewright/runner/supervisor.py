@@ -89,7 +89,7 @@ class _Supervisor:
                 script.end_group(reap_all=self._owns_process)
             while not self._events.empty():
                 self._handle(self._events.get(), script)
-            return self._finish(code, _error_text(code, script.last_lines()))
+            return self._finish(code, _error_text(code, script.last_lines(), has_reported=self._seq > 0))
 
     @contextlib.contextmanager
     def _signals(self) -> Generator[None, None, None]:
@@ -255,7 +255,7 @@ class _Supervisor:
         elif self._cause:
             code, error = 0, ""
         has_checkpoint = self._resource >= 1 and self._channel.save_checkpoint(self._resource)
-        if error and self._order.failure_file:
+        if code and error and self._order.failure_file:
             with contextlib.suppress(
                 OSError
             ):  # a full disk may be the error's cause; the end message has the text
@@ -282,10 +282,13 @@ class _Supervisor:
             self._sinks[1].flush()
 
 
-def _error_text(code: int, last_lines: str) -> str:
-    """Why a script failed, with the end of its output; empty if it did not."""
+def _error_text(code: int, last_lines: str, *, has_reported: bool) -> str:
+    """Why a script failed, with the end of its output; empty if it did not.
+
+    Of a script that ended well without a report it is the output: what is wanted of it is said by others.
+    """
     if code == 0:
-        return ""
+        return "" if has_reported or not last_lines else f"Its last output:\n{last_lines}"
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         cause = f"The script was killed by {name}"

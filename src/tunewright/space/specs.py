@@ -33,6 +33,32 @@ _TYPES: Final[Mapping[str, tuple[Callable[..., Domain | ConfigValue], tuple[str,
 }
 """Per type: constructor, required keys and optional keys."""
 
+_ALIASES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "uniform": ("float", {}),
+    "loguniform": ("float", {"log": True}),
+    "log_uniform": ("float", {"log": True}),
+    "log_uniform_values": ("float", {"log": True}),
+    "quniform": ("float", {}),
+    "int": ("integer", {}),
+    "randint": ("integer", {}),
+    "int_uniform": ("integer", {}),
+    "lograndint": ("integer", {"log": True}),
+    "choice": ("categorical", {}),
+    "finrange": ("finite_range", {}),
+    "logfinrange": ("finite_range", {"log": True}),
+}
+"""Words of Optuna, Ray Tune, Syne Tune and Weights & Biases -> type, and arguments that they imply. Both bounds are included."""
+_KEY_ALIASES: Final[Mapping[str, str]] = {
+    "distribution": "type",
+    "min": "low",
+    "lower": "low",
+    "max": "high",
+    "upper": "high",
+    "choices": "values",
+    "categories": "values",
+    "q": "step",
+}
+
 _FLAGS: Final = ("log", "reverse_log", "integer")
 
 
@@ -43,7 +69,8 @@ def domain_from_json(spec: object) -> Domain | ConfigValue:
     ----------
     spec
         A mapping with the key ``type`` (float, integer, categorical, ordinal, finite_range or constant) and the
-        arguments of that type by name; or a plain value, which is a constant.
+        arguments of that type by name; or a plain value, which is a constant. The words of other libraries are
+        understood: ``int``, ``choice``, ``loguniform``, and ``min`` and ``max`` for ``low`` and ``high``.
 
     Raises
     ------
@@ -52,8 +79,16 @@ def domain_from_json(spec: object) -> Domain | ConfigValue:
     """
     if not isinstance(spec, Mapping):
         return as_config_value(spec)
-    arguments = dict(cast("Mapping[str, Any]", spec))
+    arguments: dict[str, Any] = {}
+    for given, value in cast("Mapping[str, Any]", spec).items():
+        key = _KEY_ALIASES.get(given, given)
+        if key in arguments:
+            raise SpaceError(f"{key!r} is given twice: as {given!r} as well")
+        arguments[key] = value
     kind = arguments.pop("type", None)
+    if isinstance(kind, str) and kind in _ALIASES:
+        kind, implied = _ALIASES[kind]
+        arguments = {**implied, **arguments}
     if kind is None:
         raise SpaceError(f"the key 'type' is missing: give one of {', '.join(_TYPES)}")
     if not isinstance(kind, str) or kind not in _TYPES:

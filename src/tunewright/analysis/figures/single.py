@@ -121,7 +121,7 @@ def plot_workers(run: OneRun) -> Figure:
     MissingExtraError
         matplotlib is not installed.
     """
-    n_workers = max(record.worker for record in run.runs) + 1
+    n_workers = run.n_workers
     figure, (axis,) = new_figure(width=8.0, height=min(9.0, 1.6 + 0.32 * n_workers))
     end = max(run.info.totals.end_time, *(record.end for record in run.runs))
     factor, unit = time_scale(end)

@@ -120,7 +120,7 @@ def build_page(
     values: Mapping[str, object] = {
         "title": f"Comparison: {title}",
         "headline": headline(comparison),
-        "scope": f"{n_cells}, {len(results)} experiments, {results.n_results:,} results.",
+        "scope": f"{n_cells}, {plural(len(results), 'experiment')}, {results.n_results:,} results.",
         "budget": budget_text(comparison),
         "reference": comparison.reference,
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -57,6 +57,8 @@ class LocalBackend(Backend):
         Runs at the same time, >= 1.
     resource_attr
         Key of the resource in reports; empty: reports are counted.
+    metric
+        Metric that a number returned by a Python function is; empty: there are several.
     max_resource_attr
         Hyperparameter of the script's last resource; empty: none.
     until_as_max_resource
@@ -102,6 +104,7 @@ class LocalBackend(Backend):
         config: LocalConfig | None = None,
         n_workers: int = 4,
         resource_attr: str = "",
+        metric: str = "",
         max_resource_attr: str = "",
         until_as_max_resource: bool = False,
         arguments: str = AS_LIST,
@@ -136,6 +139,7 @@ class LocalBackend(Backend):
             config={},
             checkpoint_dir="",
             resource_attr=resource_attr,
+            metric=metric,
             arguments=arguments,
             booleans=booleans,
             import_paths=[str(path) for path in import_paths],

@@ -31,6 +31,7 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
             config=config,
             n_workers=benchmark.n_workers,
             resource_attr=benchmark.resource_attr or "",
+            metric=benchmark.metrics[0].name if len(benchmark.metrics) == 1 else "",
             max_resource_attr=benchmark.max_resource_attr or "",
             until_as_max_resource=benchmark.until_as_max_resource,
             arguments=AS_CONFIG_JSON if benchmark.config_json else AS_LIST,

@@ -185,7 +185,9 @@ class LocalRun:
         end = folder.end()
         self.cost = max(self.cost, end.cost if end else 0.0)
         source, resource = folder.continuation()
-        self.notices.append(f"Trial {self.run.trial_id} lost its runner and goes on from {resource}")
+        place = f"after {resource}" if resource else "from the beginning"
+        word = "lost its runner and goes on" if end is None else "was interrupted and goes on"
+        self.notices.append(f"Trial {self.run.trial_id} {word} {place}")
         order = folder.order()
         if not _is_here(order):
             order = self._launcher.order(self.run, self._config, self.gpus())

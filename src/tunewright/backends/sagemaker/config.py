@@ -69,13 +69,13 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
 
     warm_pool: bool = False
     """Keep instances between trials: the next one starts in seconds; idle time is billed."""
-    keep_alive: int = 600
+    keep_alive: int = field(default=600, metadata={"metavar": "TIME"})
     """Seconds that an idle instance of a warm pool is kept."""
     spot: bool = False
     """Run trials on spot instances: cheaper; interrupted ones go on from their checkpoints."""
     spot_price_share: float = 0.3
     """Part of the price that a spot instance is taken to cost until the service bills it."""
-    max_wait: int | None = None
+    max_wait: int | None = field(default=None, metadata={"metavar": "TIME"})
     """Seconds that a spot job may take with its waits (default: a day more than --max_run)."""
     execution: Execution = "auto"
     """jobs: a training job per run; workers: a few long jobs that take run after run; auto: workers if jobs cannot keep all busy."""
@@ -85,7 +85,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Trials at the same time on each instance of workers (default: one per GPU, or one)."""
     instance_type: str | None = None
     """Of each training job, such as ml.c5.xlarge; several with commas: if one lacks capacity, the next is taken (default: the benchmark's)."""
-    max_run: int | None = None
+    max_run: int | None = field(default=None, metadata={"metavar": "TIME"})
     """Seconds after which a training job is cut and its trial fails (default: a day)."""
     volume_gb: int | None = None
     """Disk of each instance (default: 30)."""
@@ -113,7 +113,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Real seconds between two checkpoints that a running job stores."""
     stop_grace: float = 120.0
     """Service seconds after which a job that was asked to end gets StopTrainingJob."""
-    close_seconds: float = 300.0
+    close_seconds: float = field(default=300.0, metadata={"metavar": "TIME"})
     """Service seconds for jobs to end at the end of the experiment; later they are left to the service."""
     min_interval: float = 1.0
     """Minimum real seconds between two requests for reports, and for statuses."""

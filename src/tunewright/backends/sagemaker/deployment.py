@@ -288,6 +288,7 @@ def bundle(endpoint: Endpoint, settings: JobSettings) -> CodeBundle:
     job: Mapping[str, Any] = {
         "order": {
             "resource_attr": benchmark.resource_attr or "",
+            "metric": benchmark.metrics[0].name if len(benchmark.metrics) == 1 else "",
             "arguments": AS_CONFIG_JSON if benchmark.config_json else AS_LIST,
             "booleans": config.booleans,
         },
