@@ -99,7 +99,7 @@ class NePSStudy(Study):
         np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
         torch.set_num_threads(1)
-        kinds = {"int": neps.Integer, "float": neps.Float}
+        kinds = {"int": neps.HPOInteger, "float": neps.HPOFloat}
         parts: dict[str, Any] = {
             h["name"]: kinds[h["type"]](
                 h["lower"], h["upper"], log=h["log"], prior=_middle(h), prior_confidence="low"
@@ -107,7 +107,7 @@ class NePSStudy(Study):
             for h in space["hyperparameters"]
         }
         self._names = list(parts)
-        parts["epoch"] = neps.Integer(1, space["max_resource"], is_fidelity=True)
+        parts["epoch"] = neps.HPOInteger(1, space["max_resource"], is_fidelity=True)
         self._told = neps.AskAndTell(neps.algorithms.priorband(neps.SearchSpace(parts)))
 
     def ask(self) -> Training:
