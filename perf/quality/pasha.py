@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import load_tables, search_space, task_seed
+from run import search_space
+from tables_of_peers import load_tables, task_seed
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition

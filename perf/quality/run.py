@@ -17,16 +17,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by BLAS when it is loaded,
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import importlib.util
 import json
-import sys
 import time
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tables_of_peers import load_tables, task_seed
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
@@ -39,27 +37,6 @@ from tunewright.space import Float, Integer, SearchSpace
 from tunewright.stopping import MaxWallclockTime
 from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
 from tunewright.tuner import Tuner
-
-
-def load_tables(peers: Path) -> Any:
-    """The peers' module that reads tables."""
-    spec = importlib.util.spec_from_file_location("tables", peers / "tables.py")
-    if spec is None or spec.loader is None:
-        raise SystemExit(f"There is no tables.py in {peers}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tables"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def task_seed(task: str, seed: int) -> int:
-    """Seed of a repetition on a task, from 0 to 2**63 - 1.
-
-    With the number of the repetition alone, a method draws the same configurations on every task of a space, and runs on different
-    tasks are not independent.
-    """
-    (state,) = np.random.SeedSequence((seed, zlib.crc32(task.encode()))).generate_state(1, np.uint64)
-    return int(state >> np.uint64(1))
 
 
 def search_space(table: Any) -> SearchSpace:

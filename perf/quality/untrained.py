@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import load_tables
+from tables_of_peers import load_tables
 
 
 def of_arrays(path: Path, tasks: str, values: str) -> dict[str, float]:

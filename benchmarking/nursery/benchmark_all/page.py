@@ -29,7 +29,9 @@ from tunewright.analysis.summaries import SHARES, BenchmarkSummary, Summaries, c
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-PEERS = ("Syne Tune: ", "Optuna ")
+PEERS = ("Syne Tune: ", "Optuna ", "NePS ")
+OTHER_PEERS = ("Optuna TPE-Hyperband", "Optuna GPSampler", "NePS PriorBand")
+"""Methods of ``perf/quality/peer_libraries.py``."""
 N_SHOWN = 8
 """Lines of a figure, from the best mean rank on; random search and `auto` are added."""
 ALWAYS = ("auto", "RS")
@@ -165,9 +167,14 @@ def coverage(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
         "",
         *absent,
         "",
-        "Peers without runs: NePS's PriorBand and Optuna's GPSampler.",
-        "",
+        *_peers_without_runs(runs),
     ]
+
+
+def _peers_without_runs(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
+    found = {label for summaries in runs.values() for summary in summaries.values() for label in summary.setups}
+    absent = [label for label in OTHER_PEERS if label not in found]
+    return [f"Peers without runs: {', '.join(absent)}.", ""] if absent else []
 
 
 def _n_runs(summary: BenchmarkSummary, label: str) -> int:

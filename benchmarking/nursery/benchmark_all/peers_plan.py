@@ -1,7 +1,7 @@
 """Print a ground's judging tasks as a plan for the peers' runs, of the form of ``plan_network.json`` in the peers' folder.
 
     python benchmarking/nursery/benchmark_all/peers_plan.py network > network.json
-    python perf/quality/optuna_runs.py --peers ../shared/peers --plan $PWD/network.json --seeds 0 10 --out optuna.jsonl
+    python perf/quality/peer_libraries.py --method "Optuna TPE-Hyperband" --peers ../shared/peers --plan $PWD/network.json --seeds 0 10 --out optuna.jsonl
     python benchmarking/nursery/benchmark_all/summarise.py --peers optuna.jsonl
 
 ``run_plan.py`` of the peers' folder takes it as well, for Syne Tune's methods.

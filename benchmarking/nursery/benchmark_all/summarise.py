@@ -41,7 +41,7 @@ from tunewright.storage import ExperimentFolder
 from tunewright.types import Config
 
 RESULTS = Path(__file__).with_name("results")
-LIBRARIES = {"syne-tune": "Syne Tune: ", "optuna": ""}
+LIBRARIES = {"syne-tune": "Syne Tune: ", "optuna": "", "neural-pipeline-search": ""}
 
 
 def file_of(profile: Profile, ground: Ground, kind: str, folder: Path = RESULTS) -> Path:
@@ -145,7 +145,7 @@ def peers_runs(paths: list[Path]) -> dict[tuple[str, str], Summaries]:
     for (ground_name, kind, name, label), by_seed in runs.items():
         part = found[ground_name, kind].setdefault(name, _empty(PLAN.grounds[ground_name], limits[name]))
         part.setups[label] = SetupSummary(
-            is_mixed=label.startswith("Optuna"), runs=tuple(by_seed[seed] for seed in sorted(by_seed))
+            is_mixed=not label.startswith(LIBRARIES["syne-tune"]), runs=tuple(by_seed[seed] for seed in sorted(by_seed))
         )
     return found
 
