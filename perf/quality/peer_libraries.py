@@ -17,6 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import heapq
+import importlib
 import importlib.metadata
 import json
 import random
@@ -57,7 +58,7 @@ class OptunaStudy(Study):
     """Optuna's TPE with its Hyperband pruner, or its Gaussian process without a pruner."""
 
     def __init__(self, space: dict[str, Any], name: str, seed: int, *, is_gp: bool) -> None:
-        import optuna
+        optuna = importlib.import_module("optuna")  # each library has an environment of its own
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -67,7 +68,9 @@ class OptunaStudy(Study):
         self._study = optuna.create_study(
             study_name=name,  # the pruner draws brackets by it
             sampler=samplers.GPSampler(seed=seed) if is_gp else samplers.TPESampler(seed=seed),
-            pruner=pruners.NopPruner() if is_gp else pruners.HyperbandPruner(max_resource=space["max_resource"]),
+            pruner=pruners.NopPruner()
+            if is_gp
+            else pruners.HyperbandPruner(max_resource=space["max_resource"]),
         )
 
     def ask(self) -> Training:
@@ -92,11 +95,10 @@ class NePSStudy(Study):
     """NePS's PriorBand. Its priors are the middle of each range, on its scale, with low confidence: nobody knows better here."""
 
     def __init__(self, space: dict[str, Any], seed: int) -> None:
-        import neps
-        import torch
+        neps, torch = importlib.import_module("neps"), importlib.import_module("torch")
 
         random.seed(seed)  # NePS draws from the global generators
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.manual_seed(seed)
         torch.set_num_threads(1)
         kinds = {"int": neps.HPOInteger, "float": neps.HPOFloat}
@@ -156,7 +158,9 @@ def run(table: Any, job: dict[str, Any]) -> dict[str, Any]:
         values, elapsed = (column.tolist() for column in table.curve(training.config))
         began = now - (elapsed[training.after - 1] if training.after else 0.0)
         epoch = training.after + 1
-        heapq.heappush(events, (began + elapsed[epoch - 1], worker, epoch, began, (training, values, elapsed)))
+        heapq.heappush(
+            events, (began + elapsed[epoch - 1], worker, epoch, began, (training, values, elapsed))
+        )
 
     for worker in range(job["n_workers"]):
         begin(worker, 0.0)
@@ -170,7 +174,9 @@ def run(table: Any, job: dict[str, Any]) -> dict[str, Any]:
         goes_on = study.report(training, values[epoch - 1], epoch)
         deciding += time.process_time() - start
         if goes_on:
-            heapq.heappush(events, (began + elapsed[epoch], worker, epoch + 1, began, (training, values, elapsed)))
+            heapq.heappush(
+                events, (began + elapsed[epoch], worker, epoch + 1, began, (training, values, elapsed))
+            )
         else:
             begin(worker, now)
     return job | {

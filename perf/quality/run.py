@@ -23,7 +23,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tables_of_peers import load_tables, task_seed
 
 from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig

@@ -172,7 +172,9 @@ def coverage(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
 
 
 def _peers_without_runs(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
-    found = {label for summaries in runs.values() for summary in summaries.values() for label in summary.setups}
+    found = {
+        label for summaries in runs.values() for summary in summaries.values() for label in summary.setups
+    }
     absent = [label for label in OTHER_PEERS if label not in found]
     return [f"Peers without runs: {', '.join(absent)}.", ""] if absent else []
 

@@ -145,7 +145,8 @@ def peers_runs(paths: list[Path]) -> dict[tuple[str, str], Summaries]:
     for (ground_name, kind, name, label), by_seed in runs.items():
         part = found[ground_name, kind].setdefault(name, _empty(PLAN.grounds[ground_name], limits[name]))
         part.setups[label] = SetupSummary(
-            is_mixed=not label.startswith(LIBRARIES["syne-tune"]), runs=tuple(by_seed[seed] for seed in sorted(by_seed))
+            is_mixed=not label.startswith(LIBRARIES["syne-tune"]),
+            runs=tuple(by_seed[seed] for seed in sorted(by_seed)),
         )
     return found
 
