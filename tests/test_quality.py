@@ -108,7 +108,7 @@ def test_no_regret_exceeds_that_of_an_untrained_model(compare: Compare) -> None:
 
 
 def test_runs_on_two_tasks_are_independent_draws() -> None:
-    seed = runpy.run_path(str(QUALITY / "run.py"))["task_seed"]
+    seed = runpy.run_path(str(QUALITY / "tables_of_peers.py"))["task_seed"]
     drawn = {seed(task, number) for task in TASKS for number in range(5)}
     assert len(drawn) == 10
     assert seed("126029", 3) == seed("126029", 3)

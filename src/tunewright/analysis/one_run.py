@@ -84,7 +84,7 @@ class OneRun:
         """Number of workers; of an experiment that does not say it, the most runs at one time."""
         used = max((run.worker for run in self.runs), default=0) + 1
         record = self.info.record
-        return used if record is None else max(used, record.benchmark.n_workers)
+        return used if record is None else max(used, record.benchmark.n_workers or 0)
 
     @property
     def rungs(self) -> list[int]:
