@@ -31,12 +31,12 @@ from tunewright.formatting import (
     front_lines,
     messages,
     number,
+    reached_text,
     spot_text,
     starts_text,
     value_text,
 )
 from tunewright.journal import read_events
-from tunewright.metric import Goal
 from tunewright.storage import ExperimentFolder, experiments, find_experiment
 from tunewright.trial import ExperimentStatus, TrialStatus
 from tunewright.types import Config
@@ -240,10 +240,10 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
 
 def _best_value(outcome: Outcome, best: Best) -> str:
     """The best value with its direction and place."""
-    goal = "highest" if outcome.metric.goal is Goal.MAXIMIZE else "lowest"
     error = "" if best.standard_error is None else f" ± {best.standard_error:.2g}"
-    place = f"{goal}; trial {best.trial_id}, {outcome.resource} {best.resource}"
-    return f"{outcome.metric.name} {number(best.value)}{error} ({place})"
+    return reached_text(
+        outcome.metric, best.value, error, f"trial {best.trial_id}, {outcome.resource} {best.resource}"
+    )
 
 
 def _said_lines(outcome: Outcome) -> list[tuple[str, str]]:

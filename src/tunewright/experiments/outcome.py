@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final, final
 
-from tunewright.asktell import ParetoResult
+from tunewright.asktell import Best, ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.codec import to_json
 from tunewright.events import StartEvent
@@ -30,19 +30,6 @@ from tunewright.trial import ExperimentStatus, Result, Trial, TrialStatus
 from tunewright.types import Config
 
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Best:
-    """The best result of an experiment."""
-
-    trial_id: int
-    value: float
-    resource: int
-    config: Config
-    standard_error: float | None = None
-    """Of the value, a mean over replicates; None without replicates."""
 
 
 _SHOWN: Final = 5
@@ -111,9 +98,10 @@ class Outcome:
     def ranked(self) -> list[tuple[int, Result]]:
         """Trials with a result that is finite and meets the constraints, each with its best one; the best trial first."""
         best: dict[int, tuple[float, int, Result]] = {}
+        bounds = self.constraints
         for trial_id, result in self.history.results_since(0):
             loss = self.metric.loss_of(result.metrics)
-            is_met = math.isfinite(loss) and all(bound.is_met(result.metrics) for bound in self.constraints)
+            is_met = math.isfinite(loss) and all(bound.is_met(result.metrics) for bound in bounds)
             if is_met and (trial_id not in best or loss < best[trial_id][0]):
                 best[trial_id] = (loss, trial_id, result)
         return [(trial_id, result) for _, trial_id, result in sorted(best.values(), key=lambda one: one[:2])]
