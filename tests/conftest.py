@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -126,6 +128,47 @@ def start_process(tunewright_home: Path) -> Iterator[StartProcess]:
             return process
 
         yield start
+
+
+class _StartedProcesses:
+    """Every process that this interpreter starts with ``subprocess``, for as long as somebody refers to it."""
+
+    def __init__(self) -> None:
+        self._alive: weakref.WeakSet[subprocess.Popen[Any]] = weakref.WeakSet()
+        started = self._alive
+        original = subprocess.Popen.__init__
+
+        @functools.wraps(original)
+        def recorded(process: subprocess.Popen[Any], *args: Any, **settings: Any) -> None:
+            original(process, *args, **settings)
+            started.add(process)
+
+        pytest.MonkeyPatch().setattr(subprocess.Popen, "__init__", recorded)
+
+    def forget(self) -> None:
+        """Leave the processes of fixtures that outlive a test to those fixtures."""
+        self._alive.clear()
+
+    def not_waited_for(self) -> list[str]:
+        """The command of each process whose end nobody collected; each is killed, collected and forgotten."""
+        left = [process for process in self._alive if process.returncode is None]
+        for process in left:
+            process.kill()
+            process.wait()
+        self.forget()
+        return [str(process.args) for process in left]
+
+
+_started = _StartedProcesses()
+
+
+@pytest.fixture(autouse=True)
+def _every_process_is_waited_for() -> Iterator[None]:
+    """Fail the test that leaves a process unreaped: else the garbage collector blames a later, innocent one."""
+    _started.forget()
+    yield
+    left = _started.not_waited_for()
+    assert not left, f"the test started processes and did not wait for their end: {left}"
 
 
 @pytest.fixture(autouse=True)

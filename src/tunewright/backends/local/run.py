@@ -136,7 +136,7 @@ class LocalRun:
         if end is None:
             return events + (self._begin_again() if self._request == GO_ON else [self._cut_short(folder)])
         if end.cause in (RELEASE, TERMINATED) and self._request == GO_ON:
-            return events if folder.is_held() else events + self._begin_again()
+            return events + (self._begin_again() if self.is_gone() else [])
         return [*events, self._timed(end.wall, self._end_of(end))]
 
     def is_gone(self) -> bool:
