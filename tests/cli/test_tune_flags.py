@@ -117,7 +117,17 @@ def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_name_of_an_experiment_does_not_repeat_the_script(tune: Tune) -> None:
     script = (tune.folder / "train.py").rename(tune.folder / "train_gb.py")
-    line = (str(script), "--space", "space.toml", "--metric", "score", "--goal", "min", "--max_num_trials", "1")
+    line = (
+        str(script),
+        "--space",
+        "space.toml",
+        "--metric",
+        "score",
+        "--goal",
+        "min",
+        "--max_num_trials",
+        "1",
+    )
     assert tune(*line) == 0
     assert "stored as" not in tune.err
     assert [re.sub(r"[\da-f-]+$", "", folder.name) for folder in experiments()] == ["train-gb-RandomSearch"]
