@@ -219,6 +219,7 @@ def test_the_server_ends_with_its_tuner_and_the_trial_with_its_runner(
         ("import numpy, os\nos.environ['OMP_NUM_THREADS'] = '2'", []),
         ("import numpy\nfrom os import environ\nenviron.update(A='b')", []),
         ("import numpy, os\nprint(os.environ['HOME'])", ["numpy"]),
+        ("import tunewright, filelock\nif TYPE_CHECKING:\n    import msgspec", ["filelock"]),
         ("import nothing_of_this_name", []),
         ("import numpy\nthis is no Python", []),
     ],

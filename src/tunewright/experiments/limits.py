@@ -96,7 +96,10 @@ class Limits:
 
     def to_json(self) -> dict[str, Json]:
         """Return the limits as data, from which :meth:`from_json` makes equal ones."""
-        return to_json(self)
+        added = ("stop_at", "patience")  # absent if not set, as in the data of version 0.1
+        return {
+            name: value for name, value in to_json(self).items() if name not in added or value is not None
+        }
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Limits:

@@ -44,6 +44,8 @@ _MAX_LINE = 1 << 22
 _LEFTOVER_SECONDS = 5.0
 """Longest time for killing what a trial leaves behind."""
 _CALL = "call"
+_OURS = ("tunewright", "syne_tune")
+"""Modules of the trial's side, which are quickly imported."""
 ANEW = "anew"
 """Argument of a server whose trials have a new interpreter each."""
 
@@ -272,16 +274,25 @@ def packages_of(spec: str) -> list[str]:
             tree = ast.parse(path.read_bytes())
         except (OSError, SyntaxError, ValueError):
             continue
-        for node in ast.walk(tree):
+        for node in _executed(tree):
             if _changes_environment(node):
                 return []
             for name in _imported(node):
-                ways = _modules_on_way(name, paths)
+                ways = [] if name.partition(".")[0] in _OURS else _modules_on_way(name, paths)
                 if ways and _is_installed(ways[0][1]):
                     found[ways[-1][0]] = None
                 elif not ways or not _is_standard(ways[0][1]):
                     sources += [way for _, way in ways]
     return list(found)
+
+
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes, except for imports that only type checkers follow."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from _executed(node)
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
