@@ -151,8 +151,9 @@ class Outcome:
         MissingExtraError
             pandas is not installed.
         """
-        frame: DataFrame = _analysis("load").load(self.folder).frame()
-        return frame.drop(columns=["experiment", "tag", "method", "benchmark", "seed"])
+        frame: Any = _analysis("load").load(self.folder).frame()
+        results: DataFrame = frame.drop(columns=["experiment", "tag", "method", "benchmark", "seed"])
+        return results
 
     def plot_history(self) -> Figure:
         """The best value of each trial by its number, and the best one so far, as a matplotlib figure."""

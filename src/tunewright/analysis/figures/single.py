@@ -112,7 +112,7 @@ def plot_history(run: OneRun) -> Figure:
         axis.axvline(number, color=STATUS_COLOURS["failed"], linewidth=0.8, alpha=0.5, zorder=0)
     if failed:
         axis.plot([], [], color=STATUS_COLOURS["failed"], linewidth=0.8, label=f"{len(failed)} failed")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(need("matplotlib.ticker", "Figures").MaxNLocator(integer=True))
     axis.set_xlabel("trial")
     axis.set_ylabel(_metric_label(run))
     axis.set_title(_title(run))

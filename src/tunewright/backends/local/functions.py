@@ -112,7 +112,7 @@ def pickled_function(function: Callable[..., Any]) -> bytes:
         It refers to something that has no copy, such as an open file.
     """
     try:
-        return cloudpickle.dumps(function)
+        return cloudpickle.dumps(function)  # pyright: ignore[reportUnknownMemberType] - it has no types
     except Exception as error:
         name = getattr(function, "__name__", repr(function))
         raise SettingsError(
