@@ -88,7 +88,8 @@ def install_command(extra: str) -> str:
     except metadata.PackageNotFoundError:
         text = None
     origin = json.loads(text or "{}")
-    address, repository = origin.get("url", ""), origin.get("vcs_info")
+    address: str = origin.get("url", "")
+    repository = origin.get("vcs_info")
     if repository is not None:
         revision = repository.get("requested_revision")
         at = f"@{revision}" if revision else ""
