@@ -114,7 +114,7 @@ class LiveProgress(Callback):
         self._facts = facts
         self._console = console
         self._view = ProgressView(facts)
-        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=True)
+        self._live = Live(console=console, auto_refresh=False, redirect_stdout=True)
         self._said: set[str] = set()
 
     @override
@@ -152,7 +152,8 @@ class LiveProgress(Callback):
 
     @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
-        """Print the result and the last notices, for example about a job that still runs."""
+        """Leave the last table, and print the result and the last notices, for example about a job that still runs."""
+        self._live.update(self._view.trials(history), refresh=True)
         self._live.stop()
         for notice in dict.fromkeys(summary.notices):
             if notice not in self._said:

@@ -16,7 +16,6 @@ from tunewright.callbacks.account import read_account
 from tunewright.callbacks.notebook import in_notebook
 from tunewright.codec import to_json
 from tunewright.events import StartEvent
-from tunewright.exceptions import MissingExtraError
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import number, plural
 from tunewright.history import History
@@ -138,7 +137,7 @@ class Outcome:
             for name, value in trial.config.items():
                 row[f"config_{name}" if name in row else name] = value
             rows.append(row)
-        frame: DataFrame = _need_pandas().DataFrame(rows)
+        frame: DataFrame = _analysis("extras").need("pandas", "A data frame").DataFrame(rows)
         return frame
 
     def results_dataframe(self) -> DataFrame:
@@ -341,13 +340,6 @@ def _analysis(name: str) -> Any:
         Its packages are not installed.
     """
     return importlib.import_module(f"tunewright.analysis.{name}")
-
-
-def _need_pandas() -> Any:
-    try:
-        return importlib.import_module("pandas")
-    except ModuleNotFoundError:
-        raise MissingExtraError("analysis", "A data frame") from None
 
 
 def _shown(figure: Figure) -> Figure:

@@ -279,7 +279,7 @@ def packages_of(spec: str) -> list[str]:
                 return []
             for name in _imported(node):
                 ways = [] if name.partition(".")[0] in _OURS else _modules_on_way(name, paths)
-                if ways and _is_installed(ways[0][1]):
+                if ways and is_installed(ways[0][1]):
                     found[ways[-1][0]] = None
                 elif not ways or not _is_standard(ways[0][1]):
                     sources += [way for _, way in ways]
@@ -338,7 +338,8 @@ def _modules_on_way(name: str, paths: list[str]) -> list[tuple[str, Path]]:
     return ways
 
 
-def _is_installed(path: Path) -> bool:
+def is_installed(path: Path) -> bool:
+    """Whether a file belongs to an installed package."""
     return not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
 
 

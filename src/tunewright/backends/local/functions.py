@@ -6,7 +6,6 @@ This is the only module that pickles. What it pickles goes through a pipe to its
 from __future__ import annotations
 
 import contextlib
-import os
 import pickletools
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ import cloudpickle
 
 from tunewright.exceptions import SettingsError
 from tunewright.runner.contract import Mode
-from tunewright.runner.function_server import ANEW, write_function
+from tunewright.runner.function_server import ANEW, is_installed, write_function
 
 _PATIENCE = 5.0
 """Seconds for the server's end."""
@@ -123,9 +122,5 @@ def pickled_function(function: Callable[..., Any]) -> bytes:
 def packages_in(pickled: bytes) -> list[str]:
     """Modules of installed packages that a pickled function names and that are loaded here."""
     names = {text for _, text, _ in pickletools.genops(pickled) if isinstance(text, str)}
-    return sorted(name for name in names if _is_installed(sys.modules.get(name)))
-
-
-def _is_installed(module: object) -> bool:
-    parts = Path(getattr(module, "__file__", None) or os.devnull).parts
-    return not {"site-packages", "dist-packages"}.isdisjoint(parts)
+    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in names}
+    return sorted(name for name, file in files.items() if file and is_installed(Path(file)))
