@@ -207,6 +207,23 @@ def test_the_server_ends_with_its_tuner_and_the_trial_with_its_runner(
     assert not psutil.pid_exists(trial.pid)
 
 
+def test_trials_begin_without_a_server_that_was_killed(
+    backend_of: MakeBackend, module: Callable[[str], str]
+) -> None:
+    backend = backend_of(module("wait"))
+    events = EventReader(backend, patience=300.0)
+    backend.start(Run(trial_id=0, attempt=0), {"x": 1.0})
+    events.until_reported(0, 1)
+    (server,) = (one for one in psutil.Process().children() if "functions" in one.cmdline())
+    server.kill()
+    psutil.wait_procs([server], timeout=60)
+    backend.start(Run(trial_id=1, attempt=0), {"x": 2.0})
+    events.until_reported(1, 1)
+    backend.stop(0)
+    backend.stop(1)
+    assert events.until_ended(0).error == events.until_ended(1).error == ""
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

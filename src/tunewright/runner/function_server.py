@@ -128,14 +128,12 @@ class _Server:
 
     def serve(self) -> Callable[[], int] | None:
         """Serve; return None at the end, and in the process of a trial its work."""
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # Ctrl-C is for the tuner, which ends the trials in order
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how keepers end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tuner ends the trials at Ctrl-C
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(self._address)
             listener.listen(64)
             can_fork = self._may_fork and self._import_packages()
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are not waited for
             with selectors.DefaultSelector() as selector:
                 selector.register(listener, selectors.EVENT_READ)
                 selector.register(sys.stdin, selectors.EVENT_READ)
@@ -146,6 +144,9 @@ class _Server:
                         return None
                     connection, _ = listener.accept()
                     if os.fork() == 0:
+                        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                        selector.close()
+                        listener.close()  # else runners would wait for a server that was killed
                         return _Keeper(connection, self._spec, self._pickled, can_fork).keep()
                     connection.close()
 
@@ -177,7 +178,6 @@ class _Keeper:
     def keep(self) -> Callable[[], int]:
         """Return the trial's work in its process; in this one, do not return."""
         os.setsid()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         line, outputs = _receive_request(self._connection)
         if not line:
             os._exit(0)
