@@ -74,7 +74,7 @@ class Relation:
 
 
 def parse_relations(
-    constraints: Sequence[str], entries: Mapping[str, Domain | ConfigValue]
+    constraints: Sequence[Any], entries: Mapping[str, Domain | ConfigValue]
 ) -> tuple[Relation, ...]:
     """Parse the relations of a space.
 
@@ -137,21 +137,38 @@ class _Operation(_Expression):
         return self.apply(*(operand.value(values) for operand in self.operands))
 
 
-def _is_close(a: Any, b: Any) -> Any:
-    return abs(a - b) <= _ROUNDING * np.minimum(abs(a), abs(b))
-
-
 _SUMS: Final[Mapping[str, Callable[..., Any]]] = {"+": operator.add, "-": operator.sub}
 _PRODUCTS: Final[Mapping[str, Callable[..., Any]]] = {"*": operator.mul, "/": np.divide, "%": np.remainder}
+_ALL: Final[Callable[..., Any]] = np.logical_and
+_ANY: Final[Callable[..., Any]] = np.logical_or
+_NEGATED: Final[Callable[..., Any]] = np.logical_not
 _COMPARISONS: Final[Mapping[str, Callable[..., Any]]] = {
-    "<=": lambda a, b: (a <= b) | _is_close(a, b),
-    ">=": lambda a, b: (a >= b) | _is_close(a, b),
-    "<": lambda a, b: (a < b) & ~_is_close(a, b),
-    ">": lambda a, b: (a > b) & ~_is_close(a, b),
-    "==": lambda a, b: (a == b) | _is_close(a, b),
-    "!=": lambda a, b: (a != b) & ~_is_close(a, b),
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+    "==": operator.eq,
+    "!=": operator.ne,
 }
-_OF_LABELS: Final[Mapping[str, Callable[..., Any]]] = {"==": operator.eq, "!=": operator.ne}
+_OF_EQUALS: Final = {"<=", ">=", "=="}
+"""Comparisons that hold for equal numbers."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Comparison(_Expression):
+    """Two numbers compared, up to rounding."""
+
+    symbol: str
+    left: _Expression
+    right: _Expression
+
+    @override
+    def value(self, values: Mapping[str, Any]) -> Any:
+        a, b = self.left.value(values), self.right.value(values)
+        is_close = abs(a - b) <= _ROUNDING * np.minimum(abs(a), abs(b))
+        found = _COMPARISONS[self.symbol](a, b)
+        return found | is_close if self.symbol in _OF_EQUALS else found & ~is_close
 
 
 @final
@@ -211,10 +228,10 @@ class _Parser:
         return SpaceError(f"expected {expected}, found {self._next or 'the end'}")
 
     def _disjunction(self) -> tuple[_Expression, _Kind]:
-        return self._joined(self._conjunction, "or", np.logical_or)
+        return self._joined(self._conjunction, "or", _ANY)
 
     def _conjunction(self) -> tuple[_Expression, _Kind]:
-        return self._joined(self._negation, "and", np.logical_and)
+        return self._joined(self._negation, "and", _ALL)
 
     def _joined(
         self, part: Callable[[], tuple[_Expression, _Kind]], word: str, apply: Callable[..., Any]
@@ -231,7 +248,7 @@ class _Parser:
             return self._comparison()
         tree, kind = self._negation()
         _check("not", _Kind.TRUTH, kind)
-        return _Operation(np.logical_not, (tree,)), kind
+        return _Operation(_NEGATED, (tree,)), kind
 
     def _comparison(self) -> tuple[_Expression, _Kind]:
         """One comparison, or a chain: ``a <= b <= c`` stands for ``a <= b and b <= c``."""
@@ -240,7 +257,7 @@ class _Parser:
         while symbol := self._taken(*_COMPARISONS):
             right, kind_of_right = self._sum()
             link = self._compared(symbol, (left, kind), (right, kind_of_right))
-            compared = link if compared is None else _Operation(np.logical_and, (compared, link))
+            compared = link if compared is None else _Operation(_ALL, (compared, link))
             left, kind = right, kind_of_right
         return (left, kind) if compared is None else (compared, _Kind.TRUTH)
 
@@ -248,13 +265,13 @@ class _Parser:
         self, symbol: str, left: tuple[_Expression, _Kind], right: tuple[_Expression, _Kind]
     ) -> _Expression:
         (a, kind), (b, kind_of_other) = left, right
-        if symbol not in _OF_LABELS or {kind, kind_of_other} == {_Kind.NUMBER}:
+        if symbol not in {"==", "!="} or {kind, kind_of_other} == {_Kind.NUMBER}:
             _check(symbol, _Kind.NUMBER, kind, kind_of_other)
-            return _Operation(_COMPARISONS[symbol], (a, b))
+            return _Comparison(symbol, a, b)
         for one, other in ((a, b), (b, a)):
             if isinstance(one, _Name) and isinstance(other, _Literal):
                 self._check_label(one.name, other.content)
-        return _Operation(_OF_LABELS[symbol], (a, b))
+        return _Operation(_COMPARISONS[symbol], (a, b))
 
     def _check_label(self, name: str, value: ConfigValue) -> None:
         entry = self._entries[name]

@@ -90,10 +90,10 @@ RELATED: Final = SearchSpace(
 """Hyperparameters whose values must fit each other: a quarter of all draws do. One of them is conditional."""
 
 RELATED_LEVELS: Final = SearchSpace(
-    {"depth": Integer(1, 6), "width": Ordinal([8, 16, 32], default=8), "epochs": 9},
-    constraints=["depth * width <= 64"],
+    {"depth": Integer(1, 3), "width": Ordinal([8, 16, 32], default=8), "epochs": 9},
+    constraints=["depth * width <= 32"],
 )
-"""Twelve of eighteen combinations keep the relation."""
+"""Six of nine combinations keep the relation."""
 
 SPACES: Final[Mapping[str, SearchSpace]] = MappingProxyType(
     {
