@@ -172,6 +172,7 @@ def app_for(tokens: Sequence[str], *, all_backends: bool = False) -> App:
         docs={
             "n_workers": f"Trials at the same time (default: {DEFAULT_WORKERS})",
             "backend": f"Backend of the trials: {', '.join([backend, *others])}; each has its own flags",
+            "points": "CSV, JSON or TOML file of the first configurations (default: one of all defaults)",
         },
     )
     app = record_app(
@@ -272,7 +273,9 @@ def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
     spec = chosen.spec()
     return Experiment(
         tag=flags.experiment_tag or name,
-        benchmark=given.record(ScriptFlags).apply(benchmark),
+        benchmark=given.record(ScriptFlags).apply(
+            benchmark.replace(points_to_evaluate=run.points_for(benchmark))
+        ),
         method=spec,
         label=spec.name,
         backend=given.record(find_backend(flags.backend).config),

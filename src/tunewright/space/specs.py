@@ -59,6 +59,9 @@ _KEY_ALIASES: Final[Mapping[str, str]] = {
     "q": "step",
 }
 
+_OF_DOMAINS: Final = frozenset({"type", "low", "high", "values", "value"})
+"""Keys of which a domain or constant has at least one."""
+
 _FLAGS: Final = ("log", "reverse_log", "integer")
 
 
@@ -106,3 +109,53 @@ def domain_from_json(spec: object) -> Domain | ConfigValue:
     if not isinstance(arguments.get("values", []), list | tuple):
         raise SpaceError(f"values must be a list, got {arguments['values']!r}")
     return build(**arguments)
+
+
+def ungrouped(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a space file by their full names.
+
+    A table without the keys of a domain is a group: its entries are named ``group.entry``. The names in an ``active_if``
+    may be in groups as well.
+
+    Raises
+    ------
+    SpaceError
+        Two entries have the same full name.
+    """
+    entries = dotted(tables, _is_group)
+    for name, entry in entries.items():
+        condition = entry.get("active_if") if isinstance(entry, dict) else None
+        if isinstance(condition, dict):
+            entries[name] = {**entry, "active_if": dotted(condition, lambda part: isinstance(part, dict))}
+    return entries
+
+
+def dotted(tables: Mapping[str, Any], is_group: Callable[[object], bool]) -> dict[str, Any]:
+    """Return the entries of nested groups, named by the groups and the entry with dots between.
+
+    Raises
+    ------
+    SpaceError
+        Two entries have the same full name.
+    """
+    entries: dict[str, Any] = {}
+    for name, table in tables.items():
+        parts = {"": table}
+        if is_group(table):
+            parts = {f".{inner}": entry for inner, entry in dotted(table, is_group).items()}
+        for rest, entry in parts.items():
+            if name + rest in entries:
+                raise SpaceError(f"{name + rest!r} is given twice: by a group and by its full name")
+            entries[name + rest] = entry
+    return entries
+
+
+def _is_group(table: object) -> bool:
+    return (
+        isinstance(table, dict)
+        and bool(table)
+        and not any(
+            _KEY_ALIASES.get(key, key) in _OF_DOMAINS and not isinstance(value, dict)
+            for key, value in cast("dict[str, object]", table).items()
+        )
+    )
