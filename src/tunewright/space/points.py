@@ -8,7 +8,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from tunewright.exceptions import SpaceError
 from tunewright.space.search_space import SearchSpace
@@ -59,9 +59,9 @@ def _point(place: str, entry: object, space: SearchSpace) -> Config:
     if not isinstance(entry, dict):
         raise SpaceError(f"{place}: a configuration has names and values, but this is {entry!r}")
     try:
-        named = dotted(cast("dict[str, Any]", entry), lambda part: isinstance(part, dict))
+        named = dotted(cast("dict[str, object]", entry))
         given = {name: value for name, value in named.items() if value is not None}
-        full = space.complete(given)
+        full = space.complete(cast("Config", given))
     except SpaceError as error:
         raise SpaceError(f"{place}: {error}") from None
     return {name: full[name] for name in given}
@@ -69,7 +69,7 @@ def _point(place: str, entry: object, space: SearchSpace) -> Config:
 
 def _csv(text: str) -> _Entries:
     lines = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-    names = [name.strip() for name in next(lines, [])]
+    names = [name.strip() for name in next(lines, list[str]())]
     for cells in lines:
         if not any(cells):
             continue
@@ -90,9 +90,11 @@ def _toml(text: str) -> _Entries:
 
 
 def _listed(data: object) -> _Entries:
-    if isinstance(data, dict) and isinstance(listed := cast("dict[str, object]", data).get("points"), list):
-        data = cast("list[object]", listed)
-    entries = cast("list[object]", data) if isinstance(data, list) else [data]
+    if isinstance(data, dict):
+        table = cast("dict[str, object]", data)
+        listed = table.get("points")
+        data = listed if isinstance(listed, list) else [table]
+    entries = cast("list[object]", data if isinstance(data, list) else [data])
     return ((f"entry {number}", entry) for number, entry in enumerate(entries, 1))
 
 

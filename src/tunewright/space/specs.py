@@ -111,7 +111,7 @@ def domain_from_json(spec: object) -> Domain | ConfigValue:
     return build(**arguments)
 
 
-def ungrouped(tables: Mapping[str, Any]) -> dict[str, Any]:
+def ungrouped(tables: Mapping[str, object]) -> dict[str, object]:
     """Return the entries of a space file by their full names.
 
     A table without the keys of a domain is a group: its entries are named ``group.entry``. The names in an ``active_if``
@@ -122,15 +122,28 @@ def ungrouped(tables: Mapping[str, Any]) -> dict[str, Any]:
     SpaceError
         Two entries have the same full name.
     """
-    entries = dotted(tables, _is_group)
+    entries = dotted(tables, is_group=_is_group)
     for name, entry in entries.items():
-        condition = entry.get("active_if") if isinstance(entry, dict) else None
-        if isinstance(condition, dict):
-            entries[name] = {**entry, "active_if": dotted(condition, lambda part: isinstance(part, dict))}
+        if isinstance(entry, dict):
+            domain = cast("dict[str, object]", entry)
+            condition = domain.get("active_if")
+            if isinstance(condition, dict):
+                entries[name] = {**domain, "active_if": dotted(cast("dict[str, object]", condition))}
     return entries
 
 
-def dotted(tables: Mapping[str, Any], is_group: Callable[[object], bool]) -> dict[str, Any]:
+def _is_table(entry: object) -> bool:
+    return isinstance(entry, dict)
+
+
+def _is_group(entry: object) -> bool:
+    if not isinstance(entry, dict) or not entry:
+        return False
+    keys = [key for key, value in cast("dict[str, object]", entry).items() if not _is_table(value)]
+    return not any(_KEY_ALIASES.get(key, key) in _OF_DOMAINS for key in keys)
+
+
+def dotted(tables: Mapping[str, object], is_group: Callable[[object], bool] = _is_table) -> dict[str, object]:
     """Return the entries of nested groups, named by the groups and the entry with dots between.
 
     Raises
@@ -138,24 +151,14 @@ def dotted(tables: Mapping[str, Any], is_group: Callable[[object], bool]) -> dic
     SpaceError
         Two entries have the same full name.
     """
-    entries: dict[str, Any] = {}
+    entries: dict[str, object] = {}
     for name, table in tables.items():
-        parts = {"": table}
+        parts: dict[str, object] = {"": table}
         if is_group(table):
-            parts = {f".{inner}": entry for inner, entry in dotted(table, is_group).items()}
+            inner = dotted(cast("dict[str, object]", table), is_group)
+            parts = {f".{rest}": entry for rest, entry in inner.items()}
         for rest, entry in parts.items():
             if name + rest in entries:
                 raise SpaceError(f"{name + rest!r} is given twice: by a group and by its full name")
             entries[name + rest] = entry
     return entries
-
-
-def _is_group(table: object) -> bool:
-    return (
-        isinstance(table, dict)
-        and bool(table)
-        and not any(
-            _KEY_ALIASES.get(key, key) in _OF_DOMAINS and not isinstance(value, dict)
-            for key, value in cast("dict[str, object]", table).items()
-        )
-    )
