@@ -72,7 +72,9 @@ def script(tmp_path: Path) -> Path:
     return tmp_path / "train.py"
 
 
-def test_a_hydra_script_is_paused_and_resumed(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hydra_script_is_paused_and_resumed(
+    script: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.chdir(script.parent)
     line = (
         f"tune {script} --space space.toml --argument_style hydra --metric loss --resource epoch --max_resource 3"
@@ -94,3 +96,4 @@ def test_a_hydra_script_is_paused_and_resumed(script: Path, monkeypatch: pytest.
         config = history.trial(trial_id).config
         assert ("optimizer.momentum" in config) is (config["optimizer.name"] == "sgd")
     assert not (script.parent / "outputs").exists()
+    assert "checkpoint" not in caplog.text

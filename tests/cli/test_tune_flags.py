@@ -58,6 +58,7 @@ def test_help_has_the_flags_of_the_chosen_backend(tune: Tune) -> None:
     assert "--max_parallel_jobs" in tune.out
     for heading in ("Script", "Method", "Experiment", "Limits", "Run", "Backend sagemaker", "Tuning job"):
         assert f"\n{heading}\n" in tune.out
+    assert "benchmark" not in tune.out
 
 
 @pytest.mark.parametrize("columns", [80, 120])

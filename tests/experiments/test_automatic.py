@@ -11,7 +11,7 @@ import pytest
 from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, announce_choices, method
+from tunewright.experiments import Experiment, Limits, MethodSpec, Outcome, announce_choices, method
 from tunewright.experiments.run import as_begun, new_folder, resume_experiment, run_experiment
 from tunewright.methods import build_scheduler, find_method
 from tunewright.methods.automatic import Choice, choose
@@ -142,3 +142,35 @@ def test_it_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (outcome.metadata.chosen or {})["method"] == "Adaptive"
     more = experiment(benchmark=toy, limits=Limits(max_num_trials=5))
     assert resume_experiment(outcome.folder, more).history.n_trials == 5
+
+
+def test_a_script_without_checkpoints_is_named_once_and_stopped_from_then_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    toy = benchmark(script=str(script), resource_attr="epoch", max_resource=3, n_workers=1)
+
+    def run(seed: int = 0, **changes: Any) -> Outcome:
+        caplog.clear()
+        cell = experiment(benchmark=toy, seed=seed, limits=Limits(max_num_trials=4), **changes)
+        return run_experiment(cell)
+
+    first = run()
+    assert first.counts["paused"]
+    assert [record.getMessage().count("load_newest()") for record in caplog.records] == [1]
+    assert "auto with kind=stopping never pauses" in caplog.text
+    assert "kind" not in first.folder.metadata()["chosen"]["settings"]
+    second = run(seed=1)
+    assert second.folder.metadata()["chosen"]["settings"]["kind"] == "stopping"
+    assert not second.counts["paused"]
+    assert not caplog.records
+    third = run(seed=2, method=method("auto", kind="promotion"))
+    assert third.folder.metadata()["chosen"]["settings"]["kind"] == "promotion"
+    assert (
+        Experiment.from_json(second.folder.metadata()).identity()
+        == replace(Experiment.from_json(first.folder.metadata()), seed=1).identity()
+    )
+    begun = as_begun(first.folder, Experiment.from_json(first.folder.metadata()))
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.settings["kind"] == "promotion"

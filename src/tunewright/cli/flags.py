@@ -229,7 +229,7 @@ class LaunchFlags:
 class InstanceFlags:
     """Instances of tuning jobs that run the trials themselves."""
 
-    instance_type: str | None = None
+    instance_type: str | None = field(default=None, metadata={"metavar": "ml.TYPE"})
     """Instance type of each tuning job (default: the benchmark's)."""
     spot: bool = False
     """Run the tuning jobs on spot instances; interrupted ones continue from their journals."""
@@ -240,7 +240,7 @@ class InstanceFlags:
 class TunerFlags:
     """Instances of tuning jobs, if ``instance_type`` means those of the trials."""
 
-    tuner_instance_type: str | None = None
+    tuner_instance_type: str | None = field(default=None, metadata={"metavar": "ml.TYPE"})
     """Instance type of each tuning job (default: ml.m5.large; ml.c5.4xlarge if it trains itself)."""
     tuner_spot: bool = False
     """Run the tuning jobs on spot instances; interrupted ones continue from their journals."""
