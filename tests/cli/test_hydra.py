@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,10 @@ def script(tmp_path: Path) -> Path:
 
 
 def test_a_hydra_script_is_paused_and_resumed(
-    script: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    script: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(script.parent)
     line = (
@@ -97,3 +101,9 @@ def test_a_hydra_script_is_paused_and_resumed(
         assert ("optimizer.momentum" in config) is (config["optimizer.name"] == "sgd")
     assert not (script.parent / "outputs").exists()
     assert "checkpoint" not in caplog.text
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["best", "@last", "--format", "cli"])
+    arguments = shlex.split(capsys.readouterr().out)
+    assert arguments[:2] == [r"note='it\'s a, [note]\\'", "model=large"]
+    assert "data.shuffle=false" in arguments

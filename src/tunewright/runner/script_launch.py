@@ -76,17 +76,19 @@ def _hyperparameters(order: RunOrder, text: str) -> list[str]:
     return arguments
 
 
+def hydra_overrides(config: Mapping[str, Any]) -> list[str]:
+    """Hyperparameters as overrides of Hydra, ``name=value``."""
+    return [f"{name}={_override_value(value)}" for name, value in config.items()]
+
+
 def _overrides(order: RunOrder, text: str) -> list[str]:
-    """The hyperparameters as overrides of Hydra.
+    """The hyperparameters as overrides of Hydra, and the folder of its output.
 
     A script that imports Hydra writes its output folder below SM_OUTPUT_DATA_DIR: Hydra names folders by the second, so
     that trials would share them.
     """
-    overrides = {name: _override_value(value) for name, value in order.config.items()}
-    if _HYDRA.search(text):
-        folder = Path(order.base_dir, "output", "data", "hydra")
-        overrides.setdefault("hydra.run.dir", _override_value(str(folder)))
-    return [f"{name}={value}" for name, value in overrides.items()]
+    folder = {"hydra.run.dir": str(Path(order.base_dir, "output", "data", "hydra"))}
+    return hydra_overrides({**(folder if _HYDRA.search(text) else {}), **order.config})
 
 
 def _override_value(value: Any) -> str:
