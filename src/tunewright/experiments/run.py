@@ -402,8 +402,9 @@ def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callb
 
 def _without_pauses(method: MethodSpec | BuildFunction) -> str:
     """The setting of a method with which it pauses no trial, or a method that pauses none."""
-    has_kind = isinstance(method, MethodSpec) and "kind" in find_method(method.name).parameters
-    return f"{method.name} with kind=stopping" if has_kind else "ASHA with kind=stopping"
+    if isinstance(method, MethodSpec) and "kind" in find_method(method.name).parameters:
+        return f"{method.name} with kind=stopping"
+    return "ASHA with kind=stopping"
 
 
 def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:

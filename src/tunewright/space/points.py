@@ -90,11 +90,8 @@ def _toml(text: str) -> _Entries:
 
 
 def _listed(data: object) -> _Entries:
-    if isinstance(data, dict):
-        table = cast("dict[str, object]", data)
-        listed = table.get("points")
-        data = listed if isinstance(listed, list) else [table]
-    entries = cast("list[object]", data if isinstance(data, list) else [data])
+    listed = cast("dict[str, object]", data).get("points", data) if isinstance(data, dict) else data
+    entries = cast("list[object]", listed) if isinstance(listed, list) else [data]
     return ((f"entry {number}", entry) for number, entry in enumerate(entries, 1))
 
 
