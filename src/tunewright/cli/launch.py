@@ -309,11 +309,10 @@ class Launch:
         return settings if self.map_method_args is None else self.map_method_args(arguments, label, settings)
 
 
-def begin(given: Given, tag: str) -> None:
-    """Set up logging, and print the name of a tag's folder if it differs from the tag."""
+def begin(given: Given, tag: str | None) -> None:
+    """Set up logging, and print the name of the folder of a given tag if it differs from the tag."""
     set_up_logging(is_verbose=given.record(OutputFlags).verbose)
-    safe = safe_name(tag, "experiment tag")
-    if safe != tag:
+    if tag is not None and (safe := safe_name(tag, "experiment tag")) != tag:
         sys.stderr.write(f"The experiment tag {tag!r} is stored as {safe!r}\n")
 
 

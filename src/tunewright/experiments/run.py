@@ -50,7 +50,7 @@ from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
 from tunewright.runner.call_function import load_function
 from tunewright.runner.contract import stop_loading
-from tunewright.storage import ExperimentFolder, create_experiment
+from tunewright.storage import ExperimentFolder, create_experiment, safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
 from tunewright.types import Json
@@ -227,9 +227,14 @@ def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> N
 
 
 def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None = None) -> ExperimentFolder:
-    """Make the folder of a new experiment, with its metadata and the evaluations of earlier experiments."""
+    """Make the folder of a new experiment, with its metadata and the evaluations of earlier experiments.
+
+    Its name contains the benchmark's, unless that is the tag.
+    """
+    benchmark = experiment.benchmark.name
+    is_tag = safe_name(benchmark) == safe_name(experiment.tag)
     folder = create_experiment(
-        experiment.tag, experiment.label, experiment.benchmark.name, str(experiment.seed)
+        experiment.tag, experiment.label, *(() if is_tag else (benchmark,)), str(experiment.seed)
     )
     choice = experiment.choice()
     bounds = experiment.constraints
