@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tunewright.experiments.experiment import SEED_NAMES, BenchmarkDefinition, Experiment, retrainings
-from tunewright.experiments.functions import TuneOptions, tune_function
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
 from tunewright.experiments.plan import (
@@ -22,6 +21,7 @@ from tunewright.experiments.run import (
     run_experiment,
     unwatched,
 )
+from tunewright.experiments.tuning import TuneOptions, tune, tune_function
 from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "run_experiment",
     "run_plan",
     "seeds_differ_by_benchmark",
+    "tune",
     "tune_function",
     "unwatched",
 ]

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
@@ -86,6 +86,10 @@ class Experiment:
     """Name of the experiment whose best configuration it trains again; empty for any other experiment."""
     resumed_seed: int | None = None
     """Effective seed that an experiment began with, if it is continued; not stored with the other fields."""
+    function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+    """The function of the trials, if they cannot import it; not stored."""
+    stop_when: StoppingCriterion | None = field(default=None, compare=False, repr=False)
+    """Criterion beside the limits; not stored."""
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.random_seed < 0:
@@ -153,7 +157,13 @@ class Experiment:
     def context(self, folder: ExperimentFolder | None = None) -> ExperimentContext:
         """The experiment as its backend sees it, in its folder or before it has one."""
         tag = safe_name(self.tag, "experiment tag")
-        return ExperimentContext(benchmark=self.benchmark, tag=tag, seed=self.effective_seed, stored=folder)
+        return ExperimentContext(
+            benchmark=self.benchmark,
+            tag=tag,
+            seed=self.effective_seed,
+            stored=folder,
+            function=self.function,
+        )
 
     def with_method(self, method: MethodSpec | BuildFunction) -> Experiment:
         """Return a copy with another method."""
@@ -199,6 +209,7 @@ class Experiment:
             self.benchmark.check_script()
         if (
             self.limits.is_endless
+            and self.stop_when is None
             and isinstance(self.method, MethodSpec)
             and not self._ends_by_itself(self.method)
         ):
@@ -280,7 +291,8 @@ class Experiment:
         SettingsError
             ``stop_when_regret_below`` is set, and there are several metrics.
         """
-        return stopping_criterion(self.limits, self.benchmark, self.effective_seed)
+        criterion = stopping_criterion(self.limits, self.benchmark, self.effective_seed)
+        return criterion if self.stop_when is None else criterion | self.stop_when
 
     def early_removal(self) -> RemoveEarly | None:
         """Return the policy for checkpoints of paused trials; None if all are kept.
@@ -303,13 +315,13 @@ class Experiment:
 
     def to_json(self) -> dict[str, Json]:
         """Return the experiment as data, from which :meth:`from_json` makes an equal one."""
-        data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields = [f.name for f in dataclasses.fields(self) if f.name not in _NOT_STORED]
+        data: dict[str, Any] = {name: getattr(self, name) for name in fields}
         data["benchmark"] = self.benchmark.to_json()
         data["method"] = self.method.to_json() if isinstance(self.method, MethodSpec) else _path(self.method)
         data["backend"] = backend_to_json(self.backend)
         data["settings"] = dict(self.settings)
         data["limits"] = self.limits.to_json()
-        del data["resumed_seed"]
         data["callbacks"] = [callback_to_json(config) for config in self.callbacks]
         if not self.callbacks:
             del data["callbacks"]
@@ -337,7 +349,7 @@ class Experiment:
             raise SettingsError(
                 f"The experiment was stored in form {data.get('schema')!r}, this version reads {METADATA_SCHEMA}"
             )
-        names = {f.name for f in dataclasses.fields(Experiment)} - {"resumed_seed"}
+        names = {f.name for f in dataclasses.fields(Experiment)} - _NOT_STORED
         fields = {key: value for key, value in data.items() if key in names}
         if isinstance(fields.get("method"), str):
             raise SettingsError(
@@ -353,6 +365,10 @@ class Experiment:
             return Experiment(**fields)
         except (KeyError, TypeError) as error:
             raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
+
+
+_NOT_STORED: Final = frozenset({"resumed_seed", "function", "stop_when"})
+"""Fields that belong to a session."""
 
 
 def identity_of(data: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from tunewright.blackbox.recipes import check_current
 from tunewright.callbacks import PlainProgress, ProgressFacts
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
+from tunewright.callbacks.notebook import NotebookProgress
 from tunewright.callbacks.plugin import CallbackContext, build_callback
 from tunewright.callbacks.progress import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
@@ -84,7 +85,7 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
         It was interrupted. All observations are kept.
     """
     experiment, scheduler, folder = open_experiment(experiment)
-    tune(experiment, scheduler, folder, watch)
+    run_tuner(experiment, scheduler, folder, watch)
     return load_outcome(folder)
 
 
@@ -111,7 +112,7 @@ def resume_experiment(
     """
     experiment = experiment or Experiment.from_json(folder.metadata())
     experiment, scheduler, folder = open_experiment(experiment, folder)
-    tune(experiment, scheduler, folder, watch)
+    run_tuner(experiment, scheduler, folder, watch)
     return load_outcome(folder)
 
 
@@ -268,7 +269,9 @@ def renew_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
     folder.write_metadata({**folder.metadata(), **experiment.to_json()})
 
 
-def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder, watch: Watch) -> History:
+def run_tuner(
+    experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder, watch: Watch
+) -> History:
     """Run the Tuner of an experiment in its folder; return its history.
 
     Raises
@@ -424,6 +427,11 @@ def _versions() -> dict[str, str]:
 def print_progress(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
     """Return a callback that prints on stderr: progress every ten seconds, failures at once, the result at the end."""
     return [PlainProgress(progress_facts(experiment, folder), _to_stderr, is_verbose=False)]
+
+
+def show_in_notebook(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """Return a callback that shows progress in the output of a notebook's cell."""
+    return [NotebookProgress(progress_facts(experiment, folder))]
 
 
 def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> ProgressFacts:
