@@ -131,7 +131,7 @@ def test_results_are_exported_as_csv(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert call(capsys, "export", "mine")[0] == 0
-    rows = list(csv.DictReader((tmp_path / f"{outcome.folder.name}.csv").open()))
+    rows = list(csv.DictReader((tmp_path / f"{outcome.folder.name}.csv").read_text().splitlines()))
     assert len(rows) == outcome.history.n_results
     assert [float(row[outcome.metric.name]) for row in rows] == [
         result.metrics[outcome.metric.name] for _, result in outcome.history.results_since(0)

@@ -248,15 +248,15 @@ def _write_parquet(path: Path, names: Sequence[str], *rows: Sequence[Any]) -> No
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise MissingExtraError("tables", "A Parquet file") from None
-    columns: dict[str, list[Any]] = {}
-    for name, *cells in zip(names, *rows, strict=True):
-        values = [None if cell == "" else cell for cell in cells]
-        kinds = {type(value) for value in values if value is not None}
-        is_mixed = len(kinds) > 1 and not kinds <= {int, float}
-        columns[name] = [str(value) if is_mixed and value is not None else value for value in values]
-        if kinds == {int, float}:
-            columns[name] = [None if value is None else float(value) for value in values]
+    columns = {name: _column(cells) for name, *cells in zip(names, *rows, strict=True)}
     parquet.write_table(arrow.table(columns), path)
+
+
+def _column(cells: Sequence[Any]) -> list[float | str | bool | None]:
+    """A column of one type: numbers, truth values, or text if they differ; empty cells are None."""
+    kinds: set[type] = {type(cell) for cell in cells if cell != ""}
+    convert = float if kinds == {int, float} else str if len(kinds) > 1 else None
+    return [None if cell == "" else cell if convert is None else convert(cell) for cell in cells]
 
 
 # --- repair

@@ -43,7 +43,9 @@ def test_through_s3(aws: Any, linked: Path, tmp_path: Path) -> None:
 
 
 def test_to_the_users_machine(aws: Any, linked: Path, tmp_path: Path) -> None:
+    aws.s3.translated = False
     S3Checkpoints(aws.s3, "bucket", "exp/").save(0, 3, linked)
+    aws.s3.translated = True
     objects = S3Objects(aws.s3, "bucket", "exp")
     assert download(objects, checkpoint_prefix(0, 3), tmp_path / "loaded")
     check(tmp_path / "loaded")
