@@ -191,7 +191,7 @@ class LocalRun:
         word = "lost its runner and goes on" if end is None else "was interrupted and goes on"
         self.notices.append(f"Trial {self.run.trial_id} {word} {place}")
         order = folder.order()
-        if not _is_here(order):
+        if not _is_here(order) or order.base_dir != str(folder.path):  # the experiment was renamed
             order = self._launcher.order(self.run, self._config, self.gpus())
             if not source and order.checkpoint_from and Path(order.checkpoint_from).is_dir():
                 source, resource = order.checkpoint_from, order.resume_from
