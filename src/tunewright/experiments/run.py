@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -57,7 +56,7 @@ from tunewright.storage import ExperimentFolder, create_experiment, experiments,
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.trial import TrialStatus
 from tunewright.tuner import Tuner
-from tunewright.types import Json
+from tunewright.types import Json, package_version
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 """Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
@@ -455,7 +454,7 @@ def _table_version(experiment: Experiment) -> str | None:
 @cache
 def _versions() -> dict[str, str]:
     return {
-        "tunewright": version("tunewright"),
+        "tunewright": package_version(),
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
