@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
+from tunewright.experiments.experiment import SEED_NAMES, BenchmarkDefinition, Experiment, retrainings
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
 from tunewright.experiments.plan import (
@@ -25,6 +25,7 @@ from tunewright.experiments.tuning import TuneOptions, tune, tune_function
 from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
 
 __all__ = [
+    "SEED_NAMES",
     "BenchmarkDefinition",
     "Best",
     "BuildFunction",
@@ -45,6 +46,7 @@ __all__ = [
     "print_progress",
     "progress_facts",
     "resume_experiment",
+    "retrainings",
     "run_experiment",
     "run_plan",
     "seeds_differ_by_benchmark",

@@ -306,6 +306,8 @@ class Outcome:
             "wallclock_time": self.wallclock_time,
             "suggest_time": self.suggest_time,
         }
+        if self.metadata.origin:
+            data["origin"] = self.metadata.origin
         if self.constraints:
             data["constraints"] = [str(constraint) for constraint in self.constraints]
         if len(self.metrics) > 1:
