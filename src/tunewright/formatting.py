@@ -46,6 +46,8 @@ class ProgressFacts:
     """Dollars; None: no limit."""
     resource: str = "resource"
     """Name of the resource."""
+    max_resource: int | None = None
+    """Resource of a full run; None: unknown."""
     path: str = ""
     """Folder of the experiment."""
     name: str = ""
@@ -282,12 +284,24 @@ def closing_text(
     elif incumbent.trial_id is not None:
         lines.append(f"         {config_text(history.trial(incumbent.trial_id).config, facts.space)}")
     lines.append(f"Trials:  {_end_counts(history)}, {plural(history.n_results, 'result')}")
+    if outcome.is_finished and (text := unfinished_text(facts, history)):
+        lines += [f"         {text}", f"Retrain: tunewright best {facts.name} --retrain"]
     if summary.calls:
         lines.append(f"Jobs:    {_jobs_text(facts, summary)}")
     lines += [f"Results: {facts.path}", f"Show:    tunewright show {facts.name}"]
     if not outcome.is_finished:
         lines.append(f"Go on:   tunewright resume {facts.name}")
     return "\n".join(lines)
+
+
+def unfinished_text(facts: ProgressFacts, history: History) -> str:
+    """Say that no trial came to the end of its training; empty if one did, or if the end is unknown."""
+    if facts.max_resource is None or not history.n_results or history.ids(TrialStatus.COMPLETED):
+        return ""
+    highest = max(result.resource for _, result in history.results_since(0))
+    if highest >= facts.max_resource:
+        return ""
+    return f"No trial came to the end of its training: {facts.resource} {highest} of {facts.max_resource} at most"
 
 
 def _jobs_text(facts: ProgressFacts, summary: BackendSummary) -> str:

@@ -38,6 +38,7 @@ from tunewright.cli.records import Given, RecordCommand, flag_names
 from tunewright.exceptions import NoResultError, SettingsError, UnknownNameError
 from tunewright.experiments import (
     BuildFunction,
+    CellResult,
     Experiment,
     ExperimentPlan,
     Limits,
@@ -317,7 +318,13 @@ def begin(given: Given, tag: str | None) -> None:
 
 def run_and_report(plan: ExperimentPlan | Sequence[Experiment], *, resume: bool, is_verbose: bool) -> int:
     """Run a plan with progress output, summarise failures at the end, and return the exit code."""
-    results = run_plan(plan, resume=resume, watch=watch_progress, say=say)
+    return report_failures(
+        run_plan(plan, resume=resume, watch=watch_progress, say=say), is_verbose=is_verbose
+    )
+
+
+def report_failures(results: Sequence[CellResult], *, is_verbose: bool) -> int:
+    """Print the errors of a plan's cells, and return the exit code."""
     code = 0
     for result in results:
         if result.error is not None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -22,6 +21,7 @@ from tunewright.blackbox.recipes import check_current
 from tunewright.callbacks import PlainProgress, ProgressFacts
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
+from tunewright.callbacks.notebook import NotebookProgress
 from tunewright.callbacks.plugin import CallbackContext, build_callback
 from tunewright.callbacks.progress import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
@@ -53,7 +53,7 @@ from tunewright.runner.contract import stop_loading
 from tunewright.storage import ExperimentFolder, create_experiment, safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
-from tunewright.types import Json
+from tunewright.types import Json, package_version
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 """Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
@@ -85,7 +85,7 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
         It was interrupted. All observations are kept.
     """
     experiment, scheduler, folder = open_experiment(experiment)
-    tune(experiment, scheduler, folder, watch)
+    run_tuner(experiment, scheduler, folder, watch)
     return load_outcome(folder)
 
 
@@ -112,7 +112,7 @@ def resume_experiment(
     """
     experiment = experiment or Experiment.from_json(folder.metadata())
     experiment, scheduler, folder = open_experiment(experiment, folder)
-    tune(experiment, scheduler, folder, watch)
+    run_tuner(experiment, scheduler, folder, watch)
     return load_outcome(folder)
 
 
@@ -269,7 +269,9 @@ def renew_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
     folder.write_metadata({**folder.metadata(), **experiment.to_json()})
 
 
-def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder, watch: Watch) -> History:
+def run_tuner(
+    experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder, watch: Watch
+) -> History:
     """Run the Tuner of an experiment in its folder; return its history.
 
     Raises
@@ -397,6 +399,7 @@ def _table(experiment: Experiment) -> TableMetadata | UnsetType:
         untrained=dict(description.untrained),
         digest=description.digest,
         resource=description.resource,
+        max_resource=experiment.table_benchmark.max_resource,
         space=experiment.table_benchmark.space.to_json(),
     )
 
@@ -412,7 +415,7 @@ def _table_version(experiment: Experiment) -> str | None:
 @cache
 def _versions() -> dict[str, str]:
     return {
-        "tunewright": version("tunewright"),
+        "tunewright": package_version(),
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
@@ -424,6 +427,11 @@ def _versions() -> dict[str, str]:
 def print_progress(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
     """Return a callback that prints on stderr: progress every ten seconds, failures at once, the result at the end."""
     return [PlainProgress(progress_facts(experiment, folder), _to_stderr, is_verbose=False)]
+
+
+def show_in_notebook(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """Return a callback that shows progress in the output of a notebook's cell."""
+    return [NotebookProgress(progress_facts(experiment, folder))]
 
 
 def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> ProgressFacts:
@@ -440,6 +448,7 @@ def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> Progress
         max_results=experiment.limits.max_num_evaluations,
         max_cost=experiment.limits.max_cost,
         resource=benchmark.resource_attr or (benchmark.replicates.unit if benchmark.replicates else "report"),
+        max_resource=benchmark.max_resource,
         path=str(folder.path),
         name=folder.name,
         is_estimate=not backend.is_billed,
