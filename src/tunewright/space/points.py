@@ -82,16 +82,17 @@ def _csv(text: str) -> _Entries:
 
 
 def _json(text: str) -> _Entries:
-    return _listed(json.loads(text))
+    data: list[object] | dict[str, object] = json.loads(text)
+    return _listed(data)
 
 
 def _toml(text: str) -> _Entries:
     return _listed(tomllib.loads(text))
 
 
-def _listed(data: object) -> _Entries:
-    listed = cast("dict[str, object]", data).get("points", data) if isinstance(data, dict) else data
-    entries = cast("list[object]", listed) if isinstance(listed, list) else [data]
+def _listed(data: list[object] | dict[str, object]) -> _Entries:
+    listed = data.get("points") if isinstance(data, dict) else data
+    entries: list[object] = cast("list[object]", listed) if isinstance(listed, list) else [data]
     return ((f"entry {number}", entry) for number, entry in enumerate(entries, 1))
 
 
