@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, final
 
 from tunewright.analysis.aggregate import Aggregate
@@ -42,6 +41,7 @@ from tunewright.analysis.report.wording import (
 )
 from tunewright.analysis.significance import ALPHA, CriticalDifference, PairedTest
 from tunewright.formatting import duration, plural
+from tunewright.types import package_version
 
 if TYPE_CHECKING:
     import jinja2
@@ -124,7 +124,7 @@ def build_page(
         "budget": budget_text(comparison),
         "reference": comparison.reference,
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "version": version("tunewright"),
+        "version": package_version(),
         "versions": ", ".join(_versions(comparison)),
         "warnings": comparison.warnings,
         "curves": _figure(plot_curves([part.curves for part in parts], kind=kind, log_time=log_time)),
