@@ -33,6 +33,8 @@ class BenchmarkMetadata(Struct, frozen=True, kw_only=True):
     n_workers: int | None = None
     resource_attr: str | None = None
     """Of a training script: key of the resource in reports."""
+    max_resource: int | None = None
+    """Of a training script: resource of a full run."""
     replicates: Replicates | None = None
     """Of a training script: seeds or folds of each trial."""
     space: dict[str, Any] | None = None
@@ -55,6 +57,8 @@ class TableMetadata(Struct, frozen=True, kw_only=True):
     """Checksum of the table."""
     resource: str = ""
     """Unit of the resource."""
+    max_resource: int | None = None
+    """Resource of a full run; None: unknown, or trials report once."""
     space: dict[str, Any] = {}
     """As JSON data."""
 
@@ -74,6 +78,11 @@ class LimitsMetadata(Struct, frozen=True, kw_only=True):
 
     max_wallclock_time: Number | None = None
     """Seconds of the experiment's clock."""
+    max_num_trials: int | None = None
+    max_num_evaluations: int | None = None
+    """Number of reports."""
+    max_cost: Number | None = None
+    """Dollars."""
 
 
 @final
@@ -147,6 +156,11 @@ class ExperimentMetadata(Struct, frozen=True, kw_only=True):
         if self.benchmark.replicates is not None:
             return self.benchmark.replicates.unit
         return self.benchmark.resource_attr or (self.table.resource if self.table else "") or "report"
+
+    @property
+    def max_resource(self) -> int | None:
+        """Resource of a full run; None: unknown."""
+        return self.benchmark.max_resource or (self.table.max_resource if self.table else None)
 
     @property
     def values(self) -> str:

@@ -1,4 +1,4 @@
-"""``tunewright compare``, ``report`` and ``plot``: comparisons and figures."""
+"""``tunewright compare``, ``report`` and ``plot``: comparisons, pages of experiments, and figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tunewright.analysis.figures import (
 )
 from tunewright.analysis.importance import importance
 from tunewright.analysis.one_run import OneRun, one_run
-from tunewright.analysis.report import build_page, compare
+from tunewright.analysis.report import build_page, build_single_page, compare
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
 from tunewright.analysis.report.wording import (
     band_text,
@@ -29,10 +29,12 @@ from tunewright.analysis.report.wording import (
     pairs_text,
     row_verdict_text,
     seeds_text,
+    single_headline,
     speed_text,
     time_text,
     value_text,
 )
+from tunewright.analysis.single import single_report
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table, select, writing
 from tunewright.cli.parsing import command_app
@@ -52,7 +54,9 @@ compare_app = command_app(
     "Compare setups on the terminal: a table per benchmark, and a conclusion.",
     usage="tunewright compare [OPTIONS] [WHAT...]",
 )
-report_app = command_app("report", "Compare the experiments of a tag as one HTML page.")
+report_app = command_app(
+    "report", "Write an HTML page: one experiment, or a comparison of the experiments of a tag."
+)
 plot_app = command_app("plot", "Draw an experiment: learning curves, workers, configurations, importance.")
 
 
@@ -93,7 +97,7 @@ def report(
     aggregate: Literal["iqm", "mean", "median"] = "iqm",
     log_time: bool = False,
 ) -> int:
-    """Write the page and print its path.
+    """Write the page and print its path; a comparison if there are several experiments.
 
     Parameters
     ----------
@@ -119,17 +123,29 @@ def report(
     if benchmark is not None:
         results = results.where(benchmark=select("benchmark", benchmark, results.benchmarks))
     setups = None if method is None else select("method", method, results.methods)
-    comparison = compare(results, reference=reference, setups=setups)
+    shown = results if setups is None else results.where(method=setups)
     names = [Path(source).name or Path(source).resolve().name for source in sources]
     path = Path(out or f"{names[0]}.html")
-    text = build_page(comparison, title=", ".join(names), kind=Aggregate(aggregate), log_time=log_time)
-    with writing(path):
-        write_atomically(path, text)
-    for warning in comparison.warnings:
-        say(f"Note: {warning}")
-    say(headline(comparison))
+    if len(shown) == 1 and shown.infos[0].record is not None:
+        single = single_report(one_run(shown.infos[0].path))
+        _write(path, build_single_page(single))
+        say(single_headline(single))
+        for step in single.next_steps:
+            say(f"Next: {step.text}" + (f"\n      {step.command}" if step.command else ""))
+    else:
+        comparison = compare(results, reference=reference, setups=setups)
+        title = ", ".join(names)
+        _write(path, build_page(comparison, title=title, kind=Aggregate(aggregate), log_time=log_time))
+        for warning in comparison.warnings:
+            say(f"Note: {warning}")
+        say(headline(comparison))
     say(f"Report: {path.absolute()}")
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    with writing(path):
+        write_atomically(path, text)
 
 
 @plot_app.default

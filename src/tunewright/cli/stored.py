@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from tunewright.advice import next_steps
 from tunewright.backends.plugin import TrialLog
 from tunewright.callbacks import results_csv
 from tunewright.cli.exits import say
@@ -25,15 +25,18 @@ from tunewright.experiments import Best, Experiment, Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import (
     ProgressFacts,
+    arguments_text,
     config_text,
     constraint_text,
     duration,
     front_lines,
     messages,
     number,
+    plural,
     reached_text,
     spot_text,
     starts_text,
+    stored_facts,
     value_text,
 )
 from tunewright.journal import read_events
@@ -159,7 +162,7 @@ def _config_as(form: str, config: Config) -> str:
     if form == "python":
         return repr(dict(config))
     if form == "cli":
-        return shlex.join(f"--{name}={value}" for name, value in config.items())
+        return arguments_text(config)
     sign = " =" if form == "toml" else ":"
     keys = {name: name if re.fullmatch(r"[A-Za-z][\w-]*", name) else json.dumps(name) for name in config}
     return "\n".join(f"{keys[name]}{sign} {json.dumps(value)}" for name, value in config.items())
@@ -221,6 +224,7 @@ def overview(outcome: Outcome) -> str:
     backend = outcome.metadata.backend_name
     if backend in data:
         lines.append((backend, _service_text(data[backend])))
+    lines += _next_lines(outcome)
     lines.append(("folder", str(outcome.path)))
     return "\n".join(f"{label:<11} {value}" for label, value in lines)
 
@@ -235,7 +239,11 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
         return [("best", count), *(("", line) for line in front)]
     if best is None:
         return []
-    return [("best", _best_value(outcome, best)), ("", config_text(best.config, outcome.space))]
+    return [
+        ("best", _best_value(outcome, best)),
+        ("", config_text(best.config, outcome.space)),
+        ("use it", f"tunewright best {outcome.folder.name} --format cli"),
+    ]
 
 
 def _best_value(outcome: Outcome, best: Best) -> str:
@@ -244,6 +252,13 @@ def _best_value(outcome: Outcome, best: Best) -> str:
     return reached_text(
         outcome.metric, best.value, error, f"trial {best.trial_id}, {outcome.resource} {best.resource}"
     )
+
+
+def _next_lines(outcome: Outcome) -> list[tuple[str, str]]:
+    """What to do next, each with its command."""
+    steps = next_steps(_facts(outcome), outcome.history, outcome.status)
+    texts = [text for step in steps for text in (step.text, step.command and f"  {step.command}") if text]
+    return [("next" if number == 0 else "", text) for number, text in enumerate(texts)]
 
 
 def _said_lines(outcome: Outcome) -> list[tuple[str, str]]:
@@ -262,15 +277,7 @@ def _said_lines(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def _facts(outcome: Outcome) -> ProgressFacts:
-    return ProgressFacts(
-        title=outcome.folder.name,
-        metric=outcome.metric,
-        others=outcome.metrics[1:],
-        constraints=outcome.constraints,
-        space=outcome.space,
-        resource=outcome.resource,
-        n_workers=outcome.metadata.benchmark.n_workers or 1,
-    )
+    return stored_facts(outcome.metadata, outcome.folder.name, outcome.constraints)
 
 
 def _status_text(outcome: Outcome) -> str:
@@ -342,11 +349,11 @@ def _job_row(record: dict[str, Any]) -> Sequence[Any]:
 
 def _service_text(data: dict[str, Any]) -> str:
     calls = ", ".join(f"{operation} {n}" for operation, n in sorted(data["calls"].items()))
-    starts = starts_text(data["job_records"]) or f"{data['warm_starts']} warm starts"
+    starts = starts_text(data["job_records"]) or plural(data["warm_starts"], "warm start")
     saved = spot_text(data["spot_saved_seconds"], data["billable_seconds"], data["interruptions"])
     phases = ", ".join(f"${spent:.2f} {phase}" for phase, spent in data["cost_phases"].items())
     return (
-        f"{data['jobs']} jobs, {starts}, {data['billable_seconds']:,.0f} billed seconds, "
+        f"{plural(data['jobs'], 'job')}, {starts}, {data['billable_seconds']:,.0f} billed seconds, "
         f"{data['pool_idle_seconds']:,.0f} idle, {saved + ', ' if saved else ''}${data['cost']:.2f}"
         f"{f' ({phases})' if phases else ''}; calls: {calls or 'none'}"
     )

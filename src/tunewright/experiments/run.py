@@ -392,6 +392,7 @@ def _table(experiment: Experiment) -> TableMetadata | UnsetType:
         untrained=dict(description.untrained),
         digest=description.digest,
         resource=description.resource,
+        max_resource=experiment.table_benchmark.max_resource,
         space=experiment.table_benchmark.space.to_json(),
     )
 
@@ -435,6 +436,7 @@ def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> Progress
         max_results=experiment.limits.max_num_evaluations,
         max_cost=experiment.limits.max_cost,
         resource=benchmark.resource_attr or (benchmark.replicates.unit if benchmark.replicates else "report"),
+        max_resource=benchmark.max_resource,
         path=str(folder.path),
         name=folder.name,
         is_estimate=not backend.is_billed,
