@@ -27,7 +27,7 @@ def train(optimizer: str, lr: float, momentum: float | None = None, beta: float 
 
 
 if __name__ == "__main__":
-    outcome = tunewright.tune_function(
+    outcome = tunewright.tune(
         train,
         SPACE,
         metric="loss",

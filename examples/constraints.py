@@ -19,7 +19,7 @@ def train(lr: float, width: int) -> None:
 if __name__ == "__main__":
     from tunewright.experiments import method  # here, as trials need nothing of it
 
-    outcome = tunewright.tune_function(
+    outcome = tunewright.tune(
         train,
         {"lr": Float(1e-3, 1.0, log=True), "width": Integer(8, 512, log=True)},
         metric="error",

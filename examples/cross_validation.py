@@ -32,7 +32,7 @@ SPACE = {"C": Float(0.01, 1000.0, log=True), "gamma": Float(1e-7, 0.1, log=True)
 if __name__ == "__main__":
     n_trials = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     for text, significance in [("racing", 0.25), ("all folds", 0.0)]:
-        outcome = tunewright.tune_function(
+        outcome = tunewright.tune(
             train,
             SPACE,
             metric="error",

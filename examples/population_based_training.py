@@ -29,7 +29,7 @@ def train(lr: float, epochs: int) -> None:
 if __name__ == "__main__":
     from tunewright.experiments import method  # here, as trials need nothing of it
 
-    outcome = tunewright.tune_function(
+    outcome = tunewright.tune(
         train,
         {"lr": Float(0.01, 1.0, log=True), "epochs": 12},
         metric="loss",

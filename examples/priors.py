@@ -26,7 +26,7 @@ SPACE = {
 if __name__ == "__main__":
     from tunewright.experiments import method  # here, as trials need nothing of it
 
-    outcome = tunewright.tune_function(
+    outcome = tunewright.tune(
         train,
         SPACE,
         metric="loss",

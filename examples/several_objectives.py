@@ -19,7 +19,7 @@ def train(lr: float, width: int, epochs: int) -> None:
 if __name__ == "__main__":
     from tunewright.experiments import method  # here, as trials need nothing of it
 
-    outcome = tunewright.tune_function(
+    outcome = tunewright.tune(
         train,
         {"lr": Float(1e-4, 1.0, log=True), "width": Integer(4, 256, log=True), "epochs": 9},
         metric=["error", "seconds"],

@@ -22,7 +22,7 @@ def fine(lr: float, decay: float) -> None:
 
 
 if __name__ == "__main__":
-    tunewright.tune_function(
+    tunewright.tune(
         coarse,
         {"lr": Float(1e-4, 1.0, log=True)},
         metric="loss",
@@ -30,7 +30,7 @@ if __name__ == "__main__":
         max_num_trials=8,
         tag="transfer-coarse",
     )
-    outcome = tunewright.tune_function(
+    outcome = tunewright.tune(
         fine,
         {"lr": Float(1e-3, 1.0, log=True), "decay": Float(0.0, 0.1)},
         metric="loss",

@@ -16,7 +16,7 @@ def train(lr: float, width: int, epochs: int) -> None:
         tunewright.report(epoch=epoch, loss=loss)
 
 
-outcome = tunewright.tune_function(
+outcome = tunewright.tune(
     train,
     {"lr": Float(1e-4, 1.0, log=True), "width": Integer(8, 128), "epochs": 9},
     metric="loss",
@@ -25,6 +25,6 @@ outcome = tunewright.tune_function(
     max_resource=9,
     method="ASHA",
     n_workers=2,
-    max_num_trials=12,
+    n_trials=12,
 )
 print(outcome.best)

@@ -102,8 +102,8 @@ def test_the_commands_of_the_command_line_exist() -> None:
     assert not {name for name in named if not re.search(rf"\b{name}\b", shown)}
 
 
-def test_the_readme_names_every_method() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_page_of_methods_names_every_method() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text()
     assert not {name for name in method_names() if not re.search(rf"\b{name}\b", text)}
 
 

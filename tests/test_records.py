@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -97,7 +98,30 @@ def test_errors_name_the_remedy() -> None:
     assert nearest_hint("zzz", ["b", "a"]) == " Known: a, b."
     assert nearest_hint("zzz", []) == ""
     assert "ASHA" in str(UnknownNameError("method", "ASHAA", ["ASHA", "RS"]))
-    assert "pip install 'tunewright[aws]'" in str(MissingExtraError("aws", "The SageMaker backend"))
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        (None, "pip install 'tunewright[aws]'"),
+        ({"url": "file:///a%20b/clone", "dir_info": {}}, "pip install '/a b/clone[aws]'"),
+        ({"url": "file:///clone", "dir_info": {"editable": True}}, "pip install -e '/clone[aws]'"),
+        (
+            {"url": "https://host/it.git", "vcs_info": {"vcs": "git", "requested_revision": "v1"}},
+            "pip install 'tunewright[aws] @ git+https://host/it.git@v1'",
+        ),
+    ],
+)
+def test_the_command_for_an_extra_fits_the_installation(
+    origin: dict[str, object] | None, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Installed:
+        def read_text(self, name: str) -> str | None:
+            return json.dumps(origin) if name == "direct_url.json" and origin is not None else None
+
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: Installed())
+    error = MissingExtraError("aws", "The SageMaker backend")
+    assert str(error) == f"The SageMaker backend needs an optional package: {command}"
 
 
 def test_history_is_a_live_view_in_order_of_arrival() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tunewright.backends.local import LocalConfig as LocalConfig
     from tunewright.backends.sagemaker import SageMakerBackend as SageMakerBackend
     from tunewright.backends.simulated import SimulatedBackend as SimulatedBackend
+    from tunewright.experiments import tune as tune
     from tunewright.experiments import tune_function as tune_function
     from tunewright.metric import Constraint as Constraint
     from tunewright.metric import Goal as Goal
@@ -53,7 +54,7 @@ _MODULES = {
     "backends.local": ("LocalBackend", "LocalConfig"),
     "backends.sagemaker": ("SageMakerBackend",),
     "backends.simulated": ("SimulatedBackend",),
-    "experiments": ("tune_function",),
+    "experiments": ("tune", "tune_function"),
     "metric": ("Constraint", "Goal", "Metric"),
     "replicates": ("Replicates",),
     "report": ("Reporter",),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final, TypeVar
+from urllib.parse import unquote, urlsplit
 
 Member = TypeVar("Member", bound=StrEnum)
 
@@ -71,8 +74,30 @@ class UnknownNameError(SettingsError):
 class MissingExtraError(TunewrightError, ImportError):
     """An optional package is needed and not installed."""
 
-    def __init__(self, extra: str, needed_for: str) -> None:
-        super().__init__(f"{needed_for} needs an optional package: pip install 'tunewright[{extra}]'")
+    def __init__(self, extra: str, needed_for: str, note: str = "") -> None:
+        super().__init__(f"{needed_for} needs an optional package: {install_command(extra)}{note}")
+
+
+def install_command(extra: str) -> str:
+    """Return the command that adds an extra to this installation: from the index, a folder, a file or a repository."""
+    metadata = importlib.import_module(
+        "importlib.metadata"
+    )  # late: importing it takes long for a command that fails rarely
+    try:
+        text = metadata.distribution("tunewright").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        text = None
+    origin = json.loads(text or "{}")
+    address: str = origin.get("url", "")
+    repository = origin.get("vcs_info")
+    if repository is not None:
+        revision = repository.get("requested_revision")
+        at = f"@{revision}" if revision else ""
+        return f"pip install 'tunewright[{extra}] @ {repository['vcs']}+{address}{at}'"
+    if not address.startswith("file://"):
+        return f"pip install 'tunewright[{extra}]'"
+    option = "-e " if origin.get("dir_info", {}).get("editable") else ""
+    return f"pip install {option}'{unquote(urlsplit(address).path)}[{extra}]'"
 
 
 def check_at_least(settings: object, least: float, *names: str) -> None:

@@ -326,6 +326,8 @@ def closing_text(
     elif incumbent.trial_id is not None:
         lines.append(f"         {config_text(history.trial(incumbent.trial_id).config, facts.space)}")
     lines.append(f"Trials:  {_end_counts(history)}, {plural(history.n_results, 'result')}")
+    if outcome.is_finished and (text := unfinished_text(facts, history)):
+        lines += [f"         {text}", f"Retrain: tunewright best {facts.name} --retrain"]
     if summary.calls:
         lines.append(f"Jobs:    {_jobs_text(facts, summary)}")
     lines += [f"Results: {facts.path}", f"Show:    tunewright show {facts.name}"]

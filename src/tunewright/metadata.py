@@ -124,6 +124,8 @@ class ExperimentMetadata(Struct, frozen=True, kw_only=True):
     backend: dict[str, Any]
     """Name and config of the backend."""
     tag: str = ""
+    origin: str = ""
+    """Name of the experiment whose best configuration it trains again."""
     random_seed: int = 0
     method: dict[str, Any] | str = ""
     """Name and settings; the import path of a method that is a function of the user."""

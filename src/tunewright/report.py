@@ -176,6 +176,10 @@ class _CallableModule(types.ModuleType):
     def __call__(self, **metrics: object) -> None:
         report(**metrics)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by name, as modules are: functions of a notebook refer to it."""
+        return importlib.import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _CallableModule
 

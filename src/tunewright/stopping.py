@@ -192,6 +192,30 @@ class Plateau(StoppingCriterion):
         return StopDecision.STOP if stale else StopDecision.CONTINUE
 
 
+@final
+class NoBetterTrial(StoppingCriterion):
+    """STOP once ``n_trials`` new trials in a row have reported, and none was better than the best one before.
+
+    Parameters
+    ----------
+    metric
+        Metric to improve.
+    n_trials
+        Number of trials, >= 1.
+    """
+
+    def __init__(self, metric: Metric, n_trials: int) -> None:
+        _positive("n_trials", n_trials)
+        self._best = _BestLoss(metric)
+        self._n_trials = n_trials
+
+    @override
+    def check(self, history: History, now: float) -> StopDecision:
+        """STOP when too many trials came since the last improvement."""
+        stale = math.isfinite(self._best.of(history)) and self._best.n_stale_trials >= self._n_trials
+        return StopDecision.STOP if stale else StopDecision.CONTINUE
+
+
 def _n_finished(history: History) -> int:
     over = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.FAILED)
     return sum(len(history.ids(status)) for status in over)
@@ -211,15 +235,22 @@ class _BestLoss:
         self._n_read = 0
         self._best = math.inf
         self.n_stale = 0
+        """Results since the last improvement."""
+        self.n_stale_trials = 0
+        """Trials whose first result came since the last improvement."""
+        self._reported: set[int] = set()
 
     def of(self, history: History) -> float:
         if self._history is None or self._history() is not history:
             self._begin(history)
-        for _, result in history.results_since(self._n_read):
+        for trial_id, result in history.results_since(self._n_read):
             self._n_read += 1
+            is_new = trial_id not in self._reported
+            self._reported.add(trial_id)
             loss = self._metric.loss_of(result.metrics)
             improved = math.isfinite(loss) and not loss >= self._best - self._tolerance
             self.n_stale = 0 if improved else self.n_stale + 1
+            self.n_stale_trials = 0 if improved else self.n_stale_trials + is_new
             if improved:
                 self._best = loss
         return self._best

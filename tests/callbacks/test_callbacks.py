@@ -106,6 +106,29 @@ def test_the_incumbent_looks_at_each_result_once(journal: Path) -> None:
     assert least.value == 0.2
 
 
+def test_the_end_says_that_no_trial_was_trained_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    file = FileJournal(path)
+    tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=[SCORE], journal=file)
+    trial = tuning.ask()
+    assert trial is not None
+    tuning.tell(trial, {"score": 0.2}, resource=3)
+    file.close()
+
+    def end(status: ExperimentStatus, **changes: object) -> str:
+        lines: list[str] = []
+        PlainProgress(facts(**changes), lines.append).on_experiment_end(
+            replay_history(read_events(path)), status, BackendSummary()
+        )
+        return "\n".join(lines)
+
+    text = end(ExperimentStatus.COMPLETED, max_resource=9)
+    assert "No trial came to the end of its training: epoch 3 of 9 at most" in text
+    assert "Retrain: tunewright best toy-1 --retrain" in text
+    for status, most in (("completed", 3), ("completed", None), ("interrupted", 9)):
+        assert "Retrain" not in end(ExperimentStatus(status), max_resource=most)
+
+
 def test_lines_tell_the_whole_story(journal: Path) -> None:
     lines: list[str] = []
     play(PlainProgress(facts(), lines.append), journal)

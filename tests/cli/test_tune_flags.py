@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,24 @@ def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "num_gpus_per_trial" in shown
     assert "max_parallel_jobs" in shown
     assert "warm_pool" in shown
+
+
+def test_the_name_of_an_experiment_does_not_repeat_the_script(tune: Tune) -> None:
+    script = (tune.folder / "train.py").rename(tune.folder / "train_gb.py")
+    line = (
+        str(script),
+        "--space",
+        "space.toml",
+        "--metric",
+        "score",
+        "--goal",
+        "min",
+        "--max_num_trials",
+        "1",
+    )
+    assert tune(*line) == 0
+    assert "stored as" not in tune.err
+    assert [re.sub(r"[\da-f-]+$", "", folder.name) for folder in experiments()] == ["train-gb-RandomSearch"]
+    assert tune(*line, "--experiment_tag", "other_tag") == 0
+    assert "'other_tag' is stored as 'other-tag'" in tune.err
+    assert next(experiments("other-tag")).name.startswith("other-tag-RandomSearch-train-gb-0-20")

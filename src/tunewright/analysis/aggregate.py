@@ -16,9 +16,9 @@ from typing import Any, Final, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from tunewright.analysis.columns import Floats
+from tunewright.models.arrays import from_scipy
 
 N_BOOTSTRAP: Final = 1000
 _BLOCK: Final = 4_000_000  # resampled numbers in memory at the same time
@@ -53,7 +53,7 @@ class Band:
 
 def iqm(values: Floats) -> Floats:
     """Mean of the middle half along the last axis: a quarter of the values, rounded down, is cut at either end."""
-    return np.asarray(stats.trim_mean(values, 0.25, axis=-1), dtype=np.float64)
+    return np.asarray(from_scipy("stats", "trim_mean")(values, 0.25, axis=-1), dtype=np.float64)
 
 
 def aggregate(values: Floats, kind: Aggregate | str = Aggregate.IQM, *, seed: int = 0) -> Band:
@@ -114,7 +114,7 @@ def bootstrap(
     if values.shape[1] == 1 or not len(values):
         return statistic(values), statistic(values)
     with np.errstate(invalid="ignore"):  # runs without results are inf
-        found: Any = stats.bootstrap(
+        found: Any = from_scipy("stats", "bootstrap")(
             (values,),
             lambda sample, axis: statistic(sample),  # pyright: ignore[reportUnknownLambdaType] # noqa: ARG005
             axis=1,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from scipy.stats import rankdata  # pyright: ignore[reportUnknownVariableType]
 
 from tunewright.analysis.aggregate import Band, crossed_mean, resamples
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.curves import Curves, Scale, equal_setups
 from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.models.arrays import from_scipy
 
 N_SHARES: Final = 100
 """Points of the grid from 0 to 1 that benchmarks of different length share."""
@@ -118,7 +118,11 @@ def mean_ranks(every: Sequence[Curves], *, shares: Floats | None = None, prefer:
     ranks: list[Floats] = []
     for curves in (c.paired() for c in every):
         losses = np.array([_at(curves, label, at) for label in equal])
-        ranks.append(rankdata(np.nan_to_num(losses, nan=np.inf, posinf=np.inf), axis=0).transpose(1, 0, 2))
+        ranks.append(
+            from_scipy("stats", "rankdata")(
+                np.nan_to_num(losses, nan=np.inf, posinf=np.inf), axis=0
+            ).transpose(1, 0, 2)
+        )
         blocks.extend((curves.benchmark, seed) for seed in curves.common_seeds)
     return Ranks(
         shares=at,

@@ -21,13 +21,13 @@ from itertools import combinations
 from typing import Any, Final, final
 
 import numpy as np
-from scipy import stats
 
 from tunewright.analysis.aggregate import crossed_draws
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.comparison import check_same_setups, mean_ranks, normalised_regret
 from tunewright.analysis.curves import Curves
 from tunewright.exceptions import UnknownNameError
+from tunewright.models.arrays import from_scipy
 from tunewright.models.ranks import signed_rank_p
 
 ALPHA: Final = 0.05
@@ -95,7 +95,7 @@ def wilcoxon(differences: Floats) -> float:
     if not len(nonzero):
         return 1.0
     if len(nonzero) > _MOST_EXACT:
-        found: Any = stats.wilcoxon(nonzero, method="asymptotic")
+        found: Any = from_scipy("stats", "wilcoxon")(nonzero, method="asymptotic")
         return float(found.pvalue)
     return min(1.0, 2.0 * signed_rank_p(nonzero), 2.0 * signed_rank_p(-nonzero))
 
@@ -103,7 +103,7 @@ def wilcoxon(differences: Floats) -> float:
 def signed_effect(differences: Floats) -> float:
     """The sum of positive less that of negative signed ranks, as a share of all; zeros are left out. 0: no direction."""
     nonzero = differences[differences != 0]
-    ranks = stats.rankdata(np.abs(nonzero))
+    ranks = from_scipy("stats", "rankdata")(np.abs(nonzero))
     return float((ranks * np.sign(nonzero)).sum() / ranks.sum()) if len(nonzero) else 0.0
 
 
@@ -314,7 +314,7 @@ def _friedman(every: Sequence[Curves], over: Over) -> float:
         return float("nan")
     if all(np.array_equal(values[0], other) for other in values):
         return 1.0
-    found: Any = stats.friedmanchisquare(*values)
+    found: Any = from_scipy("stats", "friedmanchisquare")(*values)
     return float(found.pvalue)
 
 

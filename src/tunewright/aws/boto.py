@@ -112,7 +112,9 @@ def load(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtraError("aws", "The SageMaker backend") from error
+        raise MissingExtraError(
+            "aws", "The SageMaker backend", " (or the extra emulator instead, for jobs on this machine)"
+        ) from error
 
 
 def new_session(region: str | None, access_key: str | None = None, secret_key: str | None = None) -> Any:

@@ -77,6 +77,8 @@ class ExperimentContext:
     """Of all random numbers."""
     stored: ExperimentFolder | None = None
     """The experiment's folder; None before the experiment begins."""
+    function: Callable[..., Any] | None = None
+    """The function of the trials, if they cannot import it: ``script.script`` is ``session:name`` then. Most backends refuse it."""
 
     @property
     def folder(self) -> ExperimentFolder:
@@ -98,11 +100,36 @@ class ExperimentContext:
         Raises
         ------
         SettingsError
-            The benchmark is a table.
+            The benchmark is a table, or a function that only this process has.
         """
-        if isinstance(self.benchmark, RealBenchmarkDefinition):
-            return self.benchmark
-        raise SettingsError(f"{self.benchmark.name} is a recorded table, not a training script")
+        benchmark = self.benchmark
+        if not isinstance(benchmark, RealBenchmarkDefinition):
+            raise SettingsError(f"{benchmark.name} is a recorded table, not a training script")
+        if benchmark.is_of_session:
+            raise SettingsError(
+                f"{benchmark.name} is a function of a notebook, of a prompt or of another function, which only the local backend "
+                "can run: define it with def at the top level of a module"
+            )
+        return benchmark
+
+    @property
+    def session_script(self) -> RealBenchmarkDefinition:
+        """The training script, or a function that only this process has.
+
+        Raises
+        ------
+        SettingsError
+            The benchmark is a table, or this process does not have the function.
+        """
+        benchmark = self.benchmark
+        if not isinstance(benchmark, RealBenchmarkDefinition) or not benchmark.is_of_session:
+            return self.script
+        if self.function is None:
+            raise SettingsError(
+                f"{benchmark.name} was a function of a notebook, of a prompt or of another function, and is not stored: define it "
+                f"again, and continue with tune({benchmark.name}, ..., resume=True)"
+            )
+        return benchmark
 
     @property
     def table(self) -> SurrogateBenchmarkDefinition:

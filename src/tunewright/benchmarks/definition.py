@@ -12,6 +12,7 @@ from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.replicates import Replicates
+from tunewright.runner.run_order import SESSION
 from tunewright.space import SearchSpace
 from tunewright.types import Config, Json, Number
 
@@ -173,6 +174,11 @@ class RealBenchmarkDefinition:
         if "max_resource" in given and attr is not None:
             given["space"] = SearchSpace({**given.get("space", self.space), attr: given["max_resource"]})
         return dataclasses.replace(self, **given)
+
+    @property
+    def is_of_session(self) -> bool:
+        """Whether the script is a function that only one process has, and that cannot be imported: ``session:name``."""
+        return self.script.startswith(f"{SESSION}:")
 
     @property
     def time_attr(self) -> str:

@@ -52,6 +52,53 @@ _COLOURS: Final = {
 
 
 @final
+class ProgressView:
+    """What is shown of a running experiment: its trials, counts, what is left, and the best configuration.
+
+    Parameters
+    ----------
+    facts
+        Facts of the experiment.
+    """
+
+    def __init__(self, facts: ProgressFacts) -> None:
+        self._facts = facts
+        self._incumbent = Incumbent(facts.metric, facts.constraints)
+
+    def of(self, history: History, now: float, summary: BackendSummary) -> Group:
+        """The state at a time."""
+        facts = self._facts
+        table = self.trials(history)
+        best = Text.assemble(("best: ", "bold"), best_text(facts, self._incumbent, history))
+        if self._incumbent.trial_id is not None and not facts.others:
+            config = config_text(history.trial(self._incumbent.trial_id).config, facts.space)
+            best.append(f"\n      {config}")
+        parts: list[RenderableType] = [table, Text(status_text(facts, history, now, summary.cost))]
+        share = share_done(facts, history, now, summary.cost)
+        if share is not None:
+            bar = Table.grid(padding=(0, _GAP, 0, 0))
+            bar.add_row(
+                ProgressBar(total=1.0, completed=share, width=_BAR),
+                remaining_text(facts, history, now, summary.cost),
+            )
+            parts.append(bar)
+        return Group(*parts, best)
+
+    def trials(self, history: History) -> FittedTable:
+        """The running trials and the latest others."""
+        self._incumbent.update(history)
+        return trials_table(self._facts, history, self._best(history))
+
+    def _best(self, history: History) -> Collection[int | None]:
+        if self._facts.others:
+            return {
+                trial_id
+                for trial_id, _ in pareto_results(history, self._facts.metrics, self._facts.constraints)
+            }
+        return {self._incumbent.trial_id}
+
+
+@final
 class LiveProgress(Callback):
     """Keeps a table of the trials on the screen, below failures and notices.
 
@@ -66,8 +113,8 @@ class LiveProgress(Callback):
     def __init__(self, facts: ProgressFacts, console: Console) -> None:
         self._facts = facts
         self._console = console
-        self._incumbent = Incumbent(facts.metric, facts.constraints)
-        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=True)
+        self._view = ProgressView(facts)
+        self._live = Live(console=console, auto_refresh=False, redirect_stdout=True)
         self._said: set[str] = set()
 
     @override
@@ -105,7 +152,8 @@ class LiveProgress(Callback):
 
     @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:
-        """Print the result and the last notices, for example about a job that still runs."""
+        """Leave the last table, and print the result and the last notices, for example about a job that still runs."""
+        self._live.update(self._view.trials(history), refresh=True)
         self._live.stop()
         for notice in dict.fromkeys(summary.notices):
             if notice not in self._said:
@@ -115,30 +163,7 @@ class LiveProgress(Callback):
         )
 
     def _draw(self, history: History, now: float, summary: BackendSummary) -> None:
-        self._incumbent.update(history)
-        status = status_text(self._facts, history, now, summary.cost)
-        best = Text.assemble(("best: ", "bold"), best_text(self._facts, self._incumbent, history))
-        if self._incumbent.trial_id is not None and not self._facts.others:
-            config = config_text(history.trial(self._incumbent.trial_id).config, self._facts.space)
-            best.append(f"\n      {config}")
-        parts: list[RenderableType] = [trials_table(self._facts, history, self._best(history)), Text(status)]
-        share = share_done(self._facts, history, now, summary.cost)
-        if share is not None:
-            bar = Table.grid(padding=(0, _GAP, 0, 0))
-            bar.add_row(
-                ProgressBar(total=1.0, completed=share, width=_BAR),
-                remaining_text(self._facts, history, now, summary.cost),
-            )
-            parts.append(bar)
-        self._live.update(Group(*parts, best), refresh=True)
-
-    def _best(self, history: History) -> Collection[int | None]:
-        if self._facts.others:
-            return {
-                trial_id
-                for trial_id, _ in pareto_results(history, self._facts.metrics, self._facts.constraints)
-            }
-        return {self._incumbent.trial_id}
+        self._live.update(self._view.of(history, now, summary), refresh=True)
 
 
 def trials_table(facts: ProgressFacts, history: History, best: Collection[int | None]) -> FittedTable:

@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "Look at results": {
         "list": ("stored:list_app", "List the stored experiments"),
         "show": ("stored:show_app", "Show an experiment: status, best configuration, trials"),
-        "best": ("stored:best_app", "Print the best configuration, to use it"),
+        "best": ("best:best_app", "Print, copy or train to the end the best configuration"),
         "logs": ("stored:logs_app", "Print the output of a trial"),
         "compare": ("comparing:compare_app", "Compare setups on the terminal"),
         "report": ("comparing:report_app", "Compare the experiments of a tag as one HTML page"),

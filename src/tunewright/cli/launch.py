@@ -38,6 +38,7 @@ from tunewright.cli.records import Given, RecordCommand, flag_names
 from tunewright.exceptions import NoResultError, SettingsError, UnknownNameError
 from tunewright.experiments import (
     BuildFunction,
+    CellResult,
     Experiment,
     ExperimentPlan,
     Limits,
@@ -309,17 +310,22 @@ class Launch:
         return settings if self.map_method_args is None else self.map_method_args(arguments, label, settings)
 
 
-def begin(given: Given, tag: str) -> None:
-    """Set up logging, and print the name of a tag's folder if it differs from the tag."""
+def begin(given: Given, tag: str | None) -> None:
+    """Set up logging, and print the name of the folder of a given tag if it differs from the tag."""
     set_up_logging(is_verbose=given.record(OutputFlags).verbose)
-    safe = safe_name(tag, "experiment tag")
-    if safe != tag:
+    if tag is not None and (safe := safe_name(tag, "experiment tag")) != tag:
         sys.stderr.write(f"The experiment tag {tag!r} is stored as {safe!r}\n")
 
 
 def run_and_report(plan: ExperimentPlan | Sequence[Experiment], *, resume: bool, is_verbose: bool) -> int:
     """Run a plan with progress output, summarise failures at the end, and return the exit code."""
-    results = run_plan(plan, resume=resume, watch=watch_progress, say=say)
+    return report_failures(
+        run_plan(plan, resume=resume, watch=watch_progress, say=say), is_verbose=is_verbose
+    )
+
+
+def report_failures(results: Sequence[CellResult], *, is_verbose: bool) -> int:
+    """Print the errors of a plan's cells, and return the exit code."""
     code = 0
     for result in results:
         if result.error is not None:

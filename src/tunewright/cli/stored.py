@@ -1,9 +1,8 @@
-"""``tunewright list``, ``show``, ``best`` and ``logs``: stored experiments."""
+"""``tunewright list``, ``show`` and ``logs``: stored experiments."""
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,15 +16,15 @@ from rich.text import Text
 from tunewright.advice import next_steps
 from tunewright.backends.plugin import TrialLog
 from tunewright.callbacks import results_csv
+from tunewright.cli.best import best_value
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import SettingsError, TunewrightError
-from tunewright.experiments import Best, Experiment, Outcome, load_outcome
+from tunewright.experiments import Experiment, Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import (
     ProgressFacts,
-    arguments_text,
     config_text,
     constraint_text,
     duration,
@@ -33,7 +32,6 @@ from tunewright.formatting import (
     messages,
     number,
     plural,
-    reached_text,
     spot_text,
     starts_text,
     stored_facts,
@@ -42,7 +40,6 @@ from tunewright.formatting import (
 from tunewright.journal import read_events
 from tunewright.storage import ExperimentFolder, experiments, find_experiment
 from tunewright.trial import ExperimentStatus, TrialStatus
-from tunewright.types import Config
 
 _INTERVAL: Final = 1.0  # seconds between two looks at a running experiment
 _MOST_MESSAGES: Final = 5
@@ -50,7 +47,6 @@ _MOST_MESSAGES: Final = 5
 
 list_app = command_app("list", "List the stored experiments, oldest first.")
 show_app = command_app("show", "Show an experiment: status, best configuration, trials.")
-best_app = command_app("best", "Print the best configuration of an experiment, to use it.")
 logs_app = command_app("logs", "Print the output of a trial, all of its runs in order.")
 
 
@@ -123,51 +119,6 @@ def show(
     return 0
 
 
-@best_app.default
-def best(
-    experiment: str,
-    /,
-    *,
-    format: Literal["table", "cli", "json", "yaml", "toml", "python"] = "table",  # noqa: A002 - the flag's name
-) -> int:
-    """Print the best configuration.
-
-    Parameters
-    ----------
-    experiment
-        Name, unique beginning of a name, path of the folder, or @last.
-    format
-        table: with what it reached; cli: arguments of the script; json, yaml, toml, python: the configuration.
-    """
-    outcome = load_outcome(find_experiment(experiment))
-    found = outcome.best
-    if found is None:
-        raise SettingsError(
-            f"{outcome.folder.name} has no best result: tunewright show {outcome.folder.name}"
-        )
-    if format != "table":
-        say(_config_as(format, found.config))
-        return 0
-    say(f"{_best_value(outcome, found)} of {outcome.folder.name}")
-    for name, value in found.config.items():
-        mark = "" if name in outcome.space.names else "  (constant)"
-        say(f"  {name} = {value}{mark}")
-    return 0
-
-
-def _config_as(form: str, config: Config) -> str:
-    """A configuration in a form of ``best``."""
-    if form == "json":
-        return json.dumps(dict(config))
-    if form == "python":
-        return repr(dict(config))
-    if form == "cli":
-        return arguments_text(config)
-    sign = " =" if form == "toml" else ":"
-    keys = {name: name if re.fullmatch(r"[A-Za-z][\w-]*", name) else json.dumps(name) for name in config}
-    return "\n".join(f"{keys[name]}{sign} {json.dumps(value)}" for name, value in config.items())
-
-
 @logs_app.default
 def logs(experiment: str, trial: NonNegativeInt, /, *, follow: bool = False) -> int:
     """Print the output of a trial.
@@ -206,6 +157,7 @@ def overview(outcome: Outcome) -> str:
     lines = [
         ("experiment", data["experiment"]),
         *([("note", outcome.folder.note)] if outcome.folder.note else []),
+        *([("origin", f"the best of {outcome.metadata.origin}")] if outcome.metadata.origin else []),
         ("status", _status_text(outcome)),
         (
             "what",
@@ -240,18 +192,10 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
     if best is None:
         return []
     return [
-        ("best", _best_value(outcome, best)),
+        ("best", best_value(outcome, best)),
         ("", config_text(best.config, outcome.space)),
         ("use it", f"tunewright best {outcome.folder.name} --format cli"),
     ]
-
-
-def _best_value(outcome: Outcome, best: Best) -> str:
-    """The best value with its direction and place."""
-    error = "" if best.standard_error is None else f" ± {best.standard_error:.2g}"
-    return reached_text(
-        outcome.metric, best.value, error, f"trial {best.trial_id}, {outcome.resource} {best.resource}"
-    )
 
 
 def _next_lines(outcome: Outcome) -> list[tuple[str, str]]:

@@ -208,12 +208,12 @@ def tune(given: Given) -> int:
     experiment = _experiment(given, flags)
     plan = ExperimentPlan((experiment,)).validated()
     if flags.remote:
-        begin(given, experiment.tag)
+        begin(given, flags.experiment_tag)
         return launch_experiment(experiment, given)
     if confirm.dry_run:
         return show_dry_run(experiment)
     plan = plan.map(lambda cell: settle(cell, is_agreed=confirm.yes))
-    begin(given, experiment.tag)
+    begin(given, flags.experiment_tag)
     return run_and_report(plan, resume=flags.resume, is_verbose=given.record(OutputFlags).verbose)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tunewright.experiments.experiment import BenchmarkDefinition, Experiment
-from tunewright.experiments.functions import TuneOptions, tune_function
+from tunewright.experiments.experiment import SEED_NAMES, BenchmarkDefinition, Experiment, retrainings
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Best, Outcome, load_outcome
 from tunewright.experiments.plan import (
@@ -22,9 +21,11 @@ from tunewright.experiments.run import (
     run_experiment,
     unwatched,
 )
+from tunewright.experiments.tuning import TuneOptions, tune, tune_function
 from tunewright.methods import BuildFunction, Method, MethodSpec, method, method_names
 
 __all__ = [
+    "SEED_NAMES",
     "BenchmarkDefinition",
     "Best",
     "BuildFunction",
@@ -45,9 +46,11 @@ __all__ = [
     "print_progress",
     "progress_facts",
     "resume_experiment",
+    "retrainings",
     "run_experiment",
     "run_plan",
     "seeds_differ_by_benchmark",
+    "tune",
     "tune_function",
     "unwatched",
 ]

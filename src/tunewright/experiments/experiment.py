@@ -6,10 +6,10 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from tunewright.backends.plugin import (
     BackendConfig,
@@ -39,10 +39,11 @@ from tunewright.metric import Constraint
 from tunewright.schedulers.racing import Racing
 from tunewright.schedulers.stopping_rules import RuleStopping
 from tunewright.seeding import effective_seed
+from tunewright.space import Integer, SearchSpace
 from tunewright.storage import METADATA_SCHEMA, ExperimentFolder, safe_name, upgrade_metadata
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.reading import read_evaluations
-from tunewright.types import Json
+from tunewright.types import Config, Json
 
 
 @final
@@ -81,8 +82,14 @@ class Experiment:
     """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
     callbacks: tuple[CallbackConfig, ...] = ()
     """Callbacks that watch it, also after a resume."""
+    origin: str = ""
+    """Name of the experiment whose best configuration it trains again; empty for any other experiment."""
     resumed_seed: int | None = None
     """Effective seed that an experiment began with, if it is continued; not stored with the other fields."""
+    function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+    """The function of the trials, if they cannot import it; not stored."""
+    stop_when: StoppingCriterion | None = field(default=None, compare=False, repr=False)
+    """Criterion beside the limits; not stored."""
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.random_seed < 0:
@@ -150,7 +157,13 @@ class Experiment:
     def context(self, folder: ExperimentFolder | None = None) -> ExperimentContext:
         """The experiment as its backend sees it, in its folder or before it has one."""
         tag = safe_name(self.tag, "experiment tag")
-        return ExperimentContext(benchmark=self.benchmark, tag=tag, seed=self.effective_seed, stored=folder)
+        return ExperimentContext(
+            benchmark=self.benchmark,
+            tag=tag,
+            seed=self.effective_seed,
+            stored=folder,
+            function=self.function,
+        )
 
     def with_method(self, method: MethodSpec | BuildFunction) -> Experiment:
         """Return a copy with another method."""
@@ -196,6 +209,7 @@ class Experiment:
             self.benchmark.check_script()
         if (
             self.limits.is_endless
+            and self.stop_when is None
             and isinstance(self.method, MethodSpec)
             and not self._ends_by_itself(self.method)
         ):
@@ -277,7 +291,8 @@ class Experiment:
         SettingsError
             ``stop_when_regret_below`` is set, and there are several metrics.
         """
-        return stopping_criterion(self.limits, self.benchmark, self.effective_seed)
+        criterion = stopping_criterion(self.limits, self.benchmark, self.effective_seed)
+        return criterion if self.stop_when is None else criterion | self.stop_when
 
     def early_removal(self) -> RemoveEarly | None:
         """Return the policy for checkpoints of paused trials; None if all are kept.
@@ -300,13 +315,13 @@ class Experiment:
 
     def to_json(self) -> dict[str, Json]:
         """Return the experiment as data, from which :meth:`from_json` makes an equal one."""
-        data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields = [f.name for f in dataclasses.fields(self) if f.name not in _NOT_STORED]
+        data: dict[str, Any] = {name: getattr(self, name) for name in fields}
         data["benchmark"] = self.benchmark.to_json()
         data["method"] = self.method.to_json() if isinstance(self.method, MethodSpec) else _path(self.method)
         data["backend"] = backend_to_json(self.backend)
         data["settings"] = dict(self.settings)
         data["limits"] = self.limits.to_json()
-        del data["resumed_seed"]
         data["callbacks"] = [callback_to_json(config) for config in self.callbacks]
         if not self.callbacks:
             del data["callbacks"]
@@ -314,6 +329,8 @@ class Experiment:
             del data["seed_per_benchmark"]  # experiments without it keep their identity
         if not self.warm_start:
             del data["warm_start"]
+        if not self.origin:
+            del data["origin"]
         if self.max_num_checkpoints is None:
             del data["max_num_checkpoints"]
         return {"schema": METADATA_SCHEMA, **data}
@@ -332,7 +349,7 @@ class Experiment:
             raise SettingsError(
                 f"The experiment was stored in form {data.get('schema')!r}, this version reads {METADATA_SCHEMA}"
             )
-        names = {f.name for f in dataclasses.fields(Experiment)} - {"resumed_seed"}
+        names = {f.name for f in dataclasses.fields(Experiment)} - _NOT_STORED
         fields = {key: value for key, value in data.items() if key in names}
         if isinstance(fields.get("method"), str):
             raise SettingsError(
@@ -348,6 +365,10 @@ class Experiment:
             return Experiment(**fields)
         except (KeyError, TypeError) as error:
             raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
+
+
+_NOT_STORED: Final = frozenset({"resumed_seed", "function", "stop_when"})
+"""Fields that belong to a session."""
 
 
 def identity_of(data: Mapping[str, Any]) -> str:
@@ -370,6 +391,81 @@ def identity_of(data: Mapping[str, Any]) -> str:
     names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - {"tag", "limits", "callbacks"}
     kept = {key: value for key, value in data.items() if key in names}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+SEED_NAMES: Final = ("seed", "random_seed", "random_state")
+"""Arguments of a script that are its seed."""
+_LABEL: Final = "Retrained"
+
+
+def retrainings(
+    stored: Experiment,
+    name: str,
+    config: Config,
+    *,
+    resource: int | None = None,
+    n_seeds: int | None = None,
+) -> list[Experiment]:
+    """Return experiments that train a configuration of a stored experiment to the end, on its backend.
+
+    Parameters
+    ----------
+    stored
+        The stored experiment.
+    name
+        Its unique name.
+    config
+        The configuration.
+    resource
+        Resource of a full run, >= 1; None: the stored one.
+    n_seeds
+        Number of runs, >= 1. If the script has an integer argument of `SEED_NAMES`, this is one experiment, whose trials get the
+        integers after the one of ``config``: a value that was the best on its seed is too good there. Otherwise there are as many
+        experiments of one trial. None: one run of the configuration as it is.
+
+    Raises
+    ------
+    SettingsError
+        The resource of a full run cannot be changed.
+    """
+    benchmark = stored.benchmark if resource is None else _to_resource(stored.benchmark, resource)
+    space = benchmark.space
+    point = {key: config[key] for key in space.names if key in config}
+    points, n_cells = [point], n_seeds or 1
+    seed = next((key for key in SEED_NAMES if type(config.get(key)) is int), None)
+    if n_seeds is not None and seed is not None and isinstance(benchmark, RealBenchmarkDefinition):
+        first = int(config[seed]) + 1
+        space = SearchSpace({**space, seed: Integer(first, first + n_seeds)})
+        benchmark = benchmark.replace(space=space, points_to_evaluate=())
+        points, n_cells = [{**point, seed: first + k} for k in range(n_seeds)], 1
+    benchmark = benchmark.replace(
+        points_to_evaluate=tuple(points), n_workers=min(benchmark.n_workers, len(points))
+    )
+    shared = dataclasses.replace(
+        stored,
+        tag=f"best-{stored.tag}",
+        label=_LABEL,
+        benchmark=benchmark,
+        method=MethodSpec(name="RandomSearch"),
+        settings={},
+        limits=Limits(max_num_trials=len(points), max_failures=len(points) - 1),
+        delete_checkpoints=False,
+        max_num_checkpoints=None,
+        warm_start=(),
+        origin=name,
+    )
+    return [dataclasses.replace(shared, seed=cell) for cell in range(n_cells)]
+
+
+def _to_resource(benchmark: BenchmarkDefinition, resource: int) -> BenchmarkDefinition:
+    if isinstance(benchmark, SurrogateBenchmarkDefinition):
+        return benchmark.replace(resource_limit=resource)
+    if benchmark.max_resource_attr is None:
+        raise SettingsError(
+            f"The script of {benchmark.name} decides how far it trains: the experiment has no max_resource_attr, the name of "
+            "its argument for that. Drop --resource"
+        )
+    return benchmark.replace(max_resource=resource)
 
 
 def _benchmark_kind(

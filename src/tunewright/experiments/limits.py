@@ -15,7 +15,15 @@ from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import StoppingCriterion
 from tunewright.methods import BuildFunction, MethodSpec, promotion_eta
-from tunewright.stopping import MaxCost, MaxEvaluations, MaxTrialsStarted, MaxWallclockTime, Never
+from tunewright.stopping import (
+    MaxCost,
+    MaxEvaluations,
+    MaxTrialsStarted,
+    MaxWallclockTime,
+    MetricReached,
+    Never,
+    NoBetterTrial,
+)
 from tunewright.types import Json, Number
 
 
@@ -38,6 +46,10 @@ class Limits:
     """Number of reports."""
     max_cost: Number | None = None
     """Dollars of all runs, including resumed ones."""
+    stop_at: Number | None = None
+    """Value of the metric that is good enough: the experiment ends when a result reaches it."""
+    patience: int | None = None
+    """Trials in a row without a better result, after which the experiment ends."""
     stop_when_regret_below: Number | None = None
     """Regret on the metric's scale: the experiment ends if a model bounds the possible improvement by it."""
     max_failures: int = 3
@@ -46,6 +58,8 @@ class Limits:
     def __post_init__(self) -> None:
         if self.max_failures < 0:
             raise SettingsError(f"max_failures must be >= 0, not {self.max_failures}")
+        if self.patience is not None and self.patience < 1:
+            raise SettingsError(f"patience must be >= 1, not {self.patience}")
         regret = self.stop_when_regret_below
         if regret is not None and not 0 < regret < math.inf:
             raise SettingsError(f"stop_when_regret_below must be positive, not {regret!r}")
@@ -53,13 +67,18 @@ class Limits:
 
     @property
     def is_endless(self) -> bool:
-        """Whether there is no limit on time, trials, reports and cost."""
-        return {self.max_wallclock_time, self.max_num_trials, self.max_num_evaluations, self.max_cost} == {
-            None
-        }
+        """Whether nothing is sure to end the experiment: no limit on time, trials, reports and cost, and no patience."""
+        ends = (
+            self.max_wallclock_time,
+            self.max_num_trials,
+            self.max_num_evaluations,
+            self.max_cost,
+            self.patience,
+        )
+        return set(ends) == {None}
 
     def criterion(self) -> StoppingCriterion:
-        """Return the stopping criterion of all limits but ``stop_when_regret_below``, which needs the benchmark."""
+        """Return the stopping criterion of time, trials, reports and cost; the others need the benchmark."""
         criterion: StoppingCriterion = Never()
         if self.max_wallclock_time is not None:
             criterion |= MaxWallclockTime(self.max_wallclock_time)
@@ -77,7 +96,10 @@ class Limits:
 
     def to_json(self) -> dict[str, Json]:
         """Return the limits as data, from which :meth:`from_json` makes equal ones."""
-        return to_json(self)
+        added = ("stop_at", "patience")  # absent if not set, as in the data of version 0.1
+        return {
+            name: value for name, value in to_json(self).items() if name not in added or value is not None
+        }
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Limits:
@@ -97,13 +119,19 @@ def stopping_criterion(limits: Limits, benchmark: Benchmark, seed: int) -> Stopp
     Raises
     ------
     SettingsError
-        ``stop_when_regret_below`` is set, and there are several metrics.
+        ``stop_at``, ``patience`` or ``stop_when_regret_below`` is set, and there are several metrics.
     """
+    criterion = limits.criterion()
+    for name in ("stop_at", "patience", "stop_when_regret_below"):
+        if getattr(limits, name) is not None and len(benchmark.metrics) != 1:
+            raise SettingsError(f"{name} is for one metric: drop it")
+    if limits.stop_at is not None:
+        criterion |= MetricReached(benchmark.metrics[0], limits.stop_at)
+    if limits.patience is not None:
+        criterion |= NoBetterTrial(benchmark.metrics[0], limits.patience)
     threshold = limits.stop_when_regret_below
     if threshold is None:
-        return limits.criterion()
-    if len(benchmark.metrics) != 1:
-        raise SettingsError("stop_when_regret_below is for one metric: drop it")
+        return criterion
     # loaded late, since it imports models
     module = importlib.import_module("tunewright.searchers.regret")
     regret: StoppingCriterion = module.RegretBelow(
@@ -113,7 +141,7 @@ def stopping_criterion(limits: Limits, benchmark: Benchmark, seed: int) -> Stopp
         max_resource=benchmark.max_resource,
         seed=seed,
     )
-    return limits.criterion() | regret
+    return criterion | regret
 
 
 def early_removal(

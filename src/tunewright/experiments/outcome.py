@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from tunewright.asktell import Best, ParetoResult
 from tunewright.callbacks.account import read_account
+from tunewright.callbacks.notebook import in_notebook
 from tunewright.codec import to_json
 from tunewright.events import StartEvent
 from tunewright.experiments.remote_marker import live_marker
@@ -28,6 +31,10 @@ from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus, Result, Trial, TrialStatus
 from tunewright.types import Config
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
@@ -98,6 +105,82 @@ class Outcome:
     def ranked(self) -> list[tuple[int, Result]]:
         """Trials with a result that is finite and meets the constraints, each with its best one; the best trial first."""
         return ranked_trials(self.history, self.metric, self.constraints)
+
+    def trials_dataframe(self) -> DataFrame:
+        """All trials as a pandas DataFrame, one row each, in the order of their numbers.
+
+        Columns: ``trial_id``, ``status``, ``resource`` and the metrics of the trial's best result (that of its last one, if
+        it has no valid one), then the configuration (``config_NAME`` if a name is taken).
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed.
+        """
+        best = dict(self.ranked())
+        rows: list[dict[str, Any]] = []
+        for trial in self.trials:
+            result = best.get(trial.id) or self.history.last(trial.id)
+            row: dict[str, Any] = {
+                "trial_id": trial.id,
+                "status": str(self.history.status(trial.id)),
+                "resource": None if result is None else result.resource,
+                **{m.name: None if result is None else result.metrics.get(m.name) for m in self.metrics},
+            }
+            for name, value in trial.config.items():
+                row[f"config_{name}" if name in row else name] = value
+            rows.append(row)
+        frame: DataFrame = _analysis("extras").need("pandas", "A data frame").DataFrame(rows)
+        return frame
+
+    def results_dataframe(self) -> DataFrame:
+        """All reports as a pandas DataFrame, one row each, in the order of their arrival.
+
+        Columns: ``trial_id``, ``resource``, ``time`` (seconds on the experiment's clock), ``decision`` and every reported metric.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed.
+        """
+        frame: Any = _analysis("load").load(self.folder).frame()
+        results: DataFrame = frame.drop(columns=["experiment", "tag", "method", "benchmark", "seed"])
+        return results
+
+    def plot_history(self) -> Figure:
+        """The best value of each trial by its number, and the best one so far, as a matplotlib figure."""
+        return self._plot("plot_history")
+
+    def plot_learning_curves(self) -> Figure:
+        """The metric over the resource, a line per trial, as a matplotlib figure."""
+        return self._plot("plot_learning_curves")
+
+    def plot_slices(self) -> Figure:
+        """The best value of each trial over each hyperparameter, as a matplotlib figure."""
+        return self._plot("plot_slices")
+
+    def plot_importance(self) -> Figure:
+        """The importance of each hyperparameter, as a matplotlib figure; it needs ten trials with results."""
+        run = self._run()
+        return _shown(_analysis("figures").plot_importance(_analysis("importance").importance(run), run))
+
+    def plot_parallel(self) -> Figure:
+        """Parallel coordinates of all configurations, as a matplotlib figure."""
+        return self._plot("plot_parallel")
+
+    def plot_workers(self) -> Figure:
+        """What each worker did when, as a matplotlib figure."""
+        return self._plot("plot_workers")
+
+    def plot_pareto(self) -> Figure:
+        """The results in the plane of the first two metrics, as a matplotlib figure."""
+        return self._plot("plot_pareto")
+
+    def _plot(self, name: str) -> Figure:
+        return _shown(getattr(_analysis("figures"), name)(self._run()))
+
+    def _run(self) -> Any:
+        return _analysis("one_run").one_run(self.folder)
 
     @property
     def metric(self) -> Metric:
@@ -216,6 +299,8 @@ class Outcome:
             "wallclock_time": self.wallclock_time,
             "suggest_time": self.suggest_time,
         }
+        if self.metadata.origin:
+            data["origin"] = self.metadata.origin
         if self.constraints:
             data["constraints"] = [str(constraint) for constraint in self.constraints]
         if len(self.metrics) > 1:
@@ -239,6 +324,25 @@ class Outcome:
         numbers = {key: self.summary.get(key, {} if key == "calls" else 0) for key in keys}
         phases = {"cost_phases": self.summary.get("cost_phases", {})}
         return {**numbers, **phases, "job_records": self.summary.get("job_records", [])}
+
+
+def _analysis(name: str) -> Any:
+    """A module of the package that draws, loaded late: it takes longer to import than everything that runs experiments.
+
+    Raises
+    ------
+    MissingExtraError
+        Its packages are not installed.
+    """
+    return importlib.import_module(f"tunewright.analysis.{name}")
+
+
+def _shown(figure: Figure) -> Figure:
+    """The figure; a notebook draws it where it is the value of a cell."""
+    if in_notebook():
+        tools = importlib.import_module("IPython.core.pylabtools")
+        tools.select_figure_formats(sys.modules["IPython"].get_ipython(), {"retina"})
+    return figure
 
 
 def load_outcome(folder: ExperimentFolder) -> Outcome:

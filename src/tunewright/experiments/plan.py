@@ -20,10 +20,10 @@ from tunewright.callbacks import ResultsTable
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import CellError, SettingsError, TunewrightError, UnfitError
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment, identity_of
-from tunewright.experiments.functions import function_path
 from tunewright.experiments.outcome import Outcome, load_outcome, stored_status
 from tunewright.experiments.process_pool import Answer, ProcessPool
-from tunewright.experiments.run import Watch, announce_choices, open_experiment, tune, unwatched
+from tunewright.experiments.run import Watch, announce_choices, open_experiment, run_tuner, unwatched
+from tunewright.experiments.tuning import import_path
 from tunewright.experiments.warm_start import log_notices
 from tunewright.formatting import plural
 from tunewright.interfaces import Callback
@@ -408,7 +408,24 @@ def _check_processes(plan: ExperimentPlan) -> None:
                 f"{cell.label} on {cell.benchmark.name} is not simulated: run it without processes"
             )
         if not isinstance(cell.method, MethodSpec):
-            function_path(cell.method)
+            _path_of(cell.method)
+
+
+def _path_of(method: BuildFunction) -> str:
+    """Return the import path of a user's method.
+
+    Raises
+    ------
+    SettingsError
+        Other processes cannot import it.
+    """
+    path = import_path(method)
+    if path is None:
+        raise SettingsError(
+            f"{getattr(method, '__qualname__', method)!r} runs in other processes, which import it by its name: "
+            "define it with def at the top level of a module"
+        )
+    return path
 
 
 def _stored_by_identity(plan: ExperimentPlan) -> Mapping[str, list[ExperimentFolder]]:
@@ -504,7 +521,7 @@ def run_cell(
     try:
         experiment_, scheduler, folder = open_experiment(experiment, folder, evaluations)
         middle = process_time()
-        history = tune(experiment_, scheduler, folder, watch)
+        history = run_tuner(experiment_, scheduler, folder, watch)
         end = process_time()
         status = stored_status(folder)
     except TunewrightError as error:
@@ -569,7 +586,7 @@ class CellOrder:
         """
         return CellOrder(
             experiment=cell.to_json(),
-            function=None if isinstance(cell.method, MethodSpec) else function_path(cell.method),
+            function=None if isinstance(cell.method, MethodSpec) else _path_of(cell.method),
             folder=None if folder is None else str(folder.path),
             export=export,
         )

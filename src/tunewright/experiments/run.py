@@ -22,6 +22,7 @@ from tunewright.blackbox.recipes import check_current
 from tunewright.callbacks import PlainProgress, ProgressFacts
 from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
+from tunewright.callbacks.notebook import NotebookProgress
 from tunewright.callbacks.plugin import CallbackContext, build_callback
 from tunewright.callbacks.progress import WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
@@ -50,7 +51,7 @@ from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
 from tunewright.runner.call_function import load_function
 from tunewright.runner.contract import stop_loading
-from tunewright.storage import ExperimentFolder, create_experiment
+from tunewright.storage import ExperimentFolder, create_experiment, safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
 from tunewright.types import Json
@@ -85,7 +86,7 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
         It was interrupted. All observations are kept.
     """
     experiment, scheduler, folder = open_experiment(experiment)
-    tune(experiment, scheduler, folder, watch)
+    run_tuner(experiment, scheduler, folder, watch)
     return load_outcome(folder)
 
 
@@ -112,7 +113,7 @@ def resume_experiment(
     """
     experiment = experiment or Experiment.from_json(folder.metadata())
     experiment, scheduler, folder = open_experiment(experiment, folder)
-    tune(experiment, scheduler, folder, watch)
+    run_tuner(experiment, scheduler, folder, watch)
     return load_outcome(folder)
 
 
@@ -227,9 +228,14 @@ def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> N
 
 
 def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None = None) -> ExperimentFolder:
-    """Make the folder of a new experiment, with its metadata and the evaluations of earlier experiments."""
+    """Make the folder of a new experiment, with its metadata and the evaluations of earlier experiments.
+
+    Its name contains the benchmark's, unless that is the tag.
+    """
+    benchmark = experiment.benchmark.name
+    is_tag = safe_name(benchmark) == safe_name(experiment.tag)
     folder = create_experiment(
-        experiment.tag, experiment.label, experiment.benchmark.name, str(experiment.seed)
+        experiment.tag, experiment.label, *(() if is_tag else (benchmark,)), str(experiment.seed)
     )
     choice = experiment.choice()
     bounds = experiment.constraints
@@ -264,7 +270,9 @@ def renew_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
     folder.write_metadata({**folder.metadata(), **experiment.to_json()})
 
 
-def tune(experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder, watch: Watch) -> History:
+def run_tuner(
+    experiment: Experiment, scheduler: Scheduler, folder: ExperimentFolder, watch: Watch
+) -> History:
     """Run the Tuner of an experiment in its folder; return its history.
 
     Raises
@@ -420,6 +428,11 @@ def _versions() -> dict[str, str]:
 def print_progress(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
     """Return a callback that prints on stderr: progress every ten seconds, failures at once, the result at the end."""
     return [PlainProgress(progress_facts(experiment, folder), _to_stderr, is_verbose=False)]
+
+
+def show_in_notebook(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
+    """Return a callback that shows progress in the output of a notebook's cell."""
+    return [NotebookProgress(progress_facts(experiment, folder))]
 
 
 def progress_facts(experiment: Experiment, folder: ExperimentFolder) -> ProgressFacts:

@@ -10,6 +10,7 @@ from .contract import Mode
 MODULES = {
     Mode.LOCAL.value: "local_run",
     Mode.CALL.value: "call_function",
+    Mode.FUNCTIONS.value: "function_server",
     Mode.S3.value: "s3_job",
     Mode.LOGS.value: "log_job",
     Mode.WORKER.value: "worker",

@@ -32,8 +32,12 @@ def main(arguments: list[str]) -> int:
     spec, config_file = arguments
     sys.path[:] = foreign_paths()
     sys.argv[:] = [spec.rpartition(":")[0]]
-    config = json.loads(Path(config_file).read_text(encoding="utf-8"))
-    returned = load_function(spec)(**config)
+    return call(load_function(spec), config_file)
+
+
+def call(function: Callable[..., Any], config_file: str) -> int:
+    """Call a function with the configuration of a JSON file, and report what it returns."""
+    returned = function(**json.loads(Path(config_file).read_text(encoding="utf-8")))
     if returned is not None:
         report_returned(returned, os.environ.get(METRIC_VARIABLE, ""))
     return 0

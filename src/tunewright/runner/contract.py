@@ -13,6 +13,8 @@ class Mode(Enum):
     """One run on this machine: ``local FOLDER ABANDON_AFTER``."""
     CALL = "call"
     """One Python function, called as a script: ``call FUNCTION CONFIG_FILE``."""
+    FUNCTIONS = "functions"
+    """Python functions, called in forks of one process: ``functions SOCKET FUNCTION``."""
     S3 = "sagemaker"
     """One run in a training job, connected through S3: ``sagemaker /opt/ml``."""
     LOGS = "logs"

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, final
+from typing import IO, Any, Protocol, cast, final
 
 MARKER = re.compile(r"\[tune-metric\]:\s*(?=\{)")
 """Marker before the JSON object of a report, anywhere in a line."""
@@ -89,34 +89,49 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _die_with_runner() -> None:
+def die_with_parent() -> None:
+    """End this process when the thread that began it does."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+class ScriptProcess(Protocol):
+    """A process of a script, however it was started."""
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process and of its group; None before it has begun."""
+        ...
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """The reading end of its standard output."""
+        ...
+
+    @property
+    def stderr(self) -> IO[bytes]:
+        """The reading end of its standard error."""
+        ...
+
+    def poll(self) -> int | None:
+        """The exit code (-n for signal n); None while it runs."""
+        ...
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to it and its children; nothing happens if they are gone."""
+        ...
+
+
 @final
-class Script:
-    """The running script.
+class ChildProcess:
+    """A script as a child of this process; it is killed when this process ends.
 
     Parameters
     ----------
     command, environment, cwd
         Of the script; ``OSError`` if it cannot be started.
-    sinks
-        Two binary files: copies of standard output and standard error.
-    on_report
-        Called with each report, in a thread of its own; the script is asked to end at once if it returns true.
     """
 
-    def __init__(
-        self,
-        command: list[str],
-        environment: dict[str, str],
-        cwd: str,
-        sinks: tuple[IO[bytes], IO[bytes]],
-        on_report: Callable[[dict[str, Any]], bool],
-    ) -> None:
-        self._on_report = on_report
-        self._tail = bytearray()
+    def __init__(self, command: list[str], environment: dict[str, str], cwd: str) -> None:
         self._process = subprocess.Popen(
             command,
             env=environment,
@@ -125,8 +140,45 @@ class Script:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_die_with_runner,  # noqa: PLW1509 - it makes one system call
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - it makes one system call
         )
+        self.pid = self._process.pid
+        self.stdout = cast("IO[bytes]", self._process.stdout)
+        self.stderr = cast("IO[bytes]", self._process.stderr)
+
+    def poll(self) -> int | None:
+        """The exit code (-n for signal n); None while it runs."""
+        return self._process.poll()
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to it and its children."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+
+@final
+class Script:
+    """The running script.
+
+    Parameters
+    ----------
+    process
+        Its process, which leads a group of its own, with pipes for its output.
+    sinks
+        Two binary files: copies of standard output and standard error.
+    on_report
+        Called with each report, in a thread of its own; the script is asked to end at once if it returns true.
+    """
+
+    def __init__(
+        self,
+        process: ScriptProcess,
+        sinks: tuple[IO[bytes], IO[bytes]],
+        on_report: Callable[[dict[str, Any]], bool],
+    ) -> None:
+        self._on_report = on_report
+        self._tail = bytearray()
+        self._process = process
         self._pipes = [(self._process.stdout, sinks[0]), (self._process.stderr, sinks[1])]
         self._pump = threading.Thread(target=self._read_output, daemon=True)
         self._pump.start()
@@ -137,8 +189,7 @@ class Script:
 
     def signal_group(self, number: int) -> None:
         """Send a signal to the script and its children."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+        self._process.signal_group(number)
 
     def reap_orphans(self) -> None:
         """Collect ended processes other than the script: ours if we are process 1 or adopt orphans."""
@@ -154,8 +205,8 @@ class Script:
         while time.monotonic() < deadline:
             self.signal_group(signal.SIGKILL)
             is_running = self.poll() is None
-            left = _killown_children() if reap_all else is_running
-            if not left and not _group_exists(self._process.pid):
+            left = kill_own_children() if reap_all else is_running
+            if not left and not (self._process.pid and _group_exists(self._process.pid)):
                 break
             time.sleep(0.01)
         self._pump.join(max(0.0, deadline - time.monotonic()))
@@ -169,8 +220,7 @@ class Script:
         parser = ReportParser()
         with selectors.DefaultSelector() as selector:
             for pipe, sink in self._pipes:
-                if pipe is not None:
-                    selector.register(pipe, selectors.EVENT_READ, (pipe, sink))
+                selector.register(pipe, selectors.EVENT_READ, (pipe, sink))
             while selector.get_map():
                 for key, _ in selector.select():
                     self._read_chunk(selector, key, parser)
@@ -198,7 +248,7 @@ class Script:
                     self.signal_group(signal.SIGTERM)
 
 
-def _killown_children() -> bool:
+def kill_own_children() -> bool:
     """Kill and reap all children of this process; whether any is left."""
     for child in own_children():
         with contextlib.suppress(ProcessLookupError, PermissionError):

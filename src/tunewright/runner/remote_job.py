@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
-from .process import Script, adopt_orphans
+from .process import ChildProcess, Script, adopt_orphans
 from .requirements import install_missing
 from .training_job import cache_folder, code_folder, run_program, write_failure
 
@@ -58,7 +58,8 @@ def _run(base: Path) -> int:
     adopt_orphans()
     with Path(environment[LOG_VARIABLE]).open("ab") as log:
         sinks: Any = (_Tee(sys.stdout.buffer, log), _Tee(sys.stderr.buffer, log))
-        script = Script(command, environment, str(entry.parent), sinks, on_report=lambda _: False)
+        process = ChildProcess(command, environment, str(entry.parent))
+        script = Script(process, sinks, on_report=lambda _: False)
         exit_code = _follow(script)
     if exit_code:
         lines = script.last_lines()

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+SESSION = "session"
+"""In place of a module's name: the function is one that the tuner's process holds, and cannot be imported."""
 AS_LIST = "list"
 """Hyperparameters are passed as ``--name value``."""
 AS_CONFIG_JSON = "config_json"
@@ -45,6 +47,8 @@ class RunOrder:
     """The metric that holds the resource; empty: reports are counted."""
     metric: str = ""
     """The metric that a number returned by a function is; empty: there are several."""
+    function_server: str = ""
+    """Socket of the server that calls the function, see `function_server`; empty: a new interpreter does."""
     interpreter: str = ""
     """Python of the script; empty: the runner's own. A script that is not ``*.py`` is executed itself."""
     arguments: str = AS_LIST
@@ -90,6 +94,11 @@ class RunOrder:
         """``module:name`` if the order names a Python function; empty for scripts."""
         module, separator, name = self.script.rpartition(":")
         return self.script if separator and module and name.isidentifier() else ""
+
+    @property
+    def is_of_session(self) -> bool:
+        """Whether the function is one that only the tuner's process has."""
+        return self.script.startswith(f"{SESSION}:")
 
     @property
     def script_file(self) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, Channel, End, Report
-from .process import Script, adopt_orphans
+from .process import ChildProcess, Script, ScriptProcess, adopt_orphans
 from .run_order import RunOrder
 from .script_launch import build_command, build_environment
 
@@ -121,13 +121,20 @@ class _Supervisor:
             Path(self._order.config_file).write_text(json.dumps(self._order.config), encoding="utf-8")
 
     def _start(self) -> Script:
-        return Script(
-            build_command(self._order),
-            build_environment(self._order, os.environ, self._packages()),
-            self._order.cwd,
-            self._sinks,
-            on_report=self._take_report,
-        )
+        return Script(self._start_process(), self._sinks, on_report=self._take_report)
+
+    def _start_process(self) -> ScriptProcess:
+        order = self._order
+        environment = build_environment(order, os.environ, self._packages())
+        if order.function_server:
+            # loaded by name, since scripts do without it
+            served = importlib.import_module(f"{__package__}.function_server").ServedFunction
+            try:
+                return served(order.function_server, order.config_file, environment, order.cwd)
+            except OSError as error:
+                if order.is_of_session:
+                    raise RuntimeError(f"the process that holds the function has gone ({error})") from error
+        return ChildProcess(build_command(order), environment, order.cwd)
 
     def _packages(self) -> str:
         """The folder of packages that the script's requirements.txt asks for and this Python has not got."""

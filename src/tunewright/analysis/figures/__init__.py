@@ -14,10 +14,12 @@ from tunewright.analysis.figures.compared import (
     plot_ranks,
 )
 from tunewright.analysis.figures.single import (
+    plot_history,
     plot_importance,
     plot_learning_curves,
     plot_parallel,
     plot_pareto,
+    plot_slices,
     plot_workers,
 )
 from tunewright.analysis.figures.style import save
@@ -28,11 +30,13 @@ __all__ = [
     "plot_critical_difference",
     "plot_curves",
     "plot_findings",
+    "plot_history",
     "plot_importance",
     "plot_learning_curves",
     "plot_parallel",
     "plot_pareto",
     "plot_ranks",
+    "plot_slices",
     "plot_workers",
     "save",
 ]

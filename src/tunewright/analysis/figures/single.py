@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tunewright.analysis.columns import Floats
 from tunewright.analysis.extras import need
 from tunewright.analysis.figures.style import (
     COLOURS,
@@ -26,6 +27,7 @@ from tunewright.analysis.objectives import losses_of, pareto_mask
 from tunewright.analysis.one_run import OneRun
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
+from tunewright.space import Categorical, Ordinal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,6 +89,79 @@ def plot_learning_curves(run: OneRun) -> Figure:
     return figure
 
 
+def plot_history(run: OneRun) -> Figure:
+    """The best value of each trial by its number, and the best one so far.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    figure, (axis,) = new_figure(width=7.0, height=4.0)
+    losses = run.losses()
+    finite = np.flatnonzero(np.isfinite(losses))
+    values = losses * run.metric.loss(1.0)
+    axis.plot(finite, values[finite], ".", color=COLOURS[0], alpha=0.6, label="trials")
+    if len(finite):
+        best = np.minimum.accumulate(np.where(np.isfinite(losses), losses, np.inf))[finite[0] :]
+        numbers = np.arange(finite[0], len(losses))
+        axis.step(
+            numbers, best * run.metric.loss(1.0), where="post", color=COLOURS[1], label="best trial so far"
+        )
+        _limit(axis, values[finite], run.metric.goal)
+    failed = [trial.id for trial in run.trials if trial.status == "failed"]
+    for number in failed:
+        axis.axvline(number, color=STATUS_COLOURS["failed"], linewidth=0.8, alpha=0.5, zorder=0)
+    if failed:
+        axis.plot([], [], color=STATUS_COLOURS["failed"], linewidth=0.8, label=f"{len(failed)} failed")
+    axis.xaxis.set_major_locator(need("matplotlib.ticker", "Figures").MaxNLocator(integer=True))
+    axis.set_xlabel("trial")
+    axis.set_ylabel(_metric_label(run))
+    axis.set_title(_title(run))
+    axis.legend(fontsize=9, loc="best", framealpha=0.9, edgecolor="none")
+    return figure
+
+
+def plot_slices(run: OneRun) -> Figure:
+    """The best value of each trial over each hyperparameter, a panel each; later trials are darker.
+
+    Raises
+    ------
+    SettingsError
+        No search space is known.
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    names, _ = positions(run)
+    if run.space is None:
+        raise SettingsError(f"The metadata of {run.info.name} do not hold its search space")
+    figure, axes = new_figure(len(names), width=3.0, height=2.6)
+    losses = run.losses()
+    finite = np.flatnonzero(np.isfinite(losses)).tolist()
+    values = losses * run.metric.loss(1.0)
+    for axis, name in zip(axes, names, strict=True):
+        domain = run.space.domains[name]
+        shown = [i for i in finite if name in run.trials[i].config]
+        config_values = [run.trials[i].config[name] for i in shown]
+        if isinstance(domain, (Categorical, Ordinal)):
+            labels = [plain(str(domain.at(i))) for i in range(domain.size or 0)]
+            places: Sequence[Any] = [labels.index(plain(str(value))) for value in config_values]
+            axis.set_xticks(range(len(labels)), labels, fontsize=8, rotation=30 if len(labels) > 3 else 0)
+        else:
+            places = config_values
+            if getattr(domain, "log", False):
+                axis.set_xscale("log")
+        axis.scatter(
+            places, values[shown], c=shown, cmap="Blues", vmin=-len(losses) / 2, vmax=1.4 * len(losses), s=14
+        )
+        if shown:
+            _limit(axis, values[shown], run.metric.goal)
+        axis.set_xlabel(plain(name))
+    axes[0].set_ylabel(plain(run.metric.name))
+    figure.suptitle(f"{_title(run)}; later trials are darker", fontsize=10)
+    return figure
+
+
 def _mark(axis: Axes, run: OneRun, drawn: set[int], decision: str, *, marker: str, colour: str) -> None:
     points = [
         (resource, value)
@@ -103,13 +178,18 @@ def _mark(axis: Axes, run: OneRun, drawn: set[int], decision: str, *, marker: st
 
 def _robust_range(axis: Axes, run: OneRun) -> None:
     """Choose a range that a few diverging curves do not dominate."""
-    values = np.array([v for trial in run.trials for v in trial.values if np.isfinite(v)])
+    _limit(
+        axis,
+        np.array([v for trial in run.trials for v in trial.values if np.isfinite(v)]),
+        run.metric.goal,
+    )
+
+
+def _limit(axis: Axes, values: Floats, goal: Goal) -> None:
     if len(values) < 20:
         return
     low, high = np.quantile(values, [0.02, 0.98])
-    low, high = (
-        (min(low, values.min()), high) if run.metric.goal is Goal.MINIMIZE else (low, max(high, values.max()))
-    )
+    low, high = (min(low, values.min()), high) if goal is Goal.MINIMIZE else (low, max(high, values.max()))
     if high > low:
         margin = 0.05 * (high - low)
         axis.set_ylim(low - margin, high + margin)

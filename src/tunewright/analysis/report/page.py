@@ -22,11 +22,13 @@ from tunewright.analysis.figures import (
     plot_attainment,
     plot_critical_difference,
     plot_curves,
+    plot_history,
     plot_importance,
     plot_learning_curves,
     plot_parallel,
     plot_pareto,
     plot_ranks,
+    plot_slices,
     plot_workers,
 )
 from tunewright.analysis.figures.style import svg
@@ -410,13 +412,16 @@ def _single_sections(report: SingleReport) -> Iterator[Section]:
         table=_trials(report),
         figures=[_figure(plot_pareto(run))] if several else [],
     )
-    yield Section(title="Learning curves", figures=[_figure(plot_learning_curves(run))])
+    yield Section(
+        title="Learning curves", figures=[_figure(plot_history(run)), _figure(plot_learning_curves(run))]
+    )
     if run.space is not None:
         yield Section(
             title="Hyperparameters",
             text=importance_text(report),
             figures=[
                 *([_figure(plot_importance(report.importance, run))] if report.importance else []),
+                _figure(plot_slices(run)),
                 _figure(plot_parallel(run)),
             ],
         )

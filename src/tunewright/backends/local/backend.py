@@ -10,14 +10,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from filelock import FileLock, Timeout
 from typing_extensions import override
 
 from tunewright.backends.local.config import LocalConfig
+from tunewright.backends.local.functions import pickled_function
 from tunewright.backends.local.run import GPU_VARIABLE, Launcher, LocalRun, TimedEvent
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError, check_least
@@ -73,6 +74,8 @@ class LocalBackend(Backend):
         Folders put before PYTHONPATH.
     channels
         Input folders by name, given to the script as ``SM_CHANNEL_{NAME}``; None: none.
+    function
+        The function itself, if trials cannot import it; ``script`` is ``session:name`` then.
     cwd
         Working directory of the script; None: the tuner's.
     python
@@ -91,7 +94,7 @@ class LocalBackend(Backend):
     Raises
     ------
     SettingsError
-        The script does not exist, there are too few GPUs, a number is out of range, or a word is unknown.
+        The script does not exist, the function cannot be given to another process, there are too few GPUs, a number is out of range, or a word is unknown.
     BackendError
         The folder cannot be written, or another tuner works in it.
     """
@@ -112,6 +115,7 @@ class LocalBackend(Backend):
         environment: Mapping[str, str] | None = None,
         import_paths: Sequence[Path] = (),
         channels: Mapping[str, Path] | None = None,
+        function: Callable[..., Any] | None = None,
         cwd: Path | None = None,
         python: str = "",
         cache_dir: Path | None = None,
@@ -149,6 +153,7 @@ class LocalBackend(Backend):
             cache_dir=str(cache_dir or package_cache()),
             grace=grace,
             dollars_per_hour=dollars_per_hour,
+            max_seconds=config.max_trial_time or 0.0,
         )
         self.clock = WallClock()
         self._folder = folder.absolute()
@@ -172,6 +177,8 @@ class LocalBackend(Backend):
                 until_name=max_resource_attr if until_as_max_resource else "",
                 python=python or sys.executable,
                 abandon_after=abandon_after,
+                pickled=b"" if function is None else pickled_function(function),
+                fork=config.fork,
             )
             self._lock = TunerLock(self._folder / TUNER_LOCK)
 
@@ -264,6 +271,7 @@ class LocalBackend(Backend):
             time.sleep(_POLL_SECONDS)
         self._live.clear()
         self._leaving.clear()
+        self._launcher.close()
         self._lock.release()
 
     def _new(self, run: Run, config: Config) -> LocalRun:

@@ -24,7 +24,7 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
     @override
     def build(self, config: LocalConfig, context: ExperimentContext) -> LocalBackend:
         """Build the backend from the benchmark's script and resources and the config."""
-        benchmark = context.script
+        benchmark = context.session_script
         return LocalBackend(
             benchmark.script,
             folder=context.folder.trials_path,
@@ -37,6 +37,7 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
             arguments=AS_CONFIG_JSON if benchmark.config_json else AS_LIST,
             environment=benchmark.environment,
             import_paths=tuple(dict.fromkeys(Path(one).absolute().parent for one in benchmark.dependencies)),
+            function=context.function,
             channels={name: _folder(name, path) for name, path in benchmark.inputs.items()},
         )
 

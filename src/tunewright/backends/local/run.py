@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, TypeAlias, final
 
+from tunewright.backends.local.functions import FunctionServer
 from tunewright.interfaces import BackendEvent
 from tunewright.runner.build import build_runner, runner_bytes
 from tunewright.runner.channel import GO_ON, RELEASE, TERMINATED, End, Report
@@ -287,10 +289,22 @@ class Launcher:
         Interpreter of runners and scripts.
     abandon_after
         Seconds without a tuner after which a runner ends its script.
+    pickled
+        The function of the trials, if they cannot import it.
+    fork
+        Whether trials of functions are forks of one process.
     """
 
     def __init__(
-        self, folder: Path, template: RunOrder, *, until_name: str, python: str, abandon_after: float
+        self,
+        folder: Path,
+        template: RunOrder,
+        *,
+        until_name: str,
+        python: str,
+        abandon_after: float,
+        pickled: bytes = b"",
+        fork: bool = True,
     ) -> None:
         self._folder = folder
         paths = template.import_paths
@@ -300,6 +314,9 @@ class Launcher:
         self._until_name = until_name
         self._python = python
         self._abandon_after = abandon_after
+        self._pickled = pickled
+        self._fork = fork
+        self._server: FunctionServer | None = None
         digest = hashlib.sha256(runner_bytes()).hexdigest()[:12]
         self._runner = folder / f"runner-{digest}.pyz"
         if not self._runner.exists():
@@ -339,6 +356,7 @@ class Launcher:
             checkpoint_dir=str(folder.working),
             config_file=str(folder.path / "config.json"),
             base_dir=str(folder.path),
+            function_server=self._server_address() if order.function else "",
         )
         folder.write_order(placed)
         with (folder.path / "runner.log").open("ab") as log:
@@ -356,6 +374,29 @@ class Launcher:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def close(self) -> None:
+        """End the process that calls functions, if there is one."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _server_address(self) -> str:
+        """Start the process that calls functions, before the first trial; empty if none is needed."""
+        if self._server is None and (self._fork or self._pickled):
+            environment = {"OMP_NUM_THREADS": "1", **users_environment(), **self._template.environment}
+            paths = [*self._template.import_paths, environment.get("PYTHONPATH", "")]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+            self._server = FunctionServer(
+                self._runner,
+                python=self._python,
+                spec=self._template.script,
+                pickled=self._pickled,
+                environment=environment,
+                log=self._folder / "functions.log",
+                may_fork=self._fork,
+            )
+        return "" if self._server is None else self._server.address
 
 
 def _is_here(order: RunOrder) -> bool:
