@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
 from tunewright.benchmarks.tables import FAMILIES
-from tunewright.blackbox import Description, SurrogateKind, Values, repair_elapsed, table_names
+from tunewright.blackbox import Description, SurrogateKind, Values, table_names
 from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.repository import table_info, tables_home
 from tunewright.blackbox.tables.stored import TableInfo, sha256, write_dataset, write_info
@@ -183,7 +183,6 @@ def _record(
     levels = sorted({resource for curve in chosen for resource in curve.reports})
     values, is_early = _arrays(chosen, names, levels)
     _predict_ends(values, is_early, names.index(first.metrics[0].name))
-    values[..., -1], _ = repair_elapsed(values[..., -1])
     n_early = int(is_early.any(axis=1).sum())
     configs = [curve.config for curve in chosen[::n_seeds]]
     description = Description(
