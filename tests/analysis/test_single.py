@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tunewright.advice import NextStep, next_steps
 from tunewright.analysis import curves, load
 from tunewright.analysis.figures.style import COLOURS, STATUS_COLOURS
 from tunewright.analysis.one_run import one_run
 from tunewright.analysis.report import build_page, build_single_page, compare
-from tunewright.analysis.single import SingleReport, single_report
+from tunewright.analysis.single import single_report
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.cli import main
-from tunewright.experiments import Experiment, Limits, Outcome, method, run_experiment
+from tunewright.experiments import Experiment, Limits, Outcome, load_outcome, method, run_experiment
+from tunewright.formatting import stored_facts
 from tunewright.storage import ExperimentFolder
 
 pytest.importorskip("matplotlib")
@@ -38,14 +40,16 @@ def on_digits(name: str, *, profile: str = "default", **limits: int) -> Outcome:
     )
 
 
-def advice(store: Store, losses: Sequence[float], **fields: object) -> SingleReport:
-    """Of trials with these losses; their lr is 0, 0.1, ... 0.9, their width 1 to 8, in turn."""
+def advice(store: Store, losses: Sequence[float], **fields: object) -> list[NextStep]:
+    """On trials with these losses; their lr is 0, 0.1, ... 0.9, their width 1 to 8, in turn."""
     reports = [(float(i + 1), loss) for i, loss in enumerate(losses)]
-    return single_report(one_run(store(reports, **({"end": len(losses)} | fields))))
+    outcome = load_outcome(store(reports, **({"end": len(losses)} | fields)))
+    facts = stored_facts(outcome.metadata, "toy-1", outcome.constraints)
+    return next_steps(facts, outcome.history, outcome.status)
 
 
-def texts(report: SingleReport) -> str:
-    return "\n".join(step.text for step in report.next_steps)
+def texts(steps: Sequence[NextStep]) -> str:
+    return "\n".join(step.text for step in steps)
 
 
 def test_the_report_has_the_best_trials_the_use_of_workers_and_a_way_to_use_the_best() -> None:
@@ -138,12 +142,12 @@ def test_values_without_an_effect_lead_to_no_advice_on_the_space(store: Store) -
 
 def test_more_time_is_advised_if_the_best_came_late(store: Store) -> None:
     late = advice(store, [1 - 0.01 * i for i in range(12)])
-    (step,) = (step for step in late.next_steps if "came late" in step.text)
-    assert step.command == f"tunewright resume {late.run.info.name} --max_wallclock_time 24"
+    (step,) = (step for step in late if "came late" in step.text)
+    assert step.command == "tunewright resume toy-1 --max_wallclock_time 24"
     early = advice(store, [0.1, *[0.5 + 0.01 * i for i in range(12)]])
     assert "No better result in the last 12 s of 13 s" in texts(early)
     unfinished = advice(store, [0.5, 0.4], status="interrupted")
-    assert unfinished.next_steps[0].command == f"tunewright resume {unfinished.run.info.name}"
+    assert unfinished[0].command == "tunewright resume toy-1"
 
 
 def test_training_to_the_end_is_advised_if_no_trial_came_there(capsys: pytest.CaptureFixture[str]) -> None:
