@@ -90,7 +90,7 @@ def test_one_short_experiment_is_named_where_it_shortens_all(store: Store) -> No
     short = store([(1, 0.5)], seed=1, end=20)
     note = f"toy: unequal budgets: compared after 20 s, where {short.name} ended, although others ran for up to 100 s"
     assert [n for n in curves(load("t"), "toy").notes if n.startswith(note)]
-    assert curves(load("t"), "toy", until=30).notes == ()
+    assert curves(load("t"), "toy", until=22).notes == ()
     assert curves(load("t", where={"seed": 0}), "toy").notes == ()
 
 
