@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
@@ -31,3 +32,8 @@ class Dataclass(Protocol):
     """Any dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+def package_version() -> str:
+    """Version of this package, from its root module, which is loaded in any case; it need not be installed."""
+    return str(sys.modules["tunewright"].__version__)

@@ -135,7 +135,9 @@ def test_best_values_at_a_bound_advise_a_wider_range_and_close_ones_a_narrower(s
 def test_values_without_an_effect_lead_to_no_advice_on_the_space(store: Store) -> None:
     losses = np.random.default_rng(0).random((30, 40))
     advised = [
-        text for row in losses if "narrower" in (text := texts(advice(store, row.tolist()))) or "wider" in text
+        text
+        for row in losses
+        if "narrower" in (text := texts(advice(store, row.tolist()))) or "wider" in text
     ]
     assert len(advised) <= 3  # two hyperparameters, each with p < 0.02 for either advice
 

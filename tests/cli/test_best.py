@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import shlex
+import shutil
 import statistics
 import tomllib
 from contextlib import closing
@@ -181,6 +182,62 @@ def test_a_resource_needs_an_argument_of_the_script(tmp_path: Path) -> None:
     )
     with pytest.raises(SettingsError, match="max_resource_attr"):
         retrainings(stored, "toy-1", {"lr": 0.5}, resource=3)
+
+
+SCRIPT = """
+import argparse, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+parser.add_argument("--checkpoint_dir")
+arguments = parser.parse_args()
+pathlib.Path(arguments.checkpoint_dir, "weights").write_text(str(arguments.lr))
+print('[tune-metric]: {"loss": 0.5}', flush=True)
+"""
+
+
+def test_the_checkpoint_of_the_best_trial_is_copied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    benchmark = RealBenchmarkDefinition(
+        name="toy", script=str(script), space=SearchSpace({"lr": Float(0.1, 1.0)}), metrics=(Metric("loss"),)
+    )
+    outcome = run_experiment(
+        Experiment(
+            tag="toy",
+            benchmark=benchmark,
+            method=method("RandomSearch"),
+            label="RS",
+            backend=LocalConfig(),
+            limits=Limits(max_num_trials=1),
+        )
+    )
+    shown = call(capsys, "best", "toy")[1]
+    assert f"Checkpoint of report 1: {outcome.folder.trials_path}" in shown
+    target = tmp_path / "copies" / "best"
+    code, out, _ = call(capsys, "best", "toy", "--copy-checkpoint", str(target))
+    assert (code, str(target) in out) == (0, True)
+    assert outcome.best is not None
+    assert (target / "weights").read_text() == str(outcome.best.config["lr"])
+    code, _, err = call(capsys, "best", "toy", "--copy_checkpoint", str(target))
+    assert (code, "is not empty" in err) == (2, True)
+    shutil.rmtree(outcome.folder.trials_path)
+    assert "Checkpoint" not in call(capsys, "best", "toy")[1]
+    code, _, err = call(capsys, "best", "toy", "--copy_checkpoint", str(tmp_path / "other"))
+    assert (code, "it was deleted" in err) == (2, True)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_checkpoint_that_cannot_be_copied_is_an_error(
+    outcome: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = call(capsys, "best", "newer", "--copy_checkpoint", str(tmp_path / "new"))
+    assert code == 2
+    assert "checkpoint" in err
+    assert not (tmp_path / "new").exists()
+    code, _, err = call(capsys, "best", "newer", "--retrain", "--copy_checkpoint", str(tmp_path / "new"))
+    assert (code, "best @last --copy_checkpoint" in err) == (2, True)
 
 
 def test_flags_of_retrain_alone_are_an_error(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:

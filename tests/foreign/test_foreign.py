@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-TUNEWRIGHT = (sys.executable, "-m", "tunewright.cli")
+TUNEWRIGHT = (sys.executable, "-m", "tunewright")
 
 SCRIPT = """
 import argparse, json, time

@@ -20,7 +20,7 @@ import time
 print('[tune-metric]: {"score": 1.0}', flush=True)
 time.sleep(600)
 """
-TUNEWRIGHT = (sys.executable, "-m", "tunewright.cli")
+TUNEWRIGHT = (sys.executable, "-m", "tunewright")
 
 
 def tunewright(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -45,7 +45,7 @@ def line(tmp_path: Path) -> list[str]:
     command = [
         sys.executable,
         "-m",
-        "tunewright.cli",
+        "tunewright",
         "tune",
         str(tmp_path / "train.py"),
         "--experiment_tag",
@@ -78,7 +78,7 @@ def begin(start_process: Callable[..., subprocess.Popen[str]]) -> Begin:
 
 
 def tunewright(*arguments: str) -> str:
-    command = [sys.executable, "-m", "tunewright.cli", *arguments]
+    command = [sys.executable, "-m", "tunewright", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
@@ -121,9 +121,7 @@ def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str], begin: Begin
 
 def test_a_killed_tuner_goes_on_where_it_was(line: list[str], begin: Begin) -> None:
     for at_least in (2, 9):
-        process = (
-            begin(line) if at_least == 2 else begin([sys.executable, "-m", "tunewright.cli", "resume", "t"])
-        )
+        process = begin(line) if at_least == 2 else begin([sys.executable, "-m", "tunewright", "resume", "t"])
         wait_until(lambda least=at_least: n_results() >= least)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=300)
@@ -153,7 +151,7 @@ def test_two_runs_of_one_tag_at_once_do_not_meet(line: list[str], begin: Begin) 
 
 
 def test_a_reader_that_goes_away_is_no_traceback(start_process: Callable[..., subprocess.Popen[str]]) -> None:
-    command = [sys.executable, "-m", "tunewright.cli", "benchmarks", "mlp_digits"]
+    command = [sys.executable, "-m", "tunewright", "benchmarks", "mlp_digits"]
     process = start_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -32,7 +32,7 @@ for epoch in range(done + 1, given.epochs + 1):
     print("[tune-metric]: " + json.dumps({"epoch": epoch, "score": given.x * epoch}), flush=True)
 """
 SPACE = '[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n'
-TUNEWRIGHT = (sys.executable, "-m", "tunewright.cli")
+TUNEWRIGHT = (sys.executable, "-m", "tunewright")
 
 
 def tunewright(*arguments: str) -> str:
@@ -100,3 +100,5 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
     assert after["sagemaker"]["warm_starts"] > 0
     assert folder.metadata()["backend"]["config"]["endpoint"] == "embedded"
     assert "begins after epoch 0" in tunewright("logs", "t", "0")
+    tunewright("best", "t", "--copy_checkpoint", str(tmp_path / "copy"))
+    assert json.loads((tmp_path / "copy" / "state.json").read_text()) >= after["best"]["resource"]

@@ -118,7 +118,7 @@ def check_policy(called: Set[str]) -> None:
     """What ``tunewright sagemaker policy`` allows is what was called here, and what is named above."""
     assert not called & set(ELSEWHERE)
     assert called | set(ELSEWHERE) == set(ACTIONS)
-    command = [sys.executable, "-m", "tunewright.cli", "sagemaker", "policy"]
+    command = [sys.executable, "-m", "tunewright", "sagemaker", "policy"]
     printed = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
     allowed = {action for statement in printed["Statement"] for action in statement["Action"]}
     assert {ACTIONS[operation] for operation in called} <= allowed

@@ -24,7 +24,6 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Final, final
 from urllib.parse import urlsplit
@@ -36,6 +35,7 @@ from tunewright.aws.endpoint import Credentials, Endpoint
 from tunewright.exceptions import BackendError, MissingExtraError
 from tunewright.storage import home
 from tunewright.threads import users_environment
+from tunewright.types import package_version
 
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
@@ -79,7 +79,7 @@ class EmbeddedEndpoint:
 def settings_hash(endpoint: Endpoint) -> str:
     """Hash of version, region, speed and quotas, as 12 hexadecimal digits."""
     settings = {
-        "version": metadata.version("tunewright"),
+        "version": package_version(),
         "python": sys.executable,
         "region": endpoint.region,
         "speed": endpoint.speed,

@@ -96,6 +96,11 @@ class S3Objects:
                 return None
             raise
 
+    def get_file(self, name: str, path: Path) -> None:
+        """Write the content of an object of any size into a file."""
+        with boto.service_errors():
+            self._client.download_file(self.bucket, self.key(name), str(path))
+
     def exists(self, name: str) -> bool:
         """Whether the object exists."""
         return any(stored.key == name for stored in self.page(name))

@@ -32,7 +32,7 @@ from tunewright.plugins import (
     plugin_names,
 )
 from tunewright.storage import ExperimentFolder
-from tunewright.trial import Start
+from tunewright.trial import Checkpoint, Start
 from tunewright.types import Json
 
 BenchmarkDefinition: TypeAlias = RealBenchmarkDefinition | SurrogateBenchmarkDefinition
@@ -278,6 +278,27 @@ class BackendPlugin(ABC, Generic[C]):
             The service that holds it does not answer.
         """
         return output_files(context.folder, trial_id)
+
+    def checkpoint_place(self, config: C, context: ExperimentContext, checkpoint: Checkpoint) -> str:
+        """The path or the address of a checkpoint; empty if it is not known without a request.
+
+        Default: empty.
+        """
+        return ""
+
+    def copy_checkpoint(
+        self, config: C, context: ExperimentContext, checkpoint: Checkpoint, folder: Path
+    ) -> None:
+        """Copy a checkpoint into a new folder.
+
+        Raises
+        ------
+        SettingsError
+            The backend keeps no checkpoints (the default), or it does not have this one.
+        BackendError
+            The service that holds it does not answer.
+        """
+        raise SettingsError(f"The {self.name} backend keeps no checkpoints that can be copied")
 
     def describe(self, config: C, context: ExperimentContext) -> Description[C]:
         """Decide open settings, and describe what the experiment creates. Nothing is created.

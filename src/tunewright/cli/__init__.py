@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Final, cast
 
 from tunewright.cli.exits import run_command, say
 from tunewright.exceptions import UnknownNameError
 from tunewright.threads import use_one_thread
+from tunewright.types import package_version
 
 use_one_thread()  # read when BLAS is loaded, which the import of a command does
 
@@ -32,6 +32,9 @@ COMMANDS: Final = {
         "report": ("comparing:report_app", "Compare the experiments of a tag as one HTML page"),
         "plot": ("comparing:plot_app", "Draw an experiment: learning curves, workers, importance"),
         "note": ("housekeeping:note_app", "Write a note on an experiment"),
+        "rename": ("housekeeping:rename_app", "Give experiments another tag"),
+        "export": ("housekeeping:export_app", "Write all results of an experiment as CSV or Parquet"),
+        "repair": ("housekeeping:repair_app", "Make an experiment with a damaged journal usable again"),
         "delete": ("housekeeping:delete_app", "Delete experiments"),
     },
     "Choose": {
@@ -49,7 +52,8 @@ COMMANDS: Final = {
             "Permissions, quotas, checks of an account, and jobs that a crash left",
         ),
     },
-    "Shell": {
+    "This machine": {
+        "doctor": ("housekeeping:doctor_app", "Check versions, credentials, disk, GPUs and experiments"),
         "completion": ("program:completion_app", "Print or install the completion of commands and flags"),
     },
 }
@@ -68,7 +72,7 @@ def _dispatch(tokens: Sequence[str]) -> int:
         say(_overview())
         return 0
     if tokens[0] == "--version":
-        say(f"tunewright {version('tunewright')}")
+        say(f"tunewright {package_version()}")
         return 0
     if tokens[0] == "--install-completion":
         tokens = ["completion", "--install", *tokens[1:]]

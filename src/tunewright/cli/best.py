@@ -8,8 +8,10 @@ import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
 from tunewright.cli.confirm import settle
@@ -17,7 +19,7 @@ from tunewright.cli.exits import say
 from tunewright.cli.launch import report_failures
 from tunewright.cli.output import print_table, set_up_logging, watch_progress
 from tunewright.cli.parsing import command_app
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import MissingExtraError, SettingsError
 from tunewright.experiments import (
     SEED_NAMES,
     Best,
@@ -30,7 +32,7 @@ from tunewright.experiments import (
     run_plan,
 )
 from tunewright.formatting import arguments_text, config_text, number, plural, reached_text
-from tunewright.storage import ExperimentFolder, find_experiment
+from tunewright.storage import ExperimentFolder, find_experiment, replacing
 from tunewright.trial import Result
 from tunewright.types import Config
 
@@ -48,10 +50,11 @@ def best(
     retrain: bool = False,
     resource: PositiveInt | None = None,
     n_seeds: PositiveInt | None = None,
+    copy_checkpoint: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     yes: bool = False,
     verbose: bool = False,
 ) -> int:
-    """Print the best configuration, or train it to the end.
+    """Print the best configuration, copy its checkpoint, or train it to the end.
 
     Parameters
     ----------
@@ -65,6 +68,8 @@ def best(
         With --retrain: resource of a full run, such as the number of epochs (default: the experiment's).
     n_seeds
         With --retrain: number of runs with different seeds, for the mean and the standard deviation.
+    copy_checkpoint
+        Copy the checkpoint of its trial into this new folder, also from S3.
     yes
         Do not ask before something that costs money is created.
     verbose
@@ -73,6 +78,11 @@ def best(
     set_up_logging(is_verbose=verbose)
     if not retrain and (resource is not None or n_seeds is not None):
         raise SettingsError("--resource and --n_seeds are flags of --retrain: add it")
+    if retrain and copy_checkpoint is not None:
+        raise SettingsError(
+            "--copy_checkpoint copies what is there: after --retrain it is "
+            "tunewright best @last --copy_checkpoint DIR"
+        )
     outcome = load_outcome(find_experiment(experiment))
     found = outcome.best
     if found is None:
@@ -84,6 +94,9 @@ def best(
             _stored(outcome.folder), outcome.folder.name, found.config, resource=resource, n_seeds=n_seeds
         )
         return _retrain(outcome, found, cells, is_agreed=yes, is_verbose=verbose)
+    if copy_checkpoint is not None:
+        _copy_checkpoint(outcome, found, copy_checkpoint)
+        return 0
     if format != "table":
         say(_config_as(format, found.config))
         return 0
@@ -111,6 +124,8 @@ def _print(outcome: Outcome, found: Best) -> None:
             f"Trained to {outcome.resource} {last.resource} of {full}; to the end: "
             f"tunewright best {outcome.folder.name} --retrain"
         )
+    if place := _checkpoint_place(outcome, found):
+        say(place)
 
 
 def _config_as(form: str, config: Config) -> str:
@@ -129,6 +144,47 @@ def _config_as(form: str, config: Config) -> str:
 def _stored(folder: ExperimentFolder) -> Experiment:
     """A stored experiment; its method, which may be a function of the user, is replaced."""
     return Experiment.from_json({**folder.metadata(), "method": MethodSpec(name="RandomSearch").to_json()})
+
+
+# --- its checkpoint
+
+
+def _checkpoint_place(outcome: Outcome, found: Best) -> str:
+    """Resource and place of the trial's newest checkpoint as a line; empty if there is none, or no backend that knows it."""
+    checkpoint = outcome.history.checkpoint(found.trial_id)
+    if checkpoint is None:
+        return ""
+    try:
+        stored = _stored(outcome.folder)
+        place = stored.plugin.checkpoint_place(stored.backend, stored.context(outcome.folder), checkpoint)
+    except (SettingsError, MissingExtraError):  # of a backend or version that is not installed here
+        return ""
+    return f"Checkpoint of {outcome.resource} {checkpoint.resource}: {place}" if place else ""
+
+
+def _copy_checkpoint(outcome: Outcome, found: Best, folder: Path) -> None:
+    """Copy the trial's newest checkpoint; after an error or Ctrl-C there is no folder."""
+    checkpoint = outcome.history.checkpoint(found.trial_id)
+    if checkpoint is None:
+        raise SettingsError(
+            f"Trial {found.trial_id} of {outcome.folder.name} left no checkpoint: its script wrote nothing into the folder of its "
+            "argument --checkpoint_dir"
+        )
+    target = folder.expanduser().absolute()
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise SettingsError(f"{target} is not empty: give a new folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stored = _stored(outcome.folder)
+        with replacing(target) as unfinished:
+            stored.plugin.copy_checkpoint(
+                stored.backend, stored.context(outcome.folder), checkpoint, unfinished
+            )
+    except OSError as error:
+        raise SettingsError(f"Cannot write {target}: {error}. Choose another folder") from None
+    say(
+        f"Copied the checkpoint of trial {found.trial_id}, {outcome.resource} {checkpoint.resource}, to {target}"
+    )
 
 
 # --- training to the end

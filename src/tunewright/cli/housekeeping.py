@@ -1,20 +1,70 @@
-"""``tunewright note`` and ``delete``: what a user does to stored experiments."""
+"""``tunewright note``, ``rename``, ``export``, ``repair``, ``delete`` and ``doctor``: keeping stored experiments in order."""
 
 from __future__ import annotations
 
+import importlib
+import os
+import platform
+import re
 import shutil
+import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, requires, version
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, final
 
-from tunewright.cli.exits import say
+from cyclopts import Parameter
+
+from tunewright.aws.endpoint import credentials_found
+from tunewright.callbacks.results import result_rows, results_csv
+from tunewright.cli.exits import FAILED, say
 from tunewright.cli.output import ask_user
 from tunewright.cli.parsing import command_app
-from tunewright.exceptions import SettingsError
+from tunewright.events import EndEvent, ResultEvent, StartEvent, decode_line
+from tunewright.exceptions import JournalError, MissingExtraError, SettingsError, TunewrightError
+from tunewright.experiments import load_outcome
 from tunewright.experiments.outcome import stored_status
 from tunewright.formatting import plural
-from tunewright.storage import ExperimentFolder, experiments, find_experiment, safe_name, write_atomically
+from tunewright.journal import read_events, read_header
+from tunewright.metadata import read_metadata
+from tunewright.state import State, with_fit
+from tunewright.storage import (
+    ExperimentFolder,
+    experiments,
+    find_experiment,
+    home,
+    replacing,
+    safe_name,
+    write_atomically,
+)
+from tunewright.types import package_version
 
 note_app = command_app(
     "note", "Write a note on an experiment, which show prints.", usage="tunewright note EXPERIMENT [TEXT]"
+)
+rename_app = command_app(
+    "rename",
+    "Give experiments another tag.",
+    usage="tunewright rename [OPTIONS] [EXPERIMENT] NEW_TAG",
+)
+export_app = command_app(
+    "export",
+    "Write all results of an experiment to a file.",
+    usage="tunewright export [OPTIONS] EXPERIMENT",
+)
+repair_app = command_app(
+    "repair",
+    "Make an experiment with a damaged journal usable again.",
+    usage="tunewright repair EXPERIMENT",
+)
+doctor_app = command_app(
+    "doctor", "Check this machine: versions, optional packages, credentials, disk, GPUs, stored experiments."
 )
 delete_app = command_app(
     "delete",
@@ -57,15 +107,11 @@ def delete(*names: str, experiment_tag: str | None = None, yes: bool = False) ->
     yes
         Do not ask.
     """
-    folders = [find_experiment(name) for name in names]
-    if experiment_tag is not None:
-        folders += experiments(safe_name(experiment_tag, "experiment tag"))
-    folders = list(dict.fromkeys(folders))
+    folders = _chosen(names, experiment_tag)
     if not folders:
         raise SettingsError("Nothing to delete: name experiments, or give --experiment_tag")
     for folder in folders:
-        if stored_status(folder).is_running:
-            raise SettingsError(f"{folder.name} is running: stop it first. Nothing was deleted")
+        _refuse_running(folder, "deleted")
     for folder in folders:
         say(folder.name)
     if not yes:
@@ -82,3 +128,413 @@ def _confirm(folders: list[ExperimentFolder]) -> None:
     question = f"Delete {plural(len(folders), 'experiment')} with all files? [y/N] "
     if ask_user(question).strip().lower() not in {"y", "yes"}:
         raise SettingsError("Not confirmed: nothing was deleted")
+
+
+def _chosen(names: Sequence[str], tag: str | None) -> list[ExperimentFolder]:
+    """Experiments by name, and all of a tag."""
+    folders = [find_experiment(name) for name in names]
+    if tag is not None:
+        folders += experiments(safe_name(tag, "experiment tag"))
+    return list(dict.fromkeys(folders))
+
+
+def _refuse_running(folder: ExperimentFolder, done: str) -> None:
+    if stored_status(folder).is_running:
+        raise SettingsError(f"{folder.name} is running: stop it first. Nothing was {done}")
+
+
+# --- rename
+
+
+@rename_app.default
+def rename(*words: str, experiment_tag: str | None = None) -> int:
+    """Give experiments another tag; their names begin with it, and keep their ends.
+
+    The names of jobs and of files in S3 contain the name of their experiment: an experiment of such a backend keeps its name.
+
+    Parameters
+    ----------
+    words
+        Experiment (a name, a unique beginning of one, the path of its folder, or @last), unless --experiment_tag is given; then
+        the new tag.
+    experiment_tag
+        All experiments of this tag.
+    """
+    *names, new = words or ("",)
+    if not new or len(names) != (experiment_tag is None):
+        raise SettingsError("Give an experiment and its new tag, or --experiment_tag OLD and the new tag")
+    tag = safe_name(new, "experiment tag")
+    moves = [(folder, _renamed(folder, tag)) for folder in _chosen(names, experiment_tag)]
+    if not moves:
+        raise SettingsError(f"No experiments under the tag {experiment_tag!r}: tunewright list shows all")
+    for folder, target in moves:
+        _refuse_running(folder, "renamed")
+        if target.path.exists():
+            raise SettingsError(f"{target.path} exists already. Nothing was renamed")
+    for folder, target in moves:
+        target.path.parent.mkdir(parents=True, exist_ok=True)
+        folder.path.rename(target.path)
+        target.write_metadata({**target.metadata(), "tag": new, "experiment": target.name})
+        with suppress(OSError):  # other experiments are in it
+            folder.path.parent.rmdir()
+        say(target.name)
+    return 0
+
+
+def _renamed(folder: ExperimentFolder, tag: str) -> ExperimentFolder:
+    """The folder of an experiment under another tag."""
+    root = home() / "experiments"
+    if folder.path.resolve().parent.parent != root.resolve():
+        raise SettingsError(f"{folder.path} is not in {root}: move it there to rename it")
+    name = folder.name
+    if _backend_name(folder) in _ON_THIS_MACHINE and name.startswith(f"{folder.tag}-"):
+        name = f"{tag}-{name.removeprefix(f'{folder.tag}-')}"
+    return ExperimentFolder(root / tag / name)
+
+
+_ON_THIS_MACHINE: Final = frozenset({"local", "simulated"})
+"""Backends whose experiments leave nothing outside of their folders."""
+
+
+def _backend_name(folder: ExperimentFolder) -> str:
+    return read_metadata(folder).backend_name
+
+
+# --- export
+
+
+@export_app.default
+def export(
+    experiment: str,
+    /,
+    *,
+    to: Literal["csv", "parquet"] = "csv",
+    output: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+) -> int:
+    """Write all results as a table: trial, resource, metrics, configuration, decision, status, time.
+
+    Parameters
+    ----------
+    experiment
+        Name, unique beginning of a name, path of the folder, or @last.
+    to
+        Format of the file.
+    output
+        The file (default: NAME.csv or NAME.parquet in this folder); an existing one is replaced.
+    """
+    folder = find_experiment(experiment)
+    path = (output or Path(f"{folder.name}.{to}")).expanduser()
+    events = list(read_events(folder.journal_path))
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder: give the name of a file with --output")
+    try:
+        with replacing(path.absolute()) as unfinished:
+            if to == "csv":
+                unfinished.write_text(results_csv(events), encoding="utf-8")
+            else:
+                _write_parquet(unfinished, *result_rows(events))
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot write {path}: {error.strerror}. Choose another file with --output"
+        ) from None
+    say(f"Wrote {path}")
+    return 0
+
+
+def _write_parquet(path: Path, names: Sequence[str], *rows: Sequence[Any]) -> None:
+    """Write a table; a column of different types is text, and empty cells are null."""
+    try:
+        arrow: Any = importlib.import_module("pyarrow")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise MissingExtraError("tables", "A Parquet file") from None
+    columns = {name: _column(cells) for name, *cells in zip(names, *rows, strict=True)}
+    parquet.write_table(arrow.table(columns), path)
+
+
+def _column(cells: Sequence[Any]) -> list[float | str | bool | None]:
+    """A column of one type: numbers, truth values, or text if they differ; empty cells are None."""
+    kinds: set[type] = {type(cell) for cell in cells if cell != ""}
+    convert = float if kinds == {int, float} else str if len(kinds) > 1 else None
+    return [None if cell == "" else cell if convert is None else convert(cell) for cell in cells]
+
+
+# --- repair
+
+
+@repair_app.default
+def repair(experiment: str, /) -> int:
+    """Keep the lines of a journal before its damage; everything else is moved to a backup in the experiment's folder.
+
+    Parameters
+    ----------
+    experiment
+        Name, unique beginning of a name, path of the folder, or @last.
+    """
+    folder = find_experiment(experiment)
+    _refuse_running(folder, "changed")
+    if read_header(folder.journal_path) is None:
+        raise SettingsError(f"{folder.name} has no journal: tunewright delete {folder.name} removes it")
+    damage = _find_damage(folder.journal_path)
+    if damage is None:
+        say(f"The journal of {folder.name} is whole: there is nothing to repair")
+        return 0
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    backup = folder.path / f"damaged-{stamp}"
+    backup.mkdir(exist_ok=True)
+    shutil.copy2(folder.journal_path, backup / folder.journal_path.name)
+    moved = _move_unknown_runs(folder, damage.state, backup)
+    with folder.journal_path.open("rb") as file:
+        lines = file.readlines()
+    with replacing(folder.journal_path) as unfinished:
+        unfinished.write_bytes(b"".join(lines[: damage.n_whole]))
+    lost = _lost_text(lines[damage.n_whole :])
+    say(damage.reason)
+    say(f"Kept: {plural(damage.n_whole, 'line')} with {_content_text(damage.state)}")
+    say(f"Lost: {lost}")
+    say(f"Backup: {backup}{f', with {moved}' if moved else ''}")
+    if _backend_name(folder) not in _ON_THIS_MACHINE and damage.state.n_trials:
+        _end_new_trials(folder, damage.state.n_trials)
+        return 0
+    say(f"Go on: tunewright resume {folder.name}")
+    return 0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Damage:
+    n_whole: int
+    """Lines before the damage, the header included."""
+    state: State
+    """Of these lines."""
+    reason: str
+
+
+def _find_damage(journal: Path) -> _Damage | None:
+    """The first line that cannot be read, or does not fit to those before it; None if there is none."""
+    state, n_whole = State(), 1
+    try:
+        for event in read_events(journal):
+            with_fit(state.apply, event)
+            n_whole += 1
+    except JournalError as error:
+        reason = str(error).partition(". The file was changed")[0]
+        return _Damage(n_whole=n_whole, state=_state_of(journal, n_whole), reason=reason)
+    return None
+
+
+def _state_of(journal: Path, n_lines: int) -> State:
+    """The state after the first lines of a journal; a line that does not fit may have changed a part of it."""
+    state = State()
+    for event in islice(read_events(journal), n_lines - 1):
+        state.apply(event)
+    return state
+
+
+def _content_text(state: State) -> str:
+    return f"{plural(state.n_trials, 'trial')} and {plural(state.n_results, 'result')}"
+
+
+def _lost_text(lines: Sequence[bytes]) -> str:
+    """Format the number of lost lines, and what those that can be read were."""
+    kinds: Counter[str] = Counter()
+    for line in lines:
+        try:
+            event = decode_line(line)
+        except ValueError:
+            kinds["unreadable line"] += 1
+            continue
+        if isinstance(event, ResultEvent):
+            kinds["result"] += 1
+        elif isinstance(event, StartEvent):
+            kinds["start of a run"] += 1
+        elif isinstance(event, EndEvent):
+            kinds["end of a run"] += 1
+    several = {"start of a run": "starts of runs", "end of a run": "ends of runs"}
+    parts = [plural(n, kind, several.get(kind, "")) for kind, n in kinds.items()]
+    of = f": {', '.join(parts)}" if parts else ""
+    return f"{plural(len(lines), 'line')}{of}"
+
+
+def _move_unknown_runs(folder: ExperimentFolder, state: State, backup: Path) -> str:
+    """Move the folders of local runs that the kept lines do not begin: later runs get their numbers.
+
+    Returns
+    -------
+    str
+        Their number as text; empty if there are none.
+    """
+    n_moved = 0
+    for trial in sorted(folder.trials_path.glob("[0-9]*")):
+        trial_id = int(trial.name) if trial.name.isdecimal() else -1
+        runs = [trial] if trial_id >= state.n_trials else _later_runs(trial, state, trial_id)
+        for run in runs if trial_id >= 0 else ():
+            target = backup / run.relative_to(folder.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            run.rename(target)
+            n_moved += 1
+    return plural(n_moved, "folder of a later run", "folders of later runs") if n_moved else ""
+
+
+def _later_runs(trial: Path, state: State, trial_id: int) -> list[Path]:
+    """Folders and locks of a trial's runs after its last known one."""
+    last = state.run(trial_id).attempt
+    return [
+        path
+        for path in sorted((trial / "runs").glob("*"))
+        if (attempt := re.match(r"\d+", path.name)) and int(attempt[0]) > last
+    ]
+
+
+def _end_new_trials(folder: ExperimentFolder, n_trials: int) -> None:
+    """Let a resume begin no new trial: its jobs would have the names of lost ones, with other configurations."""
+    metadata = folder.metadata()
+    folder.write_metadata({**metadata, "limits": {**metadata.get("limits", {}), "max_num_trials": n_trials}})
+    say(
+        f"A resume begins no new trials (max_num_trials is {n_trials} now): their jobs would have the names of those that were lost. "
+        f"Begin a new experiment that learns from this one: --warm_start {folder.name}"
+    )
+
+
+# --- doctor
+
+
+@doctor_app.default
+def doctor() -> int:
+    """Check this machine, without a request to a network and without showing secrets; exit code 1 if something needs a repair."""
+    packages, problems = _package_lines()
+    sections: dict[str, list[str]] = {
+        "Tunewright": [f"tunewright {package_version()} in {Path(__file__).parent.parent}", *_python_lines()],
+        "Packages": packages,
+        "AWS": [_credentials_line()],
+        "GPUs": list(_gpu_lines()),
+    }
+    sections["Disk"], trouble = _disk_lines()
+    problems += trouble
+    sections["Experiments"], trouble = _store_lines()
+    problems += trouble
+    for title, lines in sections.items():
+        say("\n".join([title, *(f"  {line}" for line in lines), ""]))
+    say("\n".join(problems) if problems else "No problem was found")
+    return FAILED if problems else 0
+
+
+def _python_lines() -> list[str]:
+    return [
+        f"Python {platform.python_version()}, {sys.executable}",
+        f"{platform.platform()}, {plural(len(os.sched_getaffinity(0)), 'processor')}",
+    ]
+
+
+def _package_lines() -> tuple[list[str], list[str]]:
+    """Versions of the required packages, and of the optional ones by extra, with the command that installs them."""
+    try:
+        needed = requires("tunewright") or []
+    except PackageNotFoundError:
+        return ["tunewright is used from its sources: the list of its packages is not installed"], []
+    by_extra: dict[str, list[str]] = {}
+    for text in needed:
+        extra = re.search(r"extra *== *['\"]([\w-]+)['\"]", text)
+        name = re.match(r"[A-Za-z0-9._-]+", text)
+        if name is not None:
+            by_extra.setdefault(extra[1] if extra else "", []).append(name[0])
+    lines: list[str] = []
+    problems: list[str] = []
+    for extra, names in sorted(by_extra.items()):
+        versions = {name: _version_of(name) for name in dict.fromkeys(names)}
+        missing = [name for name, found in versions.items() if not found]
+        found = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
+        if not missing:
+            lines.append(f"{extra or 'required'}: {found}")
+        elif extra:
+            lines.append(f"{extra}: missing {', '.join(missing)}: pip install 'tunewright[{extra}]'")
+        else:
+            problems.append(f"Required packages are missing: pip install {' '.join(missing)}")
+    return lines, problems
+
+
+def _version_of(package: str) -> str:
+    """Version of an installed package; empty if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _credentials_line() -> str:
+    """Whether credentials are found; they are neither shown nor tried."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    profile = os.environ.get("AWS_PROFILE")
+    where = f"{f', profile {profile}' if profile else ''}{f', region {region}' if region else ''}"
+    try:
+        is_found = credentials_found()
+    except MissingExtraError:
+        return "boto3 is not installed: pip install 'tunewright[aws]'"
+    except SettingsError as error:
+        return str(error)
+    if is_found:
+        return f"credentials found (not tried){where}"
+    return f"no credentials{where}: aws configure, or --endpoint embedded, which needs none"
+
+
+def _gpu_lines() -> Iterator[str]:
+    """GPUs by the tools of NVIDIA and AMD."""
+    for maker, command, pattern in (
+        ("NVIDIA", ("nvidia-smi", "-L"), r"^GPU (\d+): ([^(\n]*)"),
+        ("AMD", ("rocm-smi", "--showproductname"), r"^GPU\[(\d+)\][^:\n]*:\s*Card [Ss]eries:\s*([^\n]*)"),
+    ):
+        if shutil.which(command[0]) is None:
+            yield f"{maker}: {command[0]} is not installed"
+            continue
+        try:
+            asked = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=_PATIENCE, errors="replace"
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            yield f"{maker}: {command[0]} does not answer: {error}"
+            continue
+        found = re.findall(pattern, asked.stdout, flags=re.MULTILINE)
+        if found:
+            yield from (f"{maker} {number}: {name.strip()}" for number, name in found)
+        else:
+            said = " ".join((asked.stderr or asked.stdout).split())
+            yield f"{maker}: none{f' ({said[:_SHOWN_ERROR]})' if asked.returncode and said else ''}"
+
+
+_PATIENCE: Final = 20.0
+"""Seconds for a tool that lists GPUs."""
+_SHOWN_ERROR: Final = 200
+"""Characters of its error."""
+_LEAST_FREE: Final = 1e9
+"""Bytes of free disk below which it is a problem."""
+
+
+def _disk_lines() -> tuple[list[str], list[str]]:
+    root = home()
+    there = next(path for path in (root, *root.parents) if path.exists())
+    usage = shutil.disk_usage(there)
+    lines = [f"{root}: {usage.free / 1e9:.1f} GB free of {usage.total / 1e9:.1f} GB"]
+    problems: list[str] = []
+    if not os.access(there, os.W_OK | os.X_OK):
+        problems.append(f"{there} cannot be written: set TUNEWRIGHT_HOME to a folder of yours")
+    if usage.free < _LEAST_FREE:
+        problems.append(f"The disk of {root} is nearly full: tunewright delete removes experiments")
+    return lines, problems
+
+
+def _store_lines() -> tuple[list[str], list[str]]:
+    """Number of experiments by status, and those that cannot be read."""
+    counts: Counter[str] = Counter()
+    problems: list[str] = []
+    for folder in experiments():
+        try:
+            counts[str(load_outcome(folder).status)] += 1
+        except JournalError as error:
+            counts["damaged"] += 1
+            problems.append(f"{error}: tunewright repair {folder.name}")
+        except TunewrightError as error:
+            counts["unreadable"] += 1
+            problems.append(str(error))
+    total = plural(sum(counts.values()), "experiment")
+    some = ", ".join(f"{n} {status}" for status, n in counts.items())
+    return [f"{total}{f' ({some})' if some else ''} in {home() / 'experiments'}"], problems

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -41,6 +40,7 @@ from tunewright.formatting import plural
 from tunewright.journal import is_locked
 from tunewright.remote.cleanup import Leftover, end_leftovers, find_leftovers
 from tunewright.storage import experiments
+from tunewright.types import package_version
 
 EXIT_DIFFERENT: Final = 3
 """Exit code if an assumption does not hold."""
@@ -361,7 +361,7 @@ def _check(session: AwsSession, place: JobPlace) -> list[Finding]:
 
 def _write(findings: Sequence[Finding], session: AwsSession, instance_type: str, path: Path) -> None:
     facts = {
-        "tunewright": version("tunewright"),
+        "tunewright": package_version(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "endpoint": str(session.endpoint.kind),
         "region": session.endpoint.region,

@@ -426,8 +426,13 @@ def retrainings(
     Raises
     ------
     SettingsError
-        The resource of a full run cannot be changed.
+        The resource of a full run cannot be changed, or the function of the trials is not stored.
     """
+    if isinstance(stored.benchmark, RealBenchmarkDefinition) and stored.benchmark.is_of_session:
+        raise SettingsError(
+            f"{stored.benchmark.name} was a function of a notebook, of a prompt or of another function, and is not stored: call it with "
+            "the best configuration, which tunewright best --format python prints"
+        )
     benchmark = stored.benchmark if resource is None else _to_resource(stored.benchmark, resource)
     space = benchmark.space
     point = {key: config[key] for key in space.names if key in config}

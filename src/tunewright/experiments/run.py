@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -54,7 +53,7 @@ from tunewright.runner.contract import stop_loading
 from tunewright.storage import ExperimentFolder, create_experiment, safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.tuner import Tuner
-from tunewright.types import Json
+from tunewright.types import Json, package_version
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 """Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
@@ -416,7 +415,7 @@ def _table_version(experiment: Experiment) -> str | None:
 @cache
 def _versions() -> dict[str, str]:
     return {
-        "tunewright": version("tunewright"),
+        "tunewright": package_version(),
         "python": platform.python_version(),
         "numpy": np.__version__,
     }

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from tunewright.aws import S3Objects
+from tunewright.backends.sagemaker.checkpoints import download
 from tunewright.runner.checkpoints import S3Checkpoints, SyncedCheckpoints, load_from, snapshot
+from tunewright.runner.s3_keys import checkpoint_prefix
 
 
 @pytest.fixture
@@ -37,6 +40,17 @@ def test_through_s3(aws: Any, linked: Path, tmp_path: Path) -> None:
     assert checkpoints.save(0, 3, linked)
     checkpoints.load(0, 3, tmp_path / "loaded")
     check(tmp_path / "loaded")
+
+
+def test_to_the_users_machine(aws: Any, linked: Path, tmp_path: Path) -> None:
+    aws.s3.translated = False
+    S3Checkpoints(aws.s3, "bucket", "exp/").save(0, 3, linked)
+    aws.s3.translated = True
+    objects = S3Objects(aws.s3, "bucket", "exp")
+    assert download(objects, checkpoint_prefix(0, 3), tmp_path / "loaded")
+    check(tmp_path / "loaded")
+    assert not download(objects, checkpoint_prefix(0, 9), tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()
 
 
 def test_through_a_copied_folder(linked: Path, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, final
 
 from tunewright.advice import NextStep
@@ -59,6 +58,7 @@ from tunewright.analysis.significance import ALPHA, CriticalDifference, PairedTe
 from tunewright.analysis.single import SingleReport, TopTrial
 from tunewright.formatting import duration, number, plural
 from tunewright.metric import Goal
+from tunewright.types import package_version
 
 if TYPE_CHECKING:
     import jinja2
@@ -203,7 +203,7 @@ def _render(
         "headline": headline,
         "lead": lead,
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "version": version("tunewright"),
+        "version": package_version(),
         "versions": ", ".join(versions),
         "warnings": warnings,
         "sections": sections,

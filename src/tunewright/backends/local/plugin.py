@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Final, final
 
@@ -12,7 +13,9 @@ from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.local.run import LOG_FILES, RunFolder
 from tunewright.backends.plugin import BackendPlugin, ExperimentContext, FileLog, TrialLog
 from tunewright.exceptions import SettingsError
+from tunewright.runner.local_run import frozen_folder
 from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST
+from tunewright.trial import Checkpoint
 
 
 @final
@@ -50,6 +53,28 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
                 RunFolder(trial, *run).path / name for run in RunFolder.all_of(trial) for name in LOG_FILES
             ]
         )
+
+    @override
+    def checkpoint_place(
+        self, config: LocalConfig, context: ExperimentContext, checkpoint: Checkpoint
+    ) -> str:
+        """The folder of a frozen checkpoint."""
+        trial = context.folder.trials_path / str(checkpoint.trial_id)
+        folder = frozen_folder(trial, checkpoint.resource)
+        return str(folder) if folder.is_dir() else ""
+
+    @override
+    def copy_checkpoint(
+        self, config: LocalConfig, context: ExperimentContext, checkpoint: Checkpoint, folder: Path
+    ) -> None:
+        """Copy the folder of a frozen checkpoint; links in it stay links."""
+        place = self.checkpoint_place(config, context, checkpoint)
+        if not place:
+            raise SettingsError(
+                f"The checkpoint of trial {checkpoint.trial_id} at {checkpoint.resource} is not in "
+                f"{context.folder.trials_path}: it was deleted, or the trial ran on another machine"
+            )
+        shutil.copytree(place, folder, symlinks=True)
 
 
 PLUGIN: Final = LocalPlugin()

@@ -187,14 +187,14 @@ class LocalRun:
         end = folder.end()
         self.cost = max(self.cost, end.cost if end else 0.0)
         source, resource = folder.continuation()
-        place = f"after {resource}" if resource else "from the beginning"
-        word = "lost its runner and goes on" if end is None else "was interrupted and goes on"
-        self.notices.append(f"Trial {self.run.trial_id} {word} {place}")
         order = folder.order()
-        if not _is_here(order):
+        if not _is_here(order) or order.base_dir != str(folder.path):  # the experiment was renamed
             order = self._launcher.order(self.run, self._config, self.gpus())
             if not source and order.checkpoint_from and Path(order.checkpoint_from).is_dir():
                 source, resource = order.checkpoint_from, order.resume_from
+        place = f"after {resource}" if resource else "from the beginning"
+        word = "lost its runner and goes on" if end is None else "was interrupted and goes on"
+        self.notices.append(f"Trial {self.run.trial_id} {word} {place}")
         order = replace(order, checkpoint_from=source, resume_from=resource, cost_before=self.cost)
         self._launch(max(self._folders) + 1, order)
         return []

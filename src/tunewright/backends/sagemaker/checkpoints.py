@@ -6,15 +6,17 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 from typing_extensions import override
 
 from tunewright.aws import S3Objects
+from tunewright.aws.objects import in_parallel
 from tunewright.backends.engine.channel import Checkpoints
 from tunewright.backends.engine.job_service import JobName
 from tunewright.runner import s3_keys
-from tunewright.runner.checkpoints import SYNCED
+from tunewright.runner.checkpoints import SYNCED, make_links, places_of
 from tunewright.runner.restarts import RESTARTS
 from tunewright.runner.s3_keys import COMPLETE
 from tunewright.trial import Checkpoint
@@ -142,6 +144,37 @@ def complete_checkpoints(objects: S3Objects, trial_id: int) -> list[int]:
     prefix = f"{s3_keys.CHECKPOINTS}{trial_id}/"
     found = (stored.key[len(prefix) :].split("/") for stored in objects.list(prefix))
     return sorted(int(parts[0]) for parts in found if parts[1:] == [COMPLETE])
+
+
+def download(objects: S3Objects, prefix: str, folder: Path) -> bool:
+    """Copy the files of a complete checkpoint into a folder; return False if it is not there, or not complete.
+
+    Parameters
+    ----------
+    objects
+        The objects under the experiment's prefix.
+    prefix
+        Common prefix of the checkpoint's keys, ending in a slash.
+    folder
+        Is created.
+
+    Raises
+    ------
+    ServiceError
+        S3 refuses or does not answer.
+    ValueError
+        A file would leave the folder.
+    """
+    marker = objects.get(prefix + COMPLETE)
+    if marker is None:
+        return False
+    content = json.loads(marker)
+    places = places_of(content["files"], folder)
+    for path in {folder, *(path.parent for path in places.values())}:
+        path.mkdir(parents=True, exist_ok=True)
+    in_parallel(lambda name: objects.get_file(prefix + name, places[name]), sorted(places))
+    make_links(content.get("links", {}), folder)
+    return True
 
 
 def _delete(objects: S3Objects, prefix: str) -> None:

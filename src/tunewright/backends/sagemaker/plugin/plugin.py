@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, TypeVar, final
 
 from typing_extensions import override
@@ -25,7 +26,8 @@ from tunewright.backends.plugin import (
     TrialLog,
 )
 from tunewright.backends.sagemaker.backend import SageMakerBackend
-from tunewright.backends.sagemaker.config import SageMakerConfig, SageMakerPlace
+from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints, download
+from tunewright.backends.sagemaker.config import LOGS, SageMakerConfig, SageMakerPlace
 from tunewright.backends.sagemaker.deployment import ROOT_PREFIX, Estimate, dry_run, estimate
 from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.plugin.execution import choose_execution
@@ -37,10 +39,13 @@ from tunewright.backends.sagemaker.workers import (
     dry_run_workers,
     run_logs,
 )
+from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
+from tunewright.runner.checkpoints import SYNCED
 from tunewright.runner.requirements import SHARED_VARIABLE
+from tunewright.runner.s3_keys import checkpoint_prefix
 from tunewright.storage import package_cache
-from tunewright.trial import Start
+from tunewright.trial import Checkpoint, Start
 
 _RULE: Final = "*" * 100
 _EMBEDDED: Final = "SageMaker training jobs run on an endpoint embedded in this machine"
@@ -81,6 +86,39 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
             return ServiceLog(session, lambda: job_logs(session, prefix, trial_id))
         objects = session.objects(config.bucket or default_bucket(session), f"{ROOT_PREFIX}/{prefix}")
         return ServiceLog(session, lambda: run_logs(objects, trial_id))
+
+    @override
+    def checkpoint_place(
+        self, config: SageMakerConfig, context: ExperimentContext, checkpoint: Checkpoint
+    ) -> str:
+        """The address of its folder in S3, or of the trial's folder that the service copies; the default bucket has no name here."""
+        if JobSettings(benchmark=context.script, config=config).channel == LOGS:
+            key = f"{SYNCED}{checkpoint.trial_id}/"
+        else:
+            key = checkpoint_prefix(checkpoint.trial_id, checkpoint.resource)
+        key = f"{ROOT_PREFIX}/{job_prefix(context.folder.name)}/{key}"
+        return f"s3://{config.bucket}/{key}" if config.bucket else f"{key} in the account's default bucket"
+
+    @override
+    def copy_checkpoint(
+        self, config: SageMakerConfig, context: ExperimentContext, checkpoint: Checkpoint, folder: Path
+    ) -> None:
+        """Download it from S3."""
+        channel = JobSettings(benchmark=context.script, config=config).channel
+        session = open_session(endpoint_of(config))
+        try:
+            bucket = config.bucket or default_bucket(session)
+            objects = session.objects(bucket, f"{ROOT_PREFIX}/{job_prefix(context.folder.name)}")
+            place = checkpoint_prefix(checkpoint.trial_id, checkpoint.resource)
+            if channel == LOGS:
+                place = CopiedCheckpoints(objects).prefix_of(checkpoint)
+            if place is None or not download(objects, place, folder):
+                raise SettingsError(
+                    f"The checkpoint of trial {checkpoint.trial_id} at {checkpoint.resource} is not in {objects.uri()}: "
+                    "it was deleted"
+                )
+        finally:
+            session.close()
 
     @override
     def describe(self, config: SageMakerConfig, context: ExperimentContext) -> Description[SageMakerConfig]:

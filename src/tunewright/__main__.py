@@ -1,4 +1,4 @@
-"""``python -m tunewright.cli``."""
+"""``python -m tunewright``."""
 
 from __future__ import annotations
 
