@@ -17,6 +17,8 @@ from tunewright.incumbent import Incumbent
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import COUNT, error_key
+from tunewright.runner.run_order import AS_HYDRA
+from tunewright.runner.script_launch import hydra_overrides
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
@@ -156,8 +158,18 @@ def seconds_of(text: str) -> float:
     return sum(float(amount) * _UNITS[unit.lower()] for amount, unit in parts)
 
 
-def arguments_text(config: Config) -> str:
-    """Format a configuration as arguments of a script: ``--lr=0.013 --width=32``."""
+def arguments_text(config: Config, style: str) -> str:
+    """Format a configuration as arguments of a script: ``--lr=0.013 --width=32``, or ``lr=0.013`` for Hydra scripts.
+
+    Parameters
+    ----------
+    config
+        A configuration.
+    style
+        The benchmark's ``argument_style``.
+    """
+    if style == AS_HYDRA:
+        return shlex.join(hydra_overrides(config))
     return shlex.join(f"--{name}={value}" for name, value in config.items())
 
 

@@ -104,6 +104,25 @@ def test_one_setup_has_no_statistics(store: Store) -> None:
     assert "speed-up" in build_page(compare(load("t")), title="t")
 
 
+def test_a_setup_with_several_seeds_names_its_best_run(store: Store) -> None:
+    stored = [store([(1, loss)], seed=seed) for seed, loss in enumerate((0.5, 0.4, 0.6))]
+    page = build_page(compare(load("t")), title="t")
+    assert f"tunewright best {stored[1].name}\n" in page
+    assert stored[2].name not in page
+
+
+def test_a_cell_that_was_run_again_has_the_page_of_the_newest(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = store([(1, 0.1)]), store([(1, 0.5)])
+    with pytest.raises(SystemExit):
+        main(["report", "t", "--out", str(tmp_path / "t.html")])
+    page = (tmp_path / "t.html").read_text()
+    assert f"<h1>{new.name}</h1>" in page
+    assert old.name not in page
+    assert "1 older experiment" in capsys.readouterr().out
+
+
 def test_failures_with_the_same_last_line_are_one(store: Store) -> None:
     folder = store([(1, 0.5)] * 3)
     text = folder.journal_path.read_text()

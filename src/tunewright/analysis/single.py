@@ -111,6 +111,7 @@ def single_report(run: OneRun, *, seed: int = 0) -> SingleReport:
     best = _best(run)
     found, reason = _importance(run, seed)
     record, info = run.info.record, run.info
+    style = "" if record is None else record.benchmark.argument_style
     steps: list[NextStep] = []
     if record is not None and run.space is not None:
         steps = next_steps(stored_facts(record, info.name, info.constraints), run.history, status)
@@ -118,7 +119,7 @@ def single_report(run: OneRun, *, seed: int = 0) -> SingleReport:
         run=run,
         status=status,
         best=best,
-        arguments="" if best is None else arguments_text(best.config),
+        arguments="" if best is None else arguments_text(best.config, style),
         top=_top(run),
         importance=found,
         unknown_importance=reason,

@@ -98,7 +98,7 @@ def best(
         _copy_checkpoint(outcome, found, copy_checkpoint)
         return 0
     if format != "table":
-        say(_config_as(format, found.config))
+        say(_config_as(format, found.config, outcome.metadata.benchmark.argument_style))
         return 0
     _print(outcome, found)
     return 0
@@ -128,14 +128,14 @@ def _print(outcome: Outcome, found: Best) -> None:
         say(place)
 
 
-def _config_as(form: str, config: Config) -> str:
-    """A configuration in a form of ``best``."""
+def _config_as(form: str, config: Config, style: str) -> str:
+    """A configuration in a form of ``best``, as arguments in the style of its script."""
     if form == "json":
         return json.dumps(dict(config))
     if form == "python":
         return repr(dict(config))
     if form == "cli":
-        return arguments_text(config)
+        return arguments_text(config, style)
     sign = " =" if form == "toml" else ":"
     keys = {name: name if re.fullmatch(r"[A-Za-z][\w-]*", name) else json.dumps(name) for name in config}
     return "\n".join(f"{keys[name]}{sign} {json.dumps(value)}" for name, value in config.items())

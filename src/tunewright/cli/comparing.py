@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tunewright.analysis import Aggregate, load
-from tunewright.analysis.curves import with_equals
+from tunewright.analysis.curves import newest_infos, with_equals
 from tunewright.analysis.figures import (
+    plot_history,
     plot_importance,
     plot_learning_curves,
     plot_parallel,
     plot_pareto,
+    plot_slices,
     plot_workers,
     save,
 )
@@ -39,11 +41,14 @@ from tunewright.cli.exits import say
 from tunewright.cli.output import print_table, select, writing
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import SettingsError
+from tunewright.formatting import plural
 from tunewright.storage import write_atomically
 
 _FIGURES: Final[Mapping[str, Callable[[OneRun], Any]]] = {
     "curves": plot_learning_curves,
+    "history": plot_history,
     "workers": plot_workers,
+    "slices": plot_slices,
     "parallel": plot_parallel,
     "importance": lambda run: plot_importance(importance(run), run),
     "pareto": plot_pareto,
@@ -126,9 +131,12 @@ def report(
     shown = results if setups is None else results.where(method=setups)
     names = [Path(source).name or Path(source).resolve().name for source in sources]
     path = Path(out or f"{names[0]}.html")
-    if len(shown) == 1 and shown.infos[0].record is not None:
-        single = single_report(one_run(shown.infos[0].path))
+    counting = [info for name in shown.benchmarks for info in newest_infos(shown, name).values()]
+    if len(counting) == 1 and counting[0].record is not None:
+        single = single_report(one_run(counting[0].path))
         _write(path, build_single_page(single))
+        if n_older := len(shown) - 1:
+            say(f"Note: {plural(n_older, 'older experiment')} of the same setup and seed left out")
         say(single_headline(single))
         for step in single.next_steps:
             say(f"Next: {step.text}" + (f"\n      {step.command}" if step.command else ""))
@@ -165,7 +173,7 @@ def plot(
     experiment
         Name, unique beginning of a name, or path of the folder.
     figure
-        Figures, with commas: curves, workers, parallel, importance, pareto (default: all).
+        Figures, with commas: curves, history, workers, slices, parallel, importance, pareto (default: all).
     metric
         Another reported value than the tuned one.
     out

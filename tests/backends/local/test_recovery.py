@@ -128,11 +128,14 @@ def test_a_run_that_was_ordered_on_another_machine_goes_on_here(bench) -> None:
 
 
 def test_a_run_goes_on_from_its_checkpoint_in_a_renamed_folder(bench) -> None:
+    before = bench.backend()
+    before.start(Run(trial_id=0, attempt=0, until=2), {"epochs": 8})
+    bench.events(before).until_ended(0)
+    before.close()
+    bench.made.remove(before)
     first = bench.backend()
-    first.start(Run(trial_id=0, attempt=0, until=2), {"epochs": 8})
-    bench.events(first).until_ended(0)
     run = Run(trial_id=0, attempt=1, resume_from=2, from_checkpoint=Checkpoint(trial_id=0, resource=2))
-    first.start(run, {"epochs": 4, "seconds": 600})
+    first.start(run, {"epochs": 4, "seconds": 60})
     wait_until((bench.trials / "0/runs/1-0/started").exists, "no start")
     bench.abandon(first)
     os.kill(runner_pid(bench.trials, attempt=1), signal.SIGKILL)
@@ -142,7 +145,7 @@ def test_a_run_goes_on_from_its_checkpoint_in_a_renamed_folder(bench) -> None:
     second = bench.backend()
     second.attach([open_run(run, epochs=4)])
     events = bench.events(second)
-    assert events.until_ended(0).checkpoint == Checkpoint(trial_id=0, resource=4)
+    assert events.until_ended(0, attempt=1).checkpoint == Checkpoint(trial_id=0, resource=4)
     assert [report.metrics["first"] for report in events.reports] == [3, 3]
     assert "goes on after 2" in second.summary().notices[0]
 

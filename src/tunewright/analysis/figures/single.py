@@ -101,7 +101,7 @@ def plot_history(run: OneRun) -> Figure:
     losses = run.losses()
     finite = np.flatnonzero(np.isfinite(losses))
     values = losses * run.metric.loss(1.0)
-    axis.plot(finite, values[finite], ".", color=COLOURS[0], alpha=0.6, label="trials")
+    axis.plot(finite, values[finite], ".", color=COLOURS[0], alpha=0.9, markersize=7, label="trials")
     if len(finite):
         best = np.minimum.accumulate(np.where(np.isfinite(losses), losses, np.inf))[finite[0] :]
         numbers = np.arange(finite[0], len(losses))

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, final
 
+import numpy as np
+
 from tunewright.advice import NextStep
 from tunewright.analysis.aggregate import Aggregate
 from tunewright.analysis.comparison import Ranks
-from tunewright.analysis.curves import with_equals
+from tunewright.analysis.curves import newest_infos, with_equals
 from tunewright.analysis.extras import need
 from tunewright.analysis.figures import (
     plot_area,
@@ -261,6 +263,18 @@ def _comparison_sections(
     for part in parts:
         yield _benchmark(part, comparison.reference)
     yield Section(title="Runs", table=_runs(comparison))
+    if not has_several:
+        names = [_best_run(comparison, part).name for part in parts]
+        lines = [f"tunewright {command} {name}" for name in names for command in ("best", "report")]
+        yield Section(title=f"Best {'run' if len(parts) == 1 else 'runs'}", code="\n".join(lines))
+
+
+def _best_run(comparison: Comparison, part: BenchmarkComparison) -> ExperimentInfo:
+    """The experiment of one setup with the best value at the end of the curves."""
+    ((label, setup),) = part.curves.setups.items()
+    last = setup.losses[:, -1]
+    seed = setup.seeds[int(np.nanargmin(last))] if np.isfinite(last).any() else setup.seeds[0]
+    return newest_infos(comparison.results, part.curves.benchmark)[label, seed]
 
 
 def _ranks(ranks: Ranks, critical: CriticalDifference) -> Section:

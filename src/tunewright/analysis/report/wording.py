@@ -160,7 +160,8 @@ def budget_text(comparison: Comparison) -> str:
         if info.n_workers is not None
     ]
     total = f"; {sum(worker_hours):,.1f} worker hours in all" if worker_hours else ""
-    return f"Compared after {time} of {' and '.join(clocks)} time{of_workers}{total}."
+    after = "Compared after" if len(comparison.labels) > 1 else "After"
+    return f"{after} {time} of {' and '.join(clocks)} time{of_workers}{total}."
 
 
 def seeds_text(part: BenchmarkComparison) -> str:
