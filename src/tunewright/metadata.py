@@ -39,6 +39,8 @@ class BenchmarkMetadata(Struct, frozen=True, kw_only=True):
     """Of a training script: seeds or folds of each trial."""
     space: dict[str, Any] | None = None
     """Of a training script, as JSON data."""
+    argument_style: str = "list"
+    """Of a training script: form of the hyperparameters on its command line."""
 
 
 @final

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tunewright.cli import main
+from tunewright.experiments import load_outcome
 from tunewright.storage import experiments
 
 SCRIPT = """
@@ -57,6 +58,7 @@ def test_help_has_the_flags_of_the_chosen_backend(tune: Tune) -> None:
     assert "--max_parallel_jobs" in tune.out
     for heading in ("Script", "Method", "Experiment", "Limits", "Run", "Backend sagemaker", "Tuning job"):
         assert f"\n{heading}\n" in tune.out
+    assert "benchmark" not in tune.out
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -113,6 +115,23 @@ def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "num_gpus_per_trial" in shown
     assert "max_parallel_jobs" in shown
     assert "warm_pool" in shown
+
+
+def test_known_configurations_come_first(tune: Tune) -> None:
+    (tune.folder / "points.csv").write_text("x\n0.25\n0.75\n")
+    line = "--space space.toml --metric score --goal min --points points.csv --max_num_trials 2 --n_workers 1"
+    assert tune.script(*line.split()) == 0, tune.err
+    (folder,) = experiments()
+    history = load_outcome(folder).history
+    assert [history.trial(trial_id).config["x"] for trial_id in range(2)] == [0.25, 0.75]
+
+
+def test_points_that_do_not_fit_start_nothing(tune: Tune) -> None:
+    (tune.folder / "points.csv").write_text("x\n0.25\n1.5\n")
+    line = "--space space.toml --metric score --goal min --points points.csv --max_num_trials 2"
+    assert tune.script(*line.split()) == 2
+    assert "points.csv, line 3: x: " in tune.err
+    assert not list(experiments())
 
 
 def test_the_name_of_an_experiment_does_not_repeat_the_script(tune: Tune) -> None:

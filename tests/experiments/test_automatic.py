@@ -11,8 +11,8 @@ import pytest
 from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, announce_choices, method
-from tunewright.experiments.run import as_begun, new_folder, resume_experiment, run_experiment
+from tunewright.experiments import Experiment, Limits, MethodSpec, announce_choices, method
+from tunewright.experiments.run import as_begun, informed, new_folder, resume_experiment, run_experiment
 from tunewright.methods import build_scheduler, find_method
 from tunewright.methods.automatic import Choice, choose
 from tunewright.metric import Metric
@@ -142,3 +142,33 @@ def test_it_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (outcome.metadata.chosen or {})["method"] == "Adaptive"
     more = experiment(benchmark=toy, limits=Limits(max_num_trials=5))
     assert resume_experiment(outcome.folder, more).history.n_trials == 5
+
+
+def test_a_script_without_checkpoints_is_named_once_and_stopped_from_then_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    toy = benchmark(script=str(script), resource_attr="epoch", max_resource=3, n_workers=1)
+    first = run_experiment(experiment(benchmark=toy, limits=Limits(max_num_trials=7)))
+    assert [record.getMessage().count("load_newest()") for record in caplog.records] == [1]
+    assert "auto with kind=stopping never pauses" in caplog.text
+    assert "kind" not in first.folder.metadata()["chosen"]["settings"]
+    second = run_experiment(experiment(benchmark=toy, limits=Limits(max_num_trials=1)))
+    chosen = Choice.from_json(second.folder.metadata()["chosen"])
+    assert chosen.settings["kind"] == "stopping"
+    assert "no trial pauses" in chosen.reason
+    assert [Experiment.from_json(one.folder.metadata()).identity() for one in (first, second)] == [
+        experiment(benchmark=toy).identity()
+    ] * 2
+    begun = as_begun(first.folder, Experiment.from_json(first.folder.metadata()))
+    assert isinstance(begun.method, MethodSpec)
+    assert begun.method.settings["kind"] == "promotion"
+    others = [
+        experiment(benchmark=toy, tag="other"),
+        experiment(benchmark=benchmark()),
+        experiment(benchmark=toy, method=method("auto", kind="promotion")),
+        experiment(benchmark=toy, max_num_checkpoints=2),
+    ]
+    kinds = [choice.settings.get("kind") for cell in informed(others) if (choice := cell.choice())]
+    assert kinds == [None, None, "promotion", None]

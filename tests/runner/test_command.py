@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from tunewright.runner.run_order import AS_CONFIG_JSON, AS_FLAG, RunOrder
+from tunewright.runner.run_order import AS_CONFIG_JSON, AS_FLAG, AS_HYDRA, RunOrder
 from tunewright.runner.script_launch import build_command, build_environment
 
 
@@ -72,6 +73,61 @@ def test_a_hyperparameter_wins_over_the_checkpoint_folder(run_script) -> None:
 def test_the_configuration_as_a_file(run_script, text, option) -> None:
     order = run_script.order(run_script.write(text), config={"a": 1}, arguments=AS_CONFIG_JSON)
     assert build_command(order)[2:4] == [option, order.config_file]
+
+
+_VALUES = (
+    *(
+        1,
+        -3,
+        0.1,
+        -1e-05,
+        1e22,
+        5e-324,
+        True,
+        False,
+        "adam",
+        "a b",
+        "it's",
+        "a\\",
+        "a\\'b",
+        "\\\\n",
+        "x 'y' \"z\" $HOME;",
+    ),
+    *(
+        "",
+        "true",
+        "NaN",
+        "1",
+        "1e3",
+        "null",
+        "a,b",
+        "{a:1}",
+        "[1]",
+        "ü☃",
+        "-q",
+        "a=b",
+        "a\nb\\",
+        "choice(1,2)",
+        "s3://b/p",
+    ),
+)
+
+
+def test_hydra_reads_the_values_that_were_passed(run_script) -> None:
+    config = {f"group.x{number}": value for number, value in enumerate(_VALUES)}
+    order = run_script.order(run_script.write(""), config=config, arguments=AS_HYDRA)
+    parser = OverridesParser.create()
+    parsed = [parser.parse_override(text) for text in build_command(order)[2:]]
+    values = [(one.key_or_group, type(one.value()), one.value()) for one in parsed]
+    assert values == [(name, type(value), value) for name, value in config.items()]
+
+
+def test_a_hydra_script_writes_into_the_output_folder_of_its_run(run_script, tmp_path: Path) -> None:
+    script = run_script.write("import hydra\n")
+    order = run_script.order(script, arguments=AS_HYDRA, base_dir="/opt/ml")
+    assert build_command(order)[2:] == ["hydra.run.dir='/opt/ml/output/data/hydra'"]
+    mine = run_script.order(script, arguments=AS_HYDRA, config={"hydra.run.dir": "mine"})
+    assert build_command(mine)[2:] == ["hydra.run.dir=mine"]
 
 
 def test_programs_other_than_python_are_executed_themselves(run_script) -> None:

@@ -133,3 +133,51 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
     with pytest.raises(SpaceError, match=r"Cannot read the space file .*latin\.toml"):
         load_space(tmp_path / "latin.toml")
+
+
+def test_tables_without_a_type_are_groups() -> None:
+    text = """
+    [optimizer]
+    name = { type = "choice", values = ["sgd", "adam"] }
+    nesterov = true
+    [optimizer.lr]
+    type = "float"
+    low = 0.1
+    high = 1.0
+    [optimizer.momentum]
+    type = "float"
+    low = 0.1
+    high = 0.9
+    active_if = { optimizer.name = "sgd" }
+    [a.b.type]
+    type = "int"
+    low = 1
+    high = 2
+    ["db@x.y"]
+    type = "constant"
+    value = 3
+    """
+    expected = {
+        "optimizer.name": Categorical(["sgd", "adam"]),
+        "optimizer.nesterov": True,
+        "optimizer.lr": Float(0.1, 1.0),
+        "optimizer.momentum": Float(0.1, 0.9, active_if={"optimizer.name": "sgd"}),
+        "a.b.type": Integer(1, 2),
+        "db@x.y": 3,
+    }
+    assert space_from_toml(text) == SearchSpace(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('"a.b" = 1\n[a.b]\ntype = "float"\nlow = 0\nhigh = 1', "'a.b' is given twice"),
+        ("[a.b]\nlow = 0\nhigh = 1", "a.b: the key 'type' is missing"),
+        ("[a.b]\nmin = 0\nmax = 1\nactive_if = { c = 1 }", "a.b: the key 'type' is missing"),
+        ("[a.b]", "a.b: the key 'type' is missing"),
+        ("[a.b]\ntype = 'flaot'", "a.b: unknown type 'flaot'. Did you mean 'float'?"),
+    ],
+)
+def test_errors_in_groups_have_the_full_name(text: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        space_from_toml(text)

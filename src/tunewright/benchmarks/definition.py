@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Literal, Protocol, TypeAlias, final, get_args
 
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
@@ -15,6 +15,9 @@ from tunewright.replicates import Replicates
 from tunewright.runner.run_order import SESSION
 from tunewright.space import SearchSpace
 from tunewright.types import Config, Json, Number
+
+ArgumentStyle: TypeAlias = Literal["list", "hydra", "config_json"]
+"""Form of a script's hyperparameters: ``--name value``, ``name=value`` as of Hydra, or ``--config_json FILE``."""
 
 _SCRIPTS: Final = Path(__file__).parent / "scripts"
 
@@ -101,8 +104,10 @@ class RealBenchmarkDefinition:
     """Variables set for every trial."""
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Input folders by channel name, as SM_CHANNEL_*: ``s3://`` addresses for jobs, paths for processes."""
+    argument_style: ArgumentStyle = "list"
+    """Form of the hyperparameters on the script's command line."""
     config_json: bool = False
-    """Give the script its configuration as ``--config_json FILE`` instead of as arguments."""
+    """Short for ``argument_style="config_json"``."""
     request_template: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """Merged under every CreateTrainingJob request."""
 
@@ -121,10 +126,20 @@ class RealBenchmarkDefinition:
             value = getattr(self, limit)
             if value is not None and not value > 0:
                 raise SettingsError(f"{limit} must be positive, not {value!r}")
+        self._settle_argument_style()
         self._settle_replicates()
         self._settle_max_resource()
         for point in self.points_to_evaluate or ():
             self.space.complete(point)
+
+    def _settle_argument_style(self) -> None:
+        if self.argument_style not in get_args(ArgumentStyle):
+            raise UnknownNameError("argument_style", self.argument_style, get_args(ArgumentStyle))
+        if self.config_json and self.argument_style == "hydra":
+            raise SettingsError("config_json=True contradicts argument_style='hydra': remove one of them")
+        if self.config_json or self.argument_style == "config_json":
+            object.__setattr__(self, "argument_style", "config_json")
+            object.__setattr__(self, "config_json", True)
 
     def _settle_replicates(self) -> None:
         if self.replicates is None:

@@ -1,4 +1,4 @@
-"""Progress and warnings of an experiment as lines: PlainProgress, for files and pipes, and WarnOfMissingResource."""
+"""Progress and warnings of an experiment as lines: PlainProgress, for files and pipes, and warnings about the script."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ from tunewright.trial import BackendSummary, ExperimentStatus, Result, Run, Tria
 
 INTERVAL: Final = 10.0
 """Seconds between two lines on the whole experiment."""
+
+_NO_CHECKPOINT: Final = """Trial %d paused and now trains from the beginning again, as its script kept no checkpoint. Three lines of the script keep one:
+    from tunewright.report import load_newest, save_checkpoint
+    saved = load_newest()                # None in the first run; else begin after saved.step with saved.state
+    save_checkpoint(epoch, state)        # before each report
+Without them: %s never pauses a trial."""
 
 _log = logging.getLogger(__name__)
 
@@ -147,3 +153,31 @@ class WarnOfMissingResource(Callback):
                 self._name,
                 nearest_hint(self._name, names),
             )
+
+
+@final
+class WarnOfMissingCheckpoint(Callback):
+    """Says at the first resume from scratch that the script keeps no checkpoint, and what one needs.
+
+    Parameters
+    ----------
+    without_pauses
+        The method or setting that pauses no trial.
+    """
+
+    def __init__(self, without_pauses: str) -> None:
+        self._without_pauses = without_pauses
+        self._paused_without = set[int]()
+        self._has_warned = False
+
+    @override
+    def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
+        """Note a trial that paused without a checkpoint; one that was deleted later does not count."""
+        if status is TrialStatus.PAUSED and history.checkpoint(trial_id) is None:
+            self._paused_without.add(trial_id)
+
+    @override
+    def on_trial_start(self, history: History, run: Run) -> None:
+        if run.trial_id in self._paused_without and not self._has_warned:
+            self._has_warned = True
+            _log.warning(_NO_CHECKPOINT, run.trial_id, self._without_pauses)

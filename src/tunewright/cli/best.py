@@ -33,6 +33,8 @@ from tunewright.experiments import (
     run_plan,
 )
 from tunewright.formatting import config_text, number, plural, reached_text
+from tunewright.runner.run_order import AS_HYDRA
+from tunewright.runner.script_launch import hydra_overrides
 from tunewright.storage import ExperimentFolder, find_experiment, replacing
 from tunewright.trial import Result
 from tunewright.types import Config
@@ -99,7 +101,7 @@ def best(
         _copy_checkpoint(outcome, found, copy_checkpoint)
         return 0
     if format != "table":
-        say(_config_as(format, found.config))
+        say(_config_as(format, found.config, outcome.metadata.benchmark.argument_style))
         return 0
     _print(outcome, found)
     return 0
@@ -129,12 +131,14 @@ def _print(outcome: Outcome, found: Best) -> None:
         say(place)
 
 
-def _config_as(form: str, config: Config) -> str:
-    """A configuration in a form of ``best``."""
+def _config_as(form: str, config: Config, style: str) -> str:
+    """A configuration in a form of ``best``, as arguments in the style of its script."""
     if form == "json":
         return json.dumps(dict(config))
     if form == "python":
         return repr(dict(config))
+    if form == "cli" and style == AS_HYDRA:
+        return shlex.join(hydra_overrides(config))
     if form == "cli":
         return shlex.join(f"--{name}={value}" for name, value in config.items())
     sign = " =" if form == "toml" else ":"

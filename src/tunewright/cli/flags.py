@@ -14,13 +14,13 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 
 from tunewright.backends.plugin import backend_names, find_backend
-from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.benchmarks import ArgumentStyle, Benchmark, RealBenchmarkDefinition
 from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
 from tunewright.cli.parsing import is_flag_file
 from tunewright.cli.records import flag_names
 from tunewright.exceptions import SettingsError
-from tunewright.space import SearchSpace
-from tunewright.types import ConfigValue
+from tunewright.space import SearchSpace, load_points
+from tunewright.types import Config, ConfigValue
 
 ExtraArgs: TypeAlias = Sequence[Mapping[str, Any]]
 """One mapping per flag: ``name`` without hyphens, and options as of argparse (``type``, ``default``, ``help``, ...)."""
@@ -57,6 +57,8 @@ class RunFlags:
 
     random_seed: NonNegativeInt = 0
     """Master seed: another one repeats all seeds with other random numbers."""
+    points: str | None = field(default=None, metadata={"metavar": "FILE"})
+    """CSV, JSON or TOML file of the first configurations (default: one of all defaults, or the benchmark's)."""
     warm_start: tuple[str, ...] = field(default=(), metadata={"metavar": "TAG"})
     """An earlier experiment to learn from: its tag or name, or a file of evaluations; may be repeated."""
     delete_checkpoints: bool = False
@@ -67,6 +69,16 @@ class RunFlags:
     """A callback that watches each experiment, with its settings; may be repeated."""
     tensorboard: bool = False
     """Short for --callback tensorboard: write event files into the folder of each experiment."""
+
+    def points_for(self, benchmark: Benchmark) -> tuple[Config, ...] | None:
+        """First configurations of a benchmark; None without ``--points``.
+
+        Raises
+        ------
+        SpaceError
+            The file cannot be read, or a configuration does not fit the space.
+        """
+        return None if self.points is None else load_points(self.points, benchmark.space)
 
     @property
     def callbacks(self) -> tuple[CallbackConfig, ...]:
@@ -93,8 +105,10 @@ class ScriptFlags:
     """Environment variable of each trial; may be repeated."""
     dependencies: tuple[str, ...] = field(default=(), metadata={"metavar": "PATH"})
     """Folder or file that the script imports; may be repeated."""
+    argument_style: ArgumentStyle | None = None
+    """Hyperparameters on the script's command line: list: --name value; hydra: name=value; config_json: --config_json FILE (default: list)."""
     config_json: bool = False
-    """Give the script its configuration as --config_json FILE."""
+    """Short for --argument_style config_json."""
 
     def apply(self, benchmark: RealBenchmarkDefinition) -> RealBenchmarkDefinition:
         """Return the benchmark with these inputs.
@@ -109,12 +123,18 @@ class ScriptFlags:
                 raise SettingsError(
                     f"--dependencies: there is no dependency {path}: give files and folders of this machine"
                 )
+        if self.config_json and self.argument_style not in {None, "config_json"}:
+            raise SettingsError(
+                f"--config_json contradicts --argument_style {self.argument_style}: remove one of them"
+            )
+        style = self.argument_style or ("config_json" if self.config_json else benchmark.argument_style)
         dependencies = (str(Path(path).absolute()) for path in self.dependencies)
         return benchmark.replace(
             environment={**benchmark.environment, **self.environment},
             inputs={**benchmark.inputs, **self.inputs},
             dependencies=(*benchmark.dependencies, *dependencies),
-            config_json=benchmark.config_json or self.config_json,
+            argument_style=style,
+            config_json=style == "config_json",
         )
 
 
@@ -209,7 +229,7 @@ class LaunchFlags:
 class InstanceFlags:
     """Instances of tuning jobs that run the trials themselves."""
 
-    instance_type: str | None = None
+    instance_type: str | None = field(default=None, metadata={"metavar": "ml.TYPE"})
     """Instance type of each tuning job (default: the benchmark's)."""
     spot: bool = False
     """Run the tuning jobs on spot instances; interrupted ones continue from their journals."""
@@ -220,7 +240,7 @@ class InstanceFlags:
 class TunerFlags:
     """Instances of tuning jobs, if ``instance_type`` means those of the trials."""
 
-    tuner_instance_type: str | None = None
+    tuner_instance_type: str | None = field(default=None, metadata={"metavar": "ml.TYPE"})
     """Instance type of each tuning job (default: ml.m5.large; ml.c5.4xlarge if it trains itself)."""
     tuner_spot: bool = False
     """Run the tuning jobs on spot instances; interrupted ones continue from their journals."""

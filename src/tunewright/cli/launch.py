@@ -233,15 +233,13 @@ class Launch:
         return ExperimentPlan(tuple(plan))
 
     def _benchmark(self, name: str, given: Given) -> RealBenchmarkDefinition | SurrogateBenchmarkDefinition:
-        n_workers = given.record(WorkerFlags).n_workers
-        definition = self.definitions[name]
-        if isinstance(definition, SurrogateBenchmarkDefinition):
+        benchmark = self.definitions[name].replace(n_workers=given.record(WorkerFlags).n_workers)
+        if isinstance(benchmark, SurrogateBenchmarkDefinition):
             restricted = given.record(TableFlags).restrict_configurations if self.is_simulated else False
-            return definition.replace(n_workers=n_workers, restrict_configurations=restricted or None)
-        benchmark = definition.replace(n_workers=n_workers)
-        if self.is_simulated:
-            return benchmark
-        return given.record(FixedFlags).apply(given.record(ScriptFlags).apply(benchmark))
+            benchmark = benchmark.replace(restrict_configurations=restricted or None)
+        elif not self.is_simulated:
+            benchmark = given.record(FixedFlags).apply(given.record(ScriptFlags).apply(benchmark))
+        return benchmark.replace(points_to_evaluate=given.record(RunFlags).points_for(benchmark))
 
     def _limits(
         self, benchmark: RealBenchmarkDefinition | SurrogateBenchmarkDefinition, given: Given

@@ -135,11 +135,12 @@ class _RemoteLaunch:
         if confirm_flags.dry_run:
             return show_dry_run(plan[0])
         packed = pack_warm_start(given.record(RunFlags).warm_start)
+        points = _packed_points(given.record(RunFlags).points)
         code = bundle_remote(
             self.path,
             dependencies,
             tables=sorted({one.table_benchmark.table for one in plan}) if self.launch.is_simulated else [],
-            files=packed,
+            files={**packed, **points},
             extras=needed_extras(given.record(RunFlags)),
         )
         groups = _groups(plan, expensive)
@@ -152,6 +153,7 @@ class _RemoteLaunch:
         inside: dict[str, Any] = {
             "resume": True,
             "warm_start": list(packed),
+            "points": next(iter(points), None),
             "seed_per_benchmark": plan[0].seed_per_benchmark,
         }
         if isinstance(settled, SageMakerConfig):
@@ -345,6 +347,11 @@ def pack_warm_start(sources: Sequence[str]) -> dict[str, bytes]:
         n_bytes = sum(map(len, packed.values()))
         say(f"Earlier experiments are uploaded: {', '.join(packed)}, {n_bytes:,} bytes")
     return {f"{_WARM_START}/{name}": content for name, content in packed.items()}
+
+
+def _packed_points(path: str | None) -> dict[str, bytes]:
+    """The file of ``--points`` by the path that a tuning job gives as ``--points``; empty without one."""
+    return {} if path is None else {f"points/{Path(path).name}": Path(path).read_bytes()}
 
 
 def needed_extras(flags: RunFlags) -> list[str]:

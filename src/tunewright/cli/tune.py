@@ -50,17 +50,17 @@ class TuneFlags:
 
     script: str = field(metadata=POSITIONAL)
     """Path of a script, or module:name of a function."""
-    space: str
+    space: str = field(metadata={"metavar": "FILE.toml"})
     """TOML file with one table per hyperparameter."""
     metric: tuple[str, ...] = field(metadata={"metavar": "METRIC"})
     """Reported value that is tuned; several with commas or by repetition."""
     goal: tuple[str, ...] = field(default=(), metadata={"metavar": "{min,max}"})
     """Of the metric; with several metrics one for all, or one for each (default: min, but required for a metric such as accuracy)."""
-    resource: str | None = None
+    resource: str | None = field(default=None, metadata={"metavar": "NAME"})
     """Key of the resource in reports, such as epoch (default: reports are counted)."""
     max_resource: PositiveInt | None = None
     """Resource of a full run."""
-    max_resource_attr: str | None = None
+    max_resource_attr: str | None = field(default=None, metadata={"metavar": "NAME"})
     """The script's argument that gets the resource of a full run."""
     replicates: PositiveInt | None = None
     """Seeds or folds of each trial, reported one by one: their mean is its value, --resource the key of their number."""
@@ -172,12 +172,15 @@ def app_for(tokens: Sequence[str], *, all_backends: bool = False) -> App:
         docs={
             "n_workers": f"Trials at the same time (default: {DEFAULT_WORKERS})",
             "backend": f"Backend of the trials: {', '.join([backend, *others])}; each has its own flags",
+            "instance_type": "Of each training job; several with commas: if one lacks capacity, the next is taken (default: ml.c5.xlarge)",
+            "request_template": "JSON of a CreateTrainingJob request that is merged under ours",
+            "points": "CSV, JSON or TOML file of the first configurations (default: one of all defaults)",
         },
     )
     app = record_app(
         command,
         "tune",
-        "Tune a script that takes its hyperparameters as --name value and prints one line per report.",
+        "Tune a script that takes its hyperparameters as arguments and prints one line per report.",
     )
     more = "".join(f"Flags of --backend {name}: tunewright tune --backend {name} --help\n" for name in others)
     app.help_epilogue = more + ("" if is_remote else "Flags of tuning jobs: tunewright tune --remote --help")
@@ -272,7 +275,9 @@ def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
     spec = chosen.spec()
     return Experiment(
         tag=flags.experiment_tag or name,
-        benchmark=given.record(ScriptFlags).apply(benchmark),
+        benchmark=given.record(ScriptFlags).apply(
+            benchmark.replace(points_to_evaluate=run.points_for(benchmark))
+        ),
         method=spec,
         label=spec.name,
         backend=given.record(find_backend(flags.backend).config),

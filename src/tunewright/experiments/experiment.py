@@ -86,6 +86,8 @@ class Experiment:
     """Name of the experiment whose best configuration it trains again; empty for any other experiment."""
     resumed_seed: int | None = None
     """Effective seed that an experiment began with, if it is continued; not stored with the other fields."""
+    pauses_repeat: bool = False
+    """Whether an earlier experiment of the script kept no checkpoint at a pause; not stored, as the choice of ``auto`` is."""
     function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
     """The function of the trials, if they cannot import it; not stored."""
     stop_when: StoppingCriterion | None = field(default=None, compare=False, repr=False)
@@ -280,7 +282,13 @@ class Experiment:
             return None
         settings = find_method(AUTO).make_settings({**self.method.settings, **self.settings})
         has_replicates = self.benchmark.replicates is not None
-        return choose(self.benchmark, self._n_trials(), has_replicates=has_replicates, settings=settings)
+        return choose(
+            self.benchmark,
+            self._n_trials(),
+            has_replicates=has_replicates,
+            pauses_repeat=self.pauses_repeat,
+            settings=settings,
+        )
 
     def _n_trials(self) -> int | None:
         """Full runs that the limits allow; None: unknown."""
@@ -373,7 +381,7 @@ class Experiment:
             raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
 
 
-_NOT_STORED: Final = frozenset({"resumed_seed", "function", "stop_when"})
+_NOT_STORED: Final = frozenset({"resumed_seed", "pauses_repeat", "function", "stop_when"})
 """Fields that belong to a session."""
 
 

@@ -22,7 +22,14 @@ from tunewright.exceptions import CellError, SettingsError, TunewrightError, Unf
 from tunewright.experiments.experiment import BenchmarkDefinition, Experiment, identity_of
 from tunewright.experiments.outcome import Outcome, load_outcome, stored_status
 from tunewright.experiments.process_pool import Answer, ProcessPool
-from tunewright.experiments.run import Watch, announce_choices, open_experiment, run_tuner, unwatched
+from tunewright.experiments.run import (
+    Watch,
+    announce_choices,
+    informed,
+    open_experiment,
+    run_tuner,
+    unwatched,
+)
 from tunewright.experiments.tuning import import_path
 from tunewright.experiments.warm_start import log_notices
 from tunewright.formatting import plural
@@ -352,6 +359,7 @@ def run_plan(
     if n_processes is not None:
         _check_processes(plan)
         n_processes = min(n_processes or len(os.sched_getaffinity(0)), max(1, len(plan)))
+    plan = replace(plan, cells=tuple(informed(plan)))
     announce_choices(plan, say)
     stored = _stored_by_identity(plan)
     if not resume:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -23,10 +24,10 @@ from tunewright.callbacks.account import AccountFile
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.notebook import NotebookProgress
 from tunewright.callbacks.plugin import CallbackContext, build_callback
-from tunewright.callbacks.progress import WarnOfMissingResource
+from tunewright.callbacks.progress import WarnOfMissingCheckpoint, WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.codec import to_json
-from tunewright.events import Header
+from tunewright.events import EndEvent, Header
 from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments.experiment import Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
@@ -34,9 +35,10 @@ from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import store_evaluations, stored_evaluations
 from tunewright.history import History
 from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
-from tunewright.journal import FileJournal, Journal, read_header
+from tunewright.journal import FileJournal, Journal, read_events, read_header
 from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
 from tunewright.methods import (
+    BuildFunction,
     MethodSpec,
     also_read,
     constraints_of,
@@ -50,8 +52,9 @@ from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
 from tunewright.runner.call_function import load_function
 from tunewright.runner.contract import stop_loading
-from tunewright.storage import ExperimentFolder, create_experiment, safe_name
+from tunewright.storage import ExperimentFolder, create_experiment, experiments, safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
+from tunewright.trial import TrialStatus
 from tunewright.tuner import Tuner
 from tunewright.types import Json, package_version
 
@@ -84,6 +87,7 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
     KeyboardInterrupt
         It was interrupted. All observations are kept.
     """
+    (experiment,) = informed([experiment])
     experiment, scheduler, folder = open_experiment(experiment)
     run_tuner(experiment, scheduler, folder, watch)
     return load_outcome(folder)
@@ -217,6 +221,33 @@ def _check_table(experiment: Experiment, metadata: ExperimentMetadata) -> None:
             f"The table of {experiment.benchmark.name} was changed or added again since the experiment began (checksum "
             f"{began_with}, now {digest}): bring the earlier one back to continue"
         )
+
+
+def informed(cells: Iterable[Experiment]) -> list[Experiment]:
+    """Return experiments that know whether pauses of their script repeat its training; ``auto`` chooses by it.
+
+    The newest experiment of the same tag and script with a paused trial decides. The choice is stored, so that a resume
+    keeps it.
+    """
+    pauses_repeat = cache(_pauses_repeat)
+    return [
+        replace(cell, pauses_repeat=pauses_repeat(cell.tag, cell.real_benchmark.script))
+        if not cell.backend.is_simulated and cell.max_num_checkpoints is None and cell.choice() is not None
+        else cell
+        for cell in cells
+    ]
+
+
+def _pauses_repeat(tag: str, script: str) -> bool:
+    """Whether the newest experiment with paused trials kept no checkpoint of them; damaged ones are skipped."""
+    for folder in reversed(list(experiments(tag))):
+        with suppress(TunewrightError):
+            if Experiment.from_json(folder.metadata()).real_benchmark.script != script:
+                continue
+            ends = [event for event in read_events(folder.journal_path) if isinstance(event, EndEvent)]
+            if paused := [end for end in ends if end.status is TrialStatus.PAUSED]:
+                return all(end.checkpoint is None for end in paused)
+    return False
 
 
 def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> None:
@@ -364,7 +395,15 @@ def _records(experiment: Experiment, folder: ExperimentFolder) -> Sequence[Callb
         return ()
     records = [AccountFile(folder.account_path), ResultsTable(folder.journal_path, folder.results_path)]
     attr = experiment.real_benchmark.resource_attr
-    return [*records, *([WarnOfMissingResource(attr)] if attr else [])]
+    warnings = [WarnOfMissingCheckpoint(_without_pauses(experiment.method))]
+    return [*records, *warnings, *([WarnOfMissingResource(attr)] if attr else [])]
+
+
+def _without_pauses(method: MethodSpec | BuildFunction) -> str:
+    """The setting of a method with which it pauses no trial, or a method that pauses none."""
+    if isinstance(method, MethodSpec) and "kind" in find_method(method.name).parameters:
+        return f"{method.name} with kind=stopping"
+    return "ASHA with kind=stopping"
 
 
 def _checkpoint_policies(experiment: Experiment) -> Sequence[CheckpointPolicy]:

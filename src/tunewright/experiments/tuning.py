@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypedDict, Unpack
 
 from tunewright.backends.plugin import BackendConfig, find_backend
-from tunewright.benchmarks import RealBenchmarkDefinition
+from tunewright.benchmarks import ArgumentStyle, RealBenchmarkDefinition
 from tunewright.callbacks.notebook import in_notebook
 from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
 from tunewright.exceptions import SettingsError, UnknownNameError
@@ -21,6 +21,7 @@ from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Outcome, stored_status
 from tunewright.experiments.run import (
     announce_choices,
+    informed,
     print_progress,
     resume_experiment,
     run_experiment,
@@ -33,7 +34,7 @@ from tunewright.methods import method as named_method
 from tunewright.metric import metrics_from
 from tunewright.replicates import Replicates
 from tunewright.runner.run_order import SESSION
-from tunewright.space import Domain, SearchSpace
+from tunewright.space import Domain, SearchSpace, load_points
 from tunewright.storage import ExperimentFolder, experiments, safe_name
 from tunewright.types import Config, ConfigValue
 
@@ -86,8 +87,10 @@ class TuneOptions(TypedDict, total=False):
     replicates: int | Replicates
     """Seeds or folds of each trial, reported one by one: their mean is its value, and ``resource`` is the key of their number.
     Trials stop early if theirs are worse than those of the best trial (`Replicates.significance`)."""
-    points: Sequence[Config]
-    """Configurations to try first; hyperparameters that one leaves out have their defaults."""
+    argument_style: ArgumentStyle
+    """Hyperparameters on the command line of a script: ``"list"`` (``--name value``), ``"hydra"`` or ``"config_json"``."""
+    points: str | Path | Sequence[Config]
+    """Configurations to try first, or a file of them (`load_points`); hyperparameters that one leaves out have their defaults."""
     n_workers: int
     """Number of trials at the same time; default 4."""
     seed: int
@@ -205,6 +208,7 @@ def _run(experiment: Experiment, watching: Sequence[Callback], options: TuneOpti
             raise SettingsError(f"{folder.name} is running already, in another process")
         return resume_experiment(folder, experiment, watch=watch)
     log_notices([experiment.evaluations()])
+    (experiment,) = informed([experiment])
     if is_shown:
         announce_choices([experiment], print if in_notebook() else lambda line: sys.stderr.write(f"{line}\n"))
     return run_experiment(experiment, watch=watch)
@@ -270,17 +274,21 @@ def _identifier(function: Callable[..., Any]) -> str:
 def _benchmark(
     name: str, place: str, space: Mapping[str, Domain | ConfigValue], metrics: Any, options: TuneOptions
 ) -> RealBenchmarkDefinition:
+    space = space if isinstance(space, SearchSpace) else SearchSpace(space)
     points = options.get("points")
+    if isinstance(points, str | Path):
+        points = load_points(points, space)
     return RealBenchmarkDefinition(
         name=name,
         script=place,
-        space=space if isinstance(space, SearchSpace) else SearchSpace(space),
+        space=space,
         metrics=metrics,
         n_workers=options.get("n_workers", 4),
         **_resource(options.get("resource"), options.get("replicates")),
         max_resource=options.get("max_resource"),
         max_resource_attr=options.get("max_resource_attr"),
         points_to_evaluate=None if points is None else tuple(points),
+        argument_style=options.get("argument_style", "list"),
     )
 
 

@@ -6,12 +6,13 @@ With rungs and one metric this is `Adaptive`, which decides by evidence as it go
 - few configurations: nothing to learn
 - many workers, or many trials: a density in place of a Gaussian process
 - trials that report once: no rungs
+- scripts without checkpoints: trials stop at rungs instead of pausing
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, final
 
@@ -19,6 +20,7 @@ from tunewright.benchmarks import Benchmark
 from tunewright.exceptions import SettingsError, choice
 from tunewright.interfaces import Scheduler
 from tunewright.methods.method import BuildOther, Method, MethodSpec
+from tunewright.schedulers.asha import ASHAKind
 from tunewright.types import Json
 
 NAME: Final = "auto"
@@ -95,17 +97,21 @@ class AutoSettings:
     Raises
     ------
     SettingsError
-        There is no such ``with_rungs`` or ``for_many``.
+        There is no such ``with_rungs``, ``for_many`` or ``kind``.
     """
 
     with_rungs: RungMethod = RungMethod.ADAPTIVE
     """Method where trials have rungs, one metric is tuned and at most 64 workers ask: ``adaptive``, or ``hypertune`` as in version 0.1."""
     for_many: QuickMethod = QuickMethod.TPE
     """Method without rungs for more than 64 workers or 1,000 trials: ``tpe``, or ``kde`` as in version 0.1."""
+    kind: ASHAKind | None = None
+    """Treatment of trials at a rung; None: ``promotion``, or ``stopping`` if pauses are known to repeat the training."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "with_rungs", choice("with_rungs", RungMethod, self.with_rungs))
         object.__setattr__(self, "for_many", choice("for_many", QuickMethod, self.for_many))
+        if self.kind is not None:
+            object.__setattr__(self, "kind", choice("kind", ASHAKind, self.kind))
 
 
 def choose(
@@ -113,6 +119,7 @@ def choose(
     n_trials: int | None = None,
     *,
     has_replicates: bool = False,
+    pauses_repeat: bool = False,
     settings: AutoSettings | None = None,
 ) -> Choice:
     """Return `Adaptive`, or what is left of it on a benchmark without rungs, with several metrics or with many workers.
@@ -127,11 +134,27 @@ def choose(
         Trials that the limits allow; None: unknown.
     has_replicates
         Whether the resource counts replicates, which are no learning curve.
+    pauses_repeat
+        Whether a paused trial begins again, as its script keeps no checkpoint: then ``kind`` is stopping.
     settings
         Of auto; None: the defaults.
     """
     settings = settings or AutoSettings()
     has_rungs = not has_replicates and benchmark.max_resource is not None and benchmark.max_resource > 2
+    chosen = _fitting(benchmark, n_trials, has_rungs, has_replicates, settings)
+    if not has_rungs or chosen.method == "RandomSearch":
+        return chosen
+    if settings.kind is not None:
+        return replace(chosen, settings={**chosen.settings, "kind": settings.kind.value})
+    if pauses_repeat:
+        reason = f"{chosen.reason}; an earlier experiment kept no checkpoint, so no trial pauses"
+        return replace(chosen, settings={**chosen.settings, "kind": ASHAKind.STOPPING.value}, reason=reason)
+    return chosen
+
+
+def _fitting(
+    benchmark: Benchmark, n_trials: int | None, has_rungs: bool, has_replicates: bool, settings: AutoSettings
+) -> Choice:
     if len(benchmark.metrics) > 1:
         return _for_several(len(benchmark.metrics), has_rungs=has_rungs)
     size, n_workers = benchmark.space.size, benchmark.n_workers

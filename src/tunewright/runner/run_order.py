@@ -10,8 +10,11 @@ SESSION = "session"
 """In place of a module's name: the function is one that the tuner's process holds, and cannot be imported."""
 AS_LIST = "list"
 """Hyperparameters are passed as ``--name value``."""
+AS_HYDRA = "hydra"
+"""Hyperparameters are passed as ``name=value``, in the grammar of Hydra's overrides."""
 AS_CONFIG_JSON = "config_json"
 """Hyperparameters are passed as ``--config_json FILE``."""
+ARGUMENT_STYLES = (AS_LIST, AS_HYDRA, AS_CONFIG_JSON)
 AS_VALUE = "value"
 """A boolean is passed as ``--name True`` or ``--name False``."""
 AS_FLAG = "flag"
@@ -79,8 +82,8 @@ class RunOrder:
     """A script that runs longer is ended and has failed; 0: no limit."""
 
     def __post_init__(self) -> None:
-        if self.arguments not in (AS_LIST, AS_CONFIG_JSON):
-            raise ValueError(f"arguments is {AS_LIST!r} or {AS_CONFIG_JSON!r}, not {self.arguments!r}")
+        if self.arguments not in ARGUMENT_STYLES:
+            raise ValueError(f"arguments is one of {', '.join(ARGUMENT_STYLES)}, not {self.arguments!r}")
         if self.booleans not in (AS_VALUE, AS_FLAG):
             raise ValueError(f"booleans is {AS_VALUE!r} or {AS_FLAG!r}, not {self.booleans!r}")
 

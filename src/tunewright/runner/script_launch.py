@@ -21,7 +21,7 @@ from .contract import (
     UNTIL_VARIABLE,
     Mode,
 )
-from .run_order import AS_CONFIG_JSON, AS_FLAG, RunOrder
+from .run_order import AS_CONFIG_JSON, AS_FLAG, AS_HYDRA, RunOrder
 
 ROOT = Path(__file__).absolute().parent.parent
 """The zipapp, or the folder that holds this package."""
@@ -47,6 +47,9 @@ def trial_side_paths() -> list[str]:
 
 
 _SYNE_TUNE = re.compile(r"^\s*(?:from|import)\s+syne_tune\b", re.MULTILINE)
+_HYDRA = re.compile(r"^\s*(?:from|import)\s+hydra\b", re.MULTILINE)
+_HYDRA_WORD = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)[a-z_][a-z0-9_./-]*", re.IGNORECASE | re.ASCII)
+_BEFORE_QUOTE = re.compile(r"(\\*)('|\Z)")
 _CHECKPOINT_OPTIONS = ("--checkpoint_dir", "--checkpoint-dir", "--st_checkpoint_dir")
 
 
@@ -58,6 +61,8 @@ def build_command(order: RunOrder) -> list[str]:
     script = Path(order.cwd, order.script).absolute()
     start = [interpreter, str(script)] if script.suffix == ".py" else [str(script)]
     text = script.read_text(encoding="utf-8", errors="replace")
+    if order.arguments == AS_HYDRA:
+        return [*start, *_overrides(order, text)]
     return [*start, *_hyperparameters(order, text), *_checkpoint_arguments(order, text)]
 
 
@@ -69,6 +74,37 @@ def _hyperparameters(order: RunOrder, text: str) -> list[str]:
     for name, value in order.config.items():
         arguments += _argument(name, value, as_flag=order.booleans == AS_FLAG)
     return arguments
+
+
+def hydra_overrides(config: Mapping[str, Any]) -> list[str]:
+    """Hyperparameters as overrides of Hydra, ``name=value``."""
+    return [f"{name}={_override_value(value)}" for name, value in config.items()]
+
+
+def _overrides(order: RunOrder, text: str) -> list[str]:
+    """The hyperparameters as overrides of Hydra, and the folder of its output.
+
+    A script that imports Hydra writes its output folder below SM_OUTPUT_DATA_DIR: Hydra names folders by the second, so
+    that trials would share them.
+    """
+    folder = {"hydra.run.dir": str(Path(order.base_dir, "output", "data", "hydra"))}
+    return hydra_overrides({**(folder if _HYDRA.search(text) else {}), **order.config})
+
+
+def _override_value(value: Any) -> str:
+    """A value in Hydra's grammar: a text is quoted unless it is a plain word.
+
+    Between single quotes, a quote has a backslash before it, and the backslashes before a quote are doubled (Hydra 1.1
+    and later, "Quoted values" of the override grammar).
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return str(value)
+    if _HYDRA_WORD.fullmatch(value):
+        return value
+    escaped = _BEFORE_QUOTE.sub(lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"'{escaped}'"
 
 
 def _argument(name: str, value: Any, *, as_flag: bool) -> list[str]:

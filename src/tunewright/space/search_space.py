@@ -17,7 +17,7 @@ from tunewright.space.checks import as_config_value
 from tunewright.space.conditions import Conditions, conditional_blocks
 from tunewright.space.domain import Domain, Spec
 from tunewright.space.grid import Axis, Block, ConfigGrid
-from tunewright.space.specs import domain_from_json
+from tunewright.space.specs import domain_from_json, ungrouped
 from tunewright.types import Config, ConfigValue
 
 _T = TypeVar("_T")
@@ -409,7 +409,8 @@ def _full_axis(name: str, domain: Domain) -> Axis:
 def space_from_toml(text: str) -> SearchSpace:
     """Build a space from TOML: one table per hyperparameter, with ``type`` and that type's arguments.
 
-    A plain ``name = value`` at the top is a constant.
+    A plain ``name = value`` is a constant. A table without ``type`` is a group: the table ``[optimizer.lr]`` describes the
+    hyperparameter ``optimizer.lr``.
 
     Raises
     ------
@@ -420,7 +421,7 @@ def space_from_toml(text: str) -> SearchSpace:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SpaceError(f"the text is not valid TOML: {error}") from None
-    return SearchSpace.from_json(data)
+    return SearchSpace.from_json(ungrouped(data))
 
 
 def load_space(path: str | Path) -> SearchSpace:

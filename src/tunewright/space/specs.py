@@ -59,6 +59,9 @@ _KEY_ALIASES: Final[Mapping[str, str]] = {
     "q": "step",
 }
 
+_OF_DOMAINS: Final = frozenset({"type", "low", "high", "values", "value"})
+"""Keys of which a domain or constant has at least one."""
+
 _FLAGS: Final = ("log", "reverse_log", "integer")
 
 
@@ -106,3 +109,56 @@ def domain_from_json(spec: object) -> Domain | ConfigValue:
     if not isinstance(arguments.get("values", []), list | tuple):
         raise SpaceError(f"values must be a list, got {arguments['values']!r}")
     return build(**arguments)
+
+
+def ungrouped(tables: Mapping[str, object]) -> dict[str, object]:
+    """Return the entries of a space file by their full names.
+
+    A table without the keys of a domain is a group: its entries are named ``group.entry``. The names in an ``active_if``
+    may be in groups as well.
+
+    Raises
+    ------
+    SpaceError
+        Two entries have the same full name.
+    """
+    entries = dotted(tables, is_group=_is_group)
+    for name, entry in entries.items():
+        if isinstance(entry, dict):
+            domain = cast("dict[str, object]", entry)
+            condition = domain.get("active_if")
+            if isinstance(condition, dict):
+                entries[name] = {**domain, "active_if": dotted(cast("dict[str, object]", condition))}
+    return entries
+
+
+def _is_table(entry: object) -> bool:
+    return isinstance(entry, dict)
+
+
+def _is_group(entry: object) -> bool:
+    if not isinstance(entry, dict) or not entry:
+        return False
+    keys = [key for key, value in cast("dict[str, object]", entry).items() if not _is_table(value)]
+    return not any(_KEY_ALIASES.get(key, key) in _OF_DOMAINS for key in keys)
+
+
+def dotted(tables: Mapping[str, object], is_group: Callable[[object], bool] = _is_table) -> dict[str, object]:
+    """Return the entries of nested groups, named by the groups and the entry with dots between.
+
+    Raises
+    ------
+    SpaceError
+        Two entries have the same full name.
+    """
+    entries: dict[str, object] = {}
+    for name, table in tables.items():
+        parts: dict[str, object] = {"": table}
+        if is_group(table):
+            inner = dotted(cast("dict[str, object]", table), is_group)
+            parts = {f".{rest}": entry for rest, entry in inner.items()}
+        for rest, entry in parts.items():
+            if name + rest in entries:
+                raise SpaceError(f"{name + rest!r} is given twice: by a group and by its full name")
+            entries[name + rest] = entry
+    return entries

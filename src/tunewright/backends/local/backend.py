@@ -25,7 +25,7 @@ from tunewright.exceptions import BackendError, SettingsError, UnknownNameError,
 from tunewright.interfaces import Backend, BackendEvent
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.runner.local_run import TUNER_LOCK, drop_frozen
-from tunewright.runner.run_order import AS_CONFIG_JSON, AS_FLAG, AS_LIST, AS_VALUE, RunOrder
+from tunewright.runner.run_order import ARGUMENT_STYLES, AS_FLAG, AS_LIST, AS_VALUE, RunOrder
 from tunewright.storage import package_cache
 from tunewright.trial import BackendSummary, Checkpoint, Decision, Ended, OpenRun, Run
 from tunewright.types import Config
@@ -65,7 +65,7 @@ class LocalBackend(Backend):
     until_as_max_resource
         Pass a run's ``until`` as ``max_resource_attr``: for scripts that cannot be ended from outside.
     arguments
-        ``"list"`` (``--name value``) or ``"config_json"`` (``--config_json FILE``).
+        ``"list"`` (``--name value``), ``"hydra"`` (``name=value``) or ``"config_json"`` (``--config_json FILE``).
     booleans
         ``"value"`` (``--name True``) or ``"flag"`` (``--name`` or nothing).
     environment
@@ -132,7 +132,7 @@ class LocalBackend(Backend):
             max_retries=max_retries,
             dollars_per_hour=dollars_per_hour,
         )
-        _check_word("arguments", arguments, (AS_LIST, AS_CONFIG_JSON))
+        _check_word("arguments", arguments, ARGUMENT_STYLES)
         _check_word("booleans", booleans, (AS_VALUE, AS_FLAG))
         if until_as_max_resource and not max_resource_attr:
             raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")

@@ -14,7 +14,6 @@ from tunewright.backends.local.run import LOG_FILES, RunFolder
 from tunewright.backends.plugin import BackendPlugin, ExperimentContext, FileLog, TrialLog
 from tunewright.exceptions import SettingsError
 from tunewright.runner.local_run import frozen_folder
-from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST
 from tunewright.trial import Checkpoint
 
 
@@ -37,7 +36,7 @@ class LocalPlugin(BackendPlugin[LocalConfig]):
             metric=benchmark.metrics[0].name if len(benchmark.metrics) == 1 else "",
             max_resource_attr=benchmark.max_resource_attr or "",
             until_as_max_resource=benchmark.until_as_max_resource,
-            arguments=AS_CONFIG_JSON if benchmark.config_json else AS_LIST,
+            arguments=benchmark.argument_style,
             environment=benchmark.environment,
             import_paths=tuple(dict.fromkeys(Path(one).absolute().parent for one in benchmark.dependencies)),
             function=context.function,

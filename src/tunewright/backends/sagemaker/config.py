@@ -30,7 +30,7 @@ MAX_RUN_MAX: Final = 28 * 24 * 3600
 class SageMakerPlace(ABC):  # noqa: B024 - the fields of the two classes below
     """Where training jobs run, and with which role and image."""
 
-    endpoint: str = "auto"
+    endpoint: str = field(default="auto", metadata={"metavar": "NAME|URL"})
     """auto: AWS if credentials are found, else embedded; aws; embedded: an endpoint on this machine; or a URL."""
     speed: float | None = None
     """Service seconds per second of the embedded endpoint (default: 60)."""
@@ -83,7 +83,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """s3: jobs report through S3; logs: through their logs, so that they need no network (default: s3, and logs with --network_isolation)."""
     trials_per_instance: int | None = None
     """Trials at the same time on each instance of workers (default: one per GPU, or one)."""
-    instance_type: str | None = None
+    instance_type: str | None = field(default=None, metadata={"metavar": "ml.TYPE"})
     """Of each training job, such as ml.c5.xlarge; several with commas: if one lacks capacity, the next is taken (default: the benchmark's)."""
     max_run: int | None = field(default=None, metadata={"metavar": "TIME"})
     """Seconds after which a training job is cut and its trial fails (default: a day)."""
@@ -91,9 +91,9 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Disk of each instance (default: 30)."""
     network_isolation: bool = False
     """Let jobs reach no network, S3 included."""
-    subnets: str | None = None
+    subnets: str | None = field(default=None, metadata={"metavar": "ID,..."})
     """Subnets of your VPC, with commas."""
-    security_group_ids: str | None = None
+    security_group_ids: str | None = field(default=None, metadata={"metavar": "ID,..."})
     """Security groups of your VPC, with commas."""
     kms_key: str | None = None
     """Key that encrypts disks and output."""

@@ -34,7 +34,6 @@ from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.contract import JOB_FILE, SOURCE
-from tunewright.runner.run_order import AS_CONFIG_JSON, AS_LIST
 from tunewright.storage import home
 from tunewright.trial import Run
 from tunewright.types import Config
@@ -289,7 +288,7 @@ def bundle(endpoint: Endpoint, settings: JobSettings) -> CodeBundle:
         "order": {
             "resource_attr": benchmark.resource_attr or "",
             "metric": benchmark.metrics[0].name if len(benchmark.metrics) == 1 else "",
-            "arguments": AS_CONFIG_JSON if benchmark.config_json else AS_LIST,
+            "arguments": benchmark.argument_style,
             "booleans": config.booleans,
         },
         "poll_seconds": endpoint.seconds(CONTROL_SECONDS, at_least=config.min_interval),
