@@ -243,7 +243,7 @@ def test_a_sagemaker_experiment_is_shown_with_its_account(tuned: Command) -> Non
     }
     folder.account_path.write_text(json.dumps({"jobs": 2, "job_records": [cold, warm]}))
     assert tuned("show", "mine") == 0
-    assert "1 cold starts (130 s to begin), 1 warm starts (20 s to begin)" in tuned.out
+    assert "1 cold start (130 s to begin), 1 warm start (20 s to begin)" in tuned.out
     assert "1 nobody came in time" in tuned.out
     assert re.search(r"mine-1-0-0 +warm +20 +Terminated +nobody came for 600 s", tuned.out)
 
