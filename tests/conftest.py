@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import gc
 import os
@@ -160,6 +161,18 @@ class _StartedProcesses:
 
 
 _started = _StartedProcesses()
+_LIBC = ctypes.CDLL(None)
+_PR_GET_CHILD_SUBREAPER = 37
+
+
+def _adopts_orphans() -> bool:
+    """Whether this process becomes the parent of orphans, as a runner does, which kills all its children at its end."""
+    found = ctypes.c_int()
+    return (
+        sys.platform == "linux"
+        and _LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0) == 0
+        and found.value != 0
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +182,7 @@ def _every_process_is_waited_for() -> Iterator[None]:
     yield
     left = _started.not_waited_for()
     assert not left, f"the test started processes and did not wait for their end: {left}"
+    assert not _adopts_orphans(), "the test ran a runner in this process: it kills processes of other tests"
 
 
 @pytest.fixture(autouse=True)

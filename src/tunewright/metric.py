@@ -63,9 +63,17 @@ _MINIMISED: Final = frozenset(
         "mse",
         "mae",
         "mape",
+        "smape",
+        "rmsle",
+        "deviance",
+        "entropy",
+        "brier",
         "nll",
         "perplexity",
         "ppl",
+        "wer",
+        "cer",
+        "fid",
         "distance",
         "regret",
         "cost",
@@ -188,13 +196,24 @@ class Constraint:
 
 def looks_maximised(name: str) -> bool:
     """Return whether a metric's name is that of one that is usually maximised, such as ``val_acc``, ``roc-auc`` or ``mAP50``."""
-    parts = re.findall(r"[A-Za-z0-9]+", name)
-    words = {
-        word.lower() for part in parts for word in (part, *re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", part))
-    }
-    if words & _MINIMISED:
+    words = _words(name)
+    if looks_minimised(name):
         return False
     return bool(words & _MAXIMISED) or any(re.search(r"(f1|r2)$|^(acc|map|top)\d+$", word) for word in words)
+
+
+def looks_minimised(name: str) -> bool:
+    """Return whether a metric's name is that of one that is usually minimised, such as ``val_loss``, ``logloss`` or ``RMSE``."""
+    words = _words(name)
+    return bool(words & _MINIMISED) or any(word.endswith("loss") for word in words)
+
+
+def _words(name: str) -> set[str]:
+    """Words of a name, in lower case: parts between signs, and parts of those by their capital letters."""
+    parts = re.findall(r"[A-Za-z0-9]+", name)
+    return {
+        word.lower() for part in parts for word in (part, *re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", part))
+    }
 
 
 def metrics_from(names: str | Sequence[str], goals: str | Sequence[str] | None = None) -> tuple[Metric, ...]:

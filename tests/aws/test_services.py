@@ -163,7 +163,7 @@ def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_a_missing_boto3_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(MissingExtraError, match=r"tunewright\[aws\]"):
+    with pytest.raises(MissingExtraError, match=r"\[aws\]'"):
         open_session(resolve_endpoint("aws", region=REGION))
 
 

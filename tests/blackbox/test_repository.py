@@ -189,7 +189,7 @@ def test_the_shipped_table_needs_numpy_alone(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(table, TabularBlackbox)
     assert 0.95 < table.values[..., -1, 0].max() <= 1.0
     assert sum(path.stat().st_size for path in (SHIPPED / "digits").rglob("*")) < 1_000_000
-    with pytest.raises(MissingExtraError, match=r"tunewright\[tables\]"):
+    with pytest.raises(MissingExtraError, match=r"\[tables\]'"):
         read_columns(Path("columns.parquet"))
 
 

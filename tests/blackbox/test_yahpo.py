@@ -247,7 +247,7 @@ def test_values_that_the_network_does_not_know(glmnet: Path, fake_runtime: Calla
 def test_onnxruntime_is_named_where_it_lacks(glmnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     add_table("yahpo", str(glmnet))
-    with pytest.raises(MissingExtraError, match=r"tunewright\[yahpo\]"):
+    with pytest.raises(MissingExtraError, match=r"\[yahpo\]'"):
         get_blackbox("yahpo", "rbv2_glmnet-3")
 
 

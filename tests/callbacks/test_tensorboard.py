@@ -195,5 +195,5 @@ def test_several_metrics_have_no_best_one(tmp_path: Path) -> None:
 
 def test_the_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(MissingExtraError, match=r"tunewright\[tensorboard\]"):
+    with pytest.raises(MissingExtraError, match=r"\[tensorboard\]'"):
         TensorBoardCallback(tmp_path, [SCORE])

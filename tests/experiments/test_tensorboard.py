@@ -51,5 +51,5 @@ def test_it_is_the_same_cell_without_them() -> None:
 
 def test_nothing_begins_where_the_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(MissingExtraError, match=r"tunewright\[tensorboard\]"):
+    with pytest.raises(MissingExtraError, match=r"\[tensorboard\]'"):
         CELL.build_scheduler()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from tests.integration.endpoints import kill_servers, server_pids
 
 from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.plugin import TrialLog
@@ -25,16 +22,6 @@ from tunewright.testing.training_script import training_config
 from tunewright.trial import Run
 
 SPEED = 300.0
-
-
-def server_pids(root: Path) -> list[int]:
-    return [json.loads(state.read_text())["pid"] for state in root.glob("*/endpoint.json")]
-
-
-def kill_servers(root: Path) -> None:
-    for pid in server_pids(root):
-        if psutil.pid_exists(pid):
-            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")

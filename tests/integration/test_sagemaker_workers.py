@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from tests.integration.endpoints import kill_servers
 
 from tunewright.aws import default_bucket, open_session, resolve_endpoint
 from tunewright.backends.plugin import TrialLog
@@ -26,13 +23,6 @@ from tunewright.testing.training_script import training_config
 from tunewright.trial import PhaseName, Run
 
 SPEED = 300.0
-
-
-def kill_servers(root: Path) -> None:
-    for state in root.glob("*/endpoint.json"):
-        pid = json.loads(state.read_text())["pid"]
-        if psutil.pid_exists(pid):
-            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")

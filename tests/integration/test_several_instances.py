@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.integration.test_sagemaker_backend import SPEED, kill_servers
+from tests.integration.endpoints import kill_servers
+from tests.integration.test_sagemaker_backend import SPEED
 
 from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.sagemaker import SageMakerBackend

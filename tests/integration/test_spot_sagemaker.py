@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
+from tests.integration.endpoints import kill_servers
 
 from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.sagemaker import SageMakerBackend
@@ -55,10 +53,7 @@ SPEED = 100.0
 def root(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "endpoint"
     yield root
-    for state in root.glob("*/endpoint.json"):
-        pid = json.loads(state.read_text())["pid"]
-        if psutil.pid_exists(pid):
-            os.kill(pid, signal.SIGKILL)
+    kill_servers(root)
 
 
 def add_faults(root: Path, *faults: dict[str, Any]) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tunewright.runner import process
 from tunewright.runner.channel import GO_ON, Channel, End, Report
 from tunewright.runner.run_order import RunOrder
 from tunewright.runner.supervisor import supervise
@@ -50,17 +46,6 @@ class RecordingChannel(Channel):
 
     def send_end(self, end: End) -> None:
         self.ends.append(end)
-
-
-@pytest.fixture(autouse=True)
-def _no_adopted_orphans() -> Iterator[None]:
-    """Undo :func:`adopt_orphans`: this process is no runner, and must not become the parent of later tests' orphans."""
-    yield
-    process._prctl(process._PR_SET_CHILD_SUBREAPER, 0)
-    for child in psutil.Process().children():
-        if child.status() == psutil.STATUS_ZOMBIE:
-            with suppress(ChildProcessError):
-                os.waitpid(child.pid, os.WNOHANG)
 
 
 @dataclass

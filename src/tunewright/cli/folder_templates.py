@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from string import Template
 from typing import Final
 
+from tunewright.cli.hyperparameters import range_code
 from tunewright.cli.script_facts import Argument, ScriptFacts
+from tunewright.storage import safe_name
 
 _EXTRAS: Final = "aws,emulator"
 """Extras of this package in a tuning job of a training script."""
@@ -79,16 +82,24 @@ _README: Final = Template("""\
 # $name
 
 ```
-python hpo_main.py --experiment_tag $tag --num_seeds 1 $limit
+$command
 python launch_remote.py --experiment_tag $tag --num_seeds 1 --endpoint embedded $limit
 tunewright list --experiment_tag $tag
+tunewright report $tag
 tunewright remote status $tag
 ```
 
-`benchmark_definitions.py` has the script, its search space and its metric: correct the ranges, which were guessed from the
-defaults of the script's arguments. `baselines.py` has the methods, `requirements.txt` the packages of tuning jobs; a
+$facts`baselines.py` has the methods, `requirements.txt` the packages of tuning jobs; a
 `requirements.txt` beside a training script is for its trials as well. `--endpoint embedded` runs training jobs on this
 machine; without it, they run on AWS if credentials are found.
+""")
+_FACTS: Final = Template("""\
+Tuned: `$metric`, $goal.$resource
+
+`benchmark_definitions.py` has the script, its search space and its metric. Check the ranges: those of well-known
+hyperparameters are the usual ones, others were guessed around the script's defaults. The defaults are the first
+configuration.
+
 """)
 SAMPLE_SCRIPT: Final = '''\
 """A training script: takes hyperparameters as --name value and reports after each epoch."""
@@ -108,7 +119,6 @@ for epoch in range(1, arguments.epochs + 1):
     loss = (arguments.lr - 0.1) ** 2 + 10 / arguments.width / epoch
     report(epoch=epoch, loss=loss)
 '''
-_WIDTH: Final = 16  # a whole number is tuned from its default over this to its default times this, at most
 
 
 def folder_files(backend: str, name: str, script: str | None, facts: ScriptFacts | None) -> dict[str, str]:
@@ -125,30 +135,51 @@ def folder_files(backend: str, name: str, script: str | None, facts: ScriptFacts
     facts
         About the script.
     """
-    has_rungs = facts is None or facts.resource_attr is not None
+    has_rungs = facts is None or (facts.max_resource or 0) > 1
     asha = _ASHA.substitute(kind="promotion" if backend == "sagemaker" else "stopping") if has_rungs else ""
-    limit = "" if facts is None else "--max_num_trials 8"
+    tag, limit = safe_name(name), "" if facts is None else "--max_num_trials 8"
     return {
         "baselines.py": _BASELINES.substitute(asha=asha),
         "benchmark_definitions.py": _TABLES if facts is None else _definitions(script or "", facts),
         "hpo_main.py": _HPO_MAIN.substitute(backend=backend),
         "launch_remote.py": _LAUNCH_REMOTE.substitute(backend=backend),
         "requirements.txt": f"tunewright[{_TABLE_EXTRAS if facts is None else _EXTRAS}]\n",
-        "README.md": _README.substitute(name=name, tag=name, limit=limit).replace(" \n", "\n"),
+        "README.md": _README.substitute(
+            name=name, tag=tag, limit=limit, command=first_command(name, facts), facts=_summary(facts)
+        ).replace(" \n", "\n"),
     }
 
 
+def first_command(name: str, facts: ScriptFacts | None) -> str:
+    """The command that runs all methods once, in a folder of this name."""
+    limit = "" if facts is None else " --max_num_trials 8"
+    return f"python hpo_main.py --experiment_tag {safe_name(name)} --num_seeds 1{limit}"
+
+
+def _summary(facts: ScriptFacts | None) -> str:
+    if facts is None:
+        return ""
+    length = "" if facts.max_resource is None else f", {facts.max_resource} in a full run"
+    resource = f" Resource: `{facts.resource_attr}`{length}." if facts.resource_attr else ""
+    goal = "maximised" if facts.goal == "max" else "minimised"
+    return _FACTS.substitute(metric=facts.metric, goal=goal, resource=resource)
+
+
 def _definitions(script: str, facts: ScriptFacts) -> str:
-    entries = [(argument.name, _domain(argument)) for argument in facts.arguments]
-    lines = [f'            "{name}": {domain},\n' for name, domain in entries if domain]
-    if facts.max_resource_attr:
-        lines.append(f'            "{facts.max_resource_attr}": {facts.max_resource},\n')
-    used = {domain.partition("(")[0] for _, domain in entries if "(" in domain}
+    entries = [
+        (argument.name, domain) for argument in facts.arguments if (domain := _domain(argument, facts))
+    ]
+    lines = [f'            "{name}": {domain},\n' for name, domain in entries]
     resource = f'    resource_attr="{facts.resource_attr}",\n' if facts.resource_attr else ""
     if facts.max_resource_attr:
+        lines.append(f'            "{facts.max_resource_attr}": {facts.max_resource},\n')
         resource += f'    max_resource_attr="{facts.max_resource_attr}",\n'
+    elif facts.max_resource:
+        resource += f"    max_resource={facts.max_resource},\n"
+    if facts.is_config_json:
+        resource += "    config_json=True,\n"
     return _DEFINITIONS.substitute(
-        domains=", ".join(sorted({*used, "SearchSpace"})),
+        domains=", ".join(sorted({*(domain.partition("(")[0] for _, domain in entries), "SearchSpace"})),
         name=Path(script).stem,
         script=script,
         space="".join(lines),
@@ -158,19 +189,12 @@ def _definitions(script: str, facts: ScriptFacts) -> str:
     )
 
 
-def _domain(argument: Argument) -> str:
-    """Range of an argument around its default; an argument that is not a number stays at its default."""
-    default = argument.default
-    if argument.choices:
-        return f"Categorical({list(argument.choices)!r})"
-    if argument.type == "float":
-        value = float(default) if isinstance(default, int | float) else 0.0
-        return (
-            f"Float({value / 100:g}, {value * 100:g}, log=True)"
-            if value > 0 and not 0.2 <= value <= 0.99
-            else "Float(0.0, 1.0)"
-        )
-    if argument.type == "int":
-        value = int(default) if isinstance(default, int | float) and default >= 1 else _WIDTH
-        return f"Integer({max(1, value // _WIDTH)}, {value * _WIDTH}, log=True)"
-    return "" if default is None else repr(default)
+def _domain(argument: Argument, facts: ScriptFacts) -> str | None:
+    """The values of an argument as code; None if no range can be guessed."""
+    choices, default = list(argument.choices), argument.default
+    if argument.type == "bool" and not choices:
+        choices = [False, True]
+    if choices:
+        return f"Categorical({choices!r}{f', default={default!r}' if default in choices else ''})"
+    number = default if isinstance(default, int | float) and math.isfinite(default) else None
+    return range_code(argument.name, "int" if argument.type == "int" else "float", number, facts.imports)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from tunewright.backends.plugin import find_backend
 from tunewright.cli.exits import say
-from tunewright.cli.folder_templates import SAMPLE_SCRIPT, folder_files
+from tunewright.cli.folder_templates import SAMPLE_SCRIPT, first_command, folder_files
 from tunewright.cli.parsing import command_app
 from tunewright.cli.script_facts import ScriptFacts, read_script
 from tunewright.exceptions import SettingsError
@@ -50,10 +50,27 @@ def init(
         _bring(Path(script), folder)
     say(f"Wrote {', '.join(sorted(files))} in {folder}")
     if facts is not None:
-        resource = f", resource {facts.resource_attr}" if facts.resource_attr else ""
-        say(f"Tuned: {facts.metric} ({facts.goal}){resource}; see the ranges in benchmark_definitions.py")
-    say(f"Next: cd {shlex.quote(str(folder))} && python hpo_main.py --help")
+        _say_facts(facts)
+    say(f"Next: cd {shlex.quote(str(folder))} && {first_command(folder.resolve().name, facts)}")
     return 0
+
+
+def _say_facts(facts: ScriptFacts) -> None:
+    length = f" up to {facts.max_resource}" if facts.max_resource else ""
+    resource = f", resource {facts.resource_attr}{length}" if facts.resource_attr else ""
+    say(f"Tuned: {facts.metric} ({facts.goal}){resource}; see the ranges in benchmark_definitions.py")
+    if not facts.is_goal_certain:
+        say(
+            f"The goal of {facts.metric} is not known by its name: give --goal max if higher values are better"
+        )
+    if facts.resource_attr and facts.max_resource is None:
+        say(
+            "No end of a full run was found in the script: ASHA needs max_resource in benchmark_definitions.py"
+        )
+    if facts.missing:
+        say(
+            f"The script requires {', '.join(facts.missing)}: add constants to the space in benchmark_definitions.py"
+        )
 
 
 def _files(

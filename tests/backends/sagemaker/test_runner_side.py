@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tunewright.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, En
 from tunewright.runner.checkpoints import load_from
 from tunewright.runner.run_order import RunOrder
 from tunewright.runner.s3_channel import S3Channel, S3Place
+from tunewright.runner.supervisor import supervise
 
 PREFIX = "tunewright/exp/"
 PLACE = S3Place("bucket", PREFIX, poll_seconds=0.0, checkpoint_seconds=0.0)
@@ -193,6 +195,8 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: Any) -> Path:
     (source.parent / "job.json").write_text(json.dumps(job))
     monkeypatch.setenv("TUNEWRIGHT_S3", f"s3://bucket/{PREFIX}")
     monkeypatch.setattr(s3_job, "_connect", lambda cache: s3)
+    # else all processes that other tests of this process have begun would be killed with the script's
+    monkeypatch.setattr(s3_job, "supervise", partial(supervise, owns_process=False))
     return base
 
 
