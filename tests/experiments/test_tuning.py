@@ -140,6 +140,22 @@ def test_points_come_first_and_limits_end_it(training: str) -> None:
     assert ended.history.n_trials == 1
 
 
+def test_relations_are_kept() -> None:
+    tried = tune(
+        lambda x, y: x + y,
+        {"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)},
+        constraints=["x <= y"],
+        metric="loss",
+        method="RandomSearch",
+        n_trials=5,
+        points=[{"x": 0.1, "y": 0.3}],
+        progress=False,
+    )
+    assert all(trial.config["x"] <= trial.config["y"] for trial in tried.trials)
+    with pytest.raises(SettingsError, match="Did you mean 'x'"):
+        tune(lambda x: x, SPACE, constraints=["xx <= 1"], metric="loss", n_trials=1)
+
+
 def test_limits_have_two_names_each(training: str) -> None:
     with pytest.raises(SettingsError, match="max_num_trials is another name of n_trials"):
         tune(training, SPACE, metric="loss", n_trials=1, max_num_trials=1)
