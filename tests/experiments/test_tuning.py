@@ -13,7 +13,7 @@ import pytest
 
 import tunewright
 from tunewright.backends.local.config import LocalConfig
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, SpaceError
 from tunewright.experiments import Experiment, load_outcome, resume_experiment, tune
 from tunewright.experiments.tuning import place_of
 from tunewright.metric import Metric
@@ -152,7 +152,7 @@ def test_relations_are_kept() -> None:
         progress=False,
     )
     assert all(trial.config["x"] <= trial.config["y"] for trial in tried.trials)
-    with pytest.raises(SettingsError, match="Did you mean 'x'"):
+    with pytest.raises(SpaceError, match="Did you mean 'x'"):
         tune(lambda x: x, SPACE, constraints=["xx <= 1"], metric="loss", n_trials=1)
 
 
