@@ -212,5 +212,5 @@ class ExperimentFailedError(TunewrightError):
 
     def __init__(self, n_failed: int, max_failures: int, last_error: str) -> None:
         super().__init__(
-            f"{n_failed} trials failed, more than max_failures={max_failures} allows. The last error: {last_error}"
+            f"{n_failed} trial{'' if n_failed == 1 else 's'} failed, more than max_failures={max_failures} allows. The last error: {last_error}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,11 @@ from typing import Any, Final, cast, final
 
 from tunewright.history import History
 from tunewright.incumbent import Incumbent
+from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import COUNT, error_key
+from tunewright.runner.run_order import AS_HYDRA
+from tunewright.runner.script_launch import hydra_overrides
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
@@ -63,6 +67,41 @@ class ProgressFacts:
     def metrics(self) -> tuple[Metric, ...]:
         """All tuned metrics."""
         return (self.metric, *self.others)
+
+
+def stored_facts(metadata: ExperimentMetadata, name: str, constraints: Sequence[Constraint]) -> ProgressFacts:
+    """Return the facts about a stored experiment.
+
+    Parameters
+    ----------
+    metadata
+        Of the experiment.
+    name
+        Its unique name, which is also the title.
+    constraints
+        Bounds that the best result must keep.
+
+    Raises
+    ------
+    SettingsError
+        The metadata have no search space.
+    """
+    limits = metadata.limits
+    return ProgressFacts(
+        title=name,
+        name=name,
+        metric=metadata.metrics[0],
+        others=metadata.metrics[1:],
+        constraints=tuple(constraints),
+        space=metadata.space,
+        resource=metadata.resource,
+        max_resource=metadata.max_resource,
+        n_workers=metadata.benchmark.n_workers or 1,
+        max_time=limits.max_wallclock_time,
+        max_trials=limits.max_num_trials,
+        max_results=limits.max_num_evaluations,
+        max_cost=limits.max_cost,
+    )
 
 
 def listed(names: Sequence[str]) -> str:
@@ -117,6 +156,21 @@ def seconds_of(text: str) -> float:
     if not parts or _PART.sub("", text).strip():
         raise ValueError(f"{text!r} is no time: give seconds, or a time such as 90s, 10m, 1h30m or 2d")
     return sum(float(amount) * _UNITS[unit.lower()] for amount, unit in parts)
+
+
+def arguments_text(config: Config, style: str) -> str:
+    """Format a configuration as arguments of a script: ``--lr=0.013 --width=32``, or ``lr=0.013`` for Hydra scripts.
+
+    Parameters
+    ----------
+    config
+        A configuration.
+    style
+        The benchmark's ``argument_style``.
+    """
+    if style == AS_HYDRA:
+        return shlex.join(hydra_overrides(config))
+    return shlex.join(f"--{name}={value}" for name, value in config.items())
 
 
 def config_text(config: Config, space: SearchSpace) -> str:
@@ -228,11 +282,8 @@ def remaining_text(facts: ProgressFacts, history: History, now: float, cost: flo
 def interrupt_text(history: History) -> str:
     """Format what an interrupted experiment waits for."""
     n_running = len(history.ids(TrialStatus.RUNNING))
-    waits = (
-        f"ending {plural(n_running, 'running trial')}, which keep their checkpoints"
-        if n_running
-        else "ending"
-    )
+    kept = "which keeps its checkpoint" if n_running == 1 else "which keep their checkpoints"
+    waits = f"ending {plural(n_running, 'running trial')}, {kept}" if n_running else "ending"
     return f"Interrupted: {waits}. Ctrl-C again ends at once"
 
 
@@ -307,7 +358,7 @@ def unfinished_text(facts: ProgressFacts, history: History) -> str:
 def _jobs_text(facts: ProgressFacts, summary: BackendSummary) -> str:
     records = [asdict(record) for record in summary.job_records]
     warm = starts_text(records) if records else f"{summary.warm_starts} of them on warm instances"
-    parts = [f"{summary.jobs} training jobs", warm, f"{summary.billable_seconds:,.0f} billed seconds"]
+    parts = [plural(summary.jobs, "training job"), warm, f"{summary.billable_seconds:,.0f} billed seconds"]
     if summary.pool_idle_seconds:
         parts.append(f"{summary.pool_idle_seconds:,.0f} idle seconds of warm pools")
     if saved := spot_text(summary.spot_saved_seconds, summary.billable_seconds, summary.interruptions):
@@ -345,7 +396,7 @@ def starts_text(records: Sequence[Mapping[str, Any]]) -> str:
         times = [record["startup"] for record in found if record["startup"] is not None]
         if found:
             mean = f" ({math.fsum(times) / len(times):.0f} s to begin)" if times else ""
-            parts.append(f"{len(found)} {word} starts{mean}")
+            parts.append(f"{plural(len(found), f'{word} start')}{mean}")
     causes = Counter(re.sub(r" for \d+ s$", " in time", record["why"]) for record in records if record["why"])
     if causes:
         parts.append("pools not reused: " + ", ".join(f"{n} {why}" for why, n in sorted(causes.items())))

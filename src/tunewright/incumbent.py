@@ -1,4 +1,4 @@
-"""The best result so far."""
+"""The best result so far, and the trials in the order of their best results."""
 
 from __future__ import annotations
 
@@ -46,3 +46,22 @@ class Incumbent:
                 self._loss, self.trial_id, self.result, is_new = loss, trial_id, result, True
         self._n_seen = history.n_results
         return is_new
+
+
+def ranked_trials(
+    history: History, metric: Metric, constraints: Sequence[Constraint] = ()
+) -> list[tuple[int, Result]]:
+    """List the trials with a finite result that meets the constraints, each with its best one.
+
+    Returns
+    -------
+    list of pairs of trial id and result
+        The best trial first; of equal ones the trial of the lower number.
+    """
+    best: dict[int, tuple[float, int, Result]] = {}
+    for trial_id, result in history.results_since(0):
+        loss = metric.loss_of(result.metrics)
+        is_met = math.isfinite(loss) and all(bound.is_met(result.metrics) for bound in constraints)
+        if is_met and (trial_id not in best or loss < best[trial_id][0]):
+            best[trial_id] = (loss, trial_id, result)
+    return [(trial_id, result) for _, trial_id, result in sorted(best.values(), key=lambda one: one[:2])]

@@ -80,6 +80,11 @@ class LimitsMetadata(Struct, frozen=True, kw_only=True):
 
     max_wallclock_time: Number | None = None
     """Seconds of the experiment's clock."""
+    max_num_trials: int | None = None
+    max_num_evaluations: int | None = None
+    """Number of reports."""
+    max_cost: Number | None = None
+    """Dollars."""
 
 
 @final

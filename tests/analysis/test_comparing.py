@@ -104,7 +104,7 @@ def test_what_cannot_be_compared_is_refused(store: Store) -> None:
     results = load("t", where={"benchmark": "lacks"}).with_metric("new", lambda c: c.time)
     store([(1, 0.4)], benchmark="lacks", seed=1)
     results = results.joined(load("t", where={"benchmark": "lacks", "seed": 1}))
-    with pytest.raises(SettingsError, match="1 experiments on lacks do not report 'new'"):
+    with pytest.raises(SettingsError, match="1 experiment on lacks does not report 'new'"):
         curves(results, "lacks", metric="new")
 
 
@@ -116,7 +116,7 @@ def test_repeated_and_unfinished_experiments_are_said(store: Store) -> None:
     found = curves(load("t"), "toy")
     assert found.setups["A"].losses[:, -1].tolist() == [0.4, 0.3]
     assert "2 older experiments" in found.notes[0]
-    assert "1 experiments are not finished" in found.notes[1]
+    assert "1 experiment is not finished" in found.notes[1]
 
 
 def test_iqm_and_its_interval() -> None:
@@ -179,7 +179,7 @@ def test_a_clear_difference_is_significant_and_seeds_without_partner_are_named(s
     (test,) = paired_tests(found)
     assert (test.better, test.n_pairs, test.losses) == ("B", 10, 10)
     assert test.difference == pytest.approx(0.1)
-    assert found.paired().notes == ("toy: seeds 77 of A have no partner and are not in the tests",)
+    assert "toy: seeds 77 of A have no partner and are not in the tests" in found.paired().notes
     (other,) = paired_tests(found, reference="B")
     assert (other.first, other.better) == ("B", "B")
     with pytest.raises(UnknownNameError):

@@ -149,7 +149,7 @@ def test_report_and_compare_from_the_command_line(
 def test_seeds_that_do_not_pair_and_single_setups_are_told(store: Store) -> None:
     store([(1, 0.5)], method="A", seed=0)
     page = build_page(compare(load("t")), title="t")
-    assert "no ranks over all" in page
+    assert "A reached loss 0.5 on toy, 1 seed." in page
     store([(1, 0.4)], method="B", seed=1)
     comparison = compare(load("t"), reference="A")
     assert any("no seed was run with every setup" in w for w in comparison.warnings)

@@ -88,9 +88,9 @@ def test_a_target_that_the_reference_never_reached_is_none(store: Store) -> None
 def test_one_short_experiment_is_named_where_it_shortens_all(store: Store) -> None:
     store([(1, 0.5)], end=100)
     short = store([(1, 0.5)], seed=1, end=20)
-    note = f"toy: compared after 20 s, where {short.name} ended, although others ran for up to 100 s"
+    note = f"toy: unequal budgets: compared after 20 s, where {short.name} ended, although others ran for up to 100 s"
     assert [n for n in curves(load("t"), "toy").notes if n.startswith(note)]
-    assert curves(load("t"), "toy", until=30).notes == ()
+    assert curves(load("t"), "toy", until=22).notes == ()
     assert curves(load("t", where={"seed": 0}), "toy").notes == ()
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from tunewright.cli import COMMANDS, main
 from tunewright.experiments.remote_marker import RemoteMarker, write_marker
-from tunewright.journal import FileJournal
+from tunewright.journal import FileJournal, read_events
+from tunewright.state import replay_history
 from tunewright.storage import create_experiment, experiments
 
 SCRIPT = """
@@ -242,7 +243,7 @@ def test_a_sagemaker_experiment_is_shown_with_its_account(tuned: Command) -> Non
     }
     folder.account_path.write_text(json.dumps({"jobs": 2, "job_records": [cold, warm]}))
     assert tuned("show", "mine") == 0
-    assert "1 cold starts (130 s to begin), 1 warm starts (20 s to begin)" in tuned.out
+    assert "1 cold start (130 s to begin), 1 warm start (20 s to begin)" in tuned.out
     assert "1 nobody came in time" in tuned.out
     assert re.search(r"mine-1-0-0 +warm +20 +Terminated +nobody came for 600 s", tuned.out)
 
@@ -266,6 +267,32 @@ def test_what_a_tuning_job_works_on_is_left_to_it(tuned: Command) -> None:
     assert tuned("show", "mine") == 0
     assert "status      interrupted" in tuned.out
     assert tuned("resume", "mine", "--max_num_trials", "3") == 0
+
+
+def test_a_changed_space_begins_a_new_experiment_that_learns_from_the_old_one(
+    tuned: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Trials that break a new relation are left out with a word."""
+    (old,) = experiments("mine")
+    before = old.journal_path.read_bytes()
+    tuned.space.write_text('constraints = ["0.9 <= 2 * x <= 1.1"]\n' + SPACE + "default = 0.48")
+    assert tuned("resume", "mine", "--space", str(tuned.space), "--max_num_trials", "3") == 0
+    assert f"{old.name} keeps its space: 1 of its 2 trials with a result fit the new one" in tuned.out
+    assert "left out, as a constraint is broken: 0.9 <= 2 * x <= 1.1 (1 trials)" in caplog.text
+    (new,) = [folder for folder in experiments("mine") if folder != old]
+    history = replay_history(read_events(new.journal_path))
+    values = [float(history.trial(trial_id).config["x"]) for trial_id in range(history.n_trials)]
+    assert values[0] == 0.5
+    assert len(values) == 3
+    assert all(0.45 <= x <= 0.55 for x in values)
+    assert old.journal_path.read_bytes() == before
+
+
+def test_a_changed_space_that_fits_nothing_begins_nothing(tuned: Command) -> None:
+    tuned.space.write_text(SPACE.replace("high = 1.0", "high = 0.001"))
+    assert tuned("resume", "mine", "--space", str(tuned.space)) == 2
+    assert "no trial there has a finite result within this search space" in tuned.err
+    assert len(list(experiments("mine"))) == 1
 
 
 def test_watching_ends_with_the_experiment(tuned: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ def test_a_failed_experiment_is_exit_code_1(
     assert launch(hpo_main_local.main, line, METHODS, {"toy": toy}) == 1
     shown = capsys.readouterr()
     assert "no data found" in shown.out
-    assert "Error: 1 trials failed, more than max_failures=0" in shown.err
+    assert "Error: 1 trial failed, more than max_failures=0" in shown.err
     assert "Traceback" not in shown.err
     assert launch(hpo_main_local.main, f"{line} --verbose", METHODS, {"toy": toy}) == 1
     assert "Traceback" in capsys.readouterr().err

@@ -82,7 +82,7 @@ def test_bad_input_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
 def test_help_names_the_actions(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = call(capsys, "--help")
     assert code == 0
-    for action in ("list", "get", "info", "add"):
+    for action in ("list", "get", "info", "add", "record"):
         assert f"\n  {action} " in text
 
 

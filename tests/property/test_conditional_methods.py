@@ -1,4 +1,4 @@
-"""Every method: what is not active is in no configuration, and no configuration comes twice."""
+"""Every method: what is not active is in no configuration, relations hold, and no configuration comes twice."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ from tunewright.testing.histories import earlier_evaluations
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, SchedulerSimulator
 from tunewright.testing.spaces import CONDITIONAL
 
+SPACE = SearchSpace(
+    CONDITIONAL,
+    constraints=[
+        "width_3 <= width_2",
+        "n_layers * width_2 <= 200",
+        "lr + momentum <= 0.6",
+        "optimizer != 'adam' or lr <= 0.005",
+    ],
+)
+"""A third of all draws keep its relations."""
 LOSS = Metric("loss")
 REPEATING = {"PBT"}
 """Methods whose clones may have the configuration of a member."""
@@ -32,18 +42,19 @@ def scheduler(name: str, space: SearchSpace, metrics: tuple[Metric, ...]) -> Sch
 
 
 @pytest.mark.parametrize("name", method_names())
-def test_what_is_not_active_never_appears(name: str) -> None:
+def test_conditions_and_relations_are_kept(name: str) -> None:
     simulator = SchedulerSimulator(
-        scheduler(name, CONDITIONAL, (LOSS,)), LOSS, max_resource=9, n_trials=8, faults=ALL_FAULTS
+        scheduler(name, SPACE, (LOSS,)), LOSS, max_resource=9, n_trials=8, faults=ALL_FAULTS
     )
     simulator.play()
     history = simulator.history
     configs = [history.trial(trial_id).config for trial_id in range(history.n_trials)]
+    assert len(configs) == 8
     for config in configs:
-        CONDITIONAL.validate(config)
+        SPACE.validate(config)
     assert len({frozenset(config) for config in configs}) > 1
     if name not in REPEATING:
-        assert len({CONDITIONAL.key(config) for config in configs}) == len(configs)
+        assert len({SPACE.key(config) for config in configs}) == len(configs)
 
 
 def test_ask_tell_gives_what_is_active() -> None:

@@ -172,6 +172,13 @@ def test_a_trial_that_takes_too_long_has_failed(
     assert "longer than 0.2 s" in errors[0]
 
 
+def server_of(tuner: psutil.Process) -> psutil.Process:
+    """The function server that a process has started; its other children may have ended."""
+    living = [one for one in tuner.children() if one.status() != psutil.STATUS_ZOMBIE]
+    (server,) = (one for one in living if "functions" in one.cmdline())
+    return server
+
+
 TUNER = """
 import sys, time
 from pathlib import Path
@@ -195,7 +202,7 @@ def test_the_server_ends_with_its_tuner_and_the_trial_with_its_runner(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tuner:
         assert tuner.stdout is not None
         trial = psutil.Process(int(tuner.stdout.readline()))
-        (server,) = (one for one in psutil.Process(tuner.pid).children() if "functions" in one.cmdline())
+        server = server_of(psutil.Process(tuner.pid))
         tuner.kill()
     assert not psutil.wait_procs([server], timeout=60)[1]
     assert trial.is_running()
@@ -214,7 +221,7 @@ def test_trials_begin_without_a_server_that_was_killed(
     events = EventReader(backend, patience=300.0)
     backend.start(Run(trial_id=0, attempt=0), {"x": 1.0})
     events.until_reported(0, 1)
-    (server,) = (one for one in psutil.Process().children() if "functions" in one.cmdline())
+    server = server_of(psutil.Process())
     server.kill()
     psutil.wait_procs([server], timeout=60)
     backend.start(Run(trial_id=1, attempt=0), {"x": 2.0})

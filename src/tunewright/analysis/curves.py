@@ -13,12 +13,13 @@ import numpy as np
 from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.results import ExperimentInfo, Results
 from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.formatting import plural
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.trial import FINISHED, ExperimentStatus
 
 N_TIMES: Final = 200
 """Default number of points of a grid."""
-_MUCH: Final = 2.0  # ratio of longest and shortest experiment above which a note is added
+_MUCH: Final = 1.25  # ratio of longest and shortest experiment above which a note is added
 _SHOWN: Final = 4  # experiments named in a message
 
 
@@ -125,7 +126,7 @@ class Curves:
     values: str
     """``measured``, ``recorded`` or ``surrogate``."""
     times: Floats
-    """Seconds, ascending; the last is the end of the shortest experiment."""
+    """Seconds, ascending; the last is the end of the shortest experiment that more time would change."""
     setups: Mapping[str, SetupCurves]
     scale: Scale
     """Of the benchmark: from all experiments that were loaded, also those of other setups."""
@@ -309,7 +310,7 @@ def _check(benchmark: str, metric: Metric, mine: Sequence[tuple[ExperimentInfo, 
     if lacking:
         more = ", ..." if len(lacking) > _SHOWN else ""
         raise SettingsError(
-            f"{len(lacking)} experiments on {benchmark} do not report {metric.name!r}: "
+            f"{plural(len(lacking), 'experiment')} on {benchmark} {'does' if len(lacking) == 1 else 'do'} not report {metric.name!r}: "
             f"{', '.join(lacking[:_SHOWN])}{more}. Leave them out with 'where'"
         )
 
@@ -356,10 +357,15 @@ def _notes(
     cut = [info.name for info in newest.values() if info.totals.status not in FINISHED]
     notes: list[str] = []
     if n_repeated := len(mine) - len(newest):
-        notes.append(f"{benchmark}: {n_repeated} older experiments of the same setup and seed are left out")
+        are = "is" if n_repeated == 1 else "are"
+        older = plural(n_repeated, "older experiment")
+        notes.append(f"{benchmark}: {older} of the same setup and seed {are} left out")
     if cut:
         more = ", ..." if len(cut) > _SHOWN else ""
-        notes.append(f"{benchmark}: {len(cut)} experiments are not finished: {', '.join(cut[:_SHOWN])}{more}")
+        are = "is" if len(cut) == 1 else "are"
+        notes.append(
+            f"{benchmark}: {plural(len(cut), 'experiment')} {are} not finished: {', '.join(cut[:_SHOWN])}{more}"
+        )
     if bounds := _bounds(mine):
         text = ", ".join(map(str, bounds))
         notes.append(f"{benchmark}: results that break {text} do not count, whatever setup had them")
@@ -379,23 +385,34 @@ def _counting(columns: Columns, constraints: Sequence[Constraint]) -> Columns:
 
 
 def _grid(infos: Sequence[ExperimentInfo], until: float | None, n_times: int) -> Floats:
-    """Grid from 0 to the end of the shortest experiment; completed experiments count as endless."""
+    """Grid from 0 to the end of the shortest experiment; those without an end do not count."""
     ends = [info.totals.end_time for info in infos]
-    limited = [info.totals.end_time for info in infos if info.totals.status != ExperimentStatus.COMPLETED]
+    limited = [info.totals.end_time for info in infos if not _is_endless(info)]
     end = min(limited) if limited else max(ends)
     return np.linspace(0.0, end if until is None else min(until, end), n_times)
 
 
+def _is_endless(info: ExperimentInfo) -> bool:
+    """Whether more time would not change an experiment: its method had nothing left to try, with trials to spare."""
+    limit = info.record.limits.max_num_trials if info.record is not None else None
+    return info.totals.status == ExperimentStatus.COMPLETED and (
+        limit is None or info.totals.n_trials < limit
+    )
+
+
 def _short_notes(benchmark: str, infos: Sequence[ExperimentInfo], until: float | None) -> list[str]:
-    """Note that a much shorter experiment limits the compared time."""
+    """Note that budgets differ: a much shorter experiment limits the compared time."""
     longest = max(info.totals.end_time for info in infos)
-    limited = [info for info in infos if info.totals.status != ExperimentStatus.COMPLETED]
+    limited = [info for info in infos if not _is_endless(info)]
     shortest = min(limited, key=lambda info: info.totals.end_time, default=None)
     wanted = longest if until is None else min(until, longest)
     if shortest is None or shortest.totals.end_time >= wanted / _MUCH:
         return []
-    text = f"compared after {shortest.totals.end_time:.4g} s, where {shortest.name} ended, although others ran for up to"
-    return [f"{benchmark}: {text} {longest:.4g} s: leave it out, or continue it"]
+    text = (
+        f"unequal budgets: compared after {shortest.totals.end_time:.4g} s, where {shortest.name} ended, although others ran "
+        f"for up to {longest:.4g} s: give all the same time, leave it out, or continue it"
+    )
+    return [f"{benchmark}: {text}"]
 
 
 def _setup(

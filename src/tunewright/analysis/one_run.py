@@ -19,10 +19,12 @@ from tunewright.backends.simulated.config import PROFILES, Delays
 from tunewright.backends.simulated.pools import WarmPools
 from tunewright.events import EndEvent, Event, PhaseEvent, ReportDecision, ResultEvent, StartEvent
 from tunewright.exceptions import SettingsError
-from tunewright.journal import read_events
+from tunewright.history import History
+from tunewright.journal import is_locked, read_events
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
+from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder, find_experiment
 from tunewright.trial import Decision, PhaseName
 from tunewright.types import Config
@@ -63,6 +65,16 @@ class RunRecord:
     status: str = "running"
     ready: float | None = None
     """Seconds at which the script began to train, journaled or estimated; None: unknown."""
+    uploads: float | None = None
+    """Seconds at which the script had ended and its output was being stored; None: unknown."""
+    is_warm: bool | None = None
+    """Whether an earlier run had left the worker prepared; None: unknown or meaningless."""
+
+    @property
+    def training(self) -> tuple[float, float]:
+        """Begin and end of the training, in seconds; the whole run if it has no phases."""
+        begin = self.begin if self.ready is None else min(self.ready, self.end)
+        return begin, max(begin, self.end if self.uploads is None else min(self.uploads, self.end))
 
 
 @final
@@ -78,6 +90,7 @@ class OneRun:
     """None where the metadata do not hold one."""
     columns: Columns
     """All its reports."""
+    history: History
 
     @property
     def n_workers(self) -> int:
@@ -131,6 +144,9 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
     reader = _Reader(chosen, info, None if has_phases else _delays(info.record))
     for event in events:
         reader.take(event)
+    if not is_locked(folder.journal_path):  # as in `Outcome.counts`: left running by the last session
+        for record in (*reader.trials, *reader.runs):
+            record.status = "stopped" if record.status == "running" else record.status
     return OneRun(
         info=info,
         metric=chosen,
@@ -138,6 +154,7 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
         runs=reader.runs,
         space=_space(info.record),
         columns=results.columns[0],
+        history=replay_history(events),
     )
 
 
@@ -153,10 +170,10 @@ class _StartDelays:
         self._delays = delays
         self._pools = WarmPools(keep_alive)
 
-    def start(self, trial_id: int, attempt: int, time: float) -> float:
-        """Seconds from a run's start to its script's first line."""
+    def start(self, trial_id: int, attempt: int, time: float) -> tuple[float, bool]:
+        """Seconds from a run's start to its script's first line, and whether the start was warm."""
         is_warm = self._pools.take(trial_id, attempt, time)
-        return self._delays.warm_start if is_warm else self._delays.start
+        return (self._delays.warm_start if is_warm else self._delays.start), is_warm
 
     def end(self, time: float) -> None:
         """A run ended: its instance waits."""
@@ -220,7 +237,8 @@ class _Reader:
         worker = heapq.heappop(self._free) if self._free else next(self._places)
         run = RunRecord(trial_id=trial_id, worker=worker, begin=time, end=self._end)
         if self._delays is not None:
-            run.ready = time + self._delays.start(trial_id, event.attempt, time)
+            delay, run.is_warm = self._delays.start(trial_id, event.attempt, time)
+            run.ready = time + delay
         self.runs.append(run)
         self._open[trial_id] = run
 
@@ -233,8 +251,14 @@ class _Reader:
 
     def _enter(self, event: PhaseEvent) -> None:
         run = self._open.get(event.trial_id)
-        if run is not None and run.ready is None and event.name is PhaseName.TRAINING:
+        if run is None:
+            return
+        if event.warm is not None:
+            run.is_warm = event.warm
+        if event.name is PhaseName.TRAINING and run.ready is None:
             run.ready = event.t
+        elif event.name is PhaseName.UPLOADING:
+            run.uploads = event.t
 
     def _result(self, event: ResultEvent) -> None:
         trial, metrics = self.trials[event.trial_id], event.metrics

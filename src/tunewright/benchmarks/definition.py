@@ -160,7 +160,7 @@ class RealBenchmarkDefinition:
             return
         held = self.space.constants.get(attr)
         if held is None and self.max_resource is not None and attr not in self.space:
-            object.__setattr__(self, "space", SearchSpace({**self.space, attr: self.max_resource}))
+            object.__setattr__(self, "space", self.space.with_values({attr: self.max_resource}))
         elif not isinstance(held, int) or isinstance(held, bool) or held < 1:
             raise SettingsError(
                 f"The space needs the constant {attr!r}, a whole number >= 1, as it is max_resource_attr"
@@ -187,7 +187,8 @@ class RealBenchmarkDefinition:
         given = {name: value for name, value in overrides.items() if value is not None}
         attr = self.max_resource_attr
         if "max_resource" in given and attr is not None:
-            given["space"] = SearchSpace({**given.get("space", self.space), attr: given["max_resource"]})
+            space: SearchSpace = given.get("space", self.space)
+            given["space"] = space.with_values({attr: given["max_resource"]})
         return dataclasses.replace(self, **given)
 
     @property

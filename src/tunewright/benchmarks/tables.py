@@ -196,8 +196,15 @@ FAMILIES: Final = (
 
 
 def simulated_benchmark_names() -> list[str]:
-    """All names; those of further data sets in a table on this machine are last in their family."""
-    return [_name(family, suffix) for family in FAMILIES for suffix in family.suffixes()]
+    """All names; those of further data sets in a table on this machine are last in their family, own tables last of all."""
+    names = [_name(family, suffix) for family in FAMILIES for suffix in family.suffixes()]
+    return [*names, *_own_benchmarks()]
+
+
+def _own_benchmarks() -> dict[str, SurrogateBenchmarkDefinition]:
+    """Benchmarks of the tables that were recorded from the user's experiments."""
+    stored = [data for table in table_names() for data in table_info(table).benchmarks.values()]
+    return {one.name: one for one in map(SurrogateBenchmarkDefinition.from_json, stored)}
 
 
 def absent_table(name: str) -> str | None:
@@ -230,7 +237,10 @@ def simulated_benchmark(name: str, **overrides: Any) -> SurrogateBenchmarkDefini
     if name not in names:
         names = _by_name()
     if name not in names:
-        raise UnknownNameError("simulated benchmark", name, names)
+        own = _own_benchmarks()
+        if name in own:
+            return own[name].replace(**overrides)
+        raise UnknownNameError("simulated benchmark", name, {*names, *own})
     family, suffix = names[name]
     return family.make(name, suffix).replace(**overrides)
 

@@ -42,7 +42,7 @@ COMMANDS: Final = {
         "benchmarks": ("catalogue:benchmarks_app", "List the benchmarks, or show one"),
         "tables": (
             "catalogue:tables_app",
-            "List, get, describe or add recorded tables of simulated experiments",
+            "List, get, describe, add or record the tables of simulated experiments",
         ),
     },
     "Launched jobs": {

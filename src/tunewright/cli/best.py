@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,9 +31,7 @@ from tunewright.experiments import (
     retrainings,
     run_plan,
 )
-from tunewright.formatting import config_text, number, plural, reached_text
-from tunewright.runner.run_order import AS_HYDRA
-from tunewright.runner.script_launch import hydra_overrides
+from tunewright.formatting import arguments_text, config_text, number, plural, reached_text
 from tunewright.storage import ExperimentFolder, find_experiment, replacing
 from tunewright.trial import Result
 from tunewright.types import Config
@@ -137,10 +134,8 @@ def _config_as(form: str, config: Config, style: str) -> str:
         return json.dumps(dict(config))
     if form == "python":
         return repr(dict(config))
-    if form == "cli" and style == AS_HYDRA:
-        return shlex.join(hydra_overrides(config))
     if form == "cli":
-        return shlex.join(f"--{name}={value}" for name, value in config.items())
+        return arguments_text(config, style)
     sign = " =" if form == "toml" else ":"
     keys = {name: name if re.fullmatch(r"[A-Za-z][\w-]*", name) else json.dumps(name) for name in config}
     return "\n".join(f"{keys[name]}{sign} {json.dumps(value)}" for name, value in config.items())

@@ -11,16 +11,19 @@ from cyclopts import Parameter
 from tunewright.aws import has_gpu, image_uri, price_per_hour
 from tunewright.aws.catalog import IMAGES_DATE, PRICES_DATE
 from tunewright.benchmarks import REAL_BENCHMARKS, RealBenchmarkDefinition
+from tunewright.benchmarks.recording import record_table
 from tunewright.blackbox.adding import add_table
+from tunewright.blackbox.fidelity import warn_of_first_level
 from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.repository import get_blackbox, table_folder, table_info, table_names, verify_table
 from tunewright.blackbox.tables.stored import TableInfo
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
-from tunewright.exceptions import UnknownNameError
+from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.formatting import duration, plural
 from tunewright.methods import Method, aliases, find_method, method_names
+from tunewright.storage import safe_name
 from tunewright.types import Json
 
 _SHOWN: Final = 40
@@ -34,7 +37,7 @@ benchmarks_app = command_app(
     "List the benchmarks, or print one as JSON; tunewright benchmarks show NAME describes its machines and price.",
     usage="tunewright benchmarks [show] [BENCHMARK]",
 )
-tables_app = command_app("tables", "List, get, describe or add the recorded tables of simulated experiments.")
+tables_app = command_app("tables", "List, get, describe, add or record the tables of simulated experiments.")
 
 
 @methods_app.default
@@ -150,6 +153,34 @@ def add(table: str, /, *, source: _Source = None) -> int:
     return 0
 
 
+@tables_app.command(name="record", help="Record own experiments as a table, to simulate on it.")
+def record(*experiments: str, name: str | None = None) -> int:
+    """Record experiments as a table.
+
+    Parameters
+    ----------
+    experiments
+        Tags, names, unique beginnings of names, or paths of experiments.
+    name
+        Name of the table (default: the first of the experiments).
+    """
+    if not experiments:
+        raise SettingsError(
+            "EXPERIMENTS is required: a tag or an experiment. See tunewright tables record --help"
+        )
+    for found in record_table(experiments, name or experiments[0]):
+        described, size = found.description, found.description.space.size
+        warn_of_first_level(get_blackbox(described.name, described.dataset))
+        how = "exact" if found.benchmark.surrogate is None else "others have the curve of the nearest one"
+        of = "" if size is None else f" of {size}"
+        say(f"{found.benchmark.name}: {found.n_configs}{of} configurations, {how}")
+        say(f"  {plural(described.n_seeds, 'seed')}, {described.resource} 1 to {described.levels[-1]}")
+        if described.note:
+            say(f"  {described.note}")
+    say(f"folder: {table_folder(safe_name(name or experiments[0]))}")
+    return 0
+
+
 def _summary(name: str) -> str:
     summary, others = find_method(name).summary, aliases(name)
     return f"{summary} (alias {', '.join(others)})" if others else summary
@@ -199,7 +230,7 @@ def _machines(benchmark: RealBenchmarkDefinition, n: int) -> str:
     kind = str(benchmark.instance_type)
     price = price_per_hour(kind)
     cost = "price unknown" if price is None else f"${n * price:.2f} per hour"
-    return f"{n} x {kind} for {benchmark.n_workers} workers, {cost}"
+    return f"{n} x {kind} for {plural(benchmark.n_workers, 'worker')}, {cost}"
 
 
 def _find_benchmark(name: str, *, sagemaker_backend: bool) -> RealBenchmarkDefinition:

@@ -1,4 +1,4 @@
-"""``tunewright compare``, ``report`` and ``plot``: comparisons and figures."""
+"""``tunewright compare``, ``report`` and ``plot``: comparisons, pages of experiments, and figures."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tunewright.analysis import Aggregate, load
-from tunewright.analysis.curves import with_equals
+from tunewright.analysis.curves import newest_infos, with_equals
 from tunewright.analysis.figures import (
+    plot_history,
     plot_importance,
     plot_learning_curves,
     plot_parallel,
     plot_pareto,
+    plot_slices,
     plot_workers,
     save,
 )
 from tunewright.analysis.importance import importance
 from tunewright.analysis.one_run import OneRun, one_run
-from tunewright.analysis.report import build_page, compare
+from tunewright.analysis.report import build_page, build_single_page, compare
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
 from tunewright.analysis.report.wording import (
     band_text,
@@ -29,19 +31,24 @@ from tunewright.analysis.report.wording import (
     pairs_text,
     row_verdict_text,
     seeds_text,
+    single_headline,
     speed_text,
     time_text,
     value_text,
 )
+from tunewright.analysis.single import single_report
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table, select, writing
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import SettingsError
+from tunewright.formatting import plural
 from tunewright.storage import write_atomically
 
 _FIGURES: Final[Mapping[str, Callable[[OneRun], Any]]] = {
     "curves": plot_learning_curves,
+    "history": plot_history,
     "workers": plot_workers,
+    "slices": plot_slices,
     "parallel": plot_parallel,
     "importance": lambda run: plot_importance(importance(run), run),
     "pareto": plot_pareto,
@@ -52,7 +59,9 @@ compare_app = command_app(
     "Compare setups on the terminal: a table per benchmark, and a conclusion.",
     usage="tunewright compare [OPTIONS] [WHAT...]",
 )
-report_app = command_app("report", "Compare the experiments of a tag as one HTML page.")
+report_app = command_app(
+    "report", "Write an HTML page: one experiment, or a comparison of the experiments of a tag."
+)
 plot_app = command_app("plot", "Draw an experiment: learning curves, workers, configurations, importance.")
 
 
@@ -93,7 +102,7 @@ def report(
     aggregate: Literal["iqm", "mean", "median"] = "iqm",
     log_time: bool = False,
 ) -> int:
-    """Write the page and print its path.
+    """Write the page and print its path; a comparison if there are several experiments.
 
     Parameters
     ----------
@@ -119,17 +128,32 @@ def report(
     if benchmark is not None:
         results = results.where(benchmark=select("benchmark", benchmark, results.benchmarks))
     setups = None if method is None else select("method", method, results.methods)
-    comparison = compare(results, reference=reference, setups=setups)
+    shown = results if setups is None else results.where(method=setups)
     names = [Path(source).name or Path(source).resolve().name for source in sources]
     path = Path(out or f"{names[0]}.html")
-    text = build_page(comparison, title=", ".join(names), kind=Aggregate(aggregate), log_time=log_time)
-    with writing(path):
-        write_atomically(path, text)
-    for warning in comparison.warnings:
-        say(f"Note: {warning}")
-    say(headline(comparison))
+    counting = [info for name in shown.benchmarks for info in newest_infos(shown, name).values()]
+    if len(counting) == 1 and counting[0].record is not None:
+        single = single_report(one_run(counting[0].path))
+        _write(path, build_single_page(single))
+        if n_older := len(shown) - 1:
+            say(f"Note: {plural(n_older, 'older experiment')} of the same setup and seed left out")
+        say(single_headline(single))
+        for step in single.next_steps:
+            say(f"Next: {step.text}" + (f"\n      {step.command}" if step.command else ""))
+    else:
+        comparison = compare(results, reference=reference, setups=setups)
+        title = ", ".join(names)
+        _write(path, build_page(comparison, title=title, kind=Aggregate(aggregate), log_time=log_time))
+        for warning in comparison.warnings:
+            say(f"Note: {warning}")
+        say(headline(comparison))
     say(f"Report: {path.absolute()}")
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    with writing(path):
+        write_atomically(path, text)
 
 
 @plot_app.default
@@ -149,7 +173,7 @@ def plot(
     experiment
         Name, unique beginning of a name, or path of the folder.
     figure
-        Figures, with commas: curves, workers, parallel, importance, pareto (default: all).
+        Figures, with commas: curves, history, workers, slices, parallel, importance, pareto (default: all).
     metric
         Another reported value than the tuned one.
     out

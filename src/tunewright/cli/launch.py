@@ -47,6 +47,7 @@ from tunewright.experiments import (
     run_plan,
     seeds_differ_by_benchmark,
 )
+from tunewright.formatting import plural
 from tunewright.methods import find_method
 from tunewright.storage import safe_name
 from tunewright.trial import TrialStatus
@@ -341,7 +342,7 @@ def without_result(outcome: Outcome) -> NoResultError | None:
         return None
     logs = f"tunewright logs {outcome.folder.name} TRIAL shows the output of a trial"
     if outcome.history.n_results == 0:
-        text = f"{outcome.folder.name} has no result: {len(failed)} trials failed. {logs}. The last error: "
+        text = f"{outcome.folder.name} has no result: {plural(len(failed), 'trial')} failed. {logs}. The last error: "
         return NoResultError(text + outcome.history.error(failed[-1]))
     if outcome.best is None and not outcome.constraints:
         name = outcome.metric.name

@@ -41,6 +41,7 @@ from tunewright.cli.records import Given, RecordCommand, flag_names
 from tunewright.cli.slices import RemoteOptions, SliceLaunch, SlicePlan
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, ExperimentPlan
+from tunewright.formatting import plural
 from tunewright.remote.package import bundle_remote, check_travels
 from tunewright.storage import safe_name
 from tunewright.transfer.reading import pack_evaluations
@@ -203,9 +204,9 @@ class _RemoteLaunch:
             work = f"each of which runs trials on {settings.benchmark.n_workers} x {settings.instance_type}"
             return config, estimate(settings).times(n_jobs), work
         work = (
-            f"which run {len(plan)} experiments"
+            f"which run {plural(len(plan), 'experiment')}"
             if self.launch.is_simulated
-            else f"each of which runs {plan[0].benchmark.n_workers} trials at a time"
+            else f"each of which runs {plural(plan[0].benchmark.n_workers, 'trial')} at a time"
         )
         return given.record(TuningJobPlace), _tuning_jobs(instance_type, n_jobs), work
 

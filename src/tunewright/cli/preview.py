@@ -19,7 +19,7 @@ from tunewright.cli.tune import MethodFlags
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments import Limits
 from tunewright.experiments.preview import MOST_REPORTS, Preview, preview
-from tunewright.formatting import duration
+from tunewright.formatting import duration, plural
 from tunewright.metric import Metric
 from tunewright.space import load_space
 
@@ -65,7 +65,7 @@ def show_preview(given: Given) -> int:
         seed=chosen.seed,
     )
     say(
-        f"{spec.name} with {benchmark.n_workers} workers, {flags.seconds_per_unit:g} s for each unit of resource"
+        f"{spec.name} with {plural(benchmark.n_workers, 'worker')}, {flags.seconds_per_unit:g} s for each unit of resource"
     )
     _show(found, benchmark.max_resource or 1)
     return 0

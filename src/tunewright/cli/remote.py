@@ -144,7 +144,7 @@ def stop(tag: str, /, *, slice: str | None = None, place: _Where = _HERE) -> int
         experiments = [experiment for status in statuses for experiment in status.experiments]
         n_jobs, n_pools = clear_experiments(session, experiments)
         if n_jobs or n_pools:
-            say(f"{n_jobs} training jobs stopped, {n_pools} warm pools released")
+            say(f"{plural(n_jobs, 'training job')} stopped, {plural(n_pools, 'warm pool')} released")
     return 0
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from tunewright.advice import next_steps
 from tunewright.backends.plugin import TrialLog
 from tunewright.callbacks import results_csv
 from tunewright.cli.best import best_value
@@ -30,9 +31,10 @@ from tunewright.formatting import (
     front_lines,
     messages,
     number,
+    plural,
     spot_text,
     starts_text,
-    unfinished_text,
+    stored_facts,
     value_text,
 )
 from tunewright.journal import read_events
@@ -168,14 +170,13 @@ def overview(outcome: Outcome) -> str:
     if outcome.constraints:
         lines.append(("constraints", f"{', '.join(map(str, outcome.constraints))} (! marks broken ones)"))
     lines += _best_lines(outcome)
-    if outcome.status.is_finished and (text := unfinished_text(_facts(outcome), outcome.history)):
-        lines += [("", text), ("retrain", f"tunewright best {outcome.folder.name} --retrain")]
     if (table := outcome.metadata.table) and table.values == "surrogate":
         lines.append(("values", f"predicted, not recorded: {table.note}"))
     lines += _said_lines(outcome)
     backend = outcome.metadata.backend_name
     if backend in data:
         lines.append((backend, _service_text(data[backend])))
+    lines += _next_lines(outcome)
     lines.append(("folder", str(outcome.path)))
     return "\n".join(f"{label:<11} {value}" for label, value in lines)
 
@@ -190,7 +191,18 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
         return [("best", count), *(("", line) for line in front)]
     if best is None:
         return []
-    return [("best", best_value(outcome, best)), ("", config_text(best.config, outcome.space))]
+    return [
+        ("best", best_value(outcome, best)),
+        ("", config_text(best.config, outcome.space)),
+        ("use it", f"tunewright best {outcome.folder.name} --format cli"),
+    ]
+
+
+def _next_lines(outcome: Outcome) -> list[tuple[str, str]]:
+    """What to do next, each with its command."""
+    steps = next_steps(_facts(outcome), outcome.history, outcome.status)
+    texts = [text for step in steps for text in (step.text, step.command and f"  {step.command}") if text]
+    return [("next" if number == 0 else "", text) for number, text in enumerate(texts)]
 
 
 def _said_lines(outcome: Outcome) -> list[tuple[str, str]]:
@@ -209,16 +221,7 @@ def _said_lines(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def _facts(outcome: Outcome) -> ProgressFacts:
-    return ProgressFacts(
-        title=outcome.folder.name,
-        metric=outcome.metric,
-        others=outcome.metrics[1:],
-        constraints=outcome.constraints,
-        space=outcome.space,
-        resource=outcome.resource,
-        max_resource=outcome.metadata.max_resource,
-        n_workers=outcome.metadata.benchmark.n_workers or 1,
-    )
+    return stored_facts(outcome.metadata, outcome.folder.name, outcome.constraints)
 
 
 def _status_text(outcome: Outcome) -> str:
@@ -290,11 +293,11 @@ def _job_row(record: dict[str, Any]) -> Sequence[Any]:
 
 def _service_text(data: dict[str, Any]) -> str:
     calls = ", ".join(f"{operation} {n}" for operation, n in sorted(data["calls"].items()))
-    starts = starts_text(data["job_records"]) or f"{data['warm_starts']} warm starts"
+    starts = starts_text(data["job_records"]) or plural(data["warm_starts"], "warm start")
     saved = spot_text(data["spot_saved_seconds"], data["billable_seconds"], data["interruptions"])
     phases = ", ".join(f"${spent:.2f} {phase}" for phase, spent in data["cost_phases"].items())
     return (
-        f"{data['jobs']} jobs, {starts}, {data['billable_seconds']:,.0f} billed seconds, "
+        f"{plural(data['jobs'], 'job')}, {starts}, {data['billable_seconds']:,.0f} billed seconds, "
         f"{data['pool_idle_seconds']:,.0f} idle, {saved + ', ' if saved else ''}${data['cost']:.2f}"
         f"{f' ({phases})' if phases else ''}; calls: {calls or 'none'}"
     )

@@ -10,9 +10,10 @@ from typing import Any, Final, final
 from cyclopts import App
 from cyclopts.types import NonNegativeInt, PositiveInt
 
-from tunewright.backends.plugin import backend_names, find_backend
+from tunewright.backends.plugin import BenchmarkDefinition, backend_names, find_backend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.cli.confirm import settle, show_dry_run
+from tunewright.cli.exits import say
 from tunewright.cli.flags import (
     ConfirmFlags,
     FileFlags,
@@ -33,11 +34,13 @@ from tunewright.cli.records import POSITIONAL, Given, RecordCommand, flag_names,
 from tunewright.exceptions import SettingsError, nearest_hint
 from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
 from tunewright.experiments.remote_marker import read_marker
-from tunewright.methods import aliases, method_names
+from tunewright.formatting import plural
+from tunewright.methods import aliases, find_method, method_names
 from tunewright.metric import metrics_from
 from tunewright.replicates import Replicates
-from tunewright.space import load_space
+from tunewright.space import SearchSpace, load_space
 from tunewright.storage import ExperimentFolder, find_experiment
+from tunewright.transfer.reading import read_evaluations, read_past
 
 DEFAULT_BACKEND: Final = "local"
 DEFAULT_WORKERS: Final = 4
@@ -130,6 +133,8 @@ class ResumeFlags:
 
     experiment: str = field(metadata=POSITIONAL)
     """Name, unique beginning of a name, or path of the folder."""
+    space: str | None = field(default=None, metadata={"metavar": "FILE.toml"})
+    """TOML file of a changed search space: a new experiment begins with the best configurations that fit it."""
     yes: bool = False
     """Do not ask before something that costs money is created."""
 
@@ -223,10 +228,12 @@ def tune(given: Given) -> int:
 def resume(given: Given) -> int:
     """Continue an experiment, with new limits if they are given; return the exit code.
 
+    An experiment is replayed when it continues, so that its space cannot change: with a new space, a new experiment learns from it.
+
     Raises
     ------
-    SettingsError
-        There is no such experiment, or its script is not on this machine.
+    SettingsError, SpaceError
+        There is no such experiment, its script is not on this machine, or the new space is not valid or holds none of its trials.
     NoResultError
         It ended without a result.
     """
@@ -240,6 +247,8 @@ def resume(given: Given) -> int:
         limits=given.over(stored.limits),
     )
     _check_script(folder, experiment)
+    if flags.space is not None:
+        return _begin_again(folder, _over_space(experiment, load_space(flags.space), folder.name), given)
     settle(experiment, is_agreed=flags.yes, is_new=False)
     outcome = resume_experiment(folder, experiment, watch=watch_progress)
     if error := without_result(outcome):
@@ -256,6 +265,36 @@ resume_app = record_app(
     "resume",
     "Continue an experiment after a crash or Ctrl-C, or with more time or workers.",
 )
+
+
+def _over_space(experiment: Experiment, space: SearchSpace, source: str) -> Experiment:
+    """A new experiment over another space, which learns from an earlier one. Points to begin with belong to the earlier space."""
+    benchmark = experiment.benchmark
+    changed: BenchmarkDefinition
+    if isinstance(benchmark, RealBenchmarkDefinition):
+        is_in_space = benchmark.max_resource_attr in space.constants
+        most = None if is_in_space else benchmark.max_resource
+        changed = replace(benchmark, space=space, points_to_evaluate=None, max_resource=most)
+    else:
+        changed = replace(benchmark, search_space=space, points_to_evaluate=None)
+    return replace(experiment, benchmark=changed, warm_start=(*experiment.warm_start, source))
+
+
+def _begin_again(folder: ExperimentFolder, experiment: Experiment, given: Given) -> int:
+    """Run an experiment over a changed space, and say which trials of the earlier one fit."""
+    plan = ExperimentPlan((experiment,)).validated()
+    plan = plan.map(lambda cell: settle(cell, is_agreed=given.record(ResumeFlags).yes))
+    benchmark = experiment.benchmark
+    known = len(read_past(folder).trials)
+    fitting = read_evaluations([folder.name], benchmark.space, benchmark.metrics[0]).n_evaluations
+    spec = experiment.method
+    is_learning = isinstance(spec, MethodSpec) and find_method(spec.name).needs_evaluations
+    use = f"{experiment.label} learns from them" if is_learning else "the best of them are tried first, again"
+    say(
+        f"A new experiment begins, since {folder.name} keeps its space: {fitting} of its {plural(known, 'trial')} "
+        f"with a result fit the new one, and {use}"
+    )
+    return run_and_report(plan, resume=False, is_verbose=given.record(OutputFlags).verbose)
 
 
 def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:

@@ -18,6 +18,7 @@ from tunewright.cli.launch import run_and_report
 from tunewright.exceptions import TunewrightError
 from tunewright.experiments import Experiment
 from tunewright.experiments.run import JOURNAL_VARIABLE
+from tunewright.formatting import plural
 from tunewright.remote.tuning_job import OPEN_JOURNAL, TuningJob
 
 
@@ -82,7 +83,7 @@ def _run_stored(path: Path) -> int:
 def _work(job: TuningJob, entry: str, flags: Sequence[str]) -> int:
     n_found = job.begin()
     if n_found:
-        say(f"Continuing: S3 has {n_found} experiments of this slice")
+        say(f"Continuing: S3 has {plural(n_found, 'experiment')} of this slice")
     code = _run_script(entry, flags)
     if code != INTERRUPTED:
         job.done(code)

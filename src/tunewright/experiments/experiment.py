@@ -30,7 +30,7 @@ from tunewright.callbacks.plugin import (
     find_callback,
 )
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.limits import Limits, early_removal, stopping_criterion
+from tunewright.experiments.limits import Limits, early_removal, stopping_criterion, with_finish
 from tunewright.interfaces import Scheduler, StoppingCriterion
 from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, constraints_of, find_method, sized
 from tunewright.methods.automatic import NAME as AUTO
@@ -226,10 +226,16 @@ class Experiment:
         method, settings = self.built_method()
         scheduler = build_scheduler(method, self.benchmark, self.effective_seed, settings, known)
         replicates, metrics = self.benchmark.replicates, self.benchmark.metrics
-        if replicates is None or len(metrics) != 1:
-            return scheduler
-        race = Racing(replicates, metric=metrics[0], constraints=constraints_of(method, settings))
-        return RuleStopping(scheduler, race)
+        if replicates is not None and len(metrics) == 1:
+            race = Racing(replicates, metric=metrics[0], constraints=constraints_of(method, settings))
+            scheduler = RuleStopping(scheduler, race)
+        return with_finish(
+            scheduler,
+            self.limits,
+            self.benchmark,
+            constraints_of(method, settings),
+            keeps_checkpoints=not self.delete_checkpoints,
+        )
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -403,6 +409,8 @@ def identity_of(data: Mapping[str, Any]) -> str:
 
 SEED_NAMES: Final = ("seed", "random_seed", "random_state")
 """Arguments of a script that are its seed."""
+BEST: Final = "best-"
+"""Beginning of the tag of experiments that train the best configuration of another one again."""
 _LABEL: Final = "Retrained"
 
 
@@ -456,7 +464,7 @@ def retrainings(
     )
     shared = dataclasses.replace(
         stored,
-        tag=f"best-{stored.tag}",
+        tag=f"{BEST}{stored.tag}",
         label=_LABEL,
         benchmark=benchmark,
         method=MethodSpec(name="RandomSearch"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -13,8 +13,10 @@ from tunewright.benchmarks import Benchmark
 from tunewright.callbacks.checkpoints import RemoveEarly, ahead_by_limits
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
-from tunewright.interfaces import StoppingCriterion
+from tunewright.interfaces import Scheduler, StoppingCriterion
 from tunewright.methods import BuildFunction, MethodSpec, promotion_eta
+from tunewright.metric import Constraint
+from tunewright.schedulers.finishing import Finishing, FinishSettings
 from tunewright.stopping import (
     MaxCost,
     MaxEvaluations,
@@ -50,6 +52,8 @@ class Limits:
     """Value of the metric that is good enough: the experiment ends when a result reaches it."""
     patience: int | None = None
     """Trials in a row without a better result, after which the experiment ends."""
+    finish: int | None = None
+    """Number of trials, the best ones, that are trained to the end in the last part of the limits."""
     stop_when_regret_below: Number | None = None
     """Regret on the metric's scale: the experiment ends if a model bounds the possible improvement by it."""
     max_failures: int = 3
@@ -60,6 +64,8 @@ class Limits:
             raise SettingsError(f"max_failures must be >= 0, not {self.max_failures}")
         if self.patience is not None and self.patience < 1:
             raise SettingsError(f"patience must be >= 1, not {self.patience}")
+        if self.finish is not None and self.finish < 1:
+            raise SettingsError(f"finish must be >= 1, not {self.finish}")
         regret = self.stop_when_regret_below
         if regret is not None and not 0 < regret < math.inf:
             raise SettingsError(f"stop_when_regret_below must be positive, not {regret!r}")
@@ -83,7 +89,7 @@ class Limits:
         if self.max_wallclock_time is not None:
             criterion |= MaxWallclockTime(self.max_wallclock_time)
         if self.max_num_trials is not None:
-            criterion |= MaxTrialsStarted(self.max_num_trials)
+            criterion |= MaxTrialsStarted(self.max_num_trials + (self.finish or 0))  # begun again
         if self.max_num_evaluations is not None:
             criterion |= MaxEvaluations(self.max_num_evaluations)
         if self.max_cost is not None:
@@ -96,7 +102,7 @@ class Limits:
 
     def to_json(self) -> dict[str, Json]:
         """Return the limits as data, from which :meth:`from_json` makes equal ones."""
-        added = ("stop_at", "patience")  # absent if not set, as in the data of version 0.1
+        added = ("stop_at", "patience", "finish")  # absent if not set, as in the data of version 0.1
         return {
             name: value for name, value in to_json(self).items() if name not in added or value is not None
         }
@@ -142,6 +148,40 @@ def stopping_criterion(limits: Limits, benchmark: Benchmark, seed: int) -> Stopp
         seed=seed,
     )
     return criterion | regret
+
+
+def with_finish(
+    scheduler: Scheduler,
+    limits: Limits,
+    benchmark: Benchmark,
+    constraints: Sequence[Constraint],
+    *,
+    keeps_checkpoints: bool,
+) -> Scheduler:
+    """Return the scheduler that trains the best trials to the end in the last part of the limits, if they say so.
+
+    Raises
+    ------
+    SettingsError
+        There are several metrics, or the resource of a full run is unknown.
+    """
+    if limits.finish is None:
+        return scheduler
+    if len(benchmark.metrics) != 1:
+        raise SettingsError("finish is for one metric: drop it")
+    if benchmark.max_resource is None:
+        raise SettingsError("finish needs max_resource: how far a full run goes")
+    settings = FinishSettings(
+        n_best=limits.finish,
+        max_resource=benchmark.max_resource,
+        n_workers=benchmark.n_workers,
+        max_trials=limits.max_num_trials,
+        max_results=limits.max_num_evaluations,
+        max_time=limits.max_wallclock_time,
+        max_cost=limits.max_cost,
+        keeps_checkpoints=keeps_checkpoints,
+    )
+    return Finishing(scheduler, settings, metric=benchmark.metrics[0], constraints=constraints)
 
 
 def early_removal(

@@ -19,7 +19,7 @@ from tunewright.events import StartEvent
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import number, plural
 from tunewright.history import History
-from tunewright.incumbent import Incumbent
+from tunewright.incumbent import Incumbent, ranked_trials
 from tunewright.journal import is_locked, last_outcome, read_events
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
@@ -104,14 +104,7 @@ class Outcome:
 
     def ranked(self) -> list[tuple[int, Result]]:
         """Trials with a result that is finite and meets the constraints, each with its best one; the best trial first."""
-        best: dict[int, tuple[float, int, Result]] = {}
-        bounds = self.constraints
-        for trial_id, result in self.history.results_since(0):
-            loss = self.metric.loss_of(result.metrics)
-            is_met = math.isfinite(loss) and all(bound.is_met(result.metrics) for bound in bounds)
-            if is_met and (trial_id not in best or loss < best[trial_id][0]):
-                best[trial_id] = (loss, trial_id, result)
-        return [(trial_id, result) for _, trial_id, result in sorted(best.values(), key=lambda one: one[:2])]
+        return ranked_trials(self.history, self.metric, self.constraints)
 
     def trials_dataframe(self) -> DataFrame:
         """All trials as a pandas DataFrame, one row each, in the order of their numbers.

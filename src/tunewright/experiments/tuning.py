@@ -48,6 +48,7 @@ _LIMITS: Final = {
     "max_failures": "max_failures",
     "stop_at": "stop_at",
     "patience": "patience",
+    "finish": "finish",
 }
 """Fields of `Limits` by option."""
 
@@ -69,6 +70,8 @@ class TuneOptions(TypedDict, total=False):
     """Value of the metric that is good enough: the experiment ends when a trial reaches it."""
     patience: int
     """Trials in a row without a better result, after which the experiment ends."""
+    finish: int
+    """Number of trials, the best ones, that are trained to the end in the last part of the limits; needs ``max_resource``."""
     stop_when: StoppingCriterion
     """Another criterion, such as ``Plateau(...)``; it is not stored, and has to be given again to continue."""
     max_failures: int

@@ -191,7 +191,8 @@ class DEHB(Scheduler):
     A rung begins when the one before it in its bracket has ended; meanwhile further brackets are opened, so that no
     worker waits. Failed trials and non-finite losses enter no population.
 
-    Hyperparameters have one coordinate each, categories and ordinals by their number.
+    Hyperparameters have one coordinate each, categories and ordinals by their number. Children that break a relation of
+    the space are made anew; if all of 64 do, a random configuration takes their place.
 
     Parameters
     ----------
@@ -228,6 +229,7 @@ class DEHB(Scheduler):
         self._evolution = evolution
         self._metric = metric
         self._seed = seed
+        self._space = space
         self._coordinates = Coordinates(space)
         self._random = RandomSearcher(space, seed=seed, points_to_evaluate=points_to_evaluate)
         self._table = plan.table
@@ -387,7 +389,7 @@ class DEHB(Scheduler):
                 return None
             point = child_of(target, parents, factor, probability, rng).tolist()
             config = self._coordinates.decode(point)
-            if not history.contains(config):
+            if not history.contains(config) and self._space.allows(config):
                 ids: list[Json] = [parent.trial_id for parent in parents if parent.trial_id >= 0]
                 return config, {"target": population.target, "point": point, "parents": ids}
         return None

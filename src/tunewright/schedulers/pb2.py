@@ -149,7 +149,7 @@ class BanditExplorer(Explorer):
         for point in self._optimizer.best_points(acquisition, parent, rng):
             found = self._space.decode(point[np.newaxis])[0]
             found = with_kept(self._space, found, config, self._kept)
-            if not history.contains(found):
+            if not history.contains(found) and self._space.allows(found):
                 return found
         return self._perturbation.explored(history, source, rng)
 

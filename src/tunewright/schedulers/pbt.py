@@ -93,7 +93,7 @@ class Explorer(ABC):
 
 @final
 class Perturbation(Explorer):
-    """PBT's explore step: :func:`perturbed`.
+    """PBT's explore step: :func:`perturbed`, until the configuration is new and keeps the relations of the space.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Perturbation(Explorer):
         for _ in range(_DRAWS):
             changed = perturbed(self._space, config, self._resample_probability, rng)
             changed = with_kept(self._space, changed, config, self._kept)
-            if not history.contains(changed):
+            if not history.contains(changed) and self._space.allows(changed):
                 return changed
         return None
 

@@ -58,6 +58,7 @@ class AcquisitionOptimizer:
     All points of a small finite space are compared, and 2048 random ones of a long list. In other spaces candidates are spread over the
     cube and around the incumbents. From the best few, domains of few values are changed one at a time while that helps, and
     continuous columns are improved by L-BFGS-B, all points together: one evaluation of three costs little more than of one.
+    Candidates keep the relations of the space; a point that leaves them on the way is drawn back towards its start.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ class AcquisitionOptimizer:
         if self._cube.has_levels:
             starts = np.stack([self._changed(acquisition, start) for start in starts])
         if len(self._cube.free):
-            starts = self._cube.settled(self._moved(acquisition, starts))
+            starts = self._cube.drawn_back(self._moved(acquisition, starts), starts)
         found = acquisition.values(starts)
         points, both = np.concatenate([starts, pool]), np.concatenate([found, values])
         return points[np.argsort(-both, kind="stable")]
@@ -126,6 +127,8 @@ class AcquisitionOptimizer:
         best = float(acquisition.values(point[np.newaxis])[0])
         for _ in range(_MOST_MOVES):
             others = self._cube.neighbours(point)
+            if not len(others):
+                break
             values = acquisition.values(others)
             place = int(np.argmax(values))
             if not values[place] > best:

@@ -94,7 +94,7 @@ class CMAESSearcher(Searcher):
 
     A point outside of the cube is reflected at its faces before it is evaluated; the update sees the draw itself. Columns of at most
     64 ordered values, or of two categories, keep a margin of probability of other values; other categories are columns in [0, 1], the
-    largest of which decides.
+    largest of which decides. Draws that break a relation of the space are dropped; if all of 64 do, the trial is a random one.
 
     Parameters
     ----------
@@ -151,14 +151,14 @@ class CMAESSearcher(Searcher):
         return self._drawn(history, state.evolution, note)
 
     def _drawn(self, history: History, evolution: Evolution, note: Note) -> Suggestion | None:
-        """The first new one of some draws, else a random configuration; None when every configuration was tried."""
+        """The first of some draws that is new and keeps the relations of the space, else a random configuration; None when every configuration was tried."""
         rng = generator(self._seed, Stream.MODEL, history.n_runs)
         points = evolution.draws(_DRAWS, rng)
         for point, place in zip(points, evolution.evaluated(points), strict=True):
             for column, places in self._levels.items():
                 place[column] = places[np.argmin(np.abs(places - place[column]))]
             config = self._space.decode(place[np.newaxis])[0]
-            if not history.contains(config):
+            if not history.contains(config) and self._space.allows(config):
                 return Suggestion(config=config, note={**note, "point": point.tolist()})
         found = self._random.suggest(history)
         if found is None:

@@ -102,10 +102,11 @@ class NewConfigs:
         return self._random.suggest(history)
 
     def taken(self, history: History, proposal: Proposal) -> Suggestion | None:
-        """The first proposed configuration that is new, else a random draw; None when every configuration was tried."""
+        """The first proposed configuration that is new and keeps the relations of the space, else a random draw; None when every configuration was tried."""
+        space = self._context.space
         for point in proposal.points:
             config = self._config_at(point)
-            if not history.contains(config):
+            if not history.contains(config) and space.allows(config):
                 return Suggestion(config=config, note=proposal.note)
         drawn = self.drawn(history)
         return None if drawn is None else Suggestion(config=drawn.config, note=proposal.note)

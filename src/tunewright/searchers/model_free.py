@@ -50,6 +50,8 @@ def initial_configs(space: SearchSpace, points: Sequence[Config] | None) -> tupl
 
 
 _DRAWS: Final = 64
+_MOST_DRAWS: Final = 10_000
+"""Draws from a space that is not listed; only relations make one so small that as many collide."""
 
 
 class Everything(Protocol):
@@ -77,22 +79,22 @@ def draw_unseen(
     draw
         Draws one; called again after a collision.
     everything
-        All that ``draw`` can give; None if that is infinite. After 64 collisions the rest is found by going through
-        it from a random place on, so that a few left ones among many are found at once.
+        All that ``draw`` can give; None if that is infinite or not listed. After 64 collisions the rest is found by going
+        through it from a random place on, so that a few left ones among many are found at once.
     rng
         Draws that place.
 
     Returns
     -------
     Config or None
-        None if every configuration of ``everything`` was tried.
+        None if every configuration of ``everything`` was tried, or all of 10,000 draws of a space that is not listed.
     """
-    n_draws = 0
-    while everything is None or n_draws < _DRAWS:
+    for _ in range(_MOST_DRAWS if everything is None else _DRAWS):
         config = draw()
         if not history.contains(config):
             return config
-        n_draws += 1
+    if everything is None:
+        return None
     start = place(rng, everything.size)
     for step in range(everything.size):
         config = everything.at((start + step) % everything.size)
@@ -250,7 +252,8 @@ class GridSearcher(Searcher):
     Raises
     ------
     SpaceError
-        One of ``points_to_evaluate`` does not fit the space, or ``n_per_domain`` is below 1.
+        One of ``points_to_evaluate`` does not fit the space, ``n_per_domain`` is below 1, or no combination keeps the
+        relations of the space.
     """
 
     def __init__(
@@ -264,6 +267,10 @@ class GridSearcher(Searcher):
     ) -> None:
         self._initial = initial_configs(space, points_to_evaluate)
         self._grid = space.grid(n_per_domain)
+        if not self._grid.size:
+            raise SpaceError(
+                f"no combination of {n_per_domain} values per hyperparameter keeps the constraints: raise n_per_domain"
+            )
         self._seed = seed
         self._shuffle = shuffle
         numbers = {self._grid.number(config) for config in self._initial}
@@ -302,7 +309,12 @@ class SearcherContext:
     """Configurations that come first, as in :func:`~tunewright.searchers.model_free.initial_configs`; with ``candidates``,
     None stands for none."""
     candidates: Sequence[Config] | None = None
-    """The only configurations that are suggested; None: all of the space."""
+    """The only configurations that are suggested, without those that break a relation of the space; None: all of the space."""
+
+    def __post_init__(self) -> None:
+        if self.space.constraints and self.candidates is not None:
+            allowed = [config for config in self.candidates if self.space.allows(config)]
+            object.__setattr__(self, "candidates", allowed)
 
     def cube(self) -> UnitCube:
         """The space's cube, for a proposer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -21,6 +21,10 @@ _MOST_CONFIGS: Final = 1024
 """Configurations up to which a space is enumerated."""
 _MOST_LISTED: Final = 2048
 """Listed points that are compared in one suggestion."""
+
+_MOST_ROUNDS: Final = 16
+"""Further rounds of draws, if too few points of the first one keep the relations."""
+_MOST_HALVINGS: Final = 10
 
 _PLACES: Final = 256
 _MOST_NEIGHBOURS: Final = 8
@@ -52,6 +56,8 @@ class _Levels:
 @final
 class UnitCube:
     """Points of a space's unit cube, shape (n, d). Domains of at most 64 values are only ever at a legal point.
+
+    If the space has relations, all points keep them, and there may be fewer than asked for, at least one.
 
     Parameters
     ----------
@@ -99,11 +105,11 @@ class UnitCube:
         .. [McKay1979] McKay, Beckman, Conover: A Comparison of Three Methods for Selecting Values of Input Variables.
            Technometrics 21 (1979).
         """
-        return self.settled(self._placed(_latin_hypercube(n, len(self._axes), rng)))
+        return self._kept(n, lambda: self._placed(_latin_hypercube(n, len(self._axes), rng)), rng)
 
     def net(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` points (n, d) that fill the cube evenly, all pairs of columns too: scrambled Sobol points in the domains' distributions."""
-        return self.settled(self._placed(self._sobol(n, rng)))
+        return self._kept(n, lambda: self._placed(self._sobol(n, rng)), rng)
 
     def _sobol(self, n: int, rng: np.random.Generator) -> Array:
         """Scrambled Sobol points (n, hyperparameters)."""
@@ -120,6 +126,34 @@ class UnitCube:
         """Return the points with inactive hyperparameters at their defaults."""
         return self._space.settled(points)
 
+    def _allowed(self, points: Array) -> Array:
+        """The points that keep the relations of the space."""
+        return points[self._space.allowed(points)] if self._space.constraints else points
+
+    def _kept(self, n: int, draw: Callable[[], Array], rng: np.random.Generator) -> Array:
+        """Settled points, n of them; with relations those of up to 17 rounds that keep them, else one draw from the space."""
+        found = self._allowed(self.settled(draw()))
+        for _ in range(_MOST_ROUNDS if self._space.constraints else 0):
+            if len(found) >= n:
+                break
+            found = np.concatenate([found, self._allowed(self.settled(draw()))])
+        return found[:n] if len(found) else self._space.encode([self._space.sample(rng)])
+
+    def drawn_back(self, points: Array, starts: Array) -> Array:
+        """Return settled points (n, d); those that break a relation are halved towards starts (n, d) that keep all."""
+        settled = self.settled(points)
+        if not self._space.constraints:
+            return settled
+        way = 1.0
+        for _ in range(_MOST_HALVINGS):
+            is_wrong = ~self._space.allowed(settled)
+            if not is_wrong.any():
+                return settled
+            way /= 2.0
+            nearer = self.settled(starts + way * (points - starts))
+            settled = np.where(is_wrong[:, np.newaxis], nearer, settled)
+        return np.where(self._space.allowed(settled)[:, np.newaxis], settled, starts)
+
     def around(self, points: Array, n: int, rng: np.random.Generator) -> Array:
         """``n`` points near the given ones in turn: each hyperparameter is changed with probability 2/d, at least one.
 
@@ -129,12 +163,13 @@ class UnitCube:
         centres = points[np.arange(n) % len(points)]
         changed = rng.random((n, n_axes)) < 2.0 / n_axes
         changed[np.arange(n), rng.integers(n_axes, size=n)] = True
-        return self._changed(centres, changed, (0.1, 0.02), rng)
+        return self._allowed(self._changed(centres, changed, (0.1, 0.02), rng))
 
     def exchanged(self, points: Array, n: int, rng: np.random.Generator) -> Array:
         """The one-exchange neighbourhood of each of k points: n changes of each of p hyperparameters alone, (k p n, d).
 
         A continuous one moves by a normal step of deviation 0.2, one of few values is drawn anew ([Hutter2011]_, section 4.3).
+        A change that breaks a relation of the space is not made.
 
         References
         ----------
@@ -143,7 +178,11 @@ class UnitCube:
         """
         each = np.repeat(np.eye(len(self._axes), dtype=bool), n, axis=0)
         changed = np.tile(each, (len(points), 1))
-        return self._changed(np.repeat(points, len(each), axis=0), changed, (0.2,), rng)
+        centres = np.repeat(points, len(each), axis=0)
+        found = self._changed(centres, changed, (0.2,), rng)
+        if not self._space.constraints:
+            return found
+        return np.where(self._space.allowed(found)[:, np.newaxis], found, centres)
 
     def _changed(
         self,
@@ -178,6 +217,11 @@ class UnitCube:
         ``reach`` (p,) around the centre, cut off at the bounds; one of few ordered values to a value there, or
         to its neighbours if none is so near; one without an order to any of its values.
         """
+        return self._kept(n, lambda: self._within(centre, reach, n, probability, rng), rng)
+
+    def _within(
+        self, centre: Array, reach: Array, n: int, probability: float, rng: np.random.Generator
+    ) -> Array:
         n_axes = len(self._axes)
         quantiles = self._sobol(n, rng)
         is_changed = rng.random((n, n_axes)) < probability
@@ -192,7 +236,7 @@ class UnitCube:
             else:
                 choices = axis.points[axis.near(centre, float(distance))]
                 points[moves, axis.columns] = choices[(u * len(choices)).astype(np.intp)]
-        return self.settled(points)
+        return points
 
     def neighbours(self, point: Array) -> Array:
         """The points (k, d) that differ from one (d,) in one domain of few values: nearest ones in an order, all others without."""
@@ -204,7 +248,7 @@ class UnitCube:
             rows = np.tile(point, (len(chosen), 1))
             rows[:, levels.columns] = chosen
             moved.append(rows)
-        return self.settled(np.concatenate(moved))
+        return self._allowed(self.settled(np.concatenate(moved)))
 
     @property
     def n_categories(self) -> Indices:

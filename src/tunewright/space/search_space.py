@@ -7,20 +7,27 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, cast, final
+from typing import Any, Final, TypeVar, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tunewright.exceptions import SpaceError, nearest_hint
 from tunewright.space.checks import as_config_value
 from tunewright.space.conditions import Conditions, conditional_blocks
 from tunewright.space.domain import Domain, Spec
-from tunewright.space.grid import Axis, Block, ConfigGrid
+from tunewright.space.grid import MOST_COMPARED, Axis, Block, ConfigGrid, column_of
+from tunewright.space.relations import parse_relations
 from tunewright.space.specs import domain_from_json, ungrouped
 from tunewright.types import Config, ConfigValue
 
 _T = TypeVar("_T")
+
+_DRAWS: Final = 10_000
+"""Draws of which one must keep all relations."""
+_CONSTRAINTS: Final = "constraints"
+"""Key of the relations in data."""
 
 
 @final
@@ -33,6 +40,15 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
     Hyperparameters with a condition (``active_if``) are in those configurations only in which they are active. In the
     unit cube such a one that is not active lies at its default, so that configurations that are the same are one point.
 
+    Parameters
+    ----------
+    entries
+        Domains, and the values of constants, by name.
+    constraints
+        Relations that every configuration keeps, such as ``"width_2 <= width_1"`` or ``"depth * width <= 4096"``: numbers
+        and names, ``+ - * / %``, comparisons, ``and``, ``or``, ``not`` and parentheses. A relation of a hyperparameter
+        that is not active holds.
+
     Examples
     --------
     >>> from tunewright.space import Float, Integer, SearchSpace
@@ -43,7 +59,8 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
     Raises
     ------
     SpaceError
-        If a name cannot be that of an argument, a constant is no text, int, float or bool, or nothing is tuned.
+        If a name cannot be that of an argument, a constant is no text, int, float or bool, or nothing is tuned; if a
+        relation cannot be read, the defaults break it, or none of 10,000 draws keeps all.
     """
 
     __slots__ = (
@@ -52,12 +69,14 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         "_constants",
         "_domains",
         "_entries",
+        "_everything",
         "_n_columns",
+        "_relations",
         "_samplers",
         "_template",
     )
 
-    def __init__(self, entries: Mapping[str, Domain | ConfigValue]) -> None:
+    def __init__(self, entries: Mapping[str, Domain | ConfigValue], constraints: Sequence[str] = ()) -> None:
         self._entries: dict[str, Domain | ConfigValue] = {}
         for name, entry in entries.items():
             _check_name(name)
@@ -80,6 +99,10 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
             self._columns.append((name, domain, slice(start, start + domain.width)))
             start += domain.width
         self._n_columns = start
+        self._everything: ConfigGrid | None = None
+        self._relations = parse_relations(constraints, self._entries)
+        if self._relations:
+            self._check_relations()
 
     def __getitem__(self, name: str) -> Domain | ConfigValue:
         return self._entries[name]
@@ -91,7 +114,16 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"SearchSpace({self._entries!r})"
+        constraints = f", constraints={list(self.constraints)!r}" if self._relations else ""
+        return f"SearchSpace({self._entries!r}{constraints})"
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, SearchSpace):
+            return self._entries == other._entries and self.constraints == other.constraints
+        return NotImplemented if self._relations else super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def domains(self) -> Mapping[str, Domain]:
@@ -115,16 +147,24 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
 
     @property
     def size(self) -> int | None:
-        """Number of configurations; None if a domain is continuous."""
+        """Number of configurations; None if a domain is continuous, or if there are relations and more than 4,194,304 combinations."""
         sizes = [domain.size for domain in self._domains.values()]
         if None in sizes:
             return None
-        return self.enumerate().size if self._conditions else math.prod(cast("list[int]", sizes))
+        if self._relations and self._blocks(self._full_axes()).size > MOST_COMPARED:
+            return None
+        is_product = not self._conditions and not self._relations
+        return math.prod(cast("list[int]", sizes)) if is_product else self.enumerate().size
 
     @property
     def has_conditions(self) -> bool:
         """Whether some hyperparameters are not active in all configurations."""
         return bool(self._conditions)
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """The relations that all configurations keep, as they were written."""
+        return tuple(relation.text for relation in self._relations)
 
     def default_config(self) -> dict[str, ConfigValue]:
         """Return the configuration of all defaults."""
@@ -143,11 +183,42 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         return {name: value for name, value in values.items() if name not in inactive}
 
     def sample(self, rng: np.random.Generator) -> dict[str, ConfigValue]:
-        """Draw a configuration, every hyperparameter independently from its domain's distribution."""
-        config = self._template.copy()
-        for (name, quantile), u in zip(self._samplers, rng.random(len(self._samplers)).tolist(), strict=True):
-            config[name] = quantile(u)
-        return self.active(config) if self._conditions else config
+        """Draw a configuration, every hyperparameter independently from its domain's distribution.
+
+        With relations, draws are repeated until one keeps them all. If 10,000 do not, the default configuration is
+        returned with as many values of the last draw as the relations allow, taken over in the space's order.
+        """
+        config = self._drawn(rng)
+        if not self._relations:
+            return config
+        for _ in range(_DRAWS):
+            if self.allows(config):
+                return config
+            config = self._drawn(rng)
+        return self._adapted(config)
+
+    def allows(self, config: Config) -> bool:
+        """Tell whether a full configuration of legal values keeps all relations."""
+        return all(relation.holds(config) for relation in self._relations)
+
+    def allowed(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which points of the cube, shape ``(n, n_columns)``, keep all relations: shape ``(n,)``."""
+        named = {name for relation in self._relations for name in relation.names}
+        idle = self._idle(points)
+        columns: dict[str, NDArray[Any]] = {
+            n: column_of([v]) for n, v in self._constants.items() if n in named
+        }
+        for name, domain, place in self._columns:
+            if name in named:
+                distinct, number = _distinct(domain, points[:, place])
+                columns[name] = column_of(distinct)[number]
+        is_allowed = np.ones(len(points), dtype=np.bool_)
+        for relation in self._relations:
+            holds = relation.mask(columns)
+            for name in relation.names:
+                holds = holds | idle.get(name, False)
+            is_allowed &= holds
+        return is_allowed
 
     def complete(self, partial: Config) -> dict[str, ConfigValue]:
         """Return ``partial`` with its values cast and missing entries at their defaults.
@@ -155,7 +226,8 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         Raises
         ------
         SpaceError
-            If a name is unknown or not active, a value is illegal, or a constant is given another value.
+            If a name is unknown or not active, a value is illegal, a constant is given another value, or the
+            configuration breaks a relation.
         """
         config = self._template.copy()
         for name, value in partial.items():
@@ -174,6 +246,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
                     f"{name!r} is not active, as it needs {self._conditions.describe(name)}: remove it"
                 )
             del config[name]
+        self._check_allowed(config, partial)
         return config
 
     def cast(self, config: Config) -> dict[str, ConfigValue]:
@@ -261,11 +334,18 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         """Return points of the cube with inactive entries at their defaults; unchanged without conditions."""
         if not self._conditions:
             return points
-        settled, columns = points.copy(), {name: place for name, _, place in self._columns}
+        settled, idle = points.copy(), self._idle(points)
+        for name, domain, columns in self._columns:
+            if name in idle:
+                settled[idle[name], columns] = domain.encode(domain.default)
+        return settled
+
+    def _idle(self, points: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+        """At which points (n, d) each conditional entry is not active, (n,)."""
         decoded = {
-            name: _distinct(self._domains[name], points[:, columns[name]])
-            for name in self._conditions.parents
-            if name in columns
+            name: _distinct(domain, points[:, columns])
+            for name, domain, columns in self._columns
+            if name in self._conditions.parents
         }
         idle: dict[str, NDArray[np.bool_]] = {}
         for name, allowed in self._conditions.items():
@@ -277,10 +357,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
                     idle[name] |= is_wrong[number] | idle.get(parent, False)
                 else:
                     idle[name] |= self._entries[parent] not in values
-            if name in columns:
-                domain = self._domains[name]
-                settled[idle[name], columns[name]] = domain.encode(domain.default)
-        return settled
+        return idle
 
     def grid(self, n: int | Mapping[str, int]) -> ConfigGrid:
         """List all combinations of at most ``n`` values per domain (or per name; names left out take all values).
@@ -288,7 +365,8 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         Raises
         ------
         SpaceError
-            If a name is unknown, a number is below 1, or a continuous domain is left out.
+            If a name is unknown, a number is below 1, a continuous domain is left out, or there are relations and
+            more than 4,194,304 combinations.
         """
         counts = dict(n) if isinstance(n, Mapping) else dict.fromkeys(self._domains, n)
         for name in counts:
@@ -306,9 +384,11 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         Raises
         ------
         SpaceError
-            If a domain is continuous.
+            If a domain is continuous, or there are relations and more than 4,194,304 combinations.
         """
-        return self._grid_of([_full_axis(name, domain) for name, domain in self._domains.items()])
+        if self._everything is None:
+            self._everything = self._grid_of(self._full_axes())
+        return self._everything
 
     def with_values(self, values: Config) -> SearchSpace:
         """Return the space in which the given values are constants: fixed domains, other constants, or new ones.
@@ -318,12 +398,12 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         Raises
         ------
         SpaceError
-            If a value is illegal in the domain that it fixes, or nothing is left to tune.
+            If a value is illegal in the domain that it fixes, nothing is left to tune, or the defaults break a relation.
         """
         constants = {
             n: _named(n, self._domains[n].cast, v) if n in self._domains else v for n, v in values.items()
         }
-        return SearchSpace(self._entries | constants)
+        return SearchSpace(self._entries | constants, self.constraints)
 
     def without(self, *names: str) -> SearchSpace:
         """Return the space that lacks the named entries.
@@ -331,16 +411,18 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         Raises
         ------
         SpaceError
-            If a name is unknown, or nothing is left to tune.
+            If a name is unknown or a relation has it, or nothing is left to tune.
         """
         for name in names:
             if name not in self._entries:
                 raise self._unknown(name)
-        return SearchSpace({name: entry for name, entry in self._entries.items() if name not in names})
+        kept = {name: entry for name, entry in self._entries.items() if name not in names}
+        return SearchSpace(kept, self.constraints)
 
-    def to_json(self) -> dict[str, Spec | ConfigValue]:
-        """Describe the space as data: a table per domain, constants as their values."""
-        return {
+    def to_json(self) -> dict[str, Spec | ConfigValue | list[str]]:
+        """Describe the space as data: a table per domain, constants as their values, relations as the list ``constraints``."""
+        constraints = {_CONSTRAINTS: list(self.constraints)} if self._relations else {}
+        return constraints | {
             n: entry.to_json() if isinstance(entry, Domain) else entry for n, entry in self._entries.items()
         }
 
@@ -353,11 +435,77 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         SpaceError
             If the data do not describe a space; the message names the hyperparameter.
         """
+        constraints = data.get(_CONSTRAINTS, ())
+        if isinstance(constraints, str) and any(sign in constraints for sign in "<>="):
+            raise SpaceError(f"constraints must be a list: write [{constraints!r}]")
+        has_relations = isinstance(constraints, list | tuple)
+        entries = {str(n): spec for n, spec in data.items() if n != _CONSTRAINTS or not has_relations}
         return SearchSpace(
-            {str(name): _named(str(name), domain_from_json, spec) for name, spec in data.items()}
+            {name: _named(name, domain_from_json, spec) for name, spec in entries.items()},
+            cast("Sequence[str]", constraints) if has_relations else (),
         )
 
+    def _drawn(self, rng: np.random.Generator) -> dict[str, ConfigValue]:
+        """A draw, relations aside."""
+        config = self._template.copy()
+        for (name, quantile), u in zip(self._samplers, rng.random(len(self._samplers)).tolist(), strict=True):
+            config[name] = quantile(u)
+        return self.active(config) if self._conditions else config
+
+    def _adapted(self, config: Config) -> dict[str, ConfigValue]:
+        """The default configuration with the values of another one, each if the relations allow it."""
+        adapted = self._template.copy()
+        for name in self._domains:
+            if name in config:
+                changed = {**adapted, name: config[name]}
+                adapted = changed if self.allows(self.active(changed)) else adapted
+        return self.active(adapted)
+
+    def _check_relations(self) -> None:
+        if _CONSTRAINTS in self._entries:
+            raise SpaceError("a space with relations cannot have an entry named 'constraints': rename it")
+        rng = np.random.default_rng(0)
+        allowed = next((one for one in (self._drawn(rng) for _ in range(_DRAWS)) if self.allows(one)), None)
+        if allowed is None:
+            raise SpaceError(
+                f"none of {_DRAWS:,} draws keeps the constraints {', '.join(map(repr, self.constraints))}: "
+                "widen the ranges, or drop a constraint"
+            )
+        default = self.default_config()
+        for relation in self._relations:
+            if not relation.holds(default):
+                free = [name for name in relation.names if name in self._domains]
+                example = ", ".join(f"{name} = {allowed[name]!r}" for name in free if name in allowed)
+                raise SpaceError(
+                    f"the defaults {_shown(default, relation.names)} break {relation.text!r}: "
+                    f"give defaults that keep it, such as {example}"
+                )
+
+    def _check_allowed(self, config: Config, given: Config) -> None:
+        for relation in self._relations:
+            if not relation.holds(config):
+                added = [name for name in relation.names if name not in given and name in self._domains]
+                note = f" ({', '.join(added)}: the default)" if added else ""
+                raise SpaceError(
+                    f"{_shown(config, relation.names)}{note} breaks {relation.text!r}: give values that keep it"
+                )
+
+    def _full_axes(self) -> list[Axis]:
+        return [_full_axis(name, domain) for name, domain in self._domains.items()]
+
     def _grid_of(self, axes: Sequence[Axis]) -> ConfigGrid:
+        grid = self._blocks(axes)
+        if not self._relations:
+            return grid
+        if grid.size > MOST_COMPARED:
+            raise SpaceError(
+                f"{grid.size:,} combinations are too many to find those that keep the constraints: at most "
+                f"{MOST_COMPARED:,}, so take fewer values of each hyperparameter"
+            )
+        return grid.keeping(self._relations)
+
+    def _blocks(self, axes: Sequence[Axis]) -> ConfigGrid:
+        """All combinations, relations aside."""
         if self._conditions:
             return ConfigGrid(conditional_blocks(axes, self._conditions, self._template))
         return ConfigGrid([Block(tuple(axes), self._template)])
@@ -380,6 +528,10 @@ def _distinct(domain: Domain, points: NDArray[np.float64]) -> tuple[list[ConfigV
     """The values of the distinct points (n, width) of a domain, and which of them each point has, (n,)."""
     rows, number = np.unique(points, axis=0, return_inverse=True)
     return [domain.decode(row) for row in rows.tolist()], number.reshape(len(points))
+
+
+def _shown(config: Config, names: Sequence[str]) -> str:
+    return ", ".join(f"{name}={config[name]!r}" for name in names)
 
 
 def _named(name: str, convert: Callable[[Any], _T], value: object) -> _T:

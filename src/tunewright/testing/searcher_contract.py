@@ -17,7 +17,7 @@ from tunewright.schedulers.fifo import FIFO
 from tunewright.space import SearchSpace
 from tunewright.testing.events import expect, expect_equal
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
-from tunewright.testing.spaces import CONTINUOUS, SMALL, SPACES
+from tunewright.testing.spaces import CONTINUOUS, RELATED, RELATED_LEVELS, SMALL, SPACES
 from tunewright.types import Config
 
 METRIC = Metric("loss")
@@ -64,6 +64,14 @@ class SearcherContract(ABC):
         configs = self._configs(SMALL)
         found = sorted(json.dumps(dict(config), sort_keys=True) for config in configs)
         every = sorted(json.dumps(config, sort_keys=True) for config in SMALL.enumerate())
+        expect_equal(found, every, "configurations")
+
+    def test_relations_are_kept(self) -> None:
+        """Every configuration keeps them, and a finite space is exhausted exactly."""
+        for config in self._configs(RELATED):
+            RELATED.validate(config)
+        found = sorted(json.dumps(dict(config), sort_keys=True) for config in self._configs(RELATED_LEVELS))
+        every = sorted(json.dumps(config, sort_keys=True) for config in RELATED_LEVELS.enumerate())
         expect_equal(found, every, "configurations")
 
     def test_the_default_comes_first(self) -> None:

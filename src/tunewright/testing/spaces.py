@@ -71,6 +71,30 @@ BRANCHES: Final = SearchSpace(
 )
 """Eight configurations, six of which have a hyperparameter more."""
 
+RELATED: Final = SearchSpace(
+    {
+        "width_1": Integer(8, 512, log=True),
+        "width_2": Integer(8, 512, log=True),
+        "lr": Float(1e-4, 1.0, log=True),
+        "dropout": Float(0.0, 0.8, default=0.2),
+        "optimizer": Categorical(["sgd", "adam"]),
+        "momentum": Float(0.0, 0.99, active_if={"optimizer": "sgd"}),
+        "epochs": 9,
+    },
+    constraints=[
+        "width_2 <= width_1",
+        "dropout + momentum <= 0.9",
+        "optimizer != 'adam' or lr <= 0.05",
+    ],
+)
+"""Hyperparameters whose values must fit each other: a quarter of all draws do. One of them is conditional."""
+
+RELATED_LEVELS: Final = SearchSpace(
+    {"depth": Integer(1, 3), "width": Ordinal([8, 16, 32], default=8), "epochs": 9},
+    constraints=["depth * width <= 32"],
+)
+"""Six of nine combinations keep the relation."""
+
 SPACES: Final[Mapping[str, SearchSpace]] = MappingProxyType(
     {
         "all_types": ALL_TYPES,

@@ -34,7 +34,8 @@ def bounding_box(
 
     A range reaches from the smallest to the largest of their values, a list without an order keeps the values that
     occur. A hyperparameter of which one value is left is a constant. In a space with conditions only ranges shrink on which
-    no other hyperparameter depends. Priors are dropped, since the box replaces them.
+    no other hyperparameter depends. Priors are dropped, since the box replaces them. If the space has relations, the
+    defaults are the best configuration of the first task, which keeps them.
 
     Parameters
     ----------
@@ -66,7 +67,12 @@ def bounding_box(
         raise SettingsError(
             "The best configurations of the earlier experiments are all the same, so that their box is a point: raise n_per_task"
         )
-    return SearchSpace(entries)
+    if space.constraints:
+        for name, value in corners[0].items():
+            entry = entries[name]
+            if isinstance(entry, Domain):
+                entries[name] = dataclasses.replace(entry, default=value)
+    return SearchSpace(entries, space.constraints)
 
 
 def shrunk(domain: Domain, values: Iterable[ConfigValue]) -> Domain | ConfigValue:

@@ -108,7 +108,7 @@ class SpaceMapping:
     """Maps earlier configurations to a space, and records its changes.
 
     Of a configuration those hyperparameters count that the space tunes. A number between two legal ones becomes the
-    nearer one. A configuration with a value outside of a domain is left out. A
+    nearer one. A configuration with a value outside of a domain, or that breaks a relation, is left out. A
     hyperparameter that the configuration lacks gets its default.
 
     Parameters
@@ -122,6 +122,7 @@ class SpaceMapping:
         self._lacking: Counter[str] = Counter()
         self._outside: Counter[str] = Counter()
         self._moved: Counter[str] = Counter()
+        self._broken: Counter[str] = Counter()
 
     def map(self, config: Config) -> dict[str, ConfigValue] | None:
         """Return the configuration in the space; None if it lies outside."""
@@ -138,6 +139,9 @@ class SpaceMapping:
         if not values:
             return None
         mapped = self._space.active(self._space.filled(values))
+        if not self._space.allows(mapped):
+            self._broken[", ".join(self._space.constraints)] += 1
+            return None
         for name in self._space.domains:
             self._lacking[name] += name in mapped and name not in values
         return mapped
@@ -146,6 +150,7 @@ class SpaceMapping:
         """Changes and omissions, one line for each kind."""
         kinds = (
             ("left out, as outside of the domain", self._outside),
+            ("left out, as a constraint is broken", self._broken),
             ("moved to the nearest legal value", self._moved),
             ("not known, so the default is taken", self._lacking),
         )

@@ -60,7 +60,7 @@ class Bench:
     def abandon(self, backend: LocalBackend) -> None:
         """What a killed tuner leaves."""
         backend._lock.release()
-        for live in backend._live.values():
+        for live in (*backend._live.values(), *backend._leaving):
             if live._process is not None:
                 live._process.returncode = 0  # nobody waits for the runner
                 self.orphans.append(live._process)

@@ -24,7 +24,7 @@ from tunewright.analysis.figures.style import (
 )
 from tunewright.analysis.importance import WEAK, Importance, positions
 from tunewright.analysis.objectives import losses_of, pareto_mask
-from tunewright.analysis.one_run import OneRun, RunRecord
+from tunewright.analysis.one_run import OneRun
 from tunewright.exceptions import SettingsError
 from tunewright.metric import Goal, Metric
 from tunewright.space import Categorical, Ordinal
@@ -39,6 +39,8 @@ _MAX_CURVES: Final = 400
 _MAX_LINES: Final = 200
 """Maximum number of lines of parallel coordinates, chosen likewise."""
 _MAX_CATEGORIES: Final = 8
+_PHASES: Final = {"starting": "#b0b0b0", "starting warm": "#dcdcdc", "uploading": "#CC79A7"}
+"""Colours of the phases of a run besides training."""
 
 
 def plot_learning_curves(run: OneRun) -> Figure:
@@ -99,7 +101,7 @@ def plot_history(run: OneRun) -> Figure:
     losses = run.losses()
     finite = np.flatnonzero(np.isfinite(losses))
     values = losses * run.metric.loss(1.0)
-    axis.plot(finite, values[finite], ".", color=COLOURS[0], alpha=0.6, label="trials")
+    axis.plot(finite, values[finite], ".", color=COLOURS[0], alpha=0.9, markersize=7, label="trials")
     if len(finite):
         best = np.minimum.accumulate(np.where(np.isfinite(losses), losses, np.inf))[finite[0] :]
         numbers = np.arange(finite[0], len(losses))
@@ -149,7 +151,12 @@ def plot_slices(run: OneRun) -> Figure:
             places = config_values
             if getattr(domain, "log", False):
                 axis.set_xscale("log")
-        axis.scatter(places, values[shown], c=shown, cmap="Blues", vmin=-len(losses) / 2, s=14)
+                ticks = [float(domain.quantile(u)) for u in (0.0, 0.5, 1.0)]
+                axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+                axis.set_xticks([], minor=True)
+        axis.scatter(
+            places, values[shown], c=shown, cmap="Blues", vmin=-len(losses) / 2, vmax=1.4 * len(losses), s=14
+        )
         if shown:
             _limit(axis, values[shown], run.metric.goal)
         axis.set_xlabel(plain(name))
@@ -192,7 +199,7 @@ def _limit(axis: Axes, values: Floats, goal: Goal) -> None:
 
 
 def plot_workers(run: OneRun) -> Figure:
-    """Timeline of each worker: starting, busy with a run (coloured by its end), idle (blank).
+    """Timeline of each worker: starting cold or warm, training (coloured by the run's end), uploading, idle (blank).
 
     Raises
     ------
@@ -203,20 +210,22 @@ def plot_workers(run: OneRun) -> Figure:
     figure, (axis,) = new_figure(width=8.0, height=min(9.0, 1.6 + 0.32 * n_workers))
     end = max(run.info.totals.end_time, *(record.end for record in run.runs))
     factor, unit = time_scale(end)
-    bars: Any = axis.broken_barh
-    for status in dict.fromkeys(record.status for record in run.runs):
-        for worker in range(n_workers):
-            mine = [r for r in run.runs if r.status == status and r.worker == worker]
-            spans = [((_ready(r)) / factor, (r.end - _ready(r)) / factor) for r in mine]
-            starts = [(r.begin / factor, (_ready(r) - r.begin) / factor) for r in mine if _ready(r) > r.begin]
-            bars(spans, (worker - 0.38, 0.76), color=STATUS_COLOURS[status], linewidth=0.3, edgecolor="white")
-            bars(starts, (worker - 0.38, 0.76), color="#c8c8c8", linewidth=0)
-    for status, n in Counter(record.status for record in run.runs).items():
-        axis.bar([0], [0], color=STATUS_COLOURS[status], label=f"{status} ({n} runs)")
-    if any(_ready(record) > record.begin for record in run.runs):
-        axis.bar([0], [0], color="#c8c8c8", label="starting")
-    busy = sum(record.end - record.begin for record in run.runs)
-    axis.set_title(f"{_title(run)}: {100 * busy / (end * n_workers):.0f} % busy")
+    trained: dict[str, list[tuple[int, float, float]]] = {}
+    other: dict[str, list[tuple[int, float, float]]] = {name: [] for name in _PHASES}
+    for record in run.runs:
+        begin, over = record.training
+        trained.setdefault(record.status, []).append((record.worker, begin, over))
+        other["starting warm" if record.is_warm else "starting"].append((record.worker, record.begin, begin))
+        other["uploading"].append((record.worker, over, record.end))
+    for status, spans in trained.items():
+        label = f"{status} ({len(spans)} run{'' if len(spans) == 1 else 's'})"
+        _lanes(axis, spans, factor, STATUS_COLOURS[status], label)
+    for name, spans in other.items():
+        shown = [span for span in spans if span[2] > span[1]]
+        if shown:
+            _lanes(axis, shown, factor, _PHASES[name], name)
+    trains = sum(over - begin for spans in trained.values() for _, begin, over in spans)
+    axis.set_title(f"{_title(run)}: {100 * trains / (end * n_workers):.0f} % training")
     axis.set_yticks(range(n_workers) if n_workers <= 16 else range(0, n_workers, n_workers // 8))
     axis.set_ylim(n_workers - 0.4, -0.6)
     axis.set_xlim(0, end / factor)
@@ -226,12 +235,19 @@ def plot_workers(run: OneRun) -> Figure:
     return figure
 
 
-def _ready(record: RunRecord) -> float:
-    return record.begin if record.ready is None else min(record.ready, record.end)
+def _lanes(
+    axis: Axes, spans: Sequence[tuple[int, float, float]], factor: float, colour: str, label: str
+) -> None:
+    """Draw spans of time, each ``(worker, begin, end)``, in the lanes of their workers."""
+    bars: Any = axis.broken_barh
+    for worker in sorted({worker for worker, _, _ in spans}):
+        mine = [(begin / factor, (end - begin) / factor) for lane, begin, end in spans if lane == worker]
+        bars(mine, (worker - 0.38, 0.76), color=colour, linewidth=0.3, edgecolor="white")
+    axis.bar([0], [0], color=colour, label=label)
 
 
 def plot_parallel(run: OneRun) -> Figure:
-    """Parallel coordinates: a line per configuration, coloured by its place among all, the best on top.
+    """Parallel coordinates: a line per configuration, coloured by its place among all, the best on top and thick.
 
     Raises
     ------
@@ -243,14 +259,14 @@ def plot_parallel(run: OneRun) -> Figure:
     names, points = positions(run)
     losses = run.losses()
     figure, (axis,) = new_figure(width=max(5.0, 1.7 * (len(names) + 1)), height=4.0)
-    colour_map: Any = need("matplotlib", "Figures").colormaps["viridis_r"]
+    colour_map: Any = need("matplotlib", "Figures").colormaps["viridis"]
     whole = np.argsort(losses, kind="stable")
     chosen = np.unique(np.linspace(0, len(whole) - 1, min(_MAX_LINES, len(whole))).astype(int))
     order, places = whole[chosen], chosen / max(1, len(whole) - 1)
     for place, trial_id in zip(places[::-1].tolist(), order[::-1].tolist(), strict=True):
         line = [*points[trial_id], 1 - place]
         is_best = trial_id == order[0]
-        colour, width, alpha = ("black", 2.4, 1.0) if is_best else (colour_map(place), 0.9, 0.5)
+        colour, width, alpha = ("black", 2.4, 1.0) if is_best else (colour_map(0.2 + 0.65 * place), 0.9, 0.6)
         axis.plot(range(len(line)), line, color=colour, linewidth=width, alpha=alpha)
     for column, name in enumerate(names):
         axis.axvline(column, color="#999999", linewidth=1)
@@ -266,7 +282,8 @@ def plot_parallel(run: OneRun) -> Figure:
     axis.set_xlim(-0.35, len(names) + 0.5)
     axis.spines["left"].set_visible(False)
     axis.spines["bottom"].set_visible(False)
-    axis.set_title(f"{_title(run)}: {len(run.trials)} configurations, the best in black")
+    n_trials = f"{len(run.trials)} configuration{'' if len(run.trials) == 1 else 's'}"
+    axis.set_title(f"{_title(run)}: {n_trials}, the best one thick")
     return figure
 
 
@@ -340,7 +357,7 @@ def plot_pareto(run: OneRun) -> Figure:
         "o",
         color=COLOURS[1],
         markersize=6,
-        label=f"Pareto set ({len(front)} points)",
+        label=f"Pareto set ({len(front)} point{'' if len(front) == 1 else 's'})",
     )
     notice = " (surrogate values)" if run.info.values == "surrogate" else ""
     axis.set_title(

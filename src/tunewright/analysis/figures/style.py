@@ -162,9 +162,19 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def svg(figure: Figure) -> str:
-    """A figure as an SVG element for a page."""
+    """A figure as an SVG element for a page, whose greys are mixtures of the page's ink and background.
+
+    The page defines the colours ``--ink`` and ``--page``, and has its ink as the fill of SVG elements: matplotlib writes no
+    colour for black text.
+    """
     matplotlib: Any = need("matplotlib", "Figures")
     text = io.StringIO()
     with matplotlib.rc_context(_RC):
         figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
-    return re.sub(r"^.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)
+    element = re.sub(r"^.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)
+    return re.sub(r"(?<=[ :])#([0-9a-f]{2})\1\1\b", _mixture, element)
+
+
+def _mixture(grey: re.Match[str]) -> str:
+    ink = 100.0 * (1.0 - int(grey[1], 16) / 255.0)
+    return f"color-mix(in srgb, var(--ink) {ink:.0f}%, var(--page))"

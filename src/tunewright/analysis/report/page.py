@@ -1,26 +1,36 @@
-"""A comparison as one self-contained HTML page: figures, style and the script that sorts its tables are inside.
+"""A comparison, or one experiment, as a self-contained HTML page: figures, style and the script that sorts tables are inside.
 
-The page itself is the template ``templates/report.html``; this module prepares its values.
+Both pages are the template ``templates/report.html`` with other sections, which this module prepares.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, final
 
+import numpy as np
+
+from tunewright.advice import NextStep
 from tunewright.analysis.aggregate import Aggregate
 from tunewright.analysis.comparison import Ranks
-from tunewright.analysis.curves import with_equals
+from tunewright.analysis.curves import newest_infos, with_equals
 from tunewright.analysis.extras import need
 from tunewright.analysis.figures import (
     plot_area,
     plot_attainment,
     plot_critical_difference,
     plot_curves,
+    plot_history,
+    plot_importance,
+    plot_learning_curves,
+    plot_parallel,
+    plot_pareto,
     plot_ranks,
+    plot_slices,
+    plot_workers,
 )
 from tunewright.analysis.figures.style import svg
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, SetupRow
@@ -28,19 +38,28 @@ from tunewright.analysis.report.wording import (
     band_text,
     budget_text,
     chance_text,
+    costs_text,
+    failed_text,
     headline,
+    importance_text,
     interval_text,
     p_text,
     pairs_text,
     row_verdict_text,
+    scope_of_one,
     seeds_text,
+    single_headline,
     speed_text,
     time_text,
     value_text,
     verdict_text,
+    workers_text,
 )
+from tunewright.analysis.results import ExperimentInfo
 from tunewright.analysis.significance import ALPHA, CriticalDifference, PairedTest
-from tunewright.formatting import duration, plural
+from tunewright.analysis.single import SingleReport, TopTrial
+from tunewright.formatting import duration, number, plural
+from tunewright.metric import Goal
 from tunewright.types import package_version
 
 if TYPE_CHECKING:
@@ -92,10 +111,31 @@ class TestTable:
     is_folded: bool
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Part of a page; its content is shown in the order of the fields."""
+
+    title: str
+    text: str = ""
+    alert: str = ""
+    """Printed in bold after the text."""
+    steps: Sequence[NextStep] = ()
+    table: Table | None = None
+    code: str = ""
+    """Lines to copy, or output."""
+    figures: Sequence[object] = ()
+    """SVG of each."""
+    tests: TestTable | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Printed lines by their caption."""
+    note: str = ""
+
+
 def build_page(
     comparison: Comparison, *, title: str, kind: Aggregate | str = Aggregate.IQM, log_time: bool = False
 ) -> str:
-    """HTML of the page.
+    """HTML of the page of a comparison; without several setups there are no statistics.
 
     Parameters
     ----------
@@ -113,29 +153,63 @@ def build_page(
     MissingExtraError
         matplotlib or jinja2 is not installed.
     """
-    parts = comparison.benchmarks
-    with_two_objectives = [part.sets for part in parts if part.sets and len(part.sets.metrics) == 2]
-    results = comparison.results
+    parts, results = comparison.benchmarks, comparison.results
+    has_several = len(comparison.labels) > 1
     n_cells = f"{plural(len(comparison.labels), 'setup')} on {plural(len(parts), 'benchmark')}"
+    scope = f"{n_cells}, {plural(len(results), 'experiment')}, {results.n_results:,} results."
+    reference = f" Reference: {comparison.reference}." if has_several else ""
+    return _render(
+        title=f"Comparison: {title}" if has_several else title,
+        headline=headline(comparison),
+        lead=f"{scope} {budget_text(comparison)}{reference}",
+        versions=_versions(results.infos),
+        warnings=comparison.warnings,
+        sections=list(_comparison_sections(comparison, kind, log_time=log_time)),
+        guide_alpha=ALPHA if has_several else None,
+    )
+
+
+def build_single_page(report: SingleReport) -> str:
+    """HTML of the page of one experiment.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib or jinja2 is not installed.
+    """
+    info = report.run.info
+    warnings = [f"The values are predicted, not recorded: {info.note}"] if info.values == "surrogate" else []
+    return _render(
+        title=info.name,
+        headline=single_headline(report),
+        lead=scope_of_one(report),
+        versions=_versions([info]),
+        warnings=warnings,
+        sections=list(_single_sections(report)),
+        guide_alpha=None,
+    )
+
+
+def _render(
+    *,
+    title: str,
+    headline: str,
+    lead: str,
+    versions: Sequence[str],
+    warnings: Sequence[str],
+    sections: Sequence[Section],
+    guide_alpha: float | None,
+) -> str:
     values: Mapping[str, object] = {
-        "title": f"Comparison: {title}",
-        "headline": headline(comparison),
-        "scope": f"{n_cells}, {plural(len(results), 'experiment')}, {results.n_results:,} results.",
-        "budget": budget_text(comparison),
-        "reference": comparison.reference,
+        "title": title,
+        "headline": headline,
+        "lead": lead,
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "version": package_version(),
-        "versions": ", ".join(_versions(comparison)),
-        "warnings": comparison.warnings,
-        "curves": _figure(plot_curves([part.curves for part in parts], kind=kind, log_time=log_time)),
-        "overall": _overall(comparison),
-        "n_benchmarks": comparison.critical.n_benchmarks if comparison.critical else 0,
-        "ranks": _ranks(comparison.ranks, comparison.critical),
-        "attainment": _figure(plot_attainment(with_two_objectives)) if with_two_objectives else None,
-        "area": _figure(plot_area({part.curves.benchmark: part.areas for part in parts})),
-        "benchmarks": [_benchmark(part, comparison.reference) for part in parts],
-        "runs": _runs(comparison),
-        "alpha": ALPHA,
+        "versions": ", ".join(versions),
+        "warnings": warnings,
+        "sections": sections,
+        "guide_alpha": guide_alpha,
     }
     return _environment().get_template("report.html").render(values)
 
@@ -151,27 +225,67 @@ def _figure(figure: Figure) -> object:
     return need("markupsafe", "The report page").Markup(svg(figure))  # matplotlib escapes its texts
 
 
-def _versions(comparison: Comparison) -> list[str]:
+def _versions(infos: Sequence[ExperimentInfo]) -> list[str]:
     versions = {
         f"{name} {number}"
-        for info in comparison.results.infos
+        for info in infos
         if info.record is not None
         for name, number in info.record.versions.items()
     }
     return sorted(versions)
 
 
-def _ranks(ranks: Ranks | None, critical: CriticalDifference | None) -> Mapping[str, object] | None:
-    if ranks is None or critical is None:
-        return None
-    is_overall = critical.n_benchmarks > 1
+# --- a comparison
+
+
+def _comparison_sections(
+    comparison: Comparison, kind: Aggregate | str, *, log_time: bool
+) -> Iterator[Section]:
+    parts = comparison.benchmarks
+    has_several = len(comparison.labels) > 1
+    over_time = plot_curves([part.curves for part in parts], kind=kind, log_time=log_time)
+    yield Section(title="Best value over time", figures=[_figure(over_time)])
+    overall, critical = _overall(comparison), comparison.critical
+    if overall is not None and critical is not None:
+        note = (
+            f"Means and medians of normalised regret at the end, over {critical.n_benchmarks} benchmarks that count alike; "
+            "95 % intervals draw benchmarks, then seeds."
+        )
+        yield Section(title="Over all benchmarks", table=overall, note=note)
+    if comparison.ranks is not None and critical is not None:
+        yield _ranks(comparison.ranks, critical)
+    sets = [part.sets for part in parts if part.sets and len(part.sets.metrics) == 2]
+    if sets:
+        yield Section(title="Attainment", figures=[_figure(plot_attainment(sets))])
+    if has_several:
+        areas = plot_area({part.curves.benchmark: part.areas for part in parts})
+        yield Section(title="At every time", figures=[_figure(areas)])
+    for part in parts:
+        yield _benchmark(part, comparison.reference)
+    yield Section(title="Runs", table=_runs(comparison))
+    if not has_several:
+        names = [_best_run(comparison, part).name for part in parts]
+        lines = [f"tunewright {command} {name}" for name in names for command in ("best", "report")]
+        yield Section(title=f"Best {'run' if len(parts) == 1 else 'runs'}", code="\n".join(lines))
+
+
+def _best_run(comparison: Comparison, part: BenchmarkComparison) -> ExperimentInfo:
+    """The experiment of one setup with the best value at the end of the curves."""
+    ((label, setup),) = part.curves.setups.items()
+    last = setup.losses[:, -1]
+    seed = setup.seeds[int(np.nanargmin(last))] if np.isfinite(last).any() else setup.seeds[0]
+    return newest_infos(comparison.results, part.curves.benchmark)[label, seed]
+
+
+def _ranks(ranks: Ranks, critical: CriticalDifference) -> Section:
     is_folded = len(critical.tests) > _MAX_OPEN_PAIRS
     caption = f"All pairs over all benchmarks, {pairs_text(critical)}"
-    return {
-        "critical_difference": _figure(plot_critical_difference(critical)),
-        "over_time": _figure(plot_ranks(ranks)),
-        "tests": _tests(critical.tests, caption, "regrets", is_folded=is_folded) if is_overall else None,
-    }
+    is_overall = critical.n_benchmarks > 1
+    return Section(
+        title="Ranks",
+        figures=[_figure(plot_critical_difference(critical)), _figure(plot_ranks(ranks))],
+        tests=_tests(critical.tests, caption, "regrets", is_folded=is_folded) if is_overall else None,
+    )
 
 
 def _overall(comparison: Comparison) -> Table | None:
@@ -216,33 +330,23 @@ def _overall(comparison: Comparison) -> Table | None:
     return Table(head, rows)
 
 
-def _benchmark(part: BenchmarkComparison, reference: str) -> Mapping[str, object]:
+def _benchmark(part: BenchmarkComparison, reference: str) -> Section:
     curves = part.curves
     base = reference if reference in curves.setups else next(iter(curves.setups))
-    head = (
-        "setup",
-        "seeds",
-        curves.metric.name,
-        "median",
-        "best seed",
-        "area",
-        "to target (reached)",
-        "speed-up",
-        f"against {base}",
-        "p (Holm)",
+    head = ["setup", "seeds", curves.metric.name, "median", "best seed"]
+    target = ""
+    if len(curves.setups) > 1:
+        head += ["area", "to target (reached)", "speed-up", f"against {base}", "p (Holm)"]
+        target = f"; target {value_text(curves, part.target)}"
+    goal = "highest" if curves.metric.goal is Goal.MAXIMIZE else "lowest"
+    time = f"after {duration(float(curves.times[-1]))} ({curves.clock} time)"
+    return Section(
+        title=curves.benchmark,
+        text=f"{curves.metric.name}, the {goal} is best; {seeds_text(part)}; {time}{target}.",
+        alert="Surrogate values." if curves.values == "surrogate" else "",
+        table=Table(head, [_row(part, row)[: len(head)] for row in part.rows]),
+        tests=_tests(part.tests, "All pairs", "losses", is_folded=True) if len(part.tests) > 1 else None,
     )
-    return {
-        "name": curves.benchmark,
-        "metric": curves.metric.name,
-        "goal": "highest" if curves.metric.goal == "max" else "lowest",
-        "seeds": seeds_text(part),
-        "duration": duration(float(curves.times[-1])),
-        "clock": curves.clock,
-        "target": value_text(curves, part.target),
-        "is_surrogate": curves.values == "surrogate",
-        "table": Table(head, [_row(part, row) for row in part.rows]),
-        "tests": _tests(part.tests, "All pairs", "losses", is_folded=True) if len(part.tests) > 1 else None,
-    }
 
 
 def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
@@ -301,12 +405,81 @@ def _runs(comparison: Comparison) -> Table:
                 Cell(chance_text(found, len(infos)), math.nan if found is None else found.probability),
             )
         )
-    head = (
-        "setup",
-        "experiments",
-        "trials",
-        "deciding per trial",
-        "cost",
-        f"P(better than {comparison.reference})",
+    head = ["setup", "experiments", "trials", "deciding per trial", "cost"]
+    if len(comparison.labels) > 1:
+        head.append(f"P(better than {comparison.reference})")
+    return Table(head, [row[: len(head)] for row in rows])
+
+
+# --- one experiment
+
+
+def _single_sections(report: SingleReport) -> Iterator[Section]:
+    run, info = report.run, report.run.info
+    if report.best is not None:
+        yield _best(report, report.best)
+    if report.next_steps:
+        yield Section(title="Next steps", steps=report.next_steps)
+    several = len(info.metrics) > 1
+    yield Section(
+        title="Pareto set" if several else f"Best {plural(len(report.top), 'trial')}",
+        table=_trials(report),
+        figures=[_figure(plot_pareto(run))] if several else [],
     )
-    return Table(head, rows)
+    yield Section(
+        title="Learning curves", figures=[_figure(plot_history(run)), _figure(plot_learning_curves(run))]
+    )
+    if run.space is not None:
+        yield Section(
+            title="Hyperparameters",
+            text=importance_text(report),
+            figures=[
+                *([_figure(plot_importance(report.importance, run))] if report.importance else []),
+                _figure(plot_slices(run)),
+                _figure(plot_parallel(run)),
+            ],
+        )
+    yield Section(title="Workers", text=workers_text(report), figures=[_figure(plot_workers(run))])
+    if costs := costs_text(report):
+        yield Section(title="Cost", text=costs)
+    if report.failures:
+        yield Section(
+            title="Failures",
+            text=f"{sum(len(one.trial_ids) for one in report.failures)} of {plural(info.totals.n_trials, 'trial')} failed.",
+            outputs={failed_text(one): one.lines for one in report.failures},
+        )
+
+
+def _best(report: SingleReport, best: TopTrial) -> Section:
+    run = report.run
+    names = run.space.names if run.space is not None else list(best.config)
+    by = f" by {run.metric.name}" if len(run.info.metrics) > 1 else ""
+    rows = [
+        (Cell(name), Cell(_value(value), mark="" if name in names else "constant"))
+        for name, value in best.config.items()
+    ]
+    lines = [report.arguments, "", f"tunewright best {run.info.name}"]
+    return Section(
+        title=f"Best configuration{by}", table=Table(("hyperparameter", "value"), rows), code="\n".join(lines)
+    )
+
+
+def _trials(report: SingleReport) -> Table:
+    run = report.run
+    names = list(run.space.names) if run.space is not None else []
+    values = list(report.top[0].values) if report.top else []
+    rows = [
+        (
+            Cell(trial.trial_id, trial.trial_id),
+            Cell(trial.status),
+            Cell(trial.resource, trial.resource),
+            *(Cell(number(value), value) for value in trial.values.values()),
+            *(Cell(_value(trial.config.get(name, ""))) for name in names),
+        )
+        for trial in report.top
+    ]
+    return Table(("trial", "status", run.info.resource, *values, *names), rows)
+
+
+def _value(value: object) -> str:
+    return number(value) if isinstance(value, float) else str(value)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from typing import Final
 
 from tunewright.analysis.aggregate import Band
 from tunewright.analysis.comparison import TimeToTarget
 from tunewright.analysis.curves import Curves
+from tunewright.analysis.importance import WEAK
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, SetupRow
 from tunewright.analysis.significance import MIN_PAIRS, CriticalDifference, Improvement, Over, PairedTest
-from tunewright.formatting import duration, listed, plural
+from tunewright.analysis.single import Failure, SingleReport
+from tunewright.formatting import duration, listed, plural, reached_text, spot_text
 from tunewright.metric import Goal
+
+_MINOR: Final = 0.1
+"""Share of the largest importance below which another one is not named."""
+_SHOWN: Final = 8
+"""Trials named in a caption."""
 
 
 def value_text(curves: Curves, loss: float) -> str:
@@ -79,6 +88,8 @@ def chance_text(found: Improvement | None, n_runs: int) -> str:
 def headline(comparison: Comparison) -> str:
     """The main finding in one or two sentences."""
     critical = comparison.critical
+    if len(comparison.labels) == 1:
+        return "; ".join(map(_one_setup_text, comparison.benchmarks)) + "."
     if critical is None:
         n_setups, n_benchmarks = len(comparison.labels), len(comparison.benchmarks)
         return f"{plural(n_setups, 'setup')} on {plural(n_benchmarks, 'benchmark')}; no ranks over all."
@@ -91,6 +102,13 @@ def headline(comparison: Comparison) -> str:
     if beaten:
         text += f" and{where and f', {where},'} is significantly better than {listed(beaten)}"
     return text + _undecided([label for label in others if label not in beaten], critical)
+
+
+def _one_setup_text(part: BenchmarkComparison) -> str:
+    """What one setup reached on a benchmark."""
+    (row,) = part.rows
+    reached = band_text(part.curves, row.final, row.n_seeds)
+    return f"{row.label} reached {part.curves.metric.name} {reached} on {part.curves.benchmark}, {plural(row.n_seeds, 'seed')}"
 
 
 def scope_text(critical: CriticalDifference) -> str:
@@ -134,7 +152,7 @@ def budget_text(comparison: Comparison) -> str:
     ends = [part.curves.times[-1] for part in comparison.benchmarks]
     longest, shortest = float(max(ends)), float(min(ends))
     time = " to ".join(dict.fromkeys([time_text(shortest), time_text(longest)]))
-    of_workers = f" with {_numbers(workers)} workers" if workers else ""
+    of_workers = f" with {_counted(workers, 'worker')}" if workers else ""
     worker_hours = [
         end * info.n_workers / 3600
         for info in infos
@@ -142,7 +160,8 @@ def budget_text(comparison: Comparison) -> str:
         if info.n_workers is not None
     ]
     total = f"; {sum(worker_hours):,.1f} worker hours in all" if worker_hours else ""
-    return f"Compared after {time} of {' and '.join(clocks)} time{of_workers}{total}."
+    after = "Compared after" if len(comparison.labels) > 1 else "After"
+    return f"{after} {time} of {' and '.join(clocks)} time{of_workers}{total}."
 
 
 def seeds_text(part: BenchmarkComparison) -> str:
@@ -150,10 +169,106 @@ def seeds_text(part: BenchmarkComparison) -> str:
     counts = sorted({len(setup.seeds) for setup in part.curves.setups.values()})
     n_common = len(part.curves.common_seeds)
     return (
-        f"{_numbers(counts)} seeds, {n_common} common to all"
+        f"{_counted(counts, 'seed')}, {n_common} common to all"
         if counts != [n_common]
         else plural(n_common, "seed")
     )
+
+
+# --- one experiment
+
+
+def single_headline(report: SingleReport) -> str:
+    """The best result of an experiment."""
+    info, best = report.run.info, report.best
+    if best is None:
+        return "No result keeps the constraints." if info.constraints else "There is no finite result."
+    if len(info.metrics) > 1:
+        return f"{plural(len(report.top), 'result')} that no other dominates."
+    error = "" if best.standard_error is None else f" ± {best.standard_error:.2g}"
+    place = f"trial {best.trial_id}, {info.resource} {best.resource}"
+    return f"Best {reached_text(report.run.metric, best.values[report.run.metric.name], error, place)}."
+
+
+def scope_of_one(report: SingleReport) -> str:
+    """Method, benchmark, backend, status, trials and time of an experiment."""
+    info = report.run.info
+    backend = "" if info.record is None else f", {info.record.backend_name} backend"
+    counts = Counter(trial.status for trial in report.run.trials)
+    trials = ", ".join(f"{n} {status}" for status, n in counts.items())
+    results = f"{report.run.columns.size:,} {'result' if report.run.columns.size == 1 else 'results'}"
+    clock = "simulated " if info.clock == "simulated" else ""
+    return (
+        f"{info.method} on {info.benchmark}, seed {info.seed}{backend}: {report.status}; "
+        f"{plural(info.totals.n_trials, 'trial')} ({trials}), {results} in {duration(info.totals.end_time)} of {clock}time."
+    )
+
+
+def importance_text(report: SingleReport) -> str:
+    """Which hyperparameters matter, and how sure that is."""
+    found = report.importance
+    if found is None:
+        return f"No importance: {report.unknown_importance}."
+    top = max(found.mean.values())
+    clear = [name for name, mean in found.mean.items() if mean > max(2.0 * found.spread[name], _MINOR * top)]
+    explained = f"{100 * max(0.0, found.explained):.0f} % of the variance between {found.n_trials} trials is explained"
+    if found.explained < WEAK:
+        return f"The importance is uncertain: {explained}."
+    if not clear:
+        return f"No hyperparameter stands out: {explained}."
+    matter = "matters" if len(clear) == 1 else "matter"
+    return f"{listed(clear)} {matter} most; {explained}. Error bars: standard deviation over shuffles."
+
+
+def workers_text(report: SingleReport) -> str:
+    """Shares of the workers' time, and starts."""
+    time = report.workers
+    shares = {
+        "training": time.training,
+        "starting": time.starting,
+        "uploading": time.uploading,
+        "idle": time.idle,
+    }
+    spent = ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares.items() if share >= 0.005)
+    starts = [
+        f"{plural(n, f'{kind} start')} of {time_text(seconds)}"
+        if math.isfinite(seconds)
+        else plural(n, f"{kind} start")
+        for kind, n, seconds in (
+            ("cold", time.n_cold, time.cold_start),
+            ("warm", time.n_warm, time.warm_start),
+        )
+        if n
+    ]
+    medians = f"; {' and '.join(starts)} (median)" if starts else ""
+    return f"{plural(time.n_workers, 'worker')}: {spent}{medians}."
+
+
+def costs_text(report: SingleReport) -> str:
+    """Dollars by purpose, billed seconds and jobs; empty if nothing was or would be billed."""
+    account = report.account
+    cost = account.get("cost", 0.0) or report.run.info.totals.cost
+    if not cost and not account.get("billable_seconds"):
+        return ""
+    phases = ", ".join(f"${spent:.2f} {phase}" for phase, spent in account.get("cost_phases", {}).items())
+    parts = [f"${cost:.2f}" + (f" ({phases})" if phases else "")]
+    if account.get("billable_seconds"):
+        parts.append(
+            f"{account['billable_seconds']:,.0f} billed seconds of {plural(account.get('jobs', 0), 'job')}"
+        )
+    if account.get("pool_idle_seconds"):
+        parts.append(f"{account['pool_idle_seconds']:,.0f} idle seconds of warm pools")
+    spot = (account.get(key, 0) for key in ("spot_saved_seconds", "billable_seconds", "interruptions"))
+    if saved := spot_text(*spot):
+        parts.append(saved)
+    return ", ".join(parts) + "."
+
+
+def failed_text(failure: Failure) -> str:
+    """Trials that failed in one way."""
+    ids = list(map(str, failure.trial_ids[:_SHOWN]))
+    more = f" and {len(failure.trial_ids) - _SHOWN} more" if len(failure.trial_ids) > _SHOWN else ""
+    return f"{'Trial' if len(ids) == 1 else 'Trials'} {', '.join(ids)}{more}"
 
 
 def _factor(number: float) -> str:
@@ -162,5 +277,6 @@ def _factor(number: float) -> str:
     return f"{number:.2f}x" if math.isfinite(number) else "inf"
 
 
-def _numbers(numbers: list[int]) -> str:
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+def _counted(numbers: list[int], noun: str) -> str:
+    """A count, or a range of counts, with its noun."""
+    return plural(numbers[0], noun) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} {noun}s"

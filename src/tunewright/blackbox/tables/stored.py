@@ -112,6 +112,8 @@ class TableInfo:
     """The files that it was made from."""
     datasets: dict[str, FileSums] = field(default_factory=dict[str, FileSums])
     """The files of each data set, their paths relative to the table's folder."""
+    benchmarks: dict[str, dict[str, Json]] = field(default_factory=dict[str, dict[str, Json]])
+    """Benchmark of each data set that was recorded from the user's experiments, as JSON data; empty for other tables."""
 
     def digest(self, dataset: str, reading: str = "") -> str:
         """A checksum of everything that a data set consists of.
@@ -179,7 +181,8 @@ def _check_places(datasets: Any) -> None:
 
 def write_info(folder: Path, info: TableInfo) -> None:
     """Write ``table.json``, whole or not at all."""
-    text = json.dumps({"schema": SCHEMA, **asdict(info)}, indent=1)
+    content = {key: value for key, value in asdict(info).items() if key != "benchmarks" or value}
+    text = json.dumps({"schema": SCHEMA, **content}, indent=1)
     write_atomically(folder / TABLE_FILE, text + "\n")
 
 
