@@ -239,3 +239,26 @@ def test_a_file_needs_no_main_guard(tmp_path: Path) -> None:
     assert outcome.counts["completed"] == 3
     assert outcome.best is not None
     assert done.stdout == f"{outcome.best.value}\n"
+
+
+def test_a_script_takes_overrides_of_hydra_and_points_from_a_file(tmp_path: Path) -> None:
+    script, points = tmp_path / "train.py", tmp_path / "points.json"
+    script.write_text(
+        "import sys\nname, value = sys.argv[1].split('=')\nassert name == 'model.x' and sys.argv[2] == 'on=true'\n"
+        "print('[tune-metric]: {\"loss\": %s}' % value)"
+    )
+    points.write_text('[{"model": {"x": 0.25}}]')
+    outcome = tune(
+        script,
+        {"model.x": Float(0.0, 1.0), "on": True},
+        metric="loss",
+        method="RandomSearch",
+        n_trials=1,
+        points=points,
+        argument_style="hydra",
+    )
+    assert outcome.best is not None
+    assert outcome.best.value == 0.25
+    points.write_text('[{"model": {"x": 2}}]')
+    with pytest.raises(SpaceError, match=r"points\.json, entry 1: model\.x: "):
+        tune(script, {"model.x": Float(0.0, 1.0)}, metric="loss", n_trials=1, points=points)
