@@ -100,7 +100,7 @@ def test_the_hash_is_that_of_the_lines_without_times_and_names(tmp_path: Path) -
 def test_a_damaged_line_is_named_with_its_file_and_number(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER, DROP, b"junk\n", DROP)
     says = f"{path}, line 3: "
-    remedy = "The file was changed or damaged: restore it from a copy, or keep the 2 lines before this one and resume"
+    remedy = "The file was changed or damaged: restore it from a copy, or keep the 2 lines before this one and resume (tunewright repair)"
     for read in (lambda: list(read_events(path)), lambda: canonical_hash(path)):
         with pytest.raises(JournalError) as damaged:
             read()

@@ -138,12 +138,12 @@ def _space(facts: ProgressFacts, history: History) -> list[NextStep]:
         elif _spread_chance(domain, places) < _CHANCE:
             low, high = _around(domain, places)
             narrower.append(f"{name} {_text(low)} to {_text(high)}")
-    best = f"The best {n_best} of {plural(history.n_trials, 'trial')} lie"
     steps: list[NextStep] = []
     if wider:
-        steps.append(NextStep(text=f"{best} at the end of a range: try a wider one for {listed(wider)}"))
+        text = f"Several of the best {n_best} trials lie at the end of a range: try a wider one for {listed(wider)}"
+        steps.append(NextStep(text=text))
     if narrower:
-        text = f"{best} in a small part of the space: try a narrower one with {listed(narrower)}"
+        text = f"The best {n_best} of {plural(history.n_trials, 'trial')} lie in a small part of the space: try a narrower one with {listed(narrower)}"
         steps.append(NextStep(text=text))
     return steps
 

@@ -282,11 +282,8 @@ def remaining_text(facts: ProgressFacts, history: History, now: float, cost: flo
 def interrupt_text(history: History) -> str:
     """Format what an interrupted experiment waits for."""
     n_running = len(history.ids(TrialStatus.RUNNING))
-    waits = (
-        f"ending {plural(n_running, 'running trial')}, which keep their checkpoints"
-        if n_running
-        else "ending"
-    )
+    kept = "which keeps its checkpoint" if n_running == 1 else "which keep their checkpoints"
+    waits = f"ending {plural(n_running, 'running trial')}, {kept}" if n_running else "ending"
     return f"Interrupted: {waits}. Ctrl-C again ends at once"
 
 

@@ -372,7 +372,7 @@ def _decode_numbered(path: Path, number: int, raw: bytes, decode: Callable[[byte
     except ValueError as error:
         raise JournalError(
             f"{path}, line {number}: {error}. The file was changed or damaged: restore it from a copy, or keep the "
-            f"{number - 1} lines before this one and resume"
+            f"{number - 1} lines before this one and resume (tunewright repair)"
         ) from error
 
 

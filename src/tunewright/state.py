@@ -366,5 +366,5 @@ def with_fit(apply: Callable[[Event], None], event: Event) -> None:
     except (LookupError, TypeError, ValueError, AttributeError, IllegalTransitionError) as error:
         raise JournalError(
             f"A journal line of kind {event.kind!r}, at {event.t} s, does not fit: {error!r}. The file was changed "
-            "or damaged: restore it from a copy, or keep the lines before this one and resume"
+            "or damaged: restore it from a copy, or keep the lines before this one and resume (tunewright repair)"
         ) from error

@@ -231,3 +231,10 @@ def test_texts_and_figures_are_readable_in_both_modes(store: Store) -> None:
     svgs = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
     assert "var(--ink)" in svgs
     assert not re.findall(r"#(?:000000|ffffff|e4e4e4)", svgs)
+
+
+def test_trials_that_an_ended_experiment_left_running_count_as_stopped() -> None:
+    outcome = on_digits("RandomSearch", max_num_evaluations=30)
+    run = one_run(outcome.folder)
+    assert not [trial for trial in run.trials if trial.status == "running"]
+    assert sum(trial.status == "stopped" for trial in run.trials) == outcome.counts["stopped"] > 0

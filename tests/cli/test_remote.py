@@ -103,6 +103,7 @@ class TestFlags:
             "backend": backend,
             "subnets": "s",
             "booleans": "flag",
+            "argument_style": "hydra",
         }
         flags = {name: texts.get(name, "1") for name in launch.command(no_run).defaults}
         tokens = [text for name, value in flags.items() if value for text in (f"--{name}", value)]

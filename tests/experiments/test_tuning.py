@@ -13,7 +13,7 @@ import pytest
 
 import tunewright
 from tunewright.backends.local.config import LocalConfig
-from tunewright.exceptions import SettingsError
+from tunewright.exceptions import SettingsError, SpaceError
 from tunewright.experiments import Experiment, load_outcome, resume_experiment, tune
 from tunewright.experiments.tuning import place_of
 from tunewright.metric import Metric
@@ -140,6 +140,22 @@ def test_points_come_first_and_limits_end_it(training: str) -> None:
     assert ended.history.n_trials == 1
 
 
+def test_relations_are_kept() -> None:
+    tried = tune(
+        lambda x, y: x + y,
+        {"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)},
+        constraints=["x <= y"],
+        metric="loss",
+        method="RandomSearch",
+        n_trials=5,
+        points=[{"x": 0.1, "y": 0.3}],
+        progress=False,
+    )
+    assert all(trial.config["x"] <= trial.config["y"] for trial in tried.trials)
+    with pytest.raises(SpaceError, match="Did you mean 'x'"):
+        tune(lambda x: x, SPACE, constraints=["xx <= 1"], metric="loss", n_trials=1)
+
+
 def test_limits_have_two_names_each(training: str) -> None:
     with pytest.raises(SettingsError, match="max_num_trials is another name of n_trials"):
         tune(training, SPACE, metric="loss", n_trials=1, max_num_trials=1)
@@ -223,3 +239,26 @@ def test_a_file_needs_no_main_guard(tmp_path: Path) -> None:
     assert outcome.counts["completed"] == 3
     assert outcome.best is not None
     assert done.stdout == f"{outcome.best.value}\n"
+
+
+def test_a_script_takes_overrides_of_hydra_and_points_from_a_file(tmp_path: Path) -> None:
+    script, points = tmp_path / "train.py", tmp_path / "points.json"
+    script.write_text(
+        "import sys\nname, value = sys.argv[1].split('=')\nassert name == 'model.x' and sys.argv[2] == 'on=true'\n"
+        "print('[tune-metric]: {\"loss\": %s}' % value)"
+    )
+    points.write_text('[{"model": {"x": 0.25}}]')
+    outcome = tune(
+        script,
+        {"model.x": Float(0.0, 1.0), "on": True},
+        metric="loss",
+        method="RandomSearch",
+        n_trials=1,
+        points=points,
+        argument_style="hydra",
+    )
+    assert outcome.best is not None
+    assert outcome.best.value == 0.25
+    points.write_text('[{"model": {"x": 2}}]')
+    with pytest.raises(SpaceError, match=r"points\.json, entry 1: model\.x: "):
+        tune(script, {"model.x": Float(0.0, 1.0)}, metric="loss", n_trials=1, points=points)

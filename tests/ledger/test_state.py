@@ -236,7 +236,7 @@ def test_events_that_do_not_fit() -> None:
         with_fit(state.apply, replace(FIRST, t=7.0, attempt=1))
     assert str(damaged.value) == (
         f"A journal line of kind 'start', at 7.0 s, does not fit: {expected!r}. The file was changed or damaged: "
-        "restore it from a copy, or keep the lines before this one and resume"
+        "restore it from a copy, or keep the lines before this one and resume (tunewright repair)"
     )
     assert isinstance(damaged.value.__cause__, IllegalTransitionError)
 

@@ -141,6 +141,7 @@ def test_a_failure_has_its_traceback(backend_of: MakeBackend, module: Callable[[
     _, errors = run(backend_of(module("fail")), {"x": 1.0})
     assert "exit code 1" in errors[0]
     assert "ValueError: no such luck" in errors[0]
+    assert errors[0].count("File ") == 1
 
 
 def test_an_unknown_function_is_the_trials_error(

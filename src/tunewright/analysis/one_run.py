@@ -20,7 +20,7 @@ from tunewright.backends.simulated.pools import WarmPools
 from tunewright.events import EndEvent, Event, PhaseEvent, ReportDecision, ResultEvent, StartEvent
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
-from tunewright.journal import read_events
+from tunewright.journal import is_locked, read_events
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Metric
 from tunewright.space import SearchSpace
@@ -144,6 +144,9 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
     reader = _Reader(chosen, info, None if has_phases else _delays(info.record))
     for event in events:
         reader.take(event)
+    if not is_locked(folder.journal_path):  # as in `Outcome.counts`: left running by the last session
+        for record in (*reader.trials, *reader.runs):
+            record.status = "stopped" if record.status == "running" else record.status
     return OneRun(
         info=info,
         metric=chosen,

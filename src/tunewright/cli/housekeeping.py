@@ -318,9 +318,13 @@ def _find_damage(journal: Path) -> _Damage | None:
             with_fit(state.apply, event)
             n_whole += 1
     except JournalError as error:
-        reason = str(error).partition(". The file was changed")[0]
-        return _Damage(n_whole=n_whole, state=_state_of(journal, n_whole), reason=reason)
+        return _Damage(n_whole=n_whole, state=_state_of(journal, n_whole), reason=_cause(error))
     return None
+
+
+def _cause(error: JournalError) -> str:
+    """The error without its remedy, which is a repair."""
+    return str(error).partition(". The file was changed")[0]
 
 
 def _state_of(journal: Path, n_lines: int) -> State:
@@ -531,7 +535,7 @@ def _store_lines() -> tuple[list[str], list[str]]:
             counts[str(load_outcome(folder).status)] += 1
         except JournalError as error:
             counts["damaged"] += 1
-            problems.append(f"{error}: tunewright repair {folder.name}")
+            problems.append(f"{_cause(error)}: tunewright repair {folder.name}")
         except TunewrightError as error:
             counts["unreadable"] += 1
             problems.append(str(error))

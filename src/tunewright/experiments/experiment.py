@@ -409,6 +409,8 @@ def identity_of(data: Mapping[str, Any]) -> str:
 
 SEED_NAMES: Final = ("seed", "random_seed", "random_state")
 """Arguments of a script that are its seed."""
+BEST: Final = "best-"
+"""Beginning of the tag of experiments that train the best configuration of another one again."""
 _LABEL: Final = "Retrained"
 
 
@@ -462,7 +464,7 @@ def retrainings(
     )
     shared = dataclasses.replace(
         stored,
-        tag=f"best-{stored.tag}",
+        tag=f"{BEST}{stored.tag}",
         label=_LABEL,
         benchmark=benchmark,
         method=MethodSpec(name="RandomSearch"),

@@ -29,7 +29,7 @@ from tunewright.callbacks.results import ResultsTable
 from tunewright.codec import to_json
 from tunewright.events import EndEvent, Header
 from tunewright.exceptions import SettingsError, TunewrightError
-from tunewright.experiments.experiment import Experiment
+from tunewright.experiments.experiment import BEST, Experiment
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import store_evaluations, stored_evaluations
@@ -260,10 +260,10 @@ def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> N
 def new_folder(experiment: Experiment, evaluations: TransferEvaluations | None = None) -> ExperimentFolder:
     """Make the folder of a new experiment, with its metadata and the evaluations of earlier experiments.
 
-    Its name contains the benchmark's, unless that is the tag.
+    Its name contains the benchmark's, unless that is the tag, or the tag of the experiment whose best configuration it trains.
     """
     benchmark = experiment.benchmark.name
-    is_tag = safe_name(benchmark) == safe_name(experiment.tag)
+    is_tag = safe_name(experiment.tag) in {safe_name(benchmark), safe_name(f"{BEST}{benchmark}")}
     folder = create_experiment(
         experiment.tag, experiment.label, *(() if is_tag else (benchmark,)), str(experiment.seed)
     )

@@ -89,6 +89,8 @@ class TuneOptions(TypedDict, total=False):
     Trials stop early if theirs are worse than those of the best trial (`Replicates.significance`)."""
     argument_style: ArgumentStyle
     """Hyperparameters on the command line of a script: ``"list"`` (``--name value``), ``"hydra"`` or ``"config_json"``."""
+    constraints: Sequence[str]
+    """Relations between hyperparameters, such as ``"width_2 <= width_1"``, which every configuration keeps."""
     points: str | Path | Sequence[Config]
     """Configurations to try first, or a file of them (`load_points`); hyperparameters that one leaves out have their defaults."""
     n_workers: int
@@ -274,7 +276,10 @@ def _identifier(function: Callable[..., Any]) -> str:
 def _benchmark(
     name: str, place: str, space: Mapping[str, Domain | ConfigValue], metrics: Any, options: TuneOptions
 ) -> RealBenchmarkDefinition:
-    space = space if isinstance(space, SearchSpace) else SearchSpace(space)
+    relations = options.get("constraints", ())
+    if not isinstance(space, SearchSpace) or relations:
+        kept = space.constraints if isinstance(space, SearchSpace) else ()
+        space = SearchSpace(space, (*kept, *relations))
     points = options.get("points")
     if isinstance(points, str | Path):
         points = load_points(points, space)

@@ -36,8 +36,18 @@ def main(arguments: list[str]) -> int:
 
 
 def call(function: Callable[..., Any], config_file: str) -> int:
-    """Call a function with the configuration of a JSON file, and report what it returns."""
-    returned = function(**json.loads(Path(config_file).read_text(encoding="utf-8")))
+    """Call a function with the configuration of a JSON file, and report what it returns; return the exit code.
+
+    The traceback of its exception begins with its own frame.
+    """
+    config = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    try:
+        returned = function(**config)
+    except Exception as error:
+        own = error.__traceback__
+        theirs = own.tb_next if own is not None and own.tb_next is not None else own
+        sys.excepthook(type(error), error.with_traceback(theirs), theirs)
+        return 1
     if returned is not None:
         report_returned(returned, os.environ.get(METRIC_VARIABLE, ""))
     return 0

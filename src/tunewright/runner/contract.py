@@ -14,7 +14,7 @@ class Mode(Enum):
     CALL = "call"
     """One Python function, called as a script: ``call FUNCTION CONFIG_FILE``."""
     FUNCTIONS = "functions"
-    """Python functions, called in forks of one process: ``functions SOCKET FUNCTION``."""
+    """Python functions, called in forks of one process: ``functions FD SOCKET FUNCTION``."""
     S3 = "sagemaker"
     """One run in a training job, connected through S3: ``sagemaker /opt/ml``."""
     LOGS = "logs"

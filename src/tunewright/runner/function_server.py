@@ -94,16 +94,16 @@ def main(arguments: list[str]) -> int:
     Parameters
     ----------
     arguments
-        ``SOCKET FUNCTION``, and ``anew`` if each trial needs a new interpreter; or ``call FD CONFIG_FILE`` with the descriptor of a pipe that brings the function.
+        ``FD SOCKET FUNCTION`` with the descriptor of the listening socket and its path, and ``anew`` if each trial needs a new interpreter; or ``call FD CONFIG_FILE`` with the descriptor of a pipe that brings the function.
     """
     sys.path[:] = foreign_paths()
     if arguments[0] == _CALL:
         with os.fdopen(int(arguments[1]), "rb") as pipe:
             function = _unpickled(pipe.read())
         return call(function, arguments[2])
-    address, spec, *rest = arguments
+    listener, address, spec, *rest = arguments
     pickled, packages = _read_part(sys.stdin.buffer), json.loads(_read_part(sys.stdin.buffer))
-    server = _Server(address, spec, pickled, packages, may_fork=rest != [ANEW])
+    server = _Server(int(listener), address, spec, pickled, packages, may_fork=rest != [ANEW])
     trial = server.serve()
     return 0 if trial is None else trial()
 
@@ -118,8 +118,9 @@ class _Server:
     """Accepts connections until its standard input ends, which its tuner holds open."""
 
     def __init__(
-        self, address: str, spec: str, pickled: bytes, packages: list[str], *, may_fork: bool
+        self, listener: int, address: str, spec: str, pickled: bytes, packages: list[str], *, may_fork: bool
     ) -> None:
+        self._listener = listener
         self._address = address
         self._spec = spec
         self._pickled = pickled
@@ -129,9 +130,7 @@ class _Server:
     def serve(self) -> Callable[[], int] | None:
         """Serve; return None at the end, and in the process of a trial its work."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tuner ends the trials at Ctrl-C
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(self._address)
-            listener.listen(64)
+        with socket.socket(fileno=self._listener) as listener:
             can_fork = self._may_fork and self._import_packages()
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are not waited for
             with selectors.DefaultSelector() as selector:

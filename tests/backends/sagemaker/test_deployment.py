@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from tunewright.aws import resolve_endpoint
 from tunewright.backends.sagemaker import dry_run, estimate
-from tunewright.backends.sagemaker.deployment import bundle_code
+from tunewright.backends.sagemaker.deployment import bundle, bundle_code
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.testing.jobs import job_settings
 
@@ -33,12 +33,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_scripts_folder_goes_without_junk(folder: Path) -> None:
-    bundle = bundle_code(str(folder / "train.py"), JOB)
-    assert set(bundle.files) == {"runner.pyz", "job.json", "source/train.py", "source/sub/net.py"}
-    job = bundle.files["job.json"]
+    code = bundle_code(str(folder / "train.py"), JOB)
+    assert set(code.files) == {"runner.pyz", "job.json", "source/train.py", "source/sub/net.py"}
+    job = code.files["job.json"]
     assert isinstance(job, bytes)
     assert json.loads(job) == {**JOB, "order": {"resource_attr": "epoch", "script": "train.py"}}
-    runner = bundle.files["runner.pyz"]
+    runner = code.files["runner.pyz"]
     assert isinstance(runner, bytes)
     (folder / "runner.pyz").write_bytes(runner)
     done = subprocess.run(
@@ -62,8 +62,8 @@ def test_the_hash_is_of_the_content(folder: Path) -> None:
 
 
 def test_functions(folder: Path) -> None:
-    bundle = bundle_code(f"{folder / 'train.py'}:objective", JOB)
-    assert b'"script": "train.py:objective"' in bundle.files["job.json"]  # type: ignore[operator]
+    code = bundle_code(f"{folder / 'train.py'}:objective", JOB)
+    assert b'"script": "train.py:objective"' in code.files["job.json"]  # type: ignore[operator]
     module = bundle_code("wsgiref.util:guess_scheme", JOB)
     assert "source/wsgiref/util.py" in module.files
     assert "source/this.py" in bundle_code("this:d", JOB).files
@@ -73,6 +73,14 @@ def test_functions(folder: Path) -> None:
 def test_a_missing_script_is_named(script: str) -> None:
     with pytest.raises(SettingsError, match="check the"):
         bundle_code(script, JOB)
+
+
+@pytest.mark.parametrize("style", ["list", "hydra", "config_json"])
+def test_jobs_get_the_style_of_their_arguments(folder: Path, style: str) -> None:
+    settings = job_settings(script=str(folder / "train.py"), argument_style=style)
+    job = bundle(resolve_endpoint("embedded"), settings).files["job.json"]
+    assert isinstance(job, bytes)
+    assert json.loads(job)["order"]["arguments"] == style
 
 
 @pytest.mark.parametrize("limit", ["BIG_BYTES", "MANY_FILES"])

@@ -151,6 +151,9 @@ def plot_slices(run: OneRun) -> Figure:
             places = config_values
             if getattr(domain, "log", False):
                 axis.set_xscale("log")
+                ticks = [float(domain.quantile(u)) for u in (0.0, 0.5, 1.0)]
+                axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+                axis.set_xticks([], minor=True)
         axis.scatter(
             places, values[shown], c=shown, cmap="Blues", vmin=-len(losses) / 2, vmax=1.4 * len(losses), s=14
         )

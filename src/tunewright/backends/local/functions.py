@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import pickletools
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from tunewright.exceptions import SettingsError
 from tunewright.runner.contract import Mode
 from tunewright.runner.function_server import ANEW, is_installed, write_function
 
+_WAITING = 64
+"""Runners that may wait for the server's answer."""
 _PATIENCE = 5.0
 """Seconds for the server's end."""
 
@@ -63,25 +66,20 @@ class FunctionServer:
         log: Path,
         may_fork: bool,
     ) -> None:
-        self._folder = Path(
-            tempfile.mkdtemp(prefix="tunewright-")
-        )  # paths of sockets have at most 107 characters
+        # not in the experiment's folder: paths of sockets have at most 107 characters
+        self._folder = Path(tempfile.mkdtemp(prefix="tunewright-"))
         self.address = str(self._folder / "functions")
-        command = [
-            python,
-            str(runner),
-            Mode.FUNCTIONS.value,
-            self.address,
-            spec,
-            *([] if may_fork else [ANEW]),
-        ]
-        with log.open("ab") as file:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, log.open("ab") as file:
+            listener.bind(self.address)
+            listener.listen(_WAITING)  # from here on runners may connect, and wait for the server
+            arguments = [str(listener.fileno()), self.address, spec, *([] if may_fork else [ANEW])]
             self._process = subprocess.Popen(
-                command,
+                [python, str(runner), Mode.FUNCTIONS.value, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=file,
                 env=dict(environment),
+                pass_fds=[listener.fileno()],
                 start_new_session=True,
             )
         self._pipe = self._process.stdin
