@@ -61,7 +61,7 @@ TWO, FOUR = ((Metric("a"), Metric("b")), tuple(Metric(name) for name in "abcd"))
         ({}, None, "Adaptive", "given up early"),
         ({}, 10_000, "Adaptive", "given up early"),
         ({"n_workers": 65}, None, "BOHB", "65 workers"),
-        ({"max_resource": None}, None, "BayesianOptimization", "report once"),
+        ({"max_resource": None}, None, "BayesianOptimization", "no resource of a full run is given"),
         ({"max_resource": 1}, 1000, "BayesianOptimization", "report once"),
         ({"max_resource": 2}, 1000, "BayesianOptimization", "too short"),
         ({"max_resource": None}, 1001, "TPE", "1001 of them"),

@@ -164,7 +164,9 @@ def _fitting(
         return _with_rungs(n_workers, settings.with_rungs)
     if has_replicates:
         return _without_rungs(n_workers, n_trials, "trials race over replicates", settings.for_many)
-    alone = "trials report once" if benchmark.max_resource in {None, 1} else "trials are too short to be cut"
+    alone = "trials report once" if benchmark.max_resource == 1 else "trials are too short to be cut"
+    if benchmark.max_resource is None:
+        alone = "no resource of a full run is given, so trials run to their end"
     return _without_rungs(n_workers, n_trials, alone, settings.for_many)
 
 
@@ -184,7 +186,7 @@ def _without_rungs(n_workers: int, n_trials: int | None, alone: str, quick: Quic
         return Choice(method=name, reason=f"{alone}, and {n_workers} workers need quick suggestions")
     if n_trials is not None and n_trials > _MOST_TRIALS:
         return Choice(method=name, reason=f"{alone}, and {n_trials} of them are many for a Gaussian process")
-    return Choice(method="BayesianOptimization", reason=f"{alone}, so each should be chosen with care")
+    return Choice(method="BayesianOptimization", reason=f"{alone}: each should be chosen with care")
 
 
 def _for_several(n_metrics: int, *, has_rungs: bool) -> Choice:
@@ -192,7 +194,7 @@ def _for_several(n_metrics: int, *, has_rungs: bool) -> Choice:
     if has_rungs:
         return Choice(method="MOASHA", reason=f"{several}, and trials report as they train")
     if n_metrics <= _MOST_MODELLED:
-        return Choice(method="EHVI", reason=f"{several}, and trials report once")
+        return Choice(method="EHVI", reason=f"{several}, and trials run to their end")
     return Choice(method="RandomScalarization", reason=f"{several}, too many for their dominated volume")
 
 
