@@ -54,7 +54,14 @@ def next_steps(facts: ProgressFacts, history: History, status: ExperimentStatus)
     steps = [*_continue(facts, status), *_failures(facts, history)]
     if facts.others or not history.n_results:
         return steps
-    return [*steps, *_train_to_the_end(facts, history), *_space(facts, history), *_time(facts, history)]
+    best = Incumbent(facts.metric, facts.constraints)
+    best.update(history)
+    return [
+        *steps,
+        *_train_to_the_end(facts, history, best),
+        *_space(facts, history),
+        *_time(facts, history, best),
+    ]
 
 
 def _continue(facts: ProgressFacts, status: ExperimentStatus) -> list[NextStep]:
@@ -73,10 +80,8 @@ def _failures(facts: ProgressFacts, history: History) -> list[NextStep]:
     return [NextStep(text=text, command=f"tunewright logs {facts.name} {failed[0]}")]
 
 
-def _train_to_the_end(facts: ProgressFacts, history: History) -> list[NextStep]:
+def _train_to_the_end(facts: ProgressFacts, history: History, best: Incumbent) -> list[NextStep]:
     text = unfinished_text(facts, history)
-    best = Incumbent(facts.metric, facts.constraints)
-    best.update(history)
     if best.trial_id is None:
         return []
     if not text and history.status(best.trial_id) in {TrialStatus.PAUSED, TrialStatus.STOPPED}:
@@ -86,10 +91,8 @@ def _train_to_the_end(facts: ProgressFacts, history: History) -> list[NextStep]:
     return [NextStep(text=text, command=f"tunewright best {facts.name} --retrain")] if text else []
 
 
-def _time(facts: ProgressFacts, history: History) -> list[NextStep]:
+def _time(facts: ProgressFacts, history: History, best: Incumbent) -> list[NextStep]:
     """More time if the best result came late; that more time changes little if it came early."""
-    best = Incumbent(facts.metric, facts.constraints)
-    best.update(history)
     results = history.results_since(0)
     if best.result is None or history.n_trials < _LEAST:
         return []

@@ -12,7 +12,7 @@ from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.replicates import Replicates
-from tunewright.runner.run_order import SESSION
+from tunewright.runner.run_order import is_of_session
 from tunewright.space import SearchSpace
 from tunewright.types import Config, Json, Number
 
@@ -194,7 +194,7 @@ class RealBenchmarkDefinition:
     @property
     def is_of_session(self) -> bool:
         """Whether the script is a function that only one process has, and that cannot be imported: ``session:name``."""
-        return self.script.startswith(f"{SESSION}:")
+        return is_of_session(self.script)
 
     @property
     def time_attr(self) -> str:

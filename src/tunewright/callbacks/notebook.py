@@ -80,7 +80,7 @@ class NotebookProgress(Callback):
     @override
     def on_interrupt(self, history: History) -> None:
         self._say(Text(interrupt_text(history), style="bold"))
-        self._draw(*self._lines[-1:])
+        self._draw(self._view.trials(history))
 
     @override
     def on_experiment_end(self, history: History, outcome: ExperimentStatus, summary: BackendSummary) -> None:

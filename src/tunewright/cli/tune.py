@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final, final
 
 from cyclopts import App
@@ -34,6 +33,7 @@ from tunewright.cli.records import POSITIONAL, Given, RecordCommand, flag_names,
 from tunewright.exceptions import SettingsError, nearest_hint
 from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
 from tunewright.experiments.remote_marker import read_marker
+from tunewright.experiments.tuning import name_of_place, place_of
 from tunewright.formatting import plural
 from tunewright.methods import aliases, find_method, method_names
 from tunewright.metric import metrics_from
@@ -299,10 +299,10 @@ def _begin_again(folder: ExperimentFolder, experiment: Experiment, given: Given)
 
 def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
     script, run = given.record(TuneFlags), given.record(RunFlags)
-    name = script.script.rpartition(":")[2] if ":" in script.script else Path(script.script).stem
+    name = name_of_place(script.script)
     benchmark = RealBenchmarkDefinition(
         name=name,
-        script=_absolute(script.script),
+        script=place_of(script.script),
         space=load_space(script.space),
         metrics=metrics_from(list(script.metric), list(script.goal)),
         n_workers=given.record(WorkerFlags).n_workers or DEFAULT_WORKERS,
@@ -328,14 +328,6 @@ def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
         limits=given.over(Limits()),
         delete_checkpoints=run.delete_checkpoints,
     )
-
-
-def _absolute(script: str) -> str:
-    """A script's absolute path, so that resuming works from anywhere; ``module:name`` stays."""
-    place, colon, name = script.rpartition(":")
-    if not colon:
-        return str(Path(script).absolute())
-    return f"{Path(place).absolute()}:{name}" if place.endswith(".py") else script
 
 
 def _check_script(folder: ExperimentFolder, experiment: Experiment) -> None:

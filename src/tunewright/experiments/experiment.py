@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
@@ -40,7 +41,7 @@ from tunewright.schedulers.racing import Racing
 from tunewright.schedulers.stopping_rules import RuleStopping
 from tunewright.seeding import effective_seed
 from tunewright.space import Integer, SearchSpace
-from tunewright.storage import METADATA_SCHEMA, ExperimentFolder, safe_name, upgrade_metadata
+from tunewright.storage import METADATA_SCHEMA, ExperimentFolder, experiments, safe_name, upgrade_metadata
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.transfer.reading import read_evaluations
 from tunewright.types import Config, Json
@@ -487,6 +488,19 @@ def _to_resource(benchmark: BenchmarkDefinition, resource: int) -> BenchmarkDefi
             "its argument for that. Drop --resource"
         )
     return benchmark.replace(max_resource=resource)
+
+
+def stored_by_identity(tags: Iterable[str]) -> Mapping[str, list[ExperimentFolder]]:
+    """Return the stored experiments of these tags by identity, oldest first; those with damaged metadata are left out."""
+    stored: dict[str, list[ExperimentFolder]] = defaultdict(list)
+    for tag in sorted({safe_name(tag, "experiment tag") for tag in tags}):
+        for folder in experiments(tag):
+            try:
+                identity = identity_of(folder.metadata())
+            except SettingsError:
+                continue
+            stored[identity].append(folder)
+    return stored
 
 
 def _benchmark_kind(

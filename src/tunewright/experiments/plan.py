@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias, final, overload
 from tunewright.callbacks import ResultsTable
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import CellError, SettingsError, TunewrightError, UnfitError
-from tunewright.experiments.experiment import BenchmarkDefinition, Experiment, identity_of
+from tunewright.experiments.experiment import BenchmarkDefinition, Experiment, stored_by_identity
 from tunewright.experiments.outcome import Outcome, load_outcome, stored_status
 from tunewright.experiments.process_pool import Answer, ProcessPool
 from tunewright.experiments.run import (
@@ -36,7 +36,7 @@ from tunewright.formatting import plural
 from tunewright.interfaces import Callback
 from tunewright.methods import BuildFunction, MethodSpec
 from tunewright.runner.call_function import load_function
-from tunewright.storage import ExperimentFolder, experiments, safe_name
+from tunewright.storage import ExperimentFolder, experiments
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.trial import ExperimentStatus
 from tunewright.types import Json
@@ -361,7 +361,7 @@ def run_plan(
         n_processes = min(n_processes or len(os.sched_getaffinity(0)), max(1, len(plan)))
     plan = replace(plan, cells=tuple(informed(plan)))
     announce_choices(plan, say)
-    stored = _stored_by_identity(plan)
+    stored = stored_by_identity({cell.tag for cell in plan})
     if not resume:
         _mention_interrupted(plan, stored, say)
     progress = PlanProgress(n_cells=len(plan), n_processes=n_processes or 1)
@@ -434,19 +434,6 @@ def _path_of(method: BuildFunction) -> str:
             "define it with def at the top level of a module"
         )
     return path
-
-
-def _stored_by_identity(plan: ExperimentPlan) -> Mapping[str, list[ExperimentFolder]]:
-    """Stored experiments of the plan's tags, oldest first; those with damaged metadata are skipped."""
-    stored: dict[str, list[ExperimentFolder]] = defaultdict(list)
-    for tag in sorted({safe_name(cell.tag, "experiment tag") for cell in plan}):
-        for folder in experiments(tag):
-            try:
-                identity = identity_of(folder.metadata())
-            except SettingsError:
-                continue
-            stored[identity].append(folder)
-    return stored
 
 
 def _left_alone(cell: Experiment, folders: Sequence[ExperimentFolder]) -> CellResult | None:

@@ -16,7 +16,7 @@ from tunewright.benchmarks import ArgumentStyle, RealBenchmarkDefinition
 from tunewright.callbacks.notebook import in_notebook
 from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
 from tunewright.exceptions import SettingsError, UnknownNameError
-from tunewright.experiments.experiment import Experiment, identity_of
+from tunewright.experiments.experiment import Experiment, stored_by_identity
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Outcome, stored_status
 from tunewright.experiments.run import (
@@ -33,9 +33,9 @@ from tunewright.methods import BuildFunction, MethodSpec
 from tunewright.methods import method as named_method
 from tunewright.metric import metrics_from
 from tunewright.replicates import Replicates
-from tunewright.runner.run_order import SESSION
+from tunewright.runner.run_order import SESSION, is_of_session
 from tunewright.space import Domain, SearchSpace, load_points
-from tunewright.storage import ExperimentFolder, experiments, safe_name
+from tunewright.storage import ExperimentFolder
 from tunewright.types import Config, ConfigValue
 
 _LIMITS: Final = {
@@ -170,7 +170,7 @@ def tune(
         if name not in TuneOptions.__annotations__:
             raise UnknownNameError("option of tune", name, TuneOptions.__annotations__)
     place = place_of(trial)
-    name = place.rpartition(":")[2] if ":" in place else Path(place).stem
+    name = name_of_place(place)
     callbacks = options.get("callbacks", ())
     config = find_backend(backend).config() if isinstance(backend, str) else backend
     if (seconds := options.get("max_trial_time")) is not None:
@@ -190,7 +190,7 @@ def tune(
         ),
         warm_start=_names(options.get("warm_start", ())),
         limits=_limits(options),
-        function=trial if place.startswith(f"{SESSION}:") and callable(trial) else None,
+        function=trial if is_of_session(place) and callable(trial) else None,
         stop_when=options.get("stop_when"),
     )
     return _run(experiment, [one for one in callbacks if isinstance(one, Callback)], options)
@@ -204,8 +204,11 @@ def _run(experiment: Experiment, watching: Sequence[Callback], options: TuneOpti
     def watch(cell: Experiment, folder: ExperimentFolder) -> Sequence[Callback]:
         return [*(show(cell, folder) if is_shown else ()), *watching]
 
-    folder = _latest(experiment) if options.get("resume", False) else None
-    if folder is not None:
+    like_it = (
+        stored_by_identity([experiment.tag]).get(experiment.identity()) if options.get("resume") else None
+    )
+    if like_it:
+        folder = like_it[-1]
         if stored_status(folder).is_running:
             raise SettingsError(f"{folder.name} is running already, in another process")
         return resume_experiment(folder, experiment, watch=watch)
@@ -214,18 +217,6 @@ def _run(experiment: Experiment, watching: Sequence[Callback], options: TuneOpti
     if is_shown:
         announce_choices([experiment], print if in_notebook() else lambda line: sys.stderr.write(f"{line}\n"))
     return run_experiment(experiment, watch=watch)
-
-
-def _latest(experiment: Experiment) -> ExperimentFolder | None:
-    """The latest stored experiment of this tag with the same identity."""
-    found: ExperimentFolder | None = None
-    for folder in experiments(safe_name(experiment.tag, "experiment tag")):
-        try:
-            if identity_of(folder.metadata()) == experiment.identity():
-                found = folder
-        except SettingsError:
-            continue
-    return found
 
 
 def place_of(trial: str | Path | Callable[..., Any]) -> str:
@@ -251,6 +242,11 @@ def _absolute(place: str) -> str:
     if not colon:
         return str(Path(place).absolute())
     return f"{Path(path).absolute()}:{name}" if path.endswith(".py") else place
+
+
+def name_of_place(place: str) -> str:
+    """Name of the function or of the script at a place."""
+    return place.rpartition(":")[2] if ":" in place else Path(place).stem
 
 
 def import_path(function: Callable[..., Any]) -> str | None:

@@ -21,6 +21,11 @@ AS_FLAG = "flag"
 """A boolean is passed as ``--name`` when it is true and not at all when it is false."""
 
 
+def is_of_session(script: str) -> bool:
+    """Whether a script is a function that only one process has: ``session:name``."""
+    return script.startswith(f"{SESSION}:")
+
+
 @dataclass(frozen=True)
 class RunOrder:
     """One retry of one run.
@@ -101,7 +106,7 @@ class RunOrder:
     @property
     def is_of_session(self) -> bool:
         """Whether the function is one that only the tuner's process has."""
-        return self.script.startswith(f"{SESSION}:")
+        return is_of_session(self.script)
 
     @property
     def script_file(self) -> str:
