@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from tunewright.formatting import ProgressFacts, duration, listed, number, plural, unfinished_text
-from tunewright.history import History
-from tunewright.incumbent import Incumbent, ranked_trials
+from tunewright.history import History, Incumbent, ranked_trials
 from tunewright.space import Domain
 from tunewright.trial import ExperimentStatus, TrialStatus
 from tunewright.types import ConfigValue

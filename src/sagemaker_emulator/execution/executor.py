@@ -11,10 +11,10 @@ from typing import Final, final
 
 from typing_extensions import override
 
+from sagemaker_emulator.execution.command import ExecutionSettings
 from sagemaker_emulator.execution.instance import Instance
 from sagemaker_emulator.execution.output import OutputPump
 from sagemaker_emulator.execution.sandbox import choose_sandbox, kill_orphans
-from sagemaker_emulator.execution.settings import ExecutionSettings
 from sagemaker_emulator.execution.transfer import upload_artifacts
 from sagemaker_emulator.service.executor import ExecutionError, Executor, JobArtifacts, JobExit, JobOrder
 from sagemaker_emulator.storage import AwsServices

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
-from sagemaker_emulator.execution.command import job_command
+from sagemaker_emulator.execution.command import ExecutionSettings, job_command
 from sagemaker_emulator.execution.folders import HostFolder
 from sagemaker_emulator.execution.output import JobOutput, MetricScanner, OutputPump
 from sagemaker_emulator.execution.sandbox import JobProcess, Sandbox
-from sagemaker_emulator.execution.settings import ExecutionSettings
 from sagemaker_emulator.execution.transfer import CheckpointSync, S3Uri, download_channels
 from sagemaker_emulator.service.executor import ExecutionError, JobOrder
 from sagemaker_emulator.storage import AwsServices

@@ -17,9 +17,8 @@ from typing import IO, Final, final
 
 from typing_extensions import override
 
-from sagemaker_emulator.execution.command import MARKER, Command
+from sagemaker_emulator.execution.command import MARKER, Command, Isolation
 from sagemaker_emulator.execution.folders import HostFolder
-from sagemaker_emulator.execution.settings import Isolation
 from sagemaker_emulator.execution.supervisor import children_of
 
 _SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")

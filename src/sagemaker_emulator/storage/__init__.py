@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from sagemaker_emulator.storage.application import EXECUTION_ROLE_ARN, AwsServices
 from sagemaker_emulator.storage.logs import TRAINING_LOG_GROUP, LogStore
 from sagemaker_emulator.storage.mirror import ObjectInfo, write_atomically
 from sagemaker_emulator.storage.objects import ACCOUNT_ID, NoSuchObjectError, ObjectStore
-from sagemaker_emulator.storage.services import EXECUTION_ROLE_ARN, AwsServices
 
 __all__ = [
     "ACCOUNT_ID",

@@ -1,4 +1,4 @@
-"""The WSGI application for S3, Logs, STS and IAM: moto's, with own answers to operations that moto lacks or does slowly."""
+"""S3, Logs, STS and IAM, for HTTP clients and for code in this process: moto's, with own answers to operations that moto lacks or does slowly."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import parse_qs, parse_qsl
 from xml.sax.saxutils import escape
 
+from moto.iam.models import IAMBackend, iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.sts.models import sts_backends
 
 from sagemaker_emulator.storage.listing import answer_listing
 from sagemaker_emulator.storage.logs import BadRequestError, LogStore
-from sagemaker_emulator.storage.objects import ObjectStore
+from sagemaker_emulator.storage.objects import ACCOUNT_ID, ObjectStore
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 
 _SIMULATION: Final = "SimulatePrincipalPolicy"
 _ACTION: Final = re.compile(r"ActionNames\.member\.\d+")
@@ -218,3 +222,63 @@ def _answer_simulation(body: bytes, start_response: StartResponse) -> Iterable[b
     ).encode()
     start_response("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
     return [answer]
+
+
+EXECUTION_ROLE_NAME: Final = "AmazonSageMaker-ExecutionRole-Emulator"
+EXECUTION_ROLE_ARN: Final = f"arn:aws:iam::{ACCOUNT_ID}:role/service-role/{EXECUTION_ROLE_NAME}"
+"""Execution role that always exists, for clients that search for one."""
+
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+@final
+class AwsServices:
+    """S3, Logs, STS and IAM. moto's state is global: a new instance replaces the previous one of this process.
+
+    Attributes
+    ----------
+    app
+        WSGI application for all services other than SageMaker. Thread-safe.
+    store
+        The objects of S3, without HTTP. Thread-safe.
+    logs
+        The log streams of training jobs, without HTTP. Thread-safe.
+
+    Parameters
+    ----------
+    directory
+        Folder of the objects of S3 (in ``s3``) and the log streams (in ``logs``); existing ones are loaded.
+    region
+        Region of the emulator, such as ``us-east-1``.
+    log_delay
+        Real seconds until a line of a job's output is readable.
+    """
+
+    app: WSGIApplication
+
+    def __init__(self, directory: Path, *, region: str, log_delay: float = 0.0) -> None:
+        self.directory = directory
+        self.region = region
+        self.store = ObjectStore(directory / "s3", region=region)
+        self.logs = LogStore(directory / "logs", region=region, delay=log_delay)
+        self.app = AwsApplication(self.store, self.logs)
+        sts_backends[ACCOUNT_ID]["aws"].reset()
+        _create_role(iam_backends[ACCOUNT_ID]["aws"])
+
+
+def _create_role(backend: IAMBackend) -> None:
+    backend.reset()
+    backend.create_role(
+        role_name=EXECUTION_ROLE_NAME,
+        assume_role_policy_document=json.dumps(_TRUST),
+        path="/service-role/",
+        permissions_boundary=None,
+        description="Execution role of the emulator's training jobs",
+        tags=[],
+        max_session_duration="3600",
+    )

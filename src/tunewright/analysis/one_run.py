@@ -15,8 +15,8 @@ import numpy as np
 from tunewright.analysis.columns import Columns, Floats
 from tunewright.analysis.load import load
 from tunewright.analysis.results import ExperimentInfo
+from tunewright.backends.simulated.backend import WarmPools
 from tunewright.backends.simulated.config import PROFILES, Delays
-from tunewright.backends.simulated.pools import WarmPools
 from tunewright.events import EndEvent, Event, PhaseEvent, ReportDecision, ResultEvent, StartEvent
 from tunewright.exceptions import SettingsError
 from tunewright.history import History

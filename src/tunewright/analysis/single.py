@@ -15,7 +15,7 @@ from tunewright.analysis.one_run import OneRun, RunRecord
 from tunewright.callbacks.account import read_account
 from tunewright.exceptions import MissingExtraError, SettingsError
 from tunewright.formatting import arguments_text, stored_facts
-from tunewright.incumbent import Incumbent, ranked_trials
+from tunewright.history import Incumbent, ranked_trials
 from tunewright.journal import is_locked
 from tunewright.replicates import error_key
 from tunewright.schedulers.objectives import pareto_results

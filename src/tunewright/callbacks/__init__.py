@@ -10,7 +10,7 @@ from tunewright.callbacks.progress import PlainProgress
 from tunewright.callbacks.results import ResultsTable, results_csv, write_results
 from tunewright.callbacks.tensorboard import TensorBoardCallback
 from tunewright.formatting import ProgressFacts
-from tunewright.incumbent import Incumbent
+from tunewright.history import Incumbent
 
 __all__ = [
     "Incumbent",

@@ -28,8 +28,7 @@ from tunewright.formatting import (
     status_text,
     value_text,
 )
-from tunewright.history import History
-from tunewright.incumbent import Incumbent
+from tunewright.history import History, Incumbent
 from tunewright.interfaces import Callback
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus

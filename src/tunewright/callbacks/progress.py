@@ -24,8 +24,7 @@ from tunewright.formatting import (
     result_text,
     status_text,
 )
-from tunewright.history import History
-from tunewright.incumbent import Incumbent
+from tunewright.history import History, Incumbent
 from tunewright.interfaces import Callback
 from tunewright.trial import BackendSummary, ExperimentStatus, Result, Run, TrialStatus, Verdict
 

@@ -18,8 +18,7 @@ from tunewright.codec import to_json
 from tunewright.events import StartEvent
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import number, plural
-from tunewright.history import History
-from tunewright.incumbent import Incumbent, ranked_trials
+from tunewright.history import History, Incumbent, ranked_trials
 from tunewright.journal import is_locked, last_outcome, read_events
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names

@@ -13,9 +13,8 @@ from tunewright.methods.building import context_of, full_resource, promotion_eta
 from tunewright.methods.method import BuildOther, Method, MethodSpec
 from tunewright.metric import Metric
 from tunewright.models.targets import TargetTransform
-from tunewright.schedulers.asha import ASHA, RungSettings
+from tunewright.schedulers.asha import ASHA, CandidateLimit, RungSettings
 from tunewright.schedulers.fifo import FIFO
-from tunewright.schedulers.rush import CandidateLimit
 from tunewright.searchers.acquisition_optimizer import SearchWidth
 from tunewright.searchers.encoding import Failures
 from tunewright.searchers.gp import AcquisitionKind, GPSettings

@@ -9,7 +9,7 @@ import pytest
 
 from tunewright.backends.engine.job_service import JobOrder, JobState, JobStatus
 from tunewright.backends.engine.tracked_run import TrackedRun
-from tunewright.backends.sagemaker.context import BILLED_OVERHEADS
+from tunewright.backends.sagemaker.backend import BILLED_OVERHEADS
 from tunewright.backends.sagemaker.job_service import bill_of
 from tunewright.runner.channel import UNTIL, End, Report
 from tunewright.trial import Run

@@ -19,7 +19,8 @@ import boto3
 import psutil
 import pytest
 
-from sagemaker_emulator import cli, emulator, serve_command
+from sagemaker_emulator import __main__ as program
+from sagemaker_emulator import emulator, serve_command
 from sagemaker_emulator.emulator import ServeOptions
 from sagemaker_emulator.execution import Isolation
 from sagemaker_emulator.service.settings import ServiceSettings
@@ -44,7 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, ServeOption
         monkeypatch.setattr(serve_command, "serve", serve)
         monkeypatch.setattr(sys, "argv", ["sagemaker-emulator", *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            program.main()
         return int(ended.value.code or 0), seen[0] if seen else None
 
     return command

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sagemaker_emulator.leases import LeaseFolder
+from sagemaker_emulator.emulator import LeaseFolder
 
 GRACE = 600.0
 

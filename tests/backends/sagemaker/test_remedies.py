@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.sagemaker.refusals import remedy_of_job, remedy_of_request, shortened
+from tunewright.backends.sagemaker.job_service import remedy_of_job, remedy_of_request, shortened
 from tunewright.exceptions import BackendError
 from tunewright.trial import Run
 
