@@ -25,12 +25,12 @@ from tunewright.aws import (
     resolve_endpoint,
 )
 from tunewright.aws import image_uri as default_image
-from tunewright.aws.account import Quota, partition, read_quotas
+from tunewright.aws.account import Quota, partition
 from tunewright.aws.policy import policy
 from tunewright.backends.plugin import backend_from_json
 from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
 from tunewright.backends.sagemaker.config import SageMakerConfig
-from tunewright.backends.sagemaker.preflight import Line, Plan, needs
+from tunewright.backends.sagemaker.preflight import Line, Plan, needs, quotas_of
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
 from tunewright.cli.output import ask_user, print_table, writing
@@ -138,13 +138,14 @@ def show_quotas(
     plan = Plan(
         instance_type=instance_type,
         n_instances=n_workers * instance_count,
+        instances_per_job=instance_count,
         has_warm_pool=warm_pool,
         is_spot=spot,
         trial_seconds=trial_seconds,
     )
     session = open_session(resolve_endpoint(endpoint, region=region))
     try:
-        quotas = read_quotas(session)
+        quotas = quotas_of(session, plan)
     finally:
         session.close()
     lines = needs(plan, quotas)
@@ -289,7 +290,7 @@ def _show_quota_lines(lines: Sequence[Line], quotas: Mapping[str, Quota] | None,
         [
             (
                 line.quota,
-                _UNKNOWN if line.has is None else f"{line.has:g}",
+                line.value,
                 f"{line.needs:.3g}",
                 "too low" if line.is_missing else _UNKNOWN if line.has is None else "enough",
             )

@@ -17,7 +17,9 @@ from tunewright.trial import Checkpoint, Decision, OpenRun, PhaseName, Run, Verd
 
 CONFIG = {"lr": 0.1, "epochs": 9}
 LIMIT = ServiceError(
-    "ResourceLimitExceeded", "The limit 'ml.c5.xlarge for training job usage' is 2 Instances", status=400
+    "ResourceLimitExceeded",
+    "The account-level service limit 'ml.c5.xlarge for training job usage' is 2 Instances",
+    status=400,
 )
 NO_ANSWER = ServiceError("", "ReadTimeoutError: read timed out")
 THROTTLED = ServiceError("ThrottlingException", "Rate exceeded", status=400)
@@ -425,7 +427,9 @@ def test_close_ends_jobs_so_that_they_can_be_continued(driver: Any) -> None:
     driver.backend.close()
     assert driver.aws.control("0-0-0") == RELEASE
     assert len(driver.aws.jobs) == 1
-    assert driver.backend.summary().notices == ("waiting for an instance: the account's limit is reached",)
+    assert driver.backend.summary().notices == (
+        "waiting for an instance: the account's limit 'ml.c5.xlarge for training job usage' of 2 is reached",
+    )
 
 
 def test_a_create_that_is_interrupted_leaves_no_job_behind(driver: Any) -> None:

@@ -146,6 +146,8 @@ class CreateOutcome(Enum):
     """No answer: the job may exist. Retry later with the same key."""
     REFUSED = "refused"
     """This job will never be accepted."""
+    TOO_LARGE = "too large"
+    """The account's limit is below the instances that the job's configuration asks for: only a smaller job may be accepted."""
     TYPE_REFUSED = "type refused"
     """Neither this job nor any other with the same instance type will ever be accepted."""
 
@@ -190,6 +192,11 @@ class JobService(ABC, Generic[OrderT]):
     job twice with one key creates one job. Every method raises :class:`~tunewright.exceptions.RequestError` if the engine
     refuses the request or does not answer.
     """
+
+    @property
+    def max_instances(self) -> int | None:
+        """Maximum of instances of one job, known after :meth:`prepare`; None (the default): unknown."""
+        return None
 
     @abstractmethod
     def prepare(self, n_instances: int) -> None:

@@ -204,7 +204,7 @@ class JobDispatcher(Dispatcher):
             worker = self._context.jobs.full_name(run.name.key)
             run.begin(began, worker=worker, is_warm=False if is_cold else None)
             self._submitter.track_costs(run.name.key, run.order)
-        elif answer.outcome is CreateOutcome.REFUSED:
+        elif answer.outcome in {CreateOutcome.REFUSED, CreateOutcome.TOO_LARGE}:
             run.reject(answer.reason)
         elif answer.outcome is not CreateOutcome.UNKNOWN and is_first:
             run.requeue()

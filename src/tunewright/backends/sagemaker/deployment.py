@@ -310,6 +310,8 @@ class ExperimentSite:
         Role, bucket, image and names.
     objects
         The S3 objects under the experiment's prefix.
+    max_instances
+        Maximum of instances of one job by the account's quota, known after :meth:`deploy`; None: unknown.
 
     Parameters
     ----------
@@ -341,6 +343,7 @@ class ExperimentSite:
         self.session: Final = session
         self.settings: Final = settings
         self.notices: Final = notices
+        self.max_instances: int | None = None
         self._code = bundle(session.endpoint, settings)
         self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
         self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)
@@ -371,8 +374,10 @@ class ExperimentSite:
             raise BackendError(
                 f"The code cannot be stored in s3://{self.deployment.bucket} ({error})"
             ) from error
-        if line := preflight(self.session, self.settings, n_instances):
-            self.notices.add(line)
+        quotas = preflight(self.session, self.settings, n_instances)
+        self.max_instances = quotas.max_instances
+        if quotas.line:
+            self.notices.add(quotas.line)
 
 
 def planned_deployment(settings: JobSettings, *, experiment: str, endpoint: Endpoint) -> Deployment:

@@ -23,7 +23,13 @@ from tunewright.backends.engine.job_service import (
     Submission,
 )
 from tunewright.backends.sagemaker.deployment import ExperimentSite
-from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest, job_name, parse_job_name
+from tunewright.backends.sagemaker.requests import (
+    HASH_VARIABLE,
+    JobRequest,
+    chooses_count,
+    job_name,
+    parse_job_name,
+)
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
 from tunewright.runner.training_job import LOST_S3
@@ -51,7 +57,8 @@ _PHASES: Final = {
     "Training": PhaseName.TRAINING,
     "Uploading": PhaseName.UPLOADING,
 }
-_ZERO_QUOTA: Final = re.compile(r"is 0 Instances")
+_LIMIT: Final = re.compile(r"(?:limit '(?P<name>[^']*)' )?\bis (?P<limit>\d+) Instance")
+_DELTA: Final = re.compile(r"request delta of (\d+) Instance")
 _WRONG_REQUEST: Final = frozenset({"ValidationException", "ResourceNotFound"})
 _CAPACITY: Final = "CapacityError"
 _INTERNAL_ERROR: Final = "InternalServerError"
@@ -253,6 +260,11 @@ class SageMakerJobs(JobService[OrderT]):
         """Service seconds per second."""
         return self._session.endpoint.speed
 
+    @property
+    @override
+    def max_instances(self) -> int | None:
+        return self._site.max_instances
+
     @override
     def prepare(self, n_instances: int) -> None:
         self._site.deploy(n_instances)
@@ -279,7 +291,7 @@ class SageMakerJobs(JobService[OrderT]):
         try:
             self._session.call("CreateTrainingJob", **request.fields)
         except ServiceError as error:
-            return self._refused(request, error)
+            return self._refused(order, request, error)
         return Submission(CreateOutcome.CREATED)
 
     @override
@@ -394,14 +406,11 @@ class SageMakerJobs(JobService[OrderT]):
                 return
             request["NextToken"] = answer["NextToken"]
 
-    def _refused(self, request: JobRequest, error: ServiceError) -> Submission:
+    def _refused(self, order: OrderT, request: JobRequest, error: ServiceError) -> Submission:
         if error.code == "ResourceInUse":
             return self._adopt(request)
         if error.code == "ResourceLimitExceeded":
-            if _ZERO_QUOTA.search(error.text):
-                text = f"The account may not use this instance type: {error.text}"
-                return Submission(CreateOutcome.TYPE_REFUSED, text)
-            return Submission(CreateOutcome.FULL, "waiting for an instance: the account's limit is reached")
+            return _over_limit(error.text, is_chosen=chooses_count(order.config))
         if error.is_throttling:
             return Submission(CreateOutcome.LATER, "waiting: the service takes no more requests at present")
         if error.is_lost:
@@ -449,6 +458,34 @@ def job_logs(session: AwsSession, prefix: str, trial_id: int) -> str:
     events = JobLogs(session).events(f"{prefix}-{trial_id}-")
     lines = [without_messages(event.message) for event in events if parse_job_name(prefix, event.job)]
     return "".join(f"{line}\n" for line in lines if line)
+
+
+def _over_limit(text: str, *, is_chosen: bool) -> Submission:
+    """Answer to a ResourceLimitExceeded: final if the job alone is larger than the limit.
+
+    Parameters
+    ----------
+    text
+        The service's words, with the limit and, after "a request delta of", the job's instances.
+    is_chosen
+        Whether the configuration chooses the number of instances, so that other jobs may be smaller.
+    """
+    limit, delta = _LIMIT.search(text), _DELTA.search(text)
+    if limit is None:
+        return Submission(CreateOutcome.FULL, "waiting for an instance: the account's limit is reached")
+    name, has = limit["name"] or "", int(limit["limit"])
+    if has == 0:
+        subject = "any instance" if "across all" in name else "this instance type"
+        return Submission(CreateOutcome.TYPE_REFUSED, f"The account may not use {subject}: {text}")
+    if delta is None or int(delta[1]) <= has:
+        quoted = f" '{name}'" if name else ""
+        reason = f"waiting for an instance: the account's limit{quoted} of {has} is reached"
+        return Submission(CreateOutcome.FULL, reason)
+    return Submission(
+        CreateOutcome.TOO_LARGE if is_chosen else CreateOutcome.TYPE_REFUSED,
+        f"A job of {delta[1]} instances is larger than the account's limit '{name}' of {has}, so that waiting does not "
+        f"help; ask for fewer instances per job, or for an increase of the quota ({text})",
+    )
 
 
 def _invalid(error: ServiceError) -> Submission:
