@@ -15,6 +15,9 @@ _CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 _LONGEST_FAILURE = 1024
 LOST_S3 = "lost S3"
 """Reason of a failure after the program's name if S3 did not answer: the job is retried."""
+DENIED_S3 = "was denied S3"
+"""The same if the job's role lacks a permission: every job fails so."""
+_DENIALS = {"AccessDenied", "403"}
 _PASSING = {"HTTPClientError", "ConnectionError", "CredentialRetrievalError", "RetriesExceededError"}
 """boto3's errors of connections and of the instance's credentials."""
 _SERVER_ERROR = 500
@@ -59,9 +62,26 @@ def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) 
     try:
         return program(base)
     except Exception as error:
-        what = LOST_S3 if is_passing(error) else "failed"
+        what = LOST_S3 if is_passing(error) else DENIED_S3 if is_denied(error) else "failed"
         write_failure(base, f"{who} {what}: {type(error).__name__}: {error}"[:_LONGEST_FAILURE])
         raise
+
+
+def is_denied(error: BaseException) -> bool:
+    """Whether S3 refused a request for want of a permission.
+
+    Without s3:ListBucket, a GetObject of an object that does not exist is refused so too.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "S3UploadFailedError" in names and error.__context__ is not None:
+        return is_denied(error.__context__)
+    return "ClientError" in names and str(_response(error).get("Error", {}).get("Code")) in _DENIALS
+
+
+def _response(error: BaseException) -> dict[str, Any]:
+    """Answer of S3 in an error of boto3."""
+    response: dict[str, Any] = getattr(error, "response", {})
+    return response
 
 
 def is_passing(error: BaseException) -> bool:
@@ -74,7 +94,7 @@ def is_passing(error: BaseException) -> bool:
         return is_passing(error.__context__)
     status = 0
     if "ClientError" in names:
-        status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return not names.isdisjoint(_PASSING) or status >= _SERVER_ERROR or status == _TOO_MANY
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
+from tunewright.backends.sagemaker.job_service import remedy_of_job
 from tunewright.runner import checkpoints as s3_checkpoints
 from tunewright.runner import s3_job, s3_keys
 from tunewright.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, MutedChannel, Report
@@ -413,3 +414,20 @@ def test_a_runner_that_loses_s3_says_so(
         run_job(base, monkeypatch, json.dumps({}))
     failure = (base / "output" / "failure").read_text()
     assert failure.startswith("The runner lost S3: " if is_away else "The runner failed: ")
+
+
+def test_a_runner_that_is_denied_s3_does_not_blame_the_script(
+    base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any
+) -> None:
+    """Without s3:ListBucket, S3 answers so to a GetObject of a control object that nobody wrote."""
+
+    def deny(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "GetObject")
+
+    monkeypatch.setattr(s3, "get_object", deny)
+    with pytest.raises(ClientError):
+        run_job(base, monkeypatch, '{"fail": 0, "text": ""}')
+    failure = (base / "output" / "failure").read_text()
+    assert failure.startswith("The runner was denied S3: ClientError: ")
+    assert "GetObject" in failure
+    assert "s3:ListBucket" in remedy_of_job(f"AlgorithmError: {failure}, exit code: 1")

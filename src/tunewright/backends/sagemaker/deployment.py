@@ -371,8 +371,9 @@ class ExperimentSite:
         try:
             upload_code(self.objects, code)
         except ServiceError as error:
+            remedy = f": {error.remedy}" if error.remedy else ""
             raise BackendError(
-                f"The code cannot be stored in s3://{self.deployment.bucket} ({error})"
+                f"The code cannot be stored in s3://{self.deployment.bucket} ({error}){remedy}"
             ) from error
         quotas = preflight(self.session, self.settings, n_instances)
         self.max_instances = quotas.max_instances

@@ -32,7 +32,7 @@ from tunewright.backends.sagemaker.requests import (
 )
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
-from tunewright.runner.training_job import LOST_S3
+from tunewright.runner.training_job import DENIED_S3, LOST_S3
 from tunewright.trial import PhaseName
 
 _PAGE: Final = 100
@@ -418,7 +418,7 @@ class SageMakerJobs(JobService[OrderT]):
                 CreateOutcome.UNKNOWN, f"CreateTrainingJob got no answer ({error.text}); sent again"
             )
         if error.is_denied or error.code == "ParamValidation":
-            remedy = error.remedy or "correct it"
+            remedy = remedy_of_denial(error) or "correct it"
             raise BackendError(f"CreateTrainingJob is refused ({error}): {remedy}, then resume") from error
         return _invalid(error)
 
@@ -536,9 +536,23 @@ _ROLE: Final = (
 TYPE_REMEDY: Final = "correct --instance_type: 'tunewright sagemaker quotas' shows what the account may use"
 """The remedy if another one of several listed types may do."""
 _IMAGE: Final = "correct --image_uri, or let the role pull it from the registry; without --image_uri AWS's own image is taken"
-_PLACE: Final = (
-    "the role needs access to the bucket, which must be in the region of the jobs: see --bucket and --role"
+_FULL_ACCESS: Final = (
+    "AmazonSageMakerFullAccess covers objects only in buckets with 'sagemaker' in their names"
 )
+_PLACE: Final = (
+    "the role needs access to the bucket, which must be in the region of the jobs: see --bucket and --role "
+    f"({_FULL_ACCESS})"
+)
+_S3_RIGHTS: Final = (
+    "the role of the jobs needs s3:ListBucket on the bucket (without it S3 denies GetObject of an object that does not exist) "
+    f"and s3:GetObject, PutObject and DeleteObject on its objects: see 'tunewright sagemaker policy' ({_FULL_ACCESS})"
+)
+_CONDITIONS: Final = (
+    ". Conditions of such policies can be on sagemaker:InstanceTypes (--instance_type), MaxRuntimeInSeconds (--max_run), "
+    "KeepAlivePeriod (--keep_alive), VolumeKmsKey and OutputKmsKey (--kms_key), VpcSubnets and VpcSecurityGroupIds, "
+    "NetworkIsolation, and aws:RequestTag (--tags)"
+)
+"""Condition keys of CreateTrainingJob that a setting can meet; source: Service Authorization Reference, Amazon SageMaker."""
 
 _OF_REQUESTS: Final[_Causes] = (
     (re.compile(r"assume.?role|\brole\b|roleArn", re.IGNORECASE), _ROLE),
@@ -552,9 +566,16 @@ _OF_REQUESTS: Final[_Causes] = (
 _OF_JOBS: Final[_Causes] = (
     (re.compile(r"^ClientError: (?!Artifact).*(image|repository|registry|manifest)", re.IGNORECASE), _IMAGE),
     (re.compile(r"^ClientError: (?!Artifact).*(\bS3\b|bucket|download)", re.IGNORECASE), _PLACE),
-    (re.compile(r"assume.?role|\brole\b", re.IGNORECASE), _ROLE),
     (
-        re.compile(r"exit code: 127$"),
+        re.compile(
+            r"^ClientError: (?!Artifact).*(assum\w+ (the |your )?role|AssumeRole|\brole .?arn:)",
+            re.IGNORECASE,
+        ),
+        _ROLE,
+    ),
+    (re.compile(rf"^AlgorithmError: The \w+ {re.escape(DENIED_S3)}:"), _S3_RIGHTS),
+    (
+        re.compile(r"^AlgorithmError: ?,? ?exit code: 127$", re.IGNORECASE),
         "the image has no python3: give one with Python 3.9 or newer as --image_uri",
     ),
 )
@@ -572,6 +593,12 @@ def remedy_of_request(text: str) -> str:
         The service's words.
     """
     return "" if _OWN.search(text) else _remedy(_OF_REQUESTS, text)
+
+
+def remedy_of_denial(error: ServiceError) -> str:
+    """Remedy for a refusal of CreateTrainingJob for want of credentials or permissions."""
+    is_of_jobs = error.is_forbidden and "sagemaker:CreateTrainingJob" in error.text
+    return error.remedy + (_CONDITIONS if is_of_jobs else "")
 
 
 def remedy_of_job(reason: str) -> str:
