@@ -665,3 +665,24 @@ def test_many_jobs_are_listed_by_pages(make_driver: Callable[..., Any], aws: Any
         finish(driver, f"{trial_id}-0-0", 1)
     for trial_id in range(120):
         assert driver.until_ended(trial_id).exit == 0
+
+
+@pytest.mark.parametrize("settings", [{"instance_count": 2}, {}])
+@pytest.mark.parametrize("has_end", [False, True])
+def test_all_instances_of_a_job_hear_that_it_is_at_until(
+    make_driver: Any, settings: dict[str, int], has_end: bool
+) -> None:
+    """The first one ends by itself; the others would go on until StopTrainingJob, two minutes later."""
+    driver = make_driver(**settings)
+    config = CONFIG if settings else {**CONFIG, "instance_count": 2}
+    driver.backend.start(Run(trial_id=0, attempt=0, until=1), config)
+    driver.until_created("0-0-0")
+    driver.aws.report("0-0-0", 1)
+    if has_end:
+        driver.aws.say_end("0-0-0", 2, cause=UNTIL, checkpoint=1)
+    driver.until(lambda: driver.resources(0) == [1])
+    driver.backend.pause(0)
+    driver.until(lambda: driver.aws.control("0-0-0") == PAUSE)
+    driver.aws.end(driver.aws.name("0-0-0"), "Completed")
+    assert driver.until_ended(0).exit == 0
+    assert not driver.aws.calls.get("StopTrainingJob")

@@ -72,6 +72,8 @@ class JobOrder:
     """Of all instances of the job together, on demand."""
     billed_share: float = 1.0
     """Part of the job's time that is taken to be billed: less than 1 on spot instances."""
+    n_instances: int = 1
+    """Of the job; only the first one reports."""
     checkpoint_key: str = ""
     """Common prefix of the keys of the initial checkpoint, if an input channel brings it; empty: the runner fetches it,
     or there is none."""
@@ -274,6 +276,17 @@ class InstancePrices(ABC):
     @abstractmethod
     def fixed_type(self, config: Config) -> str:
         """The type that a configuration chooses itself; empty: one of :attr:`types`."""
+
+    def instances(self, config: Config) -> int:
+        """Instances of a job; by default 1.
+
+        Parameters
+        ----------
+        config
+            May choose their number.
+        """
+        del config
+        return 1
 
     @abstractmethod
     def per_hour(self, config: Config, instance_type: str = "") -> float:

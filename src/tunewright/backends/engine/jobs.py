@@ -59,6 +59,7 @@ class JobDispatcher(Dispatcher):
                 config=config,
                 dollars_per_hour=self._context.prices.per_hour(config),
                 billed_share=self._settings.billed_share,
+                n_instances=self._context.prices.instances(config),
             )
         )
 
@@ -165,6 +166,7 @@ class JobDispatcher(Dispatcher):
             cost_before=seconds * self._settings.billed_share * dollars / 3600,
             dollars_per_hour=dollars,
             billed_share=self._settings.billed_share,
+            n_instances=self._context.prices.instances(open_run.config),
         )
         tracked = self._tracked(order, first_retry=open_run.retry)
         self._context.inbox.box(replace(name, retry=open_run.retry)).taken = open_run.seen

@@ -105,6 +105,8 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Version of the framework in the default image."""
     booleans: Literal["value", "flag"] = "value"
     """Boolean hyperparameters: as --name True (value), or as --name or nothing (flag)."""
+    launch: Literal["torchrun"] | None = None
+    """torchrun: start a process per GPU on each instance of a trial (default: one process per instance)."""
     price_per_hour: float | None = None
     """US dollars per instance hour (default: from the table of prices)."""
     max_retries: int = 10

@@ -290,6 +290,7 @@ def bundle(endpoint: Endpoint, settings: JobSettings) -> CodeBundle:
             "metric": benchmark.metrics[0].name if len(benchmark.metrics) == 1 else "",
             "arguments": benchmark.argument_style,
             "booleans": config.booleans,
+            "launch": config.launch or "",
         },
         "poll_seconds": endpoint.seconds(CONTROL_SECONDS, at_least=config.min_interval),
         "checkpoint_seconds": config.checkpoint_seconds,
