@@ -3,6 +3,7 @@
 # ruff: noqa: N803 - boto3's names
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -686,3 +687,26 @@ def test_all_instances_of_a_job_hear_that_it_is_at_until(
     driver.aws.end(driver.aws.name("0-0-0"), "Completed")
     assert driver.until_ended(0).exit == 0
     assert not driver.aws.calls.get("StopTrainingJob")
+
+
+def test_the_tuner_shows_signs_of_life_to_its_jobs(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunewright.backends.engine.context._SIGN_SECONDS", 0.0)
+    key = f"{driver.backend.deployment.prefix}/session"
+    signs = set()
+    for _ in range(3):
+        driver.rounds(1)
+        signs.add(driver.aws.s3.objects[key])
+    assert len(signs) == 3
+
+
+def test_a_run_that_ended_for_want_of_a_tuner_goes_on_as_a_retry(make_driver: Any, driver: Any) -> None:
+    driver.backend.start(run(until=9), CONFIG)
+    driver.until_created("0-0-0")
+    driver.aws.report("0-0-0", 1)
+    driver.aws.checkpoint("0-0-0", 0, 1)
+    driver.aws.say_end("0-0-0", 2, cause=RELEASE, checkpoint=1)
+    driver.aws.end(driver.aws.name("0-0-0"), "Completed")
+    second = make_driver([OpenRun(run=run(until=9), config=CONFIG, started_at=1.0)])
+    second.until_created("0-0-1")
+    facts = json.loads(second.aws.jobs[second.aws.name("0-0-1")]["Environment"]["TUNEWRIGHT_RUN"])
+    assert (facts["source"], facts["resume_from"]) == ([0, 1], 1)

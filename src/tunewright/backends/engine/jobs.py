@@ -76,6 +76,7 @@ class JobDispatcher(Dispatcher):
 
     @override
     def step(self, runs: Collection[TrackedRun]) -> None:
+        self._context.show_life()
         for run in runs:
             self._send_request(run)
         while (queued := self._next_queued(runs)) is not None:

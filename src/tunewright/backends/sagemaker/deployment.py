@@ -295,6 +295,7 @@ def bundle(endpoint: Endpoint, settings: JobSettings) -> CodeBundle:
         "poll_seconds": endpoint.seconds(CONTROL_SECONDS, at_least=config.min_interval),
         "checkpoint_seconds": config.checkpoint_seconds,
         "report_shards": settings.n_report_shards,
+        "abandon_seconds": config.abandon_after,
     }
     return bundle_code(benchmark.script, job, [Path(one) for one in benchmark.dependencies])
 
