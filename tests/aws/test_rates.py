@@ -52,7 +52,7 @@ def test_delay_says_when_and_takes_nothing(fake: FakeTime) -> None:
     assert one.delay() == one.delay() == 1.0
 
 
-def test_throttling_halves_the_rate_down_to_a_sixteenth(fake: FakeTime) -> None:
+def test_throttling_halves_the_rate_down_to_a_two_hundredth(fake: FakeTime) -> None:
     one = bucket(fake, 1.0)
     one.throttled()
     assert one.rate == 0.5
@@ -60,7 +60,7 @@ def test_throttling_halves_the_rate_down_to_a_sixteenth(fake: FakeTime) -> None:
     for _ in range(10):
         one.acquire()
         one.throttled()
-    assert one.rate == 1 / 16
+    assert one.rate == 1 / 200
 
 
 def test_repetitions_of_a_refused_request_count_once(fake: FakeTime) -> None:
