@@ -24,6 +24,7 @@ from tunewright.aws import (
     open_session,
     price_per_hour,
 )
+from tunewright.aws.account import FULL_ACCESS_LIMIT
 from tunewright.aws.objects import in_parallel
 from tunewright.aws.session import EMULATED_ACCOUNT
 from tunewright.backends.engine.context import Notices
@@ -374,6 +375,8 @@ class ExperimentSite:
             upload_code(self.objects, code)
         except ServiceError as error:
             remedy = f": {error.remedy}" if error.remedy else ""
+            if error.is_forbidden and "sagemaker" not in self.deployment.bucket.lower():
+                remedy += f" ({FULL_ACCESS_LIMIT})"
             raise BackendError(
                 f"The code cannot be stored in s3://{self.deployment.bucket} ({error}){remedy}"
             ) from error
