@@ -288,13 +288,15 @@ class _StatusPoller:
     @property
     def next_at(self) -> float:
         """Monotonic second of the next listing."""
-        return min(self._messages_at, self._schedule.at)
+        allowed_at = time.monotonic() + self._context.jobs.list_delay()
+        return min(self._messages_at, max(self._schedule.at, allowed_at))
 
     def poll(self, runs: Sequence[TrackedRun]) -> None:
         """Read statuses, then messages: an end message that is read afterwards is not older than the status beside it."""
         now = time.monotonic()
         is_ending = any(run.end or run.has_ended or run.is_forced for run in runs)
-        if self._schedule.is_due(now, [run.heard_at for run in runs], is_ending=is_ending):
+        is_allowed = not self._context.jobs.list_delay()  # else the request would wait, and reports with it
+        if is_allowed and self._schedule.is_due(now, [run.heard_at for run in runs], is_ending=is_ending):
             with self._context.suppress_transient():
                 self._read_statuses(runs)
         channel = self._context.channel

@@ -242,7 +242,7 @@ class WorkerFleet:
     @property
     def next_at(self) -> float:
         """Monotonic second of the next step."""
-        return self._statuses_at
+        return max(self._statuses_at, time.monotonic() + self._context.jobs.list_delay())
 
     def adopt(self, statuses: Mapping[str, JobStatus]) -> None:
         """Take over the jobs of earlier sessions.
@@ -284,7 +284,7 @@ class WorkerFleet:
             No job can be created, or they fail one after the other.
         """
         lost: set[str] = set()
-        if self._jobs and time.monotonic() >= self._statuses_at:
+        if self._jobs and time.monotonic() >= self._statuses_at and not self._context.jobs.list_delay():
             is_ending = any(job.is_stopped or number in self._draining for number, job in self._jobs.items())
             period = ENDING_PERIOD if is_ending else STATUS_PERIOD
             self._statuses_at = time.monotonic() + self._context.time.interval(period)

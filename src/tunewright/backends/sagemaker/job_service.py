@@ -279,6 +279,10 @@ class SageMakerJobs(JobService[OrderT]):
         return self._session.bucket_of("CreateTrainingJob").delay()
 
     @override
+    def list_delay(self) -> float:
+        return self._session.bucket_of("ListTrainingJobs").delay()
+
+    @override
     def create(self, order: OrderT) -> Submission:
         """Send a CreateTrainingJob, or adopt the job if it exists with the same hash.
 
