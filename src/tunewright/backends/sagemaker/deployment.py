@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -342,7 +343,8 @@ class ExperimentSite:
         self.settings: Final = settings
         self.notices: Final = notices
         self._code = bundle(session.endpoint, settings)
-        self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
+        described = describe_deployment(session, experiment, settings, self._code)
+        self.deployment: Final = replace(described, session=secrets.token_hex(6))
         self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)
 
     def deploy(self, n_instances: int) -> None:

@@ -21,9 +21,10 @@ from tunewright.backends.engine.job_service import (
     OrderT,
     PoolStatus,
     Submission,
+    name_taken,
 )
 from tunewright.backends.sagemaker.deployment import ExperimentSite
-from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest, job_name, parse_job_name
+from tunewright.backends.sagemaker.requests import JobRequest, job_name, parse_job_name
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
 from tunewright.runner.training_job import LOST_S3
@@ -267,7 +268,7 @@ class SageMakerJobs(JobService[OrderT]):
 
     @override
     def create(self, order: OrderT) -> Submission:
-        """Send a CreateTrainingJob, or adopt the job if it exists with the same hash.
+        """Send a CreateTrainingJob; a job of that name is adopted if this very request created it.
 
         A configuration that is too long for the request is stored first.
         """
@@ -279,7 +280,7 @@ class SageMakerJobs(JobService[OrderT]):
         try:
             self._session.call("CreateTrainingJob", **request.fields)
         except ServiceError as error:
-            return self._refused(request, error)
+            return self._refused(request, error, is_attached=order.is_attached)
         return Submission(CreateOutcome.CREATED)
 
     @override
@@ -394,9 +395,9 @@ class SageMakerJobs(JobService[OrderT]):
                 return
             request["NextToken"] = answer["NextToken"]
 
-    def _refused(self, request: JobRequest, error: ServiceError) -> Submission:
+    def _refused(self, request: JobRequest, error: ServiceError, *, is_attached: bool) -> Submission:
         if error.code == "ResourceInUse":
-            return self._adopt(request)
+            return self._adopt(request, is_attached=is_attached)
         if error.code == "ResourceLimitExceeded":
             if _ZERO_QUOTA.search(error.text):
                 text = f"The account may not use this instance type: {error.text}"
@@ -413,7 +414,7 @@ class SageMakerJobs(JobService[OrderT]):
             raise BackendError(f"CreateTrainingJob is refused ({error}): {remedy}, then resume") from error
         return _invalid(error)
 
-    def _adopt(self, request: JobRequest) -> Submission:
+    def _adopt(self, request: JobRequest, *, is_attached: bool) -> Submission:
         name = str(request.fields["TrainingJobName"])
         try:
             job = self._describe(name)
@@ -421,12 +422,9 @@ class SageMakerJobs(JobService[OrderT]):
             return Submission(
                 CreateOutcome.UNKNOWN, f"The job {name} exists but cannot be described ({error})"
             )
-        if job.get("Environment", {}).get(HASH_VARIABLE) == request.hash:
+        if request.created(job, by_any_session=is_attached):
             return Submission(CreateOutcome.CREATED)
-        raise BackendError(
-            f"There is a job {name} of another configuration: somebody else used the experiment's name. Give this one "
-            "another with --experiment_tag"
-        )
+        raise BackendError(name_taken(name))
 
 
 def job_logs(session: AwsSession, prefix: str, trial_id: int) -> str:

@@ -69,7 +69,7 @@ def parse_job_name(prefix: str, text: str) -> str | None:
 
 
 HASH_VARIABLE: Final = "TUNEWRIGHT_HASH"
-"""Environment variable and tag that tell two jobs of the same name apart."""
+"""Environment variable and tag that tell two jobs of the same name apart: hash of the request, and id of the session."""
 HASH_TAG: Final = "tunewright:hash"
 
 CODE_CHANNEL: Final = "code"
@@ -100,7 +100,9 @@ class Deployment:
     prefix: str
     """Of all S3 objects of the experiment, without slashes at its ends."""
     code_prefix: str
-    """Full key prefix of the code, ending in a slash."""
+    """Full key prefix of the code, ending in a slash; it holds the hash of the code."""
+    session: str = ""
+    """Random id of the tuner process, which distinguishes its jobs from those of another one; empty in dry runs."""
 
     @property
     def uri(self) -> str:
@@ -134,10 +136,19 @@ class JobRequest:
     refusal: str = ""
     """Why the run cannot have a job; empty: it can."""
 
-    @property
-    def hash(self) -> str:
-        """Hash that an existing job of that name has if it is this one."""
-        return str(self.fields["Environment"][HASH_VARIABLE])
+    def created(self, job: Mapping[str, Any], *, by_any_session: bool = False) -> bool:
+        """Whether this request created an existing job.
+
+        Parameters
+        ----------
+        job
+            Answer of DescribeTrainingJob.
+        by_any_session
+            Also accept a job that an earlier session created by the same request.
+        """
+        ours = str(self.fields["Environment"][HASH_VARIABLE])
+        theirs = str(job.get("Environment", {}).get(HASH_VARIABLE, ""))
+        return theirs == ours or (by_any_session and theirs.partition("-")[0] == ours.partition("-")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +265,6 @@ def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) ->
     text = _compact(parts.config)
     is_inline = len(text) <= _MAX_VALUE
     config_key = "" if is_inline else f"configs/{parts.key}.json"
-    digest = hashlib.sha256(json.dumps([text, parts.until]).encode("ascii")).hexdigest()[:32]
     ours: dict[str, Any] = {
         "TrainingJobName": job_name(deployment.job_prefix, parts.key),
         "RoleArn": deployment.role_arn,
@@ -268,13 +278,28 @@ def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) ->
         "StoppingCondition": dict(parts.limits),
         **({"EnableManagedSpotTraining": True} if settings.config.spot else {}),
         **({"EnableNetworkIsolation": True} if settings.network_isolation else {}),
-        "Environment": _environment(parts, settings, digest),
-        "Tags": _tags(parts, deployment, settings, digest),
+        "Environment": _environment(parts, settings),
+        "Tags": _tags(parts, deployment, settings),
     }
     fields = merge(settings.request_template, ours)
+    digest = _hash(fields, text, parts.until, deployment.session)
+    fields["Environment"] = {**fields["Environment"], HASH_VARIABLE: digest}
+    fields["Tags"] = [*fields["Tags"], {"Key": HASH_TAG, "Value": digest}]
     return JobRequest(
         fields=fields, config_key=config_key, config_body=b"" if is_inline else text.encode("ascii")
     )
+
+
+def _hash(fields: Mapping[str, Any], config: str, until: int | None, session: str) -> str:
+    """Hash of a request, in hexadecimal digits, with the id of the session.
+
+    It covers the code, the image, the instances, the configuration and all other fields but the description of the run, which
+    holds the costs so far.
+    """
+    environment = {name: value for name, value in fields["Environment"].items() if name != RUN_VARIABLE}
+    covered = [{**fields, "Environment": environment}, config, until]
+    digest = hashlib.sha256(json.dumps(covered, sort_keys=True).encode("ascii")).hexdigest()[:32]
+    return f"{digest}-{session}" if session else digest
 
 
 def _compact(value: Mapping[str, Any]) -> str:
@@ -384,12 +409,11 @@ def _limits(settings: JobSettings) -> dict[str, int]:
     return limits | {"MaxWaitTimeInSeconds": settings.max_wait} if settings.config.spot else limits
 
 
-def _environment(parts: _JobParts, settings: JobSettings, digest: str) -> dict[str, str]:
+def _environment(parts: _JobParts, settings: JobSettings) -> dict[str, str]:
     environment = {
         **(_WITHOUT_NETWORK if settings.network_isolation else {}),
         **settings.benchmark.environment,
         **parts.variables,
-        HASH_VARIABLE: digest,
     }
     for name, value in environment.items():
         if len(value) > _MAX_ENVIRONMENT_VALUE:
@@ -399,13 +423,10 @@ def _environment(parts: _JobParts, settings: JobSettings, digest: str) -> dict[s
     return environment
 
 
-def _tags(
-    parts: _JobParts, deployment: Deployment, settings: JobSettings, digest: str
-) -> list[dict[str, str]]:
+def _tags(parts: _JobParts, deployment: Deployment, settings: JobSettings) -> list[dict[str, str]]:
     tags = {
         **settings.config.tags,
         "tunewright:experiment": re.sub(r"[^\w .:/=+@-]", "-", deployment.experiment),
         "tunewright:trial": parts.trial_tag,
-        HASH_TAG: digest,
     }
     return [{"Key": name, "Value": value[:_MAX_TAG_VALUE]} for name, value in tags.items()]

@@ -270,6 +270,16 @@ def test_jobs_that_fail_by_themselves_end_the_experiment(fleet: Any) -> None:
     assert len(fleet.aws.jobs) == 3
 
 
+def test_a_new_experiment_of_an_old_name_gets_no_old_workers(
+    fleet: Any, make_fleet: Callable[..., Any]
+) -> None:
+    start(fleet, 0)
+    fleet.worker().take("0-0-0")
+    second = make_fleet()
+    with pytest.raises(BackendError, match="name of this experiment is taken"):
+        start(second, 0)
+
+
 class TestAttach:
     def open_run(self, **more: Any) -> OpenRun:
         return OpenRun(run=Run(trial_id=0, attempt=0), config={"lr": 0.1}, started_at=0.0, **more)
