@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal, final
 
 from cyclopts import Parameter
@@ -45,6 +45,10 @@ class Place:
     """Bucket, likewise."""
     speed: PositiveFloat | None = None
     """Service seconds per second of an embedded endpoint, likewise."""
+    profile: str | None = None
+    """Profile of the AWS configuration (default: that of the launch)."""
+    assume_role: str | None = None
+    """Role whose rights all requests have, by its ARN (default: that of the launch)."""
 
 
 _Where = Annotated[Place, Parameter(group="Place")]
@@ -172,9 +176,20 @@ def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
     record = load_record(tag)
     try:
         if place.endpoint is None and record is not None:
+            record = replace(
+                record,
+                profile=place.profile or record.profile,
+                assume_role=place.assume_role or record.assume_role,
+            )
             session, bucket = open_session(record.endpoint()), record.bucket
         else:
-            endpoint = resolve_endpoint(place.endpoint or "aws", region=place.region, speed=place.speed)
+            endpoint = resolve_endpoint(
+                place.endpoint or "aws",
+                region=place.region,
+                speed=place.speed,
+                profile=place.profile,
+                assume_role=place.assume_role,
+            )
             session = open_session(endpoint)
             bucket = place.bucket or default_bucket(session)
         try:

@@ -7,9 +7,9 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, final
 
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
@@ -29,7 +29,8 @@ from tunewright.aws.account import Quota, partition, read_quotas
 from tunewright.aws.policy import policy
 from tunewright.backends.plugin import backend_from_json
 from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
-from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
+from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.backends.sagemaker.preflight import Line, Plan, needs
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
@@ -52,7 +53,40 @@ _ENDPOINTS: Final = ("aws", "embedded")
 _UNKNOWN: Final = "?"
 _N_WORKERS: Final = 4
 """Trials at the same time for which quotas are compared, if neither flag nor benchmark gives their number."""
-_Place: TypeAlias = tuple[str, str | None, float | None]
+
+
+@Parameter(name="*")
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessFlags:
+    """The account of a command's requests, and with whose rights they are made."""
+
+    region: str | None = None
+    """AWS region (default: as boto3 finds it)."""
+    profile: str | None = None
+    """Profile of the AWS configuration (default: $AWS_PROFILE)."""
+    assume_role: str | None = None
+    """Role whose rights all requests have, by its ARN."""
+
+    def open(self, endpoint: str) -> AwsSession:
+        """Open a session.
+
+        Parameters
+        ----------
+        endpoint
+            auto, aws, embedded or a URL.
+
+        Raises
+        ------
+        SettingsError, BackendError
+            As :func:`~tunewright.aws.resolve_endpoint` and :func:`~tunewright.aws.open_session`.
+        """
+        return open_session(
+            resolve_endpoint(endpoint, region=self.region, profile=self.profile, assume_role=self.assume_role)
+        )
+
+
+_HERE: Final = AccessFlags()
 
 app = command_app("sagemaker", "Permissions, quotas, checks of an account, and jobs that a crash left.")
 _For = Annotated[Literal["user", "job"], Parameter(name="--for")]
@@ -106,7 +140,7 @@ def show_quotas(
     spot: bool = False,
     trial_seconds: PositiveFloat | None = None,
     endpoint: str = "auto",
-    region: str | None = None,
+    access: AccessFlags = _HERE,
     format: Literal["text", "json"] = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Print the table; 3 if a quota is too low.
@@ -129,8 +163,8 @@ def show_quotas(
         Mean seconds of a run: shows whether jobs can be created fast enough.
     endpoint
         auto, aws, embedded or a URL.
-    region
-        AWS region (default: as boto3 finds it).
+    access
+        Region and credentials.
     format
         Of the output.
     """
@@ -142,7 +176,7 @@ def show_quotas(
         is_spot=spot,
         trial_seconds=trial_seconds,
     )
-    session = open_session(resolve_endpoint(endpoint, region=region))
+    session = access.open(endpoint)
     try:
         quotas = read_quotas(session)
     finally:
@@ -163,7 +197,7 @@ def verify(
     *,
     instance_type: str = "ml.m5.large",
     endpoint: str = "auto",
-    region: str | None = None,
+    access: AccessFlags = _HERE,
     role: str | None = None,
     bucket: str | None = None,
     image_uri: str | None = None,
@@ -178,8 +212,8 @@ def verify(
         Of the jobs.
     endpoint
         auto, aws, embedded or a URL.
-    region
-        AWS region (default: as boto3 finds it).
+    access
+        Region and credentials.
     role
         Role of the jobs (default: found).
     bucket
@@ -194,7 +228,7 @@ def verify(
     if out is not None:
         with writing(out), out.open("a", encoding="utf-8"):  # before anything is paid for
             pass
-    session = open_session(resolve_endpoint(endpoint, region=region))
+    session = access.open(endpoint)
     try:
         _confirm(session, instance_type, is_agreed=yes)
         place = JobPlace(
@@ -240,13 +274,20 @@ def clean_up(
     """
     if endpoint and endpoint not in _ENDPOINTS and "://" not in endpoint:
         raise UnknownNameError("endpoint", endpoint, _ENDPOINTS)
-    places: dict[_Place, list[str]] = {}
-    for place, name in _abandoned(tag):
-        if endpoint in {None, place[0]}:
+    places: dict[TuningJobPlace, list[str]] = {}
+    for config, name in _abandoned(tag):
+        if endpoint in {None, config.endpoint}:
+            place = TuningJobPlace(
+                endpoint=config.endpoint,
+                speed=config.speed,
+                region=config.region,
+                profile=config.profile,
+                assume_role=config.assume_role,
+            )
             places.setdefault(place, []).append(name)
     n_jobs = n_pools = 0
-    for (address, region, speed), names in places.items():
-        session = open_session(resolve_endpoint(address, region=region, speed=speed))
+    for place, names in places.items():
+        session = open_session(endpoint_of(place))
         try:
             left = find_leftovers(session, names)
             if left:
@@ -326,8 +367,8 @@ def _is_agreed(session: AwsSession, *, is_agreed: bool) -> bool:
     return ask_user("End these? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def _abandoned(tag: str | None) -> Iterator[tuple[_Place, str]]:
-    """Stored SageMaker experiments without a process, with the endpoint of their jobs; unreadable ones are named."""
+def _abandoned(tag: str | None) -> Iterator[tuple[SageMakerConfig, str]]:
+    """Stored SageMaker experiments without a process, with their backends' configs; unreadable ones are named."""
     for folder in experiments(tag):
         try:
             config = backend_from_json(folder.metadata()["backend"])
@@ -335,7 +376,7 @@ def _abandoned(tag: str | None) -> Iterator[tuple[_Place, str]]:
             sys.stderr.write(f"Left out {folder.name}, whose backend is unknown: {error}\n")
             continue
         if isinstance(config, SageMakerConfig) and not is_locked(folder.journal_path):
-            yield (config.endpoint, config.region, config.speed), folder.name
+            yield config, folder.name
 
 
 def _confirm(session: AwsSession, instance_type: str, *, is_agreed: bool) -> None:

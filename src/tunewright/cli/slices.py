@@ -112,6 +112,8 @@ class SliceLaunch:
     wait: bool = False
     """Follow the slices until they end."""
     options: RemoteOptions = field(default_factory=RemoteOptions)
+    tuner_role: str | None = None
+    """Role of the tuning jobs, by name or ARN; None: that of the place, which the trials' jobs have."""
 
     def run(self, plans: Sequence[SlicePlan]) -> int:
         """Store the slices, launch them as far as there is room, and follow them with ``--wait``.
@@ -147,10 +149,11 @@ class SliceLaunch:
         """Find bucket, role and image; upload the code unless it is there."""
         bucket = ensure_bucket(session, self.place.bucket)
         upload_code(session.objects(bucket, CODE_ROOT), self.code)
-        region = session.endpoint.region
+        region, trial_role = session.endpoint.region, find_role(session, self.place.role)
         return TuningJobSettings(
             endpoint=session.endpoint,
-            role_arn=find_role(session, self.place.role),
+            role_arn=find_role(session, self.tuner_role) if self.tuner_role else trial_role,
+            trial_role_arn=trial_role,
             image=self.place.image_uri or image_uri(region, for_gpu=has_gpu(self.instance_type)),
             bucket=bucket,
             code_prefix=f"{CODE_ROOT}/{self.code.prefix}",

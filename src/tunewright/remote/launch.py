@@ -106,15 +106,30 @@ class LaunchRecord:
     region: str
     speed: float | None
     bucket: str
+    profile: str | None = None
+    """Profile of the AWS configuration."""
+    assume_role: str | None = None
+    """ARN of the role that requests assume."""
 
     @staticmethod
     def of(endpoint: Endpoint, bucket: str) -> LaunchRecord:
         """Make the record of a launch."""
-        return LaunchRecord(**endpoint_facts(endpoint), bucket=bucket)
+        return LaunchRecord(
+            **endpoint_facts(endpoint),
+            bucket=bucket,
+            profile=endpoint.profile,
+            assume_role=endpoint.assume_role,
+        )
 
     def endpoint(self) -> Endpoint:
         """Return the endpoint."""
-        return resolve_endpoint(self.choice, region=self.region, speed=self.speed)
+        return resolve_endpoint(
+            self.choice,
+            region=self.region,
+            speed=self.speed,
+            profile=self.profile,
+            assume_role=self.assume_role,
+        )
 
 
 def save_record(tag: str, record: LaunchRecord) -> None:

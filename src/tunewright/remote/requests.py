@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
+from tunewright.aws import REMOTE_VARIABLE, ROLE_VARIABLE, Endpoint, EndpointKind
 from tunewright.backends.sagemaker.deployment import RUNNER
 from tunewright.backends.sagemaker.plugin import shared_packages
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER
@@ -33,6 +33,8 @@ class TuningJobSettings:
 
     endpoint: Endpoint
     role_arn: str
+    trial_role_arn: str
+    """Role of the training jobs that a tuning job creates, if it is given none."""
     image: str
     bucket: str
     code_prefix: str
@@ -87,6 +89,7 @@ def tuning_job_request(
         "RetryStrategy": {"MaximumRetryAttempts": _RETRIES},
         "EnableManagedSpotTraining": settings.spot,
         "Environment": {
+            ROLE_VARIABLE: settings.trial_role_arn,
             **shared_packages(settings.endpoint),
             **settings.environment,
             REMOTE_VARIABLE: place,
