@@ -146,7 +146,7 @@ def stop(tag: str, /, *, slice: str | None = None, place: _Where = _HERE) -> int
         for status in statuses:
             say(f"{status.slice.name}: {status.state}")
         experiments = [experiment for status in statuses for experiment in status.experiments]
-        n_jobs, n_pools = clear_experiments(session, experiments)
+        n_jobs, n_pools = clear_experiments(session, experiments, tag)
         if n_jobs or n_pools:
             say(f"{plural(n_jobs, 'training job')} stopped, {plural(n_pools, 'warm pool')} released")
     return 0
@@ -193,7 +193,7 @@ def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
             session = open_session(endpoint)
             bucket = place.bucket or default_bucket(session)
         try:
-            yield session, RemoteLaunch(session, bucket, tag)
+            yield session, RemoteLaunch(session, bucket, tag, record.requests if record else {})
         finally:
             session.close()
     except ServiceError as error:

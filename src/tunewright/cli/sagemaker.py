@@ -7,7 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, final
 
@@ -26,12 +26,13 @@ from tunewright.aws import (
 )
 from tunewright.aws import image_uri as default_image
 from tunewright.aws.account import Quota, partition, read_quotas
-from tunewright.aws.policy import policy
+from tunewright.aws.policy import ANY, Scope, policy
 from tunewright.backends.plugin import backend_from_json
 from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
 from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.backends.sagemaker.preflight import Line, Plan, needs
+from tunewright.backends.sagemaker.requests import LONGEST_PREFIX
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
 from tunewright.cli.output import ask_user, print_table, writing
@@ -40,7 +41,8 @@ from tunewright.exceptions import BackendError, SettingsError, TunewrightError, 
 from tunewright.formatting import plural
 from tunewright.journal import is_locked
 from tunewright.remote.cleanup import Leftover, end_leftovers, find_leftovers
-from tunewright.storage import experiments
+from tunewright.storage import experiments as stored_experiments
+from tunewright.storage import safe_name
 from tunewright.types import package_version
 
 EXIT_DIFFERENT: Final = 3
@@ -89,42 +91,87 @@ class AccessFlags:
 _HERE: Final = AccessFlags()
 
 app = command_app("sagemaker", "Permissions, quotas, checks of an account, and jobs that a crash left.")
-_For = Annotated[Literal["user", "job"], Parameter(name="--for")]
+_For = Annotated[Literal["user", "tuning-job", "trial", "job"], Parameter(name="--for")]
 
 
 @app.command(name="policy", help="Print the permissions that are needed, as an IAM policy.")
 def print_policy(
-    *, principal: _For = "user", narrow: bool = False, region: str | None = None, role: str | None = None
+    *,
+    principal: _For = "user",
+    narrow: bool = True,
+    role: str | None = None,
+    bucket: str | None = None,
+    experiments: str = "",
+    kms_key: str | None = None,
+    endpoint: str = "aws",
+    access: AccessFlags = _HERE,
 ) -> int:
     """Print the IAM policy as JSON.
 
     Parameters
     ----------
     principal
-        user, or job: the role of tuning jobs.
+        user: who starts experiments; tuning-job (or job): the role of tuning jobs; trial: the role of trials' jobs.
     narrow
-        Name this account, region and role: AWS is asked for them.
-    region
-        AWS region, with --narrow (default: as boto3 finds it).
+        Name this account and region and one role, for which AWS is asked; 0: any (default: 1).
     role
-        Role of the jobs, with --narrow.
+        Role that may be passed to jobs, by name or ARN; of a user of remote launches the role of tuning jobs
+        (default: as experiments find it).
+    bucket
+        Bucket of the experiments (default: sagemaker-REGION-ACCOUNT).
+    experiments
+        Experiment tag: a trial may use the files of its experiments only (default: those of all experiments).
+    kms_key
+        Key of the objects and disks, by ARN or id.
+    endpoint
+        aws, embedded or a URL.
+    access
+        Region and credentials.
     """
-    for_jobs = principal == "job"
-    document = policy(for_jobs=for_jobs)
-    if narrow:
-        session = open_session(resolve_endpoint("aws", region=region))
-        try:
-            document = policy(
-                region=session.endpoint.region,
-                account=session.account,
-                role_arn=find_role(session, role),
-                partition=partition(session.endpoint.region),
-                for_jobs=for_jobs,
-            )
-        finally:
-            session.close()
-    say(json.dumps(document, indent=2))
+    if principal == "job":
+        principal = "tuning-job"
+    scope = Scope(bucket=bucket or "", experiments=_prefix(experiments))
+    if not narrow:
+        if kms_key is not None:
+            scope = replace(scope, kms_key=_key_arn(kms_key, scope))
+        say(json.dumps(policy(principal, scope), indent=2))
+        return 0
+    session = access.open(endpoint)
+    try:
+        scope = replace(
+            scope,
+            region=session.endpoint.region,
+            account=session.account,
+            partition=partition(session.endpoint.region),
+            passed_role=ANY if principal == "trial" else find_role(session, role),
+        )
+    finally:
+        session.close()
+    if kms_key is not None:
+        scope = replace(scope, kms_key=_key_arn(kms_key, scope))
+    say(json.dumps(policy(principal, scope), indent=2))
     return 0
+
+
+def _prefix(tag: str) -> str:
+    """The beginning of the S3 prefixes of a tag's experiments; empty without a tag."""
+    if not tag:
+        return ""
+    name = safe_name(tag, "experiment tag")
+    if len(name) > LONGEST_PREFIX:
+        raise SettingsError(
+            f"The names of experiments of {name} are shortened in S3: a tag may have {LONGEST_PREFIX} characters here"
+        )
+    return name
+
+
+def _key_arn(key: str, scope: Scope) -> str:
+    """ARN of a key, by which alone a policy can name it."""
+    if "alias/" in key:
+        raise SettingsError(
+            f"A policy cannot name a key by an alias: give the ARN or the id of {key} (aws kms describe-key --key-id {key})"
+        )
+    return key if key.startswith("arn:") else scope.arn("kms", f"key/{key}")
 
 
 @app.command(
@@ -369,7 +416,7 @@ def _is_agreed(session: AwsSession, *, is_agreed: bool) -> bool:
 
 def _abandoned(tag: str | None) -> Iterator[tuple[SageMakerConfig, str]]:
     """Stored SageMaker experiments without a process, with their backends' configs; unreadable ones are named."""
-    for folder in experiments(tag):
+    for folder in stored_experiments(tag):
         try:
             config = backend_from_json(folder.metadata()["backend"])
         except (TunewrightError, LookupError, TypeError, ValueError) as error:

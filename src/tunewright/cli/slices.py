@@ -39,6 +39,7 @@ from tunewright.remote.launch import (
     Slice,
     SliceState,
     SliceStatus,
+    load_record,
     save_record,
 )
 from tunewright.remote.layout import CODE_ROOT
@@ -133,9 +134,10 @@ class SliceLaunch:
         session = open_session(endpoint_of(self.place))
         try:
             settings = self._prepare(session)
-            save_record(self.tag, LaunchRecord.of(session.endpoint, settings.bucket))
-            fleet = RemoteLaunch(session, settings.bucket, self.tag)
+            record = load_record(self.tag)
+            fleet = RemoteLaunch(session, settings.bucket, self.tag, record.requests if record else {})
             self._add(fleet, plans, settings)
+            save_record(self.tag, LaunchRecord.of(session.endpoint, settings.bucket, fleet.requests))
             say(f"Follow them with: tunewright remote status {safe_name(self.tag)}")
             return self._drive(fleet, session, {plan.name for plan in plans})
         except ServiceError as error:
@@ -156,6 +158,7 @@ class SliceLaunch:
             trial_role_arn=trial_role,
             image=self.place.image_uri or image_uri(region, for_gpu=has_gpu(self.instance_type)),
             bucket=bucket,
+            code=self.code,
             code_prefix=f"{CODE_ROOT}/{self.code.prefix}",
             instance_type=self.instance_type,
             spot=self.spot,
@@ -172,9 +175,9 @@ class SliceLaunch:
                 f"Launched before under the tag {self.tag}: {', '.join(known)}. "
                 "Continue with --resume, or give another --experiment_tag"
             )
+        fleet.add([_slice(plan, settings, self.tag) for plan in plans])
         if self.resume:
             fleet.resume([there[name] for name in known])
-        fleet.add([_slice(plan, settings, self.tag) for plan in plans])
         n_old = len(known)
         say(plural(len(plans), "slice") + (f", {n_old} of them launched before" if n_old else ""))
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tunewright.aws import AwsSession, ServiceError, price_per_hour
-from tunewright.backends.sagemaker.requests import job_prefix
+from tunewright.backends.sagemaker.requests import (
+    EXPERIMENT_TAG,
+    job_prefix,
+    parse_job_name,
+    tag_value,
+    worker_prefix,
+)
+from tunewright.storage import safe_name
 
 _PAGE: Final = 100
 _RUNNING: Final = frozenset({"InProgress", "Stopping"})
@@ -32,7 +39,9 @@ class Leftover:
 
 
 def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Leftover]:
-    """Find running jobs and warm pools of experiments: of trials, workers and tuning jobs.
+    """Find running jobs and warm pools of experiments: of trials and of workers.
+
+    A job belongs to an experiment if its whole name and its tag do.
 
     Parameters
     ----------
@@ -49,8 +58,9 @@ def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Left
     return [
         _leftover(session, experiment, summary)
         for experiment in experiments
-        for summary in _summaries(session, f"{job_prefix(experiment)}-")
-        if summary["TrainingJobStatus"] in _RUNNING or _has_pool(summary)
+        for summary in _summaries(session, job_prefix(experiment))
+        if (summary["TrainingJobStatus"] in _RUNNING or _has_pool(summary))
+        and _is_tagged(session, summary, experiment)
     ]
 
 
@@ -82,15 +92,25 @@ def end_leftovers(session: AwsSession, leftovers: Sequence[Leftover]) -> tuple[i
     return len(leftovers) - n_pools, n_pools
 
 
-def clear_experiments(session: AwsSession, experiments: Sequence[str]) -> tuple[int, int]:
-    """Find and end the leftovers of experiments; return the number of jobs stopped and of pools released.
+def clear_experiments(session: AwsSession, experiments: Sequence[str], tag: str) -> tuple[int, int]:
+    """Find and end the leftovers of a launch's experiments; return the number of jobs stopped and of pools released.
+
+    Parameters
+    ----------
+    session
+        Of the account.
+    experiments
+        Their names in S3. Names of other tags are ignored: whoever may write to the bucket can put them there.
+    tag
+        Of the launch.
 
     Raises
     ------
     ServiceError
         The service refuses or does not answer.
     """
-    return end_leftovers(session, find_leftovers(session, experiments))
+    own = [name for name in experiments if name.startswith(f"{safe_name(tag, 'experiment tag')}-")]
+    return end_leftovers(session, find_leftovers(session, own))
 
 
 def _call(session: AwsSession, operation: str, **parameters: Any) -> None:
@@ -103,14 +123,28 @@ def _call(session: AwsSession, operation: str, **parameters: Any) -> None:
 
 
 def _summaries(session: AwsSession, prefix: str) -> Iterator[Mapping[str, Any]]:
-    request: dict[str, Any] = {"NameContains": prefix, "MaxResults": _PAGE}
+    """Jobs whose whole names are those of an experiment's runs or workers."""
+    request: dict[str, Any] = {"NameContains": f"{prefix}-", "MaxResults": _PAGE}
     while True:
         answer = session.call("ListTrainingJobs", **request)
         for summary in answer["TrainingJobSummaries"]:
-            if summary["TrainingJobName"].startswith(prefix):
+            name = summary["TrainingJobName"]
+            if parse_job_name(prefix, name) or parse_job_name(worker_prefix(prefix), name):
                 yield summary
         if not answer.get("NextToken"):
             return
+        request["NextToken"] = answer["NextToken"]
+
+
+def _is_tagged(session: AwsSession, summary: Mapping[str, Any], experiment: str) -> bool:
+    """Whether a job has the tag of an experiment."""
+    request: dict[str, Any] = {"ResourceArn": summary["TrainingJobArn"]}
+    tags: dict[str, str] = {}
+    while True:
+        answer = session.call("ListTags", **request)
+        tags |= {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
+        if not answer.get("NextToken"):
+            return tags.get(EXPERIMENT_TAG) == tag_value(experiment)
         request["NextToken"] = answer["NextToken"]
 
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Final
 
 from tunewright.backends.sagemaker.deployment import (
-    RUNNER,
     CodeBundle,
     bundle_contents,
     dependency_files,
     source_files,
 )
+from tunewright.backends.sagemaker.requests import RUNNER
 from tunewright.blackbox.repository import SHIPPED, table_folder
 from tunewright.exceptions import SettingsError
 from tunewright.plugins import checkout_entry_points

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tunewright.aws import REMOTE_VARIABLE, ROLE_VARIABLE, Endpoint, EndpointKind
-from tunewright.backends.sagemaker.deployment import RUNNER
+from tunewright.backends.sagemaker.deployment import CodeBundle
 from tunewright.backends.sagemaker.plugin import shared_packages
-from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER
+from tunewright.backends.sagemaker.requests import CODE_CHANNEL, runner_command
 from tunewright.backends.sagemaker.settings import merge
 from tunewright.remote.layout import tag_prefix
-from tunewright.runner.contract import Mode
+from tunewright.runner.contract import CODE_VARIABLE, Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER
 
 ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
@@ -37,6 +37,7 @@ class TuningJobSettings:
     """Role of the training jobs that a tuning job creates, if it is given none."""
     image: str
     bucket: str
+    code: CodeBundle
     code_prefix: str
     """Full key prefix of the code, ending in a slash."""
     instance_type: str = "ml.m5.large"
@@ -74,8 +75,7 @@ def tuning_job_request(
         "AlgorithmSpecification": {
             "TrainingImage": settings.image,
             "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["python3"],
-            "ContainerArguments": [f"{CODE_FOLDER}/{RUNNER}", Mode.REMOTE.value, "/opt/ml"],
+            **runner_command(settings.code.runner_sha256, Mode.REMOTE),
         },
         "HyperParameters": {FLAGS_PARAMETER: json.dumps(list(flags))},
         "InputDataConfig": [_code_channel(settings)],
@@ -92,6 +92,7 @@ def tuning_job_request(
             ROLE_VARIABLE: settings.trial_role_arn,
             **shared_packages(settings.endpoint),
             **settings.environment,
+            CODE_VARIABLE: settings.code.sha256,
             REMOTE_VARIABLE: place,
             ENDPOINT_VARIABLE: json.dumps(endpoint_facts(settings.endpoint)),
         },

@@ -33,6 +33,8 @@ S3_VARIABLE = "TUNEWRIGHT_S3"
 """Environment variable of the experiment's S3 prefix: ``s3://bucket/prefix/``."""
 WORKER_VARIABLE = "TUNEWRIGHT_WORKER"
 """Environment variable of a worker's parameters: JSON, see :class:`~tunewright.runner.worker.WorkerFacts`."""
+CODE_VARIABLE = "TUNEWRIGHT_CODE"
+"""Environment variable of the SHA-256 of the code channel, see :func:`~tunewright.runner.training_job.code_digest`."""
 
 LOADING = "tunewright_loading"
 """Entry of ``sys.modules`` while a trial loads the file of its function; its ``StopLoading`` ends that, see `stop_loading`."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .contract import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, SOURCE
+from .contract import CODE_VARIABLE, CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, SOURCE
 from .run_order import RunOrder
 
 _CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 _LONGEST_FAILURE = 1024
+CHANGED_CODE = "The code in S3 was changed: it was not run"
+"""Reason of a failure if the code channel is not the one that the job's request names."""
+_BLOCK = 1 << 20
+"""Bytes that are hashed at a time."""
 LOST_S3 = "lost S3"
 """Reason of a failure after the program's name if S3 did not answer: the job is retried."""
 _PASSING = {"HTTPClientError", "ConnectionError", "CredentialRetrievalError", "RetriesExceededError"}
@@ -44,7 +50,9 @@ def write_failure(base: Path, text: str) -> None:
 
 
 def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) -> int:
-    """Run the program of a job; an error of its own becomes the reason why the job fails, and is raised.
+    """Run the program of a job, unless its code was changed.
+
+    An error of the program becomes the reason why the job fails, and is raised.
 
     Parameters
     ----------
@@ -54,14 +62,53 @@ def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) 
         From the folder that is ``/opt/ml`` to the exit code.
     arguments
         That folder.
+
+    Returns
+    -------
+    int
+        The exit code; 1 if the code was changed.
     """
     base = Path(arguments[0])
+    expected = os.environ.get(CODE_VARIABLE)
+    if expected is not None and expected != folder_digest(code_folder(base)):
+        write_failure(base, CHANGED_CODE)
+        sys.stderr.write(f"{CHANGED_CODE}\n")
+        return 1
     try:
         return program(base)
     except Exception as error:
         what = LOST_S3 if is_passing(error) else "failed"
         write_failure(base, f"{who} {what}: {type(error).__name__}: {error}"[:_LONGEST_FAILURE])
         raise
+
+
+def code_digest(digests: Mapping[str, str]) -> str:
+    """SHA-256 of a folder's files, in hexadecimal digits.
+
+    Parameters
+    ----------
+    digests
+        SHA-256 of each file, by its path in the folder with slashes.
+    """
+    whole = hashlib.sha256()
+    for name in sorted(digests):
+        whole.update(json.dumps([name, digests[name]]).encode("ascii"))
+    return whole.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 of all files below a folder, see :func:`code_digest`."""
+    files = (path for path in folder.rglob("*") if not path.is_dir())
+    return code_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
 
 
 def is_passing(error: BaseException) -> bool:

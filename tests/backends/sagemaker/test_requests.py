@@ -42,6 +42,8 @@ DEPLOYMENT = Deployment(
     bucket="sagemaker-us-east-1-123456789012",
     prefix="tunewright/nique-experiment",
     code_prefix="tunewright/nique-experiment/code/0123456789abcdef/",
+    code_sha256="0123456789abcdef" * 4,
+    runner_sha256="fedcba9876543210" * 4,
 )
 CONFIG: dict[str, Any] = {"lr": 1e-3, "layers": 2, "nesterov": True, "optimizer": "adam", "epochs": 27}
 

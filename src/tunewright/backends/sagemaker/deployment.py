@@ -30,16 +30,15 @@ from tunewright.aws.session import EMULATED_ACCOUNT
 from tunewright.backends.engine.context import Notices
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.sagemaker.preflight import preflight
-from tunewright.backends.sagemaker.requests import Deployment, build_request, instance_of, job_prefix
+from tunewright.backends.sagemaker.requests import RUNNER, Deployment, build_request, instance_of, job_prefix
 from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.contract import JOB_FILE, SOURCE
+from tunewright.runner.training_job import code_digest, file_digest
 from tunewright.storage import home
 from tunewright.trial import Run
 from tunewright.types import Config
-
-RUNNER: Final = "runner.pyz"
 
 BIG_BYTES: Final = 100 * 1024 * 1024
 """A source folder above this size is worth a word."""
@@ -57,10 +56,17 @@ class CodeBundle:
 
     files: Mapping[str, Path | bytes]
     """By path in the channel: a file of this machine, or the content itself."""
-    digest: str
-    """Of all names and contents."""
+    sha256: str
+    """Of all names and contents, in hexadecimal digits; the runner compares it with what it has received."""
+    runner_sha256: str
+    """Of the runner."""
     size: int
     """Bytes."""
+
+    @property
+    def digest(self) -> str:
+        """Beginning of the hash, which distinguishes versions of the code."""
+        return self.sha256[:16]
 
     @property
     def prefix(self) -> str:
@@ -98,14 +104,13 @@ def bundle_code(script: str, job: Mapping[str, Any], dependencies: Sequence[Path
 
 def bundle_contents(contents: Mapping[str, Path | bytes]) -> CodeBundle:
     """The bundle of these files, by path in the channel."""
-    digest = hashlib.sha256()
+    digests: dict[str, str] = {}
     size = 0
-    for name in sorted(contents):
-        content = contents[name]
-        data = content if isinstance(content, bytes) else content.read_bytes()
-        digest.update(json.dumps([name, len(data)]).encode("ascii") + data)
-        size += len(data)
-    return CodeBundle(files=contents, digest=digest.hexdigest()[:16], size=size)
+    for name, content in contents.items():
+        is_here = isinstance(content, bytes)
+        digests[name] = hashlib.sha256(content).hexdigest() if is_here else file_digest(content)
+        size += len(content) if is_here else content.stat().st_size
+    return CodeBundle(files=contents, sha256=code_digest(digests), runner_sha256=digests[RUNNER], size=size)
 
 
 def upload_code(objects: S3Objects, bundle: CodeBundle) -> None:
@@ -273,6 +278,8 @@ def describe_deployment(
         bucket=settings.config.bucket or default_bucket(session),
         prefix=prefix,
         code_prefix=f"{prefix}/{bundle.prefix}",
+        code_sha256=bundle.sha256,
+        runner_sha256=bundle.runner_sha256,
     )
 
 

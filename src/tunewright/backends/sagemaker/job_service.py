@@ -27,7 +27,7 @@ from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.requests import JobRequest, job_name, parse_job_name
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
-from tunewright.runner.training_job import LOST_S3
+from tunewright.runner.training_job import CHANGED_CODE, LOST_S3
 from tunewright.trial import PhaseName
 
 _PAGE: Final = 100
@@ -511,6 +511,10 @@ _OF_REQUESTS: Final[_Causes] = (
     (re.compile(r"\bS3\b|bucket", re.IGNORECASE), _PLACE),
 )
 _OF_JOBS: Final[_Causes] = (
+    (
+        re.compile(rf"^AlgorithmError: {re.escape(CHANGED_CODE)}"),
+        "find out who wrote to the bucket, delete the code there, which a resumed experiment sends again",
+    ),
     (re.compile(r"^ClientError: (?!Artifact).*(image|repository|registry|manifest)", re.IGNORECASE), _IMAGE),
     (re.compile(r"^ClientError: (?!Artifact).*(\bS3\b|bucket|download)", re.IGNORECASE), _PLACE),
     (re.compile(r"assume.?role|\brole\b", re.IGNORECASE), _ROLE),

@@ -19,6 +19,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.runner.contract import (
     CHECKPOINT_CHANNEL,
+    CODE_VARIABLE,
     CONFIG_CHANNEL,
     CONFIG_PARAMETER,
     RUN_VARIABLE,
@@ -26,12 +27,15 @@ from tunewright.runner.contract import (
     WORKER_VARIABLE,
     Mode,
 )
+from tunewright.runner.training_job import CHANGED_CODE
 from tunewright.types import Config, ConfigValue
 
 EXPERIMENT_LENGTH: Final = 40
 """Of 63 characters that a job's name may have; the rest is for the three numbers."""
 
 _DIGEST_LENGTH: Final = 6
+LONGEST_PREFIX: Final = EXPERIMENT_LENGTH - _DIGEST_LENGTH - 1
+"""Characters of an experiment's name with which its job names and S3 prefix begin, however long it is."""
 
 
 def job_prefix(experiment: str) -> str:
@@ -45,7 +49,7 @@ def job_prefix(experiment: str) -> str:
     if legal and legal == experiment and len(legal) <= EXPERIMENT_LENGTH:
         return legal
     digest = hashlib.sha256(experiment.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
-    kept = legal[: EXPERIMENT_LENGTH - _DIGEST_LENGTH - 1].rstrip("-")
+    kept = legal[:LONGEST_PREFIX].rstrip("-")
     return f"{kept}-{digest}" if kept else f"t-{digest}"
 
 
@@ -71,9 +75,18 @@ def parse_job_name(prefix: str, text: str) -> str | None:
 HASH_VARIABLE: Final = "TUNEWRIGHT_HASH"
 """Environment variable and tag that tell two jobs of the same name apart: hash of the request, and id of the session."""
 HASH_TAG: Final = "tunewright:hash"
+EXPERIMENT_TAG: Final = "tunewright:experiment"
 
 CODE_CHANNEL: Final = "code"
-CODE_FOLDER: Final = f"/opt/ml/input/data/{CODE_CHANNEL}"
+RUNNER: Final = "runner.pyz"
+"""File of the code channel."""
+_RUNNER_FILE: Final = f"/opt/ml/input/data/{CODE_CHANNEL}/{RUNNER}"
+_CHECKED_RUNNER: Final = (
+    "import hashlib,runpy,sys;_,d,p,*a=sys.argv;sys.argv=[p,*a];sys.path[0]=p;"
+    "hashlib.sha256(open(p,'rb').read()).hexdigest()==d or "
+    "sys.exit(open(a[1]+'/output/failure','w').write('CODE'));runpy.run_path(p,None,'__main__')"
+).replace("CODE", CHANGED_CODE)
+"""Python that runs a zipapp if its SHA-256 is the first argument. The service takes 256 characters, without line breaks."""
 
 _MAX_HYPERPARAMETERS: Final = 100
 _MAX_NAME: Final = 256
@@ -101,6 +114,8 @@ class Deployment:
     """Of all S3 objects of the experiment, without slashes at its ends."""
     code_prefix: str
     """Full key prefix of the code, ending in a slash; it holds the hash of the code."""
+    code_sha256: str
+    runner_sha256: str
     session: str = ""
     """Random id of the tuner process, which distinguishes its jobs from those of another one; empty in dry runs."""
 
@@ -258,7 +273,17 @@ def build_worker_request(
 
 def worker_deployment(deployment: Deployment) -> Deployment:
     """The deployment with a prefix of its own for the names of jobs of workers."""
-    return replace(deployment, job_prefix=f"{deployment.job_prefix}-w")
+    return replace(deployment, job_prefix=worker_prefix(deployment.job_prefix))
+
+
+def worker_prefix(prefix: str) -> str:
+    """The beginning of the names of an experiment's jobs of workers, from that of all its jobs."""
+    return f"{prefix}-w"
+
+
+def tag_value(experiment: str) -> str:
+    """Value of a job's tag :data:`EXPERIMENT_TAG`."""
+    return re.sub(r"[^\w .:/=+@-]", "-", experiment)[:_MAX_TAG_VALUE]
 
 
 def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) -> JobRequest:
@@ -278,7 +303,7 @@ def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) ->
         "StoppingCondition": dict(parts.limits),
         **({"EnableManagedSpotTraining": True} if settings.config.spot else {}),
         **({"EnableNetworkIsolation": True} if settings.network_isolation else {}),
-        "Environment": _environment(parts, settings),
+        "Environment": {**_environment(parts, settings), CODE_VARIABLE: deployment.code_sha256},
         "Tags": _tags(parts, deployment, settings),
     }
     fields = merge(settings.request_template, ours)
@@ -361,9 +386,24 @@ def _algorithm(parts: _JobParts, deployment: Deployment, settings: JobSettings) 
     return {
         "TrainingImage": deployment.gpu_image if has_gpu(instance_type) else deployment.cpu_image,
         "TrainingInputMode": "File",
-        "ContainerEntrypoint": ["python3"],
-        "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", parts.mode.value, "/opt/ml"],
+        **runner_command(deployment.runner_sha256, parts.mode),
     }
+
+
+def runner_command(sha256: str, mode: Mode) -> dict[str, Any]:
+    """Members of the AlgorithmSpecification that start the runner.
+
+    A runner in S3 that was changed is not started: it would have the rights of the job's role.
+
+    Parameters
+    ----------
+    sha256
+        Of the runner, in hexadecimal digits.
+    mode
+        Its program.
+    """
+    arguments = ["-c", _CHECKED_RUNNER, sha256, _RUNNER_FILE, mode.value, "/opt/ml"]
+    return {"ContainerEntrypoint": ["python3"], "ContainerArguments": arguments}
 
 
 def _hyperparameters(config: Config, pointer: str) -> dict[str, str]:
@@ -426,7 +466,7 @@ def _environment(parts: _JobParts, settings: JobSettings) -> dict[str, str]:
 def _tags(parts: _JobParts, deployment: Deployment, settings: JobSettings) -> list[dict[str, str]]:
     tags = {
         **settings.config.tags,
-        "tunewright:experiment": re.sub(r"[^\w .:/=+@-]", "-", deployment.experiment),
+        EXPERIMENT_TAG: tag_value(deployment.experiment),
         "tunewright:trial": parts.trial_tag,
     }
     return [{"Key": name, "Value": value[:_MAX_TAG_VALUE]} for name, value in tags.items()]
