@@ -96,10 +96,15 @@ def test_the_role_that_is_given_wins(session: AwsSession, monkeypatch: pytest.Mo
         find_role(session, "missing")
 
 
-def test_a_role_that_may_not_be_looked_up_is_one_of_the_console(session: AwsSession) -> None:
+def test_a_role_that_may_not_be_looked_up_is_one_of_the_console(
+    session: AwsSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refuse(session, "iam", "GetRole", "AccessDenied")
     assert find_role(session, "mine") == f"arn:aws:iam::{ACCOUNT}:role/service-role/mine"
     assert find_role(session, "a/mine") == f"arn:aws:iam::{ACCOUNT}:role/a/mine"
+    monkeypatch.setenv("TUNEWRIGHT_SAGEMAKER_ROLE", f"arn:aws:iam::{ACCOUNT}:role/b/mine")
+    assert find_role(session, "mine") == f"arn:aws:iam::{ACCOUNT}:role/b/mine"
+    assert find_role(session, "ine") == f"arn:aws:iam::{ACCOUNT}:role/service-role/ine"
 
 
 def test_the_accounts_only_role_is_found(session: AwsSession) -> None:

@@ -59,7 +59,8 @@ def find_role(session: AwsSession, role: str | None = None) -> str:
 def _role_arn(session: AwsSession, name: str) -> str:
     """ARN of a role of the session's account, with its path.
 
-    Without permission to read the role, it is taken for one that the console created, as SageMaker's SDK takes it.
+    Without permission to read the role, it is that of TUNEWRIGHT_SAGEMAKER_ROLE if the names are equal; else it is taken for
+    one that the console created, as SageMaker's SDK takes it.
     """
     roles = f"arn:{partition(session.endpoint.region)}:iam::{session.account}:role"
     if session.endpoint.kind is EndpointKind.EMBEDDED:
@@ -71,7 +72,9 @@ def _role_arn(session: AwsSession, name: str) -> str:
             raise BackendError(f"The account {session.account} has no role {name}: correct --role") from error
         if not error.is_forbidden:
             raise BackendError(f"The role {name} cannot be looked up ({error}): give its ARN") from error
-        return f"{roles}/{name if '/' in name else _ROLE_PATH + name}"
+        known = os.environ.get(ROLE_VARIABLE, "")  # in a tuning job, from the machine that launched it
+        is_known = known.startswith("arn:") and known.endswith(f"/{name}")
+        return known if is_known else f"{roles}/{name if '/' in name else _ROLE_PATH + name}"
 
 
 def _read_role(session: AwsSession, name: str) -> Mapping[str, Any]:

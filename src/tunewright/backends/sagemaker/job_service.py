@@ -513,7 +513,7 @@ _OF_REQUESTS: Final[_Causes] = (
 _OF_JOBS: Final[_Causes] = (
     (
         re.compile(rf"^AlgorithmError: {re.escape(CHANGED_CODE)}"),
-        "find out who wrote to the bucket, delete the code there, which a resumed experiment sends again",
+        "find out who writes to the bucket, and delete the experiment's code there, which is sent again",
     ),
     (re.compile(r"^ClientError: (?!Artifact).*(image|repository|registry|manifest)", re.IGNORECASE), _IMAGE),
     (re.compile(r"^ClientError: (?!Artifact).*(\bS3\b|bucket|download)", re.IGNORECASE), _PLACE),
