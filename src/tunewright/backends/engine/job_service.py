@@ -208,8 +208,8 @@ class JobService(ABC, Generic[OrderT]):
     """The jobs of one experiment in an engine.
 
     A job's key is the part of its name after the experiment's prefix, ``{n}-{n}-{n}``. It is an idempotency key: a create
-    request that is sent again after a lost answer creates no second job. Every method raises :class:`~tunewright.exceptions.RequestError` if the engine
-    refuses the request or does not answer.
+    request that is sent again after a lost answer creates no second job. Every method raises
+    :class:`~tunewright.exceptions.RequestError` if the engine refuses the request or does not answer.
     """
 
     @abstractmethod
