@@ -20,6 +20,7 @@ from tunewright.aws import (
     EndpointKind,
     resolve_endpoint,
 )
+from tunewright.backends.sagemaker.deployment import CodeBundle
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.real import mlp_digits_benchmark
 from tunewright.cli.launch import Launch
@@ -62,7 +63,7 @@ class TestFlags:
     @pytest.mark.parametrize(
         ("backend", "only"),
         [
-            ("sagemaker", {*REMOTE_ONLY, "tuner_instance_type", "tuner_spot"}),
+            ("sagemaker", {*REMOTE_ONLY, "tuner_instance_type", "tuner_role", "tuner_spot"}),
             (
                 "local",
                 {
@@ -72,6 +73,8 @@ class TestFlags:
                     "endpoint",
                     "speed",
                     "region",
+                    "aws_profile",
+                    "assume_role",
                     "role",
                     "bucket",
                     "image_uri",
@@ -215,7 +218,14 @@ class TestRequest:
             kind=EndpointKind.EMBEDDED, region="us-east-1", speed=60.0, url="http://127.0.0.1:1"
         )
         return TuningJobSettings(
-            endpoint=endpoint, role_arn="r", image="i", bucket="b", code_prefix="code/x/", **changes
+            endpoint=endpoint,
+            role_arn="tuning",
+            trial_role_arn="trial",
+            image="i",
+            bucket="b",
+            code=CodeBundle(files={}, sha256="c0de", runner_sha256="0123", size=0),
+            code_prefix="code/x/",
+            **changes,
         )
 
     def test_it_lasts_longer_than_the_experiment(self) -> None:
@@ -224,6 +234,10 @@ class TestRequest:
         )
         assert request["StoppingCondition"]["MaxRuntimeInSeconds"] > 600 + 300
         assert json.loads(request["HyperParameters"]["tunewright_flags"]) == ["--x", "1"]
+        assert request["RoleArn"] == "tuning"
+        assert request["Environment"]["TUNEWRIGHT_SAGEMAKER_ROLE"] == "trial"
+        assert request["Environment"]["TUNEWRIGHT_CODE"] == "c0de"
+        assert "0123" in request["AlgorithmSpecification"]["ContainerArguments"]
         assert request["Environment"][REMOTE_VARIABLE] == "s3://b/tunewright/remote/my-tag/RS-0"
         assert json.loads(request["Environment"]["TUNEWRIGHT_REMOTE_ENDPOINT"]) == {
             "choice": "embedded",
