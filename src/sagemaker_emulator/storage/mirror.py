@@ -65,17 +65,19 @@ class FolderMirror:
         for torn in directory.glob(f"*/*{_SCRATCH_SUFFIX}"):
             torn.unlink(missing_ok=True)
 
-    def buckets(self) -> Iterator[tuple[str, str]]:
-        """Name and region of each bucket."""
+    def buckets(self) -> Iterator[tuple[str, str, str]]:
+        """Name, region and owner of each bucket; the owner is empty in files of earlier versions."""
         for file in sorted(self._directory.glob(f"*/{_BUCKET_FILE}")):
             bucket = json.loads(file.read_text())
-            yield bucket["name"], bucket["region"]
+            yield bucket["name"], bucket["region"], bucket.get("owner", "")
 
-    def create_bucket(self, name: str, region: str) -> None:
+    def create_bucket(self, name: str, region: str, owner: str) -> None:
         """Create the folder of a bucket."""
         folder = self._bucket_folder(name)
         folder.mkdir(exist_ok=True)
-        write_atomically(folder / _BUCKET_FILE, json.dumps({"name": name, "region": region}).encode())
+        write_atomically(
+            folder / _BUCKET_FILE, json.dumps({"name": name, "region": region, "owner": owner}).encode()
+        )
 
     def delete_bucket(self, name: str) -> None:
         """Remove a bucket with its objects."""

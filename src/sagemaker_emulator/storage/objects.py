@@ -44,6 +44,7 @@ class ObjectStore:
         self._mirror = FolderMirror(directory)
         self._indexes: dict[str, BucketIndex] = {}
         self._known: dict[tuple[str, str], FakeKey] = {}
+        self._owners: dict[str, str] = {}
         self._backend: S3Backend = s3_backends[ACCOUNT_ID]["aws"]
         self._backend.reset()
         self._load()
@@ -52,10 +53,15 @@ class ObjectStore:
         """Whether the bucket exists."""
         return bucket in self._indexes
 
-    def create_bucket(self, bucket: str) -> None:
-        """Create a bucket if it does not exist."""
+    def owner(self, bucket: str) -> str:
+        """Account that owns a bucket; empty if it does not exist."""
+        return self._owners.get(bucket, ACCOUNT_ID) if bucket in self._indexes else ""
+
+    def create_bucket(self, bucket: str, *, owner: str = ACCOUNT_ID) -> None:
+        """Create a bucket if it does not exist; one of another account is open to all callers."""
         with self.lock:
             if bucket not in self._indexes:
+                self._owners[bucket] = owner
                 self._backend.create_bucket(bucket, self._region)
                 self.sync(bucket)
 
@@ -145,7 +151,8 @@ class ObjectStore:
                 self._forget_bucket(bucket)
                 return
             if bucket not in self._indexes:
-                self._mirror.create_bucket(bucket, self._backend.buckets[bucket].region_name)
+                region = self._backend.buckets[bucket].region_name
+                self._mirror.create_bucket(bucket, region, self._owners.setdefault(bucket, ACCOUNT_ID))
                 self._indexes[bucket] = BucketIndex()
             if key is not None:
                 self._sync_object(bucket, key)
@@ -168,6 +175,7 @@ class ObjectStore:
 
     def _forget_bucket(self, bucket: str) -> None:
         index = self._indexes.pop(bucket, None)
+        self._owners.pop(bucket, None)
         if index is not None:
             self._known = {key: found for key, found in self._known.items() if key[0] != bucket}
             self._mirror.delete_bucket(bucket)
@@ -179,7 +187,8 @@ class ObjectStore:
             raise NoSuchObjectError(bucket, key) from None
 
     def _load(self) -> None:
-        for bucket, region in self._mirror.buckets():
+        for bucket, region, owner in self._mirror.buckets():
+            self._owners[bucket] = owner or ACCOUNT_ID
             self._backend.create_bucket(bucket, region)
             index = self._indexes[bucket] = BucketIndex()
             for stored in self._mirror.objects(bucket):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunewright.aws.account import default_bucket, ensure_bucket, find_role
+from tunewright.aws.account import choose_bucket, default_bucket, ensure_bucket, find_role
 from tunewright.aws.boto import ServiceError
 from tunewright.aws.catalog import gpus_of, has_gpu, image_uri, price_per_hour
 from tunewright.aws.endpoint import REMOTE_VARIABLE, Credentials, Endpoint, EndpointKind, resolve_endpoint
@@ -20,6 +20,7 @@ __all__ = [
     "ServiceError",
     "StoredObject",
     "TokenBucket",
+    "choose_bucket",
     "default_bucket",
     "ensure_bucket",
     "find_role",

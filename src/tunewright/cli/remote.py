@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, final
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from tunewright.aws import AwsSession, ServiceError, default_bucket, open_session, resolve_endpoint
+from tunewright.aws import AwsSession, ServiceError, choose_bucket, open_session, resolve_endpoint
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
@@ -43,6 +43,8 @@ class Place:
     """AWS region, likewise."""
     bucket: str | None = None
     """Bucket, likewise."""
+    bucket_owner: str | None = None
+    """Account that must own the bucket, likewise."""
     speed: PositiveFloat | None = None
     """Service seconds per second of an embedded endpoint, likewise."""
 
@@ -172,11 +174,12 @@ def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
     record = load_record(tag)
     try:
         if place.endpoint is None and record is not None:
-            session, bucket = open_session(record.endpoint()), record.bucket
+            session = open_session(record.endpoint())
+            bucket = choose_bucket(session, record.bucket, record.bucket_owner)
         else:
             endpoint = resolve_endpoint(place.endpoint or "aws", region=place.region, speed=place.speed)
             session = open_session(endpoint)
-            bucket = place.bucket or default_bucket(session)
+            bucket = choose_bucket(session, place.bucket, place.bucket_owner)
         try:
             yield session, RemoteLaunch(session, bucket, tag)
         finally:

@@ -166,6 +166,7 @@ def verify(
     region: str | None = None,
     role: str | None = None,
     bucket: str | None = None,
+    bucket_owner: str | None = None,
     image_uri: str | None = None,
     out: Path | None = None,
     yes: bool = False,
@@ -184,6 +185,8 @@ def verify(
         Role of the jobs (default: found).
     bucket
         Bucket of their files (default: sagemaker-REGION-ACCOUNT).
+    bucket_owner
+        Account that must own --bucket, 12 digits.
     image_uri
         Image of the jobs; needs python3 (default: the CPU image of PyTorch).
     out
@@ -202,7 +205,7 @@ def verify(
             role_arn=find_role(session, role),
             image=image_uri or default_image(session.endpoint.region, for_gpu=False),
             instance_type=instance_type,
-            bucket=ensure_bucket(session, bucket),
+            bucket=ensure_bucket(session, bucket, bucket_owner),
         )
         findings = _check(session, place)
     except ServiceError as error:

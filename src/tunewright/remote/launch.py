@@ -106,11 +106,13 @@ class LaunchRecord:
     region: str
     speed: float | None
     bucket: str
+    bucket_owner: str | None = None
+    """Account that must own the bucket; None: this one if it is the default bucket, else any."""
 
     @staticmethod
-    def of(endpoint: Endpoint, bucket: str) -> LaunchRecord:
+    def of(endpoint: Endpoint, bucket: str, bucket_owner: str | None = None) -> LaunchRecord:
         """Make the record of a launch."""
-        return LaunchRecord(**endpoint_facts(endpoint), bucket=bucket)
+        return LaunchRecord(**endpoint_facts(endpoint), bucket=bucket, bucket_owner=bucket_owner)
 
     def endpoint(self) -> Endpoint:
         """Return the endpoint."""

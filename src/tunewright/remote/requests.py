@@ -13,7 +13,7 @@ from tunewright.backends.sagemaker.plugin import shared_packages
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER
 from tunewright.backends.sagemaker.settings import merge
 from tunewright.remote.layout import tag_prefix
-from tunewright.runner.contract import Mode
+from tunewright.runner.contract import S3_OWNER_VARIABLE, Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER
 
 ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
@@ -37,6 +37,8 @@ class TuningJobSettings:
     bucket: str
     code_prefix: str
     """Full key prefix of the code, ending in a slash."""
+    bucket_owner: str = ""
+    """Account that must own the bucket; empty: any."""
     instance_type: str = "ml.m5.large"
     volume_gb: int = 30
     spot: bool = False
@@ -90,6 +92,7 @@ def tuning_job_request(
             **shared_packages(settings.endpoint),
             **settings.environment,
             REMOTE_VARIABLE: place,
+            **({S3_OWNER_VARIABLE: settings.bucket_owner} if settings.bucket_owner else {}),
             ENDPOINT_VARIABLE: json.dumps(endpoint_facts(settings.endpoint)),
         },
         "Tags": [

@@ -31,6 +31,8 @@ RUN_VARIABLE = "TUNEWRIGHT_RUN"
 """Environment variable of a job's run: JSON."""
 S3_VARIABLE = "TUNEWRIGHT_S3"
 """Environment variable of the experiment's S3 prefix: ``s3://bucket/prefix/``."""
+S3_OWNER_VARIABLE = "TUNEWRIGHT_S3_OWNER"
+"""Environment variable of the account that must own that bucket; absent: any account."""
 WORKER_VARIABLE = "TUNEWRIGHT_WORKER"
 """Environment variable of a worker's parameters: JSON, see :class:`~tunewright.runner.worker.WorkerFacts`."""
 

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .contract import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, SOURCE
+from .contract import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, S3_OWNER_VARIABLE, SOURCE
 from .run_order import RunOrder
 
 _CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 _LONGEST_FAILURE = 1024
 LOST_S3 = "lost S3"
 """Reason of a failure after the program's name if S3 did not answer: the job is retried."""
+REFUSED_S3 = "may not use the bucket"
+"""Reason of a failure after the program's name if S3 refused a request: every job of the experiment would meet it."""
+_REFUSED = {"AccessDenied", "403"}
 _PASSING = {"HTTPClientError", "ConnectionError", "CredentialRetrievalError", "RetriesExceededError"}
 """boto3's errors of connections and of the instance's credentials."""
 _SERVER_ERROR = 500
@@ -59,7 +62,7 @@ def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) 
     try:
         return program(base)
     except Exception as error:
-        what = LOST_S3 if is_passing(error) else "failed"
+        what = LOST_S3 if is_passing(error) else _refusal(error) or "failed"
         write_failure(base, f"{who} {what}: {type(error).__name__}: {error}"[:_LONGEST_FAILURE])
         raise
 
@@ -76,6 +79,19 @@ def is_passing(error: BaseException) -> bool:
     if "ClientError" in names:
         status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return not names.isdisjoint(_PASSING) or status >= _SERVER_ERROR or status == _TOO_MANY
+
+
+def _refusal(error: BaseException) -> str:
+    """The reason of a failure if S3 refused a request; else empty."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "S3UploadFailedError" in names and error.__context__ is not None:
+        return _refusal(error.__context__)
+    code = getattr(error, "response", {}).get("Error", {}).get("Code") if "ClientError" in names else ""
+    if code not in _REFUSED:
+        return ""
+    owner = os.environ.get(S3_OWNER_VARIABLE)
+    whose = f"it does not belong to the account {owner}, or " if owner else ""
+    return f"{REFUSED_S3}: {whose}the role lacks a permission there"
 
 
 def read_job(base: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,11 +41,14 @@ class SageMakerPlace(ABC):  # noqa: B024 - the fields of the two classes below
     """Role of the jobs (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else the account's SageMaker role)."""
     bucket: str | None = None
     """Bucket for code, reports and checkpoints (default: sagemaker-REGION-ACCOUNT)."""
+    bucket_owner: str | None = field(default=None, metadata={"metavar": "ACCOUNT"})
+    """Account that must own --bucket, 12 digits: all requests to it are refused otherwise (the default bucket must be yours)."""
     image_uri: str | None = None
     """Container image of the jobs (default: by framework and region)."""
 
     def __post_init__(self) -> None:
         _check_positive(self, "speed")
+        _check_owner(self)
 
 
 @final
@@ -138,6 +142,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
         ):
             if value is not None and value > most:
                 raise SettingsError(f"{name} must be from 1 to {most}, not {value}")
+        _check_owner(self)
         check_at_least(self, 0, "max_retries", "checkpoint_seconds", "stop_grace", "close_seconds")
         if self.price_per_hour is not None:
             check_at_least(self, 0, "price_per_hour")
@@ -153,6 +158,18 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     def is_billed(self) -> bool:
         """Whether the jobs run on AWS."""
         return self.endpoint == "aws"
+
+
+def _check_owner(place: SageMakerPlace) -> None:
+    owner = place.bucket_owner
+    if owner is None:
+        return
+    if not re.fullmatch(r"\d{12}", owner):
+        raise SettingsError(f"bucket_owner is the number of an account, 12 digits, not {owner!r}")
+    if place.bucket is None:
+        raise SettingsError(
+            "bucket_owner is for a bucket that you name: give --bucket, or leave it out; the default bucket must be yours"
+        )
 
 
 def _check_positive(config: object, *names: str) -> None:

@@ -17,7 +17,7 @@ from tunewright.aws import (
     EndpointKind,
     S3Objects,
     ServiceError,
-    default_bucket,
+    choose_bucket,
     ensure_bucket,
     find_role,
     image_uri,
@@ -263,13 +263,15 @@ def describe_deployment(
         There is no role, or no image for the region.
     """
     prefix = f"{ROOT_PREFIX}/{job_prefix(experiment)}"
+    bucket = choose_bucket(session, settings.config.bucket, settings.config.bucket_owner)
     return Deployment(
         experiment=experiment,
         job_prefix=job_prefix(experiment),
         role_arn=find_role(session, settings.config.role),
         cpu_image=settings.config.image_uri or _image(session.endpoint, settings, for_gpu=False),
         gpu_image=settings.config.image_uri or _image(session.endpoint, settings, for_gpu=True),
-        bucket=settings.config.bucket or default_bucket(session),
+        bucket=bucket,
+        bucket_owner=session.terms_of(bucket).owner,
         prefix=prefix,
         code_prefix=f"{prefix}/{bundle.prefix}",
     )
@@ -364,7 +366,7 @@ class ExperimentSite:
                 f"The script's folder has {len(code.files)} files of {code.size / 1e6:.0f} MB, "
                 "which every job downloads: keep data elsewhere"
             )
-        ensure_bucket(self.session, self.settings.config.bucket)
+        ensure_bucket(self.session, self.settings.config.bucket, self.settings.config.bucket_owner)
         try:
             upload_code(self.objects, code)
         except ServiceError as error:

@@ -26,7 +26,7 @@ from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest, job_name, parse_job_name
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
-from tunewright.runner.training_job import LOST_S3
+from tunewright.runner.training_job import LOST_S3, REFUSED_S3
 from tunewright.trial import PhaseName
 
 _PAGE: Final = 100
@@ -500,7 +500,8 @@ TYPE_REMEDY: Final = "correct --instance_type: 'tunewright sagemaker quotas' sho
 """The remedy if another one of several listed types may do."""
 _IMAGE: Final = "correct --image_uri, or let the role pull it from the registry; without --image_uri AWS's own image is taken"
 _PLACE: Final = (
-    "the role needs access to the bucket, which must be in the region of the jobs: see --bucket and --role"
+    "the role needs access to the bucket, which must be yours and in the region of the jobs: see --bucket, --bucket_owner "
+    "and --role"
 )
 
 _OF_REQUESTS: Final[_Causes] = (
@@ -513,6 +514,7 @@ _OF_REQUESTS: Final[_Causes] = (
     (re.compile(r"\bS3\b|bucket", re.IGNORECASE), _PLACE),
 )
 _OF_JOBS: Final[_Causes] = (
+    (re.compile(rf"^AlgorithmError: The \w+ {re.escape(REFUSED_S3)}:"), _PLACE),
     (re.compile(r"^ClientError: (?!Artifact).*(image|repository|registry|manifest)", re.IGNORECASE), _IMAGE),
     (re.compile(r"^ClientError: (?!Artifact).*(\bS3\b|bucket|download)", re.IGNORECASE), _PLACE),
     (re.compile(r"assume.?role|\brole\b", re.IGNORECASE), _ROLE),

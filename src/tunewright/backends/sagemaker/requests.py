@@ -22,6 +22,7 @@ from tunewright.runner.contract import (
     CONFIG_CHANNEL,
     CONFIG_PARAMETER,
     RUN_VARIABLE,
+    S3_OWNER_VARIABLE,
     S3_VARIABLE,
     WORKER_VARIABLE,
     Mode,
@@ -101,6 +102,14 @@ class Deployment:
     """Of all S3 objects of the experiment, without slashes at its ends."""
     code_prefix: str
     """Full key prefix of the code, ending in a slash."""
+    bucket_owner: str = ""
+    """Account that must own the bucket; empty: any."""
+
+    @property
+    def s3_variables(self) -> dict[str, str]:
+        """Environment of a runner that uses the bucket."""
+        owner = {S3_OWNER_VARIABLE: self.bucket_owner} if self.bucket_owner else {}
+        return {S3_VARIABLE: self.uri, **owner}
 
     @property
     def uri(self) -> str:
@@ -182,7 +191,7 @@ def build_request(order: JobOrder, deployment: Deployment, settings: JobSettings
         until=order.run.until,
         trial_tag=str(order.run.trial_id),
         mode=Mode.LOGS if is_isolated else Mode.S3,
-        variables={RUN_VARIABLE: _compact(facts)} | ({} if is_isolated else {S3_VARIABLE: deployment.uri}),
+        variables={RUN_VARIABLE: _compact(facts)} | ({} if is_isolated else deployment.s3_variables),
         limits=_limits(settings),
     )
     request = _request(parts, deployment, settings)
@@ -239,7 +248,7 @@ def build_worker_request(
         until=None,
         trial_tag=str(order.number),
         mode=Mode.WORKER,
-        variables={S3_VARIABLE: deployment.uri, WORKER_VARIABLE: _compact(facts)},
+        variables={**deployment.s3_variables, WORKER_VARIABLE: _compact(facts)},
         limits=limits,
     )
     return _request(parts, deployment, settings)

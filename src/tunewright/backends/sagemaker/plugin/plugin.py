@@ -15,7 +15,7 @@ from tunewright.aws import (
     AwsSession,
     Endpoint,
     EndpointKind,
-    default_bucket,
+    choose_bucket,
     open_session,
     resolve_endpoint,
 )
@@ -84,7 +84,8 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         session, prefix = open_session(endpoint_of(config)), job_prefix(context.folder.name)
         if config.execution != "workers":
             return ServiceLog(session, lambda: job_logs(session, prefix, trial_id))
-        objects = session.objects(config.bucket or default_bucket(session), f"{ROOT_PREFIX}/{prefix}")
+        bucket = choose_bucket(session, config.bucket, config.bucket_owner)
+        objects = session.objects(bucket, f"{ROOT_PREFIX}/{prefix}")
         return ServiceLog(session, lambda: run_logs(objects, trial_id))
 
     @override
@@ -107,7 +108,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         channel = JobSettings(benchmark=context.script, config=config).channel
         session = open_session(endpoint_of(config))
         try:
-            bucket = config.bucket or default_bucket(session)
+            bucket = choose_bucket(session, config.bucket, config.bucket_owner)
             objects = session.objects(bucket, f"{ROOT_PREFIX}/{job_prefix(context.folder.name)}")
             place = checkpoint_prefix(checkpoint.trial_id, checkpoint.resource)
             if channel == LOGS:
