@@ -11,7 +11,7 @@ from botocore import exceptions
 from tunewright.aws import Endpoint, EndpointKind, ServiceError, ensure_bucket
 from tunewright.aws.boto import service_errors
 from tunewright.exceptions import BackendError
-from tunewright.runner.s3_requests import BucketTerms
+from tunewright.runner.contract import BucketTerms
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from tunewright.experiments import method
 from tunewright.remote.layout import job_name, job_number
 from tunewright.remote.package import bundle_remote, check_travels, requirements_text, wheel_bytes
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
+from tunewright.runner.contract import BucketTerms
 
 REMOTE_ONLY = {"max_parallel_jobs", "wait"}
 EXTRA = [{"name": "eta", "type": int, "default": 3}]
@@ -230,6 +232,17 @@ class TestRequest:
             "region": "us-east-1",
             "speed": 60.0,
         }
+
+    def test_a_key(self) -> None:
+        settings = self.settings(bucket_terms=BucketTerms(owner="123456789012", kms_key="alias/mine"))
+        request = tuning_job_request(settings, tag="t", slice_name="s", flags=[], seconds=None)
+        assert request["OutputDataConfig"]["KmsKeyId"] == "alias/mine"
+        assert request["ResourceConfig"]["VolumeKmsKeyId"] == "alias/mine"
+        assert request["Environment"]["TUNEWRIGHT_S3_KMS"] == "alias/mine"
+        assert request["Environment"]["TUNEWRIGHT_S3_OWNER"] == "123456789012"
+        local = replace(settings, instance_type="ml.g5.xlarge")
+        request = tuning_job_request(local, tag="t", slice_name="s", flags=[], seconds=None)
+        assert "VolumeKmsKeyId" not in request["ResourceConfig"]
 
     def test_spot_and_a_template(self) -> None:
         template = {"VpcConfig": {"Subnets": ["s"]}, "ResourceConfig": {"VolumeKmsKeyId": "k"}}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import Endpoint, EndpointKind, S3Objects, ServiceError
-from tunewright.runner.s3_requests import BucketTerms
+from tunewright.runner.contract import BucketTerms
 
 
 class FakeS3:

@@ -47,6 +47,8 @@ class StoredObject:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Content type and user metadata."""
+    kms_key: str = ""
+    """Key of SSE-KMS; empty: the object has none."""
 
 
 @final
@@ -90,17 +92,18 @@ class FolderMirror:
             try:
                 fields = json.loads(head)
                 fields["modified"] = datetime.fromisoformat(fields["modified"])
-                headers = fields.pop("headers")
+                headers, kms_key = fields.pop("headers"), fields.pop("kms_key", "")
                 info = ObjectInfo(**fields)
             except (ValueError, KeyError, TypeError):
                 continue
-            yield StoredObject(info=info, body=body, headers=headers)
+            yield StoredObject(info=info, body=body, headers=headers, kms_key=kms_key)
 
     def put(self, bucket: str, stored: StoredObject) -> None:
         """Write an object atomically."""
         fields = asdict(stored.info) | {
             "modified": stored.info.modified.isoformat(),
             "headers": dict(stored.headers),
+            "kms_key": stored.kms_key,
         }
         head = json.dumps(fields).encode() + b"\n"
         write_atomically(self._object_file(bucket, stored.info.key), head, stored.body)

@@ -65,8 +65,16 @@ class ObjectStore:
                 self._backend.create_bucket(bucket, self._region)
                 self.sync(bucket)
 
-    def put(self, bucket: str, key: str, body: bytes, *, content_type: str = "binary/octet-stream") -> None:
-        """Write an object.
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str = "binary/octet-stream",
+        kms_key: str = "",
+    ) -> None:
+        """Write an object, with SSE-KMS if there is a key.
 
         Raises
         ------
@@ -77,7 +85,7 @@ class ObjectStore:
         """
         with self.lock:
             self._index(bucket, key)
-            written = self._backend.put_object(bucket, key, body)
+            written = self._backend.put_object(bucket, key, body, **_encryption(kms_key))
             written.set_metadata({"Content-Type": content_type})
             self.sync(bucket, key)
 
@@ -193,7 +201,10 @@ class ObjectStore:
             index = self._indexes[bucket] = BucketIndex()
             for stored in self._mirror.objects(bucket):
                 key = stored.info.key
-                loaded = self._backend.put_object(bucket, key, stored.body, etag=stored.info.etag)
+                encryption = _encryption(stored.kms_key)
+                loaded = self._backend.put_object(
+                    bucket, key, stored.body, etag=stored.info.etag, **encryption
+                )
                 loaded.last_modified = stored.info.modified.replace(tzinfo=None)
                 loaded.set_metadata(dict(stored.headers))
                 index.put(stored.info)
@@ -207,4 +218,9 @@ def _stored(key: FakeKey) -> StoredObject:
         etag=key.etag.strip('"'),
         modified=key.last_modified.replace(tzinfo=UTC),
     )
-    return StoredObject(info=info, body=key.value, headers={str(k): str(v) for k, v in key.metadata.items()})
+    headers = {str(k): str(v) for k, v in key.metadata.items()}
+    return StoredObject(info=info, body=key.value, headers=headers, kms_key=key.kms_key_id or "")
+
+
+def _encryption(kms_key: str) -> dict[str, str]:
+    return {"encryption": "aws:kms", "kms_key_id": kms_key} if kms_key else {}

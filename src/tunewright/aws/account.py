@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tunewright.aws import boto
 from tunewright.aws.endpoint import EndpointKind
 from tunewright.aws.session import AwsSession
 from tunewright.exceptions import BackendError
-from tunewright.runner.s3_requests import BucketTerms
+from tunewright.runner.contract import BucketTerms
 
 _ROLE_VARIABLES: Final = ("TUNEWRIGHT_SAGEMAKER_ROLE", "AWS_ROLE")
 _ROLE_MARK: Final = "AmazonSageMaker-ExecutionRole"
@@ -70,8 +70,8 @@ def default_bucket(session: AwsSession) -> str:
     return f"sagemaker-{session.endpoint.region}-{session.account}"
 
 
-def choose_bucket(session: AwsSession, bucket: str | None = None, owner: str | None = None) -> str:
-    """Choose the bucket of the jobs' files; all later requests of the session to it expect its owner.
+def choose_bucket(session: AwsSession, bucket: str | None = None, terms: BucketTerms | None = None) -> str:
+    """Choose the bucket of the jobs' files, and set the terms of all later requests of the session to it.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def choose_bucket(session: AwsSession, bucket: str | None = None, owner: str | N
         An open session.
     bucket
         Its name; default :func:`default_bucket`, which the session's account must own.
-    owner
-        Account that must own a given bucket, 12 digits; default: any account that lets this one use it.
+    terms
+        Owner and key; without an owner, a given bucket may belong to any account that lets this one use it.
 
     Returns
     -------
@@ -89,16 +89,19 @@ def choose_bucket(session: AwsSession, bucket: str | None = None, owner: str | N
     """
     usual = default_bucket(session)
     name = bucket or usual
-    session.use_bucket(name, BucketTerms(owner=owner or (session.account if name == usual else "")))
+    terms = terms or BucketTerms()
+    if name == usual and not terms.owner:
+        terms = replace(terms, owner=session.account)
+    session.use_bucket(name, terms)
     return name
 
 
-def ensure_bucket(session: AwsSession, bucket: str | None = None, owner: str | None = None) -> str:
+def ensure_bucket(session: AwsSession, bucket: str | None = None, terms: BucketTerms | None = None) -> str:
     """Create the default bucket if it is missing; check that any other bucket exists, and whose it is.
 
     Parameters
     ----------
-    session, bucket, owner
+    session, bucket, terms
         As for :func:`choose_bucket`.
 
     Returns
@@ -111,7 +114,7 @@ def ensure_bucket(session: AwsSession, bucket: str | None = None, owner: str | N
     BackendError
         The given bucket is missing, in another region or another account's, or the bucket cannot be used or created.
     """
-    name = choose_bucket(session, bucket, owner)
+    name = choose_bucket(session, bucket, terms)
     client = session.client("s3")
     try:
         with boto.service_errors():

@@ -15,7 +15,7 @@ from tunewright.aws.embedded import EmbeddedEndpoint, announced_speed, restart_i
 from tunewright.aws.endpoint import Endpoint, EndpointKind
 from tunewright.aws.objects import S3Objects
 from tunewright.exceptions import BackendError
-from tunewright.runner.s3_requests import BucketTerms, apply_terms
+from tunewright.runner.contract import BucketTerms, apply_terms
 
 SERVICE_RATES: Final[Mapping[str, float]] = {
     "CreateTrainingJob": 1.0,

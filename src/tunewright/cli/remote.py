@@ -24,6 +24,7 @@ from tunewright.remote.cleanup import clear_experiments
 from tunewright.remote.journal import SliceLog
 from tunewright.remote.launch import ENDED, RemoteLaunch, SliceStatus, load_record
 from tunewright.remote.mirror import SliceView, fetch_views
+from tunewright.runner.contract import BucketTerms
 
 _SERVICE_SECONDS: Final = 5.0
 _SHORTEST: Final = 1.0
@@ -45,6 +46,8 @@ class Place:
     """Bucket, likewise."""
     bucket_owner: str | None = None
     """Account that must own the bucket, likewise."""
+    kms_key: str | None = None
+    """Key of the files in S3, likewise."""
     speed: PositiveFloat | None = None
     """Service seconds per second of an embedded endpoint, likewise."""
 
@@ -175,11 +178,12 @@ def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
     try:
         if place.endpoint is None and record is not None:
             session = open_session(record.endpoint())
-            bucket = choose_bucket(session, record.bucket, record.bucket_owner)
+            bucket = choose_bucket(session, record.bucket, record.bucket_terms)
         else:
             endpoint = resolve_endpoint(place.endpoint or "aws", region=place.region, speed=place.speed)
             session = open_session(endpoint)
-            bucket = choose_bucket(session, place.bucket, place.bucket_owner)
+            terms = BucketTerms(owner=place.bucket_owner or "", kms_key=place.kms_key or "")
+            bucket = choose_bucket(session, place.bucket, terms)
         try:
             yield session, RemoteLaunch(session, bucket, tag)
         finally:

@@ -39,6 +39,7 @@ from tunewright.exceptions import BackendError, SettingsError, TunewrightError, 
 from tunewright.formatting import plural
 from tunewright.journal import is_locked
 from tunewright.remote.cleanup import Leftover, end_leftovers, find_leftovers
+from tunewright.runner.contract import BucketTerms
 from tunewright.storage import experiments
 from tunewright.types import package_version
 
@@ -205,7 +206,7 @@ def verify(
             role_arn=find_role(session, role),
             image=image_uri or default_image(session.endpoint.region, for_gpu=False),
             instance_type=instance_type,
-            bucket=ensure_bucket(session, bucket, bucket_owner),
+            bucket=ensure_bucket(session, bucket, BucketTerms(owner=bucket_owner or "")),
         )
         findings = _check(session, place)
     except ServiceError as error:

@@ -131,7 +131,7 @@ class SliceLaunch:
         session = open_session(endpoint_of(self.place))
         try:
             settings = self._prepare(session)
-            save_record(self.tag, LaunchRecord.of(session.endpoint, settings.bucket, self.place.bucket_owner))
+            save_record(self.tag, LaunchRecord.of(session.endpoint, settings.bucket, self.place.bucket_terms))
             fleet = RemoteLaunch(session, settings.bucket, self.tag)
             self._add(fleet, plans, settings)
             say(f"Follow them with: tunewright remote status {safe_name(self.tag)}")
@@ -145,7 +145,7 @@ class SliceLaunch:
 
     def _prepare(self, session: AwsSession) -> TuningJobSettings:
         """Find bucket, role and image; upload the code unless it is there."""
-        bucket = ensure_bucket(session, self.place.bucket, self.place.bucket_owner)
+        bucket = ensure_bucket(session, self.place.bucket, self.place.bucket_terms)
         upload_code(session.objects(bucket, CODE_ROOT), self.code)
         region = session.endpoint.region
         return TuningJobSettings(
@@ -153,7 +153,7 @@ class SliceLaunch:
             role_arn=find_role(session, self.place.role),
             image=self.place.image_uri or image_uri(region, for_gpu=has_gpu(self.instance_type)),
             bucket=bucket,
-            bucket_owner=session.terms_of(bucket).owner,
+            bucket_terms=session.terms_of(bucket),
             code_prefix=f"{CODE_ROOT}/{self.code.prefix}",
             instance_type=self.instance_type,
             spot=self.spot,

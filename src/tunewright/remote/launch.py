@@ -23,6 +23,7 @@ from tunewright.remote.layout import (
     tag_prefix,
 )
 from tunewright.remote.requests import endpoint_facts
+from tunewright.runner.contract import BucketTerms
 from tunewright.storage import home, safe_name, write_atomically
 
 MAX_LAUNCHES: Final = 20
@@ -106,13 +107,19 @@ class LaunchRecord:
     region: str
     speed: float | None
     bucket: str
-    bucket_owner: str | None = None
-    """Account that must own the bucket; None: this one if it is the default bucket, else any."""
+    bucket_owner: str = ""
+    kms_key: str = ""
 
     @staticmethod
-    def of(endpoint: Endpoint, bucket: str, bucket_owner: str | None = None) -> LaunchRecord:
+    def of(endpoint: Endpoint, bucket: str, terms: BucketTerms) -> LaunchRecord:
         """Make the record of a launch."""
-        return LaunchRecord(**endpoint_facts(endpoint), bucket=bucket, bucket_owner=bucket_owner)
+        facts = endpoint_facts(endpoint)
+        return LaunchRecord(**facts, bucket=bucket, bucket_owner=terms.owner, kms_key=terms.kms_key)
+
+    @property
+    def bucket_terms(self) -> BucketTerms:
+        """Terms on which the bucket is used."""
+        return BucketTerms(owner=self.bucket_owner, kms_key=self.kms_key)
 
     def endpoint(self) -> Endpoint:
         """Return the endpoint."""

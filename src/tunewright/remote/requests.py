@@ -11,9 +11,9 @@ from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
 from tunewright.backends.sagemaker.deployment import RUNNER
 from tunewright.backends.sagemaker.plugin import shared_packages
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER
-from tunewright.backends.sagemaker.settings import merge
+from tunewright.backends.sagemaker.settings import merge, without_key_of_local_disks
 from tunewright.remote.layout import tag_prefix
-from tunewright.runner.contract import S3_OWNER_VARIABLE, Mode
+from tunewright.runner.contract import BucketTerms, Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER
 
 ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
@@ -37,8 +37,8 @@ class TuningJobSettings:
     bucket: str
     code_prefix: str
     """Full key prefix of the code, ending in a slash."""
-    bucket_owner: str = ""
-    """Account that must own the bucket; empty: any."""
+    bucket_terms: BucketTerms = BucketTerms()
+    """Its key is that of the disk and of the output, too."""
     instance_type: str = "ml.m5.large"
     volume_gb: int = 30
     spot: bool = False
@@ -67,6 +67,7 @@ def tuning_job_request(
     place = f"s3://{settings.bucket}/{tag_prefix(tag)}/{slice_name}"
     longest = LONGEST_RUN if seconds is None else int(seconds) + ENDING_SECONDS
     stopping = {"MaxRuntimeInSeconds": longest}
+    key = settings.bucket_terms.kms_key
     if settings.spot:
         stopping["MaxWaitTimeInSeconds"] = longest + SPOT_WAIT_SECONDS
     ours: dict[str, Any] = {
@@ -79,11 +80,12 @@ def tuning_job_request(
         },
         "HyperParameters": {FLAGS_PARAMETER: json.dumps(list(flags))},
         "InputDataConfig": [_code_channel(settings)],
-        "OutputDataConfig": {"S3OutputPath": f"{place}/output"},
+        "OutputDataConfig": {"S3OutputPath": f"{place}/output", **({"KmsKeyId": key} if key else {})},
         "ResourceConfig": {
             "InstanceType": settings.instance_type,
             "InstanceCount": 1,
             "VolumeSizeInGB": settings.volume_gb,
+            **({"VolumeKmsKeyId": key} if key else {}),
         },
         "StoppingCondition": stopping,
         "RetryStrategy": {"MaximumRetryAttempts": _RETRIES},
@@ -92,7 +94,7 @@ def tuning_job_request(
             **shared_packages(settings.endpoint),
             **settings.environment,
             REMOTE_VARIABLE: place,
-            **({S3_OWNER_VARIABLE: settings.bucket_owner} if settings.bucket_owner else {}),
+            **settings.bucket_terms.to_environment(),
             ENDPOINT_VARIABLE: json.dumps(endpoint_facts(settings.endpoint)),
         },
         "Tags": [
@@ -100,7 +102,7 @@ def tuning_job_request(
             for key, value in {**settings.tags, "tunewright:tag": tag, "tunewright:slice": slice_name}.items()
         ],
     }
-    return merge(settings.template, ours)
+    return without_key_of_local_disks(merge(settings.template, ours))
 
 
 def endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:

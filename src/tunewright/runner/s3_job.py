@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, final
 
 from .channel import Channel, muted_unless
-from .contract import S3_OWNER_VARIABLE, S3_VARIABLE
+from .contract import S3_VARIABLE, BucketTerms, apply_terms
 from .restarts import Restarts
 from .run_order import RunOrder
 from .s3_channel import S3Channel, S3Clock, S3Place
-from .s3_requests import BucketTerms, apply_terms
 from .supervisor import supervise
 from .training_job import (
     cache_folder,
@@ -125,6 +124,6 @@ def _connect(cache: Path) -> Any:
         s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,
     )
     client = boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=config)
-    terms = BucketTerms(owner=os.environ.get(S3_OWNER_VARIABLE, ""))
+    terms = BucketTerms.of_environment()
     apply_terms(client, lambda _: terms)
     return client

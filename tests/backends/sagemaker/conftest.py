@@ -20,7 +20,7 @@ from tunewright.backends.sagemaker import SageMakerBackend
 from tunewright.interfaces import BackendEvent
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, End, Report
-from tunewright.runner.s3_requests import BucketTerms
+from tunewright.runner.contract import BucketTerms
 from tunewright.testing.jobs import job_settings
 from tunewright.trial import Ended, PhaseChange, Reported
 

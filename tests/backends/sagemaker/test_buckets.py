@@ -1,4 +1,4 @@
-"""Whose buckets are used: tuner, jobs and workers against the embedded endpoint's S3, where one is another account's."""
+"""Owners of buckets and keys of objects: tuner, jobs and workers against the embedded endpoint's S3."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
 
-from sagemaker_emulator.api.server import _Handler
+from sagemaker_emulator.api.server import bind, serve_on, url_of
 from sagemaker_emulator.storage import AwsServices
 from tunewright.aws import AwsSession, Endpoint, EndpointKind, S3Objects, choose_bucket, ensure_bucket
 from tunewright.aws.boto import service_errors
@@ -19,6 +18,7 @@ from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.job_service import remedy_of_job
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner import s3_job, worker
+from tunewright.runner.contract import BucketTerms
 from tunewright.runner.s3_channel import S3Clock
 from tunewright.runner.s3_tasks import TaskQueue
 
@@ -49,10 +49,11 @@ def services(tmp_path: Path) -> Recorded:
 
 @pytest.fixture
 def url(services: Recorded, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, services, threaded=True, request_handler=_Handler)
+    listener = bind(0)
+    url = url_of(listener)
+    server = serve_on(listener, services)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    url = f"http://127.0.0.1:{server.port}"
     for name, value in {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "key",
@@ -113,9 +114,9 @@ def test_a_given_bucket_may_be_anyones_unless_its_owner_is_given(
 ) -> None:
     services.store.create_bucket("shared", owner=ALIEN)
     assert ensure_bucket(session, "shared") == "shared"
-    assert ensure_bucket(session, "shared", ALIEN) == "shared"
+    assert ensure_bucket(session, "shared", BucketTerms(owner=ALIEN)) == "shared"
     with pytest.raises(BackendError, match=rf"does not belong to the account {OURS}"):
-        ensure_bucket(session, "shared", OURS)
+        ensure_bucket(session, "shared", BucketTerms(owner=OURS))
 
 
 def test_every_request_of_the_tuner_expects_the_owner(
@@ -161,6 +162,28 @@ def test_a_job_refuses_a_bucket_of_another_account(
     assert f"may not use the bucket: it does not belong to the account {OURS}" in failure
     assert "--bucket" in remedy_of_job(f"AlgorithmError: {failure}")
     assert services.store.objects(BUCKET) == []
+
+
+def test_the_key_encrypts_every_object_of_tuner_and_job(
+    session: AwsSession, services: Recorded, job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.store.create_bucket(BUCKET)
+    objects = session.objects(choose_bucket(session, terms=BucketTerms(kms_key="alias/mine")), "p")
+    (tmp_path / "big").write_bytes(b"x" * (9 << 20))
+    objects.put("a", b"1")
+    assert objects.put_new("b", b"2")
+    assert objects.replace("a", b"3", objects.page("a")[0].etag)
+    objects.put_file("big", tmp_path / "big")
+    script = job / "input" / "data" / "code" / "source" / "train.py"
+    script.write_text("open('../../../../checkpoints/w', 'w').write('1')\n" + script.read_text())
+    monkeypatch.setenv("TUNEWRIGHT_S3_KMS", "alias/mine")
+    assert s3_job.main([str(job)]) == 0
+    names = [found.key for found in services.store.objects(BUCKET)]
+    assert len([name for name in names if "/checkpoints/" in name]) == 2
+    heads = [session.client("s3").head_object(Bucket=BUCKET, Key=name) for name in names]
+    assert len(heads) >= 7
+    assert {head.get("ServerSideEncryption") for head in heads} == {"aws:kms"}
+    assert {head.get("SSEKMSKeyId") for head in heads} == {"alias/mine"}
 
 
 def test_requests_to_other_buckets_carry_no_owner(session: AwsSession, services: Recorded) -> None:

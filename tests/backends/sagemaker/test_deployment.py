@@ -90,6 +90,13 @@ def test_a_big_folder_is_worth_a_word(make_driver: Any, monkeypatch: pytest.Monk
     assert "every job downloads" in driver.backend.summary().notices[0]
 
 
+def test_a_key_that_is_not_for_the_disk_is_worth_a_word(make_driver: Any) -> None:
+    types = "ml.g5.xlarge,ml.c5.xlarge"
+    (notice,) = make_driver(kms_key="alias/mine", instance_type=types).backend.summary().notices
+    assert notice.startswith("ml.g5.xlarge: local NVMe disks")
+    assert make_driver(kms_key="alias/mine", instance_type="ml.c5.xlarge").backend.summary().notices == ()
+
+
 def test_a_dry_run_on_the_embedded_endpoint_starts_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,10 +40,14 @@ def s3(client: Callable[[str], Any]) -> Any:
 
 
 def test_a_restart_keeps_objects_with_their_metadata(aws: AwsServices, s3: Any) -> None:
-    s3.put_object(Bucket="bucket", Key="a", Body=b"one", ContentType="text/plain", Metadata={"owner": "me"})
+    key = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/mine"}
+    s3.put_object(
+        Bucket="bucket", Key="a", Body=b"one", ContentType="text/plain", Metadata={"owner": "me"}, **key
+    )
     before = s3.head_object(Bucket="bucket", Key="a")
     assert reopened(aws).store.get("bucket", "a") == b"one"
     after = s3.head_object(Bucket="bucket", Key="a")  # the server still runs, on what was loaded again
+    assert (after["ServerSideEncryption"], after["SSEKMSKeyId"]) == ("aws:kms", "alias/mine")
     for field in ("ETag", "ContentLength", "ContentType", "Metadata", "LastModified"):
         assert after[field] == before[field]
 

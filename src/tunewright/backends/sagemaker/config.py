@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
+from tunewright.runner.contract import BucketTerms
 
 Execution: TypeAlias = Literal["jobs", "workers", "auto"]
 """How trials become training jobs."""
@@ -43,12 +44,19 @@ class SageMakerPlace(ABC):  # noqa: B024 - the fields of the two classes below
     """Bucket for code, reports and checkpoints (default: sagemaker-REGION-ACCOUNT)."""
     bucket_owner: str | None = field(default=None, metadata={"metavar": "ACCOUNT"})
     """Account that must own --bucket, 12 digits: all requests to it are refused otherwise (the default bucket must be yours)."""
+    kms_key: str | None = None
+    """Key that encrypts all files in S3, and the disks of instance types without local NVMe disks."""
     image_uri: str | None = None
     """Container image of the jobs (default: by framework and region)."""
 
     def __post_init__(self) -> None:
         _check_positive(self, "speed")
         _check_owner(self)
+
+    @property
+    def bucket_terms(self) -> BucketTerms:
+        """Terms on which the bucket is used."""
+        return BucketTerms(owner=self.bucket_owner or "", kms_key=self.kms_key or "")
 
 
 @final
@@ -99,8 +107,6 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Subnets of your VPC, with commas."""
     security_group_ids: str | None = field(default=None, metadata={"metavar": "ID,..."})
     """Security groups of your VPC, with commas."""
-    kms_key: str | None = None
-    """Key that encrypts disks and output."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """An AWS tag of each training job."""
     request_template: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -20,6 +20,7 @@ from tunewright.aws import (
     choose_bucket,
     ensure_bucket,
     find_role,
+    has_local_disks,
     image_uri,
     open_session,
     price_per_hour,
@@ -263,7 +264,7 @@ def describe_deployment(
         There is no role, or no image for the region.
     """
     prefix = f"{ROOT_PREFIX}/{job_prefix(experiment)}"
-    bucket = choose_bucket(session, settings.config.bucket, settings.config.bucket_owner)
+    bucket = choose_bucket(session, settings.config.bucket, settings.config.bucket_terms)
     return Deployment(
         experiment=experiment,
         job_prefix=job_prefix(experiment),
@@ -271,7 +272,7 @@ def describe_deployment(
         cpu_image=settings.config.image_uri or _image(session.endpoint, settings, for_gpu=False),
         gpu_image=settings.config.image_uri or _image(session.endpoint, settings, for_gpu=True),
         bucket=bucket,
-        bucket_owner=session.terms_of(bucket).owner,
+        bucket_terms=session.terms_of(bucket),
         prefix=prefix,
         code_prefix=f"{prefix}/{bundle.prefix}",
     )
@@ -366,7 +367,9 @@ class ExperimentSite:
                 f"The script's folder has {len(code.files)} files of {code.size / 1e6:.0f} MB, "
                 "which every job downloads: keep data elsewhere"
             )
-        ensure_bucket(self.session, self.settings.config.bucket, self.settings.config.bucket_owner)
+        if line := _about_disks(self.settings):
+            self.notices.add(line)
+        ensure_bucket(self.session, self.settings.config.bucket, self.settings.config.bucket_terms)
         try:
             upload_code(self.objects, code)
         except ServiceError as error:
@@ -375,6 +378,17 @@ class ExperimentSite:
             ) from error
         if line := preflight(self.session, self.settings, n_instances):
             self.notices.add(line)
+
+
+def _about_disks(settings: JobSettings) -> str:
+    """A line about disks for which the given key is not used; empty if there are none."""
+    local = [one for one in settings.types if has_local_disks(one)]
+    if not settings.config.kms_key or not local:
+        return ""
+    return (
+        f"{' and '.join(local)}: local NVMe disks, which their hardware encrypts; the key is for the files in S3, and the "
+        "requests have no VolumeKmsKeyId"
+    )
 
 
 def planned_deployment(settings: JobSettings, *, experiment: str, endpoint: Endpoint) -> Deployment:

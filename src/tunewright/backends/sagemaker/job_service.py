@@ -499,18 +499,19 @@ _ROLE: Final = (
 TYPE_REMEDY: Final = "correct --instance_type: 'tunewright sagemaker quotas' shows what the account may use"
 """The remedy if another one of several listed types may do."""
 _IMAGE: Final = "correct --image_uri, or let the role pull it from the registry; without --image_uri AWS's own image is taken"
+_KEY: Final = "correct --kms_key, or let the role use the key"
 _PLACE: Final = (
     "the role needs access to the bucket, which must be yours and in the region of the jobs: see --bucket, --bucket_owner "
     "and --role"
 )
 
 _OF_REQUESTS: Final[_Causes] = (
+    (re.compile(r"kms", re.IGNORECASE), _KEY),
     (re.compile(r"assume.?role|\brole\b|roleArn", re.IGNORECASE), _ROLE),
     (re.compile(r"instance.?type", re.IGNORECASE), TYPE_REMEDY),
     (re.compile(r"KeepAlivePeriod", re.IGNORECASE), "leave --warm_pool out, or lower --keep_alive"),
     (re.compile(r"image|repository|registry", re.IGNORECASE), _IMAGE),
     (re.compile(r"subnet|security.?group|vpc", re.IGNORECASE), "correct --subnets and --security_group_ids"),
-    (re.compile(r"kms", re.IGNORECASE), "correct --kms_key, or let the role use the key"),
     (re.compile(r"\bS3\b|bucket", re.IGNORECASE), _PLACE),
 )
 _OF_JOBS: Final[_Causes] = (

@@ -14,7 +14,13 @@ from tunewright.aws import has_gpu
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
 from tunewright.backends.sagemaker.config import LOGS
-from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, JobSettings, input_channel, merge
+from tunewright.backends.sagemaker.settings import (
+    SPOT_WAIT_SECONDS,
+    JobSettings,
+    input_channel,
+    merge,
+    without_key_of_local_disks,
+)
 from tunewright.exceptions import SettingsError
 from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.runner.contract import (
@@ -22,9 +28,9 @@ from tunewright.runner.contract import (
     CONFIG_CHANNEL,
     CONFIG_PARAMETER,
     RUN_VARIABLE,
-    S3_OWNER_VARIABLE,
     S3_VARIABLE,
     WORKER_VARIABLE,
+    BucketTerms,
     Mode,
 )
 from tunewright.types import Config, ConfigValue
@@ -102,14 +108,12 @@ class Deployment:
     """Of all S3 objects of the experiment, without slashes at its ends."""
     code_prefix: str
     """Full key prefix of the code, ending in a slash."""
-    bucket_owner: str = ""
-    """Account that must own the bucket; empty: any."""
+    bucket_terms: BucketTerms = BucketTerms()
 
     @property
     def s3_variables(self) -> dict[str, str]:
         """Environment of a runner that uses the bucket."""
-        owner = {S3_OWNER_VARIABLE: self.bucket_owner} if self.bucket_owner else {}
-        return {S3_VARIABLE: self.uri, **owner}
+        return {S3_VARIABLE: self.uri, **self.bucket_terms.to_environment()}
 
     @property
     def uri(self) -> str:
@@ -280,7 +284,7 @@ def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) ->
         "Environment": _environment(parts, settings, digest),
         "Tags": _tags(parts, deployment, settings, digest),
     }
-    fields = merge(settings.request_template, ours)
+    fields = without_key_of_local_disks(merge(settings.request_template, ours))
     return JobRequest(
         fields=fields, config_key=config_key, config_body=b"" if is_inline else text.encode("ascii")
     )

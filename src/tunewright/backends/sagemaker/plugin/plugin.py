@@ -84,7 +84,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         session, prefix = open_session(endpoint_of(config)), job_prefix(context.folder.name)
         if config.execution != "workers":
             return ServiceLog(session, lambda: job_logs(session, prefix, trial_id))
-        bucket = choose_bucket(session, config.bucket, config.bucket_owner)
+        bucket = choose_bucket(session, config.bucket, config.bucket_terms)
         objects = session.objects(bucket, f"{ROOT_PREFIX}/{prefix}")
         return ServiceLog(session, lambda: run_logs(objects, trial_id))
 
@@ -108,7 +108,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         channel = JobSettings(benchmark=context.script, config=config).channel
         session = open_session(endpoint_of(config))
         try:
-            bucket = choose_bucket(session, config.bucket, config.bucket_owner)
+            bucket = choose_bucket(session, config.bucket, config.bucket_terms)
             objects = session.objects(bucket, f"{ROOT_PREFIX}/{job_prefix(context.folder.name)}")
             place = checkpoint_prefix(checkpoint.trial_id, checkpoint.resource)
             if channel == LOGS:
