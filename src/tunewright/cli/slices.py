@@ -24,8 +24,8 @@ from tunewright.aws import (
     open_session,
     price_per_hour,
 )
+from tunewright.backends.sagemaker.code import ROOT_PREFIX, CodeBundle, upload_code
 from tunewright.backends.sagemaker.config import SageMakerPlace
-from tunewright.backends.sagemaker.deployment import CodeBundle, upload_code
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.cli.exits import say
 from tunewright.cli.output import table_of
@@ -41,7 +41,7 @@ from tunewright.remote.launch import (
     SliceStatus,
     save_record,
 )
-from tunewright.remote.layout import CODE_ROOT
+from tunewright.remote.layout import tag_prefix
 from tunewright.remote.mirror import SliceView, fetch_views
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
 from tunewright.storage import safe_name
@@ -146,7 +146,8 @@ class SliceLaunch:
     def _prepare(self, session: AwsSession) -> TuningJobSettings:
         """Find bucket, role and image; upload the code unless it is there."""
         bucket = ensure_bucket(session, self.place.bucket, self.place.bucket_terms)
-        upload_code(session.objects(bucket, CODE_ROOT), self.code)
+        user = tag_prefix(self.tag).removeprefix(f"{ROOT_PREFIX}/")
+        upload_code(session.objects(bucket, ROOT_PREFIX), self.code, user)
         region = session.endpoint.region
         return TuningJobSettings(
             endpoint=session.endpoint,
@@ -154,7 +155,7 @@ class SliceLaunch:
             image=self.place.image_uri or image_uri(region, for_gpu=has_gpu(self.instance_type)),
             bucket=bucket,
             bucket_terms=session.terms_of(bucket),
-            code_prefix=f"{CODE_ROOT}/{self.code.prefix}",
+            code_prefix=f"{ROOT_PREFIX}/{self.code.prefix}",
             instance_type=self.instance_type,
             spot=self.spot,
             template=self.options.request_template,

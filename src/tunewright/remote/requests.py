@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
-from tunewright.backends.sagemaker.deployment import RUNNER
+from tunewright.backends.sagemaker.code import RUNNER
 from tunewright.backends.sagemaker.plugin import shared_packages
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER
 from tunewright.backends.sagemaker.settings import merge, without_key_of_local_disks

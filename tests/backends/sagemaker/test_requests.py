@@ -40,7 +40,7 @@ DEPLOYMENT = Deployment(
     gpu_image="763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.6.0-gpu-py312-cu126-ubuntu22.04-sagemaker",
     bucket="sagemaker-us-east-1-123456789012",
     prefix="tunewright/nique-experiment",
-    code_prefix="tunewright/nique-experiment/code/0123456789abcdef/",
+    code_prefix="tunewright/code/0123456789abcdef/",
 )
 CONFIG: dict[str, Any] = {"lr": 1e-3, "layers": 2, "nesterov": True, "optimizer": "adam", "epochs": 27}
 

@@ -48,9 +48,11 @@ class SageMakerPlace(ABC):  # noqa: B024 - the fields of the two classes below
     """Key that encrypts all files in S3, and the disks of instance types without local NVMe disks."""
     image_uri: str | None = None
     """Container image of the jobs (default: by framework and region)."""
+    max_code_mb: int = field(default=100, metadata={"metavar": "MB"})
+    """Size of the files beside the script, which every job downloads; more is refused."""
 
     def __post_init__(self) -> None:
-        _check_positive(self, "speed")
+        _check_positive(self, "speed", "max_code_mb")
         _check_owner(self)
 
     @property
@@ -134,6 +136,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
         _check_positive(
             self,
             "speed",
+            "max_code_mb",
             "max_wait",
             "trials_per_instance",
             "max_run",

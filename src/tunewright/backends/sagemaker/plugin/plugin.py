@@ -27,8 +27,9 @@ from tunewright.backends.plugin import (
 )
 from tunewright.backends.sagemaker.backend import SageMakerBackend
 from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints, download
+from tunewright.backends.sagemaker.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.config import LOGS, SageMakerConfig, SageMakerPlace
-from tunewright.backends.sagemaker.deployment import ROOT_PREFIX, Estimate, dry_run, estimate
+from tunewright.backends.sagemaker.deployment import Estimate, dry_run, estimate
 from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.plugin.execution import choose_execution
 from tunewright.backends.sagemaker.requests import job_prefix
