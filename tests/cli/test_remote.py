@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from tunewright.aws import (
     EndpointKind,
     resolve_endpoint,
 )
-from tunewright.backends.sagemaker.deployment import CodeBundle
+from tunewright.backends.sagemaker.code import CodeBundle
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.real import mlp_digits_benchmark
 from tunewright.cli.launch import Launch
@@ -33,6 +35,7 @@ from tunewright.experiments import method
 from tunewright.remote.layout import job_name, job_number
 from tunewright.remote.package import bundle_remote, check_travels, requirements_text, wheel_bytes
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
+from tunewright.runner.contract import BucketTerms
 
 REMOTE_ONLY = {"max_parallel_jobs", "wait"}
 EXTRA = [{"name": "eta", "type": int, "default": 3}]
@@ -223,7 +226,7 @@ class TestRequest:
             trial_role_arn="trial",
             image="i",
             bucket="b",
-            code=CodeBundle(files={}, sha256="c0de", runner_sha256="0123", size=0),
+            code=CodeBundle(files={"runner.pyz": b"x"}, digest="c0de", size=1, states={}),
             code_prefix="code/x/",
             **changes,
         )
@@ -237,13 +240,25 @@ class TestRequest:
         assert request["RoleArn"] == "tuning"
         assert request["Environment"]["TUNEWRIGHT_SAGEMAKER_ROLE"] == "trial"
         assert request["Environment"]["TUNEWRIGHT_CODE"] == "c0de"
-        assert "0123" in request["AlgorithmSpecification"]["ContainerArguments"]
+        runner = hashlib.sha256(b"x").hexdigest()
+        assert runner in request["AlgorithmSpecification"]["ContainerArguments"]
         assert request["Environment"][REMOTE_VARIABLE] == "s3://b/tunewright/remote/my-tag/RS-0"
         assert json.loads(request["Environment"]["TUNEWRIGHT_REMOTE_ENDPOINT"]) == {
             "choice": "embedded",
             "region": "us-east-1",
             "speed": 60.0,
         }
+
+    def test_a_key(self) -> None:
+        settings = self.settings(bucket_terms=BucketTerms(owner="123456789012", kms_key="alias/mine"))
+        request = tuning_job_request(settings, tag="t", slice_name="s", flags=[], seconds=None)
+        assert request["OutputDataConfig"]["KmsKeyId"] == "alias/mine"
+        assert request["ResourceConfig"]["VolumeKmsKeyId"] == "alias/mine"
+        assert request["Environment"]["TUNEWRIGHT_S3_KMS"] == "alias/mine"
+        assert request["Environment"]["TUNEWRIGHT_S3_OWNER"] == "123456789012"
+        local = replace(settings, instance_type="ml.g5.xlarge")
+        request = tuning_job_request(local, tag="t", slice_name="s", flags=[], seconds=None)
+        assert "VolumeKmsKeyId" not in request["ResourceConfig"]
 
     def test_spot_and_a_template(self) -> None:
         template = {"VpcConfig": {"Subnets": ["s"]}, "ResourceConfig": {"VolumeKmsKeyId": "k"}}

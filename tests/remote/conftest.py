@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from tunewright.aws import (
-    S3Objects,
-    ServiceError,
-)
+from tunewright.aws import Endpoint, EndpointKind, S3Objects, ServiceError
+from tunewright.runner.contract import BucketTerms
 
 
 class FakeS3:
@@ -76,6 +74,12 @@ class FakeSession:
     quota: int = 100
     error: ServiceError | None = None
     calls: dict[str, int] = field(default_factory=dict[str, int])
+
+    account = "123456789012"
+    endpoint = Endpoint(kind=EndpointKind.EMBEDDED, region="us-east-1")
+
+    def use_bucket(self, bucket: str, terms: BucketTerms) -> None:
+        self.terms = bucket, terms
 
     def objects(self, bucket: str, prefix: str) -> S3Objects:
         return S3Objects(self.s3, bucket, prefix)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from tunewright.aws import boto
 from tunewright.aws.endpoint import EndpointKind
 from tunewright.aws.session import AwsSession
 from tunewright.exceptions import BackendError
+from tunewright.runner.contract import BucketTerms
 
 ROLE_VARIABLE: Final = "TUNEWRIGHT_SAGEMAKER_ROLE"
 """Environment variable of the default role of jobs."""
@@ -142,15 +143,39 @@ def default_bucket(session: AwsSession) -> str:
     return f"sagemaker-{session.endpoint.region}-{session.account}"
 
 
-def ensure_bucket(session: AwsSession, bucket: str | None = None) -> str:
-    """Create the default bucket if it is missing; check that any other bucket exists.
+def choose_bucket(session: AwsSession, bucket: str | None = None, terms: BucketTerms | None = None) -> str:
+    """Choose the bucket of the jobs' files, and set the terms of all later requests of the session to it.
 
     Parameters
     ----------
     session
         An open session.
     bucket
-        Its name; default :func:`default_bucket`.
+        Its name; default :func:`default_bucket`, which the session's account must own.
+    terms
+        Owner and key; without an owner, a given bucket may belong to any account that lets this one use it.
+
+    Returns
+    -------
+    str
+        The bucket's name.
+    """
+    usual = default_bucket(session)
+    name = bucket or usual
+    terms = terms or BucketTerms()
+    if name == usual and not terms.owner:
+        terms = replace(terms, owner=session.account)
+    session.use_bucket(name, terms)
+    return name
+
+
+def ensure_bucket(session: AwsSession, bucket: str | None = None, terms: BucketTerms | None = None) -> str:
+    """Create the default bucket if it is missing; check that any other bucket exists, and whose it is.
+
+    Parameters
+    ----------
+    session, bucket, terms
+        As for :func:`choose_bucket`.
 
     Returns
     -------
@@ -160,9 +185,9 @@ def ensure_bucket(session: AwsSession, bucket: str | None = None) -> str:
     Raises
     ------
     BackendError
-        The given bucket is missing or in another region, or the bucket cannot be used or created.
+        The given bucket is missing, in another region or another account's, or the bucket cannot be used or created.
     """
-    name = bucket or default_bucket(session)
+    name = choose_bucket(session, bucket, terms)
     client = session.client("s3")
     try:
         with boto.service_errors():
@@ -197,10 +222,27 @@ def _bucket_trouble(session: AwsSession, bucket: str, error: boto.ServiceError) 
             f"The bucket {bucket} is in another region than {session.endpoint.region}, whose jobs cannot use it: give its "
             "--region, or another --bucket"
         )
+    owner = session.terms_of(bucket).owner
+    if error.code == "403" and owner and _answers_anyone(session, bucket):
+        return (
+            f"The bucket {bucket} does not belong to the account {owner}: another account has taken the name, and "
+            "would get the code and the results. Nothing was sent there. Give a bucket of your own with --bucket (and, "
+            "if it is another account's that you trust, --bucket_owner)"
+        )
     if error.code == "403" or not error.remedy:
         remedy = "check its permissions, or give another with --bucket"
-        return f"The bucket {bucket} cannot be used ({error}): it is somebody else's, or not open to you; {remedy}"
+        return f"The bucket {bucket} cannot be used ({error}): it is another account's, or not open to you; {remedy}"
     return f"The bucket {bucket} cannot be used ({error}): {error.remedy}"
+
+
+def _answers_anyone(session: AwsSession, bucket: str) -> bool:
+    """Whether a bucket that is refused with its expected owner is open without it: then the owner is another one."""
+    try:
+        with boto.service_errors():
+            session.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner="")
+    except boto.ServiceError:
+        return False
+    return True
 
 
 def _create_bucket(session: AwsSession, name: str) -> None:

@@ -15,6 +15,7 @@ from tunewright.aws.embedded import EmbeddedEndpoint, announced_speed, restart_i
 from tunewright.aws.endpoint import Endpoint, EndpointKind
 from tunewright.aws.objects import S3Objects
 from tunewright.exceptions import BackendError
+from tunewright.runner.contract import BucketTerms, apply_terms
 
 SERVICE_RATES: Final[Mapping[str, float]] = {
     "CreateTrainingJob": 1.0,
@@ -200,6 +201,7 @@ class AwsSession:
         self._rates = Rates(speed=endpoint.speed)
         self._calls: Counter[str] = Counter()
         self._clients: dict[str, Any] = {}
+        self._terms: dict[str, BucketTerms] = {}
         self._lock = threading.Lock()
         self._attempts = _ATTEMPTS
         self._session = self._boto_session()
@@ -258,6 +260,14 @@ class AwsSession:
         """Objects of a bucket under a prefix."""
         return S3Objects(self.client("s3"), bucket, prefix)
 
+    def use_bucket(self, bucket: str, terms: BucketTerms) -> None:
+        """Set the terms of all later requests to a bucket; see :func:`~tunewright.aws.account.choose_bucket`."""
+        self._terms[bucket] = terms
+
+    def terms_of(self, bucket: str) -> BucketTerms:
+        """Terms of the requests to a bucket."""
+        return self._terms.get(bucket, BucketTerms())
+
     def revive(self) -> None:
         """Restart the embedded endpoint if it is dead; no effect for other endpoints.
 
@@ -304,6 +314,8 @@ class AwsSession:
         client = self._session.client(service, endpoint_url=self.endpoint.url, config=config)
         client.meta.events.register("before-send", self._count)
         client.meta.events.register("response-received", self._learn)
+        if service == "s3":
+            apply_terms(client, self.terms_of)
         return client
 
     def _count(self, event_name: str, **_: Any) -> None:

@@ -137,17 +137,18 @@ class _RemoteLaunch:
             return show_dry_run(plan[0])
         packed = pack_warm_start(given.record(RunFlags).warm_start)
         points = _packed_points(given.record(RunFlags).points)
+        groups = _groups(plan, expensive)
+        instance_type = self._instance_type(given, plan[0])
+        at_a_time = min(len(groups), launch_flags.max_parallel_jobs or len(groups))
+        place, jobs, work = self._tuning_jobs(given, plan, instance_type, at_a_time)
         code = bundle_remote(
             self.path,
             dependencies,
             tables=sorted({one.table_benchmark.table for one in plan}) if self.launch.is_simulated else [],
             files={**packed, **points},
             extras=needed_extras(given.record(RunFlags)),
+            max_mb=None if flags.resume else place.max_code_mb,
         )
-        groups = _groups(plan, expensive)
-        instance_type = self._instance_type(given, plan[0])
-        at_a_time = min(len(groups), launch_flags.max_parallel_jobs or len(groups))
-        place, jobs, work = self._tuning_jobs(given, plan, instance_type, at_a_time)
         line = f", {at_a_time} at a time," if at_a_time < len(groups) else ""
         say(f"{len(groups)} tuning jobs{line} on {instance_type}, {work}")
         settled = confirm(describe_jobs(place, jobs), is_agreed=confirm_flags.yes)
@@ -326,7 +327,11 @@ def launch_experiment(experiment: Experiment, given: Given) -> int:
             tag=experiment.tag,
             place=place,
             code=bundle_remote(
-                entry, dependencies, files=packed, extras=needed_extras(given.record(RunFlags))
+                entry,
+                dependencies,
+                files=packed,
+                extras=needed_extras(given.record(RunFlags)),
+                max_mb=None if given.record(PlanFlags).resume else place.max_code_mb,
             ),
             instance_type=instance_type,
             spot=tuner.tuner_spot,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, final
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from tunewright.aws import AwsSession, ServiceError, default_bucket, open_session, resolve_endpoint
+from tunewright.aws import AwsSession, ServiceError, choose_bucket, open_session, resolve_endpoint
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
@@ -24,6 +24,7 @@ from tunewright.remote.cleanup import clear_experiments
 from tunewright.remote.journal import SliceLog
 from tunewright.remote.launch import ENDED, RemoteLaunch, SliceStatus, load_record
 from tunewright.remote.mirror import SliceView, fetch_views
+from tunewright.runner.contract import BucketTerms
 
 _SERVICE_SECONDS: Final = 5.0
 _SHORTEST: Final = 1.0
@@ -43,6 +44,10 @@ class Place:
     """AWS region, likewise."""
     bucket: str | None = None
     """Bucket, likewise."""
+    bucket_owner: str | None = None
+    """Account that must own the bucket, likewise."""
+    kms_key: str | None = None
+    """Key of the files in S3, likewise."""
     speed: PositiveFloat | None = None
     """Service seconds per second of an embedded endpoint, likewise."""
     profile: str | None = None
@@ -181,7 +186,8 @@ def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
                 profile=place.profile or record.profile,
                 assume_role=place.assume_role or record.assume_role,
             )
-            session, bucket = open_session(record.endpoint()), record.bucket
+            session = open_session(record.endpoint())
+            bucket = choose_bucket(session, record.bucket, record.bucket_terms)
         else:
             endpoint = resolve_endpoint(
                 place.endpoint or "aws",
@@ -191,7 +197,8 @@ def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
                 assume_role=place.assume_role,
             )
             session = open_session(endpoint)
-            bucket = place.bucket or default_bucket(session)
+            terms = BucketTerms(owner=place.bucket_owner or "", kms_key=place.kms_key or "")
+            bucket = choose_bucket(session, place.bucket, terms)
         try:
             yield session, RemoteLaunch(session, bucket, tag, record.requests if record else {})
         finally:

@@ -24,8 +24,8 @@ from tunewright.aws import (
     open_session,
     price_per_hour,
 )
+from tunewright.backends.sagemaker.code import ROOT_PREFIX, CodeBundle, upload_code
 from tunewright.backends.sagemaker.config import SageMakerPlace
-from tunewright.backends.sagemaker.deployment import CodeBundle, upload_code
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.cli.exits import say
 from tunewright.cli.output import table_of
@@ -42,7 +42,7 @@ from tunewright.remote.launch import (
     load_record,
     save_record,
 )
-from tunewright.remote.layout import CODE_ROOT
+from tunewright.remote.layout import tag_prefix
 from tunewright.remote.mirror import SliceView, fetch_views
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
 from tunewright.storage import safe_name
@@ -137,7 +137,10 @@ class SliceLaunch:
             record = load_record(self.tag)
             fleet = RemoteLaunch(session, settings.bucket, self.tag, record.requests if record else {})
             self._add(fleet, plans, settings)
-            save_record(self.tag, LaunchRecord.of(session.endpoint, settings.bucket, fleet.requests))
+            save_record(
+                self.tag,
+                LaunchRecord.of(session.endpoint, settings.bucket, self.place.bucket_terms, fleet.requests),
+            )
             say(f"Follow them with: tunewright remote status {safe_name(self.tag)}")
             return self._drive(fleet, session, {plan.name for plan in plans})
         except ServiceError as error:
@@ -149,8 +152,9 @@ class SliceLaunch:
 
     def _prepare(self, session: AwsSession) -> TuningJobSettings:
         """Find bucket, role and image; upload the code unless it is there."""
-        bucket = ensure_bucket(session, self.place.bucket)
-        upload_code(session.objects(bucket, CODE_ROOT), self.code)
+        bucket = ensure_bucket(session, self.place.bucket, self.place.bucket_terms)
+        user = tag_prefix(self.tag).removeprefix(f"{ROOT_PREFIX}/")
+        upload_code(session.objects(bucket, ROOT_PREFIX), self.code, user)
         region, trial_role = session.endpoint.region, find_role(session, self.place.role)
         return TuningJobSettings(
             endpoint=session.endpoint,
@@ -158,8 +162,9 @@ class SliceLaunch:
             trial_role_arn=trial_role,
             image=self.place.image_uri or image_uri(region, for_gpu=has_gpu(self.instance_type)),
             bucket=bucket,
+            bucket_terms=session.terms_of(bucket),
             code=self.code,
-            code_prefix=f"{CODE_ROOT}/{self.code.prefix}",
+            code_prefix=f"{ROOT_PREFIX}/{self.code.prefix}",
             instance_type=self.instance_type,
             spot=self.spot,
             template=self.options.request_template,

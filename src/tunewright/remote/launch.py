@@ -24,6 +24,7 @@ from tunewright.remote.layout import (
     tag_prefix,
 )
 from tunewright.remote.requests import endpoint_facts
+from tunewright.runner.contract import BucketTerms
 from tunewright.storage import home, safe_name, write_atomically
 
 MAX_LAUNCHES: Final = 20
@@ -108,6 +109,8 @@ class LaunchRecord:
     region: str
     speed: float | None
     bucket: str
+    bucket_owner: str = ""
+    kms_key: str = ""
     profile: str | None = None
     """Profile of the AWS configuration."""
     assume_role: str | None = None
@@ -117,16 +120,26 @@ class LaunchRecord:
 
     @staticmethod
     def of(
-        endpoint: Endpoint, bucket: str, requests: Mapping[str, Mapping[str, Any]] | None = None
+        endpoint: Endpoint,
+        bucket: str,
+        terms: BucketTerms,
+        requests: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> LaunchRecord:
         """Make the record of a launch."""
         return LaunchRecord(
             **endpoint_facts(endpoint),
             bucket=bucket,
+            bucket_owner=terms.owner,
+            kms_key=terms.kms_key,
             profile=endpoint.profile,
             assume_role=endpoint.assume_role,
             requests=requests or {},
         )
+
+    @property
+    def bucket_terms(self) -> BucketTerms:
+        """Terms on which the bucket is used."""
+        return BucketTerms(owner=self.bucket_owner, kms_key=self.kms_key)
 
     def endpoint(self) -> Endpoint:
         """Return the endpoint."""

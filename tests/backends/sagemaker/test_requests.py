@@ -41,7 +41,7 @@ DEPLOYMENT = Deployment(
     gpu_image="763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.6.0-gpu-py312-cu126-ubuntu22.04-sagemaker",
     bucket="sagemaker-us-east-1-123456789012",
     prefix="tunewright/nique-experiment",
-    code_prefix="tunewright/nique-experiment/code/0123456789abcdef/",
+    code_prefix="tunewright/code/0123456789abcdef/",
     code_sha256="0123456789abcdef" * 4,
     runner_sha256="fedcba9876543210" * 4,
 )
@@ -222,6 +222,19 @@ def test_until_may_be_the_maximum_resource() -> None:
 
 def test_merge_goes_into_mappings() -> None:
     assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 9}}) == {"a": {"b": 9, "c": 2}, "d": 3}
+
+
+def test_the_key_of_disks_is_left_out_where_the_hardware_encrypts_them() -> None:
+    def resources(**given: Any) -> dict[str, Any]:
+        settings = job_settings(kms_key="alias/mine", **given)
+        fields = build_request(CASES["plain"][0], DEPLOYMENT, settings).fields
+        assert fields["OutputDataConfig"]["KmsKeyId"] == "alias/mine"
+        return fields["ResourceConfig"]
+
+    assert resources(instance_type="ml.c5.xlarge")["VolumeKmsKeyId"] == "alias/mine"
+    assert "VolumeKmsKeyId" not in resources(instance_type="ml.g5.xlarge")
+    own = {"ResourceConfig": {"VolumeKmsKeyId": "k"}}
+    assert "VolumeKmsKeyId" not in resources(instance_type="ml.p4d.24xlarge", request_template=own)
 
 
 def test_an_environment_that_is_too_long_is_named() -> None:

@@ -27,7 +27,7 @@ from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.requests import JobRequest, job_name, parse_job_name
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
-from tunewright.runner.training_job import CHANGED_CODE, LOST_S3
+from tunewright.runner.training_job import CHANGED_CODE, LOST_S3, REFUSED_S3
 from tunewright.trial import PhaseName
 
 _PAGE: Final = 100
@@ -334,7 +334,8 @@ class SageMakerJobs(JobService[OrderT]):
             return Failure(cause=FailureCause.CAPACITY, reason=reason)
         if reason.startswith(_INTERNAL_ERROR) or _LOST_S3_REASON.match(reason):
             return Failure(cause=FailureCause.SERVICE, reason=reason)
-        return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy_of_job(reason))
+        remedy = self._remedy_of_changed_code() if CHANGED_CODE in reason else remedy_of_job(reason)
+        return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy)
 
     @override
     def revive(self) -> None:
@@ -377,6 +378,11 @@ class SageMakerJobs(JobService[OrderT]):
             if not answer.get("NextToken"):
                 return bills
             request["NextToken"] = answer["NextToken"]
+
+    def _remedy_of_changed_code(self) -> str:
+        deployment = self._site.deployment
+        code = f"s3://{deployment.bucket}/{deployment.code_prefix.rstrip('/')}"
+        return f"find out who writes to the bucket, and delete the objects that begin with {code}, which are sent again"
 
     def _describe(self, name: str) -> Mapping[str, Any]:
         return self._session.call("DescribeTrainingJob", TrainingJobName=name)
@@ -497,24 +503,23 @@ _ROLE: Final = (
 TYPE_REMEDY: Final = "correct --instance_type: 'tunewright sagemaker quotas' shows what the account may use"
 """The remedy if another one of several listed types may do."""
 _IMAGE: Final = "correct --image_uri, or let the role pull it from the registry; without --image_uri AWS's own image is taken"
+_KEY: Final = "correct --kms_key, or let the role use the key"
 _PLACE: Final = (
-    "the role needs access to the bucket, which must be in the region of the jobs: see --bucket and --role"
+    "the role needs access to the bucket, which must be yours and in the region of the jobs: see --bucket, --bucket_owner "
+    "and --role"
 )
 
 _OF_REQUESTS: Final[_Causes] = (
+    (re.compile(r"kms", re.IGNORECASE), _KEY),
     (re.compile(r"assume.?role|\brole\b|roleArn", re.IGNORECASE), _ROLE),
     (re.compile(r"instance.?type", re.IGNORECASE), TYPE_REMEDY),
     (re.compile(r"KeepAlivePeriod", re.IGNORECASE), "leave --warm_pool out, or lower --keep_alive"),
     (re.compile(r"image|repository|registry", re.IGNORECASE), _IMAGE),
     (re.compile(r"subnet|security.?group|vpc", re.IGNORECASE), "correct --subnets and --security_group_ids"),
-    (re.compile(r"kms", re.IGNORECASE), "correct --kms_key, or let the role use the key"),
     (re.compile(r"\bS3\b|bucket", re.IGNORECASE), _PLACE),
 )
 _OF_JOBS: Final[_Causes] = (
-    (
-        re.compile(rf"^AlgorithmError: {re.escape(CHANGED_CODE)}"),
-        "find out who writes to the bucket, and delete the experiment's code there, which is sent again",
-    ),
+    (re.compile(rf"^AlgorithmError: The \w+ {re.escape(REFUSED_S3)}:"), _PLACE),
     (re.compile(r"^ClientError: (?!Artifact).*(image|repository|registry|manifest)", re.IGNORECASE), _IMAGE),
     (re.compile(r"^ClientError: (?!Artifact).*(\bS3\b|bucket|download)", re.IGNORECASE), _PLACE),
     (re.compile(r"assume.?role|\brole\b", re.IGNORECASE), _ROLE),

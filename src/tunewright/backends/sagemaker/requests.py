@@ -13,8 +13,15 @@ from typing import Any, Final
 from tunewright.aws import has_gpu
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
+from tunewright.backends.sagemaker.code import RUNNER
 from tunewright.backends.sagemaker.config import LOGS
-from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, JobSettings, input_channel, merge
+from tunewright.backends.sagemaker.settings import (
+    SPOT_WAIT_SECONDS,
+    JobSettings,
+    input_channel,
+    merge,
+    without_key_of_local_disks,
+)
 from tunewright.exceptions import SettingsError
 from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.runner.contract import (
@@ -25,6 +32,7 @@ from tunewright.runner.contract import (
     RUN_VARIABLE,
     S3_VARIABLE,
     WORKER_VARIABLE,
+    BucketTerms,
     Mode,
 )
 from tunewright.runner.training_job import CHANGED_CODE
@@ -78,8 +86,6 @@ HASH_TAG: Final = "tunewright:hash"
 EXPERIMENT_TAG: Final = "tunewright:experiment"
 
 CODE_CHANNEL: Final = "code"
-RUNNER: Final = "runner.pyz"
-"""File of the code channel."""
 _RUNNER_FILE: Final = f"/opt/ml/input/data/{CODE_CHANNEL}/{RUNNER}"
 _CHECKED_RUNNER: Final = (
     "import hashlib,runpy,sys;_,d,p,*a=sys.argv;sys.argv=[p,*a];sys.path[0]=p;"
@@ -118,6 +124,12 @@ class Deployment:
     runner_sha256: str
     session: str = ""
     """Random id of the tuner process, which distinguishes its jobs from those of another one; empty in dry runs."""
+    bucket_terms: BucketTerms = BucketTerms()
+
+    @property
+    def s3_variables(self) -> dict[str, str]:
+        """Environment of a runner that uses the bucket."""
+        return {S3_VARIABLE: self.uri, **self.bucket_terms.to_environment()}
 
     @property
     def uri(self) -> str:
@@ -208,7 +220,7 @@ def build_request(order: JobOrder, deployment: Deployment, settings: JobSettings
         until=order.run.until,
         trial_tag=str(order.run.trial_id),
         mode=Mode.LOGS if is_isolated else Mode.S3,
-        variables={RUN_VARIABLE: _compact(facts)} | ({} if is_isolated else {S3_VARIABLE: deployment.uri}),
+        variables={RUN_VARIABLE: _compact(facts)} | ({} if is_isolated else deployment.s3_variables),
         limits=_limits(settings),
     )
     request = _request(parts, deployment, settings)
@@ -265,7 +277,7 @@ def build_worker_request(
         until=None,
         trial_tag=str(order.number),
         mode=Mode.WORKER,
-        variables={S3_VARIABLE: deployment.uri, WORKER_VARIABLE: _compact(facts)},
+        variables={**deployment.s3_variables, WORKER_VARIABLE: _compact(facts)},
         limits=limits,
     )
     return _request(parts, deployment, settings)
@@ -306,7 +318,7 @@ def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) ->
         "Environment": {**_environment(parts, settings), CODE_VARIABLE: deployment.code_sha256},
         "Tags": _tags(parts, deployment, settings),
     }
-    fields = merge(settings.request_template, ours)
+    fields = without_key_of_local_disks(merge(settings.request_template, ours))
     digest = _hash(fields, text, parts.until, deployment.session)
     fields["Environment"] = {**fields["Environment"], HASH_VARIABLE: digest}
     fields["Tags"] = [*fields["Tags"], {"Key": HASH_TAG, "Value": digest}]
