@@ -199,8 +199,11 @@ def test_jobs_of_two_sessions_differ_in_their_hash(make_driver: Any, aws: Any) -
         driver = make_driver()
         driver.backend.start(run(), CONFIG)
         driver.until_created("0-0-0")
-        hashes.append(aws.jobs.pop(aws.name("0-0-0"))["Environment"]["TUNEWRIGHT_HASH"])
+        name = aws.name("0-0-0")
+        hashes.append(aws.jobs[name]["Environment"]["TUNEWRIGHT_HASH"])
+        aws.end(name, "Stopped")
         driver.backend.close()
+        del aws.jobs[name]
     (request, session), (same_request, other_session) = (one.split("-") for one in hashes)
     assert request == same_request
     assert session != other_session
