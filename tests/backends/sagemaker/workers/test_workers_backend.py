@@ -276,8 +276,9 @@ def test_a_new_experiment_of_an_old_name_gets_no_old_workers(
     start(fleet, 0)
     fleet.worker().take("0-0-0")
     second = make_fleet()
+    start(second, 0)
     with pytest.raises(BackendError, match="name of this experiment is taken"):
-        start(second, 0)
+        second.rounds(1)
 
 
 class TestAttach:
