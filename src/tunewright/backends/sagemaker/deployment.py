@@ -182,7 +182,7 @@ class ExperimentSite:
     BackendError
         There is no role or no image.
     SettingsError
-        There is no such script.
+        There is no such script, or the files beside it are too large.
     """
 
     def __init__(
