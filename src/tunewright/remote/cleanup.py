@@ -217,8 +217,14 @@ def running_jobs(session: AwsSession, experiments: Iterable[str], tags: Iterable
     ServiceError
         The service refuses or does not answer.
     """
-    prefixes = [*(f"{job_prefix(name)}-" for name in experiments), *map(job_names_prefix, tags)]
-    found = (summary for prefix in dict.fromkeys(prefixes) for summary in _summaries(session, prefix))
+    of_trials = (one for name in experiments for one in _summaries(session, job_prefix(name)))
+    of_tuning = (
+        one
+        for prefix in map(job_names_prefix, tags)
+        for one in _pages(session, {"NameContains": prefix})
+        if one["TrainingJobName"].startswith(prefix)
+    )
+    found = (*of_trials, *of_tuning)
     return [str(summary["TrainingJobName"]) for summary in found if summary["TrainingJobStatus"] in _RUNNING]
 
 
