@@ -110,6 +110,7 @@ class TestFlags:
             "request_template": "{}",
             "profile": "ideal",
             "backend": backend,
+            "bucket_owner": "123456789012",
             "subnets": "s",
             "booleans": "flag",
             "argument_style": "hydra",

@@ -153,10 +153,10 @@ def test_a_folder_above_the_limit_is_refused_before_anything_is_stored(
     make_driver: Any, aws: Any, script: str
 ) -> None:
     Path(script).with_name("data.bin").write_bytes(b"x" * (2 << 20))
-    with pytest.raises(SettingsError, match=r"2 MB \(largest: data.bin 2 MB.*--inputs.*--max_code_mb 2"):
+    with pytest.raises(SettingsError, match=r"2 MB \(largest: data.bin 2 MB.*--inputs.*--max_code_mb 3"):
         make_driver(max_code_mb=1)
     assert aws.s3.objects == {}
-    make_driver(max_code_mb=2)
+    make_driver(max_code_mb=3)
     make_driver(max_code_mb=1)  # an experiment that has stored code goes on
 
 
