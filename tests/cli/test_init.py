@@ -187,7 +187,14 @@ TUNED = {
     "while_loop": "step_size noise",
     "xgboost_callback": "eta max_depth subsample colsample_bytree min_child_weight gamma reg_lambda",
 }
-NEED_OTHER_PACKAGES = {"lightgbm_callback", "torch_epochs", "xgboost_callback"}
+ENVIRONMENTS = {
+    "lightgbm_callback": "conformance-boosting",
+    "torch_epochs": "torch",
+    "xgboost_callback": "conformance-boosting",
+}
+"""Scripts whose packages are not in this environment, and the one that has them."""
+ONE_TRIAL = {*ENVIRONMENTS, "sklearn_trees"}
+"""Scripts whose imports take seconds."""
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -200,17 +207,31 @@ def test_a_script_is_understood(name: str) -> None:
     assert not facts.missing
 
 
-@pytest.mark.parametrize("name", sorted(FACTS.keys() - NEED_OTHER_PACKAGES))
+def packages(environment: str) -> Path:
+    """The packages of an environment that ``scripts/test`` makes, which a trial's Python can import."""
+    venv = Path(__file__).parents[2] / f".venv-{environment}"
+    if not (venv / ".complete").exists():
+        command = "scripts/test" if environment == "torch" else "scripts/test --full"
+        pytest.skip(f"There is no {venv.name}: {command} makes it")
+    found = venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    if not found.is_dir():
+        pytest.skip(f"The packages of {venv.name} are for another Python")
+    return found
+
+
+@pytest.mark.parametrize("name", FACTS)
 def test_the_first_command_of_the_readme_runs_to_the_end(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if name in ENVIRONMENTS:
+        monkeypatch.setenv("PYTHONPATH", str(packages(ENVIRONMENTS[name])))
     folder = tmp_path / "my_folder"
     assert run(str(folder), "--script", str(SCRIPTS / f"{name}.py")) == 0
     next_line = capsys.readouterr().out.splitlines()[-1]
     words = shlex.split((folder / "README.md").read_text().split("```")[1].strip().splitlines()[0])
     assert next_line.endswith(shlex.join(words))
     assert words[:2] == ["python", "hpo_main.py"]
-    words[words.index("--max_num_trials") + 1] = "1" if name == "sklearn_trees" else "2"
+    words[words.index("--max_num_trials") + 1] = "1" if name in ONE_TRIAL else "2"
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr("sys.argv", [*words[1:], "--n_workers", "2"])
