@@ -137,7 +137,7 @@ def torch_environment() -> str:
 
 
 def client_environments() -> str:
-    """Make an environment for each file of tests/conformance/environments: SageMaker's clients, BoTorch, LightGBM and XGBoost."""
+    """Make an environment for each file of tests/conformance/environments: SageMaker's clients, BoTorch, packages of scripts."""
     files = sorted((ROOT / "tests" / "conformance" / "environments").glob("*.txt"))
     return "; ".join(filter(None, (pip_environment(f"conformance-{file.stem}", [file]) for file in files)))
 
