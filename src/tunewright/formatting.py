@@ -344,6 +344,27 @@ def closing_text(
     return "\n".join(lines)
 
 
+def wrapped(line: str, columns: int, *, indent: int) -> str:
+    """Wrap a line at its blanks; commands and paths, which are copied, stay whole.
+
+    Parameters
+    ----------
+    line
+        A label of ``indent`` columns, and a text.
+    columns
+        Of the terminal.
+    indent
+        Of the following lines.
+    """
+    text = line[indent:].lstrip()
+    if len(line) <= columns or " " not in text or "\n" in text or text.startswith(("tunewright ", "/")):
+        return line
+    following = " " * indent
+    return textwrap.fill(
+        line, columns, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def unfinished_text(facts: ProgressFacts, history: History) -> str:
     """Say that no trial came to the end of its training; empty if one did, or if the end is unknown."""
     if facts.max_resource is None or not history.n_results or history.ids(TrialStatus.COMPLETED):

@@ -18,7 +18,7 @@ from tunewright.backends.plugin import TrialLog
 from tunewright.callbacks import results_csv
 from tunewright.cli.best import best_value
 from tunewright.cli.exits import say
-from tunewright.cli.output import print_table
+from tunewright.cli.output import labelled, print_table
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments import Experiment, Outcome, load_outcome
@@ -178,7 +178,7 @@ def overview(outcome: Outcome) -> str:
         lines.append((backend, _service_text(data[backend])))
     lines += _next_lines(outcome)
     lines.append(("folder", str(outcome.path)))
-    return "\n".join(f"{label:<11} {value}" for label, value in lines)
+    return "\n".join(labelled(label, value, width=12) for label, value in lines)
 
 
 def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
