@@ -30,10 +30,21 @@ from tunewright.callbacks.plugin import (
     callback_to_json,
     find_callback,
 )
-from tunewright.exceptions import SettingsError
+from tunewright.codec import from_json, to_json
+from tunewright.exceptions import SettingsError, UnfitError
+from tunewright.experiments.known_results import KnownRuns, KnownTrial, check_known
 from tunewright.experiments.limits import Limits, early_removal, stopping_criterion, with_finish
 from tunewright.interfaces import Scheduler, StoppingCriterion
-from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, constraints_of, find_method, sized
+from tunewright.methods import (
+    BuildFunction,
+    MethodSpec,
+    also_read,
+    build_scheduler,
+    constraints_of,
+    find_method,
+    resolved_inner,
+    sized,
+)
 from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice, choose
 from tunewright.metric import Constraint
@@ -81,6 +92,8 @@ class Experiment:
     """Maximum number of checkpoints of paused trials; the least valuable ones are removed. None: no maximum."""
     warm_start: tuple[str, ...] = ()
     """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
+    known_results: tuple[KnownTrial, ...] = ()
+    """Configurations among the first ones of the benchmark whose results are known."""
     callbacks: tuple[CallbackConfig, ...] = ()
     """Callbacks that watch it, also after a resume."""
     origin: str = ""
@@ -230,13 +243,32 @@ class Experiment:
         if replicates is not None and len(metrics) == 1:
             race = Racing(replicates, metric=metrics[0], constraints=constraints_of(method, settings))
             scheduler = RuleStopping(scheduler, race)
-        return with_finish(
+        scheduler = with_finish(
             scheduler,
             self.limits,
             self.benchmark,
             constraints_of(method, settings),
             keeps_checkpoints=not self.delete_checkpoints,
         )
+        return self._with_known_results(scheduler, method, settings) if self.known_results else scheduler
+
+    def _with_known_results(
+        self, scheduler: Scheduler, method: MethodSpec | BuildFunction, settings: Mapping[str, Json]
+    ) -> Scheduler:
+        names = (
+            [method.name, *resolved_inner(method, self.benchmark, settings)]
+            if isinstance(method, MethodSpec)
+            else []
+        )
+        for name in names:
+            if find_method(name).copies_trials:
+                raise UnfitError(
+                    name,
+                    "copies the checkpoints of trials, which known results lack: give these points without results",
+                )
+        read = also_read(method, self.benchmark, settings)
+        check_known(self.known_results, [*self.benchmark.metrics, *read], self.label)
+        return KnownRuns(scheduler, self.known_results, self.benchmark.space)
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -346,6 +378,10 @@ class Experiment:
             del data["warm_start"]
         if not self.origin:
             del data["origin"]
+        if self.known_results:
+            data["known_results"] = [to_json(trial) for trial in self.known_results]
+        else:
+            del data["known_results"]
         if self.max_num_checkpoints is None:
             del data["max_num_checkpoints"]
         return {"schema": METADATA_SCHEMA, **data}
@@ -377,6 +413,8 @@ class Experiment:
             fields["limits"] = Limits.from_json(fields["limits"])
             fields["warm_start"] = tuple(fields.get("warm_start", ()))
             fields["callbacks"] = tuple(map(callback_from_json, fields.get("callbacks", ())))
+            known = fields.get("known_results", ())
+            fields["known_results"] = from_json(tuple[KnownTrial, ...], known, "known results")
             return Experiment(**fields)
         except (KeyError, TypeError) as error:
             raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
@@ -474,6 +512,7 @@ def retrainings(
         delete_checkpoints=False,
         max_num_checkpoints=None,
         warm_start=(),
+        known_results=(),
         origin=name,
     )
     return [dataclasses.replace(shared, seed=cell) for cell in range(n_cells)]
