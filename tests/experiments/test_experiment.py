@@ -12,14 +12,18 @@ from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.plugin import BackendConfig, backend_from_json, backend_to_json, find_backend
 from tunewright.backends.sagemaker import JobSettings
 from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.simulated import SimulatedBackend
 from tunewright.backends.simulated.config import SimulatedConfig
-from tunewright.benchmarks import Benchmark
+from tunewright.benchmarks import Benchmark, RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, method
+from tunewright.experiments import Experiment, Limits, announce_choices, method
 from tunewright.interfaces import Scheduler, StopDecision
+from tunewright.journal import MemoryJournal
+from tunewright.methods import build_scheduler
 from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Start
+from tunewright.tuner import Tuner
 from tunewright.types import Json
 
 Make = Callable[..., Experiment]
@@ -175,3 +179,59 @@ def test_a_backend_that_cannot_be_reached_says_so(experiment: Make, tmp_path: Pa
     cell = experiment(backend=config)
     with pytest.raises(Exception, match=r"127\.0\.0\.1:9|credentials"):
         cell.plugin.build(config, cell.context(ExperimentFolder(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({"max_num_trials": 26}, "max_num_trials=26 ends it before a full run (27), which needs 27 at least"),
+        ({"max_num_trials": 27}, ""),
+        (
+            {"max_num_evaluations": 39},
+            "max_num_evaluations=39 ends it before a full run (27), which needs 40 at least",
+        ),
+        ({"max_num_evaluations": 40}, ""),
+        ({"max_num_trials": 5, "finish": 1}, ""),
+        ({"max_wallclock_time": 1.0}, ""),
+    ],
+)
+def test_limits_that_no_full_run_fits_into_are_known_before(
+    experiment: Make, toy: RealBenchmarkDefinition, limits: dict[str, int], text: str
+) -> None:
+    """A simulation of the same method confirms it for trials."""
+    benchmark = toy.replace(max_resource=27)
+    cell = experiment(benchmark=benchmark, method=method("ASHA"), limits=Limits(**limits))
+    assert cell.out_of_reach() == text
+    if set(limits) != {"max_num_trials"}:
+        return
+    history = Tuner(
+        build_scheduler(method("ASHA"), benchmark, 0, {}),
+        SimulatedBackend(lambda config, epoch: ({"score": config["x"]}, 1.0), n_workers=1, max_resource=27),
+        metrics=benchmark.metrics,
+        stop_when=Limits(**limits).criterion(),
+        journal=MemoryJournal(),
+    ).run()
+    highest = max(result.resource for _, result in history.results_since(0))
+    assert (highest < 27) == bool(text)
+
+
+def test_other_methods_may_reach_a_full_run(experiment: Make, toy: RealBenchmarkDefinition) -> None:
+    benchmark, few = toy.replace(max_resource=27), Limits(max_num_trials=2)
+    for spec in (
+        method("RandomSearch"),
+        method("ASHA", kind="stopping"),
+        method("HyperTune"),
+        method("PASHA"),
+    ):
+        assert experiment(benchmark=benchmark, method=spec, limits=few).out_of_reach() == ""
+
+
+def test_what_is_out_of_reach_is_said_before_it_starts(
+    experiment: Make, toy: RealBenchmarkDefinition
+) -> None:
+    lines: list[str] = []
+    cell = experiment(benchmark=toy.replace(max_resource=27), method=method("BOHB"), label="BOHB")
+    announce_choices([cell, cell], lines.append)
+    assert len(lines) == 1
+    assert lines[0].startswith("toy, BOHB: max_num_trials=2 ends it before a full run (27), which needs 27")
+    assert "--finish 1" in lines[0]

@@ -34,6 +34,11 @@ class Importance:
     """Variance that the model explains on trials that it has not seen (out-of-bag R2)."""
     n_trials: int
 
+    @property
+    def is_weak(self) -> bool:
+        """Whether the model explains so little that the importances mean little."""
+        return self.explained < WEAK
+
 
 def importance(run: OneRun, *, seed: int = 0) -> Importance:
     """Permutation importance (Breiman, 2001) of the hyperparameters for the rank of a trial's best loss.

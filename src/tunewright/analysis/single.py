@@ -174,7 +174,8 @@ def worker_time(run: OneRun) -> WorkerTime:
     """Shares of the workers' time, and cold and warm starts."""
     end = max([run.info.totals.end_time, *(record.end for record in run.runs)])
     whole = end * run.n_workers or 1.0
-    starting, training, uploading = (sum(parts) / whole for parts in zip(*map(_parts, run.runs), strict=True))
+    spent = [(0.0, 0.0, 0.0), *map(_parts, run.runs)]
+    starting, training, uploading = (sum(parts) / whole for parts in zip(*spent, strict=True))
     cold, warm = ([r for r in run.runs if r.is_warm is is_warm] for is_warm in (False, True))
     return WorkerTime(
         n_workers=run.n_workers,

@@ -33,7 +33,7 @@ from tunewright.callbacks.plugin import (
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnfitError
 from tunewright.experiments.known_results import KnownRuns, KnownTrial, check_known
-from tunewright.experiments.limits import Limits, early_removal, stopping_criterion, with_finish
+from tunewright.experiments.limits import Limits, early_removal, out_of_reach, stopping_criterion, with_finish
 from tunewright.interfaces import Scheduler, StoppingCriterion
 from tunewright.methods import (
     BuildFunction,
@@ -340,6 +340,19 @@ class Experiment:
         """
         criterion = stopping_criterion(self.limits, self.benchmark, self.effective_seed)
         return criterion if self.stop_when is None else criterion | self.stop_when
+
+    def out_of_reach(self) -> str:
+        """Say which limit ends the experiment before a trial can come to its end; empty if none does, or if that is unknown.
+
+        Raises
+        ------
+        SettingsError
+            The method's settings cannot work.
+        """
+        if self.known_results:
+            return ""
+        method, settings = self.built_method()
+        return out_of_reach(self.limits, method, settings, self.benchmark)
 
     def early_removal(self) -> RemoveEarly | None:
         """Return the policy for checkpoints of paused trials; None if all are kept.

@@ -256,8 +256,14 @@ def _pauses_repeat(tag: str, script: str) -> bool:
 
 
 def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> None:
-    """Say what ``auto`` chooses, each line once."""
-    lines = (f"{cell.benchmark.name}: {choice.text()}" for cell in plan if (choice := cell.choice()))
+    """Say what ``auto`` chooses, and which limits end an experiment before any full run; each line once."""
+    cells = list(plan)
+    lines = [f"{cell.benchmark.name}: {choice.text()}" for cell in cells if (choice := cell.choice())]
+    lines += [
+        f"{cell.benchmark.name}, {cell.label}: {text}. --finish 1 (finish=1 in Python) trains the best trial to the end"
+        for cell in cells
+        if (text := cell.out_of_reach())
+    ]
     for line in dict.fromkeys(lines):
         say(line)
 
