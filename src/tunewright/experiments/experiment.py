@@ -508,7 +508,7 @@ def retrainings(
     seed = next((key for key in SEED_NAMES if type(config.get(key)) is int), None)
     if n_seeds is not None and seed is not None and isinstance(benchmark, RealBenchmarkDefinition):
         first = int(config[seed]) + 1
-        space = SearchSpace({**space, seed: Integer(first, first + n_seeds)})
+        space = SearchSpace({**space, seed: Integer(first, first + n_seeds)}, space.constraints)
         benchmark = benchmark.replace(space=space, points_to_evaluate=())
         points, n_cells = [{**point, seed: first + k} for k in range(n_seeds)], 1
     benchmark = benchmark.replace(
