@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
-
-import numpy as np
 
 from tunewright.advice import NextStep, next_steps
 from tunewright.analysis.importance import Importance, importance
@@ -198,7 +197,7 @@ def _parts(record: RunRecord) -> tuple[float, float, float]:
 
 def _median_start(records: Sequence[RunRecord]) -> float:
     known = [_parts(record)[0] for record in records if record.ready is not None]
-    return float(np.median(known)) if known else float("nan")
+    return float(statistics.median(known)) if known else float("nan")
 
 
 def _failures(run: OneRun) -> list[Failure]:
