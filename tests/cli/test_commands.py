@@ -275,8 +275,8 @@ def test_a_changed_space_begins_a_new_experiment_with_the_results_that_fit(tuned
     before = old.journal_path.read_bytes()
     tuned.space.write_text('constraints = ["0.9 <= 2 * x <= 1.1"]\n' + SPACE + "default = 0.48")
     assert tuned("resume", "mine", "--space", str(tuned.space), "--max_num_trials", "3") == 0
-    assert f"{old.name} keeps its space: 1 trial with results fits the new one" in tuned.out
-    assert "is not trained again, 1 do not: a condition or relation is broken (1)" in tuned.out
+    assert f"{old.name} keeps its space: 1 of its 2 trials with results fit the new one" in tuned.out
+    assert "are not trained again; 1 do not: a condition or relation is broken (1)" in tuned.out
     (new,) = [folder for folder in experiments("mine") if folder != old]
     history = replay_history(read_events(new.journal_path))
     values = [float(history.trial(trial_id).config["x"]) for trial_id in range(history.n_trials)]

@@ -289,12 +289,12 @@ def _begin_again(folder: ExperimentFolder, experiment: Experiment, given: Given)
     read = also_read(experiment.method, experiment.benchmark, experiment.settings)
     names = [metric.name for metric in (*experiment.benchmark.metrics, *read)]
     known, reasons = tried_in_space(history, experiment.benchmark, names)
-    why = ", ".join(f"{reason} ({n})" for reason, n in reasons.items())
-    others = f", {sum(reasons.values())} do not: {why}" if reasons else ""
     plan = _with_known_results(experiment, known)
     if plan is not None:
-        n_known = plural(len(known), "trial")
-        text = f"{n_known} with results {'fits' if len(known) == 1 else 'fit'} the new one and {'is' if len(known) == 1 else 'are'} not trained again{others}"
+        n_others = sum(reasons.values())
+        why = ", ".join(f"{reason} ({n})" for reason, n in reasons.items())
+        text = f"{len(known)} of its {plural(len(known) + n_others, 'trial')} with results fit the new one and are not trained again"
+        text += f"; {n_others} do not: {why}" if reasons else ""
     else:
         plan = ExperimentPlan(
             (replace(experiment, warm_start=(*experiment.warm_start, folder.name)),)
