@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast, final
 
-from tunewright.history import History, Incumbent, n_known_trials
+from tunewright.history import History, Incumbent, known_resource, n_known_trials
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import COUNT, error_key
@@ -348,7 +348,9 @@ def closing_text(
 
 def unfinished_text(facts: ProgressFacts, history: History) -> str:
     """Say that no trial came to the end of its training; empty if one did, or if the end is unknown."""
-    if facts.max_resource is None or not history.n_results or history.ids(TrialStatus.COMPLETED):
+    if facts.max_resource is None or not history.n_results:
+        return ""
+    if any(not known_resource(history, trial_id) for trial_id in history.ids(TrialStatus.COMPLETED)):
         return ""
     highest = max(result.resource for _, result in history.results_since(0))
     if highest >= facts.max_resource:
