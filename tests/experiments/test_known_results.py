@@ -18,6 +18,7 @@ from tunewright.events import Event, SessionEvent
 from tunewright.exceptions import SettingsError, SpaceError
 from tunewright.experiments import Experiment, Limits, method, resume_experiment, tune
 from tunewright.experiments.known_results import AnsweringBackend, KnownRuns, KnownTrial, Point, read_points
+from tunewright.experiments.limits import stopping_criterion
 from tunewright.history import History, n_known_trials
 from tunewright.journal import MemoryJournal
 from tunewright.methods import also_read, build_scheduler
@@ -75,7 +76,7 @@ class Run:
             scheduler,
             AnsweringBackend(inner, scheduler),
             metrics=(*benchmark.metrics, *also_read(spec, benchmark, {})),
-            stop_when=Limits(**(limits or {"max_num_trials": 6})).criterion(),
+            stop_when=stopping_criterion(Limits(**(limits or {"max_num_trials": 6})), benchmark, 0),
             journal=journal,
         ).run()
         self.events = list(journal.events())
@@ -121,7 +122,7 @@ def test_a_known_final_result_takes_no_place_at_a_rung() -> None:
 
 
 def test_a_known_curve_competes_at_rungs_and_is_trained_only_beyond_its_end() -> None:
-    run = Run("ASHA", [curve(GOOD, 3), curve(BAD, 27)], max_num_trials=12)
+    run = Run("ASHA", [curve(GOOD, 3), curve(BAD, 27)], max_num_trials=40)
     history = run.history
     assert [result.resource for result in history.results(1)] == [1]  # paused at the first rung, for good
     assert history.status(1) is TrialStatus.PAUSED
