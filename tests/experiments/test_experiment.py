@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Start
 from tunewright.tuner import Tuner
-from tunewright.types import Json
+from tunewright.types import Config, Json
 
 Make = Callable[..., Experiment]
 
@@ -182,37 +183,48 @@ def test_a_backend_that_cannot_be_reached_says_so(experiment: Make, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("limits", "text"),
+    ("limits", "needed"),
     [
-        ({"max_num_trials": 26}, "max_num_trials=26 ends it before a full run (27), which needs 27 at least"),
-        ({"max_num_trials": 27}, ""),
-        (
-            {"max_num_evaluations": 39},
-            "max_num_evaluations=39 ends it before a full run (27), which needs 40 at least",
-        ),
-        ({"max_num_evaluations": 40}, ""),
-        ({"max_num_trials": 5, "finish": 1}, ""),
-        ({"max_wallclock_time": 1.0}, ""),
+        ({"max_num_trials": 6}, 7),
+        ({"max_num_trials": 7}, None),
+        ({"max_num_evaluations": 15}, 16),
+        ({"max_num_evaluations": 16}, None),
+        ({"max_num_trials": 2, "finish": 1}, None),
+        ({"max_wallclock_time": 1.0}, None),
     ],
 )
 def test_limits_that_no_full_run_fits_into_are_known_before(
-    experiment: Make, toy: RealBenchmarkDefinition, limits: dict[str, int], text: str
+    experiment: Make, toy: RealBenchmarkDefinition, limits: dict[str, int], needed: int | None
 ) -> None:
-    """A simulation of the same method confirms it for trials."""
+    """The rungs are 1, 3 and 9."""
     benchmark = toy.replace(max_resource=27)
-    cell = experiment(benchmark=benchmark, method=method("ASHA"), limits=Limits(**limits))
-    assert cell.out_of_reach() == text
-    if set(limits) != {"max_num_trials"}:
-        return
+    said = experiment(benchmark=benchmark, method=method("ASHA"), limits=Limits(**limits)).out_of_reach()
+    ((name, most), *_) = limits.items()
+    place = f"full run (27), which needs {needed} at least if trials report at 1, 3, 9"
+    assert said == (f"{name}={most} ends it before a {place}" if needed else "")
+
+
+@pytest.mark.parametrize(("n_trials", "highest"), [(6, 9), (7, 27)])
+def test_the_least_number_of_trials_of_a_full_run_is_exact(
+    toy: RealBenchmarkDefinition, n_trials: int, highest: int
+) -> None:
+    """In the best case each trial is better than all before: the last of the least number is promoted to the end."""
+    quality = itertools.count()
+    seen: dict[float, int] = {}
+
+    def train(config: Config, epoch: int) -> tuple[dict[str, float], float]:
+        rank = seen[config["x"]] if config["x"] in seen else seen.setdefault(config["x"], next(quality))
+        return {"score": float(rank)}, 1.0
+
+    benchmark = toy.replace(max_resource=27)
     history = Tuner(
         build_scheduler(method("ASHA"), benchmark, 0, {}),
-        SimulatedBackend(lambda config, epoch: ({"score": config["x"]}, 1.0), n_workers=1, max_resource=27),
+        SimulatedBackend(train, n_workers=1, max_resource=27),
         metrics=benchmark.metrics,
-        stop_when=Limits(**limits).criterion(),
+        stop_when=Limits(max_num_trials=n_trials).criterion(),
         journal=MemoryJournal(),
     ).run()
-    highest = max(result.resource for _, result in history.results_since(0))
-    assert (highest < 27) == bool(text)
+    assert max(result.resource for _, result in history.results_since(0)) == highest
 
 
 def test_other_methods_may_reach_a_full_run(experiment: Make, toy: RealBenchmarkDefinition) -> None:
@@ -233,5 +245,7 @@ def test_what_is_out_of_reach_is_said_before_it_starts(
     cell = experiment(benchmark=toy.replace(max_resource=27), method=method("BOHB"), label="BOHB")
     announce_choices([cell, cell], lines.append)
     assert len(lines) == 1
-    assert lines[0].startswith("toy, BOHB: max_num_trials=2 ends it before a full run (27), which needs 27")
+    assert lines[0].startswith(
+        "toy, BOHB: max_num_trials=2 ends it before a full run (27), which needs 7 at least"
+    )
     assert "--finish 1" in lines[0]

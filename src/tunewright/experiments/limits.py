@@ -191,8 +191,9 @@ def out_of_reach(
 ) -> str:
     """Say which limit ends an experiment before a trial can come to its end; empty if none does, or if that is unknown.
 
-    It is known of asynchronous successive halving by promotion in one bracket: of the n trials of a rung ``floor(n / eta)`` are
-    promoted (see `tunewright.schedulers.rungs.Rung`), and each of them has reported there. Times and costs are not known before.
+    It is known of asynchronous successive halving by promotion in one bracket. A rung promotes the best ``floor(n / eta)`` of its n
+    trials, n growing (see `tunewright.schedulers.rungs.Rung`): none of the first ``ceil(eta) - 1``, then at most one with each further
+    trial. Each trial of a rung has reported there. Times and costs are not known before.
 
     Raises
     ------
@@ -200,19 +201,20 @@ def out_of_reach(
         The method's settings cannot work.
     """
     full, eta = benchmark.max_resource, promotion_eta(method, settings)
-    if full is None or eta is None or limits.finish is not None:
+    if full is None or eta is None or limits.finish is not None or len(benchmark.metrics) != 1:
         return ""
     values = resolved_settings(method, settings)
     rungs = {f.name: values[f.name] for f in dataclasses.fields(RungSettings) if f.name in values}
-    if rungs.get("brackets") != 1:
+    if rungs.get("brackets") != 1 or values.get("cost"):
         return ""
     levels = build_settings(RungSettings, rungs, "rungs").within(full).levels
-    sizes = [1]  # of the full runs, and of the rungs from the top down
-    for _ in levels:
-        sizes.append(math.ceil(eta * sizes[-1]))
+    sizes = [
+        1 + k * (math.ceil(eta) - 1) for k in range(len(levels) + 1)
+    ]  # full runs, then rungs from the top
     needed = {"max_num_trials": sizes[-1], "max_num_evaluations": sum(sizes)}
+    places = ", ".join(map(str, levels))
     return "; ".join(
-        f"{name}={most} ends it before a full run ({full}), which needs {needed[name]} at least"
+        f"{name}={most} ends it before a full run ({full}), which needs {needed[name]} at least if trials report at {places}"
         for name in needed
         if (most := getattr(limits, name)) is not None and most < needed[name]
     )
