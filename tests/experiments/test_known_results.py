@@ -46,18 +46,16 @@ def curve(config: Config, epochs: int) -> Point:
 
 
 def a_benchmark(**changes: Any) -> RealBenchmarkDefinition:
-    return RealBenchmarkDefinition(
-        **{
-            "name": "b",
-            "script": "module:train",
-            "space": SPACE,
-            "metrics": (Metric("loss"),),
-            "max_resource": FULL,
-            "resource_attr": "epoch",
-            "n_workers": 3,
-            **changes,
-        }
-    )
+    fields: dict[str, Any] = {
+        "name": "b",
+        "script": "module:train",
+        "space": SPACE,
+        "metrics": (Metric("loss"),),
+        "max_resource": FULL,
+        "resource_attr": "epoch",
+        "n_workers": 3,
+    }
+    return RealBenchmarkDefinition(**{**fields, **changes})
 
 
 class Run:
