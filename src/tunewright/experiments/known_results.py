@@ -267,14 +267,13 @@ class KnownRuns(Scheduler):
     def suggest(self, history: History) -> Start | Resume | None:
         """The scheduler's suggestion; its note says if the run's results are known."""
         suggestion = self._scheduler.suggest(history)
+        known, after = None, 0
         if isinstance(suggestion, Start):
             is_new = suggestion.from_checkpoint is None and not history.contains(suggestion.config)
             known = self._trial(suggestion.config) if is_new else None
-            after = 0
         elif suggestion is not None:
             known = self._trial(history.trial(suggestion.trial_id).config)
-            last = history.last(suggestion.trial_id)
-            after = 0 if last is None else last.resource
+            after = _reached(history, suggestion.trial_id)
         if suggestion is None or known is None or not known.of_run(after, suggestion.until):
             return suggestion
         return dataclasses.replace(suggestion, note={**suggestion.note, KNOWN: known.resource})
@@ -284,8 +283,7 @@ class KnownRuns(Scheduler):
         """Find the results of a marked run; pass it on."""
         known = self._trial(history.trial(run.trial_id).config)
         if known is not None and KNOWN in history.note(run.trial_id):
-            last = history.last(run.trial_id)
-            self.answers[run.trial_id] = known.of_run(0 if last is None else last.resource, run.until)
+            self.answers[run.trial_id] = known.of_run(_reached(history, run.trial_id), run.until)
         self._scheduler.on_trial_start(history, run)
 
     @override
@@ -303,6 +301,12 @@ class KnownRuns(Scheduler):
 
     def _trial(self, config: Config) -> KnownTrial | None:
         return self._known.get(self._space.key(config))
+
+
+def _reached(history: History, trial_id: int) -> int:
+    """Resource of a trial's last result; 0 before the first one."""
+    last = history.last(trial_id)
+    return 0 if last is None else last.resource
 
 
 @final
