@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import sys
@@ -208,14 +207,11 @@ def _counts_text(outcome: Outcome) -> str:
 
 def _report_lines(outcome: Outcome) -> list[tuple[str, str]]:
     """Shares of the workers' time; importance of the hyperparameters if there are enough trials."""
-    single = importlib.import_module("tunewright.analysis.single")  # loaded late, as few commands need it
-    run = importlib.import_module("tunewright.analysis.one_run").one_run(outcome.folder)
-    time = single.worker_time(run)
-    lines = [("workers", _workers_text(time)), *(("", text) for text in _starts_texts(time))]
-    n_trials = len(outcome.ranked())
-    if n_trials >= _LEAST_FOR_IMPORTANCE:
+    spent = outcome.worker_time()
+    lines = [("workers", _workers_text(spent)), *(("", text) for text in _starts_texts(spent))]
+    if len(outcome.ranked()) >= _LEAST_FOR_IMPORTANCE:
         with suppress(MissingExtraError, SettingsError):
-            lines += _importance_lines(single.importance(run))
+            lines += _importance_lines(outcome.importance())
     return lines
 
 
