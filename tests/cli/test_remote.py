@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,18 +22,21 @@ from tunewright.aws import (
     EndpointKind,
     resolve_endpoint,
 )
+from tunewright.backends.sagemaker.code import CodeBundle
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.real import mlp_digits_benchmark
+from tunewright.cli import main
 from tunewright.cli.launch import Launch
-from tunewright.cli.launch_remote import NOT_FORWARDED, forwarded_names, remote_command
+from tunewright.cli.launch_remote import NOT_FORWARDED, forwarded_names, launch_remote, remote_command
 from tunewright.cli.parsing import record_app, run_app
 from tunewright.cli.records import Given, RecordCommand
-from tunewright.cli.slices import jobs_with_room
+from tunewright.cli.slices import SliceLaunch, SlicePlan, jobs_with_room
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import method
 from tunewright.remote.layout import job_name, job_number
 from tunewright.remote.package import bundle_remote, check_travels, requirements_text, wheel_bytes
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
+from tunewright.runner.contract import BucketTerms
 
 REMOTE_ONLY = {"max_parallel_jobs", "wait"}
 EXTRA = [{"name": "eta", "type": int, "default": 3}]
@@ -62,7 +67,7 @@ class TestFlags:
     @pytest.mark.parametrize(
         ("backend", "only"),
         [
-            ("sagemaker", {*REMOTE_ONLY, "tuner_instance_type", "tuner_spot"}),
+            ("sagemaker", {*REMOTE_ONLY, "tuner_instance_type", "tuner_role", "tuner_spot"}),
             (
                 "local",
                 {
@@ -72,9 +77,14 @@ class TestFlags:
                     "endpoint",
                     "speed",
                     "region",
+                    "aws_profile",
+                    "assume_role",
                     "role",
                     "bucket",
+                    "bucket_owner",
+                    "kms_key",
                     "image_uri",
+                    "max_code_mb",
                 },
             ),
         ],
@@ -101,6 +111,7 @@ class TestFlags:
             "request_template": "{}",
             "profile": "ideal",
             "backend": backend,
+            "bucket_owner": "123456789012",
             "subnets": "s",
             "booleans": "flag",
             "argument_style": "hydra",
@@ -121,6 +132,64 @@ class TestFlags:
         replaced = {"num_seeds": 1, "start_seed": 4, "method": None}
         flags = given.command_line(forwarded_names(launch), replaced)
         assert flags == ["--num_seeds", "1", "--start_seed", "4", "--verbose", "1"]
+
+
+class TestCredentials:
+    """Profile and role of the launching machine are not those of its tuning jobs."""
+
+    LINE = (
+        "--experiment_tag t --endpoint http://127.0.0.1:9 --region us-east-1 --profile work --tuner_role tuner"
+        " --assume_role arn:aws:iam::123456789012:role/a --role trial --max_num_trials 1"
+    )
+
+    @pytest.fixture
+    def launched(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[SliceLaunch, list[str], Any]]:
+        """Launches with the flags of their only slice and the stored experiment, instead of their requests."""
+        found: list[tuple[SliceLaunch, list[str], Any]] = []
+
+        def run(launch: SliceLaunch, plans: list[SlicePlan]) -> int:
+            stored = launch.code.files.get("source/experiment.json")
+            content = json.loads(stored.read_bytes()) if isinstance(stored, Path) else None
+            found.append((launch, list(plans[0].flags), content))
+            return 0
+
+        monkeypatch.setattr(SliceLaunch, "run", run)
+        return found
+
+    def test_of_a_folder(
+        self,
+        launched: list[tuple[SliceLaunch, list[str], Any]],
+        launch: Callable[..., int],
+        toy: RealBenchmarkDefinition,
+        tmp_path: Path,
+    ) -> None:
+        (tmp_path / "hpo_main.py").touch()
+        methods = {"RS": method("RandomSearch")}
+        entry = str(tmp_path / "launch_remote.py")
+        assert launch(launch_remote, self.LINE, entry, methods, {"toy": toy}, backend="sagemaker") == 0
+        ((made, flags, _),) = launched
+        assert (made.place.profile, made.place.role, made.tuner_role) == ("work", "trial", "tuner")
+        assert made.place.assume_role == "arn:aws:iam::123456789012:role/a"
+        assert flags[flags.index("--role") + 1] == "trial"
+        assert not {"--profile", "--assume_role", "--tuner_role"} & set(flags)
+
+    def test_of_a_script(
+        self,
+        launched: list[tuple[SliceLaunch, list[str], Any]],
+        launch: Callable[..., int],
+        toy: RealBenchmarkDefinition,
+        tmp_path: Path,
+    ) -> None:
+        space = tmp_path / "space.toml"
+        space.write_text('[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n')
+        line = (
+            f"{toy.script} --space {space} --metric score --goal max --backend sagemaker --remote {self.LINE}"
+        )
+        assert launch(main, "", ["tune", *line.split()]) == 0
+        ((made, _, stored),) = launched
+        assert (made.place.profile, made.tuner_role) == ("work", "tuner")
+        config = stored["backend"]["config"]
+        assert (config["role"], config["profile"], config["assume_role"]) == ("trial", None, None)
 
 
 class TestPackage:
@@ -215,7 +284,14 @@ class TestRequest:
             kind=EndpointKind.EMBEDDED, region="us-east-1", speed=60.0, url="http://127.0.0.1:1"
         )
         return TuningJobSettings(
-            endpoint=endpoint, role_arn="r", image="i", bucket="b", code_prefix="code/x/", **changes
+            endpoint=endpoint,
+            role_arn="tuning",
+            trial_role_arn="trial",
+            image="i",
+            bucket="b",
+            code=CodeBundle(files={"runner.pyz": b"x"}, digest="c0de", size=1, states={}),
+            code_prefix="code/x/",
+            **changes,
         )
 
     def test_it_lasts_longer_than_the_experiment(self) -> None:
@@ -224,12 +300,28 @@ class TestRequest:
         )
         assert request["StoppingCondition"]["MaxRuntimeInSeconds"] > 600 + 300
         assert json.loads(request["HyperParameters"]["tunewright_flags"]) == ["--x", "1"]
+        assert request["RoleArn"] == "tuning"
+        assert request["Environment"]["TUNEWRIGHT_SAGEMAKER_ROLE"] == "trial"
+        assert request["Environment"]["TUNEWRIGHT_CODE"] == "c0de"
+        runner = hashlib.sha256(b"x").hexdigest()
+        assert runner in request["AlgorithmSpecification"]["ContainerArguments"]
         assert request["Environment"][REMOTE_VARIABLE] == "s3://b/tunewright/remote/my-tag/RS-0"
         assert json.loads(request["Environment"]["TUNEWRIGHT_REMOTE_ENDPOINT"]) == {
             "choice": "embedded",
             "region": "us-east-1",
             "speed": 60.0,
         }
+
+    def test_a_key(self) -> None:
+        settings = self.settings(bucket_terms=BucketTerms(owner="123456789012", kms_key="alias/mine"))
+        request = tuning_job_request(settings, tag="t", slice_name="s", flags=[], seconds=None)
+        assert request["OutputDataConfig"]["KmsKeyId"] == "alias/mine"
+        assert request["ResourceConfig"]["VolumeKmsKeyId"] == "alias/mine"
+        assert request["Environment"]["TUNEWRIGHT_S3_KMS"] == "alias/mine"
+        assert request["Environment"]["TUNEWRIGHT_S3_OWNER"] == "123456789012"
+        local = replace(settings, instance_type="ml.g5.xlarge")
+        request = tuning_job_request(local, tag="t", slice_name="s", flags=[], seconds=None)
+        assert "VolumeKmsKeyId" not in request["ResourceConfig"]
 
     def test_spot_and_a_template(self) -> None:
         template = {"VpcConfig": {"Subnets": ["s"]}, "ResourceConfig": {"VolumeKmsKeyId": "k"}}
