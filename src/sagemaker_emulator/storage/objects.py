@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from moto.s3.models import FakeKey, S3Backend, s3_backends
 
@@ -222,5 +222,5 @@ def _stored(key: FakeKey) -> StoredObject:
     return StoredObject(info=info, body=key.value, headers=headers, kms_key=key.kms_key_id or "")
 
 
-def _encryption(kms_key: str) -> dict[str, str]:
+def _encryption(kms_key: str) -> dict[str, Any]:
     return {"encryption": "aws:kms", "kms_key_id": kms_key} if kms_key else {}

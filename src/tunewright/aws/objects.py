@@ -141,7 +141,7 @@ class S3Objects:
         for first in range(0, len(keys), _PAGE):
             batch = {"Objects": keys[first : first + _PAGE], "Quiet": True}
             with boto.service_errors():
-                answer = self._client.delete_objects(Bucket=self.bucket, Delete=batch) or {}
+                answer: dict[str, Any] = self._client.delete_objects(Bucket=self.bucket, Delete=batch) or {}
             for error in answer.get("Errors", []):
                 raise boto.ServiceError(error["Code"], f"{error['Key']}: {error['Message']}", status=403)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -104,7 +104,7 @@ def apply_terms(client: Any, terms_of: Callable[[str], BucketTerms]) -> None:
     """
 
     def add(params: dict[str, Any], model: Any, **_: Any) -> None:
-        known = model.input_shape.members if model.input_shape else {}
+        known: Mapping[str, Any] = model.input_shape.members if model.input_shape else {}
         terms = terms_of(str(params.get("Bucket", "")))
         if _OWNER in known and not params.setdefault(_OWNER, terms.owner):
             del params[_OWNER]
