@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
@@ -21,6 +22,7 @@ from tunewright.aws import (
     EndpointKind,
     resolve_endpoint,
 )
+from tunewright.backends.sagemaker.code import CodeBundle
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.real import mlp_digits_benchmark
 from tunewright.cli.launch import Launch
@@ -64,7 +66,7 @@ class TestFlags:
     @pytest.mark.parametrize(
         ("backend", "only"),
         [
-            ("sagemaker", {*REMOTE_ONLY, "tuner_instance_type", "tuner_spot"}),
+            ("sagemaker", {*REMOTE_ONLY, "tuner_instance_type", "tuner_role", "tuner_spot"}),
             (
                 "local",
                 {
@@ -74,12 +76,14 @@ class TestFlags:
                     "endpoint",
                     "speed",
                     "region",
+                    "aws_profile",
+                    "assume_role",
                     "role",
                     "bucket",
                     "bucket_owner",
                     "kms_key",
-                    "max_code_mb",
                     "image_uri",
+                    "max_code_mb",
                 },
             ),
         ],
@@ -221,7 +225,14 @@ class TestRequest:
             kind=EndpointKind.EMBEDDED, region="us-east-1", speed=60.0, url="http://127.0.0.1:1"
         )
         return TuningJobSettings(
-            endpoint=endpoint, role_arn="r", image="i", bucket="b", code_prefix="code/x/", **changes
+            endpoint=endpoint,
+            role_arn="tuning",
+            trial_role_arn="trial",
+            image="i",
+            bucket="b",
+            code=CodeBundle(files={"runner.pyz": b"x"}, digest="c0de", size=1, states={}),
+            code_prefix="code/x/",
+            **changes,
         )
 
     def test_it_lasts_longer_than_the_experiment(self) -> None:
@@ -230,6 +241,11 @@ class TestRequest:
         )
         assert request["StoppingCondition"]["MaxRuntimeInSeconds"] > 600 + 300
         assert json.loads(request["HyperParameters"]["tunewright_flags"]) == ["--x", "1"]
+        assert request["RoleArn"] == "tuning"
+        assert request["Environment"]["TUNEWRIGHT_SAGEMAKER_ROLE"] == "trial"
+        assert request["Environment"]["TUNEWRIGHT_CODE"] == "c0de"
+        runner = hashlib.sha256(b"x").hexdigest()
+        assert runner in request["AlgorithmSpecification"]["ContainerArguments"]
         assert request["Environment"][REMOTE_VARIABLE] == "s3://b/tunewright/remote/my-tag/RS-0"
         assert json.loads(request["Environment"]["TUNEWRIGHT_REMOTE_ENDPOINT"]) == {
             "choice": "embedded",

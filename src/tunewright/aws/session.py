@@ -182,6 +182,8 @@ class AwsSession:
         Target of the requests.
     account
         Number of the account, 12 digits.
+    caller
+        ARN of the user or the assumed role whose requests these are.
 
     Parameters
     ----------
@@ -194,6 +196,7 @@ class AwsSession:
     def __init__(self, endpoint: Endpoint, *, embedded: EmbeddedEndpoint | None = None) -> None:
         self.endpoint = endpoint
         self.account = ""
+        self.caller = ""
         self._embedded = embedded
         self._rates = Rates(speed=endpoint.speed)
         self._calls: Counter[str] = Counter()
@@ -289,7 +292,13 @@ class AwsSession:
         credentials = self.endpoint.credentials
         keys = (credentials.access_key, credentials.secret_key) if credentials else (None, None)
         with boto.service_errors():
-            return boto.new_session(self.endpoint.region, *keys)
+            return boto.new_session(
+                self.endpoint.region,
+                *keys,
+                profile=self.endpoint.profile,
+                assume_role=self.endpoint.assume_role,
+                url=self.endpoint.url,
+            )
 
     def _make_client(self, service: str) -> Any:
         config = boto.load("botocore.config").Config(
@@ -346,7 +355,8 @@ def open_session(endpoint: Endpoint, *, root: Path | None = None) -> AwsSession:
     session = AwsSession(endpoint, embedded=embedded)
     try:
         with boto.service_errors():
-            session.account = str(session.client("sts").get_caller_identity()["Account"])
+            identity = session.client("sts").get_caller_identity()
+        session.account, session.caller = str(identity["Account"]), str(identity["Arn"])
     except boto.ServiceError as error:
         session.close()
         raise BackendError(_connection_trouble(endpoint, error)) from error
@@ -357,6 +367,11 @@ def _connection_trouble(endpoint: Endpoint, error: boto.ServiceError) -> str:
     where = endpoint.url or f"AWS in {endpoint.region}"
     if error.code == boto.NO_CREDENTIALS:
         return f"No usable AWS credentials ({error.text}): {error.remedy}"
+    if error.is_forbidden and endpoint.assume_role:
+        return (
+            f"The role {endpoint.assume_role} cannot be assumed ({error.text}): its trust policy and your own "
+            "permissions must allow sts:AssumeRole; or correct --assume_role"
+        )
     if error.is_denied:
         return f"{where} does not accept the credentials ({error}): {error.remedy}"
     return f"{where} does not answer ({error.text}): check the address, the region and the network"

@@ -160,6 +160,7 @@ class _RemoteLaunch:
         }
         if isinstance(settled, SageMakerConfig):
             inside |= {"endpoint": settled.endpoint, "region": settled.region, "yes": True}
+            inside |= {"profile": None, "assume_role": None}  # a tuning job has credentials of its own
         slices = SliceLaunch(
             tag=flags.experiment_tag,
             place=settled,
@@ -170,6 +171,7 @@ class _RemoteLaunch:
             resume=flags.resume,
             wait=launch_flags.wait,
             options=self.options,
+            tuner_role=_tuner_role(given, self.launch.config),
         )
         return slices.run(
             [self._slice(given, key, experiments, inside) for key, experiments in groups.items()]
@@ -277,6 +279,11 @@ def is_spot(given: Given, config: type[BackendConfig]) -> bool:
     return given.record(InstanceFlags).spot
 
 
+def _tuner_role(given: Given, config: type[BackendConfig]) -> str | None:
+    """Role of the tuning jobs, if it is not that of the trials."""
+    return given.record(TunerFlags).tuner_role if TunerFlags in tuning_job_records(config) else None
+
+
 def launch_experiment(experiment: Experiment, given: Given) -> int:
     """Launch one experiment as a tuning job, without an experiment folder; return the exit code.
 
@@ -331,6 +338,7 @@ def launch_experiment(experiment: Experiment, given: Given) -> int:
             max_parallel_jobs=launch_flags.max_parallel_jobs,
             resume=given.record(PlanFlags).resume,
             wait=launch_flags.wait,
+            tuner_role=tuner.tuner_role,
         )
         return slices.run([SlicePlan.of(experiment, ())])
 
@@ -390,7 +398,12 @@ def _inside(experiment: Experiment, script: str) -> Experiment:
     """The experiment with the paths of the tuning job."""
     benchmark = experiment.real_benchmark
     names = tuple(Path(one).name for one in benchmark.dependencies)
-    return replace(experiment, benchmark=benchmark.replace(script=script, dependencies=names))
+    backend = experiment.backend
+    if isinstance(backend, SageMakerConfig):  # a tuning job has credentials of its own
+        backend = replace(backend, profile=None, assume_role=None)
+    return replace(
+        experiment, benchmark=benchmark.replace(script=script, dependencies=names), backend=backend
+    )
 
 
 def _no_run(given: Given) -> int:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal, final
 
 from cyclopts import Parameter
@@ -50,6 +50,10 @@ class Place:
     """Key of the files in S3, likewise."""
     speed: PositiveFloat | None = None
     """Service seconds per second of an embedded endpoint, likewise."""
+    profile: str | None = None
+    """Profile of the AWS configuration (default: that of the launch)."""
+    assume_role: str | None = None
+    """Role whose rights all requests have, by its ARN (default: that of the launch)."""
 
 
 _Where = Annotated[Place, Parameter(group="Place")]
@@ -147,7 +151,7 @@ def stop(tag: str, /, *, slice: str | None = None, place: _Where = _HERE) -> int
         for status in statuses:
             say(f"{status.slice.name}: {status.state}")
         experiments = [experiment for status in statuses for experiment in status.experiments]
-        n_jobs, n_pools = clear_experiments(session, experiments)
+        n_jobs, n_pools = clear_experiments(session, experiments, tag)
         if n_jobs or n_pools:
             say(f"{plural(n_jobs, 'training job')} stopped, {plural(n_pools, 'warm pool')} released")
     return 0
@@ -177,15 +181,26 @@ def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
     record = load_record(tag)
     try:
         if place.endpoint is None and record is not None:
+            record = replace(
+                record,
+                profile=place.profile or record.profile,
+                assume_role=place.assume_role or record.assume_role,
+            )
             session = open_session(record.endpoint())
             bucket = choose_bucket(session, record.bucket, record.bucket_terms)
         else:
-            endpoint = resolve_endpoint(place.endpoint or "aws", region=place.region, speed=place.speed)
+            endpoint = resolve_endpoint(
+                place.endpoint or "aws",
+                region=place.region,
+                speed=place.speed,
+                profile=place.profile,
+                assume_role=place.assume_role,
+            )
             session = open_session(endpoint)
             terms = BucketTerms(owner=place.bucket_owner or "", kms_key=place.kms_key or "")
             bucket = choose_bucket(session, place.bucket, terms)
         try:
-            yield session, RemoteLaunch(session, bucket, tag)
+            yield session, RemoteLaunch(session, bucket, tag, record.requests if record else {})
         finally:
             session.close()
     except ServiceError as error:

@@ -11,9 +11,16 @@ from typing import Any, Final
 from tunewright.aws import AwsSession, S3Objects, ServiceError, price_per_hour
 from tunewright.backends.sagemaker.code import CODE, ROOT_PREFIX, complete_key, users_prefix
 from tunewright.backends.sagemaker.config import MAX_RUN_MAX
-from tunewright.backends.sagemaker.requests import job_prefix
+from tunewright.backends.sagemaker.requests import (
+    EXPERIMENT_TAG,
+    job_prefix,
+    parse_job_name,
+    tag_value,
+    worker_prefix,
+)
 from tunewright.exceptions import SettingsError
 from tunewright.remote.layout import EXPERIMENTS, job_names_prefix, tag_prefix
+from tunewright.storage import safe_name
 
 _PAGE: Final = 100
 _DAY: Final = 24 * 3600
@@ -44,7 +51,9 @@ class Leftover:
 
 
 def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Leftover]:
-    """Find running jobs and warm pools of experiments: of trials, workers and tuning jobs.
+    """Find running jobs and warm pools of experiments: of trials and of workers.
+
+    A job belongs to an experiment if its whole name and its tag do.
 
     Parameters
     ----------
@@ -61,8 +70,9 @@ def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Left
     return [
         _leftover(session, experiment, summary)
         for experiment in experiments
-        for summary in _summaries(session, f"{job_prefix(experiment)}-")
-        if summary["TrainingJobStatus"] in _RUNNING or _has_pool(summary)
+        for summary in _summaries(session, job_prefix(experiment))
+        if (summary["TrainingJobStatus"] in _RUNNING or _has_pool(summary))
+        and _is_tagged(session, summary, experiment)
     ]
 
 
@@ -123,15 +133,25 @@ def end_leftovers(session: AwsSession, leftovers: Sequence[Leftover]) -> tuple[i
     return len(leftovers) - n_pools, n_pools
 
 
-def clear_experiments(session: AwsSession, experiments: Sequence[str]) -> tuple[int, int]:
-    """Find and end the leftovers of experiments; return the number of jobs stopped and of pools released.
+def clear_experiments(session: AwsSession, experiments: Sequence[str], tag: str) -> tuple[int, int]:
+    """Find and end the leftovers of a launch's experiments; return the number of jobs stopped and of pools released.
+
+    Parameters
+    ----------
+    session
+        Of the account.
+    experiments
+        Their names in S3. Names of other tags are ignored: whoever may write to the bucket can put them there.
+    tag
+        Of the launch.
 
     Raises
     ------
     ServiceError
         The service refuses or does not answer.
     """
-    return end_leftovers(session, find_leftovers(session, experiments))
+    own = [name for name in experiments if name.startswith(f"{safe_name(tag, 'experiment tag')}-")]
+    return end_leftovers(session, find_leftovers(session, own))
 
 
 def _call(session: AwsSession, operation: str, **parameters: Any) -> None:
@@ -144,8 +164,10 @@ def _call(session: AwsSession, operation: str, **parameters: Any) -> None:
 
 
 def _summaries(session: AwsSession, prefix: str) -> Iterator[Mapping[str, Any]]:
-    for summary in _pages(session, {"NameContains": prefix}):
-        if summary["TrainingJobName"].startswith(prefix):
+    """Jobs whose whole names are those of an experiment's runs or workers."""
+    for summary in _pages(session, {"NameContains": f"{prefix}-"}):
+        name = summary["TrainingJobName"]
+        if parse_job_name(prefix, name) or parse_job_name(worker_prefix(prefix), name):
             yield summary
 
 
@@ -156,6 +178,18 @@ def _pages(session: AwsSession, conditions: Mapping[str, Any]) -> Iterator[Mappi
         yield from answer["TrainingJobSummaries"]
         if not answer.get("NextToken"):
             return
+        request["NextToken"] = answer["NextToken"]
+
+
+def _is_tagged(session: AwsSession, summary: Mapping[str, Any], experiment: str) -> bool:
+    """Whether a job has the tag of an experiment."""
+    request: dict[str, Any] = {"ResourceArn": summary["TrainingJobArn"]}
+    tags: dict[str, str] = {}
+    while True:
+        answer = session.call("ListTags", **request)
+        tags |= {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
+        if not answer.get("NextToken"):
+            return tags.get(EXPERIMENT_TAG) == tag_value(experiment)
         request["NextToken"] = answer["NextToken"]
 
 
@@ -183,8 +217,14 @@ def running_jobs(session: AwsSession, experiments: Iterable[str], tags: Iterable
     ServiceError
         The service refuses or does not answer.
     """
-    prefixes = [*(f"{job_prefix(name)}-" for name in experiments), *map(job_names_prefix, tags)]
-    found = (summary for prefix in dict.fromkeys(prefixes) for summary in _summaries(session, prefix))
+    of_trials = (one for name in experiments for one in _summaries(session, job_prefix(name)))
+    of_tuning = (
+        one
+        for prefix in map(job_names_prefix, tags)
+        for one in _pages(session, {"NameContains": prefix})
+        if one["TrainingJobName"].startswith(prefix)
+    )
+    found = (*of_trials, *of_tuning)
     return [str(summary["TrainingJobName"]) for summary in found if summary["TrainingJobStatus"] in _RUNNING]
 
 

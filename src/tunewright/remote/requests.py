@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
-from tunewright.backends.sagemaker.code import RUNNER
+from tunewright.aws import REMOTE_VARIABLE, ROLE_VARIABLE, Endpoint, EndpointKind
+from tunewright.backends.sagemaker.code import CodeBundle
 from tunewright.backends.sagemaker.plugin import shared_packages
-from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER
+from tunewright.backends.sagemaker.requests import CODE_CHANNEL, runner_command
 from tunewright.backends.sagemaker.settings import merge, without_key_of_local_disks
 from tunewright.remote.layout import tag_prefix
-from tunewright.runner.contract import BucketTerms, Mode
+from tunewright.runner.contract import CODE_VARIABLE, BucketTerms, Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER
 
 ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
@@ -33,8 +33,11 @@ class TuningJobSettings:
 
     endpoint: Endpoint
     role_arn: str
+    trial_role_arn: str
+    """Role of the training jobs that a tuning job creates, if it is given none."""
     image: str
     bucket: str
+    code: CodeBundle
     code_prefix: str
     """Full key prefix of the code, ending in a slash."""
     bucket_terms: BucketTerms = BucketTerms()
@@ -75,8 +78,7 @@ def tuning_job_request(
         "AlgorithmSpecification": {
             "TrainingImage": settings.image,
             "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["python3"],
-            "ContainerArguments": [f"{CODE_FOLDER}/{RUNNER}", Mode.REMOTE.value, "/opt/ml"],
+            **runner_command(settings.code.runner_sha256, Mode.REMOTE),
         },
         "HyperParameters": {FLAGS_PARAMETER: json.dumps(list(flags))},
         "InputDataConfig": [_code_channel(settings)],
@@ -91,8 +93,10 @@ def tuning_job_request(
         "RetryStrategy": {"MaximumRetryAttempts": _RETRIES},
         "EnableManagedSpotTraining": settings.spot,
         "Environment": {
+            ROLE_VARIABLE: settings.trial_role_arn,
             **shared_packages(settings.endpoint),
             **settings.environment,
+            CODE_VARIABLE: settings.code.digest,
             REMOTE_VARIABLE: place,
             **settings.bucket_terms.to_environment(),
             ENDPOINT_VARIABLE: json.dumps(endpoint_facts(settings.endpoint)),

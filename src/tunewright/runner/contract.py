@@ -41,6 +41,8 @@ S3_KMS_VARIABLE = "TUNEWRIGHT_S3_KMS"
 """Environment variable of the KMS key of all objects there; absent: the bucket's own encryption."""
 WORKER_VARIABLE = "TUNEWRIGHT_WORKER"
 """Environment variable of a worker's parameters: JSON, see :class:`~tunewright.runner.worker.WorkerFacts`."""
+CODE_VARIABLE = "TUNEWRIGHT_CODE"
+"""Environment variable of the SHA-256 of the code channel, see :func:`~tunewright.runner.training_job.code_digest`."""
 
 LOADING = "tunewright_loading"
 """Entry of ``sys.modules`` while a trial loads the file of its function; its ``StopLoading`` ends that, see `stop_loading`."""

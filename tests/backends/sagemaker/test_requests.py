@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ DEPLOYMENT = Deployment(
     bucket="sagemaker-us-east-1-123456789012",
     prefix="tunewright/nique-experiment",
     code_prefix="tunewright/code/0123456789abcdef/",
+    code_sha256="0123456789abcdef" * 4,
+    runner_sha256="fedcba9876543210" * 4,
 )
 CONFIG: dict[str, Any] = {"lr": 1e-3, "layers": 2, "nesterov": True, "optimizer": "adam", "epochs": 27}
 
@@ -170,12 +173,30 @@ def test_any_configuration_fits_the_service(config: dict[str, Any]) -> None:
 
 
 def test_equal_hashes_mean_equal_jobs() -> None:
-    def digest(config: dict[str, Any], **run: Any) -> str:
-        order = JobOrder(run=Run(trial_id=0, attempt=0, **run), config=config)
-        return build_request(order, DEPLOYMENT, job_settings()).hash
+    def digest(
+        config: dict[str, Any] = CONFIG, until: int | None = None, cost: float = 0.0, **more: Any
+    ) -> str:
+        order = JobOrder(run=Run(trial_id=0, attempt=0, until=until), config=config, cost_before=cost)
+        deployed = {name: more.pop(name) for name in ("cpu_image", "code_prefix", "session") if name in more}
+        fields = build_request(order, replace(DEPLOYMENT, **deployed), job_settings(**more)).fields
+        (tag,) = [tag["Value"] for tag in fields["Tags"] if tag["Key"] == "tunewright:hash"]
+        assert tag == fields["Environment"]["TUNEWRIGHT_HASH"]
+        return tag
 
-    assert digest(CONFIG) == digest(dict(CONFIG))
-    assert len({digest(CONFIG), digest({**CONFIG, "lr": 0.1}), digest(CONFIG, until=3)}) == 3
+    same = [digest(), digest(dict(CONFIG)), digest(cost=0.5)]
+    others = [
+        digest({**CONFIG, "lr": 0.1}),
+        digest(until=3),
+        digest(session="0123456789ab"),
+        digest(session="ba9876543210"),
+        digest(code_prefix="tunewright/nique-experiment/code/fedcba9876543210/"),
+        digest(cpu_image="mine"),
+        digest(instance_type="ml.m5.large"),
+        digest(volume_gb=40),
+        digest(environment={"A": "1"}),
+    ]
+    assert len(set(same)) == 1
+    assert len({*same, *others}) == 1 + len(others)
 
 
 def test_instances_may_be_hyperparameters() -> None:

@@ -10,7 +10,6 @@ import sysconfig
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -21,6 +20,7 @@ from tunewright.aws.objects import in_parallel
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.contract import JOB_FILE, SOURCE
+from tunewright.runner.training_job import code_digest, pieces_of
 from tunewright.storage import home
 
 ROOT_PREFIX: Final = "tunewright"
@@ -248,11 +248,17 @@ class CodeBundle:
     files: Mapping[str, Path | bytes]
     """By path in the channel: a file of this machine, or the content itself."""
     digest: str
-    """SHA-256 of all names and contents."""
+    """SHA-256 of all names and contents, which the runner compares with what it has received."""
     size: int
     """Bytes."""
     states: Mapping[str, tuple[int, int]]
     """Sizes and times of the files of this machine before they were read."""
+
+    @property
+    def runner_sha256(self) -> str:
+        """SHA-256 of the runner."""
+        runner = self.files[RUNNER]
+        return hashlib.sha256(runner if isinstance(runner, bytes) else runner.read_bytes()).hexdigest()
 
     @property
     def prefix(self) -> str:
@@ -323,20 +329,12 @@ def bundle_code(sources: Sources, job: Mapping[str, Any]) -> CodeBundle:
 def bundle_contents(contents: Mapping[str, Path | bytes]) -> CodeBundle:
     """The bundle of these files, by path in the channel; files are read in pieces."""
     states = {name: _state(path) for name, path in contents.items() if isinstance(path, Path)}
-    digest = hashlib.sha256()
-    size = 0
-    for name in sorted(contents):
-        content = contents[name]
-        length = len(content) if isinstance(content, bytes) else states[name][0]
-        digest.update(json.dumps([name, length]).encode("ascii"))
-        if isinstance(content, bytes):
-            digest.update(content)
-        else:
-            with content.open("rb") as file:
-                for piece in iter(partial(file.read, _MEGABYTE), b""):
-                    digest.update(piece)
-        size += length
-    return CodeBundle(files=contents, digest=digest.hexdigest(), size=size, states=states)
+    sizes = {name: len(one) if isinstance(one, bytes) else states[name][0] for name, one in contents.items()}
+    pieces = ((one,) if isinstance(one, bytes) else pieces_of(one) for _, one in sorted(contents.items()))
+    digest = code_digest(
+        (name, sizes[name], part) for name, part in zip(sorted(contents), pieces, strict=True)
+    )
+    return CodeBundle(files=contents, digest=digest, size=sum(sizes.values()), states=states)
 
 
 def size_problem(files: Mapping[str, Path], max_mb: int) -> str:

@@ -38,8 +38,12 @@ class SageMakerPlace(ABC):  # noqa: B024 - the fields of the two classes below
     """Service seconds per second of the embedded endpoint (default: 60)."""
     region: str | None = None
     """AWS region (default: as boto3 finds it)."""
+    profile: str | None = None
+    """Profile of the AWS configuration (default: $AWS_PROFILE)."""
+    assume_role: str | None = field(default=None, metadata={"metavar": "ARN"})
+    """Role whose rights all requests have, by its ARN."""
     role: str | None = None
-    """Role of the jobs (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else the account's SageMaker role)."""
+    """Role of the jobs, by name or ARN (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else your own execution role, else the account's only one)."""
     bucket: str | None = None
     """Bucket for code, reports and checkpoints (default: sagemaker-REGION-ACCOUNT)."""
     bucket_owner: str | None = field(default=None, metadata={"metavar": "ACCOUNT"})
@@ -65,6 +69,9 @@ class SageMakerPlace(ABC):  # noqa: B024 - the fields of the two classes below
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningJobPlace(SageMakerPlace):
     """Where tuning jobs run whose trials are no training jobs."""
+
+    profile: str | None = field(default=None, metadata={"flag": "aws_profile"})
+    """Profile of the AWS configuration (default: $AWS_PROFILE)."""
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,6 +119,8 @@ def describe_deployment(
         bucket_terms=session.terms_of(bucket),
         prefix=prefix,
         code_prefix=f"{ROOT_PREFIX}/{bundle.prefix}",
+        code_sha256=bundle.digest,
+        runner_sha256=bundle.runner_sha256,
     )
 
 
@@ -196,7 +199,8 @@ class ExperimentSite:
         self._sources = sources(settings)
         self._check_size(experiment)
         self._code = bundle(session.endpoint, settings, self._sources)
-        self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
+        described = describe_deployment(session, experiment, settings, self._code)
+        self.deployment: Final = replace(described, session=secrets.token_hex(6))
         self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)
 
     def deploy(self, n_instances: int) -> None:

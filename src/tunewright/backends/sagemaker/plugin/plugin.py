@@ -158,7 +158,13 @@ def endpoint_of(place: SageMakerPlace) -> Endpoint:
     SettingsError
         Endpoint, region and speed contradict each other.
     """
-    return resolve_endpoint(place.endpoint, speed=place.speed, region=place.region)
+    return resolve_endpoint(
+        place.endpoint,
+        speed=place.speed,
+        region=place.region,
+        profile=place.profile,
+        assume_role=place.assume_role,
+    )
 
 
 def describe_jobs(place: P, jobs: Estimate) -> Description[P]:
