@@ -142,9 +142,7 @@ def test_sagemakers_variable_of_the_arguments_holds_those_of_the_call(
     run_script, style: str, arguments: list[str]
 ) -> None:
     config = {"model.lr": -0.5, "note": "two words"}
-    order = run_script.order(
-        run_script.write(""), config=config, arguments=style, config_file="/config.json"
-    )
+    order = run_script.order(run_script.write(""), config=config, arguments=style, config_file="/config.json")
     assert build_command(order)[2:] == arguments
     assert json.loads(build_environment(order, {})["SM_USER_ARGS"]) == arguments
 
