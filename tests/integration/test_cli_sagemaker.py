@@ -111,7 +111,7 @@ def test_the_best_trial_that_stopped_at_a_third_is_trained_to_the_end(tmp_path: 
     line = (
         f"tune {tmp_path}/train.py --space {tmp_path}/space.toml --metric score --goal max --resource epoch"
     )
-    line += " --max_resource 9 --max_resource_attr epochs --method ASHA:kind=promotion --max_num_trials 3"
+    line += " --max_resource 9 --max_resource_attr epochs --method ASHA --max_num_trials 3"
     line += f" --n_workers 1 --experiment_tag t {place}"
     end = tunewright(*line.split())
     (folder,) = experiments("t")
