@@ -231,9 +231,8 @@ def _sagemaker(order: RunOrder) -> dict[str, str]:
 def _machine_facts(folder: Path, order: RunOrder) -> dict[str, Any]:
     resources = _read_json(folder / "resourceconfig.json")
     hosts, host = _hosts(resources)
-    groups: dict[str, dict[str, Any]] = {
-        group["instance_group_name"]: group for group in resources.get("instance_groups") or []
-    }
+    listed: list[dict[str, Any]] = resources.get("instance_groups") or []
+    groups = {str(group["instance_group_name"]): group for group in listed}
     group_name = resources.get("current_group_name") or "homogeneousCluster"
     return {
         "HOSTS": hosts,
@@ -259,7 +258,7 @@ def _machine_facts(folder: Path, order: RunOrder) -> dict[str, Any]:
     }
 
 
-_FRAMEWORK_FACTS = {"FRAMEWORK_MODULE": "", "FRAMEWORK_PARAMS": {}}
+_FRAMEWORK_FACTS: dict[str, Any] = {"FRAMEWORK_MODULE": "", "FRAMEWORK_PARAMS": {}}
 """Of the toolkit's own framework modules, which this runner does without."""
 
 
