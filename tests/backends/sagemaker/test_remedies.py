@@ -69,7 +69,7 @@ def test_a_refusal_that_meets_every_run_ends_the_experiment(
         ("AlgorithmError: , exit code: 127", "Python 3.9"),
         ("ClientError: Unable to assume the role arn:aws:iam::123456789012:role/x", "--role"),
         (
-            "AlgorithmError: The runner was denied S3: ClientError: AccessDenied, exit code: 1",
+            "AlgorithmError: The runner may not use the bucket: AccessDenied, exit code: 1",
             "s3:ListBucket",
         ),
         (

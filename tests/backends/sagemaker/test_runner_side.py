@@ -462,7 +462,7 @@ def test_a_runner_that_is_denied_s3_does_not_blame_the_script(
     with pytest.raises(ClientError):
         run_job(base, monkeypatch, '{"fail": 0, "text": ""}')
     failure = (base / "output" / "failure").read_text()
-    assert failure.startswith("The runner was denied S3: ClientError: ")
+    assert failure.startswith("The runner may not use the bucket: ")
     assert "GetObject" in failure
     assert "s3:ListBucket" in remedy_of_job(f"AlgorithmError: {failure}, exit code: 1")
 

@@ -168,6 +168,7 @@ class JobDispatcher(Dispatcher):
             dollars_per_hour=dollars,
             billed_share=self._settings.billed_share,
             n_instances=self._context.prices.instances(open_run.config),
+            is_attached=True,
         )
         tracked = self._tracked(order, first_retry=open_run.retry)
         self._context.inbox.box(replace(name, retry=open_run.retry)).taken = open_run.seen

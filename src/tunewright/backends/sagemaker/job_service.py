@@ -21,18 +21,13 @@ from tunewright.backends.engine.job_service import (
     OrderT,
     PoolStatus,
     Submission,
+    name_taken,
 )
 from tunewright.backends.sagemaker.deployment import ExperimentSite
-from tunewright.backends.sagemaker.requests import (
-    HASH_VARIABLE,
-    JobRequest,
-    chooses_count,
-    job_name,
-    parse_job_name,
-)
+from tunewright.backends.sagemaker.requests import JobRequest, chooses_count, job_name, parse_job_name
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
-from tunewright.runner.training_job import DENIED_S3, LOST_S3
+from tunewright.runner.training_job import CHANGED_CODE, LOST_S3, REFUSED_S3
 from tunewright.trial import PhaseName
 
 _PAGE: Final = 100
@@ -279,7 +274,7 @@ class SageMakerJobs(JobService[OrderT]):
 
     @override
     def create(self, order: OrderT) -> Submission:
-        """Send a CreateTrainingJob, or adopt the job if it exists with the same hash.
+        """Send a CreateTrainingJob; a job of that name is adopted if this very request created it.
 
         A configuration that is too long for the request is stored first.
         """
@@ -345,7 +340,8 @@ class SageMakerJobs(JobService[OrderT]):
             return Failure(cause=FailureCause.CAPACITY, reason=reason)
         if reason.startswith(_INTERNAL_ERROR) or _LOST_S3_REASON.match(reason):
             return Failure(cause=FailureCause.SERVICE, reason=reason)
-        return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy_of_job(reason))
+        remedy = self._remedy_of_changed_code() if CHANGED_CODE in reason else remedy_of_job(reason)
+        return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy)
 
     @override
     def revive(self) -> None:
@@ -389,6 +385,11 @@ class SageMakerJobs(JobService[OrderT]):
                 return bills
             request["NextToken"] = answer["NextToken"]
 
+    def _remedy_of_changed_code(self) -> str:
+        deployment = self._site.deployment
+        code = f"s3://{deployment.bucket}/{deployment.code_prefix.rstrip('/')}"
+        return f"find out who writes to the bucket, and delete the objects that begin with {code}, which are sent again"
+
     def _describe(self, name: str) -> Mapping[str, Any]:
         return self._session.call("DescribeTrainingJob", TrainingJobName=name)
 
@@ -408,7 +409,7 @@ class SageMakerJobs(JobService[OrderT]):
 
     def _refused(self, order: OrderT, request: JobRequest, error: ServiceError) -> Submission:
         if error.code == "ResourceInUse":
-            return self._adopt(request)
+            return self._adopt(request, is_attached=order.is_attached)
         if error.code == "ResourceLimitExceeded":
             return _over_limit(error.text, is_chosen=chooses_count(order.config))
         if error.is_throttling:
@@ -422,7 +423,7 @@ class SageMakerJobs(JobService[OrderT]):
             raise BackendError(f"CreateTrainingJob is refused ({error}): {remedy}, then resume") from error
         return _invalid(error)
 
-    def _adopt(self, request: JobRequest) -> Submission:
+    def _adopt(self, request: JobRequest, *, is_attached: bool) -> Submission:
         name = str(request.fields["TrainingJobName"])
         try:
             job = self._describe(name)
@@ -430,12 +431,9 @@ class SageMakerJobs(JobService[OrderT]):
             return Submission(
                 CreateOutcome.UNKNOWN, f"The job {name} exists but cannot be described ({error})"
             )
-        if job.get("Environment", {}).get(HASH_VARIABLE) == request.hash:
+        if request.created(job, by_any_session=is_attached):
             return Submission(CreateOutcome.CREATED)
-        raise BackendError(
-            f"There is a job {name} of another configuration: somebody else used the experiment's name. Give this one "
-            "another with --experiment_tag"
-        )
+        raise BackendError(name_taken(name))
 
 
 def job_logs(session: AwsSession, prefix: str, trial_id: int) -> str:
@@ -539,12 +537,13 @@ _IMAGE: Final = "correct --image_uri, or let the role pull it from the registry;
 _FULL_ACCESS: Final = (
     "AmazonSageMakerFullAccess covers objects only in buckets with 'sagemaker' in their names"
 )
+_KEY: Final = "correct --kms_key, or let the role use the key"
 _PLACE: Final = (
-    "the role needs access to the bucket, which must be in the region of the jobs: see --bucket and --role "
-    f"({_FULL_ACCESS})"
+    "the role needs access to the bucket, which must be yours and in the region of the jobs: see --bucket, --bucket_owner "
+    f"and --role ({_FULL_ACCESS})"
 )
 _S3_RIGHTS: Final = (
-    "the role of the jobs needs s3:ListBucket on the bucket (without it S3 denies GetObject of an object that does not exist) "
+    "the bucket must be yours (--bucket_owner), and the role of the jobs needs s3:ListBucket on it (without it S3 denies GetObject of an object that does not exist) "
     f"and s3:GetObject, PutObject and DeleteObject on its objects: see 'tunewright sagemaker policy' ({_FULL_ACCESS})"
 )
 _CONDITIONS: Final = (
@@ -555,15 +554,16 @@ _CONDITIONS: Final = (
 """Condition keys of CreateTrainingJob that a setting can meet; source: Service Authorization Reference, Amazon SageMaker."""
 
 _OF_REQUESTS: Final[_Causes] = (
+    (re.compile(r"kms", re.IGNORECASE), _KEY),
     (re.compile(r"assume.?role|\brole\b|roleArn", re.IGNORECASE), _ROLE),
     (re.compile(r"instance.?type", re.IGNORECASE), TYPE_REMEDY),
     (re.compile(r"KeepAlivePeriod", re.IGNORECASE), "leave --warm_pool out, or lower --keep_alive"),
     (re.compile(r"image|repository|registry", re.IGNORECASE), _IMAGE),
     (re.compile(r"subnet|security.?group|vpc", re.IGNORECASE), "correct --subnets and --security_group_ids"),
-    (re.compile(r"kms", re.IGNORECASE), "correct --kms_key, or let the role use the key"),
     (re.compile(r"\bS3\b|bucket", re.IGNORECASE), _PLACE),
 )
 _OF_JOBS: Final[_Causes] = (
+    (re.compile(rf"^AlgorithmError: The \w+ {re.escape(REFUSED_S3)}:"), _S3_RIGHTS),
     (re.compile(r"^ClientError: (?!Artifact).*(image|repository|registry|manifest)", re.IGNORECASE), _IMAGE),
     (re.compile(r"^ClientError: (?!Artifact).*(\bS3\b|bucket|download)", re.IGNORECASE), _PLACE),
     (
@@ -573,7 +573,6 @@ _OF_JOBS: Final[_Causes] = (
         ),
         _ROLE,
     ),
-    (re.compile(rf"^AlgorithmError: The \w+ {re.escape(DENIED_S3)}:"), _S3_RIGHTS),
     (
         re.compile(r"^AlgorithmError: ?,? ?exit code: 127$", re.IGNORECASE),
         "the image has no python3: give one with Python 3.9 or newer as --image_uri",
