@@ -35,8 +35,9 @@ from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
-from tunewright.state import replay_history
-from tunewright.trial import BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus
+from tunewright.state import State, replay_history
+from tunewright.testing.histories import add_result, begin_trial
+from tunewright.trial import KNOWN, BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus
 
 SCORE = Metric("score", Goal.MAXIMIZE)
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "epochs": 3})
@@ -219,6 +220,17 @@ def test_what_is_done_is_told_by_the_nearest_limit() -> None:
     assert status_text(five, history, 40.0, 0.0) == status
     assert remaining_text(five, history, 40.0, 0.0) == "80%, about 10 s to go"
     assert remaining_text(facts(max_time=None), history, 40.0, 0.0) == ""
+
+
+def test_known_results_are_no_part_of_what_is_done() -> None:
+    history = State()
+    known = begin_trial(history, {"x": 0.5}, note={KNOWN: 1})
+    assert share_done(facts(max_trials=4, max_results=4), history, 0.0, 0.0) == 0.0
+    add_result(history, known, {"score": 0.5}, resource=1)
+    trained = begin_trial(history, {"x": 0.6})
+    assert share_done(facts(max_trials=4, max_results=4), history, 0.0, 0.0) == 0.0
+    add_result(history, trained, {"score": 0.6}, resource=1)
+    assert share_done(facts(max_trials=4, max_results=4), history, 0.0, 0.0) == 0.25
 
 
 def test_the_table_is_never_longer_than_a_screen() -> None:

@@ -495,7 +495,7 @@ def print_lifecycle(*, days: PositiveInt = 90) -> int:
     Parameters
     ----------
     days
-        Age at which files expire; at least two weeks.
+        Age at which files expire, those of running experiments too; at least two weeks.
     """
     if days < _SHORTEST_LIFE:
         raise SettingsError(

@@ -27,6 +27,7 @@ from tunewright.backends.engine.job_service import (
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.requests import JobRequest, chooses_count, job_name, parse_job_name
 from tunewright.exceptions import BackendError
+from tunewright.runner.contract import CODE_VARIABLE
 from tunewright.runner.log_lines import without_messages
 from tunewright.runner.training_job import CHANGED_CODE, LOST_S3, REFUSED_S3
 from tunewright.trial import PhaseName
@@ -349,6 +350,11 @@ class SageMakerJobs(JobService[OrderT]):
         return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy)
 
     @override
+    def has_present_code(self, key: str) -> bool:
+        environment = self._describe(self.full_name(key)).get("Environment", {})
+        return environment.get(CODE_VARIABLE) == self._site.deployment.code_sha256
+
+    @override
     def revive(self) -> None:
         """Restart an embedded endpoint that died."""
         self._session.revive()
@@ -545,7 +551,8 @@ _PLACE: Final = (
     f"and --role ({FULL_ACCESS_LIMIT})"
 )
 _S3_RIGHTS: Final = (
-    "the bucket must be yours (--bucket_owner), and the role of the jobs needs s3:ListBucket on it (without it S3 denies GetObject of an object that does not exist) "
+    "the bucket must be yours (--bucket_owner), and the role of the jobs needs s3:ListBucket on it "
+    "(without it S3 denies GetObject of an object that does not exist) "
     f"and s3:GetObject, PutObject and DeleteObject on its objects: see 'tunewright sagemaker policy' ({FULL_ACCESS_LIMIT})"
 )
 _CONDITIONS: Final = (
