@@ -53,7 +53,7 @@ def test_delay_says_when_and_takes_nothing(fake: FakeTime) -> None:
 
 
 def test_throttling_halves_the_rate_down_to_a_two_hundredth(fake: FakeTime) -> None:
-    one = bucket(fake, 1.0)
+    one = TokenBucket(1.0, speed=1e-4, clock=fake.clock, sleep=fake.sleep)  # it hardly recovers meanwhile
     one.throttled()
     assert one.rate == 0.5
     assert one.delay() == 2.0
