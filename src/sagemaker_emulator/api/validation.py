@@ -269,6 +269,8 @@ def _stopping_condition(request: Members) -> None:
 def _channels_differ(request: Members) -> None:
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
     for name in names:
+        if name in {".", ".."}:
+            raise invalid(f"Invalid channel name in InputDataConfig: {name}.")
         if names.count(name) > 1:
             raise invalid(f"Duplicate channel name in InputDataConfig: {name}.")
 
@@ -295,3 +297,31 @@ def check_keep_alive(seconds: int, cap: int) -> None:
         raise invalid(
             f"KeepAlivePeriodInSeconds {seconds} is above the maximum keep-alive for cluster reuse of {cap} seconds."
         )
+
+
+_LOCAL_STORAGE: Final = re.compile(
+    r"ml\.(?:[a-z]+\d+[a-z]*d[a-z]*|g5|g6e?|gr6|g7e?|p5e?n?|p6\w*(?:-\w+)?|trn\d\w*)\..*"
+)
+"""Instance types whose training volume is a local disk: a ``d`` in the family (AWS's naming convention), and newer accelerators."""
+
+
+def check_volume_key(request: Members) -> None:
+    """Check that no VolumeKmsKeyId is given for an instance with local storage, which has a hardware key.
+
+    Raises
+    ------
+    ServiceError
+        ValidationException; the wording is ours, the service's own is not known.
+    """
+    resources = request["ResourceConfig"]
+    types = [
+        each["InstanceType"]
+        for each in (resources, *resources.get("InstanceGroups", ()))
+        if "InstanceType" in each
+    ]
+    if resources.get("VolumeKmsKeyId"):
+        for instance_type in types:
+            if _LOCAL_STORAGE.fullmatch(instance_type):
+                raise invalid(
+                    f"VolumeKmsKeyId can not be requested for the instance type {instance_type}, which has local storage."
+                )

@@ -203,6 +203,7 @@ GROUP = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "InstanceGroupName"
         ),
         (resources(KeepAlivePeriodInSeconds=3601), "above the maximum keep-alive for cluster reuse of 3600"),
         ({"InputDataConfig": [{"ChannelName": "a"}, {"ChannelName": "a"}]}, "Duplicate channel name"),
+        ({"InputDataConfig": [{"ChannelName": ".."}]}, "Invalid channel name"),
     ],
 )
 def test_rules_that_no_single_member_can_break(changes: dict[str, Any], text: str) -> None:
