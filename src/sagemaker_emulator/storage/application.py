@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+_LOG: Final = logging.getLogger(__name__)
 _SIMULATION: Final = "SimulatePrincipalPolicy"
 _ACTION: Final = re.compile(r"ActionNames\.member\.\d+")
 _RESOURCE: Final = re.compile(r"ResourceArns\.member\.\d+")
@@ -156,12 +158,11 @@ class AwsApplication:
         answer = _Answer()
         try:
             chunks = answer.collect(self._moto, environ)
-        except (
-            NotImplementedError,
-            AttributeError,
-            ImportError,
-        ) as error:  # also of services that moto does not have
+        except NotImplementedError as error:
             return _unknown_operation(environ, start_response, f"The emulator does not know it: {error}")
+        except (AttributeError, ImportError):  # of moto's search for a service that it does not have
+            _LOG.debug("moto failed", exc_info=True)
+            return _unknown_operation(environ, start_response, "The emulator does not know this service")
         start_response(answer.status, answer.headers)
         return chunks
 

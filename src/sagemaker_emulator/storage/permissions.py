@@ -12,7 +12,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 from urllib.parse import parse_qs, unquote
 
@@ -29,6 +29,7 @@ Context = Mapping[str, Sequence[str]]
 """Condition key in lower case -> values; empty or missing: the key is not in the request."""
 
 SERVICE: Final = "sagemaker.amazonaws.com"
+_CACHED: Final = 4096
 ROOT_ARN: Final = f"arn:aws:iam::{ACCOUNT_ID}:root"
 
 
@@ -100,7 +101,7 @@ def _matches(pattern: str, text: str) -> bool:
     return _compiled(pattern).fullmatch(text) is not None
 
 
-@cache
+@lru_cache(_CACHED)
 def _compiled(pattern: str) -> re.Pattern[str]:
     parts = (
         ".*" if part == "*" else "." if part == "?" else re.escape(part)
@@ -238,10 +239,13 @@ class Permissions:
         if session is not None:
             role = self._role(session.role_arn)
             return None if role is None else self._principal(session.arn, role)
-        user = self._iam.get_user_from_access_key_id(access_key)
+        users: list[User] = list(self._iam.users.values())
+        user = next(
+            (each for each in users if access_key in {key.access_key_id for key in each.access_keys}), None
+        )
         if user is None:
             return None
-        groups = [group for group in self._iam.groups.values() if user in group.users]
+        groups = [group for group in list(self._iam.groups.values()) if user in group.users]
         documents = [document for owner in (user, *groups) for document in self._documents(owner)]
         return Principal(
             user.arn, documents, context={"aws:username": (user.name,), "aws:principalarn": (user.arn,)}
@@ -322,7 +326,7 @@ def _parsed(document: str | Mapping[str, Any]) -> Mapping[str, Any]:
     return _read(document) if isinstance(document, str) else document
 
 
-@cache
+@lru_cache(_CACHED)
 def _read(document: str) -> Mapping[str, Any]:
     text = unquote(document) if document.lstrip().startswith("%") else document
     return _as_mapping(json.loads(text))
