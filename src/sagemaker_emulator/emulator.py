@@ -239,7 +239,7 @@ class Emulator:
 def _make_private(directory: Path) -> None:
     """Create the emulator's folder; close what an earlier version left open to other users of the machine."""
     directory.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-    for name in ("clusters", "logs", "s3"):
+    for name in ("logs", "s3"):
         folder = directory / name
         folder.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
         folder.chmod(PRIVATE_FOLDER)

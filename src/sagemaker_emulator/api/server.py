@@ -159,12 +159,13 @@ class _Handler(WSGIRequestHandler):
         return refusal
 
     def _refuse(self, answer: Response, length: int) -> None:
-        """Answer without reading the body; the connection is closed unless the rest is short and surely comes."""
-        if 0 <= length <= _DISCARDED_BYTES and not self._is_asking():
-            self.close_connection = self.close_connection or len(self.rfile.read(length)) < length
-        else:
-            self.close_connection = True
+        """Answer without the body; the connection is closed unless the body is short and surely comes."""
+        is_short = 0 <= length <= _DISCARDED_BYTES and not self._is_asking()
+        self.close_connection = self.close_connection or not is_short
         self._send(answer)
+        self.wfile.flush()
+        if is_short and len(self.rfile.read(length)) < length:
+            self.close_connection = True
 
     def _send(self, answer: Response) -> None:
         body = answer.get_data()

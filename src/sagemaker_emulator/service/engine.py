@@ -281,6 +281,7 @@ class Engine:
 
     def _recover(self) -> None:
         shutil.rmtree(self._clusters_dir, ignore_errors=True)
+        self._clusters_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         for job in self._store.load():
             self.jobs[job.name] = job
             if not job.is_over:

@@ -53,9 +53,10 @@ def role() -> Callable[..., str]:
 
     def make(*statements: dict[str, Any]) -> str:
         iam = iam_backends[ACCOUNT_ID]["aws"]
-        trust = json.dumps({"Statement": [TRUST]})
+        document = {"Version": "2012-10-17", "Statement": [TRUST]}
+        trust = json.dumps(document)
         made = iam.create_role("r", trust, "/", None, "", [], "3600")
-        iam.put_role_policy("r", "p", json.dumps({"Statement": list(statements)}))
+        iam.put_role_policy("r", "p", json.dumps(document | {"Statement": list(statements)}))
         return made.arn
 
     return make

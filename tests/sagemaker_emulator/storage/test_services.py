@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -179,4 +180,4 @@ def test_an_unknown_service_is_refused(aws: AwsServices, target: str) -> None:
     signature = "AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/foo/aws4_request, Signature=x"
     headers = {"X-Amz-Target": target, "Authorization": signature}
     answer = Client(aws.app).post("/", data=b"{}", headers=headers)
-    assert (answer.status_code, answer.json["__type"]) == (501, "NotImplemented")
+    assert (answer.status_code, json.loads(answer.data)["__type"]) == (501, "NotImplemented")
