@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
-from sagemaker_emulator.api import views
-from sagemaker_emulator.api.listing import list_jobs, search
+from sagemaker_emulator.api.listing import describe, list_jobs, record, search, tags_of
 from sagemaker_emulator.api.validation import (
     RequestModel,
     check_create,
@@ -90,14 +89,14 @@ class Operations:
 
     def _describe(self, request: Request) -> Answer:
         job = self._engine.find(request["TrainingJobName"])
-        return views.describe(job, self._engine.idle_seconds(job))
+        return describe(job, self._engine.idle_seconds(job))
 
     def _list(self, request: Request) -> Answer:
         return list_jobs(self._visible("ListTrainingJobs"), request, self._engine.idle_seconds)
 
     def _search(self, request: Request) -> Answer:
         jobs = self._visible("Search")
-        return search([views.record(job, self._engine.idle_seconds(job)) for job in jobs], request)
+        return search([record(job, self._engine.idle_seconds(job)) for job in jobs], request)
 
     def _stop(self, request: Request) -> Answer:
         self._engine.stop(request["TrainingJobName"])
@@ -125,10 +124,10 @@ class Operations:
             )
         job.tags = tags
         self._engine.save(job)
-        return {"Tags": views.tags(tags)}
+        return {"Tags": tags_of(tags)}
 
     def _list_tags(self, request: Request) -> Answer:
-        return {"Tags": views.tags(self._by_arn(request).tags)}
+        return {"Tags": tags_of(self._by_arn(request).tags)}
 
     def _delete_tags(self, request: Request) -> Answer:
         job = self._by_arn(request)
