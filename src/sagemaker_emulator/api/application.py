@@ -140,8 +140,8 @@ class Application:
     """Routes requests.
 
     ``GET /_health`` needs no key. ``/_status`` and ``/_faults`` (GET, POST to add, DELETE to clear) need the access key in the
-    header ``x-emulator-key``; a browser may send both keys as user name and password instead. All other requests need an
-    AWS signature with that access key.
+    header ``x-emulator-key``; for ``/_status`` a browser may send both keys as user name and password instead. All other
+    requests need an AWS signature with that access key, or with a key of the account if permissions are checked.
     """
 
     def __init__(self, components: Components) -> None:

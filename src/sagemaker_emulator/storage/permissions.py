@@ -543,9 +543,10 @@ def create_needs(request: Mapping[str, Any], job_arn: str, region: str) -> list[
     """Actions that the caller of CreateTrainingJob needs, by its request."""
     resources = _as_mapping(request.get("ResourceConfig"))
     network = _as_mapping(request.get("VpcConfig"))
-    tags = {str(tag.get("Key")): str(tag.get("Value")) for tag in _listed(request.get("Tags") or ())}
-    groups = _listed(resources.get("InstanceGroups") or ())
-    types = [each["InstanceType"] for each in (resources, *groups) if "InstanceType" in each]
+    pairs = [_as_mapping(tag) for tag in _listed(request.get("Tags") or ())]
+    tags = {str(tag.get("Key")): str(tag.get("Value")) for tag in pairs}
+    groups = [_as_mapping(group) for group in _listed(resources.get("InstanceGroups") or ())]
+    types = [str(each["InstanceType"]) for each in (resources, *groups) if "InstanceType" in each]
     volume_key = resources.get("VolumeKmsKeyId")
     context: dict[str, Sequence[str]] = {
         "sagemaker:instancetypes": types,
@@ -556,8 +557,8 @@ def create_needs(request: Mapping[str, Any], job_arn: str, region: str) -> list[
         "sagemaker:networkisolation": (str(bool(request.get("EnableNetworkIsolation"))).lower(),),
         "sagemaker:outputkmskey": _given(_as_mapping(request.get("OutputDataConfig")).get("KmsKeyId")),
         "sagemaker:volumekmskey": _given(volume_key),
-        "sagemaker:vpcsubnets": network.get("Subnets", ()),
-        "sagemaker:vpcsecuritygroupids": network.get("SecurityGroupIds", ()),
+        "sagemaker:vpcsubnets": [str(each) for each in _listed(network.get("Subnets", ()))],
+        "sagemaker:vpcsecuritygroupids": [str(each) for each in _listed(network.get("SecurityGroupIds", ()))],
         "aws:tagkeys": list(tags),
         **{f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()},
     }
@@ -567,12 +568,12 @@ def create_needs(request: Mapping[str, Any], job_arn: str, region: str) -> list[
     role = str(request.get("RoleArn", ""))
     needs.append(Need("iam:PassRole", role, {"iam:passedtoservice": (SERVICE,)}))
     if volume_key:
-        needs.append(Need("kms:CreateGrant", key_arn(volume_key, region)))
+        needs.append(Need("kms:CreateGrant", key_arn(str(volume_key), region)))
     return needs
 
 
 def _given(value: object) -> Sequence[str]:
-    return () if value in {None, ""} else (str(value),)
+    return () if value is None or value == "" else (str(value),)
 
 
 _PULL: Final = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")

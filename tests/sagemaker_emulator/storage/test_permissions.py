@@ -194,3 +194,17 @@ def test_creating_a_job_needs_to_pass_its_role_and_to_tag_it() -> None:
     assert needs[0].context["sagemaker:keepaliveperiod"] == ("60",)
     assert needs[0].context["aws:requesttag/team"] == ("a",)
     assert needs[2].context["iam:passedtoservice"] == ("sagemaker.amazonaws.com",)
+
+
+def test_requests_of_any_shape_have_actions() -> None:
+    """They are authorised before they are validated."""
+    odd = {
+        "Tags": ["x"],
+        "ResourceConfig": {"InstanceGroups": [1], "VolumeKmsKeyId": 7},
+        "VpcConfig": {"Subnets": 1},
+    }
+    for request in (
+        odd,
+        {"ResourceConfig": [], "VpcConfig": "x", "RoleArn": {}, "OutputDataConfig": {"KmsKeyId": []}},
+    ):
+        assert create_needs(request, "job", "r")[0].action == "sagemaker:CreateTrainingJob"
