@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from botocore import session
+from moto.utilities.utils import load_resource
 
-from tunewright.aws import has_gpu, image_uri, price_per_hour
+from tunewright.aws import has_gpu, has_local_disks, image_uri, price_per_hour
 from tunewright.aws.catalog import PRICES
 from tunewright.exceptions import SettingsError
 
@@ -40,6 +42,20 @@ def test_unknown_images_name_the_remedy() -> None:
         image_uri("us-east-1", for_gpu=True, framework="pytorhc")
     with pytest.raises(SettingsError, match="pytorch"):
         image_uri("us-east-1", for_gpu=True, version="2.66")
+
+
+def test_local_disks() -> None:
+    """Against EC2's DescribeInstanceTypes as moto ships it; it has no p2, p3 and p6e-gb200 any more."""
+    known = load_resource("ec2/resources/instance_types.json")
+    enum = session.Session().get_service_model("sagemaker").shape_for("TrainingInstanceType").enum
+    types = {one: known[one[3:]].get("InstanceStorageSupported", False) for one in enum if one[3:] in known}
+    assert len(types) > 200
+    assert {one for one in types if has_local_disks(one)} == {one for one in types if types[one]}
+    assert [has_local_disks(f"ml.{one}") for one in ("p6e-gb200.36xlarge", "p3.2xlarge", "p2.xlarge")] == [
+        1,
+        0,
+        0,
+    ]
 
 
 def test_prices() -> None:

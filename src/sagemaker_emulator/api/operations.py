@@ -11,7 +11,6 @@ from sagemaker_emulator.api.validation import (
     RequestModel,
     check_create,
     check_keep_alive,
-    check_volume_key,
     with_defaults,
 )
 from sagemaker_emulator.service.engine import Engine
@@ -79,7 +78,6 @@ class Operations:
     def _create(self, request: Request) -> Answer:
         check_create(request, self._engine.settings.keep_alive_cap)
         if self._permissions is not None:
-            check_volume_key(request)
             refusal = role_refusal(self._permissions, request, self._engine.settings.region)
             if refusal is not None:
                 raise invalid(refusal)

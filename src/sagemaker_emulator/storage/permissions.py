@@ -353,23 +353,35 @@ class RoleObjects:
 
     def get(self, bucket: str, key: str) -> bytes:
         """As :meth:`ObjectStore.get`."""
-        self._check(Need("s3:GetObject", object_arn(bucket, key)))
+        self._check(Need("s3:GetObject", object_arn(bucket, key), self._owner(bucket)))
         return self._store.get(bucket, key)
 
-    def put(self, bucket: str, key: str, body: bytes, *, content_type: str = "binary/octet-stream") -> None:
-        """As :meth:`ObjectStore.put`."""
-        self._check(Need("s3:PutObject", object_arn(bucket, key)))
-        self._store.put(bucket, key, body, content_type=content_type)
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str = "binary/octet-stream",
+        kms_key: str = "",
+    ) -> None:
+        """As :meth:`ObjectStore.put`; the role's use of the KMS key was checked with the request."""
+        self._check(Need("s3:PutObject", object_arn(bucket, key), self._owner(bucket)))
+        self._store.put(bucket, key, body, content_type=content_type, kms_key=kms_key)
 
     def delete(self, bucket: str, key: str) -> None:
         """As :meth:`ObjectStore.delete`."""
-        self._check(Need("s3:DeleteObject", object_arn(bucket, key)))
+        self._check(Need("s3:DeleteObject", object_arn(bucket, key), self._owner(bucket)))
         self._store.delete(bucket, key)
 
     def objects(self, bucket: str, prefix: str = "") -> list[ObjectInfo]:
         """As :meth:`ObjectStore.objects`."""
-        self._check(Need("s3:ListBucket", bucket_arn(bucket), {"s3:prefix": (prefix,)}))
+        context = {"s3:prefix": (prefix,), **self._owner(bucket)}
+        self._check(Need("s3:ListBucket", bucket_arn(bucket), context))
         return self._store.objects(bucket, prefix)
+
+    def _owner(self, bucket: str) -> Context:
+        return {"aws:resourceaccount": (self._store.owner(bucket) or ACCOUNT_ID,)}
 
     def _check(self, need: Need) -> None:
         self._permissions.check(self._permissions.role(self._role_arn), [need])

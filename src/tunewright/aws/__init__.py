@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from tunewright.aws.account import default_bucket, ensure_bucket, find_role
+from tunewright.aws.account import ROLE_VARIABLE, choose_bucket, default_bucket, ensure_bucket, find_role
 from tunewright.aws.boto import ServiceError
-from tunewright.aws.catalog import gpus_of, has_gpu, image_uri, price_per_hour
+from tunewright.aws.catalog import gpus_of, has_gpu, has_local_disks, image_uri, price_per_hour
 from tunewright.aws.endpoint import REMOTE_VARIABLE, Credentials, Endpoint, EndpointKind, resolve_endpoint
 from tunewright.aws.objects import S3Objects, StoredObject
 from tunewright.aws.session import AwsSession, Rates, TokenBucket, open_session
 
 __all__ = [
     "REMOTE_VARIABLE",
+    "ROLE_VARIABLE",
     "AwsSession",
     "Credentials",
     "Endpoint",
@@ -20,11 +21,13 @@ __all__ = [
     "ServiceError",
     "StoredObject",
     "TokenBucket",
+    "choose_bucket",
     "default_bucket",
     "ensure_bucket",
     "find_role",
     "gpus_of",
     "has_gpu",
+    "has_local_disks",
     "image_uri",
     "open_session",
     "price_per_hour",

@@ -213,25 +213,6 @@ def test_a_role_needs_what_its_job_uses(
     strict.service.create("job", RoleArn=strict.role("s", allow(action)), **changes)
 
 
-@pytest.mark.parametrize(
-    "instance_type", ["ml.g5.xlarge", "ml.g4dn.xlarge", "ml.p4d.24xlarge", "ml.r5d.large"]
-)
-def test_no_volume_key_for_local_disks(account: Any, instance_type: str) -> None:
-    strict = account("strict")
-    resources = {
-        "InstanceType": instance_type,
-        "InstanceCount": 1,
-        "VolumeSizeInGB": 1,
-        "VolumeKmsKeyId": "k",
-    }
-    code, text = code_of(
-        lambda: strict.service.create("job", RoleArn=EXECUTION_ROLE_ARN, ResourceConfig=resources)
-    )
-    assert (code, "VolumeKmsKeyId" in text) == ("ValidationException", True)
-    resources = {**resources, "InstanceType": "ml.m5.large"}
-    strict.service.create("job", RoleArn=EXECUTION_ROLE_ARN, ResourceConfig=resources)
-
-
 def test_a_user_may_do_what_the_policy_says(account: Any) -> None:
     """Creating needs three permissions; each one missing is named."""
     strict = account("strict")
