@@ -28,7 +28,7 @@ from tunewright.callbacks.live import MAX_ROWS, FittedTable, LiveProgress, trial
 from tunewright.callbacks.results import write_results
 from tunewright.events import Event
 from tunewright.exceptions import JournalError
-from tunewright.formatting import duration, remaining_text, share_done, status_text
+from tunewright.formatting import config_text, duration, remaining_text, share_done, status_text
 from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_events
 from tunewright.metric import Constraint, Goal, Metric
@@ -180,6 +180,24 @@ def test_the_table_shows_trials_and_leaves_the_result(journal: Path) -> None:
     assert "MemoryError: no more" in text
     assert text.count("waiting for capacity") == 1
     assert text.rstrip().endswith("Show:    tunewright show toy-1")
+
+
+def test_the_best_configuration_is_wrapped_at_blanks() -> None:
+    space = SearchSpace({name: Float(0.0, 1.0) for name in ("learning_rate", "batch_share", "momentum")})
+    tuning = AskTell(FIFO(RandomSearcher(space, seed=0)), metric=[SCORE])
+    trial = tuning.ask()
+    assert trial is not None
+    tuning.tell(trial, {"score": 0.5}, resource=1)
+    screen = io.StringIO()
+    live = LiveProgress(
+        facts(space=space), Console(file=screen, force_terminal=True, width=50, color_system=None)
+    )
+    live.on_experiment_start(tuning.history)
+    live.on_experiment_end(tuning.history, ExperimentStatus.COMPLETED, BackendSummary())
+    for indent in (6, 9):  # in the table, and at the end
+        own = [line for line in screen.getvalue().splitlines() if len(line) - len(line.lstrip()) == indent]
+        assert len(own) > 1
+        assert " ".join(line.strip() for line in own) == config_text(trial.config, space)
 
 
 def test_what_is_done_is_told_by_the_nearest_limit() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from tunewright.runner.run_order import AS_CONFIG_JSON, AS_FLAG, AS_HYDRA, RunOrder
+from tunewright.runner.run_order import AS_CONFIG_JSON, AS_FLAG, AS_HYDRA, AS_LIST, RunOrder
 from tunewright.runner.script_launch import build_command, build_environment
 
 
@@ -128,6 +128,23 @@ def test_a_hydra_script_writes_into_the_output_folder_of_its_run(run_script, tmp
     assert build_command(order)[2:] == ["hydra.run.dir='/opt/ml/output/data/hydra'"]
     mine = run_script.order(script, arguments=AS_HYDRA, config={"hydra.run.dir": "mine"})
     assert build_command(mine)[2:] == ["hydra.run.dir=mine"]
+
+
+@pytest.mark.parametrize(
+    ("style", "arguments"),
+    [
+        (AS_LIST, ["--model.lr=-0.5", "--note", "two words"]),
+        (AS_HYDRA, ["model.lr=-0.5", "note='two words'"]),
+        (AS_CONFIG_JSON, ["--config_json", "/config.json"]),
+    ],
+)
+def test_sagemakers_variable_of_the_arguments_holds_those_of_the_call(
+    run_script, style: str, arguments: list[str]
+) -> None:
+    config = {"model.lr": -0.5, "note": "two words"}
+    order = run_script.order(run_script.write(""), config=config, arguments=style, config_file="/config.json")
+    assert build_command(order)[2:] == arguments
+    assert json.loads(build_environment(order, {})["SM_USER_ARGS"]) == arguments
 
 
 def test_programs_other_than_python_are_executed_themselves(run_script) -> None:

@@ -60,10 +60,15 @@ def build_command(order: RunOrder) -> list[str]:
         return [interpreter, *entry(), Mode.CALL.value, order.function, order.config_file]
     script = Path(order.cwd, order.script).absolute()
     start = [interpreter, str(script)] if script.suffix == ".py" else [str(script)]
+    return [*start, *_script_arguments(order, script)]
+
+
+def _script_arguments(order: RunOrder, script: Path) -> list[str]:
+    """Everything that follows the script on its command line."""
     text = script.read_text(encoding="utf-8", errors="replace")
     if order.arguments == AS_HYDRA:
-        return [*start, *_overrides(order, text)]
-    return [*start, *_hyperparameters(order, text), *_checkpoint_arguments(order, text)]
+        return _overrides(order, text)
+    return [*_hyperparameters(order, text), *_checkpoint_arguments(order, text)]
 
 
 def _hyperparameters(order: RunOrder, text: str) -> list[str]:
@@ -215,13 +220,14 @@ def _folder_facts(base: Path) -> dict[str, Any]:
 
 def _script_facts(order: RunOrder) -> dict[str, Any]:
     script = Path(order.script_file)
+    path = Path(order.cwd, script)
     return {
         "MODULE_DIR": str(script.parent),
         "SOURCE_DIR": str(script.parent),
         "MODULE_NAME": script.stem,
         "USER_ENTRY_POINT": script.name,
         "ENTRY_SCRIPT": script.name,
-        "USER_ARGS": [text for name, value in order.config.items() for text in (f"--{name}", str(value))],
+        "USER_ARGS": [] if order.function or not path.is_file() else _script_arguments(order, path),
     }
 
 
