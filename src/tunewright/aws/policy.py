@@ -21,6 +21,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "Search": "sagemaker:Search",
     "FilterLogEvents": "logs:FilterLogEvents",
     "ListServiceQuotas": "servicequotas:ListServiceQuotas",
+    "ListAWSDefaultServiceQuotas": "servicequotas:ListAWSDefaultServiceQuotas",
     "GetCallerIdentity": "sts:GetCallerIdentity",
     "GetRole": "iam:GetRole",
     "ListRoles": "iam:ListRoles",
@@ -65,6 +66,7 @@ _LISTS: Final = (
     "sagemaker:ListTrainingJobs",
     "sagemaker:Search",
     "servicequotas:ListServiceQuotas",
+    "servicequotas:ListAWSDefaultServiceQuotas",
     "sts:GetCallerIdentity",
 )
 """Actions that cannot be limited to a resource."""
