@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
@@ -234,11 +234,12 @@ class Application:
         """Check the caller's permissions for an operation of SageMaker."""
         if principal is None or self._components.permissions is None or not isinstance(members, dict):
             return
+        asked = cast("dict[str, Any]", members)
         settings = self._components.engine.settings
-        name = str(members.get("TrainingJobName", ""))
-        arn = str(members.get("ResourceArn") or (settings.arn(name) if name else "*"))
+        name = str(asked.get("TrainingJobName", ""))
+        arn = str(asked.get("ResourceArn") or (settings.arn(name) if name else "*"))
         if operation == "CreateTrainingJob":
-            needs = create_needs(members, arn, settings.region)
+            needs = create_needs(asked, arn, settings.region)
         else:
             job = self._components.engine.jobs.get(arn.rpartition("/")[2])
             tags = {} if job is None else job.tags

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable
 from http import HTTPStatus
 from threading import Lock
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
 from typing_extensions import override
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
@@ -84,7 +84,10 @@ class _Handler(WSGIRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
     timeout = IDLE_SECONDS
-    server: Server
+
+    @property
+    def _server(self) -> Server:
+        return cast("Server", self.server)
 
     def handle_expect_100(self) -> bool:
         """Ask for the body later, when the head is accepted."""
@@ -102,11 +105,11 @@ class _Handler(WSGIRequestHandler):
         if refusal is not None:
             self._refuse(refusal, length)
             return
-        self.server.begin(self.connection)
+        self._server.begin(self.connection)
         try:
             self._run(environ, length)
         finally:
-            self.server.end(self.connection)
+            self._server.end(self.connection)
 
     def _run(self, environ: WSGIEnvironment, length: int) -> None:
         """Read the body of an admitted request, and answer it."""
@@ -116,7 +119,7 @@ class _Handler(WSGIRequestHandler):
             self.wfile.flush()
         try:
             if length == _CHUNKED:
-                body = _read_chunks(self.rfile, self.server.gate.max_body(environ))
+                body = _read_chunks(self.rfile, self._server.gate.max_body(environ))
             else:
                 body = _read(self.rfile, length)
         except _BodyError as error:
@@ -153,8 +156,8 @@ class _Handler(WSGIRequestHandler):
             )
         if length == _INVALID:
             return _plain(HTTPStatus.BAD_REQUEST, "The Content-Length header is not valid.\n")
-        refusal = self.server.gate.refusal(environ)
-        if refusal is None and length > self.server.gate.max_body(environ):
+        refusal = self._server.gate.refusal(environ)
+        if refusal is None and length > self._server.gate.max_body(environ):
             return _plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return refusal
 
@@ -187,7 +190,7 @@ class _Handler(WSGIRequestHandler):
         """Log nothing."""
 
 
-def _read(stream: IO[bytes], length: int) -> bytes:
+def _read(stream: io.BufferedIOBase, length: int) -> bytes:
     """Read a number of bytes; memory is taken as they arrive, so a large Content-Length alone costs nothing.
 
     Raises
@@ -207,7 +210,7 @@ def _read(stream: IO[bytes], length: int) -> bytes:
     return body
 
 
-def _read_chunks(stream: IO[bytes], limit: int) -> bytes:
+def _read_chunks(stream: io.BufferedIOBase, limit: int) -> bytes:
     """Read a chunked body (RFC 9112, section 7.1).
 
     Raises
@@ -228,7 +231,7 @@ def _read_chunks(stream: IO[bytes], limit: int) -> bytes:
     raise _BodyError(HTTPStatus.BAD_REQUEST)
 
 
-def _chunk_size(stream: IO[bytes]) -> int:
+def _chunk_size(stream: io.BufferedIOBase) -> int:
     size = stream.readline(_LINE_BYTES).partition(b";")[0].strip()
     if not _CHUNK_SIZE.fullmatch(size):
         raise _BodyError(HTTPStatus.BAD_REQUEST)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 from urllib.parse import parse_qs, parse_qsl, unquote
 from xml.sax.saxutils import escape
 
@@ -83,7 +83,8 @@ class AwsApplication:
         principal: Principal | None = environ.get(PRINCIPAL)
         if principal is not None and self._permissions is not None:
             try:
-                self._permissions.check(principal, self._needs(environ, target, principal))
+                needs = self._needs(environ, target, principal, self._permissions)
+                self._permissions.check(principal, needs)
             except DeniedError as error:
                 return _denied(environ, start_response, str(error))
         if target.startswith("Logs_"):
@@ -100,7 +101,9 @@ class AwsApplication:
         with self._store.lock:
             return self._s3(environ, start_response)
 
-    def _needs(self, environ: WSGIEnvironment, target: str, principal: Principal) -> list[Need]:
+    def _needs(
+        self, environ: WSGIEnvironment, target: str, principal: Principal, permissions: Permissions
+    ) -> list[Need]:
         """Actions that the caller needs."""
         body: bytes = environ["wsgi.input"].getvalue()
         service, _, operation = target.partition(".")
@@ -113,11 +116,9 @@ class AwsApplication:
             needs = s3_needs(environ, bucket, key, self._region)
             owner = (self._store.owner(bucket) or ACCOUNT_ID,)
             return [replace(need, context={**need.context, "aws:resourceaccount": owner}) for need in needs]
-        permissions = self._permissions
         needs = query_needs(body, "sts" if "/sts/" in environ.get("HTTP_AUTHORIZATION", "") else "iam")
         for need in needs:
-            is_assuming = need.action == "sts:AssumeRole" and permissions is not None
-            if is_assuming and not permissions.is_assumable(need.resource, principal):
+            if need.action == "sts:AssumeRole" and not permissions.is_assumable(need.resource, principal):
                 raise DeniedError(principal, need, "implicitDeny")
         return needs
 
@@ -237,7 +238,7 @@ def _members(body: bytes) -> dict[str, Any]:
         members: Any = json.loads(body or b"{}")
     except (ValueError, RecursionError):
         return {}
-    return members if isinstance(members, dict) else {}
+    return cast("dict[str, Any]", members) if isinstance(members, dict) else {}
 
 
 def _denied(environ: WSGIEnvironment, start_response: StartResponse, message: str) -> Iterable[bytes]:

@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, final
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, final
 from urllib.parse import parse_qs, unquote
 
 from moto.iam.models import IAMBackend, Role, User, iam_backends
@@ -111,7 +111,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, (list, tuple)) else [value]
+    return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _number(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
@@ -333,7 +333,7 @@ def _read(document: str) -> Mapping[str, Any]:
 
 
 def _as_mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 @final
@@ -536,9 +536,9 @@ def query_needs(form: bytes, service: str) -> list[Need]:
 
 def _iam_arn(kind: str, name: str) -> str:
     backend = iam_backends[ACCOUNT_ID]["aws"]
-    owners: list[User | Role] = [*backend.users.values(), *backend.roles.values()]
-    wanted = Role if kind == "role" else User
-    found = next((owner.arn for owner in owners if isinstance(owner, wanted) and owner.name == name), None)
+    roles, users = list(backend.roles.values()), list(backend.users.values())
+    arns = {owner.name: owner.arn for owner in (roles if kind == "role" else users)}
+    found = arns.get(name) if kind in {"role", "user"} else None
     return found or f"arn:aws:iam::{ACCOUNT_ID}:{kind}/{name}"
 
 
