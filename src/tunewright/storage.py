@@ -37,10 +37,15 @@ def home() -> Path:
     return Path(os.environ.get("TUNEWRIGHT_HOME") or "~/tunewright").expanduser().absolute()
 
 
+def cache_folder() -> Path:
+    """The user's folder on this machine for files that can be fetched again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tunewright"
+
+
 def package_cache() -> Path:
     """The folder of this machine where missing packages of scripts are installed."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tunewright" / "packages"
+    return cache_folder() / "packages"
 
 
 def safe_name(text: str, what: str = "name") -> str:

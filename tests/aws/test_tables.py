@@ -1,11 +1,10 @@
-"""Images and prices."""
+"""Images."""
 
 from __future__ import annotations
 
 import pytest
 
-from tunewright.aws import has_gpu, image_uri, price_per_hour
-from tunewright.aws.catalog import PRICES
+from tunewright.aws import has_gpu, image_uri
 from tunewright.exceptions import SettingsError
 
 
@@ -40,10 +39,3 @@ def test_unknown_images_name_the_remedy() -> None:
         image_uri("us-east-1", for_gpu=True, framework="pytorhc")
     with pytest.raises(SettingsError, match="pytorch"):
         image_uri("us-east-1", for_gpu=True, version="2.66")
-
-
-def test_prices() -> None:
-    assert len(PRICES) == 54
-    assert price_per_hour("ml.c5.xlarge") == 0.238
-    assert price_per_hour("ml.g5.48xlarge") == 20.36
-    assert price_per_hour("ml.z9.xlarge") is None

@@ -47,6 +47,7 @@ SUMMARY = BackendSummary(
     billable_seconds=90.0,
     pool_idle_seconds=30.0,
     cost=0.25,
+    prices="table, us-east-1, 2026-09-27",
 )
 
 
@@ -158,7 +159,7 @@ def test_quiet_lines_leave_out_single_runs_but_not_failures(journal: Path) -> No
     assert "Trial 0" not in text
     assert "Trial 2 failed" in text
     assert "tunewright resume toy-1" in text
-    assert "on AWS it would cost $0.25" in text
+    assert "on AWS it would cost $0.25 (table, us-east-1, 2026-09-27)" in text
 
 
 def test_an_experiment_without_results_has_no_best() -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from tunewright.aws.account import default_bucket, ensure_bucket, find_role
 from tunewright.aws.boto import ServiceError
-from tunewright.aws.catalog import gpus_of, has_gpu, image_uri, price_per_hour
+from tunewright.aws.catalog import (
+    Price,
+    given_price,
+    gpus_of,
+    has_gpu,
+    image_uri,
+    origins,
+    price_per_hour,
+    prices_at,
+    shipped_prices,
+)
 from tunewright.aws.endpoint import REMOTE_VARIABLE, Credentials, Endpoint, EndpointKind, resolve_endpoint
 from tunewright.aws.objects import S3Objects, StoredObject
 from tunewright.aws.session import AwsSession, Rates, TokenBucket, open_session
@@ -15,6 +25,7 @@ __all__ = [
     "Credentials",
     "Endpoint",
     "EndpointKind",
+    "Price",
     "Rates",
     "S3Objects",
     "ServiceError",
@@ -23,10 +34,14 @@ __all__ = [
     "default_bucket",
     "ensure_bucket",
     "find_role",
+    "given_price",
     "gpus_of",
     "has_gpu",
     "image_uri",
     "open_session",
+    "origins",
     "price_per_hour",
+    "prices_at",
     "resolve_endpoint",
+    "shipped_prices",
 ]

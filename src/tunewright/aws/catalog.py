@@ -1,11 +1,30 @@
-"""Tables of AWS: container images for training, GPUs and on-demand prices of instance types."""
+"""Container images for training, GPUs and on-demand prices of instance types.
+
+The tables are in ``catalog.json``, each part with its source and date; ``scripts/aws_catalog.py`` writes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Final, final
 
-from tunewright.exceptions import SettingsError, UnknownNameError
+import msgspec
+from typing_extensions import override
+
+from tunewright.aws.boto import ServiceError
+from tunewright.aws.endpoint import Endpoint, EndpointKind
+from tunewright.aws.session import AwsSession
+from tunewright.exceptions import MissingExtraError, SettingsError, UnknownNameError
+from tunewright.storage import cache_folder, write_atomically
 
 IMAGES_DATE: Final = "2026-11"
 """Date of the tags in the lists of AWS Deep Learning Containers."""
@@ -137,80 +156,228 @@ def image_uri(region: str, *, for_gpu: bool, framework: str = "pytorch", version
     return f"{account}.dkr.ecr.{region}.{suffix}/{_REPOSITORIES[framework]}:{tag}"
 
 
-PRICES_DATE: Final = "2023-06; g5 and g6: 2026-11"
-"""Date of the prices.
+# --- prices
 
-The older ones come from Syne Tune's table of 47 instance types without a region; they agree with us-east-1 and us-west-2.
-Its prices of g5 were those of EC2, at least a quarter below SageMaker's: they are corrected, and g6 is added.
-"""
+PRICE_LIST: Final = "AWS price list"
+"""Source of prices that were read from the Price List API."""
+TABLE: Final = "table"
+"""Source of prices that come with Tunewright."""
+_GIVEN: Final = "--price_per_hour"
 
-PRICES_REGION: Final = "us-east-1, us-west-2"
-
-_PER_HOUR: Final[Mapping[str, Mapping[str, float]]] = {
-    "m5": {
-        "large": 0.134,
-        "xlarge": 0.269,
-        "2xlarge": 0.538,
-        "4xlarge": 1.075,
-        "12xlarge": 3.226,
-        "24xlarge": 6.451,
-    },
-    "m4": {"xlarge": 0.28, "2xlarge": 0.56, "4xlarge": 1.12, "10xlarge": 2.80, "16xlarge": 4.48},
-    "c5": {"xlarge": 0.238, "2xlarge": 0.476, "4xlarge": 0.952, "9xlarge": 2.142, "18xlarge": 4.284},
-    "c4": {"xlarge": 0.279, "2xlarge": 0.557, "4xlarge": 1.114, "8xlarge": 2.227},
-    "c5n": {"xlarge": 0.302, "2xlarge": 0.605, "4xlarge": 1.21, "9xlarge": 2.722, "18xlarge": 5.443},
-    "p4d": {"24xlarge": 37.688},
-    "p3": {"2xlarge": 3.825, "8xlarge": 14.688, "16xlarge": 28.152},
-    "p3dn": {"24xlarge": 35.894},
-    "p2": {"xlarge": 1.125, "8xlarge": 8.64, "16xlarge": 16.56},
-    "g4dn": {
-        "xlarge": 0.736,
-        "2xlarge": 1.053,
-        "4xlarge": 1.686,
-        "8xlarge": 3.046,
-        "12xlarge": 5.477,
-        "16xlarge": 6.093,
-    },
-    "g5": {
-        "xlarge": 1.408,
-        "2xlarge": 1.515,
-        "4xlarge": 2.03,
-        "8xlarge": 3.06,
-        "12xlarge": 7.09,
-        "16xlarge": 5.12,
-        "24xlarge": 10.18,
-        "48xlarge": 20.36,
-    },
-    "g6": {
-        "xlarge": 1.127,
-        "2xlarge": 1.222,
-        "4xlarge": 1.654,
-        "12xlarge": 5.752,
-        "16xlarge": 4.246,
-        "24xlarge": 8.344,
-        "48xlarge": 16.688,
-    },
-}
-
-PRICES: Final[Mapping[str, float]] = {
-    f"ml.{family}.{size}": price for family, sizes in _PER_HOUR.items() for size, price in sizes.items()
-}
-"""US dollars per instance hour, by instance type."""
+_ASK_SECONDS: Final = 5.0
+"""Real seconds for all answers of the Price List API."""
+_RETRY_SECONDS: Final = 600.0
+"""Real seconds until an API that did not answer is asked again."""
+_TRAINING_USE: Final = re.compile(r"(?:^|-)Train:(ml\.[\w.-]+)$")
+"""Usage type of on-demand training, such as ``USE1-Train:ml.m5.large``."""
 
 
-def price_per_hour(instance_type: str, *, prices: Mapping[str, float] = PRICES) -> float | None:
-    """On-demand price of an instance type.
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """On-demand price with its origin."""
+
+    dollars_per_hour: float
+    source: str
+    region: str = ""
+    """Region of the price; empty: not stated."""
+    date: str = ""
+    """When the source was read: ``YYYY-MM-DD`` or ``YYYY-MM``."""
+
+    @override
+    def __str__(self) -> str:
+        """The origin, as shown beside dollars: ``AWS price list, us-east-1, 2026-11-29``."""
+        region = self.region or ("" if self.source == _GIVEN else "region not stated")
+        return ", ".join(filter(None, (self.source, region, self.date)))
+
+    def times(self, n: int) -> Price:
+        """Price of ``n`` instances."""
+        return replace(self, dollars_per_hour=n * self.dollars_per_hour)
+
+
+def given_price(dollars_per_hour: float) -> Price:
+    """Price that the user gave."""
+    return Price(dollars_per_hour=dollars_per_hour, source=_GIVEN)
+
+
+def origins(prices: Iterable[Price]) -> str:
+    """Origins of several prices, without repetitions; empty without prices."""
+    return "; ".join(dict.fromkeys(map(str, prices)))
+
+
+class _PriceRows(msgspec.Struct, frozen=True):
+    source: str
+    region: str
+    date: str
+    per_hour: dict[str, float]
+    """US dollars by instance type."""
+
+
+class _Catalog(msgspec.Struct, frozen=True):
+    """Content of ``catalog.json``."""
+
+    prices: tuple[_PriceRows, ...]
+    """Sources of prices; the first that has an instance type wins."""
+
+
+@cache
+def _catalog() -> _Catalog:
+    return msgspec.json.decode(Path(__file__).with_name("catalog.json").read_bytes(), type=_Catalog)
+
+
+@cache
+def shipped_prices() -> Mapping[str, Price]:
+    """Prices that come with Tunewright, by instance type."""
+    return {
+        instance_type: Price(dollars_per_hour=dollars, source=TABLE, region=rows.region, date=rows.date)
+        for rows in reversed(_catalog().prices)
+        for instance_type, dollars in rows.per_hour.items()
+    }
+
+
+def price_per_hour(instance_type: str) -> float | None:
+    """On-demand price of an instance type in the table that comes with Tunewright.
 
     Parameters
     ----------
     instance_type
         Such as ``ml.c5.xlarge``.
-    prices
-        US dollars per instance hour.
 
     Returns
     -------
     float or None
         US dollars per instance hour; None for unknown types.
     """
-    return prices.get(instance_type)
+    price = shipped_prices().get(instance_type)
+    return None if price is None else price.dollars_per_hour
+
+
+class _Cached(msgspec.Struct, frozen=True):
+    """Prices of a region in the cache folder."""
+
+    region: str
+    date: str
+    """Of the last answer; empty: there was none."""
+    asked: float
+    """Time of the last request, in seconds since the epoch."""
+    per_hour: dict[str, float]
+    """US dollars by instance type."""
+
+
+def prices_at(endpoint: Endpoint) -> Mapping[str, Price]:
+    """On-demand prices of training instances, by instance type.
+
+    On AWS they come from the Price List API, which is asked at most once a day and region; its answer is kept in the
+    cache folder. Instance types that it lacks have the price of the table that comes with Tunewright, and so have all
+    without the permission ``pricing:GetProducts``, without network, or if there is no answer within five seconds.
+    Other endpoints bill nothing: their prices are those of the table.
+    """
+    if endpoint.kind is not EndpointKind.AWS or endpoint.region.startswith("cn-"):  # listed in yuan
+        return shipped_prices()
+    path = cache_folder() / "prices" / f"{endpoint.region}.json"
+    cached = _read_cached(path)
+    now, today = time.time(), datetime.now(UTC).date().isoformat()
+    is_due = cached is None or not 0.0 <= now - cached.asked < _RETRY_SECONDS
+    if is_due and (cached is None or cached.date != today):
+        found = _listed_in_time(endpoint)
+        kept = _Cached(region=endpoint.region, date="", asked=now, per_hour={}) if cached is None else cached
+        new = {"date": today, "per_hour": found} if found else {}
+        cached = msgspec.structs.replace(kept, asked=now, **new)
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, msgspec.json.encode(cached).decode())
+    listed = {} if cached is None else cached.per_hour
+    date = "" if cached is None else cached.date
+    return {
+        **shipped_prices(),
+        **{
+            instance_type: Price(
+                dollars_per_hour=dollars, source=PRICE_LIST, region=endpoint.region, date=date
+            )
+            for instance_type, dollars in listed.items()
+        },
+    }
+
+
+def _read_cached(path: Path) -> _Cached | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Cached)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _listed_in_time(endpoint: Endpoint) -> dict[str, float]:
+    """Dollars by instance type; empty without an answer in time."""
+    answers: SimpleQueue[dict[str, float]] = SimpleQueue()
+    Thread(target=lambda: answers.put(_listed(endpoint)), daemon=True).start()
+    try:
+        return answers.get(timeout=_ASK_SECONDS)
+    except Empty:
+        return {}
+
+
+def _listed(endpoint: Endpoint) -> dict[str, float]:
+    """Dollars by instance type from the Price List API; empty if it refuses or does not answer."""
+    filters = {"regionCode": endpoint.region, "component": "Training"}
+    request: dict[str, Any] = {
+        "ServiceCode": "AmazonSageMaker",
+        "Filters": [
+            {"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in filters.items()
+        ],
+    }
+    found: dict[str, float] = {}
+    try:
+        session = AwsSession(endpoint)
+    except (ServiceError, MissingExtraError):
+        return {}
+    try:
+        while True:
+            answer = session.call("GetProducts", **request)
+            for product in answer["PriceList"]:
+                found |= _training_price(product)
+            if not answer.get("NextToken"):
+                return found
+            request["NextToken"] = answer["NextToken"]
+    except ServiceError:
+        return {}
+    finally:
+        session.close()
+
+
+class _Product(msgspec.Struct, frozen=True):
+    attributes: dict[str, str]
+
+
+class _Dimension(msgspec.Struct, frozen=True):
+    pricePerUnit: dict[str, str]  # noqa: N815 - the API's names
+
+
+class _Offer(msgspec.Struct, frozen=True):
+    priceDimensions: dict[str, _Dimension]  # noqa: N815
+
+
+class _Terms(msgspec.Struct, frozen=True):
+    OnDemand: dict[str, _Offer] = {}
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    """An entry of ``PriceList``."""
+
+    product: _Product
+    terms: _Terms
+
+
+def _training_price(product: str) -> dict[str, float]:
+    """Instance type and dollars per hour of an entry of the price list; empty for entries of other uses."""
+    try:
+        entry = msgspec.json.decode(product, type=_Listed)
+        use = _TRAINING_USE.search(entry.product.attributes.get("usagetype", ""))
+        dollars = [float(dimension.pricePerUnit["USD"]) for dimension in _dimensions(entry)]
+    except (msgspec.DecodeError, KeyError, ValueError):
+        return {}
+    return {use[1]: max(dollars)} if use and dollars and max(dollars) > 0 else {}
+
+
+def _dimensions(entry: _Listed) -> Iterator[_Dimension]:
+    for offer in entry.terms.OnDemand.values():
+        yield from offer.priceDimensions.values()

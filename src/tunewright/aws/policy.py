@@ -14,6 +14,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "Search": "sagemaker:Search",
     "FilterLogEvents": "logs:FilterLogEvents",
     "ListServiceQuotas": "servicequotas:ListServiceQuotas",
+    "GetProducts": "pricing:GetProducts",
     "GetCallerIdentity": "sts:GetCallerIdentity",
     "ListRoles": "iam:ListRoles",
     "HeadBucket": "s3:ListBucket",
@@ -76,6 +77,7 @@ def policy(
         "sagemaker:ListTrainingJobs",
         "sagemaker:Search",
         "servicequotas:ListServiceQuotas",
+        "pricing:GetProducts",
         "sts:GetCallerIdentity",
         "iam:ListRoles",
     )

@@ -72,7 +72,10 @@ class ProgressView:
         if self._incumbent.trial_id is not None and not facts.others:
             config = config_text(history.trial(self._incumbent.trial_id).config, facts.space)
             best.append(f"\n      {config}")
-        parts: list[RenderableType] = [table, Text(status_text(facts, history, now, summary.cost))]
+        parts: list[RenderableType] = [
+            table,
+            Text(status_text(facts, history, now, summary.cost, summary.prices)),
+        ]
         share = share_done(facts, history, now, summary.cost)
         if share is not None:
             bar = Table.grid(padding=(0, _GAP, 0, 0))

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 
 from tunewright.aws import (
     AwsSession,
@@ -22,7 +23,7 @@ from tunewright.aws import (
     has_gpu,
     image_uri,
     open_session,
-    price_per_hour,
+    prices_at,
 )
 from tunewright.backends.sagemaker.config import SageMakerPlace
 from tunewright.backends.sagemaker.deployment import CodeBundle, upload_code
@@ -193,7 +194,7 @@ class SliceLaunch:
 
 
 def _slice(plan: SlicePlan, settings: TuningJobSettings, tag: str) -> Slice:
-    price = price_per_hour(settings.instance_type)
+    price = prices_at(settings.endpoint).get(settings.instance_type)
     return Slice(
         tag=safe_name(tag),
         name=plan.name,
@@ -203,7 +204,8 @@ def _slice(plan: SlicePlan, settings: TuningJobSettings, tag: str) -> Slice:
         request=tuning_job_request(
             settings, tag=safe_name(tag), slice_name=plan.name, flags=plan.flags, seconds=plan.seconds
         ),
-        dollars_per_hour=price,
+        dollars_per_hour=None if price is None else price.dollars_per_hour,
+        prices=str(price or ""),
     )
 
 
@@ -229,6 +231,14 @@ def _say_changes(statuses: Sequence[SliceStatus], shown: dict[str, str], limit: 
 def slice_rows(views: Sequence[SliceView]) -> list[Sequence[str]]:
     """One row per slice, in the order of :data:`HEADINGS`."""
     return [_row(view) for view in views]
+
+
+def price_note(views: Sequence[SliceView]) -> str:
+    """Origin of the prices behind the costs of slices; empty if it is unknown."""
+    found = [view.status.slice.prices for view in views]
+    found += [str(outcome.summary.get("prices", "")) for view in views for outcome in view.outcomes]
+    texts = dict.fromkeys(filter(None, found))
+    return f"Prices: {'; '.join(texts)}" if texts else ""
 
 
 def follow(fleet: RemoteLaunch, names: set[str], *, interval: float, max_parallel: int | None) -> int:
@@ -262,7 +272,8 @@ def follow(fleet: RemoteLaunch, names: set[str], *, interval: float, max_paralle
             statuses = [status for status in fleet.look() if status.slice.name in names]
             views = fetch_views(fleet, statuses)
             if is_terminal:
-                live.update(table_of(HEADINGS, slice_rows(views)), refresh=True)
+                table = table_of(HEADINGS, slice_rows(views))
+                live.update(Group(table, Text(price_note(views))), refresh=True)
             else:
                 _say_views(views, shown)
             if all(status.state in ENDED for status in statuses):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tunewright.aws import AwsSession, ServiceError, price_per_hour
+from tunewright.aws import AwsSession, Price, ServiceError, prices_at
 from tunewright.backends.sagemaker.requests import job_prefix
 
 _PAGE: Final = 100
@@ -23,12 +23,8 @@ class Leftover:
     """Whether the job has ended and its instances are kept warm."""
     instance_type: str
     instance_count: int
-
-    @property
-    def dollars_per_hour(self) -> float | None:
-        """Price of its instances; None if it is unknown."""
-        price = price_per_hour(self.instance_type)
-        return None if price is None else price * self.instance_count
+    price: Price | None
+    """Of its instances; None if it is unknown."""
 
 
 def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Leftover]:
@@ -46,8 +42,9 @@ def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Left
     ServiceError
         The service refuses or does not answer.
     """
+    prices = prices_at(session.endpoint)
     return [
-        _leftover(session, experiment, summary)
+        _leftover(session, experiment, summary, prices)
         for experiment in experiments
         for summary in _summaries(session, f"{job_prefix(experiment)}-")
         if summary["TrainingJobStatus"] in _RUNNING or _has_pool(summary)
@@ -118,13 +115,21 @@ def _has_pool(summary: Mapping[str, Any]) -> bool:
     return summary.get("WarmPoolStatus", {}).get("Status") == "Available"
 
 
-def _leftover(session: AwsSession, experiment: str, summary: Mapping[str, Any]) -> Leftover:
+def _leftover(
+    session: AwsSession, experiment: str, summary: Mapping[str, Any], prices: Mapping[str, Price]
+) -> Leftover:
     name = str(summary["TrainingJobName"])
     resources = session.call("DescribeTrainingJob", TrainingJobName=name)["ResourceConfig"]
+    instance_type, count = (
+        str(resources.get("InstanceType", "several")),
+        int(resources.get("InstanceCount", 1)),
+    )
+    price = prices.get(instance_type)
     return Leftover(
         job=name,
         experiment=experiment,
         is_pool=summary["TrainingJobStatus"] not in _RUNNING,
-        instance_type=str(resources.get("InstanceType", "several")),
-        instance_count=int(resources.get("InstanceCount", 1)),
+        instance_type=instance_type,
+        instance_count=count,
+        price=None if price is None else price.times(count),
     )

@@ -106,7 +106,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     booleans: Literal["value", "flag"] = "value"
     """Boolean hyperparameters: as --name True (value), or as --name or nothing (flag)."""
     price_per_hour: float | None = None
-    """US dollars per instance hour (default: from the table of prices)."""
+    """US dollars per instance hour (default: AWS's price list if it can be read, else a table)."""
     max_retries: int = 10
     """Retries of a run after failures of the service, before it fails."""
     checkpoint_seconds: float = 60.0

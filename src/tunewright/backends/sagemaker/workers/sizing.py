@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tunewright.aws import Endpoint, gpus_of
+from tunewright.aws import Endpoint, gpus_of, prices_at
 from tunewright.aws.session import SERVICE_RATES
 from tunewright.backends.engine.worker_jobs import FleetPlan, WorkerJobOrder
-from tunewright.backends.sagemaker.deployment import dollars_per_hour, planned_deployment
+from tunewright.backends.sagemaker.deployment import job_price, planned_deployment
 from tunewright.backends.sagemaker.requests import WorkerParameters, build_worker_request, worker_deployment
 from tunewright.backends.sagemaker.settings import JobSettings, WorkerSettings
 
@@ -88,7 +88,8 @@ def dry_run_workers(
     fleet = plan_fleet(
         settings.benchmark.n_workers, settings.instance_type, settings.config.trials_per_instance
     )
-    price = (dollars_per_hour({}, settings) or 0.0) * fleet.job_size
-    order = WorkerJobOrder(number=0, n_instances=fleet.job_size, dollars_per_hour=price)
+    price = job_price({}, settings, prices_at(endpoint))
+    dollars = 0.0 if price is None else price.times(fleet.job_size).dollars_per_hour
+    order = WorkerJobOrder(number=0, n_instances=fleet.job_size, dollars_per_hour=dollars)
     parameters = worker_parameters(workers, fleet, endpoint)
     return build_worker_request(order, worker_deployment(deployment), settings, parameters).fields
