@@ -1,10 +1,15 @@
-"""Images."""
+"""Images and accelerators."""
 
 from __future__ import annotations
 
+import gzip
+import importlib.resources
+import json
+
+import botocore.session
 import pytest
 
-from tunewright.aws import has_gpu, image_uri
+from tunewright.aws import gpus_of, has_gpu, image_uri
 from tunewright.exceptions import SettingsError
 
 
@@ -39,3 +44,27 @@ def test_unknown_images_name_the_remedy() -> None:
         image_uri("us-east-1", for_gpu=True, framework="pytorhc")
     with pytest.raises(SettingsError, match="pytorch"):
         image_uri("us-east-1", for_gpu=True, version="2.66")
+
+
+def training_types() -> list[str]:
+    """All instance types that a CreateTrainingJob request may name."""
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    return list(model.shape_for("TrainingInstanceType").enum)
+
+
+def test_each_training_type_has_a_known_number_of_gpus() -> None:
+    """A failure after an update of botocore: run ``scripts/aws_catalog``."""
+    data = importlib.resources.files("moto").joinpath("ec2/resources/instance_types.json.gz").read_bytes()
+    described = json.loads(gzip.decompress(data))
+    for name in training_types():
+        assert gpus_of(name) is not None, name
+        assert bool(gpus_of(name)) == has_gpu(name), name
+        if entry := described.get(name.removeprefix("ml.")):
+            gpus = entry.get("GpuInfo", {"Gpus": []})["Gpus"]
+            assert gpus_of(name) == sum(gpu["Count"] for gpu in gpus), name
+    assert [gpus_of(f"ml.{name}") for name in ("p2.16xlarge", "p3.8xlarge", "p6e-gb200.36xlarge")] == [
+        16,
+        4,
+        4,
+    ]
+    assert gpus_of("ml.g99.xlarge") is None

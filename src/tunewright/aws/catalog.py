@@ -79,42 +79,20 @@ _OTHER_ACCOUNTS: Final[Mapping[str, str]] = {
 }
 """Registry accounts of the other regions (the SageMaker SDK's list for PyTorch)."""
 
-_GPU_FAMILIES: Final = ("g", "p")
+_GPU_FAMILY: Final = re.compile(r"(ml\.)?[gp]\d")
 
 
 def has_gpu(instance_type: str) -> bool:
     """Whether an instance type has NVIDIA GPUs: the families ``g...`` and ``p...``."""
-    return instance_type.removeprefix("ml.").startswith(_GPU_FAMILIES)
+    return _GPU_FAMILY.match(instance_type) is not None
 
 
-_GPUS: Final[Mapping[str, int]] = {
-    "p2.8xlarge": 8,
-    "p2.16xlarge": 16,
-    "p3.8xlarge": 4,
-    "p3.16xlarge": 8,
-    "p3dn.24xlarge": 8,
-    "p4d.24xlarge": 8,
-    "p4de.24xlarge": 8,
-    "p5.48xlarge": 8,
-    "p5e.48xlarge": 8,
-    "p5en.48xlarge": 8,
-    "g4dn.12xlarge": 4,
-    "g5.12xlarge": 4,
-    "g5.24xlarge": 4,
-    "g5.48xlarge": 8,
-    "g6.12xlarge": 4,
-    "g6.24xlarge": 4,
-    "g6.48xlarge": 8,
-    "g6e.12xlarge": 4,
-    "g6e.24xlarge": 4,
-    "g6e.48xlarge": 8,
-}
-"""Number of GPUs of instance types with several."""
-
-
-def gpus_of(instance_type: str) -> int:
-    """Number of NVIDIA GPUs of an instance type; 1 for unknown types of GPU families."""
-    return _GPUS.get(instance_type.removeprefix("ml."), 1) if has_gpu(instance_type) else 0
+def gpus_of(instance_type: str) -> int | None:
+    """Number of NVIDIA GPUs of an instance type; None for types of GPU families that are not in the table."""
+    known = _accelerators().get(instance_type)
+    if known is not None:
+        return known.gpus
+    return None if has_gpu(instance_type) else 0
 
 
 def image_uri(region: str, *, for_gpu: bool, framework: str = "pytorch", version: str = "2.6") -> str:
@@ -213,9 +191,29 @@ class _PriceRows(msgspec.Struct, frozen=True):
     """US dollars by instance type."""
 
 
+class _Accelerators(msgspec.Struct, frozen=True):
+    """Accelerators of an instance type: NVIDIA GPUs, or those of AWS (Neuron)."""
+
+    name: str
+    gpus: int = 0
+    """Number of NVIDIA GPUs."""
+    capability: float = 0.0
+    """CUDA compute capability of the GPUs; 0 for Neuron."""
+    architecture: str = "x86_64"
+    """Of the processor."""
+
+
+class _AcceleratorRows(msgspec.Struct, frozen=True):
+    source: str
+    date: str
+    types: dict[str, _Accelerators]
+    """By instance type; those without accelerators are left out."""
+
+
 class _Catalog(msgspec.Struct, frozen=True):
     """Content of ``catalog.json``."""
 
+    accelerators: tuple[_AcceleratorRows, ...]
     prices: tuple[_PriceRows, ...]
     """Sources of prices; the first that has an instance type wins."""
 
@@ -223,6 +221,11 @@ class _Catalog(msgspec.Struct, frozen=True):
 @cache
 def _catalog() -> _Catalog:
     return msgspec.json.decode(Path(__file__).with_name("catalog.json").read_bytes(), type=_Catalog)
+
+
+@cache
+def _accelerators() -> Mapping[str, _Accelerators]:
+    return {name: row for rows in _catalog().accelerators for name, row in rows.types.items()}
 
 
 @cache
