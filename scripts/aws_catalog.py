@@ -1,10 +1,12 @@
-"""Write ``src/tunewright/aws/catalog.json``: accelerators and prices of SageMaker's training instances.
+"""Write ``src/tunewright/aws/catalog.json``: images for training, and accelerators and prices of SageMaker's training instances.
 
-Accelerators come from EC2's instance types in the ``moto`` wheel and, for types that it lacks, from the list of SageMaker's SDK
+Images with their dates come from the data files of https://github.com/aws/deep-learning-containers (several folders: later ones add
+versions), their registries and tag forms from SageMaker's SDK. Accelerators come from EC2's instance types in the ``moto`` wheel and, for types that it lacks, from the list of SageMaker's SDK
 (``pip download sagemaker-core --no-deps``) or a row below; the types themselves are those of ``botocore``. Prices come from the
-Price List API with ``--prices REGION``, for which AWS credentials are needed; without it they stay as they are::
+Price List API with ``--prices REGION``, for which AWS credentials are needed. Tables whose sources are not given stay as they are::
 
-    scripts/aws_catalog --sdk sagemaker_core-2.27.0-py3-none-any.whl [--prices us-east-1]
+    scripts/aws_catalog --sdk sagemaker_core-2.27.0-py3-none-any.whl --containers deep-learning-containers 2026-08-21
+    scripts/aws_catalog --prices us-east-1
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ import importlib.resources
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import botocore.session
+import yaml
 
 from tunewright.aws import prices_at, resolve_endpoint
 from tunewright.aws.catalog import PRICE_LIST
@@ -57,17 +60,49 @@ OTHERS: Final = {
 }
 """Rows that neither wheel has."""
 
+FRAMEWORK: Final = "pytorch"
+REPOSITORIES: Final[Mapping[str, str]] = {
+    "pytorch-training": "pytorch.json",
+    "pytorch": "pytorch-amzn2023.json",
+}
+"""Files of the SDK by ECR repository."""
+LEGACY: Final[Mapping[str, Any]] = {
+    "framework": FRAMEWORK,
+    "version": "2.5",
+    "repository": "pytorch-training",
+    "cpu": "2.5.1-cpu-py311-ubuntu22.04-sagemaker",
+    "gpu": "2.5.1-gpu-py311-cu124-ubuntu22.04-sagemaker",
+    "cuda": 124,
+    "end_of_support": "2025-10-29",
+    "source": "docs/src/legacy/legacy_support.yml of aws/deep-learning-containers; tags of version 0.1",
+    "date": "2026-08-21",
+}
+"""Image of a version that the data files no longer have."""
+
 
 def main() -> None:
     """Write the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sdk", type=Path, required=True, help="wheel of sagemaker-core")
+    parser.add_argument("--sdk", type=Path, help="wheel of sagemaker-core")
+    parser.add_argument(
+        "--containers",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FOLDER", "DATE"),
+        help="work tree of aws/deep-learning-containers, and the date of its commit; repeatable",
+    )
     parser.add_argument("--prices", metavar="REGION", help="read the prices of a region")
     args = parser.parse_args()
     catalog = json.loads(CATALOG.read_text(encoding="utf-8"))
-    catalog["accelerators"] = accelerators(args.sdk)
+    if args.sdk:
+        catalog["accelerators"] = accelerators(args.sdk)
+    if args.sdk and args.containers:
+        folders = [(Path(folder), date) for folder, date in args.containers]
+        catalog |= {"registries": registries(args.sdk), "images": images(args.sdk, folders)}
+        catalog["neuron"] = neuron_image(folders)
     if args.prices:
         catalog["prices"] = [listed_prices(args.prices), *catalog["prices"]]
     CATALOG.write_text(formatted(catalog), encoding="utf-8")
@@ -122,6 +157,76 @@ def sdk_gpus(sdk: Path) -> Mapping[str, Any]:
     with zipfile.ZipFile(sdk) as wheel:
         regions = json.loads(wheel.read("sagemaker/core/image_uri_config/instance_gpu_info.json"))
     return {name: row for rows in regions.values() for name, row in rows.items()}
+
+
+def sdk_versions(sdk: Path, repository: str) -> Mapping[str, Any]:
+    """Training images of a repository in the SDK, by full version."""
+    with zipfile.ZipFile(sdk) as wheel:
+        file = wheel.read(f"sagemaker/core/image_uri_config/{REPOSITORIES[repository]}")
+    return json.loads(file)["training"]["versions"]
+
+
+def registries(sdk: Path) -> dict[str, Any]:
+    """Host of AWS's registry by region."""
+    suffixes = [
+        (re.compile(one["regionRegex"]), one["dnsSuffix"])
+        for one in botocore.session.get_session().get_data("endpoints")["partitions"]
+    ]
+    hosts: dict[str, str] = {}
+    for repository in REPOSITORIES:
+        for row in sdk_versions(sdk, repository).values():
+            for region, account in row["registries"].items():
+                suffix = next(suffix for form, suffix in suffixes if form.match(region))
+                hosts[region] = f"{account}.dkr.ecr.{region}.{suffix}"
+    files = " and ".join(REPOSITORIES.values())
+    return {"source": f"{files} of {sdk.stem}", "date": wheel_date(sdk), "hosts": dict(sorted(hosts.items()))}
+
+
+def images(sdk: Path, folders: Sequence[tuple[Path, str]]) -> list[dict[str, Any]]:
+    """Training images that SageMaker can run, by version; those of the SDK for both processors."""
+    every_region = set(registries(sdk)["hosts"])
+    old = sdk_versions(sdk, LEGACY["repository"])[LEGACY["cpu"].partition("-")[0]]
+    missing = sorted(every_region - set(old["registries"]))
+    found: dict[str, dict[str, Any]] = {LEGACY["version"]: {**LEGACY, "missing": missing}}
+    for repository in REPOSITORIES:
+        in_sdk = sdk_versions(sdk, repository)
+        for folder, date in folders:
+            for path in sorted(folder.glob(f"docs/src/data/{repository}/*-cpu-sagemaker.yml")):
+                cpu = yaml.safe_load(path.read_text(encoding="utf-8"))
+                gpu_path = next(
+                    one
+                    for one in path.parent.glob(f"{cpu['version']}-*-sagemaker.yml")
+                    if one.name != path.name
+                )
+                gpu = yaml.safe_load(gpu_path.read_text(encoding="utf-8"))
+                row = next(row for full, row in in_sdk.items() if f"{full}.".startswith(f"{cpu['version']}."))
+                forms = row.get("container_version", {})
+                tags = {
+                    name: f"{cpu['version']}-{forms[name]}" if forms else data["tags"][0]
+                    for name, data in (("cpu", cpu), ("gpu", gpu))
+                }
+                if tags["cpu"] not in cpu["tags"] or tags["gpu"] not in gpu["tags"]:
+                    raise SystemExit(f"{path}: the SDK's tags {tags} are not among those of the data files")
+                found[cpu["version"]] = {
+                    "framework": FRAMEWORK,
+                    "version": cpu["version"],
+                    "repository": repository,
+                    **tags,
+                    "cuda": int(gpu["cuda"].removeprefix("cu")),
+                    "end_of_support": min(cpu["eop"], gpu["eop"]),
+                    "missing": sorted(every_region - set(row["registries"])),
+                    "source": f"{path.parent.relative_to(folder)}/{cpu['version']}-*-sagemaker.yml of aws/deep-learning-containers",
+                    "date": date,
+                }
+    return [found[version] for version in sorted(found, key=lambda text: tuple(map(int, text.split("."))))]
+
+
+def neuron_image(folders: Sequence[tuple[Path, str]]) -> str:
+    """Repository and tag of the newest training image for Neuron."""
+    repository = "pytorch-training-neuronx"
+    paths = [path for folder, _ in folders for path in folder.glob(f"docs/src/data/{repository}/*.yml")]
+    newest = max(paths, key=lambda path: [int(number) for number in re.findall(r"\d+", path.stem)])
+    return f"{repository}:{yaml.safe_load(newest.read_text(encoding='utf-8'))['tags'][0]}"
 
 
 def wheel_date(wheel: Path) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from tunewright.aws.account import default_bucket, ensure_bucket, find_role
 from tunewright.aws.boto import ServiceError
 from tunewright.aws.catalog import (
+    DEFAULT_VERSION,
     Price,
+    check_image,
     given_price,
     gpus_of,
     has_gpu,
@@ -14,12 +16,14 @@ from tunewright.aws.catalog import (
     price_per_hour,
     prices_at,
     shipped_prices,
+    support_warning,
 )
 from tunewright.aws.endpoint import REMOTE_VARIABLE, Credentials, Endpoint, EndpointKind, resolve_endpoint
 from tunewright.aws.objects import S3Objects, StoredObject
 from tunewright.aws.session import AwsSession, Rates, TokenBucket, open_session
 
 __all__ = [
+    "DEFAULT_VERSION",
     "REMOTE_VARIABLE",
     "AwsSession",
     "Credentials",
@@ -31,6 +35,7 @@ __all__ = [
     "ServiceError",
     "StoredObject",
     "TokenBucket",
+    "check_image",
     "default_bucket",
     "ensure_bucket",
     "find_role",
@@ -44,4 +49,5 @@ __all__ = [
     "prices_at",
     "resolve_endpoint",
     "shipped_prices",
+    "support_warning",
 ]

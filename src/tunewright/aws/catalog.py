@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -25,59 +25,6 @@ from tunewright.aws.endpoint import Endpoint, EndpointKind
 from tunewright.aws.session import AwsSession
 from tunewright.exceptions import MissingExtraError, SettingsError, UnknownNameError
 from tunewright.storage import cache_folder, write_atomically
-
-IMAGES_DATE: Final = "2026-11"
-"""Date of the tags in the lists of AWS Deep Learning Containers."""
-
-_TAGS: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
-    "pytorch": {
-        "2.6": {
-            "cpu": "2.6.0-cpu-py312-ubuntu22.04-sagemaker",
-            "gpu": "2.6.0-gpu-py312-cu126-ubuntu22.04-sagemaker",
-        },
-        "2.5": {
-            "cpu": "2.5.1-cpu-py311-ubuntu22.04-sagemaker",
-            "gpu": "2.5.1-gpu-py311-cu124-ubuntu22.04-sagemaker",
-        },
-    },
-}
-
-_REPOSITORIES: Final[Mapping[str, str]] = {"pytorch": "pytorch-training"}
-
-_MAIN_ACCOUNT: Final = "763104351884"
-
-_MAIN_REGIONS: Final = frozenset(
-    {
-        "ap-northeast-1",
-        "ap-northeast-2",
-        "ap-south-1",
-        "ap-southeast-1",
-        "ap-southeast-2",
-        "ca-central-1",
-        "eu-central-1",
-        "eu-north-1",
-        "eu-west-1",
-        "eu-west-2",
-        "eu-west-3",
-        "sa-east-1",
-        "us-east-1",
-        "us-east-2",
-        "us-west-1",
-        "us-west-2",
-    }
-)
-
-_OTHER_ACCOUNTS: Final[Mapping[str, str]] = {
-    "af-south-1": "626614931356",
-    "ap-east-1": "871362719292",
-    "ap-northeast-3": "364406365360",
-    "cn-north-1": "727897471807",
-    "cn-northwest-1": "727897471807",
-    "eu-south-1": "692866216735",
-    "me-south-1": "217643126080",
-    "us-gov-west-1": "442386744353",
-}
-"""Registry accounts of the other regions (the SageMaker SDK's list for PyTorch)."""
 
 _GPU_FAMILY: Final = re.compile(r"(ml\.)?[gp]\d")
 
@@ -95,7 +42,18 @@ def gpus_of(instance_type: str) -> int | None:
     return None if has_gpu(instance_type) else 0
 
 
-def image_uri(region: str, *, for_gpu: bool, framework: str = "pytorch", version: str = "2.6") -> str:
+# --- images
+
+DEFAULT_VERSION: Final = "2.12"
+"""Version of PyTorch in default images."""
+_FIRST_CUDA_WITHOUT_VOLTA: Final = 130
+_FIRST_CUDA_FOR_BLACKWELL: Final = 128
+_X86: Final = "x86_64"
+
+
+def image_uri(
+    region: str, *, for_gpu: bool, framework: str = "pytorch", version: str = DEFAULT_VERSION
+) -> str:
     """Training image of AWS for a framework.
 
     Parameters
@@ -119,19 +77,102 @@ def image_uri(region: str, *, for_gpu: bool, framework: str = "pytorch", version
     UnknownNameError
         Framework or version are not in the table.
     SettingsError
-        No registry of AWS is known in that region.
+        The region has no registry of AWS, or none with that version.
     """
-    if framework not in _TAGS:
-        raise UnknownNameError("framework", framework, _TAGS)
-    versions = _TAGS[framework]
+    image, host = _image(framework, version), _catalog().registries.hosts.get(region)
+    if host is None or region in image.missing:
+        raise SettingsError(
+            f"No image of {framework} {version} is known for region {region!r}: give one with --image_uri"
+        )
+    return f"{host}/{image.repository}:{image.gpu if for_gpu else image.cpu}"
+
+
+def check_image(instance_type: str, *, framework: str = "pytorch", version: str = DEFAULT_VERSION) -> None:
+    """Check that the training image of a framework runs on an instance type, as far as the type is known.
+
+    PyTorch is built for compute capabilities from 5.0 to 9.0 with CUDA up to 12.6, from 7.0 to 12.0 with 12.8 and 12.9, and from
+    7.5 to 12.0 with 13 (``.ci/manywheel/build_cuda.sh`` of pytorch/pytorch, commit 00c7a380).
+
+    Raises
+    ------
+    UnknownNameError
+        Framework or version are not in the table.
+    SettingsError
+        The image does not fit; the message names images that do.
+    """
+    image, known = _image(framework, version), _accelerators().get(instance_type)
+    if known is None:
+        return
+    if known.architecture != _X86:
+        raise SettingsError(
+            f"{instance_type} has {known.architecture} processors, and AWS's training images are for {_X86}: give an image of "
+            "yours with --image_uri"
+        )
+    if not known.gpus:
+        raise SettingsError(
+            f"{instance_type} has {known.name}, which needs an image with AWS Neuron: give one with --image_uri, such as "
+            f"{_catalog().neuron}"
+        )
+    if not _runs_on(image, known.capability):
+        fitting = [
+            one.version
+            for one in _catalog().images
+            if one.framework == framework and _runs_on(one, known.capability)
+        ]
+        choose = f"choose --framework_version {' or '.join(fitting)}, or give" if fitting else "give"
+        raise SettingsError(
+            f"The image of {framework} {version} (CUDA {image.cuda / 10:.1f}) has no code for the GPU of {instance_type}, {known.name}: "
+            f"{choose} an image of yours with --image_uri"
+        )
+
+
+def support_warning(
+    framework: str = "pytorch", version: str = DEFAULT_VERSION, *, today: date | None = None
+) -> str:
+    """Warning about an image that AWS does not patch any more; empty for others.
+
+    Raises
+    ------
+    UnknownNameError
+        Framework or version are not in the table.
+    """
+    image = _image(framework, version)
+    if (today or datetime.now(UTC).date()).isoformat() <= image.end_of_support:
+        return ""
+    return (
+        f"WARNING: AWS's support of its images of {framework} {version} ended on {image.end_of_support}, so that they get no security "
+        f"patches: choose another version, such as --framework_version {DEFAULT_VERSION}, or give --image_uri"
+    )
+
+
+def image_facts(framework: str = "pytorch", version: str = DEFAULT_VERSION) -> str:
+    """End of support of an image, with source and date of the row in the table.
+
+    Raises
+    ------
+    UnknownNameError
+        Framework or version are not in the table.
+    """
+    image = _image(framework, version)
+    return f"supported by AWS until {image.end_of_support} ({image.source}, {image.date})"
+
+
+def _image(framework: str, version: str) -> _Image:
+    images = _catalog().images
+    frameworks = dict.fromkeys(image.framework for image in images)
+    if framework not in frameworks:
+        raise UnknownNameError("framework", framework, frameworks)
+    versions = {image.version: image for image in images if image.framework == framework}
     if version not in versions:
         raise UnknownNameError(f"version of {framework}", version, versions)
-    account = _MAIN_ACCOUNT if region in _MAIN_REGIONS else _OTHER_ACCOUNTS.get(region)
-    if account is None:
-        raise SettingsError(f"No {framework} image is known for region {region!r}: give one with --image_uri")
-    tag = versions[version]["gpu" if for_gpu else "cpu"]
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"{account}.dkr.ecr.{region}.{suffix}/{_REPOSITORIES[framework]}:{tag}"
+    return versions[version]
+
+
+def _runs_on(image: _Image, capability: float) -> bool:
+    """Whether an image has code for a compute capability."""
+    if image.cuda < _FIRST_CUDA_FOR_BLACKWELL:
+        return 5.0 <= capability < 10.0
+    return capability >= (7.0 if image.cuda < _FIRST_CUDA_WITHOUT_VOLTA else 7.5)
 
 
 # --- prices
@@ -210,9 +251,38 @@ class _AcceleratorRows(msgspec.Struct, frozen=True):
     """By instance type; those without accelerators are left out."""
 
 
+class _Registries(msgspec.Struct, frozen=True):
+    source: str
+    date: str
+    hosts: dict[str, str]
+    """By region."""
+
+
+class _Image(msgspec.Struct, frozen=True):
+    """A training image of AWS."""
+
+    framework: str
+    version: str
+    repository: str
+    cpu: str
+    gpu: str
+    """Tags."""
+    cuda: int
+    """Version of CUDA without its dot: 130 is 13.0."""
+    end_of_support: str
+    missing: tuple[str, ...]
+    """Regions whose registry lacks it."""
+    source: str
+    date: str
+
+
 class _Catalog(msgspec.Struct, frozen=True):
     """Content of ``catalog.json``."""
 
+    registries: _Registries
+    images: tuple[_Image, ...]
+    neuron: str
+    """Repository and tag of the newest image with AWS Neuron."""
     accelerators: tuple[_AcceleratorRows, ...]
     prices: tuple[_PriceRows, ...]
     """Sources of prices; the first that has an instance type wins."""
@@ -290,12 +360,12 @@ def prices_at(endpoint: Endpoint) -> Mapping[str, Price]:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, msgspec.json.encode(cached).decode())
     listed = {} if cached is None else cached.per_hour
-    date = "" if cached is None else cached.date
+    read = "" if cached is None else cached.date
     return {
         **shipped_prices(),
         **{
             instance_type: Price(
-                dollars_per_hour=dollars, source=PRICE_LIST, region=endpoint.region, date=date
+                dollars_per_hour=dollars, source=PRICE_LIST, region=endpoint.region, date=read
             )
             for instance_type, dollars in listed.items()
         },

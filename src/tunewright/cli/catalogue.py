@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from cyclopts import Parameter
 
 from tunewright.aws import has_gpu, image_uri, shipped_prices
-from tunewright.aws.catalog import IMAGES_DATE
+from tunewright.aws.catalog import image_facts
 from tunewright.benchmarks import REAL_BENCHMARKS, RealBenchmarkDefinition
 from tunewright.benchmarks.recording import record_table
 from tunewright.blackbox.adding import add_table
@@ -222,7 +222,7 @@ def _benchmark_facts(name: str, region: str) -> Iterator[tuple[str, str]]:
     yield "One machine", _machines(here, 1)
     uses_gpu = has_gpu(str(jobs.instance_type))
     yield "Image", image_uri(region, for_gpu=uses_gpu, framework=jobs.framework)
-    yield "Dates", f"images {IMAGES_DATE}"
+    yield "", image_facts(jobs.framework)
 
 
 def _machines(benchmark: RealBenchmarkDefinition, n: int) -> str:

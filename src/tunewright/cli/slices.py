@@ -18,6 +18,7 @@ from tunewright.aws import (
     Endpoint,
     EndpointKind,
     ServiceError,
+    check_image,
     ensure_bucket,
     find_role,
     has_gpu,
@@ -152,7 +153,7 @@ class SliceLaunch:
         return TuningJobSettings(
             endpoint=session.endpoint,
             role_arn=find_role(session, self.place.role),
-            image=self.place.image_uri or image_uri(region, for_gpu=has_gpu(self.instance_type)),
+            image=self.place.image_uri or _image(region, self.instance_type),
             bucket=bucket,
             code_prefix=f"{CODE_ROOT}/{self.code.prefix}",
             instance_type=self.instance_type,
@@ -191,6 +192,18 @@ class SliceLaunch:
             if all(status.state in {*ENDED, SliceState.RUNNING, SliceState.STOPPING} for status in statuses):
                 return 0
             time.sleep(interval)
+
+
+def _image(region: str, instance_type: str) -> str:
+    """AWS's training image for a tuning job.
+
+    Raises
+    ------
+    SettingsError
+        There is none for the region, or none for the instance type.
+    """
+    check_image(instance_type)
+    return image_uri(region, for_gpu=has_gpu(instance_type))
 
 
 def _slice(plan: SlicePlan, settings: TuningJobSettings, tag: str) -> Slice:

@@ -642,6 +642,11 @@ def test_logs(driver: Any, aws: Any) -> None:
         job_logs(aws, prefix, 1)
 
 
+def test_an_image_without_patches_is_said(make_driver: Any) -> None:
+    assert "ended on 2026-01-29" in make_driver(framework_version="2.6").backend.summary().notices[0]
+    assert not make_driver().backend.summary().notices
+
+
 def test_an_unknown_price_is_said(make_driver: Any) -> None:
     driver = make_driver(instance_type="ml.z9.large", image_uri="i")
     driver.backend.start(run(), CONFIG)

@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from tunewright.aws import resolve_endpoint, shipped_prices
 from tunewright.backends.sagemaker import dry_run, estimate
-from tunewright.backends.sagemaker.deployment import bundle, bundle_code, unpriced_types
+from tunewright.backends.sagemaker.deployment import bundle, bundle_code, check_images, unpriced_types
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.testing.jobs import job_settings
@@ -146,3 +146,21 @@ def test_types_without_a_price_are_found_in_settings_and_space() -> None:
     assert unpriced_types(
         job_settings(space=SearchSpace({"x": Float(0, 1), "instance_type": "ml.z9.large"})), listed
     )
+
+
+def test_images_are_checked_for_all_types_unless_one_is_given(folder: Path) -> None:
+    script = str(folder / "train.py")
+    space = SearchSpace({"x": Float(0, 1), "instance_type": Categorical(["ml.c5.xlarge", "ml.trn1.2xlarge"])})
+    for given in ({"instance_type": "ml.c5.xlarge,ml.trn1.2xlarge"}, {"space": space}):
+        settings = job_settings(script=script, **given)
+        with pytest.raises(SettingsError, match="Neuron"):
+            dry_run(settings, {"x": 0.5}, experiment="x", endpoint=resolve_endpoint("embedded"))
+        assert check_images(job_settings(script=script, image_uri="mine", **given)) == ""
+    assert "ended on 2026-01-29" in check_images(job_settings(framework_version="2.6"))
+    fields = dry_run(
+        job_settings(script=script, framework_version="2.6"),
+        {"x": 0.5},
+        experiment="x",
+        endpoint=resolve_endpoint("embedded"),
+    )
+    assert "pytorch-training:2.6.0-cpu" in fields["AlgorithmSpecification"]["TrainingImage"]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, final
 
 from typing_extensions import override
 
+from tunewright.aws import DEFAULT_VERSION
 from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
 
@@ -101,7 +102,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """An AWS tag of each training job."""
     request_template: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """JSON of a CreateTrainingJob request that is merged under ours and over the benchmark's."""
-    framework_version: str = "2.6"
+    framework_version: str = DEFAULT_VERSION
     """Version of the framework in the default image."""
     booleans: Literal["value", "flag"] = "value"
     """Boolean hyperparameters: as --name True (value), or as --name or nothing (flag)."""

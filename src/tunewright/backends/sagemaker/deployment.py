@@ -18,6 +18,7 @@ from tunewright.aws import (
     Price,
     S3Objects,
     ServiceError,
+    check_image,
     default_bucket,
     ensure_bucket,
     find_role,
@@ -26,6 +27,7 @@ from tunewright.aws import (
     open_session,
     prices_at,
     shipped_prices,
+    support_warning,
 )
 from tunewright.aws.objects import in_parallel
 from tunewright.aws.session import EMULATED_ACCOUNT
@@ -278,15 +280,37 @@ def unpriced_types(settings: JobSettings, prices: Mapping[str, Price]) -> list[s
     """Instance types of the settings, or of the search space, whose price is neither given nor listed."""
     if settings.config.price_per_hour is not None:
         return []
-    types = list(settings.types)
-    space = settings.benchmark.space
+    return [one for one in possible_types(settings) if one not in prices]
+
+
+def possible_types(settings: JobSettings) -> list[str]:
+    """Instance types of the settings and of the search space."""
+    types, space = list(settings.types), settings.benchmark.space
     for name in TYPE_NAMES:
         domain = space.domains.get(name)
         if isinstance(domain, Categorical):
             types += map(str, domain.values)
         if name in space.constants:
             types.append(str(space.constants[name]))
-    return [one for one in dict.fromkeys(types) if one not in prices]
+    return list(dict.fromkeys(types))
+
+
+def check_images(settings: JobSettings) -> str:
+    """Check that AWS's training image runs on all instance types; return a warning if AWS does not patch it any more.
+
+    Raises
+    ------
+    UnknownNameError
+        No image of this framework and version is known.
+    SettingsError
+        The image does not fit an instance type; nothing is checked if the user gave an image.
+    """
+    if settings.config.image_uri:
+        return ""
+    framework, version = settings.benchmark.framework, settings.config.framework_version
+    for instance_type in possible_types(settings):
+        check_image(instance_type, framework=framework, version=version)
+    return support_warning(framework, version)
 
 
 def describe_deployment(
@@ -297,8 +321,11 @@ def describe_deployment(
     Raises
     ------
     BackendError
-        There is no role, or no image for the region.
+        There is no role.
+    SettingsError
+        There is no image for the region, or none for an instance type.
     """
+    check_images(settings)
     prefix = f"{ROOT_PREFIX}/{job_prefix(experiment)}"
     return Deployment(
         experiment=experiment,
@@ -378,6 +405,8 @@ class ExperimentSite:
         self.session: Final = session
         self.settings: Final = settings
         self.notices: Final = notices
+        if warning := check_images(settings):
+            notices.add(warning)
         self._code = bundle(session.endpoint, settings)
         self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
         self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)

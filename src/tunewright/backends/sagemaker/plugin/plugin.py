@@ -33,6 +33,7 @@ from tunewright.backends.sagemaker.config import LOGS, SageMakerConfig, SageMake
 from tunewright.backends.sagemaker.deployment import (
     ROOT_PREFIX,
     Estimate,
+    check_images,
     dry_run,
     estimate,
     unpriced_types,
@@ -134,6 +135,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
     def describe(self, config: SageMakerConfig, context: ExperimentContext) -> Description[SageMakerConfig]:
         """Decide execution mode and endpoint; say which mode keeps how many workers busy, quotas, instances and price."""
         settings = JobSettings(benchmark=context.script, config=config)
+        check_images(settings)
         execution, advice = choose_execution(settings)
         jobs = estimate(settings, prices_at(endpoint_of(config)))
         description = describe_jobs(replace(config, execution=execution), jobs)
