@@ -113,14 +113,13 @@ def test_the_end_of_input_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def limited(**config: Any) -> Experiment:
     """An experiment on an instance type without a price, with a limit on dollars."""
+    fields: dict[str, Any] = {"endpoint": "embedded", "instance_type": "ml.r8i.large,ml.c5.xlarge"} | config
     return Experiment(
         tag="dear",
         benchmark=training_benchmark(n_workers=2),
         method=method("RS"),
         label="RS",
-        backend=SageMakerConfig(
-            endpoint="embedded", **{"instance_type": "ml.r8i.large,ml.c5.xlarge"} | config
-        ),
+        backend=SageMakerConfig(**fields),
         limits=Limits(max_cost=0.0001, max_num_trials=4),
     )
 
