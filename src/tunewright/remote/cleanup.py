@@ -42,9 +42,8 @@ def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Left
     ServiceError
         The service refuses or does not answer.
     """
-    prices = prices_at(session.endpoint)
     return [
-        _leftover(session, experiment, summary, prices)
+        _leftover(session, experiment, summary)
         for experiment in experiments
         for summary in _summaries(session, f"{job_prefix(experiment)}-")
         if summary["TrainingJobStatus"] in _RUNNING or _has_pool(summary)
@@ -115,16 +114,14 @@ def _has_pool(summary: Mapping[str, Any]) -> bool:
     return summary.get("WarmPoolStatus", {}).get("Status") == "Available"
 
 
-def _leftover(
-    session: AwsSession, experiment: str, summary: Mapping[str, Any], prices: Mapping[str, Price]
-) -> Leftover:
+def _leftover(session: AwsSession, experiment: str, summary: Mapping[str, Any]) -> Leftover:
     name = str(summary["TrainingJobName"])
     resources = session.call("DescribeTrainingJob", TrainingJobName=name)["ResourceConfig"]
     instance_type, count = (
         str(resources.get("InstanceType", "several")),
         int(resources.get("InstanceCount", 1)),
     )
-    price = prices.get(instance_type)
+    price = prices_at(session.endpoint).get(instance_type)
     return Leftover(
         job=name,
         experiment=experiment,
