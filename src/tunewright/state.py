@@ -54,6 +54,7 @@ class TrialRecord:
     runs: list[Run] = field(default_factory=list[Run])
     notes: list[Note] = field(default_factory=list[Note])
     started_at: float = 0.0
+    started_wall: float = 0.0
     """Experiment time of the newest run's start."""
     results: list[Result] = field(default_factory=list[Result])
     late: list[Result] = field(default_factory=list[Result])
@@ -252,6 +253,7 @@ class State(History):
         record.runs.append(run)
         record.notes.append(event.note)
         record.started_at = event.t
+        record.started_wall = event.wall
         record.seen = {}
         record.pending = record.pending_at = None
         record.invalid = ""
@@ -331,6 +333,7 @@ def _open_run(record: TrialRecord) -> OpenRun:
         run=record.runs[-1],
         config=record.trial.config,
         started_at=record.started_at,
+        started_wall=record.started_wall,
         retry=retry,
         seen=record.seen.get(retry, 0),
         seen_resource=record.highest,

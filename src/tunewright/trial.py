@@ -142,6 +142,8 @@ class OpenRun:
     config: Config
     started_at: float
     """Experiment time of its start."""
+    started_wall: float = 0.0
+    """Seconds since 1970 of its start; 0: unknown."""
     retry: int = 0
     """The highest retry with a report in the journal."""
     seen: int = 0

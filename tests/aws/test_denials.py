@@ -11,6 +11,7 @@ from botocore import exceptions
 from tunewright.aws import Endpoint, EndpointKind, ServiceError, ensure_bucket
 from tunewright.aws.boto import service_errors
 from tunewright.exceptions import BackendError
+from tunewright.runner.contract import BucketTerms
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,13 @@ def session(answer: Any) -> Any:
         return SimpleNamespace(head_bucket=head_bucket)
 
     endpoint = Endpoint(kind=EndpointKind.AWS, region="eu-west-1")
-    return SimpleNamespace(endpoint=endpoint, client=client)
+    return SimpleNamespace(
+        endpoint=endpoint,
+        account="123456789012",
+        client=client,
+        use_bucket=lambda *_: None,
+        terms_of=lambda _: BucketTerms(),
+    )
 
 
 def test_a_bucket_of_this_region_is_taken() -> None:
@@ -80,7 +87,7 @@ def test_a_bucket_of_this_region_is_taken() -> None:
             "--region us-east-1",
         ),
         (ServiceError("301", "Moved Permanently", status=301), "another region than eu-west-1"),
-        (ServiceError("403", "Forbidden", status=403), r"somebody else's.*--bucket"),
+        (ServiceError("403", "Forbidden", status=403), r"another account's.*--bucket"),
         (ServiceError("RequestTimeTooSkewed", "skewed", status=403), "clock of this machine"),
     ],
 )

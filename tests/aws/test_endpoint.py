@@ -95,6 +95,21 @@ def test_a_profile_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
             resolve_endpoint(choice)
 
 
+def test_a_given_profile_or_role_means_aws(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[profile work]\nregion = eu-north-1\n")
+    endpoint = resolve_endpoint("auto", profile="work")
+    assert (endpoint.kind, endpoint.region, endpoint.profile) == (EndpointKind.AWS, "eu-north-1", "work")
+    role = "arn:aws:iam::123456789012:role/a"
+    endpoint = resolve_endpoint("auto", region="us-west-2", assume_role=role)
+    assert (endpoint.kind, endpoint.assume_role) == (EndpointKind.AWS, role)
+    with pytest.raises(SettingsError, match=r"nobody.*--profile"):
+        resolve_endpoint("auto", profile="nobody")
+    with pytest.raises(SettingsError, match="are for AWS"):
+        resolve_endpoint("embedded", profile="work")
+    with pytest.raises(SettingsError, match="ARN"):
+        resolve_endpoint("aws", region="us-west-2", assume_role="admin")
+
+
 def test_the_embedded_endpoint_is_in_a_region_that_there_is() -> None:
     assert resolve_endpoint("embedded", region="eu-west-1").region == "eu-west-1"
     with pytest.raises(SettingsError, match="Did you mean 'eu-west-1'"):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from moto import mock_aws
 
-from tunewright.aws.policy import ACTIONS, IMPLIED, policy
+from tunewright.aws import open_session, resolve_endpoint
+from tunewright.aws.policy import ACTIONS, IMPLIED, Scope, policy
 from tunewright.cli import main
 
 SOURCES = Path(__file__).resolve().parent.parent.parent / "src" / "tunewright"
@@ -50,9 +53,75 @@ def test_the_policy_lists_exactly_what_is_called() -> None:
     assert actions(policy()) == set(ACTIONS.values()) | set(IMPLIED)
 
 
-def test_a_job_may_also_write_its_log(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["sagemaker", "policy", "--for", "job"])
-    document = json.loads(capsys.readouterr().out)
-    assert actions(document) > actions(policy())
-    assert {"logs:PutLogEvents", "ecr:BatchGetImage"} <= actions(document)
+SERVICE = {"logs:PutLogEvents", "ecr:BatchGetImage"}
+NARROW = Scope(
+    region="eu-west-1",
+    account="123456789012",
+    passed_role="arn:aws:iam::123456789012:role/service-role/mine",
+    experiments="abc",
+    kms_key="arn:aws:kms:eu-west-1:123456789012:key/1",
+)
+
+
+def test_a_tuning_job_starts_jobs_and_looks_no_role_up() -> None:
+    allowed = actions(policy("tuning-job"))
+    assert allowed >= SERVICE
+    assert actions(policy()) - allowed == {"iam:GetRole", "iam:ListRoles", "s3:CreateBucket"}
+
+
+def test_a_trial_uses_the_objects_of_its_experiments_and_starts_nothing() -> None:
+    document = policy("trial", NARROW)
+    kinds = {action.partition(":")[0] for action in actions(document)}
+    assert kinds == {"s3", "ecr", "logs", "kms"}
+    assert actions(document) >= SERVICE
+    bucket = "arn:aws:s3:::sagemaker-eu-west-1-123456789012"
+    written = [s["Resource"] for s in document["Statement"] if "s3:PutObject" in s["Action"]]
+    assert written == [f"{bucket}/tunewright/abc*"]
+    read = {s["Resource"] for s in document["Statement"] if "s3:GetObject" in s["Action"]}
+    assert read == {f"{bucket}/tunewright/abc*", f"{bucket}/tunewright/code/*"}
+    (listing,) = [s for s in document["Statement"] if "s3:ListBucket" in s["Action"]]
+    assert listing["Condition"]["StringLike"]["s3:prefix"] == ["tunewright/code/*", "tunewright/abc*"]
+
+
+@pytest.mark.parametrize("principal", ["user", "tuning-job", "trial"])
+def test_a_narrow_policy_names_account_role_and_owner(principal: Any) -> None:
+    statements = policy(principal, NARROW)["Statement"]
+    for statement in statements:
+        services = {action.partition(":")[0] for action in statement["Action"]}
+        if services == {"s3"} and statement["Action"] != ["s3:CreateBucket"]:
+            assert statement["Condition"]["StringEquals"]["aws:ResourceAccount"] == NARROW.account
+        if "iam:PassRole" in statement["Action"]:
+            assert statement["Resource"] == NARROW.passed_role
+            assert statement["Condition"]["StringEquals"] == {
+                "iam:PassedToService": "sagemaker.amazonaws.com"
+            }
+        if "kms:Decrypt" in statement["Action"]:
+            assert statement["Resource"] == NARROW.kms_key
+    assert sum("kms:Decrypt" in statement["Action"] for statement in statements) == 1
+    assert sum("iam:PassRole" in statement["Action"] for statement in statements) == (principal != "trial")
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    with pytest.raises(SystemExit) as exited:
+        main(["sagemaker", "policy", *arguments])
+    out, err = capsys.readouterr()
+    return json.loads(out) if exited.value.code == 0 else err
+
+
+def test_the_printed_policy_is_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TUNEWRIGHT_SAGEMAKER_ROLE", "AWS_ROLE", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        session = open_session(resolve_endpoint("aws", region=NARROW.region))
+        create = session.client("iam").create_role
+        create(RoleName="mine", Path="/service-role/", AssumeRolePolicyDocument="{}")
+        session.close()
+        line = ("--region", NARROW.region, "--role", "mine", "--kms_key", "1")
+        assert printed(capsys, *line) == policy("user", replace(NARROW, experiments=""))
+        assert printed(capsys, *line, "--for", "job") == policy("tuning-job", replace(NARROW, experiments=""))
+        trial = printed(capsys, *line, "--for", "trial", "--experiments", "abc")
+        assert trial == policy("trial", NARROW)
+        assert "alias" in printed(capsys, "--region", NARROW.region, "--role", "mine", "--kms_key", "alias/a")
+    assert printed(capsys, "--narrow", "0") == policy()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.core.utils import utcnow
+from moto.sts.models import AssumedRole
 
 from tunewright.aws import (
     AwsSession,
@@ -67,25 +72,135 @@ def test_no_answer_is_a_service_error_that_may_have_been_carried_out() -> None:
         open_session(endpoint)
 
 
+TRUST = json.dumps({"Statement": [{"Principal": {"Service": "sagemaker.amazonaws.com"}}]})
+
+
+def create_role(session: AwsSession, name: str, path: str = "/service-role/", trust: str = TRUST) -> str:
+    """ARN of a new role."""
+    answer = session.client("iam").create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust)
+    return answer["Role"]["Arn"]
+
+
 def test_the_role_that_is_given_wins(session: AwsSession, monkeypatch: pytest.MonkeyPatch) -> None:
     arn = f"arn:aws:iam::{ACCOUNT}:role/mine"
     assert find_role(session, arn) == arn
-    assert find_role(session, "mine") == arn
-    monkeypatch.setenv("AWS_ROLE", "second")
+    mine = create_role(session, "mine")
+    assert mine == f"arn:aws:iam::{ACCOUNT}:role/service-role/mine"
+    assert find_role(session, "mine") == find_role(session, "service-role/mine") == mine
+    monkeypatch.setenv("AWS_ROLE", create_role(session, "second", "/"))
     assert find_role(session).endswith(":role/second")
+    create_role(session, "first", "/a/b/")
     monkeypatch.setenv("TUNEWRIGHT_SAGEMAKER_ROLE", "first")
-    assert find_role(session).endswith(":role/first")
+    assert find_role(session).endswith(":role/a/b/first")
+    with pytest.raises(BackendError, match=r"no role missing: correct --role"):
+        find_role(session, "missing")
 
 
-def test_the_accounts_role_is_found(session: AwsSession) -> None:
+def test_a_role_that_may_not_be_looked_up_is_one_of_the_console(
+    session: AwsSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(session, "iam", "GetRole", "AccessDenied")
+    assert find_role(session, "mine") == f"arn:aws:iam::{ACCOUNT}:role/service-role/mine"
+    assert find_role(session, "a/mine") == f"arn:aws:iam::{ACCOUNT}:role/a/mine"
+    monkeypatch.setenv("TUNEWRIGHT_SAGEMAKER_ROLE", f"arn:aws:iam::{ACCOUNT}:role/b/mine")
+    assert find_role(session, "mine") == f"arn:aws:iam::{ACCOUNT}:role/b/mine"
+    assert find_role(session, "ine") == f"arn:aws:iam::{ACCOUNT}:role/service-role/ine"
+
+
+def test_the_accounts_only_role_is_found(session: AwsSession) -> None:
     with pytest.raises(BackendError, match="--role"):
         find_role(session)
-    iam = session.client("iam")
-    for name in ("other", "AmazonSageMaker-ExecutionRole-2026"):
-        iam.create_role(RoleName=name, Path="/service-role/", AssumeRolePolicyDocument="{}")
-    assert (
-        find_role(session) == f"arn:aws:iam::{ACCOUNT}:role/service-role/AmazonSageMaker-ExecutionRole-2026"
-    )
+    create_role(session, "other")
+    only = create_role(session, "AmazonSageMaker-ExecutionRole-2026")
+    assert find_role(session) == only
+    more = create_role(session, "AAA-AmazonSageMaker-ExecutionRole-other-team")
+    with pytest.raises(BackendError, match="Several roles") as caught:
+        find_role(session)
+    assert only in str(caught.value)
+    assert more in str(caught.value)
+
+
+def test_in_a_notebook_its_execution_role_is_found(
+    session: AwsSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    create_role(session, "AmazonSageMaker-ExecutionRole-of-others")
+    mine = f"arn:aws:iam::{ACCOUNT}:role/service-role/my-studio"
+    metadata = tmp_path / "resource-metadata.json"
+    monkeypatch.setattr("tunewright.aws.account._METADATA_FILE", metadata)
+    metadata.write_text(json.dumps({"AppType": "JupyterLab", "DomainId": "d-1", "ExecutionRoleArn": mine}))
+    assert find_role(session) == mine
+    metadata.write_text(json.dumps({"ResourceName": "my-notebook"}))
+    assert find_role(session).endswith("ExecutionRole-of-others")
+
+
+def test_the_role_of_this_process_is_taken_if_sagemaker_may_assume_it(session: AwsSession) -> None:
+    others = create_role(session, "AmazonSageMaker-ExecutionRole-of-others")
+    for name, trust, found in (("mine", TRUST, ":role/service-role/mine"), ("admin", "{}", others)):
+        arn = create_role(session, name, trust=trust)
+        inside = open_session(resolve_endpoint("aws", region=REGION, assume_role=arn))
+        try:
+            assert inside.caller.startswith(f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/")
+            assert find_role(inside).endswith(found)
+        finally:
+            inside.close()
+
+
+def test_the_role_of_this_process_is_guessed_if_it_may_not_be_looked_up(session: AwsSession) -> None:
+    arn = create_role(session, "AmazonSageMaker-ExecutionRole-mine")
+    create_role(session, "AmazonSageMaker-ExecutionRole-of-others")
+    inside = open_session(resolve_endpoint("aws", region=REGION, assume_role=arn))
+    refuse(inside, "iam", "GetRole", "AccessDenied")
+    try:
+        assert find_role(inside) == arn
+    finally:
+        inside.close()
+
+
+def test_an_assumed_role_is_assumed_again_before_it_expires(
+    session: AwsSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = create_role(session, "mine")
+    made: list[AssumedRole] = []
+    original = AssumedRole.__init__
+
+    def init(role: AssumedRole, *arguments: Any, **more: Any) -> None:
+        original(role, *arguments, **more)
+        role.expiration = utcnow() + timedelta(seconds=60)
+        made.append(role)
+
+    monkeypatch.setattr(AssumedRole, "__init__", init)
+    inside = open_session(resolve_endpoint("aws", region=REGION, assume_role=arn))
+    inside.call("ListTrainingJobs")
+    inside.close()
+    assert len(made) >= 2
+
+
+def test_a_role_that_cannot_be_assumed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "AssumeRole")
+
+    def assume(*_: object, **__: object) -> None:
+        raise denied
+
+    monkeypatch.setattr(AssumedRole, "__init__", assume)
+    arn = f"arn:aws:iam::{ACCOUNT}:role/admin"
+    with pytest.raises(BackendError, match=r"role/admin cannot be assumed.*--assume_role"):
+        open_session(resolve_endpoint("aws", region=REGION, assume_role=arn))
+
+
+def test_a_profile_gives_region_and_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[profile work]\nregion = eu-north-1\n")
+    (tmp_path / "credentials").write_text("[work]\naws_access_key_id = AKWORK\naws_secret_access_key = s\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    session = open_session(resolve_endpoint("auto", profile="work"))
+    signed: list[str] = []
+    events = session.client("sts").meta.events
+    events.register("before-send.sts", lambda request, **_: signed.append(str(request.headers)))
+    session.client("sts").get_caller_identity()
+    session.close()
+    assert session.endpoint.region == "eu-north-1"
+    assert "AKWORK" in signed[0]
 
 
 def refuse(session: AwsSession, service: str, operation: str, code: str) -> None:

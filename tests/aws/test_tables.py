@@ -9,8 +9,9 @@ from datetime import date
 
 import botocore.session
 import pytest
+from moto.utilities.utils import load_resource
 
-from tunewright.aws import check_image, gpus_of, has_gpu, image_uri, support_warning
+from tunewright.aws import check_image, gpus_of, has_gpu, has_local_disks, image_uri, support_warning
 from tunewright.aws.catalog import image_facts
 from tunewright.exceptions import SettingsError
 
@@ -132,3 +133,17 @@ def test_each_training_type_has_a_known_number_of_gpus() -> None:
         4,
     ]
     assert gpus_of("ml.g99.xlarge") is None
+
+
+def test_local_disks() -> None:
+    """Against EC2's DescribeInstanceTypes as moto ships it; it has no p2, p3 and p6e-gb200 any more."""
+    known = load_resource("ec2/resources/instance_types.json")
+    enum = botocore.session.Session().get_service_model("sagemaker").shape_for("TrainingInstanceType").enum
+    types = {one: known[one[3:]].get("InstanceStorageSupported", False) for one in enum if one[3:] in known}
+    assert len(types) > 200
+    assert {one for one in types if has_local_disks(one)} == {one for one in types if types[one]}
+    assert [has_local_disks(f"ml.{one}") for one in ("p6e-gb200.36xlarge", "p3.2xlarge", "p2.xlarge")] == [
+        1,
+        0,
+        0,
+    ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from tunewright.aws import (
     EndpointKind,
     resolve_endpoint,
 )
+from tunewright.backends.sagemaker.code import CodeBundle
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.real import mlp_digits_benchmark
 from tunewright.cli.launch import Launch
@@ -32,6 +35,7 @@ from tunewright.experiments import method
 from tunewright.remote.layout import job_name, job_number
 from tunewright.remote.package import bundle_remote, check_travels, requirements_text, wheel_bytes
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
+from tunewright.runner.contract import BucketTerms
 
 REMOTE_ONLY = {"max_parallel_jobs", "wait"}
 EXTRA = [{"name": "eta", "type": int, "default": 3}]
@@ -62,7 +66,7 @@ class TestFlags:
     @pytest.mark.parametrize(
         ("backend", "only"),
         [
-            ("sagemaker", {*REMOTE_ONLY, "tuner_instance_type", "tuner_spot"}),
+            ("sagemaker", {*REMOTE_ONLY, "tuner_instance_type", "tuner_role", "tuner_spot"}),
             (
                 "local",
                 {
@@ -72,9 +76,14 @@ class TestFlags:
                     "endpoint",
                     "speed",
                     "region",
+                    "aws_profile",
+                    "assume_role",
                     "role",
                     "bucket",
+                    "bucket_owner",
+                    "kms_key",
                     "image_uri",
+                    "max_code_mb",
                 },
             ),
         ],
@@ -101,6 +110,7 @@ class TestFlags:
             "request_template": "{}",
             "profile": "ideal",
             "backend": backend,
+            "bucket_owner": "123456789012",
             "subnets": "s",
             "booleans": "flag",
             "argument_style": "hydra",
@@ -215,7 +225,14 @@ class TestRequest:
             kind=EndpointKind.EMBEDDED, region="us-east-1", speed=60.0, url="http://127.0.0.1:1"
         )
         return TuningJobSettings(
-            endpoint=endpoint, role_arn="r", image="i", bucket="b", code_prefix="code/x/", **changes
+            endpoint=endpoint,
+            role_arn="tuning",
+            trial_role_arn="trial",
+            image="i",
+            bucket="b",
+            code=CodeBundle(files={"runner.pyz": b"x"}, digest="c0de", size=1, states={}),
+            code_prefix="code/x/",
+            **changes,
         )
 
     def test_it_lasts_longer_than_the_experiment(self) -> None:
@@ -224,12 +241,28 @@ class TestRequest:
         )
         assert request["StoppingCondition"]["MaxRuntimeInSeconds"] > 600 + 300
         assert json.loads(request["HyperParameters"]["tunewright_flags"]) == ["--x", "1"]
+        assert request["RoleArn"] == "tuning"
+        assert request["Environment"]["TUNEWRIGHT_SAGEMAKER_ROLE"] == "trial"
+        assert request["Environment"]["TUNEWRIGHT_CODE"] == "c0de"
+        runner = hashlib.sha256(b"x").hexdigest()
+        assert runner in request["AlgorithmSpecification"]["ContainerArguments"]
         assert request["Environment"][REMOTE_VARIABLE] == "s3://b/tunewright/remote/my-tag/RS-0"
         assert json.loads(request["Environment"]["TUNEWRIGHT_REMOTE_ENDPOINT"]) == {
             "choice": "embedded",
             "region": "us-east-1",
             "speed": 60.0,
         }
+
+    def test_a_key(self) -> None:
+        settings = self.settings(bucket_terms=BucketTerms(owner="123456789012", kms_key="alias/mine"))
+        request = tuning_job_request(settings, tag="t", slice_name="s", flags=[], seconds=None)
+        assert request["OutputDataConfig"]["KmsKeyId"] == "alias/mine"
+        assert request["ResourceConfig"]["VolumeKmsKeyId"] == "alias/mine"
+        assert request["Environment"]["TUNEWRIGHT_S3_KMS"] == "alias/mine"
+        assert request["Environment"]["TUNEWRIGHT_S3_OWNER"] == "123456789012"
+        local = replace(settings, instance_type="ml.g5.xlarge")
+        request = tuning_job_request(local, tag="t", slice_name="s", flags=[], seconds=None)
+        assert "VolumeKmsKeyId" not in request["ResourceConfig"]
 
     def test_spot_and_a_template(self) -> None:
         template = {"VpcConfig": {"Subnets": ["s"]}, "ResourceConfig": {"VolumeKmsKeyId": "k"}}

@@ -42,9 +42,12 @@ ELSEWHERE = {
     "AbortMultipartUpload": "a transfer of a large file that fails",
     "DeleteObject": "a trial's job that stores a newer checkpoint; requests of trials' jobs are not counted",
     "HeadObject": "a trial's job that goes on from a checkpoint",
-    "ListRoles": "AWS: the endpoint embedded here has one role",
+    "GetRole": "AWS: the endpoint embedded here takes any role",
+    "ListRoles": "AWS: the endpoint embedded here takes any role",
 }
 """Operations of the policy that these runs have no cause for, and what would be one."""
+SOMETIMES = {"ListTags"}
+"""Operations that depend on what a stopped tuning job has left behind."""
 
 
 @pytest.fixture(autouse=True)
@@ -117,8 +120,8 @@ def called_inside(remote: Any) -> Set[str]:
 def check_policy(called: Set[str]) -> None:
     """What ``tunewright sagemaker policy`` allows is what was called here, and what is named above."""
     assert not called & set(ELSEWHERE)
-    assert called | set(ELSEWHERE) == set(ACTIONS)
-    command = [sys.executable, "-m", "tunewright", "sagemaker", "policy"]
+    assert called | set(ELSEWHERE) | SOMETIMES == set(ACTIONS)
+    command = [sys.executable, "-m", "tunewright", "sagemaker", "policy", "--narrow", "0"]
     printed = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
     allowed = {action for statement in printed["Statement"] for action in statement["Action"]}
     assert {ACTIONS[operation] for operation in called} <= allowed

@@ -14,6 +14,7 @@ from tunewright.backends.sagemaker import SageMakerBackend
 from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.plugin.plugin import ServiceLog
 from tunewright.backends.sagemaker.requests import job_prefix
+from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.events import EventReader
@@ -86,3 +87,27 @@ def test_more_workers_than_instances(tmp_path: Path) -> None:
     backend.close()
     assert (backend.summary().jobs, backend.summary().warm_starts) == (2, 1)
     kill_servers(tmp_path)
+
+
+@pytest.mark.parametrize("changed", ["", "runner.pyz", "source/train.py", "source/numpy.py"])
+def test_code_that_was_changed_in_s3_is_not_run(root: Path, tmp_path: Path, changed: str) -> None:
+    source, trace = tmp_path / "source", tmp_path / "trace"
+    source.mkdir()
+    script = f"from pathlib import Path\nPath({str(trace)!r}).touch()\n"
+    (source / "train.py").write_text(script)
+    session = open_session(resolve_endpoint("embedded", speed=SPEED), root=root)
+    jobs = job_settings(script=str(source / "train.py"), n_workers=1, min_interval=0.1)
+    backend = SageMakerBackend(jobs.benchmark, jobs.config, experiment=f"code {changed}", session=session)
+    backend.attach(())
+    if changed:
+        code = session.objects(backend.deployment.bucket, backend.deployment.code_prefix)
+        code.put(changed, f"{script}# changed".encode())
+    backend.start(Run(trial_id=0, attempt=0), {"lr": 0.1})
+    events = EventReader(backend, patience=300.0)
+    if changed:
+        with pytest.raises(BackendError, match="The code in S3 was changed: it was not run"):
+            events.until_ended(0)
+    else:
+        assert events.until_ended(0).exit == 0
+    backend.close()
+    assert trace.exists() == (not changed)

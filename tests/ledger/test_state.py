@@ -90,6 +90,7 @@ def test_a_trial_that_runs() -> None:
             run=run,
             config={"lr": 0.1},
             started_at=1.0,
+            started_wall=FIRST.wall,
             retry=0,
             seen=0,
             seen_resource=0,

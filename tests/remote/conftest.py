@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from tunewright.aws import (
-    S3Objects,
-    ServiceError,
-)
+from tunewright.aws import Endpoint, EndpointKind, S3Objects, ServiceError
+from tunewright.runner.contract import BucketTerms
 
 
 class FakeS3:
@@ -70,9 +68,18 @@ class FakeSession:
 
     s3: FakeS3 = field(default_factory=FakeS3)
     jobs: dict[str, str] = field(default_factory=dict[str, str])
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    tags: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    """Tags of jobs by name."""
     quota: int = 100
     error: ServiceError | None = None
     calls: dict[str, int] = field(default_factory=dict[str, int])
+
+    account = "123456789012"
+    endpoint = Endpoint(kind=EndpointKind.EMBEDDED, region="us-east-1")
+
+    def use_bucket(self, bucket: str, terms: BucketTerms) -> None:
+        self.terms = bucket, terms
 
     def objects(self, bucket: str, prefix: str) -> S3Objects:
         return S3Objects(self.s3, bucket, prefix)
@@ -80,7 +87,7 @@ class FakeSession:
     def call(self, operation: str, **fields: Any) -> dict[str, Any]:
         return getattr(self, operation)(**fields)
 
-    def CreateTrainingJob(self, *, TrainingJobName: str, **_: Any) -> dict[str, Any]:
+    def CreateTrainingJob(self, *, TrainingJobName: str, **request: Any) -> dict[str, Any]:
         if self.error:
             raise self.error
         if TrainingJobName in self.jobs:
@@ -88,13 +95,19 @@ class FakeSession:
         if sum(status == "InProgress" for status in self.jobs.values()) >= self.quota:
             raise ServiceError("ResourceLimitExceeded", f"limit is {self.quota} Instances", status=400)
         self.jobs[TrainingJobName] = "InProgress"
+        self.requests[TrainingJobName] = request
         return {}
 
     def ListTrainingJobs(self, *, NameContains: str, **_: Any) -> dict[str, Any]:
         now = datetime.now(UTC)
         return {
             "TrainingJobSummaries": [
-                {"TrainingJobName": name, "TrainingJobStatus": status, "CreationTime": now}
+                {
+                    "TrainingJobName": name,
+                    "TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}",
+                    "TrainingJobStatus": status,
+                    "CreationTime": now,
+                }
                 for name, status in self.jobs.items()
                 if NameContains in name
             ]
@@ -103,7 +116,17 @@ class FakeSession:
     def DescribeTrainingJob(self, *, TrainingJobName: str) -> dict[str, Any]:
         if TrainingJobName not in self.jobs:
             raise ServiceError("ValidationException", "Requested resource not found.", status=400)
-        return {"TrainingJobStatus": self.jobs[TrainingJobName]}
+        return {
+            "TrainingJobStatus": self.jobs[TrainingJobName],
+            "ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1},
+        }
+
+    def ListTags(self, *, ResourceArn: str) -> dict[str, Any]:
+        tags = self.tags.get(ResourceArn.rpartition("/")[2], {})
+        return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+    def UpdateTrainingJob(self, **_: Any) -> dict[str, Any]:
+        return {}
 
     def StopTrainingJob(self, *, TrainingJobName: str) -> dict[str, Any]:
         self.jobs[TrainingJobName] = "Stopping"

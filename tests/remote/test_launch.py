@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tunewright.aws import (
     ServiceError,
 )
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.remote.cleanup import clear_experiments
 from tunewright.remote.launch import RemoteLaunch, Slice, SliceState
 from tunewright.remote.tuning_job import take_lease
 
@@ -77,6 +79,42 @@ class TestLaunch:
         launch.resume(launch.look())
         assert launch.launch_waiting(launch.look(), None) == 2
 
+    def test_a_request_that_was_changed_in_s3_is_not_sent(self, session: Any) -> None:
+        launch = RemoteLaunch(session, "b", "t")
+        launch.add([a_slice("RS-0")])
+        changed = replace(a_slice("RS-0"), request={"RoleArn": "admin"})
+        session.objects("b", "tunewright/remote/t/RS-0").put("slice.json", changed.to_bytes())
+        again = RemoteLaunch(session, "b", "t", launch.requests)
+        with pytest.raises(BackendError, match=r"slice\.json was changed \(RoleArn\)"):
+            again.launch_waiting(again.look(), None)
+        with pytest.raises(SettingsError, match="other settings than this command: RoleArn"):
+            again.add([a_slice("RS-0")])
+        assert session.jobs == {}
+
+    def test_a_request_that_lies_in_s3_is_not_sent_from_another_machine(self, session: Any) -> None:
+        RemoteLaunch(session, "b", "t").add([a_slice("RS-0")])
+        elsewhere = RemoteLaunch(session, "b", "t")
+        with pytest.raises(BackendError, match="not launched from this machine"):
+            elsewhere.launch_waiting(elsewhere.look(), None)
+        elsewhere.add([a_slice("RS-0")])
+        assert elsewhere.launch_waiting(elsewhere.look(), None) == 1
+
+    def test_slices_go_on_with_the_code_of_now(self, session: Any) -> None:
+        def with_code(digest: str) -> Slice:
+            source = {"S3DataSource": {"S3Uri": f"s3://b/code/{digest}/"}}
+            request = {
+                "AlgorithmSpecification": {"ContainerArguments": ["-c", digest]},
+                "Environment": {"TUNEWRIGHT_CODE": digest, "A": "1"},
+                "InputDataConfig": [{"ChannelName": "code", "DataSource": source}],
+            }
+            return replace(a_slice("RS-0"), request=request)
+
+        launch = RemoteLaunch(session, "b", "t")
+        launch.add([with_code("old")])
+        launch.add([with_code("new")])
+        assert launch.launch_waiting(launch.look(), None) == 1
+        assert session.requests["t-tuner-RS-0-0"]["Environment"]["TUNEWRIGHT_CODE"] == "new"
+
     def test_failures(self, session: Any) -> None:
         launch = RemoteLaunch(session, "b", "t")
         launch.add([a_slice("RS-0")])
@@ -98,3 +136,22 @@ class TestLaunch:
         session.objects("b", "tunewright/remote/t/RS-0").put("slice.json", b'{"schema": 99}')
         with pytest.raises(SettingsError, match="another version"):
             RemoteLaunch(session, "b", "t").look()
+
+
+class TestCleanup:
+    def test_only_jobs_of_the_launch_are_ended(self, session: Any) -> None:
+        """By their whole names and their tags: anybody who writes to the bucket could name experiments of others."""
+        own, production = "t-RS-toy-0-20261129-101010-0a0b", "prod-20261129-101010-0a0b"
+        of_own = {"tunewright:experiment": own}
+        session.tags = {
+            f"{own}-0-0-0": of_own,
+            f"{own}-w-0-4-0": of_own,
+            f"{own}-others-0-0-0": of_own,
+            f"{own}-1-0-0": {"tunewright:experiment": "others"},
+            f"{own}-2-0-0": {},
+            f"{production}-0-0-0": {"tunewright:experiment": production},
+        }
+        session.jobs = dict.fromkeys(session.tags, "InProgress")
+        assert clear_experiments(session, [own, production], "t") == (2, 0)
+        stopped = {name for name, status in session.jobs.items() if status == "Stopping"}
+        assert stopped == {f"{own}-0-0-0", f"{own}-w-0-4-0"}

@@ -13,6 +13,7 @@ from tunewright.exceptions import BackendError
 from tunewright.experiments.experiment import identity_of
 from tunewright.remote import tuning_job
 from tunewright.remote.tuning_job import JOB_VARIABLE, TuningJob
+from tunewright.runner.contract import S3_KMS_VARIABLE, S3_OWNER_VARIABLE, BucketTerms
 
 PLACE = "tunewright/remote/tag/RS-0"
 STORED = Path(__file__).parents[1] / "experiments" / "fixtures_0_1" / "local.json"
@@ -50,3 +51,13 @@ def test_a_second_tuning_job_refuses_to_start(job: TuningJob, session: Any) -> N
     session.objects("b", PLACE).put("lease.json", b'{"job": "tag-tuner-RS-0-0"}')
     with pytest.raises(BackendError, match="works on this slice"):
         job.begin()
+
+
+def test_a_tuning_job_uses_the_bucket_on_the_terms_of_its_launch(
+    session: Any, monkeypatch: pytest.MonkeyPatch, job: TuningJob
+) -> None:
+    assert session.terms == ("b", BucketTerms())
+    monkeypatch.setenv(S3_OWNER_VARIABLE, "210987654321")
+    monkeypatch.setenv(S3_KMS_VARIABLE, "alias/mine")
+    TuningJob()
+    assert session.terms == ("b", BucketTerms(owner="210987654321", kms_key="alias/mine"))

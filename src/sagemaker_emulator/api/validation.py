@@ -221,7 +221,14 @@ def check_create(request: Members, keep_alive_cap: int) -> None:
     ServiceError
         ValidationException for the first violated rule.
     """
-    for rule in (_has_parts, _has_instances, _names_an_image, _stopping_condition, _channels_differ):
+    for rule in (
+        _has_parts,
+        _has_instances,
+        _volume_key,
+        _names_an_image,
+        _stopping_condition,
+        _channels_differ,
+    ):
         rule(request)
     _keep_alive(request, keep_alive_cap)
 
@@ -243,6 +250,23 @@ def _has_instances(request: Members) -> None:
         raise invalid("ResourceConfig needs either InstanceType with InstanceCount, or InstanceGroups.")
     if not groups and resources.get("InstanceCount", 1) < 1:
         raise invalid("InstanceCount must be at least 1.")
+
+
+_LOCAL_STORAGE: Final = re.compile(
+    r"ml\.(g4dn|g[5-7]e?|r5d|p3dn|p4de?|p5(e|en)?|p6(-b\d+|e-gb\d+)|trn\d+n?)\.\w+"
+)
+"""Instance types with local NVMe disks."""
+
+
+def _volume_key(request: Members) -> None:
+    """CreateTrainingJob takes no key for the disks of these types; the wording of the service is not known."""
+    resources = request["ResourceConfig"]
+    groups = resources.get("InstanceGroups") or [resources]
+    for instance_type in (str(group.get("InstanceType", "")) for group in groups):
+        if "VolumeKmsKeyId" in resources and _LOCAL_STORAGE.fullmatch(instance_type):
+            raise invalid(
+                f"VolumeKmsKeyId is not supported for instance type {instance_type}, which has local storage."
+            )
 
 
 def _names_an_image(request: Members) -> None:

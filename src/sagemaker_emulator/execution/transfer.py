@@ -261,6 +261,7 @@ def upload_artifacts(store: ObjectStore, request: JobRequest, name: str, hosts: 
         The output path is invalid, or an archive cannot be written.
     """
     config = request["OutputDataConfig"]
+    key: str = config.get("KmsKeyId", "")
     try:
         target = S3Uri.parse(config["S3OutputPath"]).child(name, "output")
         models, outputs = (
@@ -268,30 +269,31 @@ def upload_artifacts(store: ObjectStore, request: JobRequest, name: str, hosts: 
             [host.ml / "output" / "data" for host in hosts],
         )
         if config.get("CompressionType", "GZIP") == "NONE":
-            _upload_files(store, models, target.child("model"))
-            _upload_files(store, outputs, target.child("data"))
+            _upload_files(store, models, target.child("model"), key)
+            _upload_files(store, outputs, target.child("data"), key)
             return f"{target.child('model')}/"
         model = target.child("model.tar.gz")
-        _upload_archive(store, models, model)
+        _upload_archive(store, models, model, key)
         if any(any(folder.iterdir()) for folder in outputs if folder.is_dir()):
-            _upload_archive(store, outputs, target.child("output.tar.gz"))
+            _upload_archive(store, outputs, target.child("output.tar.gz"), key)
     except (ValueError, LookupError, OSError) as error:
         raise ExecutionError(f"ClientError: Artifact upload failed: {error}") from error
     return str(model)
 
 
-def _upload_archive(store: ObjectStore, folders: Sequence[Path], uri: S3Uri) -> None:
+def _upload_archive(store: ObjectStore, folders: Sequence[Path], uri: S3Uri, kms_key: str) -> None:
     with tempfile.TemporaryFile() as packed:
         with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=_COMPRESSION_LEVEL) as archive:
             for folder in folders:
                 for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
                     archive.add(entry, entry.name)
         packed.seek(0)
-        store.put(uri.bucket, uri.key, packed.read(), content_type="application/x-tar")
+        store.put(uri.bucket, uri.key, packed.read(), content_type="application/x-tar", kms_key=kms_key)
 
 
-def _upload_files(store: ObjectStore, folders: Sequence[Path], uri: S3Uri) -> None:
+def _upload_files(store: ObjectStore, folders: Sequence[Path], uri: S3Uri, kms_key: str) -> None:
     for folder in folders:
         for file in sorted(folder.rglob("*")):
             if file.is_file() and not file.is_symlink():
-                store.put(uri.bucket, uri.child(file.relative_to(folder).as_posix()).key, file.read_bytes())
+                name = uri.child(file.relative_to(folder).as_posix()).key
+                store.put(uri.bucket, name, file.read_bytes(), kms_key=kms_key)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
-from urllib.parse import parse_qs, parse_qsl
+from urllib.parse import parse_qs, parse_qsl, unquote
 from xml.sax.saxutils import escape
 
 from moto.iam.models import IAMBackend, iam_backends
@@ -29,6 +29,9 @@ _ACTION: Final = re.compile(r"ActionNames\.member\.\d+")
 _IAM_NAMESPACE: Final = "https://iam.amazonaws.com/doc/2010-05-08/"
 _Header = tuple[str, str]
 _WRITES: Final = frozenset({"PUT", "POST", "DELETE"})
+_EXPECTED_OWNER: Final = "HTTP_X_AMZ_EXPECTED_BUCKET_OWNER"
+_EXPECTED_SOURCE_OWNER: Final = "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER"
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _FILTER_TARGET: Final = "Logs_20140328.FilterLogEvents"
 
 
@@ -69,6 +72,9 @@ class AwsApplication:
     def _s3(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         bucket, key = _bucket_and_key(environ)
         method = environ["REQUEST_METHOD"]
+        if refusal := self._refusal(environ, bucket, key):
+            body = _xml_error(start_response, *refusal)
+            return [] if method == "HEAD" else body
         if method == "GET" and bucket and not key:
             query = {name: values[0] for name, values in _query(environ).items()}
             if query.get("list-type") == "2" and self._store.bucket_exists(bucket):
@@ -79,11 +85,32 @@ class AwsApplication:
             try:
                 self._store.sync(bucket, key or None)
             except OSError as error:
-                return _xml_error(
-                    start_response, f"The object cannot be kept on disk: {error}; free some space"
-                )
+                text = f"The object cannot be kept on disk: {error}; free some space"
+                return _xml_error(start_response, "500 Internal Server Error", "InternalError", text)
         start_response(answer.status, answer.headers)
         return chunks
+
+    def _refusal(self, environ: WSGIEnvironment, bucket: str, key: str) -> tuple[str, str, str] | None:
+        """Status, code and message for a request to a bucket of another owner than it expects, or that takes a taken name.
+
+        S3 checks these headers of every operation on buckets and objects ("Verifying bucket ownership with bucket owner
+        condition" of its user guide).
+        """
+        source = unquote(environ.get("HTTP_X_AMZ_COPY_SOURCE", "")).removeprefix("/").partition("/")[0]
+        for place, header in ((bucket, _EXPECTED_OWNER), (source, _EXPECTED_SOURCE_OWNER)):
+            expected, owner = environ.get(header), self._store.owner(place)
+            if expected is None:
+                continue
+            if not _ACCOUNT.fullmatch(expected):
+                text = "The value of the expected bucket owner parameter must be an AWS account ID"
+                return "400 Bad Request", "InvalidBucketOwnerAWSAccountID", text
+            if owner and owner != expected:
+                return "403 Forbidden", "AccessDenied", "Access Denied"
+        is_creation = environ["REQUEST_METHOD"] == "PUT" and not key and not environ.get("QUERY_STRING")
+        if is_creation and self._store.owner(bucket) not in {"", ACCOUNT_ID}:
+            text = "The requested bucket name is not available. The bucket namespace is shared by all users of the system."
+            return "409 Conflict", "BucketAlreadyExists", text
+        return None
 
     def _ask_moto(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer = _Answer()
@@ -186,12 +213,9 @@ def _unknown_operation(
     return [body]
 
 
-def _xml_error(start_response: StartResponse, message: str) -> Iterable[bytes]:
-    body = f"<Error><Code>InternalError</Code><Message>{escape(message)}</Message></Error>".encode()
-    start_response(
-        "500 Internal Server Error",
-        [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))],
-    )
+def _xml_error(start_response: StartResponse, status: str, code: str, message: str) -> Iterable[bytes]:
+    body = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>".encode()
+    start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
     return [body]
 
 

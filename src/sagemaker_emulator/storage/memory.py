@@ -230,6 +230,8 @@ class MemoryApplication:
         return Response(json.dumps(answer), status=status, mimetype="application/x-amz-json-1.1")
 
     def _answer(self, bucket: str, key: str, request: Request) -> Response:
+        if request.headers.get("x-amz-expected-bucket-owner", ACCOUNT_ID) != ACCOUNT_ID:
+            return _error("AccessDenied", "Access Denied", HTTPStatus.FORBIDDEN)
         unsupported = {"uploads", "uploadId", "partNumber", "versions", "tagging"} & set(request.args)
         if request.headers.get("X-Amz-Target") or not bucket or unsupported:
             return _error("NotImplemented", "The store in memory does not know this", 501)

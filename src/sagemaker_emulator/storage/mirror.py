@@ -47,6 +47,8 @@ class StoredObject:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Content type and user metadata."""
+    kms_key: str = ""
+    """Key of SSE-KMS; empty: the object has none."""
 
 
 @final
@@ -65,17 +67,19 @@ class FolderMirror:
         for torn in directory.glob(f"*/*{_SCRATCH_SUFFIX}"):
             torn.unlink(missing_ok=True)
 
-    def buckets(self) -> Iterator[tuple[str, str]]:
-        """Name and region of each bucket."""
+    def buckets(self) -> Iterator[tuple[str, str, str]]:
+        """Name, region and owner of each bucket; the owner is empty in files of earlier versions."""
         for file in sorted(self._directory.glob(f"*/{_BUCKET_FILE}")):
             bucket = json.loads(file.read_text())
-            yield bucket["name"], bucket["region"]
+            yield bucket["name"], bucket["region"], bucket.get("owner", "")
 
-    def create_bucket(self, name: str, region: str) -> None:
+    def create_bucket(self, name: str, region: str, owner: str) -> None:
         """Create the folder of a bucket."""
         folder = self._bucket_folder(name)
         folder.mkdir(exist_ok=True)
-        write_atomically(folder / _BUCKET_FILE, json.dumps({"name": name, "region": region}).encode())
+        write_atomically(
+            folder / _BUCKET_FILE, json.dumps({"name": name, "region": region, "owner": owner}).encode()
+        )
 
     def delete_bucket(self, name: str) -> None:
         """Remove a bucket with its objects."""
@@ -88,17 +92,18 @@ class FolderMirror:
             try:
                 fields = json.loads(head)
                 fields["modified"] = datetime.fromisoformat(fields["modified"])
-                headers = fields.pop("headers")
+                headers, kms_key = fields.pop("headers"), fields.pop("kms_key", "")
                 info = ObjectInfo(**fields)
             except (ValueError, KeyError, TypeError):
                 continue
-            yield StoredObject(info=info, body=body, headers=headers)
+            yield StoredObject(info=info, body=body, headers=headers, kms_key=kms_key)
 
     def put(self, bucket: str, stored: StoredObject) -> None:
         """Write an object atomically."""
         fields = asdict(stored.info) | {
             "modified": stored.info.modified.isoformat(),
             "headers": dict(stored.headers),
+            "kms_key": stored.kms_key,
         }
         head = json.dumps(fields).encode() + b"\n"
         write_atomically(self._object_file(bucket, stored.info.key), head, stored.body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from moto.s3.models import FakeKey, S3Backend, s3_backends
 
@@ -44,6 +44,7 @@ class ObjectStore:
         self._mirror = FolderMirror(directory)
         self._indexes: dict[str, BucketIndex] = {}
         self._known: dict[tuple[str, str], FakeKey] = {}
+        self._owners: dict[str, str] = {}
         self._backend: S3Backend = s3_backends[ACCOUNT_ID]["aws"]
         self._backend.reset()
         self._load()
@@ -52,15 +53,28 @@ class ObjectStore:
         """Whether the bucket exists."""
         return bucket in self._indexes
 
-    def create_bucket(self, bucket: str) -> None:
-        """Create a bucket if it does not exist."""
+    def owner(self, bucket: str) -> str:
+        """Account that owns a bucket; empty if it does not exist."""
+        return self._owners.get(bucket, ACCOUNT_ID) if bucket in self._indexes else ""
+
+    def create_bucket(self, bucket: str, *, owner: str = ACCOUNT_ID) -> None:
+        """Create a bucket if it does not exist; one of another account is open to all callers."""
         with self.lock:
             if bucket not in self._indexes:
+                self._owners[bucket] = owner
                 self._backend.create_bucket(bucket, self._region)
                 self.sync(bucket)
 
-    def put(self, bucket: str, key: str, body: bytes, *, content_type: str = "binary/octet-stream") -> None:
-        """Write an object.
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str = "binary/octet-stream",
+        kms_key: str = "",
+    ) -> None:
+        """Write an object, with SSE-KMS if there is a key.
 
         Raises
         ------
@@ -71,7 +85,7 @@ class ObjectStore:
         """
         with self.lock:
             self._index(bucket, key)
-            written = self._backend.put_object(bucket, key, body)
+            written = self._backend.put_object(bucket, key, body, **_encryption(kms_key))
             written.set_metadata({"Content-Type": content_type})
             self.sync(bucket, key)
 
@@ -145,7 +159,8 @@ class ObjectStore:
                 self._forget_bucket(bucket)
                 return
             if bucket not in self._indexes:
-                self._mirror.create_bucket(bucket, self._backend.buckets[bucket].region_name)
+                region = self._backend.buckets[bucket].region_name
+                self._mirror.create_bucket(bucket, region, self._owners.setdefault(bucket, ACCOUNT_ID))
                 self._indexes[bucket] = BucketIndex()
             if key is not None:
                 self._sync_object(bucket, key)
@@ -168,6 +183,7 @@ class ObjectStore:
 
     def _forget_bucket(self, bucket: str) -> None:
         index = self._indexes.pop(bucket, None)
+        self._owners.pop(bucket, None)
         if index is not None:
             self._known = {key: found for key, found in self._known.items() if key[0] != bucket}
             self._mirror.delete_bucket(bucket)
@@ -179,12 +195,16 @@ class ObjectStore:
             raise NoSuchObjectError(bucket, key) from None
 
     def _load(self) -> None:
-        for bucket, region in self._mirror.buckets():
+        for bucket, region, owner in self._mirror.buckets():
+            self._owners[bucket] = owner or ACCOUNT_ID
             self._backend.create_bucket(bucket, region)
             index = self._indexes[bucket] = BucketIndex()
             for stored in self._mirror.objects(bucket):
                 key = stored.info.key
-                loaded = self._backend.put_object(bucket, key, stored.body, etag=stored.info.etag)
+                encryption = _encryption(stored.kms_key)
+                loaded = self._backend.put_object(
+                    bucket, key, stored.body, etag=stored.info.etag, **encryption
+                )
                 loaded.last_modified = stored.info.modified.replace(tzinfo=None)
                 loaded.set_metadata(dict(stored.headers))
                 index.put(stored.info)
@@ -198,4 +218,9 @@ def _stored(key: FakeKey) -> StoredObject:
         etag=key.etag.strip('"'),
         modified=key.last_modified.replace(tzinfo=UTC),
     )
-    return StoredObject(info=info, body=key.value, headers={str(k): str(v) for k, v in key.metadata.items()})
+    headers = {str(k): str(v) for k, v in key.metadata.items()}
+    return StoredObject(info=info, body=key.value, headers=headers, kms_key=key.kms_key_id or "")
+
+
+def _encryption(kms_key: str) -> dict[str, Any]:
+    return {"encryption": "aws:kms", "kms_key_id": kms_key} if kms_key else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunewright.aws.account import default_bucket, ensure_bucket, find_role
+from tunewright.aws.account import ROLE_VARIABLE, choose_bucket, default_bucket, ensure_bucket, find_role
 from tunewright.aws.boto import ServiceError
 from tunewright.aws.catalog import (
     DEFAULT_VERSION,
@@ -11,6 +11,7 @@ from tunewright.aws.catalog import (
     given_price,
     gpus_of,
     has_gpu,
+    has_local_disks,
     image_uri,
     origins,
     price_per_hour,
@@ -25,6 +26,7 @@ from tunewright.aws.session import AwsSession, Rates, TokenBucket, open_session
 __all__ = [
     "DEFAULT_VERSION",
     "REMOTE_VARIABLE",
+    "ROLE_VARIABLE",
     "AwsSession",
     "Credentials",
     "Endpoint",
@@ -36,12 +38,14 @@ __all__ = [
     "StoredObject",
     "TokenBucket",
     "check_image",
+    "choose_bucket",
     "default_bucket",
     "ensure_bucket",
     "find_role",
     "given_price",
     "gpus_of",
     "has_gpu",
+    "has_local_disks",
     "image_uri",
     "open_session",
     "origins",

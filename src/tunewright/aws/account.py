@@ -2,59 +2,133 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from tunewright.aws import boto
 from tunewright.aws.endpoint import EndpointKind
 from tunewright.aws.session import AwsSession
 from tunewright.exceptions import BackendError
+from tunewright.runner.contract import BucketTerms
 
-_ROLE_VARIABLES: Final = ("TUNEWRIGHT_SAGEMAKER_ROLE", "AWS_ROLE")
+ROLE_VARIABLE: Final = "TUNEWRIGHT_SAGEMAKER_ROLE"
+"""Environment variable of the default role of jobs."""
+_ROLE_VARIABLES: Final = (ROLE_VARIABLE, "AWS_ROLE")
 _ROLE_MARK: Final = "AmazonSageMaker-ExecutionRole"
+_ROLE_PATH: Final = "service-role/"
+"""Path of the roles that the console of SageMaker creates."""
 _REGION_HEADER: Final = "x-amz-bucket-region"
 _EMBEDDED_ROLE: Final = f"{_ROLE_MARK}-Embedded"
+_METADATA_FILE: Final = Path("/opt/ml/metadata/resource-metadata.json")
+"""Description of the Studio app or notebook instance that this process runs in."""
+_ASSUMED_ROLE: Final = re.compile(r"arn:[^:]+:sts::\d+:assumed-role/([^/]+)/.+")
+_SERVICE_PRINCIPAL: Final = "sagemaker.amazonaws.com"
 
 
 def find_role(session: AwsSession, role: str | None = None) -> str:
     """ARN of the execution role of jobs.
+
+    The first of these that there is: the given role; TUNEWRIGHT_SAGEMAKER_ROLE; AWS_ROLE; the execution role of the Studio
+    app or notebook instance of this process; the role that this process has assumed, if SageMaker may assume it; the
+    account's only AmazonSageMaker-ExecutionRole. The embedded endpoint accepts any role.
 
     Parameters
     ----------
     session
         An open session.
     role
-        ARN or name of a role; default TUNEWRIGHT_SAGEMAKER_ROLE, AWS_ROLE, or the account's first
-        AmazonSageMaker-ExecutionRole. The embedded endpoint accepts any role.
+        ARN or name of a role.
 
     Raises
     ------
     BackendError
-        No role is found, or roles cannot be listed.
+        No role, or several ones are found, or roles cannot be listed.
     """
     given = role or next((os.environ[name] for name in _ROLE_VARIABLES if os.environ.get(name)), None)
     if given is None and session.endpoint.kind is EndpointKind.EMBEDDED:
         given = _EMBEDDED_ROLE
     if given is not None:
-        return given if given.startswith("arn:") else role_arn(session, given)
+        return given if given.startswith("arn:") else _role_arn(session, given)
+    return _notebook_role() or _own_role(session) or _only_role(session)
+
+
+def _role_arn(session: AwsSession, name: str) -> str:
+    """ARN of a role of the session's account, with its path.
+
+    Without permission to read the role, it is that of TUNEWRIGHT_SAGEMAKER_ROLE if the names are equal; else it is taken for
+    one that the console created, as SageMaker's SDK takes it.
+    """
+    roles = f"arn:{partition(session.endpoint.region)}:iam::{session.account}:role"
+    if session.endpoint.kind is EndpointKind.EMBEDDED:
+        return f"{roles}/{name}"
     try:
-        found = _execution_role(session)
+        return str(_read_role(session, name)["Arn"])
+    except boto.ServiceError as error:
+        if error.code == "NoSuchEntity":
+            raise BackendError(f"The account {session.account} has no role {name}: correct --role") from error
+        if not error.is_forbidden:
+            raise BackendError(f"The role {name} cannot be looked up ({error}): give its ARN") from error
+        known = os.environ.get(ROLE_VARIABLE, "")  # in a tuning job, from the machine that launched it
+        is_known = known.startswith("arn:") and known.endswith(f"/{name}")
+        return known if is_known else f"{roles}/{name if '/' in name else _ROLE_PATH + name}"
+
+
+def _read_role(session: AwsSession, name: str) -> Mapping[str, Any]:
+    """Answer of GetRole.
+
+    Raises
+    ------
+    ServiceError
+        There is no such role, or the request is not permitted.
+    """
+    with boto.service_errors():
+        return session.client("iam").get_role(RoleName=name.rpartition("/")[2])["Role"]
+
+
+def _notebook_role() -> str | None:
+    """Execution role of the Studio app or notebook instance; None elsewhere."""
+    try:
+        return json.loads(_METADATA_FILE.read_text(encoding="utf-8")).get("ExecutionRoleArn") or None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _own_role(session: AwsSession) -> str | None:
+    """The role that this process has assumed, if SageMaker may assume it."""
+    assumed = _ASSUMED_ROLE.fullmatch(session.caller)
+    if assumed is None:
+        return None
+    try:
+        role = _read_role(session, assumed[1])
+    except boto.ServiceError:
+        return _role_arn(session, assumed[1]) if _ROLE_MARK in assumed[1] else None
+    return str(role["Arn"]) if _SERVICE_PRINCIPAL in json.dumps(role["AssumeRolePolicyDocument"]) else None
+
+
+def _only_role(session: AwsSession) -> str:
+    """The account's only execution role of SageMaker."""
+    give = f"give --role or set {ROLE_VARIABLE}"
+    try:
+        with boto.service_errors():
+            pages = session.client("iam").get_paginator("list_roles").paginate()
+            names = {role["Arn"]: role["RoleName"] for page in pages for role in page["Roles"]}
     except boto.ServiceError as error:
         raise BackendError(
-            f"No role was given and the account's cannot be listed ({error}): give --role or set {_ROLE_VARIABLES[0]}"
+            f"No role was given and the account's cannot be listed ({error}): {give}"
         ) from error
-    if found is None:
+    found = [arn for arn, name in names.items() if _ROLE_MARK in name]
+    if not found:
+        raise BackendError(f"The account has no role for SageMaker jobs: create one, {give}")
+    if len(found) > 1:
         raise BackendError(
-            f"The account has no role for SageMaker jobs: create one, give --role or set {_ROLE_VARIABLES[0]}"
+            f"Several roles of the account are for SageMaker: {give}, one of {', '.join(found)}"
         )
-    return found
-
-
-def role_arn(session: AwsSession, name: str) -> str:
-    """ARN of a role of the session's account."""
-    return f"arn:{partition(session.endpoint.region)}:iam::{session.account}:role/{name}"
+    return found[0]
 
 
 def partition(region: str) -> str:
@@ -69,15 +143,39 @@ def default_bucket(session: AwsSession) -> str:
     return f"sagemaker-{session.endpoint.region}-{session.account}"
 
 
-def ensure_bucket(session: AwsSession, bucket: str | None = None) -> str:
-    """Create the default bucket if it is missing; check that any other bucket exists.
+def choose_bucket(session: AwsSession, bucket: str | None = None, terms: BucketTerms | None = None) -> str:
+    """Choose the bucket of the jobs' files, and set the terms of all later requests of the session to it.
 
     Parameters
     ----------
     session
         An open session.
     bucket
-        Its name; default :func:`default_bucket`.
+        Its name; default :func:`default_bucket`, which the session's account must own.
+    terms
+        Owner and key; without an owner, a given bucket may belong to any account that lets this one use it.
+
+    Returns
+    -------
+    str
+        The bucket's name.
+    """
+    usual = default_bucket(session)
+    name = bucket or usual
+    terms = terms or BucketTerms()
+    if name == usual and not terms.owner:
+        terms = replace(terms, owner=session.account)
+    session.use_bucket(name, terms)
+    return name
+
+
+def ensure_bucket(session: AwsSession, bucket: str | None = None, terms: BucketTerms | None = None) -> str:
+    """Create the default bucket if it is missing; check that any other bucket exists, and whose it is.
+
+    Parameters
+    ----------
+    session, bucket, terms
+        As for :func:`choose_bucket`.
 
     Returns
     -------
@@ -87,9 +185,9 @@ def ensure_bucket(session: AwsSession, bucket: str | None = None) -> str:
     Raises
     ------
     BackendError
-        The given bucket is missing or in another region, or the bucket cannot be used or created.
+        The given bucket is missing, in another region or another account's, or the bucket cannot be used or created.
     """
-    name = bucket or default_bucket(session)
+    name = choose_bucket(session, bucket, terms)
     client = session.client("s3")
     try:
         with boto.service_errors():
@@ -124,10 +222,27 @@ def _bucket_trouble(session: AwsSession, bucket: str, error: boto.ServiceError) 
             f"The bucket {bucket} is in another region than {session.endpoint.region}, whose jobs cannot use it: give its "
             "--region, or another --bucket"
         )
+    owner = session.terms_of(bucket).owner
+    if error.code == "403" and owner and _answers_anyone(session, bucket):
+        return (
+            f"The bucket {bucket} does not belong to the account {owner}: another account has taken the name, and "
+            "would get the code and the results. Nothing was sent there. Give a bucket of your own with --bucket (and, "
+            "if it is another account's that you trust, --bucket_owner)"
+        )
     if error.code == "403" or not error.remedy:
         remedy = "check its permissions, or give another with --bucket"
-        return f"The bucket {bucket} cannot be used ({error}): it is somebody else's, or not open to you; {remedy}"
+        return f"The bucket {bucket} cannot be used ({error}): it is another account's, or not open to you; {remedy}"
     return f"The bucket {bucket} cannot be used ({error}): {error.remedy}"
+
+
+def _answers_anyone(session: AwsSession, bucket: str) -> bool:
+    """Whether a bucket that is refused with its expected owner is open without it: then the owner is another one."""
+    try:
+        with boto.service_errors():
+            session.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner="")
+    except boto.ServiceError:
+        return False
+    return True
 
 
 def _create_bucket(session: AwsSession, name: str) -> None:
@@ -141,15 +256,6 @@ def _create_bucket(session: AwsSession, name: str) -> None:
             raise BackendError(
                 f"The bucket {name} cannot be created ({error}): create one and give it with --bucket"
             ) from error
-
-
-def _execution_role(session: AwsSession) -> str | None:
-    with boto.service_errors():
-        for page in session.client("iam").get_paginator("list_roles").paginate():
-            for role in page["Roles"]:
-                if _ROLE_MARK in role["RoleName"]:
-                    return str(role["Arn"])
-    return None
 
 
 CREATE_RATE: Final = "Rate of CreateTrainingJob requests"

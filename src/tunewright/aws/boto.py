@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any, Final, final
 
@@ -27,6 +27,8 @@ _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefr
 _UNKNOWN_KEYS: Final = frozenset(
     {"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"}
 )
+_ROLE_SESSION: Final = "tunewright"
+"""Name of the sessions of assumed roles, which CloudTrail shows."""
 NO_CREDENTIALS: Final = "NoCredentials"
 """Code of a request that was not sent because boto3 found no credentials."""
 _DENIED: Final = _FORBIDDEN | _CLOCK | _SIGNATURE | _EXPIRED | _UNKNOWN_KEYS | {NO_CREDENTIALS}
@@ -83,11 +85,16 @@ class ServiceError(RequestError):
         return self.code in _DENIED
 
     @property
+    def is_forbidden(self) -> bool:
+        """Whether a permission is missing."""
+        return self.code in _FORBIDDEN
+
+    @property
     @override
     def remedy(self) -> str:
         if self.code in _CLOCK or (self.code in _SIGNATURE and _CLOCK_TEXT.search(self.text)):
             return "the clock of this machine is wrong: set it (for example by NTP)"
-        if self.code in _FORBIDDEN:
+        if self.is_forbidden:
             return "the permission is missing: 'tunewright sagemaker policy' prints all that are needed"
         if self.code == NO_CREDENTIALS:
             return "run aws configure or aws sso login, or use --endpoint embedded"
@@ -117,7 +124,15 @@ def load(module: str) -> ModuleType:
         ) from error
 
 
-def new_session(region: str | None, access_key: str | None = None, secret_key: str | None = None) -> Any:
+def new_session(
+    region: str | None,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    *,
+    profile: str | None = None,
+    assume_role: str | None = None,
+    url: str | None = None,
+) -> Any:
     """Create a boto3 session that shares the descriptions of services with all others of this process.
 
     Parameters
@@ -126,20 +141,67 @@ def new_session(region: str | None, access_key: str | None = None, secret_key: s
         AWS region; None: boto3's default.
     access_key, secret_key
         Credentials; None: boto3's default.
+    profile
+        Profile of the AWS configuration; None: boto3's default.
+    assume_role
+        ARN of the role that the session assumes with the credentials, again and again before they expire; None: none.
+    url
+        Address of STS for that; None: AWS.
 
     Raises
     ------
     MissingExtraError
         boto3 is not installed.
     """
-    session = load("botocore.session").Session()
+    session = load("botocore.session").Session(profile=profile)
     session.register_component("data_loader", _descriptions())
+    if assume_role is not None:
+        create_client = partial(session.create_client, region_name=region, endpoint_url=url)
+        provider = _AssumedRole(create_client, session.get_component("credential_provider"), assume_role)
+        resolver = load("botocore.credentials").CredentialResolver([provider])
+        session.register_component("credential_provider", resolver)
     return load("boto3").Session(
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
         region_name=region,
         botocore_session=session,
     )
+
+
+@final
+class _AssumedRole:
+    """Provider of credentials for botocore: those of a role, which are renewed before they expire.
+
+    Parameters
+    ----------
+    create_client
+        Creates a client of STS from credentials.
+    source
+        Resolver of the credentials that may assume the role.
+    role
+        Its ARN.
+    """
+
+    METHOD = "assume-role"
+    CANONICAL_NAME = None
+
+    def __init__(self, create_client: Callable[..., Any], source: Any, role: str) -> None:
+        self._create_client = create_client
+        self._source = source
+        self._role = role
+
+    def load(self) -> Any:
+        """Credentials that are requested on first use; None if there are no source credentials."""
+        source = self._source.load_credentials()
+        if source is None:
+            return None
+        credentials = load("botocore.credentials")
+        fetcher = credentials.AssumeRoleCredentialFetcher(
+            self._create_client, source, self._role, extra_args={"RoleSessionName": _ROLE_SESSION}
+        )
+        return credentials.DeferredRefreshableCredentials(
+            method=self.METHOD, refresh_using=fetcher.fetch_credentials
+        )
 
 
 @cache

@@ -51,6 +51,24 @@ _FIRST_CUDA_FOR_BLACKWELL: Final = 128
 _X86: Final = "x86_64"
 
 
+LOCAL_DISKS_DATE: Final = "2026-11"
+"""Date of the table of families with local disks."""
+_LOCAL_DISKS: Final = frozenset(
+    {
+        *("g4dn", "g5", "g6", "g6e", "g7", "g7e", "r5d"),
+        *("p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "p6-b300", "p6e-gb200"),
+        *("trn1", "trn1n", "trn2"),
+    }
+)
+"""Families of SageMaker's training instances with local NVMe disks: InstanceStorageSupported of EC2's DescribeInstanceTypes, and
+EC2's page of accelerated instances for ``p6e-gb200``."""
+
+
+def has_local_disks(instance_type: str) -> bool:
+    """Whether an instance type has local NVMe disks; then the service attaches no other, and takes no key for it."""
+    return instance_type.removeprefix("ml.").partition(".")[0] in _LOCAL_DISKS
+
+
 def image_uri(
     region: str, *, for_gpu: bool, framework: str = "pytorch", version: str = DEFAULT_VERSION
 ) -> str:

@@ -57,6 +57,10 @@ class Endpoint:
     """Service seconds per second; 1 on AWS."""
     credentials: Credentials | None = None
     """None: boto3's default."""
+    profile: str | None = None
+    """Profile of the AWS configuration; None: AWS_PROFILE, else the default one."""
+    assume_role: str | None = None
+    """ARN of the role whose rights all requests have; None: those of the credentials themselves."""
     quotas: Mapping[str, int] = field(default_factory=dict[str, int])
     """Embedded only: maximum number of instances by instance type."""
     warm_pool_quotas: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -72,6 +76,8 @@ def resolve_endpoint(
     *,
     speed: float | None = None,
     region: str | None = None,
+    profile: str | None = None,
+    assume_role: str | None = None,
     quotas: Mapping[str, int] | None = None,
     warm_pool_quotas: Mapping[str, int] | None = None,
 ) -> Endpoint:
@@ -80,13 +86,17 @@ def resolve_endpoint(
     Parameters
     ----------
     choice
-        ``"aws"``, ``"embedded"``, an address (``http://...``), or ``"auto"``: AWS if credentials are found, else
-        embedded. The role of an EC2 instance is found by ``"aws"`` only, because that takes a request.
+        ``"aws"``, ``"embedded"``, an address (``http://...``), or ``"auto"``: AWS if a profile or a role is given or
+        credentials are found, else embedded. The role of an EC2 instance is found by ``"aws"`` only, because that takes a request.
     speed
         Service seconds per second; default 60 for the embedded endpoint and 1 for an address, unless a
         ``sagemaker-emulator`` there reports its own. Always 1 on AWS.
     region
         Default: AWS_REGION, AWS_DEFAULT_REGION, the AWS profile's; embedded: us-east-1.
+    profile
+        Profile of the AWS configuration; not for the embedded endpoint.
+    assume_role
+        ARN of a role that all requests assume; not for the embedded endpoint.
     quotas, warm_pool_quotas
         Embedded only: instances by instance type.
 
@@ -99,10 +109,15 @@ def resolve_endpoint(
     """
     if speed is not None and not speed > 0:
         raise SettingsError(f"speed is service seconds per second and must be positive, not {speed}")
-    kind = _kind(choice)
+    if assume_role is not None and not assume_role.startswith("arn:"):
+        raise SettingsError(f"assume_role is the ARN of a role, not {assume_role!r}")
+    is_account_given = bool(profile or assume_role)
+    kind = EndpointKind.AWS if choice == "auto" and is_account_given else _kind(choice)
+    if kind is EndpointKind.EMBEDDED and is_account_given:
+        raise SettingsError("profile and assume_role are for AWS: leave them out, or use --endpoint aws")
     if kind is EndpointKind.AWS and speed not in {None, 1.0}:
         raise SettingsError("AWS runs in real time: leave speed out, or use --endpoint embedded")
-    found = region or _configured_region()
+    found = region or _configured_region(profile)
     if kind is EndpointKind.AWS and found is None:
         raise SettingsError("No AWS region is known: give --region or set AWS_REGION, for example us-east-1")
     if kind is EndpointKind.EMBEDDED and found is not None:
@@ -113,6 +128,8 @@ def resolve_endpoint(
         region=found or EMBEDDED_REGION,
         url=choice if kind is EndpointKind.OTHER else _tuning_job_url(kind),
         speed=default_speed if speed is None else speed,
+        profile=profile,
+        assume_role=assume_role,
         quotas=dict(quotas or {}),
         warm_pool_quotas=dict(warm_pool_quotas or {}),
     )
@@ -178,13 +195,15 @@ def _regions() -> Sequence[str]:
     ]
 
 
-def _configured_region() -> str | None:
+def _configured_region(profile: str | None) -> str | None:
     from_environment = os.environ.get("AWS_REGION")
     if from_environment:
         return from_environment
     botocore_session = boto.load("botocore.session")
     exceptions = boto.load("botocore.exceptions")
     try:
-        return botocore_session.Session().get_config_variable("region")
+        return botocore_session.Session(profile=profile).get_config_variable("region")
     except exceptions.ProfileNotFound as error:
-        raise SettingsError(f"{error}: correct AWS_PROFILE or add the profile") from error
+        raise SettingsError(
+            f"{error}: correct {'--profile' if profile else 'AWS_PROFILE'} or add the profile"
+        ) from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -23,6 +24,8 @@ class StoredObject:
     size: int
     etag: str = ""
     """Changes with the content."""
+    modified: float = 0.0
+    """Seconds since 1970; 0 if unknown."""
 
 
 @final
@@ -121,10 +124,7 @@ class S3Objects:
                 Bucket=self.bucket, Prefix=self.key(name), MaxKeys=_PAGE, **after
             )
         skip = len(self.key(""))
-        return [
-            StoredObject(key=entry["Key"][skip:], size=entry["Size"], etag=entry.get("ETag", "").strip('"'))
-            for entry in answer.get("Contents", [])
-        ]
+        return [_stored(entry, skip) for entry in answer.get("Contents", [])]
 
     def list(self, name: str = "", *, start_after: str = "") -> Iterator[StoredObject]:
         """All objects whose relative keys begin with ``name``, in order of their keys."""
@@ -141,7 +141,9 @@ class S3Objects:
         for first in range(0, len(keys), _PAGE):
             batch = {"Objects": keys[first : first + _PAGE], "Quiet": True}
             with boto.service_errors():
-                self._client.delete_objects(Bucket=self.bucket, Delete=batch)
+                answer: dict[str, Any] = self._client.delete_objects(Bucket=self.bucket, Delete=batch) or {}
+            for error in answer.get("Errors", []):
+                raise boto.ServiceError(error["Code"], f"{error['Key']}: {error['Message']}", status=403)
 
     def delete_under(self, name: str) -> None:
         """Delete all objects whose relative keys begin with ``name``."""
@@ -150,6 +152,16 @@ class S3Objects:
     def put_files(self, files: Iterable[tuple[str, Path]]) -> None:
         """Upload files in parallel; the first failure is raised after all are done."""
         in_parallel(lambda pair: self.put_file(*pair), files)
+
+
+def _stored(entry: Mapping[str, Any], skip: int) -> StoredObject:
+    modified: datetime | None = entry.get("LastModified")
+    return StoredObject(
+        key=entry["Key"][skip:],
+        size=entry["Size"],
+        etag=entry.get("ETag", "").strip('"'),
+        modified=modified.timestamp() if modified else 0.0,
+    )
 
 
 def in_parallel(work: Callable[[Any], None], items: Iterable[Any]) -> None:

@@ -1,9 +1,15 @@
-"""IAM permissions of Tunewright: one action per operation that it calls, and no others."""
+"""IAM permissions of Tunewright: one action per operation that it calls, and no others.
+
+Three principals need them: the user (or the machine) that starts experiments; the role of tuning jobs, which do the same
+in a remote launch; the role of trials' jobs, whose scripts and packages may be anybody's, and which therefore creates
+nothing, passes no role, and reads and writes nothing but the objects of experiments.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, final
 
 ACTIONS: Final[Mapping[str, str]] = {
     "CreateTrainingJob": "sagemaker:CreateTrainingJob",
@@ -11,11 +17,13 @@ ACTIONS: Final[Mapping[str, str]] = {
     "StopTrainingJob": "sagemaker:StopTrainingJob",
     "UpdateTrainingJob": "sagemaker:UpdateTrainingJob",
     "ListTrainingJobs": "sagemaker:ListTrainingJobs",
+    "ListTags": "sagemaker:ListTags",
     "Search": "sagemaker:Search",
     "FilterLogEvents": "logs:FilterLogEvents",
     "ListServiceQuotas": "servicequotas:ListServiceQuotas",
     "GetProducts": "pricing:GetProducts",
     "GetCallerIdentity": "sts:GetCallerIdentity",
+    "GetRole": "iam:GetRole",
     "ListRoles": "iam:ListRoles",
     "HeadBucket": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
@@ -35,71 +43,153 @@ ACTIONS: Final[Mapping[str, str]] = {
 IMPLIED: Final = ("sagemaker:AddTags", "iam:PassRole")
 """Further actions of CreateTrainingJob, for tags and role of the jobs."""
 
-_JOB_ACTIONS: Final = (
+_IMAGE_ACTIONS: Final = (
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
     "ecr:GetAuthorizationToken",
     "ecr:GetDownloadUrlForLayer",
+)
+"""Actions of the service with a job's role: reading the image."""
+_LOG_ACTIONS: Final = (
     "logs:CreateLogGroup",
     "logs:CreateLogStream",
     "logs:DescribeLogStreams",
     "logs:PutLogEvents",
 )
-"""Actions of the service with a job's role: reading the image and writing the log."""
+"""Actions of the service with a job's role: writing the log."""
+_KEY_ACTIONS: Final = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
+_GRANT: Final = "kms:CreateGrant"
+"""Lets the service use the key for the disks of the instances."""
 
 _ON_JOBS: Final = ("Create", "Describe", "Stop", "Update")
+_LISTS: Final = (
+    "sagemaker:ListTrainingJobs",
+    "sagemaker:Search",
+    "servicequotas:ListServiceQuotas",
+    "pricing:GetProducts",
+    "sts:GetCallerIdentity",
+)
+"""Actions that cannot be limited to a resource."""
+
+_LOG_GROUP: Final = "log-group:/aws/sagemaker/TrainingJobs"
+
+Principal: TypeAlias = Literal["user", "tuning-job", "trial"]
+ANY: Final = "*"
 
 
-def policy(
-    *,
-    region: str = "*",
-    account: str = "*",
-    role_arn: str = "*",
-    partition: str = "aws",
-    for_jobs: bool = False,
-) -> dict[str, Any]:
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Account, role and objects that a policy is for; :data:`ANY` stands for all."""
+
+    region: str = ANY
+    account: str = ANY
+    partition: str = "aws"
+    bucket: str = ""
+    """Empty: the default bucket."""
+    passed_role: str = ANY
+    """ARN of the role that may be passed to jobs."""
+    experiments: str = ""
+    """Beginning of the names of the experiments, as their S3 prefixes have it."""
+    kms_key: str = ""
+    """ARN of the key that encrypts objects and disks; empty: none."""
+
+    def arn(self, service: str, resource: str) -> str:
+        """ARN of a resource of the account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    @property
+    def bucket_arn(self) -> str:
+        """ARN of the bucket."""
+        name = self.bucket or f"sagemaker-{self.region}-{self.account}"
+        return f"arn:{self.partition}:s3:::{name}"
+
+    @property
+    def owner(self) -> dict[str, str]:
+        """Condition that an account owns the bucket."""
+        return {} if self.account == ANY else {"aws:ResourceAccount": self.account}
+
+
+def policy(principal: Principal = "user", scope: Scope | None = None) -> dict[str, Any]:
     """An IAM policy document.
 
     Parameters
     ----------
-    region, account, partition
-        Scope; ``*`` for any.
-    role_arn
-        Role that may be passed to jobs.
-    for_jobs
-        True: policy of the tuning jobs' role, which the service itself uses as well. False: policy of a user.
+    principal
+        ``user``: who starts experiments. ``tuning-job``: the role of tuning jobs. ``trial``: the role of trials' jobs. The
+        service itself uses the roles as well, to read images and to write logs.
+    scope
+        Default: any account, and roles of any name.
     """
+    scope = scope or Scope()
+    if principal == "trial":
+        return _document(_trial(scope) + _service(scope) + _key(scope))
+    statements = _starter(scope, is_user=principal == "user")
+    service = [] if principal == "user" else _service(scope)
+    return _document(statements + service + _key(scope))
+
+
+def _starter(scope: Scope, *, is_user: bool) -> list[dict[str, Any]]:
+    """Statements of what starts jobs: a user, or a tuning job, to which its role and bucket are given."""
     jobs = [a for o, a in ACTIONS.items() if a.startswith("sagemaker:") and o.startswith(_ON_JOBS)]
-    objects = [a for a in ACTIONS.values() if a.startswith("s3:") and a.endswith(("Object", "Upload"))]
-    bucket = f"arn:{partition}:s3:::sagemaker-{region}-{account}"
-    log_group = f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/TrainingJobs:*"
-    everywhere = (
-        "sagemaker:ListTrainingJobs",
-        "sagemaker:Search",
-        "servicequotas:ListServiceQuotas",
-        "pricing:GetProducts",
-        "sts:GetCallerIdentity",
-        "iam:ListRoles",
-    )
+    to_service = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     statements = [
         _statement(
-            "Jobs",
-            [*jobs, IMPLIED[0]],
-            f"arn:{partition}:sagemaker:{region}:{account}:training-job/*",
+            "Jobs", [*jobs, IMPLIED[0], ACTIONS["ListTags"]], scope.arn("sagemaker", "training-job/*")
         ),
-        _statement("Lists", everywhere, "*"),
-        {
-            **_statement("Role", [IMPLIED[1]], role_arn),
-            "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-        },
-        _statement("Bucket", ["s3:ListBucket", "s3:CreateBucket"], bucket),
-        _statement("Objects", objects, f"{bucket}/tunewright/*"),
-        _statement("Logs", ["logs:FilterLogEvents"], log_group),
+        _statement("Lists", [*_LISTS, *(["iam:ListRoles"] if is_user else [])], ANY),
+        _statement("Role", [IMPLIED[1]], scope.passed_role, to_service),
+        _statement("Bucket", ["s3:ListBucket"], scope.bucket_arn, _equals(scope.owner)),
+        _statement("Objects", _object_actions(), f"{scope.bucket_arn}/tunewright/*", _equals(scope.owner)),
+        _statement("Logs", ["logs:FilterLogEvents"], scope.arn("logs", f"{_LOG_GROUP}:*")),
     ]
-    if for_jobs:
-        statements.append(_statement("Service", _JOB_ACTIONS, "*"))
-    return {"Version": "2012-10-17", "Statement": statements}
+    if is_user:
+        roles = f"arn:{scope.partition}:iam::{scope.account}:role/*"
+        statements += [
+            _statement("RoleLookup", ["iam:GetRole"], roles),
+            _statement("NewBucket", ["s3:CreateBucket"], scope.bucket_arn),
+        ]
+    return statements
 
 
-def _statement(sid: str, actions: Sequence[str], resource: str) -> dict[str, Any]:
-    return {"Sid": sid, "Effect": "Allow", "Action": sorted(set(actions)), "Resource": resource}
+def _trial(scope: Scope) -> list[dict[str, Any]]:
+    """Statements of trials' jobs: the objects of their experiments; code is read only."""
+    own = f"tunewright/{scope.experiments}*"
+    prefixes = {**_equals(scope.owner), "StringLike": {"s3:prefix": ["tunewright/code/*", own]}}
+    code = f"{scope.bucket_arn}/tunewright/code/*"
+    return [
+        _statement("Bucket", ["s3:ListBucket"], scope.bucket_arn, prefixes),
+        _statement("Objects", _object_actions(), f"{scope.bucket_arn}/{own}", _equals(scope.owner)),
+        _statement("Code", ["s3:GetObject"], code, _equals(scope.owner)),
+    ]
+
+
+def _service(scope: Scope) -> list[dict[str, Any]]:
+    """Statements of what the service does with the role of a job."""
+    return [
+        _statement("Image", _IMAGE_ACTIONS, ANY),
+        _statement("Output", _LOG_ACTIONS, scope.arn("logs", f"{_LOG_GROUP}*")),
+    ]
+
+
+def _key(scope: Scope) -> list[dict[str, Any]]:
+    return [_statement("Key", [*_KEY_ACTIONS, _GRANT], scope.kms_key)] if scope.kms_key else []
+
+
+def _object_actions() -> list[str]:
+    return [a for a in ACTIONS.values() if a.startswith("s3:") and a.endswith(("Object", "Upload"))]
+
+
+def _equals(values: Mapping[str, str]) -> dict[str, Any]:
+    return {"StringEquals": dict(values)} if values else {}
+
+
+def _document(statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _statement(
+    sid: str, actions: Sequence[str], resource: str, condition: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": sorted(set(actions)), "Resource": resource}
+    return {**statement, "Condition": dict(condition)} if condition else statement

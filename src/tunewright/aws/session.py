@@ -15,6 +15,7 @@ from tunewright.aws.embedded import EmbeddedEndpoint, announced_speed, restart_i
 from tunewright.aws.endpoint import Endpoint, EndpointKind
 from tunewright.aws.objects import S3Objects
 from tunewright.exceptions import BackendError
+from tunewright.runner.contract import BucketTerms, apply_terms
 
 SERVICE_RATES: Final[Mapping[str, float]] = {
     "CreateTrainingJob": 1.0,
@@ -184,6 +185,8 @@ class AwsSession:
         Target of the requests.
     account
         Number of the account, 12 digits.
+    caller
+        ARN of the user or the assumed role whose requests these are.
 
     Parameters
     ----------
@@ -196,10 +199,12 @@ class AwsSession:
     def __init__(self, endpoint: Endpoint, *, embedded: EmbeddedEndpoint | None = None) -> None:
         self.endpoint = endpoint
         self.account = ""
+        self.caller = ""
         self._embedded = embedded
         self._rates = Rates(speed=endpoint.speed)
         self._calls: Counter[str] = Counter()
         self._clients: dict[str, Any] = {}
+        self._terms: dict[str, BucketTerms] = {}
         self._lock = threading.Lock()
         self._attempts = _ATTEMPTS
         self._session = self._boto_session()
@@ -258,6 +263,14 @@ class AwsSession:
         """Objects of a bucket under a prefix."""
         return S3Objects(self.client("s3"), bucket, prefix)
 
+    def use_bucket(self, bucket: str, terms: BucketTerms) -> None:
+        """Set the terms of all later requests to a bucket; see :func:`~tunewright.aws.account.choose_bucket`."""
+        self._terms[bucket] = terms
+
+    def terms_of(self, bucket: str) -> BucketTerms:
+        """Terms of the requests to a bucket."""
+        return self._terms.get(bucket, BucketTerms())
+
     def revive(self) -> None:
         """Restart the embedded endpoint if it is dead; no effect for other endpoints.
 
@@ -282,7 +295,13 @@ class AwsSession:
         credentials = self.endpoint.credentials
         keys = (credentials.access_key, credentials.secret_key) if credentials else (None, None)
         with boto.service_errors():
-            return boto.new_session(self.endpoint.region, *keys)
+            return boto.new_session(
+                self.endpoint.region,
+                *keys,
+                profile=self.endpoint.profile,
+                assume_role=self.endpoint.assume_role,
+                url=self.endpoint.url,
+            )
 
     def _make_client(self, service: str) -> Any:
         config = boto.load("botocore.config").Config(
@@ -301,6 +320,8 @@ class AwsSession:
         )
         client.meta.events.register("before-send", self._count)
         client.meta.events.register("response-received", self._learn)
+        if service == "s3":
+            apply_terms(client, self.terms_of)
         return client
 
     def _count(self, event_name: str, **_: Any) -> None:
@@ -340,7 +361,8 @@ def open_session(endpoint: Endpoint, *, root: Path | None = None) -> AwsSession:
     session = AwsSession(endpoint, embedded=embedded)
     try:
         with boto.service_errors():
-            session.account = str(session.client("sts").get_caller_identity()["Account"])
+            identity = session.client("sts").get_caller_identity()
+        session.account, session.caller = str(identity["Account"]), str(identity["Arn"])
     except boto.ServiceError as error:
         session.close()
         raise BackendError(_connection_trouble(endpoint, error)) from error
@@ -351,6 +373,11 @@ def _connection_trouble(endpoint: Endpoint, error: boto.ServiceError) -> str:
     where = endpoint.url or f"AWS in {endpoint.region}"
     if error.code == boto.NO_CREDENTIALS:
         return f"No usable AWS credentials ({error.text}): {error.remedy}"
+    if error.is_forbidden and endpoint.assume_role:
+        return (
+            f"The role {endpoint.assume_role} cannot be assumed ({error.text}): its trust policy and your own "
+            "permissions must allow sts:AssumeRole; or correct --assume_role"
+        )
     if error.is_denied:
         return f"{where} does not accept the credentials ({error}): {error.remedy}"
     return f"{where} does not answer ({error.text}): check the address, the region and the network"

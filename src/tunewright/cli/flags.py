@@ -242,6 +242,8 @@ class TunerFlags:
 
     tuner_instance_type: str | None = field(default=None, metadata={"metavar": "ml.TYPE"})
     """Instance type of each tuning job (default: ml.m5.large; ml.c5.4xlarge if it trains itself)."""
+    tuner_role: str | None = None
+    """Role of the tuning jobs, by name or ARN (default: --role)."""
     tuner_spot: bool = False
     """Run the tuning jobs on spot instances; interrupted ones continue from their journals."""
 

@@ -137,17 +137,18 @@ class _RemoteLaunch:
             return show_dry_run(plan[0])
         packed = pack_warm_start(given.record(RunFlags).warm_start)
         points = _packed_points(given.record(RunFlags).points)
+        groups = _groups(plan, expensive)
+        instance_type = self._instance_type(given, plan[0])
+        at_a_time = min(len(groups), launch_flags.max_parallel_jobs or len(groups))
+        place, jobs, work = self._tuning_jobs(given, plan, instance_type, at_a_time)
         code = bundle_remote(
             self.path,
             dependencies,
             tables=sorted({one.table_benchmark.table for one in plan}) if self.launch.is_simulated else [],
             files={**packed, **points},
             extras=needed_extras(given.record(RunFlags)),
+            max_mb=None if flags.resume else place.max_code_mb,
         )
-        groups = _groups(plan, expensive)
-        instance_type = self._instance_type(given, plan[0])
-        at_a_time = min(len(groups), launch_flags.max_parallel_jobs or len(groups))
-        place, jobs, work = self._tuning_jobs(given, plan, instance_type, at_a_time)
         line = f", {at_a_time} at a time," if at_a_time < len(groups) else ""
         say(f"{len(groups)} tuning jobs{line} on {instance_type}, {work}")
         settled = confirm(describe_jobs(place, jobs), is_agreed=confirm_flags.yes)
@@ -159,6 +160,7 @@ class _RemoteLaunch:
         }
         if isinstance(settled, SageMakerConfig):
             inside |= {"endpoint": settled.endpoint, "region": settled.region, "yes": True}
+            inside |= {"profile": None, "assume_role": None}  # a tuning job has credentials of its own
         slices = SliceLaunch(
             tag=flags.experiment_tag,
             place=settled,
@@ -169,6 +171,7 @@ class _RemoteLaunch:
             resume=flags.resume,
             wait=launch_flags.wait,
             options=self.options,
+            tuner_role=_tuner_role(given, self.launch.config),
         )
         return slices.run(
             [self._slice(given, key, experiments, inside) for key, experiments in groups.items()]
@@ -276,6 +279,11 @@ def is_spot(given: Given, config: type[BackendConfig]) -> bool:
     return given.record(InstanceFlags).spot
 
 
+def _tuner_role(given: Given, config: type[BackendConfig]) -> str | None:
+    """Role of the tuning jobs, if it is not that of the trials."""
+    return given.record(TunerFlags).tuner_role if TunerFlags in tuning_job_records(config) else None
+
+
 def launch_experiment(experiment: Experiment, given: Given) -> int:
     """Launch one experiment as a tuning job, without an experiment folder; return the exit code.
 
@@ -320,13 +328,18 @@ def launch_experiment(experiment: Experiment, given: Given) -> int:
             tag=experiment.tag,
             place=place,
             code=bundle_remote(
-                entry, dependencies, files=packed, extras=needed_extras(given.record(RunFlags))
+                entry,
+                dependencies,
+                files=packed,
+                extras=needed_extras(given.record(RunFlags)),
+                max_mb=None if given.record(PlanFlags).resume else place.max_code_mb,
             ),
             instance_type=instance_type,
             spot=tuner.tuner_spot,
             max_parallel_jobs=launch_flags.max_parallel_jobs,
             resume=given.record(PlanFlags).resume,
             wait=launch_flags.wait,
+            tuner_role=tuner.tuner_role,
         )
         return slices.run([SlicePlan.of(experiment, ())])
 
@@ -386,7 +399,12 @@ def _inside(experiment: Experiment, script: str) -> Experiment:
     """The experiment with the paths of the tuning job."""
     benchmark = experiment.real_benchmark
     names = tuple(Path(one).name for one in benchmark.dependencies)
-    return replace(experiment, benchmark=benchmark.replace(script=script, dependencies=names))
+    backend = experiment.backend
+    if isinstance(backend, SageMakerConfig):  # a tuning job has credentials of its own
+        backend = replace(backend, profile=None, assume_role=None)
+    return replace(
+        experiment, benchmark=benchmark.replace(script=script, dependencies=names), backend=backend
+    )
 
 
 def _no_run(given: Given) -> int:

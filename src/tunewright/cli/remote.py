@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal, final
 
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from tunewright.aws import AwsSession, ServiceError, default_bucket, open_session, resolve_endpoint
+from tunewright.aws import AwsSession, ServiceError, choose_bucket, open_session, resolve_endpoint
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
@@ -24,6 +24,7 @@ from tunewright.remote.cleanup import clear_experiments
 from tunewright.remote.journal import SliceLog
 from tunewright.remote.launch import ENDED, RemoteLaunch, SliceStatus, load_record
 from tunewright.remote.mirror import SliceView, fetch_views
+from tunewright.runner.contract import BucketTerms
 
 _SERVICE_SECONDS: Final = 5.0
 _SHORTEST: Final = 1.0
@@ -43,8 +44,16 @@ class Place:
     """AWS region, likewise."""
     bucket: str | None = None
     """Bucket, likewise."""
+    bucket_owner: str | None = None
+    """Account that must own the bucket, likewise."""
+    kms_key: str | None = None
+    """Key of the files in S3, likewise."""
     speed: PositiveFloat | None = None
     """Service seconds per second of an embedded endpoint, likewise."""
+    profile: str | None = None
+    """Profile of the AWS configuration (default: that of the launch)."""
+    assume_role: str | None = None
+    """Role whose rights all requests have, by its ARN (default: that of the launch)."""
 
 
 _Where = Annotated[Place, Parameter(group="Place")]
@@ -144,7 +153,7 @@ def stop(tag: str, /, *, slice: str | None = None, place: _Where = _HERE) -> int
         for status in statuses:
             say(f"{status.slice.name}: {status.state}")
         experiments = [experiment for status in statuses for experiment in status.experiments]
-        n_jobs, n_pools = clear_experiments(session, experiments)
+        n_jobs, n_pools = clear_experiments(session, experiments, tag)
         if n_jobs or n_pools:
             say(f"{plural(n_jobs, 'training job')} stopped, {plural(n_pools, 'warm pool')} released")
     return 0
@@ -174,13 +183,26 @@ def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
     record = load_record(tag)
     try:
         if place.endpoint is None and record is not None:
-            session, bucket = open_session(record.endpoint()), record.bucket
+            record = replace(
+                record,
+                profile=place.profile or record.profile,
+                assume_role=place.assume_role or record.assume_role,
+            )
+            session = open_session(record.endpoint())
+            bucket = choose_bucket(session, record.bucket, record.bucket_terms)
         else:
-            endpoint = resolve_endpoint(place.endpoint or "aws", region=place.region, speed=place.speed)
+            endpoint = resolve_endpoint(
+                place.endpoint or "aws",
+                region=place.region,
+                speed=place.speed,
+                profile=place.profile,
+                assume_role=place.assume_role,
+            )
             session = open_session(endpoint)
-            bucket = place.bucket or default_bucket(session)
+            terms = BucketTerms(owner=place.bucket_owner or "", kms_key=place.kms_key or "")
+            bucket = choose_bucket(session, place.bucket, terms)
         try:
-            yield session, RemoteLaunch(session, bucket, tag)
+            yield session, RemoteLaunch(session, bucket, tag, record.requests if record else {})
         finally:
             session.close()
     except ServiceError as error:

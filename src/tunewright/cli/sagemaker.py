@@ -1,4 +1,4 @@
-"""``tunewright sagemaker``: permissions, quotas, checks of an account, and jobs that a crash left."""
+"""``tunewright sagemaker``: permissions, quotas, checks of an account, and jobs and files that experiments left."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, final
 
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
@@ -17,7 +17,9 @@ from cyclopts.types import PositiveFloat, PositiveInt
 from tunewright.aws import (
     AwsSession,
     EndpointKind,
+    S3Objects,
     ServiceError,
+    choose_bucket,
     ensure_bucket,
     find_role,
     open_session,
@@ -27,11 +29,14 @@ from tunewright.aws import (
 )
 from tunewright.aws import image_uri as default_image
 from tunewright.aws.account import Quota, partition, read_quotas
-from tunewright.aws.policy import policy
+from tunewright.aws.policy import ANY, Scope, policy
 from tunewright.backends.plugin import backend_from_json
 from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
-from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.sagemaker.code import ROOT_PREFIX
+from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
+from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.backends.sagemaker.preflight import Line, Plan, needs
+from tunewright.backends.sagemaker.requests import LONGEST_PREFIX
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
 from tunewright.cli.output import ask_user, print_table, writing
@@ -39,8 +44,21 @@ from tunewright.cli.parsing import command_app
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.formatting import plural
 from tunewright.journal import is_locked
-from tunewright.remote.cleanup import Leftover, end_leftovers, find_leftovers
-from tunewright.storage import experiments
+from tunewright.remote.cleanup import (
+    Leftover,
+    PurgePlan,
+    end_leftovers,
+    find_all_leftovers,
+    find_leftovers,
+    lifecycle_rule,
+    plan_purge,
+    purge,
+    running_jobs,
+)
+from tunewright.remote.launch import load_record
+from tunewright.runner.contract import BucketTerms
+from tunewright.storage import experiments as stored_experiments
+from tunewright.storage import safe_name
 from tunewright.types import package_version
 
 EXIT_DIFFERENT: Final = 3
@@ -53,45 +71,152 @@ _ENDPOINTS: Final = ("aws", "embedded")
 _UNKNOWN: Final = "?"
 _N_WORKERS: Final = 4
 """Trials at the same time for which quotas are compared, if neither flag nor benchmark gives their number."""
-_Place: TypeAlias = tuple[str, str | None, float | None]
 
-app = command_app("sagemaker", "Permissions, quotas, checks of an account, and jobs that a crash left.")
-_For = Annotated[Literal["user", "job"], Parameter(name="--for")]
+
+@Parameter(name="*")
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessFlags:
+    """The account of a command's requests, and with whose rights they are made."""
+
+    region: str | None = None
+    """AWS region (default: as boto3 finds it)."""
+    profile: str | None = None
+    """Profile of the AWS configuration (default: $AWS_PROFILE)."""
+    assume_role: str | None = None
+    """Role whose rights all requests have, by its ARN."""
+
+    def open(self, endpoint: str) -> AwsSession:
+        """Open a session.
+
+        Parameters
+        ----------
+        endpoint
+            auto, aws, embedded or a URL.
+
+        Raises
+        ------
+        SettingsError, BackendError
+            As :func:`~tunewright.aws.resolve_endpoint` and :func:`~tunewright.aws.open_session`.
+        """
+        return open_session(
+            resolve_endpoint(endpoint, region=self.region, profile=self.profile, assume_role=self.assume_role)
+        )
+
+
+_HERE: Final = AccessFlags()
+
+_SHORTEST_LIFE: Final = 14
+
+
+@Parameter(name="*")
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PurgePlace:
+    """The service of an experiment that another machine began; by default the experiment's own."""
+
+    endpoint: str | None = None
+    """aws, embedded or a URL, if another machine began the experiment."""
+    region: str | None = None
+    """AWS region, likewise."""
+    bucket: str | None = None
+    """Bucket, likewise."""
+    bucket_owner: str | None = None
+    """Account that must own the bucket, likewise."""
+    speed: PositiveFloat | None = None
+    """Service seconds per second of an embedded endpoint, likewise."""
+    profile: str | None = None
+    """Profile of the AWS configuration, likewise."""
+    assume_role: str | None = None
+    """Role whose rights all requests have, by its ARN, likewise."""
+
+
+_ITS_PLACE: Final = _PurgePlace()
+
+app = command_app(
+    "sagemaker", "Permissions, quotas, checks of an account, and jobs and files that experiments left."
+)
+_For = Annotated[Literal["user", "tuning-job", "trial", "job"], Parameter(name="--for")]
 
 
 @app.command(name="policy", help="Print the permissions that are needed, as an IAM policy.")
 def print_policy(
-    *, principal: _For = "user", narrow: bool = False, region: str | None = None, role: str | None = None
+    *,
+    principal: _For = "user",
+    narrow: bool = True,
+    role: str | None = None,
+    bucket: str | None = None,
+    experiments: str = "",
+    kms_key: str | None = None,
+    endpoint: str = "aws",
+    access: AccessFlags = _HERE,
 ) -> int:
     """Print the IAM policy as JSON.
 
     Parameters
     ----------
     principal
-        user, or job: the role of tuning jobs.
+        user: who starts experiments; tuning-job (or job): the role of tuning jobs; trial: the role of trials' jobs.
     narrow
-        Name this account, region and role: AWS is asked for them.
-    region
-        AWS region, with --narrow (default: as boto3 finds it).
+        Name this account and region and one role, for which AWS is asked; 0: any (default: 1).
     role
-        Role of the jobs, with --narrow.
+        Role that may be passed to jobs, by name or ARN; of a user of remote launches the role of tuning jobs
+        (default: as experiments find it).
+    bucket
+        Bucket of the experiments (default: sagemaker-REGION-ACCOUNT).
+    experiments
+        Experiment tag: a trial may use the files of its experiments only (default: those of all experiments).
+    kms_key
+        Key of the objects and disks, by ARN or id.
+    endpoint
+        aws, embedded or a URL.
+    access
+        Region and credentials.
     """
-    for_jobs = principal == "job"
-    document = policy(for_jobs=for_jobs)
-    if narrow:
-        session = open_session(resolve_endpoint("aws", region=region))
-        try:
-            document = policy(
-                region=session.endpoint.region,
-                account=session.account,
-                role_arn=find_role(session, role),
-                partition=partition(session.endpoint.region),
-                for_jobs=for_jobs,
-            )
-        finally:
-            session.close()
-    say(json.dumps(document, indent=2))
+    if principal == "job":
+        principal = "tuning-job"
+    scope = Scope(bucket=bucket or "", experiments=_prefix(experiments))
+    if not narrow:
+        if kms_key is not None:
+            scope = replace(scope, kms_key=_key_arn(kms_key, scope))
+        say(json.dumps(policy(principal, scope), indent=2))
+        return 0
+    session = access.open(endpoint)
+    try:
+        scope = replace(
+            scope,
+            region=session.endpoint.region,
+            account=session.account,
+            partition=partition(session.endpoint.region),
+            passed_role=ANY if principal == "trial" else find_role(session, role),
+        )
+    finally:
+        session.close()
+    if kms_key is not None:
+        scope = replace(scope, kms_key=_key_arn(kms_key, scope))
+    say(json.dumps(policy(principal, scope), indent=2))
     return 0
+
+
+def _prefix(tag: str) -> str:
+    """The beginning of the S3 prefixes of a tag's experiments; empty without a tag."""
+    if not tag:
+        return ""
+    name = safe_name(tag, "experiment tag")
+    if len(name) > LONGEST_PREFIX:
+        raise SettingsError(
+            f"The names of experiments of {name} are shortened in S3: a tag may have {LONGEST_PREFIX} characters here"
+        )
+    return name
+
+
+def _key_arn(key: str, scope: Scope) -> str:
+    """ARN of a key, by which alone a policy can name it."""
+    if "alias/" in key:
+        raise SettingsError(
+            f"A policy cannot name a key by an alias: give the ARN or the id of {key} (aws kms describe-key --key-id {key})"
+        )
+    return key if key.startswith("arn:") else scope.arn("kms", f"key/{key}")
 
 
 @app.command(
@@ -107,7 +232,7 @@ def show_quotas(
     spot: bool = False,
     trial_seconds: PositiveFloat | None = None,
     endpoint: str = "auto",
-    region: str | None = None,
+    access: AccessFlags = _HERE,
     format: Literal["text", "json"] = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Print the table; 3 if a quota is too low.
@@ -130,8 +255,8 @@ def show_quotas(
         Mean seconds of a run: shows whether jobs can be created fast enough.
     endpoint
         auto, aws, embedded or a URL.
-    region
-        AWS region (default: as boto3 finds it).
+    access
+        Region and credentials.
     format
         Of the output.
     """
@@ -143,7 +268,7 @@ def show_quotas(
         is_spot=spot,
         trial_seconds=trial_seconds,
     )
-    session = open_session(resolve_endpoint(endpoint, region=region))
+    session = access.open(endpoint)
     try:
         quotas = read_quotas(session)
     finally:
@@ -164,9 +289,10 @@ def verify(
     *,
     instance_type: str = "ml.m5.large",
     endpoint: str = "auto",
-    region: str | None = None,
+    access: AccessFlags = _HERE,
     role: str | None = None,
     bucket: str | None = None,
+    bucket_owner: str | None = None,
     image_uri: str | None = None,
     out: Path | None = None,
     yes: bool = False,
@@ -179,12 +305,14 @@ def verify(
         Of the jobs.
     endpoint
         auto, aws, embedded or a URL.
-    region
-        AWS region (default: as boto3 finds it).
+    access
+        Region and credentials.
     role
         Role of the jobs (default: found).
     bucket
         Bucket of their files (default: sagemaker-REGION-ACCOUNT).
+    bucket_owner
+        Account that must own --bucket, 12 digits.
     image_uri
         Image of the jobs; needs python3 (default: the CPU image of PyTorch).
     out
@@ -195,7 +323,7 @@ def verify(
     if out is not None:
         with writing(out), out.open("a", encoding="utf-8"):  # before anything is paid for
             pass
-    session = open_session(resolve_endpoint(endpoint, region=region))
+    session = access.open(endpoint)
     try:
         _confirm(session, instance_type, is_agreed=yes)
         place = JobPlace(
@@ -203,7 +331,7 @@ def verify(
             role_arn=find_role(session, role),
             image=image_uri or default_image(session.endpoint.region, for_gpu=False),
             instance_type=instance_type,
-            bucket=ensure_bucket(session, bucket),
+            bucket=ensure_bucket(session, bucket, BucketTerms(owner=bucket_owner or "")),
         )
         findings = _check(session, place)
     except ServiceError as error:
@@ -224,7 +352,13 @@ def verify(
     name="cleanup", help="Show jobs and warm pools that a crash left, with their price, and end them."
 )
 def clean_up(
-    *, tag: str | None = None, endpoint: str | None = None, dry_run: bool = False, yes: bool = False
+    *,
+    tag: str | None = None,
+    all: bool = False,  # noqa: A002 - the flag's name
+    endpoint: str | None = None,
+    access: AccessFlags = _HERE,
+    dry_run: bool = False,
+    yes: bool = False,
 ) -> int:
     """Show the jobs and warm pools of abandoned experiments, with their price, and end them.
 
@@ -232,8 +366,12 @@ def clean_up(
     ----------
     tag
         Only experiments of this tag.
+    all
+        All experiments of the account and region, also those begun on other machines, by the tags of their jobs.
     endpoint
         Only experiments whose jobs ran there: aws, embedded or a URL (default: everywhere).
+    access
+        Region and credentials, with --all.
     dry_run
         Only show them.
     yes
@@ -241,13 +379,24 @@ def clean_up(
     """
     if endpoint and endpoint not in _ENDPOINTS and "://" not in endpoint:
         raise UnknownNameError("endpoint", endpoint, _ENDPOINTS)
-    places: dict[_Place, list[str]] = {}
-    for place, name in _abandoned(tag):
-        if endpoint in {None, place[0]}:
+    if all:
+        if tag is not None:
+            raise SettingsError("--all is for the experiments of every tag: leave out one of --all and --tag")
+        return _clean_up_account(access.open(endpoint or "auto"), dry_run=dry_run, yes=yes)
+    places: dict[TuningJobPlace, list[str]] = {}
+    for config, name in _abandoned(tag):
+        if endpoint in {None, config.endpoint}:
+            place = TuningJobPlace(
+                endpoint=config.endpoint,
+                speed=config.speed,
+                region=config.region,
+                profile=config.profile,
+                assume_role=config.assume_role,
+            )
             places.setdefault(place, []).append(name)
     n_jobs = n_pools = 0
-    for (address, region, speed), names in places.items():
-        session = open_session(resolve_endpoint(address, region=region, speed=speed))
+    for place, names in places.items():
+        session = open_session(endpoint_of(place))
         try:
             left = find_leftovers(session, names)
             if left:
@@ -264,6 +413,159 @@ def clean_up(
         f"{plural(n_experiments, 'experiment')} looked at: {plural(n_jobs, 'job')} stopped, {plural(n_pools, 'warm pool')} released"
     )
     return 0
+
+
+def _clean_up_account(session: AwsSession, *, dry_run: bool, yes: bool) -> int:
+    running = [folder.name for folder in stored_experiments() if is_locked(folder.journal_path)]
+    n_jobs = n_pools = 0
+    try:
+        left = find_all_leftovers(session, spared=running)
+        if left:
+            _show_leftovers(left)
+            say("Some of these experiments may run on other machines")
+        if left and not dry_run and _is_agreed(session, is_agreed=yes):
+            n_jobs, n_pools = end_leftovers(session, left)
+    except ServiceError as error:
+        raise BackendError(f"The service does not answer as it should ({error}): try again") from error
+    finally:
+        session.close()
+    say(f"{plural(n_jobs, 'job')} stopped, {plural(n_pools, 'warm pool')} released")
+    return 0
+
+
+@app.command(
+    name="purge",
+    help="Show the files in S3 of an experiment, or of all experiments of a tag, and delete them.",
+)
+def purge_files(
+    name: str,
+    /,
+    *,
+    place: Annotated[_PurgePlace, Parameter(group="Place")] = _ITS_PLACE,
+    dry_run: bool = False,
+    yes: bool = False,
+) -> int:
+    """Show the files in S3 of an experiment, or of all experiments of a tag, and delete them.
+
+    Results stay on this machine. Code that other experiments use stays, too.
+
+    Parameters
+    ----------
+    name
+        An experiment, or a tag.
+    dry_run
+        Only show them.
+    yes
+        Do not ask before they are deleted.
+    """
+    n_objects = size = 0
+    for settled, names in _places_of(name, place).items():
+        session = open_session(endpoint_of(settled))
+        try:
+            bucket = choose_bucket(session, settled.bucket, settled.bucket_terms)
+            root = session.objects(bucket, ROOT_PREFIX)
+            plan = plan_purge(root, names, [name])
+            _show_files(plan, root)
+            if not plan.own or dry_run:
+                continue
+            if running := running_jobs(session, [*names, *plan.experiments], [name]):
+                raise BackendError(
+                    f"{plural(len(running), 'job')} run, such as {running[0]}: stop the experiment first"
+                )
+            if not _may_delete(is_agreed=yes):
+                continue
+            purge(root, plan)
+            n_objects, size = n_objects + plan.n_objects, size + plan.size
+        except ServiceError as error:
+            raise BackendError(f"S3 refuses or does not answer ({error}): try again") from error
+        finally:
+            session.close()
+    say(f"{plural(n_objects, 'object')} deleted, {size / 1e6:.1f} MB")
+    if not dry_run:
+        say("Files can also expire by themselves: tunewright sagemaker lifecycle")
+    return 0
+
+
+@app.command(
+    name="lifecycle", help="Print a life-cycle rule of a bucket, by which the files of experiments expire."
+)
+def print_lifecycle(*, days: PositiveInt = 90) -> int:
+    """Print the rule as JSON, for aws s3api put-bucket-lifecycle-configuration, which replaces the rules that a bucket has.
+
+    Parameters
+    ----------
+    days
+        Age at which files expire; at least two weeks.
+    """
+    if days < _SHORTEST_LIFE:
+        raise SettingsError(
+            f"--days must be at least {_SHORTEST_LIFE}: the code of a running experiment may be a week old"
+        )
+    say(json.dumps(lifecycle_rule(days), indent=2))
+    return 0
+
+
+def _places_of(name: str, given: _PurgePlace) -> dict[TuningJobPlace, list[str]]:
+    """Where the files of an experiment or tag are, with the names of the experiments there."""
+    places: dict[TuningJobPlace, list[str]] = {}
+    for folder in stored_experiments():
+        if name not in {folder.name, folder.path.parent.name} and safe_name(name) != folder.path.parent.name:
+            continue
+        config = backend_from_json(folder.metadata()["backend"])
+        if isinstance(config, SageMakerConfig):
+            if is_locked(folder.journal_path):
+                raise SettingsError(f"{folder.name} runs: stop it first")
+            facts = {one.name: getattr(config, one.name) for one in fields(TuningJobPlace)}
+            places.setdefault(TuningJobPlace(**facts), []).append(folder.name)
+    record = load_record(name)
+    if record is not None:
+        owner, key = record.bucket_owner or None, record.kms_key or None
+        launch = TuningJobPlace(
+            endpoint=record.choice,
+            region=record.region,
+            speed=record.speed,
+            bucket=record.bucket,
+            bucket_owner=owner,
+            kms_key=key,
+            profile=record.profile,
+            assume_role=record.assume_role,
+        )
+        places.setdefault(launch, [])
+    if given.endpoint is not None or not places:
+        elsewhere = TuningJobPlace(
+            endpoint=given.endpoint or "auto",
+            region=given.region,
+            speed=given.speed,
+            bucket=given.bucket,
+            bucket_owner=given.bucket_owner,
+            profile=given.profile,
+            assume_role=given.assume_role,
+        )
+        places = {
+            elsewhere: list(dict.fromkeys([name, *(one for names in places.values() for one in names)]))
+        }
+    return places
+
+
+def _show_files(plan: PurgePlan, root: S3Objects) -> None:
+    rows = [
+        (root.uri(f"{files.prefix}/"), str(files.n_objects), f"{files.size / 1e6:.1f} MB")
+        for files in (*plan.own, *plan.code)
+    ]
+    if rows:
+        print_table(("files", "objects", "size"), rows)
+    for digest, n_others in plan.kept.items():
+        say(f"The code {digest[:12]} is kept: {plural(n_others, 'other experiment')} of the bucket use it")
+    if not rows:
+        say(f"No files in {root.uri()}")
+
+
+def _may_delete(*, is_agreed: bool) -> bool:
+    if is_agreed:
+        return True
+    if not sys.stdin.isatty():
+        raise SettingsError("A terminal is needed to confirm; use --yes. Nothing was deleted")
+    return ask_user("Delete these? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def _trials(benchmark: str | None, instance_type: str | None, n_workers: int | None) -> tuple[str, int]:
@@ -329,16 +631,16 @@ def _is_agreed(session: AwsSession, *, is_agreed: bool) -> bool:
     return ask_user("End these? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def _abandoned(tag: str | None) -> Iterator[tuple[_Place, str]]:
-    """Stored SageMaker experiments without a process, with the endpoint of their jobs; unreadable ones are named."""
-    for folder in experiments(tag):
+def _abandoned(tag: str | None) -> Iterator[tuple[SageMakerConfig, str]]:
+    """Stored SageMaker experiments without a process, with their backends' configs; unreadable ones are named."""
+    for folder in stored_experiments(tag):
         try:
             config = backend_from_json(folder.metadata()["backend"])
         except (TunewrightError, LookupError, TypeError, ValueError) as error:
             sys.stderr.write(f"Left out {folder.name}, whose backend is unknown: {error}\n")
             continue
         if isinstance(config, SageMakerConfig) and not is_locked(folder.journal_path):
-            yield (config.endpoint, config.region, config.speed), folder.name
+            yield config, folder.name
 
 
 def _confirm(session: AwsSession, instance_type: str, *, is_agreed: bool) -> None:

@@ -26,8 +26,8 @@ from tunewright.aws import (
     open_session,
     prices_at,
 )
+from tunewright.backends.sagemaker.code import ROOT_PREFIX, CodeBundle, upload_code
 from tunewright.backends.sagemaker.config import SageMakerPlace
-from tunewright.backends.sagemaker.deployment import CodeBundle, upload_code
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.cli.exits import say
 from tunewright.cli.output import table_of
@@ -41,9 +41,10 @@ from tunewright.remote.launch import (
     Slice,
     SliceState,
     SliceStatus,
+    load_record,
     save_record,
 )
-from tunewright.remote.layout import CODE_ROOT
+from tunewright.remote.layout import tag_prefix
 from tunewright.remote.mirror import SliceView, fetch_views
 from tunewright.remote.requests import TuningJobSettings, tuning_job_request
 from tunewright.storage import safe_name
@@ -114,6 +115,8 @@ class SliceLaunch:
     wait: bool = False
     """Follow the slices until they end."""
     options: RemoteOptions = field(default_factory=RemoteOptions)
+    tuner_role: str | None = None
+    """Role of the tuning jobs, by name or ARN; None: that of the place, which the trials' jobs have."""
 
     def run(self, plans: Sequence[SlicePlan]) -> int:
         """Store the slices, launch them as far as there is room, and follow them with ``--wait``.
@@ -133,9 +136,13 @@ class SliceLaunch:
         session = open_session(endpoint_of(self.place))
         try:
             settings = self._prepare(session)
-            save_record(self.tag, LaunchRecord.of(session.endpoint, settings.bucket))
-            fleet = RemoteLaunch(session, settings.bucket, self.tag)
+            record = load_record(self.tag)
+            fleet = RemoteLaunch(session, settings.bucket, self.tag, record.requests if record else {})
             self._add(fleet, plans, settings)
+            save_record(
+                self.tag,
+                LaunchRecord.of(session.endpoint, settings.bucket, self.place.bucket_terms, fleet.requests),
+            )
             say(f"Follow them with: tunewright remote status {safe_name(self.tag)}")
             return self._drive(fleet, session, {plan.name for plan in plans})
         except ServiceError as error:
@@ -147,15 +154,19 @@ class SliceLaunch:
 
     def _prepare(self, session: AwsSession) -> TuningJobSettings:
         """Find bucket, role and image; upload the code unless it is there."""
-        bucket = ensure_bucket(session, self.place.bucket)
-        upload_code(session.objects(bucket, CODE_ROOT), self.code)
-        region = session.endpoint.region
+        bucket = ensure_bucket(session, self.place.bucket, self.place.bucket_terms)
+        user = tag_prefix(self.tag).removeprefix(f"{ROOT_PREFIX}/")
+        upload_code(session.objects(bucket, ROOT_PREFIX), self.code, user)
+        region, trial_role = session.endpoint.region, find_role(session, self.place.role)
         return TuningJobSettings(
             endpoint=session.endpoint,
-            role_arn=find_role(session, self.place.role),
+            role_arn=find_role(session, self.tuner_role) if self.tuner_role else trial_role,
+            trial_role_arn=trial_role,
             image=self.place.image_uri or _image(region, self.instance_type),
             bucket=bucket,
-            code_prefix=f"{CODE_ROOT}/{self.code.prefix}",
+            bucket_terms=session.terms_of(bucket),
+            code=self.code,
+            code_prefix=f"{ROOT_PREFIX}/{self.code.prefix}",
             instance_type=self.instance_type,
             spot=self.spot,
             template=self.options.request_template,
@@ -171,9 +182,9 @@ class SliceLaunch:
                 f"Launched before under the tag {self.tag}: {', '.join(known)}. "
                 "Continue with --resume, or give another --experiment_tag"
             )
+        fleet.add([_slice(plan, settings, self.tag) for plan in plans])
         if self.resume:
             fleet.resume([there[name] for name in known])
-        fleet.add([_slice(plan, settings, self.tag) for plan in plans])
         n_old = len(known)
         say(plural(len(plans), "slice") + (f", {n_old} of them launched before" if n_old else ""))
 

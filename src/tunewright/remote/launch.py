@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from tunewright.aws import AwsSession, Endpoint, S3Objects, ServiceError, StoredObject, resolve_endpoint
+from tunewright.backends.sagemaker.requests import CODE_CHANNEL
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.experiments.remote_marker import SliceState
 from tunewright.remote.layout import (
@@ -23,6 +24,7 @@ from tunewright.remote.layout import (
     tag_prefix,
 )
 from tunewright.remote.requests import endpoint_facts
+from tunewright.runner.contract import BucketTerms
 from tunewright.storage import home, safe_name, write_atomically
 
 MAX_LAUNCHES: Final = 20
@@ -31,6 +33,7 @@ MAX_LAUNCHES: Final = 20
 _PAGE: Final = 100
 _OVER: Final = frozenset({"Completed", "Failed", "Stopped"})
 _SCHEMA: Final = 1
+_OWN_VARIABLES: Final = "TUNEWRIGHT_"
 
 ENDED: Final = frozenset({SliceState.FINISHED, SliceState.FAILED, SliceState.STOPPED})
 """States that change only by a request of the user."""
@@ -108,15 +111,47 @@ class LaunchRecord:
     region: str
     speed: float | None
     bucket: str
+    bucket_owner: str = ""
+    kms_key: str = ""
+    profile: str | None = None
+    """Profile of the AWS configuration."""
+    assume_role: str | None = None
+    """ARN of the role that requests assume."""
+    requests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Requests of the tuning jobs by slice. Those in S3 are not sent: whoever may write to the bucket could change them."""
 
     @staticmethod
-    def of(endpoint: Endpoint, bucket: str) -> LaunchRecord:
+    def of(
+        endpoint: Endpoint,
+        bucket: str,
+        terms: BucketTerms,
+        requests: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> LaunchRecord:
         """Make the record of a launch."""
-        return LaunchRecord(**endpoint_facts(endpoint), bucket=bucket)
+        return LaunchRecord(
+            **endpoint_facts(endpoint),
+            bucket=bucket,
+            bucket_owner=terms.owner,
+            kms_key=terms.kms_key,
+            profile=endpoint.profile,
+            assume_role=endpoint.assume_role,
+            requests=requests or {},
+        )
+
+    @property
+    def bucket_terms(self) -> BucketTerms:
+        """Terms on which the bucket is used."""
+        return BucketTerms(owner=self.bucket_owner, kms_key=self.kms_key)
 
     def endpoint(self) -> Endpoint:
         """Return the endpoint."""
-        return resolve_endpoint(self.choice, region=self.region, speed=self.speed)
+        return resolve_endpoint(
+            self.choice,
+            region=self.region,
+            speed=self.speed,
+            profile=self.profile,
+            assume_role=self.assume_role,
+        )
 
 
 def save_record(tag: str, record: LaunchRecord) -> None:
@@ -169,12 +204,21 @@ class RemoteLaunch:
         Of the launch.
     tag
         Of the launch.
+    requests
+        Requests of the tuning jobs by slice, as this machine has recorded them; :meth:`add` adds others.
     """
 
-    def __init__(self, session: AwsSession, bucket: str, tag: str) -> None:
+    def __init__(
+        self,
+        session: AwsSession,
+        bucket: str,
+        tag: str,
+        requests: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self._session = session
         self._objects = session.objects(bucket, tag_prefix(tag))
         self._tag = tag
+        self._requests = dict(requests or {})
         self._read: dict[str, tuple[str, bytes]] = {}
         self._found: dict[str, _Found] = {}
         self._full = ""
@@ -188,10 +232,30 @@ class RemoteLaunch:
         """Return the objects of an experiment at the last :meth:`look`, with keys relative to the experiment."""
         return self._found[slice_name].experiments[experiment]
 
+    @property
+    def requests(self) -> Mapping[str, Mapping[str, Any]]:
+        """Requests of the tuning jobs by slice, as this machine has built or recorded them."""
+        return self._requests
+
     def add(self, slices: Sequence[Slice]) -> None:
-        """Store new slices; slices that exist are not changed."""
+        """Store slices. Slices that exist get the present code, and must have the same settings otherwise.
+
+        Raises
+        ------
+        SettingsError
+            A slice in S3 has other settings.
+        """
         for one in slices:
-            self.objects(one.name).put_new(SLICE, one.to_bytes())
+            objects = self.objects(one.name)
+            if not objects.put_new(SLICE, one.to_bytes()):
+                stored = Slice.from_bytes(objects.get(SLICE) or one.to_bytes())
+                if differing := different_settings(stored.request, one.request):
+                    raise SettingsError(
+                        f"{objects.uri(SLICE)} has other settings than this command: {', '.join(differing)}. Give the settings "
+                        "of the launch; or, if you want new ones or did not make these, delete the object and go on with --resume"
+                    )
+                objects.put(SLICE, one.to_bytes())
+            self._requests[one.name] = one.request
 
     def look(self) -> list[SliceStatus]:
         """Return the states of all slices by name, from one listing of objects and one of jobs.
@@ -212,14 +276,14 @@ class RemoteLaunch:
         Raises
         ------
         BackendError
-            The service refuses it for good.
+            The service refuses it for good, or its request is not known on this machine or differs in S3.
         ServiceError
             The answer was lost; the next :meth:`look` shows whether the job exists.
         """
-        one = status.slice
-        name = job_name(self._tag, one.name, len(status.jobs))
+        request = self._trusted_request(status.slice)
+        name = job_name(self._tag, status.slice.name, len(status.jobs))
         try:
-            self._session.call("CreateTrainingJob", TrainingJobName=name, **one.request)
+            self._session.call("CreateTrainingJob", TrainingJobName=name, **request)
         except ServiceError as error:
             if error.code == "ResourceInUse":
                 return True  # created by a request whose answer was lost, or by another launcher
@@ -233,6 +297,21 @@ class RemoteLaunch:
             raise BackendError(f"SageMaker refused the tuning job {name}: {error}") from error
         self._full = ""
         return True
+
+    def _trusted_request(self, one: Slice) -> Mapping[str, Any]:
+        """Return this machine's request of a slice if S3 has the same one."""
+        again = "launch it again with --resume by the command that launched it"
+        request = self._requests.get(one.name)
+        if request is None:
+            raise BackendError(
+                f"The slice {one.name} was not launched from this machine, and a request that lies in S3 is not sent: {again}"
+            )
+        if differing := different_settings(one.request, request):
+            uri = self.objects(one.name).uri(SLICE)
+            raise BackendError(
+                f"{uri} was changed ({', '.join(differing)}): find out who wrote to the bucket, delete the object, and {again}"
+            )
+        return request
 
     def launch_waiting(self, statuses: Sequence[SliceStatus], max_parallel: int | None) -> int:
         """Launch waiting slices as far as quotas and ``max_parallel`` allow; return their number.
@@ -342,6 +421,24 @@ class RemoteLaunch:
         if self._read.get(place, ("", b""))[0] != etag:
             self._read[place] = (etag, self._objects.get(place) or b"")
         return self._read[place][1]
+
+
+def different_settings(stored: Mapping[str, Any], built: Mapping[str, Any]) -> list[str]:
+    """Return the members in which two requests of a tuning job differ, apart from the code and our own variables."""
+    one, other = (_settings(request) for request in (stored, built))
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _settings(request: Mapping[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads(json.dumps(request))
+    settings.get("AlgorithmSpecification", {}).pop("ContainerArguments", None)
+    environment = settings.get("Environment", {})
+    settings["Environment"] = {
+        name: value for name, value in environment.items() if not name.startswith(_OWN_VARIABLES)
+    }
+    channels = settings.get("InputDataConfig", [])
+    settings["InputDataConfig"] = [one for one in channels if one["ChannelName"] != CODE_CHANNEL]
+    return settings
 
 
 def _seconds(job: Mapping[str, Any]) -> float:

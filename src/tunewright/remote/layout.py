@@ -21,8 +21,6 @@ from typing import Final
 from tunewright.storage import safe_name
 
 ROOT: Final = "tunewright/remote"
-CODE_ROOT: Final = "tunewright/remote-code"
-"""Prefix of the code of tuning jobs, by the hash of its content; shared by all launches."""
 
 SLICE: Final = "slice.json"
 LEASE: Final = "lease.json"

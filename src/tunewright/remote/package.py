@@ -17,12 +17,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from tunewright.backends.sagemaker.deployment import (
+from tunewright.backends.sagemaker.code import (
     RUNNER,
     CodeBundle,
     bundle_contents,
     dependency_files,
-    source_files,
+    package_files,
+    size_problem,
+    source_folder,
 )
 from tunewright.blackbox.repository import SHIPPED, table_folder
 from tunewright.exceptions import SettingsError
@@ -48,6 +50,7 @@ def bundle_remote(
     tables: Sequence[str] = (),
     files: Mapping[str, bytes] | None = None,
     extras: Collection[str] = (),
+    max_mb: int | None = None,
 ) -> CodeBundle:
     """Bundle the code of a tuning job.
 
@@ -63,25 +66,30 @@ def bundle_remote(
         Contents of other files, by their names beside the entry point.
     extras
         Extras of this package, in addition to those in ``requirements.txt``.
+    max_mb
+        Mebibytes of the folder's and the dependencies' files together; None: no limit.
 
     Raises
     ------
     SettingsError
-        A file is missing.
+        A file is missing, a link leads out of its folder, or the files are too large.
     """
     if not entry_point.is_file():
         raise SettingsError(
             f"There is no entry point {entry_point}: give the path of the folder's hpo_main.py"
         )
     folder = entry_point.resolve().parent
-    contents: dict[str, Path | bytes] = {f"{SOURCE}/{name}": path for name, path in source_files(folder)}
+    sources = source_folder(folder).files
     for dependency in dependencies:
-        contents.update({f"{SOURCE}/{name}": path for name, path in dependency_files(dependency)})
+        sources.update(dependency_files(dependency).files)
+    if max_mb is not None and (problem := size_problem(sources, max_mb)):
+        raise SettingsError(problem)
+    contents: dict[str, Path | bytes] = {f"{SOURCE}/{name}": path for name, path in sources.items()}
     contents.update({f"{SOURCE}/{name}": content for name, content in (files or {}).items()})
     for table in tables:
         place = table_folder(table)
         if not place.is_relative_to(SHIPPED):
-            contents.update({f"{TABLES}/{table}/{name}": path for name, path in source_files(place)})
+            contents.update({f"{TABLES}/{table}/{name}": path for name, path in package_files(place)})
     wheel = wheel_name()
     contents[f"{WHEEL}/{wheel}"] = wheel_bytes()
     contents[REQUIREMENTS] = requirements_text(folder / "requirements.txt", extras).encode()
@@ -119,7 +127,7 @@ def wheel_name() -> str:
 def wheel_bytes() -> bytes:
     """Return the wheel of this package, made from its installed files."""
     info = f"{_PACKAGE}-{metadata.version(_PACKAGE)}.dist-info"
-    files = {f"{_PACKAGE}/{name}": path.read_bytes() for name, path in source_files(_ROOT)}
+    files = {f"{_PACKAGE}/{name}": path.read_bytes() for name, path in package_files(_ROOT)}
     distribution = metadata.distribution(_PACKAGE)
     files[f"{info}/METADATA"] = (distribution.read_text("METADATA") or "").encode()
     files[f"{info}/entry_points.txt"] = _entry_points(distribution).encode()

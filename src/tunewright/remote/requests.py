@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tunewright.aws import REMOTE_VARIABLE, Endpoint, EndpointKind
-from tunewright.backends.sagemaker.deployment import RUNNER
+from tunewright.aws import REMOTE_VARIABLE, ROLE_VARIABLE, Endpoint, EndpointKind
+from tunewright.backends.sagemaker.code import CodeBundle
 from tunewright.backends.sagemaker.plugin import shared_packages
-from tunewright.backends.sagemaker.requests import CODE_CHANNEL, CODE_FOLDER
-from tunewright.backends.sagemaker.settings import merge
+from tunewright.backends.sagemaker.requests import CODE_CHANNEL, runner_command
+from tunewright.backends.sagemaker.settings import merge, without_key_of_local_disks
 from tunewright.remote.layout import tag_prefix
-from tunewright.runner.contract import Mode
+from tunewright.runner.contract import CODE_VARIABLE, BucketTerms, Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER
 
 ENDPOINT_VARIABLE: Final = "TUNEWRIGHT_REMOTE_ENDPOINT"
@@ -33,10 +33,15 @@ class TuningJobSettings:
 
     endpoint: Endpoint
     role_arn: str
+    trial_role_arn: str
+    """Role of the training jobs that a tuning job creates, if it is given none."""
     image: str
     bucket: str
+    code: CodeBundle
     code_prefix: str
     """Full key prefix of the code, ending in a slash."""
+    bucket_terms: BucketTerms = BucketTerms()
+    """Its key is that of the disk and of the output, too."""
     instance_type: str = "ml.m5.large"
     volume_gb: int = 30
     spot: bool = False
@@ -65,6 +70,7 @@ def tuning_job_request(
     place = f"s3://{settings.bucket}/{tag_prefix(tag)}/{slice_name}"
     longest = LONGEST_RUN if seconds is None else int(seconds) + ENDING_SECONDS
     stopping = {"MaxRuntimeInSeconds": longest}
+    key = settings.bucket_terms.kms_key
     if settings.spot:
         stopping["MaxWaitTimeInSeconds"] = longest + SPOT_WAIT_SECONDS
     ours: dict[str, Any] = {
@@ -72,24 +78,27 @@ def tuning_job_request(
         "AlgorithmSpecification": {
             "TrainingImage": settings.image,
             "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["python3"],
-            "ContainerArguments": [f"{CODE_FOLDER}/{RUNNER}", Mode.REMOTE.value, "/opt/ml"],
+            **runner_command(settings.code.runner_sha256, Mode.REMOTE),
         },
         "HyperParameters": {FLAGS_PARAMETER: json.dumps(list(flags))},
         "InputDataConfig": [_code_channel(settings)],
-        "OutputDataConfig": {"S3OutputPath": f"{place}/output"},
+        "OutputDataConfig": {"S3OutputPath": f"{place}/output", **({"KmsKeyId": key} if key else {})},
         "ResourceConfig": {
             "InstanceType": settings.instance_type,
             "InstanceCount": 1,
             "VolumeSizeInGB": settings.volume_gb,
+            **({"VolumeKmsKeyId": key} if key else {}),
         },
         "StoppingCondition": stopping,
         "RetryStrategy": {"MaximumRetryAttempts": _RETRIES},
         "EnableManagedSpotTraining": settings.spot,
         "Environment": {
+            ROLE_VARIABLE: settings.trial_role_arn,
             **shared_packages(settings.endpoint),
             **settings.environment,
+            CODE_VARIABLE: settings.code.digest,
             REMOTE_VARIABLE: place,
+            **settings.bucket_terms.to_environment(),
             ENDPOINT_VARIABLE: json.dumps(endpoint_facts(settings.endpoint)),
         },
         "Tags": [
@@ -97,7 +106,7 @@ def tuning_job_request(
             for key, value in {**settings.tags, "tunewright:tag": tag, "tunewright:slice": slice_name}.items()
         ],
     }
-    return merge(settings.template, ours)
+    return without_key_of_local_disks(merge(settings.template, ours))
 
 
 def endpoint_facts(endpoint: Endpoint) -> dict[str, Any]:

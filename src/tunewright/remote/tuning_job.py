@@ -13,6 +13,7 @@ from tunewright.aws import (
     S3Objects,
     ServiceError,
     StoredObject,
+    choose_bucket,
     open_session,
     resolve_endpoint,
 )
@@ -24,6 +25,7 @@ from tunewright.remote.journal import LogSender, RemoteJournal, Segments
 from tunewright.remote.layout import DONE, EXPERIMENTS, LEASE, ROOT_FILE
 from tunewright.remote.mirror import FolderMirror, fetch_experiment
 from tunewright.remote.requests import ENDPOINT_VARIABLE
+from tunewright.runner.contract import BucketTerms
 from tunewright.runner.remote_job import LOG_VARIABLE
 from tunewright.storage import ExperimentFolder, home
 
@@ -174,7 +176,7 @@ def _open_session() -> AwsSession:
 
 def _slice_objects(session: AwsSession) -> S3Objects:
     bucket, _, prefix = os.environ[REMOTE_VARIABLE].removeprefix("s3://").partition("/")
-    return session.objects(bucket, prefix)
+    return session.objects(choose_bucket(session, bucket, BucketTerms.of_environment()), prefix)
 
 
 def _root() -> str:

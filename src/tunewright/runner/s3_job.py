@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from .channel import Channel, muted_unless
-from .contract import S3_VARIABLE
+from .contract import S3_VARIABLE, BucketTerms, apply_terms
 from .restarts import Restarts
 from .run_order import RunOrder
 from .s3_channel import S3Channel, S3Clock, S3Place
@@ -123,4 +123,7 @@ def _connect(cache: Path) -> Any:
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,
     )
-    return boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=config)
+    client = boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=config)
+    terms = BucketTerms.of_environment()
+    apply_terms(client, lambda _: terms)
+    return client

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .contract import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, SOURCE
+from .contract import CODE_VARIABLE, CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE, S3_OWNER_VARIABLE, SOURCE
 from .run_order import RunOrder
 
 _CACHE_VARIABLE = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"
 _LONGEST_FAILURE = 1024
+CHANGED_CODE = "The code in S3 was changed: it was not run"
+"""Reason of a failure if the code channel is not the one that the job's request names."""
+_PIECE = 1 << 20
+"""Bytes of a file that are read at a time."""
 LOST_S3 = "lost S3"
 """Reason of a failure after the program's name if S3 did not answer: the job is retried."""
+REFUSED_S3 = "may not use the bucket"
+"""Reason of a failure after the program's name if S3 refused a request: every job of the experiment would meet it."""
+_REFUSED = {"AccessDenied", "403"}
 _PASSING = {"HTTPClientError", "ConnectionError", "CredentialRetrievalError", "RetriesExceededError"}
 """boto3's errors of connections and of the instance's credentials."""
 _SERVER_ERROR = 500
@@ -44,7 +53,9 @@ def write_failure(base: Path, text: str) -> None:
 
 
 def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) -> int:
-    """Run the program of a job; an error of its own becomes the reason why the job fails, and is raised.
+    """Run the program of a job, unless its code was changed.
+
+    An error of the program becomes the reason why the job fails, and is raised.
 
     Parameters
     ----------
@@ -54,14 +65,54 @@ def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) 
         From the folder that is ``/opt/ml`` to the exit code.
     arguments
         That folder.
+
+    Returns
+    -------
+    int
+        The exit code; 1 if the code was changed.
     """
     base = Path(arguments[0])
+    expected = os.environ.get(CODE_VARIABLE)
+    if expected is not None and expected != folder_digest(code_folder(base)):
+        write_failure(base, CHANGED_CODE)
+        sys.stderr.write(f"{CHANGED_CODE}\n")
+        return 1
     try:
         return program(base)
     except Exception as error:
-        what = LOST_S3 if is_passing(error) else "failed"
+        what = LOST_S3 if is_passing(error) else _refusal(error) or "failed"
         write_failure(base, f"{who} {what}: {type(error).__name__}: {error}"[:_LONGEST_FAILURE])
         raise
+
+
+def code_digest(files: Iterable[tuple[str, int, Iterable[bytes]]]) -> str:
+    """SHA-256 of files with their names, in hexadecimal digits.
+
+    Parameters
+    ----------
+    files
+        Name, size and content in pieces of each file, in the order of the names.
+    """
+    digest = hashlib.sha256()
+    for name, size, pieces in files:
+        digest.update(json.dumps([name, size]).encode("ascii"))
+        for piece in pieces:
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """Content of a file, in pieces."""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 of all files below a folder, see :func:`code_digest`."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    files = ((name, path.stat().st_size, pieces_of(path)) for name, path in sorted(paths.items()))
+    return code_digest(files)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -76,6 +127,19 @@ def is_passing(error: BaseException) -> bool:
     if "ClientError" in names:
         status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return not names.isdisjoint(_PASSING) or status >= _SERVER_ERROR or status == _TOO_MANY
+
+
+def _refusal(error: BaseException) -> str:
+    """The reason of a failure if S3 refused a request; else empty."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "S3UploadFailedError" in names and error.__context__ is not None:
+        return _refusal(error.__context__)
+    code = getattr(error, "response", {}).get("Error", {}).get("Code") if "ClientError" in names else ""
+    if code not in _REFUSED:
+        return ""
+    owner = os.environ.get(S3_OWNER_VARIABLE)
+    whose = f"it does not belong to the account {owner}, or " if owner else ""
+    return f"{REFUSED_S3}: {whose}the role lacks a permission there"
 
 
 def read_job(base: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tunewright.backends.sagemaker import SageMakerBackend
 from tunewright.interfaces import BackendEvent
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, End, Report
+from tunewright.runner.contract import BucketTerms
 from tunewright.testing.jobs import job_settings
 from tunewright.trial import Ended, PhaseChange, Reported
 
@@ -104,6 +105,7 @@ class FakeAws:
     def __init__(self, speed: float = 1000.0) -> None:
         self.endpoint = Endpoint(kind=EndpointKind.EMBEDDED, region="us-east-1", url="http://x", speed=speed)
         self.s3 = FakeS3()
+        self.terms: dict[str, BucketTerms] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.counter: Counter[str] = Counter()
         self.refusals: dict[str, list[ServiceError]] = {}
@@ -124,6 +126,12 @@ class FakeAws:
 
     def objects(self, bucket: str, prefix: str) -> S3Objects:
         return S3Objects(self.s3, bucket, prefix)
+
+    def use_bucket(self, bucket: str, terms: BucketTerms) -> None:
+        self.terms[bucket] = terms
+
+    def terms_of(self, bucket: str) -> BucketTerms:
+        return self.terms[bucket]
 
     def bucket_of(self, operation: str) -> TokenBucket:
         return self.rates.bucket(operation)

@@ -3,7 +3,9 @@
 # ruff: noqa: N803 - boto3's names
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,13 +160,79 @@ def test_a_stop_of_an_uncertain_job_waits_for_certainty(driver: Any) -> None:
     driver.until(lambda: driver.aws.control("0-0-0") == STOP)
 
 
-def test_a_job_of_another_configuration_is_not_adopted(make_driver: Any, aws: Any) -> None:
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_a_new_experiment_of_an_old_name_gets_no_old_results(
+    make_driver: Any, aws: Any, script: str, is_listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = make_driver()
     first.backend.start(run(), CONFIG)
     first.until_created("0-0-0")
+    aws.report("0-0-0", 1)
+    finish(first, "0-0-0", 2)
+    assert first.until_ended(0).exit == 0
+    Path(script).write_text("print('another training')\n")
+    if not is_listed:
+        monkeypatch.setattr(aws, "ListTrainingJobs", lambda **_: {"TrainingJobSummaries": []})
     second = make_driver()
-    second.backend.start(run(), {**CONFIG, "lr": 0.2})
-    with pytest.raises(BackendError, match=r"another configuration.*--experiment_tag"):
+    second.backend.start(run(), CONFIG)
+    with pytest.raises(BackendError, match=r"name of this experiment is taken: .*-0-0-0.*--experiment_tag"):
+        second.rounds(20)
+    assert second.events == []
+    assert len(aws.jobs) == 1
+
+
+def test_a_new_experiment_of_an_old_name_gets_no_old_results_when_it_is_resumed(
+    make_driver: Any, aws: Any
+) -> None:
+    first = make_driver()
+    first.backend.start(run(), CONFIG)
+    first.until_created("0-0-0")
+    a_day_later = time.time() + 86_400
+    with pytest.raises(BackendError, match="name of this experiment is taken"):
+        make_driver([OpenRun(run=run(), config=CONFIG, started_at=1.0, started_wall=a_day_later)])
+    make_driver([OpenRun(run=run(), config=CONFIG, started_at=1.0, started_wall=time.time())])
+
+
+def test_jobs_of_two_sessions_differ_in_their_hash(make_driver: Any, aws: Any) -> None:
+    hashes: list[str] = []
+    for _ in range(2):
+        driver = make_driver()
+        driver.backend.start(run(), CONFIG)
+        driver.until_created("0-0-0")
+        name = aws.name("0-0-0")
+        hashes.append(aws.jobs[name]["Environment"]["TUNEWRIGHT_HASH"])
+        aws.end(name, "Stopped")
+        driver.backend.close()
+        del aws.jobs[name]
+    (request, session), (same_request, other_session) = (one.split("-") for one in hashes)
+    assert request == same_request
+    assert session != other_session
+
+
+def test_a_job_of_a_killed_session_is_adopted_before_it_is_listed(
+    make_driver: Any, aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_driver()
+    first.backend.start(run(until=9), CONFIG)
+    first.until_created("0-0-0")
+    with monkeypatch.context() as patch:
+        patch.setattr(aws, "ListTrainingJobs", lambda **_: {"TrainingJobSummaries": []})
+        second = make_driver([open_run()])
+        second.until(lambda: aws.calls.get("DescribeTrainingJob"))
+    finish(second, "0-0-0", 1)
+    assert second.until_ended(0).exit == 0
+    assert len(aws.jobs) == 1
+
+
+def test_a_job_of_another_configuration_is_never_adopted(
+    make_driver: Any, aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_driver()
+    first.backend.start(run(until=9), {**CONFIG, "lr": 0.2})
+    first.until_created("0-0-0")
+    monkeypatch.setattr(aws, "ListTrainingJobs", lambda **_: {"TrainingJobSummaries": []})
+    second = make_driver([open_run()])
+    with pytest.raises(BackendError, match="name of this experiment is taken"):
         second.rounds(20)
 
 
@@ -592,7 +660,7 @@ def test_the_code_is_stored_once(make_driver: Any, aws: Any) -> None:
     make_driver()
     before = aws.s3.calls["PutObject"]
     make_driver()
-    assert aws.s3.calls["PutObject"] == before > 0
+    assert aws.s3.calls["PutObject"] == before + 2 > 4, "the two marks of its user"
 
 
 def test_a_bucket_that_refuses_the_code_is_an_error(make_driver: Any, aws: Any) -> None:

@@ -13,7 +13,8 @@ from moto import mock_aws
 
 from tunewright.aws import resolve_endpoint, shipped_prices
 from tunewright.backends.sagemaker import dry_run, estimate
-from tunewright.backends.sagemaker.deployment import bundle, bundle_code, check_images, unpriced_types
+from tunewright.backends.sagemaker.code import CodeBundle, bundle_code, sources_of
+from tunewright.backends.sagemaker.deployment import bundle, check_images, sources, unpriced_types
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.testing.jobs import job_settings
@@ -21,6 +22,10 @@ from tunewright.testing.jobs import job_settings
 JOB: dict[str, Any] = {"order": {"resource_attr": "epoch"}, "poll_seconds": 1.0}
 C5 = "table, us-east-1, 2026-09-27"
 """Origin of the price of ml.c5.xlarge."""
+
+
+def code_of(script: str) -> CodeBundle:
+    return bundle_code(sources_of(script), JOB)
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_scripts_folder_goes_without_junk(folder: Path) -> None:
-    code = bundle_code(str(folder / "train.py"), JOB)
+    code = code_of(str(folder / "train.py"))
     assert set(code.files) == {"runner.pyz", "job.json", "source/train.py", "source/sub/net.py"}
     job = code.files["job.json"]
     assert isinstance(job, bytes)
@@ -53,44 +58,50 @@ def test_the_scripts_folder_goes_without_junk(folder: Path) -> None:
 def test_a_home_folder_is_not_sent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder))
     with pytest.raises(SettingsError, match="a folder of its own"):
-        bundle_code(str(folder / "train.py"), JOB)
+        code_of(str(folder / "train.py"))
 
 
 def test_the_hash_is_of_the_content(folder: Path) -> None:
     script = str(folder / "train.py")
-    before = bundle_code(script, JOB)
-    assert bundle_code(script, JOB).prefix == before.prefix
+    before = code_of(script)
+    assert code_of(script).prefix == before.prefix
     (folder / "sub" / "net.py").write_text("changed")
-    assert bundle_code(script, JOB).prefix != before.prefix
+    assert code_of(script).prefix != before.prefix
 
 
 def test_functions(folder: Path) -> None:
-    code = bundle_code(f"{folder / 'train.py'}:objective", JOB)
+    code = code_of(f"{folder / 'train.py'}:objective")
     assert b'"script": "train.py:objective"' in code.files["job.json"]  # type: ignore[operator]
-    module = bundle_code("wsgiref.util:guess_scheme", JOB)
+    module = code_of("wsgiref.util:guess_scheme")
     assert "source/wsgiref/util.py" in module.files
-    assert "source/this.py" in bundle_code("this:d", JOB).files
+    assert "source/this.py" in code_of("this:d").files
 
 
 @pytest.mark.parametrize("script", ["missing.py", "missing.py:name", "missing_module_xyz:name", "sys:exit"])
 def test_a_missing_script_is_named(script: str) -> None:
     with pytest.raises(SettingsError, match="check the"):
-        bundle_code(script, JOB)
+        code_of(script)
 
 
 @pytest.mark.parametrize("style", ["list", "hydra", "config_json"])
 def test_jobs_get_the_style_of_their_arguments(folder: Path, style: str) -> None:
     settings = job_settings(script=str(folder / "train.py"), argument_style=style)
-    job = bundle(resolve_endpoint("embedded"), settings).files["job.json"]
+    job = bundle(resolve_endpoint("embedded"), settings, sources(settings)).files["job.json"]
     assert isinstance(job, bytes)
     assert json.loads(job)["order"]["arguments"] == style
 
 
-@pytest.mark.parametrize("limit", ["BIG_BYTES", "MANY_FILES"])
-def test_a_big_folder_is_worth_a_word(make_driver: Any, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    monkeypatch.setattr(f"tunewright.backends.sagemaker.deployment.{limit}", 1)
+def test_many_files_are_worth_a_word(make_driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunewright.backends.sagemaker.deployment.MANY_FILES", 1)
     driver = make_driver()
     assert "every job downloads" in driver.backend.summary().notices[0]
+
+
+def test_a_key_that_is_not_for_the_disk_is_worth_a_word(make_driver: Any) -> None:
+    types = "ml.g5.xlarge,ml.c5.xlarge"
+    (notice,) = make_driver(kms_key="alias/mine", instance_type=types).backend.summary().notices
+    assert notice.startswith("ml.g5.xlarge: local NVMe disks")
+    assert make_driver(kms_key="alias/mine", instance_type="ml.c5.xlarge").backend.summary().notices == ()
 
 
 def test_a_dry_run_on_the_embedded_endpoint_starts_nothing(

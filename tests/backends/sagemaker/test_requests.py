@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ DEPLOYMENT = Deployment(
     gpu_image="763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.6.0-gpu-py312-cu126-ubuntu22.04-sagemaker",
     bucket="sagemaker-us-east-1-123456789012",
     prefix="tunewright/nique-experiment",
-    code_prefix="tunewright/nique-experiment/code/0123456789abcdef/",
+    code_prefix="tunewright/code/0123456789abcdef/",
+    code_sha256="0123456789abcdef" * 4,
+    runner_sha256="fedcba9876543210" * 4,
 )
 CONFIG: dict[str, Any] = {"lr": 1e-3, "layers": 2, "nesterov": True, "optimizer": "adam", "epochs": 27}
 
@@ -170,12 +173,30 @@ def test_any_configuration_fits_the_service(config: dict[str, Any]) -> None:
 
 
 def test_equal_hashes_mean_equal_jobs() -> None:
-    def digest(config: dict[str, Any], **run: Any) -> str:
-        order = JobOrder(run=Run(trial_id=0, attempt=0, **run), config=config)
-        return build_request(order, DEPLOYMENT, job_settings()).hash
+    def digest(
+        config: dict[str, Any] = CONFIG, until: int | None = None, cost: float = 0.0, **more: Any
+    ) -> str:
+        order = JobOrder(run=Run(trial_id=0, attempt=0, until=until), config=config, cost_before=cost)
+        deployed = {name: more.pop(name) for name in ("cpu_image", "code_prefix", "session") if name in more}
+        fields = build_request(order, replace(DEPLOYMENT, **deployed), job_settings(**more)).fields
+        (tag,) = [tag["Value"] for tag in fields["Tags"] if tag["Key"] == "tunewright:hash"]
+        assert tag == fields["Environment"]["TUNEWRIGHT_HASH"]
+        return tag
 
-    assert digest(CONFIG) == digest(dict(CONFIG))
-    assert len({digest(CONFIG), digest({**CONFIG, "lr": 0.1}), digest(CONFIG, until=3)}) == 3
+    same = [digest(), digest(dict(CONFIG)), digest(cost=0.5)]
+    others = [
+        digest({**CONFIG, "lr": 0.1}),
+        digest(until=3),
+        digest(session="0123456789ab"),
+        digest(session="ba9876543210"),
+        digest(code_prefix="tunewright/nique-experiment/code/fedcba9876543210/"),
+        digest(cpu_image="mine"),
+        digest(instance_type="ml.m5.large"),
+        digest(volume_gb=40),
+        digest(environment={"A": "1"}),
+    ]
+    assert len(set(same)) == 1
+    assert len({*same, *others}) == 1 + len(others)
 
 
 def test_instances_may_be_hyperparameters() -> None:
@@ -201,6 +222,19 @@ def test_until_may_be_the_maximum_resource() -> None:
 
 def test_merge_goes_into_mappings() -> None:
     assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 9}}) == {"a": {"b": 9, "c": 2}, "d": 3}
+
+
+def test_the_key_of_disks_is_left_out_where_the_hardware_encrypts_them() -> None:
+    def resources(**given: Any) -> dict[str, Any]:
+        settings = job_settings(kms_key="alias/mine", **given)
+        fields = build_request(CASES["plain"][0], DEPLOYMENT, settings).fields
+        assert fields["OutputDataConfig"]["KmsKeyId"] == "alias/mine"
+        return fields["ResourceConfig"]
+
+    assert resources(instance_type="ml.c5.xlarge")["VolumeKmsKeyId"] == "alias/mine"
+    assert "VolumeKmsKeyId" not in resources(instance_type="ml.g5.xlarge")
+    own = {"ResourceConfig": {"VolumeKmsKeyId": "k"}}
+    assert "VolumeKmsKeyId" not in resources(instance_type="ml.p4d.24xlarge", request_template=own)
 
 
 def test_an_environment_that_is_too_long_is_named() -> None:

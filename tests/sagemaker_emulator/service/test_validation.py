@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore import session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
+from moto.utilities.utils import load_resource
 
 from sagemaker_emulator.api.validation import RequestModel, check_create
 from sagemaker_emulator.service.errors import ServiceError
@@ -203,6 +205,10 @@ GROUP = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "InstanceGroupName"
         ),
         (resources(KeepAlivePeriodInSeconds=3601), "above the maximum keep-alive for cluster reuse of 3600"),
         ({"InputDataConfig": [{"ChannelName": "a"}, {"ChannelName": "a"}]}, "Duplicate channel name"),
+        (
+            {"ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeKmsKeyId": "k"}},
+            "VolumeKmsKeyId is not supported for instance type ml.g5.xlarge",
+        ),
     ],
 )
 def test_rules_that_no_single_member_can_break(changes: dict[str, Any], text: str) -> None:
@@ -235,3 +241,23 @@ def test_defaults_are_filled_in(service: Service) -> None:
     job = service.describe("job-1")
     assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 86400}
     assert job["ResourceConfig"]["InstanceCount"] == 1
+
+
+def test_a_volume_key_is_refused_where_ec2_has_local_storage() -> None:
+    """moto ships the answers of EC2's DescribeInstanceTypes; it has no p2, p3 and p6e-gb200 any more."""
+    known = load_resource("ec2/resources/instance_types.json")
+    enum = session.Session().get_service_model("sagemaker").shape_for("TrainingInstanceType").enum
+    types = {one: known[one[3:]].get("InstanceStorageSupported", False) for one in enum if one[3:] in known}
+    assert len(types) > 200
+    assert {one for one in types if is_refused(one)} == {
+        one for one, has_storage in types.items() if has_storage
+    }
+
+
+def is_refused(instance_type: str) -> bool:
+    resources = {"InstanceType": instance_type, "InstanceCount": 1, "VolumeKmsKeyId": "k"}
+    try:
+        check_create(request(ResourceConfig=resources), keep_alive_cap=3600)
+    except ServiceError:
+        return True
+    return False

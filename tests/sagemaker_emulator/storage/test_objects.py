@@ -40,10 +40,14 @@ def s3(client: Callable[[str], Any]) -> Any:
 
 
 def test_a_restart_keeps_objects_with_their_metadata(aws: AwsServices, s3: Any) -> None:
-    s3.put_object(Bucket="bucket", Key="a", Body=b"one", ContentType="text/plain", Metadata={"owner": "me"})
+    key = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/mine"}
+    s3.put_object(
+        Bucket="bucket", Key="a", Body=b"one", ContentType="text/plain", Metadata={"owner": "me"}, **key
+    )
     before = s3.head_object(Bucket="bucket", Key="a")
     assert reopened(aws).store.get("bucket", "a") == b"one"
     after = s3.head_object(Bucket="bucket", Key="a")  # the server still runs, on what was loaded again
+    assert (after["ServerSideEncryption"], after["SSEKMSKeyId"]) == ("aws:kms", "alias/mine")
     for field in ("ETag", "ContentLength", "ContentType", "Metadata", "LastModified"):
         assert after[field] == before[field]
 
@@ -158,3 +162,43 @@ def test_an_odd_bucket_name_stays_inside(tmp_path: Path) -> None:
     aws.store.put("...", "k", b"1")
     assert list(tmp_path.iterdir()) == [aws.directory]
     assert reopened(aws).store.get("...", "k") == b"1"
+
+
+ALIEN = "210987654321"
+
+
+def test_requests_that_expect_another_owner_are_refused(aws: AwsServices, s3: Any) -> None:
+    aws.store.create_bucket("taken", owner=ALIEN)
+    s3.put_object(Bucket="taken", Key="a", Body=b"1", ExpectedBucketOwner=ALIEN)
+    assert s3.get_object(Bucket="taken", Key="a")["Body"].read() == b"1", "open to those that do not ask"
+    reopened(aws)
+    ours = {"Bucket": "taken", "ExpectedBucketOwner": "123456789012"}
+    copied = {"CopySource": {"Bucket": "taken", "Key": "a"}, "ExpectedSourceBucketOwner": "123456789012"}
+    refused: list[Callable[[], Any]] = [
+        lambda: s3.head_bucket(**ours),
+        lambda: s3.put_object(**ours, Key="b", Body=b""),
+        lambda: s3.get_object(**ours, Key="a"),
+        lambda: s3.head_object(**ours, Key="a"),
+        lambda: s3.list_objects_v2(**ours),
+        lambda: s3.delete_object(**ours, Key="a"),
+        lambda: s3.delete_objects(**ours, Delete={"Objects": [{"Key": "a"}]}),
+        lambda: s3.create_multipart_upload(**ours, Key="b"),
+        lambda: s3.copy_object(Bucket="bucket", Key="c", **copied),
+    ]
+    for request in refused:
+        with pytest.raises(ClientError) as caught:
+            request()
+        assert caught.value.response["Error"]["Code"] in {"AccessDenied", "403"}
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert [found.key for found in aws.store.objects("taken")] == ["a"]
+    assert aws.store.objects("bucket") == []
+
+
+def test_a_taken_name_of_a_bucket_and_an_owner_that_is_none(aws: AwsServices, s3: Any) -> None:
+    aws.store.create_bucket("taken", owner=ALIEN)
+    with pytest.raises(ClientError, match="BucketAlreadyExists"):
+        s3.create_bucket(Bucket="taken")
+    with pytest.raises(ClientError, match="InvalidBucketOwnerAWSAccountID"):
+        s3.get_object(Bucket="bucket", Key="a", ExpectedBucketOwner="me")
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        s3.list_objects_v2(Bucket="nowhere", ExpectedBucketOwner=ALIEN)

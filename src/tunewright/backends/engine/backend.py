@@ -9,7 +9,7 @@ from typing import Any
 
 from tunewright.backends.engine.context import EngineContext
 from tunewright.backends.engine.event_queue import EventQueue
-from tunewright.backends.engine.job_service import JobStatus
+from tunewright.backends.engine.job_service import JobStatus, name_taken
 from tunewright.backends.engine.outcomes import Outcome, Outcomes
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun
 from tunewright.clock import Clock, WallClock
@@ -117,6 +117,10 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
         self._dispatcher = dispatcher
         self._queue = EventQueue(context.inbox)
         self._outcomes = Outcomes(context)
+        self._earlier_job = ""
+        """Full name of a job that was there at :meth:`attach`."""
+        self._taken = ""
+        """Error of a new experiment whose name is taken."""
         self._is_interrupted = False
         self._is_closed = False
 
@@ -126,15 +130,18 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
         Raises
         ------
         BackendError
-            The storage or the jobs cannot be used.
+            The storage or the jobs cannot be used, or another experiment has jobs of this name.
         """
         statuses = self._context.open(self._dispatcher.n_instances)
+        self._check_age(runs, statuses)
         for run in self._dispatcher.attach(runs, statuses):
             self._queue.add(run)
             self._withdraw_unbegun(run)
 
     def start(self, run: Run, config: Config) -> None:
         """Queue the run; it begins in :meth:`wait`, as soon as the engine has room for it."""
+        if self._earlier_job and _is_first(run):
+            self._taken = name_taken(self._earlier_job)
         self._queue.add(self._dispatcher.queue(run, config))
 
     def pause(self, trial_id: int) -> None:
@@ -155,10 +162,13 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
         Raises
         ------
         BackendError
-            Credentials, permissions or a quota of zero make all work impossible, or jobs fail one after the other.
+            Credentials, permissions or a quota of zero make all work impossible, jobs fail one after the other, or the
+            experiment's name is taken.
         KeyboardInterrupt
             It was interrupted: from then on :meth:`close` does not wait for anything.
         """
+        if self._taken:
+            raise BackendError(self._taken)
         deadline = time.monotonic() + timeout
         try:
             while True:
@@ -205,6 +215,16 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
             self._context.notices.add(f"WARNING: jobs or warm pools may be left running ({error})")
         finally:
             self._context.jobs.close()
+
+    def _check_age(self, runs: Sequence[OpenRun], statuses: Mapping[str, JobStatus]) -> None:
+        """Raise an error for jobs that are older than the experiment's first run: another experiment has created them."""
+        if not statuses:
+            return
+        oldest = min(statuses, key=lambda key: statuses[key].created)
+        self._earlier_job = self._context.jobs.full_name(oldest)
+        first = next((one for one in runs if _is_first(one.run)), None)
+        if first and statuses[oldest].created < first.started_wall - self._context.channel.skew:
+            raise BackendError(name_taken(self._earlier_job))
 
     def _request(self, trial_id: int, request: str) -> None:
         """Note a request; a run that has not begun ends at once."""
@@ -278,3 +298,8 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
         )
         if left or pools:
             self._context.notices.add(f"{text}: {', '.join(left) or 'none'}.{pools} {settings.cleanup_hint}")
+
+
+def _is_first(run: Run) -> bool:
+    """Whether a run is the first one of its experiment."""
+    return (run.trial_id, run.attempt) == (0, 0)

@@ -33,6 +33,11 @@ class Order(Dataclass, Protocol):
         """Price of all instances of the job."""
         ...
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether an earlier session of the experiment may have created the job."""
+        ...
+
 
 OrderT = TypeVar("OrderT", bound=Order)
 
@@ -75,6 +80,8 @@ class JobOrder:
     checkpoint_key: str = ""
     """Common prefix of the keys of the initial checkpoint, if an input channel brings it; empty: the runner fetches it,
     or there is none."""
+    is_attached: bool = False
+    """Whether an earlier session began the run: it may have created the job, and died before any listing showed it."""
 
     @property
     def name(self) -> JobName:
@@ -133,6 +140,20 @@ class JobStatus:
         return self.state in _TERMINAL
 
 
+def name_taken(job: str) -> str:
+    """Message of a name under which another experiment has created jobs.
+
+    Parameters
+    ----------
+    job
+        Full name of such a job.
+    """
+    return (
+        f"The name of this experiment is taken: another one has created the job {job}. Choose another name "
+        "(--experiment_tag, or experiment= in Python), or continue the other experiment with 'tunewright resume'"
+    )
+
+
 class CreateOutcome(Enum):
     """Outcome of a request to create a job."""
 
@@ -186,9 +207,9 @@ class Failure:
 class JobService(ABC, Generic[OrderT]):
     """The jobs of one experiment in an engine.
 
-    A job's key is the part of its name after the experiment's prefix, ``{n}-{n}-{n}``. It is an idempotency key: creating a
-    job twice with one key creates one job. Every method raises :class:`~tunewright.exceptions.RequestError` if the engine
-    refuses the request or does not answer.
+    A job's key is the part of its name after the experiment's prefix, ``{n}-{n}-{n}``. It is an idempotency key: a create
+    request that is sent again after a lost answer creates no second job. Every method raises
+    :class:`~tunewright.exceptions.RequestError` if the engine refuses the request or does not answer.
     """
 
     @abstractmethod
@@ -212,14 +233,16 @@ class JobService(ABC, Generic[OrderT]):
 
     @abstractmethod
     def create(self, order: OrderT) -> Submission:
-        """Create a job, or adopt the one of that key.
+        """Create a job, or adopt the one of that key if a request of this session, whose answer was lost, created it.
+
+        The job of an attached order is also adopted if an earlier session created it by the same request.
 
         Raises
         ------
         RequestError
             The job could not be prepared; it was not created.
         BackendError
-            No job of this account can be created, whatever the run.
+            No job of this account can be created, whatever the run, or the name is taken.
         """
 
     @abstractmethod

@@ -165,6 +165,7 @@ class JobDispatcher(Dispatcher):
             cost_before=seconds * self._settings.billed_share * dollars / 3600,
             dollars_per_hour=dollars,
             billed_share=self._settings.billed_share,
+            is_attached=True,
         )
         tracked = self._tracked(order, first_retry=open_run.retry)
         self._context.inbox.box(replace(name, retry=open_run.retry)).taken = open_run.seen

@@ -62,6 +62,8 @@ class WorkerJobOrder:
     """Of all its instances."""
     instance_type: str = ""
     """The chosen one of several types; empty: that of the settings."""
+    is_attached: bool = False
+    """Whether an earlier session of the experiment may have created the job."""
 
     @property
     def key(self) -> str:
@@ -229,6 +231,8 @@ class WorkerFleet:
         self._jobs: dict[int, WorkerJob] = {}
         self._draining: set[int] = set()
         self._n_created = 0
+        self._is_attached = False
+        """Whether there was an earlier session."""
         self._size = plan.job_size
         self._spare_since: float | None = None
         self._statuses_at = 0.0
@@ -244,14 +248,22 @@ class WorkerFleet:
         """Monotonic second of the next step."""
         return self._statuses_at
 
-    def adopt(self, statuses: Mapping[str, JobStatus]) -> None:
+    def adopt(self, statuses: Mapping[str, JobStatus], *, is_attached: bool) -> None:
         """Take over the jobs of earlier sessions.
+
+        Parameters
+        ----------
+        statuses
+            All that a listing shows, by key.
+        is_attached
+            Whether there was an earlier session, which may have created one that no listing shows yet.
 
         Raises
         ------
         RequestError
             The storage does not say which of them are to end.
         """
+        self._is_attached = is_attached or bool(statuses)
         draining = self._board.draining()
         for key, status in statuses.items():
             number, n_instances = (int(part) for part in key.split("-")[:2])
@@ -316,7 +328,10 @@ class WorkerFleet:
     def _plan_job(self, number: int, n_instances: int) -> WorkerJob:
         per_instance = self._context.prices.per_hour({}) * self._context.settings.billed_share
         order = WorkerJobOrder(
-            number=number, n_instances=n_instances, dollars_per_hour=per_instance * n_instances
+            number=number,
+            n_instances=n_instances,
+            dollars_per_hour=per_instance * n_instances,
+            is_attached=self._is_attached,
         )
         meter = RunMeter(
             dollars_per_hour=order.dollars_per_hour,

@@ -92,7 +92,7 @@ class WorkerDispatcher(Dispatcher):
             name = JobName(open_run.run.trial_id, open_run.run.attempt, open_run.retry)
             inbox.box(name).taken = open_run.seen
         try:
-            self._fleet.adopt(statuses)
+            self._fleet.adopt(statuses, is_attached=bool(runs))
             self._listing = self._board.list_tasks()
             if runs:
                 inbox.search_from(0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing_extensions import override
 from tunewright.aws import DEFAULT_VERSION
 from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
+from tunewright.runner.contract import BucketTerms
 
 Execution: TypeAlias = Literal["jobs", "workers", "auto"]
 """How trials become training jobs."""
@@ -37,21 +39,40 @@ class SageMakerPlace(ABC):  # noqa: B024 - the fields of the two classes below
     """Service seconds per second of the embedded endpoint (default: 60)."""
     region: str | None = None
     """AWS region (default: as boto3 finds it)."""
+    profile: str | None = None
+    """Profile of the AWS configuration (default: $AWS_PROFILE)."""
+    assume_role: str | None = field(default=None, metadata={"metavar": "ARN"})
+    """Role whose rights all requests have, by its ARN."""
     role: str | None = None
-    """Role of the jobs (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else the account's SageMaker role)."""
+    """Role of the jobs, by name or ARN (default: $TUNEWRIGHT_SAGEMAKER_ROLE, else your own execution role, else the account's only one)."""
     bucket: str | None = None
     """Bucket for code, reports and checkpoints (default: sagemaker-REGION-ACCOUNT)."""
+    bucket_owner: str | None = field(default=None, metadata={"metavar": "ACCOUNT"})
+    """Account that must own --bucket, 12 digits: all requests to it are refused otherwise (the default bucket must be yours)."""
+    kms_key: str | None = None
+    """Key that encrypts all files in S3, and the disks of instance types without local NVMe disks."""
     image_uri: str | None = None
     """Container image of the jobs (default: by framework and region)."""
+    max_code_mb: int = field(default=100, metadata={"metavar": "MB"})
+    """Size of the files beside the script, which every job downloads; more is refused."""
 
     def __post_init__(self) -> None:
-        _check_positive(self, "speed")
+        _check_positive(self, "speed", "max_code_mb")
+        _check_owner(self)
+
+    @property
+    def bucket_terms(self) -> BucketTerms:
+        """Terms on which the bucket is used."""
+        return BucketTerms(owner=self.bucket_owner or "", kms_key=self.kms_key or "")
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningJobPlace(SageMakerPlace):
     """Where tuning jobs run whose trials are no training jobs."""
+
+    profile: str | None = field(default=None, metadata={"flag": "aws_profile"})
+    """Profile of the AWS configuration (default: $AWS_PROFILE)."""
 
 
 @final
@@ -96,8 +117,6 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Subnets of your VPC, with commas."""
     security_group_ids: str | None = field(default=None, metadata={"metavar": "ID,..."})
     """Security groups of your VPC, with commas."""
-    kms_key: str | None = None
-    """Key that encrypts disks and output."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """An AWS tag of each training job."""
     request_template: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -125,6 +144,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
         _check_positive(
             self,
             "speed",
+            "max_code_mb",
             "max_wait",
             "trials_per_instance",
             "max_run",
@@ -139,6 +159,7 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
         ):
             if value is not None and value > most:
                 raise SettingsError(f"{name} must be from 1 to {most}, not {value}")
+        _check_owner(self)
         check_at_least(self, 0, "max_retries", "checkpoint_seconds", "stop_grace", "close_seconds")
         if self.price_per_hour is not None:
             check_at_least(self, 0, "price_per_hour")
@@ -154,6 +175,18 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     def is_billed(self) -> bool:
         """Whether the jobs run on AWS."""
         return self.endpoint == "aws"
+
+
+def _check_owner(place: SageMakerPlace) -> None:
+    owner = place.bucket_owner
+    if owner is None:
+        return
+    if not re.fullmatch(r"\d{12}", owner):
+        raise SettingsError(f"bucket_owner is the number of an account, 12 digits, not {owner!r}")
+    if place.bucket is None:
+        raise SettingsError(
+            "bucket_owner is for a bucket that you name: give --bucket, or leave it out; the default bucket must be yours"
+        )
 
 
 def _check_positive(config: object, *names: str) -> None:

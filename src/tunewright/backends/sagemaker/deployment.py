@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
@@ -16,23 +13,34 @@ from tunewright.aws import (
     Endpoint,
     EndpointKind,
     Price,
-    S3Objects,
     ServiceError,
     check_image,
-    default_bucket,
+    choose_bucket,
     ensure_bucket,
     find_role,
     given_price,
+    has_local_disks,
     image_uri,
     open_session,
     prices_at,
     shipped_prices,
     support_warning,
 )
-from tunewright.aws.objects import in_parallel
 from tunewright.aws.session import EMULATED_ACCOUNT
 from tunewright.backends.engine.context import Notices
 from tunewright.backends.engine.job_service import JobOrder
+from tunewright.backends.sagemaker.code import (
+    CODE,
+    IGNORE_FILE,
+    MANY_FILES,
+    ROOT_PREFIX,
+    CodeBundle,
+    Sources,
+    bundle_code,
+    size_problem,
+    sources_of,
+    upload_code,
+)
 from tunewright.backends.sagemaker.preflight import preflight
 from tunewright.backends.sagemaker.requests import (
     TYPE_NAMES,
@@ -43,175 +51,12 @@ from tunewright.backends.sagemaker.requests import (
 )
 from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.exceptions import BackendError, SettingsError
-from tunewright.runner.build import runner_bytes
-from tunewright.runner.contract import JOB_FILE, SOURCE
 from tunewright.space import Categorical
-from tunewright.storage import home
 from tunewright.trial import Run
 from tunewright.types import Config
 
-RUNNER: Final = "runner.pyz"
-
-BIG_BYTES: Final = 100 * 1024 * 1024
-"""A source folder above this size is worth a word."""
-
-MANY_FILES: Final = 1000
-"""So is one with more files, which every job downloads one by one."""
-
-_JUNK_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "venv"})
-_JUNK_SUFFIXES: Final = frozenset({".pyc", ".pyo"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeBundle:
-    """All files of the code channel."""
-
-    files: Mapping[str, Path | bytes]
-    """By path in the channel: a file of this machine, or the content itself."""
-    digest: str
-    """Of all names and contents."""
-    size: int
-    """Bytes."""
-
-    @property
-    def prefix(self) -> str:
-        """Where it lies below the experiment's prefix, ending in a slash."""
-        return f"code/{self.digest}/"
-
-
-def bundle_code(script: str, job: Mapping[str, Any], dependencies: Sequence[Path] = ()) -> CodeBundle:
-    """Collect the files of the code channel.
-
-    Parameters
-    ----------
-    script
-        A script's path, or ``path/file.py:name`` or ``module:name`` of a function. A script's whole folder goes with
-        it, as :func:`source_files` lists it; of a module, its package.
-    job
-        Content of :data:`~tunewright.runner.contract.JOB_FILE` beside the script.
-    dependencies
-        Further folders and files, which lie beside the script.
-
-    Raises
-    ------
-    SettingsError
-        There is no such script or module, or the script lies in the user's home folder itself.
-    """
-    entry, files = _sources(script)
-    order = {**job["order"], "script": entry}
-    contents: dict[str, Path | bytes] = {f"{SOURCE}/{name}": path for name, path in files.items()}
-    for dependency in dependencies:
-        contents.update({f"{SOURCE}/{name}": path for name, path in dependency_files(dependency)})
-    contents[RUNNER] = runner_bytes()
-    contents[JOB_FILE] = json.dumps({**job, "order": order}, sort_keys=True).encode("utf-8")
-    return bundle_contents(contents)
-
-
-def bundle_contents(contents: Mapping[str, Path | bytes]) -> CodeBundle:
-    """The bundle of these files, by path in the channel."""
-    digest = hashlib.sha256()
-    size = 0
-    for name in sorted(contents):
-        content = contents[name]
-        data = content if isinstance(content, bytes) else content.read_bytes()
-        digest.update(json.dumps([name, len(data)]).encode("ascii") + data)
-        size += len(data)
-    return CodeBundle(files=contents, digest=digest.hexdigest()[:16], size=size)
-
-
-def upload_code(objects: S3Objects, bundle: CodeBundle) -> None:
-    """Store a bundle below the experiment's prefix unless it is there already.
-
-    Raises
-    ------
-    ServiceError
-        S3 refuses or does not answer.
-    """
-    marker = bundle.prefix.rstrip("/") + ".complete"
-    if objects.exists(marker):
-        return
-
-    def put(name: str) -> None:
-        content = bundle.files[name]
-        if isinstance(content, bytes):
-            objects.put(bundle.prefix + name, content)
-        else:
-            objects.put_file(bundle.prefix + name, content)
-
-    in_parallel(put, sorted(bundle.files))
-    objects.put(marker, b"")
-
-
-def _sources(script: str) -> tuple[str, dict[str, Path]]:
-    """The script's name within the source folder, and the folder's files."""
-    place, separator, name = script.rpartition(":")
-    is_function = bool(separator) and name.isidentifier()
-    path = Path(place if is_function else script)
-    if is_function and path.suffix != ".py":
-        return script, _module_files(place)
-    if not path.is_file():
-        raise SettingsError(f"There is no training script {path}: check the path")
-    folder = path.resolve().parent
-    if folder in {Path.home(), Path(folder.root)}:
-        raise SettingsError(
-            f"Jobs would get all of {folder}, where the script lies: move it into a folder of its own"
-        )
-    entry = f"{path.name}:{name}" if is_function else path.name
-    return entry, dict(source_files(folder))
-
-
-def _module_files(module: str) -> dict[str, Path]:
-    """The files of a module's outermost package, or the module's own."""
-    top = module.partition(".")[0]
-    spec = importlib.util.find_spec(top)
-    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        raise SettingsError(f"There is no module {top!r} whose files could be sent: check the name")
-    origin = Path(spec.origin)
-    if spec.submodule_search_locations is None:
-        return {origin.name: origin}
-    return {f"{top}/{name}": path for name, path in source_files(origin.parent)}
-
-
-def dependency_files(dependency: Path) -> Iterator[tuple[str, Path]]:
-    """The files of a dependency, by their paths beside a script.
-
-    Raises
-    ------
-    SettingsError
-        It is not there.
-    """
-    if dependency.is_file():
-        yield dependency.name, dependency
-    elif dependency.is_dir():
-        name = dependency.resolve().name
-        yield from ((f"{name}/{inner}", path) for inner, path in source_files(dependency))
-    else:
-        raise SettingsError(f"There is no dependency {dependency}: give folders or files")
-
-
-def source_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files of a folder by their paths in it.
-
-    Left out are hidden files and folders (version control, caches, credentials), virtual environments, and what
-    Tunewright itself stores.
-    """
-    stored = home().resolve()
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if _is_source(name) and Path(where, name) != stored)
-        for name in sorted(names):
-            path = Path(where, name)
-            if _is_source(name) and path.is_file():
-                yield path.relative_to(folder).as_posix(), path
-
-
-def _is_source(name: str) -> bool:
-    is_hidden = name.startswith(".")
-    return not is_hidden and name not in _JUNK_FOLDERS and Path(name).suffix not in _JUNK_SUFFIXES
-
-
-ROOT_PREFIX: Final = "tunewright"
-"""Prefix of all our keys in a bucket."""
-
+_SHOWN: Final = 5
+"""Names of files that a notice lists."""
 CONTROL_SECONDS: Final = 2.0
 """Service seconds between two polls of a job's control key."""
 
@@ -327,26 +172,36 @@ def describe_deployment(
     """
     check_images(settings)
     prefix = f"{ROOT_PREFIX}/{job_prefix(experiment)}"
+    bucket = choose_bucket(session, settings.config.bucket, settings.config.bucket_terms)
     return Deployment(
         experiment=experiment,
         job_prefix=job_prefix(experiment),
         role_arn=find_role(session, settings.config.role),
         cpu_image=settings.config.image_uri or _image(session.endpoint, settings, for_gpu=False),
         gpu_image=settings.config.image_uri or _image(session.endpoint, settings, for_gpu=True),
-        bucket=settings.config.bucket or default_bucket(session),
+        bucket=bucket,
+        bucket_terms=session.terms_of(bucket),
         prefix=prefix,
-        code_prefix=f"{prefix}/{bundle.prefix}",
+        code_prefix=f"{ROOT_PREFIX}/{bundle.prefix}",
+        code_sha256=bundle.digest,
+        runner_sha256=bundle.runner_sha256,
     )
 
 
-def bundle(endpoint: Endpoint, settings: JobSettings) -> CodeBundle:
-    """The code channel of an experiment.
+def sources(settings: JobSettings) -> Sources:
+    """The files that are sent with an experiment's script.
 
     Raises
     ------
     SettingsError
-        There is no such script.
+        As :func:`~tunewright.backends.sagemaker.code.sources_of`.
     """
+    benchmark = settings.benchmark
+    return sources_of(benchmark.script, [Path(one) for one in benchmark.dependencies])
+
+
+def bundle(endpoint: Endpoint, settings: JobSettings, files: Sources) -> CodeBundle:
+    """The code channel of an experiment, with its files."""
     benchmark, config = settings.benchmark, settings.config
     job: Mapping[str, Any] = {
         "order": {
@@ -359,7 +214,7 @@ def bundle(endpoint: Endpoint, settings: JobSettings) -> CodeBundle:
         "checkpoint_seconds": config.checkpoint_seconds,
         "report_shards": settings.n_report_shards,
     }
-    return bundle_code(benchmark.script, job, [Path(one) for one in benchmark.dependencies])
+    return bundle_code(files, job)
 
 
 @final
@@ -391,7 +246,7 @@ class ExperimentSite:
     BackendError
         There is no role or no image.
     SettingsError
-        There is no such script.
+        There is no such script, or the files beside it are too large.
     """
 
     def __init__(
@@ -407,8 +262,11 @@ class ExperimentSite:
         self.notices: Final = notices
         if warning := check_images(settings):
             notices.add(warning)
-        self._code = bundle(session.endpoint, settings)
-        self.deployment: Final = describe_deployment(session, experiment, settings, self._code)
+        self._sources = sources(settings)
+        self._check_size(experiment)
+        self._code = bundle(session.endpoint, settings, self._sources)
+        described = describe_deployment(session, experiment, settings, self._code)
+        self.deployment: Final = replace(described, session=secrets.token_hex(6))
         self.objects: Final = session.objects(self.deployment.bucket, self.deployment.prefix)
 
     def deploy(self, n_instances: int) -> None:
@@ -425,20 +283,54 @@ class ExperimentSite:
             The bucket cannot be used, or the code not stored.
         """
         code = self._code
-        if code.size > BIG_BYTES or len(code.files) > MANY_FILES:
+        if len(code.files) > MANY_FILES:
             self.notices.add(
                 f"The script's folder has {len(code.files)} files of {code.size / 1e6:.0f} MB, "
-                "which every job downloads: keep data elsewhere"
+                "which every job downloads one by one: keep data elsewhere"
             )
-        ensure_bucket(self.session, self.settings.config.bucket)
+        if left_out := self._sources.left_out:
+            more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
+            self.notices.add(
+                f"Not sent to the jobs, by .gitignore, {IGNORE_FILE} or as private: {', '.join(left_out[:_SHOWN])}{more}"
+            )
+        if line := _about_disks(self.settings):
+            self.notices.add(line)
+        ensure_bucket(self.session, self.settings.config.bucket, self.settings.config.bucket_terms)
         try:
-            upload_code(self.objects, code)
+            root = self.session.objects(self.deployment.bucket, ROOT_PREFIX)
+            upload_code(root, code, self.deployment.prefix.removeprefix(f"{ROOT_PREFIX}/"))
         except ServiceError as error:
             raise BackendError(
                 f"The code cannot be stored in s3://{self.deployment.bucket} ({error})"
             ) from error
         if line := preflight(self.session, self.settings, n_instances):
             self.notices.add(line)
+
+    def _check_size(self, experiment: str) -> None:
+        """Refuse a folder that is too large, unless an earlier session of the experiment has stored code already."""
+        config = self.settings.config
+        problem = size_problem(self._sources.files, config.max_code_mb)
+        if not problem:
+            return
+        bucket = choose_bucket(self.session, config.bucket, config.bucket_terms)
+        objects = self.session.objects(bucket, f"{ROOT_PREFIX}/{job_prefix(experiment)}")
+        try:
+            has_code = bool(objects.page(CODE))
+        except ServiceError:
+            has_code = False
+        if not has_code:
+            raise SettingsError(problem)
+
+
+def _about_disks(settings: JobSettings) -> str:
+    """A line about disks for which the given key is not used; empty if there are none."""
+    local = [one for one in settings.types if has_local_disks(one)]
+    if not settings.config.kms_key or not local:
+        return ""
+    return (
+        f"{' and '.join(local)}: local NVMe disks, which their hardware encrypts; the key is for the files in S3, and the "
+        "requests have no VolumeKmsKeyId"
+    )
 
 
 def planned_deployment(settings: JobSettings, *, experiment: str, endpoint: Endpoint) -> Deployment:
@@ -451,7 +343,7 @@ def planned_deployment(settings: JobSettings, *, experiment: str, endpoint: Endp
     SettingsError
         There is no such script.
     """
-    code = bundle(endpoint, settings)
+    code = bundle(endpoint, settings, sources(settings))
     if endpoint.kind is EndpointKind.EMBEDDED:
         session = AwsSession(endpoint)
         session.account = EMULATED_ACCOUNT

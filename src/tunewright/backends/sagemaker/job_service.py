@@ -21,12 +21,13 @@ from tunewright.backends.engine.job_service import (
     OrderT,
     PoolStatus,
     Submission,
+    name_taken,
 )
 from tunewright.backends.sagemaker.deployment import ExperimentSite
-from tunewright.backends.sagemaker.requests import HASH_VARIABLE, JobRequest, job_name, parse_job_name
+from tunewright.backends.sagemaker.requests import JobRequest, job_name, parse_job_name
 from tunewright.exceptions import BackendError
 from tunewright.runner.log_lines import without_messages
-from tunewright.runner.training_job import LOST_S3
+from tunewright.runner.training_job import CHANGED_CODE, LOST_S3, REFUSED_S3
 from tunewright.trial import PhaseName
 
 _PAGE: Final = 100
@@ -267,7 +268,7 @@ class SageMakerJobs(JobService[OrderT]):
 
     @override
     def create(self, order: OrderT) -> Submission:
-        """Send a CreateTrainingJob, or adopt the job if it exists with the same hash.
+        """Send a CreateTrainingJob; a job of that name is adopted if this very request created it.
 
         A configuration that is too long for the request is stored first.
         """
@@ -279,7 +280,7 @@ class SageMakerJobs(JobService[OrderT]):
         try:
             self._session.call("CreateTrainingJob", **request.fields)
         except ServiceError as error:
-            return self._refused(request, error)
+            return self._refused(request, error, is_attached=order.is_attached)
         return Submission(CreateOutcome.CREATED)
 
     @override
@@ -333,7 +334,8 @@ class SageMakerJobs(JobService[OrderT]):
             return Failure(cause=FailureCause.CAPACITY, reason=reason)
         if reason.startswith(_INTERNAL_ERROR) or _LOST_S3_REASON.match(reason):
             return Failure(cause=FailureCause.SERVICE, reason=reason)
-        return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy_of_job(reason))
+        remedy = self._remedy_of_changed_code() if CHANGED_CODE in reason else remedy_of_job(reason)
+        return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy)
 
     @override
     def revive(self) -> None:
@@ -377,6 +379,11 @@ class SageMakerJobs(JobService[OrderT]):
                 return bills
             request["NextToken"] = answer["NextToken"]
 
+    def _remedy_of_changed_code(self) -> str:
+        deployment = self._site.deployment
+        code = f"s3://{deployment.bucket}/{deployment.code_prefix.rstrip('/')}"
+        return f"find out who writes to the bucket, and delete the objects that begin with {code}, which are sent again"
+
     def _describe(self, name: str) -> Mapping[str, Any]:
         return self._session.call("DescribeTrainingJob", TrainingJobName=name)
 
@@ -394,9 +401,9 @@ class SageMakerJobs(JobService[OrderT]):
                 return
             request["NextToken"] = answer["NextToken"]
 
-    def _refused(self, request: JobRequest, error: ServiceError) -> Submission:
+    def _refused(self, request: JobRequest, error: ServiceError, *, is_attached: bool) -> Submission:
         if error.code == "ResourceInUse":
-            return self._adopt(request)
+            return self._adopt(request, is_attached=is_attached)
         if error.code == "ResourceLimitExceeded":
             if _ZERO_QUOTA.search(error.text):
                 text = f"The account may not use this instance type: {error.text}"
@@ -413,7 +420,7 @@ class SageMakerJobs(JobService[OrderT]):
             raise BackendError(f"CreateTrainingJob is refused ({error}): {remedy}, then resume") from error
         return _invalid(error)
 
-    def _adopt(self, request: JobRequest) -> Submission:
+    def _adopt(self, request: JobRequest, *, is_attached: bool) -> Submission:
         name = str(request.fields["TrainingJobName"])
         try:
             job = self._describe(name)
@@ -421,12 +428,9 @@ class SageMakerJobs(JobService[OrderT]):
             return Submission(
                 CreateOutcome.UNKNOWN, f"The job {name} exists but cannot be described ({error})"
             )
-        if job.get("Environment", {}).get(HASH_VARIABLE) == request.hash:
+        if request.created(job, by_any_session=is_attached):
             return Submission(CreateOutcome.CREATED)
-        raise BackendError(
-            f"There is a job {name} of another configuration: somebody else used the experiment's name. Give this one "
-            "another with --experiment_tag"
-        )
+        raise BackendError(name_taken(name))
 
 
 def job_logs(session: AwsSession, prefix: str, trial_id: int) -> str:
@@ -499,20 +503,23 @@ _ROLE: Final = (
 TYPE_REMEDY: Final = "correct --instance_type: 'tunewright sagemaker quotas' shows what the account may use"
 """The remedy if another one of several listed types may do."""
 _IMAGE: Final = "correct --image_uri, or let the role pull it from the registry; without --image_uri AWS's own image is taken"
+_KEY: Final = "correct --kms_key, or let the role use the key"
 _PLACE: Final = (
-    "the role needs access to the bucket, which must be in the region of the jobs: see --bucket and --role"
+    "the role needs access to the bucket, which must be yours and in the region of the jobs: see --bucket, --bucket_owner "
+    "and --role"
 )
 
 _OF_REQUESTS: Final[_Causes] = (
+    (re.compile(r"kms", re.IGNORECASE), _KEY),
     (re.compile(r"assume.?role|\brole\b|roleArn", re.IGNORECASE), _ROLE),
     (re.compile(r"instance.?type", re.IGNORECASE), TYPE_REMEDY),
     (re.compile(r"KeepAlivePeriod", re.IGNORECASE), "leave --warm_pool out, or lower --keep_alive"),
     (re.compile(r"image|repository|registry", re.IGNORECASE), _IMAGE),
     (re.compile(r"subnet|security.?group|vpc", re.IGNORECASE), "correct --subnets and --security_group_ids"),
-    (re.compile(r"kms", re.IGNORECASE), "correct --kms_key, or let the role use the key"),
     (re.compile(r"\bS3\b|bucket", re.IGNORECASE), _PLACE),
 )
 _OF_JOBS: Final[_Causes] = (
+    (re.compile(rf"^AlgorithmError: The \w+ {re.escape(REFUSED_S3)}:"), _PLACE),
     (re.compile(r"^ClientError: (?!Artifact).*(image|repository|registry|manifest)", re.IGNORECASE), _IMAGE),
     (re.compile(r"^ClientError: (?!Artifact).*(\bS3\b|bucket|download)", re.IGNORECASE), _PLACE),
     (re.compile(r"assume.?role|\brole\b", re.IGNORECASE), _ROLE),

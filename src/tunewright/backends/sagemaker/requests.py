@@ -13,25 +13,37 @@ from typing import Any, Final
 from tunewright.aws import has_gpu
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
+from tunewright.backends.sagemaker.code import RUNNER
 from tunewright.backends.sagemaker.config import LOGS
-from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, JobSettings, input_channel, merge
+from tunewright.backends.sagemaker.settings import (
+    SPOT_WAIT_SECONDS,
+    JobSettings,
+    input_channel,
+    merge,
+    without_key_of_local_disks,
+)
 from tunewright.exceptions import SettingsError
 from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.runner.contract import (
     CHECKPOINT_CHANNEL,
+    CODE_VARIABLE,
     CONFIG_CHANNEL,
     CONFIG_PARAMETER,
     RUN_VARIABLE,
     S3_VARIABLE,
     WORKER_VARIABLE,
+    BucketTerms,
     Mode,
 )
+from tunewright.runner.training_job import CHANGED_CODE
 from tunewright.types import Config, ConfigValue
 
 EXPERIMENT_LENGTH: Final = 40
 """Of 63 characters that a job's name may have; the rest is for the three numbers."""
 
 _DIGEST_LENGTH: Final = 6
+LONGEST_PREFIX: Final = EXPERIMENT_LENGTH - _DIGEST_LENGTH - 1
+"""Characters of an experiment's name with which its job names and S3 prefix begin, however long it is."""
 
 
 def job_prefix(experiment: str) -> str:
@@ -45,7 +57,7 @@ def job_prefix(experiment: str) -> str:
     if legal and legal == experiment and len(legal) <= EXPERIMENT_LENGTH:
         return legal
     digest = hashlib.sha256(experiment.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
-    kept = legal[: EXPERIMENT_LENGTH - _DIGEST_LENGTH - 1].rstrip("-")
+    kept = legal[:LONGEST_PREFIX].rstrip("-")
     return f"{kept}-{digest}" if kept else f"t-{digest}"
 
 
@@ -69,11 +81,18 @@ def parse_job_name(prefix: str, text: str) -> str | None:
 
 
 HASH_VARIABLE: Final = "TUNEWRIGHT_HASH"
-"""Environment variable and tag that tell two jobs of the same name apart."""
+"""Environment variable and tag that tell two jobs of the same name apart: hash of the request, and id of the session."""
 HASH_TAG: Final = "tunewright:hash"
+EXPERIMENT_TAG: Final = "tunewright:experiment"
 
 CODE_CHANNEL: Final = "code"
-CODE_FOLDER: Final = f"/opt/ml/input/data/{CODE_CHANNEL}"
+_RUNNER_FILE: Final = f"/opt/ml/input/data/{CODE_CHANNEL}/{RUNNER}"
+_CHECKED_RUNNER: Final = (
+    "import hashlib,runpy,sys;_,d,p,*a=sys.argv;sys.argv=[p,*a];sys.path[0]=p;"
+    "hashlib.sha256(open(p,'rb').read()).hexdigest()==d or "
+    "sys.exit(open(a[1]+'/output/failure','w').write('CODE'));runpy.run_path(p,None,'__main__')"
+).replace("CODE", CHANGED_CODE)
+"""Python that runs a zipapp if its SHA-256 is the first argument. The service takes 256 characters, without line breaks."""
 
 _MAX_HYPERPARAMETERS: Final = 100
 _MAX_NAME: Final = 256
@@ -100,7 +119,17 @@ class Deployment:
     prefix: str
     """Of all S3 objects of the experiment, without slashes at its ends."""
     code_prefix: str
-    """Full key prefix of the code, ending in a slash."""
+    """Full key prefix of the code, ending in a slash; it holds the hash of the code."""
+    code_sha256: str
+    runner_sha256: str
+    session: str = ""
+    """Random id of the tuner process, which distinguishes its jobs from those of another one; empty in dry runs."""
+    bucket_terms: BucketTerms = BucketTerms()
+
+    @property
+    def s3_variables(self) -> dict[str, str]:
+        """Environment of a runner that uses the bucket."""
+        return {S3_VARIABLE: self.uri, **self.bucket_terms.to_environment()}
 
     @property
     def uri(self) -> str:
@@ -134,10 +163,19 @@ class JobRequest:
     refusal: str = ""
     """Why the run cannot have a job; empty: it can."""
 
-    @property
-    def hash(self) -> str:
-        """Hash that an existing job of that name has if it is this one."""
-        return str(self.fields["Environment"][HASH_VARIABLE])
+    def created(self, job: Mapping[str, Any], *, by_any_session: bool = False) -> bool:
+        """Whether this request created an existing job.
+
+        Parameters
+        ----------
+        job
+            Answer of DescribeTrainingJob.
+        by_any_session
+            Also accept a job that an earlier session created by the same request.
+        """
+        ours = str(self.fields["Environment"][HASH_VARIABLE])
+        theirs = str(job.get("Environment", {}).get(HASH_VARIABLE, ""))
+        return theirs == ours or (by_any_session and theirs.partition("-")[0] == ours.partition("-")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +220,7 @@ def build_request(order: JobOrder, deployment: Deployment, settings: JobSettings
         until=order.run.until,
         trial_tag=str(order.run.trial_id),
         mode=Mode.LOGS if is_isolated else Mode.S3,
-        variables={RUN_VARIABLE: _compact(facts)} | ({} if is_isolated else {S3_VARIABLE: deployment.uri}),
+        variables={RUN_VARIABLE: _compact(facts)} | ({} if is_isolated else deployment.s3_variables),
         limits=_limits(settings),
     )
     request = _request(parts, deployment, settings)
@@ -239,7 +277,7 @@ def build_worker_request(
         until=None,
         trial_tag=str(order.number),
         mode=Mode.WORKER,
-        variables={S3_VARIABLE: deployment.uri, WORKER_VARIABLE: _compact(facts)},
+        variables={**deployment.s3_variables, WORKER_VARIABLE: _compact(facts)},
         limits=limits,
     )
     return _request(parts, deployment, settings)
@@ -247,14 +285,23 @@ def build_worker_request(
 
 def worker_deployment(deployment: Deployment) -> Deployment:
     """The deployment with a prefix of its own for the names of jobs of workers."""
-    return replace(deployment, job_prefix=f"{deployment.job_prefix}-w")
+    return replace(deployment, job_prefix=worker_prefix(deployment.job_prefix))
+
+
+def worker_prefix(prefix: str) -> str:
+    """The beginning of the names of an experiment's jobs of workers, from that of all its jobs."""
+    return f"{prefix}-w"
+
+
+def tag_value(experiment: str) -> str:
+    """Value of a job's tag :data:`EXPERIMENT_TAG`."""
+    return re.sub(r"[^\w .:/=+@-]", "-", experiment)[:_MAX_TAG_VALUE]
 
 
 def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) -> JobRequest:
     text = _compact(parts.config)
     is_inline = len(text) <= _MAX_VALUE
     config_key = "" if is_inline else f"configs/{parts.key}.json"
-    digest = hashlib.sha256(json.dumps([text, parts.until]).encode("ascii")).hexdigest()[:32]
     ours: dict[str, Any] = {
         "TrainingJobName": job_name(deployment.job_prefix, parts.key),
         "RoleArn": deployment.role_arn,
@@ -268,13 +315,28 @@ def _request(parts: _JobParts, deployment: Deployment, settings: JobSettings) ->
         "StoppingCondition": dict(parts.limits),
         **({"EnableManagedSpotTraining": True} if settings.config.spot else {}),
         **({"EnableNetworkIsolation": True} if settings.network_isolation else {}),
-        "Environment": _environment(parts, settings, digest),
-        "Tags": _tags(parts, deployment, settings, digest),
+        "Environment": {**_environment(parts, settings), CODE_VARIABLE: deployment.code_sha256},
+        "Tags": _tags(parts, deployment, settings),
     }
-    fields = merge(settings.request_template, ours)
+    fields = without_key_of_local_disks(merge(settings.request_template, ours))
+    digest = _hash(fields, text, parts.until, deployment.session)
+    fields["Environment"] = {**fields["Environment"], HASH_VARIABLE: digest}
+    fields["Tags"] = [*fields["Tags"], {"Key": HASH_TAG, "Value": digest}]
     return JobRequest(
         fields=fields, config_key=config_key, config_body=b"" if is_inline else text.encode("ascii")
     )
+
+
+def _hash(fields: Mapping[str, Any], config: str, until: int | None, session: str) -> str:
+    """Hash of a request, in hexadecimal digits, with the id of the session.
+
+    It covers the code, the image, the instances, the configuration and all other fields but the description of the run, which
+    holds the costs so far.
+    """
+    environment = {name: value for name, value in fields["Environment"].items() if name != RUN_VARIABLE}
+    covered = [{**fields, "Environment": environment}, config, until]
+    digest = hashlib.sha256(json.dumps(covered, sort_keys=True).encode("ascii")).hexdigest()[:32]
+    return f"{digest}-{session}" if session else digest
 
 
 def _compact(value: Mapping[str, Any]) -> str:
@@ -336,9 +398,24 @@ def _algorithm(parts: _JobParts, deployment: Deployment, settings: JobSettings) 
     return {
         "TrainingImage": deployment.gpu_image if has_gpu(instance_type) else deployment.cpu_image,
         "TrainingInputMode": "File",
-        "ContainerEntrypoint": ["python3"],
-        "ContainerArguments": [f"{CODE_FOLDER}/runner.pyz", parts.mode.value, "/opt/ml"],
+        **runner_command(deployment.runner_sha256, parts.mode),
     }
+
+
+def runner_command(sha256: str, mode: Mode) -> dict[str, Any]:
+    """Members of the AlgorithmSpecification that start the runner.
+
+    A runner in S3 that was changed is not started: it would have the rights of the job's role.
+
+    Parameters
+    ----------
+    sha256
+        Of the runner, in hexadecimal digits.
+    mode
+        Its program.
+    """
+    arguments = ["-c", _CHECKED_RUNNER, sha256, _RUNNER_FILE, mode.value, "/opt/ml"]
+    return {"ContainerEntrypoint": ["python3"], "ContainerArguments": arguments}
 
 
 def _hyperparameters(config: Config, pointer: str) -> dict[str, str]:
@@ -384,12 +461,11 @@ def _limits(settings: JobSettings) -> dict[str, int]:
     return limits | {"MaxWaitTimeInSeconds": settings.max_wait} if settings.config.spot else limits
 
 
-def _environment(parts: _JobParts, settings: JobSettings, digest: str) -> dict[str, str]:
+def _environment(parts: _JobParts, settings: JobSettings) -> dict[str, str]:
     environment = {
         **(_WITHOUT_NETWORK if settings.network_isolation else {}),
         **settings.benchmark.environment,
         **parts.variables,
-        HASH_VARIABLE: digest,
     }
     for name, value in environment.items():
         if len(value) > _MAX_ENVIRONMENT_VALUE:
@@ -399,13 +475,10 @@ def _environment(parts: _JobParts, settings: JobSettings, digest: str) -> dict[s
     return environment
 
 
-def _tags(
-    parts: _JobParts, deployment: Deployment, settings: JobSettings, digest: str
-) -> list[dict[str, str]]:
+def _tags(parts: _JobParts, deployment: Deployment, settings: JobSettings) -> list[dict[str, str]]:
     tags = {
         **settings.config.tags,
-        "tunewright:experiment": re.sub(r"[^\w .:/=+@-]", "-", deployment.experiment),
+        EXPERIMENT_TAG: tag_value(deployment.experiment),
         "tunewright:trial": parts.trial_tag,
-        HASH_TAG: digest,
     }
     return [{"Key": name, "Value": value[:_MAX_TAG_VALUE]} for name, value in tags.items()]

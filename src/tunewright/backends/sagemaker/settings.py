@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast, final
 
-from tunewright.aws import REMOTE_VARIABLE
+from tunewright.aws import REMOTE_VARIABLE, has_local_disks
 from tunewright.backends.sagemaker.config import LOGS, MAX_RUN_MAX, S3, SageMakerConfig
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
@@ -205,6 +205,17 @@ def merge(template: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any
         else:
             merged[name] = value
     return merged
+
+
+def without_key_of_local_disks(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop the VolumeKmsKeyId of a CreateTrainingJob request if the instance type has local NVMe disks.
+
+    The service refuses it there: the disks are encrypted by their hardware.
+    """
+    resources = dict(request["ResourceConfig"])
+    if has_local_disks(str(resources.get("InstanceType", ""))):
+        resources.pop("VolumeKmsKeyId", None)
+    return {**request, "ResourceConfig": resources}
 
 
 def _network(config: SageMakerConfig) -> dict[str, Any]:

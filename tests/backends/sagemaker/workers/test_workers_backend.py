@@ -270,6 +270,17 @@ def test_jobs_that_fail_by_themselves_end_the_experiment(fleet: Any) -> None:
     assert len(fleet.aws.jobs) == 3
 
 
+def test_a_new_experiment_of_an_old_name_gets_no_old_workers(
+    fleet: Any, make_fleet: Callable[..., Any]
+) -> None:
+    start(fleet, 0)
+    fleet.worker().take("0-0-0")
+    second = make_fleet()
+    start(second, 0)
+    with pytest.raises(BackendError, match="name of this experiment is taken"):
+        second.rounds(1)
+
+
 class TestAttach:
     def open_run(self, **more: Any) -> OpenRun:
         return OpenRun(run=Run(trial_id=0, attempt=0), config={"lr": 0.1}, started_at=0.0, **more)
@@ -372,7 +383,7 @@ def test_requests_are_legal(fleet: Any) -> None:
     model = botocore.session.get_session().get_service_model("sagemaker")
     shape = model.operation_model("CreateTrainingJob").input_shape
     assert not ParamValidator().validate(job["fields"], shape).has_errors()
-    assert job["fields"]["AlgorithmSpecification"]["ContainerArguments"][1] == "worker"
+    assert job["fields"]["AlgorithmSpecification"]["ContainerArguments"][-2] == "worker"
     assert job_settings().max_run == json.loads(job["Environment"]["TUNEWRIGHT_WORKER"])["max_run_seconds"]
 
 

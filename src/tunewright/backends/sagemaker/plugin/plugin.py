@@ -15,7 +15,7 @@ from tunewright.aws import (
     AwsSession,
     Endpoint,
     EndpointKind,
-    default_bucket,
+    choose_bucket,
     open_session,
     prices_at,
     resolve_endpoint,
@@ -29,9 +29,9 @@ from tunewright.backends.plugin import (
 )
 from tunewright.backends.sagemaker.backend import SageMakerBackend
 from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints, download
+from tunewright.backends.sagemaker.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.config import LOGS, SageMakerConfig, SageMakerPlace
 from tunewright.backends.sagemaker.deployment import (
-    ROOT_PREFIX,
     Estimate,
     check_images,
     dry_run,
@@ -95,7 +95,8 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         session, prefix = open_session(endpoint_of(config)), job_prefix(context.folder.name)
         if config.execution != "workers":
             return ServiceLog(session, lambda: job_logs(session, prefix, trial_id))
-        objects = session.objects(config.bucket or default_bucket(session), f"{ROOT_PREFIX}/{prefix}")
+        bucket = choose_bucket(session, config.bucket, config.bucket_terms)
+        objects = session.objects(bucket, f"{ROOT_PREFIX}/{prefix}")
         return ServiceLog(session, lambda: run_logs(objects, trial_id))
 
     @override
@@ -118,7 +119,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         channel = JobSettings(benchmark=context.script, config=config).channel
         session = open_session(endpoint_of(config))
         try:
-            bucket = config.bucket or default_bucket(session)
+            bucket = choose_bucket(session, config.bucket, config.bucket_terms)
             objects = session.objects(bucket, f"{ROOT_PREFIX}/{job_prefix(context.folder.name)}")
             place = checkpoint_prefix(checkpoint.trial_id, checkpoint.resource)
             if channel == LOGS:
@@ -175,7 +176,13 @@ def endpoint_of(place: SageMakerPlace) -> Endpoint:
     SettingsError
         Endpoint, region and speed contradict each other.
     """
-    return resolve_endpoint(place.endpoint, speed=place.speed, region=place.region)
+    return resolve_endpoint(
+        place.endpoint,
+        speed=place.speed,
+        region=place.region,
+        profile=place.profile,
+        assume_role=place.assume_role,
+    )
 
 
 def describe_jobs(place: P, jobs: Estimate) -> Description[P]:
