@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast, final
 
-from tunewright.history import History, Incumbent
+from tunewright.history import History, Incumbent, known_resource, n_known_trials
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import COUNT, error_key
@@ -258,7 +258,7 @@ def _nothing_text(facts: ProgressFacts, history: History) -> str:
 
 def share_done(facts: ProgressFacts, history: History, now: float, cost: float) -> float | None:
     """Return the part of an experiment that is done, from 0 to 1, by the limit that is nearest; None if there is no limit."""
-    n_ended = history.n_trials - len(history.ids(TrialStatus.RUNNING))
+    n_ended = history.n_trials - n_known_trials(history) - len(history.ids(TrialStatus.RUNNING))
     spent = (
         (now, facts.max_time),
         (n_ended, facts.max_trials),
@@ -299,15 +299,17 @@ def status_text(facts: ProgressFacts, history: History, now: float, cost: float,
 
 
 def counts_text(history: History, most: int | None = None) -> str:
-    """Count trials by status, as ``31 of 50 trials (4 running, 20 paused, 7 completed)``; ``most`` is their limit."""
+    """Count trials by status, as ``31 of 50 trials (4 running, 20 paused, 7 completed)``; ``most`` is their limit.
+
+    Trials with known results are counted apart: ``31 of 50 trials and 3 with known results (...)``.
+    """
     counts = {status: len(history.ids(status)) for status in TrialStatus}
     some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
-    trials = (
-        plural(history.n_trials, "trial")
-        if most is None
-        else f"{history.n_trials} of {plural(most, 'trial')}"
-    )
-    return f"{trials} ({some})" if some else "no trials yet"
+    n_known = n_known_trials(history)
+    n_trained = history.n_trials - n_known
+    trials = plural(n_trained, "trial") if most is None else f"{n_trained} of {plural(most, 'trial')}"
+    known = f" and {n_known} with known results" if n_known else ""
+    return f"{trials}{known} ({some})" if some else "no trials yet"
 
 
 def cost_text(facts: ProgressFacts, cost: float, prices: str) -> str:
@@ -347,7 +349,9 @@ def closing_text(
 
 def unfinished_text(facts: ProgressFacts, history: History) -> str:
     """Say that no trial came to the end of its training; empty if one did, or if the end is unknown."""
-    if facts.max_resource is None or not history.n_results or history.ids(TrialStatus.COMPLETED):
+    if facts.max_resource is None or not history.n_results:
+        return ""
+    if any(not known_resource(history, trial_id) for trial_id in history.ids(TrialStatus.COMPLETED)):
         return ""
     highest = max(result.resource for _, result in history.results_since(0))
     if highest >= facts.max_resource:

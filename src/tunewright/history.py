@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import final
 
 from tunewright.metric import Constraint, Metric
-from tunewright.trial import Checkpoint, Decision, Result, Run, Trial, TrialStatus
+from tunewright.trial import KNOWN, Checkpoint, Decision, Result, Run, Trial, TrialStatus
 from tunewright.types import Config, Note
 
 
@@ -165,3 +165,14 @@ def ranked_trials(
         if is_met and (trial_id not in best or loss < best[trial_id][0]):
             best[trial_id] = (loss, trial_id, result)
     return [(trial_id, result) for _, trial_id, result in sorted(best.values(), key=lambda one: one[:2])]
+
+
+def known_resource(history: History, trial_id: int) -> int:
+    """Return the highest resource of the known results of a trial, which were not trained; 0 if it has none."""
+    known = history.note(trial_id, 0).get(KNOWN)
+    return known if isinstance(known, int) else 0
+
+
+def n_known_trials(history: History) -> int:
+    """Return the number of trials that began with known results."""
+    return sum(known_resource(history, trial_id) > 0 for trial_id in range(history.n_trials))

@@ -19,7 +19,7 @@ from typing import final
 from typing_extensions import override
 
 from tunewright.exceptions import SettingsError
-from tunewright.history import History
+from tunewright.history import History, known_resource
 from tunewright.interfaces import StopDecision, StoppingCriterion
 from tunewright.metric import Metric
 from tunewright.trial import TrialStatus
@@ -63,16 +63,18 @@ class MaxWallclockTime(StoppingCriterion):
 
 @final
 class MaxTrialsStarted(StoppingCriterion):
-    """NO_NEW_TRIALS once ``n`` trials were begun: exactly ``n`` are."""
+    """NO_NEW_TRIALS once ``n`` trials were begun: exactly ``n`` are. Trials that begin with known results do not count."""
 
     def __init__(self, n: int) -> None:
         _positive("max_num_trials", n)
         self._n = n
+        self._known = _Known()
 
     @override
     def check(self, history: History, now: float) -> StopDecision:
         """NO_NEW_TRIALS when no further trial may begin."""
-        return StopDecision.NO_NEW_TRIALS if history.n_trials >= self._n else StopDecision.CONTINUE
+        n_trained = history.n_trials - self._known.n_trials(history)
+        return StopDecision.NO_NEW_TRIALS if n_trained >= self._n else StopDecision.CONTINUE
 
 
 @final
@@ -107,16 +109,20 @@ class MaxTrialsFinished(StoppingCriterion):
 
 @final
 class MaxEvaluations(StoppingCriterion):
-    """STOP once ``n`` results were accepted."""
+    """STOP once ``n`` results were accepted. Known results do not count."""
 
     def __init__(self, n: int) -> None:
         _positive("max_num_evaluations", n)
         self._n = n
+        self._known = _Known()
 
     @override
     def check(self, history: History, now: float) -> StopDecision:
         """STOP when there are ``n`` results."""
-        return StopDecision.STOP if history.n_results >= self._n else StopDecision.CONTINUE
+        if history.n_results < self._n:
+            return StopDecision.CONTINUE
+        n_reported = history.n_results - self._known.n_results(history)
+        return StopDecision.STOP if n_reported >= self._n else StopDecision.CONTINUE
 
 
 @final
@@ -245,7 +251,7 @@ class _BestLoss:
             self._begin(history)
         for trial_id, result in history.results_since(self._n_read):
             self._n_read += 1
-            is_new = trial_id not in self._reported
+            is_new = trial_id not in self._reported and not known_resource(history, trial_id)
             self._reported.add(trial_id)
             loss = self._metric.loss_of(result.metrics)
             improved = math.isfinite(loss) and not loss >= self._best - self._tolerance
@@ -254,6 +260,38 @@ class _BestLoss:
             if improved:
                 self._best = loss
         return self._best
+
+
+class _Known:
+    """Trials of a history that begin with known results, and these results, counted once each."""
+
+    def __init__(self) -> None:
+        self._begin(None)
+
+    def _begin(self, history: History | None) -> None:
+        self._history = None if history is None else weakref.ref(history)
+        self._read_trials = self._read_results = self._n_trials = self._n_results = 0
+
+    def n_trials(self, history: History) -> int:
+        """Number of trials."""
+        self._follow(history)
+        for trial_id in range(self._read_trials, history.n_trials):
+            self._n_trials += known_resource(history, trial_id) > 0
+        self._read_trials = history.n_trials
+        return self._n_trials
+
+    def n_results(self, history: History) -> int:
+        """Number of results; 0, at no expense, if no trial begins with one."""
+        if not self.n_trials(history):
+            return 0
+        for trial_id, result in history.results_since(self._read_results):
+            self._n_results += result.resource <= known_resource(history, trial_id)
+        self._read_results = history.n_results
+        return self._n_results
+
+    def _follow(self, history: History) -> None:
+        if self._history is None or self._history() is not history:
+            self._begin(history)
 
 
 class _Work:
@@ -277,7 +315,8 @@ class _Work:
         for trial_id, result in history.results_since(self.n_results):
             self.n_results += 1
             before = self._last.get(trial_id, history.run(trial_id).resume_from)
-            self.done += max(1, result.resource - before)
+            if result.resource > known_resource(history, trial_id):
+                self.done += max(1, result.resource - before)
             self._last[trial_id] = result.resource
             self._longest = max(self._longest, result.resource)
 

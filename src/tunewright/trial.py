@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from tunewright.types import Config, Json, Note
+
+KNOWN: Final = "known"
+"""Key in the note of a run that is not trained, as its results were given: the highest resource of the trial's given results."""
 
 
 class TrialStatus(StrEnum):

@@ -238,3 +238,29 @@ def test_trials_that_an_ended_experiment_left_running_count_as_stopped() -> None
     run = one_run(outcome.folder)
     assert not [trial for trial in run.trials if trial.status == "running"]
     assert sum(trial.status == "stopped" for trial in run.trials) == outcome.counts["stopped"] > 0
+
+
+@pytest.mark.parametrize(("n_trials", "has_importance"), [(19, False), (24, True)])
+def test_show_has_the_use_of_workers_and_the_importance_if_there_are_enough_trials(
+    n_trials: int, has_importance: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = on_digits("RandomSearch", profile="sagemaker", max_num_trials=n_trials)
+    with pytest.raises(SystemExit):
+        main(["show", outcome.folder.name])
+    lines = capsys.readouterr().out.splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("workers "))
+    shares = re.findall(r"(\d+)% (\w+)", lines[begin])
+    assert (
+        {"training", "starting"}
+        <= {name for _, name in shares}
+        <= {"training", "starting", "uploading", "idle"}
+    )
+    assert 98 <= sum(int(share) for share, _ in shares) <= 102
+    assert any(re.match(r" {12}\d+ cold starts? of 130 s \(median\)", line) for line in lines)
+    shown = [line for line in lines if line.startswith("importance ") or "±" in line]
+    assert bool(shown) == has_importance
+    assert all(len(line) <= 60 for line in lines if line in shown)
+    if has_importance:
+        names = [line[12:].split()[0] for line in shown]
+        assert set(names) <= set(outcome.space.names)
+        assert any(line.endswith("% of the variance of 24 trials explained") for line in lines)

@@ -153,7 +153,7 @@ def test_the_seed_of_a_script_is_another_one_in_each_run(tmp_path: Path) -> None
     benchmark = RealBenchmarkDefinition(
         name="toy",
         script=str(tmp_path / "train.py"),
-        space=SearchSpace({"lr": Float(0.1, 1.0), "seed": 7, "epochs": 9}),
+        space=SearchSpace({"lr": Float(0.1, 1.0), "seed": 7, "epochs": 9}, ["lr <= epochs"]),
         metrics=(Metric("loss"),),
         max_resource_attr="epochs",
         n_workers=2,
@@ -169,6 +169,7 @@ def test_the_seed_of_a_script_is_another_one_in_each_run(tmp_path: Path) -> None
     points = [several.benchmark.space.complete(point) for point in several.benchmark.points_to_evaluate or ()]
     assert points == [{"lr": 0.5, "seed": 8 + k, "epochs": 27} for k in range(3)]
     assert several.limits.max_num_trials == 3
+    assert several.benchmark.space.constraints == once.benchmark.space.constraints == ("lr <= epochs",)
     assert several.identity() != once.identity()
     assert Experiment.from_json(several.to_json()) == several
 

@@ -269,21 +269,24 @@ def test_what_a_tuning_job_works_on_is_left_to_it(tuned: Command) -> None:
     assert tuned("resume", "mine", "--max_num_trials", "3") == 0
 
 
-def test_a_changed_space_begins_a_new_experiment_that_learns_from_the_old_one(
-    tuned: Command, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Trials that break a new relation are left out with a word."""
+def test_a_changed_space_begins_a_new_experiment_with_the_results_that_fit(tuned: Command) -> None:
+    """Trials that break a new relation are left out with a word; others are not trained again."""
     (old,) = experiments("mine")
     before = old.journal_path.read_bytes()
     tuned.space.write_text('constraints = ["0.9 <= 2 * x <= 1.1"]\n' + SPACE + "default = 0.48")
     assert tuned("resume", "mine", "--space", str(tuned.space), "--max_num_trials", "3") == 0
-    assert f"{old.name} keeps its space: 1 of its 2 trials with a result fit the new one" in tuned.out
-    assert "left out, as a constraint is broken: 0.9 <= 2 * x <= 1.1 (1 trials)" in caplog.text
+    assert f"{old.name} keeps its space: 1 of its 2 trials with results fit the new one" in tuned.out
+    assert "are not trained again; 1 do not: a condition or relation is broken (1)" in tuned.out
     (new,) = [folder for folder in experiments("mine") if folder != old]
     history = replay_history(read_events(new.journal_path))
     values = [float(history.trial(trial_id).config["x"]) for trial_id in range(history.n_trials)]
     assert values[0] == 0.5
-    assert len(values) == 3
+    before_it = replay_history(read_events(old.journal_path))
+    assert [r.metrics for r in history.results(0)] == [
+        {"score": r.metrics["score"]} for r in before_it.results(0)
+    ]
+    assert not (new.path / "trials" / "0").exists()
+    assert len(values) == 4
     assert all(0.45 <= x <= 0.55 for x in values)
     assert old.journal_path.read_bytes() == before
 

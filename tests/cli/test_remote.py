@@ -25,11 +25,12 @@ from tunewright.aws import (
 from tunewright.backends.sagemaker.code import CodeBundle
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.real import mlp_digits_benchmark
+from tunewright.cli import main
 from tunewright.cli.launch import Launch
-from tunewright.cli.launch_remote import NOT_FORWARDED, forwarded_names, remote_command
+from tunewright.cli.launch_remote import NOT_FORWARDED, forwarded_names, launch_remote, remote_command
 from tunewright.cli.parsing import record_app, run_app
 from tunewright.cli.records import Given, RecordCommand
-from tunewright.cli.slices import jobs_with_room
+from tunewright.cli.slices import SliceLaunch, SlicePlan, jobs_with_room
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import method
 from tunewright.remote.layout import job_name, job_number
@@ -131,6 +132,64 @@ class TestFlags:
         replaced = {"num_seeds": 1, "start_seed": 4, "method": None}
         flags = given.command_line(forwarded_names(launch), replaced)
         assert flags == ["--num_seeds", "1", "--start_seed", "4", "--verbose", "1"]
+
+
+class TestCredentials:
+    """Profile and role of the launching machine are not those of its tuning jobs."""
+
+    LINE = (
+        "--experiment_tag t --endpoint http://127.0.0.1:9 --region us-east-1 --profile work --tuner_role tuner"
+        " --assume_role arn:aws:iam::123456789012:role/a --role trial --max_num_trials 1"
+    )
+
+    @pytest.fixture
+    def launched(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[SliceLaunch, list[str], Any]]:
+        """Launches with the flags of their only slice and the stored experiment, instead of their requests."""
+        found: list[tuple[SliceLaunch, list[str], Any]] = []
+
+        def run(launch: SliceLaunch, plans: list[SlicePlan]) -> int:
+            stored = launch.code.files.get("source/experiment.json")
+            content = json.loads(stored.read_bytes()) if isinstance(stored, Path) else None
+            found.append((launch, list(plans[0].flags), content))
+            return 0
+
+        monkeypatch.setattr(SliceLaunch, "run", run)
+        return found
+
+    def test_of_a_folder(
+        self,
+        launched: list[tuple[SliceLaunch, list[str], Any]],
+        launch: Callable[..., int],
+        toy: RealBenchmarkDefinition,
+        tmp_path: Path,
+    ) -> None:
+        (tmp_path / "hpo_main.py").touch()
+        methods = {"RS": method("RandomSearch")}
+        entry = str(tmp_path / "launch_remote.py")
+        assert launch(launch_remote, self.LINE, entry, methods, {"toy": toy}, backend="sagemaker") == 0
+        ((made, flags, _),) = launched
+        assert (made.place.profile, made.place.role, made.tuner_role) == ("work", "trial", "tuner")
+        assert made.place.assume_role == "arn:aws:iam::123456789012:role/a"
+        assert flags[flags.index("--role") + 1] == "trial"
+        assert not {"--profile", "--assume_role", "--tuner_role"} & set(flags)
+
+    def test_of_a_script(
+        self,
+        launched: list[tuple[SliceLaunch, list[str], Any]],
+        launch: Callable[..., int],
+        toy: RealBenchmarkDefinition,
+        tmp_path: Path,
+    ) -> None:
+        space = tmp_path / "space.toml"
+        space.write_text('[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n')
+        line = (
+            f"{toy.script} --space {space} --metric score --goal max --backend sagemaker --remote {self.LINE}"
+        )
+        assert launch(main, "", ["tune", *line.split()]) == 0
+        ((made, _, stored),) = launched
+        assert (made.place.profile, made.tuner_role) == ("work", "tuner")
+        config = stored["backend"]["config"]
+        assert (config["role"], config["profile"], config["assume_role"]) == ("trial", None, None)
 
 
 class TestPackage:

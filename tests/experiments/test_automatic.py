@@ -94,7 +94,7 @@ def test_limits_say_how_many_trials_there_will_be() -> None:
 def test_it_is_said_once_for_each_benchmark() -> None:
     lines: list[str] = []
     other = experiment(benchmark=benchmark(name="other"), seed=1)
-    announce_choices([experiment(), experiment(seed=1), other, experiment("ASHA")], lines.append)
+    announce_choices([experiment(), experiment(seed=1), other, experiment("RandomSearch")], lines.append)
     assert [line.partition(":")[0] for line in lines] == ["toy", "other"]
     assert "auto is Adaptive: trials report" in lines[0]
 

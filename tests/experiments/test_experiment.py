@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,15 +13,19 @@ from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.plugin import BackendConfig, backend_from_json, backend_to_json, find_backend
 from tunewright.backends.sagemaker import JobSettings
 from tunewright.backends.sagemaker.config import SageMakerConfig
+from tunewright.backends.simulated import SimulatedBackend
 from tunewright.backends.simulated.config import SimulatedConfig
-from tunewright.benchmarks import Benchmark
+from tunewright.benchmarks import Benchmark, RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, Limits, method
+from tunewright.experiments import Experiment, Limits, announce_choices, method
 from tunewright.interfaces import Scheduler, StopDecision
+from tunewright.journal import MemoryJournal
+from tunewright.methods import build_scheduler
 from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Start
-from tunewright.types import Json
+from tunewright.tuner import Tuner
+from tunewright.types import Config, Json
 
 Make = Callable[..., Experiment]
 
@@ -175,3 +180,72 @@ def test_a_backend_that_cannot_be_reached_says_so(experiment: Make, tmp_path: Pa
     cell = experiment(backend=config)
     with pytest.raises(Exception, match=r"127\.0\.0\.1:9|credentials"):
         cell.plugin.build(config, cell.context(ExperimentFolder(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("limits", "needed"),
+    [
+        ({"max_num_trials": 6}, 7),
+        ({"max_num_trials": 7}, None),
+        ({"max_num_evaluations": 15}, 16),
+        ({"max_num_evaluations": 16}, None),
+        ({"max_num_trials": 2, "finish": 1}, None),
+        ({"max_wallclock_time": 1.0}, None),
+    ],
+)
+def test_limits_that_no_full_run_fits_into_are_known_before(
+    experiment: Make, toy: RealBenchmarkDefinition, limits: dict[str, int], needed: int | None
+) -> None:
+    """The rungs are 1, 3 and 9."""
+    benchmark = toy.replace(max_resource=27)
+    said = experiment(benchmark=benchmark, method=method("ASHA"), limits=Limits(**limits)).out_of_reach()
+    ((name, most), *_) = limits.items()
+    place = f"full run (27), which needs {needed} at least if trials report at 1, 3, 9"
+    assert said == (f"{name}={most} ends it before a {place}" if needed else "")
+
+
+@pytest.mark.parametrize(("n_trials", "highest"), [(6, 9), (7, 27)])
+def test_the_least_number_of_trials_of_a_full_run_is_exact(
+    toy: RealBenchmarkDefinition, n_trials: int, highest: int
+) -> None:
+    """In the best case each trial is better than all before: the last of the least number is promoted to the end."""
+    quality = itertools.count()
+    seen: dict[float, int] = {}
+
+    def train(config: Config, epoch: int) -> tuple[dict[str, float], float]:
+        rank = seen[config["x"]] if config["x"] in seen else seen.setdefault(config["x"], next(quality))
+        return {"score": float(rank)}, 1.0
+
+    benchmark = toy.replace(max_resource=27)
+    history = Tuner(
+        build_scheduler(method("ASHA"), benchmark, 0, {}),
+        SimulatedBackend(train, n_workers=1, max_resource=27),
+        metrics=benchmark.metrics,
+        stop_when=Limits(max_num_trials=n_trials).criterion(),
+        journal=MemoryJournal(),
+    ).run()
+    assert max(result.resource for _, result in history.results_since(0)) == highest
+
+
+def test_other_methods_may_reach_a_full_run(experiment: Make, toy: RealBenchmarkDefinition) -> None:
+    benchmark, few = toy.replace(max_resource=27), Limits(max_num_trials=2)
+    for spec in (
+        method("RandomSearch"),
+        method("ASHA", kind="stopping"),
+        method("HyperTune"),
+        method("PASHA"),
+    ):
+        assert experiment(benchmark=benchmark, method=spec, limits=few).out_of_reach() == ""
+
+
+def test_what_is_out_of_reach_is_said_before_it_starts(
+    experiment: Make, toy: RealBenchmarkDefinition
+) -> None:
+    lines: list[str] = []
+    cell = experiment(benchmark=toy.replace(max_resource=27), method=method("BOHB"), label="BOHB")
+    announce_choices([cell, cell], lines.append)
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        "toy, BOHB: max_num_trials=2 ends it before a full run (27), which needs 7 at least"
+    )
+    assert "--finish 1" in lines[0]

@@ -94,7 +94,7 @@ class TestLaunch:
     def test_a_request_that_lies_in_s3_is_not_sent_from_another_machine(self, session: Any) -> None:
         RemoteLaunch(session, "b", "t").add([a_slice("RS-0")])
         elsewhere = RemoteLaunch(session, "b", "t")
-        with pytest.raises(BackendError, match="not launched from this machine"):
+        with pytest.raises(BackendError, match=r"no request of the slice RS-0.*--resume"):
             elsewhere.launch_waiting(elsewhere.look(), None)
         elsewhere.add([a_slice("RS-0")])
         assert elsewhere.launch_waiting(elsewhere.look(), None) == 1

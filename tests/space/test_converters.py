@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import ConfigSpace
 import pytest
 from optuna import distributions as od
@@ -117,10 +119,42 @@ def test_configspace_conditions_that_cannot_be_listed_are_refused():
     )
     with pytest.raises(SpaceError, match="active with one hyperparameter or with another"):
         from_configspace(other)
-    third = ConfigSpace.ConfigurationSpace({"a": [1, 2]})
-    third.add(ConfigSpace.ForbiddenEqualsClause(third["a"], 2))
-    with pytest.raises(SpaceError, match="has 1 forbidden clauses"):
-        from_configspace(third)
+
+
+def test_forbidden_clauses_become_relations():
+    """A draw of the plain space is legal in one form if it is in the other."""
+    names: dict[str, Any] = {"a": (1, 5), "b": (1, 5), "c": ["x", "it's", "z"], "d": (0.0, 1.0)}
+    plain, space = ConfigSpace.ConfigurationSpace(names, seed=0), ConfigSpace.ConfigurationSpace(names)
+    space["a"].default_value, space["b"].default_value = 2, 3
+    clauses = [
+        ConfigSpace.ForbiddenAndConjunction(
+            ConfigSpace.ForbiddenEqualsClause(space["c"], "it's"),
+            ConfigSpace.ForbiddenInClause(space["a"], [1, 4]),
+        ),
+        ConfigSpace.ForbiddenGreaterThanRelation(space["a"], space["b"]),
+        ConfigSpace.ForbiddenOrConjunction(
+            ConfigSpace.ForbiddenEqualsClause(space["b"], 5),
+            ConfigSpace.ForbiddenGreaterThanClause(space["d"], 0.9),
+        ),
+    ]
+    space.add(*clauses)
+    found = from_configspace(space)
+    legal = [
+        found.allows(dict(config)) == (not any(clause.is_forbidden_value(dict(config)) for clause in clauses))
+        for config in plain.sample_configuration(200)
+    ]
+    assert all(legal)
+    assert len({found.allows(dict(config)) for config in plain.sample_configuration(50)}) == 2
+
+
+def test_a_forbidden_clause_without_a_counterpart_is_refused():
+    space = ConfigSpace.ConfigurationSpace({"a": (1, 5), "b": (1, 5)})
+    either = ConfigSpace.ForbiddenOrConjunction(
+        ConfigSpace.ForbiddenEqualsClause(space["a"], 1), ConfigSpace.ForbiddenEqualsClause(space["b"], 1)
+    )
+    space.add(ConfigSpace.ForbiddenAndConjunction(either, ConfigSpace.ForbiddenEqualsClause(space["a"], 2)))
+    with pytest.raises(SpaceError, match="has no counterpart"):
+        from_configspace(space)
 
 
 @pytest.mark.parametrize(

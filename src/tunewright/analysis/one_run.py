@@ -26,7 +26,7 @@ from tunewright.metric import Metric
 from tunewright.space import SearchSpace
 from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder, find_experiment
-from tunewright.trial import Decision, PhaseName
+from tunewright.trial import KNOWN, Decision, PhaseName
 from tunewright.types import Config
 
 
@@ -227,6 +227,8 @@ class _Reader:
         if trial_id == len(self.trials):
             self.trials.append(TrialRecord(id=trial_id, config=event.config))
         self.trials[trial_id].status = "running"
+        if KNOWN in event.note:
+            return  # its results are known: no worker runs it
         if trial_id in self._open:  # the session that ran it was killed
             self._give_away(trial_id, time)
         if not self._free and not self._has_places and self._open:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
-
-import numpy as np
 
 from tunewright.advice import NextStep, next_steps
 from tunewright.analysis.importance import Importance, importance
@@ -174,7 +173,8 @@ def worker_time(run: OneRun) -> WorkerTime:
     """Shares of the workers' time, and cold and warm starts."""
     end = max([run.info.totals.end_time, *(record.end for record in run.runs)])
     whole = end * run.n_workers or 1.0
-    starting, training, uploading = (sum(parts) / whole for parts in zip(*map(_parts, run.runs), strict=True))
+    spent = [(0.0, 0.0, 0.0), *map(_parts, run.runs)]
+    starting, training, uploading = (sum(parts) / whole for parts in zip(*spent, strict=True))
     cold, warm = ([r for r in run.runs if r.is_warm is is_warm] for is_warm in (False, True))
     return WorkerTime(
         n_workers=run.n_workers,
@@ -197,7 +197,7 @@ def _parts(record: RunRecord) -> tuple[float, float, float]:
 
 def _median_start(records: Sequence[RunRecord]) -> float:
     known = [_parts(record)[0] for record in records if record.ready is not None]
-    return float(np.median(known)) if known else float("nan")
+    return float(statistics.median(known)) if known else float("nan")
 
 
 def _failures(run: OneRun) -> list[Failure]:

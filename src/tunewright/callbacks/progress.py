@@ -26,7 +26,7 @@ from tunewright.formatting import (
 )
 from tunewright.history import History, Incumbent
 from tunewright.interfaces import Callback
-from tunewright.trial import BackendSummary, ExperimentStatus, Result, Run, TrialStatus, Verdict
+from tunewright.trial import KNOWN, BackendSummary, ExperimentStatus, Result, Run, TrialStatus, Verdict
 
 INTERVAL: Final = 10.0
 """Seconds between two lines on the whole experiment."""
@@ -172,7 +172,8 @@ class WarnOfMissingCheckpoint(Callback):
     @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """Note a trial that paused without a checkpoint; one that was deleted later does not count."""
-        if status is TrialStatus.PAUSED and history.checkpoint(trial_id) is None:
+        is_trained = KNOWN not in history.note(trial_id)
+        if status is TrialStatus.PAUSED and is_trained and history.checkpoint(trial_id) is None:
             self._paused_without.add(trial_id)
 
     @override

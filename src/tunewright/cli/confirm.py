@@ -51,6 +51,10 @@ def show_dry_run(experiment: Experiment) -> int:
     BackendError
         On AWS: there are no credentials, or no role.
     """
+    known, points = experiment.known_results, experiment.benchmark.points_to_evaluate
+    if known and points is not None:  # they come first, and need no request
+        benchmark = experiment.benchmark.replace(points_to_evaluate=points[len(known) :])
+        experiment = replace(experiment, benchmark=benchmark, known_results=())
     first = experiment.build_scheduler().suggest(replay_history(()))
     if not isinstance(first, Start):
         raise SettingsError(f"{experiment.label} has nothing to start: is the space empty?")

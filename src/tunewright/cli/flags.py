@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, final
@@ -13,14 +13,15 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, final
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 
-from tunewright.backends.plugin import backend_names, find_backend
-from tunewright.benchmarks import ArgumentStyle, Benchmark, RealBenchmarkDefinition
+from tunewright.backends.plugin import BenchmarkDefinition, backend_names, find_backend
+from tunewright.benchmarks import ArgumentStyle, RealBenchmarkDefinition
 from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
 from tunewright.cli.parsing import is_flag_file
 from tunewright.cli.records import flag_names
 from tunewright.exceptions import SettingsError
-from tunewright.space import SearchSpace, load_points
-from tunewright.types import Config, ConfigValue
+from tunewright.experiments.known_results import KnownTrial, read_points
+from tunewright.space import SearchSpace
+from tunewright.types import ConfigValue
 
 ExtraArgs: TypeAlias = Sequence[Mapping[str, Any]]
 """One mapping per flag: ``name`` without hyphens, and options as of argparse (``type``, ``default``, ``help``, ...)."""
@@ -58,7 +59,7 @@ class RunFlags:
     random_seed: NonNegativeInt = 0
     """Master seed: another one repeats all seeds with other random numbers."""
     points: str | None = field(default=None, metadata={"metavar": "FILE"})
-    """CSV, JSON or TOML file of the first configurations (default: one of all defaults, or the benchmark's)."""
+    """CSV, JSON or TOML file of the first configurations, also with known results (default: one of all defaults, or the benchmark's)."""
     warm_start: tuple[str, ...] = field(default=(), metadata={"metavar": "TAG"})
     """An earlier experiment to learn from: its tag or name, or a file of evaluations; may be repeated."""
     delete_checkpoints: bool = False
@@ -70,15 +71,27 @@ class RunFlags:
     tensorboard: bool = False
     """Short for --callback tensorboard: write event files into the folder of each experiment."""
 
-    def points_for(self, benchmark: Benchmark) -> tuple[Config, ...] | None:
-        """First configurations of a benchmark; None without ``--points``.
+    def with_points(
+        self, benchmark: BenchmarkDefinition, also: Collection[str] = ()
+    ) -> tuple[BenchmarkDefinition, tuple[KnownTrial, ...]]:
+        """Return a benchmark with the first configurations of ``--points``, and those with known results.
+
+        Parameters
+        ----------
+        benchmark
+            The benchmark.
+        also
+            Names of values beside the metrics that the method reads.
 
         Raises
         ------
-        SpaceError
-            The file cannot be read, or a configuration does not fit the space.
+        SpaceError, SettingsError
+            The file cannot be read, or a configuration or result does not fit the benchmark.
         """
-        return None if self.points is None else load_points(self.points, benchmark.space)
+        if self.points is None:
+            return benchmark, ()
+        first, known = read_points(self.points, benchmark, also)
+        return benchmark.replace(points_to_evaluate=first), known
 
     @property
     def callbacks(self) -> tuple[CallbackConfig, ...]:

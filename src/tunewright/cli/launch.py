@@ -203,7 +203,9 @@ class Launch:
         labels = self._labels(flags.method, is_warm=bool(run.warm_start))
         arguments = SimpleNamespace(**given.all_values)
         settings = {label: self._settings(arguments, label) for label in labels}
-        benchmarks = [self._benchmark(name, given) for name in self._benchmark_names(flags.benchmark)]
+        benchmarks = [
+            run.with_points(self._benchmark(name, given)) for name in self._benchmark_names(flags.benchmark)
+        ]
         mixes = flags.seed_per_benchmark
         if mixes is None:
             mixes = seeds_differ_by_benchmark(flags.experiment_tag)
@@ -211,6 +213,7 @@ class Launch:
             Experiment(
                 tag=flags.experiment_tag,
                 benchmark=benchmark,
+                known_results=known,
                 method=self.methods[label],
                 label=label,
                 backend=backend,
@@ -225,7 +228,7 @@ class Launch:
                 delete_checkpoints=run.delete_checkpoints,
             )
             for seed in flags.seeds
-            for benchmark in benchmarks
+            for benchmark, known in benchmarks
             for label in labels
             if seed < flags.start_seed + self.most_seeds.get(label, flags.num_seeds)
         ]
@@ -240,7 +243,7 @@ class Launch:
             benchmark = benchmark.replace(restrict_configurations=restricted or None)
         elif not self.is_simulated:
             benchmark = given.record(FixedFlags).apply(given.record(ScriptFlags).apply(benchmark))
-        return benchmark.replace(points_to_evaluate=given.record(RunFlags).points_for(benchmark))
+        return benchmark
 
     def _limits(
         self, benchmark: RealBenchmarkDefinition | SurrogateBenchmarkDefinition, given: Given

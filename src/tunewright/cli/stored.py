@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cyclopts.types import NonNegativeInt, PositiveInt
 from rich.console import Console
@@ -20,7 +22,7 @@ from tunewright.cli.best import best_value
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
-from tunewright.exceptions import SettingsError, TunewrightError
+from tunewright.exceptions import MissingExtraError, SettingsError, TunewrightError
 from tunewright.experiments import Experiment, Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import (
@@ -37,11 +39,22 @@ from tunewright.formatting import (
     stored_facts,
     value_text,
 )
+from tunewright.history import History, known_resource, n_known_trials
 from tunewright.journal import read_events
 from tunewright.storage import ExperimentFolder, experiments, find_experiment
 from tunewright.trial import ExperimentStatus, TrialStatus
 
+if TYPE_CHECKING:
+    from tunewright.analysis.importance import Importance
+    from tunewright.analysis.single import WorkerTime
+
 _INTERVAL: Final = 1.0  # seconds between two looks at a running experiment
+_LEAST_FOR_IMPORTANCE: Final = 20
+"""Trials with results from which on their hyperparameters' importance is shown, which takes a second or two."""
+_LEAST_SHARE: Final = 0.005
+"""Share of the workers' time below which an activity is not shown."""
+_MOST_IMPORTANT: Final = 5
+"""Hyperparameters that are shown, the most important ones."""
 _MOST_MESSAGES: Final = 5
 """Messages of a method that are shown, the newest ones."""
 
@@ -163,7 +176,7 @@ def overview(outcome: Outcome) -> str:
             "what",
             f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata.backend_name}",
         ),
-        ("trials", ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"),
+        ("trials", _counts_text(outcome)),
         ("results", data["num_results"]),
         ("time", f"{duration(outcome.wallclock_time)}, {outcome.suggest_time:.3f} s of it deciding"),
     ]
@@ -176,9 +189,63 @@ def overview(outcome: Outcome) -> str:
     backend = outcome.metadata.backend_name
     if backend in data:
         lines.append((backend, _service_text(data[backend])))
+    if backend not in data and outcome.history.cost:
+        lines.append(("cost", f"${outcome.history.cost:.2f}"))
+    if outcome.status.is_finished and outcome.history.n_results:
+        lines += _report_lines(outcome)
     lines += _next_lines(outcome)
     lines.append(("folder", str(outcome.path)))
     return "\n".join(f"{label:<11} {value}" for label, value in lines)
+
+
+def _counts_text(outcome: Outcome) -> str:
+    """Count trials by status, and those that began with known results."""
+    counts = ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"
+    n_known = n_known_trials(outcome.history)
+    return f"{counts}; {n_known} of them with known results" if n_known else counts
+
+
+def _report_lines(outcome: Outcome) -> list[tuple[str, str]]:
+    """Shares of the workers' time; importance of the hyperparameters if there are enough trials."""
+    spent = outcome.worker_time()
+    lines = [("workers", _workers_text(spent)), *(("", text) for text in _starts_texts(spent))]
+    if len(outcome.ranked()) >= _LEAST_FOR_IMPORTANCE:
+        with suppress(MissingExtraError, SettingsError):
+            lines += _importance_lines(outcome.importance())
+    return lines
+
+
+def _workers_text(time: WorkerTime) -> str:
+    shares = {
+        "training": time.training,
+        "starting": time.starting,
+        "uploading": time.uploading,
+        "idle": time.idle,
+    }
+    spent = ", ".join(f"{share:.0%} {name}" for name, share in shares.items() if share >= _LEAST_SHARE)
+    return f"{time.n_workers}: {spent}"
+
+
+def _starts_texts(time: WorkerTime) -> list[str]:
+    """Median durations of cold and warm starts, if they are known."""
+    kinds = (("cold", time.n_cold, time.cold_start), ("warm", time.n_warm, time.warm_start))
+    return [
+        f"{plural(n, f'{kind} start')} of {seconds:.3g} s (median)"
+        for kind, n, seconds in kinds
+        if n and math.isfinite(seconds)
+    ]
+
+
+def _importance_lines(found: Importance) -> list[tuple[str, str]]:
+    """The most important hyperparameters with the deviation over shuffles, and how far the model is to be trusted."""
+    shown = list(found.mean)[:_MOST_IMPORTANT]
+    width = max(map(len, shown))
+    texts = [f"{name:<{width}} {found.mean[name]:5.2f} ± {found.spread[name]:.2f}" for name in shown]
+    trust = "uncertain: " if found.is_weak else ""
+    texts.append(
+        f"{trust}{max(0.0, found.explained):.0%} of the variance of {found.n_trials} trials explained"
+    )
+    return [("importance" if number == 0 else "", text) for number, text in enumerate(texts)]
 
 
 def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
@@ -247,7 +314,7 @@ def _show_trials(outcome: Outcome, *, by_value: bool, top: int | None) -> None:
         rows.append(
             (
                 f"{trial.id} *" if trial.id in best else trial.id,
-                TrialStatus.STOPPED if is_left else history.status(trial.id),
+                TrialStatus.STOPPED if is_left else _trial_status(history, trial.id),
                 "" if last is None else last.resource,
                 *("" if last is None else value_text(metric, last) for metric in metrics),
                 *("" if last is None else constraint_text(bound, last) for bound in bounds),
@@ -260,6 +327,13 @@ def _show_trials(outcome: Outcome, *, by_value: bool, top: int | None) -> None:
         say(f"and {len(order) - len(rows)} more")
     for trial_id in (trial.id for trial in outcome.trials if history.error(trial.id)):
         say(f"Trial {trial_id} failed: {history.error(trial_id).strip()}")
+
+
+def _trial_status(history: History, trial_id: int) -> str:
+    """The status of a trial; ``known`` if all of its results were known."""
+    last = history.last(trial_id)
+    is_known = last is not None and last.resource <= known_resource(history, trial_id)
+    return "known" if is_known else history.status(trial_id)
 
 
 def _watch(folder: ExperimentFolder) -> None:

@@ -30,15 +30,18 @@ from tunewright.cli.launch_remote import launch_experiment, tuning_job_records
 from tunewright.cli.output import set_up_logging, watch_progress
 from tunewright.cli.parsing import chosen_value, record_app
 from tunewright.cli.records import POSITIONAL, Given, RecordCommand, flag_names, pairs
-from tunewright.exceptions import SettingsError, nearest_hint
+from tunewright.exceptions import SettingsError, UnfitError, nearest_hint
 from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
+from tunewright.experiments.known_results import KnownTrial, tried_in_space
 from tunewright.experiments.remote_marker import read_marker
 from tunewright.experiments.tuning import name_of_place, place_of
 from tunewright.formatting import plural
-from tunewright.methods import aliases, find_method, method_names
+from tunewright.journal import read_events
+from tunewright.methods import aliases, also_read, find_method, method_names
 from tunewright.metric import metrics_from
 from tunewright.replicates import Replicates
 from tunewright.space import SearchSpace, load_space
+from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder, find_experiment
 from tunewright.transfer.reading import read_evaluations, read_past
 
@@ -134,7 +137,7 @@ class ResumeFlags:
     experiment: str = field(metadata=POSITIONAL)
     """Name, unique beginning of a name, or path of the folder."""
     space: str | None = field(default=None, metadata={"metavar": "FILE.toml"})
-    """TOML file of a changed search space: a new experiment begins with the best configurations that fit it."""
+    """TOML file of a changed search space: a new experiment begins with the earlier results that fit it."""
     yes: bool = False
     """Do not ask before something that costs money is created."""
 
@@ -179,7 +182,7 @@ def app_for(tokens: Sequence[str], *, all_backends: bool = False) -> App:
             "backend": f"Backend of the trials: {', '.join([backend, *others])}; each has its own flags",
             "instance_type": "Of each training job; several with commas: if one lacks capacity, the next is taken (default: ml.c5.xlarge)",
             "request_template": "JSON of a CreateTrainingJob request that is merged under ours",
-            "points": "CSV, JSON or TOML file of the first configurations (default: one of all defaults)",
+            "points": "CSV, JSON or TOML file of the first configurations, also with known results (default: one of all defaults)",
         },
     )
     app = record_app(
@@ -228,7 +231,7 @@ def tune(given: Given) -> int:
 def resume(given: Given) -> int:
     """Continue an experiment, with new limits if they are given; return the exit code.
 
-    An experiment is replayed when it continues, so that its space cannot change: with a new space, a new experiment learns from it.
+    An experiment is replayed when it continues, so that its space cannot change: with a new space, a new experiment has its results.
 
     Raises
     ------
@@ -248,7 +251,7 @@ def resume(given: Given) -> int:
     )
     _check_script(folder, experiment)
     if flags.space is not None:
-        return _begin_again(folder, _over_space(experiment, load_space(flags.space), folder.name), given)
+        return _begin_again(folder, _over_space(experiment, load_space(flags.space)), given)
     settle(experiment, is_agreed=flags.yes, is_new=False)
     outcome = resume_experiment(folder, experiment, watch=watch_progress)
     if error := without_result(outcome):
@@ -267,8 +270,8 @@ resume_app = record_app(
 )
 
 
-def _over_space(experiment: Experiment, space: SearchSpace, source: str) -> Experiment:
-    """A new experiment over another space, which learns from an earlier one. Points to begin with belong to the earlier space."""
+def _over_space(experiment: Experiment, space: SearchSpace) -> Experiment:
+    """A new experiment over another space. Points to begin with belong to the earlier space."""
     benchmark = experiment.benchmark
     changed: BenchmarkDefinition
     if isinstance(benchmark, RealBenchmarkDefinition):
@@ -277,24 +280,55 @@ def _over_space(experiment: Experiment, space: SearchSpace, source: str) -> Expe
         changed = replace(benchmark, space=space, points_to_evaluate=None, max_resource=most)
     else:
         changed = replace(benchmark, search_space=space, points_to_evaluate=None)
-    return replace(experiment, benchmark=changed, warm_start=(*experiment.warm_start, source))
+    return replace(experiment, benchmark=changed, known_results=())
 
 
 def _begin_again(folder: ExperimentFolder, experiment: Experiment, given: Given) -> int:
-    """Run an experiment over a changed space, and say which trials of the earlier one fit."""
-    plan = ExperimentPlan((experiment,)).validated()
+    """Run an experiment over a changed space with the results of the earlier one, and say which trials of it fit."""
+    history = replay_history(read_events(folder.journal_path))
+    read = also_read(experiment.method, experiment.benchmark, experiment.settings)
+    names = [metric.name for metric in (*experiment.benchmark.metrics, *read)]
+    known, reasons = tried_in_space(history, experiment.benchmark, names)
+    plan = _with_known_results(experiment, known)
+    if plan is not None:
+        n_others = sum(reasons.values())
+        why = ", ".join(f"{reason} ({n})" for reason, n in reasons.items())
+        text = f"{len(known)} of its {plural(len(known) + n_others, 'trial')} with results fit the new one and are not trained again"
+        text += f"; {n_others} do not: {why}" if reasons else ""
+    else:
+        plan = ExperimentPlan(
+            (replace(experiment, warm_start=(*experiment.warm_start, folder.name)),)
+        ).validated()
+        text = _learning_text(folder, experiment)
     plan = plan.map(lambda cell: settle(cell, is_agreed=given.record(ResumeFlags).yes))
-    benchmark = experiment.benchmark
-    known = len(read_past(folder).trials)
-    fitting = read_evaluations([folder.name], benchmark.space, benchmark.metrics[0]).n_evaluations
+    say(f"A new experiment begins, since {folder.name} keeps its space: {text}")
+    return run_and_report(plan, resume=False, is_verbose=given.record(OutputFlags).verbose)
+
+
+def _with_known_results(experiment: Experiment, known: Sequence[KnownTrial]) -> ExperimentPlan | None:
+    """The experiment with known results; None if there are none, or if its method cannot use them."""
     spec = experiment.method
     is_learning = isinstance(spec, MethodSpec) and find_method(spec.name).needs_evaluations
+    if not known or is_learning or experiment.benchmark.replicates is not None:
+        return None
+    points = tuple(trial.config for trial in known)
+    benchmark = experiment.benchmark.replace(points_to_evaluate=points)
+    try:
+        return ExperimentPlan(
+            (replace(experiment, benchmark=benchmark, known_results=tuple(known)),)
+        ).validated()
+    except UnfitError:
+        return None
+
+
+def _learning_text(folder: ExperimentFolder, experiment: Experiment) -> str:
+    """Use of the earlier trials by a method that takes no known results."""
+    benchmark, spec = experiment.benchmark, experiment.method
+    known = len(read_past(folder).trials)
+    fitting = read_evaluations([folder.name], benchmark.space, benchmark.metrics[0]).n_evaluations
+    is_learning = isinstance(spec, MethodSpec) and find_method(spec.name).needs_evaluations
     use = f"{experiment.label} learns from them" if is_learning else "the best of them are tried first, again"
-    say(
-        f"A new experiment begins, since {folder.name} keeps its space: {fitting} of its {plural(known, 'trial')} "
-        f"with a result fit the new one, and {use}"
-    )
-    return run_and_report(plan, resume=False, is_verbose=given.record(OutputFlags).verbose)
+    return f"{fitting} of its {plural(known, 'trial')} with a result fit the new one, and {use}"
 
 
 def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
@@ -312,11 +346,12 @@ def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
     )
     chosen = given.record(MethodFlags)
     spec = chosen.spec()
+    read = also_read(spec, benchmark, {})
+    tuned, known = run.with_points(given.record(ScriptFlags).apply(benchmark), [value.name for value in read])
     return Experiment(
         tag=flags.experiment_tag or name,
-        benchmark=given.record(ScriptFlags).apply(
-            benchmark.replace(points_to_evaluate=run.points_for(benchmark))
-        ),
+        benchmark=tuned,
+        known_results=known,
         method=spec,
         label=spec.name,
         backend=given.record(find_backend(flags.backend).config),

@@ -30,10 +30,21 @@ from tunewright.callbacks.plugin import (
     callback_to_json,
     find_callback,
 )
-from tunewright.exceptions import SettingsError
-from tunewright.experiments.limits import Limits, early_removal, stopping_criterion, with_finish
+from tunewright.codec import from_json, to_json
+from tunewright.exceptions import SettingsError, UnfitError
+from tunewright.experiments.known_results import KnownRuns, KnownTrial, check_known
+from tunewright.experiments.limits import Limits, early_removal, out_of_reach, stopping_criterion, with_finish
 from tunewright.interfaces import Scheduler, StoppingCriterion
-from tunewright.methods import BuildFunction, MethodSpec, build_scheduler, constraints_of, find_method, sized
+from tunewright.methods import (
+    BuildFunction,
+    MethodSpec,
+    also_read,
+    build_scheduler,
+    constraints_of,
+    find_method,
+    resolved_inner,
+    sized,
+)
 from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice, choose
 from tunewright.metric import Constraint
@@ -81,6 +92,8 @@ class Experiment:
     """Maximum number of checkpoints of paused trials; the least valuable ones are removed. None: no maximum."""
     warm_start: tuple[str, ...] = ()
     """Tags or names of earlier experiments (or files of evaluations) from which the method learns."""
+    known_results: tuple[KnownTrial, ...] = ()
+    """Configurations among the first ones of the benchmark whose results are known."""
     callbacks: tuple[CallbackConfig, ...] = ()
     """Callbacks that watch it, also after a resume."""
     origin: str = ""
@@ -243,13 +256,32 @@ class Experiment:
         if replicates is not None and len(metrics) == 1:
             race = Racing(replicates, metric=metrics[0], constraints=constraints_of(method, settings))
             scheduler = RuleStopping(scheduler, race)
-        return with_finish(
+        scheduler = with_finish(
             scheduler,
             self.limits,
             self.benchmark,
             constraints_of(method, settings),
             keeps_checkpoints=not self.delete_checkpoints,
         )
+        return self._with_known_results(scheduler, method, settings) if self.known_results else scheduler
+
+    def _with_known_results(
+        self, scheduler: Scheduler, method: MethodSpec | BuildFunction, settings: Mapping[str, Json]
+    ) -> Scheduler:
+        names = (
+            [method.name, *resolved_inner(method, self.benchmark, settings)]
+            if isinstance(method, MethodSpec)
+            else []
+        )
+        for name in names:
+            if find_method(name).copies_trials:
+                raise UnfitError(
+                    name,
+                    "copies the checkpoints of trials, which known results lack: give these points without results",
+                )
+        read = also_read(method, self.benchmark, settings)
+        check_known(self.known_results, [*self.benchmark.metrics, *read], self.label)
+        return KnownRuns(scheduler, self.known_results, self.benchmark.space)
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
@@ -322,6 +354,19 @@ class Experiment:
         criterion = stopping_criterion(self.limits, self.benchmark, self.effective_seed)
         return criterion if self.stop_when is None else criterion | self.stop_when
 
+    def out_of_reach(self) -> str:
+        """Say which limit ends the experiment before a trial can come to its end; empty if none does, or if that is unknown.
+
+        Raises
+        ------
+        SettingsError
+            The method's settings cannot work.
+        """
+        if self.known_results:
+            return ""
+        method, settings = self.built_method()
+        return out_of_reach(self.limits, method, settings, self.benchmark)
+
     def early_removal(self) -> RemoveEarly | None:
         """Return the policy for checkpoints of paused trials; None if all are kept.
 
@@ -359,6 +404,10 @@ class Experiment:
             del data["warm_start"]
         if not self.origin:
             del data["origin"]
+        if self.known_results:
+            data["known_results"] = [to_json(trial) for trial in self.known_results]
+        else:
+            del data["known_results"]
         if self.max_num_checkpoints is None:
             del data["max_num_checkpoints"]
         return {"schema": METADATA_SCHEMA, **data}
@@ -390,6 +439,8 @@ class Experiment:
             fields["limits"] = Limits.from_json(fields["limits"])
             fields["warm_start"] = tuple(fields.get("warm_start", ()))
             fields["callbacks"] = tuple(map(callback_from_json, fields.get("callbacks", ())))
+            known = fields.get("known_results", ())
+            fields["known_results"] = from_json(tuple[KnownTrial, ...], known, "known results")
             return Experiment(**fields)
         except (KeyError, TypeError) as error:
             raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
@@ -470,7 +521,7 @@ def retrainings(
     seed = next((key for key in SEED_NAMES if type(config.get(key)) is int), None)
     if n_seeds is not None and seed is not None and isinstance(benchmark, RealBenchmarkDefinition):
         first = int(config[seed]) + 1
-        space = SearchSpace({**space, seed: Integer(first, first + n_seeds)})
+        space = SearchSpace({**space, seed: Integer(first, first + n_seeds)}, space.constraints)
         benchmark = benchmark.replace(space=space, points_to_evaluate=())
         points, n_cells = [{**point, seed: first + k} for k in range(n_seeds)], 1
     benchmark = benchmark.replace(
@@ -487,6 +538,7 @@ def retrainings(
         delete_checkpoints=False,
         max_num_checkpoints=None,
         warm_start=(),
+        known_results=(),
         origin=name,
     )
     return [dataclasses.replace(shared, seed=cell) for cell in range(n_cells)]

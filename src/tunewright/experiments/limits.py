@@ -14,8 +14,10 @@ from tunewright.callbacks.checkpoints import RemoveEarly, ahead_by_limits
 from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Scheduler, StoppingCriterion
-from tunewright.methods import BuildFunction, MethodSpec, promotion_eta
+from tunewright.methods import BuildFunction, MethodSpec, promotion_eta, resolved_settings
+from tunewright.methods.settings import build_settings
 from tunewright.metric import Constraint
+from tunewright.schedulers.asha import RungSettings
 from tunewright.schedulers.finishing import Finishing, FinishSettings
 from tunewright.stopping import (
     MaxCost,
@@ -182,6 +184,40 @@ def with_finish(
         keeps_checkpoints=keeps_checkpoints,
     )
     return Finishing(scheduler, settings, metric=benchmark.metrics[0], constraints=constraints)
+
+
+def out_of_reach(
+    limits: Limits, method: MethodSpec | BuildFunction, settings: Mapping[str, Json], benchmark: Benchmark
+) -> str:
+    """Say which limit ends an experiment before a trial can come to its end; empty if none does, or if that is unknown.
+
+    It is known of asynchronous successive halving by promotion in one bracket. A rung promotes the best ``floor(n / eta)`` of its n
+    trials, n growing (see `tunewright.schedulers.rungs.Rung`): none of the first ``ceil(eta) - 1``, then at most one with each further
+    trial. Each trial of a rung has reported there. Times and costs are not known before.
+
+    Raises
+    ------
+    SettingsError
+        The method's settings cannot work.
+    """
+    full, eta = benchmark.max_resource, promotion_eta(method, settings)
+    if full is None or eta is None or limits.finish is not None or len(benchmark.metrics) != 1:
+        return ""
+    values = resolved_settings(method, settings)
+    rungs = {f.name: values[f.name] for f in dataclasses.fields(RungSettings) if f.name in values}
+    if rungs.get("brackets") != 1 or values.get("cost"):
+        return ""
+    levels = build_settings(RungSettings, rungs, "rungs").within(full).levels
+    sizes = [
+        1 + k * (math.ceil(eta) - 1) for k in range(len(levels) + 1)
+    ]  # full runs, then rungs from the top
+    needed = {"max_num_trials": sizes[-1], "max_num_evaluations": sum(sizes)}
+    places = ", ".join(map(str, levels))
+    return "; ".join(
+        f"{name}={most} ends it before a full run ({full}), which needs {needed[name]} at least if trials report at {places}"
+        for name in needed
+        if (most := getattr(limits, name)) is not None and most < needed[name]
+    )
 
 
 def early_removal(

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+    from tunewright.analysis.importance import Importance
+    from tunewright.analysis.single import WorkerTime
+
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
 
@@ -174,6 +177,30 @@ class Outcome:
     def plot_pareto(self) -> Figure:
         """The results in the plane of the first two metrics, as a matplotlib figure."""
         return self._plot("plot_pareto")
+
+    def importance(self) -> Importance:
+        """Return how much each hyperparameter matters (`tunewright.analysis.importance.importance`).
+
+        Raises
+        ------
+        SettingsError
+            There are fewer than ten trials with results.
+        MissingExtraError
+            scikit-learn is not installed.
+        """
+        found: Importance = _analysis("importance").importance(self._run())
+        return found
+
+    def worker_time(self) -> WorkerTime:
+        """Return the use of the workers: shares of their time, and durations of starts.
+
+        Raises
+        ------
+        SettingsError
+            There are no results.
+        """
+        found: WorkerTime = _analysis("single").worker_time(self._run())
+        return found
 
     def _plot(self, name: str) -> Figure:
         return _shown(getattr(_analysis("figures"), name)(self._run()))

@@ -27,9 +27,10 @@ from tunewright.callbacks.plugin import CallbackContext, build_callback
 from tunewright.callbacks.progress import WarnOfMissingCheckpoint, WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.codec import to_json
-from tunewright.events import EndEvent, Header
+from tunewright.events import EndEvent, Header, StartEvent
 from tunewright.exceptions import SettingsError, TunewrightError
 from tunewright.experiments.experiment import BEST, Experiment
+from tunewright.experiments.known_results import AnsweringBackend, KnownRuns
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import store_evaluations, stored_evaluations
@@ -54,7 +55,7 @@ from tunewright.runner.call_function import load_function
 from tunewright.runner.contract import stop_loading
 from tunewright.storage import ExperimentFolder, create_experiment, experiments, safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
-from tunewright.trial import TrialStatus
+from tunewright.trial import KNOWN, TrialStatus
 from tunewright.tuner import Tuner
 from tunewright.types import Json, package_version
 
@@ -245,15 +246,25 @@ def _pauses_repeat(tag: str, script: str) -> bool:
         with suppress(TunewrightError):
             if Experiment.from_json(folder.metadata()).real_benchmark.script != script:
                 continue
-            ends = [event for event in read_events(folder.journal_path) if isinstance(event, EndEvent)]
-            if paused := [end for end in ends if end.status is TrialStatus.PAUSED]:
-                return all(end.checkpoint is None for end in paused)
+            events = list(read_events(folder.journal_path))
+            starts = [event for event in events if isinstance(event, StartEvent)]
+            known = {(start.trial_id, start.attempt) for start in starts if KNOWN in start.note}
+            ends = [event for event in events if isinstance(event, EndEvent)]
+            paused = [end for end in ends if end.status is TrialStatus.PAUSED]
+            if trained := [end for end in paused if (end.trial_id, end.attempt) not in known]:
+                return all(end.checkpoint is None for end in trained)
     return False
 
 
 def announce_choices(plan: Iterable[Experiment], say: Callable[[str], Any]) -> None:
-    """Say what ``auto`` chooses, each line once."""
-    lines = (f"{cell.benchmark.name}: {choice.text()}" for cell in plan if (choice := cell.choice()))
+    """Say what ``auto`` chooses, and which limits end an experiment before any full run; each line once."""
+    cells = list(plan)
+    lines = [f"{cell.benchmark.name}: {choice.text()}" for cell in cells if (choice := cell.choice())]
+    lines += [
+        f"{cell.benchmark.name}, {cell.label}: {text}. --finish 1 (finish=1 in Python) trains the best trial to the end"
+        for cell in cells
+        if (text := cell.out_of_reach())
+    ]
     for line in dict.fromkeys(lines):
         say(line)
 
@@ -325,6 +336,8 @@ def run_tuner(
         if is_new and isinstance(error, TunewrightError):
             shutil.rmtree(folder.path, ignore_errors=True)  # nothing has begun
         raise
+    if isinstance(scheduler, KnownRuns):
+        backend = AnsweringBackend(backend, scheduler)
     return Tuner(
         scheduler,
         backend,

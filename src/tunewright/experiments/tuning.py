@@ -17,6 +17,7 @@ from tunewright.callbacks.notebook import in_notebook
 from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments.experiment import Experiment, stored_by_identity
+from tunewright.experiments.known_results import KnownTrial, Point, read_points
 from tunewright.experiments.limits import Limits
 from tunewright.experiments.outcome import Outcome, stored_status
 from tunewright.experiments.run import (
@@ -29,14 +30,14 @@ from tunewright.experiments.run import (
 )
 from tunewright.experiments.warm_start import log_notices
 from tunewright.interfaces import Callback, StoppingCriterion
-from tunewright.methods import BuildFunction, MethodSpec
+from tunewright.methods import BuildFunction, MethodSpec, also_read
 from tunewright.methods import method as named_method
 from tunewright.metric import metrics_from
 from tunewright.replicates import Replicates
 from tunewright.runner.run_order import SESSION, is_of_session
-from tunewright.space import Domain, SearchSpace, load_points
+from tunewright.space import Domain, SearchSpace
 from tunewright.storage import ExperimentFolder
-from tunewright.types import Config, ConfigValue
+from tunewright.types import ConfigValue
 
 _LIMITS: Final = {
     "n_trials": "max_num_trials",
@@ -91,8 +92,10 @@ class TuneOptions(TypedDict, total=False):
     """Hyperparameters on the command line of a script: ``"list"`` (``--name value``), ``"hydra"`` or ``"config_json"``."""
     constraints: Sequence[str]
     """Relations between hyperparameters, such as ``"width_2 <= width_1"``, which every configuration keeps."""
-    points: str | Path | Sequence[Config]
-    """Configurations to try first, or a file of them (`load_points`); hyperparameters that one leaves out have their defaults."""
+    points: str | Path | Sequence[Point]
+    """Configurations to try first, or a file of them (`load_known_points`); hyperparameters that one leaves out have their defaults.
+    ``({"lr": 0.2}, {"loss": 0.31})`` is one with a known result of a full run, ``({"lr": 0.2}, {"epoch": 3, "loss": 0.4})``
+    with one at a resource, and a list of several results is a curve. It is a trial that is not trained."""
     n_workers: int
     """Number of trials at the same time; default 4."""
     seed: int
@@ -176,9 +179,16 @@ def tune(
     if (seconds := options.get("max_trial_time")) is not None:
         config = _with_trial_time(config, seconds)
     chosen = named_method(method) if isinstance(method, str) else method
+    benchmark = _benchmark(name, place, space, metrics_from(metric, goal), options)
+    known: tuple[KnownTrial, ...] = ()
+    if (points := options.get("points")) is not None:
+        read = also_read(chosen, benchmark, {})
+        first, known = read_points(points, benchmark, [value.name for value in read])
+        benchmark = replace(benchmark, points_to_evaluate=first)
     experiment = Experiment(
         tag=options.get("tag", name),
-        benchmark=_benchmark(name, place, space, metrics_from(metric, goal), options),
+        benchmark=benchmark,
+        known_results=known,
         method=chosen,
         label=chosen.name if isinstance(chosen, MethodSpec) else chosen.__name__,
         backend=config,
@@ -276,9 +286,6 @@ def _benchmark(
     if not isinstance(space, SearchSpace) or relations:
         kept = space.constraints if isinstance(space, SearchSpace) else ()
         space = SearchSpace(space, (*kept, *relations))
-    points = options.get("points")
-    if isinstance(points, str | Path):
-        points = load_points(points, space)
     return RealBenchmarkDefinition(
         name=name,
         script=place,
@@ -288,7 +295,6 @@ def _benchmark(
         **_resource(options.get("resource"), options.get("replicates")),
         max_resource=options.get("max_resource"),
         max_resource_attr=options.get("max_resource_attr"),
-        points_to_evaluate=None if points is None else tuple(points),
         argument_style=options.get("argument_style", "list"),
     )
 

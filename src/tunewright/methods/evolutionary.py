@@ -119,11 +119,13 @@ METHODS: Final[tuple[Method[Any], ...]] = (
         summary="Population based training: the worst go on from the best ones' checkpoints, perturbed",
         settings=PopulationSettings,
         build=_pbt,
+        copies_trials=True,
     ),
     Method(
         name="PB2",
         summary="PBT whose new members get the hyperparameters that a time-varying Gaussian process expects to help most",
         settings=PB2Settings,
         build=_pb2,
+        copies_trials=True,
     ),
 )

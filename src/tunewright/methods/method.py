@@ -93,6 +93,8 @@ class Method(Generic[SettingsT]):
     """Whether it runs out of configurations, whatever the space is."""
     needs_evaluations: bool = False
     """Whether it learns from earlier experiments, and decides itself which of them it uses."""
+    copies_trials: bool = False
+    """Whether trials begin with the checkpoints of others, so that known results cannot stand for a trial."""
     constraints: Callable[[SettingsT], Sequence[Constraint]] = _none
     """Constraints that the best result must meet."""
     reads: Callable[[Benchmark, SettingsT], Sequence[str]] = _none

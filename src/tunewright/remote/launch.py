@@ -304,7 +304,7 @@ class RemoteLaunch:
         request = self._requests.get(one.name)
         if request is None:
             raise BackendError(
-                f"The slice {one.name} was not launched from this machine, and a request that lies in S3 is not sent: {again}"
+                f"This machine has no request of the slice {one.name}, and the one that lies in S3 is not sent: {again}"
             )
         if differing := different_settings(one.request, request):
             uri = self.objects(one.name).uri(SLICE)

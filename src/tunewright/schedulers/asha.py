@@ -36,7 +36,7 @@ from tunewright.schedulers.rungs import (
 )
 from tunewright.searchers.repeats import Repeats
 from tunewright.seeding import Stream, generator
-from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.trial import CONTINUE, KNOWN, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
 from tunewright.types import Note
 
 _OF_RUNS: Final = "st_worker_"
@@ -280,7 +280,8 @@ class ASHA(Scheduler):
     next new trial.
 
     A report that jumps over rungs counts for all that it reached and had not been counted for: it waits (or is judged)
-    at the highest of them, and holds a place in the lower ones. A non-finite loss is the worst and never promoted. A
+    at the highest of them, and holds a place in the lower ones; a known result (`tunewright.trial.KNOWN`) holds none there, since
+    it was trained longer than the trials that it would push aside, and one of a full run holds none at all. A non-finite loss is the worst and never promoted. A
     trial that ended by itself counts for the rung that it was running to and is not resumed; a failed one keeps the
     places that it had. Reports beyond ``max_resource`` end the trial; the one at ``max_resource`` lets the script come
     to its own end, so that the trial is COMPLETED.
@@ -330,6 +331,8 @@ class ASHA(Scheduler):
         self._top_down = [rung for tier in reversed(list(zip(*self._systems, strict=True))) for rung in tier]
         self._brackets: dict[int, int] = {}
         self._counted: dict[int, int] = {}
+        self._known: dict[int, int] = {}
+        """Highest resource of the known results of a trial that has some."""
         self._waiting: dict[int, Rung] = {}
         self._meter = None if settings.cost is None else CostMeter(settings.cost)
         self._repeats = None if settings.elapsed is None else Repeats(settings.elapsed)
@@ -365,6 +368,8 @@ class ASHA(Scheduler):
             note = history.note(trial_id)
             self._brackets[trial_id] = whole_number(note, "bracket")
             self._counted[trial_id] = self._brackets[trial_id]
+            if KNOWN in note:
+                self._known[trial_id] = whole_number(note, KNOWN)
             self._announced = whole_number(note, "first_rung", self._announced)
             if self._first_rung is not None:
                 self._first_rung.look(history.n_trials)
@@ -453,13 +458,16 @@ class ASHA(Scheduler):
         begin = end = self._counted[trial_id]
         while end < len(self._levels) and self._levels[end] <= resource:
             end += 1
+        self._counted[trial_id] = end
+        if resource <= self._known.get(trial_id, 0):
+            is_full = resource >= self._max_resource
+            begin = end if is_full else max(begin, end - 1)
         if begin == end:
             return []
         reached = self._system(trial_id)[begin:end]
         losses = [metric.loss_of(result.metrics) for metric in self._metrics]
         for rung in reached:
             rung.record(trial_id, *losses, cost=cost)
-        self._counted[trial_id] = end
         return reached
 
 

@@ -16,10 +16,10 @@ from typing import Final, final
 from typing_extensions import override
 
 from tunewright.exceptions import check_at_least
-from tunewright.history import History
+from tunewright.history import History, known_resource
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Constraint, Metric
-from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.trial import CONTINUE, KNOWN, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
 from tunewright.types import Note
 
 _KEY: Final = "finish"
@@ -102,6 +102,10 @@ class Finishing(Scheduler):
         self._paused: dict[int, None] = {}
         self._units = 0
         """Resource of all trials together."""
+        self._n_trained = 0
+        """Trials begun without known results."""
+        self._n_known = 0
+        """Results that were known before, and so needed nothing of a limit."""
         self._begun: set[int] = set()
         """Trials that are trained to the end, or are begun again for it."""
         self._first: dict[int, int] = {}
@@ -113,7 +117,7 @@ class Finishing(Scheduler):
         if not self._begun and not self._is_near_limit(history):
             suggestion = self._scheduler.suggest(history)
             most = self._settings.max_trials
-            if isinstance(suggestion, Start) and most is not None and history.n_trials >= most:
+            if isinstance(suggestion, Start) and most is not None and self._n_trained >= most:
                 suggestion = None
             if suggestion is not None or history.ids(_RUNNING):
                 return suggestion
@@ -123,6 +127,7 @@ class Finishing(Scheduler):
     def on_trial_start(self, history: History, run: Run) -> None:
         """Pass a run of the search on, and remember any other."""
         self._paused.pop(run.trial_id, None)
+        self._n_trained += run.attempt == 0 and KNOWN not in history.note(run.trial_id)
         first = history.note(run.trial_id).get(_KEY)
         if isinstance(first, int):
             self._begun.add(first)
@@ -137,7 +142,10 @@ class Finishing(Scheduler):
         if math.isfinite(loss) and all(bound.is_met(result.metrics) for bound in self._constraints):
             self._best[trial_id] = min(loss, self._best.get(trial_id, math.inf))
         earlier = history.results(trial_id)[-2:-1]
-        self._units += result.resource - (earlier[0].resource if earlier else 0)
+        if result.resource > known_resource(history, trial_id):
+            self._units += result.resource - (earlier[0].resource if earlier else 0)
+        else:
+            self._n_known += 1
         if trial_id not in self._first:
             return self._scheduler.on_trial_result(history, trial_id, result)
         if result.resource > self._settings.max_resource:
@@ -203,8 +211,8 @@ class Finishing(Scheduler):
         ]
         needed, share = _MARGIN * (sum(left) + sum(running)), 1.0 / self._units
         span = needed / settings.n_workers + _MARGIN * max(left)
-        n_results, cost = history.n_results, history.cost
-        now = history.results_since(n_results - 1)[0][1].time
+        n_results, cost = history.n_results - self._n_known, history.cost
+        now = history.results_since(history.n_results - 1)[0][1].time
         spent = (
             (n_results, needed, settings.max_results),
             (cost, needed, settings.max_cost),

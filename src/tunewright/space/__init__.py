@@ -6,7 +6,7 @@ from tunewright.space.discrete import Categorical, FiniteRange, Ordinal
 from tunewright.space.domain import Domain, Prior
 from tunewright.space.grid import ConfigGrid
 from tunewright.space.numeric import Float, Integer
-from tunewright.space.points import load_points
+from tunewright.space.points import load_known_points, load_points
 from tunewright.space.search_space import SearchSpace, load_space, space_from_toml
 from tunewright.space.specs import domain_from_json
 
@@ -21,6 +21,7 @@ __all__ = [
     "Prior",
     "SearchSpace",
     "domain_from_json",
+    "load_known_points",
     "load_points",
     "load_space",
     "space_from_toml",

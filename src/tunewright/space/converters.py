@@ -97,23 +97,19 @@ _MOST_VALUES: Final = 1000
 
 
 def from_configspace(space: Any) -> SearchSpace:
-    """Convert a ``ConfigSpace.ConfigurationSpace``; its default values are kept, its conditions become ``active_if``.
+    """Convert a ``ConfigSpace.ConfigurationSpace``; its default values are kept.
+
+    Its conditions become ``active_if``, its forbidden clauses relations.
 
     Raises
     ------
     SpaceError
-        If the space has forbidden clauses, a condition cannot be listed as values (greater or less than, on a range that
-        is not finite; alternatives on different hyperparameters), or a hyperparameter is neither uniform, categorical
-        (without weights), ordinal nor constant.
+        If a condition cannot be listed as values (greater or less than, on a range that
+        is not finite; alternatives on different hyperparameters), a forbidden clause orders categories or joins alternatives to something else, or a hyperparameter is
+        neither uniform, categorical (without weights), ordinal nor constant.
     """
     if not is_a(space, "ConfigurationSpace"):
         raise no_counterpart(space, "give a ConfigSpace.ConfigurationSpace")
-    n_forbidden = len(space.forbidden_clauses)
-    if n_forbidden:
-        raise SpaceError(
-            f"the ConfigurationSpace has {n_forbidden} forbidden clauses, which are not supported: remove them, and let the "
-            "script refuse such configurations"
-        )
     plain = convert_each({parameter.name: parameter for parameter in space.values()}, _from_configspace)
     conditions: dict[str, dict[str, list[ConfigValue]]] = {}
     for condition in space.conditions:
@@ -126,7 +122,56 @@ def from_configspace(space: Any) -> SearchSpace:
         else entry
         for name, entry in plain.items()
     }
-    return SearchSpace(entries)
+    return SearchSpace(
+        entries, [relation for clause in space.forbidden_clauses for relation in _relations(clause)]
+    )
+
+
+_FORBIDDEN: Final = {
+    "LessThanEquals": "<=",
+    "LessThan": "<",
+    "GreaterThanEquals": ">=",
+    "GreaterThan": ">",
+    "Equals": "==",
+}
+
+
+def _relations(clause: Any) -> list[str]:
+    """Relations that a forbidden clause stands for; alternatives are one each, since a clause on inactive ones forbids nothing."""
+    if is_a(clause, "ForbiddenOrConjunction"):
+        return [relation for part in clause.components for relation in _relations(part)]
+    return [f"not ({_forbidden(clause)})"]
+
+
+def _forbidden(clause: Any) -> str:
+    """The condition of a forbidden clause, in the words of relations."""
+    if is_a(clause, "ForbiddenAndConjunction"):
+        return " and ".join(map(_forbidden, clause.components))
+    if is_a(clause, "ForbiddenInClause"):
+        name = clause.hyperparameter.name
+        return f"({' or '.join(f'{name} == {_literal(value)}' for value in clause.values)})"
+    compared = [
+        getattr(clause, part) for part in ("hyperparameter", "left", "right") if hasattr(clause, part)
+    ]
+    is_ordered = all(is_a(one, "NumericalHyperparameter") for one in compared)
+    for word, symbol in _FORBIDDEN.items():
+        if symbol != "==" and not is_ordered:
+            continue
+        if is_a(clause, f"Forbidden{word}Clause"):
+            return f"{clause.hyperparameter.name} {symbol} {_literal(clause.value)}"
+        if is_a(clause, f"Forbidden{word}Relation"):
+            return f"{clause.left.name} {symbol} {clause.right.name}"
+    raise SpaceError(f"the forbidden clause {clause} has no counterpart: remove it, or write a relation")
+
+
+def _literal(value: Any) -> str:
+    """A value as relations have it."""
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, bool):
+        return str(plain).lower()
+    if isinstance(plain, int | float):
+        return repr(plain)
+    return f'"{plain}"' if "'" in str(plain) else f"'{plain}'"
 
 
 def _required_values(condition: Any, plain: SearchSpace) -> dict[str, list[ConfigValue]]:

@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias, cast
 
 from tunewright.exceptions import SpaceError
+from tunewright.space.checks import as_float
 from tunewright.space.search_space import SearchSpace
 from tunewright.space.specs import dotted
 from tunewright.types import Config
@@ -36,7 +37,32 @@ def load_points(path: str | Path, space: SearchSpace) -> tuple[Config, ...]:
         The file cannot be read or has no configuration, or one does not fit the space; the message names the file and
         the line or entry.
     """
-    points = tuple(_point(f"{path}, {place}", entry, space) for place, entry in _entries(Path(path)))
+    return tuple(config for config, _ in load_known_points(path, space, ()))
+
+
+def load_known_points(
+    path: str | Path, space: SearchSpace, keys: Collection[str]
+) -> tuple[tuple[Config, Mapping[str, float]], ...]:
+    """Read configurations with results from a file.
+
+    Parameters
+    ----------
+    path, space
+        As in :func:`load_points`.
+    keys
+        Names of results, such as the metric; a name of the space is a hyperparameter.
+
+    Returns
+    -------
+    tuple of (config, result)
+        In the order of the file; the result of a configuration without one is empty.
+
+    Raises
+    ------
+    SpaceError
+        As :func:`load_points`, or a result is not a number.
+    """
+    points = tuple(_point(f"{path}, {place}", entry, space, keys) for place, entry in _entries(Path(path)))
     if not points:
         raise SpaceError(f"{path} has no configuration: give names and values")
     return points
@@ -55,16 +81,19 @@ def _entries(path: Path) -> list[tuple[str, object]]:
         raise SpaceError(f"Cannot read the points {path}: {error}") from None
 
 
-def _point(place: str, entry: object, space: SearchSpace) -> Config:
+def _point(
+    place: str, entry: object, space: SearchSpace, keys: Collection[str]
+) -> tuple[Config, Mapping[str, float]]:
     if not isinstance(entry, dict):
         raise SpaceError(f"{place}: a configuration has names and values, but this is {entry!r}")
     try:
         named = dotted(cast("dict[str, object]", entry))
         given = {name: value for name, value in named.items() if value is not None}
+        result = {name: as_float(given.pop(name)) for name in keys if name in given and name not in space}
         full = space.complete(cast("Config", given))
     except SpaceError as error:
         raise SpaceError(f"{place}: {error}") from None
-    return {name: full[name] for name in given}
+    return {name: full[name] for name in given}, result
 
 
 def _csv(text: str) -> _Entries:

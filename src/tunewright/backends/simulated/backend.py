@@ -17,7 +17,7 @@ from tunewright.clock import SimulatedClock
 from tunewright.events import EndEvent, Event, StartEvent
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.interfaces import Backend, BackendEvent
-from tunewright.trial import BackendSummary, Checkpoint, OpenRun, PhaseChange, PhaseName, Run
+from tunewright.trial import KNOWN, BackendSummary, Checkpoint, OpenRun, PhaseChange, PhaseName, Run
 from tunewright.types import Config
 
 _SHOWN_DELAY: Final = 2.0
@@ -256,13 +256,13 @@ class WarmPools:
         self._past: dict[tuple[int, int], bool] = {}
 
     def replay(self, events: Iterable[Event]) -> None:
-        """Repeat the starts and ends of runs in a journal."""
+        """Repeat the starts and ends of runs in a journal; runs with known results had no instance."""
         for event in events:
-            if isinstance(event, StartEvent):
+            if isinstance(event, StartEvent) and KNOWN not in event.note:
                 key = event.trial_id, event.attempt
                 self._past[key] = self.take(*key, event.t)
-            elif isinstance(event, EndEvent):
-                self._past.pop((event.trial_id, event.attempt), None)
+            elif isinstance(event, EndEvent) and (event.trial_id, event.attempt) in self._past:
+                del self._past[event.trial_id, event.attempt]
                 self.release(event.t)
 
     def take(self, trial_id: int, attempt: int, time: float) -> bool:
