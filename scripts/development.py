@@ -131,13 +131,13 @@ def environment(wanted: str | None) -> Path:
 
 
 def torch_environment() -> str:
-    """Make ``.venv-torch``, with whose Python the tests run the benchmarks' scripts."""
+    """Make ``.venv-torch``, with whose Python and packages the tests run scripts that need PyTorch."""
     files = sorted((ROOT / "src" / "tunewright" / "benchmarks" / "scripts").glob("*/requirements.txt"))
     return pip_environment("torch", files)
 
 
 def client_environments() -> str:
-    """Make an environment for each program that tests/conformance compares with: SageMaker's clients, and BoTorch."""
+    """Make an environment for each file of tests/conformance/environments: SageMaker's clients, BoTorch, packages of scripts."""
     files = sorted((ROOT / "tests" / "conformance" / "environments").glob("*.txt"))
     return "; ".join(filter(None, (pip_environment(f"conformance-{file.stem}", [file]) for file in files)))
 
@@ -328,7 +328,7 @@ def test(arguments: Sequence[str]) -> int:
     command.add_argument(
         "--full",
         action="store_true",
-        help="also test against SageMaker's SDKs, command line and toolkit, and BoTorch, and require coverage",
+        help="also test against SageMaker's SDKs, command line and toolkit, BoTorch, LightGBM and XGBoost, and require coverage",
     )
     command.add_argument(
         "--repeat", type=int, default=0, metavar="N", help="run the tests N times, in random orders"
@@ -344,7 +344,7 @@ def test(arguments: Sequence[str]) -> int:
     with ThreadPoolExecutor() as pool:  # the network is slower than the checks
         is_wanted = not rest or any("benchmarks_torch" in argument for argument in rest)
         extra = {
-            "the benchmarks that need PyTorch": pool.submit(torch_environment) if is_wanted else None,
+            "the scripts that need PyTorch": pool.submit(torch_environment) if is_wanted else None,
             "what only other programs can show": pool.submit(client_environments) if options.full else None,
         }
         missing = {what: made.result() for what, made in extra.items() if made}

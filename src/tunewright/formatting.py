@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast, final
 
-from tunewright.history import History, Incumbent, known_resource, n_known_trials
+from tunewright.history import History, Incumbent, known_resource, n_known_results, n_known_trials
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import COUNT, error_key
@@ -258,11 +258,13 @@ def _nothing_text(facts: ProgressFacts, history: History) -> str:
 
 def share_done(facts: ProgressFacts, history: History, now: float, cost: float) -> float | None:
     """Return the part of an experiment that is done, from 0 to 1, by the limit that is nearest; None if there is no limit."""
-    n_ended = history.n_trials - n_known_trials(history) - len(history.ids(TrialStatus.RUNNING))
+    running = history.ids(TrialStatus.RUNNING)
+    n_trained_now = sum(not known_resource(history, trial_id) for trial_id in running)
+    n_ended = history.n_trials - n_known_trials(history) - n_trained_now
     spent = (
         (now, facts.max_time),
         (n_ended, facts.max_trials),
-        (history.n_results, facts.max_results),
+        (history.n_results - n_known_results(history), facts.max_results),
         (cost, facts.max_cost),
     )
     shares = [min(1.0, used / limit) for used, limit in spent if limit]
@@ -345,6 +347,27 @@ def closing_text(
     if not outcome.is_finished:
         lines.append(f"Go on:   tunewright resume {facts.name}")
     return "\n".join(lines)
+
+
+def wrapped(line: str, columns: int, *, indent: int) -> str:
+    """Wrap a line at its blanks; commands and paths, which are copied, stay whole.
+
+    Parameters
+    ----------
+    line
+        A label of ``indent`` columns, and a text.
+    columns
+        Of the terminal.
+    indent
+        Of the following lines.
+    """
+    text = line[indent:].lstrip()
+    if len(line) <= columns or " " not in text or "\n" in text or text.startswith(("tunewright ", "/")):
+        return line
+    following = " " * indent
+    return textwrap.fill(
+        line, columns, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def unfinished_text(facts: ProgressFacts, history: History) -> str:

@@ -28,15 +28,16 @@ from tunewright.callbacks.live import MAX_ROWS, FittedTable, LiveProgress, trial
 from tunewright.callbacks.results import write_results
 from tunewright.events import Event
 from tunewright.exceptions import JournalError
-from tunewright.formatting import duration, remaining_text, share_done, status_text
+from tunewright.formatting import config_text, duration, remaining_text, share_done, status_text
 from tunewright.interfaces import Callback
 from tunewright.journal import FileJournal, read_events
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
-from tunewright.state import replay_history
-from tunewright.trial import BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus
+from tunewright.state import State, replay_history
+from tunewright.testing.histories import add_result, begin_trial
+from tunewright.trial import KNOWN, BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus
 
 SCORE = Metric("score", Goal.MAXIMIZE)
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "epochs": 3})
@@ -183,6 +184,24 @@ def test_the_table_shows_trials_and_leaves_the_result(journal: Path) -> None:
     assert text.rstrip().endswith("Show:    tunewright show toy-1")
 
 
+def test_the_best_configuration_is_wrapped_at_blanks() -> None:
+    space = SearchSpace({name: Float(0.0, 1.0) for name in ("learning_rate", "batch_share", "momentum")})
+    tuning = AskTell(FIFO(RandomSearcher(space, seed=0)), metric=[SCORE])
+    trial = tuning.ask()
+    assert trial is not None
+    tuning.tell(trial, {"score": 0.5}, resource=1)
+    screen = io.StringIO()
+    live = LiveProgress(
+        facts(space=space), Console(file=screen, force_terminal=True, width=50, color_system=None)
+    )
+    live.on_experiment_start(tuning.history)
+    live.on_experiment_end(tuning.history, ExperimentStatus.COMPLETED, BackendSummary())
+    for indent in (6, 9):  # in the table, and at the end
+        own = [line for line in screen.getvalue().splitlines() if len(line) - len(line.lstrip()) == indent]
+        assert len(own) > 1
+        assert " ".join(line.strip() for line in own) == config_text(trial.config, space)
+
+
 def test_what_is_done_is_told_by_the_nearest_limit() -> None:
     tuning = AskTell(FIFO(RandomSearcher(SPACE, seed=0)), metric=[SCORE])
     for _ in range(4):
@@ -202,6 +221,17 @@ def test_what_is_done_is_told_by_the_nearest_limit() -> None:
     assert status_text(five, history, 40.0, 0.0) == status
     assert remaining_text(five, history, 40.0, 0.0) == "80%, about 10 s to go"
     assert remaining_text(facts(max_time=None), history, 40.0, 0.0) == ""
+
+
+def test_known_results_are_no_part_of_what_is_done() -> None:
+    history = State()
+    known = begin_trial(history, {"x": 0.5}, note={KNOWN: 1})
+    assert share_done(facts(max_trials=4, max_results=4), history, 0.0, 0.0) == 0.0
+    add_result(history, known, {"score": 0.5}, resource=1)
+    trained = begin_trial(history, {"x": 0.6})
+    assert share_done(facts(max_trials=4, max_results=4), history, 0.0, 0.0) == 0.0
+    add_result(history, trained, {"score": 0.6}, resource=1)
+    assert share_done(facts(max_trials=4, max_results=4), history, 0.0, 0.0) == 0.25
 
 
 def test_the_table_is_never_longer_than_a_screen() -> None:

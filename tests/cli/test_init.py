@@ -149,6 +149,10 @@ class TestReading:
             ("p.add_argument('--x', type=float)", "--metric"),
             ("report(loss=1)", "No argument to tune"),
             ("p.add_argument('--x')\nreport(loss=1)", "No argument to tune"),
+            ("import fire\nfire.Fire(Trainer)\nreport(loss=1)", "fire, .*Write the space by hand"),
+            ("import tyro\nargs = tyro.cli(Args)\nreport(loss=1)", "tyro is not read"),
+            ("import hydra\n@hydra.main()\ndef main(c): report(loss=1)", "--argument_style hydra"),
+            ("HfArgumentParser((Args, More))\nreport(loss=1)", "Args, More are defined elsewhere"),
         ],
     )
     def test_what_is_missing(self, text: str, said: str) -> None:
@@ -163,6 +167,9 @@ FACTS = {
     "booleans": ("score", "max", "fold", "folds", 3),
     "config_json": ("reward", "max", "iteration", "iterations", 4),
     "constants": ("f1", "max", "epoch", None, 4),
+    "dataclass_fields": ("nll", "min", "step", "steps", 4),
+    "fire_function": ("r2", "max", None, None, None),
+    "hf_dataclasses": ("eval_f1", "max", "epoch", "num_train_epochs", 3),
     "hyphens": ("top1", "max", "epoch", "max-epochs", 4),
     "lightgbm_callback": ("logloss", "min", "round", "rounds", 81),
     "nested_main": ("perplexity", "min", "round", "rounds", 5),
@@ -170,6 +177,7 @@ FACTS = {
     "sklearn_trees": ("acc", "max", "n", "n_estimators", 12),
     "strict_values": ("eval_loss", "min", "step", "total_steps", 5),
     "torch_epochs": ("val_loss", "min", "epoch", "epochs", 20),
+    "typer_command": ("val_auc", "max", "epoch", "n-epochs", 3),
     "while_loop": ("error", "min", "step", "max_steps", 6),
     "xgboost_callback": ("valid_rmse", "min", "iteration", "num_boost_round", 200),
 }
@@ -177,6 +185,9 @@ TUNED = {
     "booleans": "bias shuffle width scheme",
     "config_json": "momentum width nesterov",
     "constants": "alpha power tiny kind",
+    "dataclass_fields": "lr hidden_units",
+    "fire_function": "lr depth kernel shift warm",
+    "hf_dataclasses": "dropout pooling weight_decay learning_rate fp16",
     "hyphens": "learning-rate n-layers activation",
     "lightgbm_callback": "learning_rate num_leaves feature_fraction bagging_fraction min_data_in_leaf lambda_l2 max_depth",
     "nested_main": "rate",
@@ -184,10 +195,21 @@ TUNED = {
     "sklearn_trees": "learning_rate max_depth subsample min_samples_split min_samples_leaf max_features",
     "strict_values": "dropout drop_path keep_ratio mix label-smoothing beta2 depth offset limit",
     "torch_epochs": "lr weight-decay batch-size dropout hidden optimizer warmup_steps",
+    "typer_command": "learning-rate hidden optimizer drop",
     "while_loop": "step_size noise",
     "xgboost_callback": "eta max_depth subsample colsample_bytree min_child_weight gamma reg_lambda",
 }
-NEED_OTHER_PACKAGES = {"lightgbm_callback", "torch_epochs", "xgboost_callback"}
+ENVIRONMENTS = {
+    "fire_function": "conformance-init_scripts",
+    "hf_dataclasses": "torch",
+    "lightgbm_callback": "conformance-init_scripts",
+    "torch_epochs": "torch",
+    "typer_command": "conformance-init_scripts",
+    "xgboost_callback": "conformance-init_scripts",
+}
+"""Scripts whose packages are not in this environment, and the one that has them."""
+ONE_TRIAL = {*ENVIRONMENTS, "sklearn_trees"}
+"""Scripts whose imports take seconds."""
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -200,17 +222,31 @@ def test_a_script_is_understood(name: str) -> None:
     assert not facts.missing
 
 
-@pytest.mark.parametrize("name", sorted(FACTS.keys() - NEED_OTHER_PACKAGES))
+def packages(environment: str) -> Path:
+    """The packages of an environment that ``scripts/test`` makes, which a trial's Python can import."""
+    venv = Path(__file__).parents[2] / f".venv-{environment}"
+    if not (venv / ".complete").exists():
+        command = "scripts/test" if environment == "torch" else "scripts/test --full"
+        pytest.skip(f"There is no {venv.name}: {command} makes it")
+    found = venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    if not found.is_dir():
+        pytest.skip(f"The packages of {venv.name} are for another Python")
+    return found
+
+
+@pytest.mark.parametrize("name", FACTS)
 def test_the_first_command_of_the_readme_runs_to_the_end(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if name in ENVIRONMENTS:
+        monkeypatch.setenv("PYTHONPATH", str(packages(ENVIRONMENTS[name])))
     folder = tmp_path / "my_folder"
     assert run(str(folder), "--script", str(SCRIPTS / f"{name}.py")) == 0
     next_line = capsys.readouterr().out.splitlines()[-1]
     words = shlex.split((folder / "README.md").read_text().split("```")[1].strip().splitlines()[0])
     assert next_line.endswith(shlex.join(words))
     assert words[:2] == ["python", "hpo_main.py"]
-    words[words.index("--max_num_trials") + 1] = "1" if name == "sklearn_trees" else "2"
+    words[words.index("--max_num_trials") + 1] = "1" if name in ONE_TRIAL else "2"
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr("sys.argv", [*words[1:], "--n_workers", "2"])
@@ -222,13 +258,26 @@ def test_the_first_command_of_the_readme_runs_to_the_end(
     assert exited.value.code in {0, None}, shown.out + shown.err
     assert "stored as" not in shown.err
     outcomes = [load_outcome(stored) for stored in experiments("my-folder")]
-    assert len(outcomes) == (1 if name == "single_report" else 2)
+    assert len(outcomes) == (1 if FACTS[name][2] is None else 2)
     for outcome in outcomes:
         assert outcome.best is not None
         assert not list(outcome.history.ids(TrialStatus.FAILED)), shown.out
 
 
 class TestMoreReading:
+    def test_dataclasses_of_other_modules_are_named(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        text = (SCRIPTS / "hf_dataclasses.py").read_text()
+        (tmp_path / "mine.py").write_text(text.replace("(ModelArguments,", "(TrainingArguments,"))
+        assert run(str(tmp_path / "exp"), "--script", str(tmp_path / "mine.py")) == 0
+        assert "Arguments of TrainingArguments were not read" in capsys.readouterr().out
+
+    def test_a_command_of_several_is_not_guessed(self) -> None:
+        text = (SCRIPTS / "typer_command.py").read_text() + "\n@app.command()\ndef test(x: float): pass\n"
+        with pytest.raises(SettingsError, match="No argument to tune"):
+            read_script(text)
+
     def test_an_unusual_metric_has_no_certain_goal(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
-from tunewright.cli.output import plan_progress, progress_text
+from tunewright.cli.output import labelled, plan_progress, progress_text
 from tunewright.exceptions import CellError
 from tunewright.experiments import CellResult, Experiment, Limits, PlanProgress, method
 from tunewright.trial import ExperimentStatus
@@ -88,3 +88,18 @@ def test_elsewhere_there_are_lines_and_the_last_comes_once(capsys: pytest.Captur
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["0 of 2 cells", "2 of 2 cells"]
     assert "to go" not in progress_text(progress)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 200])
+def test_values_are_wrapped_at_blanks_on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    config = "n_units=43 batch_size=108 learning_rate=0.007543 weight_decay=0.0001689"
+    assert labelled("best", config, width=12) == f"best        {config}"  # no terminal
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    lines = labelled("best", config, width=12).splitlines()
+    assert all(len(line) <= columns for line in lines)
+    assert [word for line in lines for word in line.split()] == ["best", *config.split()]
+    assert all(line.startswith(" " * 12) for line in lines[1:])
+    assert (len(lines) == 1) == (columns == 200)
+    for whole in ("tunewright best NAME --retrain" * 3, "/a/folder" * 9, "a\nnote of two lines" * 3):
+        assert labelled("use it", whole, width=12) == f"use it      {whole}"

@@ -102,3 +102,37 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
     assert "begins after epoch 0" in tunewright("logs", "t", "0")
     tunewright("best", "t", "--copy_checkpoint", str(tmp_path / "copy"))
     assert json.loads((tmp_path / "copy" / "state.json").read_text()) >= after["best"]["resource"]
+
+
+@pytest.mark.parametrize("place", ["--backend local", "--backend sagemaker --warm_pool 1 --speed 300"])
+def test_the_best_trial_that_stopped_at_a_third_is_trained_to_the_end(tmp_path: Path, place: str) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    (tmp_path / "space.toml").write_text(SPACE)
+    line = (
+        f"tune {tmp_path}/train.py --space {tmp_path}/space.toml --metric score --goal max --resource epoch"
+    )
+    line += " --max_resource 9 --max_resource_attr epochs --method ASHA --max_num_trials 3"
+    line += f" --n_workers 1 --experiment_tag t {place}"
+    end = tunewright(*line.split())
+    (folder,) = experiments("t")
+    assert "No trial came to the end of its training: epoch 3 of 9 at most" in end
+    assert f"tunewright best {folder.name} --retrain" in end
+    best = shown()["best"]
+    assert best["resource"] == 3
+
+    said = tunewright("best", "t", "--retrain", "--yes")
+    (again,) = experiments("best-t")
+    assert f"score at the end: {3 * best['value']:.5g} (epoch 9); {best['value']:.5g} at epoch 3" in said
+    trained = json.loads(tunewright("show", again.name, "--format", "json"))
+    assert trained["best"]["config"] == best["config"]
+    assert (trained["status"], trained["origin"], trained["best"]["resource"]) == (
+        "completed",
+        folder.name,
+        9,
+    )
+    if "sagemaker" in place:
+        assert trained["sagemaker"]["calls"]["CreateTrainingJob"] == 1
+    check_results(again.journal_path)
+
+    tunewright("best", "@last", "--copy_checkpoint", str(tmp_path / "weights"))
+    assert json.loads((tmp_path / "weights" / "state.json").read_text()) == 9

@@ -22,6 +22,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "FilterLogEvents": "logs:FilterLogEvents",
     "ListServiceQuotas": "servicequotas:ListServiceQuotas",
     "GetProducts": "pricing:GetProducts",
+    "ListAWSDefaultServiceQuotas": "servicequotas:ListAWSDefaultServiceQuotas",
     "GetCallerIdentity": "sts:GetCallerIdentity",
     "GetRole": "iam:GetRole",
     "ListRoles": "iam:ListRoles",
@@ -67,6 +68,7 @@ _LISTS: Final = (
     "sagemaker:Search",
     "servicequotas:ListServiceQuotas",
     "pricing:GetProducts",
+    "servicequotas:ListAWSDefaultServiceQuotas",
     "sts:GetCallerIdentity",
 )
 """Actions that cannot be limited to a resource."""

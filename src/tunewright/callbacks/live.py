@@ -27,6 +27,7 @@ from tunewright.formatting import (
     share_done,
     status_text,
     value_text,
+    wrapped,
 )
 from tunewright.history import History, Incumbent
 from tunewright.interfaces import Callback
@@ -35,6 +36,10 @@ from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
 
 _BAR: Final = 30
 """Columns of the bar of what is done."""
+_INDENT: Final = 6
+"""Columns before the best configuration."""
+_CLOSING_INDENT: Final = 9
+"""Columns of the labels at the end of an experiment."""
 _GAP: Final = 2
 """Columns of the terminal between two cells."""
 _LEAST_LAST: Final = 16
@@ -68,14 +73,8 @@ class ProgressView:
         """The state at a time."""
         facts = self._facts
         table = self.trials(history)
-        best = Text.assemble(("best: ", "bold"), best_text(facts, self._incumbent, history))
-        if self._incumbent.trial_id is not None and not facts.others:
-            config = config_text(history.trial(self._incumbent.trial_id).config, facts.space)
-            best.append(f"\n      {config}")
-        parts: list[RenderableType] = [
-            table,
-            Text(status_text(facts, history, now, summary.cost, summary.prices)),
-        ]
+        status = status_text(facts, history, now, summary.cost, summary.prices)
+        parts: list[RenderableType] = [table, Text(status)]
         share = share_done(facts, history, now, summary.cost)
         if share is not None:
             bar = Table.grid(padding=(0, _GAP, 0, 0))
@@ -84,7 +83,11 @@ class ProgressView:
                 remaining_text(facts, history, now, summary.cost),
             )
             parts.append(bar)
-        return Group(*parts, best)
+        parts.append(Text.assemble(("best: ", "bold"), best_text(facts, self._incumbent, history)))
+        if self._incumbent.trial_id is not None and not facts.others:
+            config = config_text(history.trial(self._incumbent.trial_id).config, facts.space)
+            parts.append(Padding(Text(config), (0, 0, 0, _INDENT)))
+        return Group(*parts)
 
     def trials(self, history: History) -> FittedTable:
         """The running trials and the latest others."""
@@ -160,9 +163,9 @@ class LiveProgress(Callback):
         for notice in dict.fromkeys(summary.notices):
             if notice not in self._said:
                 self._console.print(Text(notice), soft_wrap=True)
-        self._console.print(
-            Text(closing_text(self._facts, history, outcome, summary)), soft_wrap=True, highlight=False
-        )
+        for line in closing_text(self._facts, history, outcome, summary).splitlines():
+            text = wrapped(line, self._console.width, indent=_CLOSING_INDENT)
+            self._console.print(Text(text), soft_wrap=True, highlight=False)
 
     def _draw(self, history: History, now: float, summary: BackendSummary) -> None:
         self._live.update(self._view.of(history, now, summary), refresh=True)

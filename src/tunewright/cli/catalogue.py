@@ -18,7 +18,7 @@ from tunewright.blackbox.recipes import RECIPES
 from tunewright.blackbox.repository import get_blackbox, table_folder, table_info, table_names, verify_table
 from tunewright.blackbox.tables.stored import TableInfo
 from tunewright.cli.exits import say
-from tunewright.cli.output import print_table
+from tunewright.cli.output import labelled, print_table
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.formatting import duration, plural
@@ -86,7 +86,7 @@ def show_benchmark(benchmark: str, /, *, region: str = "us-east-1") -> int:
         Of the container image.
     """
     for label, text in _benchmark_facts(benchmark, region):
-        say(f"{label + ':':<13}{text}")
+        say(labelled(f"{label}:", text, width=13))
     return 0
 
 
@@ -187,7 +187,7 @@ def _summary(name: str) -> str:
 
 
 def _show_method(method: Method[Any]) -> None:
-    say(f"{method.name}: {method.summary}")
+    say(labelled("", f"{method.name}: {method.summary}", width=0))
     settings = method.parameters.values()
     if settings:
         rows = [(one.name, _default_text(one.default), one.values_text) for one in settings]

@@ -67,6 +67,11 @@ def _say_facts(facts: ScriptFacts) -> None:
         say(
             "No end of a full run was found in the script: ASHA needs max_resource in benchmark_definitions.py"
         )
+    if facts.unread:
+        say(
+            f"Arguments of {', '.join(facts.unread)} were not read, as the script does not define them: add "
+            "them to the space in benchmark_definitions.py"
+        )
     if facts.missing:
         say(
             f"The script requires {', '.join(facts.missing)}: add constants to the space in benchmark_definitions.py"

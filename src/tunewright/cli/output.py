@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import textwrap
 from collections.abc import Generator, Iterable, Sequence
@@ -21,7 +22,7 @@ from tunewright.cli.exits import FAILED, say, say_while_read
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.experiments import CellResult, Experiment, PlanProgress, progress_facts
 from tunewright.experiments.plan import Look
-from tunewright.formatting import duration, plural
+from tunewright.formatting import duration, plural, wrapped
 from tunewright.interfaces import Callback
 from tunewright.storage import ExperimentFolder, safe_name
 
@@ -56,6 +57,15 @@ def print_table(
         Console().print(table, highlight=False)
     else:
         Console(width=_WIDE).print(table, highlight=False, soft_wrap=True)
+
+
+def labelled(label: str, value: object, *, width: int) -> str:
+    """Put a value behind a label of ``width`` columns.
+
+    On a terminal the value is wrapped and indented as in `wrapped`.
+    """
+    line = f"{label:<{width}}{value}"
+    return wrapped(line, shutil.get_terminal_size().columns, indent=width) if sys.stdout.isatty() else line
 
 
 def ask_user(text: str) -> str:

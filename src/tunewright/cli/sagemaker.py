@@ -28,14 +28,14 @@ from tunewright.aws import (
     resolve_endpoint,
 )
 from tunewright.aws import image_uri as default_image
-from tunewright.aws.account import Quota, partition, read_quotas
+from tunewright.aws.account import Quota, partition
 from tunewright.aws.policy import ANY, Scope, policy
 from tunewright.backends.plugin import backend_from_json
 from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
 from tunewright.backends.sagemaker.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import endpoint_of
-from tunewright.backends.sagemaker.preflight import Line, Plan, needs
+from tunewright.backends.sagemaker.preflight import Line, Plan, needs, quotas_of
 from tunewright.backends.sagemaker.requests import LONGEST_PREFIX
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
@@ -264,13 +264,14 @@ def show_quotas(
     plan = Plan(
         instance_type=instance_type,
         n_instances=n_workers * instance_count,
+        instances_per_job=instance_count,
         has_warm_pool=warm_pool,
         is_spot=spot,
         trial_seconds=trial_seconds,
     )
     session = access.open(endpoint)
     try:
-        quotas = read_quotas(session)
+        quotas = quotas_of(session, plan)
     finally:
         session.close()
     lines = needs(plan, quotas)
@@ -495,7 +496,7 @@ def print_lifecycle(*, days: PositiveInt = 90) -> int:
     Parameters
     ----------
     days
-        Age at which files expire; at least two weeks.
+        Age at which files expire, those of running experiments too; at least two weeks.
     """
     if days < _SHORTEST_LIFE:
         raise SettingsError(
@@ -592,7 +593,7 @@ def _show_quota_lines(lines: Sequence[Line], quotas: Mapping[str, Quota] | None,
         [
             (
                 line.quota,
-                _UNKNOWN if line.has is None else f"{line.has:g}",
+                line.value,
                 f"{line.needs:.3g}",
                 "too low" if line.is_missing else _UNKNOWN if line.has is None else "enough",
             )

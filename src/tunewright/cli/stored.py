@@ -20,7 +20,7 @@ from tunewright.backends.plugin import TrialLog
 from tunewright.callbacks import results_csv
 from tunewright.cli.best import best_value
 from tunewright.cli.exits import say
-from tunewright.cli.output import print_table
+from tunewright.cli.output import labelled, print_table
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import MissingExtraError, SettingsError, TunewrightError
 from tunewright.experiments import Experiment, Outcome, load_outcome
@@ -195,7 +195,7 @@ def overview(outcome: Outcome) -> str:
         lines += _report_lines(outcome)
     lines += _next_lines(outcome)
     lines.append(("folder", str(outcome.path)))
-    return "\n".join(f"{label:<11} {value}" for label, value in lines)
+    return "\n".join(labelled(label, value, width=12) for label, value in lines)
 
 
 def _counts_text(outcome: Outcome) -> str:

@@ -125,6 +125,8 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Version of the framework in the default image."""
     booleans: Literal["value", "flag"] = "value"
     """Boolean hyperparameters: as --name True (value), or as --name or nothing (flag)."""
+    launch: Literal["torchrun"] | None = None
+    """torchrun: start a process per GPU on each instance of a trial (default: one process per instance)."""
     price_per_hour: float | None = None
     """US dollars per instance hour (default: AWS's price list if it can be read, else a table)."""
     max_retries: int = 10
@@ -133,6 +135,8 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Real seconds between two checkpoints that a running job stores."""
     stop_grace: float = 120.0
     """Service seconds after which a job that was asked to end gets StopTrainingJob."""
+    abandon_after: float = field(default=600.0, metadata={"metavar": "TIME"})
+    """Real seconds without a sign of life of the tuner after which jobs end by themselves, with their checkpoints stored (0: never)."""
     close_seconds: float = field(default=300.0, metadata={"metavar": "TIME"})
     """Service seconds for jobs to end at the end of the experiment; later they are left to the service."""
     min_interval: float = 1.0
@@ -160,7 +164,9 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
             if value is not None and value > most:
                 raise SettingsError(f"{name} must be from 1 to {most}, not {value}")
         _check_owner(self)
-        check_at_least(self, 0, "max_retries", "checkpoint_seconds", "stop_grace", "close_seconds")
+        check_at_least(
+            self, 0, "max_retries", "checkpoint_seconds", "stop_grace", "abandon_after", "close_seconds"
+        )
         if self.price_per_hour is not None:
             check_at_least(self, 0, "price_per_hour")
         if not 0.0 < self.spot_price_share <= 1.0:

@@ -188,6 +188,10 @@ class SageMakerPrices(InstancePrices):
         return instance_of(config, self._settings)[0] if chooses_type(config) else ""
 
     @override
+    def instances(self, config: Config) -> int:
+        return instance_of(config, self._settings)[1]
+
+    @override
     def per_hour(self, config: Config, instance_type: str = "") -> float:
         settings = self._settings.on(instance_type) if instance_type else self._settings
         price, kind = job_price(config, settings, self._listed), instance_of(config, settings)[0]

@@ -209,10 +209,12 @@ def bundle(endpoint: Endpoint, settings: JobSettings, files: Sources) -> CodeBun
             "metric": benchmark.metrics[0].name if len(benchmark.metrics) == 1 else "",
             "arguments": benchmark.argument_style,
             "booleans": config.booleans,
+            "launch": config.launch or "",
         },
         "poll_seconds": endpoint.seconds(CONTROL_SECONDS, at_least=config.min_interval),
         "checkpoint_seconds": config.checkpoint_seconds,
         "report_shards": settings.n_report_shards,
+        "abandon_seconds": config.abandon_after,
     }
     return bundle_code(files, job)
 
@@ -229,6 +231,8 @@ class ExperimentSite:
         Role, bucket, image and names.
     objects
         The S3 objects under the experiment's prefix.
+    max_instances
+        Maximum of instances of one job by the account's quota, known after :meth:`deploy`; None: unknown.
 
     Parameters
     ----------
@@ -260,6 +264,7 @@ class ExperimentSite:
         self.session: Final = session
         self.settings: Final = settings
         self.notices: Final = notices
+        self.max_instances: int | None = None
         if warning := check_images(settings):
             notices.add(warning)
         self._sources = sources(settings)
@@ -300,11 +305,14 @@ class ExperimentSite:
             root = self.session.objects(self.deployment.bucket, ROOT_PREFIX)
             upload_code(root, code, self.deployment.prefix.removeprefix(f"{ROOT_PREFIX}/"))
         except ServiceError as error:
+            remedy = f": {error.remedy}" if error.remedy else ""
             raise BackendError(
-                f"The code cannot be stored in s3://{self.deployment.bucket} ({error})"
+                f"The code cannot be stored in s3://{self.deployment.bucket} ({error}){remedy}"
             ) from error
-        if line := preflight(self.session, self.settings, n_instances):
-            self.notices.add(line)
+        quotas = preflight(self.session, self.settings, n_instances)
+        self.max_instances = quotas.max_instances
+        if quotas.line:
+            self.notices.add(quotas.line)
 
     def _check_size(self, experiment: str) -> None:
         """Refuse a folder that is too large, unless an earlier session of the experiment has stored code already."""

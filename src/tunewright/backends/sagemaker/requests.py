@@ -363,6 +363,11 @@ def instance_of(config: Config, settings: JobSettings) -> tuple[str, int]:
     return str(instance_type), count
 
 
+def chooses_count(config: Config) -> bool:
+    """Whether the configuration itself gives the number of instances."""
+    return any(name in config for name in _COUNT_NAMES)
+
+
 def chooses_type(config: Config) -> bool:
     """Whether the configuration itself names the instance type."""
     return any(name in config for name in TYPE_NAMES)
