@@ -21,6 +21,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "Search": "sagemaker:Search",
     "FilterLogEvents": "logs:FilterLogEvents",
     "ListServiceQuotas": "servicequotas:ListServiceQuotas",
+    "GetProducts": "pricing:GetProducts",
     "ListAWSDefaultServiceQuotas": "servicequotas:ListAWSDefaultServiceQuotas",
     "GetCallerIdentity": "sts:GetCallerIdentity",
     "GetRole": "iam:GetRole",
@@ -66,6 +67,7 @@ _LISTS: Final = (
     "sagemaker:ListTrainingJobs",
     "sagemaker:Search",
     "servicequotas:ListServiceQuotas",
+    "pricing:GetProducts",
     "servicequotas:ListAWSDefaultServiceQuotas",
     "sts:GetCallerIdentity",
 )

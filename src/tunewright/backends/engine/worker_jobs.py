@@ -276,6 +276,11 @@ class WorkerFleet:
             self._submitter.track_costs(job.order.key, job.order)
             if number in draining:
                 self._draining.add(number)
+            elif not self._context.jobs.has_present_code(key):
+                self._context.notices.add(
+                    "The code has changed: workers of the earlier session end after their runs, and new ones begin"
+                )
+                self._drain(number)
 
     def step(self, n_wanted: int) -> set[str]:
         """Look at the jobs if it is time, and create or drain jobs for the number of wanted workers.

@@ -26,6 +26,7 @@ from tunewright.backends.engine.job_service import (
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.requests import JobRequest, chooses_count, job_name, parse_job_name
 from tunewright.exceptions import BackendError
+from tunewright.runner.contract import CODE_VARIABLE
 from tunewright.runner.log_lines import without_messages
 from tunewright.runner.training_job import CHANGED_CODE, LOST_S3, REFUSED_S3
 from tunewright.trial import PhaseName
@@ -342,6 +343,11 @@ class SageMakerJobs(JobService[OrderT]):
             return Failure(cause=FailureCause.SERVICE, reason=reason)
         remedy = self._remedy_of_changed_code() if CHANGED_CODE in reason else remedy_of_job(reason)
         return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy)
+
+    @override
+    def has_present_code(self, key: str) -> bool:
+        environment = self._describe(self.full_name(key)).get("Environment", {})
+        return environment.get(CODE_VARIABLE) == self._site.deployment.code_sha256
 
     @override
     def revive(self) -> None:
