@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -162,6 +163,21 @@ def test_metadata_come_back_as_written() -> None:
     folder.write_metadata({"a": [1, None]})
     assert folder.metadata() == {"a": [1, None]}
     assert [path.name for path in folder.path.iterdir()] == ["metadata.json"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "is_private"),
+    [
+        ({"benchmark": {"environment": {"TOKEN": "secret"}}}, True),
+        ({"backend": {"request_template": [{"Environment": {"TOKEN": "secret"}}]}}, True),
+        ({"benchmark": {"environment": {}}}, False),
+    ],
+)
+def test_metadata_with_environment_variables_are_private(metadata: dict[str, Any], is_private: bool) -> None:
+    folder = create_experiment("t")
+    folder.write_metadata({})
+    folder.write_metadata(metadata)
+    assert (folder.metadata_path.stat().st_mode & 0o077 == 0) == is_private
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])

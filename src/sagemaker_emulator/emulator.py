@@ -27,7 +27,7 @@ from sagemaker_emulator.service.engine import Engine
 from sagemaker_emulator.service.executor import Executor
 from sagemaker_emulator.service.faults import Fault, FaultInjector
 from sagemaker_emulator.service.settings import LOG_SECONDS, ServiceSettings
-from sagemaker_emulator.storage import AwsServices, write_atomically
+from sagemaker_emulator.storage import AwsServices, Permissions, write_atomically
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -104,6 +104,11 @@ LOCK_TIMEOUT: Final = 10.0
 """Real seconds that a new emulator waits for the end of another one in its folder."""
 
 
+PRIVATE_FOLDER: Final = 0o700
+PRIVATE_FILE: Final = 0o600
+_UMASK: Final = 0o077
+
+
 class DirectoryInUseError(OSError):
     """The folder is in use by another emulator."""
 
@@ -114,12 +119,17 @@ class DirectoryInUseError(OSError):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorConfig:
-    """Folder, port and keys of an emulator."""
+    """Folder, port and keys of an emulator. Everything in the folder is readable by its user only."""
 
     directory: Path
     access_key: str
     secret_key: str
     port: int = 0
+
+
+def permissions_of(settings: ServiceSettings, access_key: str) -> Permissions | None:
+    """Permissions of the account; None if they are not checked."""
+    return Permissions(access_key, settings.region) if settings.account.is_strict else None
 
 
 @final
@@ -166,15 +176,18 @@ class Emulator:
         injector = FaultInjector(faults)
         executor, aws = make_services(self.url)
         self._engine = Engine(settings, config.directory, executor, injector)
+        permissions = permissions_of(settings, config.access_key)
         components = Components(
             engine=self._engine,
-            operations=Operations(self._engine, injector),
+            operations=Operations(self._engine, injector, permissions),
             quotas=ServiceQuotas(settings),
             aws=aws,
             faults=injector,
             rates=RequestRates(settings.speed) if settings.throttle == "published" else None,
             access_key=config.access_key,
+            secret_key=config.secret_key,
             speed=settings.speed,
+            permissions=permissions,
         )
         self._server = serve_on(listener, Application(components))
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="server", daemon=True)
@@ -192,7 +205,7 @@ class Emulator:
             "region": self._settings.region,
             "started": self._started,
         }
-        write_atomically(path, json.dumps(state).encode(), mode=0o600)
+        write_atomically(path, json.dumps(state).encode())
 
     def wait(self, ended: Event, leases: LeaseFolder | None, state_file: Path | None) -> None:
         """Return when ``ended`` is set, or when no lease needs this emulator any more.
@@ -223,8 +236,20 @@ class Emulator:
         self._lock.release()
 
 
+def _make_private(directory: Path) -> None:
+    """Create the emulator's folder; close what an earlier version left open to other users of the machine."""
+    directory.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    for name in ("logs", "s3"):
+        folder = directory / name
+        folder.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
+        folder.chmod(PRIVATE_FOLDER)
+    (directory / "jobs.sqlite").touch(mode=PRIVATE_FILE)
+    for file in directory.glob("jobs.sqlite*"):
+        file.chmod(PRIVATE_FILE)
+
+
 def _lock(directory: Path) -> FileLock:
-    directory.mkdir(parents=True, exist_ok=True)
+    _make_private(directory)
     lock = FileLock(directory / "lock", timeout=LOCK_TIMEOUT, mode=0o600, thread_local=False)
     try:
         lock.acquire()
@@ -262,6 +287,14 @@ def serve(options: ServeOptions) -> None:
     PortTakenError, DirectoryInUseError, RuntimeError
         The emulator cannot start; the message has the cause.
     """
+    former_umask = os.umask(_UMASK)
+    try:
+        _serve(options)
+    finally:
+        os.umask(former_umask)
+
+
+def _serve(options: ServeOptions) -> None:
     ended = Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -278,7 +311,13 @@ def serve(options: ServeOptions) -> None:
 
     def make_services(url: str) -> tuple[Executor, WSGIApplication]:
         delay = LOG_SECONDS / options.settings.speed
-        aws = AwsServices(options.directory, region=options.settings.region, log_delay=delay)
+        aws = AwsServices(
+            options.directory,
+            region=options.settings.region,
+            log_delay=delay,
+            permissions=permissions_of(options.settings, config.access_key),
+            has_role=options.settings.account.has_role,
+        )
         return ProcessExecutor(_execution_settings(options, config, url), aws), aws.app
 
     emulator = Emulator(config, options.settings, make_services, options.faults)
@@ -307,9 +346,17 @@ def _execution_settings(options: ServeOptions, config: EmulatorConfig, url: str)
     )
 
 
+_WARNING: Final = "not a security boundary: run only code you trust; jobs are processes of this user"
+_ROOT_WARNING: Final = ", root, and may read and write everything on this machine"
+
+
 def _greeting(options: ServeOptions, config: EmulatorConfig, url: str) -> str:
     settings = options.settings
-    lines = [f"sagemaker-emulator: {url} (speed {settings.speed:g}, state in {options.directory})"]
+    lines = [
+        f"sagemaker-emulator: {url} (speed {settings.speed:g}, state in {options.directory})"
+        + (f", account: {settings.preset}" if settings.preset != "default" else ""),
+        _WARNING + (_ROOT_WARNING if os.geteuid() == 0 else ""),
+    ]
     if not options.access_key:
         lines.append(f"access key: {config.access_key}")
     lines += [

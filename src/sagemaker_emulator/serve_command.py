@@ -16,7 +16,7 @@ try:
     from sagemaker_emulator.emulator import ServeOptions, serve
     from sagemaker_emulator.execution import Isolation
     from sagemaker_emulator.service.faults import Fault, parse_faults
-    from sagemaker_emulator.service.settings import DEFAULT_QUOTA, ServiceSettings
+    from sagemaker_emulator.service.settings import DEFAULT_QUOTA, Preset, ServiceSettings
 except ModuleNotFoundError as error:
     if (error.name or "").startswith("sagemaker_emulator"):
         raise
@@ -40,13 +40,32 @@ class ServeArguments:
         60.0
     )
     region: Annotated[str, Parameter(help="Region of the ARNs.")] = "us-east-1"
+    preset: Annotated[
+        Preset,
+        Parameter(
+            env_var="SAGEMAKER_EMULATOR_PRESET",
+            help="Account: default (no permissions are checked), new-account (as AWS gives it), or strict (as new-account, "
+            "with raised quotas).",
+        ),
+    ] = "default"
     quota: Annotated[
         list[str] | None,
-        Parameter(help=f"TYPE=N: instances of a type; {DEFAULT_QUOTA} of each other. Repeatable."),
+        Parameter(
+            help=f"TYPE=N: instances of a type; {DEFAULT_QUOTA} of each other (new-account: 0). Repeatable."
+        ),
     ] = None
     warm_pool_quota: Annotated[
         list[str] | None,
-        Parameter(help=f"TYPE=N: warm instances of a type; {DEFAULT_QUOTA} of each other. Repeatable."),
+        Parameter(
+            help=f"TYPE=N: warm instances of a type; {DEFAULT_QUOTA} of each other (new-account: 0). Repeatable."
+        ),
+    ] = None
+    total_quota: Annotated[
+        int | None,
+        Parameter(
+            validator=Number(gte=0),
+            help="Instances across all training jobs; without it no limit (new-account: 4, strict: 100).",
+        ),
     ] = None
     keep_alive_cap: Annotated[
         int, Parameter(validator=Number(gte=0), help="Longest KeepAlivePeriodInSeconds that is accepted.")
@@ -106,6 +125,8 @@ def _options(arguments: ServeArguments) -> ServeOptions:
             warm_pool_quotas=_table(arguments.warm_pool_quota, "--warm_pool_quota TYPE=N", int),
             keep_alive_cap=arguments.keep_alive_cap,
             throttle=arguments.throttle,
+            preset=arguments.preset,
+            total_quota=arguments.total_quota,
         ),
         directory=arguments.directory.resolve(),
         port=arguments.port,

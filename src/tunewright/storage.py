@@ -13,7 +13,7 @@ import secrets
 import shutil
 import unicodedata
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,10 +37,15 @@ def home() -> Path:
     return Path(os.environ.get("TUNEWRIGHT_HOME") or "~/tunewright").expanduser().absolute()
 
 
+def cache_folder() -> Path:
+    """The user's folder on this machine for files that can be fetched again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tunewright"
+
+
 def package_cache() -> Path:
     """The folder of this machine where missing packages of scripts are installed."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tunewright" / "packages"
+    return cache_folder() / "packages"
 
 
 def safe_name(text: str, what: str = "name") -> str:
@@ -79,17 +84,23 @@ def safe_name(text: str, what: str = "name") -> str:
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 9].rstrip('-')}-{checksum}"
 
 
+PRIVATE: Final = 0o600
+"""Mode of files that only their owner may read."""
+
+
 def leads_elsewhere(name: str) -> bool:
     """Return whether a relative path, with slashes, escapes its base directory."""
     return not {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace the text of a file atomically."""
-    with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def write_atomically(path: Path, text: str, *, is_private: bool = False) -> None:
+    """Replace the text of a file atomically; a private file is readable by its owner only."""
+    with replacing(path) as unfinished:
+        unfinished.touch(mode=PRIVATE if is_private else 0o666)
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 @contextmanager
@@ -111,6 +122,18 @@ def replacing(path: Path) -> Generator[Path]:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
         raise
+
+
+def _has_environment(entries: object) -> bool:
+    """Whether JSON has an object ``environment``, as of a benchmark or a request template, that is not empty."""
+    if isinstance(entries, Mapping):
+        items = cast("Mapping[str, object]", entries).items()
+        return any(
+            (key.lower() == "environment" and bool(value)) or _has_environment(value) for key, value in items
+        )
+    if isinstance(entries, (list, tuple)):
+        return any(_has_environment(entry) for entry in cast("Sequence[object]", entries))
+    return False
 
 
 @final
@@ -168,8 +191,9 @@ class ExperimentFolder:
         return self.path / "trials"
 
     def write_metadata(self, metadata: Mapping[str, Json]) -> None:
-        """Write ``metadata.json``, whole or not at all."""
-        write_atomically(self.metadata_path, json.dumps(metadata, indent=2, allow_nan=False) + "\n")
+        """Write ``metadata.json``, whole or not at all; readable by its owner only if it holds environment variables."""
+        text = json.dumps(metadata, indent=2, allow_nan=False) + "\n"
+        write_atomically(self.metadata_path, text, is_private=_has_environment(metadata))
 
     def metadata(self) -> dict[str, Any]:
         """Read ``metadata.json``, in the present form; see :func:`upgrade_metadata`.
@@ -198,6 +222,10 @@ _RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
 """Of each backend of version 0.1, old and new names of settings."""
 
 
+_FORMER_DEFAULTS: Final[Mapping[str, dict[str, Any]]] = {"sagemaker": {"framework_version": "2.6"}}
+"""Values of version 0.1 for settings that its metadata do not hold, by backend."""
+
+
 def upgrade_metadata(data: Mapping[str, Any]) -> dict[str, Any]:
     """Bring the metadata of an experiment into the present form; those that have it are returned as they are.
 
@@ -217,7 +245,7 @@ def upgrade_metadata(data: Mapping[str, Any]) -> dict[str, Any]:
         upgraded["dependencies"] = [*upgraded.get("dependencies", ()), *script["dependencies"]]
         upgraded |= {"inputs": script["inputs"], "config_json": script["config_json"]}
     names = _RENAMED.get(name, {})
-    config = {names.get(key, key): value for key, value in config.items()}
+    config = _FORMER_DEFAULTS.get(name, {}) | {names.get(key, key): value for key, value in config.items()}
     others = {key: value for key, value in data.items() if key != "tensorboard"}
     if data.get("tensorboard"):
         others["callbacks"] = [{"name": "tensorboard", "config": {}}]

@@ -19,6 +19,7 @@ import pytest
 
 from tunewright.aws import open_session, resolve_endpoint
 from tunewright.aws.embedded import (
+    PRESET_VARIABLE,
     EmbeddedEndpoint,
     Lease,
     announced_speed,
@@ -49,6 +50,12 @@ def kill(pid: int) -> None:
     process = psutil.Process(pid)
     process.kill()
     process.wait(300)
+
+
+def test_each_kind_of_account_has_a_server_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = settings_hash(ENDPOINT)
+    monkeypatch.setenv(PRESET_VARIABLE, "strict")
+    assert settings_hash(ENDPOINT) != default
 
 
 def test_one_server_for_all_tuners(tmp_path: Path, started: list[EmbeddedEndpoint]) -> None:

@@ -83,7 +83,7 @@ def test_a_trial_uses_the_objects_of_its_experiments_and_starts_nothing() -> Non
     read = {s["Resource"] for s in document["Statement"] if "s3:GetObject" in s["Action"]}
     assert read == {f"{bucket}/tunewright/abc*", f"{bucket}/tunewright/code/*"}
     (listing,) = [s for s in document["Statement"] if "s3:ListBucket" in s["Action"]]
-    assert listing["Condition"]["StringLike"]["s3:prefix"] == ["tunewright/code/*", "tunewright/abc*"]
+    assert listing["Condition"]["StringLikeIfExists"]["s3:prefix"] == ["tunewright/code/*", "tunewright/abc*"]
 
 
 @pytest.mark.parametrize("principal", ["user", "tuning-job", "trial"])

@@ -48,6 +48,7 @@ SUMMARY = BackendSummary(
     billable_seconds=90.0,
     pool_idle_seconds=30.0,
     cost=0.25,
+    prices="table, us-east-1, 2026-09-27",
 )
 
 
@@ -88,7 +89,9 @@ def play(callback: Callback, journal: Path, outcome: ExperimentStatus = Experime
     callback.on_experiment_start(replay_history([]))
     callback.on_trial_start(history, Run(trial_id=0, attempt=0))
     callback.on_trial_start(history, Run(trial_id=0, attempt=1, resume_from=2))
-    callback.on_wait(history, 12.0, BackendSummary(cost=0.1, notices=("waiting for capacity",)))
+    callback.on_wait(
+        history, 12.0, BackendSummary(cost=0.1, notices=("waiting for capacity",), prices="table")
+    )
     callback.on_wait(history, 13.0, BackendSummary(cost=0.1, notices=("waiting for capacity",)))
     callback.on_trial_end(history, 0, TrialStatus.COMPLETED)
     callback.on_trial_end(history, 2, TrialStatus.FAILED)
@@ -140,7 +143,8 @@ def test_lines_tell_the_whole_story(journal: Path) -> None:
     assert "Trial 0 completed at epoch 3: score 0.8 (best: score 0.9 (highest; trial 0, epoch 2))" in text
     assert "Trial 2 failed:\n    exit 1\n    MemoryError: no more" in text
     assert text.count("waiting for capacity") == 1
-    assert "12 s of 60 s, 2 of 2 workers busy, 4 trials (2 running, 1 completed, 1 failed), $0.10" in text
+    line = "12 s of 60 s, 2 of 2 workers busy, 4 trials (2 running, 1 completed, 1 failed), $0.10 estimated cost (table)"
+    assert line in text
     assert "Trials:  4 (1 completed, 2 stopped, 1 failed), 4 results" in text
     assert "3 training jobs, 2 of them on warm instances, 90 billed seconds, 30 idle" in text
     assert "/home/x/toy" in text
@@ -159,7 +163,7 @@ def test_quiet_lines_leave_out_single_runs_but_not_failures(journal: Path) -> No
     assert "Trial 0" not in text
     assert "Trial 2 failed" in text
     assert "tunewright resume toy-1" in text
-    assert "on AWS it would cost $0.25" in text
+    assert "on AWS it would cost $0.25 (table, us-east-1, 2026-09-27)" in text
 
 
 def test_an_experiment_without_results_has_no_best() -> None:

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
@@ -26,6 +26,8 @@ from sagemaker_emulator.api.status_page import CallCounts, status_page
 from sagemaker_emulator.service.engine import Engine
 from sagemaker_emulator.service.errors import ServiceError, throttled, unknown_key
 from sagemaker_emulator.service.faults import FaultInjector, parse_faults
+from sagemaker_emulator.storage.application import PRINCIPAL
+from sagemaker_emulator.storage.permissions import DeniedError, Need, Permissions, Principal, create_needs
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -98,6 +100,18 @@ VERSION: Final = "0.1.0"
 TARGET_PREFIX: Final = "SageMaker."
 LOGS_PREFIX: Final = "Logs_20140328."
 KEY_HEADER: Final = "x-emulator-key"
+MAX_OBJECT_BYTES: Final = 5 << 30
+"""Maximum body of a request to S3, as of S3 itself."""
+MAX_BODY_BYTES: Final = 16 << 20
+"""Maximum body of all other requests."""
+_ADMITTED: Final = "sagemaker_emulator.admitted"
+"""Entry of the environ of a request whose key was checked."""
+_PAGE_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 _WITHOUT_BODY: Final = frozenset({"StopTrainingJob", "DeleteTrainingJob"})
 
 
@@ -115,16 +129,19 @@ class Components:
     rates: RequestRates | None
     """None: no throttling."""
     access_key: str
+    secret_key: str
     speed: float
+    permissions: Permissions | None
+    """None: the access key is the only one, and everything is allowed."""
 
 
 @final
 class Application:
     """Routes requests.
 
-    ``GET /_health`` needs no key. ``/_status`` needs the access key as ``?key=`` or in the header ``x-emulator-key``,
-    ``/_faults`` (GET, POST to add, DELETE to clear) in that header. All other requests need an AWS signature with that
-    access key.
+    ``GET /_health`` needs no key. ``/_status`` and ``/_faults`` (GET, POST to add, DELETE to clear) need the access key in the
+    header ``x-emulator-key``; for ``/_status`` a browser may send both keys as user name and password instead. All other
+    requests need an AWS signature with that access key, or with a key of the account if permissions are checked.
     """
 
     def __init__(self, components: Components) -> None:
@@ -139,16 +156,15 @@ class Application:
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer one request; its key is checked unless :meth:`refusal` has admitted it."""
+        refused = None if _ADMITTED in environ else self.refusal(environ)
+        if refused is not None:
+            return refused(environ, start_response)
         request = Request(environ)
         page = self._own_pages.get(request.path)
         if page is not None:
             return page(request)(environ, start_response)
         target = request.headers.get("X-Amz-Target", "")
-        caller = caller_of(request)
-        if not is_same_key(caller.access_key, self._components.access_key):
-            request.get_data()  # so that the connection can be reused
-            return refusal(caller, is_json=bool(target))(environ, start_response)
         if target.startswith(QUOTAS_PREFIX):
             return self._answer_quotas(target.removeprefix(QUOTAS_PREFIX), request)(environ, start_response)
         if not target.startswith(TARGET_PREFIX):
@@ -159,15 +175,80 @@ class Application:
             _close_connection(environ)
         return response(environ, start_response)
 
+    def refusal(self, environ: WSGIEnvironment) -> Response | None:
+        """Response to a request without the access key, from its head alone; None admits it."""
+        request = Request(environ)
+        if request.path in self._own_pages:
+            refused = None if request.path == "/_health" else self._refuse_page(request)
+        else:
+            caller = caller_of(request)
+            is_known = self._is_known(caller.access_key, environ)
+            refused = None if is_known else refusal(caller, is_json="X-Amz-Target" in request.headers)
+        if refused is None:
+            environ[_ADMITTED] = True
+        return refused
+
+    def _is_known(self, access_key: str, environ: WSGIEnvironment) -> bool:
+        permissions = self._components.permissions
+        if permissions is None:
+            return is_same_key(access_key, self._components.access_key)
+        environ[PRINCIPAL] = permissions.caller(access_key)
+        return environ[PRINCIPAL] is not None
+
+    def max_body(self, environ: WSGIEnvironment) -> int:
+        """Maximum length of the body in bytes."""
+        is_s3 = environ.get("PATH_INFO", "/") != "/" and environ.get("PATH_INFO") not in self._own_pages
+        return MAX_OBJECT_BYTES if is_s3 else MAX_BODY_BYTES
+
+    def _refuse_page(self, request: Request) -> Response | None:
+        components, login = self._components, request.authorization
+        if login is not None and login.type == "basic" and request.path == "/_status":
+            is_user = is_same_key(login.username or "", components.access_key)
+            is_known = is_same_key(login.password or "", components.secret_key) and is_user
+        else:
+            is_known = is_same_key(request.headers.get(KEY_HEADER, ""), components.access_key)
+        if is_known:
+            return None
+        if request.path != "/_status":
+            return json_answer({"message": f"the header {KEY_HEADER} must hold the access key"}, status=403)
+        return Response(
+            "Log in with the access key as user name and the secret key as password.\n",
+            status=401,
+            mimetype="text/plain",
+            headers={"WWW-Authenticate": 'Basic realm="sagemaker-emulator", charset="UTF-8"'},
+        )
+
     def _answer(self, operation: str, request: Request) -> Response:
         body = request.get_data()
         self._counts[operation] += 1
         try:
             self._check_rate(operation)
-            answer = self._components.operations.execute(operation, _members(body))
+            members = _members(body)
+            self._authorize(request.environ.get(PRINCIPAL), operation, members)
+            answer = self._components.operations.execute(operation, members)
         except ServiceError as error:
             return json_error(error)
         return json_answer(None if operation in _WITHOUT_BODY else answer)
+
+    def _authorize(self, principal: Principal | None, operation: str, members: Any) -> None:
+        """Check the caller's permissions for an operation of SageMaker."""
+        if principal is None or self._components.permissions is None or not isinstance(members, dict):
+            return
+        asked = cast("dict[str, Any]", members)
+        settings = self._components.engine.settings
+        name = str(asked.get("TrainingJobName", ""))
+        arn = str(asked.get("ResourceArn") or (settings.arn(name) if name else "*"))
+        if operation == "CreateTrainingJob":
+            needs = create_needs(asked, arn, settings.region)
+        else:
+            job = self._components.engine.jobs.get(arn.rpartition("/")[2])
+            tags = {} if job is None else job.tags
+            context = {f"aws:resourcetag/{key.lower()}": (value,) for key, value in tags.items()}
+            needs = [Need(f"sagemaker:{operation}", arn, context)]
+        try:
+            self._components.permissions.check(principal, needs)
+        except DeniedError as error:
+            raise ServiceError("AccessDeniedException", str(error)) from error
 
     def _check_rate(self, operation: str) -> None:
         try:
@@ -180,8 +261,13 @@ class Application:
             raise
 
     def _answer_quotas(self, operation: str, request: Request) -> Response:
+        principal: Principal | None = request.environ.get(PRINCIPAL)
         try:
+            if principal is not None and self._components.permissions is not None:
+                self._components.permissions.check(principal, [Need(f"servicequotas:{operation}")])
             return json_answer(self._components.quotas.execute(operation, _members(request.get_data())))
+        except DeniedError as error:
+            return json_error(ServiceError("AccessDeniedException", str(error)))
         except ServiceError as error:
             return json_error(error)
 
@@ -205,15 +291,10 @@ class Application:
                 return _slow_down()(environ, start_response)
         return self._components.aws(environ, start_response)
 
-    def _status(self, request: Request) -> Response:
-        given = request.args.get("key") or request.headers.get(KEY_HEADER, "")
-        if not is_same_key(given, self._components.access_key):
-            return Response(
-                "The access key is missing: /_status?key=ACCESS_KEY\n", status=403, mimetype="text/plain"
-            )
+    def _status(self, _request: Request) -> Response:
         traffic = CallCounts(dict(self._counts), dict(self._throttled))
         page = status_page(self._components.engine, traffic, self._components.faults.describe())
-        return Response(page, mimetype="text/html")
+        return Response(page, mimetype="text/html", headers=_PAGE_HEADERS)
 
     def _health(self, _request: Request) -> Response:
         return json_answer(
@@ -226,15 +307,13 @@ class Application:
         )
 
     def _change_faults(self, request: Request) -> Response:
-        if not is_same_key(request.headers.get(KEY_HEADER, ""), self._components.access_key):
-            return json_answer({"message": f"the header {KEY_HEADER} must hold the access key"}, status=403)
         faults = self._components.faults
         try:
             if request.method == "POST":
-                faults.add(parse_faults(json.loads(request.get_data())))
+                faults.add(parse_faults(_members(request.get_data())))
             elif request.method == "DELETE":
                 faults.clear()
-        except ValueError as error:
+        except (ServiceError, ValueError) as error:
             return json_answer({"message": str(error)}, status=400)
         return json_answer({"faults": faults.describe()})
 
@@ -247,7 +326,7 @@ def _slow_down() -> Response:
 def _members(body: bytes) -> Any:
     try:
         return json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ServiceError("SerializationException", f"The request is not JSON: {error}") from error
 
 

@@ -1,4 +1,6 @@
-"""ListTrainingJobs and Search: filters, order and pages.
+"""Training jobs in the form of the service's responses, and ListTrainingJobs and Search: filters, order and pages.
+
+Times are epoch seconds, durations service seconds.
 
 ListTrainingJobs cuts a page first and filters it by status afterwards, as the service does: a page may be short or empty
 and still carry a token.
@@ -13,9 +15,101 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
-from sagemaker_emulator.api import views
 from sagemaker_emulator.service.errors import invalid
 from sagemaker_emulator.service.jobs import Job
+from sagemaker_emulator.service.settings import SPOT_PRICE_SHARE
+
+_HIDDEN_MEMBERS: Final = frozenset({"Tags", "TrainingJobName", "SessionChainingConfig"})
+"""Members of a request that Describe does not return unchanged."""
+
+
+def describe(job: Job, idle_seconds: float) -> dict[str, Any]:
+    """Response of DescribeTrainingJob. ``idle_seconds`` is the billed idle time of the job's warm pool."""
+    shown = {
+        "TrainingJobName": job.name,
+        "TrainingJobArn": job.arn,
+        "ModelArtifacts": {"S3ModelArtifacts": job.model_uri or ""},
+        "TrainingJobStatus": job.status,
+        "SecondaryStatus": job.secondary,
+        "FailureReason": job.failure_reason,
+        **{name: value for name, value in job.request.items() if name not in _HIDDEN_MEMBERS},
+        "WarmPoolStatus": warm_pool(job, idle_seconds),
+        "CreationTime": _time(job.created),
+        "TrainingStartTime": _time(job.started),
+        "TrainingEndTime": _time(job.ended) if job.started else None,
+        "LastModifiedTime": _time(job.modified),
+        "SecondaryStatusTransitions": [
+            _present(
+                {
+                    "Status": entry.status,
+                    "StartTime": _time(entry.start),
+                    "EndTime": _time(entry.end),
+                    "StatusMessage": entry.message,
+                }
+            )
+            for entry in job.transitions
+        ],
+        "FinalMetricDataList": [
+            {"MetricName": name, "Value": value, "Timestamp": _time(when)}
+            for name, value, when in job.final_metrics
+        ],
+    }
+    if job.started is not None:
+        seconds = job.training_seconds
+        shown["TrainingTimeInSeconds"] = round(seconds)
+        shown["BillableTimeInSeconds"] = round(seconds * (SPOT_PRICE_SHARE if job.is_spot else 1.0))
+    return _present(shown)
+
+
+def summary(job: Job, idle_seconds: float) -> dict[str, Any]:
+    """Entry of ListTrainingJobs."""
+    return _present(
+        {
+            "TrainingJobName": job.name,
+            "TrainingJobArn": job.arn,
+            "CreationTime": _time(job.created),
+            "TrainingEndTime": _time(job.ended),
+            "LastModifiedTime": _time(job.modified),
+            "TrainingJobStatus": job.status,
+            "SecondaryStatus": job.secondary,
+            "WarmPoolStatus": warm_pool(job, idle_seconds),
+        }
+    )
+
+
+def record(job: Job, idle_seconds: float) -> dict[str, Any]:
+    """``TrainingJob`` of a Search result: the description without the warm pool, with tags."""
+    shown = describe(job, idle_seconds)
+    shown.pop("WarmPoolStatus", None)
+    return {**shown, "Tags": tags_of(job.tags)}
+
+
+def warm_pool(job: Job, idle_seconds: float) -> dict[str, Any] | None:
+    """WarmPoolStatus; None for a job without a warm pool."""
+    if job.pool is None:
+        return None
+    retained = None if job.pool.retained_seconds is None else round(idle_seconds)
+    return _present(
+        {
+            "Status": job.pool.status,
+            "ResourceRetainedBillableTimeInSeconds": retained,
+            "ReusedByJob": job.pool.reused_by,
+        }
+    )
+
+
+def tags_of(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags in the service's form."""
+    return [{"Key": key, "Value": value} for key, value in values.items()]
+
+
+def _time(when: float | None) -> float | None:
+    return None if when is None else round(when, 3)
+
+
+def _present(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
 
 DEFAULT_PAGE: Final = 10
 
@@ -95,7 +189,7 @@ def list_jobs(jobs: Sequence[Job], request: Request, idle_seconds: Callable[[Job
         request.get("NextToken"),
         descending=request.get("SortOrder") == "Descending",
     )
-    shown = [views.summary(job, idle_seconds(job)) for job in page if _passes(job, request, _AFTER_THE_CUT)]
+    shown = [summary(job, idle_seconds(job)) for job in page if _passes(job, request, _AFTER_THE_CUT)]
     return {"TrainingJobSummaries": shown, **({"NextToken": token} if token else {})}
 
 

@@ -6,13 +6,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
-from sagemaker_emulator.api import views
-from sagemaker_emulator.api.listing import list_jobs, search
-from sagemaker_emulator.api.validation import RequestModel, check_create, check_keep_alive, with_defaults
+from sagemaker_emulator.api.listing import describe, list_jobs, record, search, tags_of
+from sagemaker_emulator.api.validation import (
+    RequestModel,
+    check_create,
+    check_keep_alive,
+    with_defaults,
+)
 from sagemaker_emulator.service.engine import Engine
 from sagemaker_emulator.service.errors import ServiceError, invalid, not_found
 from sagemaker_emulator.service.faults import FaultInjector
 from sagemaker_emulator.service.jobs import Job
+from sagemaker_emulator.storage.permissions import Permissions, role_refusal
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -22,11 +27,22 @@ MAX_TAGS: Final = 50
 
 @final
 class Operations:
-    """SageMaker's operations on training jobs, for the threads of a server."""
+    """SageMaker's operations on training jobs, for the threads of a server.
 
-    def __init__(self, engine: Engine, faults: FaultInjector) -> None:
+    Parameters
+    ----------
+    engine
+        Owner of the jobs.
+    faults
+        Faults to inject.
+    permissions
+        Of the roles of jobs; None: any role will do.
+    """
+
+    def __init__(self, engine: Engine, faults: FaultInjector, permissions: Permissions | None) -> None:
         self._engine = engine
         self._faults = faults
+        self._permissions = permissions
         self._model = RequestModel()
         self._handlers: dict[str, Callable[[Request], Answer]] = {
             "CreateTrainingJob": self._create,
@@ -61,20 +77,24 @@ class Operations:
 
     def _create(self, request: Request) -> Answer:
         check_create(request, self._engine.settings.keep_alive_cap)
+        if self._permissions is not None:
+            refusal = role_refusal(self._permissions, request, self._engine.settings.region)
+            if refusal is not None:
+                raise invalid(refusal)
         filled = with_defaults(request)
         tags = {tag["Key"]: tag["Value"] for tag in filled.pop("Tags", ())}
         return {"TrainingJobArn": self._engine.create(filled.pop("TrainingJobName"), filled, tags).arn}
 
     def _describe(self, request: Request) -> Answer:
         job = self._engine.find(request["TrainingJobName"])
-        return views.describe(job, self._engine.idle_seconds(job))
+        return describe(job, self._engine.idle_seconds(job))
 
     def _list(self, request: Request) -> Answer:
         return list_jobs(self._visible("ListTrainingJobs"), request, self._engine.idle_seconds)
 
     def _search(self, request: Request) -> Answer:
         jobs = self._visible("Search")
-        return search([views.record(job, self._engine.idle_seconds(job)) for job in jobs], request)
+        return search([record(job, self._engine.idle_seconds(job)) for job in jobs], request)
 
     def _stop(self, request: Request) -> Answer:
         self._engine.stop(request["TrainingJobName"])
@@ -102,10 +122,10 @@ class Operations:
             )
         job.tags = tags
         self._engine.save(job)
-        return {"Tags": views.tags(tags)}
+        return {"Tags": tags_of(tags)}
 
     def _list_tags(self, request: Request) -> Answer:
-        return {"Tags": views.tags(self._by_arn(request).tags)}
+        return {"Tags": tags_of(self._by_arn(request).tags)}
 
     def _delete_tags(self, request: Request) -> Answer:
         job = self._by_arn(request)

@@ -1,4 +1,4 @@
-"""Quotas of the account: request rates, and Service Quotas (ListServiceQuotas and GetServiceQuota for SageMaker).
+"""Quotas of the account: request rates, and Service Quotas (List and Get of applied and default values for SageMaker).
 
 Names are the service's own, such as ``ml.c5.xlarge for training warm pool usage``. Codes are hashes of the names: the
 real ones are arbitrary, and clients search by name.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from threading import Lock
 from typing import Any, Final, final
@@ -16,7 +16,13 @@ from typing import Any, Final, final
 from botocore.loaders import Loader
 
 from sagemaker_emulator.service.errors import ServiceError, throttled
-from sagemaker_emulator.service.settings import ACCOUNT_ID, ServiceSettings
+from sagemaker_emulator.service.settings import (
+    ACCOUNT_ID,
+    ServiceSettings,
+    job_quota,
+    total_quota,
+    usage_quota,
+)
 
 RATES: Final[dict[str, tuple[float, float]]] = {
     "CreateTrainingJob": (1.0, 3.0),
@@ -69,7 +75,11 @@ class RequestRates:
 TARGET_PREFIX: Final = "ServiceQuotasV20190624."
 SERVICE_CODE: Final = "sagemaker"
 _MAX_PAGE: Final = 100
-_KNOWN_CODES: Final = {"Rate of CreateTrainingJob requests": "L-21A1652A"}
+_KNOWN_CODES: Final = {
+    "Rate of CreateTrainingJob requests": "L-21A1652A",
+    total_quota(): "L-00C91CB5",
+    job_quota(): "L-622CFD70",
+}
 
 
 @final
@@ -79,8 +89,10 @@ class ServiceQuotas:
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
         self._operations: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-            "ListServiceQuotas": self._list,
-            "GetServiceQuota": self._get,
+            "ListServiceQuotas": lambda request: self._list(self._applied(), request),
+            "GetServiceQuota": lambda request: self._get(self._applied(), request),
+            "ListAWSDefaultServiceQuotas": lambda request: self._list(self._defaults(), request),
+            "GetAWSDefaultServiceQuota": lambda request: self._get(self._defaults(), request),
         }
 
     def execute(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,33 +110,55 @@ class ServiceQuotas:
             raise _not_found(f"service {request.get('ServiceCode')}")
         return found(request)
 
-    def _list(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _list(self, quotas: Sequence[dict[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:
         size, token = request.get("MaxResults", _MAX_PAGE), request.get("NextToken", "0")
         if not isinstance(size, int) or not 1 <= size <= _MAX_PAGE or not str(token).isdigit():
             raise ServiceError("IllegalArgumentException", "MaxResults is 1 to 100; NextToken is of ours")
         begin = int(token)
-        quotas = list(self._quotas())
         answer: dict[str, Any] = {"Quotas": quotas[begin : begin + size]}
         if begin + size < len(quotas):
             answer["NextToken"] = str(begin + size)
         return answer
 
-    def _get(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _get(self, quotas: Sequence[dict[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:
         wanted = request.get("QuotaCode")
-        for quota in self._quotas():
+        for quota in quotas:
             if quota["QuotaCode"] == wanted:
                 return {"Quota": quota}
         raise _not_found(f"quota {wanted}")
 
-    def _quotas(self) -> Iterator[dict[str, Any]]:
+    def _applied(self) -> list[dict[str, Any]]:
+        """Quotas with an applied value: those of the settings, and all others if the account lists them."""
+        settings, account = self._settings, self._settings.account
+        quotas: dict[str, float] = {}
+        for instance_type in _instance_types() if account.lists_defaults else settings.quotas:
+            for is_spot in (False, True):
+                quotas[usage_quota(instance_type, is_spot=is_spot)] = settings.quota(instance_type)
+        for instance_type in _instance_types() if account.lists_defaults else settings.warm_pool_quotas:
+            quotas[f"{instance_type} for training warm pool usage"] = settings.warm_pool_quota(instance_type)
+        if settings.total is not None:
+            quotas |= {total_quota(is_spot=is_spot): settings.total for is_spot in (False, True)}
+        return [self._quota(name, value) for name, value in (quotas | self._common()).items()]
+
+    def _defaults(self) -> list[dict[str, Any]]:
+        """Default values of all quotas."""
+        account = self._settings.account
+        quotas: dict[str, float] = {}
         for instance_type in _instance_types():
-            limit = float(self._settings.quota(instance_type))
-            yield self._quota(f"{instance_type} for training job usage", limit)
-            yield self._quota(f"{instance_type} for spot training job usage", limit)
-            warm = float(self._settings.warm_pool_quota(instance_type))
-            yield self._quota(f"{instance_type} for training warm pool usage", warm)
-        for operation, (rate, _) in RATES.items():
-            yield self._quota(f"Rate of {operation} requests", rate)
+            for is_spot in (False, True):
+                quotas[usage_quota(instance_type, is_spot=is_spot)] = account.quota
+            quotas[f"{instance_type} for training warm pool usage"] = account.warm_pool_quota
+        if account.total_quota is not None:
+            quotas |= {total_quota(is_spot=is_spot): account.total_quota for is_spot in (False, True)}
+        return [self._quota(name, value) for name, value in (quotas | self._common()).items()]
+
+    def _common(self) -> dict[str, float]:
+        """Quotas that cannot be set."""
+        quotas: dict[str, float] = {
+            f"Rate of {operation} requests": rate for operation, (rate, _) in RATES.items()
+        }
+        limit = self._settings.account.job_quota
+        return quotas | ({job_quota(is_spot=is_spot): limit for is_spot in (False, True)} if limit else {})
 
     def _quota(self, name: str, value: float) -> dict[str, Any]:
         code = _KNOWN_CODES.get(name) or f"L-{hashlib.sha256(name.encode()).hexdigest()[:8].upper()}"
@@ -135,7 +169,7 @@ class ServiceQuotas:
             "QuotaArn": f"{place}/{code}",
             "QuotaCode": code,
             "QuotaName": name,
-            "Value": value,
+            "Value": float(value),
             "Unit": "None",
             "Adjustable": name != "Rate of ListTrainingJobs requests",
             "GlobalQuota": False,

@@ -293,6 +293,8 @@ def _stopping_condition(request: Members) -> None:
 def _channels_differ(request: Members) -> None:
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
     for name in names:
+        if name in {".", ".."}:
+            raise invalid(f"Invalid channel name in InputDataConfig: {name}.")
         if names.count(name) > 1:
             raise invalid(f"Duplicate channel name in InputDataConfig: {name}.")
 

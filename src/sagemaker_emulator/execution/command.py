@@ -85,7 +85,13 @@ class Command:
         )
 
 
-def job_command(order: JobOrder, settings: ExecutionSettings, folder: HostFolder, marker: str) -> Command:
+def job_command(
+    order: JobOrder,
+    settings: ExecutionSettings,
+    folder: HostFolder,
+    marker: str,
+    credentials: Mapping[str, str],
+) -> Command:
     """Command and environment of one instance of a job, as in a container.
 
     Nothing is inherited from the emulator's own environment. The request's ``Environment`` takes precedence. A job with
@@ -108,11 +114,7 @@ def job_command(order: JobOrder, settings: ExecutionSettings, folder: HostFolder
     }
     is_isolated = bool(request.get("EnableNetworkIsolation"))
     if not is_isolated:
-        environment |= {
-            "AWS_ACCESS_KEY_ID": settings.access_key,
-            "AWS_SECRET_ACCESS_KEY": settings.secret_key,
-            "AWS_ENDPOINT_URL": settings.endpoint_url,
-        }
+        environment |= {**credentials, "AWS_ENDPOINT_URL": settings.endpoint_url}
     if request["ResourceConfig"].get("KeepAlivePeriodInSeconds"):
         environment["SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY"] = WARM_POOL_CACHE
     environment |= request.get("Environment") or {}

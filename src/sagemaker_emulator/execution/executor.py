@@ -109,7 +109,9 @@ class ProcessExecutor(Executor):
             for instance in job.instances:
                 instance.sync_checkpoints()
             folders = [instance.folder for instance in job.instances]
-            model_uri = upload_artifacts(self._aws.store, order.request, order.name, folders)
+            model_uri = upload_artifacts(
+                self._aws.objects_of(order.request.get("RoleArn", "")), order.request, order.name, folders
+            )
         except (LookupError, OSError, ValueError) as error:
             raise ExecutionError(f"ClientError: Checkpoint upload failed: {error}") from error
         finally:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
 from sagemaker_emulator.execution.command import ExecutionSettings, job_command
 from sagemaker_emulator.execution.folders import HostFolder
-from sagemaker_emulator.execution.output import JobOutput, MetricScanner, OutputPump
+from sagemaker_emulator.execution.metrics import Definitions, Metric, check_expressions, metrics_of
+from sagemaker_emulator.execution.output import JobOutput, OutputPump
 from sagemaker_emulator.execution.sandbox import JobProcess, Sandbox
 from sagemaker_emulator.execution.transfer import CheckpointSync, S3Uri, download_channels
 from sagemaker_emulator.service.executor import ExecutionError, JobOrder
-from sagemaker_emulator.storage import AwsServices
+from sagemaker_emulator.storage import TRAINING_LOG_GROUP, AwsServices
+from sagemaker_emulator.storage.permissions import logs_need
 
 DEFAULT_CHECKPOINTS: Final = "/opt/ml/checkpoints"
 _OUTPUT_SECONDS: Final = 5.0
@@ -51,12 +53,14 @@ class Instance:
         self._hosts = hosts
         self._number = number
         self._aws = aws
+        self._store = aws.objects_of(order.request.get("RoleArn", ""))
         self._process: JobProcess | None = None
         self._output: JobOutput | None = None
+        self._stream = ""
         try:
             algorithm: dict[str, Any] = order.request["AlgorithmSpecification"]
-            definitions: list[dict[str, str]] = algorithm.get("MetricDefinitions") or []
-            self._scanner = MetricScanner(definitions)
+            self._definitions: Definitions = algorithm.get("MetricDefinitions") or []
+            check_expressions(self._definitions)
             self._checkpoints = self._checkpoint_sync()
         except ValueError as error:
             raise ExecutionError(f"ClientError: {error}") from error
@@ -72,15 +76,34 @@ class Instance:
         cache = self._order.cluster_dir / "cache" / self.folder.name
         self.folder.create(self._order.request, self._hosts, cache)
         shard = (self._number, len(self._hosts))
-        size = download_channels(self._aws.store, self._order.request, self.folder, shard)
+        size = download_channels(self._store, self._order.request, self.folder, shard)
         return size + (self._checkpoints.pull() if self._checkpoints else 0)
 
     def launch(self, sandbox: Sandbox, pump: OutputPump, settings: ExecutionSettings, marker: str) -> None:
         """Start the processes."""
-        stream = f"{self._order.name}/{self.folder.name}-{int(time.time())}"
-        self._output = JobOutput(self._aws.logs, stream, self._scanner)
-        self._process = sandbox.start(job_command(self._order, settings, self.folder, marker), self.folder)
+        self._stream = f"{self._order.name}/{self.folder.name}-{int(time.time())}"
+        self._output = JobOutput(self._aws.logs if self._may_log() else None, self._stream)
+        command = job_command(self._order, settings, self.folder, marker, self._credentials(settings))
+        self._process = sandbox.start(command, self.folder)
         pump.attach(self._process.output, self._output)
+
+    def _credentials(self, settings: ExecutionSettings) -> Mapping[str, str]:
+        """Credentials of the job as environment variables."""
+        if self._aws.permissions is not None:
+            return self._aws.permissions.assume(self._order.request["RoleArn"], "SageMaker")
+        return {"AWS_ACCESS_KEY_ID": settings.access_key, "AWS_SECRET_ACCESS_KEY": settings.secret_key}
+
+    def _may_log(self) -> bool:
+        """Whether the role may write the log; the service drops the lines of other jobs."""
+        permissions = self._aws.permissions
+        if permissions is None:
+            return True
+        role = permissions.role(self._order.request["RoleArn"])
+        members = {"logGroupName": TRAINING_LOG_GROUP, "logStreamName": self._stream}
+        needs = [
+            logs_need(action, members, self._aws.region) for action in ("CreateLogStream", "PutLogEvents")
+        ]
+        return all(role.decide(need) == "allowed" for need in needs)
 
     def poll(self) -> int | None:
         """Exit code, or None while the process runs or was never started."""
@@ -101,9 +124,9 @@ class Instance:
         if self._checkpoints:
             self._checkpoints.push()
 
-    def metrics(self) -> list[tuple[str, float, float]]:
+    def metrics(self) -> list[Metric]:
         """Last values of the metrics; complete after :meth:`end`."""
-        return self._scanner.last()
+        return metrics_of(self._definitions, self._aws.logs.file_of(self._stream)) if self._stream else []
 
     def end(self) -> None:
         """Kill all processes and wait until their output is in the log."""
@@ -123,4 +146,5 @@ class Instance:
         if not config:
             return None
         local = self.folder.local(config.get("LocalPath", DEFAULT_CHECKPOINTS))
-        return CheckpointSync(self._aws.store, S3Uri.parse(config["S3Uri"]), local)
+        is_literal = self._aws.permissions is not None
+        return CheckpointSync(self._store, S3Uri.parse(config["S3Uri"]), local, is_literal=is_literal)

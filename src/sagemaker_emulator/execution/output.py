@@ -1,65 +1,15 @@
-"""The output of jobs: pipes to log streams, and numbers in the lines to metrics."""
+"""The output of jobs: pipes to log streams."""
 
 from __future__ import annotations
 
 import os
-import re
 import selectors
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
 from typing import IO, Final, final
 
 from sagemaker_emulator.storage import LogStore
-
-
-@final
-class MetricScanner:
-    """Keeps the last match of each metric definition. Not thread-safe: one scanner per log.
-
-    Parameters
-    ----------
-    definitions
-        ``Name`` and ``Regex`` of each metric; the value is the first group of the expression.
-
-    Raises
-    ------
-    ValueError
-        An expression is not valid.
-    """
-
-    def __init__(self, definitions: Sequence[Mapping[str, str]]) -> None:
-        self._patterns: dict[str, re.Pattern[str]] = {}
-        self._last: dict[str, tuple[float, float]] = {}
-        for definition in definitions:
-            name, expression = definition["Name"], definition["Regex"]
-            try:
-                self._patterns[name] = re.compile(expression)
-            except re.error as error:
-                raise ValueError(
-                    f"the Regex {expression!r} of metric {name} is not valid: {error}"
-                ) from error
-
-    def scan(self, line: str, time: float) -> None:
-        """Scan one line; ``time`` is in epoch seconds."""
-        for name, pattern in self._patterns.items():
-            for found in pattern.finditer(line):
-                value = _metric_value(found[1] if pattern.groups else found[0])
-                if value is not None:
-                    self._last[name] = (value, time)
-
-    def last(self) -> list[tuple[str, float, float]]:
-        """Name, value and time of the last match of each metric."""
-        return [(name, value, time) for name, (value, time) in self._last.items()]
-
-
-def _metric_value(text: str | None) -> float | None:
-    try:
-        return float(text or "")
-    except ValueError:
-        return None
-
 
 _CHUNK_BYTES: Final = 1 << 16
 _MAX_LINE_BYTES: Final = 256 * 1024
@@ -69,28 +19,26 @@ _FLUSH_SECONDS: Final = 0.25
 
 @final
 class JobOutput:
-    """The output of one instance of a job: lines to a log stream, numbers to the metrics.
+    """The output of one instance of a job: lines to a log stream.
 
     Parameters
     ----------
     logs
-        Target of the lines.
+        Target of the lines; None: they are dropped.
     stream
         Name of the log stream.
-    scanner
-        Collects metrics from the lines.
     """
 
-    def __init__(self, logs: LogStore, stream: str, scanner: MetricScanner) -> None:
+    def __init__(self, logs: LogStore | None, stream: str) -> None:
         self.ended = threading.Event()
         """Set after all processes have closed their output and all lines are in the log."""
         self._logs = logs
         self._stream = stream
-        self._scanner = scanner
         self._rest = b""
         self._events: list[tuple[int, str]] = []
         self._newest = 0
-        logs.open_stream(stream)
+        if logs is not None:
+            logs.open_stream(stream)
 
     def feed(self, chunk: bytes) -> None:
         """Process a chunk of output; an empty one is the end."""
@@ -107,12 +55,12 @@ class JobOutput:
             text = line.decode("utf-8", "replace").rstrip("\r")
             if text:
                 self._events.append((self._newest, text))
-                self._scanner.scan(text, now)
 
     def flush(self) -> None:
         """Write the lines since the last flush."""
         events, self._events = self._events, []
-        self._logs.append(self._stream, events)
+        if self._logs is not None:
+            self._logs.append(self._stream, events)
 
 
 @final

@@ -23,6 +23,8 @@ from sagemaker_emulator.execution.supervisor import children_of
 
 _SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
 _PROBE_SECONDS: Final = 10.0
+_JOB_UMASK: Final = 0o022
+"""Umask of a container; the job's folder itself is private."""
 _ENTER: Final = """
 set -eu
 ml=$1 keep=$2 hosts=$3 name=$4 job_path=$PATH; shift 4
@@ -119,6 +121,7 @@ class NamespaceSandbox(Sandbox):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=_JOB_UMASK,
             )
         )
 
@@ -157,6 +160,7 @@ class FolderSandbox(Sandbox):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=_JOB_UMASK,
             )
         )
 

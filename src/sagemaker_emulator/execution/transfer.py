@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import re
-import shutil
 import tarfile
 import tempfile
 import threading
@@ -16,8 +16,9 @@ from typing import Any, Final, final
 
 from sagemaker_emulator.execution.folders import HostFolder
 from sagemaker_emulator.service.executor import ExecutionError, JobRequest
-from sagemaker_emulator.storage import ObjectInfo, ObjectStore
+from sagemaker_emulator.storage import ObjectInfo, ObjectStore, RoleObjects
 
+Objects = ObjectStore | RoleObjects
 _URI: Final = re.compile(r"s3://([^/]+)/?(.*)", re.DOTALL)
 
 
@@ -61,12 +62,13 @@ class S3Uri:
         return f"s3://{self.bucket}/{self.key}"
 
 
+_DEFAULT_VOLUME_GB: Final = 30
+_GIB: Final = 1 << 30
+_PIECE_BYTES: Final = 1 << 20
 _DOWNLOAD_FAILED = "ClientError: Data download failed:"
 
 
-def download_channels(
-    store: ObjectStore, request: JobRequest, folder: HostFolder, shard: tuple[int, int]
-) -> int:
+def download_channels(store: Objects, request: JobRequest, folder: HostFolder, shard: tuple[int, int]) -> int:
     """Fill ``/opt/ml/input/data`` and return the number of downloaded bytes.
 
     Parameters
@@ -86,17 +88,26 @@ def download_channels(
         A channel is empty, or of a type that the emulator does not support.
     """
     channels: list[dict[str, Any]] = request.get("InputDataConfig") or []
-    return sum(_download_channel(store, channel, folder, shard) for channel in channels)
+    volume_gb = request["ResourceConfig"].get("VolumeSizeInGB") or _DEFAULT_VOLUME_GB
+    return sum(_download_channel(store, channel, folder, shard, volume_gb) for channel in channels)
 
 
-def download_prefix(store: ObjectStore, uri: S3Uri, target: Path) -> int:
-    """Download all objects below a folder-like prefix, if any, and return the number of bytes."""
-    prefix = f"{uri.key.rstrip('/')}/" if uri.key else ""
-    return _save(store, uri.bucket, store.objects(uri.bucket, prefix), target, len(prefix))
+def download_prefix(store: Objects, uri: S3Uri, target: Path, *, is_literal: bool = False) -> int:
+    """Download all objects below a folder-like prefix, if any, and return the number of bytes.
+
+    A literal prefix without a slash at its end covers siblings as well: ``x-1`` those of ``x-10``.
+    """
+    prefix = uri.key if is_literal or not uri.key else f"{uri.key.rstrip('/')}/"
+    found = store.objects(uri.bucket, prefix)
+    return _save(store, uri.bucket, found, target, _cut(prefix, found))
 
 
 def _download_channel(
-    store: ObjectStore, channel: Mapping[str, Any], folder: HostFolder, shard: tuple[int, int]
+    store: Objects,
+    channel: Mapping[str, Any],
+    folder: HostFolder,
+    shard: tuple[int, int],
+    volume_gb: int,
 ) -> int:
     name = channel["ChannelName"]
     source = channel["DataSource"].get("S3DataSource")
@@ -121,7 +132,7 @@ def _download_channel(
     try:
         size = _save(store, uri.bucket, found, target, _cut(uri.key, found))
         if channel.get("CompressionType") == "Gzip":
-            _decompress(target)
+            _decompress(target, limit=volume_gb * _GIB)
     except (OSError, EOFError, ValueError) as error:  # a key may not be a valid file name
         raise ExecutionError(f"{_DOWNLOAD_FAILED}channel {name}: {error}") from error
     return size
@@ -139,7 +150,7 @@ def _cut(prefix: str, found: Iterable[ObjectInfo]) -> int:
     return len(prefix) if folder_like else prefix.rfind("/") + 1
 
 
-def _save(store: ObjectStore, bucket: str, found: Iterable[ObjectInfo], target: Path, cut: int) -> int:
+def _save(store: Objects, bucket: str, found: Iterable[ObjectInfo], target: Path, cut: int) -> int:
     size = 0
     for each in found:
         parts = [part for part in each.key[cut:].split("/") if part]
@@ -155,10 +166,18 @@ def _save(store: ObjectStore, bucket: str, found: Iterable[ObjectInfo], target: 
     return size
 
 
-def _decompress(target: Path) -> None:
+def _decompress(target: Path, *, limit: int) -> None:
+    """Unpack all ``*.gz`` to at most ``limit`` bytes; raises OSError above it."""
+    left = limit
     for packed in target.rglob("*.gz"):
         with gzip.open(packed) as source, packed.with_suffix("").open("wb") as plain:
-            shutil.copyfileobj(source, plain)
+            while piece := source.read(_PIECE_BYTES):
+                left -= len(piece)
+                if left < 0:
+                    raise OSError(
+                        errno.ENOSPC, f"{packed.name} does not fit on the volume: raise VolumeSizeInGB"
+                    )
+                plain.write(piece)
         packed.unlink()
 
 
@@ -176,10 +195,13 @@ class CheckpointSync:
         Prefix of the checkpoints.
     folder
         The local folder; it may be missing.
+    is_literal
+        Whether the prefix is taken literally.
     """
 
-    def __init__(self, store: ObjectStore, uri: S3Uri, folder: Path) -> None:
+    def __init__(self, store: Objects, uri: S3Uri, folder: Path, *, is_literal: bool = False) -> None:
         self._store = store
+        self._is_literal = is_literal
         self._uri = uri
         self._folder = folder
         self._lock = threading.Lock()
@@ -196,7 +218,7 @@ class CheckpointSync:
         """
         with self._lock:
             self._folder.mkdir(parents=True, exist_ok=True)
-            size = download_prefix(self._store, self._uri, self._folder)
+            size = download_prefix(self._store, self._uri, self._folder, is_literal=self._is_literal)
             self._copied = _scan(self._folder)
         return size
 
@@ -252,7 +274,7 @@ _COMPRESSION_LEVEL: Final = 1
 """Checkpoints and models hardly shrink, so speed matters more."""
 
 
-def upload_artifacts(store: ObjectStore, request: JobRequest, name: str, hosts: Sequence[HostFolder]) -> str:
+def upload_artifacts(store: Objects, request: JobRequest, name: str, hosts: Sequence[HostFolder]) -> str:
     """Upload the model and the output, if any, of a job; return the URI of the model.
 
     Raises
@@ -281,7 +303,7 @@ def upload_artifacts(store: ObjectStore, request: JobRequest, name: str, hosts: 
     return str(model)
 
 
-def _upload_archive(store: ObjectStore, folders: Sequence[Path], uri: S3Uri, kms_key: str) -> None:
+def _upload_archive(store: Objects, folders: Sequence[Path], uri: S3Uri, kms_key: str) -> None:
     with tempfile.TemporaryFile() as packed:
         with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=_COMPRESSION_LEVEL) as archive:
             for folder in folders:
@@ -291,7 +313,7 @@ def _upload_archive(store: ObjectStore, folders: Sequence[Path], uri: S3Uri, kms
         store.put(uri.bucket, uri.key, packed.read(), content_type="application/x-tar", kms_key=kms_key)
 
 
-def _upload_files(store: ObjectStore, folders: Sequence[Path], uri: S3Uri, kms_key: str) -> None:
+def _upload_files(store: Objects, folders: Sequence[Path], uri: S3Uri, kms_key: str) -> None:
     for folder in folders:
         for file in sorted(folder.rglob("*")):
             if file.is_file() and not file.is_symlink():

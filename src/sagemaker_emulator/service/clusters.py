@@ -14,7 +14,13 @@ from typing import Any, final
 
 from sagemaker_emulator.service.errors import limit_exceeded
 from sagemaker_emulator.service.jobs import Job, PoolStatus, WarmPool
-from sagemaker_emulator.service.settings import MAX_CLUSTER_AGE, ServiceSettings
+from sagemaker_emulator.service.settings import (
+    MAX_CLUSTER_AGE,
+    ServiceSettings,
+    job_quota,
+    total_quota,
+    usage_quota,
+)
 
 MatchKey = tuple[object, ...]
 """Values that must be equal for a job to take over a warm pool."""
@@ -162,14 +168,20 @@ class Clusters:
         return launched is not None and (now - launched) * self._settings.speed > MAX_CLUSTER_AGE
 
     def _check_quota(self, wanted: Counter[str], *, is_spot: bool) -> None:
-        usage = "spot training job usage" if is_spot else "training job usage"
+        used: Counter[str] = Counter()
+        for cluster in self._clusters:
+            if cluster.is_spot == is_spot:
+                used.update(cluster.counts)
+        account, total = self._settings.account, self._settings.total
+        if account.job_quota is not None and wanted.total() > account.job_quota:
+            raise limit_exceeded(job_quota(is_spot=is_spot), account.job_quota, 0, wanted.total())
         for instance_type, count in wanted.items():
-            used = sum(
-                cluster.counts[instance_type] for cluster in self._clusters if cluster.is_spot == is_spot
-            )
             limit = self._settings.quota(instance_type)
-            if used + count > limit:
-                raise limit_exceeded(f"{instance_type} for {usage}", limit, used, count)
+            if used[instance_type] + count > limit:
+                name = usage_quota(instance_type, is_spot=is_spot)
+                raise limit_exceeded(name, limit, used[instance_type], count)
+        if total is not None and used.total() + wanted.total() > total:
+            raise limit_exceeded(total_quota(is_spot=is_spot), total, used.total(), wanted.total())
 
     def _has_pool_quota(self, cluster: Cluster) -> bool:
         for instance_type, count in cluster.counts.items():

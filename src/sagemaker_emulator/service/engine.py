@@ -270,7 +270,8 @@ class Engine:
     def _launch(self, job: Job) -> Cluster:
         cluster = self._clusters.launch(job, self._clusters_dir / f"{next(self._numbers):06d}")
         try:
-            cluster.directory.mkdir(parents=True)
+            self._clusters_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            cluster.directory.mkdir()
         except OSError:  # such as a full disk: the request fails, and its instances are free again
             self._clusters.end(cluster, _now())
             raise

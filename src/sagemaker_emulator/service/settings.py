@@ -53,6 +53,59 @@ DEFAULT_QUOTA = 20
 """Default quota of each instance type: enough for a first experiment, small enough to be reached."""
 
 ThrottleMode = Literal["published", "off"]
+Preset = Literal["default", "new-account", "strict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Quotas of an account, in instances, and its rules."""
+
+    quota: int
+    """Of each instance type."""
+    warm_pool_quota: int
+    """Of each instance type."""
+    total_quota: int | None = None
+    """Of all training jobs, and as much again of all spot training jobs; None: no limit, and not listed."""
+    job_quota: int | None = None
+    """Of one training job; None: no limit, and not listed."""
+    lists_defaults: bool = True
+    """Whether ListServiceQuotas lists quotas that were not set; the service lists applied values only."""
+    has_role: bool = True
+    """Whether an execution role exists."""
+    is_strict: bool = False
+    """Whether roles must exist, permissions are evaluated, and further rules of the service hold."""
+
+
+ACCOUNTS: Final[Mapping[Preset, Account]] = {
+    "default": Account(quota=DEFAULT_QUOTA, warm_pool_quota=DEFAULT_QUOTA),
+    "new-account": Account(
+        quota=0, warm_pool_quota=0, total_quota=4, job_quota=20, has_role=False, is_strict=True
+    ),
+    "strict": Account(
+        quota=DEFAULT_QUOTA,
+        warm_pool_quota=DEFAULT_QUOTA,
+        total_quota=100,
+        job_quota=DEFAULT_QUOTA,
+        lists_defaults=False,
+        is_strict=True,
+    ),
+}
+"""``new-account`` has the defaults of a new account, as of lists of 2020 to 2026."""
+
+
+def usage_quota(instance_type: str, *, is_spot: bool = False) -> str:
+    """Name of the quota of an instance type, as in Service Quotas and in errors."""
+    return f"{instance_type} for {'spot ' if is_spot else ''}training job usage"
+
+
+def total_quota(*, is_spot: bool = False) -> str:
+    """Name of the quota of all training jobs together."""
+    return f"Number of instances across all {'spot ' if is_spot else ''}training jobs"
+
+
+def job_quota(*, is_spot: bool = False) -> str:
+    """Name of the quota of one training job."""
+    return f"Maximum number of instances per {'spot ' if is_spot else ''}training job"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +128,17 @@ class ServiceSettings:
     keep_alive_cap: int = 3600
     """Maximum KeepAlivePeriodInSeconds (the model allows 21600, the default account quota 3600)."""
     throttle: ThrottleMode = "published"
+    preset: Preset = "default"
+    total_quota: int | None = None
+    """Maximum number of instances of all training jobs; None: as of the preset."""
 
     def __post_init__(self) -> None:
         if not self.speed > 0:
             raise ValueError(
                 f"speed must be above 0, not {self.speed}: 1 is real time, 60 shows a minute in a second"
             )
+        if self.total_quota is not None and self.total_quota < 0:
+            raise ValueError(f"total_quota must be 0 or more, not {self.total_quota}")
         for name, limits in (("quota", self.quotas), ("warm_pool_quota", self.warm_pool_quotas)):
             for instance_type, limit in limits.items():
                 if limit < 0:
@@ -88,11 +146,21 @@ class ServiceSettings:
 
     def quota(self, instance_type: str) -> int:
         """Maximum number of instances of this type in training jobs and warm pools."""
-        return self.quotas.get(instance_type, DEFAULT_QUOTA)
+        return self.quotas.get(instance_type, self.account.quota)
 
     def warm_pool_quota(self, instance_type: str) -> int:
         """Maximum number of warm instances of this type."""
-        return self.warm_pool_quotas.get(instance_type, DEFAULT_QUOTA)
+        return self.warm_pool_quotas.get(instance_type, self.account.warm_pool_quota)
+
+    @property
+    def account(self) -> Account:
+        """Quotas and rules of the preset."""
+        return ACCOUNTS[self.preset]
+
+    @property
+    def total(self) -> int | None:
+        """Maximum number of instances of all training jobs, or None."""
+        return self.account.total_quota if self.total_quota is None else self.total_quota
 
     def arn(self, job_name: str) -> str:
         """ARN of a training job of this account and region."""

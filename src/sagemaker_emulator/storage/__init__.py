@@ -6,6 +6,7 @@ from sagemaker_emulator.storage.application import EXECUTION_ROLE_ARN, AwsServic
 from sagemaker_emulator.storage.logs import TRAINING_LOG_GROUP, LogStore
 from sagemaker_emulator.storage.mirror import ObjectInfo, write_atomically
 from sagemaker_emulator.storage.objects import ACCOUNT_ID, NoSuchObjectError, ObjectStore
+from sagemaker_emulator.storage.permissions import Permissions, RoleObjects
 
 __all__ = [
     "ACCOUNT_ID",
@@ -16,5 +17,7 @@ __all__ = [
     "NoSuchObjectError",
     "ObjectInfo",
     "ObjectStore",
+    "Permissions",
+    "RoleObjects",
     "write_atomically",
 ]

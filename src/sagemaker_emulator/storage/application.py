@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 from urllib.parse import parse_qs, parse_qsl, unquote
 from xml.sax.saxutils import escape
 
@@ -19,13 +21,30 @@ from moto.sts.models import sts_backends
 from sagemaker_emulator.storage.listing import answer_listing
 from sagemaker_emulator.storage.logs import BadRequestError, LogStore
 from sagemaker_emulator.storage.objects import ACCOUNT_ID, ObjectStore
+from sagemaker_emulator.storage.permissions import (
+    DeniedError,
+    Need,
+    Permissions,
+    Principal,
+    RoleObjects,
+    bucket_arn,
+    key_arn,
+    logs_need,
+    object_arn,
+    query_needs,
+    s3_needs,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+_LOG: Final = logging.getLogger(__name__)
 _SIMULATION: Final = "SimulatePrincipalPolicy"
 _ACTION: Final = re.compile(r"ActionNames\.member\.\d+")
+_RESOURCE: Final = re.compile(r"ResourceArns\.member\.\d+")
+PRINCIPAL: Final = "sagemaker_emulator.principal"
+"""Entry of the environ: the caller, if permissions are checked."""
 _IAM_NAMESPACE: Final = "https://iam.amazonaws.com/doc/2010-05-08/"
 _Header = tuple[str, str]
 _WRITES: Final = frozenset({"PUT", "POST", "DELETE"})
@@ -39,13 +58,19 @@ _FILTER_TARGET: Final = "Logs_20140328.FilterLogEvents"
 class AwsApplication:
     """WSGI application for S3, Logs, STS and IAM. Thread-safe: moto gets one request of a service at a time.
 
+    The permissions of the principal in :data:`PRINCIPAL` of the environ are checked; without one everything is allowed.
+
     ListObjectsV2 is answered here, because moto scans the whole bucket for each page, and so is FilterLogEvents, because
     moto does not support stream prefixes.
     """
 
-    def __init__(self, store: ObjectStore, logs: LogStore) -> None:
+    def __init__(
+        self, store: ObjectStore, logs: LogStore, permissions: Permissions | None, region: str
+    ) -> None:
         self._store = store
         self._logs = logs
+        self._permissions = permissions
+        self._region = region
         # Requests for S3 bypass moto's dispatcher, which takes longer than a small write.
         self._moto_s3 = create_backend_app("s3")
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -55,6 +80,13 @@ class AwsApplication:
         """Answer one request."""
         _buffer_body(environ)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
+        principal: Principal | None = environ.get(PRINCIPAL)
+        if principal is not None and self._permissions is not None:
+            try:
+                needs = self._needs(environ, target, principal, self._permissions)
+                self._permissions.check(principal, needs)
+            except DeniedError as error:
+                return _denied(environ, start_response, str(error))
         if target.startswith("Logs_"):
             with self._logs.lock:
                 self._logs.publish_due()
@@ -63,11 +95,48 @@ class AwsApplication:
                 return self._ask_moto(environ, start_response)
         if target or _is_query_protocol(environ):
             if _is_simulation(environ["wsgi.input"].getvalue()):
-                return _answer_simulation(environ["wsgi.input"].getvalue(), start_response)
+                return _answer_simulation(environ["wsgi.input"].getvalue(), self._permissions, start_response)
             with self._others:
                 return self._ask_moto(environ, start_response)
         with self._store.lock:
             return self._s3(environ, start_response)
+
+    def _needs(
+        self, environ: WSGIEnvironment, target: str, principal: Principal, permissions: Permissions
+    ) -> list[Need]:
+        """Actions that the caller needs."""
+        body: bytes = environ["wsgi.input"].getvalue()
+        service, _, operation = target.partition(".")
+        if service.startswith("Logs_"):
+            return [logs_need(operation, _members(body), self._region)]
+        if target:
+            return [Need(f"{service.lower()}:{operation}")]
+        if not _is_query_protocol(environ):
+            bucket, key = _bucket_and_key(environ)
+            needs = s3_needs(environ, bucket, key, self._region)
+            owner = (self._store.owner(bucket) or ACCOUNT_ID,)
+            return [replace(need, context={**need.context, "aws:resourceaccount": owner}) for need in needs]
+        needs = query_needs(body, "sts" if "/sts/" in environ.get("HTTP_AUTHORIZATION", "") else "iam")
+        for need in needs:
+            if need.action == "sts:AssumeRole" and not permissions.is_assumable(need.resource, principal):
+                raise DeniedError(principal, need, "implicitDeny")
+        return needs
+
+    def _s3_denial(self, principal: Principal, bucket: str, key: str, answer: _Answer) -> DeniedError | None:
+        """Denial that depends on the object: its absence is shown to those who may list, its content to users of its key."""
+        headers = {name.lower(): value for name, value in answer.headers}
+        kms_key = headers.get("x-amz-server-side-encryption-aws-kms-key-id")
+        if answer.status.startswith("404"):
+            need, hidden = (
+                Need("s3:ListBucket", bucket_arn(bucket)),
+                Need("s3:GetObject", object_arn(bucket, key)),
+            )
+        elif kms_key:
+            need = hidden = Need("kms:Decrypt", key_arn(kms_key, self._region))
+        else:
+            return None
+        decision = principal.decide(need)
+        return None if decision == "allowed" else DeniedError(principal, hidden, decision)
 
     def _s3(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         bucket, key = _bucket_and_key(environ)
@@ -81,6 +150,11 @@ class AwsApplication:
                 return answer_listing(self._store, bucket, query, start_response)
         answer = _Answer()
         chunks = answer.collect(self._moto_s3, environ)
+        principal: Principal | None = environ.get(PRINCIPAL)
+        if principal is not None and key and method in {"GET", "HEAD"}:
+            denial = self._s3_denial(principal, bucket, key, answer)
+            if denial is not None:
+                return _denied(environ, start_response, str(denial))
         if method in _WRITES and bucket and answer.status.startswith("2"):
             try:
                 self._store.sync(bucket, key or None)
@@ -118,6 +192,9 @@ class AwsApplication:
             chunks = answer.collect(self._moto, environ)
         except NotImplementedError as error:
             return _unknown_operation(environ, start_response, f"The emulator does not know it: {error}")
+        except (AttributeError, ImportError):  # of moto's search for a service that it does not have
+            _LOG.debug("moto failed", exc_info=True)
+            return _unknown_operation(environ, start_response, "The emulator does not know this service")
         start_response(answer.status, answer.headers)
         return chunks
 
@@ -153,6 +230,29 @@ class _Answer:
     ) -> Callable[[bytes], object]:
         self.status, self.headers = status, headers
         return _refuse_write
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    """Members of a JSON request; empty if it is not one, which moto refuses."""
+    try:
+        members: Any = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", members) if isinstance(members, dict) else {}
+
+
+def _denied(environ: WSGIEnvironment, start_response: StartResponse, message: str) -> Iterable[bytes]:
+    """Response to a caller without permission, in the protocol of the request."""
+    if environ.get("HTTP_X_AMZ_TARGET"):
+        return _json(
+            start_response, {"__type": "AccessDeniedException", "message": message}, "400 Bad Request"
+        )
+    text = f"<Message>{escape(message)}</Message>"
+    if _is_query_protocol(environ):
+        body = f"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>{text}</Error></ErrorResponse>"
+    else:
+        body = f"<Error><Code>AccessDenied</Code>{text}</Error>"
+    return _xml(start_response, "403 Forbidden", body)
 
 
 def _refuse_write(_data: bytes) -> None:
@@ -208,14 +308,18 @@ def _unknown_operation(
     if environ.get("HTTP_X_AMZ_TARGET"):
         return _json(start_response, {"__type": "NotImplemented", "message": message}, status)
     error = f"<Error><Code>NotImplemented</Code><Message>{escape(message)}</Message></Error>"
-    body = f"<ErrorResponse>{error}</ErrorResponse>".encode()
-    start_response(status, [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
-    return [body]
+    return _xml(start_response, status, f"<ErrorResponse>{error}</ErrorResponse>")
 
 
 def _xml_error(start_response: StartResponse, status: str, code: str, message: str) -> Iterable[bytes]:
-    body = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>".encode()
-    start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+    return _xml(
+        start_response, status, f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    )
+
+
+def _xml(start_response: StartResponse, status: str, document: str) -> Iterable[bytes]:
+    body = document.encode()
+    start_response(status, [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
     return [body]
 
 
@@ -224,40 +328,88 @@ def _is_simulation(body: bytes) -> bool:
     return f"Action={_SIMULATION}".encode() in body.split(b"&")
 
 
-def _answer_simulation(body: bytes, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer IAM's SimulatePrincipalPolicy, which moto does not support: each action of each role is allowed.
+def _answer_simulation(
+    body: bytes, permissions: Permissions | None, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Answer IAM's SimulatePrincipalPolicy, which moto does not support.
 
     Parameters
     ----------
     body
         The form: ``ActionNames.member.N`` are the actions, such as ``sagemaker:CreateTrainingJob``.
+    permissions
+        None: each action of each role is allowed.
     start_response
         Receives status and headers.
     """
-    actions = [value for name, value in parse_qsl(body.decode("utf-8", "replace")) if _ACTION.fullmatch(name)]
-    members = "".join(
-        f"<member><EvalActionName>{escape(action)}</EvalActionName>"
-        "<EvalResourceName>*</EvalResourceName><EvalDecision>allowed</EvalDecision></member>"
-        for action in actions
-    )
-    answer = (
+    form = parse_qsl(body.decode("utf-8", "replace"))
+    resources = [value for name, value in form if _RESOURCE.fullmatch(name)] or ["*"]
+    role = None if permissions is None else permissions.role(dict(form).get("PolicySourceArn", ""))
+    members = ""
+    for action in (value for name, value in form if _ACTION.fullmatch(name)):
+        for resource in resources:
+            decision = "allowed" if role is None else role.decide(Need(action, resource))
+            members += (
+                f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>{escape(resource)}"
+                f"</EvalResourceName><EvalDecision>{decision}</EvalDecision></member>"
+            )
+    return _xml(
+        start_response,
+        "200 OK",
         f'<{_SIMULATION}Response xmlns="{_IAM_NAMESPACE}"><{_SIMULATION}Result><IsTruncated>false</IsTruncated>'
-        f"<EvaluationResults>{members}</EvaluationResults></{_SIMULATION}Result></{_SIMULATION}Response>"
-    ).encode()
-    start_response("200 OK", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
-    return [answer]
+        f"<EvaluationResults>{members}</EvaluationResults></{_SIMULATION}Result></{_SIMULATION}Response>",
+    )
 
 
 EXECUTION_ROLE_NAME: Final = "AmazonSageMaker-ExecutionRole-Emulator"
 EXECUTION_ROLE_ARN: Final = f"arn:aws:iam::{ACCOUNT_ID}:role/service-role/{EXECUTION_ROLE_NAME}"
 """Execution role that always exists, for clients that search for one."""
 
-_TRUST = {
+_TRUST: Final = {
     "Version": "2012-10-17",
     "Statement": [
         {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
     ],
 }
+_SAGEMAKER_BUCKETS: Final = [
+    "arn:aws:s3:::*SageMaker*",
+    "arn:aws:s3:::*Sagemaker*",
+    "arn:aws:s3:::*sagemaker*",
+]
+_ROLE_POLICY: Final = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": [
+                "sagemaker:*",
+                "ecr:*",
+                "logs:*",
+                "cloudwatch:*",
+                "servicequotas:List*",
+                "iam:ListRoles",
+            ],
+            "Resource": "*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            "Resource": _SAGEMAKER_BUCKETS,
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:CreateBucket", "s3:GetBucketLocation", "s3:ListBucket", "s3:ListAllMyBuckets"],
+            "Resource": "*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "iam:PassRole",
+            "Resource": "arn:aws:iam::*:role/*",
+            "Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        },
+    ],
+}
+"""What the managed policy AmazonSageMakerFullAccess, which the console attaches to its roles, allows to training jobs."""
 
 
 @final
@@ -281,22 +433,41 @@ class AwsServices:
         Region of the emulator, such as ``us-east-1``.
     log_delay
         Real seconds until a line of a job's output is readable.
+    permissions
+        Checked for callers and jobs; None: everything is allowed.
+    has_role
+        Whether an execution role exists.
     """
 
     app: WSGIApplication
 
-    def __init__(self, directory: Path, *, region: str, log_delay: float = 0.0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        region: str,
+        log_delay: float = 0.0,
+        permissions: Permissions | None = None,
+        has_role: bool = True,
+    ) -> None:
         self.directory = directory
+        self.permissions = permissions
         self.region = region
         self.store = ObjectStore(directory / "s3", region=region)
         self.logs = LogStore(directory / "logs", region=region, delay=log_delay)
-        self.app = AwsApplication(self.store, self.logs)
+        self.app = AwsApplication(self.store, self.logs, permissions, region)
         sts_backends[ACCOUNT_ID]["aws"].reset()
-        _create_role(iam_backends[ACCOUNT_ID]["aws"])
+        iam = iam_backends[ACCOUNT_ID]["aws"]
+        iam.reset()
+        if has_role:
+            _create_role(iam)
+
+    def objects_of(self, role_arn: str) -> ObjectStore | RoleObjects:
+        """The objects of S3, for the service with a role."""
+        return self.store if self.permissions is None else RoleObjects(self.store, self.permissions, role_arn)
 
 
 def _create_role(backend: IAMBackend) -> None:
-    backend.reset()
     backend.create_role(
         role_name=EXECUTION_ROLE_NAME,
         assume_role_policy_document=json.dumps(_TRUST),
@@ -306,3 +477,4 @@ def _create_role(backend: IAMBackend) -> None:
         tags=[],
         max_session_duration="3600",
     )
+    backend.put_role_policy(EXECUTION_ROLE_NAME, "SageMakerFullAccess", json.dumps(_ROLE_POLICY))

@@ -229,9 +229,12 @@ class LogStore:
             found = self._backend.groups.get(group)
             return [] if found is None else sorted(name for name in found.streams if name.startswith(prefix))
 
+    def file_of(self, stream: str) -> Path:
+        """File of a stream's lines, each ``[epoch milliseconds, text]``; it may be missing."""
+        return self._directory / f"{quote(stream, safe='')}{_SUFFIX}"
+
     def _write(self, stream: str, events: Sequence[Line]) -> None:
-        file = self._directory / f"{quote(stream, safe='')}{_SUFFIX}"
-        with file.open("a", encoding="utf-8") as lines:
+        with self.file_of(stream).open("a", encoding="utf-8") as lines:
             lines.writelines(json.dumps(event) + "\n" for event in events)
 
     def _publish(self, stream: str, events: Sequence[Line]) -> None:

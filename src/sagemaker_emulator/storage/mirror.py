@@ -121,11 +121,11 @@ class FolderMirror:
         return self._bucket_folder(bucket) / f"{_digest(key)}-{readable}{_OBJECT_SUFFIX}"
 
 
-def write_atomically(path: Path, *parts: bytes, mode: int = 0o644) -> None:
-    """Replace a file by the concatenation of ``parts``; a reader sees the old content or the new one."""
+def write_atomically(path: Path, *parts: bytes) -> None:
+    """Replace a file by the concatenation of ``parts``, readable by its owner only; a reader sees the old content or the new one."""
     scratch = path.with_name(f".{secrets.token_hex(8)}{_SCRATCH_SUFFIX}")
     try:
-        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.writelines(parts)
         scratch.replace(path)
     except OSError:

@@ -37,6 +37,8 @@ from tunewright.storage import home
 from tunewright.threads import users_environment
 from tunewright.types import package_version
 
+PRESET_VARIABLE: Final = "SAGEMAKER_EMULATOR_PRESET"
+"""Environment variable with the account of the server: ``default``, ``new-account`` or ``strict``."""
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 _HEALTH_SECONDS: Final = 10.0
@@ -77,7 +79,7 @@ class EmbeddedEndpoint:
 
 
 def settings_hash(endpoint: Endpoint) -> str:
-    """Hash of version, region, speed and quotas, as 12 hexadecimal digits."""
+    """Hash of version, region, speed, quotas and preset, as 12 hexadecimal digits."""
     settings = {
         "version": package_version(),
         "python": sys.executable,
@@ -85,6 +87,7 @@ def settings_hash(endpoint: Endpoint) -> str:
         "speed": endpoint.speed,
         "quotas": dict(endpoint.quotas),
         "warm_pool_quotas": dict(endpoint.warm_pool_quotas),
+        **({"preset": os.environ[PRESET_VARIABLE]} if PRESET_VARIABLE in os.environ else {}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -21,6 +21,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "Search": "sagemaker:Search",
     "FilterLogEvents": "logs:FilterLogEvents",
     "ListServiceQuotas": "servicequotas:ListServiceQuotas",
+    "GetProducts": "pricing:GetProducts",
     "ListAWSDefaultServiceQuotas": "servicequotas:ListAWSDefaultServiceQuotas",
     "GetCallerIdentity": "sts:GetCallerIdentity",
     "GetRole": "iam:GetRole",
@@ -66,6 +67,7 @@ _LISTS: Final = (
     "sagemaker:ListTrainingJobs",
     "sagemaker:Search",
     "servicequotas:ListServiceQuotas",
+    "pricing:GetProducts",
     "servicequotas:ListAWSDefaultServiceQuotas",
     "sts:GetCallerIdentity",
 )
@@ -153,9 +155,13 @@ def _starter(scope: Scope, *, is_user: bool) -> list[dict[str, Any]]:
 
 
 def _trial(scope: Scope) -> list[dict[str, Any]]:
-    """Statements of trials' jobs: the objects of their experiments; code is read only."""
+    """Statements of trials' jobs: the objects of their experiments; code is read only.
+
+    A request for an object has no prefix. S3 tells only those who may list the bucket that an object does not exist, so the
+    condition must let requests without a prefix pass: a control object is missing most of the time.
+    """
     own = f"tunewright/{scope.experiments}*"
-    prefixes = {**_equals(scope.owner), "StringLike": {"s3:prefix": ["tunewright/code/*", own]}}
+    prefixes = {**_equals(scope.owner), "StringLikeIfExists": {"s3:prefix": ["tunewright/code/*", own]}}
     code = f"{scope.bucket_arn}/tunewright/code/*"
     return [
         _statement("Bucket", ["s3:ListBucket"], scope.bucket_arn, prefixes),

@@ -23,7 +23,8 @@ from tunewright.aws import (
     ensure_bucket,
     find_role,
     open_session,
-    price_per_hour,
+    origins,
+    prices_at,
     resolve_endpoint,
 )
 from tunewright.aws import image_uri as default_image
@@ -613,12 +614,14 @@ def _show_leftovers(left: Sequence[Leftover]) -> None:
                 one.experiment,
                 "kept warm" if one.is_pool else "runs",
                 f"{one.instance_count} x {one.instance_type}",
-                "not known" if one.dollars_per_hour is None else f"${one.dollars_per_hour:.3f}",
+                "not known" if one.price is None else f"${one.price.dollars_per_hour:.3f}",
             )
             for one in left
         ],
     )
-    say(f"Together ${sum(one.dollars_per_hour or 0.0 for one in left):.2f} per hour")
+    known = [one.price for one in left if one.price is not None]
+    if known:
+        say(f"Together ${sum(price.dollars_per_hour for price in known):.2f} per hour ({origins(known)})")
 
 
 def _is_agreed(session: AwsSession, *, is_agreed: bool) -> bool:
@@ -644,8 +647,8 @@ def _abandoned(tag: str | None) -> Iterator[tuple[SageMakerConfig, str]]:
 def _confirm(session: AwsSession, instance_type: str, *, is_agreed: bool) -> None:
     if session.endpoint.kind is not EndpointKind.AWS or is_agreed:
         return
-    price = price_per_hour(instance_type)
-    cost = "" if price is None else f", about ${price * _MINUTES / 60:.2f}"
+    price = prices_at(session.endpoint).get(instance_type)
+    cost = "" if price is None else f", about ${price.dollars_per_hour * _MINUTES / 60:.2f} ({price})"
     text = f"This runs up to {_MINUTES} minutes of one {instance_type} on AWS in {session.endpoint.region}{cost}."
     if not sys.stdin.isatty():
         raise SettingsError(f"{text} A terminal is needed to confirm; use --yes")

@@ -20,7 +20,7 @@ from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.remote.launch import RemoteLaunch, SliceStatus
 from tunewright.remote.layout import EXPERIMENTS, JOURNAL
 from tunewright.runner.local_run import WORKING
-from tunewright.storage import ExperimentFolder, home, leads_elsewhere, replacing, write_atomically
+from tunewright.storage import PRIVATE, ExperimentFolder, home, leads_elsewhere, replacing, write_atomically
 
 _JOURNAL_FILE: Final = "journal.jsonl"
 _WORKING: Final = f"/{WORKING}/"
@@ -126,7 +126,8 @@ def fetch_experiment(objects: S3Objects, stored: Sequence[StoredObject], folder:
     files = [entry for entry in changed if not entry.key.startswith(JOURNAL)]
 
     def get(entry: StoredObject) -> None:
-        _write(folder / entry.key, objects.get(entry.key) or b"")
+        mode = PRIVATE if entry.key == "metadata.json" else 0o666
+        _write(folder / entry.key, objects.get(entry.key) or b"", mode)
 
     in_parallel(get, files)
     segments = [entry for entry in stored if entry.key.startswith(JOURNAL)]
@@ -165,9 +166,10 @@ def _fetch_journal(
     _write(path, content)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, mode: int = 0o666) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as unfinished:
+        unfinished.touch(mode)
         unfinished.write_bytes(content)
 
 

@@ -443,7 +443,7 @@ def test_warm_pools_are_counted_and_released(make_driver: Any) -> None:
     summary = driver.backend.summary()
     assert (summary.jobs, summary.warm_starts) == (2, 1)
     assert (summary.billable_seconds, summary.pool_idle_seconds) == (150, 27)
-    assert summary.cost == pytest.approx(177 * 0.238 / 3600)
+    assert summary.cost == pytest.approx(177 * 0.204 / 3600)
     assert summary.calls["UpdateTrainingJob"] == 1
     shown = [(record.is_warm, record.pool, record.why) for record in summary.job_records]
     assert shown == [(False, "Reused", ""), (True, "Terminated", "released at the end")]
@@ -561,7 +561,7 @@ def test_attach_adopts_with_one_look(make_driver: Any, aws: Any) -> None:
     assert second.until_ended(0).exit == 0
     summary = second.backend.summary()
     assert summary.jobs == 1
-    assert 0 < summary.billable_seconds < 0.01 * 3600 / 0.238 + 40
+    assert 0 < summary.billable_seconds < 0.01 * 3600 / 0.204 + 40
 
 
 def test_jobs_of_killed_sessions_are_counted_and_paid(make_driver: Any, aws: Any) -> None:
@@ -580,7 +580,7 @@ def test_jobs_of_killed_sessions_are_counted_and_paid(make_driver: Any, aws: Any
     summary = second.backend.summary()
     assert (summary.jobs, summary.warm_starts) == (2, 1)
     assert (summary.billable_seconds, summary.pool_idle_seconds) == (150, 20)
-    assert summary.cost == pytest.approx(170 * 0.238 / 3600)
+    assert summary.cost == pytest.approx(170 * 0.204 / 3600)
     second.backend.close()
     assert aws.jobs[aws.name("1-0-0")]["WarmPoolStatus"]["Status"] == "Terminated"
 
@@ -719,6 +719,11 @@ def test_logs(driver: Any, aws: Any) -> None:
         job_logs(aws, prefix, 1)
 
 
+def test_an_image_without_patches_is_said(make_driver: Any) -> None:
+    assert "ended on 2026-01-29" in make_driver(framework_version="2.6").backend.summary().notices[0]
+    assert not make_driver().backend.summary().notices
+
+
 def test_an_unknown_price_is_said(make_driver: Any) -> None:
     driver = make_driver(instance_type="ml.z9.large", image_uri="i")
     driver.backend.start(run(), CONFIG)
@@ -726,7 +731,8 @@ def test_an_unknown_price_is_said(make_driver: Any) -> None:
     driver.aws.report("0-0-0", 1)
     driver.until(lambda: driver.resources(0) == [1])
     assert driver.backend.summary().cost == 0
-    assert "price_per_hour" in driver.backend.summary().notices[0]
+    assert "the price of ml.z9.large is not known" in driver.backend.summary().notices[0]
+    assert driver.backend.summary().prices == ""
 
 
 def test_many_jobs_are_listed_by_pages(make_driver: Callable[..., Any], aws: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sagemaker_emulator.execution import ExecutionSettings, Isolation
+from sagemaker_emulator.execution import ExecutionSettings, Isolation, metrics, transfer
 from sagemaker_emulator.execution import sandbox as sandbox_module
 from sagemaker_emulator.execution.transfer import CheckpointSync, S3Uri
 from sagemaker_emulator.service.executor import ExecutionError
@@ -89,6 +89,20 @@ def test_data_that_cannot_be_had(folder_jobs: Any, config: dict[str, Any], text:
 def test_requests_that_cannot_be_carried_out(folder_jobs: Any, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(ExecutionError, match=text):
         folder_jobs.executor.prepare(folder_jobs.order("job", ["true"], **changes))
+
+
+def test_an_archive_unpacks_to_its_volume_at_most(folder_jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "_GIB", 1000)
+    folder_jobs.aws.store.put("bucket", "data/a.gz", gzip.compress(bytes(2500)))
+    config = [channel("s3://bucket/data/", CompressionType="Gzip")]
+    for volume, fits in ((3, True), (2, False)):
+        resources = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": volume}
+        order = folder_jobs.order("job", ["true"], InputDataConfig=config, ResourceConfig=resources)
+        if fits:
+            folder_jobs.executor.prepare(order)
+        else:
+            with pytest.raises(ExecutionError, match="raise VolumeSizeInGB"):
+                folder_jobs.executor.prepare(order)
 
 
 def test_a_job_that_cannot_be_started(jobs: Any) -> None:
@@ -240,6 +254,20 @@ def test_metrics_and_log_lines(jobs: Any) -> None:
     long = [line for line in log if line.startswith("x")]
     assert sum(map(len, long)) == 600000
     assert max(map(len, long)) <= 256 * 1024 + 65536
+
+
+def test_an_expression_without_end_costs_its_own_metric_only(
+    folder_jobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definitions = [{"Name": "endless", "Regex": "(a+)+$"}, {"Name": "loss", "Regex": r"loss=(\S+)"}]
+    code = f"print('{'a' * 60}!'); print('loss=3')"
+    order = folder_jobs.python("job", code, AlgorithmSpecification={"MetricDefinitions": definitions})
+    folder_jobs.until(lambda: "loss=3" in folder_jobs.log("job"))  # the thread of all logs goes on
+    _, artifacts = folder_jobs.finish(order)
+    assert [metric[:2] for metric in artifacts.final_metrics] == [("loss", 3.0)]
+    monkeypatch.setattr(metrics, "_SCAN_SECONDS", 0.01)
+    order = folder_jobs.python("late", code, AlgorithmSpecification={"MetricDefinitions": definitions})
+    assert folder_jobs.finish(order)[1].final_metrics == ()
 
 
 def test_the_cache_of_a_warm_pool_outlives_a_job(jobs: Any) -> None:

@@ -115,10 +115,11 @@ class Service:
 
     def __init__(self, directory: Path, faults: Iterable[Fault], settings: dict[str, Any]) -> None:
         self.executor = FakeExecutor()
+        application = settings.pop("application", fake_aws)
         self._arguments = {"speed": 1000.0, "keep_alive_cap": 21600, **settings}
         place = EmulatorConfig(directory=directory, access_key="KEY", secret_key="SECRET")
         self.emulator = Emulator(
-            place, ServiceSettings(**self._arguments), lambda _url: (self.executor, fake_aws), list(faults)
+            place, ServiceSettings(**self._arguments), lambda _url: (self.executor, application), list(faults)
         )
         self.url = self.emulator.url
         self.client = self.connect()

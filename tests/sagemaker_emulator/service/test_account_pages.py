@@ -49,8 +49,8 @@ def test_quotas_are_those_that_bind(start: Callable[..., Service]) -> None:
 
 def test_the_status_page_shows_jobs_pools_calls_and_faults(start: Callable[..., Service]) -> None:
     service = start(quotas={"ml.c5.xlarge": 3}, faults=[Fault(kind="stale", target="Search", count=None)])
-    assert fetch(service, "/_status")[0] == 403
-    assert "no jobs yet" in fetch(service, "/_status?key=KEY")[1]
+    assert fetch(service, "/_status")[0] == 401
+    assert "no jobs yet" in fetch(service, "/_status", {"x-emulator-key": "KEY"})[1]
     service.create("left-warm", keep_alive=300)
     service.pool("left-warm", "Available")
     service.create("trains", instance_type="ml.m5.large", plan={"seconds": "60"})
@@ -72,7 +72,7 @@ def test_names_are_not_markup(start: Callable[..., Service]) -> None:
     service = start()
     service.create("fails", plan={"exit": "1", "failure": "<script>alert(1)</script>"})
     service.ended("fails")
-    assert "<script>" not in fetch(service, "/_status?key=KEY")[1]
+    assert "<script>" not in fetch(service, "/_status", {"x-emulator-key": "KEY"})[1]
 
 
 def test_a_warm_pool_may_be_evicted_before_its_time(start: Callable[..., Service]) -> None:

@@ -60,6 +60,7 @@ def test_options_reach_the_server(run: Any, tmp_path: Path) -> None:
         *("--image", "repo/image:tag=/usr/bin/python3", "--isolation", "folder", "--throttle", "off"),
         *("--access-key=KEY", "--secret_key", "SECRET", "--faults", str(faults), "--keep-alive-cap", "21600"),
         *("--lease_dir", str(tmp_path / "l"), "--lease-grace", "5", "--state_file", str(tmp_path / "s.json")),
+        *("--preset", "new-account", "--total-quota", "7"),
     )
     assert code == 0
     settings = options.settings
@@ -67,6 +68,7 @@ def test_options_reach_the_server(run: Any, tmp_path: Path) -> None:
     assert settings.quotas == {"ml.c5.xlarge": 4, "ml.m5.large": 0}
     assert settings.warm_pool_quotas == {"ml.c5.xlarge": 3}
     assert settings.keep_alive_cap == 21600
+    assert (settings.preset, settings.total, settings.quota("ml.m5.xlarge")) == ("new-account", 7, 0)
     assert options.interpreters == {"repo/image:tag": Path("/usr/bin/python3")}
     assert (options.access_key, options.secret_key) == ("KEY", "SECRET")
     assert (options.isolation, options.lease_grace) == (Isolation.FOLDER, 5.0)
@@ -90,6 +92,7 @@ def test_defaults_are_for_newcomers(run: Any, tmp_path: Path) -> None:
         (["--speed", "0"], "speed must be above 0"),
         (["--faults", "/nowhere/faults.json"], "/nowhere/faults.json"),
         (["--throttle", "maybe"], "published"),
+        (["--preset", "old-account"], "new-account"),
     ],
 )
 def test_bad_options_are_explained(
@@ -140,6 +143,7 @@ def test_serving_ends_on_a_signal_and_tidies_up(
     assert f"AWS_ENDPOINT_URL={state['url']} AWS_DEFAULT_REGION=us-east-1" in output
     assert f"AWS_ACCESS_KEY_ID={state['access_key']} AWS_SECRET_ACCESS_KEY={state['secret_key']}" in output
     assert ("access key:" in output) == (access_key == "")
+    assert "not a security boundary: run only code you trust" in output
     assert state["access_key"] == (access_key or state["access_key"])
 
 
@@ -250,6 +254,9 @@ def test_real_jobs_run_and_the_server_ends_with_its_last_lease(serve: Any, tmp_p
         job = sagemaker.describe_training_job(TrainingJobName="job-1")
         assert job["TrainingJobStatus"] == "Completed", job
         assert s3.head_object(Bucket="bucket", Key="out/job-1/output/model.tar.gz")["ContentLength"]
+        data = tmp_path / "data"
+        kept = [*data.iterdir(), *(data / "s3").rglob("*"), *(data / "logs").rglob("*")]
+        assert [path for path in kept if path.stat().st_mode & 0o077] == []
         state = process.ready()
         sagemaker.close()
         s3.close()

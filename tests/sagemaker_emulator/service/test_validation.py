@@ -205,6 +205,7 @@ GROUP = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "InstanceGroupName"
         ),
         (resources(KeepAlivePeriodInSeconds=3601), "above the maximum keep-alive for cluster reuse of 3600"),
         ({"InputDataConfig": [{"ChannelName": "a"}, {"ChannelName": "a"}]}, "Duplicate channel name"),
+        ({"InputDataConfig": [{"ChannelName": ".."}]}, "Invalid channel name"),
         (
             {"ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeKmsKeyId": "k"}},
             "VolumeKmsKeyId is not supported for instance type ml.g5.xlarge",

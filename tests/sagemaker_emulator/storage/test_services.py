@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from werkzeug.test import Client
 
 from sagemaker_emulator.storage import EXECUTION_ROLE_ARN, TRAINING_LOG_GROUP, AwsServices, LogStore
 
@@ -171,3 +173,11 @@ def test_a_search_in_no_group_and_in_named_streams(aws: AwsServices, client: Cal
         aws.logs.append(name, [(now(), name)])
     found = logs.filter_log_events(logGroupName=TRAINING_LOG_GROUP, logStreamNames=["b", "c"])["events"]
     assert [event["message"] for event in found] == ["b"]
+
+
+@pytest.mark.parametrize("target", ["Foo.Bar", "Logs_20140328.Nope"])
+def test_an_unknown_service_is_refused(aws: AwsServices, target: str) -> None:
+    signature = "AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/foo/aws4_request, Signature=x"
+    headers = {"X-Amz-Target": target, "Authorization": signature}
+    answer = Client(aws.app).post("/", data=b"{}", headers=headers)
+    assert (answer.status_code, json.loads(answer.data)["__type"]) == (501, "NotImplemented")

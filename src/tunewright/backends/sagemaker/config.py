@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, final
 
 from typing_extensions import override
 
+from tunewright.aws import DEFAULT_VERSION
 from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.runner.contract import BucketTerms
@@ -120,14 +121,14 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """An AWS tag of each training job."""
     request_template: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """JSON of a CreateTrainingJob request that is merged under ours and over the benchmark's."""
-    framework_version: str = "2.6"
+    framework_version: str = DEFAULT_VERSION
     """Version of the framework in the default image."""
     booleans: Literal["value", "flag"] = "value"
     """Boolean hyperparameters: as --name True (value), or as --name or nothing (flag)."""
     launch: Literal["torchrun"] | None = None
     """torchrun: start a process per GPU on each instance of a trial (default: one process per instance)."""
     price_per_hour: float | None = None
-    """US dollars per instance hour (default: from the table of prices)."""
+    """US dollars per instance hour (default: AWS's price list if it can be read, else a table)."""
     max_retries: int = 10
     """Retries of a run after failures of the service, before it fails."""
     checkpoint_seconds: float = 60.0

@@ -1,0 +1,348 @@
+"""Accounts that say no: a new one, and one whose permissions are checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sagemaker_emulator.emulator import permissions_of
+from sagemaker_emulator.service.settings import ServiceSettings
+from sagemaker_emulator.storage import EXECUTION_ROLE_ARN, AwsServices
+
+Service = Any
+
+ACCOUNT = "123456789012"
+ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job"
+PASS_ROLE = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+TRUST = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.6"
+
+
+def document(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(action: str | list[str], resource: str = "*", **parts: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **parts}
+
+
+class Account:
+    """An emulator of a preset with real IAM and S3, its root user, and other users of the account."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.iam = service.connect(service="iam")
+        self._clients = [self.iam]
+
+    def client(self, service: str, access_key: str = "KEY") -> Any:
+        self._clients.append(self.service.connect(access_key, service))
+        return self._clients[-1]
+
+    def role(self, name: str, *statements: dict[str, Any], trust: dict[str, Any] = TRUST) -> str:
+        made = self.iam.create_role(RoleName=name, Path="/x/", AssumeRolePolicyDocument=document(trust))
+        if statements:
+            self.iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document(*statements))
+        return made["Role"]["Arn"]
+
+    def user(self, *statements: dict[str, Any]) -> str:
+        """Access key of a new user with an inline policy."""
+        name = f"user-{len(self._clients)}"
+        self._clients.append(self.service.connect(service="iam"))
+        self.iam.create_user(UserName=name)
+        self.iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document(*statements))
+        return self.iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+
+
+@pytest.fixture
+def account(start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Starts accounts by their preset."""
+    opened: list[Account] = []
+
+    def begin(preset: str, **settings: Any) -> Account:
+        values = ServiceSettings(preset=preset)
+        aws = AwsServices(
+            tmp_path / "aws",
+            region="us-east-1",
+            permissions=permissions_of(values, "KEY"),
+            has_role=values.account.has_role,
+        )
+        service = start(preset=preset, application=aws.app, **settings)
+        opened.append(Account(service))
+        return opened[-1]
+
+    yield begin
+    for each in opened:
+        each.close()
+
+
+def code_of(call: Callable[[], Any]) -> tuple[str, str]:
+    with pytest.raises(ClientError) as refused:
+        call()
+    error = refused.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+def test_a_new_account_has_no_role_and_no_instances(account: Any) -> None:
+    new = account("new-account")
+    assert new.iam.list_roles()["Roles"] == []
+    code, text = code_of(lambda: new.service.create("job", RoleArn=EXECUTION_ROLE_ARN))
+    assert (code, text.partition(".")[0]) == (
+        "ValidationException",
+        f"Could not assume role {EXECUTION_ROLE_ARN}",
+    )
+    role = new.role("AmazonSageMaker-ExecutionRole-1")
+    code, text = code_of(lambda: new.service.create("job", RoleArn=role))
+    assert code == "ResourceLimitExceeded"
+    assert "'ml.c5.xlarge for training job usage' is 0 Instances" in text
+
+
+@pytest.mark.parametrize("is_spot", [False, True])
+def test_four_instances_across_all_training_jobs(account: Any, is_spot: bool) -> None:
+    new = account("new-account", quotas={"ml.c5.xlarge": 3, "ml.m5.large": 30})
+    spot = {
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60},
+    }
+    changes = {"RoleArn": new.role("r"), "plan": {"seconds": "100"}, **(spot if is_spot else {})}
+    new.service.create("a", count=3, **changes)
+    name = (
+        "Number of instances across all spot training jobs"
+        if is_spot
+        else "Number of instances across all training jobs"
+    )
+    code, text = code_of(lambda: new.service.create("b", count=2, instance_type="ml.m5.large", **changes))
+    assert code == "ResourceLimitExceeded"
+    assert (
+        f"'{name}' is 4 Instances, with current utilization of 3 Instances and a request delta of 2 Instances"
+        in text
+    )
+    new.service.create("c", count=1, instance_type="ml.m5.large", **changes)
+    code, text = code_of(lambda: new.service.create("d", count=21, instance_type="ml.m5.large", **changes))
+    assert "Maximum number of instances per" in text
+
+
+def quotas_of(client: Any, operation: str) -> dict[str, float]:
+    pages = client.get_paginator(operation).paginate(ServiceCode="sagemaker")
+    return {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}
+
+
+def test_quotas_of_a_new_account(account: Any) -> None:
+    client = account("new-account", quotas={"ml.c5.xlarge": 2}).client("service-quotas")
+    applied, defaults = (
+        quotas_of(client, name) for name in ("list_service_quotas", "list_aws_default_service_quotas")
+    )
+    for name in ("ml.m5.large for training job usage", "ml.m5.large for training warm pool usage"):
+        assert (applied[name], defaults[name]) == (0, 0)
+    assert applied["ml.c5.xlarge for training job usage"] == 2
+    assert defaults["ml.c5.xlarge for training job usage"] == 0
+    assert applied["Number of instances across all training jobs"] == 4
+    assert applied["Number of instances across all spot training jobs"] == 4
+
+
+def test_a_strict_account_lists_applied_quotas_only(account: Any) -> None:
+    client = account("strict", warm_pool_quotas={"ml.c5.xlarge": 2}, total_quota=8).client("service-quotas")
+    applied, defaults = (
+        quotas_of(client, name) for name in ("list_service_quotas", "list_aws_default_service_quotas")
+    )
+    assert [name for name in applied if "usage" in name] == ["ml.c5.xlarge for training warm pool usage"]
+    assert defaults["ml.c5.xlarge for training job usage"] == 20
+    assert applied["Number of instances across all training jobs"] == 8
+    assert defaults["Number of instances across all training jobs"] == 100
+
+
+def test_the_execution_role_of_a_strict_account_suffices(account: Any) -> None:
+    strict = account("strict")
+    image = {"TrainingImage": IMAGE, "TrainingInputMode": "File"}
+    strict.service.create("job", RoleArn=EXECUTION_ROLE_ARN, AlgorithmSpecification=image)
+    assert strict.service.ended("job")["TrainingJobStatus"] == "Completed"
+
+
+@pytest.mark.parametrize(
+    "trust",
+    [
+        {**TRUST, "Principal": {"Service": "ec2.amazonaws.com"}},
+        {**TRUST, "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}},
+        {**TRUST, "Effect": "Deny"},
+        {**TRUST, "Condition": {"StringEquals": {"aws:SourceAccount": "999999999999"}}},
+    ],
+)
+def test_a_role_must_let_the_service_assume_it(account: Any, trust: dict[str, Any]) -> None:
+    strict = account("strict")
+    role = strict.role("r", trust=trust)
+    code, text = code_of(lambda: strict.service.create("job", RoleArn=role))
+    assert (code, "Please ensure that the role exists" in text) == ("ValidationException", True)
+    with_source = {**TRUST, "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}
+    strict.service.create("job", RoleArn=strict.role("s", trust=with_source))
+
+
+@pytest.mark.parametrize(
+    ("changes", "action", "text"),
+    [
+        (
+            {"AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"}},
+            "ecr:*",
+            "pull permissions",
+        ),
+        (
+            {"VpcConfig": {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}},
+            "ec2:*",
+            "ec2:CreateNetworkInterface",
+        ),
+        (
+            {"OutputDataConfig": {"S3OutputPath": "s3://b/o", "KmsKeyId": "key-1"}},
+            "kms:*",
+            "kms:GenerateDataKey",
+        ),
+    ],
+)
+def test_a_role_needs_what_its_job_uses(
+    account: Any, changes: dict[str, Any], action: str, text: str
+) -> None:
+    strict = account("strict")
+    code, message = code_of(lambda: strict.service.create("job", RoleArn=strict.role("r"), **changes))
+    assert (code, text in message) == ("ValidationException", True)
+    strict.service.create("job", RoleArn=strict.role("s", allow(action)), **changes)
+
+
+def test_a_user_may_do_what_the_policy_says(account: Any) -> None:
+    """Creating needs three permissions; each one missing is named."""
+    strict = account("strict")
+    role = strict.role("r")
+    statements = {
+        "sagemaker:CreateTrainingJob": allow("sagemaker:CreateTrainingJob", f"{ARN}/*"),
+        "sagemaker:AddTags": allow("sagemaker:AddTags", f"{ARN}/*"),
+        "iam:PassRole": allow("iam:PassRole", role, Condition=PASS_ROLE),
+    }
+    request = strict.service.request("job", RoleArn=role, Tags=[{"Key": "a", "Value": "b"}])
+    for missing in statements:
+        key = strict.user(*(each for action, each in statements.items() if action != missing))
+        code, text = code_of(lambda key=key: strict.client("sagemaker", key).create_training_job(**request))
+        assert code == "AccessDeniedException"
+        assert f"is not authorized to perform: {missing} on resource: " in text
+        assert f"because no identity-based policy allows the {missing} action" in text
+    key = strict.user(*statements.values())
+    strict.client("sagemaker", key).create_training_job(**request)
+    code, text = code_of(lambda: strict.client("sagemaker", key).describe_training_job(TrainingJobName="job"))
+    assert (code, f"arn:aws:iam::{ACCOUNT}:user/" in text) == ("AccessDeniedException", True)
+    denying = strict.user(allow("*"), {"Effect": "Deny", "Action": "sagemaker:Stop*", "Resource": "*"})
+    client = strict.client("sagemaker", denying)
+    client.describe_training_job(TrainingJobName="job")
+    assert "explicit deny" in code_of(lambda: client.stop_training_job(TrainingJobName="job"))[1]
+
+
+def test_tags_of_a_job_are_conditions(account: Any) -> None:
+    strict = account("strict")
+    for name in ("mine", "other"):
+        tags = [{"Key": "Team", "Value": name}]
+        strict.service.create(name, RoleArn=EXECUTION_ROLE_ARN, Tags=tags, plan={"seconds": "100"})
+    own = {"StringEquals": {"aws:ResourceTag/Team": "mine"}}
+    client = strict.client("sagemaker", strict.user(allow("sagemaker:StopTrainingJob", Condition=own)))
+    client.stop_training_job(TrainingJobName="mine")
+    assert code_of(lambda: client.stop_training_job(TrainingJobName="other"))[0] == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "action"),
+    [
+        ("sagemaker", lambda client: client.list_training_jobs(), "sagemaker:ListTrainingJobs"),
+        ("sagemaker", lambda client: client.search(Resource="TrainingJob"), "sagemaker:Search"),
+        (
+            "service-quotas",
+            lambda client: client.list_service_quotas(ServiceCode="sagemaker"),
+            "servicequotas:ListServiceQuotas",
+        ),
+        (
+            "logs",
+            lambda client: client.filter_log_events(logGroupName="/aws/sagemaker/TrainingJobs"),
+            "logs:FilterLogEvents",
+        ),
+        ("iam", lambda client: client.list_roles(), "iam:ListRoles"),
+        ("iam", lambda client: client.get_role(RoleName="r"), "iam:GetRole"),
+        ("s3", lambda client: client.list_buckets(), "s3:ListAllMyBuckets"),
+        ("s3", lambda client: client.put_object(Bucket="bucket", Key="k", Body=b""), "s3:PutObject"),
+        (
+            "s3",
+            lambda client: client.delete_objects(Bucket="bucket", Delete={"Objects": [{"Key": "k"}]}),
+            "s3:DeleteObject",
+        ),
+    ],
+)
+def test_each_service_asks_for_its_action(
+    account: Any, service: str, call: Callable[[Any], Any], action: str
+) -> None:
+    strict = account("strict")
+    strict.role("r")
+    strict.client("s3").create_bucket(Bucket="bucket")
+    code, text = code_of(lambda: call(strict.client(service, strict.user(allow("ec2:*")))))
+    assert (code.removesuffix("Exception"), f"perform: {action} on" in text) == ("AccessDenied", True)
+    call(strict.client(service, strict.user(allow(action))))
+
+
+def test_who_may_not_list_does_not_learn_what_is_missing(account: Any) -> None:
+    strict = account("strict")
+    strict.client("s3").create_bucket(Bucket="bucket")
+    reader = strict.client("s3", strict.user(allow("s3:GetObject")))
+    assert code_of(lambda: reader.get_object(Bucket="bucket", Key="k"))[0] == "AccessDenied"
+    assert code_of(lambda: reader.head_object(Bucket="bucket", Key="k"))[0] == "403"
+    lister = strict.client("s3", strict.user(allow(["s3:GetObject", "s3:ListBucket"])))
+    assert code_of(lambda: lister.get_object(Bucket="bucket", Key="k"))[0] == "NoSuchKey"
+
+
+def test_groups_attached_policies_and_boundaries_count(account: Any) -> None:
+    strict = account("strict")
+    key = strict.user(allow("ec2:*"))
+    name = strict.iam.list_users()["Users"][0]["UserName"]
+    client = strict.client("sagemaker", key)
+    assert code_of(client.list_training_jobs)[0] == "AccessDeniedException"
+    policy = strict.iam.create_policy(PolicyName="p", PolicyDocument=document(allow("sagemaker:List*")))
+    arn = policy["Policy"]["Arn"]
+    strict.iam.attach_user_policy(UserName=name, PolicyArn=arn)
+    client.list_training_jobs()
+    strict.iam.detach_user_policy(UserName=name, PolicyArn=arn)
+    assert code_of(client.list_training_jobs)[0] == "AccessDeniedException"
+    strict.iam.create_group(GroupName="g")
+    strict.iam.attach_group_policy(GroupName="g", PolicyArn=arn)
+    strict.iam.add_user_to_group(GroupName="g", UserName=name)
+    client.list_training_jobs()
+
+
+def test_an_assumed_role_acts_with_its_policies_and_boundary(account: Any) -> None:
+    strict = account("strict")
+    user = strict.user(allow("sts:AssumeRole"))
+    mine = strict.role(
+        "mine", allow("*"), trust={**TRUST, "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
+    )
+    limit = strict.iam.create_policy(PolicyName="limit", PolicyDocument=document(allow("sagemaker:List*")))
+    strict.iam.put_role_permissions_boundary(RoleName="mine", PermissionsBoundary=limit["Policy"]["Arn"])
+    sts = strict.client("sts", user)
+    assert (
+        code_of(lambda: sts.assume_role(RoleArn=strict.role("r"), RoleSessionName="session"))[0]
+        == "AccessDenied"
+    )
+    key = sts.assume_role(RoleArn=mine, RoleSessionName="session")["Credentials"]["AccessKeyId"]
+    client = strict.client("sagemaker", key)
+    client.list_training_jobs()
+    assert "assumed-role/mine/session" in code_of(lambda: client.search(Resource="TrainingJob"))[1]
+    assert code_of(strict.client("s3", "UNKNOWN").list_buckets)[0] == "InvalidAccessKeyId"
+
+
+def test_the_simulation_tells_the_truth(account: Any) -> None:
+    strict = account("strict")
+    role = strict.role("r", allow("s3:Get*", "arn:aws:s3:::b/*"))
+    answer = strict.iam.simulate_principal_policy(
+        PolicySourceArn=role,
+        ActionNames=["s3:GetObject", "s3:PutObject"],
+        ResourceArns=["arn:aws:s3:::b/k", "arn:aws:s3:::c/k"],
+    )
+    assert [each["EvalDecision"] for each in answer["EvaluationResults"]] == ["allowed"] + [
+        "implicitDeny"
+    ] * 3
