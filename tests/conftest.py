@@ -32,6 +32,9 @@ os.environ.pop(
     "PYTHONDONTWRITEBYTECODE", None
 )  # else each process that a test starts compiles all it imports
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # no look at the instance's metadata address
+os.environ["AWS_ENDPOINT_URL_PRICING"] = (
+    "http://127.0.0.1:1"  # nobody answers there: no look at AWS's price list
+)
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 _ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast, final
 
-from tunewright.history import History, Incumbent, known_resource, n_known_trials
+from tunewright.history import History, Incumbent, known_resource, n_known_results, n_known_trials
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import COUNT, error_key
@@ -258,11 +258,13 @@ def _nothing_text(facts: ProgressFacts, history: History) -> str:
 
 def share_done(facts: ProgressFacts, history: History, now: float, cost: float) -> float | None:
     """Return the part of an experiment that is done, from 0 to 1, by the limit that is nearest; None if there is no limit."""
-    n_ended = history.n_trials - n_known_trials(history) - len(history.ids(TrialStatus.RUNNING))
+    running = history.ids(TrialStatus.RUNNING)
+    n_trained_now = sum(not known_resource(history, trial_id) for trial_id in running)
+    n_ended = history.n_trials - n_known_trials(history) - n_trained_now
     spent = (
         (now, facts.max_time),
         (n_ended, facts.max_trials),
-        (history.n_results, facts.max_results),
+        (history.n_results - n_known_results(history), facts.max_results),
         (cost, facts.max_cost),
     )
     shares = [min(1.0, used / limit) for used, limit in spent if limit]
@@ -286,14 +288,14 @@ def interrupt_text(history: History) -> str:
     return f"Interrupted: {waits}. Ctrl-C again ends at once"
 
 
-def status_text(facts: ProgressFacts, history: History, now: float, cost: float) -> str:
-    """Summarise an experiment in one line: time, workers, trials, results, cost."""
+def status_text(facts: ProgressFacts, history: History, now: float, cost: float, prices: str = "") -> str:
+    """Summarise an experiment in one line: time, workers, trials, results, cost with the origin of its prices."""
     limit = f" of {duration(facts.max_time)}" if facts.max_time is not None else ""
     parts = [
         f"{duration(now)}{limit}",
         f"{len(history.ids(TrialStatus.RUNNING))} of {plural(facts.n_workers, 'worker')} busy",
         counts_text(history, facts.max_trials),
-        cost_text(facts, cost) if cost > 0 else "",
+        cost_text(facts, cost, prices) if cost > 0 else "",
     ]
     return ", ".join(filter(None, parts))
 
@@ -312,9 +314,10 @@ def counts_text(history: History, most: int | None = None) -> str:
     return f"{trials}{known} ({some})" if some else "no trials yet"
 
 
-def cost_text(facts: ProgressFacts, cost: float) -> str:
-    """Format dollars, and whether they are billed."""
-    return f"on AWS it would cost ${cost:.2f}" if facts.is_estimate else f"${cost:.2f} estimated cost"
+def cost_text(facts: ProgressFacts, cost: float, prices: str) -> str:
+    """Format dollars, whether they are billed, and the origin of the prices."""
+    text = f"on AWS it would cost ${cost:.2f}" if facts.is_estimate else f"${cost:.2f} estimated cost"
+    return f"{text} ({prices})" if prices else text
 
 
 def failure_text(history: History, trial_id: int) -> str:
@@ -387,7 +390,7 @@ def _jobs_text(facts: ProgressFacts, summary: BackendSummary) -> str:
         parts.append(f"{summary.pool_idle_seconds:,.0f} idle seconds of warm pools")
     if saved := spot_text(summary.spot_saved_seconds, summary.billable_seconds, summary.interruptions):
         parts.append(saved)
-    return ", ".join([*parts, cost_text(facts, summary.cost)])
+    return ", ".join([*parts, cost_text(facts, summary.cost, summary.prices)])
 
 
 def spot_text(saved: float, billed: float, interruptions: int) -> str:

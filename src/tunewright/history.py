@@ -176,3 +176,13 @@ def known_resource(history: History, trial_id: int) -> int:
 def n_known_trials(history: History) -> int:
     """Return the number of trials that began with known results."""
     return sum(known_resource(history, trial_id) > 0 for trial_id in range(history.n_trials))
+
+
+def n_known_results(history: History) -> int:
+    """Return the number of results so far that were known and not trained."""
+    limits = {
+        trial_id: resource
+        for trial_id in range(history.n_trials)
+        if (resource := known_resource(history, trial_id))
+    }
+    return sum(result.resource <= limits[i] for i in limits for result in history.results(i))

@@ -37,10 +37,15 @@ def home() -> Path:
     return Path(os.environ.get("TUNEWRIGHT_HOME") or "~/tunewright").expanduser().absolute()
 
 
+def cache_folder() -> Path:
+    """The user's folder on this machine for files that can be fetched again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tunewright"
+
+
 def package_cache() -> Path:
     """The folder of this machine where missing packages of scripts are installed."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tunewright" / "packages"
+    return cache_folder() / "packages"
 
 
 def safe_name(text: str, what: str = "name") -> str:
@@ -217,6 +222,10 @@ _RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
 """Of each backend of version 0.1, old and new names of settings."""
 
 
+_FORMER_DEFAULTS: Final[Mapping[str, dict[str, Any]]] = {"sagemaker": {"framework_version": "2.6"}}
+"""Values of version 0.1 for settings that its metadata do not hold, by backend."""
+
+
 def upgrade_metadata(data: Mapping[str, Any]) -> dict[str, Any]:
     """Bring the metadata of an experiment into the present form; those that have it are returned as they are.
 
@@ -236,7 +245,7 @@ def upgrade_metadata(data: Mapping[str, Any]) -> dict[str, Any]:
         upgraded["dependencies"] = [*upgraded.get("dependencies", ()), *script["dependencies"]]
         upgraded |= {"inputs": script["inputs"], "config_json": script["config_json"]}
     names = _RENAMED.get(name, {})
-    config = {names.get(key, key): value for key, value in config.items()}
+    config = _FORMER_DEFAULTS.get(name, {}) | {names.get(key, key): value for key, value in config.items()}
     others = {key: value for key, value in data.items() if key != "tensorboard"}
     if data.get("tensorboard"):
         others["callbacks"] = [{"name": "tensorboard", "config": {}}]

@@ -292,6 +292,8 @@ class BackendSummary:
     """Dollars, running runs included."""
     cost_phases: Mapping[str, float] = field(default_factory=dict[str, float])
     """The same dollars by purpose, such as ``start-up`` and ``pool idle``; empty if unknown."""
+    prices: str = ""
+    """Origin of the prices behind the dollars, with region and date; empty if unknown."""
     notices: tuple[str, ...] = ()
     """Short status lines for the user, such as "waiting for capacity"."""
     job_records: tuple[JobRecord, ...] = ()

@@ -54,6 +54,42 @@ def test_denials_are_told_apart(code: str, text: str, word: str) -> None:
     assert word in error.remedy
 
 
+NOT_AUTHORIZED = (
+    "User: arn:aws:iam::123456789012:user/x is not authorized to perform: sagemaker:CreateTrainingJob on resource: "
+    "arn:aws:sagemaker:us-east-1:123456789012:training-job/a"
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (
+            "with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/x",
+            "organization",
+        ),
+        ("because no service control policy allows the sagemaker:CreateTrainingJob action", "organization"),
+        ("with an explicit deny in a resource control policy", "organization"),
+        (
+            "because no permissions boundary allows the sagemaker:CreateTrainingJob action",
+            "permissions boundary",
+        ),
+        ("with an explicit deny in a permissions boundary", "permissions boundary"),
+        ("because no session policy allows the sagemaker:CreateTrainingJob action", "session"),
+        ("because no VPC endpoint policy allows the sagemaker:CreateTrainingJob action", "VPC endpoint"),
+        ("with an explicit deny in an identity-based policy", "condition"),
+        ("with an explicit deny in a resource-based policy", "condition"),
+        (
+            "because no identity-based policy allows the sagemaker:CreateTrainingJob action",
+            "permission is missing",
+        ),
+    ],
+)
+def test_a_refusal_names_the_policy_that_causes_it(reason: str, words: str) -> None:
+    error = ServiceError("AccessDeniedException", f"{NOT_AUTHORIZED} {reason}", status=400)
+    assert words in error.remedy
+    assert ("permission is missing" in error.remedy) == (words == "permission is missing")
+
+
 def session(answer: Any) -> Any:
     def head_bucket(**_: Any) -> Any:
         if isinstance(answer, ServiceError):

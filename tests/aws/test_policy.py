@@ -16,7 +16,12 @@ from tunewright.aws.policy import ACTIONS, IMPLIED, Scope, policy
 from tunewright.cli import main
 
 SOURCES = Path(__file__).resolve().parent.parent.parent / "src" / "tunewright"
-TRANSFERS = {"upload_file": "PutObject", "download_file": "GetObject"}
+NAMES = {
+    "upload_file": "PutObject",
+    "download_file": "GetObject",
+    "list_aws_default_service_quotas": "ListAWSDefaultServiceQuotas",
+}
+"""Operations of methods whose names are not formed by rule."""
 PARTS = {
     "HeadObject",
     "CreateMultipartUpload",
@@ -39,9 +44,7 @@ def called() -> set[str]:
         "get_paginator"
     }
     methods |= set(re.findall(r'get_paginator\("(\w+)"\)', text))
-    return operations | {
-        TRANSFERS.get(name) or "".join(map(str.capitalize, name.split("_"))) for name in methods
-    }
+    return operations | {NAMES.get(name) or "".join(map(str.capitalize, name.split("_"))) for name in methods}
 
 
 def actions(document: dict[str, Any]) -> set[str]:

@@ -35,8 +35,9 @@ from tunewright.metric import Constraint, Goal, Metric
 from tunewright.schedulers.fifo import FIFO
 from tunewright.searchers.model_free import RandomSearcher
 from tunewright.space import Categorical, Float, SearchSpace
-from tunewright.state import replay_history
-from tunewright.trial import BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus
+from tunewright.state import State, replay_history
+from tunewright.testing.histories import add_result, begin_trial
+from tunewright.trial import KNOWN, BackendSummary, Checkpoint, ExperimentStatus, Run, TrialStatus
 
 SCORE = Metric("score", Goal.MAXIMIZE)
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "epochs": 3})
@@ -47,6 +48,7 @@ SUMMARY = BackendSummary(
     billable_seconds=90.0,
     pool_idle_seconds=30.0,
     cost=0.25,
+    prices="table, us-east-1, 2026-09-27",
 )
 
 
@@ -87,7 +89,9 @@ def play(callback: Callback, journal: Path, outcome: ExperimentStatus = Experime
     callback.on_experiment_start(replay_history([]))
     callback.on_trial_start(history, Run(trial_id=0, attempt=0))
     callback.on_trial_start(history, Run(trial_id=0, attempt=1, resume_from=2))
-    callback.on_wait(history, 12.0, BackendSummary(cost=0.1, notices=("waiting for capacity",)))
+    callback.on_wait(
+        history, 12.0, BackendSummary(cost=0.1, notices=("waiting for capacity",), prices="table")
+    )
     callback.on_wait(history, 13.0, BackendSummary(cost=0.1, notices=("waiting for capacity",)))
     callback.on_trial_end(history, 0, TrialStatus.COMPLETED)
     callback.on_trial_end(history, 2, TrialStatus.FAILED)
@@ -139,7 +143,8 @@ def test_lines_tell_the_whole_story(journal: Path) -> None:
     assert "Trial 0 completed at epoch 3: score 0.8 (best: score 0.9 (highest; trial 0, epoch 2))" in text
     assert "Trial 2 failed:\n    exit 1\n    MemoryError: no more" in text
     assert text.count("waiting for capacity") == 1
-    assert "12 s of 60 s, 2 of 2 workers busy, 4 trials (2 running, 1 completed, 1 failed), $0.10" in text
+    line = "12 s of 60 s, 2 of 2 workers busy, 4 trials (2 running, 1 completed, 1 failed), $0.10 estimated cost (table)"
+    assert line in text
     assert "Trials:  4 (1 completed, 2 stopped, 1 failed), 4 results" in text
     assert "3 training jobs, 2 of them on warm instances, 90 billed seconds, 30 idle" in text
     assert "/home/x/toy" in text
@@ -158,7 +163,7 @@ def test_quiet_lines_leave_out_single_runs_but_not_failures(journal: Path) -> No
     assert "Trial 0" not in text
     assert "Trial 2 failed" in text
     assert "tunewright resume toy-1" in text
-    assert "on AWS it would cost $0.25" in text
+    assert "on AWS it would cost $0.25 (table, us-east-1, 2026-09-27)" in text
 
 
 def test_an_experiment_without_results_has_no_best() -> None:
@@ -219,6 +224,17 @@ def test_what_is_done_is_told_by_the_nearest_limit() -> None:
     assert status_text(five, history, 40.0, 0.0) == status
     assert remaining_text(five, history, 40.0, 0.0) == "80%, about 10 s to go"
     assert remaining_text(facts(max_time=None), history, 40.0, 0.0) == ""
+
+
+def test_known_results_are_no_part_of_what_is_done() -> None:
+    history = State()
+    known = begin_trial(history, {"x": 0.5}, note={KNOWN: 1})
+    assert share_done(facts(max_trials=4, max_results=4), history, 0.0, 0.0) == 0.0
+    add_result(history, known, {"score": 0.5}, resource=1)
+    trained = begin_trial(history, {"x": 0.6})
+    assert share_done(facts(max_trials=4, max_results=4), history, 0.0, 0.0) == 0.0
+    add_result(history, trained, {"score": 0.6}, resource=1)
+    assert share_done(facts(max_trials=4, max_results=4), history, 0.0, 0.0) == 0.25
 
 
 def test_the_table_is_never_longer_than_a_screen() -> None:

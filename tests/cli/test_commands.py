@@ -366,9 +366,9 @@ def test_methods_and_benchmarks_are_listed_and_shown(command: Command) -> None:
     assert command("benchmarks", "mlp_digits") == 0
     assert json.loads(command.out)["instance_type"] == "ml.c5.xlarge"
     assert command("benchmarks", "show", "resnet_cifar10", "--region", "eu-west-1") == 0
-    assert "4 x ml.g4dn.xlarge for 4 workers, $2.94 per hour" in command.out
-    assert "1 x ml.g4dn.12xlarge for 4 workers, $5.48 per hour" in command.out
-    assert re.search(r"dkr\.ecr\.eu-west-1\.amazonaws\.com/pytorch-training:\S+gpu", command.out)
+    assert "4 x ml.g4dn.xlarge for 4 workers, $2.94 per hour (table, us-east-1, 2026-09-25)" in command.out
+    assert "1 x ml.g4dn.12xlarge for 4 workers, $4.89 per hour (table, us-east-1, 2026-09-27)" in command.out
+    assert re.search(r"dkr\.ecr\.eu-west-1\.amazonaws\.com/pytorch:\S+-cu\d+-", command.out)
     for wrong in (("methods", "AHSA"), ("benchmarks", "mlp_digit"), ("benchmarks", "show", "mlp_digit")):
         assert command(*wrong) == 2
         assert "Did you mean" in command.err

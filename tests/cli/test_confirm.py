@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,13 @@ from tunewright.backends.sagemaker import Estimate, estimate
 from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.plugin import describe_jobs
 from tunewright.cli.confirm import confirm
+from tunewright.cli.confirm import settle as settle_experiment
 from tunewright.exceptions import SettingsError
-from tunewright.testing.jobs import job_settings
+from tunewright.experiments import Experiment, Limits
+from tunewright.experiments.run import run_experiment
+from tunewright.methods import method
+from tunewright.storage import experiments
+from tunewright.testing.jobs import job_settings, training_benchmark
 
 JOBS = estimate(job_settings(n_workers=4, instance_type="ml.c5.xlarge", warm_pool=True))
 
@@ -77,7 +83,8 @@ def test_on_a_terminal_one_is_asked_once(
     assert len(questions) == 1
     shown = capsys.readouterr().out
     assert "up to 4 x ml.c5.xlarge, kept warm" in shown
-    assert "at most $0.95 an hour" in shown
+    assert "at most $0.82 an hour (table, us-east-1, 2026-09-27)" in shown
+    assert "price may differ in eu-west-1" in shown
     with pytest.raises(SettingsError, match="nothing was created"):
         settle("aws", ask=lambda _: "")
     assert settle("aws", is_agreed=True).endpoint == "aws"
@@ -102,3 +109,34 @@ def test_the_end_of_input_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Terminal(""))
     with pytest.raises(SettingsError, match="Not confirmed"):
         confirm(describe_jobs(SageMakerConfig(endpoint="aws"), JOBS), is_agreed=False)
+
+
+def limited(**config: Any) -> Experiment:
+    """An experiment on an instance type without a price, with a limit on dollars."""
+    fields: dict[str, Any] = {"endpoint": "embedded", "instance_type": "ml.r8i.large,ml.c5.xlarge"} | config
+    return Experiment(
+        tag="dear",
+        benchmark=training_benchmark(n_workers=2),
+        method=method("RS"),
+        label="RS",
+        backend=SageMakerConfig(**fields),
+        limits=Limits(max_cost=0.0001, max_num_trials=4),
+    )
+
+
+def test_a_limit_on_dollars_is_refused_if_a_price_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    for start in (lambda: settle_experiment(limited(), is_agreed=True), lambda: run_experiment(limited())):
+        with pytest.raises(
+            SettingsError, match=r"the price of ml\.r8i\.large is not known: give --price_per_hour"
+        ):
+            start()
+    assert not list(experiments())
+    for priced in ({"price_per_hour": 0.2}, {"instance_type": "ml.c5.xlarge"}):
+        assert settle_experiment(limited(**priced), is_agreed=True).limits.max_cost == 0.0001
+    settle_experiment(limited(), is_agreed=True, is_new=False)
+    assert "unknown price" not in capsys.readouterr().err
+
+
+def test_on_aws_the_refusal_names_the_permission(account: None) -> None:
+    with pytest.raises(SettingsError, match="pricing:GetProducts"):
+        settle_experiment(limited(endpoint="aws"), is_agreed=True)

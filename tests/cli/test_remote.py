@@ -115,6 +115,7 @@ class TestFlags:
             "subnets": "s",
             "booleans": "flag",
             "argument_style": "hydra",
+            "launch": "torchrun",
         }
         flags = {name: texts.get(name, "1") for name in launch.command(no_run).defaults}
         tokens = [text for name, value in flags.items() if value for text in (f"--{name}", value)]

@@ -98,3 +98,13 @@ def test_trials_with_instances_of_their_own_need_jobs(more: dict[str, Any]) -> N
     assert choose_execution(benchmark(1000, **more), AUTO)[0] == "jobs"
     with pytest.raises(SettingsError, match="--execution jobs"):
         choose_execution(benchmark(1000, **more), replace(AUTO, execution="workers"))
+
+
+def test_an_unknown_number_of_gpus_leaves_jobs_mode_alone() -> None:
+    unknown = replace(AUTO, instance_type="ml.g99.48xlarge")
+    mode, text = choose_execution(benchmark(1000), unknown)
+    assert mode == "jobs"
+    assert "--trials_per_instance" in text
+    with pytest.raises(SettingsError, match="--trials_per_instance"):
+        choose_execution(benchmark(1000), replace(unknown, execution="workers"))
+    assert choose_execution(benchmark(1000), replace(unknown, trials_per_instance=8))[0] == "workers"

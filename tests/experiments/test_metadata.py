@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tunewright import experiments
+from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.codec import from_json, to_json
@@ -59,6 +60,20 @@ def test_experiments_of_0_1_are_read_and_keep_their_values(kind: str) -> None:
     assert bool(experiment.callbacks) == stored["tensorboard"]
     assert Experiment.from_json(again) == experiment
     assert experiment.identity() == identity_of(stored) == identity_of(again)
+
+
+def test_training_jobs_of_0_1_keep_their_image() -> None:
+    assert Experiment.from_json(old("sagemaker")).backend == SageMakerConfig(
+        endpoint="aws",
+        region="eu-west-1",
+        instance_type="ml.g5.xlarge,ml.g4dn.xlarge",
+        execution="jobs",
+        warm_pool=True,
+        spot=True,
+        max_run=7200,
+        tags={"team": "x"},
+        framework_version="2.6",
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

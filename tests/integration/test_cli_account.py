@@ -73,7 +73,7 @@ def test_jobs_of_a_killed_tuner_are_shown_and_ended(
     shown = tunewright("sagemaker", "cleanup", "--tag", "t", "--dry_run")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("1 x ml.c5.xlarge") == 2
-    assert "Together $0.48 per hour" in shown.stdout
+    assert "Together $0.41 per hour (table, us-east-1, 2026-09-27)" in shown.stdout
     assert "0 jobs stopped" in shown.stdout
     assert "0 experiments" in tunewright("sagemaker", "cleanup", "--endpoint", "aws").stdout
     ended = tunewright("sagemaker", "cleanup", "--tag", "t", "--endpoint", "embedded")

@@ -163,6 +163,8 @@ def test_orders_survive_json_and_refuse_unknown_words() -> None:
         RunOrder("s.py", {}, "/c", arguments="yaml")
     with pytest.raises(ValueError, match="booleans is"):
         RunOrder("s.py", {}, "/c", booleans="yes")
+    with pytest.raises(ValueError, match="launch is"):
+        RunOrder("s.py", {}, "/c", launch="mpi")
 
 
 @pytest.mark.parametrize(
@@ -204,6 +206,101 @@ def test_sagemaker_variables_come_from_the_machine(run_script, tmp_path: Path) -
     assert found["SM_MODEL_DIR"] == str(tmp_path / "ml" / "model")
     assert found["SM_OUTPUT_DATA_DIR"] == str(tmp_path / "ml" / "output" / "data")
     assert found["SM_USER_ENTRY_POINT"] == "x.py"
+
+
+HOSTS = {
+    "hosts": ["algo-1", "algo-2"],
+    "current_host": "algo-2",
+    "current_group_name": "g",
+    "network_interface_name": "eth0",
+    "instance_groups": [
+        {"instance_group_name": "g", "instance_type": "ml.c5.xlarge", "hosts": ["algo-1", "algo-2"]}
+    ],
+}
+
+
+@pytest.fixture
+def two_hosts(tmp_path: Path) -> None:
+    """The configuration of the second host of a job."""
+    folder = tmp_path / "ml" / "input" / "config"
+    folder.mkdir(parents=True)
+    (folder / "resourceconfig.json").write_text(json.dumps(HOSTS))
+
+
+@pytest.mark.usefixtures("two_hosts")
+def test_the_toolkits_variables_are_all_there(run_script) -> None:
+    """Names and forms of ``Environment.to_env_vars`` of SageMaker's training toolkit."""
+    found = build_environment(run_script.order("x.py", config={"lr": 0.1}), {})
+    assert json.loads(found["SM_CURRENT_INSTANCE_GROUP_HOSTS"]) == ["algo-1", "algo-2"]
+    assert json.loads(found["SM_INSTANCE_GROUPS_DICT"]) == {"g": HOSTS["instance_groups"][0]}
+    assert json.loads(found["SM_DISTRIBUTION_INSTANCE_GROUPS"]) == []
+    assert (found["SM_IS_HETERO"], found["SM_FRAMEWORK_MODULE"], found["SM_FRAMEWORK_PARAMS"]) == (
+        "false",
+        "",
+        "{}",
+    )
+    training = json.loads(found["SM_TRAINING_ENV"])
+    assert training["hyperparameters"] == {"lr": 0.1}
+    assert (training["hosts"], training["master_hostname"], training["is_master"]) == (
+        ["algo-1", "algo-2"],
+        "algo-1",
+        False,
+    )
+    assert training["resource_config"] == HOSTS
+    assert training["model_dir"] == found["SM_MODEL_DIR"]
+    assert found["SM_HPS"] == '{"lr": 0.1}'
+
+
+@pytest.mark.usefixtures("two_hosts")
+def test_hosts_find_each_other_by_the_variables_of_pytorch(run_script) -> None:
+    found = build_environment(run_script.order("x.py"), {"MASTER_PORT": "1234"})
+    assert (found["MASTER_ADDR"], found["NCCL_SOCKET_IFNAME"]) == ("algo-1", "eth0")
+    assert found["MASTER_PORT"] == "1234", "the user's own wins"
+    assert (found["SM_MASTER_ADDR"], found["SM_MASTER_PORT"]) == ("algo-1", "7777")
+
+
+def test_a_script_on_one_host_chooses_for_itself(run_script) -> None:
+    found = build_environment(run_script.order("x.py"), {})
+    assert {"MASTER_ADDR", "MASTER_PORT", "NCCL_SOCKET_IFNAME"}.isdisjoint(found)
+
+
+@pytest.mark.usefixtures("two_hosts")
+def test_torchrun_on_each_of_two_hosts(run_script) -> None:
+    script = run_script.write("")
+    order = run_script.order(
+        script, config={"lr": 1}, launch="torchrun", environment={"CUDA_VISIBLE_DEVICES": "0,1"}
+    )
+    assert build_command(order)[1:] == [
+        *("-m", "torch.distributed.run", "--nproc_per_node", "2", "--nnodes", "2"),
+        *("--master_addr", "algo-1", "--master_port", "7777", "--node_rank", "1"),
+        *(str(script), "--lr", "1"),
+    ]
+    assert build_environment(order, {})["SM_DISTRIBUTION_INSTANCE_GROUPS"] == '["g"]'
+
+
+TORCHRUN = """
+import runpy, sys
+at = sys.argv.index("--standalone")
+assert sys.argv[1:at] == ["--nproc_per_node", "1"], sys.argv
+sys.argv = sys.argv[at + 1 :]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_torchrun_starts_the_script_on_one_host(run_script, tmp_path: Path) -> None:
+    package = tmp_path / "site" / "torch" / "distributed"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    (package / "run.py").write_text(TORCHRUN)
+    outcome = run_script(
+        "import sys; print('[tune-metric]: {\"epoch\": %s}' % sys.argv[-1])",
+        config={"lr": 3},
+        resource_attr="epoch",
+        launch="torchrun",
+        import_paths=[str(tmp_path / "site")],
+    )
+    assert (outcome.end.exit, outcome.resources) == (0, [3])
 
 
 def test_our_variables_and_paths(run_script, monkeypatch: pytest.MonkeyPatch) -> None:

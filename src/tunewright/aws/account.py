@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -270,6 +270,8 @@ CREATE_RATE: Final = "Rate of CreateTrainingJob requests"
 LIST_RATE: Final = "Rate of ListTrainingJobs requests"
 _SERVICE: Final = "sagemaker"
 _NOT_READABLE: Final = frozenset({"NotImplemented", "UnknownOperationException", "NoSuchResourceException"})
+_PER_JOB: Final = re.compile(r"Maximum (?:number of )?instances? per (spot )?training job")
+"""Names of the quota of instances of one job, L-622CFD70; both forms are in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +283,8 @@ class Quota:
     """Code for requests of an increase, such as ``L-21A1652A``."""
     value: float
     is_adjustable: bool
+    is_default: bool = False
+    """Whether the value is AWS's default for all accounts, because the account's own is not listed."""
 
 
 def training_quota(instance_type: str) -> str:
@@ -298,13 +302,29 @@ def warm_pool_quota(instance_type: str) -> str:
     return f"{instance_type} for training warm pool usage"
 
 
-def read_quotas(session: AwsSession) -> Mapping[str, Quota] | None:
-    """All quotas of SageMaker by name.
+def total_quota(*, is_spot: bool) -> str:
+    """Name of the quota of instances of all types together (L-00C91CB5, and its twin for spot instances)."""
+    return f"Number of instances across all {'spot ' if is_spot else ''}training jobs"
+
+
+def per_job_quota(*, is_spot: bool) -> str:
+    """Name of the quota of instances of one job, as :func:`read_quotas` gives it."""
+    return f"Maximum number of instances per {'spot ' if is_spot else ''}training job"
+
+
+def read_quotas(session: AwsSession, wanted: Collection[str] = ()) -> Mapping[str, Quota] | None:
+    """All quotas of SageMaker that the account lists, by name, and AWS's defaults of wanted ones that it does not.
+
+    Service Quotas lists a quota only if its applied value is available. A quota that is absent from the result is
+    unknown, not zero.
 
     Parameters
     ----------
     session
-        An open session; its user needs ``servicequotas:ListServiceQuotas``.
+        An open session; its user needs ``servicequotas:ListServiceQuotas`` and, for defaults,
+        ``servicequotas:ListAWSDefaultServiceQuotas``.
+    wanted
+        Names of quotas for which the defaults are asked.
 
     Returns
     -------
@@ -316,14 +336,29 @@ def read_quotas(session: AwsSession) -> Mapping[str, Quota] | None:
     ServiceError
         The service does not respond.
     """
+    with boto.service_errors():
+        client = session.client("service-quotas")
+    applied = _listed(client.get_paginator("list_service_quotas"))
+    if applied is None or applied.keys() >= set(wanted):
+        return applied
+    defaults = _listed(client.get_paginator("list_aws_default_service_quotas")) or {}
+    return {
+        name: replace(quota, is_default=True) for name, quota in defaults.items() if name in wanted
+    } | applied
+
+
+def _listed(paginator: Any) -> dict[str, Quota] | None:
+    """Quotas of a listing; None if it is not allowed or not offered."""
     quotas: dict[str, Quota] = {}
     try:
         with boto.service_errors():
-            client = session.client("service-quotas")
-            for page in client.get_paginator("list_service_quotas").paginate(ServiceCode=_SERVICE):
+            for page in paginator.paginate(ServiceCode=_SERVICE):
                 for entry in page["Quotas"]:
-                    quotas[entry["QuotaName"]] = Quota(
-                        name=entry["QuotaName"],
+                    name = str(entry["QuotaName"])
+                    if found := _PER_JOB.fullmatch(name):
+                        name = per_job_quota(is_spot=bool(found[1]))
+                    quotas[name] = Quota(
+                        name=name,
                         code=entry["QuotaCode"],
                         value=float(entry["Value"]),
                         is_adjustable=bool(entry.get("Adjustable", False)),

@@ -32,6 +32,40 @@ _ROLE_SESSION: Final = "tunewright"
 NO_CREDENTIALS: Final = "NoCredentials"
 """Code of a request that was not sent because boto3 found no credentials."""
 _DENIED: Final = _FORBIDDEN | _CLOCK | _SIGNATURE | _EXPIRED | _UNKNOWN_KEYS | {NO_CREDENTIALS}
+_POLICIES: Final = (
+    (
+        re.compile(r"(?:service|resource) control policy"),
+        (
+            "a control policy of the organization forbids it, whatever this account allows: ask the organization's administrators, "
+            "or use another account, region or instance type"
+        ),
+    ),
+    (
+        re.compile(r"permissions? boundary"),
+        (
+            "the permissions boundary of the user or role does not allow it, whatever its policies say: have the boundary widened by "
+            "what 'tunewright sagemaker policy' prints"
+        ),
+    ),
+    (
+        re.compile(r"(?:VPC endpoint|session) policy"),
+        (
+            "the policy of the session or of the VPC endpoint does not allow it, whatever the user's policies say: widen it by what "
+            "'tunewright sagemaker policy' prints"
+        ),
+    ),
+    (
+        re.compile(r"explicit deny"),
+        (
+            "a policy denies it, and no further permission changes that; mostly under a condition (on encryption, network, tags or "
+            "the like): change the policy, or meet its condition"
+        ),
+    ),
+)
+"""Texts of AccessDenied that name the kind of the policy, and their remedies; the first fitting one counts.
+
+Source: IAM User Guide, "Troubleshoot access denied error messages".
+"""
 _CLOCK_TEXT: Final = re.compile(r"[Ss]ignature (expired|not yet current)")
 _CREDENTIAL_ERRORS: Final = (
     "NoCredentialsError",
@@ -86,7 +120,7 @@ class ServiceError(RequestError):
 
     @property
     def is_forbidden(self) -> bool:
-        """Whether a permission is missing."""
+        """Whether a permission is missing or a policy denies the request."""
         return self.code in _FORBIDDEN
 
     @property
@@ -95,7 +129,8 @@ class ServiceError(RequestError):
         if self.code in _CLOCK or (self.code in _SIGNATURE and _CLOCK_TEXT.search(self.text)):
             return "the clock of this machine is wrong: set it (for example by NTP)"
         if self.is_forbidden:
-            return "the permission is missing: 'tunewright sagemaker policy' prints all that are needed"
+            missing = "the permission is missing: 'tunewright sagemaker policy' prints all that are needed"
+            return next((remedy for pattern, remedy in _POLICIES if pattern.search(self.text)), missing)
         if self.code == NO_CREDENTIALS:
             return "run aws configure or aws sso login, or use --endpoint embedded"
         if self.code in _EXPIRED:

@@ -21,6 +21,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "Search": "sagemaker:Search",
     "FilterLogEvents": "logs:FilterLogEvents",
     "ListServiceQuotas": "servicequotas:ListServiceQuotas",
+    "GetProducts": "pricing:GetProducts",
+    "ListAWSDefaultServiceQuotas": "servicequotas:ListAWSDefaultServiceQuotas",
     "GetCallerIdentity": "sts:GetCallerIdentity",
     "GetRole": "iam:GetRole",
     "ListRoles": "iam:ListRoles",
@@ -65,6 +67,8 @@ _LISTS: Final = (
     "sagemaker:ListTrainingJobs",
     "sagemaker:Search",
     "servicequotas:ListServiceQuotas",
+    "pricing:GetProducts",
+    "servicequotas:ListAWSDefaultServiceQuotas",
     "sts:GetCallerIdentity",
 )
 """Actions that cannot be limited to a resource."""

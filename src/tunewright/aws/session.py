@@ -165,8 +165,11 @@ _SERVICES: Final[Mapping[str, str]] = {
     "FilterLogEvents": "logs",
     "DescribeLogStreams": "logs",
     "GetLogEvents": "logs",
+    "GetProducts": "pricing",
 }
 """Operations that are not SageMaker's."""
+_PRICING_REGION: Final = "us-east-1"
+"""Region of the Price List API, which knows the prices of all regions."""
 
 
 @final
@@ -231,7 +234,7 @@ class AwsSession:
         return self._rates.bucket(operation)
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Send one request to SageMaker or CloudWatch Logs at its allowed rate.
+        """Send one request to SageMaker, CloudWatch Logs or the Price List at its allowed rate.
 
         Parameters
         ----------
@@ -311,7 +314,10 @@ class AwsSession:
             },
             **({"s3": {"addressing_style": "path"}, "proxies": {}} if self.endpoint.url else {}),
         )
-        client = self._session.client(service, endpoint_url=self.endpoint.url, config=config)
+        region = _PRICING_REGION if service == "pricing" else None
+        client = self._session.client(
+            service, region_name=region, endpoint_url=self.endpoint.url, config=config
+        )
         client.meta.events.register("before-send", self._count)
         client.meta.events.register("response-received", self._learn)
         if service == "s3":

@@ -333,9 +333,12 @@ class BackendPlugin(ABC, Generic[C]):
         """
         raise SettingsError(f"--dry_run shows a request, and the {self.name} backend sends none")
 
-    def price(self, config: C, context: ExperimentContext) -> float | None:
-        """US dollars per hour while all workers are busy; None: unknown. Default: 0."""
-        return 0.0
+    def unknown_costs(self, config: C, context: ExperimentContext) -> str:
+        """Why dollars of the experiment cannot be counted, with the remedy; empty (the default) if they can.
+
+        An experiment with a limit on dollars is then refused.
+        """
+        return ""
 
 
 def backend_names() -> list[str]:

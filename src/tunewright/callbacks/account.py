@@ -19,7 +19,7 @@ from tunewright.trial import BackendSummary, ExperimentStatus, JobRecord
 
 INTERVAL: Final = 2.0
 """Seconds between two writes without a new job."""
-_LISTS: Final = frozenset({"calls", "job_records", "cost_phases"})
+_LISTS: Final = frozenset({"calls", "job_records", "cost_phases", "prices"})
 """Non-numeric fields of a summary."""
 _PASSING: Final = frozenset({"notices", "is_total"})
 """Fields of a summary that are not written."""

@@ -73,7 +73,8 @@ class ProgressView:
         """The state at a time."""
         facts = self._facts
         table = self.trials(history)
-        parts: list[RenderableType] = [table, Text(status_text(facts, history, now, summary.cost))]
+        status = status_text(facts, history, now, summary.cost, summary.prices)
+        parts: list[RenderableType] = [table, Text(status)]
         share = share_done(facts, history, now, summary.cost)
         if share is not None:
             bar = Table.grid(padding=(0, _GAP, 0, 0))

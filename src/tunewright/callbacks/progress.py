@@ -106,10 +106,11 @@ class PlainProgress(Callback):
         if monotonic() >= self._next:
             self._next = monotonic() + INTERVAL
             self._incumbent.update(history)
-            parts = (status_text, remaining_text)
-            status = ", ".join(
-                filter(None, (part(self._facts, history, now, summary.cost) for part in parts))
+            parts = (
+                status_text(self._facts, history, now, summary.cost, summary.prices),
+                remaining_text(self._facts, history, now, summary.cost),
             )
+            status = ", ".join(filter(None, parts))
             self._say(f"{status}; best: {best_text(self._facts, self._incumbent, history)}")
 
     @override

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from tunewright.aws import has_gpu, image_uri, price_per_hour
-from tunewright.aws.catalog import IMAGES_DATE, PRICES_DATE
+from tunewright.aws import has_gpu, image_uri, shipped_prices
+from tunewright.aws.catalog import image_facts
 from tunewright.benchmarks import REAL_BENCHMARKS, RealBenchmarkDefinition
 from tunewright.benchmarks.recording import record_table
 from tunewright.blackbox.adding import add_table
@@ -222,14 +222,14 @@ def _benchmark_facts(name: str, region: str) -> Iterator[tuple[str, str]]:
     yield "One machine", _machines(here, 1)
     uses_gpu = has_gpu(str(jobs.instance_type))
     yield "Image", image_uri(region, for_gpu=uses_gpu, framework=jobs.framework)
-    yield "Dates", f"prices {PRICES_DATE}; images {IMAGES_DATE}"
+    yield "", image_facts(jobs.framework)
 
 
 def _machines(benchmark: RealBenchmarkDefinition, n: int) -> str:
     """Instances that ``n_workers`` trials keep busy, with their price."""
     kind = str(benchmark.instance_type)
-    price = price_per_hour(kind)
-    cost = "price unknown" if price is None else f"${n * price:.2f} per hour"
+    price = shipped_prices().get(kind)
+    cost = "price unknown" if price is None else f"${n * price.dollars_per_hour:.2f} per hour ({price})"
     return f"{n} x {kind} for {plural(benchmark.n_workers, 'worker')}, {cost}"
 
 

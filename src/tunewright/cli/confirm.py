@@ -35,6 +35,8 @@ def settle(experiment: Experiment, *, is_agreed: bool, is_new: bool = True) -> E
     SettingsError
         A setting does not fit, or the user did not confirm; nothing was created.
     """
+    if is_new:
+        experiment.check_costs()
     description = experiment.plugin.describe(experiment.backend, experiment.context())
     return replace(experiment, backend=confirm(description, is_agreed=is_agreed, is_new=is_new))
 

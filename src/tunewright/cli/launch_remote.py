@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
-from tunewright.aws import price_per_hour
+from tunewright.aws import prices_at
 from tunewright.backends.plugin import BackendConfig
 from tunewright.backends.sagemaker import Estimate, JobSettings, estimate
 from tunewright.backends.sagemaker.config import SageMakerConfig, SageMakerPlace, TuningJobPlace
-from tunewright.backends.sagemaker.plugin import describe_jobs
+from tunewright.backends.sagemaker.plugin import describe_jobs, endpoint_of
 from tunewright.backends.sagemaker.settings import instance_types
 from tunewright.callbacks.plugin import find_callback
 from tunewright.cli.confirm import confirm, settle, show_dry_run
@@ -205,13 +205,15 @@ class _RemoteLaunch:
         if isinstance(config, SageMakerConfig):
             settings = JobSettings(benchmark=plan[0].real_benchmark, config=config)
             work = f"each of which runs trials on {settings.benchmark.n_workers} x {settings.instance_type}"
-            return config, estimate(settings).times(n_jobs), work
+            plan[0].check_costs()
+            return config, estimate(settings, prices_at(endpoint_of(config))).times(n_jobs), work
         work = (
             f"which run {plural(len(plan), 'experiment')}"
             if self.launch.is_simulated
             else f"each of which runs {plural(plan[0].benchmark.n_workers, 'trial')} at a time"
         )
-        return given.record(TuningJobPlace), _tuning_jobs(instance_type, n_jobs), work
+        place = given.record(TuningJobPlace)
+        return place, _tuning_jobs(place, instance_type, n_jobs), work
 
     def _slice(
         self,
@@ -236,14 +238,12 @@ class _RemoteLaunch:
         return SlicePlan(experiments=experiments, flags=flags, name=name, seed=seed, is_simulated=True)
 
 
-def _tuning_jobs(instance_type: str, n_jobs: int) -> Estimate:
+def _tuning_jobs(place: SageMakerPlace, instance_type: str, n_jobs: int) -> Estimate:
     """Estimate of tuning jobs whose trials are no training jobs."""
     types = instance_types(instance_type)
-    price = price_per_hour(types[0])
+    price = prices_at(endpoint_of(place)).get(types[0])
     return Estimate(
-        instance_types=types,
-        n_instances=n_jobs,
-        dollars_per_hour=None if price is None else price * n_jobs,
+        instance_types=types, n_instances=n_jobs, price=None if price is None else price.times(n_jobs)
     )
 
 
@@ -313,7 +313,8 @@ def launch_experiment(experiment: Experiment, given: Given) -> int:
     if isinstance(experiment.backend, SageMakerPlace):  # trials and tuning job run in one place
         place: SageMakerPlace = experiment.backend
     else:
-        description = describe_jobs(given.record(TuningJobPlace), _tuning_jobs(instance_type, 1))
+        tuning_job = given.record(TuningJobPlace)
+        description = describe_jobs(tuning_job, _tuning_jobs(tuning_job, instance_type, 1))
         place = confirm(description, is_agreed=confirm_flags.yes)
     folder = script.resolve().parent
     packed = pack_warm_start(experiment.warm_start)

@@ -17,7 +17,7 @@ from tunewright.aws import AwsSession, ServiceError, choose_bucket, open_session
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table
 from tunewright.cli.parsing import command_app
-from tunewright.cli.slices import HEADINGS, follow, slice_rows
+from tunewright.cli.slices import HEADINGS, follow, price_note, slice_rows
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
 from tunewright.formatting import plural
 from tunewright.remote.cleanup import clear_experiments
@@ -101,6 +101,8 @@ def show_status(
         say(json.dumps([_json(view) for view in views], indent=2))
     else:
         print_table(HEADINGS, slice_rows(views))
+        if note := price_note(views):
+            say(note)
     return 0
 
 

@@ -23,18 +23,19 @@ from tunewright.aws import (
     ensure_bucket,
     find_role,
     open_session,
-    price_per_hour,
+    origins,
+    prices_at,
     resolve_endpoint,
 )
 from tunewright.aws import image_uri as default_image
-from tunewright.aws.account import Quota, partition, read_quotas
+from tunewright.aws.account import Quota, partition
 from tunewright.aws.policy import ANY, Scope, policy
 from tunewright.backends.plugin import backend_from_json
 from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
 from tunewright.backends.sagemaker.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import endpoint_of
-from tunewright.backends.sagemaker.preflight import Line, Plan, needs
+from tunewright.backends.sagemaker.preflight import Line, Plan, needs, quotas_of
 from tunewright.backends.sagemaker.requests import LONGEST_PREFIX
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
@@ -263,13 +264,14 @@ def show_quotas(
     plan = Plan(
         instance_type=instance_type,
         n_instances=n_workers * instance_count,
+        instances_per_job=instance_count,
         has_warm_pool=warm_pool,
         is_spot=spot,
         trial_seconds=trial_seconds,
     )
     session = access.open(endpoint)
     try:
-        quotas = read_quotas(session)
+        quotas = quotas_of(session, plan)
     finally:
         session.close()
     lines = needs(plan, quotas)
@@ -494,7 +496,7 @@ def print_lifecycle(*, days: PositiveInt = 90) -> int:
     Parameters
     ----------
     days
-        Age at which files expire; at least two weeks.
+        Age at which files expire, those of running experiments too; at least two weeks.
     """
     if days < _SHORTEST_LIFE:
         raise SettingsError(
@@ -591,7 +593,7 @@ def _show_quota_lines(lines: Sequence[Line], quotas: Mapping[str, Quota] | None,
         [
             (
                 line.quota,
-                _UNKNOWN if line.has is None else f"{line.has:g}",
+                line.value,
                 f"{line.needs:.3g}",
                 "too low" if line.is_missing else _UNKNOWN if line.has is None else "enough",
             )
@@ -612,12 +614,14 @@ def _show_leftovers(left: Sequence[Leftover]) -> None:
                 one.experiment,
                 "kept warm" if one.is_pool else "runs",
                 f"{one.instance_count} x {one.instance_type}",
-                "not known" if one.dollars_per_hour is None else f"${one.dollars_per_hour:.3f}",
+                "not known" if one.price is None else f"${one.price.dollars_per_hour:.3f}",
             )
             for one in left
         ],
     )
-    say(f"Together ${sum(one.dollars_per_hour or 0.0 for one in left):.2f} per hour")
+    known = [one.price for one in left if one.price is not None]
+    if known:
+        say(f"Together ${sum(price.dollars_per_hour for price in known):.2f} per hour ({origins(known)})")
 
 
 def _is_agreed(session: AwsSession, *, is_agreed: bool) -> bool:
@@ -643,8 +647,8 @@ def _abandoned(tag: str | None) -> Iterator[tuple[SageMakerConfig, str]]:
 def _confirm(session: AwsSession, instance_type: str, *, is_agreed: bool) -> None:
     if session.endpoint.kind is not EndpointKind.AWS or is_agreed:
         return
-    price = price_per_hour(instance_type)
-    cost = "" if price is None else f", about ${price * _MINUTES / 60:.2f}"
+    price = prices_at(session.endpoint).get(instance_type)
+    cost = "" if price is None else f", about ${price.dollars_per_hour * _MINUTES / 60:.2f} ({price})"
     text = f"This runs up to {_MINUTES} minutes of one {instance_type} on AWS in {session.endpoint.region}{cost}."
     if not sys.stdin.isatty():
         raise SettingsError(f"{text} A terminal is needed to confirm; use --yes")

@@ -9,20 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 
 from tunewright.aws import (
     AwsSession,
     Endpoint,
     EndpointKind,
     ServiceError,
+    check_image,
     ensure_bucket,
     find_role,
     has_gpu,
     image_uri,
     open_session,
-    price_per_hour,
+    prices_at,
 )
 from tunewright.backends.sagemaker.code import ROOT_PREFIX, CodeBundle, upload_code
 from tunewright.backends.sagemaker.config import SageMakerPlace
@@ -160,7 +162,7 @@ class SliceLaunch:
             endpoint=session.endpoint,
             role_arn=find_role(session, self.tuner_role) if self.tuner_role else trial_role,
             trial_role_arn=trial_role,
-            image=self.place.image_uri or image_uri(region, for_gpu=has_gpu(self.instance_type)),
+            image=self.place.image_uri or _image(region, self.instance_type),
             bucket=bucket,
             bucket_terms=session.terms_of(bucket),
             code=self.code,
@@ -203,8 +205,20 @@ class SliceLaunch:
             time.sleep(interval)
 
 
+def _image(region: str, instance_type: str) -> str:
+    """AWS's training image for a tuning job.
+
+    Raises
+    ------
+    SettingsError
+        There is none for the region, or none for the instance type.
+    """
+    check_image(instance_type)
+    return image_uri(region, for_gpu=has_gpu(instance_type))
+
+
 def _slice(plan: SlicePlan, settings: TuningJobSettings, tag: str) -> Slice:
-    price = price_per_hour(settings.instance_type)
+    price = prices_at(settings.endpoint).get(settings.instance_type)
     return Slice(
         tag=safe_name(tag),
         name=plan.name,
@@ -214,7 +228,8 @@ def _slice(plan: SlicePlan, settings: TuningJobSettings, tag: str) -> Slice:
         request=tuning_job_request(
             settings, tag=safe_name(tag), slice_name=plan.name, flags=plan.flags, seconds=plan.seconds
         ),
-        dollars_per_hour=price,
+        dollars_per_hour=None if price is None else price.dollars_per_hour,
+        prices=str(price or ""),
     )
 
 
@@ -240,6 +255,14 @@ def _say_changes(statuses: Sequence[SliceStatus], shown: dict[str, str], limit: 
 def slice_rows(views: Sequence[SliceView]) -> list[Sequence[str]]:
     """One row per slice, in the order of :data:`HEADINGS`."""
     return [_row(view) for view in views]
+
+
+def price_note(views: Sequence[SliceView]) -> str:
+    """Origin of the prices behind the costs of slices; empty if it is unknown."""
+    found = [view.status.slice.prices for view in views]
+    found += [str(outcome.summary.get("prices", "")) for view in views for outcome in view.outcomes]
+    texts = dict.fromkeys(filter(None, found))
+    return f"Prices: {'; '.join(texts)}" if texts else ""
 
 
 def follow(fleet: RemoteLaunch, names: set[str], *, interval: float, max_parallel: int | None) -> int:
@@ -273,7 +296,8 @@ def follow(fleet: RemoteLaunch, names: set[str], *, interval: float, max_paralle
             statuses = [status for status in fleet.look() if status.slice.name in names]
             views = fetch_views(fleet, statuses)
             if is_terminal:
-                live.update(table_of(HEADINGS, slice_rows(views)), refresh=True)
+                table = table_of(HEADINGS, slice_rows(views))
+                live.update(Group(table, Text(price_note(views))), refresh=True)
             else:
                 _say_views(views, shown)
             if all(status.state in ENDED for status in statuses):

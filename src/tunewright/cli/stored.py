@@ -370,10 +370,11 @@ def _service_text(data: dict[str, Any]) -> str:
     starts = starts_text(data["job_records"]) or plural(data["warm_starts"], "warm start")
     saved = spot_text(data["spot_saved_seconds"], data["billable_seconds"], data["interruptions"])
     phases = ", ".join(f"${spent:.2f} {phase}" for phase, spent in data["cost_phases"].items())
+    prices = data.get("prices", "")
     return (
         f"{plural(data['jobs'], 'job')}, {starts}, {data['billable_seconds']:,.0f} billed seconds, "
         f"{data['pool_idle_seconds']:,.0f} idle, {saved + ', ' if saved else ''}${data['cost']:.2f}"
-        f"{f' ({phases})' if phases else ''}; calls: {calls or 'none'}"
+        f"{f' ({phases})' if phases else ''}{f', prices: {prices}' if prices else ''}; calls: {calls or 'none'}"
     )
 
 

@@ -181,6 +181,19 @@ class Experiment:
             function=self.function,
         )
 
+    def check_costs(self) -> None:
+        """Check that dollars can be counted if they are limited.
+
+        Raises
+        ------
+        SettingsError
+            They cannot, so that ``max_cost`` would never end the experiment.
+        """
+        if self.limits.max_cost is None:
+            return
+        if reason := self.plugin.unknown_costs(self.backend, self.context()):
+            raise SettingsError(f"max_cost cannot end the experiment, since {reason}, or leave max_cost out")
+
     def with_method(self, method: MethodSpec | BuildFunction) -> Experiment:
         """Return a copy with another method."""
         return dataclasses.replace(self, method=method)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tunewright.aws import AwsSession, S3Objects, ServiceError, price_per_hour
+from tunewright.aws import AwsSession, Price, S3Objects, ServiceError, prices_at
 from tunewright.backends.sagemaker.code import CODE, ROOT_PREFIX, complete_key, users_prefix
 from tunewright.backends.sagemaker.config import MAX_RUN_MAX
 from tunewright.backends.sagemaker.requests import (
@@ -42,12 +42,8 @@ class Leftover:
     """Whether the job has ended and its instances are kept warm."""
     instance_type: str
     instance_count: int
-
-    @property
-    def dollars_per_hour(self) -> float | None:
-        """Price of its instances; None if it is unknown."""
-        price = price_per_hour(self.instance_type)
-        return None if price is None else price * self.instance_count
+    price: Price | None
+    """Of its instances; None if it is unknown."""
 
 
 def find_leftovers(session: AwsSession, experiments: Sequence[str]) -> list[Leftover]:
@@ -200,12 +196,18 @@ def _has_pool(summary: Mapping[str, Any]) -> bool:
 def _leftover(session: AwsSession, experiment: str, summary: Mapping[str, Any]) -> Leftover:
     name = str(summary["TrainingJobName"])
     resources = session.call("DescribeTrainingJob", TrainingJobName=name)["ResourceConfig"]
+    instance_type, count = (
+        str(resources.get("InstanceType", "several")),
+        int(resources.get("InstanceCount", 1)),
+    )
+    price = prices_at(session.endpoint).get(instance_type)
     return Leftover(
         job=name,
         experiment=experiment,
         is_pool=summary["TrainingJobStatus"] not in _RUNNING,
-        instance_type=str(resources.get("InstanceType", "several")),
-        instance_count=int(resources.get("InstanceCount", 1)),
+        instance_type=instance_type,
+        instance_count=count,
+        price=None if price is None else price.times(count),
     )
 
 

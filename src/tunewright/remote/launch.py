@@ -56,6 +56,8 @@ class Slice:
     """The CreateTrainingJob request without the job's name."""
     dollars_per_hour: float | None = None
     """Of the tuning job's own instance."""
+    prices: str = ""
+    """Origin of that price, with region and date."""
 
     def to_bytes(self) -> bytes:
         """Return the slice as JSON."""

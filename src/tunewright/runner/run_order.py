@@ -15,6 +15,9 @@ AS_HYDRA = "hydra"
 AS_CONFIG_JSON = "config_json"
 """Hyperparameters are passed as ``--config_json FILE``."""
 ARGUMENT_STYLES = (AS_LIST, AS_HYDRA, AS_CONFIG_JSON)
+TORCHRUN = "torchrun"
+"""The script is started by PyTorch's launcher: a process per GPU, or one without GPUs, on each host."""
+LAUNCHES = ("", TORCHRUN)
 AS_VALUE = "value"
 """A boolean is passed as ``--name True`` or ``--name False``."""
 AS_FLAG = "flag"
@@ -33,7 +36,7 @@ class RunOrder:
     Raises
     ------
     ValueError
-        ``arguments`` or ``booleans`` is not one of the words of this module.
+        ``arguments``, ``booleans`` or ``launch`` is not one of the words of this module.
     """
 
     script: str
@@ -61,6 +64,8 @@ class RunOrder:
     """Python of the script; empty: the runner's own. A script that is not ``*.py`` is executed itself."""
     arguments: str = AS_LIST
     booleans: str = AS_VALUE
+    launch: str = ""
+    """TORCHRUN, or empty: one process on each host."""
     config_file: str = ""
     """Where the runner writes the configuration as JSON; needed for ``AS_CONFIG_JSON`` and for functions."""
     import_paths: list[str] = field(default_factory=list)
@@ -91,6 +96,8 @@ class RunOrder:
             raise ValueError(f"arguments is one of {', '.join(ARGUMENT_STYLES)}, not {self.arguments!r}")
         if self.booleans not in (AS_VALUE, AS_FLAG):
             raise ValueError(f"booleans is {AS_VALUE!r} or {AS_FLAG!r}, not {self.booleans!r}")
+        if self.launch not in LAUNCHES:
+            raise ValueError(f"launch is {TORCHRUN!r} or empty, not {self.launch!r}")
 
     @property
     def name(self) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import email.utils
 import math
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
 from . import s3_keys
-from .channel import GO_ON, Channel, End, Report
+from .channel import GO_ON, RELEASE, Channel, End, Report
 from .checkpoints import PeriodicCheckpoints, S3Checkpoints
 from .restarts import Restarts
 from .run_order import RunOrder
@@ -57,6 +59,51 @@ def seconds_ahead(answer: Any, now: float) -> float:
     return ahead if abs(ahead) > _TOLERANCE else 0.0
 
 
+@final
+class SessionWatch:
+    """Notices that the tuner has shown no sign of life for a while: its session object does not change.
+
+    No times are compared, so that clocks may differ.
+
+    Parameters
+    ----------
+    read
+        Returns the content of the session object; None: there is none.
+    abandon_seconds
+        So long without a change; 0: the tuner is not watched.
+    period
+        Longest time between two looks.
+    """
+
+    def __init__(
+        self, read: Callable[[], bytes | None], abandon_seconds: float, *, period: float = 60.0
+    ) -> None:
+        self._read = read
+        self._abandon_seconds = abandon_seconds
+        self._period = min(period, abandon_seconds / 4)
+        self._session: bytes | None = None
+        self._since = self._next_look = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether the tuner has been away for so long; the object is read only if it is time."""
+        now = time.monotonic()
+        if not self._abandon_seconds or now < self._next_look:
+            return False
+        self._next_look = now + self._period
+        session = self._read()
+        if session != self._session:
+            self._session, self._since = session, now
+        is_over = now - self._since > self._abandon_seconds
+        if is_over:
+            sys.stdout.write(f"[tunewright] no tuner for {self._abandon_seconds:g} s: ending\n")
+            sys.stdout.flush()
+        return is_over
+
+    def restart(self) -> None:
+        """Count anew from now on."""
+        self._since = time.monotonic()
+
+
 @dataclass(frozen=True)
 class S3Place:
     """Where an experiment's objects lie, and how often to look."""
@@ -70,6 +117,8 @@ class S3Place:
     """Between two checkpoints on the way."""
     report_shards: int = 1
     """Prefixes over which reports are spread."""
+    abandon_seconds: float = 0.0
+    """Without a sign of life of the tuner for so long, the run ends, to be continued later; 0: it goes on."""
 
 
 @final
@@ -117,6 +166,7 @@ class S3Channel(Channel):
         self._seq = 0
         self._looked = -math.inf
         self._wanted = GO_ON
+        self._watch = SessionWatch(self._read_session, place.abandon_seconds)
         self._restarts = restarts
         self._clock = clock
         self._saved = stored
@@ -133,11 +183,11 @@ class S3Channel(Channel):
         self._send(report, report.seq)
 
     def wanted(self) -> str:
-        """Read the control key, unless it was read a moment ago."""
+        """Read the control key, unless it was read a moment ago; RELEASE if the tuner has gone."""
         now = time.monotonic()
         if self._wanted == GO_ON and now - self._looked >= self.poll_seconds / 2:
             self._looked = now
-            self._wanted = self._read_control()
+            self._wanted = self._read_control() or (RELEASE if self._watch.is_over() else GO_ON)
         return self._wanted
 
     def note_checkpoint(self, resource: int) -> None:
@@ -164,12 +214,19 @@ class S3Channel(Channel):
 
     def _read_control(self) -> str:
         name = self._order.name if self._restarts is None else self._restarts.job_name
-        key = self._place.prefix + s3_keys.control_key(name)
+        return (self._read(s3_keys.control_key(name)) or b"").decode("utf-8")
+
+    def _read_session(self) -> bytes | None:
+        return self._read(s3_keys.SESSION)
+
+    def _read(self, key: str) -> bytes | None:
+        """Content of an object of the experiment; None if there is none."""
         try:
-            answer = self._client.get_object(Bucket=self._place.bucket, Key=key)
+            answer = self._client.get_object(Bucket=self._place.bucket, Key=self._place.prefix + key)
         except self._client.exceptions.NoSuchKey:
-            return GO_ON
-        return str(answer["Body"].read().decode("utf-8"))
+            return None
+        body: bytes = answer["Body"].read()
+        return body
 
     def _keep(self, content: Path, resource: int) -> bool:
         """Save a folder, and remove the periodic checkpoint before, which no message names."""

@@ -95,7 +95,12 @@ def place_of(job: dict[str, Any]) -> S3Place:
     """Where the experiment's objects lie, from the environment and the job's file."""
     bucket, _, prefix = os.environ[S3_VARIABLE][len("s3://") :].partition("/")
     return S3Place(
-        bucket, prefix, job["poll_seconds"], job["checkpoint_seconds"], job.get("report_shards", 1)
+        bucket,
+        prefix,
+        job["poll_seconds"],
+        job["checkpoint_seconds"],
+        job.get("report_shards", 1),
+        job.get("abandon_seconds", 0.0),
     )
 
 

@@ -21,7 +21,7 @@ from .contract import (
     UNTIL_VARIABLE,
     Mode,
 )
-from .run_order import AS_CONFIG_JSON, AS_FLAG, AS_HYDRA, RunOrder
+from .run_order import AS_CONFIG_JSON, AS_FLAG, AS_HYDRA, TORCHRUN, RunOrder
 
 ROOT = Path(__file__).absolute().parent.parent
 """The zipapp, or the folder that holds this package."""
@@ -50,6 +50,8 @@ _SYNE_TUNE = re.compile(r"^\s*(?:from|import)\s+syne_tune\b", re.MULTILINE)
 _HYDRA = re.compile(r"^\s*(?:from|import)\s+hydra\b", re.MULTILINE)
 _HYDRA_WORD = re.compile(r"(?!(?:true|false|null|nan|inf)\Z)[a-z_][a-z0-9_./-]*", re.IGNORECASE | re.ASCII)
 _BEFORE_QUOTE = re.compile(r"(\\*)('|\Z)")
+MASTER_PORT = "7777"
+"""Port of the first host for PyTorch's processes, as in SageMaker's toolkit."""
 _CHECKPOINT_OPTIONS = ("--checkpoint_dir", "--checkpoint-dir", "--st_checkpoint_dir")
 
 
@@ -59,7 +61,9 @@ def build_command(order: RunOrder) -> list[str]:
     if order.function:
         return [interpreter, *entry(), Mode.CALL.value, order.function, order.config_file]
     script = Path(order.cwd, order.script).absolute()
-    start = [interpreter, str(script)] if script.suffix == ".py" else [str(script)]
+    start = [str(script)]
+    if script.suffix == ".py":
+        start = [interpreter, *_launcher(order), str(script)]
     return [*start, *_script_arguments(order, script)]
 
 
@@ -69,6 +73,23 @@ def _script_arguments(order: RunOrder, script: Path) -> list[str]:
     if order.arguments == AS_HYDRA:
         return _overrides(order, text)
     return [*_hyperparameters(order, text), *_checkpoint_arguments(order, text)]
+
+
+def _launcher(order: RunOrder) -> list[str]:
+    """Arguments of Python before the script.
+
+    ``torchrun`` is the command of the module ``torch.distributed.run``. Hosts find each other by address and port of the first
+    one, as SageMaker's training toolkit lets them (``torch_distributed.py``).
+    """
+    if order.launch != TORCHRUN:
+        return []
+    hosts, host = _hosts(_read_json(_config_folder(order) / "resourceconfig.json"))
+    n_processes = _count_gpus({**os.environ, **order.environment}) or 1
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", str(n_processes)]
+    if len(hosts) == 1:
+        return [*launcher, "--standalone"]
+    place = ["--master_addr", hosts[0], "--master_port", MASTER_PORT, "--node_rank", str(hosts.index(host))]
+    return [*launcher, "--nnodes", str(len(hosts)), *place]
 
 
 def _hyperparameters(order: RunOrder, text: str) -> list[str]:
@@ -144,7 +165,14 @@ def build_environment(order: RunOrder, inherited: Mapping[str, str], packages: s
     packages
         A folder of packages that were installed for the script; empty: none.
     """
-    environment = {**inherited, **_sagemaker(order), **_tunewright(order), **order.environment}
+    sagemaker = _sagemaker(order)
+    environment = {
+        **_distributed(sagemaker),
+        **inherited,
+        **sagemaker,
+        **_tunewright(order),
+        **order.environment,
+    }
     paths = [*order.import_paths, packages, environment.get("PYTHONPATH", ""), *trial_side_paths()]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     environment.setdefault("PYTHONUNBUFFERED", "1")
@@ -166,16 +194,39 @@ def _tunewright(order: RunOrder) -> dict[str, str]:
     return variables
 
 
+def _distributed(sagemaker: Mapping[str, str]) -> dict[str, str]:
+    """Variables of PyTorch and NCCL for scripts on several hosts, as SageMaker's PyTorch containers set them."""
+    if sagemaker["SM_HOST_COUNT"] == "1":
+        return {}
+    return {
+        "MASTER_ADDR": sagemaker["SM_MASTER_ADDR"],
+        "MASTER_PORT": sagemaker["SM_MASTER_PORT"],
+        "NCCL_SOCKET_IFNAME": sagemaker["SM_NETWORK_INTERFACE_NAME"],
+    }
+
+
+def _config_folder(order: RunOrder) -> Path:
+    return Path(order.base_dir, "input", "config")
+
+
+def _hosts(resources: Mapping[str, Any]) -> tuple[list[str], str]:
+    """All hosts of the job and this one, by the content of ``resourceconfig.json``."""
+    hosts: list[str] = resources.get("hosts") or ["algo-1"]
+    return hosts, resources.get("current_host") or hosts[0]
+
+
 def _sagemaker(order: RunOrder) -> dict[str, str]:
     """The SM_* variables, from the files below ``base_dir`` or from this machine."""
     base = Path(order.base_dir)
     facts: dict[str, Any] = {
-        **_machine_facts(base / "input" / "config", order),
+        **_machine_facts(_config_folder(order), order),
         **_folder_facts(base),
         **_script_facts(order),
+        **_FRAMEWORK_FACTS,
         "HPS": order.config,
     }
     channels = {**_channels(base / "input" / "data"), **order.channels}
+    facts["TRAINING_ENV"] = _training_env(facts, channels)
     facts["CHANNELS"] = sorted(channels)
     facts.update({f"HP_{_upper(name)}": value for name, value in order.config.items()})
     facts.update({f"CHANNEL_{_upper(name)}": folder for name, folder in channels.items()})
@@ -184,26 +235,50 @@ def _sagemaker(order: RunOrder) -> dict[str, str]:
 
 def _machine_facts(folder: Path, order: RunOrder) -> dict[str, Any]:
     resources = _read_json(folder / "resourceconfig.json")
-    hosts: list[str] = resources.get("hosts") or ["algo-1"]
-    host: str = resources.get("current_host") or hosts[0]
-    groups: list[dict[str, str]] = resources.get("instance_groups") or []
+    hosts, host = _hosts(resources)
+    listed: list[dict[str, Any]] = resources.get("instance_groups") or []
+    groups = {str(group["instance_group_name"]): group for group in listed}
+    group_name = resources.get("current_group_name") or "homogeneousCluster"
     return {
         "HOSTS": hosts,
         "HOST_COUNT": len(hosts),
         "CURRENT_HOST": host,
         "CURRENT_HOST_RANK": hosts.index(host) if host in hosts else 0,
         "CURRENT_INSTANCE_TYPE": resources.get("current_instance_type") or "local",
-        "CURRENT_INSTANCE_GROUP": resources.get("current_group_name") or "homogeneousCluster",
-        "INSTANCE_GROUPS": [group["instance_group_name"] for group in groups],
+        "CURRENT_INSTANCE_GROUP": group_name,
+        "CURRENT_INSTANCE_GROUP_HOSTS": groups.get(group_name, {}).get("hosts", hosts),
+        "INSTANCE_GROUPS": list(groups),
+        "INSTANCE_GROUPS_DICT": groups,
+        "DISTRIBUTION_INSTANCE_GROUPS": [group_name] if order.launch else [],
+        "IS_HETERO": len(groups) > 1,
         "NETWORK_INTERFACE_NAME": resources.get("network_interface_name") or "lo",
         "MASTER_ADDR": hosts[0],
-        "MASTER_PORT": 7777,
+        "MASTER_PORT": MASTER_PORT,
         "RESOURCE_CONFIG": resources,
         "INPUT_DATA_CONFIG": _read_json(folder / "inputdataconfig.json"),
         "NUM_GPUS": _count_gpus({**os.environ, **order.environment}),
         "NUM_CPUS": os.cpu_count() or 1,
         "NUM_NEURONS": 0,
         "LOG_LEVEL": 20,
+    }
+
+
+_FRAMEWORK_FACTS: dict[str, Any] = {"FRAMEWORK_MODULE": "", "FRAMEWORK_PARAMS": {}}
+"""Of the toolkit's own framework modules, which this runner does without."""
+
+
+def _training_env(facts: Mapping[str, Any], channels: Mapping[str, str]) -> dict[str, Any]:
+    """SM_TRAINING_ENV: most other variables once more, by the names of the toolkit's ``Environment``."""
+    others = {"HPS", "FRAMEWORK_PARAMS", "USER_ARGS", "MASTER_ADDR", "MASTER_PORT"}
+    return {
+        **{name.lower(): fact for name, fact in facts.items() if name not in others},
+        "additional_framework_parameters": facts["FRAMEWORK_PARAMS"],
+        "channel_input_dirs": dict(channels),
+        "distribution_hosts": facts["HOSTS"],
+        "hyperparameters": facts["HPS"],
+        "is_master": facts["CURRENT_HOST"] == facts["MASTER_ADDR"],
+        "job_name": os.environ.get("TRAINING_JOB_NAME", ""),
+        "master_hostname": facts["MASTER_ADDR"],
     }
 
 

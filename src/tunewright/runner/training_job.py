@@ -85,6 +85,12 @@ def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) 
         raise
 
 
+def _response(error: BaseException) -> dict[str, Any]:
+    """Answer of S3 in an error of boto3."""
+    response: dict[str, Any] = getattr(error, "response", {})
+    return response
+
+
 def code_digest(files: Iterable[tuple[str, int, Iterable[bytes]]]) -> str:
     """SHA-256 of files with their names, in hexadecimal digits.
 
@@ -125,7 +131,7 @@ def is_passing(error: BaseException) -> bool:
         return is_passing(error.__context__)
     status = 0
     if "ClientError" in names:
-        status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return not names.isdisjoint(_PASSING) or status >= _SERVER_ERROR or status == _TOO_MANY
 
 

@@ -24,7 +24,7 @@ from .channel import RELEASE
 from .checkpoints import write_atomically
 from .contract import WORKER_VARIABLE
 from .process import adopt_orphans, own_children
-from .s3_channel import S3Clock
+from .s3_channel import S3Clock, SessionWatch
 from .s3_job import S3Client, place_of
 from .s3_tasks import Lease, TaskQueue
 from .training_job import cache_folder, code_folder, current_host, is_passing, read_job, run_program
@@ -95,7 +95,9 @@ class _Worker:
         self._code = code
         self._job = read_job(base)
         self._facts = WorkerFacts(**json.loads(os.environ[WORKER_VARIABLE]))
-        self._s3 = place_of(self._job)
+        self._s3 = replace(
+            place_of(self._job), abandon_seconds=0.0
+        )  # runs outlive the tuner; the worker watches it
         self._cache = cache_folder(base)
         self._client = S3Client(self._cache)
         job_name = os.environ.get("TRAINING_JOB_NAME", "")
@@ -107,9 +109,10 @@ class _Worker:
         self._over: list[Lease] = []
         """Of runs that are over; they go back when the next runs have begun."""
         self._is_draining = self._is_handing_over = False
-        self._renew_at = self._poll_at = self._session_at = 0.0
-        self._session: bytes | None = None
-        self._session_since = self._started
+        self._renew_at = self._poll_at = 0.0
+        self._watch = SessionWatch(
+            lambda: self._queue.get(s3_keys.SESSION), self._facts.abandon_seconds, period=_SESSION_SECONDS
+        )
         self._skew = 0.0
         self._wake = os.pipe()
         self._random = random.SystemRandom()
@@ -178,21 +181,12 @@ class _Worker:
                 self._start(lease)
                 self._idle_since = now
         if self._slots:
-            self._session_since = now
-        elif now >= self._session_at:
-            self._session_at = now + min(_SESSION_SECONDS, self._facts.abandon_seconds / 4)
-            self._look_for_tuner(now)
+            self._watch.restart()
+        elif self._watch.is_over():
+            self._is_draining = True
         fastest = min(_FASTEST, self._s3.poll_seconds)
         pause = min(_SLOWEST, fastest + (now - self._idle_since) / _SLOWING)
         self._poll_at = time.monotonic() + pause * self._random.uniform(0.8, 1.2)
-
-    def _look_for_tuner(self, now: float) -> None:
-        session = self._queue.get(s3_keys.SESSION)
-        if session != self._session:
-            self._session, self._session_since = session, now
-        elif now - self._session_since > self._facts.abandon_seconds:
-            self._say(f"no tuner for {self._facts.abandon_seconds:g} s: ending")
-            self._is_draining = True
 
     def _start(self, lease: Lease) -> None:
         slot = next(n for n in range(self._facts.slots) if n not in self._slots)

@@ -12,7 +12,7 @@ from tunewright.backends.engine.job_service import JobOrder, JobState, JobStatus
 from tunewright.backends.engine.run_meter import Overheads
 from tunewright.backends.engine.tracked_run import TRANSITIONS, RunPhase, TrackedRun
 from tunewright.exceptions import TunewrightError
-from tunewright.runner.channel import EXITED, PAUSE, STOP, TERMINATED, End, Report
+from tunewright.runner.channel import EXITED, PAUSE, STOP, TERMINATED, UNTIL, End, Report
 from tunewright.trial import Checkpoint, Run
 
 
@@ -152,3 +152,21 @@ def test_no_order_of_listings_and_messages_is_illegal(actions: list[str]) -> Non
         was_over = run.is_over
     phases = [change.name for change in run.take_changes() if change.retry == run.names[-1].retry]
     assert len(phases) == len(set(phases))
+
+
+@pytest.mark.parametrize(("n_instances", "is_sent"), [(1, False), (2, True)])
+@pytest.mark.parametrize("has_end", [False, True])
+def test_at_until_only_further_instances_need_the_request(
+    n_instances: int, is_sent: bool, has_end: bool
+) -> None:
+    order = JobOrder(run=Run(trial_id=0, attempt=0, until=1), config={}, n_instances=n_instances)
+    run = TrackedRun(order, speed=1.0, overheads=Overheads())
+    run.submit()
+    run.begin(1e9, worker="job")
+    run.report(0, 1, Report(1, 1, {}, 0.5, 1e9))
+    if has_end:
+        run.take_end(0, end(UNTIL))
+    run.ask(PAUSE)
+    assert run.needs_request_sent is is_sent
+    run.request_sent()
+    assert not run.needs_request_sent

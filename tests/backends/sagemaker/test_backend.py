@@ -3,6 +3,7 @@
 # ruff: noqa: N803 - boto3's names
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ from tunewright.trial import Checkpoint, Decision, OpenRun, PhaseName, Run, Verd
 
 CONFIG = {"lr": 0.1, "epochs": 9}
 LIMIT = ServiceError(
-    "ResourceLimitExceeded", "The limit 'ml.c5.xlarge for training job usage' is 2 Instances", status=400
+    "ResourceLimitExceeded",
+    "The account-level service limit 'ml.c5.xlarge for training job usage' is 2 Instances",
+    status=400,
 )
 NO_ANSWER = ServiceError("", "ReadTimeoutError: read timed out")
 THROTTLED = ServiceError("ThrottlingException", "Rate exceeded", status=400)
@@ -440,7 +443,7 @@ def test_warm_pools_are_counted_and_released(make_driver: Any) -> None:
     summary = driver.backend.summary()
     assert (summary.jobs, summary.warm_starts) == (2, 1)
     assert (summary.billable_seconds, summary.pool_idle_seconds) == (150, 27)
-    assert summary.cost == pytest.approx(177 * 0.238 / 3600)
+    assert summary.cost == pytest.approx(177 * 0.204 / 3600)
     assert summary.calls["UpdateTrainingJob"] == 1
     shown = [(record.is_warm, record.pool, record.why) for record in summary.job_records]
     assert shown == [(False, "Reused", ""), (True, "Terminated", "released at the end")]
@@ -493,7 +496,9 @@ def test_close_ends_jobs_so_that_they_can_be_continued(driver: Any) -> None:
     driver.backend.close()
     assert driver.aws.control("0-0-0") == RELEASE
     assert len(driver.aws.jobs) == 1
-    assert driver.backend.summary().notices == ("waiting for an instance: the account's limit is reached",)
+    assert driver.backend.summary().notices == (
+        "waiting for an instance: the account's limit 'ml.c5.xlarge for training job usage' of 2 is reached",
+    )
 
 
 def test_a_create_that_is_interrupted_leaves_no_job_behind(driver: Any) -> None:
@@ -556,7 +561,7 @@ def test_attach_adopts_with_one_look(make_driver: Any, aws: Any) -> None:
     assert second.until_ended(0).exit == 0
     summary = second.backend.summary()
     assert summary.jobs == 1
-    assert 0 < summary.billable_seconds < 0.01 * 3600 / 0.238 + 40
+    assert 0 < summary.billable_seconds < 0.01 * 3600 / 0.204 + 40
 
 
 def test_jobs_of_killed_sessions_are_counted_and_paid(make_driver: Any, aws: Any) -> None:
@@ -575,7 +580,7 @@ def test_jobs_of_killed_sessions_are_counted_and_paid(make_driver: Any, aws: Any
     summary = second.backend.summary()
     assert (summary.jobs, summary.warm_starts) == (2, 1)
     assert (summary.billable_seconds, summary.pool_idle_seconds) == (150, 20)
-    assert summary.cost == pytest.approx(170 * 0.238 / 3600)
+    assert summary.cost == pytest.approx(170 * 0.204 / 3600)
     second.backend.close()
     assert aws.jobs[aws.name("1-0-0")]["WarmPoolStatus"]["Status"] == "Terminated"
 
@@ -710,6 +715,11 @@ def test_logs(driver: Any, aws: Any) -> None:
         job_logs(aws, prefix, 1)
 
 
+def test_an_image_without_patches_is_said(make_driver: Any) -> None:
+    assert "ended on 2026-01-29" in make_driver(framework_version="2.6").backend.summary().notices[0]
+    assert not make_driver().backend.summary().notices
+
+
 def test_an_unknown_price_is_said(make_driver: Any) -> None:
     driver = make_driver(instance_type="ml.z9.large", image_uri="i")
     driver.backend.start(run(), CONFIG)
@@ -717,7 +727,8 @@ def test_an_unknown_price_is_said(make_driver: Any) -> None:
     driver.aws.report("0-0-0", 1)
     driver.until(lambda: driver.resources(0) == [1])
     assert driver.backend.summary().cost == 0
-    assert "price_per_hour" in driver.backend.summary().notices[0]
+    assert "the price of ml.z9.large is not known" in driver.backend.summary().notices[0]
+    assert driver.backend.summary().prices == ""
 
 
 def test_many_jobs_are_listed_by_pages(make_driver: Callable[..., Any], aws: Any) -> None:
@@ -729,3 +740,47 @@ def test_many_jobs_are_listed_by_pages(make_driver: Callable[..., Any], aws: Any
         finish(driver, f"{trial_id}-0-0", 1)
     for trial_id in range(120):
         assert driver.until_ended(trial_id).exit == 0
+
+
+@pytest.mark.parametrize("settings", [{"instance_count": 2}, {}])
+@pytest.mark.parametrize("has_end", [False, True])
+def test_all_instances_of_a_job_hear_that_it_is_at_until(
+    make_driver: Any, settings: dict[str, int], has_end: bool
+) -> None:
+    """The first one ends by itself; the others would go on until StopTrainingJob, two minutes later."""
+    driver = make_driver(**settings)
+    config = CONFIG if settings else {**CONFIG, "instance_count": 2}
+    driver.backend.start(Run(trial_id=0, attempt=0, until=1), config)
+    driver.until_created("0-0-0")
+    driver.aws.report("0-0-0", 1)
+    if has_end:
+        driver.aws.say_end("0-0-0", 2, cause=UNTIL, checkpoint=1)
+    driver.until(lambda: driver.resources(0) == [1])
+    driver.backend.pause(0)
+    driver.until(lambda: driver.aws.control("0-0-0") == PAUSE)
+    driver.aws.end(driver.aws.name("0-0-0"), "Completed")
+    assert driver.until_ended(0).exit == 0
+    assert not driver.aws.calls.get("StopTrainingJob")
+
+
+def test_the_tuner_shows_signs_of_life_to_its_jobs(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunewright.backends.engine.context._SIGN_SECONDS", 0.0)
+    key = f"{driver.backend.deployment.prefix}/session"
+    signs = set()
+    for _ in range(3):
+        driver.rounds(1)
+        signs.add(driver.aws.s3.objects[key])
+    assert len(signs) == 3
+
+
+def test_a_run_that_ended_for_want_of_a_tuner_goes_on_as_a_retry(make_driver: Any, driver: Any) -> None:
+    driver.backend.start(run(until=9), CONFIG)
+    driver.until_created("0-0-0")
+    driver.aws.report("0-0-0", 1)
+    driver.aws.checkpoint("0-0-0", 0, 1)
+    driver.aws.say_end("0-0-0", 2, cause=RELEASE, checkpoint=1)
+    driver.aws.end(driver.aws.name("0-0-0"), "Completed")
+    second = make_driver([OpenRun(run=run(until=9), config=CONFIG, started_at=1.0)])
+    second.until_created("0-0-1")
+    facts = json.loads(second.aws.jobs[second.aws.name("0-0-1")]["Environment"]["TUNEWRIGHT_RUN"])
+    assert (facts["source"], facts["resume_from"]) == ([0, 1], 1)

@@ -71,9 +71,10 @@ def test_a_pool_that_another_experiment_left_is_a_warm_start(make_driver: Any, a
     summary = driver.backend.summary()
     assert (summary.warm_starts, summary.job_records[0].is_warm) == (1, True)
     assert sum(summary.cost_phases.values()) == pytest.approx(summary.cost)
-    price = 0.238 / 3600
+    price = 0.204 / 3600
     expected = {"start-up": 8 * price, "training": 100 * price, "upload": 5 * price, "pool idle": 7 * price}
     assert summary.cost_phases == pytest.approx(expected, rel=0.01)
+    assert summary.prices == "table, us-east-1, 2026-09-27"
 
 
 @pytest.mark.parametrize("speed", [1.0, 60.0])

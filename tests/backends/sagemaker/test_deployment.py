@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from tunewright.aws import resolve_endpoint
+from tunewright.aws import resolve_endpoint, shipped_prices
 from tunewright.backends.sagemaker import dry_run, estimate
 from tunewright.backends.sagemaker.code import CodeBundle, bundle_code, sources_of
-from tunewright.backends.sagemaker.deployment import bundle, sources
+from tunewright.backends.sagemaker.deployment import bundle, check_images, sources, unpriced_types
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.testing.jobs import job_settings
 
 JOB: dict[str, Any] = {"order": {"resource_attr": "epoch"}, "poll_seconds": 1.0}
+C5 = "table, us-east-1, 2026-09-27"
+"""Origin of the price of ml.c5.xlarge."""
 
 
 def code_of(script: str) -> CodeBundle:
@@ -132,10 +135,43 @@ def test_a_dry_run_on_aws_looks_the_role_up(folder: Path, monkeypatch: pytest.Mo
 
 def test_estimates() -> None:
     known = estimate(job_settings(n_workers=3, instance_count=2, warm_pool=True))
-    assert known.dollars_per_hour == pytest.approx(6 * 0.238)
-    assert str(known) == "up to 6 x ml.c5.xlarge, kept warm between trials: at most $1.43 an hour"
+    assert known.price is not None
+    assert known.price.dollars_per_hour == pytest.approx(6 * 0.204)
+    assert str(known) == f"up to 6 x ml.c5.xlarge, kept warm between trials: at most $1.22 an hour ({C5})"
     spot = estimate(job_settings(spot=True))
-    assert str(spot) == "up to 4 x ml.c5.xlarge spot: at most $0.95 an hour, their price on demand"
+    assert str(spot) == f"up to 4 x ml.c5.xlarge spot: at most $0.82 an hour ({C5}), their price on demand"
     unknown = estimate(job_settings(instance_type="ml.z9.large"))
-    assert str(unknown) == "up to 4 x ml.z9.large: at most unknown"
-    assert estimate(job_settings(instance_type="ml.z9.large", price_per_hour=2)).dollars_per_hour == 8
+    assert str(unknown) == "up to 4 x ml.z9.large: at most an unknown price"
+    given = estimate(job_settings(instance_type="ml.z9.large", price_per_hour=2))
+    assert str(given) == "up to 4 x ml.z9.large: at most $8.00 an hour (--price_per_hour)"
+
+
+def test_types_without_a_price_are_found_in_settings_and_space() -> None:
+    listed = shipped_prices()
+    assert unpriced_types(job_settings(instance_type="ml.c5.xlarge,ml.m5.large"), listed) == []
+    several = job_settings(instance_type="ml.c5.xlarge,ml.z9.large")
+    assert unpriced_types(several, listed) == ["ml.z9.large"]
+    assert unpriced_types(job_settings(instance_type="ml.z9.large", price_per_hour=2), listed) == []
+    space = SearchSpace({"x": Float(0, 1), "st_instance_type": Categorical(["ml.c5.xlarge", "ml.z9.large"])})
+    assert unpriced_types(job_settings(space=space), listed) == ["ml.z9.large"]
+    assert unpriced_types(
+        job_settings(space=SearchSpace({"x": Float(0, 1), "instance_type": "ml.z9.large"})), listed
+    )
+
+
+def test_images_are_checked_for_all_types_unless_one_is_given(folder: Path) -> None:
+    script = str(folder / "train.py")
+    space = SearchSpace({"x": Float(0, 1), "instance_type": Categorical(["ml.c5.xlarge", "ml.trn1.2xlarge"])})
+    for given in ({"instance_type": "ml.c5.xlarge,ml.trn1.2xlarge"}, {"space": space}):
+        settings = job_settings(script=script, **given)
+        with pytest.raises(SettingsError, match="Neuron"):
+            dry_run(settings, {"x": 0.5}, experiment="x", endpoint=resolve_endpoint("embedded"))
+        assert check_images(job_settings(script=script, image_uri="mine", **given)) == ""
+    assert "ended on 2026-01-29" in check_images(job_settings(framework_version="2.6"))
+    fields = dry_run(
+        job_settings(script=script, framework_version="2.6"),
+        {"x": 0.5},
+        experiment="x",
+        endpoint=resolve_endpoint("embedded"),
+    )
+    assert "pytorch-training:2.6.0-cpu" in fields["AlgorithmSpecification"]["TrainingImage"]

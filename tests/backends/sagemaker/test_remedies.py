@@ -30,6 +30,22 @@ REFUSALS = [
     (ServiceError("InvalidSignatureException", "Signature expired: 1 is now earlier", status=403), "clock"),
     (ServiceError("ExpiredTokenException", "The token is expired", status=403), "aws sso login"),
     (ServiceError("AccessDeniedException", "not authorized", status=403), "sagemaker policy"),
+    (
+        ServiceError(
+            "AccessDeniedException",
+            "User: x is not authorized to perform: sagemaker:CreateTrainingJob with an explicit deny in an identity-based policy",
+            status=400,
+        ),
+        "KeepAlivePeriod \\(--keep_alive\\)",
+    ),
+    (
+        ServiceError(
+            "AccessDeniedException",
+            "User: x is not authorized to perform: sagemaker:CreateTrainingJob with an explicit deny in a service control policy",
+            status=400,
+        ),
+        "ask the organization's administrators",
+    ),
 ]
 
 
@@ -51,6 +67,15 @@ def test_a_refusal_that_meets_every_run_ends_the_experiment(
         ("ClientError: Failed to pull unique manifest from image: not found", "--image_uri"),
         ("ClientError: Data download failed: AccessDenied (403) when calling S3", "--bucket"),
         ("AlgorithmError: , exit code: 127", "Python 3.9"),
+        ("ClientError: Unable to assume the role arn:aws:iam::123456789012:role/x", "--role"),
+        (
+            "AlgorithmError: The runner may not use the bucket: AccessDenied, exit code: 1",
+            "s3:ListBucket",
+        ),
+        (
+            "ClientError: Data download failed: AccessDenied (403) when calling S3",
+            "'sagemaker' in their names",
+        ),
     ],
 )
 def test_a_job_that_never_began_says_it_for_all(driver: Any, reason: str, remedy: str) -> None:
@@ -71,6 +96,26 @@ def test_what_concerns_one_run_fails_one_run() -> None:
     assert remedy_of_job("ClientError: Please use an instance type with more memory") == ""
     assert remedy_of_job("ClientError: Artifact upload failed: S3") == ""
     assert remedy_of_job("AlgorithmError: Traceback, exit code: 1") == ""
+    assert (
+        remedy_of_job("AlgorithmError: The script ended with exit code 127. role: admin, exit code: 127")
+        == ""
+    )
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "AlgorithmError: The script ended with exit code 1. Its last output: KeyError: 'role', exit code: 1",
+        "AlgorithmError: cannot assume role of the agent, exit code: 1",
+        "ClientError: Artifact upload failed: could not assume role",
+        "ClientError: The role of the file system in this failure is unknown",
+    ],
+)
+def test_the_word_role_alone_ends_no_experiment(driver: Any, reason: str) -> None:
+    driver.backend.start(Run(trial_id=0, attempt=0), {"lr": 1})
+    driver.until_created("0-0-0")
+    driver.aws.end(driver.aws.name("0-0-0"), "Failed", FailureReason=reason)
+    assert driver.until_ended(0).error == reason
 
 
 def test_long_lists_are_left_out() -> None:

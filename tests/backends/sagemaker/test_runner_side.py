@@ -12,11 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
+from tunewright.backends.sagemaker.job_service import remedy_of_job
 from tunewright.runner import checkpoints as s3_checkpoints
 from tunewright.runner import s3_job, s3_keys
-from tunewright.runner.channel import EXITED, GO_ON, STOP, TERMINATED, UNTIL, End, MutedChannel, Report
+from tunewright.runner.channel import (
+    EXITED,
+    GO_ON,
+    RELEASE,
+    STOP,
+    TERMINATED,
+    UNTIL,
+    End,
+    MutedChannel,
+    Report,
+)
 from tunewright.runner.checkpoints import load_from
 from tunewright.runner.run_order import RunOrder
 from tunewright.runner.s3_channel import S3Channel, S3Place
@@ -72,6 +83,30 @@ def test_the_control_key_is_obeyed_and_not_asked_all_the_time(s3: Any, order: Ru
     lazy = S3Channel(s3, S3Place("bucket", "elsewhere/", 1e6, 1e6), order, None)
     assert [lazy.wanted(), lazy.wanted()] == [GO_ON, GO_ON]
     assert s3.calls["GetObject"] == before + 2
+
+
+def test_a_run_is_released_when_the_tuner_shows_no_life(s3: Any, order: RunOrder) -> None:
+    channel = S3Channel(s3, replace(PLACE, abandon_seconds=1e-9), order, None)
+    for sign in (b"1", b"2"):
+        s3.objects[PREFIX + "session"] = sign
+        assert channel.wanted() == GO_ON
+    assert channel.wanted() == RELEASE
+    assert channel.wanted() == RELEASE, "it stays so"
+
+
+def test_a_request_wins_over_a_tuner_that_has_gone(s3: Any, order: RunOrder) -> None:
+    s3.objects[PREFIX + "control/4-1-2"] = b"stop"
+    channel = S3Channel(s3, replace(PLACE, abandon_seconds=1e-9), order, None)
+    assert channel.wanted() == STOP
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e6])
+def test_a_run_goes_on_without_a_tuner_for_as_long_as_it_may(
+    s3: Any, order: RunOrder, seconds: float
+) -> None:
+    channel = S3Channel(s3, replace(PLACE, abandon_seconds=seconds), order, None)
+    assert [channel.wanted() for _ in range(3)] == [GO_ON] * 3
+    assert s3.calls["GetObject"] == 3 + bool(seconds), "one look at the tuner, at most"
 
 
 def write(order: RunOrder, text: str) -> None:
@@ -413,3 +448,51 @@ def test_a_runner_that_loses_s3_says_so(
         run_job(base, monkeypatch, json.dumps({}))
     failure = (base / "output" / "failure").read_text()
     assert failure.startswith("The runner lost S3: " if is_away else "The runner failed: ")
+
+
+def test_a_runner_that_is_denied_s3_does_not_blame_the_script(
+    base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any
+) -> None:
+    """Without s3:ListBucket, S3 answers so to a GetObject of a control object that nobody wrote."""
+
+    def deny(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "GetObject")
+
+    monkeypatch.setattr(s3, "get_object", deny)
+    with pytest.raises(ClientError):
+        run_job(base, monkeypatch, '{"fail": 0, "text": ""}')
+    failure = (base / "output" / "failure").read_text()
+    assert failure.startswith("The runner may not use the bucket: ")
+    assert "GetObject" in failure
+    assert "s3:ListBucket" in remedy_of_job(f"AlgorithmError: {failure}, exit code: 1")
+
+
+HANGING = """
+import os, pathlib, time
+pathlib.Path(os.environ["TUNEWRIGHT_CHECKPOINT_DIR"], "weights").write_text("1")
+print('[tune-metric]: {"epoch": 1}', flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_job_whose_tuner_has_gone_ends_by_itself(
+    base: Path, monkeypatch: pytest.MonkeyPatch, s3: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = base / "input" / "data" / "code"
+    (code / "source" / "train.py").write_text(HANGING)
+    job = json.loads((code / "job.json").read_text())
+    (code / "job.json").write_text(json.dumps(job | {"abandon_seconds": 0.5}))
+    get_object = s3.get_object
+
+    def get_object_of_tuner(**request: str) -> Any:
+        """The tuner lives until the report has come."""
+        if not any("/reports/" in key for key in s3.objects):
+            s3.objects[PREFIX + "session"] = str(s3.calls["GetObject"]).encode()
+        return get_object(**request)
+
+    monkeypatch.setattr(s3, "get_object", get_object_of_tuner)
+    assert run_job(base, monkeypatch, "{}") == 0
+    (report, end) = messages(s3)
+    assert report.metrics == {"epoch": 1}
+    assert (end.cause, end.checkpoint) == (RELEASE, 1)
+    assert "no tuner for 0.5 s" in capsys.readouterr().out

@@ -58,8 +58,10 @@ from tunewright.analysis.report.wording import (
 from tunewright.analysis.results import ExperimentInfo
 from tunewright.analysis.significance import ALPHA, CriticalDifference, PairedTest
 from tunewright.analysis.single import SingleReport, TopTrial
+from tunewright.callbacks.account import read_account
 from tunewright.formatting import duration, number, plural
 from tunewright.metric import Goal
+from tunewright.storage import ExperimentFolder
 from tunewright.types import package_version
 
 if TYPE_CHECKING:
@@ -262,7 +264,7 @@ def _comparison_sections(
         yield Section(title="At every time", figures=[_figure(areas)])
     for part in parts:
         yield _benchmark(part, comparison.reference)
-    yield Section(title="Runs", table=_runs(comparison))
+    yield Section(title="Runs", text=_prices(comparison), table=_runs(comparison))
     if not has_several:
         names = [_best_run(comparison, part).name for part in parts]
         lines = [f"tunewright {command} {name}" for name in names for command in ("best", "report")]
@@ -384,6 +386,14 @@ def _tests(tests: Sequence[PairedTest], caption: str, values: str, *, is_folded:
         for test in tests
     ]
     return TestTable(caption, Table(head, rows), is_folded)
+
+
+def _prices(comparison: Comparison) -> str:
+    """Origin of the prices behind the costs of runs; empty if it is unknown."""
+    infos = [info for info in comparison.results.infos if info.totals.cost and info.clock == "wall"]
+    accounts = [read_account(ExperimentFolder(info.path).account_path) for info in infos]
+    found = dict.fromkeys(filter(None, (str(account.get("prices", "")) for account in accounts)))
+    return f"Prices: {'; '.join(found)}." if found else ""
 
 
 def _runs(comparison: Comparison) -> Table:

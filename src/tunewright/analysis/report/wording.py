@@ -252,6 +252,8 @@ def costs_text(report: SingleReport) -> str:
         return ""
     phases = ", ".join(f"${spent:.2f} {phase}" for phase, spent in account.get("cost_phases", {}).items())
     parts = [f"${cost:.2f}" + (f" ({phases})" if phases else "")]
+    if prices := account.get("prices"):
+        parts.append(f"prices: {prices}")
     if account.get("billable_seconds"):
         parts.append(
             f"{account['billable_seconds']:,.0f} billed seconds of {plural(account.get('jobs', 0), 'job')}"

@@ -105,6 +105,15 @@ class Channel(ABC):
     def send(self, name: JobName, request: str) -> None:
         """Send PAUSE, STOP or RELEASE of :mod:`tunewright.runner.channel` to a run."""
 
+    def show_life(self, number: int) -> None:
+        """Show all runners that there is a tuner; by default, nothing is sent, and runners do not miss it.
+
+        Parameters
+        ----------
+        number
+            Counts the calls, so that each sign differs from the last one.
+        """
+
 
 @dataclass(slots=True)
 class Mailbox:

@@ -28,6 +28,8 @@ _LEAST_RETRY_INTERVALS: Final = 20.0
 """Retries go on for at least so many times the least interval."""
 _LEAST_ANSWER_INTERVALS: Final = 10
 """A runner needs at least so many times the least interval to read a request, save its checkpoint and answer."""
+_SIGN_SECONDS: Final = 30.0
+"""Real seconds between two signs of life for the runners."""
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 
@@ -146,6 +148,8 @@ class EngineContext(Generic[OrderT]):
         self.settings: Final = settings
         self.time: Final = time
         self.notices: Final = notices
+        self._sign_at = 0.0
+        self._n_signs = 0
 
     def open(self, n_instances: int) -> Mapping[str, JobStatus]:
         """Prepare the engine and list the jobs of earlier sessions, by key.
@@ -168,6 +172,20 @@ class EngineContext(Generic[OrderT]):
         except RequestError as error:
             raise BackendError(f"The jobs of the experiment cannot be listed ({error})") from error
         return statuses
+
+    def show_life(self) -> None:
+        """Show the runners that there is a tuner, if it is time: without a sign they end after a while.
+
+        Raises
+        ------
+        BackendError
+            As :meth:`suppress_transient`.
+        """
+        if time.monotonic() >= self._sign_at:
+            self._sign_at = time.monotonic() + _SIGN_SECONDS
+            self._n_signs += 1
+            with self.suppress_transient():
+                self.channel.show_life(self._n_signs)
 
     def settle_costs(self) -> None:
         """Release idle instances and take over the engine's bills.

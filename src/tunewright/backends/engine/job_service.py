@@ -77,6 +77,8 @@ class JobOrder:
     """Of all instances of the job together, on demand."""
     billed_share: float = 1.0
     """Part of the job's time that is taken to be billed: less than 1 on spot instances."""
+    n_instances: int = 1
+    """Of the job; only the first one reports."""
     checkpoint_key: str = ""
     """Common prefix of the keys of the initial checkpoint, if an input channel brings it; empty: the runner fetches it,
     or there is none."""
@@ -167,6 +169,8 @@ class CreateOutcome(Enum):
     """No answer: the job may exist. Retry later with the same key."""
     REFUSED = "refused"
     """This job will never be accepted."""
+    TOO_LARGE = "too large"
+    """The account's limit is below the instances that the job's configuration asks for: only a smaller job may be accepted."""
     TYPE_REFUSED = "type refused"
     """Neither this job nor any other with the same instance type will ever be accepted."""
 
@@ -211,6 +215,11 @@ class JobService(ABC, Generic[OrderT]):
     request that is sent again after a lost answer creates no second job. Every method raises
     :class:`~tunewright.exceptions.RequestError` if the engine refuses the request or does not answer.
     """
+
+    @property
+    def max_instances(self) -> int | None:
+        """Maximum of instances of one job, known after :meth:`prepare`; None (the default): unknown."""
+        return None
 
     @abstractmethod
     def prepare(self, n_instances: int) -> None:
@@ -273,6 +282,11 @@ class JobService(ABC, Generic[OrderT]):
     def full_name(self, key: str) -> str:
         """The job's name in the engine."""
 
+    def has_present_code(self, key: str) -> bool:
+        """Whether a job of an earlier session has the code that new jobs get; an engine that cannot tell says yes."""
+        del key
+        return True
+
     def revive(self) -> None:
         """Restart the engine after a lost connection, if it runs on behalf of this process."""
 
@@ -290,6 +304,17 @@ class InstancePrices(ABC):
     @abstractmethod
     def fixed_type(self, config: Config) -> str:
         """The type that a configuration chooses itself; empty: one of :attr:`types`."""
+
+    def instances(self, config: Config) -> int:
+        """Instances of a job; by default 1.
+
+        Parameters
+        ----------
+        config
+            May choose their number.
+        """
+        del config
+        return 1
 
     @abstractmethod
     def per_hour(self, config: Config, instance_type: str = "") -> float:

@@ -59,6 +59,7 @@ class JobDispatcher(Dispatcher):
                 config=config,
                 dollars_per_hour=self._context.prices.per_hour(config),
                 billed_share=self._settings.billed_share,
+                n_instances=self._context.prices.instances(config),
             )
         )
 
@@ -75,6 +76,7 @@ class JobDispatcher(Dispatcher):
 
     @override
     def step(self, runs: Collection[TrackedRun]) -> None:
+        self._context.show_life()
         for run in runs:
             self._send_request(run)
         while (queued := self._next_queued(runs)) is not None:
@@ -165,6 +167,7 @@ class JobDispatcher(Dispatcher):
             cost_before=seconds * self._settings.billed_share * dollars / 3600,
             dollars_per_hour=dollars,
             billed_share=self._settings.billed_share,
+            n_instances=self._context.prices.instances(open_run.config),
             is_attached=True,
         )
         tracked = self._tracked(order, first_retry=open_run.retry)
@@ -205,7 +208,7 @@ class JobDispatcher(Dispatcher):
             worker = self._context.jobs.full_name(run.name.key)
             run.begin(began, worker=worker, is_warm=False if is_cold else None)
             self._submitter.track_costs(run.name.key, run.order)
-        elif answer.outcome is CreateOutcome.REFUSED:
+        elif answer.outcome in {CreateOutcome.REFUSED, CreateOutcome.TOO_LARGE}:
             run.reject(answer.reason)
         elif answer.outcome is not CreateOutcome.UNKNOWN and is_first:
             run.requeue()

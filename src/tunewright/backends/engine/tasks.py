@@ -51,10 +51,6 @@ class TaskBoard(ABC):
         """Full name of the job that has a run; empty if none has."""
 
     @abstractmethod
-    def show_life(self, number: int) -> None:
-        """Show the workers that there is a tuner; ``number`` counts the calls."""
-
-    @abstractmethod
     def drain(self, job: int) -> None:
         """Ask a job's workers to take no more runs."""
 

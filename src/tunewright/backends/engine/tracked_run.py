@@ -253,9 +253,13 @@ class TrackedRun:
 
     @property
     def needs_request_sent(self) -> bool:
-        """Whether a request is to be sent: the run is under way and not about to end by itself."""
+        """Whether a request is to be sent: the run is under way, and not all its instances are about to end by themselves.
+
+        At ``until`` the reporting instance ends by itself; the others of its job hear of it by the request alone.
+        """
         is_ending = self._is_at_until or self._phase is RunPhase.ENDING
-        return self._is_stoppable and self._stop is StopProgress.REQUESTED and not is_ending
+        ends_itself = is_ending and self._order.n_instances == 1
+        return self._is_stoppable and self._stop is StopProgress.REQUESTED and not ends_itself
 
     @property
     def needs_force(self) -> bool:

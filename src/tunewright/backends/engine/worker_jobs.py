@@ -276,6 +276,11 @@ class WorkerFleet:
             self._submitter.track_costs(job.order.key, job.order)
             if number in draining:
                 self._draining.add(number)
+            elif not self._context.jobs.has_present_code(key):
+                self._context.notices.add(
+                    "The code has changed: workers of the earlier session end after their runs, and new ones begin"
+                )
+                self._drain(number)
 
     def step(self, n_wanted: int) -> set[str]:
         """Look at the jobs if it is time, and create or drain jobs for the number of wanted workers.
@@ -373,8 +378,10 @@ class WorkerFleet:
         if status.state is JobState.FAILED and failure.cause is FailureCause.JOB:
             self._n_failures += 1
             if self._n_failures >= _MAX_FAILURES:
+                remedy = f": {failure.remedy}; then resume" if failure.remedy else ""
                 raise BackendError(
-                    f"{self._n_failures} jobs of workers failed one after the other: {failure.reason or 'see their logs'}"
+                    f"{self._n_failures} jobs of workers failed one after the other: "
+                    f"{failure.reason or 'see their logs'}{remedy}"
                 )
 
     def _create_missing(self, n_wanted: int) -> None:
@@ -415,7 +422,7 @@ class WorkerFleet:
             raise BackendError(answer.reason)
         elif answer.outcome is not CreateOutcome.UNKNOWN and is_first:
             del self._jobs[order.number]
-            if answer.outcome is CreateOutcome.FULL:
+            if answer.outcome in {CreateOutcome.FULL, CreateOutcome.TOO_LARGE}:
                 self._size = max(1, order.n_instances // 2)
 
     def _missing_instances(self, n_wanted: int) -> int:
@@ -424,7 +431,8 @@ class WorkerFleet:
         wanted = -(-n_wanted // self._plan.slots)
         if wanted <= serving:
             return 0
-        return max(0, min(self._size, self._plan.instances - serving))
+        size = min(self._size, self._context.jobs.max_instances or self._size)
+        return max(0, min(size, self._plan.instances - serving))
 
     def _serves(self, job: WorkerJob) -> bool:
         """Whether a job takes runs, and will for a while."""

@@ -26,8 +26,6 @@ TASK_PERIOD: Final = 10.0
 MESSAGE_PERIOD: Final = 0.5
 """Service seconds between two listings of messages: a worker waits meanwhile for the next decision."""
 _LISTINGS_PER_LEASE: Final = 5
-_SESSION_SECONDS: Final = 30.0
-"""Real seconds between two signs of life for the workers."""
 _THREADS: Final = 8
 
 _T = TypeVar("_T")
@@ -69,8 +67,7 @@ class WorkerDispatcher(Dispatcher):
         self._task_period = min(context.time.interval(TASK_PERIOD), times.lease / _LISTINGS_PER_LEASE)
         # storage takes thousands of requests a second, so that half of the least interval is enough between two
         self._message_period = context.time.seconds(MESSAGE_PERIOD, at_least=context.time.min_interval / 2)
-        self._tasks_at = self._messages_at = self._session_at = 0.0
-        self._n_signs = 0
+        self._tasks_at = self._messages_at = 0.0
         self._is_closing = False
         self.capacity = context.settings.n_workers + ahead
         self.n_instances = plan.instances
@@ -108,7 +105,7 @@ class WorkerDispatcher(Dispatcher):
 
     @override
     def step(self, runs: Collection[TrackedRun]) -> None:
-        self._show_life()
+        self._context.show_life()
         lost = self._fleet.step(0 if self._is_closing else len(runs))
         queued = [run for run in runs if run.is_queued]
         if queued:
@@ -193,13 +190,6 @@ class WorkerDispatcher(Dispatcher):
         if is_found:
             tracked.adopt(None)
         return tracked
-
-    def _show_life(self) -> None:
-        if time.monotonic() >= self._session_at:
-            self._session_at = time.monotonic() + _SESSION_SECONDS
-            self._n_signs += 1
-            with self._context.suppress_transient():
-                self._board.show_life(self._n_signs)
 
     def _post(self, run: TrackedRun) -> None:
         self._board.post(run.order)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, final
 
-from tunewright.aws import AwsSession
+from tunewright.aws import AwsSession, prices_at
 from tunewright.backends.engine import (
     EngineBackend,
     EngineContext,
@@ -106,11 +106,12 @@ def make_context(
     session, settings, notices = site.session, site.settings, site.notices
     jobs = SageMakerJobs(site, deployment.job_prefix, build)
     time = ServiceTime(session.endpoint.speed, settings.config.min_interval)
+    prices = SageMakerPrices(settings, notices, prices_at(session.endpoint))
     return EngineContext(
         jobs=jobs,
         channel=_channel(site, jobs, time),
-        costs=SageMakerCosts(jobs, settings, notices, session),
-        prices=SageMakerPrices(settings, notices),
+        costs=SageMakerCosts(jobs, settings, notices, session, prices),
+        prices=prices,
         settings=_engine_settings(settings),
         time=time,
         notices=notices,

@@ -38,6 +38,8 @@ MANY_FILES: Final = 1000
 _MEGABYTE: Final = 1 << 20
 _REFRESH_SECONDS: Final = 7 * 24 * 3600.0
 """Stored code that is older is stored again when it is used, so that a life-cycle rule counts from its last use."""
+_BACKEND: Final = "simple"
+"""Regular expressions of Python, whatever else is installed."""
 _JUNK: Final = (".*", "__pycache__/", "node_modules/", "venv/", "*.pyc", "*.pyo")
 """Version control, caches, environments, and hidden files, many of which hold credentials."""
 _SECRETS: Final = (
@@ -117,10 +119,10 @@ class _Rules:
         self.git = tuple(git)
         self.own = tuple(own)
         lines = _JUNK if junk else (*self.git, *_JUNK, *_SECRETS, *self.own)
-        self._of_files = GitIgnoreSpec.from_lines(lines)
-        self._of_folders = PathSpec(self._of_files.patterns)
-        self._brought_back = GitIgnoreSpec.from_lines(self.own)
-        self._junk = GitIgnoreSpec.from_lines(_JUNK)
+        self._of_files = _spec(lines)
+        self._of_folders = PathSpec(self._of_files.patterns, backend=_BACKEND)
+        self._brought_back = _spec(self.own)
+        self._junk = _spec(_JUNK)
 
     def with_rules_of(self, folder: Path, place: str) -> _Rules:
         """These rules and those of the files in a folder, whose path below the top folder is given."""
@@ -139,6 +141,10 @@ class _Rules:
     def is_junk(self, path: str) -> bool:
         """Whether a file or folder is hidden, a cache or an environment."""
         return self._junk.match_file(path)
+
+
+def _spec(lines: Sequence[str]) -> GitIgnoreSpec:
+    return GitIgnoreSpec.from_lines(lines, backend=_BACKEND)
 
 
 @final

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, final
 
 from typing_extensions import override
 
+from tunewright.aws import DEFAULT_VERSION
 from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.runner.contract import BucketTerms
@@ -120,18 +121,22 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """An AWS tag of each training job."""
     request_template: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """JSON of a CreateTrainingJob request that is merged under ours and over the benchmark's."""
-    framework_version: str = "2.6"
+    framework_version: str = DEFAULT_VERSION
     """Version of the framework in the default image."""
     booleans: Literal["value", "flag"] = "value"
     """Boolean hyperparameters: as --name True (value), or as --name or nothing (flag)."""
+    launch: Literal["torchrun"] | None = None
+    """torchrun: start a process per GPU on each instance of a trial (default: one process per instance)."""
     price_per_hour: float | None = None
-    """US dollars per instance hour (default: from the table of prices)."""
+    """US dollars per instance hour (default: AWS's price list if it can be read, else a table)."""
     max_retries: int = 10
     """Retries of a run after failures of the service, before it fails."""
     checkpoint_seconds: float = 60.0
     """Real seconds between two checkpoints that a running job stores."""
     stop_grace: float = 120.0
     """Service seconds after which a job that was asked to end gets StopTrainingJob."""
+    abandon_after: float = field(default=600.0, metadata={"metavar": "TIME"})
+    """Real seconds without a sign of life of the tuner after which jobs end by themselves, with their checkpoints stored (0: never)."""
     close_seconds: float = field(default=300.0, metadata={"metavar": "TIME"})
     """Service seconds for jobs to end at the end of the experiment; later they are left to the service."""
     min_interval: float = 1.0
@@ -159,7 +164,9 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
             if value is not None and value > most:
                 raise SettingsError(f"{name} must be from 1 to {most}, not {value}")
         _check_owner(self)
-        check_at_least(self, 0, "max_retries", "checkpoint_seconds", "stop_grace", "close_seconds")
+        check_at_least(
+            self, 0, "max_retries", "checkpoint_seconds", "stop_grace", "abandon_after", "close_seconds"
+        )
         if self.price_per_hour is not None:
             check_at_least(self, 0, "price_per_hour")
         if not 0.0 < self.spot_price_share <= 1.0:

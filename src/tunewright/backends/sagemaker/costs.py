@@ -7,7 +7,7 @@ from typing import Any, Final, final
 
 from typing_extensions import override
 
-from tunewright.aws import AwsSession, ServiceError
+from tunewright.aws import AwsSession, Price, ServiceError, origins
 from tunewright.backends.engine.context import Notices
 from tunewright.backends.engine.job_service import (
     CostTracker,
@@ -16,7 +16,7 @@ from tunewright.backends.engine.job_service import (
     JobStatus,
     PoolStatus,
 )
-from tunewright.backends.sagemaker.deployment import dollars_per_hour
+from tunewright.backends.sagemaker.deployment import job_price
 from tunewright.backends.sagemaker.job_service import Bill, SageMakerJobs
 from tunewright.backends.sagemaker.requests import chooses_type, instance_of
 from tunewright.backends.sagemaker.settings import JobSettings
@@ -27,6 +27,8 @@ NOT_KEPT = (
     "WARNING: SageMaker did not keep the warm pool, so each trial starts cold. Ask Service Quotas for "
     '"{instance_type} for training warm pool usage" of at least the number of workers.'
 )
+
+UNPRICED: Final = "WARNING: the price of {instance_type} is not known: costs leave it out, and max_cost does not end the experiment"
 
 _ATTEMPTS: Final = 5
 """Attempts to release a pool; the rate of the operation separates them."""
@@ -160,15 +162,25 @@ class SageMakerPrices(InstancePrices):
     Parameters
     ----------
     settings
-        The listed types; a price, if it is known better than the table.
+        The listed types; the price, if the user gave it.
     notices
         For the user.
+    listed
+        Prices by instance type.
     """
 
-    def __init__(self, settings: JobSettings, notices: Notices) -> None:
+    def __init__(self, settings: JobSettings, notices: Notices, listed: Mapping[str, Price]) -> None:
         self.types = settings.types
         self._settings = settings
         self._notices = notices
+        self._listed = listed
+        self._used: dict[str, Price] = {}
+        """Prices of the jobs so far, by instance type."""
+
+    @property
+    def origins(self) -> str:
+        """Origins of the prices of the jobs so far."""
+        return origins(self._used.values())
 
     @override
     def fixed_type(self, config: Config) -> str:
@@ -176,12 +188,18 @@ class SageMakerPrices(InstancePrices):
         return instance_of(config, self._settings)[0] if chooses_type(config) else ""
 
     @override
+    def instances(self, config: Config) -> int:
+        return instance_of(config, self._settings)[1]
+
+    @override
     def per_hour(self, config: Config, instance_type: str = "") -> float:
         settings = self._settings.on(instance_type) if instance_type else self._settings
-        price = dollars_per_hour(config, settings)
+        price, kind = job_price(config, settings, self._listed), instance_of(config, settings)[0]
         if price is None:
-            self._notices.add("The price of this instance type is not known: give price_per_hour for costs")
-        return price or 0.0
+            self._notices.add(UNPRICED.format(instance_type=kind))
+            return 0.0
+        self._used[kind] = price
+        return price.dollars_per_hour
 
 
 @final
@@ -201,6 +219,8 @@ class SageMakerCosts(CostTracker):
         For the user.
     session
         Counts its requests.
+    prices
+        Of the jobs.
     """
 
     def __init__(
@@ -209,11 +229,13 @@ class SageMakerCosts(CostTracker):
         settings: JobSettings,
         notices: Notices,
         session: AwsSession,
+        prices: SageMakerPrices,
     ) -> None:
         self._jobs = jobs
         self._settings = settings
         self._notices = notices
         self._session = session
+        self._per_hour = prices
         self._pools = WarmPools(jobs)
         self._prices: dict[str, float] = {}
         """Dollars per second of each job."""
@@ -283,6 +305,7 @@ class SageMakerCosts(CostTracker):
             cost=sum(self._prices.get(key, 0.0) * spent for key, spent in [*billed.items(), *idle.items()]),
             notices=self._notices.lines,
             cost_phases=self._phases(billed, idle),
+            prices=self._per_hour.origins,
             job_records=self._job_records(),
         )
 
@@ -333,4 +356,4 @@ class SageMakerCosts(CostTracker):
             self._types[key] = bill.instance_type
             if key not in self._prices:
                 config = {"instance_type": bill.instance_type, "instance_count": bill.instance_count}
-                self._prices[key] = (dollars_per_hour(config, self._settings) or 0.0) / 3600
+                self._prices[key] = self._per_hour.per_hour(config) / 3600

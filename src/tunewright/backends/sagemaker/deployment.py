@@ -12,14 +12,19 @@ from tunewright.aws import (
     AwsSession,
     Endpoint,
     EndpointKind,
+    Price,
     ServiceError,
+    check_image,
     choose_bucket,
     ensure_bucket,
     find_role,
+    given_price,
     has_local_disks,
     image_uri,
     open_session,
-    price_per_hour,
+    prices_at,
+    shipped_prices,
+    support_warning,
 )
 from tunewright.aws.session import EMULATED_ACCOUNT
 from tunewright.backends.engine.context import Notices
@@ -37,9 +42,16 @@ from tunewright.backends.sagemaker.code import (
     upload_code,
 )
 from tunewright.backends.sagemaker.preflight import preflight
-from tunewright.backends.sagemaker.requests import Deployment, build_request, instance_of, job_prefix
+from tunewright.backends.sagemaker.requests import (
+    TYPE_NAMES,
+    Deployment,
+    build_request,
+    instance_of,
+    job_prefix,
+)
 from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.space import Categorical
 from tunewright.trial import Run
 from tunewright.types import Config
 
@@ -56,13 +68,15 @@ class Estimate:
     instance_types: tuple[str, ...]
     """All types that will do, the preferred one first."""
     n_instances: int
-    dollars_per_hour: float | None
+    price: Price | None
     """Of all instances together, of the most expensive type; None if a price is unknown."""
     warm_pool: bool = False
     spot: bool = False
 
     def __str__(self) -> str:
-        price = "unknown" if self.dollars_per_hour is None else f"${self.dollars_per_hour:.2f} an hour"
+        price = "an unknown price"
+        if self.price is not None:
+            price = f"${self.price.dollars_per_hour:.2f} an hour ({self.price})"
         pool = ", kept warm between trials" if self.warm_pool else ""
         spot, less = (" spot", ", their price on demand") if self.spot else ("", "")
         types = " or ".join(self.instance_types)
@@ -70,31 +84,78 @@ class Estimate:
 
     def times(self, n: int) -> Estimate:
         """The estimate of ``n`` such experiments at the same time."""
-        price = None if self.dollars_per_hour is None else self.dollars_per_hour * n
-        return replace(self, n_instances=self.n_instances * n, dollars_per_hour=price)
+        price = None if self.price is None else self.price.times(n)
+        return replace(self, n_instances=self.n_instances * n, price=price)
 
 
-def estimate(settings: JobSettings) -> Estimate:
-    """Estimate for settings while all workers are busy or their pools are kept."""
+def estimate(settings: JobSettings, prices: Mapping[str, Price] | None = None) -> Estimate:
+    """Estimate for settings while all workers are busy or their pools are kept.
+
+    Parameters
+    ----------
+    settings
+        Of the jobs.
+    prices
+        By instance type; None: the table that comes with Tunewright.
+    """
+    listed = shipped_prices() if prices is None else prices
     n_workers = settings.benchmark.n_workers
-    prices = [dollars_per_hour({}, settings.on(one)) for one in settings.types]
-    known = [price for price in prices if price is not None]
-    price = max(known) if len(known) == len(prices) else None
+    found = [job_price({}, settings.on(one), listed) for one in settings.types]
+    known = [price for price in found if price is not None]
+    is_known = len(known) == len(found)
+    dearest = max(known, key=lambda price: price.dollars_per_hour) if is_known else None
     return Estimate(
         instance_types=settings.types,
         n_instances=n_workers * settings.benchmark.instance_count,
-        dollars_per_hour=None if price is None else price * n_workers,
+        price=None if dearest is None else dearest.times(n_workers),
         warm_pool=settings.config.warm_pool,
         spot=settings.config.spot,
     )
 
 
-def dollars_per_hour(config: Config, settings: JobSettings) -> float | None:
-    """Price of one job's instances; None if the table does not have the type."""
+def job_price(config: Config, settings: JobSettings, prices: Mapping[str, Price]) -> Price | None:
+    """Price of one job's instances; None if it is neither given nor listed."""
     instance_type, count = instance_of(config, settings)
     given = settings.config.price_per_hour
-    price = price_per_hour(instance_type) if given is None else given
-    return None if price is None else price * count
+    price = prices.get(instance_type) if given is None else given_price(given)
+    return None if price is None else price.times(count)
+
+
+def unpriced_types(settings: JobSettings, prices: Mapping[str, Price]) -> list[str]:
+    """Instance types of the settings, or of the search space, whose price is neither given nor listed."""
+    if settings.config.price_per_hour is not None:
+        return []
+    return [one for one in possible_types(settings) if one not in prices]
+
+
+def possible_types(settings: JobSettings) -> list[str]:
+    """Instance types of the settings and of the search space."""
+    types, space = list(settings.types), settings.benchmark.space
+    for name in TYPE_NAMES:
+        domain = space.domains.get(name)
+        if isinstance(domain, Categorical):
+            types += map(str, domain.values)
+        if name in space.constants:
+            types.append(str(space.constants[name]))
+    return list(dict.fromkeys(types))
+
+
+def check_images(settings: JobSettings) -> str:
+    """Check that AWS's training image runs on all instance types; return a warning if AWS does not patch it any more.
+
+    Raises
+    ------
+    UnknownNameError
+        No image of this framework and version is known.
+    SettingsError
+        The image does not fit an instance type; nothing is checked if the user gave an image.
+    """
+    if settings.config.image_uri:
+        return ""
+    framework, version = settings.benchmark.framework, settings.config.framework_version
+    for instance_type in possible_types(settings):
+        check_image(instance_type, framework=framework, version=version)
+    return support_warning(framework, version)
 
 
 def describe_deployment(
@@ -105,8 +166,11 @@ def describe_deployment(
     Raises
     ------
     BackendError
-        There is no role, or no image for the region.
+        There is no role.
+    SettingsError
+        There is no image for the region, or none for an instance type.
     """
+    check_images(settings)
     prefix = f"{ROOT_PREFIX}/{job_prefix(experiment)}"
     bucket = choose_bucket(session, settings.config.bucket, settings.config.bucket_terms)
     return Deployment(
@@ -145,10 +209,12 @@ def bundle(endpoint: Endpoint, settings: JobSettings, files: Sources) -> CodeBun
             "metric": benchmark.metrics[0].name if len(benchmark.metrics) == 1 else "",
             "arguments": benchmark.argument_style,
             "booleans": config.booleans,
+            "launch": config.launch or "",
         },
         "poll_seconds": endpoint.seconds(CONTROL_SECONDS, at_least=config.min_interval),
         "checkpoint_seconds": config.checkpoint_seconds,
         "report_shards": settings.n_report_shards,
+        "abandon_seconds": config.abandon_after,
     }
     return bundle_code(files, job)
 
@@ -165,6 +231,8 @@ class ExperimentSite:
         Role, bucket, image and names.
     objects
         The S3 objects under the experiment's prefix.
+    max_instances
+        Maximum of instances of one job by the account's quota, known after :meth:`deploy`; None: unknown.
 
     Parameters
     ----------
@@ -196,6 +264,9 @@ class ExperimentSite:
         self.session: Final = session
         self.settings: Final = settings
         self.notices: Final = notices
+        self.max_instances: int | None = None
+        if warning := check_images(settings):
+            notices.add(warning)
         self._sources = sources(settings)
         self._check_size(experiment)
         self._code = bundle(session.endpoint, settings, self._sources)
@@ -234,11 +305,14 @@ class ExperimentSite:
             root = self.session.objects(self.deployment.bucket, ROOT_PREFIX)
             upload_code(root, code, self.deployment.prefix.removeprefix(f"{ROOT_PREFIX}/"))
         except ServiceError as error:
+            remedy = f": {error.remedy}" if error.remedy else ""
             raise BackendError(
-                f"The code cannot be stored in s3://{self.deployment.bucket} ({error})"
+                f"The code cannot be stored in s3://{self.deployment.bucket} ({error}){remedy}"
             ) from error
-        if line := preflight(self.session, self.settings, n_instances):
-            self.notices.add(line)
+        quotas = preflight(self.session, self.settings, n_instances)
+        self.max_instances = quotas.max_instances
+        if quotas.line:
+            self.notices.add(quotas.line)
 
     def _check_size(self, experiment: str) -> None:
         """Refuse a folder that is too large, unless an earlier session of the experiment has stored code already."""
@@ -309,9 +383,11 @@ def dry_run(
         There is no such script.
     """
     deployment = planned_deployment(settings, experiment=experiment, endpoint=endpoint)
-    price = dollars_per_hour(config, settings) or 0.0
+    price = job_price(config, settings, prices_at(endpoint))
     run = Run(trial_id=0, attempt=0, until=until)
-    order = JobOrder(run=run, config=config, dollars_per_hour=price)
+    order = JobOrder(
+        run=run, config=config, dollars_per_hour=0.0 if price is None else price.dollars_per_hour
+    )
     return build_request(order, deployment, settings).fields
 
 

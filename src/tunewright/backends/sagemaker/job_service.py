@@ -24,8 +24,9 @@ from tunewright.backends.engine.job_service import (
     name_taken,
 )
 from tunewright.backends.sagemaker.deployment import ExperimentSite
-from tunewright.backends.sagemaker.requests import JobRequest, job_name, parse_job_name
+from tunewright.backends.sagemaker.requests import JobRequest, chooses_count, job_name, parse_job_name
 from tunewright.exceptions import BackendError
+from tunewright.runner.contract import CODE_VARIABLE
 from tunewright.runner.log_lines import without_messages
 from tunewright.runner.training_job import CHANGED_CODE, LOST_S3, REFUSED_S3
 from tunewright.trial import PhaseName
@@ -52,7 +53,8 @@ _PHASES: Final = {
     "Training": PhaseName.TRAINING,
     "Uploading": PhaseName.UPLOADING,
 }
-_ZERO_QUOTA: Final = re.compile(r"is 0 Instances")
+_LIMIT: Final = re.compile(r"(?:limit '(?P<name>[^']*)' )?\bis (?P<limit>\d+) Instance")
+_DELTA: Final = re.compile(r"request delta of (\d+) Instance")
 _WRONG_REQUEST: Final = frozenset({"ValidationException", "ResourceNotFound"})
 _CAPACITY: Final = "CapacityError"
 _INTERNAL_ERROR: Final = "InternalServerError"
@@ -254,6 +256,11 @@ class SageMakerJobs(JobService[OrderT]):
         """Service seconds per second."""
         return self._session.endpoint.speed
 
+    @property
+    @override
+    def max_instances(self) -> int | None:
+        return self._site.max_instances
+
     @override
     def prepare(self, n_instances: int) -> None:
         self._site.deploy(n_instances)
@@ -280,7 +287,7 @@ class SageMakerJobs(JobService[OrderT]):
         try:
             self._session.call("CreateTrainingJob", **request.fields)
         except ServiceError as error:
-            return self._refused(request, error, is_attached=order.is_attached)
+            return self._refused(order, request, error)
         return Submission(CreateOutcome.CREATED)
 
     @override
@@ -336,6 +343,11 @@ class SageMakerJobs(JobService[OrderT]):
             return Failure(cause=FailureCause.SERVICE, reason=reason)
         remedy = self._remedy_of_changed_code() if CHANGED_CODE in reason else remedy_of_job(reason)
         return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy)
+
+    @override
+    def has_present_code(self, key: str) -> bool:
+        environment = self._describe(self.full_name(key)).get("Environment", {})
+        return environment.get(CODE_VARIABLE) == self._site.deployment.code_sha256
 
     @override
     def revive(self) -> None:
@@ -401,14 +413,11 @@ class SageMakerJobs(JobService[OrderT]):
                 return
             request["NextToken"] = answer["NextToken"]
 
-    def _refused(self, request: JobRequest, error: ServiceError, *, is_attached: bool) -> Submission:
+    def _refused(self, order: OrderT, request: JobRequest, error: ServiceError) -> Submission:
         if error.code == "ResourceInUse":
-            return self._adopt(request, is_attached=is_attached)
+            return self._adopt(request, is_attached=order.is_attached)
         if error.code == "ResourceLimitExceeded":
-            if _ZERO_QUOTA.search(error.text):
-                text = f"The account may not use this instance type: {error.text}"
-                return Submission(CreateOutcome.TYPE_REFUSED, text)
-            return Submission(CreateOutcome.FULL, "waiting for an instance: the account's limit is reached")
+            return _over_limit(error.text, is_chosen=chooses_count(order.config))
         if error.is_throttling:
             return Submission(CreateOutcome.LATER, "waiting: the service takes no more requests at present")
         if error.is_lost:
@@ -416,7 +425,7 @@ class SageMakerJobs(JobService[OrderT]):
                 CreateOutcome.UNKNOWN, f"CreateTrainingJob got no answer ({error.text}); sent again"
             )
         if error.is_denied or error.code == "ParamValidation":
-            remedy = error.remedy or "correct it"
+            remedy = remedy_of_denial(error) or "correct it"
             raise BackendError(f"CreateTrainingJob is refused ({error}): {remedy}, then resume") from error
         return _invalid(error)
 
@@ -453,6 +462,34 @@ def job_logs(session: AwsSession, prefix: str, trial_id: int) -> str:
     events = JobLogs(session).events(f"{prefix}-{trial_id}-")
     lines = [without_messages(event.message) for event in events if parse_job_name(prefix, event.job)]
     return "".join(f"{line}\n" for line in lines if line)
+
+
+def _over_limit(text: str, *, is_chosen: bool) -> Submission:
+    """Answer to a ResourceLimitExceeded: final if the job alone is larger than the limit.
+
+    Parameters
+    ----------
+    text
+        The service's words, with the limit and, after "a request delta of", the job's instances.
+    is_chosen
+        Whether the configuration chooses the number of instances, so that other jobs may be smaller.
+    """
+    limit, delta = _LIMIT.search(text), _DELTA.search(text)
+    if limit is None:
+        return Submission(CreateOutcome.FULL, "waiting for an instance: the account's limit is reached")
+    name, has = limit["name"] or "", int(limit["limit"])
+    if has == 0:
+        subject = "any instance" if "across all" in name else "this instance type"
+        return Submission(CreateOutcome.TYPE_REFUSED, f"The account may not use {subject}: {text}")
+    if delta is None or int(delta[1]) <= has:
+        quoted = f" '{name}'" if name else ""
+        reason = f"waiting for an instance: the account's limit{quoted} of {has} is reached"
+        return Submission(CreateOutcome.FULL, reason)
+    return Submission(
+        CreateOutcome.TOO_LARGE if is_chosen else CreateOutcome.TYPE_REFUSED,
+        f"A job of {delta[1]} instances is larger than the account's limit '{name}' of {has}, so that waiting does not "
+        f"help; ask for fewer instances per job, or for an increase of the quota ({text})",
+    )
 
 
 def _invalid(error: ServiceError) -> Submission:
@@ -503,11 +540,24 @@ _ROLE: Final = (
 TYPE_REMEDY: Final = "correct --instance_type: 'tunewright sagemaker quotas' shows what the account may use"
 """The remedy if another one of several listed types may do."""
 _IMAGE: Final = "correct --image_uri, or let the role pull it from the registry; without --image_uri AWS's own image is taken"
+_FULL_ACCESS: Final = (
+    "AmazonSageMakerFullAccess covers objects only in buckets with 'sagemaker' in their names"
+)
 _KEY: Final = "correct --kms_key, or let the role use the key"
 _PLACE: Final = (
     "the role needs access to the bucket, which must be yours and in the region of the jobs: see --bucket, --bucket_owner "
-    "and --role"
+    f"and --role ({_FULL_ACCESS})"
 )
+_S3_RIGHTS: Final = (
+    "the bucket must be yours (--bucket_owner), and the role of the jobs needs s3:ListBucket on it (without it S3 denies GetObject of an object that does not exist) "
+    f"and s3:GetObject, PutObject and DeleteObject on its objects: see 'tunewright sagemaker policy' ({_FULL_ACCESS})"
+)
+_CONDITIONS: Final = (
+    ". Conditions of such policies can be on sagemaker:InstanceTypes (--instance_type), MaxRuntimeInSeconds (--max_run), "
+    "KeepAlivePeriod (--keep_alive), VolumeKmsKey and OutputKmsKey (--kms_key), VpcSubnets and VpcSecurityGroupIds, "
+    "NetworkIsolation, and aws:RequestTag (--tags)"
+)
+"""Condition keys of CreateTrainingJob that a setting can meet; source: Service Authorization Reference, Amazon SageMaker."""
 
 _OF_REQUESTS: Final[_Causes] = (
     (re.compile(r"kms", re.IGNORECASE), _KEY),
@@ -519,12 +569,18 @@ _OF_REQUESTS: Final[_Causes] = (
     (re.compile(r"\bS3\b|bucket", re.IGNORECASE), _PLACE),
 )
 _OF_JOBS: Final[_Causes] = (
-    (re.compile(rf"^AlgorithmError: The \w+ {re.escape(REFUSED_S3)}:"), _PLACE),
+    (re.compile(rf"^AlgorithmError: The \w+ {re.escape(REFUSED_S3)}:"), _S3_RIGHTS),
     (re.compile(r"^ClientError: (?!Artifact).*(image|repository|registry|manifest)", re.IGNORECASE), _IMAGE),
     (re.compile(r"^ClientError: (?!Artifact).*(\bS3\b|bucket|download)", re.IGNORECASE), _PLACE),
-    (re.compile(r"assume.?role|\brole\b", re.IGNORECASE), _ROLE),
     (
-        re.compile(r"exit code: 127$"),
+        re.compile(
+            r"^ClientError: (?!Artifact).*(assum\w+ (the |your )?role|AssumeRole|\brole .?arn:)",
+            re.IGNORECASE,
+        ),
+        _ROLE,
+    ),
+    (
+        re.compile(r"^AlgorithmError: ?,? ?exit code: 127$", re.IGNORECASE),
         "the image has no python3: give one with Python 3.9 or newer as --image_uri",
     ),
 )
@@ -542,6 +598,12 @@ def remedy_of_request(text: str) -> str:
         The service's words.
     """
     return "" if _OWN.search(text) else _remedy(_OF_REQUESTS, text)
+
+
+def remedy_of_denial(error: ServiceError) -> str:
+    """Remedy for a refusal of CreateTrainingJob for want of credentials or permissions."""
+    is_of_jobs = error.is_forbidden and "sagemaker:CreateTrainingJob" in error.text
+    return error.remedy + (_CONDITIONS if is_of_jobs else "")
 
 
 def remedy_of_job(reason: str) -> str:

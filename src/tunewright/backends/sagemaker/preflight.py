@@ -11,8 +11,10 @@ from tunewright.aws.account import (
     CREATE_RATE,
     LIST_RATE,
     Quota,
+    per_job_quota,
     read_quotas,
     spot_quota,
+    total_quota,
     training_quota,
     warm_pool_quota,
 )
@@ -20,6 +22,7 @@ from tunewright.backends.sagemaker.settings import JobSettings
 
 _DEFAULTS: Final[Mapping[str, float]] = {CREATE_RATE: 1.0, LIST_RATE: 2.0}
 """Published defaults, for accounts whose quotas cannot be read."""
+_NO_CODE: Final = "(see the console)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,7 @@ class Plan:
 
     instance_type: str
     n_instances: int
+    instances_per_job: int = 1
     has_warm_pool: bool = False
     is_spot: bool = False
     trial_seconds: float | None = None
@@ -40,9 +44,19 @@ class Line:
 
     quota: str
     has: float | None
+    """None: unknown."""
     needs: float
     code: str = ""
     is_adjustable: bool = True
+    is_default: bool = False
+    """Whether ``has`` is AWS's default, because the account's own value is not listed."""
+
+    @property
+    def value(self) -> str:
+        """The quota as text; a question mark if it is unknown."""
+        if self.has is None:
+            return "?"
+        return f"{self.has:g}{' (default)' if self.is_default else ''}"
 
     @property
     def is_missing(self) -> bool:
@@ -80,8 +94,29 @@ def needs(plan: Plan, quotas: Mapping[str, Quota] | None) -> list[Line]:
     return [_line(name, need, quotas) for name, need in _needed(plan)]
 
 
-def preflight(session: AwsSession, settings: JobSettings, n_instances: int) -> str:
-    """One line for the user about the account's quotas; empty if they cannot be read.
+def quotas_of(session: AwsSession, plan: Plan) -> Mapping[str, Quota] | None:
+    """The account's quotas, and AWS's defaults of those that a plan needs and the account does not list.
+
+    Raises
+    ------
+    ServiceError
+        The service does not respond.
+    """
+    return read_quotas(session, [name for name, _ in _needed(plan) if name not in _DEFAULTS])
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """Result of the comparison before the first job."""
+
+    line: str = ""
+    """For the user; empty if the quotas cannot be read."""
+    max_instances: int | None = None
+    """Maximum of instances of one job; None: unknown."""
+
+
+def preflight(session: AwsSession, settings: JobSettings, n_instances: int) -> Preflight:
+    """Compare the account's quotas with an experiment's needs.
 
     The embedded endpoint is not asked: its quotas are its settings.
 
@@ -95,33 +130,44 @@ def preflight(session: AwsSession, settings: JobSettings, n_instances: int) -> s
         At the same time.
     """
     if session.endpoint.kind is EndpointKind.EMBEDDED:
-        return ""
-    try:
-        quotas = read_quotas(session)
-    except ServiceError:
-        return ""
-    if quotas is None:
-        return ""
+        return Preflight()
     plan = Plan(
         instance_type=settings.instance_type,
         n_instances=n_instances,
+        instances_per_job=settings.benchmark.instance_count,
         has_warm_pool=settings.config.warm_pool,
         is_spot=settings.config.spot,
     )
-    return _words(needs(plan, quotas))
+    try:
+        quotas = quotas_of(session, plan)
+    except ServiceError:
+        return Preflight()
+    if quotas is None:
+        return Preflight()
+    per_job = quotas.get(per_job_quota(is_spot=plan.is_spot))
+    return Preflight(_words(needs(plan, quotas)), None if per_job is None else int(per_job.value))
 
 
 def _words(lines: Sequence[Line]) -> str:
-    shown = "; ".join(f"{line.quota}: {line.has or 0:g}, needed {line.needs:g}" for line in lines)
+    known = [line for line in lines if line.has is not None]
+    shown = "; ".join(f"{line.quota}: {line.value}, needed {line.needs:g}" for line in known)
+    unknown = ", ".join(line.quota for line in lines if line.has is None)
     missing = [f"{line.quota}: {line.remedy}" for line in lines if line.is_missing]
+    note = f"; not listed: {unknown}" if unknown else ""
     if not missing:
-        return f"Quotas of the account: {shown}"
-    return f"WARNING: quotas of the account are too low: {shown}. As many run as there is room for. {'; '.join(missing)}"
+        return f"Quotas of the account: {shown}{note}"
+    return (
+        f"WARNING: quotas of the account are too low: {shown}{note}. As many run as there is room for. "
+        f"{'; '.join(missing)}"
+    )
 
 
 def _needed(plan: Plan) -> Iterator[tuple[str, float]]:
     name = spot_quota if plan.is_spot else training_quota
     yield name(plan.instance_type), float(plan.n_instances)
+    yield total_quota(is_spot=plan.is_spot), float(plan.n_instances)
+    if plan.instances_per_job > 1:
+        yield per_job_quota(is_spot=plan.is_spot), float(plan.instances_per_job)
     if plan.has_warm_pool:
         yield warm_pool_quota(plan.instance_type), float(plan.n_instances)
     if plan.trial_seconds is not None:
@@ -131,9 +177,16 @@ def _needed(plan: Plan) -> Iterator[tuple[str, float]]:
 
 def _line(name: str, need: float, quotas: Mapping[str, Quota] | None) -> Line:
     known = (quotas or {}).get(name)
-    if known is not None:
+    if known is None:
+        is_adjustable = name != LIST_RATE
         return Line(
-            quota=name, has=known.value, needs=need, code=known.code, is_adjustable=known.is_adjustable
+            quota=name, has=_DEFAULTS.get(name), needs=need, is_adjustable=is_adjustable, code=_NO_CODE
         )
-    has = 0.0 if quotas is not None and name not in _DEFAULTS else _DEFAULTS.get(name)
-    return Line(quota=name, has=has, needs=need, is_adjustable=name != LIST_RATE, code="(see the console)")
+    return Line(
+        quota=name,
+        has=known.value,
+        needs=need,
+        code=known.code,
+        is_adjustable=known.is_adjustable,
+        is_default=known.is_default,
+    )

@@ -102,7 +102,7 @@ _MAX_TAG_VALUE: Final = 256
 _WITHOUT_NETWORK: Final[Mapping[str, str]] = {"PIP_NO_INDEX": "1"}
 """Lets pip say at once that a package is missing, instead of asking a network that is not there."""
 
-_TYPE_NAMES: Final = ("instance_type", "st_instance_type")
+TYPE_NAMES: Final = ("instance_type", "st_instance_type")
 _COUNT_NAMES: Final = ("instance_count", "st_instance_count")
 
 
@@ -351,7 +351,7 @@ def instance_of(config: Config, settings: JobSettings) -> tuple[str, int]:
     SettingsError
         The hyperparameter for the count is no integer >= 1.
     """
-    instance_type = next((config[name] for name in _TYPE_NAMES if name in config), settings.instance_type)
+    instance_type = next((config[name] for name in TYPE_NAMES if name in config), settings.instance_type)
     name = next((name for name in _COUNT_NAMES if name in config), None)
     if name is None:
         return str(instance_type), settings.benchmark.instance_count
@@ -363,9 +363,14 @@ def instance_of(config: Config, settings: JobSettings) -> tuple[str, int]:
     return str(instance_type), count
 
 
+def chooses_count(config: Config) -> bool:
+    """Whether the configuration itself gives the number of instances."""
+    return any(name in config for name in _COUNT_NAMES)
+
+
 def chooses_type(config: Config) -> bool:
     """Whether the configuration itself names the instance type."""
-    return any(name in config for name in _TYPE_NAMES)
+    return any(name in config for name in TYPE_NAMES)
 
 
 def script_config(order: JobOrder, settings: JobSettings) -> dict[str, ConfigValue]:

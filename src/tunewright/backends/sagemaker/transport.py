@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -84,6 +85,11 @@ class S3Transport(Channel):
         """Write the run's control object."""
         self._objects.put(s3_keys.control_key(name.key), request.encode("ascii"))
 
+    @override
+    def show_life(self, number: int) -> None:
+        """Change the content of the session object."""
+        self._objects.put(s3_keys.SESSION, f"{time.time()} {number}".encode("ascii"))
+
     def _message(self, key: str) -> Message | None:
         parsed = s3_keys.decode(key)
         if parsed is None:
@@ -111,7 +117,7 @@ class LogTransport(Channel):
         The experiment's jobs.
     checkpoints
         Copied by the service.
-    time
+    service_time
         Conversion of delays.
     """
 
@@ -121,13 +127,17 @@ class LogTransport(Channel):
     survives_termination = False
 
     def __init__(
-        self, logs: JobLogs, jobs: SageMakerJobs[Any], checkpoints: CopiedCheckpoints, time: ServiceTime
+        self,
+        logs: JobLogs,
+        jobs: SageMakerJobs[Any],
+        checkpoints: CopiedCheckpoints,
+        service_time: ServiceTime,
     ) -> None:
         self.checkpoints = checkpoints
-        least = _LEAST_DELAY_INTERVALS * time.min_interval
-        self.delay = time.seconds(INGESTION_SECONDS, at_least=least)
+        least = _LEAST_DELAY_INTERVALS * service_time.min_interval
+        self.delay = service_time.seconds(INGESTION_SECONDS, at_least=least)
         self.overlap = max(SHORTEST_OVERLAP, self.delay)
-        usual = time.seconds(_USUAL_INGESTION, at_least=SHORTEST_OVERLAP)
+        usual = service_time.seconds(_USUAL_INGESTION, at_least=SHORTEST_OVERLAP)
         self.shortest_overlap = min(usual, self.overlap)
         self._logs = logs
         self._jobs = jobs

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewright.backends.sagemaker.workers import busy_in_jobs_mode, plan_fleet
+from tunewright.exceptions import SettingsError
 
 
 @given(st.integers(1, 5000), st.integers(1, 8))
@@ -23,10 +24,30 @@ def test_a_thousand_workers_need_fifty_jobs() -> None:
 
 @pytest.mark.parametrize(
     ("instance_type", "slots"),
-    [("ml.c5.xlarge", 1), ("ml.g4dn.xlarge", 1), ("ml.g5.12xlarge", 4), ("ml.p4d.24xlarge", 8)],
+    [
+        ("ml.c5.xlarge", 1),
+        ("ml.g4dn.xlarge", 1),
+        ("ml.g5.12xlarge", 4),
+        ("ml.p4d.24xlarge", 8),
+        ("ml.trn1.32xlarge", 1),
+    ],
 )
 def test_each_gpu_has_a_trial(instance_type: str, slots: int) -> None:
     assert plan_fleet(8, instance_type, None).slots == slots
+
+
+@pytest.mark.parametrize(
+    "instance_type", ["ml.p6-b200.48xlarge", "ml.p6-b300.48xlarge", "ml.g7e.48xlarge", "ml.g7.48xlarge"]
+)
+def test_eight_workers_need_one_instance_with_eight_gpus(instance_type: str) -> None:
+    assert plan_fleet(8, instance_type, None).instances == 1
+
+
+def test_an_unknown_number_of_gpus_must_be_given() -> None:
+    with pytest.raises(SettingsError, match=r"ml\.g99\.48xlarge .*--trials_per_instance"):
+        plan_fleet(8, "ml.g99.48xlarge", None)
+    assert plan_fleet(8, "ml.g99.48xlarge", 4).instances == 2
+    assert plan_fleet(8, "ml.x99.large", None).slots == 1
 
 
 def test_the_create_rate_bounds_jobs_mode() -> None:

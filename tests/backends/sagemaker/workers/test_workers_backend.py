@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -298,6 +299,20 @@ class TestAttach:
         second.until_ended(0)
         assert retries(second) == [(0, 2), (0, 3)]
         assert second.aws.calls["CreateTrainingJob"] == 1
+
+    def test_workers_with_other_code_take_no_more_runs(
+        self, fleet: Any, make_fleet: Callable[..., Any], script: str
+    ) -> None:
+        start(fleet, 0)
+        worker = fleet.worker()
+        worker.take("0-0-0")
+        Path(script).write_text("print('another training')\n")
+        second = make_fleet([self.open_run()])
+        second.until(lambda: len(second.aws.jobs) == 2)
+        assert second.has("control/worker-0")
+        worker.end("0-0-0", 1)
+        assert second.until_ended(0).exit == 0
+        assert any("The code has changed" in notice for notice in second.backend.summary().notices)
 
     def test_a_run_that_ended_meanwhile_is_told(self, fleet: Any, make_fleet: Callable[..., Any]) -> None:
         start(fleet, 0)

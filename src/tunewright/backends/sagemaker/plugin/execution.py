@@ -56,13 +56,14 @@ def choose_execution(settings: JobSettings) -> tuple[Execution, str]:
 
 
 def _check_workers(settings: JobSettings) -> None:
-    """Refuse trials that choose their instances or need several."""
+    """Refuse trials that choose their instances or need several, and instances with an unknown number of GPUs."""
     for name in _TYPE_NAMES:
         if name in settings.benchmark.space:
             raise SettingsError(
                 f"All workers have the same instance, and the space has {name!r}: use --execution jobs"
             )
     refuse_what_workers_cannot(settings)
+    plan_fleet(settings.benchmark.n_workers, settings.instance_type, settings.config.trials_per_instance)
 
 
 def training_seconds(benchmark: str) -> tuple[float, str] | None:

@@ -17,8 +17,10 @@ from tunewright.aws import (
     EndpointKind,
     choose_bucket,
     open_session,
+    prices_at,
     resolve_endpoint,
 )
+from tunewright.aws.catalog import TABLE
 from tunewright.backends.plugin import (
     BackendPlugin,
     Description,
@@ -29,7 +31,13 @@ from tunewright.backends.sagemaker.backend import SageMakerBackend
 from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints, download
 from tunewright.backends.sagemaker.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.config import LOGS, SageMakerConfig, SageMakerPlace
-from tunewright.backends.sagemaker.deployment import Estimate, dry_run, estimate
+from tunewright.backends.sagemaker.deployment import (
+    Estimate,
+    check_images,
+    dry_run,
+    estimate,
+    unpriced_types,
+)
 from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.plugin.execution import choose_execution
 from tunewright.backends.sagemaker.requests import job_prefix
@@ -41,6 +49,7 @@ from tunewright.backends.sagemaker.workers import (
     run_logs,
 )
 from tunewright.exceptions import SettingsError
+from tunewright.formatting import listed
 from tunewright.interfaces import Backend
 from tunewright.runner.checkpoints import SYNCED
 from tunewright.runner.requirements import SHARED_VARIABLE
@@ -56,6 +65,7 @@ _NO_CREDENTIALS: Final = f"""\
 *** {_EMBEDDED}.
 *** For AWS: aws configure (or aws sso login), then this command again.
 {_RULE}"""
+_OTHER_REGION: Final = "The price may differ in {region}: allow pricing:GetProducts, or give --price_per_hour, to count with that of {region}"
 
 P = TypeVar("P", bound=SageMakerPlace)
 
@@ -126,8 +136,10 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
     def describe(self, config: SageMakerConfig, context: ExperimentContext) -> Description[SageMakerConfig]:
         """Decide execution mode and endpoint; say which mode keeps how many workers busy, quotas, instances and price."""
         settings = JobSettings(benchmark=context.script, config=config)
+        check_images(settings)
         execution, advice = choose_execution(settings)
-        description = describe_jobs(replace(config, execution=execution), estimate(settings))
+        jobs = estimate(settings, prices_at(endpoint_of(config)))
+        description = describe_jobs(replace(config, execution=execution), jobs)
         return replace(description, advice=(advice,))
 
     @override
@@ -142,9 +154,15 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         return json.dumps(request, indent=2)
 
     @override
-    def price(self, config: SageMakerConfig, context: ExperimentContext) -> float | None:
-        """Of all instances together, of the most expensive type; None if a price is unknown."""
-        return estimate(JobSettings(benchmark=context.script, config=config)).dollars_per_hour
+    def unknown_costs(self, config: SageMakerConfig, context: ExperimentContext) -> str:
+        """Instance types whose price is neither given nor listed."""
+        endpoint, settings = endpoint_of(config), JobSettings(benchmark=context.script, config=config)
+        types = unpriced_types(settings, prices_at(endpoint))
+        if not types:
+            return ""
+        is_asked = endpoint.kind is EndpointKind.AWS
+        remedy = "give --price_per_hour" + (", allow pricing:GetProducts" if is_asked else "")
+        return f"the price of {listed(types)} is not known: {remedy}"
 
 
 PLUGIN: Final = SageMakerPlugin()
@@ -193,6 +211,8 @@ def describe_jobs(place: P, jobs: Estimate) -> Description[P]:
         lines += (_NO_CREDENTIALS if is_fallback else f"{_EMBEDDED}; nothing is created on AWS",)
         return Description(config=settled, lines=lines)
     lines += (f"On AWS, region {endpoint.region}, this creates training jobs, {jobs}, and files in S3",)
+    if jobs.price is not None and jobs.price.source == TABLE and jobs.price.region != endpoint.region:
+        lines += (_OTHER_REGION.format(region=endpoint.region),)
     error = "AWS credentials were found, and there is no terminal to ask at: give --endpoint aws, --yes or --endpoint embedded"
     return Description(
         config=settled,

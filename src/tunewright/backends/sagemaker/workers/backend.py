@@ -8,7 +8,7 @@ from tunewright.aws import AwsSession
 from tunewright.backends.engine import EngineBackend, Notices, WorkerDispatcher
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder, WorkerTimes
 from tunewright.backends.sagemaker.backend import make_context
-from tunewright.backends.sagemaker.config import S3, SageMakerConfig
+from tunewright.backends.sagemaker.config import MAX_RUN_MAX, S3, SageMakerConfig
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.requests import JobRequest, build_worker_request, worker_deployment
 from tunewright.backends.sagemaker.settings import JobSettings, WorkerSettings
@@ -47,7 +47,7 @@ class WorkersBackend(EngineBackend, Backend):
     session
         From :func:`tunewright.aws.open_session`.
     workers
-        Times of worker jobs; None: the defaults.
+        Times of worker jobs; None: the defaults, and ``abandon_after`` of the config.
 
     Raises
     ------
@@ -66,7 +66,8 @@ class WorkersBackend(EngineBackend, Backend):
         session: AwsSession,
         workers: WorkerSettings | None = None,
     ) -> None:
-        settings, workers = JobSettings(benchmark=benchmark, config=config), workers or WorkerSettings()
+        settings = JobSettings(benchmark=benchmark, config=config)
+        workers = workers or WorkerSettings(abandon_seconds=config.abandon_after or MAX_RUN_MAX)
         refuse_what_workers_cannot(settings, workers)
         site = ExperimentSite(settings, experiment, session, Notices())
         self.deployment: Final = site.deployment

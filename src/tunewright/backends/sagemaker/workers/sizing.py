@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tunewright.aws import Endpoint, gpus_of
+from tunewright.aws import Endpoint, gpus_of, prices_at
 from tunewright.aws.session import SERVICE_RATES
 from tunewright.backends.engine.worker_jobs import FleetPlan, WorkerJobOrder
-from tunewright.backends.sagemaker.deployment import dollars_per_hour, planned_deployment
+from tunewright.backends.sagemaker.deployment import job_price, planned_deployment
 from tunewright.backends.sagemaker.requests import WorkerParameters, build_worker_request, worker_deployment
 from tunewright.backends.sagemaker.settings import JobSettings, WorkerSettings
+from tunewright.exceptions import SettingsError
 
 MAX_INSTANCES: Final = 20
 """Instances of one training job (default quota L-622CFD70)."""
@@ -34,8 +35,18 @@ def plan_fleet(n_workers: int, instance_type: str, trials_per_instance: int | No
         Such as ``ml.c5.xlarge``.
     trials_per_instance
         None: one per GPU, and one without GPUs.
+
+    Raises
+    ------
+    SettingsError
+        It is None, and the number of GPUs is unknown.
     """
-    slots = trials_per_instance or gpus_of(instance_type) or 1
+    gpus = gpus_of(instance_type)
+    if trials_per_instance is None and gpus is None:
+        raise SettingsError(
+            f"The number of GPUs of {instance_type} is not known: give --trials_per_instance, or use --execution jobs"
+        )
+    slots = trials_per_instance or gpus or 1
     instances = math.ceil(n_workers / slots)
     jobs = max(min(MIN_JOBS, instances), math.ceil(instances / MAX_INSTANCES))
     return FleetPlan(slots=slots, instances=instances, jobs=jobs)
@@ -88,7 +99,8 @@ def dry_run_workers(
     fleet = plan_fleet(
         settings.benchmark.n_workers, settings.instance_type, settings.config.trials_per_instance
     )
-    price = (dollars_per_hour({}, settings) or 0.0) * fleet.job_size
-    order = WorkerJobOrder(number=0, n_instances=fleet.job_size, dollars_per_hour=price)
+    price = job_price({}, settings, prices_at(endpoint))
+    dollars = 0.0 if price is None else price.times(fleet.job_size).dollars_per_hour
+    order = WorkerJobOrder(number=0, n_instances=fleet.job_size, dollars_per_hour=dollars)
     parameters = worker_parameters(workers, fleet, endpoint)
     return build_worker_request(order, worker_deployment(deployment), settings, parameters).fields

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Set
 from typing import Final, final
 
@@ -70,11 +69,6 @@ class S3TaskBoard(TaskBoard):
         """From the lease's content."""
         content = self._objects.get(s3_keys.LEASES + key)
         return "" if content is None else str(json.loads(content)["job"])
-
-    @override
-    def show_life(self, number: int) -> None:
-        """Change the content of the session object."""
-        self._objects.put(s3_keys.SESSION, f"{time.time()} {number}".encode("ascii"))
 
     @override
     def drain(self, job: int) -> None:
