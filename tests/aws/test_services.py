@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from tunewright.aws import (
     resolve_endpoint,
 )
 from tunewright.aws.account import partition
+from tunewright.aws.embedded import PRESET_VARIABLE
 from tunewright.aws.endpoint import Endpoint, EndpointKind
 from tunewright.exceptions import BackendError, MissingExtraError
 
@@ -94,6 +96,21 @@ def test_the_role_that_is_given_wins(session: AwsSession, monkeypatch: pytest.Mo
     assert find_role(session).endswith(":role/a/b/first")
     with pytest.raises(BackendError, match=r"no role missing: correct --role"):
         find_role(session, "missing")
+
+
+def test_the_embedded_endpoint_takes_any_role_unless_it_checks_them(
+    session: AwsSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "endpoint", replace(session.endpoint, kind=EndpointKind.EMBEDDED))
+    assert find_role(session).endswith(":role/AmazonSageMaker-ExecutionRole-Embedded")
+    assert find_role(session, "mine").endswith(":role/mine")
+    monkeypatch.setenv(PRESET_VARIABLE, "new-account")
+    with pytest.raises(BackendError, match="no role for SageMaker jobs: create one"):
+        find_role(session)
+    with pytest.raises(BackendError, match="no role mine"):
+        find_role(session, "mine")
+    only = create_role(session, "AmazonSageMaker-ExecutionRole-2026")
+    assert find_role(session) == only
 
 
 def test_a_role_that_may_not_be_looked_up_is_one_of_the_console(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tunewright.aws import boto
+from tunewright.aws.embedded import PRESET_VARIABLE
 from tunewright.aws.endpoint import EndpointKind
 from tunewright.aws.session import AwsSession
 from tunewright.exceptions import BackendError
@@ -35,7 +36,8 @@ def find_role(session: AwsSession, role: str | None = None) -> str:
 
     The first of these that there is: the given role; TUNEWRIGHT_SAGEMAKER_ROLE; AWS_ROLE; the execution role of the Studio
     app or notebook instance of this process; the role that this process has assumed, if SageMaker may assume it; the
-    account's only AmazonSageMaker-ExecutionRole. The embedded endpoint accepts any role.
+    account's only AmazonSageMaker-ExecutionRole. The embedded endpoint accepts any role, unless it is another kind of account
+    (``SAGEMAKER_EMULATOR_PRESET``).
 
     Parameters
     ----------
@@ -50,11 +52,17 @@ def find_role(session: AwsSession, role: str | None = None) -> str:
         No role, or several ones are found, or roles cannot be listed.
     """
     given = role or next((os.environ[name] for name in _ROLE_VARIABLES if os.environ.get(name)), None)
-    if given is None and session.endpoint.kind is EndpointKind.EMBEDDED:
+    if given is None and _takes_any_role(session):
         given = _EMBEDDED_ROLE
     if given is not None:
         return given if given.startswith("arn:") else _role_arn(session, given)
     return _notebook_role() or _own_role(session) or _only_role(session)
+
+
+def _takes_any_role(session: AwsSession) -> bool:
+    """Whether the endpoint accepts roles that do not exist."""
+    is_embedded = session.endpoint.kind is EndpointKind.EMBEDDED
+    return is_embedded and os.environ.get(PRESET_VARIABLE, "default") == "default"
 
 
 def _role_arn(session: AwsSession, name: str) -> str:
@@ -64,7 +72,7 @@ def _role_arn(session: AwsSession, name: str) -> str:
     one that the console created, as SageMaker's SDK takes it.
     """
     roles = f"arn:{partition(session.endpoint.region)}:iam::{session.account}:role"
-    if session.endpoint.kind is EndpointKind.EMBEDDED:
+    if _takes_any_role(session):
         return f"{roles}/{name}"
     try:
         return str(_read_role(session, name)["Arn"])
