@@ -38,6 +38,12 @@ class Recorded:
         self._app = services.app
         self.requests: list[dict[str, str]] = []
 
+    def refusal(self, environ: dict[str, Any]) -> None:
+        """Admit each request."""
+
+    def max_body(self, environ: dict[str, Any]) -> int:
+        return 1 << 30
+
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self.requests.append({k: v for k, v in environ.items() if isinstance(v, str)})
         return self._app(environ, start_response)
