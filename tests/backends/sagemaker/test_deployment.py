@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from moto import mock_aws
@@ -124,13 +124,15 @@ def test_a_dry_run_on_the_embedded_endpoint_starts_nothing(
 
 def fields_of(request: Any, path: str = "") -> set[str]:
     """Names of all fields, as in the table of the docs; hyperparameters are one field."""
-    if isinstance(request, list):
-        return set().union(*(fields_of(one, path) for one in request))
-    if not isinstance(request, dict) or path == "HyperParameters":
-        return {path}
-    return set().union(
-        *(fields_of(value, f"{path}.{name}" if path else name) for name, value in request.items())
-    )
+    if isinstance(request, dict) and path != "HyperParameters":
+        members = cast(dict[str, Any], request)
+        parts = [fields_of(value, f"{path}.{name}" if path else name) for name, value in members.items()]
+    elif isinstance(request, list):
+        items = cast(list[Any], request)
+        parts = [fields_of(item, path) for item in items]
+    else:
+        parts = [{path}]
+    return {name for part in parts for name in part}
 
 
 def test_the_docs_name_every_field_of_the_request(folder: Path) -> None:
