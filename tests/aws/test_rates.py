@@ -52,15 +52,15 @@ def test_delay_says_when_and_takes_nothing(fake: FakeTime) -> None:
     assert one.delay() == one.delay() == 1.0
 
 
-def test_throttling_halves_the_rate_down_to_a_sixteenth(fake: FakeTime) -> None:
-    one = bucket(fake, 1.0)
+def test_throttling_halves_the_rate_down_to_a_two_hundredth(fake: FakeTime) -> None:
+    one = TokenBucket(1.0, speed=1e-4, clock=fake.clock, sleep=fake.sleep)  # it hardly recovers meanwhile
     one.throttled()
     assert one.rate == 0.5
     assert one.delay() == 2.0
     for _ in range(10):
         one.acquire()
         one.throttled()
-    assert one.rate == 1 / 16
+    assert one.rate == 1 / 200
 
 
 def test_repetitions_of_a_refused_request_count_once(fake: FakeTime) -> None:

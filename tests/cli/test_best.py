@@ -256,6 +256,15 @@ def test_a_note_is_shown_until_it_is_removed(outcome: Outcome, capsys: pytest.Ca
     assert "with the new data" not in call(capsys, "show", outcome.folder.name)[1]
 
 
+def test_the_report_of_the_last_experiment_has_its_name(
+    outcome: Outcome, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    assert call(capsys, "report", "@last")[0] == 0
+    assert [path.name for path in tmp_path.glob("*.html")] == [f"{outcome.folder.name}.html"]
+
+
 def test_nothing_is_deleted_without_consent(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["newer"], ["--experiment_tag", "another"], ["nothing", "--yes"], []):
         code, _, err = call(capsys, "delete", *arguments)

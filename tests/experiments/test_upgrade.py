@@ -38,6 +38,7 @@ def test_settings_keep_their_values() -> None:
         warm_pool=True,
         max_run=600,
         tags={"team": "a"},
+        framework_version="2.6",
         request_template={"VpcConfig": {"Subnets": ["s"], "SecurityGroupIds": ["g"]}},
     )
     assert Experiment.from_json(STORED["simulated"]).backend == SimulatedConfig(

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "AbortMultipartUpload": "a transfer of a large file that fails",
     "DeleteObject": "a trial's job that stores a newer checkpoint; requests of trials' jobs are not counted",
     "HeadObject": "a trial's job that goes on from a checkpoint",
+    "GetProducts": "AWS: prices of the endpoint embedded here are those of the package",
     "GetRole": "AWS: the endpoint embedded here takes any role",
     "ListRoles": "AWS: the endpoint embedded here takes any role",
 }

@@ -14,7 +14,7 @@ from tunewright.testing.jobs import job_settings
 from tunewright.trial import Checkpoint, Run
 
 SCRIPT = """
-import json, os, pathlib
+import json, os, pathlib, time
 from tunewright import Reporter
 report = Reporter()
 here, hosts = os.environ["SM_CURRENT_HOST"], json.loads(os.environ["SM_HOSTS"])
@@ -22,6 +22,8 @@ saved = pathlib.Path(os.environ["TUNEWRIGHT_CHECKPOINT_DIR"]) / "epoch.json"
 done, owner = json.loads(saved.read_text()) if saved.exists() else (0, "algo-1")
 for epoch in range(done + 1, 4):
     saved.write_text(json.dumps([epoch, here]))
+    if here != "algo-1" and epoch == 2 and not done:  # it does not know where its rung ends
+        time.sleep(600)
     is_first, is_owned = int(here == "algo-1"), int(owner == "algo-1")
     report(epoch=epoch, n_hosts=len(hosts), is_first=is_first, is_owned=is_owned, began=done)
 """
@@ -32,12 +34,16 @@ def test_one_instance_reports_and_owns_the_checkpoint(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "train.py").write_text(SCRIPT)
     session = open_session(resolve_endpoint("embedded", speed=SPEED), root=tmp_path / "endpoint")
-    jobs = job_settings(script=str(folder / "train.py"), n_workers=1, instance_count=2, min_interval=0.1)
+    jobs = job_settings(
+        script=str(folder / "train.py"), n_workers=1, instance_count=2, min_interval=0.1, stop_grace=1e6
+    )
     backend = SageMakerBackend(jobs.benchmark, jobs.config, experiment="two instances", session=session)
     try:
         backend.attach(())
         events = EventReader(backend, patience=300.0)
         backend.start(Run(trial_id=0, attempt=0, until=2), {})
+        events.until_reported(0, 2)
+        backend.pause(0)
         first = events.until_ended(0)
         assert (first.exit, first.error, first.checkpoint) == (0, "", Checkpoint(trial_id=0, resource=2))
         assert events.resources(0) == [1, 2], "each epoch once"
@@ -48,6 +54,7 @@ def test_one_instance_reports_and_owns_the_checkpoint(tmp_path: Path) -> None:
         metrics = [dict(report.metrics) for report in events.reports]
         assert all((one["n_hosts"], one["is_first"], one["is_owned"]) == (2, 1, 1) for one in metrics)
         assert metrics[-1]["began"] == 2
+        assert "StopTrainingJob" not in session.calls, "the second instance heard the pause"
         backend.close()
         assert backend.summary().cost > 0
         assert backend.summary().cost_phases["start-up"] > 0

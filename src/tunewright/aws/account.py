@@ -147,6 +147,12 @@ def partition(region: str) -> str:
     return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
+FULL_ACCESS_LIMIT: Final = (
+    "AmazonSageMakerFullAccess covers objects only in buckets with 'sagemaker' in their names"
+)
+"""Source: AWS managed policy AmazonSageMakerFullAccess, resources ``arn:aws:s3:::*SageMaker*`` and other spellings."""
+
+
 def default_bucket(session: AwsSession) -> str:
     """Default bucket of SageMaker's tools in an account and region."""
     return f"sagemaker-{session.endpoint.region}-{session.account}"

@@ -40,14 +40,15 @@ DEFAULT_RATE: Final = 20.0
 
 _RECOVERY_SECONDS: Final = 10.0
 _RECOVERY_STEP: Final = 0.05
-_LOWEST_SHARE: Final = 1 / 16
+_LOWEST_SHARE: Final = 1 / 200
+"""So low that hundreds of clients can share the quota of an account."""
 
 
 @final
 class TokenBucket:
     """Allows one request every ``1 / rate`` seconds; thread-safe.
 
-    Throttling halves the rate (down to a sixteenth), once for all requests sent at the old rate; every ten seconds
+    Throttling halves the rate (down to a two-hundredth), once for all requests sent at the old rate; every ten seconds
     without throttling restore five per cent of the full rate.
 
     Parameters

@@ -130,8 +130,10 @@ def report(
     setups = None if method is None else select("method", method, results.methods)
     shown = results if setups is None else results.where(method=setups)
     names = [Path(source).name or Path(source).resolve().name for source in sources]
-    path = Path(out or f"{names[0]}.html")
     counting = [info for name in shown.benchmarks for info in newest_infos(shown, name).values()]
+    if counting:
+        names = [counting[0].path.name if name == "@last" else name for name in names]
+    path = Path(out or f"{names[0]}.html")
     if len(counting) == 1 and counting[0].record is not None:
         single = single_report(one_run(counting[0].path))
         _write(path, build_single_page(single))

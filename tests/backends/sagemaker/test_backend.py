@@ -679,8 +679,12 @@ def test_a_bucket_that_refuses_the_code_is_an_error(make_driver: Any, aws: Any) 
         raise refusal
 
     aws.s3.put_object = put_object
-    with pytest.raises(BackendError, match="code cannot be stored"):
+    with pytest.raises(
+        BackendError, match=r"code cannot be stored.*sagemaker policy' prints all that are needed$"
+    ):
         make_driver()
+    with pytest.raises(BackendError, match="only in buckets with 'sagemaker' in their names"):
+        make_driver(bucket="mine-it-is")
     aws.s3.put_object = original
 
 

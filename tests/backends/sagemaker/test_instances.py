@@ -47,7 +47,7 @@ def lacks(driver: Any, name: str) -> None:
 
 @pytest.fixture
 def driver(make_driver: Any, aws: Any) -> Any:
-    aws.endpoint = type(aws.endpoint)(kind=aws.endpoint.kind, region="us-east-1", url="http://x", speed=10.0)
+    aws.endpoint = type(aws.endpoint)(kind=aws.endpoint.kind, region="us-east-1", url="http://x", speed=40.0)
     return make_driver(instance_type=f"{CHEAP},{DEAR}")
 
 

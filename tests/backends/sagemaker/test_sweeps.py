@@ -24,8 +24,9 @@ def test_a_long_run_is_found_among_thousands_that_came_after_it(make_driver: Any
             "TrainingJobStatus": "Completed",
         }
     driver.backend._queue.find(0)._created -= 86400
+    driver.backend._queue.find(0)._heard_at = -1e9
     before = aws.calls
-    driver.backend._dispatcher._poller._statuses_at = 0.0
+    driver.backend._dispatcher._poller._schedule._at = 0.0
     driver.rounds(1)
     lists = aws.calls["ListTrainingJobs"] - before.get("ListTrainingJobs", 0)
     looks = aws.calls["DescribeTrainingJob"] - before.get("DescribeTrainingJob", 0)

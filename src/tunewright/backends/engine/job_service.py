@@ -240,6 +240,10 @@ class JobService(ABC, Generic[OrderT]):
     def create_delay(self) -> float:
         """Real seconds until the engine's request rate allows another job."""
 
+    def list_delay(self) -> float:
+        """Real seconds until the engine's request rate allows another listing; by default 0."""
+        return 0.0
+
     @abstractmethod
     def create(self, order: OrderT) -> Submission:
         """Create a job, or adopt the one of that key if a request of this session, whose answer was lost, created it.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, final
 
 from typing_extensions import override
 
 from tunewright.backends.engine.backend import Dispatcher
-from tunewright.backends.engine.context import EngineContext
+from tunewright.backends.engine.context import EngineContext, ServiceTime
 from tunewright.backends.engine.job_service import CreateOutcome, JobName, JobOrder, JobStatus, PoolStatus
 from tunewright.backends.engine.outcomes import Outcome
 from tunewright.backends.engine.submission import Submitter
@@ -19,16 +19,66 @@ from tunewright.exceptions import BackendError, RequestError
 from tunewright.trial import OpenRun, Run
 from tunewright.types import Config
 
-STATUS_PERIOD: Final = 15.0
-"""Service seconds between two listings of the jobs while none is expected to end."""
-ENDING_PERIOD: Final = 2.0
-"""The same while a job is ending, whose worker is waited for."""
+STATUS_PERIOD: Final = 60.0
+"""Service seconds without news of a job, by a message or a listing, after which the jobs are listed."""
+ENDING_PERIOD: Final = 5.0
+"""Service seconds from the announced end of a run to a listing, and between two listings while a job is ending."""
 POOL_SECONDS: Final = 30.0
 """Maximum service seconds until an ended job's instances are a warm pool."""
 _LIST_MARGIN: Final = 1.15
 """Keeps listings of jobs under one request per least interval."""
 _DESCRIBED_PER_POLL: Final = 5
 """Maximum jobs described individually per poll when they are missing from the (truncated) listing."""
+
+
+@final
+class ListingSchedule:
+    """Times of the listings of jobs: few, because all tuners of an account share two a second.
+
+    The end of a run is announced by a message, so that jobs are listed only after such a message, or if nothing was heard of
+    a job for a while. All times are monotonic seconds of the caller's clock.
+
+    Parameters
+    ----------
+    time
+        Conversion of the periods.
+    """
+
+    def __init__(self, time: ServiceTime) -> None:
+        least = _LIST_MARGIN * time.min_interval
+        self._quiet = max(time.interval(STATUS_PERIOD), least)
+        self._ending = max(time.interval(ENDING_PERIOD), least)
+        self._at = 0.0
+
+    @property
+    def at(self) -> float:
+        """Time of the next look whether a listing is due."""
+        return self._at
+
+    def is_due(self, now: float, heard: Iterable[float], *, is_ending: bool) -> bool:
+        """Whether to list the jobs now; then the next listing is a period later.
+
+        Parameters
+        ----------
+        now
+            The time.
+        heard
+            When each job was heard of for the last time.
+        is_ending
+            Whether a job is about to end, or its instances to become a warm pool.
+        """
+        if now < self._at:
+            return False
+        quiet_at = min(heard, default=now) + self._quiet
+        if not is_ending and now < quiet_at:
+            self._at = quiet_at
+            return False
+        self._at = now + (self._ending if is_ending else self._quiet)
+        return True
+
+    def expect_end(self, now: float) -> None:
+        """The end of a run was announced: list the jobs as soon as it may have ended."""
+        self._at = min(self._at, now + self._ending)
 
 
 @final
@@ -233,20 +283,21 @@ class _StatusPoller:
         self._context = context
         self._time = context.time
         self._messages_at = 0.0
-        self._statuses_at = 0.0
+        self._schedule = ListingSchedule(context.time)
         self._turn = 0
 
     @property
     def next_at(self) -> float:
         """Monotonic second of the next listing."""
-        return min(self._messages_at, self._statuses_at)
+        allowed_at = time.monotonic() + self._context.jobs.list_delay()
+        return min(self._messages_at, max(self._schedule.at, allowed_at))
 
     def poll(self, runs: Sequence[TrackedRun]) -> None:
         """Read statuses, then messages: an end message that is read afterwards is not older than the status beside it."""
         now = time.monotonic()
-        if now >= self._statuses_at:
-            is_ending = any(run.end or run.request or run.has_ended for run in runs)
-            self._statuses_at = now + self._status_period(is_ending=is_ending)
+        is_ending = any(run.end or run.has_ended or run.is_forced for run in runs)
+        is_allowed = not self._context.jobs.list_delay()  # else the request would wait, and reports with it
+        if is_allowed and self._schedule.is_due(now, [run.heard_at for run in runs], is_ending=is_ending):
             with self._context.suppress_transient():
                 self._read_statuses(runs)
         channel = self._context.channel
@@ -258,8 +309,7 @@ class _StatusPoller:
 
     def expect_end(self) -> None:
         """A job is ending: read statuses sooner."""
-        soon = time.monotonic() + self._status_period(is_ending=True)
-        self._statuses_at = min(self._statuses_at, soon)
+        self._schedule.expect_end(time.monotonic())
 
     def _read_statuses(self, runs: Sequence[TrackedRun]) -> None:
         jobs, costs = self._context.jobs, self._context.costs
@@ -283,7 +333,3 @@ class _StatusPoller:
         self._turn += _DESCRIBED_PER_POLL
         first = self._turn % len(unseen)
         return (unseen[first:] + unseen[:first])[:_DESCRIBED_PER_POLL]
-
-    def _status_period(self, *, is_ending: bool) -> float:
-        period = self._time.interval(ENDING_PERIOD if is_ending else STATUS_PERIOD)
-        return max(period, _LIST_MARGIN * self._time.min_interval)

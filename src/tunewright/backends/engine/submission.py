@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import replace
 from typing import Final, Generic, final
@@ -25,6 +26,43 @@ CAPACITY_PAUSE: Final = 30.0
 """Service seconds for which a type is avoided after the first lack of capacity; each further one doubles them."""
 LONGEST_CAPACITY_PAUSE: Final = 960.0
 """Maximum of these pauses, in service seconds."""
+LATER_PAUSE: Final = 60.0
+"""Mean service seconds without a new job after the first request that came too fast; each further one doubles them."""
+LONGEST_LATER_PAUSE: Final = 300.0
+"""Maximum of these means, in service seconds."""
+
+
+@final
+class BackOff:
+    """Random pauses after requests that came too fast, so that many tuners of one account do not return at the same time.
+
+    Each is drawn evenly from half to one and a half times a mean, which doubles with each refusal.
+
+    Parameters
+    ----------
+    first, longest
+        Means, in seconds of any clock.
+    seed
+        Of the draws; None: by the system.
+    """
+
+    def __init__(
+        self, first: float = LATER_PAUSE, longest: float = LONGEST_LATER_PAUSE, *, seed: int | None = None
+    ) -> None:
+        self._first = first
+        self._longest = longest
+        self._mean = first
+        self._random = random.Random(seed)  # noqa: S311 - pauses need no secrecy
+
+    def pause(self) -> float:
+        """The next pause."""
+        pause = self._random.uniform(0.5, 1.5) * self._mean
+        self._mean = min(2 * self._mean, self._longest)
+        return pause
+
+    def reset(self) -> None:
+        """A request was accepted."""
+        self._mean = self._first
 
 
 @final
@@ -146,6 +184,7 @@ class Submitter(Generic[OrderT]):
             context.settings.engine, context.prices, context.time, context.notices, context.costs
         )
         self._closed_until = 0.0
+        self._later = BackOff()
 
     def ready_at(self) -> float:
         """Monotonic second from which any job may be created."""
@@ -189,10 +228,12 @@ class Submitter(Generic[OrderT]):
             raise
         if answer.outcome in {CreateOutcome.FULL, CreateOutcome.LATER, CreateOutcome.UNKNOWN}:
             self._context.notices.add(answer.reason)
-        if answer.outcome is CreateOutcome.FULL:
+        if answer.outcome is CreateOutcome.CREATED:
+            self._later.reset()
+        elif answer.outcome is CreateOutcome.FULL:
             self.types.is_full(order.config, order.instance_type)
         elif answer.outcome is CreateOutcome.LATER:
-            self._pause(FULL_PAUSE)
+            self._pause(self._later.pause())
         elif answer.outcome is CreateOutcome.UNKNOWN:
             self._pause(UNKNOWN_PAUSE)
         elif answer.outcome is CreateOutcome.TYPE_REFUSED:

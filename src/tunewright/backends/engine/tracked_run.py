@@ -121,6 +121,7 @@ class TrackedRun:
         """Whether it ever had a job, or was offered to workers."""
         self._is_attached = False
         self._status: JobStatus | None = None
+        self._heard_at = time.monotonic()
         self._over_since: float | None = None
         self._was_searched = False
         self._end: End | None = None
@@ -182,6 +183,11 @@ class TrackedRun:
     def status(self) -> JobStatus | None:
         """The job's newest status; None: never listed."""
         return self._status
+
+    @property
+    def heard_at(self) -> float:
+        """Monotonic second of the newest message or listing of the job, or of its creation."""
+        return self._heard_at
 
     @property
     def end(self) -> End | None:
@@ -267,6 +273,11 @@ class TrackedRun:
         return self._is_stoppable and self._stop < StopProgress.FORCED
 
     @property
+    def is_forced(self) -> bool:
+        """Whether the job was stopped by force."""
+        return self._stop is StopProgress.FORCED
+
+    @property
     def _is_stoppable(self) -> bool:
         return bool(self._request) and self._phase in {RunPhase.RUNNING, RunPhase.ENDING}
 
@@ -296,6 +307,7 @@ class TrackedRun:
             Whether the job starts on instances that another one left; None: not known yet.
         """
         self._enter(RunPhase.RUNNING)
+        self._heard_at = time.monotonic()
         self._worker, self._is_warm = worker, is_warm
         self._has_own_job = bool(worker)
         if worker:
@@ -340,6 +352,7 @@ class TrackedRun:
 
     def observe(self, status: JobStatus, *, is_warm: bool = False) -> None:
         """Take over a listing of the job; one that is older than the job's end is ignored."""
+        self._heard_at = time.monotonic()
         if self.is_over and not status.is_terminal:
             return
         self._status = status
@@ -376,6 +389,7 @@ class TrackedRun:
 
     def report(self, retry: int, seq: int, report: Report) -> Reported:
         """Take a report; its event."""
+        self._heard_at = time.monotonic()
         if self.run.until is not None and report.resource >= self.run.until:
             self._is_at_until = True
         if retry == self._newest_retry:

@@ -11,7 +11,7 @@ from typing import Final, final
 
 from tunewright.backends.engine.context import EngineContext
 from tunewright.backends.engine.job_service import CreateOutcome, FailureCause, JobState, JobStatus
-from tunewright.backends.engine.jobs import STATUS_PERIOD
+from tunewright.backends.engine.jobs import ENDING_PERIOD, STATUS_PERIOD
 from tunewright.backends.engine.run_meter import RunMeter
 from tunewright.backends.engine.submission import Submitter
 from tunewright.backends.engine.tasks import TaskBoard
@@ -246,7 +246,7 @@ class WorkerFleet:
     @property
     def next_at(self) -> float:
         """Monotonic second of the next step."""
-        return self._statuses_at
+        return max(self._statuses_at, time.monotonic() + self._context.jobs.list_delay())
 
     def adopt(self, statuses: Mapping[str, JobStatus], *, is_attached: bool) -> None:
         """Take over the jobs of earlier sessions.
@@ -301,8 +301,10 @@ class WorkerFleet:
             No job can be created, or they fail one after the other.
         """
         lost: set[str] = set()
-        if self._jobs and time.monotonic() >= self._statuses_at:
-            self._statuses_at = time.monotonic() + self._context.time.interval(STATUS_PERIOD)
+        if self._jobs and time.monotonic() >= self._statuses_at and not self._context.jobs.list_delay():
+            is_ending = any(job.is_stopped or number in self._draining for number, job in self._jobs.items())
+            period = ENDING_PERIOD if is_ending else STATUS_PERIOD
+            self._statuses_at = time.monotonic() + self._context.time.interval(period)
             with self._context.suppress_transient():
                 self._read_statuses(lost)
         self._create_missing(n_wanted)
@@ -458,3 +460,5 @@ class WorkerFleet:
         if number not in self._draining:
             self._board.drain(number)
             self._draining.add(number)
+            soon = time.monotonic() + self._context.time.interval(ENDING_PERIOD)
+            self._statuses_at = min(self._statuses_at, soon)

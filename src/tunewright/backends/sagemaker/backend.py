@@ -84,7 +84,7 @@ class SageMakerBackend(EngineBackend, Backend):
         super().__init__(context, JobDispatcher(context))
 
 
-BILLED_OVERHEADS: Final = Overheads(cold_start=30.0, warm_start=8.0, upload=5.0, unseen_start=30.0)
+BILLED_OVERHEADS: Final = Overheads(cold_start=30.0, warm_start=8.0, upload=5.0, unseen_start=75.0)
 """Billed service seconds of a job beside its training, as measured on AWS: data and image are loaded before it."""
 _CLEANUP_HINT: Final = "'tunewright sagemaker cleanup' shows and ends what is left"
 

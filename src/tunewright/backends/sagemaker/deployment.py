@@ -26,6 +26,7 @@ from tunewright.aws import (
     shipped_prices,
     support_warning,
 )
+from tunewright.aws.account import FULL_ACCESS_LIMIT
 from tunewright.aws.session import EMULATED_ACCOUNT
 from tunewright.backends.engine.context import Notices
 from tunewright.backends.engine.job_service import JobOrder
@@ -306,6 +307,8 @@ class ExperimentSite:
             upload_code(root, code, self.deployment.prefix.removeprefix(f"{ROOT_PREFIX}/"))
         except ServiceError as error:
             remedy = f": {error.remedy}" if error.remedy else ""
+            if error.is_forbidden and "sagemaker" not in self.deployment.bucket.lower():
+                remedy += f" ({FULL_ACCESS_LIMIT})"
             raise BackendError(
                 f"The code cannot be stored in s3://{self.deployment.bucket} ({error}){remedy}"
             ) from error

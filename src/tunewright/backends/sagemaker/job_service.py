@@ -11,6 +11,7 @@ from typing import Any, Final, final
 from typing_extensions import override
 
 from tunewright.aws import AwsSession, ServiceError
+from tunewright.aws.account import FULL_ACCESS_LIMIT
 from tunewright.backends.engine.job_service import (
     CreateOutcome,
     Failure,
@@ -272,6 +273,10 @@ class SageMakerJobs(JobService[OrderT]):
     @override
     def create_delay(self) -> float:
         return self._session.bucket_of("CreateTrainingJob").delay()
+
+    @override
+    def list_delay(self) -> float:
+        return self._session.bucket_of("ListTrainingJobs").delay()
 
     @override
     def create(self, order: OrderT) -> Submission:
@@ -540,17 +545,15 @@ _ROLE: Final = (
 TYPE_REMEDY: Final = "correct --instance_type: 'tunewright sagemaker quotas' shows what the account may use"
 """The remedy if another one of several listed types may do."""
 _IMAGE: Final = "correct --image_uri, or let the role pull it from the registry; without --image_uri AWS's own image is taken"
-_FULL_ACCESS: Final = (
-    "AmazonSageMakerFullAccess covers objects only in buckets with 'sagemaker' in their names"
-)
 _KEY: Final = "correct --kms_key, or let the role use the key"
 _PLACE: Final = (
     "the role needs access to the bucket, which must be yours and in the region of the jobs: see --bucket, --bucket_owner "
-    f"and --role ({_FULL_ACCESS})"
+    f"and --role ({FULL_ACCESS_LIMIT})"
 )
 _S3_RIGHTS: Final = (
-    "the bucket must be yours (--bucket_owner), and the role of the jobs needs s3:ListBucket on it (without it S3 denies GetObject of an object that does not exist) "
-    f"and s3:GetObject, PutObject and DeleteObject on its objects: see 'tunewright sagemaker policy' ({_FULL_ACCESS})"
+    "the bucket must be yours (--bucket_owner), and the role of the jobs needs s3:ListBucket on it "
+    "(without it S3 denies GetObject of an object that does not exist) "
+    f"and s3:GetObject, PutObject and DeleteObject on its objects: see 'tunewright sagemaker policy' ({FULL_ACCESS_LIMIT})"
 )
 _CONDITIONS: Final = (
     ". Conditions of such policies can be on sagemaker:InstanceTypes (--instance_type), MaxRuntimeInSeconds (--max_run), "
