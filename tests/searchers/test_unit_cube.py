@@ -10,6 +10,7 @@ from tunewright.space import Categorical, Float, Integer, SearchSpace
 from tunewright.testing.spaces import ALL_TYPES, CATEGORICAL, CONTINUOUS, SMALL, SPACES
 
 RNG_SEED = 3
+LARGE = SearchSpace({"kind": Categorical([f"v{i}" for i in range(100)]), "x": Float(0, 1)})
 
 
 def is_legal(space: SearchSpace, points: np.ndarray) -> bool:
@@ -19,7 +20,7 @@ def is_legal(space: SearchSpace, points: np.ndarray) -> bool:
     return np.allclose(points[:, fixed], back[:, fixed]) and points.min() >= 0 and points.max() <= 1
 
 
-@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("space", [*SPACES.values(), LARGE], ids=[*SPACES, "large category"])
 def test_all_points_are_legal(space: SearchSpace) -> None:
     cube, rng = UnitCube(space), np.random.default_rng(RNG_SEED)
     spread = cube.spread(50, rng)
@@ -53,6 +54,11 @@ def test_few_values_come_as_often_as_their_distribution_says() -> None:
     for value in (1, 3, 8):
         share = np.mean([c["n"] == value for c in configs])
         assert share == pytest.approx(np.mean([c["n"] == value for c in drawn]), abs=0.03)
+
+
+def test_all_values_of_a_large_category_are_drawn() -> None:
+    configs = LARGE.decode(UnitCube(LARGE).spread(1000, np.random.default_rng(RNG_SEED)))
+    assert len({config["kind"] for config in configs}) == 100
 
 
 def test_points_around_another_differ_from_it_a_little() -> None:

@@ -39,7 +39,7 @@ class _Levels:
     points: Array
     """(levels, width)"""
     number_at: Indices
-    """Index of the level in each of 256 equal parts of the distribution."""
+    """Index of the level in each of 256 equal parts of the distribution; four parts for each of more than 64 levels."""
     is_ordered: bool
 
     def near(self, centre: Array, reach: float) -> Indices:
@@ -55,7 +55,7 @@ class _Levels:
 
 @final
 class UnitCube:
-    """Points of a space's unit cube, shape (n, d). Domains of at most 64 values are only ever at a legal point.
+    """Points of a space's unit cube, shape (n, d). Categories, and domains of at most 64 values, are only ever at a legal point.
 
     If the space has relations, all points keep them, and there may be fewer than asked for, at least one.
 
@@ -76,7 +76,7 @@ class UnitCube:
         for domain in space.domains.values():
             columns = slice(start, start + domain.width)
             start += domain.width
-            if domain.size is None or domain.size > _MOST_LEVELS:
+            if domain.size is None or (domain.size > _MOST_LEVELS and not isinstance(domain, Categorical)):
                 self._axes.append(columns.start)
             else:
                 levels = _levels(domain, columns)
@@ -287,7 +287,9 @@ class UnitCube:
             if isinstance(axis, int):
                 points[:, axis] = column
             else:
-                points[:, axis.columns] = axis.points[axis.number_at[(column * _PLACES).astype(np.intp)]]
+                points[:, axis.columns] = axis.points[
+                    axis.number_at[(column * len(axis.number_at)).astype(np.intp)]
+                ]
         return points
 
 
@@ -298,11 +300,13 @@ def _latin_hypercube(n: int, n_columns: int, rng: np.random.Generator) -> Array:
 
 def _levels(domain: Domain, columns: slice) -> _Levels:
     values = [domain.at(index) for index in range(domain.size or 0)]
-    places = [domain.quantile((place + 0.5) / _PLACES) for place in range(_PLACES)]
+    numbers = {value: number for number, value in enumerate(values)}
+    n_places = max(_PLACES, 4 * len(values))
+    places = [domain.quantile((place + 0.5) / n_places) for place in range(n_places)]
     return _Levels(
         columns,
         np.array([domain.encode(value) for value in values], dtype=np.float64),
-        np.array([values.index(value) for value in places], dtype=np.intp),
+        np.array([numbers[value] for value in places], dtype=np.intp),
         not isinstance(domain, Categorical),
     )
 
