@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from moto import mock_aws
@@ -119,6 +120,35 @@ def test_a_dry_run_on_the_embedded_endpoint_starts_nothing(
     assert fields["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
     assert fields["TrainingJobName"].endswith("-0-0-0")
     assert not (folder / "home").exists()
+
+
+def fields_of(request: Any, path: str = "") -> set[str]:
+    """Names of all fields, as in the table of the docs; hyperparameters are one field."""
+    if isinstance(request, dict) and path != "HyperParameters":
+        members = cast(dict[str, Any], request)
+        parts = [fields_of(value, f"{path}.{name}" if path else name) for name, value in members.items()]
+    elif isinstance(request, list):
+        items = cast(list[Any], request)
+        parts = [fields_of(item, path) for item in items]
+    else:
+        parts = [{path}]
+    return {name for part in parts for name in part}
+
+
+def test_the_docs_name_every_field_of_the_request(folder: Path) -> None:
+    request = dry_run(
+        job_settings(script=str(folder / "train.py"), warm_pool=True),
+        {"lr": 0.1},
+        experiment="x",
+        endpoint=resolve_endpoint("embedded"),
+        until=1,
+    )
+    page = (Path(__file__).parents[3] / "docs" / "sagemaker.md").read_text()
+    table = page[page.index("## The request, field by field") :]
+    named = {
+        name for line in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(.*?)`", line)
+    }
+    assert named == fields_of(request) | {"Environment"}
 
 
 def test_a_dry_run_on_aws_looks_the_role_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
