@@ -101,10 +101,15 @@ def test_the_role_that_is_given_wins(session: AwsSession, monkeypatch: pytest.Mo
 def test_the_embedded_endpoint_takes_any_role_unless_it_checks_them(
     session: AwsSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "endpoint", replace(session.endpoint, kind=EndpointKind.EMBEDDED))
-    assert find_role(session).endswith(":role/AmazonSageMaker-ExecutionRole-Embedded")
-    assert find_role(session, "mine").endswith(":role/mine")
-    monkeypatch.setenv(PRESET_VARIABLE, "new-account")
+    dry = replace(session.endpoint, kind=EndpointKind.EMBEDDED)
+    running = replace(dry, url="http://127.0.0.1:9")
+    for endpoint, preset in ((running, "default"), (dry, "new-account")):
+        monkeypatch.setattr(session, "endpoint", endpoint)
+        monkeypatch.setenv(PRESET_VARIABLE, preset)
+        assert find_role(session).endswith(":role/AmazonSageMaker-ExecutionRole-Embedded")
+        assert find_role(session, "mine").endswith(":role/mine")
+    session.client("iam")  # of the library, whatever the address
+    monkeypatch.setattr(session, "endpoint", running)
     with pytest.raises(BackendError, match="no role for SageMaker jobs: create one"):
         find_role(session)
     with pytest.raises(BackendError, match="no role mine"):

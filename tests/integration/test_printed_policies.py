@@ -35,7 +35,9 @@ SCOPE = Scope(
     passed_role=f"arn:aws:iam::{ACCOUNT_ID}:role/service-role/{EXECUTION_ROLE_NAME}",
     experiments="printed-policies",
 )
-POLICIES = {"user": policy("user", SCOPE), "trial": policy("trial", SCOPE)}
+POLICIES = {name: policy(name, SCOPE) for name in ("user", "tuning-job", "trial")}
+NOT_OF_TUNING_JOBS = {"iam:GetRole", "s3:CreateBucket"}
+"""Permissions of a user that a tuning job, which gets its role and bucket, has no use for."""
 NAME = "printed policies"
 
 Use = tuple[Principal, Need]
@@ -110,7 +112,16 @@ def uses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sequence[Use]]:
             )
         finally:
             emulator.close()
-    return {name: list(each) for name, each in seen.items()}
+    tuner = [use for use in seen["user"] if use[1].action not in NOT_OF_TUNING_JOBS]
+    service = [use for use in seen["trial"] if use[1].action.startswith(("ecr:", "logs:"))]
+    return {"tuning-job": tuner + service, **seen}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_each_policy_is_enough(uses: dict[str, Sequence[Use]], name: str) -> None:
+    """Those of user and trial were attached during the experiment; a tuning job does what the user did."""
+    for principal, need in uses[name]:
+        assert replace(principal, documents=[POLICIES[name]]).decide(need) == "allowed", need
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,10 @@ def find_role(session: AwsSession, role: str | None = None) -> str:
 
 
 def _takes_any_role(session: AwsSession) -> bool:
-    """Whether the endpoint accepts roles that do not exist."""
-    is_embedded = session.endpoint.kind is EndpointKind.EMBEDDED
-    return is_embedded and os.environ.get(PRESET_VARIABLE, "default") == "default"
+    """Whether the endpoint accepts roles that do not exist, or is not started, as in dry runs."""
+    if session.endpoint.kind is not EndpointKind.EMBEDDED:
+        return False
+    return session.endpoint.url is None or os.environ.get(PRESET_VARIABLE, "default") == "default"
 
 
 def _role_arn(session: AwsSession, name: str) -> str:
