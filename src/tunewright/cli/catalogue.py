@@ -222,7 +222,7 @@ def _benchmark_facts(name: str, region: str) -> Iterator[tuple[str, str]]:
     yield "One machine", _machines(here, 1)
     uses_gpu = has_gpu(str(jobs.instance_type))
     yield "Image", image_uri(region, for_gpu=uses_gpu, framework=jobs.framework)
-    yield "", image_facts(jobs.framework)
+    yield "Support", image_facts(jobs.framework)
 
 
 def _machines(benchmark: RealBenchmarkDefinition, n: int) -> str:
