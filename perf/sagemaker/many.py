@@ -95,6 +95,7 @@ from tunewright.aws import Endpoint, EndpointKind, Rates, S3Objects, ServiceErro
 from tunewright.backends.sagemaker import SageMakerBackend  # noqa: E402
 from tunewright.runner import s3_keys  # noqa: E402
 from tunewright.runner.channel import EXITED, End, Report  # noqa: E402
+from tunewright.runner.contract import BucketTerms  # noqa: E402
 from tunewright.testing.jobs import job_settings  # noqa: E402
 from tunewright.trial import Ended, Run  # noqa: E402
 
@@ -219,6 +220,12 @@ class Session:
     def send_once(self) -> None:
         """Nothing is sent again here."""
 
+    def use_bucket(self, *_: Any) -> None:
+        """There are no terms of buckets."""
+
+    def terms_of(self, _: str) -> BucketTerms:
+        return BucketTerms()
+
     def close(self) -> None:
         """There is nothing to close."""
 
@@ -311,6 +318,7 @@ class Tuner:
 
 def measured(n_tuners: int, options: argparse.Namespace) -> dict[str, Any]:
     """Calls, refusals, and the tuners' shares."""
+    CLOCK.now = 0.0
     account = Account()
     tuners = [Tuner(Session(account, number, options), number, options) for number in range(n_tuners)]
     CLOCK.run([tuner.program for tuner in tuners], options.minutes * 60.0)
