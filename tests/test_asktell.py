@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tunewright.asktell import AskTell
@@ -91,6 +92,25 @@ def test_failures_and_wrong_use_are_clear() -> None:
     assert repeated.decision is Decision.CONTINUE
     assert tuning.fail(second, "out of memory") is TrialStatus.FAILED
     assert tuning.history.error(1) == "out of memory"
+
+
+def test_a_number_is_the_value_of_the_only_metric() -> None:
+    tuning = AskTell({"x": Float(0.0, 1.0)}, metric="loss", method="RandomSearch")
+    asked = tuning.ask()
+    assert asked is not None
+    tuning.tell(asked, np.float32(0.25))
+    best = tuning.best()
+    assert best is not None
+    assert best.value == 0.25
+
+
+@pytest.mark.parametrize("told", [0.5, None, "0.5", True, [0.5]])
+def test_metrics_of_another_type_are_refused(told: Any) -> None:
+    several = AskTell({"x": Float(0.0, 1.0)}, metric=["loss", "size"], method="RandomSearch")
+    asked = several.ask()
+    assert asked is not None
+    with pytest.raises(SettingsError, match=r"tell\(asked, \{'loss': 0.5, 'size': 0.5\}\)"):
+        several.tell(asked, told)
 
 
 def test_an_exhausted_space_has_nothing_more_to_ask() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from time import perf_counter
 from typing import cast, final
 
@@ -164,7 +165,9 @@ class AskTell:
             from_trial=None if source is None else source.trial_id,
         )
 
-    def tell(self, asked: Asked, metrics: Mapping[str, object], resource: int | None = None) -> Verdict:
+    def tell(
+        self, asked: Asked, metrics: Mapping[str, object] | float, resource: int | None = None
+    ) -> Verdict:
         """Report a result of a run.
 
         Parameters
@@ -172,7 +175,7 @@ class AskTell:
         asked
             The run, as returned by :meth:`ask`.
         metrics
-            All tuned metrics, and further values to record.
+            All tuned metrics, and further values to record; or the value of the only tuned metric.
         resource
             Resource of the result, such as the epoch; by default one more than at the last report.
 
@@ -184,9 +187,17 @@ class AskTell:
         Raises
         ------
         SettingsError
-            The run is over already, or the report lacks a tuned metric.
+            The run is over already, the metrics are of another type, or a tuned metric is missing.
         """
         self._require_open(asked)
+        names = [metric.name for metric in self._metrics]
+        if isinstance(metrics, Real) and len(names) == 1:
+            metrics = {names[0]: float(metrics)}
+        if not isinstance(metrics, Mapping):
+            shown = ", ".join(f"{name!r}: 0.5" for name in names)
+            raise SettingsError(
+                f"tell takes the metrics of a run, as in tell(asked, {{{shown}}}), not {metrics!r}"
+            )
         self._seq[asked.trial_id] += 1
         seq = self._seq[asked.trial_id]
         event = Reported(
