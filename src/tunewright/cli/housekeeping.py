@@ -24,7 +24,7 @@ from cyclopts import Parameter
 from tunewright.aws.endpoint import credentials_found
 from tunewright.callbacks.results import result_rows, results_csv
 from tunewright.cli.exits import FAILED, say
-from tunewright.cli.output import ask_user
+from tunewright.cli.output import is_confirmed
 from tunewright.cli.parsing import command_app
 from tunewright.events import EndEvent, ResultEvent, StartEvent, decode_line
 from tunewright.exceptions import JournalError, MissingExtraError, SettingsError, TunewrightError
@@ -123,10 +123,9 @@ def delete(*names: str, experiment_tag: str | None = None, yes: bool = False) ->
 
 
 def _confirm(folders: list[ExperimentFolder]) -> None:
-    if not sys.stdin.isatty():
-        raise SettingsError("There is no terminal to ask at, so nothing was deleted: give --yes")
-    question = f"Delete {plural(len(folders), 'experiment')} with all files? [y/N] "
-    if ask_user(question).strip().lower() not in {"y", "yes"}:
+    question = f"Delete {plural(len(folders), 'experiment')} with all files?"
+    unattended = "There is no terminal to ask at, so nothing was deleted: give --yes"
+    if not is_confirmed(question, unattended=unattended):
         raise SettingsError("Not confirmed: nothing was deleted")
 
 

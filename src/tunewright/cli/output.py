@@ -77,6 +77,26 @@ def ask_user(text: str) -> str:
         return ""
 
 
+def is_confirmed(question: str, *, unattended: str) -> bool:
+    """Ask a question whose answer is no by default.
+
+    Parameters
+    ----------
+    question
+        Ends without the choice, which is added.
+    unattended
+        The error if there is no terminal.
+
+    Raises
+    ------
+    SettingsError
+        There is no terminal to ask at.
+    """
+    if not sys.stdin.isatty():
+        raise SettingsError(unattended)
+    return ask_user(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
+
 @contextmanager
 def writing(path: Path, place: str = "file") -> Generator[None]:
     """Write to the path of ``--out``.

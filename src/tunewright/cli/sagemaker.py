@@ -39,7 +39,7 @@ from tunewright.backends.sagemaker.preflight import Line, Plan, needs, quotas_of
 from tunewright.backends.sagemaker.requests import LONGEST_PREFIX
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
-from tunewright.cli.output import ask_user, print_table, writing
+from tunewright.cli.output import is_confirmed, print_table, writing
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.formatting import plural
@@ -176,22 +176,18 @@ def print_policy(
     if principal == "job":
         principal = "tuning-job"
     scope = Scope(bucket=bucket or "", experiments=_prefix(experiments))
-    if not narrow:
-        if kms_key is not None:
-            scope = replace(scope, kms_key=_key_arn(kms_key, scope))
-        say(json.dumps(policy(principal, scope), indent=2))
-        return 0
-    session = access.open(endpoint)
-    try:
-        scope = replace(
-            scope,
-            region=session.endpoint.region,
-            account=session.account,
-            partition=partition(session.endpoint.region),
-            passed_role=ANY if principal == "trial" else find_role(session, role),
-        )
-    finally:
-        session.close()
+    if narrow:
+        session = access.open(endpoint)
+        try:
+            scope = replace(
+                scope,
+                region=session.endpoint.region,
+                account=session.account,
+                partition=partition(session.endpoint.region),
+                passed_role=ANY if principal == "trial" else find_role(session, role),
+            )
+        finally:
+            session.close()
     if kms_key is not None:
         scope = replace(scope, kms_key=_key_arn(kms_key, scope))
     say(json.dumps(policy(principal, scope), indent=2))
@@ -562,11 +558,8 @@ def _show_files(plan: PurgePlan, root: S3Objects) -> None:
 
 
 def _may_delete(*, is_agreed: bool) -> bool:
-    if is_agreed:
-        return True
-    if not sys.stdin.isatty():
-        raise SettingsError("A terminal is needed to confirm; use --yes. Nothing was deleted")
-    return ask_user("Delete these? [y/N] ").strip().lower() in {"y", "yes"}
+    unattended = "A terminal is needed to confirm; use --yes. Nothing was deleted"
+    return is_agreed or is_confirmed("Delete these?", unattended=unattended)
 
 
 def _trials(benchmark: str | None, instance_type: str | None, n_workers: int | None) -> tuple[str, int]:
@@ -625,11 +618,9 @@ def _show_leftovers(left: Sequence[Leftover]) -> None:
 
 
 def _is_agreed(session: AwsSession, *, is_agreed: bool) -> bool:
-    if is_agreed or session.endpoint.kind is not EndpointKind.AWS:
-        return True
-    if not sys.stdin.isatty():
-        raise SettingsError("A terminal is needed to confirm; use --yes. Nothing was ended")
-    return ask_user("End these? [y/N] ").strip().lower() in {"y", "yes"}
+    unattended = "A terminal is needed to confirm; use --yes. Nothing was ended"
+    is_free = session.endpoint.kind is not EndpointKind.AWS
+    return is_agreed or is_free or is_confirmed("End these?", unattended=unattended)
 
 
 def _abandoned(tag: str | None) -> Iterator[tuple[SageMakerConfig, str]]:
@@ -650,9 +641,7 @@ def _confirm(session: AwsSession, instance_type: str, *, is_agreed: bool) -> Non
     price = prices_at(session.endpoint).get(instance_type)
     cost = "" if price is None else f", about ${price.dollars_per_hour * _MINUTES / 60:.2f} ({price})"
     text = f"This runs up to {_MINUTES} minutes of one {instance_type} on AWS in {session.endpoint.region}{cost}."
-    if not sys.stdin.isatty():
-        raise SettingsError(f"{text} A terminal is needed to confirm; use --yes")
-    if ask_user(f"{text} Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+    if not is_confirmed(f"{text} Go on?", unattended=f"{text} A terminal is needed to confirm; use --yes"):
         raise SettingsError("Not confirmed: nothing was created")
 
 
