@@ -102,8 +102,8 @@ def source_folder(folder: Path) -> SourceFolder:
 
 def package_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """The files of an installed package or of a table, by their paths in it, without hidden files and caches."""
+    junk = _Rules(junk=True)
     for where, folders, names in os.walk(folder):
-        junk = _Rules(junk=True)
         folders[:] = sorted(name for name in folders if not junk.leave_out(f"{name}/"))
         for name in sorted(names):
             path = Path(where, name)
