@@ -1,0 +1,268 @@
+"""The dashboard's server: routes, and the process that serves them.
+
+Documents are described in `tunewright.dashboard.documents`, `feed` and `details`. The server reads the files of
+experiments and writes none; work that takes longer is done in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import socket
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final, TypeVar, final
+
+import uvicorn
+from sse_starlette import EventSourceResponse
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tunewright.dashboard.library import Entry, Library
+from tunewright.dashboard.security import Guard, Safety
+from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream
+from tunewright.exceptions import MissingExtraError, SettingsError, TunewrightError, UnknownNameError
+
+ASSETS: Final = Path(__file__).parent / "assets"
+FIRST_PORT: Final = 8080
+_PORTS: Final = 50  # that are tried from the first one on
+_MOST_CURVES: Final = 200
+_PING: Final = 15
+_CONNECTIONS: Final = 256
+"""Connections at the same time; more are closed at once."""
+_REQUEST_SECONDS: Final = 10.0
+"""Seconds in which a connection sends its first request."""
+
+Value = TypeVar("Value")
+
+
+@final
+class Dashboard:
+    """Answers requests about a library.
+
+    Parameters
+    ----------
+    library
+        The experiments.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._watcher = Watcher(library)
+
+    def application(self, safety: Safety) -> Starlette:
+        """The application, behind its guard."""
+        one = "/api/e/{tag}/{name}"
+        routes = [
+            Route("/", self._page),
+            Route("/api/experiments", self._list),
+            Route("/api/experiments/stream", self._list_stream),
+            Route(one, self._experiment),
+            Route(f"{one}/since", self._since),
+            Route(f"{one}/stream", self._stream),
+            Route(f"{one}/curves", self._curves),
+            Mount("/assets", StaticFiles(directory=ASSETS)),
+        ]
+        return Starlette(
+            routes=routes,
+            middleware=[Middleware(Guard, safety=safety)],
+            exception_handlers={HTTPException: _http_error, TunewrightError: _error, Exception: _failure},
+            lifespan=self._lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
+        self._watcher.start()
+        watching = asyncio.create_task(self._watcher.run())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+    def close(self) -> None:
+        """End all streams."""
+        self._watcher.close()
+
+    async def _page(self, _: Request) -> Response:
+        page = importlib.import_module("tunewright.dashboard.page")
+        return HTMLResponse(page.live_page())
+
+    async def _list(self, _: Request) -> Response:
+        await run_in_threadpool(self.library.look)
+        return await _document(self.library.rows)
+
+    async def _list_stream(self, request: Request) -> Response:
+        last_id = request.headers.get("last-event-id", "")
+        return EventSourceResponse(list_stream(self._watcher, self.library, last_id), ping=_PING)
+
+    async def _experiment(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await _document(lambda: entry.document(control=self.library.control))
+
+    async def _since(self, request: Request) -> Response:
+        entry, after = await self._entry(request), _natural(request, "after")
+
+        def since() -> object:
+            feed = entry.open_feed()
+            if not feed.is_boundary(after):
+                raise HTTPException(409, "The journal was replaced: begin again with after=0")
+            return feed.since(after)
+
+        return await _document(since)
+
+    async def _stream(self, request: Request) -> Response:
+        entry, after = await self._entry(request), _natural(request, "after")
+        last_id = request.headers.get("last-event-id", "")
+        if last_id.isdecimal():
+            after = int(last_id)
+        stream = experiment_stream(self._watcher, entry, after, control=self.library.control)
+        return EventSourceResponse(stream, ping=_PING)
+
+    async def _curves(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        words = request.query_params.get("trials", "").split(",")
+        if not all(word.isdecimal() for word in words) or len(words) > _MOST_CURVES:
+            raise HTTPException(422, f"trials takes at most {_MOST_CURVES} numbers of trials, with commas")
+        return await _document(lambda: {"curves": entry.open_feed().curves([int(word) for word in words])})
+
+    async def _entry(self, request: Request) -> Entry:
+        parameters = request.path_params
+        return await run_in_threadpool(self.library.entry, parameters["tag"], parameters["name"])
+
+
+async def _document(make: Callable[[], object]) -> Response:
+    """Make and encode a document in a thread."""
+    content = await run_in_threadpool(lambda: encoded(make()))
+    return Response(content, media_type="application/json")
+
+
+def _natural(request: Request, name: str) -> int:
+    """A query parameter that is a number >= 0; 0 if it is missing."""
+    text = request.query_params.get(name, "0")
+    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+        raise HTTPException(422, f"{name} must be a number >= 0")
+    return int(text)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else ""
+    text = "There is nothing at this address" if status == 404 and detail == "Not Found" else detail
+    return JSONResponse({"error": text}, status)
+
+
+async def _error(_: Request, error: Exception) -> Response:
+    status = 404 if isinstance(error, UnknownNameError) else 409 if isinstance(error, SettingsError) else 500
+    if isinstance(error, MissingExtraError):
+        status = 501
+    return JSONResponse({"error": str(error)}, status)
+
+
+async def _failure(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"The server failed: {type(error).__name__}. Its terminal shows more"}, 500)
+
+
+# --- the process
+
+
+@final
+class _Protocol(H11Protocol):
+    """Closes connections beyond a number, and those that send no request."""
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > _CONNECTIONS:
+            transport.abort()
+        else:
+            self.loop.call_later(_REQUEST_SECONDS, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if vars(self).get("cycle") is None and not self.transport.is_closing():
+            self.transport.abort()
+
+
+@final
+class _Server(uvicorn.Server):
+    """Ends open streams as soon as it is asked to exit."""
+
+    def __init__(self, config: uvicorn.Config, dashboard: Dashboard) -> None:
+        super().__init__(config)
+        self._dashboard = dashboard
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._dashboard.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Parameters
+    ----------
+    host
+        Address or name of this machine.
+    port
+        0: the first free one from 8080 on.
+
+    Raises
+    ------
+    SettingsError
+        The port is in use, or the host is not of this machine.
+    """
+    ports = [port] if port else range(FIRST_PORT, FIRST_PORT + _PORTS)
+    error: OSError | None = None
+    for one in [*ports, *([] if port else [0])]:
+        try:
+            family, *_, address = socket.getaddrinfo(host, one, type=socket.SOCK_STREAM)[0]
+            found = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                found.bind(address)
+                found.listen(_CONNECTIONS)
+            except OSError:
+                found.close()
+                raise
+        except OSError as failure:
+            error = failure
+            continue
+        return found
+    raise SettingsError(
+        f"Cannot listen at {host}, port {port}: {error and error.strerror}. Choose another one with --port, or none"
+    )
+
+
+def serve(
+    dashboard: Dashboard, safety: Safety, listening: socket.socket, *, log_level: int = logging.WARNING
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; open streams end at once."""
+    config = uvicorn.Config(
+        dashboard.application(safety),
+        http=_Protocol,
+        ws="none",
+        lifespan="on",
+        log_level=log_level,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=16 * 1024,
+        backlog=_CONNECTIONS,
+    )
+    with contextlib.suppress(KeyboardInterrupt):  # raised again after the end
+        _Server(config, dashboard).run(sockets=[listening])
