@@ -55,12 +55,10 @@ _Amount = Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0)]
 _Reason = Annotated[str, Meta(max_length=MAX_REASON)]
 
 
-class _Form(Struct, frozen=True, kw_only=True, tag_field="action", forbid_unknown_fields=True):
-    """Form of all requests: ``action`` names the class."""
-
-
 @final
-class StopTrial(_Form, frozen=True, kw_only=True, tag="stop_trial"):
+class StopTrial(
+    Struct, frozen=True, kw_only=True, tag_field="action", tag="stop_trial", forbid_unknown_fields=True
+):
     """End a running trial for good: STOPPED."""
 
     trial_id: _TrialId
@@ -69,7 +67,9 @@ class StopTrial(_Form, frozen=True, kw_only=True, tag="stop_trial"):
 
 
 @final
-class PauseTrial(_Form, frozen=True, kw_only=True, tag="pause_trial"):
+class PauseTrial(
+    Struct, frozen=True, kw_only=True, tag_field="action", tag="pause_trial", forbid_unknown_fields=True
+):
     """End the run of a running trial and keep its checkpoint: PAUSED until a `ResumeTrial`; the method does without it."""
 
     trial_id: _TrialId
@@ -78,7 +78,9 @@ class PauseTrial(_Form, frozen=True, kw_only=True, tag="pause_trial"):
 
 
 @final
-class ResumeTrial(_Form, frozen=True, kw_only=True, tag="resume_trial"):
+class ResumeTrial(
+    Struct, frozen=True, kw_only=True, tag_field="action", tag="resume_trial", forbid_unknown_fields=True
+):
     """Continue a trial that a `PauseTrial` has paused, on the next free worker."""
 
     trial_id: _TrialId
@@ -87,7 +89,9 @@ class ResumeTrial(_Form, frozen=True, kw_only=True, tag="resume_trial"):
 
 
 @final
-class StopExperiment(_Form, frozen=True, kw_only=True, tag="stop_experiment"):
+class StopExperiment(
+    Struct, frozen=True, kw_only=True, tag_field="action", tag="stop_experiment", forbid_unknown_fields=True
+):
     """End the experiment in order, as a limit does."""
 
     reason: _Reason = ""
@@ -95,7 +99,15 @@ class StopExperiment(_Form, frozen=True, kw_only=True, tag="stop_experiment"):
 
 
 @final
-class ChangeLimits(_Form, frozen=True, kw_only=True, tag="change_limits", omit_defaults=True):
+class ChangeLimits(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="action",
+    tag="change_limits",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
     """Change limits of the experiment, from now on and in later sessions; None: as before."""
 
     max_wallclock_time: _Amount | None = None
@@ -120,7 +132,9 @@ LIMITS: Final = ("max_wallclock_time", "max_num_trials", "max_num_evaluations", 
 
 
 @final
-class SetWorkers(_Form, frozen=True, kw_only=True, tag="set_workers"):
+class SetWorkers(
+    Struct, frozen=True, kw_only=True, tag_field="action", tag="set_workers", forbid_unknown_fields=True
+):
     """Change the number of workers; running trials go on."""
 
     n_workers: _Count
@@ -129,7 +143,9 @@ class SetWorkers(_Form, frozen=True, kw_only=True, tag="set_workers"):
 
 
 @final
-class TryConfig(_Form, frozen=True, kw_only=True, tag="try_config"):
+class TryConfig(
+    Struct, frozen=True, kw_only=True, tag_field="action", tag="try_config", forbid_unknown_fields=True
+):
     """Try a configuration before the method's own; missing hyperparameters have their defaults."""
 
     config: dict[str, ConfigValue]
@@ -138,7 +154,15 @@ class TryConfig(_Form, frozen=True, kw_only=True, tag="try_config"):
 
 
 @final
-class WriteNote(_Form, frozen=True, kw_only=True, tag="note", omit_defaults=True):
+class WriteNote(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="action",
+    tag="note",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
     """Journal a note on a trial or on the experiment."""
 
     text: str
