@@ -13,7 +13,6 @@ import logging
 import socket
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from types import FrameType
 from typing import Final, TypeVar, final
 
 import uvicorn
@@ -39,6 +38,7 @@ FIRST_PORT: Final = 8080
 _PORTS: Final = 50  # that are tried from the first one on
 _MOST_CURVES: Final = 200
 _PING: Final = 15
+_EXIT_SECONDS: Final = 0.1  # between two looks whether the server exits
 _CONNECTIONS: Final = 256
 """Connections at the same time; more are closed at once."""
 _REQUEST_SECONDS: Final = 10.0
@@ -60,6 +60,8 @@ class Dashboard:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._watcher = Watcher(library)
+        self.is_exiting: Callable[[], bool] = lambda: False
+        """Whether the server was asked to exit: then streams end, for which it waits."""
 
     def application(self, safety: Safety) -> Starlette:
         """The application, behind its guard."""
@@ -84,16 +86,17 @@ class Dashboard:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         self._watcher.start()
-        watching = asyncio.create_task(self._watcher.run())
+        tasks = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._end_streams())]
         try:
             yield
         finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    def close(self) -> None:
-        """End all streams."""
+    async def _end_streams(self) -> None:
+        while not self.is_exiting():
+            await asyncio.sleep(_EXIT_SECONDS)
         self._watcher.close()
 
     async def _page(self, _: Request) -> Response:
@@ -195,20 +198,6 @@ class _Protocol(H11Protocol):
             self.transport.abort()
 
 
-@final
-class _Server(uvicorn.Server):
-    """Ends open streams as soon as it is asked to exit."""
-
-    def __init__(self, config: uvicorn.Config, dashboard: Dashboard) -> None:
-        super().__init__(config)
-        self._dashboard = dashboard
-
-    @override
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        self._dashboard.close()
-
-
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens.
 
@@ -264,5 +253,7 @@ def serve(
         h11_max_incomplete_event_size=16 * 1024,
         backlog=_CONNECTIONS,
     )
+    server = uvicorn.Server(config)
+    dashboard.is_exiting = lambda: server.should_exit
     with contextlib.suppress(KeyboardInterrupt):  # raised again after the end
-        _Server(config, dashboard).run(sockets=[listening])
+        server.run(sockets=[listening])
