@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import secrets
 import sys
 import webbrowser
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
@@ -16,6 +15,11 @@ from tunewright.cli.exits import say
 from tunewright.cli.output import set_up_logging
 from tunewright.cli.parsing import command_app
 from tunewright.exceptions import MissingExtraError, SettingsError
+
+try:
+    from tunewright.dashboard import library, security, server
+except ModuleNotFoundError:  # the extra is not installed
+    library = security = server = None  # pyright: ignore[reportAssignmentType]
 
 TOKEN_VARIABLE: Final = "TUNEWRIGHT_DASHBOARD_TOKEN"  # noqa: S105 - the variable's name
 _LEAST_TOKEN: Final = 16
@@ -74,7 +78,8 @@ def dashboard(
     if not 0 <= port < 2**16:
         raise SettingsError(f"--port {port} is not between 0 and 65535")
     base = f"/{base_path.strip('/')}" if base_path.strip("/") else ""
-    security, library, server = map(_need, ("security", "library", "server"))
+    if server is None:
+        raise MissingExtraError("dashboard", "The dashboard")
     safety = security.Safety(
         token=chosen,
         host=host,
@@ -84,7 +89,7 @@ def dashboard(
     )
     served = server.Dashboard(library.Library(what, control=control))
     listening = server.listen(host, port)
-    own_port: int = listening.getsockname()[1]
+    own_port = listening.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{own_port}{base}/?token={chosen}"
     say(f"Dashboard: {address}")
@@ -95,22 +100,6 @@ def dashboard(
         webbrowser.open(address)
     server.serve(served, safety, listening)
     return 0
-
-
-def _need(name: str) -> Any:
-    """A module of the dashboard, whose packages are optional.
-
-    Raises
-    ------
-    MissingExtraError
-        They are not installed.
-    """
-    try:
-        return importlib.import_module(f"tunewright.dashboard.{name}")
-    except ImportError as error:
-        if (error.name or "").startswith("tunewright"):
-            raise
-        raise MissingExtraError("dashboard", "The dashboard") from None
 
 
 def _has_display() -> bool:

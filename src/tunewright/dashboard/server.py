@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import socket
 from collections.abc import AsyncGenerator, Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar, final
 
 import uvicorn
+from jinja2 import Environment, FileSystemLoader
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -100,8 +100,9 @@ class Dashboard:
         self._watcher.close()
 
     async def _page(self, _: Request) -> Response:
-        page = importlib.import_module("tunewright.dashboard.page")
-        return HTMLResponse(page.live_page())
+        page = Environment(loader=FileSystemLoader(ASSETS), autoescape=True).get_template("page.html")
+        modules = sorted(path.name for path in ASSETS.glob("*.js"))
+        return HTMLResponse(page.render(title="Tunewright", frozen=None, modules=modules))
 
     async def _list(self, _: Request) -> Response:
         await run_in_threadpool(self.library.look)
