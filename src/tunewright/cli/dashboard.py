@@ -78,7 +78,7 @@ def dashboard(
     if not 0 <= port < 2**16:
         raise SettingsError(f"--port {port} is not between 0 and 65535")
     base = f"/{base_path.strip('/')}" if base_path.strip("/") else ""
-    if server is None:
+    if library is None or security is None or server is None:
         raise MissingExtraError("dashboard", "The dashboard")
     safety = security.Safety(
         token=chosen,

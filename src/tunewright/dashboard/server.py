@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final, TypeVar, final
 
 import uvicorn
-from jinja2 import Environment, FileSystemLoader
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -28,6 +27,7 @@ from starlette.staticfiles import StaticFiles
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tunewright.analysis.extras import need
 from tunewright.dashboard.library import Entry, Library
 from tunewright.dashboard.security import Guard, Safety
 from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream
@@ -100,7 +100,9 @@ class Dashboard:
         self._watcher.close()
 
     async def _page(self, _: Request) -> Response:
-        page = Environment(loader=FileSystemLoader(ASSETS), autoescape=True).get_template("page.html")
+        engine = need("jinja2", "The dashboard", extra="dashboard")
+        templates = engine.Environment(loader=engine.FileSystemLoader(ASSETS), autoescape=True)
+        page = templates.get_template("page.html")
         modules = sorted(path.name for path in ASSETS.glob("*.js"))
         return HTMLResponse(page.render(title="Tunewright", frozen=None, modules=modules))
 
