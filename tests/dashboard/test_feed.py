@@ -22,8 +22,8 @@ from tunewright.trial import ExperimentStatus, TrialStatus
 LOSS = Metric("loss")
 
 
-def feed_of(path: Path, *constraints: Constraint, n_workers: int | None = 3) -> ExperimentFeed:
-    return ExperimentFeed(path, [LOSS], constraints, n_workers)
+def feed_of(path: Path, *constraints: Constraint) -> ExperimentFeed:
+    return ExperimentFeed(path, [LOSS], constraints)
 
 
 class Page:

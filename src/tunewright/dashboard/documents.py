@@ -208,9 +208,7 @@ def read_stored(folder: ExperimentFolder, metadata: ExperimentMetadata) -> Store
 
 def new_feed(folder: ExperimentFolder, metadata: ExperimentMetadata) -> ExperimentFeed:
     """The feed of an experiment's journal, of which nothing is read yet."""
-    return ExperimentFeed(
-        folder.journal_path, metadata.metrics, metadata.bounds, metadata.benchmark.n_workers
-    )
+    return ExperimentFeed(folder.journal_path, metadata.metrics, metadata.bounds)
 
 
 def experiment_row(stored: Stored, feed: ExperimentFeed) -> Row:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
+import re
 import stat
 import threading
 from bisect import bisect_right, insort
@@ -167,13 +168,15 @@ class Delta(TypedDict):
 
 
 @dataclass(slots=True)
-class _Trial:
+class FeedTrial:
     """A trial, with the offset after the line that changed it last."""
 
     id: int
     config: Mapping[str, ConfigValue]
     started: float
     is_known: bool
+    begun: int
+    """Offset after the line of its first start."""
     changed: int = 0
     status: str = TrialStatus.RUNNING
     resources: list[int] = field(default_factory=list[int])
@@ -197,6 +200,7 @@ class _Trial:
     """Whether it was paused or stopped, and its run has not ended."""
 
     def row(self) -> TrialRow:
+        """The trial's row."""
         return {
             "id": self.id,
             "status": self.status,
@@ -269,8 +273,6 @@ class ExperimentFeed:
         Tuned metrics; the first one decides about the best value.
     constraints
         Bounds that the best result keeps.
-    n_workers
-        Places on the timeline; None: as many as runs at one time.
     """
 
     def __init__(
@@ -278,14 +280,12 @@ class ExperimentFeed:
         path: Path,
         metrics: Sequence[Metric],
         constraints: Sequence[Constraint] = (),
-        n_workers: int | None = None,
     ) -> None:
         self.path = path
         self._metric = metrics[0]
         self._is_maximised = metrics[0].goal is Goal.MAXIMIZE
         self._names = tuple(dict.fromkeys([*(m.name for m in metrics), *(c.name for c in constraints)]))
         self._constraints = tuple(constraints)
-        self._n_workers = n_workers
         self._lock = threading.Lock()
         self.generation = 0
         """Increases if the journal was replaced by another one."""
@@ -301,11 +301,11 @@ class ExperimentFeed:
         self.time = 0.0
         self.wall = 0.0
         self.header: Header | None = None
-        self.trials: list[_Trial] = []
+        self.trials: list[FeedTrial] = []
         self._runs: list[_Run] = []
         self._open: dict[int, _Run] = {}
-        self._free: list[int] = list(range(self._n_workers or 0))
-        self._n_places = self._n_workers or 0
+        self._free: list[int] = []
+        self._n_places = 0
         self._best: list[BestStep] = []
         self._best_offsets: list[int] = []
         self._best_loss = math.inf
@@ -424,7 +424,7 @@ class ExperimentFeed:
         trial_id = event.trial_id
         known = event.note.get(KNOWN)
         if trial_id == len(self.trials):
-            trial = _Trial(trial_id, event.config, event.t, is_known=bool(known))
+            trial = FeedTrial(trial_id, event.config, event.t, is_known=bool(known), begun=offset)
             trial.values = [[] for _ in self._names]
             self.trials.append(trial)
             self.n_known_trials += trial.is_known
@@ -454,7 +454,7 @@ class ExperimentFeed:
     def _begin_run(self, event: StartEvent, offset: int) -> None:
         if event.trial_id in self._open:  # the session that ran it was killed
             self._finish_run(event.trial_id, event.t, offset)
-        if not self._free and self._n_workers is not None:
+        if not self._free:
             # A backend may give a worker away before the end of its last run is journaled.
             leaving = next((one for one in self._open if self.trials[one].is_leaving), None)
             if leaving is not None:
@@ -530,7 +530,7 @@ class ExperimentFeed:
         if loss < trial.best_loss and -math.inf < loss:
             self._improve(trial, loss, event, offset)
 
-    def _improve(self, trial: _Trial, loss: float, event: ResultEvent, offset: int) -> None:
+    def _improve(self, trial: FeedTrial, loss: float, event: ResultEvent, offset: int) -> None:
         if not all(bound.is_met(event.metrics) for bound in self._constraints):
             return
         value = event.metrics[self._metric.name]
@@ -556,7 +556,7 @@ class ExperimentFeed:
             )
             self._best_offsets.append(offset)
 
-    def _add_cost(self, trial: _Trial, cost_of_run: float) -> None:
+    def _add_cost(self, trial: FeedTrial, cost_of_run: float) -> None:
         self._cost += cost_of_run - trial.cost_of_run
         trial.cost += cost_of_run - trial.cost_of_run
         trial.cost_of_run = cost_of_run
@@ -688,6 +688,23 @@ class ExperimentFeed:
                 "decisions": self._decisions[bisect_right(self._decision_offsets, after) :],
                 "totals": self.totals,
             }
+
+    def events_of(self, trial_id: int) -> list[Event]:
+        """Read the events of a trial after its first start from the journal, in order.
+
+        Raises
+        ------
+        OSError, ValueError
+            The journal cannot be read, or is damaged.
+        """
+        trial = self.trials[trial_id]
+        with open_regular(self.path) as file:
+            file.seek(trial.begun)
+            data = file.read(trial.changed - trial.begun)
+        mark = re.compile(rb'"trial_id": ?%d\b' % trial_id)
+        lines = [line + b"\n" for line in data.split(b"\n") if mark.search(line)]
+        events = [event for event in decode_lines(b"".join(lines)) if not isinstance(event, Header)]
+        return [event for event in events if getattr(event, "trial_id", None) == trial_id]
 
     def curves(self, trial_ids: Sequence[int]) -> dict[str, Curve]:
         """Whole curves by trial; unknown trials are left out."""

@@ -98,9 +98,13 @@ class Entry:
             if is_same and not is_due and self._stored is not None and not (with_feed and self.feed is None):
                 return False
             if self._metadata is None or metadata_key != self._metadata_key:
-                self._metadata = read_metadata(self.folder)
+                old, self._metadata = self._metadata, read_metadata(self.folder)
                 self._metadata_key = metadata_key
-                self.feed = None
+                if old is None or (old.metrics, old.bounds) != (
+                    self._metadata.metrics,
+                    self._metadata.bounds,
+                ):
+                    self.feed = None
             stored = read_stored(self.folder, self._metadata)
             self._looked_at = monotonic()
             if self._stored == stored and is_same and self.feed is None and not with_feed:

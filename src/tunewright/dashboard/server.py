@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import socket
+import threading
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final, TypeVar, final
@@ -28,15 +30,19 @@ from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tunewright.analysis.extras import need
+from tunewright.dashboard.analyses import contour, hypervolume_document, importance_document
+from tunewright.dashboard.details import LogText, read_log, trial_detail
 from tunewright.dashboard.library import Entry, Library
 from tunewright.dashboard.security import Guard, Safety
-from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream
+from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream, log_stream
 from tunewright.exceptions import MissingExtraError, SettingsError, TunewrightError, UnknownNameError
 
 ASSETS: Final = Path(__file__).parent / "assets"
 FIRST_PORT: Final = 8080
 _PORTS: Final = 50  # that are tried from the first one on
 _MOST_CURVES: Final = 200
+_MOST_ANALYSES: Final = 64  # documents that are kept
+_NO_LOG: Final[LogText] = {"text": "", "offset": "0", "is_whole": True}
 _PING: Final = 15
 _EXIT_SECONDS: Final = 0.1  # between two looks whether the server exits
 _CONNECTIONS: Final = 256
@@ -60,6 +66,8 @@ class Dashboard:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._watcher = Watcher(library)
+        self._analyses: dict[tuple[str, int, int, str], bytes] = {}
+        self._analysing = threading.Lock()
         self.is_exiting: Callable[[], bool] = lambda: False
         """Whether the server was asked to exit: then streams end, for which it waits."""
 
@@ -74,6 +82,12 @@ class Dashboard:
             Route(f"{one}/since", self._since),
             Route(f"{one}/stream", self._stream),
             Route(f"{one}/curves", self._curves),
+            Route(f"{one}/trials/{{trial:int}}", self._trial),
+            Route(f"{one}/trials/{{trial:int}}/log", self._log),
+            Route(f"{one}/trials/{{trial:int}}/log/stream", self._log_stream),
+            Route(f"{one}/importance", self._importance),
+            Route(f"{one}/contour", self._contour),
+            Route(f"{one}/hypervolume", self._hypervolume),
             Mount("/assets", StaticFiles(directory=ASSETS)),
         ]
         return Starlette(
@@ -144,6 +158,58 @@ class Dashboard:
             raise HTTPException(422, f"trials takes at most {_MOST_CURVES} numbers of trials, with commas")
         return await _document(lambda: {"curves": entry.open_feed().curves([int(word) for word in words])})
 
+    async def _trial(self, request: Request) -> Response:
+        entry, trial = await self._entry(request), _trial_of(request)
+        return await _document(lambda: trial_detail(entry.folder, entry.open_feed(), entry.metadata, trial))
+
+    async def _log(self, request: Request) -> Response:
+        entry, trial = await self._entry(request), _trial_of(request)
+        after = _position(request.query_params.get("after", ""))
+        return await _document(lambda: read_log(entry.folder, trial, after) or _NO_LOG)
+
+    async def _log_stream(self, request: Request) -> Response:
+        entry, trial = await self._entry(request), _trial_of(request)
+        after = _position(request.headers.get("last-event-id") or request.query_params.get("after", ""))
+
+        def read(position: str) -> LogText | None:
+            return read_log(entry.folder, trial, position)
+
+        return EventSourceResponse(log_stream(self._watcher, read, after), ping=_PING)
+
+    async def _importance(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await self._analysis(
+            entry, "importance", lambda: importance_document(entry.folder, entry.metadata, entry.open_feed())
+        )
+
+    async def _contour(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        x, y = (request.query_params.get(name, "") for name in ("x", "y"))
+        return await self._analysis(
+            entry, f"contour {x!r} {y!r}", lambda: contour(entry.metadata, entry.open_feed(), x, y)
+        )
+
+    async def _hypervolume(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await self._analysis(
+            entry, "hypervolume", lambda: hypervolume_document(entry.metadata, entry.open_feed())
+        )
+
+    async def _analysis(self, entry: Entry, name: str, make: Callable[[], object]) -> Response:
+        """A document that takes long: one at a time, and kept until the journal grows."""
+
+        def cached() -> bytes:
+            with self._analysing:
+                feed = entry.open_feed()
+                key = (entry.id, feed.generation, feed.offset, name)
+                found = self._analyses.pop(key, None) or encoded(make())
+                self._analyses[key] = found  # the newest at the end
+                while len(self._analyses) > _MOST_ANALYSES:
+                    del self._analyses[next(iter(self._analyses))]
+                return found
+
+        return Response(await run_in_threadpool(cached), media_type="application/json")
+
     async def _entry(self, request: Request) -> Entry:
         parameters = request.path_params
         return await run_in_threadpool(self.library.entry, parameters["tag"], parameters["name"])
@@ -161,6 +227,17 @@ def _natural(request: Request, name: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise HTTPException(422, f"{name} must be a number >= 0")
     return int(text)
+
+
+def _trial_of(request: Request) -> int:
+    return int(request.path_params["trial"])
+
+
+def _position(text: str) -> str:
+    """A position in a log; empty: its beginning."""
+    if not re.fullmatch(r"(\d{1,15}(-\d{1,15}){0,2000})?", text, re.ASCII):
+        raise HTTPException(422, "after must be the offset of an earlier answer")
+    return "" if text == "0" else text
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

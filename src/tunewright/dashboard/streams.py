@@ -13,6 +13,7 @@ import msgspec
 from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
+from tunewright.dashboard.details import LogText
 from tunewright.dashboard.library import Entry, Library
 from tunewright.exceptions import TunewrightError
 
@@ -22,6 +23,8 @@ LIST_INTERVAL: Final = 1.0
 """Seconds between two looks at all experiments while a page shows the list."""
 DOCUMENT_INTERVAL: Final = 1.0
 """Least seconds between two documents of an experiment in a stream."""
+LOG_INTERVAL: Final = 0.4
+"""Seconds between two looks at a log that a page follows."""
 RETRY: Final = 500
 """Milliseconds after which a page opens a broken stream again."""
 _SLICE: Final = 0.5
@@ -168,8 +171,8 @@ async def experiment_stream(
             await watcher.change(_PATIENCE if sent_version == entry.version else DOCUMENT_INTERVAL)
 
 
-async def text_stream(
-    watcher: Watcher, read: Callable[[int], tuple[str, int]], after: int, interval: float
+async def log_stream(
+    watcher: Watcher, read: Callable[[str], LogText | None], after: str
 ) -> AsyncGenerator[ServerSentEvent]:
     """New text of a log as it grows.
 
@@ -178,19 +181,18 @@ async def text_stream(
     watcher
         Ends the stream.
     read
-        Takes an offset in bytes, returns the text after it and the offset of its end.
+        Takes a position, returns the text after it.
     after
-        Offset of the first byte.
-    interval
-        Seconds between two looks.
+        Position of the first text.
     """
     yield ServerSentEvent(comment="log", retry=RETRY)
     while not watcher.is_closed:
-        text, offset = await run_in_threadpool(read, after)
-        if offset != after:
-            after = offset
-            yield ServerSentEvent(_text({"text": text}), event="log", id=str(after))
-        await watcher.change(interval)
+        found = await run_in_threadpool(read, after)
+        if found is not None and found["offset"] != after:
+            after = found["offset"]
+            if found["text"]:
+                yield ServerSentEvent(_text({"text": found["text"]}), event="log", id=after)
+        await asyncio.sleep(LOG_INTERVAL)
 
 
 def _text(document: object) -> str:
