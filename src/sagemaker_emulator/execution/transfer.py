@@ -117,9 +117,7 @@ def download_prefix(store: Objects, uri: S3Uri, target: Path, *, is_literal: boo
     return _save(store, uri.bucket, found, target, _cut(prefix, found))
 
 
-def _link(
-    name: str, source: Mapping[str, str], folder: HostFolder, file_systems: Mapping[str, Path]
-) -> None:
+def _link(name: str, source: Mapping[str, str], folder: HostFolder, file_systems: Mapping[str, Path]) -> None:
     """Link a channel to the folder that stands for its file system; below it, FSx's mount name is left out."""
     file_system, path = source["FileSystemId"], source["DirectoryPath"]
     if file_system not in file_systems:
