@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from tunewright.analysis.extras import need
-from tunewright.metric import Goal, Metric
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -130,27 +129,6 @@ def plain(name: str) -> str:
 def wrapped(name: str, width: int = 36) -> str:
     """A long name on several lines."""
     return "\n".join(plain(name[begin : begin + width]) for begin in range(0, len(name), width))
-
-
-def time_scale(seconds: float) -> tuple[float, str]:
-    """Divisor of seconds and name of the unit, for an axis of this length."""
-    if seconds < 300:
-        return 1.0, "s"
-    return (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
-
-
-def time_label(clock: str, unit: str) -> str:
-    """The label of a time axis."""
-    return f"{'simulated' if clock == 'simulated' else 'wall-clock'} time [{unit}]"
-
-
-def name_objectives(axis: Axes, metrics: Sequence[Metric]) -> None:
-    """Label the axes with the first two of several metrics."""
-    names = [
-        f"{plain(m.name)} ({'higher' if m.goal is Goal.MAXIMIZE else 'lower'} is better)" for m in metrics[:2]
-    ]
-    axis.set_xlabel(names[0])
-    axis.set_ylabel(names[1])
 
 
 def save(figure: Figure, path: str | Path) -> None:
