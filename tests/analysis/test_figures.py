@@ -126,7 +126,7 @@ def test_report_and_compare_from_the_command_line(
     few = ("--benchmark", "up", "--method", "RS,B")
     assert call("report", "t", *few, "--out", "own.html") == 0
     assert "Report: " in capsys.readouterr().out
-    assert "down" not in (tmp_path / "own.html").read_text()
+    assert '"title":"down"' not in (tmp_path / "own.html").read_text()
     assert call("report", "t") == 0
     assert (tmp_path / "t.html").exists()
     assert call("report", "t", *few, "--out", str(tmp_path / "no" / "x.html")) == 2
@@ -134,7 +134,7 @@ def test_report_and_compare_from_the_command_line(
     assert call("report", "t", "--reference", "BB") == 2
     monkeypatch.chdir(tunewright_home / "experiments" / "t")
     assert call("report", ".", *few) == 0
-    assert "Comparison: t<" in Path("t.html").read_text()
+    assert "<title>Comparison: t</title>" in Path("t.html").read_text()
     capsys.readouterr()
     assert call("report", ",") == 2
     assert "',' names no experiments" in capsys.readouterr().err

@@ -31,7 +31,7 @@ def live_page(title: str = "Tunewright") -> str:
     MissingExtraError
         jinja2 is not installed.
     """
-    return _template().render(title=title, frozen=None, modules=module_order())
+    return _template("dashboard").render(title=title, frozen=None, modules=module_order())
 
 
 def frozen_page(paths: Mapping[str, object], *, start: str, title: str) -> str:
@@ -71,7 +71,7 @@ def frozen_page(paths: Mapping[str, object], *, start: str, title: str) -> str:
         # in JSON a "<" stands in texts only: no text ends the element or begins a comment
         "data": data.replace("<", "\\u003c"),
     }
-    return _template().render(title=title, frozen=parts, modules=())
+    return _template("analysis").render(title=title, frozen=parts, modules=())
 
 
 @cache
@@ -96,11 +96,12 @@ def _visit(name: str, order: list[str], path: tuple[str, ...]) -> None:
 @cache
 def bundled_script() -> str:
     """All modules as one script, without imports and exports; the names at their top level are unique."""
-    lines: list[str] = []
-    for name in module_order():
-        for line in _asset(name).splitlines():
-            if not _IMPORT.match(line):
-                lines.append(line.removeprefix("export "))
+    lines = [
+        line.removeprefix("export ")
+        for name in module_order()
+        for line in _asset(name).splitlines()
+        if not _IMPORT.match(line)
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -114,8 +115,8 @@ def _hash(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _template() -> jinja2.Template:
-    engine = need("jinja2", "The page")
-    loader = engine.PackageLoader("tunewright.dashboard", "assets")
+def _template(extra: str) -> jinja2.Template:
+    engine = need("jinja2", "The page", extra=extra)
+    loader = engine.FileSystemLoader(ASSETS)
     environment = engine.Environment(loader=loader, autoescape=True, undefined=engine.StrictUndefined)
     return environment.get_template("page.html")

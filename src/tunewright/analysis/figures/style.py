@@ -4,8 +4,6 @@
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
@@ -137,22 +135,3 @@ def save(figure: Figure, path: str | Path) -> None:
     is_svg = str(path).endswith(".svg")
     with matplotlib.rc_context(_RC):
         figure.savefig(path, dpi=200, metadata={"Date": None} if is_svg else None)
-
-
-def svg(figure: Figure) -> str:
-    """A figure as an SVG element for a page, whose greys are mixtures of the page's ink and background.
-
-    The page defines the colours ``--ink`` and ``--page``, and has its ink as the fill of SVG elements: matplotlib writes no
-    colour for black text.
-    """
-    matplotlib: Any = need("matplotlib", "Figures")
-    text = io.StringIO()
-    with matplotlib.rc_context(_RC):
-        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
-    element = re.sub(r"^.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)
-    return re.sub(r"(?<=[ :])#([0-9a-f]{2})\1\1\b", _mixture, element)
-
-
-def _mixture(grey: re.Match[str]) -> str:
-    ink = 100.0 * (1.0 - int(grey[1], 16) / 255.0)
-    return f"color-mix(in srgb, var(--ink) {ink:.0f}%, var(--page))"

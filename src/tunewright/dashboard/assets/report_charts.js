@@ -1,7 +1,6 @@
 // Charts of comparisons, from the data of tunewright.analysis.charts: lines with bands, intervals by row, and ranks on a line.
-import {h} from "./dom.js";
-import {Chart, MARKERS, PALETTE, axis, legend, plotGrid, themeColour, tooltip} from "./charts.js";
-import {foldedTable} from "./dom.js";
+import {foldedTable, h} from "./dom.js";
+import {Chart, MARKERS, PALETTE, axis, legend, plotGrid, tooltip} from "./charts.js";
 import {formatNumber} from "./format.js";
 
 const DASHES = ["solid", "dashed", "dotted"];
@@ -34,7 +33,7 @@ function panelFrame(container, panel) {
 /** Lines over a common axis, each with its band. */
 function linePanel(container, chart, panel, title) {
   const place = panelFrame(container, panel);
-  const drawn = new Chart(place, {label: `${title}: ${panel.title}`, height: 340, build: () => ({
+  const drawn = new Chart(place, {label: `${title}: ${panel.title}`, height: 360, build: () => ({
     grid: plotGrid({top: 34}),
     legend: legend({data: panel.lines.map(line => line.label)}),
     tooltip: tooltip(points => lineText(panel, points), {trigger: "axis"}),
@@ -54,7 +53,7 @@ const sharedX = panel => panel.lines.every(line => line.x.length === panel.lines
 
 function reportAxis(given, gap) {
   const isLow = given.low !== null && given.high !== null;
-  return axis(given.log ? "log" : "value", flat(given.label), {nameGap: gap, inverse: given.inverted, ...(isLow ? {min: given.low, max: given.high} : {})});
+  return axis(given.log ? "log" : "value", flat(given.label), {nameGap: gap, inverse: given.inverted, ...(isLow ? {min: given.low, max: given.high, axisLabel: {showMinLabel: false, showMaxLabel: false}} : {})});
 }
 
 function lineSeries(chart, line) {

@@ -1,39 +1,39 @@
 // A report as the server prepares it: finding, warnings, and sections with tables, charts and lines to copy.
-import {card, commandLine, copyButton, emptyNote, h} from "./dom.js";
+import {card, commandLine, emptyNote, h} from "./dom.js";
 import {DataTable} from "./table.js";
 import {drawReportChart} from "./report_charts.js";
 
 const SHOWN_WARNINGS = 8;
 
-/** Show a report in a container; returns its charts, for the caller to dispose of. */
-export function renderReport(container, page) {
+/** Show a report in a container; returns its charts, for the caller to dispose of. `link` makes the address of a view, if there are views. */
+export function renderReport(container, page, link = null) {
   const charts = [];
   container.append(h("section", {class: "report-head"},
-    h("h1", {}, page.title),
+    link ? null : h("h1", {}, page.title),
     h("p", {class: "headline"}, page.headline),
     h("p", {}, page.lead),
     h("p", {class: "small"}, page.made),
     page.warnings.length ? warningBox(page.warnings) : null));
-  for (const section of page.sections) container.append(renderSection(section, charts));
+  for (const section of page.sections) container.append(renderSection(section, charts, link));
   if (page.guide.length) container.append(renderGuide(page.guide));
   return charts;
 }
 
 /** Limits of a report, the first ones open. */
-export function warningBox(warnings) {
+function warningBox(warnings) {
   const items = texts => h("ul", {}, texts.map(text => h("li", {}, text)));
   const others = warnings.slice(SHOWN_WARNINGS);
   return h("div", {class: "warning", role: "note"}, h("strong", {}, "Before you believe it"), items(warnings.slice(0, SHOWN_WARNINGS)),
     others.length ? h("details", {}, h("summary", {}, `${others.length} more`), items(others)) : null);
 }
 
-/** One section as a card; `link` makes the address of a view of the experiment, if there is one. */
-export function renderSection(section, charts, link = null) {
+/** One section as a card. */
+function renderSection(section, charts, link) {
   const body = card(section.title, null);
   if (section.text || section.alert) body.append(h("p", {}, section.text, section.alert ? h("strong", {}, ` ${section.alert}`) : null));
   if (section.steps.length) body.append(renderSteps(section.steps));
   if (section.table) renderTable(body, section.title, section.table);
-  if (section.code) body.append(h("div", {class: "command"}, h("pre", {tabindex: "0"}, section.code), copyButton("Copy", section.code)));
+  if (section.code) body.append(...section.code.split("\n").filter(Boolean).map(commandLine));
   for (const chart of section.charts) charts.push(...drawReportChart(body, section.title, chart));
   if (section.tests) renderTests(body, section.tests);
   for (const [caption, lines] of Object.entries(section.outputs)) body.append(h("h3", {}, caption), h("pre", {tabindex: "0"}, lines));
@@ -43,7 +43,7 @@ export function renderSection(section, charts, link = null) {
 }
 
 /** Advice, each with its command. */
-export function renderSteps(steps) {
+function renderSteps(steps) {
   return h("ul", {class: "steps"}, steps.map(step => h("li", {}, step.text, step.command ? commandLine(step.command) : null)));
 }
 
