@@ -82,7 +82,7 @@ class DashboardPage {
   }
 
   showState(state) {
-    const texts = {live: "Live", lost: "Reconnecting\u2026", connecting: "Connecting\u2026", frozen: "Saved page"};
+    const texts = {live: "Live", lost: "Reconnecting\u2026", connecting: "Connecting\u2026", frozen: "Saved page", denied: "Not allowed: open the address that tunewright dashboard printed"};
     this.connection.className = `connection ${state}`;
     this.connection.textContent = texts[state];
   }
