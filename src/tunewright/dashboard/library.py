@@ -149,8 +149,8 @@ class Entry:
         with self._lock:
             self.feed = None
 
-    def document(self, *, control: bool) -> Experiment:
-        """The document of the experiment.
+    def document(self, *, control: bool, is_frozen: bool = False) -> Experiment:
+        """The document of the experiment, for a live page or for a file.
 
         Raises
         ------
@@ -164,7 +164,12 @@ class Entry:
             steps = self._steps if self._steps_key == (feed.generation, feed.offset) else []
             warnings = [self.remark] if self.remark else []
             return experiment_document(
-                self._stored, feed, next_steps=steps, warnings=warnings, control=control
+                self._stored,
+                feed,
+                next_steps=steps,
+                warnings=warnings,
+                control=control,
+                is_frozen=is_frozen,
             )
 
     @property
@@ -242,6 +247,21 @@ class Library:
 
     def _is_chosen(self, tag: str, name: str) -> bool:
         return not (self._tags or self._names) or tag in self._tags or name in self._names
+
+    def of_tag(self, tag: str) -> list[ExperimentFolder]:
+        """Folders of the chosen experiments of a tag, the newest first, without those whose journal is a link.
+
+        Raises
+        ------
+        UnknownNameError
+            There is none.
+        """
+        found = [
+            folder for folder in self.folders() if folder.tag == tag and not folder.journal_path.is_symlink()
+        ]
+        if not found:
+            raise UnknownNameError("tag", tag[:200], ())
+        return found
 
     def folders(self) -> list[ExperimentFolder]:
         """Folders of the chosen experiments, the newest first."""

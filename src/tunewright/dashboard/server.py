@@ -13,7 +13,6 @@ import re
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
 from typing import Final, TypeVar, final
 
 import uvicorn
@@ -29,15 +28,17 @@ from starlette.staticfiles import StaticFiles
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tunewright.analysis.extras import need
+from tunewright.analysis.load import load
+from tunewright.analysis.report import compare, comparison_page
 from tunewright.dashboard.analyses import contour, hypervolume_document, importance_document
 from tunewright.dashboard.details import LogText, read_log, trial_detail
 from tunewright.dashboard.library import Entry, Library
+from tunewright.dashboard.page import ASSETS, live_page
+from tunewright.dashboard.report import report_document
 from tunewright.dashboard.security import Guard, Safety
 from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream, log_stream
 from tunewright.exceptions import MissingExtraError, SettingsError, TunewrightError, UnknownNameError
 
-ASSETS: Final = Path(__file__).parent / "assets"
 FIRST_PORT: Final = 8080
 _PORTS: Final = 50  # that are tried from the first one on
 _MOST_CURVES: Final = 200
@@ -88,6 +89,8 @@ class Dashboard:
             Route(f"{one}/importance", self._importance),
             Route(f"{one}/contour", self._contour),
             Route(f"{one}/hypervolume", self._hypervolume),
+            Route(f"{one}/report", self._report),
+            Route("/api/compare/{tag}", self._comparison),
             Mount("/assets", StaticFiles(directory=ASSETS)),
         ]
         return Starlette(
@@ -114,11 +117,7 @@ class Dashboard:
         self._watcher.close()
 
     async def _page(self, _: Request) -> Response:
-        engine = need("jinja2", "The dashboard", extra="dashboard")
-        templates = engine.Environment(loader=engine.FileSystemLoader(ASSETS), autoescape=True)
-        page = templates.get_template("page.html")
-        modules = sorted(path.name for path in ASSETS.glob("*.js"))
-        return HTMLResponse(page.render(title="Tunewright", frozen=None, modules=modules))
+        return HTMLResponse(live_page())
 
     async def _list(self, _: Request) -> Response:
         await run_in_threadpool(self.library.look)
@@ -194,6 +193,14 @@ class Dashboard:
         return await self._analysis(
             entry, "hypervolume", lambda: hypervolume_document(entry.metadata, entry.open_feed())
         )
+
+    async def _report(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await self._analysis(entry, "report", lambda: report_document(entry))
+
+    async def _comparison(self, request: Request) -> Response:
+        tag = request.path_params["tag"]
+        return await _document(lambda: comparison_page(compare(load(self.library.of_tag(tag))), title=tag))
 
     async def _analysis(self, entry: Entry, name: str, make: Callable[[], object]) -> Response:
         """A document that takes long: one at a time, and kept until the journal grows."""

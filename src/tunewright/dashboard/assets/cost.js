@@ -1,6 +1,7 @@
 // Cost so far and per hour, and the time that each decision took.
 import {h, card, emptyNote, facts, foldedTable} from "./dom.js";
 import {formatBrief, formatCount, formatDuration, formatMoney} from "./format.js";
+import {hasPrices} from "./trials.js";
 import {Chart, axis, plotGrid, sampledRows, themeColour, tooltip} from "./charts.js";
 
 export const costView = {
@@ -48,7 +49,7 @@ export const costView = {
   },
 
   draw() {
-    const {experiment, totals, decisions} = this.store, {cost, decision_time: decision} = experiment, total = totals.cost ?? cost?.total ?? null;
+    const {experiment, totals, decisions} = this.store, {cost, decision_time: decision} = experiment, total = hasPrices(this.store) ? totals.cost ?? cost?.total : null;
     this.noCost.hidden = total !== null;
     this.costFacts.replaceChildren(total === null ? "" : facts([
       ["So far", formatMoney(total)], ["Per hour, now", cost?.per_hour ? formatMoney(cost.per_hour) : ""], ["Per trial", totals.n_trials ? formatMoney(total / totals.n_trials) : ""], ["Prices", cost?.prices],

@@ -17,6 +17,7 @@ export const importanceView = {
     container.append(holder);
     this.chart = new Chart(this.frame, {label: "Importance of hyperparameters", height: 380, build: () => this.values?.length && this.option()});
     holder.append(foldedTable(() => ["hyperparameter", "share", "deviation"], () => (this.values ?? []).map(row => [row.name, formatNumber(row.share, 3), formatNumber(row.deviation, 3)])));
+    this.frame.hidden = true;
     await this.read();
   },
 

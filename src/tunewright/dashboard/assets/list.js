@@ -47,6 +47,7 @@ export const listView = {
     this.stream = context.source.stream("api/experiments/stream", () => "", {
       list: changed => {
         for (const row of changed.experiments) this.rows.set(row.id, row);
+        for (const id of changed.removed ?? []) this.rows.delete(id);
         this.redraw.request(new Change(["all"]));
       },
     }, context.onstate);
@@ -112,7 +113,7 @@ function listColumns() {
     {title: "Progress", text: row => `${row.progress} ${row.progress_text}`, fill: (cell, row) => cell.append(progressBar(row.progress, row.progress_text))},
     {title: "Trials", isNumber: true, text: row => `${row.n_trials} ${row.n_running} ${row.n_failed}`, fill: (cell, row) => cell.append(
       h("span", {class: "block"}, formatCount(row.n_trials)), h("span", {class: "small block"}, [row.n_running ? `${row.n_running} running` : "", row.n_failed ? `${row.n_failed} failed` : ""].filter(Boolean).join(", ")))},
-    {title: "Cost", isNumber: true, text: row => formatMoney(row.cost)},
+    {title: "Cost", isNumber: true, text: row => row.cost ? formatMoney(row.cost) : "-"},
     {title: "Last change", text: row => formatWall(row.updated).slice(0, -3)},
   ];
 }

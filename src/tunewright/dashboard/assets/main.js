@@ -3,6 +3,7 @@
 import {h, emptyNote} from "./dom.js";
 import {openSource} from "./source.js";
 import {listView} from "./list.js";
+import {compareView} from "./compare.js";
 import {ExperimentPage} from "./experiment.js";
 
 /** Read an address: the parts of its path and its query. */
@@ -55,7 +56,7 @@ class DashboardPage {
         await this.experiment.open();
         if (this.turn === turn) await this.experiment.show(readAddress(location.hash));
       } else {
-        const view = this.view = Object.create(listView);
+        const view = this.view = Object.create(route.kind === "compare" ? compareView : listView);
         const content = h("div", {class: "stack"});
         await view.render(content, context);
         if (this.turn !== turn) return view.dispose();
@@ -81,7 +82,7 @@ class DashboardPage {
   }
 
   showState(state) {
-    const texts = {live: "Live", lost: "Reconnecting\u2026", connecting: "Connecting\u2026", frozen: "Saved page"};
+    const texts = {live: "Live", lost: "Reconnecting\u2026", connecting: "Connecting\u2026", frozen: "Saved page", denied: "Not allowed: open the address that tunewright dashboard printed"};
     this.connection.className = `connection ${state}`;
     this.connection.textContent = texts[state];
   }

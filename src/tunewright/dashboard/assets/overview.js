@@ -3,6 +3,7 @@ import {h, card, commandLine, copyButton, emptyNote, facts, foldedTable, setText
 import {formatCount, formatDuration, formatMoney, formatNumber, formatShare, formatValue, formatWall, plural} from "./format.js";
 import {Chart, axis, plotGrid, themeColour, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
+import {hasPrices} from "./trials.js";
 
 const BEST_SCALES = {time: ["Time", "time"], n_results: ["Results", "results"], cost: ["Cost", "dollars"]};
 
@@ -31,8 +32,8 @@ export const overviewView = {
     this.stepsCard = card("Next steps", null, this.steps);
     const bestCard = card("Best value so far", scales, chart, noValue);
     container.append(this.warnings, this.tiles, h("div", {class: "columns"},
-      h("div", {class: "column"}, bestCard, this.stepsCard),
-      h("div", {class: "column"}, card("Best configuration", null, this.best), this.limitsCard, card("About", null, this.about))));
+      h("div", {class: "column"}, bestCard, this.stepsCard, card("About", null, this.about)),
+      h("div", {class: "column"}, card("Best configuration", null, this.best), this.limitsCard)));
     this.chart = new Chart(chart, {label: "Best value so far", height: 320, build: () => this.option()});
     bestCard.append(foldedTable(() => ["time", "results", "cost", this.store.metric.name, "trial"], () => this.store.best.map(step => [
       formatDuration(step.time), formatCount(step.n_results), formatMoney(step.cost), formatNumber(step.value), String(step.trial_id)])));
@@ -76,8 +77,8 @@ export const overviewView = {
       ["Trials", formatCount(totals.n_trials), counts.join(", ") || "no trials yet"],
       ["Results", formatCount(totals.n_results), totals.n_trials ? `${formatNumber(totals.n_results / totals.n_trials, 3)} per trial` : "reports of metrics"],
       ["Time", formatDuration(store.time), experiment.status === "running" && experiment.eta ? `about ${formatDuration(experiment.eta)} to go` : experiment.status],
-      ["Workers", `${totals.n_running} of ${experiment.n_workers}`, `busy; ${experiment.backend} backend`],
-      ["Cost", formatMoney(totals.cost ?? experiment.cost?.total), experiment.cost?.per_hour ? `${formatMoney(experiment.cost.per_hour)} per hour` : experiment.cost ? experiment.cost.prices : "this backend has no prices"],
+      experiment.status === "running" ? ["Workers", `${totals.n_running} of ${experiment.n_workers}`, `busy; ${experiment.backend} backend`] : ["Workers", formatCount(experiment.n_workers), `${experiment.backend} backend`],
+      ["Cost", hasPrices(store) ? formatMoney(totals.cost ?? experiment.cost?.total) : "-", experiment.cost?.per_hour ? `${formatMoney(experiment.cost.per_hour)} per hour` : experiment.cost ? experiment.cost.prices : "this backend has no prices"],
     ];
     if (this.tiles.children.length) tiles.forEach((texts, index) => texts.forEach((text, part) => setText(this.tiles.children[index].children[part], text)));
     else this.tiles.append(...tiles.map(([label, number, text]) => h("div", {class: "tile"}, h("div", {class: "label", title: label}, label), h("div", {class: "figure"}, number), h("div", {class: "small"}, text))));
@@ -105,7 +106,7 @@ export const overviewView = {
     this.about.replaceChildren(facts([
       ["Method", experiment.method], ["Benchmark", experiment.benchmark], ["Seed", String(experiment.seed ?? "-")], ["Backend", experiment.backend],
       ["Resource", experiment.max_resource ? `${experiment.resource}, at most ${experiment.max_resource}` : experiment.resource], ["Rungs", (experiment.rungs ?? []).join(", ")],
-      ["Constraints", (experiment.constraints ?? []).join(", ")], ["Surrogate", experiment.surrogate], ["Created", experiment.created], ["Last change", formatWall(experiment.updated)], ["Versions", versions],
+      ["Constraints", (experiment.constraints ?? []).join(", ")], ["Surrogate", experiment.surrogate], ["Created", formatWall(Date.parse(experiment.created) / 1000)], ["Last change", formatWall(experiment.updated)], ["Versions", versions],
     ]), experiment.folder ? h("h3", {}, "Folder") : "", experiment.folder ? commandLine(experiment.folder) : "", experiment.command ? h("h3", {}, "Start it again") : "", experiment.command ? commandLine(experiment.command) : "");
   },
 

@@ -19,7 +19,7 @@ export const parallelView = {
     this.empty = emptyNote("No value yet. A trial draws a line once it has reported its metric.");
     this.clear = h("button", {type: "button", onclick: () => this.setRanges([])}, "Clear ranges");
     container.append(card("Parallel coordinates", this.clear, this.frame, this.text, this.rangeForm(), this.empty));
-    const holder = h("section", {class: "card flush", "aria-label": "Trials in the ranges"});
+    const holder = this.holder = h("section", {class: "card flush", "aria-label": "Trials in the ranges"});
     container.append(holder);
     this.table = new DataTable(holder, {
       label: "Trials in the ranges", columns: trialColumns(this.store, context, this.store.tuned().length <= 12), rows: () => this.matching, sort: `Best ${this.store.metric.name}`,
@@ -60,7 +60,8 @@ export const parallelView = {
   },
 
   option() {
-    const dimensions = this.dimensions(), rows = sampledRows(this.ranked, MOST_LINES), ink = themeColour("ink"), soft = themeColour("soft"), narrow = this.frame.clientWidth < 560;
+    if (!this.ranked.length) return null;
+    const dimensions = this.dimensions(), rows = sampledRows(this.ranked, MOST_LINES), ink = themeColour("ink"), soft = themeColour("soft"), narrow = this.frame.clientWidth < 560, isTilted = narrow || dimensions.length > 8;
     this.lines = rows;
     const values = rows.map(trial => trial.best), order = this.store.order(), sorted = [...values].sort((a, b) => a - b);
     const edge = share => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
@@ -69,16 +70,16 @@ export const parallelView = {
     return {
       parallel: {left: narrow ? 24 : 48, right: narrow ? 40 : 56, top: 40, bottom: 56},
       parallelAxis: dimensions.map((dimension, dim) => ({
-        dim, name: shortened(dimension.name, narrow ? 9 : dimensions.length > 8 ? 12 : 20), nameLocation: "end", nameGap: 14, nameRotate: dimensions.length > 8 || narrow ? 22 : 0,
-        nameTextStyle: {color: ink, fontWeight: dim === dimensions.length - 1 ? 600 : 400, align: dimensions.length > 8 || narrow ? "left" : "center"},
+        dim, name: shortened(dimension.name, narrow ? 9 : dimensions.length > 8 ? 12 : 20), nameLocation: "end", nameGap: 14, nameRotate: isTilted ? 22 : 0,
+        nameTextStyle: {color: ink, fontWeight: dim === dimensions.length - 1 ? 600 : 400, align: isTilted ? "left" : dim === 0 ? "left" : dim === dimensions.length - 1 ? "right" : "center"},
         type: dimension.kind, ...(dimension.kind === "category" ? {data: dimension.values.map(value => shortened(formatValue(value), 14))} : {scale: true, ...(dimension.low === undefined || dimension.low === null ? {} : {min: dimension.low, max: dimension.high})}),
         axisLine: {lineStyle: {color: soft}}, axisTick: {lineStyle: {color: soft}}, axisLabel: {color: ink, fontSize: 11, backgroundColor: themeColour("card"), padding: [1, 3], borderRadius: 2, ...(dimension.kind === "category" ? {} : {formatter: value => formatNumber(value, 3)})},
         areaSelectStyle: {width: 18, borderWidth: 1, borderColor: themeColour("accent"), color: themeColour("accent"), opacity: 0.25}, realtime: rows.length < 400,
       })),
-      visualMap: {type: "continuous", dimension: dimensions.length - 1, min: span[0] ?? 0, max: span[1] > span[0] ? span[1] : (span[0] ?? 0) + 1, orient: "horizontal", left: "center", bottom: 0, itemWidth: 12, itemHeight: 140,
+      visualMap: {type: "continuous", dimension: dimensions.length - 1, min: span[1] > span[0] ? span[0] : span[0] - 1, max: span[1] > span[0] ? span[1] : span[0] + 1, orient: "horizontal", left: "center", bottom: 0, itemWidth: 12, itemHeight: 140,
         inRange: {color: colours}, text: [`${shortened(this.store.metric.name, 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)], textStyle: {color: soft}},
       series: [{
-        id: "trials", type: "parallel", animation: false, smooth: false, progressive: 300, inactiveOpacity: 0.03, activeOpacity: 0.8, lineStyle: {width: 1.4, opacity: rows.length > 300 ? 0.35 : 0.6},
+        id: "trials", type: "parallel", animation: false, smooth: false, progressive: 300, inactiveOpacity: 0.03, activeOpacity: 0.8, lineStyle: {width: 1.4, opacity: rows.length > 150 ? 0.35 : 0.65},
         data: [...rows].reverse().map(trial => dimensions.map(dimension => this.place(dimension, trial) ?? "-")),
       }],
     };
@@ -122,7 +123,7 @@ export const parallelView = {
   draw() {
     this.ranked = this.store.ranked();
     const isEmpty = !this.ranked.length;
-    this.frame.hidden = this.text.hidden = isEmpty;
+    this.frame.hidden = this.text.hidden = this.holder.hidden = isEmpty;
     this.empty.hidden = !isEmpty;
     if (!isEmpty) this.chart.draw();
     this.filter();

@@ -4,7 +4,7 @@ import {formatCount, formatNumber, formatValue, shortened} from "./format.js";
 import {Chart, axis, axisType, plotGrid, sampledRows, tooltip, worstToBest} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
-const MOST_POINTS = 2000, MOST_SLICES = 24;
+const MOST_POINTS = 1500, MOST_SLICES = 24;
 
 export const slicesView = {
   title: "Slices",
@@ -57,10 +57,20 @@ export const slicesView = {
     if (this.rows.length < ranked.length) parts.push(`${formatCount(this.rows.length)} of ${formatCount(ranked.length)} trials: the best half of them and an even sample.`);
     if (this.dimensions.length > MOST_SLICES) parts.push(`The first ${MOST_SLICES} of ${this.dimensions.length} hyperparameters.`);
     this.text.textContent = ranked.length ? parts.join(" ") : "";
-    if (ranked.length) for (const chart of this.charts) chart.draw();
+    if (ranked.length) this.drawFrom(0, this.turn = {});
+  },
+
+  /** Draw one chart after the other, with room for input between; a newer call ends an older one. */
+  drawFrom(index, turn) {
+    if (this.turn !== turn || index === this.charts.length) return;
+    this.charts[index].draw();
+    setTimeout(() => this.drawFrom(index + 1, turn), 0);
   },
 
   update(change) { if (change.has("trials")) this.draw(); },
 
-  dispose() { for (const chart of this.charts) chart.dispose(); },
+  dispose() {
+    this.turn = null;
+    for (const chart of this.charts) chart.dispose();
+  },
 };

@@ -1,6 +1,6 @@
 // Where documents come from: a server (live), or the page itself (frozen). Both have get, post and stream.
 
-const RETRY_MS = 500, HIDDEN_MS = 30_000;
+const RETRY_MS = 500, MOST_RETRY_MS = 10_000, HIDDEN_MS = 30_000;
 
 /** An answer that is no document: a sentence, and the status of HTTP (0: no answer). */
 export class SourceError extends Error {
@@ -35,24 +35,32 @@ function liveSource() {
     isFrozen: false,
     get: path => request(path, {}),
     post: (path, body) => request(path, {method: "POST", body: JSON.stringify(body), headers: {"Content-Type": "application/json"}}),
-    stream: (path, position, handlers, onstate) => openStream(path, position, handlers, onstate, headers),
+    stream: (path, position, handlers, onstate) => openStream(path, position, handlers, onstate, headers, () => request("api/experiments", {})),
   };
 }
 
 /**
  * Follow server-sent events. `position` returns the query parameter from which a new connection goes on, such as "after=17".
- * A connection that ends is opened again; a page that is hidden for long gives its connection back.
+ * A connection that ends is opened again, unless `probe` finds that the server refuses this page; a page that is hidden for
+ * long gives its connection back.
  */
-function openStream(path, position, handlers, onstate, headers) {
-  let connection = null, timer = null, isClosed = false;
+function openStream(path, position, handlers, onstate, headers, probe) {
+  let connection = null, timer = null, isClosed = false, delay = RETRY_MS;
   const connect = () => {
     timer = null;
     if (isClosed || connection) return;
     const query = position(), address = query ? `${path}?${query}` : path;
-    const lost = () => { drop(); onstate("lost"); if (!timer && !isClosed) timer = setTimeout(connect, RETRY_MS); };
+    const opened = () => { delay = RETRY_MS; onstate("live"); };
     connection = headers.Authorization
-      ? fetchStream(address, headers, handlers, () => onstate("live"), lost)
-      : eventStream(address, handlers, () => onstate("live"), () => onstate("lost"), lost);
+      ? fetchStream(address, headers, handlers, opened, lost)
+      : eventStream(address, handlers, opened, () => onstate("lost"), lost);
+  };
+  const lost = async () => {
+    drop();
+    onstate("lost");
+    const status = await probe().then(() => 200, error => error.status);
+    if (status === 401) onstate("denied");
+    else if (!timer && !isClosed) timer = setTimeout(connect, delay = Math.min(2 * delay, MOST_RETRY_MS));
   };
   const drop = () => { connection?.close(); connection = null; };
   const onvisible = () => {
@@ -70,7 +78,7 @@ function eventStream(address, handlers, onopen, onpause, onlost) {
   const source = new EventSource(address);
   source.onopen = onopen;
   source.onerror = () => source.readyState === EventSource.CLOSED ? onlost() : onpause();
-  for (const [kind, handler] of Object.entries(handlers)) source.addEventListener(kind, event => handler(JSON.parse(event.data)));
+  for (const [kind, handler] of Object.entries(handlers)) source.addEventListener(kind, event => handler(JSON.parse(event.data), event.lastEventId));
   return source;
 }
 
@@ -93,15 +101,16 @@ function fetchStream(address, headers, handlers, onopen, onlost) {
   return {close: () => abort.abort()};
 }
 
-/** Call the handler of one block of an event stream. */
+/** Call the handler of one block of an event stream with its document and its id. */
 function dispatchBlock(block, handlers) {
-  let kind = "message";
+  let kind = "message", id = "";
   const data = [];
   for (const line of block.split("\n")) {
     if (line.startsWith("event:")) kind = line.slice(6).trim();
+    else if (line.startsWith("id:")) id = line.slice(3).trim();
     else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
   }
-  if (data.length) handlers[kind]?.(JSON.parse(data.join("\n")));
+  if (data.length) handlers[kind]?.(JSON.parse(data.join("\n")), id);
 }
 
 /** Documents in the page: `{paths: {"api/...": document}, start: "#/..."}`. */

@@ -148,8 +148,11 @@ export class ExperimentFollower {
   catchUp() {
     this.isBehind = false;
     this.catchingUp ??= this.source.get(`${this.path}/since?after=${this.store.offset}`).then(delta => {
-      if (delta.after === this.store.offset && delta.offset > delta.after) this.onchange(this.store.merge(delta));
-    }).catch(() => {}).finally(() => {
+      if (delta.after !== this.store.offset || delta.offset <= delta.after) return;
+      const change = this.store.merge(delta);
+      if (delta.after === 0) change.kinds.add("all");
+      this.onchange(change);
+    }).catch(error => { if (error.status === 409) this.begin(); }).finally(() => {
       this.catchingUp = null;
       if (this.isBehind && !this.isClosed) this.catchUp();
     });
@@ -157,11 +160,10 @@ export class ExperimentFollower {
   }
 
   /** Begin again: the journal was replaced. */
-  async begin() {
+  begin() {
     this.store.clear();
     this.catchingUp = null;
-    await this.catchUp();
-    this.onchange(new Change(["all"]));
+    return this.catchUp();
   }
 
   close() {

@@ -95,23 +95,14 @@ export const trialView = {
     return card("Log", copyButton("Copy", () => this.log.textContent), this.log, this.noLog);
   },
 
-  async followLog() {
+  followLog() {
     const {context} = this;
-    let offset = 0;
-    if (this.detail.log) {
-      this.addLog(this.detail.log.text);
-      offset = this.detail.log.offset;
-    } else {
-      const found = await context.source.get(`${this.path}/log?after=0`).catch(() => null);
-      if (found) {
-        this.addLog(found.text);
-        offset = found.offset;
-      }
-    }
-    if (this.isDisposed || !["running"].includes(this.detail.status)) return;
-    this.stream = context.source.stream(`${this.path}/log/stream`, () => `after=${offset}`, {
-      log: ({text, offset: next}) => {
-        offset = next ?? offset + new TextEncoder().encode(text).length;
+    let offset = this.detail.log?.offset ?? "";
+    this.addLog(this.detail.log?.text);
+    if (this.detail.status !== "running") return;
+    this.stream = context.source.stream(`${this.path}/log/stream`, () => `after=${encodeURIComponent(offset)}`, {
+      log: ({text}, id) => {
+        offset = id;
         this.addLog(text);
       },
     }, () => {});

@@ -59,10 +59,15 @@ export const trialsView = {
   dispose() {},
 };
 
+/** Whether an experiment costs anything. */
+export function hasPrices(store) {
+  return Boolean(store.experiment.cost || store.totals.cost);
+}
+
 /** Columns of a table of trials. */
 export function trialColumns(store, context, hasConfig) {
   const {metrics, resource} = store.experiment, {tag, name} = context;
-  const trials = [...store.trials.values()], hasCost = (store.totals.cost ?? store.experiment.cost) !== null;
+  const trials = [...store.trials.values()], hasCost = hasPrices(store);
   const columns = [
     {title: "Trial", isNumber: true, sort: row => row.id, text: row => String(row.id), fill: (cell, row) => cell.append(h("a", {href: experimentAddress(tag, name, `trials/${row.id}`)}, String(row.id)))},
     {title: "Status", sort: row => row.status, text: row => `${row.status}${row.is_known ? " known" : ""}`, fill: (cell, row) => cell.append(statusPill(row.status), row.is_known ? h("span", {class: "small"}, " known") : "")},

@@ -1,6 +1,6 @@
 // The workers' timeline: a row per worker; starting, training and uploading, cold and warm, idle between.
 import {h, card, choice, emptyNote, foldedTable} from "./dom.js";
-import {formatCount, formatDuration, formatShare, shortened} from "./format.js";
+import {formatCount, formatDuration, formatShare, plural, shortened} from "./format.js";
 import {Chart, axis, plotGrid, themeColour, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
@@ -17,7 +17,7 @@ export const workersView = {
     this.frame = h("div", {});
     this.text = h("p", {class: "small"});
     this.empty = emptyNote("No run yet. A bar appears for each run as soon as a worker begins it.");
-    const keys = h("p", {class: "keys", "aria-hidden": "true"}, ["training", "starting, cold", "uploading", "other"].map((text, index) => h("span", {class: `key${index}`}, text)), "starting, warm: lighter; idle: empty");
+    const keys = h("p", {class: "keys", "aria-hidden": "true"}, ["training", "starting", "uploading", "other"].map((text, index) => h("span", {class: `key${index}`}, text)), h("i", {}, "warm starts are lighter, idle time is empty"));
     this.keys = keys;
     this.range = choice("Runs", [["last", `last ${formatCount(MOST_RUNS)}`], ["first", `first ${formatCount(MOST_RUNS)}`]], this.part, value => {
       this.part = value;
@@ -75,7 +75,7 @@ export const workersView = {
     if (this.chart.element.clientHeight !== height) this.chart.element.style.height = `${height}px`;
     const busy = runs.reduce((sum, run) => sum + (run.end ?? this.store.time) - run.begin, 0), all = this.workers.length * this.store.time;
     const warm = runs.filter(run => run.warm === true).length, cold = runs.filter(run => run.warm === false).length;
-    this.text.textContent = [`${formatCount(runs.length)} runs on ${formatCount(this.workers.length)} workers`, all ? `busy ${formatShare(Math.min(1, busy / all))} of the time` : "", warm + cold ? `${formatCount(warm)} warm and ${formatCount(cold)} cold starts` : ""].filter(Boolean).join(", ") + ". Drag the slider, or Ctrl + wheel, to zoom.";
+    this.text.textContent = [`${plural(runs.length, "run")} on ${plural(this.workers.length, "worker")}`, all ? `busy ${formatShare(Math.min(1, busy / all))} of the time` : "", warm + cold ? `${formatCount(warm)} warm and ${formatCount(cold)} cold starts` : ""].filter(Boolean).join(", ") + ". Drag the slider, or Ctrl + wheel, to zoom.";
     this.chart.draw();
   },
 
