@@ -39,6 +39,8 @@ from tunewright.types import package_version
 
 PRESET_VARIABLE: Final = "SAGEMAKER_EMULATOR_PRESET"
 """Environment variable with the account of the server: ``default``, ``new-account`` or ``strict``."""
+_POLICY_VARIABLE: Final = "SAGEMAKER_EMULATOR_CONTROL_POLICY"
+"""Environment variable with the file of the account's service control policy."""
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 _HEALTH_SECONDS: Final = 10.0
@@ -79,7 +81,7 @@ class EmbeddedEndpoint:
 
 
 def settings_hash(endpoint: Endpoint) -> str:
-    """Hash of version, region, speed, quotas and preset, as 12 hexadecimal digits."""
+    """Hash of version, region, speed, quotas, preset and control policy, as 12 hexadecimal digits."""
     settings = {
         "version": package_version(),
         "python": sys.executable,
@@ -88,8 +90,17 @@ def settings_hash(endpoint: Endpoint) -> str:
         "quotas": dict(endpoint.quotas),
         "warm_pool_quotas": dict(endpoint.warm_pool_quotas),
         **({"preset": os.environ[PRESET_VARIABLE]} if PRESET_VARIABLE in os.environ else {}),
+        **({"control_policy": _control_policy()} if _POLICY_VARIABLE in os.environ else {}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _control_policy() -> str:
+    """Content of the file; empty if it cannot be read, which the server reports."""
+    try:
+        return Path(os.environ[_POLICY_VARIABLE]).read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def start_or_join(endpoint: Endpoint, *, root: Path | None = None) -> EmbeddedEndpoint:
