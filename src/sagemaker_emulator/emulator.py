@@ -282,6 +282,8 @@ class ServeOptions:
     """TrainingImage -> Python interpreter."""
     packages: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     """TrainingImage -> names of the packages that the image has."""
+    file_systems: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """Id of a file system -> folder that stands for it."""
     isolation: Isolation = Isolation.AUTO
     faults: Sequence[Fault] = ()
     lease_dir: Path | None = None
@@ -359,6 +361,7 @@ def _execution_settings(options: ServeOptions, config: EmulatorConfig, url: str)
         default_interpreter=image_python(read_packages(IMAGE_PACKAGES), images)
         if is_strict
         else Path(sys.executable),
+        file_systems=options.file_systems,
         isolation=options.isolation,
     )
 

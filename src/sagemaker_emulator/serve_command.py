@@ -93,6 +93,13 @@ class ServeArguments:
             "new-account and strict have the packages of AWS's image of PyTorch 2.12 for all other images."
         ),
     ] = None
+    file_system: Annotated[
+        list[str] | None,
+        Parameter(
+            env_var="SAGEMAKER_EMULATOR_FILE_SYSTEMS",
+            help="ID=FOLDER: folder that stands for an EFS or FSx file system in input channels. Repeatable.",
+        ),
+    ] = None
     isolation: Annotated[
         Literal["auto", "namespaces", "folder"], Parameter(help="Way to give a job its own /opt/ml.")
     ] = "auto"
@@ -149,6 +156,7 @@ def _options(arguments: ServeArguments) -> ServeOptions:
         secret_key=arguments.secret_key,
         interpreters=_table(arguments.image, "--image IMAGE=PYTHON", Path),
         packages=_read_lists(arguments.image_packages),
+        file_systems=_table(arguments.file_system, "--file_system ID=FOLDER", Path),
         isolation=Isolation(arguments.isolation),
         faults=_read_faults(arguments.faults),
         lease_dir=arguments.lease_dir,

@@ -19,6 +19,7 @@ import pytest
 
 from tunewright.aws import open_session, resolve_endpoint
 from tunewright.aws.embedded import (
+    FILE_SYSTEMS_VARIABLE,
     PRESET_VARIABLE,
     EmbeddedEndpoint,
     Lease,
@@ -65,7 +66,9 @@ def test_each_kind_of_account_has_a_server_of_its_own(
         found.append(settings_hash(ENDPOINT))
     policy.unlink()
     found.append(settings_hash(ENDPOINT))
-    assert len(set(found)) == 5
+    monkeypatch.setenv(FILE_SYSTEMS_VARIABLE, "fs-01234567=/data")
+    found.append(settings_hash(ENDPOINT))
+    assert len(set(found)) == 6
 
 
 def test_one_server_for_all_tuners(tmp_path: Path, started: list[EmbeddedEndpoint]) -> None:

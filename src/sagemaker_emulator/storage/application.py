@@ -35,6 +35,7 @@ from sagemaker_emulator.storage.permissions import (
     object_arn,
     query_needs,
     s3_needs,
+    secret_need,
 )
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ class AwsApplication:
             key = str(_members(body).get("KeyId") or _members(body).get("TargetKeyId") or "")
             return [Need(f"kms:{operation}", _found_key(permissions, key, self._region) if key else "*")]
         if target:
-            return [Need(f"{service.lower()}:{operation}")]
+            need = secret_need(target, _members(body), self._region)
+            return [need or Need(f"{service.lower()}:{operation}")]
         if not _is_query_protocol(environ):
             bucket, key = _bucket_and_key(environ)
             needs = s3_needs(environ, bucket, key, permissions.key_arn)

@@ -42,6 +42,7 @@ from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.plugin.execution import choose_execution
 from tunewright.backends.sagemaker.requests import job_prefix
 from tunewright.backends.sagemaker.settings import JobSettings
+from tunewright.backends.sagemaker.template import check_own_fields, check_tags
 from tunewright.backends.sagemaker.workers import (
     WorkersBackend,
     WorkerSettings,
@@ -154,6 +155,13 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         return json.dumps(request, indent=2)
 
     @override
+    def check(self, config: SageMakerConfig, context: ExperimentContext) -> None:
+        """Refuse illegal tags, and a template with fields that Tunewright sets."""
+        check_tags(config.tags)
+        for template in (context.script.request_template, config.request_template):
+            check_own_fields(template)
+
+    @override
     def unknown_costs(self, config: SageMakerConfig, context: ExperimentContext) -> str:
         """Instance types whose price is neither given nor listed."""
         endpoint, settings = endpoint_of(config), JobSettings(benchmark=context.script, config=config)
@@ -225,7 +233,10 @@ def describe_jobs(place: P, jobs: Estimate) -> Description[P]:
 def _quota_text(jobs: Estimate) -> str:
     n, kind = jobs.n_instances, jobs.instance_types[0]
     if jobs.spot:
-        return f'Spot instances need a quota of {n} for "{kind} for spot training job usage" (Service Quotas)'
+        return (
+            f'Spot instances need a quota of {n} for "{kind} for spot training job usage" (Service Quotas). AWS may interrupt '
+            "them without a signal: the script should save a checkpoint at every report that is to be kept"
+        )
     return (
         f'Warm pools need a quota of {n} both for "{kind} for training job usage" and for '
         f'"{kind} for training warm pool usage" (Service Quotas)'
