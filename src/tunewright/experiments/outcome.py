@@ -16,6 +16,7 @@ from tunewright.callbacks.account import read_account
 from tunewright.callbacks.notebook import in_notebook
 from tunewright.codec import to_json
 from tunewright.events import StartEvent
+from tunewright.exceptions import MissingExtraError
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import number, plural
 from tunewright.history import History, Incumbent, ranked_trials
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from tunewright.analysis.importance import Importance
     from tunewright.analysis.single import WorkerTime
+    from tunewright.dashboard.notebook import NotebookDashboard
 
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
@@ -132,7 +134,7 @@ class Outcome:
             for name, value in trial.config.items():
                 row[f"config_{name}" if name in row else name] = value
             rows.append(row)
-        frame: DataFrame = _analysis("extras").need("pandas", "A data frame").DataFrame(rows)
+        frame: DataFrame = _late("analysis.extras").need("pandas", "A data frame").DataFrame(rows)
         return frame
 
     def results_dataframe(self) -> DataFrame:
@@ -145,7 +147,7 @@ class Outcome:
         MissingExtraError
             pandas is not installed.
         """
-        frame: Any = _analysis("load").load(self.folder).frame()
+        frame: Any = _late("analysis.load").load(self.folder).frame()
         results: DataFrame = frame.drop(columns=["experiment", "tag", "method", "benchmark", "seed"])
         return results
 
@@ -164,7 +166,9 @@ class Outcome:
     def plot_importance(self) -> Figure:
         """The importance of each hyperparameter, as a matplotlib figure; it needs ten trials with results."""
         run = self._run()
-        return _shown(_analysis("figures").plot_importance(_analysis("importance").importance(run), run))
+        return _shown(
+            _late("analysis.figures").plot_importance(_late("analysis.importance").importance(run), run)
+        )
 
     def plot_parallel(self) -> Figure:
         """Parallel coordinates of all configurations, as a matplotlib figure."""
@@ -188,7 +192,7 @@ class Outcome:
         MissingExtraError
             scikit-learn is not installed.
         """
-        found: Importance = _analysis("importance").importance(self._run())
+        found: Importance = _late("analysis.importance").importance(self._run())
         return found
 
     def worker_time(self) -> WorkerTime:
@@ -199,14 +203,45 @@ class Outcome:
         SettingsError
             There are no results.
         """
-        found: WorkerTime = _analysis("single").worker_time(self._run())
+        found: WorkerTime = _late("analysis.single").worker_time(self._run())
+        return found
+
+    def dashboard(
+        self, *, control: bool = False, base_path: str | None = None, height: int = 760
+    ) -> NotebookDashboard:
+        """Show the experiment live in the cell of a notebook, as the value of the cell.
+
+        Parameters
+        ----------
+        control
+            Whether the page can stop and pause trials, change limits and add configurations.
+        base_path
+            Path at which a proxy offers ports of this machine, such as ``"/user/me/proxy/{port}"``; None: that of JupyterHub
+            or SageMaker Studio, if the notebook is there.
+        height
+            Height in pixels.
+
+        Raises
+        ------
+        MissingExtraError
+            The extra ``dashboard`` is not installed.
+        SettingsError
+            The experiment is not stored in ``$TUNEWRIGHT_HOME``.
+        """
+        try:
+            notebook = _late("dashboard.notebook")
+        except ModuleNotFoundError:
+            raise MissingExtraError("dashboard", "The dashboard") from None
+        found: NotebookDashboard = notebook.NotebookDashboard(
+            self.folder, control=control, base_path=base_path, height=height
+        )
         return found
 
     def _plot(self, name: str) -> Figure:
-        return _shown(getattr(_analysis("figures"), name)(self._run()))
+        return _shown(getattr(_late("analysis.figures"), name)(self._run()))
 
     def _run(self) -> Any:
-        return _analysis("one_run").one_run(self.folder)
+        return _late("analysis.one_run").one_run(self.folder)
 
     @property
     def metric(self) -> Metric:
@@ -352,15 +387,15 @@ class Outcome:
         return {**numbers, **phases, "job_records": self.summary.get("job_records", [])}
 
 
-def _analysis(name: str) -> Any:
-    """A module of the package that draws, loaded late: it takes longer to import than everything that runs experiments.
+def _late(name: str) -> Any:
+    """A module that draws or serves, loaded late: it takes longer to import than everything that runs experiments.
 
     Raises
     ------
     MissingExtraError
         Its packages are not installed.
     """
-    return importlib.import_module(f"tunewright.analysis.{name}")
+    return importlib.import_module(f"tunewright.{name}")
 
 
 def _shown(figure: Figure) -> Figure:
