@@ -218,8 +218,8 @@ class Library:
         self.control = control
         self._entries: dict[str, Entry] = {}
         self._revision = 0
-        self._changed: dict[str, int] = {}
-        """Of each row, the revision at which it changed last."""
+        self._rows: dict[str, tuple[int, Row]] = {}
+        """Of each experiment its row, and the revision at which it changed last."""
         self._removed: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -285,22 +285,22 @@ class Library:
         folders = self.folders()
         ids = {f"{folder.tag}/{folder.name}" for folder in folders}
         with self._lock:
-            for gone in self._entries.keys() - ids:
-                del self._entries[gone]
+            for gone in (self._entries.keys() | self._rows.keys()) - ids:
+                self._entries.pop(gone, None)
+                self._rows.pop(gone, None)
                 self._revision += 1
                 self._removed[gone] = self._revision
-                self._changed.pop(gone, None)
         for folder in folders:
             if most_seconds is not None and monotonic() - begin > most_seconds:
                 return False
             entry = self.entry(folder.tag, folder.name)
-            before = entry.row
             with suppress(TunewrightError, OSError):
                 entry.look()
-            if entry.row is not None and entry.row != before:
-                with self._lock:
+            with self._lock:
+                _, known = self._rows.get(entry.id, (0, None))
+                if entry.row is not None and entry.row != known:
                     self._revision += 1
-                    self._changed[entry.id] = self._revision
+                    self._rows[entry.id] = (self._revision, entry.row)
                     self._removed.pop(entry.id, None)
             self._release_feeds()
         return True
@@ -323,13 +323,13 @@ class Library:
     def rows(self, after: int = 0) -> ExperimentList:
         """Rows that changed after a revision, the newest experiments first."""
         with self._lock:
-            entries = [self._entries[one] for one, at in self._changed.items() if at > after]
+            rows = [row for at, row in self._rows.values() if at > after]
             removed = [one for one, at in self._removed.items() if at > after] if after else []
-            entries.sort(key=lambda entry: order_of_making(entry.folder), reverse=True)
+            rows.sort(key=lambda row: order_of_making(ExperimentFolder(Path(row["id"]))), reverse=True)
             return {
                 "revision": str(self._revision),
                 "control": self.control,
-                "experiments": [entry.row for entry in entries if entry.row is not None],
+                "experiments": rows,
                 "removed": removed,
             }
 
