@@ -36,7 +36,7 @@ def outcome(tunewright_home: Path) -> Outcome:
 
 @pytest.fixture
 def shown(outcome: Outcome) -> Iterator[NotebookDashboard]:
-    dashboard = outcome.dashboard()
+    dashboard = NotebookDashboard(outcome.folder)
     yield dashboard
     dashboard.stop()
 

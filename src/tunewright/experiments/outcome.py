@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from tunewright.asktell import Best, ParetoResult
 from tunewright.callbacks.account import read_account
@@ -38,13 +38,25 @@ if TYPE_CHECKING:
 
     from tunewright.analysis.importance import Importance
     from tunewright.analysis.single import WorkerTime
-    from tunewright.dashboard.notebook import NotebookDashboard
 
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialStatus.FAILED)
 
 
 _SHOWN: Final = 5
 """Trials on the card of a notebook."""
+
+
+class CellDashboard(Protocol):
+    """A running dashboard; a notebook shows it as the value of a cell."""
+
+    @property
+    def url(self) -> str:
+        """Address of the page; behind a proxy without the name of its host."""
+        ...
+
+    def stop(self) -> None:
+        """End the server; the experiment goes on."""
+        ...
 
 
 @final
@@ -208,7 +220,7 @@ class Outcome:
 
     def dashboard(
         self, *, control: bool = False, base_path: str | None = None, height: int = 760
-    ) -> NotebookDashboard:
+    ) -> CellDashboard:
         """Show the experiment live in the cell of a notebook, as the value of the cell.
 
         Parameters
@@ -232,7 +244,7 @@ class Outcome:
             notebook = _late("dashboard.notebook")
         except ModuleNotFoundError:
             raise MissingExtraError("dashboard", "The dashboard") from None
-        found: NotebookDashboard = notebook.NotebookDashboard(
+        found: CellDashboard = notebook.NotebookDashboard(
             self.folder, control=control, base_path=base_path, height=height
         )
         return found
