@@ -41,7 +41,7 @@ PROGRAMS: frozenset[str] = frozenset({"tunewright.cli.tuning_job"})
 KNOWN_HIDDEN_IMPORTS: frozenset[str] = frozenset(
     {
         "tunewright.experiments.limits:stopping_criterion",
-        "tunewright.experiments.outcome:_late",
+        "tunewright.experiments.outcome:_analysis",
         "tunewright.methods.registry:_warmed",
     }
 )

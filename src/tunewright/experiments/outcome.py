@@ -16,7 +16,7 @@ from tunewright.callbacks.account import read_account
 from tunewright.callbacks.notebook import in_notebook
 from tunewright.codec import to_json
 from tunewright.events import StartEvent
-from tunewright.exceptions import MissingExtraError
+from tunewright.exceptions import MissingExtraError, SettingsError
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import number, plural
 from tunewright.history import History, Incumbent, ranked_trials
@@ -24,6 +24,7 @@ from tunewright.journal import is_locked, last_outcome, read_events
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Goal, Metric
+from tunewright.plugins import VIEWS, load_plugin
 from tunewright.replicates import error_key
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
@@ -146,7 +147,7 @@ class Outcome:
             for name, value in trial.config.items():
                 row[f"config_{name}" if name in row else name] = value
             rows.append(row)
-        frame: DataFrame = _late("analysis.extras").need("pandas", "A data frame").DataFrame(rows)
+        frame: DataFrame = _analysis("extras").need("pandas", "A data frame").DataFrame(rows)
         return frame
 
     def results_dataframe(self) -> DataFrame:
@@ -159,7 +160,7 @@ class Outcome:
         MissingExtraError
             pandas is not installed.
         """
-        frame: Any = _late("analysis.load").load(self.folder).frame()
+        frame: Any = _analysis("load").load(self.folder).frame()
         results: DataFrame = frame.drop(columns=["experiment", "tag", "method", "benchmark", "seed"])
         return results
 
@@ -178,9 +179,7 @@ class Outcome:
     def plot_importance(self) -> Figure:
         """The importance of each hyperparameter, as a matplotlib figure; it needs ten trials with results."""
         run = self._run()
-        return _shown(
-            _late("analysis.figures").plot_importance(_late("analysis.importance").importance(run), run)
-        )
+        return _shown(_analysis("figures").plot_importance(_analysis("importance").importance(run), run))
 
     def plot_parallel(self) -> Figure:
         """Parallel coordinates of all configurations, as a matplotlib figure."""
@@ -204,7 +203,7 @@ class Outcome:
         MissingExtraError
             scikit-learn is not installed.
         """
-        found: Importance = _late("analysis.importance").importance(self._run())
+        found: Importance = _analysis("importance").importance(self._run())
         return found
 
     def worker_time(self) -> WorkerTime:
@@ -215,7 +214,7 @@ class Outcome:
         SettingsError
             There are no results.
         """
-        found: WorkerTime = _late("analysis.single").worker_time(self._run())
+        found: WorkerTime = _analysis("single").worker_time(self._run())
         return found
 
     def dashboard(
@@ -241,19 +240,19 @@ class Outcome:
             The experiment is not stored in ``$TUNEWRIGHT_HOME``.
         """
         try:
-            notebook = _late("dashboard.notebook")
-        except ModuleNotFoundError:
-            raise MissingExtraError("dashboard", "The dashboard") from None
-        found: CellDashboard = notebook.NotebookDashboard(
-            self.folder, control=control, base_path=base_path, height=height
-        )
+            view = load_plugin(VIEWS, "notebook", type)
+        except SettingsError as error:
+            if isinstance(error.__cause__, ModuleNotFoundError):
+                raise MissingExtraError("dashboard", "The dashboard") from None
+            raise
+        found: CellDashboard = view(self.folder, control=control, base_path=base_path, height=height)
         return found
 
     def _plot(self, name: str) -> Figure:
-        return _shown(getattr(_late("analysis.figures"), name)(self._run()))
+        return _shown(getattr(_analysis("figures"), name)(self._run()))
 
     def _run(self) -> Any:
-        return _late("analysis.one_run").one_run(self.folder)
+        return _analysis("one_run").one_run(self.folder)
 
     @property
     def metric(self) -> Metric:
@@ -399,15 +398,15 @@ class Outcome:
         return {**numbers, **phases, "job_records": self.summary.get("job_records", [])}
 
 
-def _late(name: str) -> Any:
-    """A module that draws or serves, loaded late: it takes longer to import than everything that runs experiments.
+def _analysis(name: str) -> Any:
+    """A module of the package that draws, loaded late: it takes longer to import than everything that runs experiments.
 
     Raises
     ------
     MissingExtraError
         Its packages are not installed.
     """
-    return importlib.import_module(f"tunewright.{name}")
+    return importlib.import_module(f"tunewright.analysis.{name}")
 
 
 def _shown(figure: Figure) -> Figure:
