@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from .channel import Channel, muted_unless
-from .contract import S3_VARIABLE, BucketTerms, apply_terms
+from .contract import S3_VARIABLE, WORKER_VARIABLE, BucketTerms, apply_terms
 from .restarts import Restarts
 from .run_order import RunOrder
 from .s3_channel import S3Channel, S3Clock, S3Place
@@ -28,6 +28,8 @@ from .training_job import (
 )
 
 _ATTEMPTS = 8
+_PACKAGES = {"boto3", "botocore", "s3transfer"}
+"""Packages that must be of the same time."""
 
 
 @final
@@ -114,21 +116,41 @@ def _config(base: Path, client: S3Client) -> dict[str, Any]:
 
 
 def _connect(cache: Path) -> Any:
-    """A client from the image's boto3; an image that has none installs it first."""
+    """A client from the image's boto3; if that is missing, or too old for the writes of a worker, another one is installed."""
     try:
-        boto3 = importlib.import_module("boto3")
+        client = _client()
     except ModuleNotFoundError:
-        folder = cache / "boto3"
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), "boto3"]
-        subprocess.run(command, check=True)
-        sys.path.append(str(folder))
-        importlib.invalidate_caches()
-        boto3 = importlib.import_module("boto3")
+        sys.path.append(_install(cache))
+        client = _client()
+    if WORKER_VARIABLE in os.environ and not _knows_conditions(client):
+        sys.path.insert(0, _install(cache))
+        for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
+            del sys.modules[name]
+        client = _client()
+    terms = BucketTerms.of_environment()
+    apply_terms(client, lambda _: terms)
+    return client
+
+
+def _client() -> Any:
+    boto3 = importlib.import_module("boto3")
     config = importlib.import_module("botocore.config").Config(
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,
     )
-    client = boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=config)
-    terms = BucketTerms.of_environment()
-    apply_terms(client, lambda _: terms)
-    return client
+    return boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=config)
+
+
+def _knows_conditions(client: Any) -> bool:
+    """Whether PutObject has If-None-Match and If-Match, of August and November 2024."""
+    members = client.meta.service_model.operation_model("PutObject").input_shape.members
+    return "IfNoneMatch" in members and "IfMatch" in members
+
+
+def _install(cache: Path) -> str:
+    """Install the newest boto3 into a folder of its own; return the folder."""
+    folder = str(cache / "boto3")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", folder, "boto3"]
+    subprocess.run(command, check=True)
+    importlib.invalidate_caches()
+    return folder
