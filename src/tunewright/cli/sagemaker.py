@@ -34,6 +34,7 @@ from tunewright.cli.exits import say
 from tunewright.cli.flags import HERE, AccessFlags
 from tunewright.cli.output import is_confirmed, print_table
 from tunewright.cli.parsing import command_app
+from tunewright.cli.records import pairs
 from tunewright.cli.verify import verify
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.formatting import plural
@@ -103,6 +104,7 @@ def print_policy(
     bucket: str | None = None,
     experiments: str = "",
     kms_key: str | None = None,
+    secret: tuple[str, ...] = (),
     endpoint: str = "aws",
     access: AccessFlags = HERE,
 ) -> int:
@@ -123,6 +125,8 @@ def print_policy(
         Experiment tag: a trial may use the files of its experiments only (default: those of all experiments).
     kms_key
         Key of the objects and disks, by ARN or id.
+    secret
+        Secret of trials as in tunewright tune, NAME=SECRET; may be repeated.
     endpoint
         aws, embedded or a URL.
     access
@@ -130,7 +134,8 @@ def print_policy(
     """
     if principal == "job":
         principal = "tuning-job"
-    scope = Scope(bucket=bucket or "", experiments=_prefix(experiments))
+    secrets = tuple(pairs("secret", secret).values())
+    scope = Scope(bucket=bucket or "", experiments=_prefix(experiments), secrets=secrets)
     if narrow:
         session = access.open(endpoint)
         try:

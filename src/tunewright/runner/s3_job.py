@@ -12,6 +12,7 @@ from typing import Any, final
 
 from .channel import Channel, muted_unless
 from .contract import S3_VARIABLE, WORKER_VARIABLE, BucketTerms, apply_terms
+from .job_secrets import read_secrets, with_secrets
 from .restarts import Restarts
 from .run_order import RunOrder
 from .s3_channel import S3Channel, S3Clock, S3Place
@@ -69,6 +70,7 @@ def _run(base: Path) -> int:
     source = tuple(facts.pop("source") or ()) or None
     restarts = facts.pop("restarts", False)
     order = job_order(base, job, _config(base, client), facts)
+    order = with_secrets(order, read_secrets(job, lambda: load_boto3(cache_folder(base))))
     place = place_of(job)
     clock = S3Clock(client, place.bucket, place.prefix)
     is_main = is_main_host(base)
@@ -115,25 +117,30 @@ def _config(base: Path, client: S3Client) -> dict[str, Any]:
     return config
 
 
-def _connect(cache: Path) -> Any:
-    """A client from the image's boto3; if that is missing, or too old for the writes of a worker, another one is installed."""
+def load_boto3(cache: Path) -> Any:
+    """The image's boto3; an image that has none installs it first."""
     try:
-        client = _client()
+        return importlib.import_module("boto3")
     except ModuleNotFoundError:
         sys.path.append(_install(cache))
-        client = _client()
+        return importlib.import_module("boto3")
+
+
+def _connect(cache: Path) -> Any:
+    """A client of S3; if boto3 is too old for the conditional writes of a worker, another one is installed first."""
+    client = _client(cache)
     if WORKER_VARIABLE in os.environ and not _knows_conditions(client):
         sys.path.insert(0, _install(cache))
         for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
             del sys.modules[name]
-        client = _client()
+        client = _client(cache)
     terms = BucketTerms.of_environment()
     apply_terms(client, lambda _: terms)
     return client
 
 
-def _client() -> Any:
-    boto3 = importlib.import_module("boto3")
+def _client(cache: Path) -> Any:
+    boto3 = load_boto3(cache)
     config = importlib.import_module("botocore.config").Config(
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,

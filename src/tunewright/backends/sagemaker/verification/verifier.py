@@ -195,7 +195,7 @@ def verification_site(session: AwsSession, config: SageMakerConfig, experiment: 
         name="verify",
         script=str(_PROBE),
         space=SearchSpace({"seconds": Float(0.0, _MAX_RUN)}),
-        metrics=(Metric("epoch"),),
+        metrics=(Metric("step"),),
         resource_attr="epoch",
     )
     bucket = choose_bucket(session, config.bucket, config.bucket_terms)

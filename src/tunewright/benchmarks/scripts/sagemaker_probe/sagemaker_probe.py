@@ -193,7 +193,7 @@ def main() -> None:
     facts = look() if arguments.look else {}
     save_checkpoint(step, {"word": arguments.word})
     sys.stdout.write(f"{LINE} {time.time():.3f}\n")
-    report(epoch=step, facts={**facts, "restored": saved.state["word"] if saved else ""})
+    report(epoch=step, step=step, facts={**facts, "restored": saved.state["word"] if saved else ""})
     ends = time.monotonic() + arguments.seconds
     while time.monotonic() < ends:
         time.sleep(0.1)
