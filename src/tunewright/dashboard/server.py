@@ -378,10 +378,8 @@ def listen(host: str, port: int) -> socket.socket:
     )
 
 
-def serve(
-    dashboard: Dashboard, safety: Safety, listening: socket.socket, *, log_level: int = logging.WARNING
-) -> None:
-    """Serve until Ctrl-C or SIGTERM; open streams end at once."""
+def new_server(dashboard: Dashboard, safety: Safety, *, log_level: int = logging.WARNING) -> uvicorn.Server:
+    """A server that is not running yet; its open streams end at once if it is to exit."""
     config = uvicorn.Config(
         dashboard.application(safety),
         http=_Protocol,
@@ -398,5 +396,12 @@ def serve(
     )
     server = uvicorn.Server(config)
     dashboard.is_exiting = lambda: server.should_exit
+    return server
+
+
+def serve(
+    dashboard: Dashboard, safety: Safety, listening: socket.socket, *, log_level: int = logging.WARNING
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; open streams end at once."""
     with contextlib.suppress(KeyboardInterrupt):  # raised again after the end
-        server.run(sockets=[listening])
+        new_server(dashboard, safety, log_level=log_level).run(sockets=[listening])
