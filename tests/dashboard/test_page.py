@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -47,16 +46,6 @@ EMPTY = "u-B-toy-0-20260101-000000-abcd"
 HTML = "<script>document.title = 'broken'</script><img src=x onerror='document.title=1'> 日本語 " + "x" * 200
 
 
-def find_browser() -> str | None:
-    """Path of the system's Chromium."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-pytestmark = pytest.mark.skipif(
-    find_browser() is None, reason="no Chromium on PATH: apt-get install chromium"
-)
-
-
 class Server:
     """A dashboard in a process of its own, which can be killed and started again at the same address."""
 
@@ -94,14 +83,6 @@ def serving(home: Path, *flags: str) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, journals: SimpleNamespace) -> Path:
     """Experiments of several kinds; names and values with HTML, Unicode and 200 characters."""
     home: Path = tmp_path_factory.mktemp("dashboard")
@@ -136,13 +117,13 @@ def server(home: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
     """Opens pages of a server; none of them may write an error to the console or ask another host for anything."""
     problems: list[str] = []
     contexts: list[Any] = []
 
     def opened(server: Server, view: str = "", **options: Any) -> Any:
-        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        context = chromium.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
