@@ -1,12 +1,13 @@
 // ECharts in the look of the page: one class for all charts, colours from the style sheet, no animation.
 import {h} from "./dom.js";
-import {formatNumber} from "./format.js";
+import {formatDuration, formatNumber} from "./format.js";
 
 /** Okabe and Ito's colours, as in the figures of `plot`; black is left out because it is no colour of a dark page. */
 export const PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"];
 export const MARKERS = ["circle", "rect", "triangle", "diamond", "pin", "arrow", "roundRect"];
 /** From few to many: viridis, which stays ordered for colour-blind readers and in grey. */
 export const SCALE = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
+const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000];
 const STATUS_COLOURS = {completed: "#009E73", paused: "#56B4E9", stopped: "#E69F00", failed: "#D55E00", running: "#7F7F7F"};
 
 /** Colour of a status. */
@@ -78,6 +79,12 @@ export function axis(type, name, extra = {}) {
     axisLine: {lineStyle: {color: line}}, axisTick: {show: false}, splitLine: {show: type !== "category", lineStyle: {color: line, opacity: 0.7}},
     axisLabel: {color: soft, hideOverlap: true, ...(type === "category" ? {} : {formatter: value => formatNumber(value, 4)}), ...axisLabel}, ...rest,
   };
+}
+
+/** A time axis up to some seconds, with whole minutes and hours as marks. */
+export function timeAxis(name, end, extra = {}) {
+  const interval = TIME_STEPS.find(step => end / step <= 8);
+  return axis("value", name, {min: 0, scale: false, ...(interval && end > 8 ? {interval} : {}), axisLabel: {formatter: formatDuration}, ...extra});
 }
 
 /** Margins of a plot; room for labels and names is added. */

@@ -2,7 +2,7 @@
 import {h, card, emptyNote, facts, foldedTable} from "./dom.js";
 import {formatBrief, formatCount, formatDuration, formatMoney} from "./format.js";
 import {hasPrices} from "./trials.js";
-import {Chart, axis, plotGrid, sampledRows, themeColour, tooltip} from "./charts.js";
+import {Chart, axis, plotGrid, sampledRows, themeColour, timeAxis, tooltip} from "./charts.js";
 
 export const costView = {
   title: "Cost",
@@ -31,9 +31,11 @@ export const costView = {
   },
 
   costOption() {
-    const steps = sampledRows(this.steps().reverse(), 2000).sort((a, b) => a[0] - b[0]);
+    const all = this.steps();
+    if (!all.length) return null;
+    const steps = sampledRows(all.reverse(), 2000).sort((a, b) => a[0] - b[0]);
     return {
-      grid: plotGrid(), xAxis: axis("value", "time", {min: 0, scale: false, axisLabel: {formatter: formatDuration}}), yAxis: axis("value", "", {min: 0, axisLabel: {formatter: formatMoney}}),
+      grid: plotGrid(), xAxis: timeAxis("time", steps.at(-1)[0]), yAxis: axis("value", "", {min: 0, axisLabel: {formatter: formatMoney}}),
       tooltip: tooltip(([point]) => `${formatMoney(point.value[1])} after ${formatDuration(point.value[0])}`, {trigger: "axis"}),
       series: [{id: "cost", type: "line", step: "end", data: [[0, 0], ...steps], showSymbol: false, lineStyle: {color: themeColour("accent"), width: 2}, itemStyle: {color: themeColour("accent")}, areaStyle: {color: themeColour("accent"), opacity: 0.12}}],
     };

@@ -1,7 +1,7 @@
 // Learning curves: the best few in colour, all others as a grey ground; rungs as vertical lines.
 import {h, card, choice, emptyNote, foldedTable, switcher} from "./dom.js";
-import {formatDuration, formatNumber, plural, toNumber} from "./format.js";
-import {Chart, PALETTE, axis, legend, plotGrid, themeColour} from "./charts.js";
+import {formatNumber, plural, toNumber} from "./format.js";
+import {Chart, PALETTE, axis, legend, plotGrid, themeColour, timeAxis} from "./charts.js";
 import {experimentAddress} from "./list.js";
 import {sampledText} from "./overview.js";
 import {TRIAL_STATUSES} from "./trials.js";
@@ -65,7 +65,7 @@ export const curvesView = {
     const line = {type: "line", symbol: "none", animation: false, silent: true};
     return {
       legend: top.length ? legend() : {show: false}, grid: plotGrid({top: (top.length ? 34 : 12) + (rungs.length ? 16 : 0)}),
-      xAxis: axis("value", by === "time" ? "time" : this.store.experiment.resource, {scale: true, min: by === "time" ? 0 : "dataMin", max: "dataMax", axisLabel: by === "time" ? {formatter: formatDuration} : {}}),
+      xAxis: by === "time" ? timeAxis("time", this.store.time) : axis("value", this.store.experiment.resource, {min: "dataMin", max: "dataMax"}),
       yAxis: axis(scale === "log" ? "log" : "value", metric.length > 50 ? "" : metric, {nameGap: 52}),
       series: [
         {...line, id: "others", data: ground, lineStyle: {color: themeColour("soft"), width: 1, opacity: others.length > 300 ? 0.16 : 0.34}, z: 1,

@@ -1,7 +1,7 @@
 // Overview of an experiment: the best configuration, the best value over time, totals, limits, next steps.
 import {h, card, commandLine, copyButton, emptyNote, facts, foldedTable, setText, switcher} from "./dom.js";
 import {formatCount, formatDuration, formatMoney, formatNumber, formatShare, formatValue, formatWall, plural} from "./format.js";
-import {Chart, axis, plotGrid, themeColour, tooltip} from "./charts.js";
+import {Chart, axis, plotGrid, themeColour, timeAxis, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 import {hasPrices} from "./trials.js";
 
@@ -51,7 +51,7 @@ export const overviewView = {
     const line = last && end > last[0] ? [...points, [end, last[1], last[2]]] : points;
     const format = this.scale === "time" ? formatDuration : this.scale === "cost" ? formatMoney : formatCount;
     return {
-      grid: plotGrid(), xAxis: axis("value", unit, {min: 0, scale: false, axisLabel: {formatter: format}}), yAxis: axis("value", metric.name.length > 40 ? "" : metric.name, {nameGap: 52}),
+      grid: plotGrid(), xAxis: this.scale === "time" ? timeAxis(unit, end) : axis("value", unit, {min: 0, scale: false, axisLabel: {formatter: format}}), yAxis: axis("value", metric.name.length > 40 ? "" : metric.name, {nameGap: 52}),
       tooltip: tooltip(([point]) => `${metric.name} ${formatNumber(point.value[1])}\ntrial ${point.value[2]}, ${format(point.value[0])}`, {trigger: "axis"}),
       series: [{
         id: "best", type: "line", step: "end", data: line, symbol: "circle", symbolSize: 5, showSymbol: line.length < 60, lineStyle: {width: 2, color: themeColour("accent")},
@@ -107,7 +107,7 @@ export const overviewView = {
       ["Method", experiment.method], ["Benchmark", experiment.benchmark], ["Seed", String(experiment.seed ?? "-")], ["Backend", experiment.backend],
       ["Resource", experiment.max_resource ? `${experiment.resource}, at most ${experiment.max_resource}` : experiment.resource], ["Rungs", (experiment.rungs ?? []).join(", ")],
       ["Constraints", (experiment.constraints ?? []).join(", ")], ["Surrogate", experiment.surrogate], ["Created", formatWall(Date.parse(experiment.created) / 1000)], ["Last change", formatWall(experiment.updated)], ["Versions", versions],
-    ]), experiment.folder ? h("h3", {}, "Folder") : "", experiment.folder ? commandLine(experiment.folder) : "", experiment.command ? h("h3", {}, "Start it again") : "", experiment.command ? commandLine(experiment.command) : "");
+    ]), experiment.folder ? h("h3", {}, "Folder") : "", experiment.folder ? commandLine(experiment.folder) : "", experiment.command ? h("h3", {}, "On the command line") : "", experiment.command ? commandLine(experiment.command) : "");
   },
 
   bestParts(best) {

@@ -70,13 +70,13 @@ export const parallelView = {
     return {
       parallel: {left: narrow ? 24 : 48, right: narrow ? 40 : 56, top: 40, bottom: 56},
       parallelAxis: dimensions.map((dimension, dim) => ({
-        dim, name: shortened(dimension.name, isTilted ? 12 : Math.max(8, Math.floor(this.chart.element.clientWidth / dimensions.length / 9))), nameLocation: "end", nameGap: 14, nameRotate: isTilted ? 22 : 0,
+        dim, name: shortened(dimension.name, isTilted ? 12 : Math.max(8, Math.floor(this.chart.element.clientWidth / dimensions.length / 13))), nameLocation: "end", nameGap: 14, nameRotate: isTilted ? 22 : 0,
         nameTextStyle: {color: ink, fontWeight: dim === dimensions.length - 1 ? 600 : 400, align: isTilted ? "left" : dim === 0 ? "left" : dim === dimensions.length - 1 ? "right" : "center"},
         type: dimension.kind, ...(dimension.kind === "category" ? {data: dimension.values.map(value => shortened(formatValue(value), 14))} : {scale: true, ...(dimension.low === undefined || dimension.low === null ? {} : {min: dimension.low, max: dimension.high})}),
         axisLine: {lineStyle: {color: soft}}, axisTick: {lineStyle: {color: soft}}, axisLabel: {color: ink, fontSize: 11, backgroundColor: themeColour("card"), padding: [1, 3], borderRadius: 2, ...(dimension.kind === "category" ? {} : {formatter: value => formatNumber(value, 3)})},
         areaSelectStyle: {width: 18, borderWidth: 1, borderColor: themeColour("accent"), color: themeColour("accent"), opacity: 0.25}, realtime: rows.length < 400,
       })),
-      visualMap: {type: "continuous", dimension: dimensions.length - 1, min: span[1] > span[0] ? span[0] : span[0] - 1, max: span[1] > span[0] ? span[1] : span[0] + 1, orient: "horizontal", left: "center", bottom: 0, itemWidth: 12, itemHeight: 140,
+      visualMap: {type: "continuous", hoverLink: false, dimension: dimensions.length - 1, min: span[1] > span[0] ? span[0] : span[0] - 1, max: span[1] > span[0] ? span[1] : span[0] + 1, orient: "horizontal", left: "center", bottom: 0, itemWidth: 12, itemHeight: 140,
         inRange: {color: colours}, text: [`${shortened(this.store.metric.name, 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)], textStyle: {color: soft}},
       series: [{
         id: "trials", type: "parallel", animation: false, smooth: false, progressive: 300, inactiveOpacity: 0.03, activeOpacity: 0.8, lineStyle: {width: 1.4, opacity: rows.length > 150 ? 0.35 : 0.65},

@@ -1,7 +1,7 @@
 // Several metrics: results that no other dominates, and the hypervolume over time.
 import {h, card, choice, emptyNote, foldedTable} from "./dom.js";
 import {formatCount, formatDuration, formatNumber, shortened} from "./format.js";
-import {Chart, axis, legend, plotGrid, themeColour, tooltip} from "./charts.js";
+import {Chart, axis, legend, plotGrid, themeColour, timeAxis, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
 const FRONT_INTERVAL_MS = 2000;
@@ -77,7 +77,7 @@ export const paretoView = {
   volumeOption() {
     const {time, value} = this.document;
     return {
-      grid: plotGrid(), xAxis: axis("value", "time", {min: 0, scale: false, axisLabel: {formatter: formatDuration}}), yAxis: axis("value", "hypervolume", {nameGap: 52}),
+      grid: plotGrid(), xAxis: timeAxis("time", time.at(-1)), yAxis: axis("value", "hypervolume", {nameGap: 52}),
       tooltip: tooltip(([point]) => `${formatNumber(point.value[1])} after ${formatDuration(point.value[0])}`, {trigger: "axis"}),
       series: [{id: "volume", type: "line", step: "end", showSymbol: time.length < 2, data: time.map((t, index) => [t, value[index]]), lineStyle: {color: themeColour("accent"), width: 2}, itemStyle: {color: themeColour("accent")}}],
     };

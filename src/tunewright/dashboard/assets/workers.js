@@ -1,7 +1,7 @@
 // The workers' timeline: a row per worker; starting, training and uploading, cold and warm, idle between.
 import {h, card, choice, emptyNote, foldedTable} from "./dom.js";
 import {formatCount, formatDuration, formatShare, plural, shortened} from "./format.js";
-import {Chart, axis, plotGrid, themeColour, tooltip} from "./charts.js";
+import {Chart, axis, plotGrid, themeColour, timeAxis, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
 const PHASES = {training: "#0072B2", starting: "#E69F00", uploading: "#CC79A7"};
@@ -44,7 +44,7 @@ export const workersView = {
     });
     const first = Math.min(...data.map(row => row[0])), soft = themeColour("soft"), page = themeColour("card");
     return {
-      grid: plotGrid({bottom: 44, right: 16}), xAxis: axis("value", "", {min: this.part === "first" || this.shown.length === this.store.runs.size ? 0 : first, max: "dataMax", scale: true, axisLabel: {formatter: formatDuration}}),
+      grid: plotGrid({bottom: 44, right: 16}), xAxis: timeAxis("", time, {min: this.part === "first" || this.shown.length === this.store.runs.size ? 0 : first, max: "dataMax", interval: undefined}),
       yAxis: axis("category", "", {data: workers, inverse: true, axisLabel: {color: themeColour("ink"), formatter: name => shortened(name, 18), interval: 0}}),
       dataZoom: [{type: "inside", filterMode: "weakFilter", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false}, {type: "slider", filterMode: "weakFilter", height: 20, bottom: 12, showDataShadow: false, borderColor: themeColour("line"), textStyle: {color: soft}, labelFormatter: formatDuration}],
       tooltip: tooltip(point => {
