@@ -294,7 +294,9 @@ def main() -> None:
                     if not options.views:
                         shoot(page, "", "", "", options.folder / f"list-{ending}")
                     for tag in wanted:
-                        name = next((home / "experiments" / tag).iterdir()).name
+                        name = next(
+                            path.name for path in (home / "experiments" / tag).iterdir() if path.is_dir()
+                        )
                         for view in options.views.split(",") if options.views else VIEWS:
                             shoot(
                                 page,
