@@ -148,6 +148,8 @@ def print_policy(
     bucket: str | None = None,
     experiments: str = "",
     kms_key: str | None = None,
+    inputs: tuple[str, ...] = (),
+    subnets: str | None = None,
     endpoint: str = "aws",
     access: AccessFlags = _HERE,
 ) -> int:
@@ -168,6 +170,10 @@ def print_policy(
         Experiment tag: a trial may use the files of its experiments only (default: those of all experiments).
     kms_key
         Key of the objects and disks, by ARN or id.
+    inputs
+        Input folder of trials in S3, NAME=s3://... as of experiments; may be repeated.
+    subnets
+        Subnets of the jobs, with commas: their roles then make network interfaces.
     endpoint
         aws, embedded or a URL.
     access
@@ -175,7 +181,13 @@ def print_policy(
     """
     if principal == "job":
         principal = "tuning-job"
-    scope = Scope(bucket=bucket or "", experiments=_prefix(experiments))
+    scope = Scope(
+        bucket=bucket or "",
+        experiments=_prefix(experiments),
+        inputs=tuple(one if one.startswith("s3://") else one.partition("=")[2] or one for one in inputs),
+        has_vpc=subnets is not None,
+        assumed_role=access.assume_role or "",
+    )
     if narrow:
         session = access.open(endpoint)
         try:
