@@ -186,6 +186,11 @@ class ExperimentFolder:
         return ""
 
     @property
+    def requests_path(self) -> Path:
+        """Requests that wait for the tuner, a file each."""
+        return self.path / "requests"
+
+    @property
     def trials_path(self) -> Path:
         """One folder per trial: its output and checkpoints."""
         return self.path / "trials"

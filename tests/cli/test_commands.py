@@ -188,6 +188,30 @@ def test_a_dry_run_prints_the_request(command: Command) -> None:
     assert json.loads(command.out)["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
 
 
+def test_a_template_comes_from_a_file_or_as_json(command: Command, tmp_path: Path) -> None:
+    line = ["--max_num_trials", "1", "--max_resource", "3", "--backend", "sagemaker", "--dry_run"]
+    line += ["--endpoint", "embedded"]
+    file = tmp_path / "fields.json"
+    file.write_text('{"RetryStrategy": {"MaximumRetryAttempts": 2}}')
+    for given in (["--template", str(file)], [f"--request_template={file.read_text()}"]):
+        assert command.tune(*line, *given) == 0
+        request = json.loads(command.out)
+        assert request["RetryStrategy"] == {"MaximumRetryAttempts": 2}
+        assert request["TrainingJobName"].startswith("train-")
+    for text, problem in (
+        ('{"RetryStrategi": {}}', "no field RetryStrategi. Did you mean 'RetryStrategy'"),
+        ('{"RoleArn": "mine"}', "must not hold RoleArn (use --role)"),
+        ("[]", "takes a JSON object"),
+        ("{", "takes JSON"),
+    ):
+        file.write_text(text)
+        assert command.tune(*line, "--template", str(file)) == 2
+        assert problem in command.err
+    assert command.tune(*line, "--template", str(tmp_path / "absent.json")) == 2
+    assert "absent.json: No such file" in command.err
+    assert not list(experiments())
+
+
 def test_what_is_stored_is_listed(tuned: Command) -> None:
     assert tuned("list") == 0
     assert "completed" in tuned.out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunewright.aws.account import ROLE_VARIABLE, choose_bucket, default_bucket, ensure_bucket, find_role
-from tunewright.aws.boto import ServiceError
+from tunewright.aws.boto import ServiceError, request_problems
 from tunewright.aws.catalog import (
     DEFAULT_VERSION,
     Price,
@@ -51,6 +51,7 @@ __all__ = [
     "origins",
     "price_per_hour",
     "prices_at",
+    "request_problems",
     "resolve_endpoint",
     "shipped_prices",
     "support_warning",

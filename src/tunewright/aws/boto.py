@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from types import ModuleType
@@ -12,7 +12,7 @@ from typing import Any, Final, final
 
 from typing_extensions import override
 
-from tunewright.exceptions import MissingExtraError, RequestError
+from tunewright.exceptions import MissingExtraError, RequestError, nearest_hint
 
 _THROTTLING: Final = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown", "RequestLimitExceeded"}
@@ -243,6 +243,48 @@ class _AssumedRole:
 def _descriptions() -> Any:
     """Botocore's loader of the services' descriptions, which keeps them: reading them takes 0.2 s of CPU."""
     return load("botocore.session").Session().get_component("data_loader")
+
+
+_UNKNOWN_FIELD: Final = re.compile(r'Unknown parameter in (\S+): "(.*)", must be one of: (.*)')
+_WRONG_TYPE: Final = re.compile(r"Invalid type for parameter (\S+), value: (.*), type: .*, valid types: (.*)")
+_CLASS: Final = re.compile(r"<class '(\w+)'>")
+
+
+def request_problems(operation: str, fields: Mapping[str, Any]) -> list[str]:
+    """Compare a request of SageMaker with botocore's model: unknown and missing fields, types, and lower bounds.
+
+    Parameters
+    ----------
+    operation
+        Such as ``CreateTrainingJob``.
+    fields
+        The request.
+
+    Returns
+    -------
+    list of str
+        A sentence for each problem.
+
+    Raises
+    ------
+    MissingExtraError
+        boto3 is not installed.
+    """
+    description = _descriptions().load_service_model("sagemaker", "service-2")
+    shape = load("botocore.model").ServiceModel(description).operation_model(operation).input_shape
+    report = load("botocore.validate").ParamValidator().validate(fields, shape).generate_report()
+    return [_problem(line) for line in report.splitlines()]
+
+
+def _problem(line: str) -> str:
+    if found := _WRONG_TYPE.fullmatch(line):
+        return f"{found[1]} takes {' or '.join(_CLASS.findall(found[3]))}, not {found[2]!r}"
+    found = _UNKNOWN_FIELD.fullmatch(line)
+    if found is None:
+        return line
+    place, name, known = found.groups()
+    place = "the request" if place == "input" else place
+    return f"{place} has no field {name}.{nearest_hint(name, known.split(', '))}".rstrip(".")
 
 
 @contextmanager

@@ -333,6 +333,15 @@ class BackendPlugin(ABC, Generic[C]):
         """
         raise SettingsError(f"--dry_run shows a request, and the {self.name} backend sends none")
 
+    def check(self, config: C, context: ExperimentContext) -> None:
+        """Check the settings of a new experiment; one that continues keeps those that it has. The default accepts all.
+
+        Raises
+        ------
+        SettingsError
+            A setting would have no effect, or cannot work.
+        """
+
     def unknown_costs(self, config: C, context: ExperimentContext) -> str:
         """Why dollars of the experiment cannot be counted, with the remedy; empty (the default) if they can.
 

@@ -103,7 +103,7 @@ class RealBenchmarkDefinition:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """Variables set for every trial."""
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Input folders by channel name, as SM_CHANNEL_*: ``s3://`` addresses for jobs, paths for processes."""
+    """Input folders by channel name, as SM_CHANNEL_*: ``s3://``, ``efs://`` or ``fsx://`` addresses for jobs, paths for processes."""
     argument_style: ArgumentStyle = "list"
     """Form of the hyperparameters on the script's command line."""
     config_json: bool = False

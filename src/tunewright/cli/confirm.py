@@ -36,7 +36,7 @@ def settle(experiment: Experiment, *, is_agreed: bool, is_new: bool = True) -> E
         A setting does not fit, or the user did not confirm; nothing was created.
     """
     if is_new:
-        experiment.check_costs()
+        experiment.check_settings()
     description = experiment.plugin.describe(experiment.backend, experiment.context())
     return replace(experiment, backend=confirm(description, is_agreed=is_agreed, is_new=is_new))
 
@@ -58,6 +58,7 @@ def show_dry_run(experiment: Experiment) -> int:
     first = experiment.build_scheduler().suggest(replay_history(()))
     if not isinstance(first, Start):
         raise SettingsError(f"{experiment.label} has nothing to start: is the space empty?")
+    experiment.check_settings()
     plugin, context = experiment.plugin, experiment.context()
     settled: BackendConfig = plugin.describe(experiment.backend, context).config
     say(plugin.dry_run(settled, context, first))

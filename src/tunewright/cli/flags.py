@@ -113,7 +113,7 @@ class ScriptFlags:
     """Inputs of a training script besides its hyperparameters."""
 
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Input folder, as SM_CHANNEL_NAME: s3://..., or a path for processes; may be repeated."""
+    """Input folder, as SM_CHANNEL_NAME: s3://..., efs://ID/... or fsx://ID/... for jobs, a path for processes; may be repeated."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """Environment variable of each trial; may be repeated."""
     dependencies: tuple[str, ...] = field(default=(), metadata={"metavar": "PATH"})

@@ -205,7 +205,7 @@ class _RemoteLaunch:
         if isinstance(config, SageMakerConfig):
             settings = JobSettings(benchmark=plan[0].real_benchmark, config=config)
             work = f"each of which runs trials on {settings.benchmark.n_workers} x {settings.instance_type}"
-            plan[0].check_costs()
+            plan[0].check_settings()
             return config, estimate(settings, prices_at(endpoint_of(config))).times(n_jobs), work
         work = (
             f"which run {plural(len(plan), 'experiment')}"

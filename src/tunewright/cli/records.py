@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, Union, cast, final, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
@@ -34,6 +35,7 @@ TIME: Final = "TIME"
 """Metavar in the metadata of a field of seconds, which a command line may give as ``10m``."""
 ARGUMENTS: Final = Group.create_ordered("Arguments")
 """Heading of arguments; groups of a help page are in the order in which they are made, so it is the first."""
+_JSON_BEGINS: Final = frozenset('{["')
 FLAGS: Final = Group.create_ordered("Flags")
 """Heading of flags without a heading of their own."""
 
@@ -214,15 +216,17 @@ class _Flag:
     is_pairs: bool
     """Whether it takes ``NAME=VALUE`` texts."""
     is_json: bool
-    """Whether it takes a JSON object."""
+    """Whether it takes a JSON object, or a file of one."""
     is_time: bool
     """Whether it takes seconds, or a time such as ``10m``."""
+    alias: str | None
+    """Another name."""
 
 
 def _flags(record: type) -> Iterator[_Flag]:
     """Flags of a record: one for each field.
 
-    The metadata of a field may have ``flag`` (another name, or False for none), ``metavar`` and ``positional``.
+    The metadata of a field may have ``flag`` (another name, or False for none), ``alias``, ``metavar`` and ``positional``.
     """
     hints = get_type_hints(record, include_extras=True)
     for field in dataclasses.fields(record):
@@ -247,6 +251,7 @@ def _flags(record: type) -> Iterator[_Flag]:
             is_pairs=is_pairs,
             is_json=is_mapping and not is_pairs,
             is_time=field.metadata.get("metavar") == TIME,
+            alias=field.metadata.get("alias"),
         )
 
 
@@ -299,8 +304,12 @@ def _parameters(
             options: dict[str, Any] = {} if flag.is_positional else {"group": group}
             if metavar := flag.metavar or _metavar_of_text(flag):
                 options["metavar"] = metavar
+            if flag.alias:
+                options["alias"] = f"--{flag.alias}"
             if flag.is_time:
                 options["converter"] = _seconds
+            if flag.is_json:
+                options["converter"] = _json_text
             if bare_type(flag.annotation) is float:
                 options["validator"] = _check_finite
             yield inspect.Parameter(
@@ -340,6 +349,20 @@ def _seconds(kind: object, tokens: Sequence[Any]) -> float | int:
     """The seconds of a time."""
     value = seconds_of(tokens[0].value)
     return round(value) if bare_type(kind) is int else value
+
+
+def _json_text(kind: object, tokens: Sequence[Any]) -> str:
+    """JSON as it is, or from the file that is named."""
+    del kind
+    text: str = tokens[0].value
+    if text.lstrip()[:1] in _JSON_BEGINS:
+        return text
+    try:
+        return Path(text).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{text}: {error.strerror}; give a JSON file, or JSON") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{text} is not a JSON file") from None
 
 
 def _check_finite(kind: object, value: float | None) -> None:

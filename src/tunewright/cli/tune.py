@@ -181,7 +181,7 @@ def app_for(tokens: Sequence[str], *, all_backends: bool = False) -> App:
             "n_workers": f"Trials at the same time (default: {DEFAULT_WORKERS})",
             "backend": f"Backend of the trials: {', '.join([backend, *others])}; each has its own flags",
             "instance_type": "Of each training job; several with commas: if one lacks capacity, the next is taken (default: ml.c5.xlarge)",
-            "request_template": "JSON of a CreateTrainingJob request that is merged under ours",
+            "request_template": "Fields of a CreateTrainingJob request that are merged under ours: a JSON file, or the JSON itself",
             "points": "CSV, JSON or TOML file of the first configurations, also with known results (default: one of all defaults)",
         },
     )

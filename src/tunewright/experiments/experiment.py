@@ -181,14 +181,15 @@ class Experiment:
             function=self.function,
         )
 
-    def check_costs(self) -> None:
-        """Check that dollars can be counted if they are limited.
+    def check_settings(self) -> None:
+        """Check a new experiment: the settings of its backend, and that dollars can be counted if they are limited.
 
         Raises
         ------
         SettingsError
-            They cannot, so that ``max_cost`` would never end the experiment.
+            A setting has no effect or cannot work, or ``max_cost`` would never end the experiment.
         """
+        self.plugin.check(self.backend, self.context())
         if self.limits.max_cost is None:
             return
         if reason := self.plugin.unknown_costs(self.backend, self.context()):

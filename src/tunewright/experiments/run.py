@@ -151,7 +151,7 @@ def open_experiment(
     if folder is None:
         if experiment.backend.is_simulated:
             check_current(experiment.table_benchmark.description)
-        experiment.check_costs()
+        experiment.check_settings()
         evaluations = evaluations or experiment.evaluations()
         scheduler = experiment.build_scheduler(evaluations)
         return experiment, scheduler, new_folder(experiment, evaluations)

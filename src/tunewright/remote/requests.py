@@ -11,7 +11,7 @@ from tunewright.aws import REMOTE_VARIABLE, ROLE_VARIABLE, Endpoint, EndpointKin
 from tunewright.backends.sagemaker.code import CodeBundle
 from tunewright.backends.sagemaker.plugin import shared_packages
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, runner_command
-from tunewright.backends.sagemaker.settings import merge, without_key_of_local_disks
+from tunewright.backends.sagemaker.template import merge, without_key_of_local_disks
 from tunewright.remote.layout import tag_prefix
 from tunewright.runner.contract import CODE_VARIABLE, BucketTerms, Mode
 from tunewright.runner.remote_job import FLAGS_PARAMETER

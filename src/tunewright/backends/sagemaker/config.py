@@ -117,10 +117,16 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Subnets of your VPC, with commas."""
     security_group_ids: str | None = field(default=None, metadata={"metavar": "ID,..."})
     """Security groups of your VPC, with commas."""
+    registry_credentials: str | None = field(default=None, metadata={"metavar": "ARN"})
+    """Lambda function that returns the login of a private registry with --image_uri, by its ARN; needs --subnets."""
+    training_plan: str | None = field(default=None, metadata={"metavar": "ARN"})
+    """Training plan whose reserved instances the jobs use, by its ARN."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """An AWS tag of each training job."""
-    request_template: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """JSON of a CreateTrainingJob request that is merged under ours and over the benchmark's."""
+    request_template: Mapping[str, Any] = field(
+        default_factory=dict[str, Any], metadata={"alias": "template", "metavar": "FILE.json"}
+    )
+    """Fields of a CreateTrainingJob request that are merged under ours and over the benchmark's: a JSON file, or the JSON itself."""
     framework_version: str = DEFAULT_VERSION
     """Version of the framework in the default image."""
     booleans: Literal["value", "flag"] = "value"
@@ -175,6 +181,8 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
             )
         if bool(self.subnets) != bool(self.security_group_ids):
             raise SettingsError("A VPC needs both: --subnets and --security_group_ids")
+        if self.registry_credentials and not self.image_uri:
+            raise SettingsError("registry_credentials are for an image of your own: give --image_uri")
 
     @property
     @override

@@ -15,9 +15,9 @@ from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
 from tunewright.backends.sagemaker.code import RUNNER
 from tunewright.backends.sagemaker.config import LOGS
-from tunewright.backends.sagemaker.settings import (
-    SPOT_WAIT_SECONDS,
-    JobSettings,
+from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, JobSettings
+from tunewright.backends.sagemaker.template import (
+    CODE_CHANNEL,
     input_channel,
     merge,
     without_key_of_local_disks,
@@ -85,7 +85,6 @@ HASH_VARIABLE: Final = "TUNEWRIGHT_HASH"
 HASH_TAG: Final = "tunewright:hash"
 EXPERIMENT_TAG: Final = "tunewright:experiment"
 
-CODE_CHANNEL: Final = "code"
 _RUNNER_FILE: Final = f"/opt/ml/input/data/{CODE_CHANNEL}/{RUNNER}"
 _CHECKED_RUNNER: Final = (
     "import hashlib,runpy,sys;_,d,p,*a=sys.argv;sys.argv=[p,*a];sys.path[0]=p;"

@@ -6,10 +6,11 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast, final
+from typing import Any, Final, final
 
-from tunewright.aws import REMOTE_VARIABLE, has_local_disks
+from tunewright.aws import REMOTE_VARIABLE
 from tunewright.backends.sagemaker.config import LOGS, MAX_RUN_MAX, S3, SageMakerConfig
+from tunewright.backends.sagemaker.template import build_template
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 
@@ -25,8 +26,6 @@ _WORKERS_OF_A_SHARD: Final = 1000
 """S3 takes 3,500 writes a second under a prefix: three reports a second of so many workers, and some room."""
 _OWN_CHECKPOINTS: Final = "/opt/ml/checkpoints"
 """The folder of a job whose content the runner stores."""
-_LIST_FIELDS: Final[Mapping[str, str]] = {"InputDataConfig": "ChannelName", "Tags": "Key"}
-"""Lists that are merged by the value of one member."""
 
 
 @final
@@ -54,8 +53,7 @@ class JobSettings:
     def __post_init__(self) -> None:
         benchmark, config = self.benchmark, self.config
         given = config.instance_type or benchmark.instance_type or _INSTANCE_TYPE
-        template = merge(_network(config), merge(config.request_template, _channels(benchmark.inputs)))
-        template = merge(benchmark.request_template, template)
+        template = build_template(benchmark, config)
         is_isolated = config.network_isolation or bool(template.get("EnableNetworkIsolation"))
         settled = {
             "types": instance_types(given),
@@ -188,79 +186,6 @@ def instance_types(text: str) -> tuple[str, ...]:
     if len(set(types)) < len(types):
         raise SettingsError(f"instance_type names a type twice: {', '.join(types)}")
     return types
-
-
-def merge(template: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """``ours`` over ``template``: mappings member by member, channels and tags by their names."""
-    merged = dict(template)
-    for name, value in ours.items():
-        below = merged.get(name)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            merged[name] = merge(cast("Mapping[str, Any]", below), cast("Mapping[str, Any]", value))
-        elif name in _LIST_FIELDS and below:
-            key = _LIST_FIELDS[name]
-            entries = cast("list[dict[str, Any]]", value)
-            taken = {entry[key] for entry in entries}
-            merged[name] = [entry for entry in below if entry[key] not in taken] + entries
-        else:
-            merged[name] = value
-    return merged
-
-
-def without_key_of_local_disks(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop the VolumeKmsKeyId of a CreateTrainingJob request if the instance type has local NVMe disks.
-
-    The service refuses it there: the disks are encrypted by their hardware.
-    """
-    resources = dict(request["ResourceConfig"])
-    if has_local_disks(str(resources.get("InstanceType", ""))):
-        resources.pop("VolumeKmsKeyId", None)
-    return {**request, "ResourceConfig": resources}
-
-
-def _network(config: SageMakerConfig) -> dict[str, Any]:
-    """VPC and keys, as fields of a CreateTrainingJob request."""
-    template: dict[str, Any] = {}
-    if config.kms_key:
-        template["OutputDataConfig"] = {"KmsKeyId": config.kms_key}
-        template["ResourceConfig"] = {"VolumeKmsKeyId": config.kms_key}
-    if config.subnets and config.security_group_ids:
-        template["VpcConfig"] = {
-            "Subnets": config.subnets.split(","),
-            "SecurityGroupIds": config.security_group_ids.split(","),
-        }
-    return template
-
-
-def _channels(inputs: Mapping[str, str]) -> dict[str, Any]:
-    """Input channels of a training job.
-
-    Raises
-    ------
-    SettingsError
-        An input is not in S3.
-    """
-    for name, uri in inputs.items():
-        if not uri.startswith("s3://"):
-            raise SettingsError(
-                f"The input {name} of a training job lies in S3: give s3://bucket/prefix, not {uri!r}"
-            )
-    channels = [input_channel(name, uri) for name, uri in inputs.items()]
-    return {"InputDataConfig": channels} if channels else {}
-
-
-def input_channel(name: str, uri: str) -> dict[str, Any]:
-    """Return an input channel whose objects, all below an S3 prefix, go to every instance."""
-    return {
-        "ChannelName": name,
-        "DataSource": {
-            "S3DataSource": {
-                "S3DataType": "S3Prefix",
-                "S3Uri": uri,
-                "S3DataDistributionType": "FullyReplicated",
-            }
-        },
-    }
 
 
 SHORTEST_JOB: Final = 60

@@ -42,6 +42,7 @@ from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.plugin.execution import choose_execution
 from tunewright.backends.sagemaker.requests import job_prefix
 from tunewright.backends.sagemaker.settings import JobSettings
+from tunewright.backends.sagemaker.template import check_own_fields, check_tags
 from tunewright.backends.sagemaker.workers import (
     WorkersBackend,
     WorkerSettings,
@@ -152,6 +153,13 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
                 settings, first.config, experiment=context.tag, endpoint=endpoint, until=first.until
             )
         return json.dumps(request, indent=2)
+
+    @override
+    def check(self, config: SageMakerConfig, context: ExperimentContext) -> None:
+        """Refuse illegal tags, and a template with fields that Tunewright sets."""
+        check_tags(config.tags)
+        for template in (context.script.request_template, config.request_template):
+            check_own_fields(template)
 
     @override
     def unknown_costs(self, config: SageMakerConfig, context: ExperimentContext) -> str:
