@@ -136,17 +136,14 @@ def statements(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_flags_of_experiments_add_statements(capsys: pytest.CaptureFixture[str]) -> None:
     role = "arn:aws:iam::123456789012:role/mine"
-    line = (
-        "--narrow",
-        "0",
-        "--inputs",
+    inputs = (
         "train=s3://data/a=b/",
-        "--inputs",
-        "s3://data/c",
-        "--inputs",
+        "b=s3://data/c?mode=FastFile",
         "x=s3://other",
+        "y=efs://fs-0123456789abcdef0/z",
     )
-    line += ("--subnets", "subnet-1", "--assume_role", role)
+    line = ["--narrow", "0", "--subnets", "subnet-1", "--assume_role", role]
+    line += [part for one in inputs for part in ("--inputs", one)]
     principals: tuple[Principal, ...] = ("user", "tuning-job", "trial")
     user, tuner, trial = (printed(capsys, *line, "--for", name) for name in principals)
     added = {

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, final
 
-from tunewright.exceptions import SettingsError
-
 ACTIONS: Final[Mapping[str, str]] = {
     "CreateTrainingJob": "sagemaker:CreateTrainingJob",
     "DescribeTrainingJob": "sagemaker:DescribeTrainingJob",
@@ -147,11 +145,6 @@ def policy(principal: Principal = "user", scope: Scope | None = None) -> dict[st
         service itself uses the roles as well, to read images and to write logs.
     scope
         Default: any account, and roles of any name.
-
-    Raises
-    ------
-    SettingsError
-        An input of the scope is not in S3.
     """
     scope = scope or Scope()
     if principal == "trial":
@@ -207,10 +200,6 @@ def _inputs(scope: Scope) -> list[dict[str, Any]]:
     prefixes: dict[str, list[str]] = defaultdict(list)
     for uri in scope.inputs:
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        if not uri.startswith("s3://") or not bucket:
-            raise SettingsError(
-                f"An input of a training job lies in S3: give NAME=s3://bucket/prefix, not {uri!r}"
-            )
         prefixes[bucket].append(prefix)
     statements: list[dict[str, Any]] = []
     for number, (bucket, found) in enumerate(prefixes.items(), 1):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Final, Literal, final
+from typing import Annotated, Any, Final, Literal, final
 
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
@@ -37,10 +37,12 @@ from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.backends.sagemaker.preflight import Line, Plan, needs, quotas_of
 from tunewright.backends.sagemaker.requests import LONGEST_PREFIX
+from tunewright.backends.sagemaker.template import channel_of
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
 from tunewright.cli.output import is_confirmed, print_table, writing
 from tunewright.cli.parsing import command_app
+from tunewright.cli.records import pairs
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.formatting import plural
 from tunewright.journal import is_locked
@@ -171,7 +173,7 @@ def print_policy(
     kms_key
         Key of the objects and disks, by ARN or id.
     inputs
-        Input folder of trials in S3, NAME=s3://... as of experiments; may be repeated.
+        Input folder of trials, NAME=s3://... as of experiments; may be repeated.
     subnets
         Subnets of the jobs, with commas: their roles then make network interfaces.
     endpoint
@@ -184,7 +186,7 @@ def print_policy(
     scope = Scope(
         bucket=bucket or "",
         experiments=_prefix(experiments),
-        inputs=tuple(one if one.startswith("s3://") else one.partition("=")[2] or one for one in inputs),
+        inputs=tuple(_input_uris(inputs)),
         has_vpc=subnets is not None,
         assumed_role=access.assume_role or "",
     )
@@ -204,6 +206,14 @@ def print_policy(
         scope = replace(scope, kms_key=_key_arn(kms_key, scope))
     say(json.dumps(policy(principal, scope), indent=2))
     return 0
+
+
+def _input_uris(inputs: Sequence[str]) -> Iterator[str]:
+    """S3 addresses of inputs, without options; file systems need no permission but those of their VPC."""
+    for name, address in pairs("inputs", inputs).items():
+        source: Mapping[str, Any] = channel_of(name, address)["DataSource"]
+        if "S3DataSource" in source:
+            yield source["S3DataSource"]["S3Uri"]
 
 
 def _prefix(tag: str) -> str:
