@@ -1,12 +1,43 @@
-"""Servers of embedded endpoints below a folder."""
+"""Servers of embedded endpoints below a folder, and an endpoint in this process."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+from sagemaker_emulator.emulator import Emulator, EmulatorConfig, permissions_of
+from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
+from sagemaker_emulator.service.settings import Preset, ServiceSettings
+from sagemaker_emulator.storage import AwsServices
+from tunewright.aws import Credentials
+
+ROOT = Credentials(access_key="ROOT", secret_key="SECRET")
+"""Keys of the root user of :func:`start_emulator`."""
+
+
+def start_emulator(folder: Path, preset: Preset) -> Emulator:
+    """An emulator in this process, without request rates; to be closed."""
+    settings = ServiceSettings(preset=preset, speed=300.0, throttle="off")
+
+    def make_services(url: str) -> tuple[ProcessExecutor, Any]:
+        permissions = permissions_of(settings, ROOT.access_key)
+        aws = AwsServices(folder / "aws", region=settings.region, permissions=permissions)
+        execution = ExecutionSettings(
+            endpoint_url=url,
+            region=settings.region,
+            access_key=ROOT.access_key,
+            secret_key=ROOT.secret_key,
+            speed=settings.speed,
+            isolation=Isolation.FOLDER,
+        )
+        return ProcessExecutor(execution, aws), aws.app
+
+    keys = {"access_key": ROOT.access_key, "secret_key": ROOT.secret_key}
+    return Emulator(EmulatorConfig(directory=folder / "state", **keys), settings, make_services)
 
 
 def server_pids(root: Path) -> list[int]:

@@ -7,15 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from moto.iam.models import iam_backends
 
-from sagemaker_emulator.emulator import Emulator, EmulatorConfig, permissions_of
-from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
-from sagemaker_emulator.service.settings import ACCOUNT_ID, ServiceSettings
-from sagemaker_emulator.storage import AwsServices
+from sagemaker_emulator.service.settings import ACCOUNT_ID
 from sagemaker_emulator.storage.permissions import Need, Principal
 from tunewright.aws import Credentials, Endpoint, EndpointKind, open_session
 from tunewright.aws.account import read_quotas
@@ -30,6 +26,7 @@ from tunewright.testing.training_script import training_config
 from tunewright.trial import Run
 
 from .conftest import Remote
+from .endpoints import ROOT, start_emulator
 
 REGION = "us-east-1"
 TAG = "printed-policies"
@@ -83,25 +80,6 @@ for epoch in range(1, arguments.epochs + 1):
 Use = tuple[Principal, Need]
 
 
-def start_emulator(folder: Path) -> Emulator:
-    settings = ServiceSettings(preset="strict", speed=300.0, throttle="off")
-
-    def make_services(url: str) -> tuple[ProcessExecutor, Any]:
-        aws = AwsServices(folder / "aws", region=REGION, permissions=permissions_of(settings, "ROOT"))
-        execution = ExecutionSettings(
-            endpoint_url=url,
-            region=REGION,
-            access_key="ROOT",
-            secret_key="SECRET",
-            speed=settings.speed,
-            isolation=Isolation.FOLDER,
-        )
-        return ProcessExecutor(execution, aws), aws.app
-
-    config = EmulatorConfig(directory=folder / "state", access_key="ROOT", secret_key="SECRET")
-    return Emulator(config, settings, make_services)
-
-
 def attach_policies() -> Credentials:
     """Create the user and the roles with the printed policies and no others; the keys of the user."""
     iam = iam_backends[ACCOUNT_ID]["aws"]
@@ -130,8 +108,7 @@ def attach_policies() -> Credentials:
 
 def store_data(url: str) -> None:
     """Data of the trials, in a bucket that is not the experiments'."""
-    root = Credentials(access_key="ROOT", secret_key="SECRET")
-    session = open_session(Endpoint(kind=EndpointKind.OTHER, region=REGION, url=url, credentials=root))
+    session = open_session(Endpoint(kind=EndpointKind.OTHER, region=REGION, url=url, credentials=ROOT))
     s3 = session.client("s3")
     bucket, _, prefix = DATA.removeprefix("s3://").partition("/")
     s3.create_bucket(Bucket=bucket)
@@ -216,7 +193,7 @@ def uses(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Use]
         return decision
 
     folder = tmp_path_factory.mktemp("strict")
-    emulator = start_emulator(folder)
+    emulator = start_emulator(folder, "strict")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Principal, "decide", recording)
         patch.setenv("TUNEWRIGHT_HOME", str(folder / "home"))
