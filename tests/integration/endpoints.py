@@ -36,8 +36,10 @@ def start_emulator(folder: Path, preset: Preset) -> Emulator:
         )
         return ProcessExecutor(execution, aws), aws.app
 
-    keys = {"access_key": ROOT.access_key, "secret_key": ROOT.secret_key}
-    return Emulator(EmulatorConfig(directory=folder / "state", **keys), settings, make_services)
+    config = EmulatorConfig(
+        directory=folder / "state", access_key=ROOT.access_key, secret_key=ROOT.secret_key
+    )
+    return Emulator(config, settings, make_services)
 
 
 def server_pids(root: Path) -> list[int]:

@@ -173,19 +173,25 @@ class TestTwoMachines:
         assert s3.content["e/account.json"] == b"second"
 
     def test_one_of_two_that_come_at_once_wins(self, tmp_path: Path, s3: Any) -> None:
-        self.open(tmp_path / "a", s3)
+        first = self.open(tmp_path / "a", s3)
         s3.now += LEASE_SECONDS
         opened: list[Journal] = []
+        is_between: list[bool] = []
 
         def come_between(key: str) -> None:
-            if key == "e/lease.json" and not opened:
-                s3.before_get = lambda _: None
+            if key == "e/lease.json" and not is_between:
+                is_between.append(True)
                 opened.append(self.open(tmp_path / "b", s3))
 
         s3.before_get = come_between
         with pytest.raises(JournalError, match="A tuner works on"):
             self.open(tmp_path / "c", s3)
         opened[0].append(start())
+        opened[0].close()
+        with pytest.raises(JournalError, match="Another tuner has gone on"):
+            first.append(start(late="1"))
+        with pytest.raises(JournalError):
+            first.close()
 
     def test_a_lease_that_was_taken_is_not_renewed(self, tmp_path: Path, s3: Any) -> None:
         objects = S3Objects(s3, "b", "e")
