@@ -26,7 +26,7 @@ from tunewright.testing.training_script import training_config
 from tunewright.trial import Run
 
 from .conftest import Remote
-from .endpoints import ROOT, start_emulator
+from .endpoints import ROOT, start_emulator, store_secrets
 
 REGION = "us-east-1"
 TAG = "printed-policies"
@@ -39,6 +39,7 @@ SCOPE = Scope(
     experiments=TAG,
     inputs=[DATA],
     has_vpc=True,
+    secrets=["team/token#key", "ssm:/team/plain"],
 )
 POLICIES = {
     "user": policy("user", SCOPE),
@@ -128,6 +129,7 @@ def run_experiment(url: str) -> None:
         min_interval=0.1,
         role="trial",
         inputs={"digits": DATA},
+        secrets=dict(zip(("TOKEN", "PLAIN"), SCOPE.secrets, strict=True)),
         subnets=",".join(VPC["Subnets"]),
         security_group_ids=",".join(VPC["SecurityGroupIds"]),
     )
@@ -202,6 +204,7 @@ def uses(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Use]
         patch.setenv("AWS_SECRET_ACCESS_KEY", keys.secret_key)
         patch.setenv("AWS_REGION", REGION)
         store_data(emulator.url)
+        store_secrets(emulator.url, ROOT.access_key, ROOT.secret_key, "hidden")
         try:
             run_experiment(emulator.url)
             launch_remotely(emulator.url, folder, patch)

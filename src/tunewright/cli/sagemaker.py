@@ -152,6 +152,7 @@ def print_policy(
     kms_key: str | None = None,
     inputs: tuple[str, ...] = (),
     subnets: str | None = None,
+    secret: tuple[str, ...] = (),
     endpoint: str = "aws",
     access: AccessFlags = _HERE,
 ) -> int:
@@ -176,6 +177,8 @@ def print_policy(
         Input folder of trials, NAME=s3://... as of experiments; may be repeated.
     subnets
         Subnets of the jobs, with commas: their roles then make network interfaces.
+    secret
+        Secret of trials as in tunewright tune, NAME=SECRET; may be repeated.
     endpoint
         aws, embedded or a URL.
     access
@@ -188,6 +191,7 @@ def print_policy(
         experiments=_prefix(experiments),
         inputs=tuple(_input_uris(inputs)),
         has_vpc=subnets is not None,
+        secrets=tuple(pairs("secret", secret).values()),
         assumed_role=access.assume_role or "",
     )
     if narrow:

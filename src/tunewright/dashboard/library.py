@@ -6,6 +6,7 @@ locked or written.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -34,8 +35,10 @@ from tunewright.exceptions import JournalError, SettingsError, TunewrightError, 
 from tunewright.formatting import stored_facts
 from tunewright.journal import lock_path
 from tunewright.metadata import ExperimentMetadata, read_metadata
+from tunewright.requests import Request, write_request
 from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder, home, order_of_making, safe_name
+from tunewright.trial import ExperimentStatus
 
 STATUS_SECONDS: Final = 1.0
 """Seconds for which a status counts that depends on a lock."""
@@ -45,6 +48,11 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 _Stamp = tuple[int, ...]
 """Inode, size and modification time of a file; empty if it is missing."""
+
+
+@final
+class NoTunerError(TunewrightError):
+    """No tuner takes a request."""
 
 
 @final
@@ -129,6 +137,30 @@ class Entry:
             raise SettingsError(f"{self.id} was not read yet")
         return self._metadata
 
+    def file_request(self, request: Request) -> str:
+        """Put a request to the tuner into the experiment's folder; return its id.
+
+        Raises
+        ------
+        NoTunerError
+            No tuner on this machine works on the experiment.
+        SettingsError
+            The request cannot work.
+        TunewrightError
+            The experiment cannot be read.
+        """
+        with self._lock:
+            self._looked_at = -math.inf  # the status of this moment
+            self.look()
+            status = self._stored.status if self._stored is not None else ExperimentStatus.INTERRUPTED
+        if status is ExperimentStatus.RUNNING_ELSEWHERE:
+            raise NoTunerError(f"{self.folder.name} runs in a tuning job, which takes no requests from here")
+        if status is not ExperimentStatus.RUNNING:
+            raise NoTunerError(
+                f"{self.folder.name} does not run ({status}): continue it with tunewright resume {self.folder.name}"
+            )
+        return write_request(self.folder, request)
+
     def open_feed(self) -> ExperimentFeed:
         """The feed, read to the present end of the journal.
 
@@ -149,8 +181,8 @@ class Entry:
         with self._lock:
             self.feed = None
 
-    def document(self, *, control: bool) -> Experiment:
-        """The document of the experiment.
+    def document(self, *, control: bool, is_frozen: bool = False) -> Experiment:
+        """The document of the experiment, for a live page or for a file.
 
         Raises
         ------
@@ -164,7 +196,12 @@ class Entry:
             steps = self._steps if self._steps_key == (feed.generation, feed.offset) else []
             warnings = [self.remark] if self.remark else []
             return experiment_document(
-                self._stored, feed, next_steps=steps, warnings=warnings, control=control
+                self._stored,
+                feed,
+                next_steps=steps,
+                warnings=warnings,
+                control=control,
+                is_frozen=is_frozen,
             )
 
     @property
@@ -213,8 +250,8 @@ class Library:
         self.control = control
         self._entries: dict[str, Entry] = {}
         self._revision = 0
-        self._changed: dict[str, int] = {}
-        """Of each row, the revision at which it changed last."""
+        self._rows: dict[str, tuple[int, Row]] = {}
+        """Of each experiment its row, and the revision at which it changed last."""
         self._removed: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -243,6 +280,21 @@ class Library:
     def _is_chosen(self, tag: str, name: str) -> bool:
         return not (self._tags or self._names) or tag in self._tags or name in self._names
 
+    def of_tag(self, tag: str) -> list[ExperimentFolder]:
+        """Folders of the chosen experiments of a tag, the newest first, without those whose journal is a link.
+
+        Raises
+        ------
+        UnknownNameError
+            There is none.
+        """
+        found = [
+            folder for folder in self.folders() if folder.tag == tag and not folder.journal_path.is_symlink()
+        ]
+        if not found:
+            raise UnknownNameError("tag", tag[:200], ())
+        return found
+
     def folders(self) -> list[ExperimentFolder]:
         """Folders of the chosen experiments, the newest first."""
         found = [
@@ -265,22 +317,22 @@ class Library:
         folders = self.folders()
         ids = {f"{folder.tag}/{folder.name}" for folder in folders}
         with self._lock:
-            for gone in self._entries.keys() - ids:
-                del self._entries[gone]
+            for gone in (self._entries.keys() | self._rows.keys()) - ids:
+                self._entries.pop(gone, None)
+                self._rows.pop(gone, None)
                 self._revision += 1
                 self._removed[gone] = self._revision
-                self._changed.pop(gone, None)
         for folder in folders:
             if most_seconds is not None and monotonic() - begin > most_seconds:
                 return False
             entry = self.entry(folder.tag, folder.name)
-            before = entry.row
             with suppress(TunewrightError, OSError):
                 entry.look()
-            if entry.row is not None and entry.row != before:
-                with self._lock:
+            with self._lock:
+                _, known = self._rows.get(entry.id, (0, None))
+                if entry.row is not None and entry.row != known:
                     self._revision += 1
-                    self._changed[entry.id] = self._revision
+                    self._rows[entry.id] = (self._revision, entry.row)
                     self._removed.pop(entry.id, None)
             self._release_feeds()
         return True
@@ -303,13 +355,13 @@ class Library:
     def rows(self, after: int = 0) -> ExperimentList:
         """Rows that changed after a revision, the newest experiments first."""
         with self._lock:
-            entries = [self._entries[one] for one, at in self._changed.items() if at > after]
+            rows = [row for at, row in self._rows.values() if at > after]
             removed = [one for one, at in self._removed.items() if at > after] if after else []
-            entries.sort(key=lambda entry: order_of_making(entry.folder), reverse=True)
+            rows.sort(key=lambda row: order_of_making(ExperimentFolder(Path(row["id"]))), reverse=True)
             return {
                 "revision": str(self._revision),
                 "control": self.control,
-                "experiments": [entry.row for entry in entries if entry.row is not None],
+                "experiments": rows,
                 "removed": removed,
             }
 

@@ -191,7 +191,7 @@ async def log_stream(
         if found is not None and found["offset"] != after:
             after = found["offset"]
             if found["text"]:
-                yield ServerSentEvent(_text({"text": found["text"]}), event="log", id=after)
+                yield ServerSentEvent(_text({"text": found["text"], "offset": after}), event="log", id=after)
         await asyncio.sleep(LOG_INTERVAL)
 
 

@@ -16,9 +16,10 @@ import {paretoView} from "./pareto.js";
 import {workersView} from "./workers.js";
 import {costView} from "./cost.js";
 import {eventsView} from "./events.js";
+import {reportView} from "./compare.js";
 
 const EXPERIMENT_VIEWS = {
-  overview: overviewView, trials: trialsView, curves: curvesView, parallel: parallelView, slices: slicesView, contour: contourView,
+  overview: overviewView, report: reportView, trials: trialsView, curves: curvesView, parallel: parallelView, slices: slicesView, contour: contourView,
   importance: importanceView, pareto: paretoView, workers: workersView, cost: costView, events: eventsView,
 };
 

@@ -3,6 +3,7 @@
 import {h, emptyNote} from "./dom.js";
 import {openSource} from "./source.js";
 import {listView} from "./list.js";
+import {compareView} from "./compare.js";
 import {ExperimentPage} from "./experiment.js";
 
 /** Read an address: the parts of its path and its query. */
@@ -55,7 +56,7 @@ class DashboardPage {
         await this.experiment.open();
         if (this.turn === turn) await this.experiment.show(readAddress(location.hash));
       } else {
-        const view = this.view = Object.create(listView);
+        const view = this.view = Object.create(route.kind === "compare" ? compareView : listView);
         const content = h("div", {class: "stack"});
         await view.render(content, context);
         if (this.turn !== turn) return view.dispose();
