@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from moto.iam.models import iam_backends
@@ -147,10 +147,9 @@ def run_experiment(url: str) -> None:
     backend.close()
 
 
-def launch_remotely(url: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
+def launch_remotely(url: str, remote: Remote) -> None:
     """A remote launch whose tuning job is killed and relaunched, and another one that is stopped."""
-    capture = SimpleNamespace(readouterr=lambda: ("", ""))
-    remote = Remote(folder, patch, capture)  # pyright: ignore[reportArgumentType]
+    folder = remote.folder.parent
     gate = folder / "gate"
     (folder / "train.py").write_text(SCRIPT)
     remote.tunewright(
@@ -163,11 +162,11 @@ def launch_remotely(url: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
     )
     line = f"{place} --max_num_trials 2 --warm_pool 1"
     gate.touch()
-    assert remote.launch("sagemaker", line, options=options) == 0
+    assert remote.launch("sagemaker", line, options=options) == 0, remote.err
     name = "RS-train-0"
     remote.kill(remote.until_results(TAG, name, 2).status.jobs[-1])
     gate.unlink()
-    assert remote.launch("sagemaker", f"{line} --resume --wait", options=options) == 0
+    assert remote.launch("sagemaker", f"{line} --resume --wait", options=options) == 0, remote.err
     (outcome,) = remote.views(TAG)[name].outcomes
     assert outcome.counts["completed"] == 2
     remote.tunewright("logs", outcome.folder.name, "0")
@@ -175,14 +174,13 @@ def launch_remotely(url: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
 
     gate.touch()
     other = f"{line.replace(TAG, f'{TAG}-2', 1)} --warm_pool 0 --channel logs"
-    assert remote.launch("sagemaker", other, options=options) == 0
+    assert remote.launch("sagemaker", other, options=options) == 0, remote.err
     remote.until_results(f"{TAG}-2", name, 1)
     remote.tunewright("remote", "stop", f"{TAG}-2")
-    remote.close()
 
 
-@pytest.fixture(scope="module")
-def uses(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Use]]:
+@pytest.fixture
+def uses(tmp_path: Path, remote: Remote, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Sequence[Use]]:
     """Permissions that were used and granted, by policy."""
     seen: dict[str, list[Use]] = {name: [] for name in POLICIES}
     decide = Principal.decide
@@ -194,48 +192,39 @@ def uses(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Use]
             seen[name].append((principal, need))
         return decision
 
-    folder = tmp_path_factory.mktemp("strict")
-    emulator = start_emulator(folder, "strict")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Principal, "decide", recording)
-        patch.setenv("TUNEWRIGHT_HOME", str(folder / "home"))
-        keys = attach_policies()
-        patch.setenv("AWS_ACCESS_KEY_ID", keys.access_key)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", keys.secret_key)
-        patch.setenv("AWS_REGION", REGION)
-        store_data(emulator.url)
-        store_secrets(emulator.url, ROOT.access_key, ROOT.secret_key, "hidden")
-        try:
-            run_experiment(emulator.url)
-            launch_remotely(emulator.url, folder, patch)
-        finally:
-            emulator.close()
+    emulator = start_emulator(tmp_path, "strict")
+    monkeypatch.setattr(Principal, "decide", recording)
+    keys = attach_policies()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys.secret_key)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    store_data(emulator.url)
+    store_secrets(emulator.url, ROOT.access_key, ROOT.secret_key, "hidden")
+    try:
+        run_experiment(emulator.url)
+        launch_remotely(emulator.url, remote)
+    finally:
+        emulator.close()
     return seen
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_each_policy_is_enough(uses: Mapping[str, Sequence[Use]], name: str) -> None:
-    """They were all that user and roles had: each was used, and suffices for every use."""
-    assert uses[name]
-    for principal, need in uses[name]:
-        assert replace(principal, documents=[POLICIES[name]]).decide(need) == "allowed", need
-
-
-@pytest.mark.parametrize(
-    ("name", "sid"),
-    [
-        (name, each["Sid"])
-        for name, document in POLICIES.items()
-        for each in document["Statement"]
-        if (name, each["Sid"]) not in NEEDED_BEFORE
-    ],
-)
-def test_each_statement_is_needed(uses: Mapping[str, Sequence[Use]], name: str, sid: str) -> None:
-    """Experiments and launches worked; without the statement they would not."""
-    rest = {"Statement": [each for each in POLICIES[name]["Statement"] if each["Sid"] != sid]}
-    denied = {
+def denied(policy: Mapping[str, Any], found: Sequence[Use]) -> set[str]:
+    """Actions among the uses that a policy does not allow."""
+    return {
         need.action
-        for principal, need in uses[name]
-        if replace(principal, documents=[rest]).decide(need) != "allowed"
+        for principal, need in found
+        if replace(principal, documents=[policy]).decide(need) != "allowed"
     }
-    assert denied
+
+
+def test_each_policy_is_enough_and_each_statement_is_needed(uses: Mapping[str, Sequence[Use]]) -> None:
+    """User and roles had nothing else; without any statement of theirs, something would have been denied."""
+    assert all(uses.values())
+    assert not {name: actions for name in POLICIES if (actions := denied(POLICIES[name], uses[name]))}
+    unneeded = {
+        (name, left_out["Sid"])
+        for name, document in POLICIES.items()
+        for left_out in document["Statement"]
+        if not denied({"Statement": [one for one in document["Statement"] if one != left_out]}, uses[name])
+    }
+    assert unneeded == NEEDED_BEFORE
