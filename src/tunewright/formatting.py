@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast, final
 
+from tunewright.events import RequestAction, RequestEvent
 from tunewright.history import History, Incumbent, known_resource, n_known_results, n_known_trials
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
@@ -21,7 +22,7 @@ from tunewright.runner.script_launch import hydra_overrides
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
-from tunewright.types import Config, Note
+from tunewright.types import Config, Json, Note
 
 _LEAST_SHARE: Final = 0.02
 """Part of an experiment before which nothing is said of the time to go."""
@@ -318,6 +319,27 @@ def cost_text(facts: ProgressFacts, cost: float, prices: str) -> str:
     """Format dollars, whether they are billed, and the origin of the prices."""
     text = f"on AWS it would cost ${cost:.2f}" if facts.is_estimate else f"${cost:.2f} estimated cost"
     return f"{text} ({prices})" if prices else text
+
+
+def request_text(event: RequestEvent) -> str:
+    """Format a journaled request from outside, with the reason if it was refused."""
+    text = action_text(event.action, event.trial_id, event.arguments)
+    if not event.done:
+        return f"{text}: refused. {event.reason}"
+    return f"{text} ({event.reason})" if event.reason else text
+
+
+def action_text(action: str, trial_id: int | None, arguments: Mapping[str, Json]) -> str:
+    """Format a request from outside: its action, its trial and its parameters."""
+    trial = "" if trial_id is None else f" {trial_id}"
+    values = {name: value for name, value in arguments.items() if name != "request"}
+    if action == RequestAction.NOTE:
+        return f"note{trial and f' on trial{trial}'}: {values.get('text', '')}"
+    config = values.get("config")
+    if isinstance(config, dict):
+        values = config
+    shown = " ".join(f"{name}={value}" for name, value in values.items())
+    return f"{action.replace('_', ' ')}{trial}{shown and f' {shown}'}"
 
 
 def failure_text(history: History, trial_id: int) -> str:

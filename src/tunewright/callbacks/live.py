@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
+from tunewright.events import RequestEvent
 from tunewright.formatting import (
     ProgressFacts,
     best_text,
@@ -24,6 +25,7 @@ from tunewright.formatting import (
     interrupt_text,
     messages,
     remaining_text,
+    request_text,
     share_done,
     status_text,
     value_text,
@@ -141,6 +143,10 @@ class LiveProgress(Callback):
         """Print a failure immediately."""
         if status is TrialStatus.FAILED:
             self._live.console.print(Text(failure_text(history, trial_id), style="red"))
+
+    @override
+    def on_request(self, history: History, request: RequestEvent) -> None:
+        self._live.console.print(Text(f"Request: {request_text(request)}", style="bold"))
 
     @override
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
