@@ -325,6 +325,8 @@ class Tuner:
         if control is None:
             raise SettingsError("The tuner cannot change the experiment's settings")
         if isinstance(request, TryConfig):
+            if self._stop_decision() is not StopDecision.CONTINUE:
+                raise SettingsError("The limits allow no further trial: raise them first")
             config = dict(control.full_config(request.config))
             return filed._replace(request=TryConfig(config=config, reason=request.reason)), None
         if isinstance(request, ChangeLimits):

@@ -14,6 +14,7 @@ from tunewright.exceptions import nearest_hint
 from tunewright.formatting import (
     ProgressFacts,
     best_text,
+    changed_facts,
     closing_text,
     config_text,
     counts_text,
@@ -100,6 +101,7 @@ class PlainProgress(Callback):
 
     @override
     def on_request(self, history: History, request: RequestEvent) -> None:
+        self._facts = changed_facts(self._facts, request)
         self._say(f"Request: {request_text(request)}")
 
     @override

@@ -262,7 +262,7 @@ def _send(experiment: str, request: Request, effect: str, wait: float) -> int:
         )
     size = _size(folder.journal_path)
     number = write_request(folder, request)
-    say(f"{folder.name}: {effect}")
+    say(f"Request to {folder.name}: {effect}")
     if not is_locked(folder.journal_path):
         say(
             f"No tuner works on it: the request is taken when the experiment is resumed. {_choices(folder, number)}"
