@@ -142,6 +142,20 @@ def client_environments() -> str:
     return "; ".join(filter(None, (pip_environment(f"conformance-{file.stem}", [file]) for file in files)))
 
 
+def browser() -> str:
+    """Install Chromium from Debian's packages if no browser is there; why not, if that is impossible."""
+    if any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        return ""
+    if os.geteuid() or not shutil.which("apt-get"):
+        return "Chromium is missing, and only root can install it with apt-get"
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
+    for command in (["apt-get", "update", "-qq"], install):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return done.stderr.strip()[-400:] or f"{command[1]} failed"
+    return ""
+
+
 def pip_environment(name: str, files: Sequence[Path]) -> str:
     """Make ``.venv-NAME`` with pip from files of requirements; kept until these change.
 
@@ -346,6 +360,7 @@ def test(arguments: Sequence[str]) -> int:
         extra = {
             "the scripts that need PyTorch": pool.submit(torch_environment) if is_wanted else None,
             "what only other programs can show": pool.submit(client_environments) if options.full else None,
+            "the pages of the dashboard": pool.submit(browser) if options.full else None,
         }
         missing = {what: made.result() for what, made in extra.items() if made}
     passed: dict[str, bool] = {}

@@ -70,6 +70,18 @@ def _ackley(config: Mapping[str, Any]) -> float:
     return 20 + math.e - 20 * math.exp(-0.2 * root) - math.exp(waves)
 
 
+def _ackley40(config: Mapping[str, Any]) -> float:
+    """Ackley 1987, in 40 dimensions, on the domain of Eriksson et al., NeurIPS 2019."""
+    x = _vector(config, 40)
+    root = math.sqrt(sum(u**2 for u in x) / 40)
+    return 20 + math.e - 20 * math.exp(-0.2 * root) - math.exp(sum(math.cos(2 * math.pi * u) for u in x) / 40)
+
+
+def _rastrigin40(config: Mapping[str, Any]) -> float:
+    """Rastrigin 1974, in 40 dimensions."""
+    return sum(u**2 - 10 * math.cos(2 * math.pi * u) + 10 for u in _vector(config, 40))
+
+
 def _levy(config: Mapping[str, Any]) -> float:
     """Levy and Montalvo 1985, in five dimensions."""
     w = [1 + (u - 1) / 4 for u in _vector(config, 5)]
@@ -200,9 +212,11 @@ FUNCTIONS: Final[dict[str, Function]] = {
             **dict.fromkeys(("cost", "width"), ("model", ("kernel",))),
         },
     ),
+    "ackley40": Function(_ackley40, _cube(40, -5.0, 10.0)),
+    "rastrigin40": Function(_rastrigin40, _cube(40, -5.0, 10.0)),
     "levy": Function(_levy, _cube(5, -10.0, 10.0)),
     "rosenbrock": Function(_rosenbrock, _cube(4, -5.0, 10.0)),
     "griewank": Function(_griewank, _cube(8, -50.0, 50.0)),
     "choices": Function(_choices, _CHOICES),
 }
-"""The first five judge, the other four chose settings."""
+"""The last four chose settings, the others judge."""

@@ -1,11 +1,12 @@
-"""Run Optuna's multivariate TPE and SMAC3 on the same functions; one JSON line per run, as in ``ours.py``.
+"""Run Optuna's multivariate TPE, SMAC3 and pycma on the same functions; one JSON line per run, as in ``ours.py``.
 
-    python -m venv /tmp/peers && /tmp/peers/bin/pip install optuna smac
+    python -m venv /tmp/peers && /tmp/peers/bin/pip install optuna smac cma
     /tmp/peers/bin/python perf/functions/peers.py --out shared/peers.jsonl --methods "Optuna TPE" SMAC3 --functions pipeline
 
 "Optuna TPE" is ``TPESampler(multivariate=True, group=True, constant_liar=True)``. SMAC3 is its facade for hyperparameters
 (random forest, expected improvement of logarithms, one evaluation a configuration), asked and told. "SMAC3, 10 initial" has an initial design of ten
-configurations in place of a quarter of all trials. All else are defaults.
+configurations in place of a quarter of all trials. "pycma" begins in the middle with 0.3 of each range as its standard deviation, and is restarted at a
+random point with twice the population; it needs one worker and a space of numbers. All else are defaults.
 """
 
 # pyright: basic
@@ -25,6 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cma
+import numpy as np
 import optuna
 from ConfigSpace import (
     Categorical,
@@ -116,6 +119,42 @@ class SMAC3:
         self._smac.tell(trial, TrialValue(cost=value))
 
 
+class Pycma:
+    """Covariance matrix adaptation within bounds, asked and told by generations, on a cube."""
+
+    def __init__(self, function: Function, seed: int) -> None:
+        self._names = list(function.domains)
+        domains = np.array([domain[1:3] for domain in function.domains.values()])
+        self._low, self._width = domains[:, 0], domains[:, 1] - domains[:, 0]
+        self._rng = np.random.default_rng(seed)
+        self._seed, self._restarts = seed + 1, 0
+        self._begin(np.full(len(self._names), 0.5))
+
+    def _begin(self, start: np.ndarray) -> None:
+        size = int(4 + 3 * np.log(len(start))) * 2**self._restarts
+        options = {"seed": self._seed + self._restarts, "popsize": size, "bounds": [0, 1], "verbose": -9}
+        self._search = cma.CMAEvolutionStrategy(start, 0.3, options)
+        self._points: list[np.ndarray] = list(self._search.ask())
+        self._done: list[tuple[np.ndarray, float]] = []
+
+    def ask(self) -> tuple[np.ndarray, Mapping[str, Any]]:
+        """A point and its configuration."""
+        point = self._points.pop(0)
+        return point, dict(zip(self._names, (self._low + self._width * point).tolist(), strict=True))
+
+    def tell(self, trial: np.ndarray, value: float) -> None:
+        """Its value."""
+        self._done.append((trial, value))
+        if self._points:
+            return
+        self._search.tell([point for point, _ in self._done], [loss for _, loss in self._done])
+        if self._search.stop():
+            self._restarts += 1
+            self._begin(self._rng.random(len(self._names)))
+        else:
+            self._points, self._done = list(self._search.ask()), []
+
+
 def main() -> None:
     """Run what the arguments say."""
     parser = argparse.ArgumentParser(
@@ -145,6 +184,8 @@ def main() -> None:
                     continue
                 if name == "Optuna TPE":
                     recorded(given.out, job, Optuna(FUNCTIONS[function], seed), version=version("optuna"))
+                elif name == "pycma":
+                    recorded(given.out, job, Pycma(FUNCTIONS[function], seed), version=version("cma"))
                 else:
                     n_initial = 10 if "10 initial" in name else None
                     with tempfile.TemporaryDirectory() as folder:

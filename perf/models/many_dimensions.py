@@ -1,7 +1,6 @@
-"""Methods on functions of many dimensions, beside the authors' TuRBO-1.
+"""Methods on functions of many dimensions; ``perf/functions`` has other programs on such functions.
 
     python perf/models/many_dimensions.py run TuRBO,n_regions=3 ackley:40:400 --seeds 0 1 --workers 8 >> FILE
-    PYTHONPATH=CHECKOUT PYTHON perf/models/turbo_reference.py ackley:40:400 --seeds 0 1 --batch 8 >> FILE
     python perf/models/many_dimensions.py table FILE ...
     python perf/models/many_dimensions.py decide TuRBO 20 40 --trials 100 500 1000
 

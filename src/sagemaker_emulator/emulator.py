@@ -271,6 +271,8 @@ class ServeOptions:
     secret_key: str = ""
     interpreters: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """TrainingImage -> Python interpreter."""
+    file_systems: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """Id of a file system -> folder that stands for it."""
     isolation: Isolation = Isolation.AUTO
     faults: Sequence[Fault] = ()
     lease_dir: Path | None = None
@@ -342,6 +344,7 @@ def _execution_settings(options: ServeOptions, config: EmulatorConfig, url: str)
         secret_key=config.secret_key,
         speed=options.settings.speed,
         interpreters=options.interpreters,
+        file_systems=options.file_systems,
         isolation=options.isolation,
     )
 

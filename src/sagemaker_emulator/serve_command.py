@@ -79,6 +79,13 @@ class ServeArguments:
         list[str] | None,
         Parameter(help="IMAGE=PYTHON: interpreter for a TrainingImage. Repeatable."),
     ] = None
+    file_system: Annotated[
+        list[str] | None,
+        Parameter(
+            env_var="SAGEMAKER_EMULATOR_FILE_SYSTEMS",
+            help="ID=FOLDER: folder that stands for an EFS or FSx file system in input channels. Repeatable.",
+        ),
+    ] = None
     isolation: Annotated[
         Literal["auto", "namespaces", "folder"], Parameter(help="Way to give a job its own /opt/ml.")
     ] = "auto"
@@ -133,6 +140,7 @@ def _options(arguments: ServeArguments) -> ServeOptions:
         access_key=arguments.access_key,
         secret_key=arguments.secret_key,
         interpreters=_table(arguments.image, "--image IMAGE=PYTHON", Path),
+        file_systems=_table(arguments.file_system, "--file_system ID=FOLDER", Path),
         isolation=Isolation(arguments.isolation),
         faults=_read_faults(arguments.faults),
         lease_dir=arguments.lease_dir,

@@ -266,6 +266,7 @@ _AnyLine = (
 _encode: Final = msgspec.json.Encoder().encode
 # Not strict: the strings "nan", "inf" and "-inf" are numbers where a float is expected.
 _decode: Final = msgspec.json.Decoder(_AnyLine, strict=False).decode
+_decode_all: Final = msgspec.json.Decoder(_AnyLine, strict=False).decode_lines
 _exact: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -338,6 +339,28 @@ def decode_line(raw: bytes) -> Header | Event:
         msgspec.ValidationError,
     ):  # lone surrogates, huge numbers, unknown kinds, or damage
         return _from_mapping(decode_mapping(raw))
+
+
+def decode_lines(data: bytes) -> Sequence[Header | Event]:
+    """The headers and events of whole lines, several times as fast as one by one.
+
+    Parameters
+    ----------
+    data
+        Lines, each with its end.
+
+    Raises
+    ------
+    ValueError
+        A line is damaged.
+    """
+    try:
+        found = _decode_all(data)
+    except ValueError:  # unknown kinds, lone surrogates, or damage
+        found = []
+    if len(found) == data.count(b"\n"):
+        return found
+    return [decode_line(line) for line in data.split(b"\n")[:-1]]
 
 
 def decode_mapping(raw: bytes) -> dict[str, Any]:

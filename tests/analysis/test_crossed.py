@@ -28,7 +28,7 @@ from tunewright.analysis import (
     probability_of_improvement,
 )
 from tunewright.analysis.aggregate import crossed_weights
-from tunewright.analysis.report import build_page, compare
+from tunewright.analysis.report import compare, comparison_page
 from tunewright.analysis.report.wording import headline
 from tunewright.cli import main
 from tunewright.storage import ExperimentFolder
@@ -100,7 +100,7 @@ def test_with_few_benchmarks_a_difference_holds_for_these(store: Store) -> None:
     assert (test.n_pairs, test.p, test.better) == (3, 0.25, None), "three benchmarks say nothing about others"
     comparison = compare(load("t"), reference="A")
     assert "on these 3 benchmarks" in headline(comparison)
-    assert "on these 3 benchmarks" in build_page(comparison, title="t")
+    assert "on these 3 benchmarks" in repr(comparison_page(comparison, title="t"))
 
 
 def test_a_seed_that_draws_the_same_on_all_benchmarks_is_one_pair(store: Store) -> None:
@@ -187,7 +187,7 @@ def test_setups_with_equal_curves_count_once(store: Store) -> None:
         note
         == "KDE and REA had the same curve as RS in every run: they count once in ranks, tests and scales"
     )
-    page = build_page(comparison, title="t")
+    page = repr(comparison_page(comparison, title="t"))
     assert note in page
     assert "RS (= KDE, REA)" in page
     rows = {row.label: row for row in comparison.benchmarks[0].rows}

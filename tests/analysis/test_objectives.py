@@ -18,9 +18,10 @@ from tunewright.analysis import (
     pareto_sets,
     probability_of_improvement,
 )
+from tunewright.analysis.charts import LineChart
 from tunewright.analysis.figures import plot_attainment, plot_pareto
 from tunewright.analysis.one_run import one_run
-from tunewright.analysis.report import build_page, compare
+from tunewright.analysis.report import compare, comparison_page
 from tunewright.cli import main
 from tunewright.events import Header, decode_line
 from tunewright.exceptions import SettingsError, UnknownNameError
@@ -130,9 +131,11 @@ def test_pages_and_plots_show_several_objectives(
 ) -> None:
     pytest.importorskip("matplotlib")
     results = load("t")
-    page = build_page(compare(results), title="t")
-    assert "<h2>Attainment</h2>" in page
-    assert "hypervolume" in page
+    page = comparison_page(compare(results), title="t")
+    (chart,) = next(section.charts for section in page.sections if section.title == "Attainment")
+    assert isinstance(chart, LineChart)
+    assert all(line.x and line.dots and line.area for line in chart.panels[0].lines)
+    assert "hypervolume" in repr(page)
     figure = plot_attainment([pareto_sets(results, "toy")])
     assert figure.axes[0].get_xlabel() == "loss (lower is better)"
     assert figure.axes[0].get_ylabel() == "speed (higher is better)"

@@ -19,6 +19,7 @@ import pytest
 
 from tunewright.aws import open_session, resolve_endpoint
 from tunewright.aws.embedded import (
+    FILE_SYSTEMS_VARIABLE,
     PRESET_VARIABLE,
     EmbeddedEndpoint,
     Lease,
@@ -55,7 +56,9 @@ def kill(pid: int) -> None:
 def test_each_kind_of_account_has_a_server_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     default = settings_hash(ENDPOINT)
     monkeypatch.setenv(PRESET_VARIABLE, "strict")
-    assert settings_hash(ENDPOINT) != default
+    strict = settings_hash(ENDPOINT)
+    monkeypatch.setenv(FILE_SYSTEMS_VARIABLE, "fs-01234567=/data")
+    assert len({default, strict, settings_hash(ENDPOINT)}) == 3
 
 
 def test_one_server_for_all_tuners(tmp_path: Path, started: list[EmbeddedEndpoint]) -> None:

@@ -227,7 +227,7 @@ class TestAdaptiveWithoutItsModel(SchedulerContract):
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         rungs = RungSettings(brackets=3).within(27, elapsed="epoch", drop_first_rung=True)
         arms = [
-            Arm(name, RandomSearcher(space, seed=seed + number, points_to_evaluate=[]))
+            Arm(name, RandomSearcher(space, seed=seed + number, points_to_evaluate=[]), name)
             for number, name in enumerate(("model", "random"))
         ]
         searcher = MixtureSearcher(*arms, Outcomes(metric, (*rungs.levels, 27), 3, "epoch"), seed=seed)
@@ -239,7 +239,7 @@ class TestMixture(SearcherContract):
         self, space: SearchSpace, *, seed: int, points_to_evaluate: Sequence[Config] | None = None
     ) -> Searcher:
         arms = [
-            Arm(name, RandomSearcher(space, seed=number + seed, points_to_evaluate=points_to_evaluate))
+            Arm(name, RandomSearcher(space, seed=number + seed, points_to_evaluate=points_to_evaluate), name)
             for number, name in enumerate(("model", "random"))
         ]
         return MixtureSearcher(*arms, Outcomes(LOSS, LEVELS, 3), seed=seed)

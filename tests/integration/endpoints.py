@@ -1,11 +1,13 @@
-"""Servers of embedded endpoints below a folder."""
+"""Servers of embedded endpoints below a folder, and secrets on an endpoint."""
 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
+import boto3
 import psutil
 
 
@@ -21,3 +23,22 @@ def kill_servers(root: Path) -> None:
             process = psutil.Process(pid)
             if any(part.startswith(str(root)) for part in process.cmdline()):
                 process.kill()
+
+
+def store_secrets(url: str, access_key: str, secret_key: str, token: str) -> None:
+    """Store the secret ``team/token``, a JSON object with the key ``key``, and the parameter ``/team/plain``."""
+    module: Any = boto3
+
+    def client(service: str) -> Any:
+        return module.client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=url,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+        )
+
+    with closing(client("secretsmanager")) as secrets:
+        secrets.create_secret(Name="team/token", SecretString=json.dumps({"key": token}))
+    with closing(client("ssm")) as parameters:
+        parameters.put_parameter(Name="/team/plain", Value="plain", Type="SecureString")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from moto.iam.models import iam_backends
+from tests.integration.endpoints import store_secrets
 
 from sagemaker_emulator.emulator import Emulator, EmulatorConfig, permissions_of
 from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
@@ -34,6 +35,7 @@ SCOPE = Scope(
     account=ACCOUNT_ID,
     passed_role=f"arn:aws:iam::{ACCOUNT_ID}:role/service-role/{EXECUTION_ROLE_NAME}",
     experiments="printed-policies",
+    secrets=("team/token#key", "ssm:/team/plain"),
 )
 POLICIES = {name: policy(name, SCOPE) for name in ("user", "tuning-job", "trial")}
 NOT_OF_TUNING_JOBS = {"iam:GetRole", "s3:CreateBucket"}
@@ -76,7 +78,10 @@ def run_experiment(endpoint: Endpoint) -> None:
     """Everything that an experiment asks of its account: a run to the end, a stopped one, logs, quotas, pools."""
     session = open_session(endpoint)
     assert read_quotas(session)
-    jobs = job_settings(n_workers=2, warm_pool=True, min_interval=0.1, role=EXECUTION_ROLE_NAME)
+    secrets = dict(zip(("TOKEN", "PLAIN"), SCOPE.secrets, strict=True))
+    jobs = job_settings(
+        n_workers=2, warm_pool=True, min_interval=0.1, role=EXECUTION_ROLE_NAME, secrets=secrets
+    )
     backend = SageMakerBackend(jobs.benchmark, jobs.config, experiment=NAME, session=session)
     backend.attach(())
     events = EventReader(backend, patience=300.0)
@@ -106,6 +111,7 @@ def uses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sequence[Use]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Principal, "decide", recording)
         credentials = attach_policies()
+        store_secrets(emulator.url, "ROOT", "SECRET", "hidden")
         try:
             run_experiment(
                 Endpoint(kind=EndpointKind.OTHER, region=REGION, url=emulator.url, credentials=credentials)

@@ -111,9 +111,59 @@ def test_the_one_with_the_least_resource_goes_first(hand) -> None:
     assert (clone, going_on) == (2, 1)  # trial 0 is the worse one of two
     driver.report(going_on, 8, 1.0)
     driver.end(going_on)
-    driver.report(clone, 6, 0.5)
+    driver.report(clone, 6, 0.4)
     driver.end(clone)
     assert driver.begin().trial_id == clone
+
+
+def go_on(driver, resource: int, **losses: float) -> None:
+    """The next member trains up to a resource."""
+    run = driver.begin()
+    driver.report(run.trial_id, resource, losses[f"trial_{run.trial_id}"])
+    driver.end(run.trial_id)
+
+
+@pytest.mark.parametrize(("compare", "is_replaced"), [("same_resource", False), ("newest", True)])
+def test_one_worker_compares_members_at_the_same_resource(hand, compare: str, is_replaced: bool) -> None:
+    """Losses fall as members train: the one that has waited longest looks worst beside the others' newest results."""
+    driver = hand(pbt(population_size=3, compare=compare, max_resource=99))
+    driver.pause_at(3, 3.0, 4.0, 2.0)
+    go_on(driver, 6, trial_0=1.5)
+    clone = driver.begin()
+    assert (clone.from_checkpoint.trial_id, clone.resume_from) == (
+        (2, 3) if compare == "same_resource" else (0, 6)
+    )
+    driver.report(clone.trial_id, 9, 1.0)
+    driver.end(clone.trial_id)
+    suggested = driver.suggest()  # for trial 2, the best one of epoch 3
+    assert isinstance(suggested, Start) == is_replaced
+    assert suggested.note["place"] == 2
+
+
+def test_a_member_that_gets_worse_does_not_spare_others(hand) -> None:
+    driver = hand(pbt(population_size=3, max_resource=99))
+    driver.pause_at(3, 1.0, 2.0, 9.0)
+    go_on(driver, 6, trial_0=50.0)
+    go_on(driver, 6, trial_1=1.5)
+    clone = driver.suggest()  # for trial 2, the worst one of epoch 3
+    assert isinstance(clone, Start)
+    assert clone.note["place"] == 2
+
+
+def test_a_copied_member_counts_with_its_sources_results_before_its_beginning(hand) -> None:
+    driver = hand(pbt(population_size=2, max_resource=99))
+    driver.pause_at(3, 1.0, 9.0)
+    go_on(driver, 6, trial_0=4.0)
+    clone = driver.begin()  # from epoch 6 of trial 0
+    assert clone.resume_from == 6
+    driver.report(clone.trial_id, 9, 5.0)
+    driver.end(clone.trial_id)
+    assert driver.scheduler.quantiles(driver.history, 0, 9) == ([0], [2])
+    assert driver.scheduler.quantiles(driver.history, 0, 6) == ([0], [2])  # both 4.0; the older first
+    driver.begin()
+    driver.report(0, 9, 6.0)
+    assert driver.scheduler.quantiles(driver.history, 0, 9) == ([2], [0])
+    assert driver.scheduler.quantiles(driver.history, 0, 5) == ([0], [2])  # both 1.0
 
 
 def test_a_failed_member_is_replaced_at_once(hand) -> None:
@@ -187,21 +237,41 @@ def test_where_every_perturbation_was_tried_the_member_goes_on(hand) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 1000), st.integers(1, 7), st.sampled_from([FaultRates(), ALL_FAULTS]))
+@given(
+    st.integers(0, 1000),
+    st.integers(1, 7),
+    st.sampled_from([FaultRates(), ALL_FAULTS]),
+    st.sampled_from(["same_resource", "newest"]),
+)
 def test_only_the_bottom_is_replaced_and_only_by_the_top(
-    seed: int, n_workers: int, faults: FaultRates
+    seed: int, n_workers: int, faults: FaultRates, compare: str
 ) -> None:
     """Recomputed from the journal at every start."""
-    scheduler = pbt(seed=seed, population_size=6, quantile_fraction=0.34)
+    scheduler = pbt(seed=seed, population_size=6, quantile_fraction=0.34, compare=compare)
     simulator = SchedulerSimulator(
         scheduler, LOSS, max_resource=9, n_trials=50, n_workers=n_workers, faults=faults, seed=seed
     )
     simulator.play()
     members: dict[tuple[int, int], int] = {}
     losses: dict[int, float] = {}
+    curves: dict[int, dict[int, float]] = {}
+    sources: dict[int, dict] = {}
     failed: set[int] = set()
     checkpoints: dict[int, dict] = {}
     n_exploited = 0
+
+    def loss_at(trial: int, resource: int) -> float:
+        """Of the curve that begins with the sources' parts."""
+        parts, end, at = {}, math.inf, trial
+        while True:
+            first = min(parts, default=math.inf)
+            parts |= {r: loss for r, loss in curves.get(at, {}).items() if r <= end and r < first}
+            if at not in sources:
+                break
+            end, at = min(end, sources[at]["resource"]), sources[at]["trial_id"]
+        known = [r for r in parts if r <= resource]
+        return parts[max(known)] if known and math.isfinite(losses[trial]) else losses[trial]
+
     for line in simulator.journal():
         trial = line["trial_id"]
         if line["kind"] == "start":
@@ -209,8 +279,9 @@ def test_only_the_bottom_is_replaced_and_only_by_the_top(
             place = (note["population"], note["place"])
             if "parent" in note:
                 n_exploited += 1
+                done = max(curves.get(members[place], {0: 0.0}))
                 ranked = sorted(
-                    (losses[i], i)
+                    (losses[i] if compare == "newest" else loss_at(i, done), i)
                     for (population, _), i in members.items()
                     if population == place[0] and i in losses and i not in failed
                 )
@@ -222,12 +293,14 @@ def test_only_the_bottom_is_replaced_and_only_by_the_top(
                 is_bottom = replaced in {i for _, i in ranked[len(ranked) - n :]}
                 assert replaced in failed or is_bottom or math.isinf(losses[replaced])
                 assert (line["until"] or 9) > source["resource"]
+                sources[trial] = source
             elif line["attempt"] > 0:
                 assert members[place] == trial
             members[place] = trial
         elif line["kind"] == "result" and line["decision"] not in ("repeat", "late"):
             value = float(line["metrics"]["loss"])
             losses[trial] = value if math.isfinite(value) else math.inf
+            curves.setdefault(trial, {})[line["resource"]] = losses[trial]
         elif line["kind"] == "end":
             if line["status"] == "failed":
                 failed.add(trial)

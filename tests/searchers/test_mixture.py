@@ -27,8 +27,8 @@ def outcomes(elapsed: str | None = None) -> Outcomes:
 
 def mixture(seed: int = 0, judge: Outcomes | None = None, **settings: float | None) -> MixtureSearcher:
     arms = [
-        Arm(name, RandomSearcher(CONTINUOUS, seed=number, points_to_evaluate=[]))
-        for number, name in enumerate(("model", "random"))
+        Arm(name, RandomSearcher(CONTINUOUS, seed=number, points_to_evaluate=[]), words)
+        for number, (name, words) in enumerate([("model", "from the model"), ("random", "random")])
     ]
     return MixtureSearcher(*arms, judge or outcomes(), seed=seed, **settings)
 
@@ -136,7 +136,7 @@ def test_changes_are_announced_once() -> None:
     assert first is not None
     assert first.note["share"] == 0.2
     assert first.note["message"] == (
-        "New configurations: 20% random, the others model. Among the best of their first rung: 0 of 20 random, 13 of 20 model"
+        "New configurations: 20% random, 80% from the model; among the best at their first rung were 0 of 20 random and 13 of 20 from the model"
     )
     begin_trial(state, first.config, until=1, note={"searcher": dict(first.note)})
     for searching in (searcher, mixture()):  # a restart reads the announcement from the notes
@@ -147,7 +147,7 @@ def test_changes_are_announced_once() -> None:
         tried(state, "random", -1.0 - number)
     changed = searcher.suggest(state)
     assert changed is not None
-    assert "80% (before: 20%) random" in str(changed.note["message"])
+    assert "80% random (20% before)" in str(changed.note["message"])
 
 
 def test_the_other_arm_goes_on_if_one_is_exhausted() -> None:
@@ -156,7 +156,9 @@ def test_the_other_arm_goes_on_if_one_is_exhausted() -> None:
             return None
 
     listed = RestrictedSearcher([{"x": 1.0, "y": 1.0}], space=CONTINUOUS, seed=0)
-    one = MixtureSearcher(Arm("model", Nothing()), Arm("random", listed), outcomes(), seed=0, share=0.0)
+    one = MixtureSearcher(
+        Arm("model", Nothing(), "model"), Arm("random", listed, "random"), outcomes(), seed=0, share=0.0
+    )
     state = State()
     found = one.suggest(state)
     assert found is not None

@@ -3,7 +3,8 @@
     git worktree add /tmp/before 35bd364
     python benchmarking/nursery/benchmark_all/decisions.py --before /tmp/before --repeats 5
 
-CPU milliseconds of a suggestion by ``perf/models/suggest.py`` of this commit, with the package of either.
+CPU milliseconds of a suggestion by ``perf/models/suggest.py`` of each commit, whose work is the same. Eight trials go before, so that
+imports do not count.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def measure(source: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, n_trials in WORK.items():
         output = subprocess.run(
-            [sys.executable, str(ROOT / "perf" / "models" / "suggest.py"), f"{name}={n_trials}"],
+            [sys.executable, str(source / "perf" / "models" / "suggest.py"), "BO=8", f"{name}={n_trials}"],
             env=os.environ | {"PYTHONPATH": str(source / "src")},
             check=True,
             capture_output=True,

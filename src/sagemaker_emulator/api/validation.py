@@ -228,6 +228,7 @@ def check_create(request: Members, keep_alive_cap: int) -> None:
         _names_an_image,
         _stopping_condition,
         _channels_differ,
+        _file_systems_have_a_vpc,
     ):
         rule(request)
     _keep_alive(request, keep_alive_cap)
@@ -297,6 +298,17 @@ def _channels_differ(request: Members) -> None:
             raise invalid(f"Invalid channel name in InputDataConfig: {name}.")
         if names.count(name) > 1:
             raise invalid(f"Duplicate channel name in InputDataConfig: {name}.")
+
+
+def _file_systems_have_a_vpc(request: Members) -> None:
+    """Jobs mount file systems over their network interfaces in a VPC; the wording of the service is not known."""
+    if request.get("VpcConfig"):
+        return
+    for channel in request.get("InputDataConfig", ()):
+        if "FileSystemDataSource" in channel["DataSource"]:
+            raise invalid(
+                f"VpcConfig is required for the FileSystemDataSource of channel {channel['ChannelName']}."
+            )
 
 
 def _keep_alive(request: Members, cap: int) -> None:

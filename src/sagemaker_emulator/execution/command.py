@@ -45,6 +45,8 @@ class ExecutionSettings:
     interpreters: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """TrainingImage -> Python interpreter; other images use the default one."""
     default_interpreter: Path = Path(sys.executable)
+    file_systems: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """Id of an EFS or FSx for Lustre file system -> folder that stands for it."""
     isolation: Isolation = Isolation.AUTO
 
     def __post_init__(self) -> None:

@@ -73,7 +73,7 @@ class ProcessExecutor(Executor):
         with self._lock:
             self._jobs[order.name] = job
         try:
-            return sum(instance.prepare() for instance in job.instances)
+            return sum(instance.prepare(self._settings.file_systems) for instance in job.instances)
         except (OSError, ValueError) as error:
             raise ExecutionError(f"ClientError: Data download failed:{error}") from error
 

@@ -65,8 +65,13 @@ class Instance:
         except ValueError as error:
             raise ExecutionError(f"ClientError: {error}") from error
 
-    def prepare(self) -> int:
+    def prepare(self, file_systems: Mapping[str, Path]) -> int:
         """Create the folder, download the data, and return its bytes.
+
+        Parameters
+        ----------
+        file_systems
+            Id of a file system -> folder that stands for it.
 
         Raises
         ------
@@ -76,7 +81,7 @@ class Instance:
         cache = self._order.cluster_dir / "cache" / self.folder.name
         self.folder.create(self._order.request, self._hosts, cache)
         shard = (self._number, len(self._hosts))
-        size = download_channels(self._store, self._order.request, self.folder, shard)
+        size = download_channels(self._store, self._order.request, self.folder, shard, file_systems)
         return size + (self._checkpoints.pull() if self._checkpoints else 0)
 
     def launch(self, sandbox: Sandbox, pump: OutputPump, settings: ExecutionSettings, marker: str) -> None:

@@ -68,7 +68,13 @@ _PIECE_BYTES: Final = 1 << 20
 _DOWNLOAD_FAILED = "ClientError: Data download failed:"
 
 
-def download_channels(store: Objects, request: JobRequest, folder: HostFolder, shard: tuple[int, int]) -> int:
+def download_channels(
+    store: Objects,
+    request: JobRequest,
+    folder: HostFolder,
+    shard: tuple[int, int],
+    file_systems: Mapping[str, Path],
+) -> int:
     """Fill ``/opt/ml/input/data`` and return the number of downloaded bytes.
 
     Parameters
@@ -81,6 +87,8 @@ def download_channels(store: Objects, request: JobRequest, folder: HostFolder, s
         Folder of the instance.
     shard
         Index and number of instances, for channels that are sharded by key.
+    file_systems
+        Id of a file system -> folder that stands for it, to which its channels are linked.
 
     Raises
     ------
@@ -89,7 +97,14 @@ def download_channels(store: Objects, request: JobRequest, folder: HostFolder, s
     """
     channels: list[dict[str, Any]] = request.get("InputDataConfig") or []
     volume_gb = request["ResourceConfig"].get("VolumeSizeInGB") or _DEFAULT_VOLUME_GB
-    return sum(_download_channel(store, channel, folder, shard, volume_gb) for channel in channels)
+    size = 0
+    for channel in channels:
+        source = channel["DataSource"].get("FileSystemDataSource")
+        if source is None:
+            size += _download_channel(store, channel, folder, shard, volume_gb)
+        else:
+            _link(channel["ChannelName"], source, folder, file_systems)
+    return size
 
 
 def download_prefix(store: Objects, uri: S3Uri, target: Path, *, is_literal: bool = False) -> int:
@@ -100,6 +115,25 @@ def download_prefix(store: Objects, uri: S3Uri, target: Path, *, is_literal: boo
     prefix = uri.key if is_literal or not uri.key else f"{uri.key.rstrip('/')}/"
     found = store.objects(uri.bucket, prefix)
     return _save(store, uri.bucket, found, target, _cut(prefix, found))
+
+
+def _link(name: str, source: Mapping[str, str], folder: HostFolder, file_systems: Mapping[str, Path]) -> None:
+    """Link a channel to the folder that stands for its file system; below it, FSx's mount name is left out."""
+    file_system, path = source["FileSystemId"], source["DirectoryPath"]
+    if file_system not in file_systems:
+        raise ExecutionError(
+            f"{_DOWNLOAD_FAILED}channel {name}: no folder stands for the file system {file_system}; start the emulator with "
+            f"--file_system {file_system}=FOLDER"
+        )
+    parts = [part for part in path.split("/") if part]
+    if source["FileSystemType"] == "FSxLustre":
+        parts = parts[1:]
+    target = file_systems[file_system].absolute().joinpath(*parts)
+    if ".." in parts or not target.is_dir():
+        raise ExecutionError(
+            f"{_DOWNLOAD_FAILED}channel {name}: there is no folder {path} in the file system {file_system}"
+        )
+    (folder.ml / "input" / "data" / name).symlink_to(target)
 
 
 def _download_channel(
@@ -113,7 +147,7 @@ def _download_channel(
     source = channel["DataSource"].get("S3DataSource")
     if source is None or source.get("S3DataType", "S3Prefix") != "S3Prefix":
         raise ExecutionError(
-            f"{_DOWNLOAD_FAILED}channel {name} is not an S3Prefix; the emulator has no other source"
+            f"{_DOWNLOAD_FAILED}channel {name} is neither an S3Prefix nor a file system; the emulator has no other source"
         )
     try:
         uri = S3Uri.parse(source["S3Uri"])

@@ -33,6 +33,7 @@ from sagemaker_emulator.storage.permissions import (
     object_arn,
     query_needs,
     s3_needs,
+    secret_need,
 )
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class AwsApplication:
         if service.startswith("Logs_"):
             return [logs_need(operation, _members(body), self._region)]
         if target:
-            return [Need(f"{service.lower()}:{operation}")]
+            need = secret_need(target, _members(body), self._region)
+            return [need or Need(f"{service.lower()}:{operation}")]
         if not _is_query_protocol(environ):
             bucket, key = _bucket_and_key(environ)
             needs = s3_needs(environ, bucket, key, self._region)

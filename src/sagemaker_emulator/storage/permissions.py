@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, final
 from urllib.parse import parse_qs, unquote
 
+from moto.backends import get_backend
 from moto.iam.models import IAMBackend, Role, User, iam_backends
 from moto.sts.models import sts_backends
 
@@ -549,6 +550,29 @@ def logs_need(operation: str, members: Mapping[str, Any], region: str) -> Need:
     return Need(
         f"logs:{operation}", f"arn:aws:logs:{region}:{ACCOUNT_ID}:log-group:{group}:log-stream:{stream}"
     )
+
+
+def secret_need(target: str, members: Mapping[str, Any], region: str) -> Need | None:
+    """Action of a request for a secret's or parameter's value; None for other requests.
+
+    Parameters
+    ----------
+    target
+        Service and operation, as in the header X-Amz-Target.
+    members
+        Of the request.
+    region
+        Of the secret.
+    """
+    if target == "secretsmanager.GetSecretValue":
+        given = str(members.get("SecretId", ""))
+        secret = get_backend("secretsmanager")[ACCOUNT_ID][region].secrets.get(given)
+        return Need("secretsmanager:GetSecretValue", given if secret is None else secret.arn)
+    if target == "AmazonSSM.GetParameter":
+        name = str(members.get("Name", ""))
+        arn = f"arn:aws:ssm:{region}:{ACCOUNT_ID}:parameter/{name.lstrip('/')}"
+        return Need("ssm:GetParameter", name if name.startswith("arn:") else arn)
+    return None
 
 
 def create_needs(request: Mapping[str, Any], job_arn: str, region: str) -> list[Need]:

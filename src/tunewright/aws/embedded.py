@@ -39,6 +39,9 @@ from tunewright.types import package_version
 
 PRESET_VARIABLE: Final = "SAGEMAKER_EMULATOR_PRESET"
 """Environment variable with the account of the server: ``default``, ``new-account`` or ``strict``."""
+FILE_SYSTEMS_VARIABLE: Final = "SAGEMAKER_EMULATOR_FILE_SYSTEMS"
+"""Environment variable with the folders that stand for file systems: ``ID=FOLDER`` with blanks between them."""
+_OF_ENVIRONMENT: Final = {"preset": PRESET_VARIABLE, "file_systems": FILE_SYSTEMS_VARIABLE}
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 _HEALTH_SECONDS: Final = 10.0
@@ -79,7 +82,7 @@ class EmbeddedEndpoint:
 
 
 def settings_hash(endpoint: Endpoint) -> str:
-    """Hash of version, region, speed, quotas and preset, as 12 hexadecimal digits."""
+    """Hash of version, region, speed, quotas, preset and file systems, as 12 hexadecimal digits."""
     settings = {
         "version": package_version(),
         "python": sys.executable,
@@ -87,7 +90,7 @@ def settings_hash(endpoint: Endpoint) -> str:
         "speed": endpoint.speed,
         "quotas": dict(endpoint.quotas),
         "warm_pool_quotas": dict(endpoint.warm_pool_quotas),
-        **({"preset": os.environ[PRESET_VARIABLE]} if PRESET_VARIABLE in os.environ else {}),
+        **{key: os.environ[name] for key, name in _OF_ENVIRONMENT.items() if name in os.environ},
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -73,6 +73,8 @@ _LISTS: Final = (
 )
 """Actions that cannot be limited to a resource."""
 
+_PARAMETER: Final = "ssm:"
+"""Begins secrets that are parameters of Systems Manager."""
 _LOG_GROUP: Final = "log-group:/aws/sagemaker/TrainingJobs"
 
 Principal: TypeAlias = Literal["user", "tuning-job", "trial"]
@@ -95,6 +97,8 @@ class Scope:
     """Beginning of the names of the experiments, as their S3 prefixes have it."""
     kms_key: str = ""
     """ARN of the key that encrypts objects and disks; empty: none."""
+    secrets: Sequence[str] = ()
+    """Secrets that trials get as variables: names or ARNs in Secrets Manager, or ``ssm:PARAMETER``."""
 
     def arn(self, service: str, resource: str) -> str:
         """ARN of a resource of the account and region."""
@@ -125,7 +129,7 @@ def policy(principal: Principal = "user", scope: Scope | None = None) -> dict[st
     """
     scope = scope or Scope()
     if principal == "trial":
-        return _document(_trial(scope) + _service(scope) + _key(scope))
+        return _document(_trial(scope) + _service(scope) + _key(scope) + _secrets(scope))
     statements = _starter(scope, is_user=principal == "user")
     service = [] if principal == "user" else _service(scope)
     return _document(statements + service + _key(scope))
@@ -180,6 +184,28 @@ def _service(scope: Scope) -> list[dict[str, Any]]:
 
 def _key(scope: Scope) -> list[dict[str, Any]]:
     return [_statement("Key", [*_KEY_ACTIONS, _GRANT], scope.kms_key)] if scope.kms_key else []
+
+
+def _secrets(scope: Scope) -> list[dict[str, Any]]:
+    """Statements for reading secrets; the ARN of a secret ends in a hyphen and six characters after its name."""
+    places = [secret.partition("#")[0] for secret in scope.secrets]
+    parameters = [place.removeprefix(_PARAMETER) for place in places if place.startswith(_PARAMETER)]
+    named = {
+        ("Parameter", "ssm:GetParameter"): [
+            name if name.startswith("arn:") else scope.arn("ssm", f"parameter/{name.lstrip('/')}")
+            for name in parameters
+        ],
+        ("Secret", "secretsmanager:GetSecretValue"): [
+            name if name.startswith("arn:") else scope.arn("secretsmanager", f"secret:{name}-??????")
+            for name in places
+            if not name.startswith(_PARAMETER)
+        ],
+    }
+    return [
+        _statement(f"{kind}{number}", [action], arn)
+        for (kind, action), arns in named.items()
+        for number, arn in enumerate(dict.fromkeys(arns), 1)
+    ]
 
 
 def _object_actions() -> list[str]:

@@ -101,7 +101,7 @@ class RealBenchmarkDefinition:
     """Number of reports after which the experiment ends; None: no limit."""
     points_to_evaluate: tuple[Config, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Variables set for every trial."""
+    """Variables set for every trial; SageMaker shows them to all who may describe jobs."""
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Input folders by channel name, as SM_CHANNEL_*: ``s3://``, ``efs://`` or ``fsx://`` addresses for jobs, paths for processes."""
     argument_style: ArgumentStyle = "list"

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "Look at results": {
         "list": ("stored:list_app", "List the stored experiments"),
         "show": ("stored:show_app", "Show an experiment: status, best configuration, trials"),
+        "dashboard": ("dashboard:dashboard_app", "Show experiments live in the browser"),
         "best": ("best:best_app", "Print, copy or train to the end the best configuration"),
         "logs": ("stored:logs_app", "Print the output of a trial"),
         "compare": ("comparing:compare_app", "Compare setups on the terminal"),

@@ -20,7 +20,7 @@ from tunewright.analysis.figures import (
 )
 from tunewright.analysis.importance import importance
 from tunewright.analysis.one_run import OneRun, one_run
-from tunewright.analysis.report import build_page, build_single_page, compare
+from tunewright.analysis.report import compare, comparison_page
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison
 from tunewright.analysis.report.wording import (
     band_text,
@@ -40,9 +40,10 @@ from tunewright.analysis.single import single_report
 from tunewright.cli.exits import say
 from tunewright.cli.output import print_table, select, writing
 from tunewright.cli.parsing import command_app
+from tunewright.dashboard.report import comparison_file, experiment_file
 from tunewright.exceptions import SettingsError
 from tunewright.formatting import plural
-from tunewright.storage import write_atomically
+from tunewright.storage import ExperimentFolder, write_atomically
 
 _FIGURES: Final[Mapping[str, Callable[[OneRun], Any]]] = {
     "curves": plot_learning_curves,
@@ -136,7 +137,7 @@ def report(
     path = Path(out or f"{names[0]}.html")
     if len(counting) == 1 and counting[0].record is not None:
         single = single_report(one_run(counting[0].path))
-        _write(path, build_single_page(single))
+        _write(path, experiment_file(ExperimentFolder(counting[0].path)))
         if n_older := len(shown) - 1:
             say(f"Note: {plural(n_older, 'older experiment')} of the same setup and seed left out")
         say(single_headline(single))
@@ -145,7 +146,8 @@ def report(
     else:
         comparison = compare(results, reference=reference, setups=setups)
         title = ", ".join(names)
-        _write(path, build_page(comparison, title=title, kind=Aggregate(aggregate), log_time=log_time))
+        page = comparison_page(comparison, title=title, kind=Aggregate(aggregate), log_time=log_time)
+        _write(path, comparison_file(page))
         for warning in comparison.warnings:
             say(f"Note: {warning}")
         say(headline(comparison))

@@ -115,7 +115,7 @@ class ScriptFlags:
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Input folder, as SM_CHANNEL_NAME: s3://..., efs://ID/... or fsx://ID/... for jobs, a path for processes; may be repeated."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Environment variable of each trial; may be repeated."""
+    """Environment variable of each trial, which SageMaker shows to all who may describe jobs; may be repeated."""
     dependencies: tuple[str, ...] = field(default=(), metadata={"metavar": "PATH"})
     """Folder or file that the script imports; may be repeated."""
     argument_style: ArgumentStyle | None = None

@@ -41,6 +41,7 @@ from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
 from tunewright.cli.output import is_confirmed, print_table, writing
 from tunewright.cli.parsing import command_app
+from tunewright.cli.records import pairs
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.formatting import plural
 from tunewright.journal import is_locked
@@ -148,6 +149,7 @@ def print_policy(
     bucket: str | None = None,
     experiments: str = "",
     kms_key: str | None = None,
+    secret: tuple[str, ...] = (),
     endpoint: str = "aws",
     access: AccessFlags = _HERE,
 ) -> int:
@@ -168,6 +170,8 @@ def print_policy(
         Experiment tag: a trial may use the files of its experiments only (default: those of all experiments).
     kms_key
         Key of the objects and disks, by ARN or id.
+    secret
+        Secret of trials as in tunewright tune, NAME=SECRET; may be repeated.
     endpoint
         aws, embedded or a URL.
     access
@@ -175,7 +179,8 @@ def print_policy(
     """
     if principal == "job":
         principal = "tuning-job"
-    scope = Scope(bucket=bucket or "", experiments=_prefix(experiments))
+    secrets = tuple(pairs("secret", secret).values())
+    scope = Scope(bucket=bucket or "", experiments=_prefix(experiments), secrets=secrets)
     if narrow:
         session = access.open(endpoint)
         try:

@@ -67,12 +67,12 @@ def _adaptive(benchmark: Benchmark, seed: int, settings: AdaptiveSettings) -> Sc
     random = context.random_searcher()
     if isinstance(benchmark, WarmBenchmark):
         draws = QuantileTransferSettings(failures=settings.failed_draws)
-        other = Arm("transfer", sampling_searcher(benchmark, seed, draws))
+        other = Arm("transfer", sampling_searcher(benchmark, seed, draws), "from earlier experiments")
         n_given = 0 if benchmark.points_to_evaluate is None else random.n_initial
     else:
-        other, n_given = Arm("random", random), random.n_initial
+        other, n_given = Arm("random", random, "random"), random.n_initial
     searcher = MixtureSearcher(
-        Arm("model", model),
+        Arm("model", model, "from the model"),
         other,
         Outcomes(metric, (*rungs.levels, rungs.max_resource), rungs.eta, elapsed),
         seed=seed,

@@ -11,9 +11,19 @@ from . import log_lines
 from .channel import GO_ON, Channel, End, Report, muted_unless
 from .checkpoints import SYNCED_FOLDER, PeriodicCheckpoints, SyncedCheckpoints, load_from
 from .contract import CHECKPOINT_CHANNEL, CONFIG_CHANNEL
+from .job_secrets import read_secrets, with_secrets
 from .run_order import RunOrder
+from .s3_job import load_boto3
 from .supervisor import supervise
-from .training_job import config_text, is_main_host, job_order, read_job, run_facts, run_program
+from .training_job import (
+    cache_folder,
+    config_text,
+    is_main_host,
+    job_order,
+    read_job,
+    run_facts,
+    run_program,
+)
 
 
 @final
@@ -117,6 +127,7 @@ def _run(base: Path) -> int:
     facts = run_facts()
     source = base / "input" / "data" / CHECKPOINT_CHANNEL if facts.pop("source") else None
     order = job_order(base, job, _config(base), facts)
+    order = with_secrets(order, read_secrets(job, lambda: load_boto3(cache_folder(base))))
     sinks = (sys.stdout.buffer, sys.stderr.buffer)
     channel = LogChannel(
         sinks[0], order, source, base / SYNCED_FOLDER, checkpoint_seconds=job["checkpoint_seconds"]

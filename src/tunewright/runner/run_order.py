@@ -72,6 +72,8 @@ class RunOrder:
     """Put before PYTHONPATH."""
     environment: dict[str, str] = field(default_factory=dict)
     """Added to the runner's own environment."""
+    secrets: list[str] = field(default_factory=list)
+    """Names in ``environment`` whose values must not be in messages."""
     cwd: str = ""
     """Working directory of the script; empty: the runner's."""
     base_dir: str = "/opt/ml"

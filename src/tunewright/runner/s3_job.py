@@ -12,6 +12,7 @@ from typing import Any, final
 
 from .channel import Channel, muted_unless
 from .contract import S3_VARIABLE, BucketTerms, apply_terms
+from .job_secrets import read_secrets, with_secrets
 from .restarts import Restarts
 from .run_order import RunOrder
 from .s3_channel import S3Channel, S3Clock, S3Place
@@ -67,6 +68,7 @@ def _run(base: Path) -> int:
     source = tuple(facts.pop("source") or ()) or None
     restarts = facts.pop("restarts", False)
     order = job_order(base, job, _config(base, client), facts)
+    order = with_secrets(order, read_secrets(job, lambda: load_boto3(cache_folder(base))))
     place = place_of(job)
     clock = S3Clock(client, place.bucket, place.prefix)
     is_main = is_main_host(base)
@@ -113,17 +115,22 @@ def _config(base: Path, client: S3Client) -> dict[str, Any]:
     return config
 
 
-def _connect(cache: Path) -> Any:
-    """A client from the image's boto3; an image that has none installs it first."""
+def load_boto3(cache: Path) -> Any:
+    """The image's boto3; an image that has none installs it first."""
     try:
-        boto3 = importlib.import_module("boto3")
+        return importlib.import_module("boto3")
     except ModuleNotFoundError:
         folder = cache / "boto3"
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), "boto3"]
         subprocess.run(command, check=True)
         sys.path.append(str(folder))
         importlib.invalidate_caches()
-        boto3 = importlib.import_module("boto3")
+        return importlib.import_module("boto3")
+
+
+def _connect(cache: Path) -> Any:
+    """A client of S3."""
+    boto3 = load_boto3(cache)
     config = importlib.import_module("botocore.config").Config(
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,

@@ -89,7 +89,8 @@ class _Supervisor:
                 script.end_group(reap_all=self._owns_process)
             while not self._events.empty():
                 self._handle(self._events.get(), script)
-            return self._finish(code, _error_text(code, script.last_lines(), has_reported=self._seq > 0))
+            last_lines = self._without_secrets(script.last_lines())
+            return self._finish(code, _error_text(code, last_lines, has_reported=self._seq > 0))
 
     @contextlib.contextmanager
     def _signals(self) -> Generator[None, None, None]:
@@ -277,6 +278,13 @@ class _Supervisor:
         )
         self._channel.send_end(end)
         return end
+
+    def _without_secrets(self, text: str) -> str:
+        """A text of the script without the values of secrets that it printed."""
+        for name in self._order.secrets:
+            value = self._order.environment[name]
+            text = text.replace(value, f"[{name}]") if value else text
+        return text
 
     def _cost(self) -> float:
         hours = (time.monotonic() - self._started) / 3600

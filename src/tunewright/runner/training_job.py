@@ -23,11 +23,30 @@ LOST_S3 = "lost S3"
 """Reason of a failure after the program's name if S3 did not answer: the job is retried."""
 REFUSED_S3 = "may not use the bucket"
 """Reason of a failure after the program's name if S3 refused a request: every job of the experiment would meet it."""
+UNREADABLE = "cannot read the secret"
+"""Reason of a failure after the program's name if a secret is missing or forbidden: every job of the experiment would meet it."""
 _REFUSED = {"AccessDenied", "403"}
 _PASSING = {"HTTPClientError", "ConnectionError", "CredentialRetrievalError", "RetriesExceededError"}
 """boto3's errors of connections and of the instance's credentials."""
 _SERVER_ERROR = 500
 _TOO_MANY = 429
+
+
+class UnreadableSecretError(Exception):
+    """A secret cannot be read; the text has no value.
+
+    Parameters
+    ----------
+    name
+        Of the variable.
+    reference
+        Of the secret.
+    reason
+        What AWS said, or what its value is not.
+    """
+
+    def __init__(self, name: str, reference: str, reason: str) -> None:
+        super().__init__(f"{UNREADABLE} {reference} for {name}: {reason}")
 
 
 def code_folder(base: Path) -> Path:
@@ -79,6 +98,9 @@ def run_program(who: str, program: Callable[[Path], int], arguments: list[str]) 
         return 1
     try:
         return program(base)
+    except UnreadableSecretError as error:
+        write_failure(base, f"{who} {error}"[:_LONGEST_FAILURE])
+        raise
     except Exception as error:
         what = LOST_S3 if is_passing(error) else _refusal(error) or "failed"
         write_failure(base, f"{who} {what}: {type(error).__name__}: {error}"[:_LONGEST_FAILURE])

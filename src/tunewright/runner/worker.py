@@ -23,9 +23,10 @@ from . import s3_keys
 from .channel import RELEASE
 from .checkpoints import write_atomically
 from .contract import WORKER_VARIABLE
+from .job_secrets import read_secrets
 from .process import adopt_orphans, own_children
 from .s3_channel import S3Clock, SessionWatch
-from .s3_job import S3Client, place_of
+from .s3_job import S3Client, load_boto3, place_of
 from .s3_tasks import Lease, TaskQueue
 from .training_job import cache_folder, code_folder, current_host, is_passing, read_job, run_program
 from .worker_run import REQUEST_FILE, REVOKED, RunPlace, start_run
@@ -99,6 +100,7 @@ class _Worker:
             place_of(self._job), abandon_seconds=0.0
         )  # runs outlive the tuner; the worker watches it
         self._cache = cache_folder(base)
+        self._secrets = read_secrets(self._job, lambda: load_boto3(self._cache))
         self._client = S3Client(self._cache)
         job_name = os.environ.get("TRAINING_JOB_NAME", "")
         self._name = f"{job_name}/{current_host(base)}"
@@ -196,6 +198,7 @@ class _Worker:
             cache=self._cache,
             s3=self._s3,
             job=self._job,
+            secrets=self._secrets,
             gpus=self._gpus_of(slot),
             max_seconds=self._facts.max_run_seconds,
             skew=self._skew,

@@ -13,6 +13,7 @@ from typing import IO, Any, final
 from . import s3_keys
 from .channel import EXITED, GO_ON, RELEASE, Channel, End, Report
 from .contract import SOURCE
+from .job_secrets import with_secrets
 from .run_order import RunOrder
 from .s3_channel import S3Channel, S3Place
 from .s3_job import S3Client
@@ -45,6 +46,8 @@ class RunPlace:
     s3: S3Place
     job: dict[str, Any]
     """The job's file."""
+    secrets: dict[str, str]
+    """Variables of the scripts whose values must not be in messages."""
     gpus: str | None
     """CUDA_VISIBLE_DEVICES; None: as it is."""
     max_seconds: float
@@ -92,7 +95,7 @@ def run_task(run: str, task: dict[str, Any], place: RunPlace) -> int:
         (folder / "input").symlink_to(place.base / "input")
     facts = dict(task["facts"])
     source = facts.pop("source")
-    order = _order(task["config"], facts, place, folder)
+    order = with_secrets(_order(task["config"], facts, place, folder), place.secrets)
     client = S3Client(place.cache)
     inner = S3Channel(client, place.s3, order, tuple(source) if source else None)
     channel = WorkerChannel(inner, client, place, order)

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import Final, Literal, final
 
 import numpy as np
 from typing_extensions import override
@@ -142,6 +142,8 @@ class PopulationSettings:
     kept: tuple[str, ...] = ()
     """Hyperparameters that a checkpoint depends on, such as the size of a network: a new member has its parent's.
     Names that the space lacks are passed over."""
+    compare: Literal["same_resource", "newest"] = "same_resource"
+    """Which results of the others a member is compared with: those at its own resource, or their newest ones."""
 
     def __post_init__(self) -> None:
         if self.population_size < 2:
@@ -207,9 +209,10 @@ class PBT(Scheduler):
     Every member pauses after each interval. When it is its turn to go on and it is in the bottom quantile of its
     population, it is given up, and a new trial takes its place (exploit): it begins with the checkpoint of a trial that
     is drawn from the top quantile, and with the configuration of that one, perturbed (explore). All other members are
-    resumed. Members are compared by their newest results; no member waits for another. A member that failed, or that a user
-    has paused or stopped, is replaced in the same way, or by a random one if no member can be copied, so that no place is lost.
-    A configuration of a user is refused: a member is more than its configuration.
+    resumed. No member waits for another: it is compared with the results that the others had at its own resource. A copied
+    member counts before its beginning with the results of its source. A member that failed, or that a user has paused or
+    stopped, is replaced in the same way, or by a random one if no member can be copied, so that no place is lost. A configuration
+    of a user is refused: a member is more than its configuration.
 
     Of the members that are due, the one with the least resource goes on first, so that a population larger than the
     number of workers trains evenly. A worker for which a population has nothing to do opens the next population, which
@@ -251,6 +254,7 @@ class PBT(Scheduler):
         self._seed = seed
         self._populations: list[_Population] = [_Population()]
         self._held: dict[int, None] = {}
+        self._sources: dict[int, Checkpoint] = {}
 
     @override
     def suggest(self, history: History) -> Start | Resume | None:
@@ -280,6 +284,8 @@ class PBT(Scheduler):
         if before is not None:
             self._held.pop(before, None)
         population.members[place] = run.trial_id
+        if run.attempt == 0 and run.from_checkpoint is not None:
+            self._sources[run.trial_id] = run.from_checkpoint
 
     @override
     def on_trial_result(self, history: History, trial_id: int, result: Result) -> Verdict:
@@ -303,7 +309,10 @@ class PBT(Scheduler):
     def _go_on(self, history: History, number: int, place: int) -> Start | Resume | None:
         """Exploit, or else resume; None if a lost member cannot be replaced."""
         trial_id = self._populations[number].members[place]
-        top, bottom = self.quantiles(history, number)
+        done = _done(history, trial_id)
+        top, bottom = self.quantiles(
+            history, number, done if self._settings.compare == "same_resource" else None
+        )
         is_lost = _is_lost(history, trial_id)
         if is_lost or trial_id in bottom:
             clone = self._clone(history, number, place, top)
@@ -312,20 +321,47 @@ class PBT(Scheduler):
         if is_lost:
             return self._start_random(history, number, place)
         note = {"population": number, "place": place}
-        return Resume(trial_id=trial_id, until=self._until(_done(history, trial_id)), note=note)
+        return Resume(trial_id=trial_id, until=self._until(done), note=note)
 
-    def quantiles(self, history: History, number: int) -> tuple[Sequence[int], Sequence[int]]:
-        """The trials in the top and in the bottom quantile of a population, which are disjoint."""
+    def quantiles(
+        self, history: History, number: int, resource: int | None = None
+    ) -> tuple[Sequence[int], Sequence[int]]:
+        """The trials in the top and in the bottom quantile of a population, which are disjoint.
+
+        Parameters
+        ----------
+        history
+            The experiment.
+        number
+            The population's number, >= 0.
+        resource
+            Where members are compared; None: by their newest results.
+        """
         losses = [
-            (self._metric.loss_of(last.metrics), trial_id)
+            (self._loss_at(history, trial_id, resource), trial_id)
             for trial_id in self._populations[number].members.values()
-            if not _is_lost(history, trial_id) and (last := history.last(trial_id)) is not None
+            if not _is_lost(history, trial_id) and history.last(trial_id) is not None
         ]
         n = min(math.ceil(len(losses) * self._settings.quantile_fraction), len(losses) // 2)
         ranked = sorted(losses)
         top = [trial_id for loss, trial_id in ranked[:n] if math.isfinite(loss)]
         bottom = [trial_id for loss, trial_id in ranked if math.isinf(loss)]
         return top, [*bottom, *(trial_id for _, trial_id in ranked[len(ranked) - n :])]
+
+    def _loss_at(self, history: History, trial_id: int, resource: int | None) -> float:
+        """The loss of a trial with results, at its newest result up to a resource; that of its newest one if it has none or has diverged."""
+        results = history.results(trial_id)
+        newest = self._metric.loss_of(results[-1].metrics)
+        if resource is None or not math.isfinite(newest):
+            return newest
+        while True:
+            for result in reversed(history.results(trial_id)):
+                if result.resource <= resource:
+                    return self._metric.loss_of(result.metrics)
+            source = self._sources.get(trial_id)
+            if source is None:
+                return newest
+            trial_id, resource = source.trial_id, min(resource, source.resource)
 
     def _clone(self, history: History, number: int, place: int, top: Sequence[int]) -> Start | None:
         """A new member from the checkpoint of one of the top quantile; None if none can be made."""

@@ -43,6 +43,8 @@ class Arm:
     name: str
     """Name in notes."""
     searcher: Searcher
+    words: str
+    """Where its configurations come from, for the user."""
 
 
 @final
@@ -258,10 +260,10 @@ class MixtureSearcher(Searcher):
         before = self._announced(history)
         if before is not None and abs(share - before) < _CLEAR:
             return share, {}
-        was = "" if before is None else f" (before: {before:.0%})"
+        was = "" if before is None else f" ({before:.0%} before)"
         message = (
-            f"New configurations: {share:.0%}{was} {self._other.name}, the others {self._model.name}. Among the best of their first "
-            f"rung: {other.text()} {self._other.name}, {model.text()} {self._model.name}"
+            f"New configurations: {share:.0%} {self._other.words}{was}, {1.0 - share:.0%} {self._model.words}; among the best at their "
+            f"first rung were {other.text()} {self._other.words} and {model.text()} {self._model.words}"
         )
         return share, {"share": round(share, 3), "message": message}
 

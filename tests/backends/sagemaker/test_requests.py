@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ from tunewright.backends.sagemaker.requests import (
     merge,
 )
 from tunewright.exceptions import SettingsError
+from tunewright.metric import Metric
+from tunewright.report import Reporter
 from tunewright.testing.jobs import job_settings
 from tunewright.trial import Checkpoint, Run
 
@@ -243,6 +248,49 @@ def test_an_environment_that_is_too_long_is_named() -> None:
         build_request(CASES["plain"][0], DEPLOYMENT, settings)
 
 
+def metrics_of(settings: JobSettings) -> dict[str, str]:
+    """Regular expressions by metric, of the request of a run."""
+    request = build_request(CASES["plain"][0], DEPLOYMENT, settings).fields
+    found = {
+        one["Name"]: one["Regex"] for one in request["AlgorithmSpecification"].get("MetricDefinitions", ())
+    }
+    assert errors(request) == ""
+    return found
+
+
+@pytest.mark.parametrize("value", [0.5, -2.5e-07, 1e300, 3])
+def test_the_console_finds_the_metrics_of_each_report(value: float) -> None:
+    names = ["loss", 'top-1 "acc" (%)', "präzision"]
+    settings = job_settings(metrics=tuple(map(Metric, names)))
+    expressions = metrics_of(settings)
+    assert list(expressions) == ["loss", "top-1 _acc_ ___", "pr_zision", "epoch"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        Reporter()(val_loss=7.0, **dict.fromkeys(names, value), epoch=4, note='"loss": 9')
+    line = printed.getvalue()
+    assert line.count("\n") == 1
+    for expression, expected in zip(expressions.values(), [value] * 3 + [4], strict=True):
+        assert [float(found) for found in re.findall(expression, line)] == [expected]
+        assert re.search(expression, line.removeprefix("[tune-metric]: ")) is None
+        assert re.search(expression, "[tune-metric]: " + json.dumps(dict.fromkeys(names, "nan"))) is None
+
+
+def test_metric_definitions_of_the_template_win_and_forty_are_the_most() -> None:
+    def template(names: Sequence[str]) -> dict[str, Any]:
+        return {
+            "AlgorithmSpecification": {
+                "MetricDefinitions": [{"Name": name, "Regex": f"{name}=(.*)"} for name in names]
+            }
+        }
+
+    assert metrics_of(job_settings(request_template=template(["loss"])))["loss"] == "loss=(.*)"
+    others = [f"m{number}" for number in range(39)]
+    assert list(metrics_of(job_settings(request_template=template(others)))) == [*others, "loss"]
+    assert list(metrics_of(job_settings(request_template=template([*others, "last"])))) == [*others, "last"]
+    assert metrics_of(job_settings(metrics=(Metric("x" * 600),))).keys() == {"epoch"}
+    assert metrics_of(job_settings(metric_definitions=False)) == {}
+    assert metrics_of(job_settings(resource_attr=None)).keys() == {"loss"}
+
+
 @pytest.mark.parametrize(
     "isolated", [{"network_isolation": True}, {"request_template": {"EnableNetworkIsolation": True}}]
 )
@@ -271,6 +319,12 @@ def test_jobs_without_a_network_talk_through_the_log(isolated: dict[str, Any]) -
         {"max_wait": 60, "spot": True},
         {"spot_price_share": 0.0},
         {"channel": "s3", "network_isolation": True},
+        {"secrets": {"TOKEN": "a"}, "network_isolation": True},
+        {"secrets": {"TOKEN": "a"}, "environment": {"TOKEN": "b"}},
+        {"secrets": {"a-b": "a"}},
+        {"secrets": {"TUNEWRIGHT_RUN": "a"}},
+        {"secrets": {"TOKEN": "with blanks"}},
+        {"secrets": {"TOKEN": "ssm:"}},
         {"channel": "s3", "request_template": {"EnableNetworkIsolation": True}},
         {"channel": "post"},
         {"channel": "logs", "spot": True},

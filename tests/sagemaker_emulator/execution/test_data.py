@@ -27,6 +27,25 @@ def channel(uri: str, **changes: Any) -> dict[str, Any]:
     return {"ChannelName": "c", "DataSource": {"S3DataSource": source}} | changes
 
 
+def files(path: str, id: str = "fs-01234567", kind: str = "EFS") -> dict[str, Any]:  # noqa: A002
+    source = {"FileSystemId": id, "FileSystemType": kind, "FileSystemAccessMode": "ro", "DirectoryPath": path}
+    return {"ChannelName": "c", "DataSource": {"FileSystemDataSource": source}}
+
+
+@pytest.mark.parametrize("config", [files("/sub"), files("/mounted/sub", kind="FSxLustre")])
+def test_a_folder_stands_for_a_file_system(
+    make_jobs: Callable[..., Any], isolation: Any, tmp_path: Path, config: dict[str, Any]
+) -> None:
+    data = tmp_path / "data" / "sub" / "a.txt"
+    data.parent.mkdir(parents=True)
+    data.write_text("shared")
+    jobs = make_jobs(isolation=isolation, file_systems={"fs-01234567": tmp_path / "data"})
+    code = "print(open('/opt/ml/input/data/c/a.txt').read())"
+    jobs.finish(jobs.python("job", code, InputDataConfig=[config]))
+    assert jobs.log("job") == ["shared"]
+    assert data.exists()
+
+
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
@@ -57,14 +76,20 @@ def test_compressed_channel(folder_jobs: Any) -> None:
         (channel("s3://bucket/nothing/"), 'No S3 objects found under S3 URL "s3://bucket/nothing/"'),
         (channel("s3://nowhere/data/"), "No S3 objects found"),
         (channel("data"), "is not an S3 URI"),
-        (channel("s3://bucket/data/", source={"S3DataType": "ManifestFile"}), "is not an S3Prefix"),
-        ({"ChannelName": "c", "DataSource": {"FileSystemDataSource": {}}}, "is not an S3Prefix"),
+        (channel("s3://bucket/data/", source={"S3DataType": "ManifestFile"}), "is neither an S3Prefix"),
+        (files("/data", id="fs-00000000"), "--file_system fs-00000000=FOLDER"),
+        (files("/none"), "there is no folder /none in the file system fs-01234567"),
+        (files("/data/../.."), "there is no folder /data/../.."),
         (channel("s3://bucket/bad/"), "would leave its folder"),
         (channel("s3://bucket/data/", CompressionType="Gzip"), "Not a gzipped file"),
         (channel("s3://bucket/clash/"), "Data download failed"),
     ],
 )
-def test_data_that_cannot_be_had(folder_jobs: Any, config: dict[str, Any], text: str) -> None:
+def test_data_that_cannot_be_had(
+    make_jobs: Callable[..., Any], tmp_path: Path, config: dict[str, Any], text: str
+) -> None:
+    folder_jobs = make_jobs(file_systems={"fs-01234567": tmp_path})
+    (tmp_path / "data").mkdir()
     for key in ("bad/../../escape", "data/a.gz", "clash/a", "clash/a/b"):
         folder_jobs.aws.store.put("bucket", key, b"x")
     order = folder_jobs.order("job", ["true"], InputDataConfig=[config])

@@ -207,6 +207,10 @@ GROUP = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "InstanceGroupName"
         ({"InputDataConfig": [{"ChannelName": "a"}, {"ChannelName": "a"}]}, "Duplicate channel name"),
         ({"InputDataConfig": [{"ChannelName": ".."}]}, "Invalid channel name"),
         (
+            {"InputDataConfig": [{"ChannelName": "a", "DataSource": {"FileSystemDataSource": {}}}]},
+            "VpcConfig is required for the FileSystemDataSource of channel a",
+        ),
+        (
             {"ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeKmsKeyId": "k"}},
             "VolumeKmsKeyId is not supported for instance type ml.g5.xlarge",
         ),

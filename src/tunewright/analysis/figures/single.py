@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tunewright.analysis.charts import objective_label, time_label, time_scale
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.extras import need
 from tunewright.analysis.figures.style import (
     COLOURS,
     GREY,
     STATUS_COLOURS,
-    name_objectives,
     new_figure,
     plain,
-    time_label,
-    time_scale,
 )
 from tunewright.analysis.importance import WEAK, Importance, positions
 from tunewright.analysis.objectives import losses_of, pareto_mask
@@ -363,7 +361,8 @@ def plot_pareto(run: OneRun) -> Figure:
     axis.set_title(
         plain(f"{run.info.method} on {run.info.benchmark}, seed {run.info.seed}{notice}"), fontsize=10
     )
-    name_objectives(axis, metrics)
+    axis.set_xlabel(plain(objective_label(metrics[0])))
+    axis.set_ylabel(plain(objective_label(metrics[1])))
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 

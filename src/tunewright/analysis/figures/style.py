@@ -4,14 +4,11 @@
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from tunewright.analysis.extras import need
-from tunewright.metric import Goal, Metric
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -132,49 +129,9 @@ def wrapped(name: str, width: int = 36) -> str:
     return "\n".join(plain(name[begin : begin + width]) for begin in range(0, len(name), width))
 
 
-def time_scale(seconds: float) -> tuple[float, str]:
-    """Divisor of seconds and name of the unit, for an axis of this length."""
-    if seconds < 300:
-        return 1.0, "s"
-    return (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
-
-
-def time_label(clock: str, unit: str) -> str:
-    """The label of a time axis."""
-    return f"{'simulated' if clock == 'simulated' else 'wall-clock'} time [{unit}]"
-
-
-def name_objectives(axis: Axes, metrics: Sequence[Metric]) -> None:
-    """Label the axes with the first two of several metrics."""
-    names = [
-        f"{plain(m.name)} ({'higher' if m.goal is Goal.MAXIMIZE else 'lower'} is better)" for m in metrics[:2]
-    ]
-    axis.set_xlabel(names[0])
-    axis.set_ylabel(names[1])
-
-
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure in the format of the suffix (``.pdf``, ``.svg``, ``.png``). The same figure gives the same SVG."""
     matplotlib: Any = need("matplotlib", "Figures")
     is_svg = str(path).endswith(".svg")
     with matplotlib.rc_context(_RC):
         figure.savefig(path, dpi=200, metadata={"Date": None} if is_svg else None)
-
-
-def svg(figure: Figure) -> str:
-    """A figure as an SVG element for a page, whose greys are mixtures of the page's ink and background.
-
-    The page defines the colours ``--ink`` and ``--page``, and has its ink as the fill of SVG elements: matplotlib writes no
-    colour for black text.
-    """
-    matplotlib: Any = need("matplotlib", "Figures")
-    text = io.StringIO()
-    with matplotlib.rc_context(_RC):
-        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
-    element = re.sub(r"^.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)
-    return re.sub(r"(?<=[ :])#([0-9a-f]{2})\1\1\b", _mixture, element)
-
-
-def _mixture(grey: re.Match[str]) -> str:
-    ink = 100.0 * (1.0 - int(grey[1], 16) / 255.0)
-    return f"color-mix(in srgb, var(--ink) {ink:.0f}%, var(--page))"

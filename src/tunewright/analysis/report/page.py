@@ -1,6 +1,6 @@
-"""A comparison, or one experiment, as a self-contained HTML page: figures, style and the script that sorts tables are inside.
+"""Report pages as data: the sections of a comparison, and those of one experiment.
 
-Both pages are the template ``templates/report.html`` with other sections, which this module prepares.
+`tunewright.dashboard` shows them, live and in the file that ``tunewright report`` writes.
 """
 
 from __future__ import annotations
@@ -9,30 +9,22 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 import numpy as np
 
 from tunewright.advice import NextStep
 from tunewright.analysis.aggregate import Aggregate
+from tunewright.analysis.charts import (
+    Chart,
+    area_chart,
+    attainment_chart,
+    critical_chart,
+    curve_chart,
+    rank_chart,
+)
 from tunewright.analysis.comparison import Ranks
 from tunewright.analysis.curves import newest_infos, with_equals
-from tunewright.analysis.extras import need
-from tunewright.analysis.figures import (
-    plot_area,
-    plot_attainment,
-    plot_critical_difference,
-    plot_curves,
-    plot_history,
-    plot_importance,
-    plot_learning_curves,
-    plot_parallel,
-    plot_pareto,
-    plot_ranks,
-    plot_slices,
-    plot_workers,
-)
-from tunewright.analysis.figures.style import svg
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, SetupRow
 from tunewright.analysis.report.wording import (
     band_text,
@@ -64,12 +56,10 @@ from tunewright.metric import Goal
 from tunewright.storage import ExperimentFolder
 from tunewright.types import package_version
 
-if TYPE_CHECKING:
-    import jinja2
-    from matplotlib.figure import Figure
-
 _MAX_OPEN_PAIRS: Final = 15
 """Tables with more pairs are folded."""
+_NEVER: Final = 1e308
+"""Sort value of a target that is not reached: after all others, and a number of JSON."""
 _MARKS: Final = {"better": "good", "worse": "bad"}
 
 
@@ -78,20 +68,11 @@ _MARKS: Final = {"better": "good", "worse": "bad"}
 class Cell:
     """One cell of a table."""
 
-    text: object
+    text: str
     number: float | None = None
     """Sort value; None: the text."""
     mark: str = ""
-    """A class of the style: ``good`` or ``bad``."""
-
-    @property
-    def sort_key(self) -> str:
-        """Sort value for the script; infinities and NaN are very large numbers, and empty stands for the text."""
-        if self.number is None:
-            return ""
-        if math.isnan(self.number):
-            return "1e308"
-        return str(self.number) if math.isfinite(self.number) else f"{math.copysign(1e308, self.number):g}"
+    """``good``, ``bad``, ``constant`` or empty."""
 
 
 @final
@@ -121,23 +102,42 @@ class Section:
     title: str
     text: str = ""
     alert: str = ""
-    """Printed in bold after the text."""
+    """Shown in bold after the text."""
     steps: Sequence[NextStep] = ()
     table: Table | None = None
     code: str = ""
     """Lines to copy, or output."""
-    figures: Sequence[object] = ()
-    """SVG of each."""
+    charts: Sequence[Chart] = ()
+    view: str = ""
+    """View of the dashboard that draws the subject of the section; empty: none."""
     tests: TestTable | None = None
     outputs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Printed lines by their caption."""
     note: str = ""
 
 
-def build_page(
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A report."""
+
+    title: str
+    headline: str
+    """The main finding."""
+    lead: str
+    """Scope: methods, benchmarks, trials, time."""
+    made: str
+    """Date and versions."""
+    warnings: Sequence[str]
+    sections: Sequence[Section]
+    guide: Sequence[tuple[str, str]] = ()
+    """Terms and their meaning."""
+
+
+def comparison_page(
     comparison: Comparison, *, title: str, kind: Aggregate | str = Aggregate.IQM, log_time: bool = False
-) -> str:
-    """HTML of the page of a comparison; without several setups there are no statistics.
+) -> Page:
+    """Report of a comparison; without several setups there are no statistics.
 
     Parameters
     ----------
@@ -149,92 +149,101 @@ def build_page(
         Aggregation of the curves.
     log_time
         Whether curves have a logarithmic time axis.
-
-    Raises
-    ------
-    MissingExtraError
-        matplotlib or jinja2 is not installed.
     """
     parts, results = comparison.benchmarks, comparison.results
     has_several = len(comparison.labels) > 1
     n_cells = f"{plural(len(comparison.labels), 'setup')} on {plural(len(parts), 'benchmark')}"
     scope = f"{n_cells}, {plural(len(results), 'experiment')}, {results.n_results:,} results."
     reference = f" Reference: {comparison.reference}." if has_several else ""
-    return _render(
+    return Page(
         title=f"Comparison: {title}" if has_several else title,
         headline=headline(comparison),
         lead=f"{scope} {budget_text(comparison)}{reference}",
-        versions=_versions(results.infos),
+        made=_made(results.infos),
         warnings=comparison.warnings,
         sections=list(_comparison_sections(comparison, kind, log_time=log_time)),
-        guide_alpha=ALPHA if has_several else None,
+        guide=_GUIDE if has_several else (),
     )
 
 
-def build_single_page(report: SingleReport) -> str:
-    """HTML of the page of one experiment.
-
-    Raises
-    ------
-    MissingExtraError
-        matplotlib or jinja2 is not installed.
-    """
+def single_page(report: SingleReport) -> Page:
+    """Report of one experiment."""
     info = report.run.info
-    warnings = [f"The values are predicted, not recorded: {info.note}"] if info.values == "surrogate" else []
-    return _render(
+    return Page(
         title=info.name,
         headline=single_headline(report),
         lead=scope_of_one(report),
-        versions=_versions([info]),
-        warnings=warnings,
+        made=_made([info]),
+        warnings=[f"The values are predicted, not recorded: {info.note}"]
+        if info.values == "surrogate"
+        else [],
         sections=list(_single_sections(report)),
-        guide_alpha=None,
     )
 
 
-def _render(
-    *,
-    title: str,
-    headline: str,
-    lead: str,
-    versions: Sequence[str],
-    warnings: Sequence[str],
-    sections: Sequence[Section],
-    guide_alpha: float | None,
-) -> str:
-    values: Mapping[str, object] = {
-        "title": title,
-        "headline": headline,
-        "lead": lead,
-        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "version": package_version(),
-        "versions": ", ".join(versions),
-        "warnings": warnings,
-        "sections": sections,
-        "guide_alpha": guide_alpha,
-    }
-    return _environment().get_template("report.html").render(values)
-
-
-def _environment() -> jinja2.Environment:
-    engine = need("jinja2", "The report page")
-    loader = engine.PackageLoader("tunewright.analysis.report")
-    return engine.Environment(loader=loader, autoescape=True, undefined=engine.StrictUndefined)
-
-
-def _figure(figure: Figure) -> object:
-    """SVG of a figure, exempt from escaping."""
-    return need("markupsafe", "The report page").Markup(svg(figure))  # matplotlib escapes its texts
-
-
-def _versions(infos: Sequence[ExperimentInfo]) -> list[str]:
+def _made(infos: Sequence[ExperimentInfo]) -> str:
     versions = {
         f"{name} {number}"
         for info in infos
         if info.record is not None
         for name, number in info.record.versions.items()
     }
-    return sorted(versions)
+    run_with = ", ".join(sorted(versions)) or "unknown versions"
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"Made {made} by Tunewright {package_version()}; run with {run_with}."
+
+
+_GUIDE: Final = (
+    (
+        "Value",
+        (
+            "interquartile mean over seeds of the best value found until the end, with a 95 % bootstrap interval (1,000 resamples), "
+            "and the median over seeds."
+        ),
+    ),
+    (
+        "Regret",
+        (
+            "distance of the best value so far from the best value of all runs; the unit is the distance of an untrained model if the "
+            "table of the benchmark has its value (worse values then count as it), else the median distance of all first results. All "
+            "loaded experiments count for this scale, also those of setups that are not shown."
+        ),
+    ),
+    ("Area", "mean over time of the regret; a low area means good values at every time."),
+    (
+        "To target",
+        (
+            "median time until the value that the reference reaches in half of its runs (or one more); speed-up: the reference's "
+            "median over it, with a 95 % bootstrap interval."
+        ),
+    ),
+    (
+        "Several benchmarks",
+        "means and medians over seeds, then over benchmarks, each benchmark counting once; intervals draw benchmarks, and then seeds.",
+    ),
+    (
+        "Tests",
+        (
+            "Wilcoxon's signed-rank test, two-sided; p-values are corrected by Holm's method for all pairs of a table, and a difference "
+            f"is called significant below {ALPHA}. On one benchmark the pairs are runs with the same seed. Over several they are the "
+            "benchmarks, if these are enough for a significant difference; else they are the runs, and the result holds for these "
+            "benchmarks and not for others. If one seed draws the same random numbers on several benchmarks, they are the seeds. Setups "
+            "that had equal curves in every run count once."
+        ),
+    ),
+    (
+        "Probability",
+        "that a random run of the setup ends better than a random run of the reference; 50 % is no difference.",
+    ),
+    (
+        "Hypervolume",
+        (
+            "with several objectives: the volume dominated by the Pareto set of all reports so far, with each objective scaled to the "
+            "range of the Pareto sets of all runs and a reference point a tenth beyond the worst corner; 1 is a single point that is "
+            "best in all objectives."
+        ),
+    ),
+)
 
 
 # --- a comparison
@@ -245,8 +254,8 @@ def _comparison_sections(
 ) -> Iterator[Section]:
     parts = comparison.benchmarks
     has_several = len(comparison.labels) > 1
-    over_time = plot_curves([part.curves for part in parts], kind=kind, log_time=log_time)
-    yield Section(title="Best value over time", figures=[_figure(over_time)])
+    over_time = curve_chart([part.curves for part in parts], kind=kind, log_time=log_time)
+    yield Section(title="Best value over time", charts=[over_time])
     overall, critical = _overall(comparison), comparison.critical
     if overall is not None and critical is not None:
         note = (
@@ -258,10 +267,10 @@ def _comparison_sections(
         yield _ranks(comparison.ranks, critical)
     sets = [part.sets for part in parts if part.sets and len(part.sets.metrics) == 2]
     if sets:
-        yield Section(title="Attainment", figures=[_figure(plot_attainment(sets))])
+        yield Section(title="Attainment", charts=[attainment_chart(sets)])
     if has_several:
-        areas = plot_area({part.curves.benchmark: part.areas for part in parts})
-        yield Section(title="At every time", figures=[_figure(areas)])
+        areas = area_chart({part.curves.benchmark: part.areas for part in parts})
+        yield Section(title="At every time", charts=[areas])
     for part in parts:
         yield _benchmark(part, comparison.reference)
     yield Section(title="Runs", text=_prices(comparison), table=_runs(comparison))
@@ -285,7 +294,7 @@ def _ranks(ranks: Ranks, critical: CriticalDifference) -> Section:
     is_overall = critical.n_benchmarks > 1
     return Section(
         title="Ranks",
-        figures=[_figure(plot_critical_difference(critical)), _figure(plot_ranks(ranks))],
+        charts=[critical_chart(critical), rank_chart(ranks)],
         tests=_tests(critical.tests, caption, "regrets", is_folded=is_folded) if is_overall else None,
     )
 
@@ -356,14 +365,14 @@ def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
     verdict = row_verdict_text(row)
     return (
         Cell(row.label),
-        Cell(row.n_seeds),
+        Cell(str(row.n_seeds), row.n_seeds),
         Cell(band_text(curves, row.final, row.n_seeds), float(row.final.centre[0])),
         Cell(value_text(curves, row.median), row.median),
         Cell(value_text(curves, row.best), row.best),
         Cell(f"{row.area:.4f}", row.area),
         Cell(
             f"{time_text(row.target.median)} ({100 * row.target.share:.0f} %)",
-            row.target.median if math.isfinite(row.target.median) else math.inf,
+            row.target.median if math.isfinite(row.target.median) else _NEVER,
         ),
         Cell(speed_text(row.target), row.target.speed_up),
         Cell(verdict, mark=_MARKS.get(verdict, "")),
@@ -376,7 +385,7 @@ def _tests(tests: Sequence[PairedTest], caption: str, values: str, *, is_folded:
     rows = [
         (
             Cell(f"{test.first} - {test.second}"),
-            Cell(test.n_pairs),
+            Cell(str(test.n_pairs), test.n_pairs),
             Cell(f"{test.wins} : {test.losses}", test.wins),
             Cell(f"{test.difference:.3g}", test.difference),
             Cell(p_text(test.p), test.p),
@@ -408,7 +417,7 @@ def _runs(comparison: Comparison) -> Table:
         rows.append(
             (
                 Cell(label),
-                Cell(len(infos)),
+                Cell(str(len(infos)), len(infos)),
                 Cell(f"{n_trials:,}", n_trials),
                 Cell(f"{1000 * per_trial:.2f} ms", per_trial),
                 Cell(f"${cost:.2f}" if cost else "-", cost),
@@ -434,22 +443,11 @@ def _single_sections(report: SingleReport) -> Iterator[Section]:
     yield Section(
         title="Pareto set" if several else f"Best {plural(len(report.top), 'trial')}",
         table=_trials(report),
-        figures=[_figure(plot_pareto(run))] if several else [],
-    )
-    yield Section(
-        title="Learning curves", figures=[_figure(plot_history(run)), _figure(plot_learning_curves(run))]
+        view="pareto" if several else "curves",
     )
     if run.space is not None:
-        yield Section(
-            title="Hyperparameters",
-            text=importance_text(report),
-            figures=[
-                *([_figure(plot_importance(report.importance, run))] if report.importance else []),
-                _figure(plot_slices(run)),
-                _figure(plot_parallel(run)),
-            ],
-        )
-    yield Section(title="Workers", text=workers_text(report), figures=[_figure(plot_workers(run))])
+        yield Section(title="Hyperparameters", text=importance_text(report), view="importance")
+    yield Section(title="Workers", text=workers_text(report), view="workers")
     if costs := costs_text(report):
         yield Section(title="Cost", text=costs)
     if report.failures:
@@ -480,9 +478,9 @@ def _trials(report: SingleReport) -> Table:
     values = list(report.top[0].values) if report.top else []
     rows = [
         (
-            Cell(trial.trial_id, trial.trial_id),
-            Cell(trial.status),
-            Cell(trial.resource, trial.resource),
+            Cell(str(trial.trial_id), trial.trial_id),
+            Cell(str(trial.status)),
+            Cell(str(trial.resource), trial.resource),
             *(Cell(number(value), value) for value in trial.values.values()),
             *(Cell(_value(trial.config.get(name, ""))) for name in names),
         )

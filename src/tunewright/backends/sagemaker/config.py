@@ -121,12 +121,18 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Lambda function that returns the login of a private registry with --image_uri, by its ARN; needs --subnets."""
     training_plan: str | None = field(default=None, metadata={"metavar": "ARN"})
     """Training plan whose reserved instances the jobs use, by its ARN."""
+    secrets: Mapping[str, str] = field(
+        default_factory=dict[str, str], metadata={"flag": "secret", "metavar": "NAME=SECRET"}
+    )
+    """Environment variable with the value of a secret, which the job reads: name or ARN in Secrets Manager, also NAME#KEY of a JSON object, or ssm:PARAMETER; may be repeated."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """An AWS tag of each training job."""
     request_template: Mapping[str, Any] = field(
         default_factory=dict[str, Any], metadata={"alias": "template", "metavar": "FILE.json"}
     )
     """Fields of a CreateTrainingJob request that are merged under ours and over the benchmark's: a JSON file, or the JSON itself."""
+    metric_definitions: bool = True
+    """Let SageMaker read metrics and resource from the log, for the curves of its console; not for workers."""
     framework_version: str = DEFAULT_VERSION
     """Version of the framework in the default image."""
     booleans: Literal["value", "flag"] = "value"
@@ -181,6 +187,14 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
             )
         if bool(self.subnets) != bool(self.security_group_ids):
             raise SettingsError("A VPC needs both: --subnets and --security_group_ids")
+        for name, reference in self.secrets.items():
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith("TUNEWRIGHT_"):
+                raise SettingsError(f"secrets: {name!r} is no name of an environment variable for a script")
+            if not re.fullmatch(r"ssm:[\w.:/-]+|(arn:[\w/+=.@:-]+|[\w/+=.@-]+)(#.+)?", reference, re.ASCII):
+                raise SettingsError(
+                    f"secrets: {name} refers to a secret by its name or ARN, NAME#KEY or ssm:PARAMETER; the value given is none of "
+                    "them, and is not shown"
+                )
         if self.registry_credentials and not self.image_uri:
             raise SettingsError("registry_credentials are for an image of your own: give --image_uri")
 

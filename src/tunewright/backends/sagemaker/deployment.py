@@ -52,6 +52,7 @@ from tunewright.backends.sagemaker.requests import (
 )
 from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.runner.job_secrets import SECRETS
 from tunewright.space import Categorical
 from tunewright.trial import Run
 from tunewright.types import Config
@@ -216,6 +217,7 @@ def bundle(endpoint: Endpoint, settings: JobSettings, files: Sources) -> CodeBun
         "checkpoint_seconds": config.checkpoint_seconds,
         "report_shards": settings.n_report_shards,
         "abandon_seconds": config.abandon_after,
+        **({SECRETS: dict(config.secrets)} if config.secrets else {}),
     }
     return bundle_code(files, job)
 

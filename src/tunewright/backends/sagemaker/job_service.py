@@ -29,7 +29,7 @@ from tunewright.backends.sagemaker.requests import JobRequest, chooses_count, jo
 from tunewright.exceptions import BackendError
 from tunewright.runner.contract import CODE_VARIABLE
 from tunewright.runner.log_lines import without_messages
-from tunewright.runner.training_job import CHANGED_CODE, LOST_S3, REFUSED_S3
+from tunewright.runner.training_job import CHANGED_CODE, LOST_S3, REFUSED_S3, UNREADABLE
 from tunewright.trial import PhaseName
 
 _PAGE: Final = 100
@@ -571,7 +571,12 @@ _OF_REQUESTS: Final[_Causes] = (
     (re.compile(r"subnet|security.?group|vpc", re.IGNORECASE), "correct --subnets and --security_group_ids"),
     (re.compile(r"\bS3\b|bucket", re.IGNORECASE), _PLACE),
 )
+_UNREADABLE: Final = (
+    "correct --secret, or allow the role of the jobs to read it ('tunewright sagemaker policy --for trial --secret NAME=SECRET' prints the "
+    "permissions)"
+)
 _OF_JOBS: Final[_Causes] = (
+    (re.compile(rf"^AlgorithmError: The \w+ {UNREADABLE}"), _UNREADABLE),
     (re.compile(rf"^AlgorithmError: The \w+ {re.escape(REFUSED_S3)}:"), _S3_RIGHTS),
     (re.compile(r"^ClientError: (?!Artifact).*(image|repository|registry|manifest)", re.IGNORECASE), _IMAGE),
     (re.compile(r"^ClientError: (?!Artifact).*(\bS3\b|bucket|download)", re.IGNORECASE), _PLACE),

@@ -98,6 +98,13 @@ _MAX_NAME: Final = 256
 _MAX_VALUE: Final = 2500
 _MAX_ENVIRONMENT_VALUE: Final = 512
 _MAX_TAG_VALUE: Final = 256
+_MAX_METRICS: Final = 40
+_MAX_METRIC_NAME: Final = 255
+_MAX_REGEX: Final = 500
+_NOT_IN_CLOUDWATCH: Final = re.compile(r"[^A-Za-z0-9_ .:/#-]")
+_REPORT: Final = r"\[tune-metric\]:\s*\{.*?"
+"""Beginning of the line that a report prints, up to one of its values."""
+_NUMBER: Final = r":\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)"
 _WITHOUT_NETWORK: Final[Mapping[str, str]] = {"PIP_NO_INDEX": "1"}
 """Lets pip say at once that a package is missing, instead of asking a network that is not there."""
 
@@ -399,11 +406,33 @@ def run_facts(order: JobOrder) -> dict[str, Any]:
 
 def _algorithm(parts: _JobParts, deployment: Deployment, settings: JobSettings) -> dict[str, Any]:
     instance_type, _ = instance_of(parts.config, settings)
+    metrics = [] if parts.mode is Mode.WORKER else _metric_definitions(settings)
     return {
         "TrainingImage": deployment.gpu_image if has_gpu(instance_type) else deployment.cpu_image,
         "TrainingInputMode": "File",
         **runner_command(deployment.runner_sha256, parts.mode),
+        **({"MetricDefinitions": metrics} if metrics else {}),
     }
+
+
+def _metric_definitions(settings: JobSettings) -> list[dict[str, str]]:
+    """Regular expressions by which the service finds the metrics and the resource in the log's lines of reports.
+
+    The template's own definitions come first, and win if they have the same name. Names that CloudWatch may not take are
+    changed: it takes ASCII characters.
+    """
+    if not settings.config.metric_definitions:
+        return []
+    given = settings.request_template.get("AlgorithmSpecification", {}).get("MetricDefinitions", ())
+    taken = {definition["Name"] for definition in given}
+    benchmark, found = settings.benchmark, dict[str, str]()
+    for metric in (*(metric.name for metric in benchmark.metrics), benchmark.resource_attr or ""):
+        name = _NOT_IN_CLOUDWATCH.sub("_", metric)[:_MAX_METRIC_NAME].lstrip(":")
+        expression = f"{_REPORT}{re.escape(json.dumps(metric))}{_NUMBER}"
+        if name and name not in taken and len(expression) <= _MAX_REGEX:
+            found.setdefault(name, expression)
+    room = max(0, _MAX_METRICS - len(taken))
+    return [{"Name": name, "Regex": expression} for name, expression in list(found.items())[:room]]
 
 
 def runner_command(sha256: str, mode: Mode) -> dict[str, Any]:

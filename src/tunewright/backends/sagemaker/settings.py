@@ -65,6 +65,7 @@ class JobSettings:
             object.__setattr__(self, name, value)
         if benchmark.until_as_max_resource and not benchmark.max_resource_attr:
             raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
+        self._check_secrets()
         self._check_spot()
         self._check_channel()
         self._check_template()
@@ -118,6 +119,15 @@ class JobSettings:
     def is_restartable(self) -> bool:
         """Whether the service may start a job again under its own name."""
         return self.config.spot or bool(self.request_template.get("RetryStrategy"))
+
+    def _check_secrets(self) -> None:
+        both = self.config.secrets.keys() & self.benchmark.environment.keys()
+        if both:
+            raise SettingsError(
+                f"secrets and environment both set {', '.join(sorted(both))}: remove one of them"
+            )
+        if self.config.secrets and self.network_isolation:
+            raise SettingsError("secrets cannot be read by jobs with network_isolation: remove one of them")
 
     def _check_spot(self) -> None:
         config = self.config

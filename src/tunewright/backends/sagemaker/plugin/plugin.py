@@ -233,7 +233,10 @@ def describe_jobs(place: P, jobs: Estimate) -> Description[P]:
 def _quota_text(jobs: Estimate) -> str:
     n, kind = jobs.n_instances, jobs.instance_types[0]
     if jobs.spot:
-        return f'Spot instances need a quota of {n} for "{kind} for spot training job usage" (Service Quotas)'
+        return (
+            f'Spot instances need a quota of {n} for "{kind} for spot training job usage" (Service Quotas). AWS may interrupt '
+            "them without a signal: the script should save a checkpoint at every report that is to be kept"
+        )
     return (
         f'Warm pools need a quota of {n} both for "{kind} for training job usage" and for '
         f'"{kind} for training warm pool usage" (Service Quotas)'

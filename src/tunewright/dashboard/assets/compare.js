@@ -1,0 +1,26 @@
+// Reports: the comparison of the setups of a tag, and the report of one experiment; the server prepares their texts and tables.
+import {renderReport} from "./sections.js";
+import {experimentAddress} from "./list.js";
+
+/** A view of a report; `path(context)` is its address. */
+function viewOfReport(title, path) {
+  return {
+    title,
+
+    async render(container, context) {
+      const page = await context.source.get(path(context));
+      this.title = page.title;
+      container.classList.add("stack");
+      this.charts = renderReport(container, page, context.name ? view => experimentAddress(context.tag, context.name, view) : null);
+    },
+
+    update() {},
+
+    dispose() {
+      for (const chart of this.charts ?? []) chart.dispose();
+    },
+  };
+}
+
+export const compareView = viewOfReport("Comparison", context => `api/compare/${encodeURIComponent(context.route.tag)}`);
+export const reportView = viewOfReport("Report", context => `${context.path}/report`);

@@ -1,0 +1,112 @@
+// The page of one experiment: head, tabs, and one view below; the store behind it lives as long as the page.
+import {h, setText, statusPill, emptyNote} from "./dom.js";
+import {formatDuration, formatNumber, plural} from "./format.js";
+import {experimentAddress, progressBar} from "./list.js";
+import {ExperimentFollower, Redraw} from "./store.js";
+import {controlBar} from "./actions.js";
+import {overviewView} from "./overview.js";
+import {trialsView} from "./trials.js";
+import {trialView} from "./trial.js";
+import {curvesView} from "./curves.js";
+import {parallelView} from "./parallel.js";
+import {slicesView} from "./slices.js";
+import {contourView} from "./contour.js";
+import {importanceView} from "./importance.js";
+import {paretoView} from "./pareto.js";
+import {workersView} from "./workers.js";
+import {costView} from "./cost.js";
+import {eventsView} from "./events.js";
+import {reportView} from "./compare.js";
+
+const EXPERIMENT_VIEWS = {
+  overview: overviewView, report: reportView, trials: trialsView, curves: curvesView, parallel: parallelView, slices: slicesView, contour: contourView,
+  importance: importanceView, pareto: paretoView, workers: workersView, cost: costView, events: eventsView,
+};
+
+export class ExperimentPage {
+  constructor(container, context, tag, name) {
+    Object.assign(this, {container, context, tag, name, view: null});
+    this.follower = new ExperimentFollower(context.source, tag, name, {
+      onchange: change => this.redraw.request(change), onstate: context.onstate,
+    });
+    this.redraw = new Redraw(change => this.update(change));
+  }
+
+  async open() {
+    this.store = await this.follower.open();
+    this.status = h("span", {});
+    this.facts = h("p", {class: "small facts-line"});
+    this.progress = h("div", {class: "grow"});
+    this.note = h("p", {class: "note"});
+    this.control = h("div", {class: "actions"});
+    this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"});
+    this.content = h("div", {class: "view"});
+    this.bestValue = this.store.best.at(-1)?.value;
+    this.container.replaceChildren(h("nav", {class: "crumbs", "aria-label": "Path"}, h("a", {href: "#/"}, "Experiments"), " / ",
+      h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)),
+    h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status), this.facts, this.note, h("div", {class: "between"}, this.progress, this.control), this.tabs, this.content);
+    this.drawHead();
+  }
+
+  /** Show a view; views of one experiment share its store. */
+  async show(route) {
+    this.view?.dispose();
+    const isTrial = route.view === "trials" && route.item !== null;
+    const definition = isTrial ? trialView : EXPERIMENT_VIEWS[route.view];
+    const key = definition ? route.view : "overview";
+    this.drawTabs(key);
+    const content = h("div", {class: "stack"});
+    this.content.replaceChildren(content);
+    const view = this.view = Object.create(definition ?? overviewView);
+    document.title = `${isTrial ? `Trial ${route.item}` : view.title} \u2013 ${this.name} \u2013 Tunewright`;
+    try {
+      await view.render(content, {...this.context, route, store: this.store, path: this.follower.path, tag: this.tag, name: this.name});
+    } catch (error) {
+      if (this.view === view) content.replaceChildren(emptyNote(error.message));
+      if (error.status === undefined) throw error;
+    }
+  }
+
+  drawTabs(current) {
+    const isSeveral = this.store.experiment.metrics.length > 1;
+    const shown = Object.entries(EXPERIMENT_VIEWS).filter(([key]) => key !== "pareto" || isSeveral || current === "pareto");
+    this.tabs.replaceChildren(...shown.map(([key, view]) => h("a", {
+      href: experimentAddress(this.tag, this.name, key), "aria-current": key === current ? "page" : null,
+    }, view.title)));
+    this.tabs.querySelector("[aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"});
+  }
+
+  drawHead() {
+    const {experiment, totals} = this.store;
+    this.status.replaceChildren(statusPill(experiment.status));
+    setText(this.facts, [`${experiment.method} on ${experiment.benchmark}`, `seed ${experiment.seed}`, plural(totals.n_trials, "trial"), plural(totals.n_results, "result"),
+      experiment.clock === "simulated" ? "simulated time" : "", `${formatDuration(this.store.time)} so far`].filter(Boolean).join("  \u00B7  "));
+    setText(this.note, experiment.note ?? "");
+    this.note.hidden = !experiment.note;
+    this.progress.replaceChildren(progressBar(experiment.progress, experiment.progress_text));
+    this.drawControl(experiment);
+  }
+
+  drawControl(experiment) {
+    const signature = `${experiment.control} ${experiment.status}`;
+    if (this.control.dataset.signature === signature || this.context.source.isFrozen) return;
+    this.control.dataset.signature = signature;
+    this.control.replaceChildren(...(experiment.control && experiment.status === "running" ? controlBar(this.context, this.store, this.follower.path) : []));
+  }
+
+  update(change) {
+    if (change.has("experiment", "totals")) this.drawHead();
+    const best = this.store.best.at(-1);
+    if (best && best.value !== this.bestValue) {
+      this.bestValue = best.value;
+      this.context.announce(`New best: ${this.store.metric.name} ${formatNumber(best.value)}, trial ${best.trial_id}`);
+    }
+    this.view?.update(change);
+  }
+
+  close() {
+    this.view?.dispose();
+    this.follower.close();
+    this.redraw.close();
+  }
+}

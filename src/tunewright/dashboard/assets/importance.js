@@ -1,0 +1,61 @@
+// Importance of the hyperparameters, as the server estimates it.
+import {h, card, emptyNote, foldedTable} from "./dom.js";
+import {formatNumber, shortened} from "./format.js";
+import {Chart, axis, plotGrid, themeColour, tooltip} from "./charts.js";
+
+export const importanceView = {
+  title: "Importance",
+
+  async render(container, context) {
+    this.context = context;
+    this.frame = h("div", {});
+    this.text = h("p", {class: "small"});
+    this.empty = emptyNote("Estimating\u2026");
+    this.again = h("button", {type: "button", onclick: () => this.read()}, "Estimate again");
+    this.again.hidden = context.source.isFrozen;
+    const holder = card("Importance of hyperparameters", this.again, this.frame, this.text, this.empty);
+    container.append(holder);
+    this.chart = new Chart(this.frame, {label: "Importance of hyperparameters", height: 380, build: () => this.values?.length && this.option()});
+    holder.append(foldedTable(() => ["hyperparameter", "share", "deviation"], () => (this.values ?? []).map(row => [row.name, formatNumber(row.share, 3), formatNumber(row.deviation, 3)])));
+    this.frame.hidden = true;
+    await this.read();
+  },
+
+  async read() {
+    const found = await this.context.source.get(`${this.context.path}/importance`).catch(error => ({error: error.message}));
+    if (this.isDisposed) return;
+    this.values = found.error ? null : [...(found.values ?? [])].sort((a, b) => b.share - a.share).slice(0, 30);
+    const isEmpty = !this.values?.length;
+    this.frame.hidden = this.text.hidden = isEmpty;
+    this.empty.hidden = !isEmpty;
+    this.empty.textContent = found.error ?? "Too few trials with a value yet: the shares appear when they can be estimated.";
+    this.text.textContent = found.text ?? "";
+    if (!isEmpty) this.chart.element.style.height = `${Math.max(140, 60 + 30 * this.values.length)}px`;
+    this.chart.draw();
+  },
+
+  option() {
+    const rows = [...this.values].reverse(), ink = themeColour("ink");
+    return {
+      grid: plotGrid({right: 44}), yAxis: axis("category", "", {data: rows.map(row => row.name), axisLabel: {color: ink, formatter: name => shortened(name, 26)}}),
+      xAxis: axis("value", "share of the metric's variation", {min: 0, scale: false}), tooltip: tooltip(point => {
+        const row = rows[point.dataIndex];
+        return `${shortened(row.name, 60)}: ${formatNumber(row.share, 3)}${row.deviation ? ` \u00B1 ${formatNumber(row.deviation, 2)}` : ""}`;
+      }, {trigger: "item"}),
+      series: [
+        {id: "shares", type: "bar", data: rows.map(row => row.share), barMaxWidth: 16, itemStyle: {color: themeColour("accent"), borderRadius: [0, 3, 3, 0]}},
+        {id: "deviations", type: "custom", silent: true, z: 4, data: rows.map((row, index) => [row.share, index, row.deviation ?? 0]), encode: {x: 0, y: 1}, renderItem: (params, api) => {
+          const deviation = api.value(2), [x0, y] = api.coord([Math.max(0, api.value(0) - deviation), api.value(1)]), [x1] = api.coord([api.value(0) + deviation, api.value(1)]);
+          return deviation ? {type: "line", shape: {x1: x0, y1: y, x2: x1, y2: y}, style: {stroke: ink, lineWidth: 1.5}} : {type: "group", children: []};
+        }},
+      ],
+    };
+  },
+
+  update() {},
+
+  dispose() {
+    this.isDisposed = true;
+    this.chart?.dispose();
+  },
+};

@@ -1,0 +1,346 @@
+"""The dashboard's server: routes, and the process that serves them.
+
+Documents are described in `tunewright.dashboard.documents`, `feed` and `details`. The server reads the files of
+experiments and writes none; work that takes longer is done in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import socket
+import threading
+from collections.abc import AsyncGenerator, Callable
+from typing import Final, TypeVar, final
+
+import uvicorn
+from sse_starlette import EventSourceResponse
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tunewright.analysis.load import load
+from tunewright.analysis.report import compare, comparison_page
+from tunewright.dashboard.analyses import contour, hypervolume_document, importance_document
+from tunewright.dashboard.details import LogText, read_log, trial_detail
+from tunewright.dashboard.library import Entry, Library
+from tunewright.dashboard.page import ASSETS, live_page
+from tunewright.dashboard.report import report_document
+from tunewright.dashboard.security import Guard, Safety
+from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream, log_stream
+from tunewright.exceptions import MissingExtraError, SettingsError, TunewrightError, UnknownNameError
+
+FIRST_PORT: Final = 8080
+_PORTS: Final = 50  # that are tried from the first one on
+_MOST_CURVES: Final = 200
+_MOST_ANALYSES: Final = 64  # documents that are kept
+_NO_LOG: Final[LogText] = {"text": "", "offset": "0", "is_whole": True}
+_PING: Final = 15
+_EXIT_SECONDS: Final = 0.1  # between two looks whether the server exits
+_CONNECTIONS: Final = 256
+"""Connections at the same time; more are closed at once."""
+_REQUEST_SECONDS: Final = 10.0
+"""Seconds in which a connection sends its first request."""
+
+Value = TypeVar("Value")
+
+
+@final
+class Dashboard:
+    """Answers requests about a library.
+
+    Parameters
+    ----------
+    library
+        The experiments.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._watcher = Watcher(library)
+        self._analyses: dict[tuple[str, int, int, str], bytes] = {}
+        self._analysing = threading.Lock()
+        self.is_exiting: Callable[[], bool] = lambda: False
+        """Whether the server was asked to exit: then streams end, for which it waits."""
+
+    def application(self, safety: Safety) -> Starlette:
+        """The application, behind its guard."""
+        one = "/api/e/{tag}/{name}"
+        routes = [
+            Route("/", self._page),
+            Route("/api/experiments", self._list),
+            Route("/api/experiments/stream", self._list_stream),
+            Route(one, self._experiment),
+            Route(f"{one}/since", self._since),
+            Route(f"{one}/stream", self._stream),
+            Route(f"{one}/curves", self._curves),
+            Route(f"{one}/trials/{{trial:int}}", self._trial),
+            Route(f"{one}/trials/{{trial:int}}/log", self._log),
+            Route(f"{one}/trials/{{trial:int}}/log/stream", self._log_stream),
+            Route(f"{one}/importance", self._importance),
+            Route(f"{one}/contour", self._contour),
+            Route(f"{one}/hypervolume", self._hypervolume),
+            Route(f"{one}/report", self._report),
+            Route("/api/compare/{tag}", self._comparison),
+            Mount("/assets", StaticFiles(directory=ASSETS)),
+        ]
+        return Starlette(
+            routes=routes,
+            middleware=[Middleware(Guard, safety=safety)],
+            exception_handlers={HTTPException: _http_error, TunewrightError: _error, Exception: _failure},
+            lifespan=self._lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
+        self._watcher.start()
+        tasks = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._end_streams())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end_streams(self) -> None:
+        while not self.is_exiting():
+            await asyncio.sleep(_EXIT_SECONDS)
+        self._watcher.close()
+
+    async def _page(self, _: Request) -> Response:
+        return HTMLResponse(live_page())
+
+    async def _list(self, _: Request) -> Response:
+        await run_in_threadpool(self.library.look)
+        return await _document(self.library.rows)
+
+    async def _list_stream(self, request: Request) -> Response:
+        last_id = request.headers.get("last-event-id", "")
+        return EventSourceResponse(list_stream(self._watcher, self.library, last_id), ping=_PING)
+
+    async def _experiment(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await _document(lambda: entry.document(control=self.library.control))
+
+    async def _since(self, request: Request) -> Response:
+        entry, after = await self._entry(request), _natural(request, "after")
+
+        def since() -> object:
+            feed = entry.open_feed()
+            if not feed.is_boundary(after):
+                raise HTTPException(409, "The journal was replaced: begin again with after=0")
+            return feed.since(after)
+
+        return await _document(since)
+
+    async def _stream(self, request: Request) -> Response:
+        entry, after = await self._entry(request), _natural(request, "after")
+        last_id = request.headers.get("last-event-id", "")
+        if last_id.isdecimal():
+            after = int(last_id)
+        stream = experiment_stream(self._watcher, entry, after, control=self.library.control)
+        return EventSourceResponse(stream, ping=_PING)
+
+    async def _curves(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        words = request.query_params.get("trials", "").split(",")
+        if not all(word.isdecimal() for word in words) or len(words) > _MOST_CURVES:
+            raise HTTPException(422, f"trials takes at most {_MOST_CURVES} numbers of trials, with commas")
+        return await _document(lambda: {"curves": entry.open_feed().curves([int(word) for word in words])})
+
+    async def _trial(self, request: Request) -> Response:
+        entry, trial = await self._entry(request), _trial_of(request)
+        return await _document(lambda: trial_detail(entry.folder, entry.open_feed(), entry.metadata, trial))
+
+    async def _log(self, request: Request) -> Response:
+        entry, trial = await self._entry(request), _trial_of(request)
+        after = _position(request.query_params.get("after", ""))
+        return await _document(lambda: read_log(entry.folder, trial, after) or _NO_LOG)
+
+    async def _log_stream(self, request: Request) -> Response:
+        entry, trial = await self._entry(request), _trial_of(request)
+        after = _position(request.headers.get("last-event-id") or request.query_params.get("after", ""))
+
+        def read(position: str) -> LogText | None:
+            return read_log(entry.folder, trial, position)
+
+        return EventSourceResponse(log_stream(self._watcher, read, after), ping=_PING)
+
+    async def _importance(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await self._analysis(
+            entry, "importance", lambda: importance_document(entry.folder, entry.metadata, entry.open_feed())
+        )
+
+    async def _contour(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        x, y = (request.query_params.get(name, "") for name in ("x", "y"))
+        return await self._analysis(
+            entry, f"contour {x!r} {y!r}", lambda: contour(entry.metadata, entry.open_feed(), x, y)
+        )
+
+    async def _hypervolume(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await self._analysis(
+            entry, "hypervolume", lambda: hypervolume_document(entry.metadata, entry.open_feed())
+        )
+
+    async def _report(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await self._analysis(entry, "report", lambda: report_document(entry))
+
+    async def _comparison(self, request: Request) -> Response:
+        tag = request.path_params["tag"]
+        return await _document(lambda: comparison_page(compare(load(self.library.of_tag(tag))), title=tag))
+
+    async def _analysis(self, entry: Entry, name: str, make: Callable[[], object]) -> Response:
+        """A document that takes long: one at a time, and kept until the journal grows."""
+
+        def cached() -> bytes:
+            with self._analysing:
+                feed = entry.open_feed()
+                key = (entry.id, feed.generation, feed.offset, name)
+                found = self._analyses.pop(key, None) or encoded(make())
+                self._analyses[key] = found  # the newest at the end
+                while len(self._analyses) > _MOST_ANALYSES:
+                    del self._analyses[next(iter(self._analyses))]
+                return found
+
+        return Response(await run_in_threadpool(cached), media_type="application/json")
+
+    async def _entry(self, request: Request) -> Entry:
+        parameters = request.path_params
+        return await run_in_threadpool(self.library.entry, parameters["tag"], parameters["name"])
+
+
+async def _document(make: Callable[[], object]) -> Response:
+    """Make and encode a document in a thread."""
+    content = await run_in_threadpool(lambda: encoded(make()))
+    return Response(content, media_type="application/json")
+
+
+def _natural(request: Request, name: str) -> int:
+    """A query parameter that is a number >= 0; 0 if it is missing."""
+    text = request.query_params.get(name, "0")
+    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+        raise HTTPException(422, f"{name} must be a number >= 0")
+    return int(text)
+
+
+def _trial_of(request: Request) -> int:
+    return int(request.path_params["trial"])
+
+
+def _position(text: str) -> str:
+    """A position in a log; empty: its beginning."""
+    if not re.fullmatch(r"(\d{1,15}(-\d{1,15}){0,2000})?", text, re.ASCII):
+        raise HTTPException(422, "after must be the offset of an earlier answer")
+    return "" if text == "0" else text
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else ""
+    text = "There is nothing at this address" if status == 404 and detail == "Not Found" else detail
+    return JSONResponse({"error": text}, status)
+
+
+async def _error(_: Request, error: Exception) -> Response:
+    status = 404 if isinstance(error, UnknownNameError) else 409 if isinstance(error, SettingsError) else 500
+    if isinstance(error, MissingExtraError):
+        status = 501
+    return JSONResponse({"error": str(error)}, status)
+
+
+async def _failure(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"The server failed: {type(error).__name__}. Its terminal shows more"}, 500)
+
+
+# --- the process
+
+
+@final
+class _Protocol(H11Protocol):
+    """Closes connections beyond a number, and those that send no request."""
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > _CONNECTIONS:
+            transport.abort()
+        else:
+            self.loop.call_later(_REQUEST_SECONDS, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if vars(self).get("cycle") is None and not self.transport.is_closing():
+            self.transport.abort()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Parameters
+    ----------
+    host
+        Address or name of this machine.
+    port
+        0: the first free one from 8080 on.
+
+    Raises
+    ------
+    SettingsError
+        The port is in use, or the host is not of this machine.
+    """
+    ports = [port] if port else range(FIRST_PORT, FIRST_PORT + _PORTS)
+    error: OSError | None = None
+    for one in [*ports, *([] if port else [0])]:
+        try:
+            family, *_, address = socket.getaddrinfo(host, one, type=socket.SOCK_STREAM)[0]
+            found = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                found.bind(address)
+                found.listen(_CONNECTIONS)
+            except OSError:
+                found.close()
+                raise
+        except OSError as failure:
+            error = failure
+            continue
+        return found
+    raise SettingsError(
+        f"Cannot listen at {host}, port {port}: {error and error.strerror}. Choose another one with --port, or none"
+    )
+
+
+def serve(
+    dashboard: Dashboard, safety: Safety, listening: socket.socket, *, log_level: int = logging.WARNING
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; open streams end at once."""
+    config = uvicorn.Config(
+        dashboard.application(safety),
+        http=_Protocol,
+        ws="none",
+        lifespan="on",
+        log_level=log_level,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=16 * 1024,
+        backlog=_CONNECTIONS,
+    )
+    server = uvicorn.Server(config)
+    dashboard.is_exiting = lambda: server.should_exit
+    with contextlib.suppress(KeyboardInterrupt):  # raised again after the end
+        server.run(sockets=[listening])

@@ -1,0 +1,199 @@
+"""Watcher: one task that looks at files for all open pages; and the streams of server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar, final
+
+import msgspec
+from sse_starlette import ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from tunewright.dashboard.details import LogText
+from tunewright.dashboard.library import Entry, Library
+from tunewright.exceptions import TunewrightError
+
+INTERVAL: Final = 0.2
+"""Seconds between two looks at the files of an experiment that a page follows."""
+LIST_INTERVAL: Final = 1.0
+"""Seconds between two looks at all experiments while a page shows the list."""
+DOCUMENT_INTERVAL: Final = 1.0
+"""Least seconds between two documents of an experiment in a stream."""
+LOG_INTERVAL: Final = 0.4
+"""Seconds between two looks at a log that a page follows."""
+RETRY: Final = 500
+"""Milliseconds after which a page opens a broken stream again."""
+_SLICE: Final = 0.5
+"""Seconds for which the list is read before the rows so far are sent."""
+
+Value = TypeVar("Value")
+
+
+def encoded(document: object) -> bytes:
+    """A document as JSON."""
+    return msgspec.json.encode(document)
+
+
+@final
+class Watcher:
+    """Looks at files while pages follow them, and wakes their streams.
+
+    Parameters
+    ----------
+    library
+        The experiments.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._entries: Counter[Entry] = Counter()
+        self._n_lists = 0
+        self._woken = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._next_list = 0.0
+        self.is_closed = False
+        """Whether streams end."""
+
+    def start(self) -> None:
+        """Use the running event loop."""
+        self._woken, self._wanted = asyncio.Event(), asyncio.Event()
+
+    async def run(self) -> None:
+        """Look until the task is cancelled."""
+        while True:
+            await self._wanted.wait()
+            if await run_in_threadpool(self._look):
+                woken, self._woken = self._woken, asyncio.Event()
+                woken.set()
+            await asyncio.sleep(INTERVAL)
+            if not self._entries and not self._n_lists:
+                self._wanted.clear()
+
+    def _look(self) -> bool:
+        is_changed = False
+        for entry in list(self._entries):
+            with suppress(TunewrightError, OSError):
+                is_changed |= entry.look(with_feed=True)
+                if entry.lacks_steps:
+                    entry.find_steps()
+                    is_changed = True
+        if self._n_lists and time.monotonic() >= self._next_list:
+            before = self._library.revision
+            is_whole = self._library.look(most_seconds=_SLICE)
+            self._next_list = time.monotonic() + (LIST_INTERVAL if is_whole else 0.0)
+            is_changed |= self._library.revision != before
+        return is_changed
+
+    def close(self) -> None:
+        """End all streams."""
+        self.is_closed = True
+        self._woken.set()
+
+    async def change(self, seconds: float) -> None:
+        """Wait until something may have changed, or for some seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
+
+    @contextmanager
+    def following(self, entry: Entry) -> Generator[None]:
+        """Have an experiment looked at during the context."""
+        self._entries[entry] += 1
+        entry.n_followers += 1
+        self._wanted.set()
+        try:
+            yield
+        finally:
+            entry.n_followers -= 1
+            self._entries[entry] -= 1
+            if not self._entries[entry]:
+                del self._entries[entry]
+
+    @contextmanager
+    def following_list(self) -> Generator[None]:
+        """Have the list looked at during the context."""
+        self._n_lists += 1
+        self._wanted.set()
+        try:
+            yield
+        finally:
+            self._n_lists -= 1
+
+
+_PATIENCE: Final = 5.0
+"""Seconds after which a stream looks by itself whether it has anything to send."""
+
+
+async def list_stream(watcher: Watcher, library: Library, last_id: str) -> AsyncGenerator[ServerSentEvent]:
+    """Rows of the list as they change; those since a revision of this server."""
+    sent = int(last_id) if last_id.isdecimal() and int(last_id) <= library.revision else 0
+    yield ServerSentEvent(comment="list", retry=RETRY)
+    with watcher.following_list():
+        while not watcher.is_closed:
+            if library.revision > sent:
+                rows = await run_in_threadpool(library.rows, sent)
+                sent = int(rows["revision"])
+                yield ServerSentEvent(_text(rows), event="list", id=rows["revision"])
+            await watcher.change(_PATIENCE)
+
+
+async def experiment_stream(
+    watcher: Watcher, entry: Entry, after: int, *, control: bool
+) -> AsyncGenerator[ServerSentEvent]:
+    """Changes of an experiment since an offset of its journal, and its document when it changes."""
+    yield ServerSentEvent(comment=entry.id, retry=RETRY)
+    feed = await run_in_threadpool(entry.open_feed)
+    if not await run_in_threadpool(feed.is_boundary, after):
+        yield ServerSentEvent("{}", event="reset", id="0")
+        after = 0
+    generation = feed.generation
+    sent_version, next_document = -1, 0.0
+    with watcher.following(entry):
+        while not watcher.is_closed:
+            with suppress(TunewrightError):
+                feed = await run_in_threadpool(entry.open_feed)
+            if feed.generation != generation or feed.offset < after:
+                generation, after = feed.generation, 0
+                yield ServerSentEvent("{}", event="reset", id="0")
+            if feed.offset > after:
+                delta = await run_in_threadpool(feed.since, after)
+                after = delta["offset"]
+                yield ServerSentEvent(_text(delta), event="delta", id=str(after))
+            version, now = entry.version, time.monotonic()
+            if version != sent_version and now >= next_document:
+                with suppress(TunewrightError):
+                    document = await run_in_threadpool(lambda: entry.document(control=control))
+                    yield ServerSentEvent(_text(document), event="experiment")
+                sent_version, next_document = version, now + DOCUMENT_INTERVAL
+            await watcher.change(_PATIENCE if sent_version == entry.version else DOCUMENT_INTERVAL)
+
+
+async def log_stream(
+    watcher: Watcher, read: Callable[[str], LogText | None], after: str
+) -> AsyncGenerator[ServerSentEvent]:
+    """New text of a log as it grows.
+
+    Parameters
+    ----------
+    watcher
+        Ends the stream.
+    read
+        Takes a position, returns the text after it.
+    after
+        Position of the first text.
+    """
+    yield ServerSentEvent(comment="log", retry=RETRY)
+    while not watcher.is_closed:
+        found = await run_in_threadpool(read, after)
+        if found is not None and found["offset"] != after:
+            after = found["offset"]
+            if found["text"]:
+                yield ServerSentEvent(_text({"text": found["text"], "offset": after}), event="log", id=after)
+        await asyncio.sleep(LOG_INTERVAL)
+
+
+def _text(document: object) -> str:
+    return encoded(document).decode()

@@ -1,0 +1,242 @@
+"""Documents of the dashboard's server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus, TrialStatus
+
+starlette = pytest.importorskip("starlette.testclient")
+server = pytest.importorskip("tunewright.dashboard.server")
+library = pytest.importorskip("tunewright.dashboard.library")
+security = pytest.importorskip("tunewright.dashboard.security")
+
+TOKEN = "a-token-of-the-tests"
+Client = Any
+
+
+@pytest.fixture
+def client(tunewright_home: Any) -> Iterator[Client]:
+    application = server.Dashboard(library.Library()).application(security.Safety(token=TOKEN))
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with starlette.TestClient(application, base_url="http://127.0.0.1", headers=headers) as found:
+        yield found
+
+
+Store = Callable[..., ExperimentFolder]
+
+
+def ended(journals: SimpleNamespace) -> list[Any]:
+    return [
+        journals.session(0.0),
+        journals.start(0.0, 0),
+        journals.result(5.0, 0, 1, 0.75, cost=0.5),
+        journals.result(9.0, 0, 2, 0.25, cost=1.5),
+        journals.end(10.0, 0, TrialStatus.COMPLETED, cost=2.0),
+        journals.start(10.0, 1),
+        journals.end(20.0, 1, TrialStatus.FAILED, error="Traceback\nValueError: <b>no</b>"),
+        journals.session(20.0, ExperimentStatus.STOPPED),
+    ]
+
+
+def test_the_list_has_a_row_for_each_experiment(
+    client: Client, store: Store, journals: SimpleNamespace
+) -> None:
+    assert client.get("/api/experiments").json()["experiments"] == []
+    folder = store(ended(journals))
+    store([], tag="u", name="u-B-toy-1-20270101-000000-abcd", label="B", seed=1)
+    folder.note_path.write_text("a <note>\n", encoding="utf-8")
+    rows = client.get("/api/experiments").json()["experiments"]
+    assert [row["tag"] for row in rows] == ["u", "t"]  # the newest first
+    assert rows[0]["status"] == "interrupted"
+    assert rows[0]["best"] is None
+    found = rows[1]
+    assert found["id"] == f"t/{folder.name}"
+    assert (found["status"], found["best"], found["best_trial"]) == ("stopped", 0.25, 0)
+    assert (found["n_trials"], found["n_failed"], found["n_results"]) == (2, 1, 2)
+    assert (found["progress"], found["cost"], found["note"]) == (1.0, 2.0, "a <note>")
+
+
+def test_the_document_of_an_experiment(client: Client, store: Store, journals: SimpleNamespace) -> None:
+    folder = store(ended(journals))
+    found = client.get(f"/api/e/t/{folder.name}").json()
+    assert found["best"]["config"] == {"lr": 0.1, "width": 1, "act": "relu"}
+    assert found["best"]["values"] == {"loss": 0.25}
+    assert found["best"]["resource"] == 2
+    assert found["best"]["arguments"] == "--lr=0.1 --width=1 --act=relu"
+    assert json.loads(found["best"]["json"]) == found["best"]["config"]
+    assert [(one["name"], one["type"]) for one in found["space"]] == [
+        ("lr", "float"),
+        ("width", "int"),
+        ("act", "choice"),
+    ]
+    limits = {one["name"]: (one["value"], one["used"]) for one in found["limits"]}
+    assert limits == {"max_wallclock_time": (100.0, 20.0), "max_num_trials": (50, 2)}
+    assert found["cost"]["total"] == 2.0
+    assert found["decision_time"] == {"mean": 0.25, "max": 0.25}
+
+
+def test_changes_since_an_offset(client: Client, store: Store, journals: SimpleNamespace) -> None:
+    events = ended(journals)
+    folder = store(events[:3])
+    address = f"/api/e/t/{folder.name}/since"
+    first = client.get(address).json()
+    assert first["curves"]["0"] == {"resource": [1], "values": {"loss": [0.75]}, "time": [5.0]}
+    with folder.journal_path.open("ab") as file:
+        file.write(journals.lines_of(events[3:]).partition(b"\n")[2])
+    second = client.get(address, params={"after": first["offset"]}).json()
+    assert second["curves"]["0"]["resource"] == [2]
+    assert [row["id"] for row in second["trials"]] == [0, 1]
+    assert second["offset"] == folder.journal_path.stat().st_size
+    assert client.get(address, params={"after": 5}).status_code == 409  # not the end of a line
+    assert client.get(address, params={"after": "-1"}).status_code == 422
+
+
+def test_whole_curves_on_demand(client: Client, store: Store, journals: SimpleNamespace) -> None:
+    folder = store(ended(journals))
+    address = f"/api/e/t/{folder.name}/curves"
+    assert client.get(address, params={"trials": "0,9"}).json() == {
+        "curves": {"0": {"resource": [1, 2], "values": {"loss": [0.75, 0.25]}, "time": [5.0, 9.0]}}
+    }
+    assert client.get(address, params={"trials": "0,x"}).status_code == 422
+    assert client.get(address, params={"trials": ",".join("0" * 201)}).status_code == 422
+
+
+def test_errors_say_the_cause(client: Client, store: Store) -> None:
+    answer = client.get("/api/e/t/no-such-thing")
+    assert answer.status_code == 404
+    assert "no-such-thing" in answer.json()["error"]
+    assert client.get("/api/nothing").json() == {"error": "There is nothing at this address"}
+    folder = store([])
+    folder.metadata_path.write_text("{}", encoding="utf-8")
+    answer = client.get(f"/api/e/t/{folder.name}")
+    assert answer.status_code == 409
+    assert "metadata.json" in answer.json()["error"]
+
+
+def test_a_trial_in_full(client: Client, store: Store, journals: SimpleNamespace) -> None:
+    folder = store(ended(journals))
+    run = folder.trials_path / "1" / "runs" / "0-0"
+    run.mkdir(parents=True)
+    (run / "stdout").write_text("<script>\n", encoding="utf-8")
+    (run / "stderr").write_text("no\n", encoding="utf-8")
+    address = f"/api/e/t/{folder.name}/trials"
+    failed = client.get(f"{address}/1").json()
+    assert failed["error"] == "Traceback\nValueError: <b>no</b>"
+    assert failed["log"] == {"text": "<script>\nno\n", "offset": "9-3-0", "is_whole": True}
+    assert failed["arguments"] == "--lr=0.05 --width=2 --act=relu"
+    good = client.get(f"{address}/0").json()
+    assert good["log"] is None
+    assert [(row["resource"], row["metrics"], row["decision"]) for row in good["results"]] == [
+        (1, {"loss": 0.75}, "continue"),
+        (2, {"loss": 0.25}, "continue"),
+    ]
+    assert client.get(f"{address}/2").status_code == 404
+    assert client.get(f"{address}/x").status_code == 404
+
+
+def test_a_log_is_read_on(client: Client, store: Store, journals: SimpleNamespace) -> None:
+    folder = store(ended(journals))
+    first, second = (folder.trials_path / "0" / "runs" / name for name in ("0-0", "1-0"))
+    first.mkdir(parents=True)
+    (first / "stdout").write_text("one\n", encoding="utf-8")
+    address = f"/api/e/t/{folder.name}/trials/0/log"
+    found = client.get(address).json()
+    assert found["text"] == "one\n"
+    second.mkdir()
+    (first / "stdout").write_text("one\ntwo\n", encoding="utf-8")
+    (second / "stderr").write_text("three\n", encoding="utf-8")
+    found = client.get(address, params={"after": found["offset"]}).json()
+    assert found["text"] == "two\nthree\n"
+    (second / "stdout").write_bytes(b"x" * 300_000)
+    found = client.get(address, params={"after": found["offset"]}).json()
+    assert (len(found["text"]), found["is_whole"]) == (256 * 1024, False)
+    assert client.get(address, params={"after": found["offset"]}).json()["text"] == ""
+    assert client.get(address, params={"after": "../1"}).status_code == 422
+
+
+def test_a_log_behind_a_link_is_not_read(
+    client: Client, store: Store, journals: SimpleNamespace, tmp_path: Any
+) -> None:
+    folder = store(ended(journals))
+    secret = tmp_path / "secret"
+    (secret / "0-0").mkdir(parents=True)
+    (secret / "0-0" / "stdout").write_text("secret", encoding="utf-8")
+    (folder.trials_path / "0").mkdir(parents=True)
+    (folder.trials_path / "0" / "runs").symlink_to(secret)
+    run = folder.trials_path / "1" / "runs" / "0-0"
+    run.mkdir(parents=True)
+    (run / "stdout").symlink_to(secret / "0-0" / "stdout")
+    for trial in (0, 1):
+        assert client.get(f"/api/e/t/{folder.name}/trials/{trial}/log").json()["text"] == ""
+
+
+def test_a_contour_follows_the_values(client: Client, store: Store, journals: SimpleNamespace) -> None:
+    events = []
+    for i in range(60):
+        config = {"lr": 10 ** (-4 + 4 * (i % 10) / 9), "width": i % 8 + 1, "act": ("relu", "tanh")[i % 2]}
+        events += [
+            journals.start(float(i), i, config=config),
+            journals.result(i + 0.5, i, 1, config["width"] / 8 + (config["act"] == "tanh")),
+            journals.end(i + 0.6, i, TrialStatus.COMPLETED),
+        ]
+    folder = store(events)
+    address = f"/api/e/t/{folder.name}/contour"
+    found = client.get(address, params={"x": "lr", "y": "width"}).json()
+    assert (found["x_log"], found["y_log"]) == (True, False)
+    assert (len(found["z"]), len(found["z"][0])) == (len(found["y"]), len(found["x"]))
+    low, high = (
+        [value for value in found["z"][row] if value is not None] for row in (0, len(found["y"]) - 1)
+    )
+    assert max(low) < max(high)
+    assert len(found["points"]) == 60
+    categories = client.get(address, params={"x": "act", "y": "width"}).json()
+    assert categories["x"] == ["relu", "tanh"]
+    for relu, tanh in categories["z"]:
+        if relu is not None and tanh is not None:
+            assert tanh > relu + 0.5  # categories are not smoothed into each other
+    assert "nothing" in client.get(address, params={"x": "nothing", "y": "lr"}).json()["error"]
+    assert client.get(address, params={"x": "lr", "y": "lr"}).status_code == 409
+
+
+def test_importance_finds_the_hyperparameter_that_matters(
+    client: Client, store: Store, journals: SimpleNamespace
+) -> None:
+    pytest.importorskip("sklearn")
+    events = []
+    for i in range(40):
+        config = {"lr": 10 ** (-4 + 4 * (i * 7 % 40) / 40), "width": i % 8 + 1, "act": "relu"}
+        events += [journals.start(float(i), i, config=config), journals.result(i + 0.5, i, 1, config["lr"])]
+    folder = store(events)
+    found = client.get(f"/api/e/t/{folder.name}/importance").json()
+    assert found["values"][0]["name"] == "lr"
+    assert found["values"][0]["share"] > 0.8
+    few = store(events[:4], name="t-B-toy-0-20260101-000001-abcd")
+    answer = client.get(f"/api/e/t/{few.name}/importance")
+    assert answer.status_code == 409
+    assert "10 trials" in answer.json()["error"]
+
+
+def test_pareto_front_and_hypervolume(client: Client, store: Store, journals: SimpleNamespace) -> None:
+    pairs = [(1.0, 0.0), (0.0, 0.0), (0.0, 1.0), (0.5, 0.25), (float("nan"), 2.0)]
+    events = []
+    for i, (loss, gain) in enumerate(pairs):
+        metrics = {"loss": loss, "gain": gain}
+        events += [journals.start(float(i), i), journals.result(i + 0.5, i, 1, loss, metrics=metrics)]
+    metrics = [{"name": "loss", "goal": "min"}, {"name": "gain", "goal": "max"}]
+    benchmark = {"name": "toy", "metrics": metrics}
+    folder = store(events, benchmark=benchmark)
+    found = client.get(f"/api/e/t/{folder.name}/hypervolume").json()
+    assert found["reference"] == [1.0, 0.0]
+    assert (found["time"], found["value"]) == ([0.5, 1.5, 2.5], [0.0, 0.0, 1.0])
+    points = {point["trial_id"]: point for point in found["pareto"]["points"]}
+    assert points[2] == {"trial_id": 2, "values": {"loss": 0.0, "gain": 1.0}, "is_front": True}
+    assert [one for one, point in points.items() if point["is_front"]] == [2]
+    single = store(events, name="t-B-toy-0-20260101-000001-abcd")
+    assert client.get(f"/api/e/t/{single.name}/hypervolume").status_code == 409
