@@ -243,7 +243,7 @@ def experiment_row(stored: Stored, feed: ExperimentFeed) -> Row:
         "n_failed": totals["n_failed"],
         "n_results": totals["n_results"],
         "clock": metadata.clock or "wall",
-        "note": stored.note,
+        "note": stored.note or feed.note,
     }
 
 

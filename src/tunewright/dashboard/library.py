@@ -6,6 +6,7 @@ locked or written.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -34,8 +35,10 @@ from tunewright.exceptions import JournalError, SettingsError, TunewrightError, 
 from tunewright.formatting import stored_facts
 from tunewright.journal import lock_path
 from tunewright.metadata import ExperimentMetadata, read_metadata
+from tunewright.requests import Request, write_request
 from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder, home, order_of_making, safe_name
+from tunewright.trial import ExperimentStatus
 
 STATUS_SECONDS: Final = 1.0
 """Seconds for which a status counts that depends on a lock."""
@@ -45,6 +48,11 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 _Stamp = tuple[int, ...]
 """Inode, size and modification time of a file; empty if it is missing."""
+
+
+@final
+class NoTunerError(TunewrightError):
+    """No tuner takes a request."""
 
 
 @final
@@ -128,6 +136,30 @@ class Entry:
         if self._metadata is None:
             raise SettingsError(f"{self.id} was not read yet")
         return self._metadata
+
+    def file_request(self, request: Request) -> str:
+        """Put a request to the tuner into the experiment's folder; return its id.
+
+        Raises
+        ------
+        NoTunerError
+            No tuner on this machine works on the experiment.
+        SettingsError
+            The request cannot work.
+        TunewrightError
+            The experiment cannot be read.
+        """
+        with self._lock:
+            self._looked_at = -math.inf  # the status of this moment
+            self.look()
+            status = self._stored.status if self._stored is not None else ExperimentStatus.INTERRUPTED
+        if status is ExperimentStatus.RUNNING_ELSEWHERE:
+            raise NoTunerError(f"{self.folder.name} runs in a tuning job, which takes no requests from here")
+        if status is not ExperimentStatus.RUNNING:
+            raise NoTunerError(
+                f"{self.folder.name} does not run ({status}): continue it with tunewright resume {self.folder.name}"
+            )
+        return write_request(self.folder, request)
 
     def open_feed(self) -> ExperimentFeed:
         """The feed, read to the present end of the journal.

@@ -13,8 +13,9 @@ import re
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable
-from typing import Final, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
+import msgspec
 import uvicorn
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
@@ -32,12 +33,14 @@ from tunewright.analysis.load import load
 from tunewright.analysis.report import compare, comparison_page
 from tunewright.dashboard.analyses import contour, hypervolume_document, importance_document
 from tunewright.dashboard.details import LogText, read_log, trial_detail
-from tunewright.dashboard.library import Entry, Library
+from tunewright.dashboard.library import Entry, Library, NoTunerError
 from tunewright.dashboard.page import ASSETS, live_page
 from tunewright.dashboard.report import report_document
 from tunewright.dashboard.security import Guard, Safety
 from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream, log_stream
 from tunewright.exceptions import MissingExtraError, SettingsError, TunewrightError, UnknownNameError
+from tunewright.requests import Request as TunerRequest
+from tunewright.requests import request_from
 
 FIRST_PORT: Final = 8080
 _PORTS: Final = 50  # that are tried from the first one on
@@ -90,6 +93,7 @@ class Dashboard:
             Route(f"{one}/contour", self._contour),
             Route(f"{one}/hypervolume", self._hypervolume),
             Route(f"{one}/report", self._report),
+            Route(f"{one}/requests", self._request, methods=["POST"]),
             Route("/api/compare/{tag}", self._comparison),
             Mount("/assets", StaticFiles(directory=ASSETS)),
         ]
@@ -194,6 +198,21 @@ class Dashboard:
             entry, "hypervolume", lambda: hypervolume_document(entry.metadata, entry.open_feed())
         )
 
+    async def _request(self, request: Request) -> Response:
+        if not self.library.control:
+            raise HTTPException(403, "The dashboard takes no requests: start it with --control")
+        entry, body = await self._entry(request), await request.body()
+
+        def send() -> str:
+            try:
+                return entry.file_request(request_of(body))
+            except SettingsError as error:
+                raise HTTPException(422, str(error)) from None
+            except NoTunerError as error:
+                raise HTTPException(409, str(error)) from None
+
+        return JSONResponse({"id": await run_in_threadpool(send)}, 202)
+
     async def _report(self, request: Request) -> Response:
         entry = await self._entry(request)
         return await self._analysis(entry, "report", lambda: report_document(entry))
@@ -234,6 +253,30 @@ def _natural(request: Request, name: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise HTTPException(422, f"{name} must be a number >= 0")
     return int(text)
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of a request to a tuner."""
+
+    action: str
+    trial_id: int | None = None
+    arguments: dict[str, Any] = {}
+
+
+def request_of(body: bytes) -> TunerRequest:
+    """The request to a tuner in a body.
+
+    Raises
+    ------
+    SettingsError
+        There is none in it.
+    """
+    try:
+        found = msgspec.json.decode(body, type=_Body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise SettingsError(f"The body holds no request: {error}") from None
+    trial = {} if found.trial_id is None else {"trial_id": found.trial_id}
+    return request_from({**found.arguments, **trial, "action": found.action})
 
 
 def _trial_of(request: Request) -> int:
@@ -322,10 +365,8 @@ def listen(host: str, port: int) -> socket.socket:
     )
 
 
-def serve(
-    dashboard: Dashboard, safety: Safety, listening: socket.socket, *, log_level: int = logging.WARNING
-) -> None:
-    """Serve until Ctrl-C or SIGTERM; open streams end at once."""
+def new_server(dashboard: Dashboard, safety: Safety, *, log_level: int = logging.WARNING) -> uvicorn.Server:
+    """A server that is not running yet; its open streams end at once if it is to exit."""
     config = uvicorn.Config(
         dashboard.application(safety),
         http=_Protocol,
@@ -342,5 +383,12 @@ def serve(
     )
     server = uvicorn.Server(config)
     dashboard.is_exiting = lambda: server.should_exit
+    return server
+
+
+def serve(
+    dashboard: Dashboard, safety: Safety, listening: socket.socket, *, log_level: int = logging.WARNING
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; open streams end at once."""
     with contextlib.suppress(KeyboardInterrupt):  # raised again after the end
-        server.run(sockets=[listening])
+        new_server(dashboard, safety, log_level=log_level).run(sockets=[listening])

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from tunewright.asktell import Best, ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.callbacks.notebook import in_notebook
 from tunewright.codec import to_json
 from tunewright.events import RequestEvent, StartEvent
+from tunewright.exceptions import MissingExtraError, SettingsError
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import number, plural
 from tunewright.history import History, Incumbent, ranked_trials
@@ -23,6 +24,7 @@ from tunewright.journal import is_locked, last_outcome, read_events
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Goal, Metric
+from tunewright.plugins import VIEWS, load_plugin
 from tunewright.replicates import error_key
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
@@ -43,6 +45,19 @@ _ENDED = (TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.PAUSED, TrialS
 
 _SHOWN: Final = 5
 """Trials on the card of a notebook."""
+
+
+class CellDashboard(Protocol):
+    """A running dashboard; a notebook shows it as the value of a cell."""
+
+    @property
+    def url(self) -> str:
+        """Address of the page; behind a proxy without the name of its host."""
+        ...
+
+    def stop(self) -> None:
+        """End the server; the experiment goes on."""
+        ...
 
 
 @final
@@ -202,6 +217,37 @@ class Outcome:
             There are no results.
         """
         found: WorkerTime = _analysis("single").worker_time(self._run())
+        return found
+
+    def dashboard(
+        self, *, control: bool = False, base_path: str | None = None, height: int = 760
+    ) -> CellDashboard:
+        """Show the experiment live in the cell of a notebook, as the value of the cell.
+
+        Parameters
+        ----------
+        control
+            Whether the page can stop and pause trials, change limits and add configurations.
+        base_path
+            Path at which a proxy offers ports of this machine, such as ``"/user/me/proxy/{port}"``; None: that of JupyterHub
+            or SageMaker Studio, if the notebook is there.
+        height
+            Height in pixels.
+
+        Raises
+        ------
+        MissingExtraError
+            The extra ``dashboard`` is not installed.
+        SettingsError
+            The experiment is not stored in ``$TUNEWRIGHT_HOME``.
+        """
+        try:
+            view = load_plugin(VIEWS, "notebook", type)
+        except SettingsError as error:
+            if isinstance(error.__cause__, ModuleNotFoundError):
+                raise MissingExtraError("dashboard", "The dashboard") from None
+            raise
+        found: CellDashboard = view(self.folder, control=control, base_path=base_path, height=height)
         return found
 
     def _plot(self, name: str) -> Figure:
