@@ -422,7 +422,7 @@ class SageMakerJobs(JobService[OrderT]):
         if error.code == "ResourceInUse":
             return self._adopt(request, is_attached=order.is_attached)
         if error.code == "ResourceLimitExceeded":
-            return _over_limit(error.text, is_chosen=chooses_count(order.config))
+            return over_limit(error.text, is_chosen=chooses_count(order.config))
         if error.is_throttling:
             return Submission(CreateOutcome.LATER, "waiting: the service takes no more requests at present")
         if error.is_lost:
@@ -469,7 +469,7 @@ def job_logs(session: AwsSession, prefix: str, trial_id: int) -> str:
     return "".join(f"{line}\n" for line in lines if line)
 
 
-def _over_limit(text: str, *, is_chosen: bool) -> Submission:
+def over_limit(text: str, *, is_chosen: bool = False) -> Submission:
     """Answer to a ResourceLimitExceeded: final if the job alone is larger than the limit.
 
     Parameters
