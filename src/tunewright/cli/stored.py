@@ -205,7 +205,7 @@ def overview(outcome: Outcome) -> str:
 def _request_lines(outcome: Outcome) -> list[tuple[str, str]]:
     """Requests from outside, each at its time, and the ones that no tuner has taken yet."""
     lines = [f"{duration(event.t)}: {request_text(event)}" for event in outcome.requests]
-    taken = {event.arguments.get("request") for event in outcome.requests}
+    taken = [event.arguments.get("request") for event in outcome.requests]
     for filed in read_requests(outcome.folder):
         if filed.id not in taken:
             trial_id = getattr(filed.request, "trial_id", None)
