@@ -380,7 +380,12 @@ def failure_text(history: History, trial_id: int) -> str:
 def closing_text(
     facts: ProgressFacts, history: History, outcome: ExperimentStatus, summary: BackendSummary
 ) -> str:
-    """Format the end of an experiment: best configuration, counts, folder, and the command that shows it."""
+    """Format the end of an experiment: best configuration, counts, folder, and the command that shows it.
+
+    Of an experiment that failed before any of its runs began there is nothing else to tell.
+    """
+    if outcome is ExperimentStatus.FAILED and not summary.jobs and not history.n_results:
+        return f"{facts.title}: {outcome}, nothing was begun"
     incumbent = Incumbent(facts.metric, facts.constraints)
     incumbent.update(history)
     lines = [f"{facts.title}: {outcome}", f"Best:    {best_text(facts, incumbent, history)}"]

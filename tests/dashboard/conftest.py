@@ -157,6 +157,13 @@ def random_events(seed: int, n: int) -> list[Event]:
     return events
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache of this test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture(scope="session")
 def journals() -> SimpleNamespace:
     """Makers of events and journals."""

@@ -21,15 +21,15 @@ from typing_extensions import override
 
 from tunewright.blackbox.recipes import check_current
 from tunewright.callbacks import PlainProgress, ProgressFacts
-from tunewright.callbacks.account import AccountFile
+from tunewright.callbacks.account import AccountFile, read_account
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.notebook import NotebookProgress
 from tunewright.callbacks.plugin import CallbackContext, build_callback
 from tunewright.callbacks.progress import WarnOfMissingCheckpoint, WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.codec import to_json
-from tunewright.events import EndEvent, Header, StartEvent
-from tunewright.exceptions import SettingsError, TunewrightError
+from tunewright.events import EndEvent, Header, ResultEvent, StartEvent
+from tunewright.exceptions import BackendError, SettingsError, TunewrightError
 from tunewright.experiments.experiment import BEST, Experiment
 from tunewright.experiments.known_results import AnsweringBackend, KnownRuns
 from tunewright.experiments.outcome import Outcome, load_outcome
@@ -86,7 +86,8 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
     SettingsError, TableError
         A setting is invalid; no folder was made.
     ExperimentFailedError, BackendError, JournalError
-        It could not be completed. All observations are kept, and `resume_experiment` continues.
+        It could not be completed. All observations are kept, and `resume_experiment` continues; of an experiment whose backend
+        started no run nothing is kept.
     KeyboardInterrupt
         It was interrupted. All observations are kept.
     """
@@ -340,7 +341,7 @@ def run_tuner(
         raise
     if isinstance(scheduler, KnownRuns):
         backend = AnsweringBackend(backend, scheduler)
-    return Tuner(
+    tuner = Tuner(
         scheduler,
         backend,
         metrics=(
@@ -360,7 +361,22 @@ def run_tuner(
         max_failures=experiment.limits.max_failures,
         inbox=None if experiment.backend.is_simulated else RequestInbox(folder),
         control=_StoredControl(experiment, folder),
-    ).run()
+    )
+    try:
+        return tuner.run()
+    except BackendError as error:
+        if not is_new or path is not None or not _nothing_was_begun(folder):
+            raise
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise error.of_nothing_begun() from error
+
+
+def _nothing_was_begun(folder: ExperimentFolder) -> bool:
+    """Whether the backend has started no run, and there is no result."""
+    n_jobs = read_account(folder.account_path).get("jobs")
+    return n_jobs == 0 and not any(
+        isinstance(event, ResultEvent) for event in read_events(folder.journal_path)
+    )
 
 
 @final
