@@ -165,3 +165,22 @@ def test_flags_of_experiments_add_statements(capsys: pytest.CaptureFixture[str])
         ["s3:GetObject"],
     )
     assert "s3://" in printed(capsys, "--narrow", "0", "--for", "trial", "--inputs", "train=./data")
+
+
+def test_the_secrets_of_trials_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "sagemaker policy --for trial --narrow 0 --secret A=team/token#key --secret B=ssm:/team/plain --secret C=team/token"
+    with pytest.raises(SystemExit) as exited:
+        main(line.split())
+    assert exited.value.code in {0, None}
+    statements = json.loads(capsys.readouterr().out)["Statement"]
+    found = {
+        one["Resource"]: one["Action"] for one in statements if one["Sid"].startswith(("Secret", "Param"))
+    }
+    assert found == {
+        "arn:aws:secretsmanager:*:*:secret:team/token-??????": ["secretsmanager:GetSecretValue"],
+        "arn:aws:ssm:*:*:parameter/team/plain": ["ssm:GetParameter"],
+    }
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/token-a1b2c3"
+    (named,) = (one for one in policy("trial", Scope(secrets=[arn]))["Statement"] if one["Sid"] == "Secret1")
+    assert named["Resource"] == arn
+    assert "secret" not in json.dumps(policy("user", Scope(secrets=[arn])))

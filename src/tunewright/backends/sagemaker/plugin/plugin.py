@@ -72,7 +72,7 @@ _NO_CREDENTIALS: Final = f"""\
 {_RULE}
 *** NO AWS CREDENTIALS WERE FOUND: nothing is created on AWS, nothing is billed.
 *** {_EMBEDDED}.
-*** For AWS: aws configure (or aws sso login), then this command again.
+*** For AWS: aws configure (or aws sso login), then this command again; --endpoint aws for the role of an EC2 or notebook instance.
 {_RULE}"""
 _OTHER_REGION: Final = "The price may differ in {region}: allow pricing:GetProducts, or give --price_per_hour, to count with that of {region}"
 
@@ -240,8 +240,10 @@ def describe_jobs(place: P, jobs: Estimate) -> Description[P]:
     endpoint = endpoint_of(place)
     lines = (_quota_text(jobs),) if jobs.warm_pool or jobs.spot else ()
     if endpoint.kind is EndpointKind.OTHER:
-        lines += (f"SageMaker training jobs run on {place.endpoint}",)
-        return Description(config=replace(place, region=endpoint.region), lines=lines)
+        lines += (f"SageMaker training jobs run on {endpoint.url}",)
+        return Description(
+            config=replace(place, endpoint=str(endpoint.url), region=endpoint.region), lines=lines
+        )
     settled = replace(place, endpoint=str(endpoint.kind), region=endpoint.region)
     if endpoint.kind is EndpointKind.EMBEDDED:
         is_fallback = place.endpoint == "auto"
