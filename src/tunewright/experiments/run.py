@@ -37,7 +37,7 @@ from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import store_evaluations, stored_evaluations
 from tunewright.history import History
 from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler, StoppingCriterion
-from tunewright.journal import Journal, read_events, read_header
+from tunewright.journal import FileJournal, Journal, read_events, read_header
 from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
 from tunewright.methods import (
     BuildFunction,
@@ -364,7 +364,7 @@ def run_tuner(
     try:
         return tuner.run()
     except BackendError as error:
-        if not is_new or path is not None or not _nothing_was_begun(folder):
+        if not is_new or not isinstance(journal, FileJournal) or not _nothing_was_begun(folder):
             raise
         shutil.rmtree(folder.path, ignore_errors=True)
         raise error.of_nothing_begun() from error
