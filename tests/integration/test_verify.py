@@ -137,7 +137,8 @@ def test_the_endpoint_is_as_assumed(make_account: Callable[..., Account]) -> Non
             assert result["assumptions"][one.number - 1]["seen"] == one.hidden
     further = result["further"]
     assert further["checkpoint of job 1 in job 2"] == "restored"
-    assert further["pause"] == "end pause after the request, checkpoint 1"
+    assert further["pause"].startswith("end pause, checkpoint 1, ")
+    assert "end of the runner: terminated, " in result["assumptions"][3]["seen"]
     assert "stopped while Starting: Stopped" in further["stop before the training"]
     assert "a claimed run was left alone: True" in further["worker"]
     assert (

@@ -143,7 +143,12 @@ def _confirm(session: AwsSession, instance_type: str, *, is_agreed: bool) -> Non
 
 def _show(result: Verification) -> None:
     rows = [
-        (one.number, one.state, f"{one.text} {one.seen}{f' [{one.source}]' if one.source else ''}")
+        (
+            one.number,
+            one.state,
+            f"{one.text} {'Reason' if one.state is State.NOT_SEEN else 'Seen'}: {one.seen}"
+            f"{f' [{one.source}]' if one.source else ''}",
+        )
         for one in result.observations
     ]
     print_table(("line", "state", "assumption, observation, source"), rows, wraps_last=True)
