@@ -88,6 +88,10 @@ class Watcher:
             is_changed |= self._library.revision != before
         return is_changed
 
+    async def followed(self) -> None:
+        """Wait until a page follows anything."""
+        await self._wanted.wait()
+
     def close(self) -> None:
         """End all streams."""
         self.is_closed = True

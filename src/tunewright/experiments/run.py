@@ -13,10 +13,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
 from msgspec import UNSET, UnsetType
+from typing_extensions import override
 
 from tunewright.blackbox.recipes import check_current
 from tunewright.callbacks import PlainProgress, ProgressFacts
@@ -35,7 +36,7 @@ from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import store_evaluations, stored_evaluations
 from tunewright.history import History
-from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
+from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler, StoppingCriterion
 from tunewright.journal import FileJournal, Journal, read_events, read_header
 from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
 from tunewright.methods import (
@@ -51,13 +52,14 @@ from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice
 from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
+from tunewright.requests import ChangeLimits, RequestInbox, SetWorkers
 from tunewright.runner.call_function import load_function
 from tunewright.runner.contract import stop_loading
 from tunewright.storage import ExperimentFolder, create_experiment, experiments, safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.trial import KNOWN, TrialStatus
-from tunewright.tuner import Tuner
-from tunewright.types import Json, package_version
+from tunewright.tuner import ExperimentControl, Tuner
+from tunewright.types import Config, Json, package_version
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
 """Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
@@ -357,6 +359,8 @@ def run_tuner(
         ],
         checkpoint_policies=_checkpoint_policies(experiment),
         max_failures=experiment.limits.max_failures,
+        inbox=None if experiment.backend.is_simulated else RequestInbox(folder),
+        control=_StoredControl(experiment, folder),
     )
     try:
         return tuner.run()
@@ -373,6 +377,38 @@ def _nothing_was_begun(folder: ExperimentFolder) -> bool:
     return n_jobs == 0 and not any(
         isinstance(event, ResultEvent) for event in read_events(folder.journal_path)
     )
+
+
+@final
+class _StoredControl(ExperimentControl):
+    """The settings of an experiment that requests change, stored in its metadata."""
+
+    def __init__(self, experiment: Experiment, folder: ExperimentFolder) -> None:
+        self._experiment = experiment
+        self._folder = folder
+
+    @override
+    def full_config(self, config: Config) -> Config:
+        return self._experiment.benchmark.space.complete(config)
+
+    @override
+    def criterion(self, changes: Mapping[str, float]) -> StoppingCriterion:
+        limits = self._experiment.limits
+        if limits.finish is not None:
+            raise SettingsError(
+                "The last part of this experiment (finish) follows from its limits: stop it, and resume it with others"
+            )
+        self._experiment = replace(self._experiment, limits=limits.replace(**changes))
+        return self._experiment.criterion()
+
+    @override
+    def store(self, request: ChangeLimits | SetWorkers) -> None:
+        data = self._folder.metadata()
+        if isinstance(request, ChangeLimits):
+            data["limits"] = {**data["limits"], **request.changes}
+        else:
+            data["benchmark"] = {**data["benchmark"], "n_workers": request.n_workers}
+        self._folder.write_metadata(data)
 
 
 def _number_of_replicate(experiment: Experiment) -> Sequence[Metric]:

@@ -101,7 +101,7 @@ async function copyText(text) {
 
 /** A command to copy. */
 export function commandLine(command) {
-  return h("div", {class: "command"}, h("code", {}, command), copyButton("Copy", command));
+  return h("div", {class: "command"}, h("code", {tabindex: "0"}, command), copyButton("Copy", command));
 }
 
 /** Pairs of a label and a text or element; empty ones are left out. */

@@ -56,12 +56,15 @@ export class ExperimentPage {
     const key = definition ? route.view : "overview";
     this.drawTabs(key);
     const content = h("div", {class: "stack"});
-    this.content.replaceChildren(content);
+    const loading = h("p", {class: "empty", role: "status"}, "Loading\u2026");
+    this.content.replaceChildren(loading, content);
     const view = this.view = Object.create(definition ?? overviewView);
     document.title = `${isTrial ? `Trial ${route.item}` : view.title} \u2013 ${this.name} \u2013 Tunewright`;
     try {
       await view.render(content, {...this.context, route, store: this.store, path: this.follower.path, tag: this.tag, name: this.name});
+      loading.remove();
     } catch (error) {
+      loading.remove();
       if (this.view === view) content.replaceChildren(emptyNote(error.message));
       if (error.status === undefined) throw error;
     }

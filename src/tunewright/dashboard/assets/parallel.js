@@ -70,7 +70,7 @@ export const parallelView = {
     return {
       parallel: {left: narrow ? 24 : 48, right: narrow ? 40 : 56, top: 40, bottom: 56},
       parallelAxis: dimensions.map((dimension, dim) => ({
-        dim, name: shortened(dimension.name, narrow ? 9 : dimensions.length > 8 ? 12 : 20), nameLocation: "end", nameGap: 14, nameRotate: isTilted ? 22 : 0,
+        dim, name: shortened(dimension.name, isTilted ? 12 : Math.max(8, Math.floor(this.chart.element.clientWidth / dimensions.length / 9))), nameLocation: "end", nameGap: 14, nameRotate: isTilted ? 22 : 0,
         nameTextStyle: {color: ink, fontWeight: dim === dimensions.length - 1 ? 600 : 400, align: isTilted ? "left" : dim === 0 ? "left" : dim === dimensions.length - 1 ? "right" : "center"},
         type: dimension.kind, ...(dimension.kind === "category" ? {data: dimension.values.map(value => shortened(formatValue(value), 14))} : {scale: true, ...(dimension.low === undefined || dimension.low === null ? {} : {min: dimension.low, max: dimension.high})}),
         axisLine: {lineStyle: {color: soft}}, axisTick: {lineStyle: {color: soft}}, axisLabel: {color: ink, fontSize: 11, backgroundColor: themeColour("card"), padding: [1, 3], borderRadius: 2, ...(dimension.kind === "category" ? {} : {formatter: value => formatNumber(value, 3)})},

@@ -5,7 +5,7 @@ import {Chart, PALETTE, axis, legend, plotGrid, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 import {trialControl} from "./actions.js";
 
-const LOG_LIMIT = 262_144;
+const LOG_LIMIT = 262_144, TRIAL_INTERVAL_MS = 2000;
 
 export const trialView = {
   title: "Trial",
@@ -18,7 +18,7 @@ export const trialView = {
     this.detail = await this.read();
     this.head = h("div", {class: "between"});
     this.facts = h("div", {});
-    this.error = h("pre", {class: "log bad"});
+    this.error = h("pre", {class: "log bad", tabindex: "0", role: "region", "aria-label": "Error of the trial"});
     this.errorCard = card("Error", copyButton("Copy", () => this.error.textContent), this.error);
     this.config = h("div", {});
     this.curve = h("div", {});
@@ -119,23 +119,38 @@ export const trialView = {
     if (isAtEnd) this.log.scrollTop = this.log.scrollHeight;
   },
 
-  async update(change) {
+  /** Read the trial again if it changed: at once if its status did, else at most every two seconds. */
+  update(change) {
     if (!change.trials.has(this.id) && !change.has("events", "all")) return;
+    const isDue = this.store.trials.get(this.id)?.status !== this.detail.status;
+    if (isDue) clearTimeout(this.timer);
+    if (isDue || !this.timer) this.timer = setTimeout(() => this.readAgain(), isDue ? 0 : TRIAL_INTERVAL_MS);
+  },
+
+  async readAgain() {
+    this.timer = null;
     const before = this.detail.status;
-    this.detail = await this.read();
+    try {
+      this.detail = await this.read();
+    } catch (error) {
+      if (error.status !== undefined) return; // the next change asks again
+      throw error;
+    }
     if (this.isDisposed) return;
     this.draw();
-    if (before !== this.detail.status && !this.stream) this.followLogAgain();
+    if (before !== "running" && this.detail.status === "running") this.followLogAgain();
   },
 
   /** A trial that was resumed writes to its log again. */
   followLogAgain() {
+    this.stream?.close();
     this.log.replaceChildren();
     this.followLog();
   },
 
   dispose() {
     this.isDisposed = true;
+    clearTimeout(this.timer);
     this.stream?.close();
     this.chart?.dispose();
   },
