@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tunewright.aws.mirror import read_segments
 from tunewright.aws.policy import ACTIONS
-from tunewright.remote.journal import read_segments
 from tunewright.storage import ExperimentFolder, experiments
 
 SCRIPT = """\

@@ -62,11 +62,10 @@ from tunewright.tuner import ExperimentControl, Tuner
 from tunewright.types import Config, Json, package_version
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
-"""Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
+"""Environment variable: import path (``module:name``) of the function that opens journals instead of the backend.
 
 A tuning job sets it, so that all experiments of its processes are copied to S3."""
 _DEFAULTS_0_1: Final = Path(__file__).with_name("defaults_0_1.json")
-_HOLD: Final = 0.2  # seconds for which simulated experiments hold lines back: a killed one repeats itself
 
 Watch: TypeAlias = Callable[[Experiment, ExperimentFolder], Sequence[Callback]]
 """Makes the callbacks of an experiment."""
@@ -329,13 +328,13 @@ def run_tuner(
     """
     header = _header(experiment, folder)
     is_new = not folder.journal_path.exists()
-    path = os.environ.get(JOURNAL_VARIABLE)
-    opener = open_journal if path is None else load_function(path)
-    journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
+    journal: Journal | None = None
     try:
+        journal = _open_journal(experiment, folder, header)
         backend = experiment.plugin.build(experiment.backend, experiment.context(folder))
     except BaseException as error:
-        journal.close()
+        if journal is not None:
+            journal.close()
         if is_new and isinstance(error, TunewrightError):
             shutil.rmtree(folder.path, ignore_errors=True)  # nothing has begun
         raise
@@ -365,7 +364,7 @@ def run_tuner(
     try:
         return tuner.run()
     except BackendError as error:
-        if not is_new or path is not None or not _nothing_was_begun(folder):
+        if not is_new or not isinstance(journal, FileJournal) or not _nothing_was_begun(folder):
             raise
         shutil.rmtree(folder.path, ignore_errors=True)
         raise error.of_nothing_begun() from error
@@ -426,15 +425,12 @@ def _replicate_means(experiment: Experiment) -> ReplicateMeans | None:
     return ReplicateMeans(replicates, [*experiment.benchmark.metrics, *bounded])
 
 
-def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool) -> Journal:
-    """Open the journal of an experiment: a file in its folder.
-
-    Raises
-    ------
-    JournalError
-        It is in use, cannot be read, or cannot be written.
-    """
-    return FileJournal(folder.journal_path, header, hold=_HOLD if is_simulated else 0.0)
+def _open_journal(experiment: Experiment, folder: ExperimentFolder, header: Header) -> Journal:
+    """The journal that the environment names, or that of the backend."""
+    path = os.environ.get(JOURNAL_VARIABLE)
+    if path is None:
+        return experiment.plugin.open_journal(experiment.backend, experiment.context(folder), header)
+    return load_function(path)(folder, header, is_simulated=experiment.backend.is_simulated)
 
 
 def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:

@@ -33,6 +33,7 @@ from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.sagemaker.code import (
     CODE,
     IGNORE_FILE,
+    JOURNALS,
     MANY_FILES,
     ROOT_PREFIX,
     CodeBundle,
@@ -160,6 +161,11 @@ def check_images(settings: JobSettings) -> str:
     for instance_type in possible_types(settings):
         check_image(instance_type, framework=framework, version=version)
     return support_warning(framework, version)
+
+
+def journal_prefix(experiment: str) -> str:
+    """Prefix of the copy of an experiment's folder in S3; not below that of its jobs, whose role may write there."""
+    return f"{ROOT_PREFIX}/{JOURNALS}{job_prefix(experiment)}"
 
 
 def describe_deployment(
