@@ -20,6 +20,8 @@ from tunewright.types import Dataclass, Json
 
 BACKENDS: Final = "tunewright.backends"
 CALLBACKS: Final = "tunewright.callbacks"
+VIEWS: Final = "tunewright.views"
+"""Classes that show an experiment; their packages lie above those that run it."""
 
 _PROJECT: Final = Path(__file__).parents[2] / "pyproject.toml"
 """Of a source checkout: its entry points are read from here, since the metadata of an editable install may be older."""

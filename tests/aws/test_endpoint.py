@@ -53,6 +53,24 @@ def test_auto_is_aws_with_credentials(monkeypatch: pytest.MonkeyPatch, variables
     assert (endpoint.kind, endpoint.region, endpoint.speed) == (EndpointKind.AWS, "eu-west-1", 1.0)
 
 
+def test_an_address_in_the_environment_is_not_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 sends requests there, whatever is said about AWS."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "A")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    endpoint = resolve_endpoint("auto")
+    assert (endpoint.kind, endpoint.url) == (EndpointKind.OTHER, "http://127.0.0.1:9")
+    with pytest.raises(
+        SettingsError, match=r"by AWS_ENDPOINT_URL, and not to AWS: .*--endpoint http://127\.0\.0\.1:9"
+    ):
+        resolve_endpoint("aws")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://vpce-1.api.sagemaker.eu-west-1.vpce.amazonaws.com")
+    assert (resolve_endpoint("aws").kind, resolve_endpoint("aws").url) == (EndpointKind.AWS, None)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "http://127.0.0.1:8")
+    assert resolve_endpoint("auto").url == "http://127.0.0.1:8"
+
+
 def test_auto_is_aws_with_a_credentials_file(tmp_path: Path) -> None:
     (tmp_path / "credentials").write_text("[default]\naws_access_key_id = A\naws_secret_access_key = s\n")
     (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")

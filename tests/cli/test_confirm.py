@@ -48,7 +48,9 @@ def settle(
 
 def test_without_credentials_auto_is_embedded_and_loud(capsys: pytest.CaptureFixture[str]) -> None:
     assert settle("auto").endpoint == "embedded"
-    assert "NO AWS CREDENTIALS" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "NO AWS CREDENTIALS" in out
+    assert "--endpoint aws for the role of an EC2 or notebook instance" in out
     assert settle("embedded").endpoint == "embedded"
     assert "NO AWS CREDENTIALS" not in capsys.readouterr().out
 
@@ -65,6 +67,13 @@ def test_quotas_are_named(jobs: Estimate, quota: str, capsys: pytest.CaptureFixt
 def test_an_address_is_taken_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert settle("http://127.0.0.1:4566").endpoint == "http://127.0.0.1:4566"
     assert "http://127.0.0.1:4566" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("account")
+def test_an_address_in_the_environment_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resume without the variable goes to the same endpoint."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert settle("auto").endpoint == "http://127.0.0.1:9"
 
 
 @pytest.mark.usefixtures("account")

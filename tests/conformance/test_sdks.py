@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from .conftest import CLIENTS, ROLE, Client, Endpoint
 
@@ -42,3 +46,35 @@ def test_a_model_trainer_of_sdk_3_trains_and_fails(client: Client, serve: Callab
     assert seen["model"].endswith("model.tar.gz")
     assert "AlgorithmError" in seen["refusal"]
     assert seen["listed"] == ["bad", "good"]
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_an_object_of_the_sdk_is_tuned(
+    client: Client, serve: Callable[..., Endpoint], tmp_path: Path, version: str
+) -> None:
+    """All of its attributes are known: none is left out for want of a rule."""
+    (packages,) = (client(f"sdk_v{version}").parent / "lib").glob("python3*/site-packages")
+    (tmp_path / "source").mkdir()
+    endpoint = serve(speed=300.0)
+    script = CLIENTS / "from_sdk.py"
+    seen = outcome(endpoint.run([sys.executable, script, version, packages, tmp_path / "source", ROLE]))
+    assert seen["loss"] == seen["lr"]
+    own = {"output_data_config.s3_output_path"} if version == "3" else set()
+    assert set(seen["left_out"]) == {"base_job_name"} | own
+    assert "distribut" in seen["refusal"]
+    job = seen["job"]
+    assert job["TrainingJobStatus"] == "Completed"
+    assert job["RoleArn"] == ROLE
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200}
+    assert job["ResourceConfig"] == {
+        "InstanceType": "ml.c5.xlarge",
+        "InstanceCount": 1,
+        "VolumeSizeInGB": 30,
+        "KeepAlivePeriodInSeconds": 300,
+    }
+    assert [one["Name"] for one in job["AlgorithmSpecification"]["MetricDefinitions"]] == ["own", "loss"]
+    assert f"sdk-{'two' if version == '2' else 'three'}/" in job["OutputDataConfig"]["S3OutputPath"]
+    data = next(one for one in job["InputDataConfig"] if one["ChannelName"] == "training")
+    assert data.get("InputMode") == ("FastFile" if version == "2" else None)
+    image = job["AlgorithmSpecification"]["TrainingImage"]
+    assert ("pytorch-training:2.5.1-cpu-py311" in image) == (version == "2")

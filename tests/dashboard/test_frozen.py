@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,18 +109,6 @@ def test_modules_have_names_of_their_own_and_are_bundled_whole() -> None:
     n_imports = sum(len(re.findall(r"^import ", text, re.MULTILINE)) for text in modules.values())
     n_lines = sum(len(text.splitlines()) for text in modules.values())
     assert len(script.splitlines()) == n_lines - n_imports
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = Path("/usr/bin/chromium")
-    if not path.exists():
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with sync_api.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=str(path), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.usefixtures("tunewright_home")

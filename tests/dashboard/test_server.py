@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from tunewright.events import RequestEvent
+from tunewright.journal import FileJournal
+from tunewright.requests import StopTrial, read_requests
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus, TrialStatus
 
@@ -240,3 +243,90 @@ def test_pareto_front_and_hypervolume(client: Client, store: Store, journals: Si
     assert [one for one, point in points.items() if point["is_front"]] == [2]
     single = store(events, name="t-B-toy-0-20260101-000001-abcd")
     assert client.get(f"/api/e/t/{single.name}/hypervolume").status_code == 409
+
+
+@pytest.fixture
+def controller(tunewright_home: Any) -> Iterator[Client]:
+    application = server.Dashboard(library.Library(control=True)).application(security.Safety(token=TOKEN))
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with starlette.TestClient(application, base_url="http://127.0.0.1", headers=headers) as found:
+        yield found
+
+
+def test_a_request_is_put_into_the_folder_of_a_running_experiment(
+    controller: Client, store: Store, journals: SimpleNamespace
+) -> None:
+    folder = store([journals.session(0.0), journals.start(0.0, 0)], clock="wall")
+    address = f"/api/e/t/{folder.name}/requests"
+    stop = {"action": "stop_trial", "trial_id": 0, "arguments": {"reason": "<b>diverged</b>"}}
+    before = folder.journal_path.read_bytes()
+    refused = controller.post(address, json=stop)
+    assert refused.status_code == 409
+    assert f"tunewright resume {folder.name}" in refused.json()["error"]
+    tuner = FileJournal(folder.journal_path)  # its lock
+    try:
+        answer = controller.post(address, json=stop)
+        assert answer.status_code == 202
+        ((number, request),) = read_requests(folder)
+        assert number == answer.json()["id"]
+        assert request == StopTrial(trial_id=0, reason="<b>diverged</b>")
+        for body in (
+            {"action": "no_such_action"},
+            {"action": "stop_trial"},
+            {"action": "stop_trial", "trial_id": "../1"},
+            {"action": "try_config", "arguments": {"config": {"lr": "x"}}},
+            {"action": "note", "arguments": {"text": ""}},
+            {"action": "stop_trial", "trial_id": 0, "path": "/etc"},
+            [],
+        ):
+            answer = controller.post(address, json=body)
+            assert answer.status_code == 422, body
+            assert answer.json()["error"]
+        deep = controller.post(address, content="[" * 50_000, headers={"Content-Type": "application/json"})
+        assert deep.status_code == 422
+        assert len(read_requests(folder)) == 1
+        assert folder.journal_path.read_bytes() == before
+    finally:
+        tuner.close()
+
+
+def test_no_requests_without_control(client: Client, store: Store, journals: SimpleNamespace) -> None:
+    folder = store([journals.start(0.0, 0)], clock="wall")
+    tuner = FileJournal(folder.journal_path)
+    try:
+        answer = client.post(f"/api/e/t/{folder.name}/requests", json={"action": "stop_experiment"})
+        assert answer.status_code == 403
+        assert "--control" in answer.json()["error"]
+        assert read_requests(folder) == []
+    finally:
+        tuner.close()
+    assert client.get(f"/api/e/t/{folder.name}").json()["control"] is False
+
+
+def test_journaled_requests_are_events_and_notes(
+    client: Client, store: Store, journals: SimpleNamespace
+) -> None:
+    def asked(
+        action: str, trial_id: int | None, done: str, reason: str = "", **arguments: Any
+    ) -> RequestEvent:
+        return RequestEvent(
+            t=1.0, wall=1e9, action=action, trial_id=trial_id, arguments=arguments, done=done, reason=reason
+        )
+
+    folder = store(
+        [
+            journals.start(0.0, 0),
+            asked("note", None, "note", text="watch <this>", request="1"),
+            asked("change_limits", None, "change_limits", max_cost=3, request="2"),
+            asked("stop_trial", 0, "", "The trial does not run"),
+        ]
+    )
+    found = client.get(f"/api/e/t/{folder.name}/since").json()["events"]
+    assert [(event["kind"], event["trial_id"], event["text"]) for event in found] == [
+        ("note", None, "watch <this>"),
+        ("request", None, "change limits: max_cost 3"),
+        ("request", 0, "stop trial: refused (The trial does not run)"),
+    ]
+    assert client.get(f"/api/e/t/{folder.name}").json()["note"] == "watch <this>"
+    requests = client.get(f"/api/e/t/{folder.name}/trials/0").json()["requests"]
+    assert [(one["action"], one["done"]) for one in requests] == [("stop_trial", "")]

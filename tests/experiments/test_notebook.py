@@ -42,8 +42,12 @@ def run_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_function_of_a_cell_is_tuned_shown_and_drawn(run_cells) -> None:
-    tuned, frame, figure, best = run_cells(
-        TUNE, "outcome.trials_dataframe()", "outcome.plot_history()", "outcome.best_config"
+    tuned, frame, figure, best, page = run_cells(
+        TUNE,
+        "outcome.trials_dataframe()",
+        "outcome.plot_history()",
+        "outcome.best_config",
+        "outcome.dashboard()",
     )
     table, card = (output["data"]["text/html"] for output in tuned)
     assert "RandomSearch on train, seed 0, local backend" in table
@@ -51,6 +55,7 @@ def test_a_function_of_a_cell_is_tuned_shown_and_drawn(run_cells) -> None:
     assert "best loss (minimised)" in card
     assert frame[0]["data"]["text/html"].count("<tr") == 5
     assert figure[0]["data"]["image/png"]
+    assert '<iframe src="http://127.0.0.1:' in page[0]["data"]["text/html"]
     (folder,) = experiments()
     outcome = load_outcome(folder)
     assert best[0]["data"]["text/plain"] == repr(dict(outcome.best_config or {}))

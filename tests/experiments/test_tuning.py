@@ -172,6 +172,32 @@ def test_a_script_is_tuned(tmp_path: Path) -> None:
     assert (outcome.counts["completed"], outcome.metadata.tag) == (2, "train")
 
 
+def test_a_script_gets_files_and_variables(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "helper.py").write_text("SHIFT = 3\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "shift.txt").write_text("5")
+    (tmp_path / "script").mkdir()
+    script = tmp_path / "script" / "train.py"
+    script.write_text(
+        "import os, pathlib, helper, tunewright\n"
+        "read = pathlib.Path(os.environ['SM_CHANNEL_TRAIN'], 'shift.txt').read_text()\n"
+        "tunewright.report(loss=helper.SHIFT + int(read) + int(os.environ['SHIFT']))\n"
+    )
+    outcome = tune(
+        script,
+        {"x": Float(0.0, 1.0)},
+        metric="loss",
+        n_trials=1,
+        n_workers=1,
+        inputs={"train": str(tmp_path / "data")},
+        environment={"SHIFT": "7"},
+        dependencies=[tmp_path / "lib" / "helper.py"],
+    )
+    assert outcome.best is not None
+    assert outcome.best.value == 15.0
+
+
 def test_data_frames_hold_all_trials_and_results(training: str) -> None:
     outcome = tune(
         training,

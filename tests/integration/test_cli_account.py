@@ -1,4 +1,4 @@
-"""``tunewright sagemaker``: quotas, assumptions about the service, and what a crash left, on the embedded endpoint."""
+"""``tunewright sagemaker``: quotas, and what a crash left, on the embedded endpoint."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import time
 print('[tune-metric]: {"score": 1.0}', flush=True)
 time.sleep(600)
 """
+IS_STRICT = os.environ.get("SAGEMAKER_EMULATOR_PRESET") == "strict"
 TUNEWRIGHT = (sys.executable, "-m", "tunewright")
 
 
@@ -28,16 +29,7 @@ def tunewright(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_service_is_compared_with_what_is_assumed_of_it(tmp_path: Path) -> None:
-    done = tunewright("sagemaker", "verify", "--endpoint", "embedded", "--out", str(tmp_path / "report.json"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads((tmp_path / "report.json").read_text())
-    findings = {one["assumption"]: one for one in report["findings"]}
-    assert all(one["holds"] is not False for one in findings.values())
-    assert sum(one["holds"] is True for one in findings.values()) >= 9
-    assert report["calls"]["CreateTrainingJob"] >= 4
-    assert "DIFFERENT" not in done.stdout
-
+def test_quotas_are_compared_with_the_need() -> None:
     line = ("sagemaker", "quotas", "--benchmark", "mlp_digits", "--endpoint", "embedded", "--warm_pool", "1")
     enough = tunewright(*line)
     assert enough.returncode == 0, enough.stderr
@@ -49,6 +41,7 @@ def test_the_service_is_compared_with_what_is_assumed_of_it(tmp_path: Path) -> N
         "ml.c5.xlarge for training job usage",
         "ml.c5.xlarge for training warm pool usage",
         "Rate of CreateTrainingJob requests",
+        *(["Number of instances across all training jobs"] if IS_STRICT else []),
     }
     assert "--desired-value 500" in missing["ml.c5.xlarge for training job usage"]["remedy"]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import Final
+from urllib.parse import urlsplit
 
 from tunewright.aws import boto
 from tunewright.exceptions import SettingsError, UnknownNameError
@@ -88,6 +89,7 @@ def resolve_endpoint(
     choice
         ``"aws"``, ``"embedded"``, an address (``http://...``), or ``"auto"``: AWS if a profile or a role is given or
         credentials are found, else embedded. The role of an EC2 instance is found by ``"aws"`` only, because that takes a request.
+        An address in AWS_ENDPOINT_URL that is not one of AWS takes the place of AWS for ``"auto"``, and is refused for ``"aws"``.
     speed
         Service seconds per second; default 60 for the embedded endpoint and 1 for an address, unless a
         ``sagemaker-emulator`` there reports its own. Always 1 on AWS.
@@ -113,6 +115,13 @@ def resolve_endpoint(
         raise SettingsError(f"assume_role is the ARN of a role, not {assume_role!r}")
     is_account_given = bool(profile or assume_role)
     kind = EndpointKind.AWS if choice == "auto" and is_account_given else _kind(choice)
+    url = choice if kind is EndpointKind.OTHER else None
+    if kind is EndpointKind.AWS and (address := _address_in_environment()):
+        if choice == EndpointKind.AWS:
+            raise SettingsError(
+                f"Requests would go to {address}, by AWS_ENDPOINT_URL, and not to AWS: unset it, or use --endpoint {address}"
+            )
+        kind, url = EndpointKind.OTHER, address
     if kind is EndpointKind.EMBEDDED and is_account_given:
         raise SettingsError("profile and assume_role are for AWS: leave them out, or use --endpoint aws")
     if kind is EndpointKind.AWS and speed not in {None, 1.0}:
@@ -126,7 +135,7 @@ def resolve_endpoint(
     return Endpoint(
         kind=kind,
         region=found or EMBEDDED_REGION,
-        url=choice if kind is EndpointKind.OTHER else _tuning_job_url(kind),
+        url=url or _tuning_job_url(kind),
         speed=default_speed if speed is None else speed,
         profile=profile,
         assume_role=assume_role,
@@ -170,6 +179,17 @@ def _kind(choice: str) -> EndpointKind:
     raise SettingsError(
         f"--endpoint is auto, aws, embedded or an address that begins with http://, not {choice!r}"
     )
+
+
+def _address_in_environment() -> str:
+    """Address to which boto3 sends SageMaker's requests instead of its default; empty if there is none, or it is AWS's own."""
+    address = os.environ.get("AWS_ENDPOINT_URL_SAGEMAKER") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    return "" if is_of_aws(address) else address
+
+
+def is_of_aws(url: str) -> bool:
+    """Whether a URL is one of AWS, such as that of a VPC endpoint."""
+    return (urlsplit(url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
 
 
 def _tuning_job_url(kind: EndpointKind) -> str | None:

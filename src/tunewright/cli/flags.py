@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, final
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 
+from tunewright.aws import AwsSession, open_session, resolve_endpoint
 from tunewright.backends.plugin import BenchmarkDefinition, backend_names, find_backend
 from tunewright.benchmarks import ArgumentStyle, RealBenchmarkDefinition
 from tunewright.callbacks.plugin import CallbackConfig, callback_from_text
@@ -40,6 +41,41 @@ class OutputFlags:
 
     verbose: bool = False
     """Print informational messages, and tracebacks of errors."""
+
+
+@Parameter(name="*")
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessFlags:
+    """The account of a command's requests, and with whose rights they are made."""
+
+    region: str | None = None
+    """AWS region (default: as boto3 finds it)."""
+    profile: str | None = None
+    """Profile of the AWS configuration (default: $AWS_PROFILE)."""
+    assume_role: str | None = None
+    """Role whose rights all requests have, by its ARN."""
+
+    def open(self, endpoint: str) -> AwsSession:
+        """Open a session.
+
+        Parameters
+        ----------
+        endpoint
+            auto, aws, embedded or a URL.
+
+        Raises
+        ------
+        SettingsError, BackendError
+            As :func:`~tunewright.aws.resolve_endpoint` and :func:`~tunewright.aws.open_session`.
+        """
+        return open_session(
+            resolve_endpoint(endpoint, region=self.region, profile=self.profile, assume_role=self.assume_role)
+        )
+
+
+HERE: Final = AccessFlags()
+"""The account that boto3 finds."""
 
 
 @final

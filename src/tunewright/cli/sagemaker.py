@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import secrets
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Annotated, Final, Literal, final
+from typing import Annotated, Any, Final, Literal, final
 
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
@@ -20,28 +17,26 @@ from tunewright.aws import (
     S3Objects,
     ServiceError,
     choose_bucket,
-    ensure_bucket,
     find_role,
     open_session,
     origins,
-    prices_at,
-    resolve_endpoint,
 )
-from tunewright.aws import image_uri as default_image
 from tunewright.aws.account import Quota, partition
 from tunewright.aws.policy import ANY, Scope, policy
 from tunewright.backends.plugin import backend_from_json
-from tunewright.backends.sagemaker.assumptions import AssumptionCheck, Finding, JobPlace, report
 from tunewright.backends.sagemaker.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.backends.sagemaker.preflight import Line, Plan, needs, quotas_of
 from tunewright.backends.sagemaker.requests import LONGEST_PREFIX
+from tunewright.backends.sagemaker.template import channel_of
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
-from tunewright.cli.output import is_confirmed, print_table, writing
+from tunewright.cli.flags import HERE, AccessFlags
+from tunewright.cli.output import is_confirmed, print_table
 from tunewright.cli.parsing import command_app
 from tunewright.cli.records import pairs
+from tunewright.cli.verify import verify
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.formatting import plural
 from tunewright.journal import is_locked
@@ -57,15 +52,9 @@ from tunewright.remote.cleanup import (
     running_jobs,
 )
 from tunewright.remote.launch import load_record
-from tunewright.runner.contract import BucketTerms
 from tunewright.storage import experiments as stored_experiments
 from tunewright.storage import safe_name
-from tunewright.types import package_version
 
-EXIT_DIFFERENT: Final = 3
-"""Exit code if an assumption does not hold."""
-_MINUTES: Final = 10
-"""Upper bound of the billed time of one instance."""
 EXIT_MISSING: Final = 3
 """Exit code of ``quotas`` if a quota is too low."""
 _ENDPOINTS: Final = ("aws", "embedded")
@@ -73,39 +62,6 @@ _UNKNOWN: Final = "?"
 _N_WORKERS: Final = 4
 """Trials at the same time for which quotas are compared, if neither flag nor benchmark gives their number."""
 
-
-@Parameter(name="*")
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessFlags:
-    """The account of a command's requests, and with whose rights they are made."""
-
-    region: str | None = None
-    """AWS region (default: as boto3 finds it)."""
-    profile: str | None = None
-    """Profile of the AWS configuration (default: $AWS_PROFILE)."""
-    assume_role: str | None = None
-    """Role whose rights all requests have, by its ARN."""
-
-    def open(self, endpoint: str) -> AwsSession:
-        """Open a session.
-
-        Parameters
-        ----------
-        endpoint
-            auto, aws, embedded or a URL.
-
-        Raises
-        ------
-        SettingsError, BackendError
-            As :func:`~tunewright.aws.resolve_endpoint` and :func:`~tunewright.aws.open_session`.
-        """
-        return open_session(
-            resolve_endpoint(endpoint, region=self.region, profile=self.profile, assume_role=self.assume_role)
-        )
-
-
-_HERE: Final = AccessFlags()
 
 _SHORTEST_LIFE: Final = 14
 
@@ -149,9 +105,11 @@ def print_policy(
     bucket: str | None = None,
     experiments: str = "",
     kms_key: str | None = None,
+    inputs: tuple[str, ...] = (),
+    subnets: str | None = None,
     secret: tuple[str, ...] = (),
     endpoint: str = "aws",
-    access: AccessFlags = _HERE,
+    access: AccessFlags = HERE,
 ) -> int:
     """Print the IAM policy as JSON.
 
@@ -170,6 +128,10 @@ def print_policy(
         Experiment tag: a trial may use the files of its experiments only (default: those of all experiments).
     kms_key
         Key of the objects and disks, by ARN or id.
+    inputs
+        Input folder of trials, NAME=s3://... as of experiments; may be repeated.
+    subnets
+        Subnets of the jobs, with commas: their roles then make network interfaces.
     secret
         Secret of trials as in tunewright tune, NAME=SECRET; may be repeated.
     endpoint
@@ -179,8 +141,14 @@ def print_policy(
     """
     if principal == "job":
         principal = "tuning-job"
-    secrets = tuple(pairs("secret", secret).values())
-    scope = Scope(bucket=bucket or "", experiments=_prefix(experiments), secrets=secrets)
+    scope = Scope(
+        bucket=bucket or "",
+        experiments=_prefix(experiments),
+        inputs=tuple(_input_uris(inputs)),
+        has_vpc=subnets is not None,
+        secrets=tuple(pairs("secret", secret).values()),
+        assumed_role=access.assume_role or "",
+    )
     if narrow:
         session = access.open(endpoint)
         try:
@@ -197,6 +165,14 @@ def print_policy(
         scope = replace(scope, kms_key=_key_arn(kms_key, scope))
     say(json.dumps(policy(principal, scope), indent=2))
     return 0
+
+
+def _input_uris(inputs: Sequence[str]) -> Iterator[str]:
+    """S3 addresses of inputs, without options; file systems need no permission but those of their VPC."""
+    for name, address in pairs("inputs", inputs).items():
+        source: Mapping[str, Any] = channel_of(name, address)["DataSource"]
+        if "S3DataSource" in source:
+            yield source["S3DataSource"]["S3Uri"]
 
 
 def _prefix(tag: str) -> str:
@@ -233,7 +209,7 @@ def show_quotas(
     spot: bool = False,
     trial_seconds: PositiveFloat | None = None,
     endpoint: str = "auto",
-    access: AccessFlags = _HERE,
+    access: AccessFlags = HERE,
     format: Literal["text", "json"] = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Print the table; 3 if a quota is too low.
@@ -284,70 +260,9 @@ def show_quotas(
     return EXIT_MISSING if any(line.is_missing for line in lines) else 0
 
 
-@app.command(
-    name="verify", help="Run short jobs, and compare the service with the assumptions of the backend."
+app.command(
+    verify, name="verify", help="Run short jobs, and compare the account with the assumptions of the backend."
 )
-def verify(
-    *,
-    instance_type: str = "ml.m5.large",
-    endpoint: str = "auto",
-    access: AccessFlags = _HERE,
-    role: str | None = None,
-    bucket: str | None = None,
-    bucket_owner: str | None = None,
-    image_uri: str | None = None,
-    out: Path | None = None,
-    yes: bool = False,
-) -> int:
-    """Run the checks and print the findings; 3 if an assumption does not hold.
-
-    Parameters
-    ----------
-    instance_type
-        Of the jobs.
-    endpoint
-        auto, aws, embedded or a URL.
-    access
-        Region and credentials.
-    role
-        Role of the jobs (default: found).
-    bucket
-        Bucket of their files (default: sagemaker-REGION-ACCOUNT).
-    bucket_owner
-        Account that must own --bucket, 12 digits.
-    image_uri
-        Image of the jobs; needs python3 (default: the CPU image of PyTorch).
-    out
-        File of the report as JSON.
-    yes
-        Do not ask before jobs are created on AWS.
-    """
-    if out is not None:
-        with writing(out), out.open("a", encoding="utf-8"):  # before anything is paid for
-            pass
-    session = access.open(endpoint)
-    try:
-        _confirm(session, instance_type, is_agreed=yes)
-        place = JobPlace(
-            prefix=f"tunewright-verify-{secrets.token_hex(4)}",
-            role_arn=find_role(session, role),
-            image=image_uri or default_image(session.endpoint.region, for_gpu=False),
-            instance_type=instance_type,
-            bucket=ensure_bucket(session, bucket, BucketTerms(owner=bucket_owner or "")),
-        )
-        findings = _check(session, place)
-    except ServiceError as error:
-        raise BackendError(
-            f"The service refuses ({error}): see tunewright sagemaker policy and quotas"
-        ) from error
-    finally:
-        session.close()
-    if out is not None:
-        _write(findings, session, instance_type, out)
-    n_wrong = sum(one.holds is False for one in findings)
-    n_unseen = sum(one.holds is None for one in findings)
-    say(f"{len(findings) - n_wrong - n_unseen} assumptions hold, {n_wrong} do not, {n_unseen} were not seen")
-    return EXIT_DIFFERENT if n_wrong else 0
 
 
 @app.command(
@@ -358,7 +273,7 @@ def clean_up(
     tag: str | None = None,
     all: bool = False,  # noqa: A002 - the flag's name
     endpoint: str | None = None,
-    access: AccessFlags = _HERE,
+    access: AccessFlags = HERE,
     dry_run: bool = False,
     yes: bool = False,
 ) -> int:
@@ -638,35 +553,3 @@ def _abandoned(tag: str | None) -> Iterator[tuple[SageMakerConfig, str]]:
             continue
         if isinstance(config, SageMakerConfig) and not is_locked(folder.journal_path):
             yield config, folder.name
-
-
-def _confirm(session: AwsSession, instance_type: str, *, is_agreed: bool) -> None:
-    if session.endpoint.kind is not EndpointKind.AWS or is_agreed:
-        return
-    price = prices_at(session.endpoint).get(instance_type)
-    cost = "" if price is None else f", about ${price.dollars_per_hour * _MINUTES / 60:.2f} ({price})"
-    text = f"This runs up to {_MINUTES} minutes of one {instance_type} on AWS in {session.endpoint.region}{cost}."
-    if not is_confirmed(f"{text} Go on?", unattended=f"{text} A terminal is needed to confirm; use --yes"):
-        raise SettingsError("Not confirmed: nothing was created")
-
-
-def _check(session: AwsSession, place: JobPlace) -> list[Finding]:
-    findings: list[Finding] = []
-    for finding in AssumptionCheck(session, place, say).run():
-        findings.append(finding)
-        mark = {True: "as assumed", False: "DIFFERENT", None: "not seen"}[finding.holds]
-        say(f"{mark:>10}  {finding.assumption}: {finding.seen}")
-    return findings
-
-
-def _write(findings: Sequence[Finding], session: AwsSession, instance_type: str, path: Path) -> None:
-    facts = {
-        "tunewright": package_version(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "endpoint": str(session.endpoint.kind),
-        "region": session.endpoint.region,
-        "instance_type": instance_type,
-        "calls": dict(session.calls),
-    }
-    path.write_text(json.dumps(report(findings, facts), indent=2) + "\n")
-    say(f"The report is in {path}; it names no account, role or bucket")

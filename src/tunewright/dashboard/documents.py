@@ -74,6 +74,8 @@ class ExperimentList(TypedDict):
     experiments: list[Row]
     removed: list[str]
     """Ids of experiments that are not there any more."""
+    is_whole: bool
+    """Whether all experiments were read; the stream sends the others as they are."""
 
 
 class Limit(TypedDict):
@@ -243,7 +245,7 @@ def experiment_row(stored: Stored, feed: ExperimentFeed) -> Row:
         "n_failed": totals["n_failed"],
         "n_results": totals["n_results"],
         "clock": metadata.clock or "wall",
-        "note": stored.note,
+        "note": stored.note or feed.note,
     }
 
 

@@ -41,11 +41,11 @@ class Safety:
     host: str = "127.0.0.1"
     """Address that the server listens at."""
     allowed_hosts: frozenset[str] = frozenset()
-    """Further names that the Host header may have, such as that of a proxy, in lower case."""
+    """Further names that the Host header may have, such as that of a proxy, in lower case; ``*``: any."""
     base_path: str = ""
     """Path prefix of a proxy, such as ``/user/me/proxy/8080``, without a slash at its end; the proxy may remove it or not."""
     can_embed: bool = False
-    """Whether pages of the same origin may show the dashboard in a frame, as notebooks do."""
+    """Whether pages of the same origin, and of this machine, may show the dashboard in a frame, as notebooks do."""
     max_streams: int = _MAX_STREAMS
     """Number of streams at the same time."""
 
@@ -59,13 +59,13 @@ class Safety:
 
         If the server listens at all addresses of this machine, any address will do: only names can be rebound.
         """
-        if name in _LOCAL or name in self.allowed_hosts or name == self.host.lower():
+        if name in _LOCAL or not self.allowed_hosts.isdisjoint({name, "*"}) or name == self.host.lower():
             return True
         return self.host in _EVERYWHERE and (_is_address(name) or name == socket.gethostname().lower())
 
     def headers(self) -> Mapping[str, str]:
         """Headers of every answer."""
-        ancestors = "'self'" if self.can_embed else "'none'"
+        ancestors = "'self' http://localhost:* http://127.0.0.1:*" if self.can_embed else "'none'"
         policy = (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
             f"base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
@@ -73,7 +73,7 @@ class Safety:
         return {
             "Content-Security-Policy": policy,
             "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "SAMEORIGIN" if self.can_embed else "DENY",
+            **({} if self.can_embed else {"X-Frame-Options": "DENY"}),  # which knows no list of origins
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
@@ -192,7 +192,8 @@ class Guard:
         """The answer to a request that changes something, unless it comes from the dashboard's own page."""
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         is_own = origin is None or urlsplit(origin).netloc == host
-        is_proxied = origin is not None and (urlsplit(origin).hostname or "") in self._safety.allowed_hosts
+        name = "" if origin is None else urlsplit(origin).hostname or ""
+        is_proxied = bool(name) and not self._safety.allowed_hosts.isdisjoint({name, "*"})
         if site not in {None, "same-origin", "none"} or not (is_own or is_proxied):
             return _error(403, "The request comes from a page of another site")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

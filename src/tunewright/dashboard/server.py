@@ -13,8 +13,9 @@ import re
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable
-from typing import Final, TypeVar, final
+from typing import Any, Final, final
 
+import msgspec
 import uvicorn
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
@@ -30,28 +31,32 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tunewright.analysis.load import load
 from tunewright.analysis.report import compare, comparison_page
+from tunewright.dashboard import remote_sync
 from tunewright.dashboard.analyses import contour, hypervolume_document, importance_document
 from tunewright.dashboard.details import LogText, read_log, trial_detail
-from tunewright.dashboard.library import Entry, Library
+from tunewright.dashboard.library import Entry, Library, NoTunerError
 from tunewright.dashboard.page import ASSETS, live_page
+from tunewright.dashboard.remote_sync import RemoteSync
 from tunewright.dashboard.report import report_document
 from tunewright.dashboard.security import Guard, Safety
 from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream, log_stream
 from tunewright.exceptions import MissingExtraError, SettingsError, TunewrightError, UnknownNameError
+from tunewright.requests import Request as TunerRequest
+from tunewright.requests import request_from
 
 FIRST_PORT: Final = 8080
 _PORTS: Final = 50  # that are tried from the first one on
 _MOST_CURVES: Final = 200
 _MOST_ANALYSES: Final = 64  # documents that are kept
 _NO_LOG: Final[LogText] = {"text": "", "offset": "0", "is_whole": True}
+_LIST_SECONDS: Final = 0.3
+"""Seconds for which experiments are read before the first rows are sent; the others come by the stream."""
 _PING: Final = 15
 _EXIT_SECONDS: Final = 0.1  # between two looks whether the server exits
 _CONNECTIONS: Final = 256
 """Connections at the same time; more are closed at once."""
 _REQUEST_SECONDS: Final = 10.0
 """Seconds in which a connection sends its first request."""
-
-Value = TypeVar("Value")
 
 
 @final
@@ -90,6 +95,7 @@ class Dashboard:
             Route(f"{one}/contour", self._contour),
             Route(f"{one}/hypervolume", self._hypervolume),
             Route(f"{one}/report", self._report),
+            Route(f"{one}/requests", self._request, methods=["POST"]),
             Route("/api/compare/{tag}", self._comparison),
             Mount("/assets", StaticFiles(directory=ASSETS)),
         ]
@@ -102,14 +108,22 @@ class Dashboard:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
-        self._watcher.start()
-        tasks = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._end_streams())]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with self._watcher.running():
+            tasks = [asyncio.create_task(one) for one in (self._fetch_remote(), self._end_streams())]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch_remote(self) -> None:
+        """Fetch remote experiments again while a page is open."""
+        sync = RemoteSync(self.library)
+        while True:
+            await self._watcher.followed()
+            await run_in_threadpool(sync.fetch)
+            await asyncio.sleep(remote_sync.INTERVAL)
 
     async def _end_streams(self) -> None:
         while not self.is_exiting():
@@ -120,8 +134,8 @@ class Dashboard:
         return HTMLResponse(live_page())
 
     async def _list(self, _: Request) -> Response:
-        await run_in_threadpool(self.library.look)
-        return await _document(self.library.rows)
+        is_whole = await self._watcher.look_at_list(_LIST_SECONDS)
+        return await _document(lambda: self.library.rows(is_whole=is_whole))
 
     async def _list_stream(self, request: Request) -> Response:
         last_id = request.headers.get("last-event-id", "")
@@ -194,6 +208,21 @@ class Dashboard:
             entry, "hypervolume", lambda: hypervolume_document(entry.metadata, entry.open_feed())
         )
 
+    async def _request(self, request: Request) -> Response:
+        if not self.library.control:
+            raise HTTPException(403, "The dashboard takes no requests: start it with --control")
+        entry, body = await self._entry(request), await request.body()
+
+        def send() -> str:
+            try:
+                return entry.file_request(request_of(body))
+            except SettingsError as error:
+                raise HTTPException(422, str(error)) from None
+            except NoTunerError as error:
+                raise HTTPException(409, str(error)) from None
+
+        return JSONResponse({"id": await run_in_threadpool(send)}, 202)
+
     async def _report(self, request: Request) -> Response:
         entry = await self._entry(request)
         return await self._analysis(entry, "report", lambda: report_document(entry))
@@ -234,6 +263,30 @@ def _natural(request: Request, name: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise HTTPException(422, f"{name} must be a number >= 0")
     return int(text)
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of a request to a tuner."""
+
+    action: str
+    trial_id: int | None = None
+    arguments: dict[str, Any] = {}
+
+
+def request_of(body: bytes) -> TunerRequest:
+    """The request to a tuner in a body.
+
+    Raises
+    ------
+    SettingsError
+        There is none in it.
+    """
+    try:
+        found = msgspec.json.decode(body, type=_Body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise SettingsError(f"The body holds no request: {error}") from None
+    trial = {} if found.trial_id is None else {"trial_id": found.trial_id}
+    return request_from({**found.arguments, **trial, "action": found.action})
 
 
 def _trial_of(request: Request) -> int:
@@ -322,10 +375,8 @@ def listen(host: str, port: int) -> socket.socket:
     )
 
 
-def serve(
-    dashboard: Dashboard, safety: Safety, listening: socket.socket, *, log_level: int = logging.WARNING
-) -> None:
-    """Serve until Ctrl-C or SIGTERM; open streams end at once."""
+def new_server(dashboard: Dashboard, safety: Safety, *, log_level: int = logging.WARNING) -> uvicorn.Server:
+    """A server that is not running yet; its open streams end at once if it is to exit."""
     config = uvicorn.Config(
         dashboard.application(safety),
         http=_Protocol,
@@ -342,5 +393,12 @@ def serve(
     )
     server = uvicorn.Server(config)
     dashboard.is_exiting = lambda: server.should_exit
+    return server
+
+
+def serve(
+    dashboard: Dashboard, safety: Safety, listening: socket.socket, *, log_level: int = logging.WARNING
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; open streams end at once."""
     with contextlib.suppress(KeyboardInterrupt):  # raised again after the end
-        server.run(sockets=[listening])
+        new_server(dashboard, safety, log_level=log_level).run(sockets=[listening])

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from tunewright.asktell import Best, ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.callbacks.notebook import in_notebook
 from tunewright.codec import to_json
-from tunewright.events import StartEvent
+from tunewright.events import RequestEvent, StartEvent
+from tunewright.exceptions import MissingExtraError, SettingsError
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import number, plural
 from tunewright.history import History, Incumbent, ranked_trials
@@ -23,6 +24,7 @@ from tunewright.journal import is_locked, last_outcome, read_events
 from tunewright.metadata import ExperimentMetadata, read_metadata
 from tunewright.methods import MethodSpec, constraints_of, method_names
 from tunewright.metric import Constraint, Goal, Metric
+from tunewright.plugins import VIEWS, load_plugin
 from tunewright.replicates import error_key
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
@@ -45,6 +47,19 @@ _SHOWN: Final = 5
 """Trials on the card of a notebook."""
 
 
+class CellDashboard(Protocol):
+    """A running dashboard; a notebook shows it as the value of a cell."""
+
+    @property
+    def url(self) -> str:
+        """Address of the page; behind a proxy without the name of its host."""
+        ...
+
+    def stop(self) -> None:
+        """End the server; the experiment goes on."""
+        ...
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Outcome:
@@ -58,6 +73,8 @@ class Outcome:
     """Seconds on the experiment's clock."""
     suggest_time: float
     """Seconds of the method's decisions."""
+    requests: tuple[RequestEvent, ...] = ()
+    """Requests from outside that the tuner has taken, and the actions."""
     summary: Mapping[str, Any]
     """Jobs, calls, seconds and cost of the backend; empty before they are written."""
 
@@ -202,6 +219,37 @@ class Outcome:
         found: WorkerTime = _analysis("single").worker_time(self._run())
         return found
 
+    def dashboard(
+        self, *, control: bool = False, base_path: str | None = None, height: int = 760
+    ) -> CellDashboard:
+        """Show the experiment live in the cell of a notebook, as the value of the cell.
+
+        Parameters
+        ----------
+        control
+            Whether the page can stop and pause trials, change limits and add configurations.
+        base_path
+            Path at which a proxy offers ports of this machine, such as ``"/user/me/proxy/{port}"``; None: that of JupyterHub
+            or SageMaker Studio, if the notebook is there.
+        height
+            Height in pixels.
+
+        Raises
+        ------
+        MissingExtraError
+            The extra ``dashboard`` is not installed.
+        SettingsError
+            The experiment is not stored in ``$TUNEWRIGHT_HOME``.
+        """
+        try:
+            view = load_plugin(VIEWS, "notebook", type)
+        except SettingsError as error:
+            if isinstance(error.__cause__, ModuleNotFoundError):
+                raise MissingExtraError("dashboard", "The dashboard") from None
+            raise
+        found: CellDashboard = view(self.folder, control=control, base_path=base_path, height=height)
+        return found
+
     def _plot(self, name: str) -> Figure:
         return _shown(getattr(_analysis("figures"), name)(self._run()))
 
@@ -325,6 +373,18 @@ class Outcome:
             "wallclock_time": self.wallclock_time,
             "suggest_time": self.suggest_time,
         }
+        if self.requests:
+            data["requests"] = [
+                {
+                    "action": event.action,
+                    "trial_id": event.trial_id,
+                    "arguments": dict(event.arguments),
+                    "done": event.done,
+                    "reason": event.reason,
+                    "time": event.t,
+                }
+                for event in self.requests
+            ]
         if self.metadata.origin:
             data["origin"] = self.metadata.origin
         if self.constraints:
@@ -391,6 +451,7 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
         history=replay_history(events),
         wallclock_time=max((event.t for event in events), default=0.0),
         suggest_time=math.fsum(e.suggest_time or 0.0 for e in events if isinstance(e, StartEvent)),
+        requests=tuple(event for event in events if isinstance(event, RequestEvent)),
         summary=read_account(folder.account_path),
     )
 

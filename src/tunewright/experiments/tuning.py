@@ -90,6 +90,14 @@ class TuneOptions(TypedDict, total=False):
     Trials stop early if theirs are worse than those of the best trial (`Replicates.significance`)."""
     argument_style: ArgumentStyle
     """Hyperparameters on the command line of a script: ``"list"`` (``--name value``), ``"hydra"`` or ``"config_json"``."""
+    inputs: Mapping[str, str]
+    """Input folders of a script by name: ``s3://``, ``efs://`` or ``fsx://`` addresses for jobs, paths for processes."""
+    environment: Mapping[str, str]
+    """Variables of each trial; SageMaker shows them to all who may describe jobs."""
+    dependencies: Sequence[str | Path]
+    """Files and folders that are placed beside the script."""
+    instance_count: int
+    """Instances of each SageMaker job."""
     constraints: Sequence[str]
     """Relations between hyperparameters, such as ``"width_2 <= width_1"``, which every configuration keeps."""
     points: str | Path | Sequence[Point]
@@ -296,6 +304,10 @@ def _benchmark(
         max_resource=options.get("max_resource"),
         max_resource_attr=options.get("max_resource_attr"),
         argument_style=options.get("argument_style", "list"),
+        inputs=options.get("inputs", {}),
+        environment=options.get("environment", {}),
+        dependencies=tuple(str(Path(path).absolute()) for path in options.get("dependencies", ())),
+        instance_count=options.get("instance_count", 1),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from .channel import Channel, muted_unless
-from .contract import S3_VARIABLE, BucketTerms, apply_terms
+from .contract import S3_VARIABLE, WORKER_VARIABLE, BucketTerms, apply_terms
 from .job_secrets import read_secrets, with_secrets
 from .restarts import Restarts
 from .run_order import RunOrder
@@ -29,6 +29,8 @@ from .training_job import (
 )
 
 _ATTEMPTS = 8
+_PACKAGES = {"boto3", "botocore", "s3transfer"}
+"""Packages that must be of the same time."""
 
 
 @final
@@ -120,22 +122,42 @@ def load_boto3(cache: Path) -> Any:
     try:
         return importlib.import_module("boto3")
     except ModuleNotFoundError:
-        folder = cache / "boto3"
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), "boto3"]
-        subprocess.run(command, check=True)
-        sys.path.append(str(folder))
-        importlib.invalidate_caches()
+        sys.path.append(_install(cache))
         return importlib.import_module("boto3")
 
 
 def _connect(cache: Path) -> Any:
-    """A client of S3."""
+    """A client of S3; if boto3 is too old for the conditional writes of a worker, another one is installed first."""
+    client = _client(cache)
+    if WORKER_VARIABLE in os.environ and not _knows_conditions(client):
+        sys.path.insert(0, _install(cache))
+        for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
+            del sys.modules[name]
+        client = _client(cache)
+    terms = BucketTerms.of_environment()
+    apply_terms(client, lambda _: terms)
+    return client
+
+
+def _client(cache: Path) -> Any:
     boto3 = load_boto3(cache)
     config = importlib.import_module("botocore.config").Config(
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,
     )
-    client = boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=config)
-    terms = BucketTerms.of_environment()
-    apply_terms(client, lambda _: terms)
-    return client
+    return boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=config)
+
+
+def _knows_conditions(client: Any) -> bool:
+    """Whether PutObject has If-None-Match and If-Match, of August and November 2024."""
+    members = client.meta.service_model.operation_model("PutObject").input_shape.members
+    return "IfNoneMatch" in members and "IfMatch" in members
+
+
+def _install(cache: Path) -> str:
+    """Install the newest boto3 into a folder of its own; return the folder."""
+    folder = str(cache / "boto3")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", folder, "boto3"]
+    subprocess.run(command, check=True)
+    importlib.invalidate_caches()
+    return folder

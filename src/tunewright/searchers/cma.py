@@ -148,7 +148,7 @@ class CMAESSearcher(Searcher):
     @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next given point or draw; None when every configuration was tried."""
-        if history.n_trials < self._random.n_initial or not self._space.n_columns:
+        if history.n_suggested < self._random.n_initial or not self._space.n_columns:
             return self._random.suggest(history)
         self._read(history)
         note: dict[str, Json] = {}
@@ -200,7 +200,8 @@ class CMAESSearcher(Searcher):
 
     def _best_given(self, history: History) -> int | None:
         """The best given trial that has ended, else the first; None without any."""
-        given = range(min(self._random.n_initial, history.n_trials))
+        n_added = history.n_trials - history.n_suggested
+        given = range(min(self._random.n_initial + n_added, history.n_trials))
         losses = [final_loss(history, trial, self._metric) for trial in given]
         return int(np.argmin([math.inf if loss is None else loss for loss in losses])) if losses else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -405,6 +406,45 @@ def test_an_image_without_boto3_installs_it(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "path", [*sys.path])
     s3_job._connect(tmp_path).close()
     assert commands[0][-3:] == ["--target", str(tmp_path / "boto3"), "boto3"]
+
+
+OLD_IMAGE = """
+import os, sys
+from pathlib import Path
+from tunewright.runner import s3_job
+
+BOTO3 = (
+    "from types import SimpleNamespace as Some\\n"
+    "def client(name, **settings):\\n"
+    "    put = Some(input_shape=Some(members=MEMBERS))\\n"
+    "    model = Some(operation_model=lambda name: put)\\n"
+    "    events = Some(register=lambda name, hook: None)\\n"
+    "    return Some(meta=Some(service_model=model, events=events), members=MEMBERS)\\n"
+)
+
+def write(folder, members):
+    (folder / "botocore").mkdir(parents=True)
+    (folder / "boto3.py").write_text(BOTO3.replace("MEMBERS", repr(members)))
+    (folder / "botocore" / "config.py").write_text("Config = dict")
+
+def install(command, check):
+    assert "--upgrade" in command and check
+    write(Path(command[command.index("--target") + 1]), ["IfMatch", "IfNoneMatch"])
+
+image, cache = Path(sys.argv[1], "image"), Path(sys.argv[1], "cache")
+write(image, ["IfNoneMatch"])
+sys.path.insert(0, str(image))
+s3_job.subprocess.run = install
+assert s3_job.S3Client(cache).members == ["IfNoneMatch"]
+os.environ["TUNEWRIGHT_WORKER"] = "{}"
+assert s3_job.S3Client(cache).members == ["IfMatch", "IfNoneMatch"]
+assert s3_job.S3Client(cache).members == ["IfMatch", "IfNoneMatch"]
+"""
+"""A process of an image whose boto3 has no If-Match, and of which pip installs one that has."""
+
+
+def test_a_worker_replaces_a_boto3_without_conditional_writes(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", OLD_IMAGE, str(tmp_path)], check=True, timeout=300)
 
 
 def test_reports_of_many_trials_are_spread_over_prefixes(s3: Any, order: RunOrder) -> None:

@@ -86,11 +86,33 @@ def build_template(benchmark: RealBenchmarkDefinition, config: SageMakerConfig) 
         A template is no part of a CreateTrainingJob request, an input has no known form, or a VPC is missing.
     """
     for template in (benchmark.request_template, config.request_template):
-        _check_model(template)
+        check_model(template)
     template = merge(_of_settings(config), merge(config.request_template, _channels(benchmark.inputs)))
     template = merge(benchmark.request_template, template)
     _check_network(template)
     return template
+
+
+def check_model(template: Mapping[str, Any]) -> None:
+    """Check names and types of a template's fields by botocore's model.
+
+    Raises
+    ------
+    SettingsError
+        They are no part of a CreateTrainingJob request.
+    """
+    if not template:
+        return
+    complete = {name: value for name, value in _LEAST_REQUEST.items() if name not in template}
+    for name in _LEAST_REQUEST.keys() & template.keys():
+        below, value = _LEAST_REQUEST[name], template[name]
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        complete[name] = {**cast("Mapping[str, Any]", below), **value} if both else value
+    problems = request_problems("CreateTrainingJob", {**template, **complete})
+    if problems:
+        raise SettingsError(
+            f"request_template (--template) is no part of a CreateTrainingJob request: {'; '.join(problems)}"
+        )
 
 
 def check_own_fields(template: Mapping[str, Any]) -> None:
@@ -280,22 +302,6 @@ def _check_network(template: Mapping[str, Any]) -> None:
     if reached:
         raise SettingsError(
             f"Jobs reach {' and '.join(reached)} only in its VPC: give --subnets and --security_group_ids"
-        )
-
-
-def _check_model(template: Mapping[str, Any]) -> None:
-    """Check names and types of a template's fields by botocore's model."""
-    if not template:
-        return
-    complete = {name: value for name, value in _LEAST_REQUEST.items() if name not in template}
-    for name in _LEAST_REQUEST.keys() & template.keys():
-        below, value = _LEAST_REQUEST[name], template[name]
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        complete[name] = {**cast("Mapping[str, Any]", below), **value} if both else value
-    problems = request_problems("CreateTrainingJob", {**template, **complete})
-    if problems:
-        raise SettingsError(
-            f"request_template (--template) is no part of a CreateTrainingJob request: {'; '.join(problems)}"
         )
 
 
