@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,16 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parent.parent
 COVERAGE_FLOOR = 95
 """Per cent of lines and branches that the tests must reach; a little below what they do, as killed children count not."""
+
+
+STRICT = {"SAGEMAKER_EMULATOR_PRESET": "strict"}
+"""Variables that make embedded endpoints accounts whose permissions are checked."""
+STRICT_TESTS = (
+    "tests/integration",
+    "-k",
+    "account or first_errors or policies or remote or sagemaker or several_instances or syne_tune or verify",
+)
+"""Tests of the SageMaker backend with real endpoints."""
 
 
 class SetupError(Exception):
@@ -243,6 +253,7 @@ def run_tests(
     is_full: bool,
     seed: int | None = None,
     results: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> bool:
     """Run the tests in parallel; with all that ``--full`` adds, coverage is measured, which takes half as long again.
 
@@ -252,6 +263,8 @@ def run_tests(
         Seed of the order of modules and of the tests in each; None: the order of the files.
     results
         File for the outcomes in JUnit's format.
+    variables
+        Further environment variables.
     """
     n_processes = 2 * (os.cpu_count() or 1)  # many tests wait for processes of their own
     command = [str(tool / "pytest"), "-q", "-n", str(n_processes), "--dist", "loadfile"]
@@ -264,8 +277,10 @@ def run_tests(
         command += ["--random-order-bucket", "module", f"--random-order-seed={seed}"]
     if results is not None:
         command += [f"--junit-xml={results}"]
-    say(f"\nTests: {' '.join(command[1:])}")
-    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    shown = "".join(f"{name}={value} " for name, value in (variables or {}).items())
+    say(f"\nTests: {shown}{' '.join(command[1:])}")
+    environment = {**os.environ, **(variables or {})}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
 
 
 def run_rounds(
@@ -342,7 +357,8 @@ def test(arguments: Sequence[str]) -> int:
     command.add_argument(
         "--full",
         action="store_true",
-        help="also test against SageMaker's SDKs, command line and toolkit, BoTorch, LightGBM and XGBoost, and require coverage",
+        help="also test against SageMaker's SDKs, command line and toolkit, BoTorch, LightGBM and XGBoost, test the SageMaker "
+        "backend on an account that checks permissions, and require coverage",
     )
     command.add_argument(
         "--repeat", type=int, default=0, metavar="N", help="run the tests N times, in random orders"
@@ -376,6 +392,10 @@ def test(arguments: Sequence[str]) -> int:
             )
         else:
             passed["tests"] = run_tests(tool, rest, is_full=options.full)
+            if options.full and not rest:
+                passed["tests on a strict account"] = run_tests(
+                    tool, STRICT_TESTS, is_full=True, variables=STRICT
+                )
         passed = {"checks": show_checks(checks.result()), **passed}
     for what, reason in missing.items():
         if reason:

@@ -71,6 +71,13 @@ def tunewright_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture(autouse=True)
+def _account_of_the_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests with real endpoints run on the kind of account that the caller chose; fakes stand for the default one."""
+    if "integration" not in request.node.path.parts:
+        monkeypatch.delenv("SAGEMAKER_EMULATOR_PRESET", raising=False)
+
+
 @pytest.fixture
 def run_example() -> Callable[[str], subprocess.CompletedProcess[str]]:
     """Runs a file of ``examples/`` by name, as a user would, to its good end."""

@@ -22,7 +22,14 @@ from sagemaker_emulator.api.application import Application, Components
 from sagemaker_emulator.api.operations import Operations
 from sagemaker_emulator.api.quotas import RequestRates, ServiceQuotas
 from sagemaker_emulator.api.server import PortTakenError, bind, serve_on, url_of
-from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
+from sagemaker_emulator.execution import (
+    IMAGE_PACKAGES,
+    ExecutionSettings,
+    Isolation,
+    ProcessExecutor,
+    image_python,
+    read_packages,
+)
 from sagemaker_emulator.service.engine import Engine
 from sagemaker_emulator.service.executor import Executor
 from sagemaker_emulator.service.faults import Fault, FaultInjector
@@ -129,7 +136,9 @@ class EmulatorConfig:
 
 def permissions_of(settings: ServiceSettings, access_key: str) -> Permissions | None:
     """Permissions of the account; None if they are not checked."""
-    return Permissions(access_key, settings.region) if settings.account.is_strict else None
+    if not settings.account.is_strict:
+        return None
+    return Permissions(access_key, settings.region, settings.control_policies)
 
 
 @final
@@ -271,6 +280,8 @@ class ServeOptions:
     secret_key: str = ""
     interpreters: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """TrainingImage -> Python interpreter."""
+    packages: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """TrainingImage -> names of the packages that the image has."""
     file_systems: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """Id of a file system -> folder that stands for it."""
     isolation: Isolation = Isolation.AUTO
@@ -337,13 +348,19 @@ def _serve(options: ServeOptions) -> None:
 
 
 def _execution_settings(options: ServeOptions, config: EmulatorConfig, url: str) -> ExecutionSettings:
+    images = options.directory / ".images"
+    built = {image: image_python(names, images) for image, names in options.packages.items()}
+    is_strict = options.settings.account.is_strict
     return ExecutionSettings(
         endpoint_url=url,
         region=options.settings.region,
         access_key=config.access_key,
         secret_key=config.secret_key,
         speed=options.settings.speed,
-        interpreters=options.interpreters,
+        interpreters={**built, **options.interpreters},
+        default_interpreter=image_python(read_packages(IMAGE_PACKAGES), images)
+        if is_strict
+        else Path(sys.executable),
         file_systems=options.file_systems,
         isolation=options.isolation,
     )

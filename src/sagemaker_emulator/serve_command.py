@@ -7,14 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Never, TypeVar
+from typing import Annotated, Any, Literal, Never, TypeVar, cast
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 try:
     from sagemaker_emulator.emulator import ServeOptions, serve
-    from sagemaker_emulator.execution import Isolation
+    from sagemaker_emulator.execution import Isolation, read_packages
     from sagemaker_emulator.service.faults import Fault, parse_faults
     from sagemaker_emulator.service.settings import DEFAULT_QUOTA, Preset, ServiceSettings
 except ModuleNotFoundError as error:
@@ -48,6 +48,13 @@ class ServeArguments:
             "with raised quotas).",
         ),
     ] = "default"
+    control_policy: Annotated[
+        Path | None,
+        Parameter(
+            env_var="SAGEMAKER_EMULATOR_CONTROL_POLICY",
+            help="JSON file of a service control policy, which new-account and strict apply to all callers.",
+        ),
+    ] = None
     quota: Annotated[
         list[str] | None,
         Parameter(
@@ -78,6 +85,13 @@ class ServeArguments:
     image: Annotated[
         list[str] | None,
         Parameter(help="IMAGE=PYTHON: interpreter for a TrainingImage. Repeatable."),
+    ] = None
+    image_packages: Annotated[
+        list[str] | None,
+        Parameter(
+            help="IMAGE=FILE: packages that a TrainingImage has, one per line; its jobs can import no others. Repeatable. "
+            "new-account and strict have the packages of AWS's image of PyTorch 2.12 for all other images."
+        ),
     ] = None
     file_system: Annotated[
         list[str] | None,
@@ -134,12 +148,14 @@ def _options(arguments: ServeArguments) -> ServeOptions:
             throttle=arguments.throttle,
             preset=arguments.preset,
             total_quota=arguments.total_quota,
+            control_policies=_read_policies(arguments.control_policy),
         ),
         directory=arguments.directory.resolve(),
         port=arguments.port,
         access_key=arguments.access_key,
         secret_key=arguments.secret_key,
         interpreters=_table(arguments.image, "--image IMAGE=PYTHON", Path),
+        packages=_read_lists(arguments.image_packages),
         file_systems=_table(arguments.file_system, "--file_system ID=FOLDER", Path),
         isolation=Isolation(arguments.isolation),
         faults=_read_faults(arguments.faults),
@@ -160,6 +176,26 @@ def _table(entries: Sequence[str] | None, form: str, read: Callable[[str], _T]) 
         except ValueError as error:
             raise ValueError(f"{form} expected, not {entry!r}") from error
     return table
+
+
+def _read_policies(path: Path | None) -> list[dict[str, Any]]:
+    if path is None:
+        return []
+    try:
+        document: Any = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--control_policy {path}: {error}") from error
+    if not isinstance(document, dict) or "Statement" not in document:
+        raise ValueError(f"--control_policy {path}: a policy document with a Statement is expected")
+    return [cast("dict[str, Any]", document)]
+
+
+def _read_lists(entries: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
+    try:
+        files = _table(entries, "--image_packages IMAGE=FILE", Path)
+        return {image: read_packages(file) for image, file in files.items()}
+    except OSError as error:
+        raise ValueError(f"--image_packages: {error}") from error
 
 
 def _read_faults(path: Path | None) -> list[Fault]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Generic, TypeVar, final
 
+from tunewright.events import RequestEvent
 from tunewright.exceptions import TunewrightError
 from tunewright.history import History
 from tunewright.interfaces import Backend, Callback, CheckpointPolicy
@@ -74,6 +75,10 @@ class CallbackRunner:
             self._last_tick = monotonic()
             summary = backend.summary()
             self._callbacks.each(lambda callback: callback.on_wait(history, now, summary))
+
+    def on_request(self, history: History, request: RequestEvent) -> None:
+        """Call ``on_request`` of every callback."""
+        self._callbacks.each(lambda callback: callback.on_request(history, request))
 
     def on_interrupt(self, history: History) -> None:
         """Call ``on_interrupt`` of every callback."""

@@ -161,6 +161,19 @@ class DropEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
         return Checkpoint(trial_id=self.trial_id, resource=self.resource)
 
 
+class RequestAction(StrEnum):
+    """The ``action`` of a request."""
+
+    STOP_TRIAL = "stop_trial"
+    PAUSE_TRIAL = "pause_trial"
+    RESUME_TRIAL = "resume_trial"
+    STOP_EXPERIMENT = "stop_experiment"
+    CHANGE_LIMITS = "change_limits"
+    SET_WORKERS = "set_workers"
+    TRY_CONFIG = "try_config"
+    NOTE = "note"
+
+
 @final
 class RequestEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="request", gc=False):
     """A person's request from outside of the tuner, and the action that the tuner took."""
@@ -170,11 +183,11 @@ class RequestEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     t: float
     wall: float
     action: str
-    """The request, such as ``"stop_trial"``."""
+    """A `RequestAction`."""
     trial_id: int | None
     """The trial that it concerns, if any."""
     arguments: Mapping[str, Json]
-    """Further parameters of the request."""
+    """Further parameters of the request, and its id as ``"request"``."""
     done: str
     """The action taken; empty if the request was refused."""
     reason: str

@@ -168,7 +168,24 @@ class JournalError(TunewrightError):
 
 
 class BackendError(TunewrightError):
-    """A backend cannot work at all (not: one of its runs failed)."""
+    """A backend cannot work at all (not: one of its runs failed).
+
+    Parameters
+    ----------
+    text
+        Cause and remedy.
+    then
+        Last step of the remedy, such as ``resume``; empty if there is none.
+    """
+
+    def __init__(self, text: str, *, then: str = "") -> None:
+        super().__init__(f"{text}; then {then}" if then else text)
+        self._text = text
+        self._then = then
+
+    def of_nothing_begun(self) -> BackendError:
+        """The error of an experiment of which nothing is kept: the last step is to begin again."""
+        return BackendError(self._text, then="begin again" if self._then else "")
 
 
 class RequestError(TunewrightError):

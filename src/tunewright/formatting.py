@@ -9,9 +9,10 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, cast, final
 
+from tunewright.events import RequestAction, RequestEvent
 from tunewright.history import History, Incumbent, known_resource, n_known_results, n_known_trials
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
@@ -21,10 +22,19 @@ from tunewright.runner.script_launch import hydra_overrides
 from tunewright.schedulers.objectives import pareto_results
 from tunewright.space import SearchSpace
 from tunewright.trial import BackendSummary, ExperimentStatus, Result, TrialStatus
-from tunewright.types import Config, Note
+from tunewright.types import Config, Json, Note
 
 _LEAST_SHARE: Final = 0.02
 """Part of an experiment before which nothing is said of the time to go."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_FACTS: Final[Mapping[str, str]] = {
+    "max_wallclock_time": "max_time",
+    "max_num_trials": "max_trials",
+    "max_num_evaluations": "max_results",
+    "max_cost": "max_cost",
+    "n_workers": "n_workers",
+}
+"""Parameters of requests -> fields of `ProgressFacts`."""
 FRONT_LINES: Final = 12
 """Results of a Pareto set that are shown with a line each."""
 
@@ -320,6 +330,47 @@ def cost_text(facts: ProgressFacts, cost: float, prices: str) -> str:
     return f"{text} ({prices})" if prices else text
 
 
+def changed_facts(facts: ProgressFacts, request: RequestEvent) -> ProgressFacts:
+    """Return the facts after a request: other limits, or another number of workers."""
+    if request.done not in {RequestAction.CHANGE_LIMITS, RequestAction.SET_WORKERS}:
+        return facts
+    return replace(
+        facts,
+        **{
+            _FACTS[name]: value
+            for name, value in request.arguments.items()
+            if name in _FACTS and isinstance(value, int | float)
+        },
+    )
+
+
+def request_text(event: RequestEvent) -> str:
+    """Format a journaled request from outside, with the reason if it was refused."""
+    text = action_text(event.action, event.trial_id, event.arguments)
+    reason = _one_line(event.reason)
+    if not event.done:
+        return f"{text}: refused. {reason}"
+    return f"{text} ({reason})" if reason else text
+
+
+def action_text(action: str, trial_id: int | None, arguments: Mapping[str, Json]) -> str:
+    """Format a request from outside: its action, its trial and its parameters."""
+    trial = "" if trial_id is None else f" {trial_id}"
+    values = {name: value for name, value in arguments.items() if name != "request"}
+    if action == RequestAction.NOTE:
+        return f"note{trial and f' on trial{trial}'}: {_one_line(values.get('text', ''))}"
+    config = values.get("config")
+    if isinstance(config, dict):
+        values = config
+    shown = " ".join(f"{name}={_one_line(value)}" for name, value in values.items())
+    return f"{action.replace('_', ' ')}{trial}{shown and f' {shown}'}"
+
+
+def _one_line(value: object) -> str:
+    """A text from outside without control characters."""
+    return _CONTROL.sub(" ", str(value))
+
+
 def failure_text(history: History, trial_id: int) -> str:
     """Format the failure of a trial with the last lines of its log."""
     error = history.error(trial_id) or "unknown reason"
@@ -329,7 +380,12 @@ def failure_text(history: History, trial_id: int) -> str:
 def closing_text(
     facts: ProgressFacts, history: History, outcome: ExperimentStatus, summary: BackendSummary
 ) -> str:
-    """Format the end of an experiment: best configuration, counts, folder, and the command that shows it."""
+    """Format the end of an experiment: best configuration, counts, folder, and the command that shows it.
+
+    Of an experiment that failed before any of its runs began there is nothing else to tell.
+    """
+    if outcome is ExperimentStatus.FAILED and not summary.jobs and not history.n_results:
+        return f"{facts.title}: {outcome}, nothing was begun"
     incumbent = Incumbent(facts.metric, facts.constraints)
     incumbent.update(history)
     lines = [f"{facts.title}: {outcome}", f"Best:    {best_text(facts, incumbent, history)}"]

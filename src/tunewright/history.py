@@ -35,6 +35,11 @@ class History(ABC):
         """Number of trials that have begun."""
 
     @property
+    def n_suggested(self) -> int:
+        """Number of trials that have begun without those whose configuration a user added."""
+        return self.n_trials
+
+    @property
     @abstractmethod
     def n_runs(self) -> int:
         """Number of runs that have begun: starts and resumptions."""
@@ -65,6 +70,11 @@ class History(ABC):
     @abstractmethod
     def ids(self, status: TrialStatus) -> Collection[int]:
         """Trials of this status, in the order in which they entered it. A live view."""
+
+    def is_withdrawn(self, trial_id: int) -> bool:
+        """Whether a user has paused or stopped the trial, so that the scheduler does without it."""
+        del trial_id
+        return False
 
     @abstractmethod
     def run(self, trial_id: int) -> Run:

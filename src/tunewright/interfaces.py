@@ -14,6 +14,8 @@ from typing import TypeAlias, final
 from typing_extensions import override
 
 from tunewright.clock import Clock
+from tunewright.events import RequestEvent
+from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.trial import (
     BackendSummary,
@@ -100,6 +102,11 @@ class Scheduler(ABC):
     The Tuner calls, for two trials on one worker: ``suggest`` (Start), ``on_trial_start``, ``on_trial_result`` (PAUSE),
     ``on_trial_end`` (PAUSED), the same for the second trial, then ``suggest`` (Resume of the better one),
     ``on_trial_start``, ``on_trial_result`` (CONTINUE) for each further epoch, ``on_trial_end`` (COMPLETED).
+
+    **Requests of a user.** A running trial that a user pauses ends as STOPPED for its scheduler: it keeps the places that it
+    has, but no rung waits for it, and it is not resumable. ``history.status`` is PAUSED meanwhile, and
+    ``history.is_withdrawn`` is true. When the user resumes it, :meth:`resume_requested` says how the scheduler takes it back; by
+    default it does not. A configuration that a user adds begins as :meth:`start_requested` says; by default it is refused.
     """
 
     @abstractmethod
@@ -129,6 +136,29 @@ class Scheduler(ABC):
     @abstractmethod
     def resumable(self, history: History) -> Collection[int]:
         """Paused trials that may still be resumed: their checkpoints are kept. A live view."""
+
+    def start_requested(self, history: History, config: Config) -> Start | None:
+        """Propose how a configuration that a user has added begins as the next trial. A query, as :meth:`suggest`.
+
+        Returns
+        -------
+        Start or None
+            None (the default): the method has no place for it.
+        """
+        del history, config
+        return None
+
+    def resume_requested(self, history: History, trial_id: int) -> Resume | None:
+        """Propose how a trial that a user had paused goes on, now that the user resumes it. A query, as :meth:`suggest`.
+
+        Returns
+        -------
+        Resume or None
+            None (the default): the trial has lost its place. It runs to the script's own end, and no handler is called for
+            this run; its results are in ``history``.
+        """
+        del history, trial_id
+        return None
 
 
 BackendEvent: TypeAlias = Reported | Ended | PhaseChange
@@ -188,6 +218,16 @@ class Backend(ABC):
 
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove a checkpoint; no effect if it is absent. By default nothing is removed."""
+
+    def set_workers(self, n_workers: int) -> None:
+        """Change the number of workers, >= 1. Running runs go on; fewer or more are started from now on.
+
+        Raises
+        ------
+        SettingsError
+            It cannot be changed while the backend works; the default.
+        """
+        raise SettingsError(f"This backend cannot change its number of workers to {n_workers} while it works")
 
     def summary(self) -> BackendSummary:
         """Jobs, calls, seconds and cost so far; by default an empty summary."""
@@ -268,6 +308,9 @@ class Callback(ABC):  # noqa: B024 - every hook is optional
 
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
         """A trial's run is over."""
+
+    def on_request(self, history: History, request: RequestEvent) -> None:
+        """A user's request from outside was carried out or refused."""
 
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:
         """Called after a wait of the Tuner, at most about once a second of real time."""

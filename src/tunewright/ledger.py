@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple, cast, final
 
 import msgspec
@@ -20,6 +21,7 @@ from tunewright.events import (
     Event,
     PhaseEvent,
     ReportDecision,
+    RequestAction,
     RequestEvent,
     ResultEvent,
     SessionEvent,
@@ -31,9 +33,22 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import Journal
 from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
-from tunewright.state import STOP_TRIAL, State, TrialRecord, with_fit
+from tunewright.requests import (
+    FiledRequest,
+    PauseTrial,
+    Request,
+    ResumeTrial,
+    StopTrial,
+    TryConfig,
+    WriteNote,
+    action_of,
+    arguments_of,
+)
+from tunewright.state import State, TrialRecord, with_fit
 from tunewright.trial import (
     CONTINUE,
+    OUTSIDE,
+    REQUEST,
     BackendSummary,
     Checkpoint,
     Decision,
@@ -49,6 +64,7 @@ from tunewright.trial import (
     TrialStatus,
     Verdict,
 )
+from tunewright.types import Config
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +126,7 @@ class Ledger:
         self._replicates = replicates
         self._state = State()
         self._checkpoints: dict[Checkpoint, None] = {}
+        self._taken: dict[str, RequestEvent] = {}
         self._warned: set[str] = set()
 
     @property
@@ -153,17 +170,26 @@ class Ledger:
         self._state.observe(event)
         if isinstance(event, EndEvent) and event.checkpoint is not None:
             self._checkpoints[event.checkpoint] = None
+        elif isinstance(event, RequestEvent) and "request" in event.arguments:
+            self._taken[str(event.arguments["request"])] = event
 
     def _notify(self, event: Event) -> Verdict | None:
         """Call the scheduler's handler for an observed event; return its verdict on a result."""
+        if not isinstance(event, ResultEvent | StartEvent | EndEvent):
+            return None
+        trial_id = event.trial_id
+        record = self._state.record(trial_id)
+        if record.is_outside:
+            return None
         if isinstance(event, ResultEvent):
             if event.is_accepted:
-                result = self._state.results(event.trial_id)[-1]
-                return self._scheduler.on_trial_result(self._state, event.trial_id, result)
+                return self._scheduler.on_trial_result(self._state, trial_id, record.results[-1])
         elif isinstance(event, StartEvent):
-            self._scheduler.on_trial_start(self._state, self._state.run(event.trial_id))
-        elif isinstance(event, EndEvent):
-            self._scheduler.on_trial_end(self._state, event.trial_id, event.status)
+            self._scheduler.on_trial_start(self._state, record.runs[-1])
+        else:
+            is_taken = record.is_withdrawn and event.status is TrialStatus.PAUSED
+            status = TrialStatus.STOPPED if is_taken else event.status
+            self._scheduler.on_trial_end(self._state, trial_id, status)
         return None
 
     def _compare(self, verdict: Verdict, event: ResultEvent) -> None:
@@ -243,7 +269,8 @@ class Ledger:
         result = None
         if decision is _CONTINUE:
             result = record.results[-1]
-            verdict = self._scheduler.on_trial_result(self._state, report.trial_id, result)
+            if not record.is_outside:
+                verdict = self._scheduler.on_trial_result(self._state, report.trial_id, result)
             if verdict.decision is not _GO_ON or verdict.reason:
                 decision = ReportDecision(verdict.decision)
                 event = msgspec.structs.replace(event, decision=decision, reason=verdict.reason)
@@ -308,6 +335,103 @@ class Ledger:
         """
         self._checkpoints.pop(checkpoint, None)
 
+    def taken(self, number: str) -> RequestEvent | None:
+        """The event of a request that was journaled, in this session or an earlier one; None if it was not."""
+        return self._taken.get(number)
+
+    def request(self, filed: FiledRequest, now: float, refusal: str = "") -> RequestEvent:
+        """Journal a request from outside with the action taken; History changes accordingly.
+
+        Parameters
+        ----------
+        filed
+            The request; a configuration to try is a full one.
+        now
+            Experiment time.
+        refusal
+            Why it is refused, as far as the caller knows; empty: the ledger decides.
+        """
+        request = filed.request
+        refusal = refusal or self._refusal(request)
+        arguments = arguments_of(request)
+        remark = "" if isinstance(request, WriteNote) else request.reason
+        event = RequestEvent(
+            t=now,
+            wall=time.time(),
+            action=action_of(request),
+            trial_id=getattr(request, "trial_id", None),
+            arguments={"request": filed.id, **arguments},
+            done="" if refusal else action_of(request),
+            reason=refusal or remark,
+        )
+        self._journal.append(event)
+        self._observe(event)
+        self._state.settle(event)
+        return event
+
+    def _refusal(self, request: Request) -> str:
+        """Why a request cannot be carried out; empty if it can."""
+        if isinstance(request, TryConfig):
+            return self._refusal_of_config(request.config)
+        trial_id = getattr(request, "trial_id", None)
+        if not isinstance(trial_id, int):
+            return ""
+        if trial_id >= self._state.n_trials:
+            return f"There is no trial {trial_id}"
+        record = self._state.record(trial_id)
+        if isinstance(request, StopTrial | PauseTrial):
+            if record.status is not TrialStatus.RUNNING:
+                return f"Trial {trial_id} is {record.status}"
+            if record.pending is not None:
+                return f"The run of trial {trial_id} is ending already"
+        if isinstance(request, ResumeTrial):
+            if trial_id in self._state.wanted.values():
+                return f"Trial {trial_id} waits for a free worker already"
+            decision = record.pending.decision if record.pending is not None else None
+            if not record.is_withdrawn or decision is not Decision.PAUSE:
+                return f"Trial {trial_id} is {record.status}, but not paused by a request"
+        return ""
+
+    def _refusal_of_config(self, config: Config) -> str:
+        if self._state.contains(config):
+            return "A trial with this configuration has begun already"
+        if config in self._state.wanted.values():
+            return "This configuration waits for a free worker already"
+        if self._scheduler.start_requested(self._state, config) is None:
+            return "The method has no place for a configuration from outside"
+        return ""
+
+    def next_requested(self, *, may_start: bool) -> Start | Resume | None:
+        """Return the oldest run that a user asked for and that can begin now; None if there is none.
+
+        Parameters
+        ----------
+        may_start
+            Whether new trials may begin; paused ones always may.
+        """
+        for number, wanted in self._state.wanted.items():
+            if isinstance(wanted, int):
+                suggestion = self._resumed(wanted)
+            elif may_start and not self._state.contains(wanted):
+                suggestion = self._scheduler.start_requested(self._state, wanted)
+            else:
+                continue
+            if suggestion is not None:
+                return replace(suggestion, note={**suggestion.note, REQUEST: number})
+        return None
+
+    def _resumed(self, trial_id: int) -> Resume | None:
+        """The next run of a trial that a user resumes; None while its last one is ending."""
+        record = self._state.record(trial_id)
+        if record.status is not TrialStatus.PAUSED:
+            return None
+        found = None if record.is_outside else self._scheduler.resume_requested(self._state, trial_id)
+        if found is None:
+            return Resume(trial_id=trial_id, note={OUTSIDE: True})
+        done = max(record.highest, record.checkpoint.resource if record.checkpoint else 0)
+        is_there = found.until is not None and found.until <= done  # it reported once more before it ended
+        return replace(found, until=done + 1) if is_there else found
+
     def request_stop(self, trial_id: int, now: float, reason: str = "") -> bool:
         """Journal a person's request to stop a trial; return whether the backend is to stop its run.
 
@@ -319,10 +443,10 @@ class Ledger:
         event = RequestEvent(
             t=now,
             wall=time.time(),
-            action=STOP_TRIAL,
+            action=RequestAction.STOP_TRIAL,
             trial_id=trial_id,
             arguments={},
-            done=STOP_TRIAL if is_open else "",
+            done=RequestAction.STOP_TRIAL if is_open else "",
             reason=reason if is_open else "The trial does not run",
         )
         self._journal.append(event)

@@ -6,7 +6,7 @@ that History after a resume equals History before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast, final
 
@@ -18,6 +18,7 @@ from tunewright.events import (
     EndEvent,
     Event,
     ReportDecision,
+    RequestAction,
     RequestEvent,
     ResultEvent,
     StartEvent,
@@ -26,6 +27,8 @@ from tunewright.exceptions import IllegalTransitionError, JournalError
 from tunewright.history import History
 from tunewright.trial import (
     LEGAL_TRANSITIONS,
+    OUTSIDE,
+    REQUEST,
     Checkpoint,
     Decision,
     OpenRun,
@@ -37,12 +40,15 @@ from tunewright.trial import (
 )
 from tunewright.types import Config, Note
 
-STOP_TRIAL: Final = "stop_trial"
-"""Action of a request that ends a running trial."""
-
 # Looked up once: in Python 3.11 a member of an Enum costs ten times what a global name does.
 _RUNNING: Final = TrialStatus.RUNNING
 _CONTINUE, _LATE, _INVALID = ReportDecision.CONTINUE, ReportDecision.LATE, ReportDecision.INVALID
+
+_ENDING: Final[Mapping[str, Decision]] = {
+    RequestAction.STOP_TRIAL: Decision.STOP,
+    RequestAction.PAUSE_TRIAL: Decision.PAUSE,
+}
+"""Verdict on a running trial by the request of a user."""
 
 
 @dataclass(slots=True)
@@ -68,6 +74,10 @@ class TrialRecord:
     pending_at: float | None = None
     invalid: str = ""
     """Why the newest run is being ended as failed."""
+    is_withdrawn: bool = False
+    """A user has paused or stopped it, and the scheduler has not taken it back."""
+    is_outside: bool = False
+    """The newest run is not judged by the scheduler."""
     cost_of_run: float = 0.0
     checkpoint: Checkpoint | None = None
     error: str = ""
@@ -88,6 +98,8 @@ class State(History):
         self._ids: dict[TrialStatus, dict[int, None]] = {status: {} for status in TrialStatus}
         self._configs: set[frozenset[tuple[str, object]]] = set()
         self._results: list[tuple[int, Result]] = []
+        self._wanted: dict[str, int | Config] = {}
+        self._n_added = 0
         self._cost = 0.0
         self._time = 0.0
 
@@ -97,6 +109,11 @@ class State(History):
     @override
     def n_trials(self) -> int:
         return len(self._records)
+
+    @property
+    @override
+    def n_suggested(self) -> int:
+        return len(self._records) - self._n_added
 
     @property
     @override
@@ -129,6 +146,10 @@ class State(History):
     @override
     def ids(self, status: TrialStatus) -> Collection[int]:
         return self._ids[status].keys()
+
+    @override
+    def is_withdrawn(self, trial_id: int) -> bool:
+        return self._records[trial_id].is_withdrawn
 
     @override
     def run(self, trial_id: int) -> Run:
@@ -182,6 +203,11 @@ class State(History):
         """Experiment time of the newest event."""
         return self._time
 
+    @property
+    def wanted(self) -> Mapping[str, int | Config]:
+        """Runs that users asked for and that have not begun, oldest first: request -> trial to resume, or configuration to try."""
+        return self._wanted
+
     def record(self, trial_id: int) -> TrialRecord:
         """The record of a trial, for reading."""
         return self._records[trial_id]
@@ -230,11 +256,22 @@ class State(History):
             self._drop(cast("DropEvent", event).checkpoint)
 
     def settle(self, event: Event) -> None:
-        """Apply the verdict of an observed event: a result's decision, or a request to stop a trial."""
+        """Apply the verdict of an observed event: a result's decision, or a request of a user."""
         if isinstance(event, ResultEvent):
             self._settle_report(event)
-        elif isinstance(event, RequestEvent) and event.done == STOP_TRIAL and event.trial_id is not None:
-            self._await_end(self._records[event.trial_id], Decision.STOP, event.reason, event.t)
+        elif isinstance(event, RequestEvent) and event.done:
+            self._settle_request(event)
+
+    def _settle_request(self, event: RequestEvent) -> None:
+        number, trial_id, action = str(event.arguments.get("request", "")), event.trial_id, event.done
+        if action == RequestAction.TRY_CONFIG:
+            self._wanted[number] = cast("Config", event.arguments["config"])
+        elif trial_id is not None and action == RequestAction.RESUME_TRIAL:
+            self._wanted[number] = trial_id
+        elif trial_id is not None and action in _ENDING:
+            record = self._records[trial_id]
+            record.is_withdrawn = True
+            self._await_end(record, _ENDING[action], event.reason, event.t)
 
     def _start(self, event: StartEvent) -> None:
         source = event.from_checkpoint
@@ -257,8 +294,12 @@ class State(History):
         record.seen = {}
         record.pending = record.pending_at = None
         record.invalid = ""
+        record.is_outside = record.is_withdrawn = OUTSIDE in event.note
         record.cost_of_run = 0.0
         self._runs.append(run)
+        if REQUEST in event.note:
+            self._n_added += run.attempt == 0
+            self._wanted.pop(str(event.note[REQUEST]), None)
 
     def _add_trial(self, trial_id: int, config: Config) -> None:
         if trial_id != len(self._records):

@@ -17,6 +17,13 @@ KNOWN: Final = "known"
 """Key in the note of a run that is not trained, as its results were given: the highest resource of the trial's given results."""
 
 
+REQUEST: Final = "request"
+"""Key in the note of a run that a user asked for: the id of the request."""
+
+OUTSIDE: Final = "outside"
+"""Key in the note of a run that the method neither judges nor counts, since its trial had lost its place there."""
+
+
 class TrialStatus(StrEnum):
     """Status of a trial.
 
@@ -31,9 +38,9 @@ class TrialStatus(StrEnum):
     RUNNING = "running"
     """The backend has a run of it, also while that run is being paused or stopped."""
     PAUSED = "paused"
-    """Its last run ended at a rung with a whole checkpoint; it may be resumed."""
+    """Its last run ended at a rung, or by a user's request, with a whole checkpoint; it may be resumed."""
     STOPPED = "stopped"
-    """The scheduler stopped it."""
+    """The scheduler or a user stopped it."""
     COMPLETED = "completed"
     """The script ended by itself."""
     FAILED = "failed"

@@ -11,15 +11,16 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from time import perf_counter
+from time import monotonic, perf_counter
 from types import FrameType
-from typing import final
+from typing import Final, final
 
 from tunewright.callback_runner import CallbackRunner, CheckpointPolicies
 from tunewright.events import ReportDecision
-from tunewright.exceptions import ExperimentFailedError, TunewrightError
+from tunewright.exceptions import ExperimentFailedError, SettingsError, SpaceError, TunewrightError
 from tunewright.history import History
 from tunewright.interfaces import (
     Backend,
@@ -33,6 +34,16 @@ from tunewright.journal import Journal
 from tunewright.ledger import Ledger
 from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
+from tunewright.requests import (
+    ChangeLimits,
+    FiledRequest,
+    PauseTrial,
+    RequestInbox,
+    SetWorkers,
+    StopExperiment,
+    StopTrial,
+    TryConfig,
+)
 from tunewright.trial import (
     BackendSummary,
     Decision,
@@ -42,11 +53,41 @@ from tunewright.trial import (
     Start,
     TrialStatus,
 )
+from tunewright.types import Config
 
 # Looked up once: in Python 3.11 a member of an Enum costs ten times what a global name does.
 _REPEAT, _LATE = ReportDecision.REPEAT, ReportDecision.LATE
 _PAUSE, _STOP = Decision.PAUSE, Decision.STOP
 _END = StopDecision.STOP
+_LOOK: Final = 0.5  # real seconds between two looks for requests
+
+
+class ExperimentControl(ABC):
+    """The part of an experiment that requests from outside change: its limits and its stored settings."""
+
+    @abstractmethod
+    def full_config(self, config: Config) -> Config:
+        """Return a configuration to try with the values that it lacks.
+
+        Raises
+        ------
+        SpaceError
+            It is not one of the search space.
+        """
+
+    @abstractmethod
+    def criterion(self, changes: Mapping[str, float]) -> StoppingCriterion:
+        """Return the stopping criterion with other limits, by their names.
+
+        Raises
+        ------
+        SettingsError
+            They cannot be changed so.
+        """
+
+    @abstractmethod
+    def store(self, request: ChangeLimits | SetWorkers) -> None:
+        """Store the new settings for later sessions; a second time changes nothing."""
 
 
 @final
@@ -73,6 +114,10 @@ class Tuner:
         Select the checkpoints that are deleted; without one, all are kept.
     max_failures
         Trials that may fail; one more ends the experiment, with every result kept.
+    inbox
+        Requests from outside, which are taken between events; None: none are.
+    control
+        Carries out requests that change the experiment's settings and checks configurations; None: those are refused.
 
     Examples
     --------
@@ -95,6 +140,8 @@ class Tuner:
         callbacks: Sequence[Callback] = (),
         checkpoint_policies: Sequence[CheckpointPolicy] = (),
         max_failures: int = 3,
+        inbox: RequestInbox | None = None,
+        control: ExperimentControl | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._backend = backend
@@ -107,6 +154,10 @@ class Tuner:
         self._callbacks = CallbackRunner(callbacks)
         self._policies = CheckpointPolicies(checkpoint_policies)
         self._max_failures = max_failures
+        self._inbox = inbox
+        self._control = control
+        self._next_look = 0.0
+        self._is_stopped = False
         self._nothing_to_start = False
         self._too_many_failed = False
         self._interrupted = False
@@ -156,6 +207,7 @@ class Tuner:
     def _loop(self) -> ExperimentStatus:
         """Handle events until the end; return the outcome."""
         self._count_failures()
+        self._take_requests()
         self._fill()
         while True:
             if self._interrupted:
@@ -163,7 +215,7 @@ class Tuner:
                 return ExperimentStatus.INTERRUPTED
             if self._too_many_failed:
                 return ExperimentStatus.FAILED
-            if self._stop_decision() is _END:
+            if self._is_stopped or self._stop_decision() is _END:
                 return ExperimentStatus.STOPPED
             if self._nothing_to_start and not self._history.ids(TrialStatus.RUNNING):
                 return ExperimentStatus.COMPLETED
@@ -177,7 +229,7 @@ class Tuner:
                     self._ledger.phase(event, self._now())
                     continue
                 self._fill()
-            if not events:
+            if self._take_requests() or not events:
                 self._fill()
             self._callbacks.on_tick(self._history, self._now(), self._backend)
 
@@ -193,13 +245,16 @@ class Tuner:
         """Begin runs while a worker is free; after nothing was suggested, ask no more until an event."""
         while not self._nothing_to_start and not self._interrupted and self._backend.free_workers() > 0:
             decision = self._stop_decision()
-            if decision is _END or self._too_many_failed:
+            if decision is _END or self._too_many_failed or self._is_stopped:
                 return
             before = perf_counter()
-            suggestion = self._scheduler.suggest(self._history)
+            may_start = decision is not StopDecision.NO_NEW_TRIALS
+            suggestion = self._ledger.next_requested(may_start=may_start)
+            if suggestion is None:
+                suggestion = self._scheduler.suggest(self._history)
             suggest_time = perf_counter() - before
             self._backend.clock.charge(suggest_time)
-            refused = isinstance(suggestion, Start) and decision is StopDecision.NO_NEW_TRIALS
+            refused = isinstance(suggestion, Start) and not may_start
             if suggestion is None or refused:
                 self._nothing_to_start = True
                 return
@@ -231,6 +286,70 @@ class Tuner:
         self._callbacks.on_trial_end(self._history, event.trial_id, status)
         self._remove_checkpoints()
 
+    def _take_requests(self) -> bool:
+        """Carry out the requests from outside that wait, at most every half a second; return whether there was one."""
+        if self._inbox is None or monotonic() < self._next_look:
+            return False
+        self._next_look = monotonic() + _LOOK
+        requests = self._inbox.read()
+        for filed in requests:
+            self._take(filed)
+            self._inbox.remove(filed)
+        if requests:
+            self._nothing_to_start = False
+        return bool(requests)
+
+    def _take(self, filed: FiledRequest) -> None:
+        """Journal a request, then carry it out; of one that an earlier session has journaled only the settings are left."""
+        event = self._ledger.taken(filed.id)
+        is_new = event is None
+        criterion: StoppingCriterion | None = None
+        refusal = ""
+        if event is None or event.done:
+            try:
+                filed, criterion = self._prepared(filed)
+            except (SettingsError, SpaceError) as error:
+                refusal = str(error)
+        if event is None:
+            event = self._ledger.request(filed, self._now(), refusal)
+        if event.done and not refusal:
+            self._carry_out(filed, criterion, is_new=is_new)
+        if is_new:
+            self._callbacks.on_request(self._history, event)
+
+    def _prepared(self, filed: FiledRequest) -> tuple[FiledRequest, StoppingCriterion | None]:
+        """A request with a full configuration, and the stopping criterion of new limits; nothing is started by it."""
+        request, control = filed.request, self._control
+        if not isinstance(request, TryConfig | ChangeLimits | SetWorkers):
+            return filed, None
+        if control is None:
+            raise SettingsError("The tuner cannot change the experiment's settings")
+        if isinstance(request, TryConfig):
+            if self._stop_decision() is not StopDecision.CONTINUE:
+                raise SettingsError("The limits allow no further trial: raise them first")
+            config = dict(control.full_config(request.config))
+            return filed._replace(request=TryConfig(config=config, reason=request.reason)), None
+        if isinstance(request, ChangeLimits):
+            return filed, control.criterion(request.changes)
+        self._backend.set_workers(request.n_workers)
+        return filed, None
+
+    def _carry_out(self, filed: FiledRequest, criterion: StoppingCriterion | None, *, is_new: bool) -> None:
+        request = filed.request
+        if criterion is not None:
+            self._stop_when = criterion
+            self._deadline = criterion.deadline()
+        if isinstance(request, ChangeLimits | SetWorkers) and self._control is not None:
+            self._control.store(request)
+        if not is_new:
+            return  # a resume has carried out the verdict on the trial already
+        if isinstance(request, StopTrial):
+            self._backend.stop(request.trial_id)
+        elif isinstance(request, PauseTrial):
+            self._backend.pause(request.trial_id)
+        elif isinstance(request, StopExperiment):
+            self._is_stopped = True
+
     def _remove_checkpoints(self) -> None:
         """Delete the checkpoints that the policies select."""
         if self._policies.is_empty:
@@ -239,7 +358,8 @@ class Tuner:
         sources = {history.run(trial_id).from_checkpoint for trial_id in running}
         resumable = [history.checkpoint(trial_id) for trial_id in sorted(self._scheduler.resumable(history))]
         paused = [c for c in resumable if c is not None and c not in sources]
-        needed = {*sources, *paused, *(history.checkpoint(trial_id) for trial_id in running)}
+        withdrawn = [i for i in history.ids(TrialStatus.PAUSED) if history.is_withdrawn(i)]
+        needed = {*sources, *paused, *map(history.checkpoint, (*running, *withdrawn))}
         unneeded = [c for c in self._ledger.checkpoints if c not in needed]
         for checkpoint in self._policies.select_unneeded(history, unneeded):
             self._backend.delete_checkpoint(checkpoint)

@@ -53,12 +53,22 @@ def kill(pid: int) -> None:
     process.wait(300)
 
 
-def test_each_kind_of_account_has_a_server_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    default = settings_hash(ENDPOINT)
+def test_each_kind_of_account_has_a_server_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = [settings_hash(ENDPOINT)]
     monkeypatch.setenv(PRESET_VARIABLE, "strict")
-    strict = settings_hash(ENDPOINT)
+    found.append(settings_hash(ENDPOINT))
+    policy = tmp_path / "policy.json"
+    monkeypatch.setenv("SAGEMAKER_EMULATOR_CONTROL_POLICY", str(policy))
+    for content in ("a", "b"):
+        policy.write_text(content)
+        found.append(settings_hash(ENDPOINT))
+    policy.unlink()
+    found.append(settings_hash(ENDPOINT))
     monkeypatch.setenv(FILE_SYSTEMS_VARIABLE, "fs-01234567=/data")
-    assert len({default, strict, settings_hash(ENDPOINT)}) == 3
+    found.append(settings_hash(ENDPOINT))
+    assert len(set(found)) == 6
 
 
 def test_one_server_for_all_tuners(tmp_path: Path, started: list[EmbeddedEndpoint]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from tunewright.aws import open_session, resolve_endpoint
-from tunewright.aws.policy import ACTIONS, IMPLIED, Scope, policy
+from tunewright.aws.policy import ACTIONS, IMPLIED, Principal, Scope, policy
 from tunewright.cli import main
 
 SOURCES = Path(__file__).resolve().parent.parent.parent / "src" / "tunewright"
@@ -128,3 +128,59 @@ def test_the_printed_policy_is_narrow(
         assert trial == policy("trial", NARROW)
         assert "alias" in printed(capsys, "--region", NARROW.region, "--role", "mine", "--kms_key", "alias/a")
     assert printed(capsys, "--narrow", "0") == policy()
+
+
+def statements(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {statement["Sid"]: statement for statement in document["Statement"]}
+
+
+def test_flags_of_experiments_add_statements(capsys: pytest.CaptureFixture[str]) -> None:
+    role = "arn:aws:iam::123456789012:role/mine"
+    inputs = (
+        "train=s3://data/a=b/",
+        "b=s3://data/c?mode=FastFile",
+        "x=s3://other",
+        "y=efs://fs-0123456789abcdef0/z",
+    )
+    line = ["--narrow", "0", "--subnets", "subnet-1", "--assume_role", role]
+    line += [part for one in inputs for part in ("--inputs", one)]
+    principals: tuple[Principal, ...] = ("user", "tuning-job", "trial")
+    user, tuner, trial = (printed(capsys, *line, "--for", name) for name in principals)
+    added = {
+        name: set(statements(found)) - set(statements(policy(name)))
+        for name, found in zip(principals, (user, tuner, trial), strict=True)
+    }
+    assert added == {
+        "user": {"AssumedRole"},
+        "tuning-job": {"Network"},
+        "trial": {"Network", "InputBucket1", "Input1", "InputBucket2", "Input2"},
+    }
+    assert statements(user)["AssumedRole"]["Resource"] == role
+    found = statements(trial)
+    assert found["Input1"]["Resource"] == ["arn:aws:s3:::data/a=b/*", "arn:aws:s3:::data/c*"]
+    assert found["InputBucket1"]["Resource"] == "arn:aws:s3:::data"
+    assert found["InputBucket1"]["Condition"]["StringLikeIfExists"] == {"s3:prefix": ["a=b/*", "c*"]}
+    assert (found["Input2"]["Resource"], found["Input2"]["Action"]) == (
+        ["arn:aws:s3:::other/*"],
+        ["s3:GetObject"],
+    )
+    assert "s3://" in printed(capsys, "--narrow", "0", "--for", "trial", "--inputs", "train=./data")
+
+
+def test_the_secrets_of_trials_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "sagemaker policy --for trial --narrow 0 --secret A=team/token#key --secret B=ssm:/team/plain --secret C=team/token"
+    with pytest.raises(SystemExit) as exited:
+        main(line.split())
+    assert exited.value.code in {0, None}
+    statements = json.loads(capsys.readouterr().out)["Statement"]
+    found = {
+        one["Resource"]: one["Action"] for one in statements if one["Sid"].startswith(("Secret", "Param"))
+    }
+    assert found == {
+        "arn:aws:secretsmanager:*:*:secret:team/token-??????": ["secretsmanager:GetSecretValue"],
+        "arn:aws:ssm:*:*:parameter/team/plain": ["ssm:GetParameter"],
+    }
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/token-a1b2c3"
+    (named,) = (one for one in policy("trial", Scope(secrets=[arn]))["Statement"] if one["Sid"] == "Secret1")
+    assert named["Resource"] == arn
+    assert "secret" not in json.dumps(policy("user", Scope(secrets=[arn])))

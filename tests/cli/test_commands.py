@@ -207,6 +207,10 @@ def test_a_template_comes_from_a_file_or_as_json(command: Command, tmp_path: Pat
         file.write_text(text)
         assert command.tune(*line, "--template", str(file)) == 2
         assert problem in command.err
+    flags = tmp_path / "flags.toml"
+    flags.write_text("[sagemaker.template.RetryStrategy]\nMaximumRetryAttempts = 3\n")
+    assert command.tune(*line, "--config", str(flags)) == 0
+    assert json.loads(command.out)["RetryStrategy"] == {"MaximumRetryAttempts": 3}
     assert command.tune(*line, "--template", str(tmp_path / "absent.json")) == 2
     assert "absent.json: No such file" in command.err
     assert not list(experiments())

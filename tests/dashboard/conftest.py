@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import random
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -157,59 +159,74 @@ def random_events(seed: int, n: int) -> list[Event]:
     return events
 
 
+BENCHMARK: dict[str, Any] = {
+    "name": "toy",
+    "metrics": [{"name": "loss", "goal": "min"}],
+    "n_workers": 3,
+    "resource_attr": "epoch",
+    "max_resource": 9,
+    "space": SPACE,
+}
+
+
+def store_in(
+    home: Path,
+    events: Iterable[Event],
+    *,
+    tag: str = "t",
+    name: str = "t-A-toy-0-20260101-000000-abcd",
+    **changes: Any,
+) -> ExperimentFolder:
+    """Store an experiment with these events; changes are those of the metadata, or of the benchmark's fields."""
+    folder = ExperimentFolder(home / "experiments" / tag / name)
+    folder.path.mkdir(parents=True)
+    metadata = {
+        "schema": 2,
+        "tag": tag,
+        "label": "A",
+        "seed": 0,
+        "clock": "simulated",
+        "created": "2026-01-01T00:00:00+00:00",
+        "backend": {"name": "local", "config": {}},
+        "limits": {"max_wallclock_time": 100.0, "max_num_trials": 50},
+        "versions": {"tunewright": "1"},
+    } | {one: value for one, value in changes.items() if one not in BENCHMARK}
+    own = {one: value for one, value in changes.items() if one in BENCHMARK}
+    metadata.setdefault("benchmark", BENCHMARK | own)
+    folder.metadata_path.write_text(json.dumps(metadata), encoding="utf-8")
+    folder.journal_path.write_bytes(lines_of(events))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache of this test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture(scope="session")
 def journals() -> SimpleNamespace:
-    """Makers of events and journals."""
-    makers = (start, result, end, session, lines_of, random_events)
+    """Makers of events, journals and stored experiments."""
+    makers = (start, result, end, session, lines_of, random_events, store_in)
     return SimpleNamespace(**{make.__name__: make for make in makers})
 
 
 @pytest.fixture
 def store(tunewright_home: Path) -> Callable[..., ExperimentFolder]:
     """Stores an experiment with these events."""
-
-    def make(
-        events: Iterable[Event],
-        *,
-        tag: str = "t",
-        name: str = "t-A-toy-0-20260101-000000-abcd",
-        **changes: Any,
-    ) -> ExperimentFolder:
-        folder = ExperimentFolder(tunewright_home / "experiments" / tag / name)
-        folder.path.mkdir(parents=True)
-        metadata = {
-            "schema": 2,
-            "tag": tag,
-            "label": "A",
-            "seed": 0,
-            "clock": "simulated",
-            "created": "2026-01-01T00:00:00+00:00",
-            "backend": {"name": "local", "config": {}},
-            "benchmark": {
-                "name": "toy",
-                "metrics": [{"name": "loss", "goal": "min"}],
-                "n_workers": 3,
-                "resource_attr": "epoch",
-                "max_resource": 9,
-                "space": SPACE,
-            },
-            "limits": {"max_wallclock_time": 100.0, "max_num_trials": 50},
-            "versions": {"tunewright": "1"},
-        } | changes
-        folder.metadata_path.write_text(json.dumps(metadata), encoding="utf-8")
-        folder.journal_path.write_bytes(lines_of(events))
-        return folder
-
-    return make
+    return functools.partial(store_in, tunewright_home)
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """The system's browser, one for all tests of a module."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    path = Path("/usr/bin/chromium")
-    if not path.exists():
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
     with sync_api.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=str(path), args=["--no-sandbox"])
+        browser = player.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()

@@ -161,6 +161,15 @@ def test_another_site_cannot_change_anything(connect: Connect, store: Store, hea
     assert "another site" in answer.json()["error"]
 
 
+def test_the_page_behind_a_proxy_may_change_something(connect: Connect, store: Store) -> None:
+    folder = store([])
+    headers = {**BEARER, "Origin": "https://hub.example", "Sec-Fetch-Site": "same-origin"}
+    for allowed, status in (("hub.example", 422), ("*", 422), ("other.example", 403)):
+        client = connect(allowed_hosts=frozenset({allowed}))
+        answer = client.post(f"/api/e/t/{folder.name}/requests", json={"action": "nothing"}, headers=headers)
+        assert answer.status_code == status
+
+
 def test_forms_and_long_bodies_are_refused(connect: Connect, store: Store) -> None:
     folder = store([])
     client, address = connect(), f"/api/e/t/{folder.name}/requests"

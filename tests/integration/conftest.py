@@ -106,8 +106,9 @@ class Remote:
         return self.until(found)
 
     def kill(self, job: str) -> None:
-        """Kill all processes of a training job."""
-        killed = [process for process in psutil.process_iter() if _job_of(process) == job]
+        """Kill all processes of a training job; jobs of tests that run beside this one may have its name."""
+        root = str(self.folder.parent)
+        killed = [process for process in psutil.process_iter() if _is_of(process, job, root)]
         for process in killed:
             try:
                 process.kill()
@@ -116,11 +117,15 @@ class Remote:
         assert killed
 
 
-def _job_of(process: psutil.Process) -> str | None:
+def _is_of(process: psutil.Process, job: str, root: str) -> bool:
+    """Whether a process belongs to a job of an emulator whose files lie below a folder."""
     try:
-        return process.environ().get("TRAINING_JOB_NAME")
+        environment = process.environ()
     except (psutil.Error, OSError):
-        return None
+        return False
+    return environment.get("TRAINING_JOB_NAME") == job and environment.get(
+        "SAGEMAKER_EMULATOR", ""
+    ).startswith(root)
 
 
 @pytest.fixture

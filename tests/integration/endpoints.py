@@ -1,4 +1,4 @@
-"""Servers of embedded endpoints below a folder, and secrets on an endpoint."""
+"""Servers of embedded endpoints below a folder, an endpoint in this process, and secrets on an endpoint."""
 
 from __future__ import annotations
 
@@ -9,6 +9,38 @@ from typing import Any
 
 import boto3
 import psutil
+
+from sagemaker_emulator.emulator import Emulator, EmulatorConfig, permissions_of
+from sagemaker_emulator.execution import ExecutionSettings, Isolation, ProcessExecutor
+from sagemaker_emulator.service.settings import Preset, ServiceSettings
+from sagemaker_emulator.storage import AwsServices
+from tunewright.aws import Credentials
+
+ROOT = Credentials(access_key="ROOT", secret_key="SECRET")
+"""Keys of the root user of :func:`start_emulator`."""
+
+
+def start_emulator(folder: Path, preset: Preset) -> Emulator:
+    """An emulator in this process, without request rates; to be closed."""
+    settings = ServiceSettings(preset=preset, speed=300.0, throttle="off")
+
+    def make_services(url: str) -> tuple[ProcessExecutor, Any]:
+        permissions = permissions_of(settings, ROOT.access_key)
+        aws = AwsServices(folder / "aws", region=settings.region, permissions=permissions)
+        execution = ExecutionSettings(
+            endpoint_url=url,
+            region=settings.region,
+            access_key=ROOT.access_key,
+            secret_key=ROOT.secret_key,
+            speed=settings.speed,
+            isolation=Isolation.FOLDER,
+        )
+        return ProcessExecutor(execution, aws), aws.app
+
+    config = EmulatorConfig(
+        directory=folder / "state", access_key=ROOT.access_key, secret_key=ROOT.secret_key
+    )
+    return Emulator(config, settings, make_services)
 
 
 def server_pids(root: Path) -> list[int]:

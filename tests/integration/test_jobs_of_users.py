@@ -122,14 +122,17 @@ def test_workers_read_secrets_too(make: Make, root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "reason"),
+    ("kind", "reference", "reason"),
     [
-        ("absent", "cannot read the secret absent for TOKEN.*--secret"),
-        ("team/token#other", "it is no JSON object with the key other.*--secret"),
+        (SageMakerBackend, "absent", "cannot read the secret absent for TOKEN.*--secret"),
+        (SageMakerBackend, "team/token#other", "it is no JSON object with the key other.*--secret"),
+        (WorkersBackend, "absent", "cannot read the secret absent for TOKEN"),
     ],
 )
-def test_a_secret_that_cannot_be_read_ends_the_experiment(make: Make, reference: str, reason: str) -> None:
-    backend, events = make(secrets={"TOKEN": reference})
+def test_a_secret_that_cannot_be_read_ends_the_experiment(
+    make: Make, kind: type, reference: str, reason: str
+) -> None:
+    backend, events = make(kind, secrets={"TOKEN": reference})
     backend.start(Run(trial_id=0, attempt=0), {"x": 0.5})
     with pytest.raises(BackendError, match=reason) as refused:
         events.until_ended(0)

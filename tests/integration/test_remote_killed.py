@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tunewright.aws.mirror import read_segments
 from tunewright.cli.slices import RemoteOptions
 from tunewright.journal import canonical_hash
-from tunewright.remote.journal import read_segments
 from tunewright.storage import experiments
 
 SCRIPT = """\

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,20 +25,31 @@ class FakeS3:
         self.content: dict[str, bytes] = {}
         self.n_gets = 0
         self.fails = False
+        self.now = 0.0
+        """Seconds since 1970."""
+        self.modified: dict[str, float] = {}
+        self.lost: list[ServiceError] = []
+        """Errors of the next requests that write: they are answers to requests that were fulfilled."""
+        self.before_get: Callable[[str], None] = lambda key: None
 
     def put_object(
         self, *, Bucket: str, Key: str, Body: bytes, IfNoneMatch: str = "", IfMatch: str = ""
-    ) -> None:
+    ) -> dict[str, str]:
         if self.fails:
             raise ServiceError("AccessDenied", "no", status=403)
         if (IfNoneMatch and Key in self.content) or (IfMatch and IfMatch != etag(self.content[Key])):
             raise ServiceError("PreconditionFailed", "", status=412)
         self.content[Key] = Body
+        self.modified[Key] = self.now
+        if self.lost:
+            raise self.lost.pop(0)
+        return {"ETag": f'"{etag(Body)}"'}
 
     def upload_file(self, name: str, bucket: str, key: str) -> None:
         self.put_object(Bucket=bucket, Key=key, Body=Path(name).read_bytes())
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        self.before_get(Key)
         if Key not in self.content:
             raise ServiceError("NoSuchKey", "", status=404)
         self.n_gets += 1
@@ -47,11 +59,11 @@ class FakeS3:
         self, *, Bucket: str, Prefix: str, MaxKeys: int, StartAfter: str = ""
     ) -> dict[str, Any]:
         keys = sorted(key for key in self.content if key.startswith(Prefix) and key > StartAfter)[:MaxKeys]
-        return {
-            "Contents": [
-                {"Key": k, "Size": len(self.content[k]), "ETag": f'"{etag(self.content[k])}"'} for k in keys
-            ]
-        }
+        return {"Contents": [self._entry(key) for key in keys]}
+
+    def _entry(self, key: str) -> dict[str, Any]:
+        content, modified = self.content[key], datetime.fromtimestamp(self.modified.get(key, 0.0), UTC)
+        return {"Key": key, "Size": len(content), "ETag": f'"{etag(content)}"', "LastModified": modified}
 
     def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> None:
         for entry in Delete["Objects"]:

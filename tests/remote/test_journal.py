@@ -7,15 +7,22 @@ from typing import Any
 
 import pytest
 
-from tunewright.aws import (
-    S3Objects,
-    StoredObject,
+from tunewright.aws import S3Objects, ServiceError, StoredObject
+from tunewright.aws.mirror import (
+    LEASE_SECONDS,
+    SEGMENT_BYTES,
+    FolderMirror,
+    Lease,
+    RemoteJournal,
+    Segments,
+    fetch_experiment,
+    open_mirrored,
+    read_segments,
 )
 from tunewright.events import EndEvent, Header, ReportDecision, ResultEvent, SessionEvent, StartEvent
 from tunewright.exceptions import JournalError, SettingsError
-from tunewright.journal import FileJournal
-from tunewright.remote.journal import SEGMENT_BYTES, RemoteJournal, Segments, read_segments
-from tunewright.remote.mirror import FolderMirror, fetch_experiment
+from tunewright.journal import FileJournal, Journal
+from tunewright.storage import ExperimentFolder
 from tunewright.trial import Checkpoint, TrialStatus
 
 
@@ -118,6 +125,125 @@ class TestJournal:
         journal.close()
         assert self.stored(s3) == (tmp_path / "journal.jsonl").read_bytes()
         assert len([key for key in s3.content if "/journal/" in key]) >= 4
+
+
+class TestTwoMachines:
+    """Folders of two machines, and one copy in S3."""
+
+    def open(self, folder: Path, s3: Any) -> Journal:
+        folder.mkdir(exist_ok=True)
+        return open_mirrored(
+            ExperimentFolder(folder), Header(experiment="e"), S3Objects(s3, "b", "e"), lambda: None
+        )
+
+    def stored(self, s3: Any) -> bytes:
+        return read_segments(S3Objects(s3, "b", "e"))
+
+    def test_the_second_one_gets_an_error_while_the_first_one_lives(self, tmp_path: Path, s3: Any) -> None:
+        first = self.open(tmp_path / "a", s3)
+        s3.now += LEASE_SECONDS - 1
+        with pytest.raises(JournalError, match=r"process \d+ on .* 89 s ago.* resume in 1 s"):
+            self.open(tmp_path / "b", s3)
+        first.append(start())
+        first.close()
+        assert self.stored(s3) == (tmp_path / "a" / "journal.jsonl").read_bytes()
+
+    def test_a_returned_lease_is_taken_at_once(self, tmp_path: Path, s3: Any) -> None:
+        self.open(tmp_path / "a", s3).close()
+        second = self.open(tmp_path / "b", s3)
+        second.append(start())
+        second.close()
+        assert (tmp_path / "b" / "journal.jsonl").read_bytes() == self.stored(s3)
+
+    def test_a_first_one_that_wakes_up_adds_nothing(self, tmp_path: Path, s3: Any) -> None:
+        first = self.open(tmp_path / "a", s3)
+        s3.now += LEASE_SECONDS
+        (tmp_path / "b").mkdir()
+        (tmp_path / "b" / "account.json").write_text("second")
+        second = self.open(tmp_path / "b", s3)
+        second.append(start())
+        text = self.stored(s3)
+        with pytest.raises(JournalError, match="Another tuner has gone on"):
+            first.append(start(late="1"))
+        with pytest.raises(JournalError, match="Another tuner has gone on"):
+            first.close()
+        assert self.stored(s3) == text
+        second.append(start())
+        second.close()
+        assert s3.content["e/account.json"] == b"second"
+
+    def test_one_of_two_that_come_at_once_wins(self, tmp_path: Path, s3: Any) -> None:
+        first = self.open(tmp_path / "a", s3)
+        s3.now += LEASE_SECONDS
+        opened: list[Journal] = []
+        is_between: list[bool] = []
+
+        def come_between(key: str) -> None:
+            if key == "e/lease.json" and not is_between:
+                is_between.append(True)
+                opened.append(self.open(tmp_path / "b", s3))
+
+        s3.before_get = come_between
+        with pytest.raises(JournalError, match="A tuner works on"):
+            self.open(tmp_path / "c", s3)
+        opened[0].append(start())
+        opened[0].close()
+        with pytest.raises(JournalError, match="Another tuner has gone on"):
+            first.append(start(late="1"))
+        with pytest.raises(JournalError):
+            first.close()
+
+    def test_a_lease_that_was_taken_is_not_renewed(self, tmp_path: Path, s3: Any) -> None:
+        objects = S3Objects(s3, "b", "e")
+        (tmp_path / "a").mkdir()
+        (tmp_path / "b").mkdir()
+        first = Lease(objects, tmp_path / "a")
+        s3.lost = [ServiceError("PreconditionFailed", "", status=412)]
+        first.renew()
+        first.renew()
+        s3.now += LEASE_SECONDS
+        Lease(objects, tmp_path / "b")
+        taken = s3.content["e/lease.json"]
+        with pytest.raises(JournalError, match="Another tuner has taken"):
+            first.renew()
+        first.give_back()
+        assert s3.content["e/lease.json"] == taken
+
+    def test_a_killed_tuner_of_the_same_folder_leaves_no_lease(self, tmp_path: Path, s3: Any) -> None:
+        Lease(S3Objects(s3, "b", "e"), tmp_path)
+        self.open(tmp_path, s3).close()
+
+    def test_back_on_the_first_machine(self, tmp_path: Path, s3: Any) -> None:
+        """What the second one did is there; lines without an effect that the first one could not send are not."""
+        self.open(tmp_path / "a", s3).close()
+        path = tmp_path / "a" / "journal.jsonl"
+        left = FileJournal(path)
+        left.append(result(ReportDecision.CONTINUE))
+        left.close()
+        (tmp_path / "a" / "metadata.json").write_text("of the first one")
+        second = self.open(tmp_path / "b", s3)
+        (tmp_path / "b" / "account.json").write_text("of the second one")
+        (tmp_path / "b" / "metadata.json").write_text("of the second one")
+        second.append(start())
+        second.close()
+        journal = self.open(tmp_path / "a", s3)
+        assert [event.kind for event in journal.events()] == ["start"]
+        assert (tmp_path / "a" / "account.json").read_text() == "of the second one"
+        assert (tmp_path / "a" / "metadata.json").read_text() == "of the first one"
+        journal.append(start())
+        journal.close()
+        assert self.stored(s3) == path.read_bytes()
+
+    @pytest.mark.parametrize(("code", "status"), [("PreconditionFailed", 412), ("InternalError", 500)])
+    def test_a_lost_answer_is_no_other_tuner(self, tmp_path: Path, s3: Any, code: str, status: int) -> None:
+        """The first code is the answer to boto3's own second attempt."""
+        journal = self.open(tmp_path, s3)
+        path = tmp_path / "journal.jsonl"
+        s3.lost = [ServiceError(code, "", status=status)]
+        for _ in range(3):
+            journal.append(start(pad="x" * (SEGMENT_BYTES // 2)))
+            assert self.stored(s3) == path.read_bytes()
+        journal.close()
 
 
 class TestFetching:

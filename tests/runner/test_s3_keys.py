@@ -73,6 +73,31 @@ def test_a_payload_holds_any_byte_that_a_key_may_hold() -> None:
         assert s3_keys.message_of(found, body) == odd
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        '{"resource": 1e400}',
+        '{"resource": "3"}',
+        '{"resource": true}',
+        '{"metrics": [1]}',
+        '{"cost": null}',
+        '{"wall": 1e400}',
+        '{"wall": NaN}',
+        '{"worker": 5}',
+        '{"more": 1}',
+    ],
+)
+def test_messages_that_another_program_wrote_are_errors(forged: str) -> None:
+    good = {"seq": 1, "resource": 1, "metrics": {}, "cost": 0.0, "wall": 1.0}
+    for fields, is_good in ((good, True), ({**good, **json.loads(forged)}, False)):
+        key = ReportKey(0, 0, 0, 0, 1, is_end=False, payload=payload(json.dumps(fields).encode()))
+        if is_good:
+            assert s3_keys.message_of(key)
+            continue
+        with pytest.raises(ValueError, match=r"^Not a runner's message: "):
+            s3_keys.message_of(key)
+
+
 @pytest.mark.parametrize("is_end", [False, True])
 def test_content_of_another_kind_is_an_error(is_end: bool) -> None:
     key = ReportKey(0, 0, 0, 0, 1, is_end, payload(json.dumps({"seq": 1}).encode()))

@@ -34,6 +34,7 @@ def pb2(
 
 
 class TestContract(SchedulerContract):
+    takes_configs = False
     n_trials = 16
     restart_every = 40
 

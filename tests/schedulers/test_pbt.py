@@ -32,11 +32,15 @@ def pbt(space: SearchSpace = CONTINUOUS, seed: int = 0, metric: Metric = LOSS, *
 
 
 class TestContract(SchedulerContract):
+    takes_configs = False
+
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         return pbt(space, seed, metric, max_resource=27, perturbation_interval=4)
 
 
 class TestContractOfALargePopulation(SchedulerContract):
+    takes_configs = False
+
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         plan = {"max_resource": 27, "population_size": 12, "perturbation_interval": 9}
         return pbt(space, seed, metric, quantile_fraction=0.4, resample_probability=0.5, **plan)

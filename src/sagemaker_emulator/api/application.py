@@ -10,13 +10,18 @@ import json
 import re
 import socket
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, cast, final
+from urllib.parse import unquote
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
+from botocore.auth import HmacV1Auth
 from werkzeug.wrappers import Request, Response
 
 from sagemaker_emulator.api.operations import Operations
@@ -24,10 +29,18 @@ from sagemaker_emulator.api.quotas import TARGET_PREFIX as QUOTAS_PREFIX
 from sagemaker_emulator.api.quotas import RequestRates, ServiceQuotas
 from sagemaker_emulator.api.status_page import CallCounts, status_page
 from sagemaker_emulator.service.engine import Engine
-from sagemaker_emulator.service.errors import ServiceError, throttled, unknown_key
+from sagemaker_emulator.service.errors import ServiceError, invalid, throttled, unknown_key
 from sagemaker_emulator.service.faults import FaultInjector, parse_faults
 from sagemaker_emulator.storage.application import PRINCIPAL
-from sagemaker_emulator.storage.permissions import DeniedError, Need, Permissions, Principal, create_needs
+from sagemaker_emulator.storage.permissions import (
+    CREDENTIALS_PATH,
+    DeniedError,
+    Need,
+    NoSuchKeyError,
+    Permissions,
+    Principal,
+    create_needs,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -53,7 +66,7 @@ _REFUSED: Final = "The security token included in the request is invalid."
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Access key and service of a request's signature; both empty without one. The signature is not verified."""
+    """Access key and service of a request's signature; both empty without one. Only presigned URLs' signatures are verified."""
 
     access_key: str
     service: str
@@ -68,6 +81,103 @@ def caller_of(request: Request) -> Caller:
     text = request.headers.get("Authorization", "") if presigned is None else f"Credential={presigned}"
     found = _CREDENTIAL.search(text)
     return Caller(*found.groups()) if found else Caller("", "")
+
+
+def presigned_trouble(request: Request, secret_key: str, now: datetime) -> tuple[str, str] | None:
+    """Code and message of S3's refusal of a presigned URL; None for a valid one, and for other requests.
+
+    The sources are "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)" of S3's API reference, and "Signing
+    and authenticating REST requests" for version 2.
+    """
+    given = request.args
+    target: str = request.environ.get("RAW_URI", request.full_path)
+    path, _, query = target.partition("?")
+    if "AWSAccessKeyId" in given:
+        expires = given.get("Expires", "")
+        if not expires.isascii() or not expires.isdecimal():
+            return _NO_QUERY
+        ends = datetime.fromtimestamp(min(int(expires), _LAST_SECOND), UTC)
+        expected = _signature_2(request, secret_key, path, query, expires)
+        signature = given.get("Signature", "")
+    elif "X-Amz-Credential" in given:
+        begins = _DATE.fullmatch(given.get("X-Amz-Date", ""))
+        seconds = given.get("X-Amz-Expires", "")
+        if (
+            begins is None
+            or not _SECONDS.fullmatch(seconds)
+            or not 0 < int(seconds) <= _MAX_PRESIGNED_SECONDS
+        ):
+            return _NO_QUERY
+        try:
+            ends = datetime.strptime(begins[0], "%Y%m%dT%H%M%S%z") + timedelta(seconds=int(seconds))
+        except ValueError:
+            return _NO_QUERY
+        expected = _signature_4(request, secret_key, path, query)
+        signature = given.get("X-Amz-Signature", "")
+    else:
+        return None
+    if now > ends:
+        return "AccessDenied", "Request has expired"
+    return None if is_same_key(signature, expected) else ("SignatureDoesNotMatch", _NO_MATCH)
+
+
+_DATE: Final = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_SECONDS: Final = re.compile(r"\d{1,7}", re.ASCII)
+_LAST_SECOND: Final = 10**11
+_MAX_PRESIGNED_SECONDS: Final = 7 * 86400
+_NO_QUERY: Final = (
+    "AuthorizationQueryParametersError",
+    "Query-string authentication requires a date and a valid number of seconds until it expires",
+)
+_NO_MATCH: Final = "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+
+
+def _signature_4(request: Request, secret_key: str, path: str, query: str) -> str:
+    """Signature of version 4 of a presigned request, from its target as sent."""
+    given = request.args
+    names = given.get("X-Amz-SignedHeaders", "").split(";")
+    headers = [f"{name}:{' '.join(request.headers.get(name, '').split())}" for name in names]
+    pairs = sorted(
+        pair.partition("=") for pair in query.split("&") if not pair.startswith("X-Amz-Signature=")
+    )
+    lines = [
+        request.method,
+        path,
+        "&".join(f"{name}={value}" for name, _, value in pairs),
+        *headers,
+        "",
+        ";".join(names),
+        "UNSIGNED-PAYLOAD",
+    ]
+    scope = given.get("X-Amz-Credential", "").partition("/")[2]
+    digest = sha256("\n".join(lines).encode()).hexdigest()
+    text = "\n".join(["AWS4-HMAC-SHA256", given.get("X-Amz-Date", ""), scope, digest])
+    key = f"AWS4{secret_key}".encode()
+    for part in (*scope.split("/"), text):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key.hex()
+
+
+def _signature_2(request: Request, secret_key: str, path: str, query: str, expires: str) -> str:
+    """Signature of version 2 of a presigned request, from its target as sent."""
+    pairs = [
+        (name, equals, unquote(value))
+        for name, equals, value in (each.partition("=") for each in query.split("&"))
+    ]
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    headers |= {name: value for name, _, value in pairs if name.startswith(("x-amz-", "content-"))}
+    resources = sorted(
+        f"{name}{equals}{value}" for name, equals, value in pairs if name in HmacV1Auth.QSAOfInterest
+    )
+    lines = [
+        request.method,
+        headers.get("content-md5", ""),
+        headers.get("content-type", ""),
+        expires,
+        *(f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith("x-amz-")),
+        f"{path}?{'&'.join(resources)}" if resources else path,
+    ]
+    return b64encode(hmac.digest(secret_key.encode(), "\n".join(lines).encode(), "sha1")).decode()
 
 
 def is_same_key(given: str, expected: str) -> bool:
@@ -89,6 +199,10 @@ def refusal(caller: Caller, *, is_json: bool) -> Response:
     )
 
 
+def _s3_refusal(code: str, message: str) -> Response:
+    return _xml(f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>")
+
+
 def _xml(document: str) -> Response:
     return Response(
         f'<?xml version="1.0" encoding="UTF-8"?>{document}', status=403, mimetype="application/xml"
@@ -106,6 +220,8 @@ MAX_BODY_BYTES: Final = 16 << 20
 """Maximum body of all other requests."""
 _ADMITTED: Final = "sagemaker_emulator.admitted"
 """Entry of the environ of a request whose key was checked."""
+_WITHOUT_KEY: Final = frozenset({"/_health", CREDENTIALS_PATH})
+"""Pages that need no access key; credentials need a job's token."""
 _PAGE_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -139,7 +255,7 @@ class Components:
 class Application:
     """Routes requests.
 
-    ``GET /_health`` needs no key. ``/_status`` and ``/_faults`` (GET, POST to add, DELETE to clear) need the access key in the
+    ``GET /_health`` needs no key, and ``GET /_credentials`` the token of a job. ``/_status`` and ``/_faults`` (GET, POST to add, DELETE to clear) need the access key in the
     header ``x-emulator-key``; for ``/_status`` a browser may send both keys as user name and password instead. All other
     requests need an AWS signature with that access key, or with a key of the account if permissions are checked.
     """
@@ -153,6 +269,7 @@ class Application:
             "/_health": self._health,
             "/_faults": self._change_faults,
             "/_status": self._status,
+            CREDENTIALS_PATH: self._credentials,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -179,11 +296,14 @@ class Application:
         """Response to a request without the access key, from its head alone; None admits it."""
         request = Request(environ)
         if request.path in self._own_pages:
-            refused = None if request.path == "/_health" else self._refuse_page(request)
+            refused = None if request.path in _WITHOUT_KEY else self._refuse_page(request)
         else:
             caller = caller_of(request)
-            is_known = self._is_known(caller.access_key, environ)
-            refused = None if is_known else refusal(caller, is_json="X-Amz-Target" in request.headers)
+            if self._is_known(caller.access_key, environ):
+                trouble = presigned_trouble(request, self._secret_of(caller), datetime.now(UTC))
+                refused = trouble and _s3_refusal(*trouble)
+            else:
+                refused = refusal(caller, is_json="X-Amz-Target" in request.headers)
         if refused is None:
             environ[_ADMITTED] = True
         return refused
@@ -194,6 +314,11 @@ class Application:
             return is_same_key(access_key, self._components.access_key)
         environ[PRINCIPAL] = permissions.caller(access_key)
         return environ[PRINCIPAL] is not None
+
+    def _secret_of(self, caller: Caller) -> str:
+        permissions = self._components.permissions
+        found = None if permissions is None else permissions.secret_of(caller.access_key)
+        return self._components.secret_key if found is None else found
 
     def max_body(self, environ: WSGIEnvironment) -> int:
         """Maximum length of the body in bytes."""
@@ -232,23 +357,25 @@ class Application:
 
     def _authorize(self, principal: Principal | None, operation: str, members: Any) -> None:
         """Check the caller's permissions for an operation of SageMaker."""
-        if principal is None or self._components.permissions is None or not isinstance(members, dict):
+        permissions = self._components.permissions
+        if principal is None or permissions is None or not isinstance(members, dict):
             return
         asked = cast("dict[str, Any]", members)
-        settings = self._components.engine.settings
         name = str(asked.get("TrainingJobName", ""))
-        arn = str(asked.get("ResourceArn") or (settings.arn(name) if name else "*"))
-        if operation == "CreateTrainingJob":
-            needs = create_needs(asked, arn, settings.region)
-        else:
-            job = self._components.engine.jobs.get(arn.rpartition("/")[2])
-            tags = {} if job is None else job.tags
-            context = {f"aws:resourcetag/{key.lower()}": (value,) for key, value in tags.items()}
-            needs = [Need(f"sagemaker:{operation}", arn, context)]
+        arn = str(asked.get("ResourceArn") or (self._components.engine.settings.arn(name) if name else "*"))
         try:
-            self._components.permissions.check(principal, needs)
+            if operation == "CreateTrainingJob":
+                needs = create_needs(asked, arn, permissions.key_arn)
+            else:
+                job = self._components.engine.jobs.get(arn.rpartition("/")[2])
+                tags = {} if job is None else job.tags
+                context = {f"aws:resourcetag/{key.lower()}": (value,) for key, value in tags.items()}
+                needs = [Need(f"sagemaker:{operation}", arn, context)]
+            permissions.check(principal, needs)
         except DeniedError as error:
             raise ServiceError("AccessDeniedException", str(error)) from error
+        except NoSuchKeyError as error:
+            raise invalid(str(error)) from error
 
     def _check_rate(self, operation: str) -> None:
         try:
@@ -305,6 +432,17 @@ class Application:
                 "calls": dict(self._counts),
             }
         )
+
+    def _credentials(self, request: Request) -> Response:
+        """Temporary credentials of a job's role, in the format of the container credentials provider."""
+        permissions = self._components.permissions
+        token = request.headers.get("Authorization", "")
+        found = None if permissions is None else permissions.credentials(token)
+        if found is None:
+            return json_answer(
+                {"code": "AccessDenied", "message": "The token of the job is missing"}, status=403
+            )
+        return json_answer(found)
 
     def _change_faults(self, request: Request) -> Response:
         faults = self._components.faults

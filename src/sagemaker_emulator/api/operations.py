@@ -17,7 +17,7 @@ from sagemaker_emulator.service.engine import Engine
 from sagemaker_emulator.service.errors import ServiceError, invalid, not_found
 from sagemaker_emulator.service.faults import FaultInjector
 from sagemaker_emulator.service.jobs import Job
-from sagemaker_emulator.storage.permissions import Permissions, role_refusal
+from sagemaker_emulator.storage.permissions import NoSuchKeyError, Permissions, role_refusal
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -78,7 +78,10 @@ class Operations:
     def _create(self, request: Request) -> Answer:
         check_create(request, self._engine.settings.keep_alive_cap)
         if self._permissions is not None:
-            refusal = role_refusal(self._permissions, request, self._engine.settings.region)
+            try:
+                refusal = role_refusal(self._permissions, request)
+            except NoSuchKeyError as error:
+                raise invalid(str(error)) from error
             if refusal is not None:
                 raise invalid(refusal)
         filled = with_defaults(request)

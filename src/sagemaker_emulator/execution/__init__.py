@@ -4,5 +4,13 @@ from __future__ import annotations
 
 from sagemaker_emulator.execution.command import ExecutionSettings, Isolation
 from sagemaker_emulator.execution.executor import ProcessExecutor
+from sagemaker_emulator.execution.image import IMAGE_PACKAGES, image_python, read_packages
 
-__all__ = ["ExecutionSettings", "Isolation", "ProcessExecutor"]
+__all__ = [
+    "IMAGE_PACKAGES",
+    "ExecutionSettings",
+    "Isolation",
+    "ProcessExecutor",
+    "image_python",
+    "read_packages",
+]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from sagemaker_emulator.execution.folders import CONTAINER_ML, WARM_POOL_CACHE, HostFolder
-from sagemaker_emulator.service.executor import JobOrder
+from sagemaker_emulator.service.executor import JobOrder, JobRequest
 
 
 class Isolation(StrEnum):
@@ -62,6 +62,11 @@ class ExecutionSettings:
 
 MARKER: Final = "SAGEMAKER_EMULATOR"
 """Environment variable that marks the processes of an emulator; its value is the emulator's folder."""
+_OF_AWS_IMAGES: Final = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+"""Variables of the Dockerfiles of aws/deep-learning-containers."""
+_AWS_IMAGE: Final = re.compile(
+    r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.[a-z0-9.-]+/(pytorch|tensorflow|huggingface|mxnet|autogluon|djl)[a-z-]*[:@]"
+)
 _TOOLKIT: Final = Path(__file__).with_name("toolkit.py")
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ML_PATH: Final = re.compile(rf"(?<![\w./-]){re.escape(CONTAINER_ML)}(?![\w.-])")
@@ -87,17 +92,24 @@ class Command:
         )
 
 
+def is_aws_image(request: JobRequest) -> bool:
+    """Whether a job's image is one of AWS's deep learning containers, by its name."""
+    return _AWS_IMAGE.match(request["AlgorithmSpecification"].get("TrainingImage", "")) is not None
+
+
 def job_command(
     order: JobOrder,
     settings: ExecutionSettings,
     folder: HostFolder,
     marker: str,
     credentials: Mapping[str, str],
+    *,
+    is_bare: bool = False,
 ) -> Command:
     """Command and environment of one instance of a job, as in a container.
 
     Nothing is inherited from the emulator's own environment. The request's ``Environment`` takes precedence. A job with
-    network isolation gets neither credentials nor endpoint.
+    network isolation gets neither credentials nor endpoint; a bare one lacks the variables that AWS's images set.
     """
     request = order.request
     interpreter = settings.interpreter(request["AlgorithmSpecification"].get("TrainingImage", ""))
@@ -105,8 +117,7 @@ def job_command(
         "PATH": f"{interpreter.parent}:{_SYSTEM_PATH}",
         "HOME": str(folder.home),
         "TMPDIR": str(folder.tmp),
-        "LANG": "C.UTF-8",
-        "PYTHONUNBUFFERED": "1",
+        **({} if is_bare else _OF_AWS_IMAGES),
         "TRAINING_JOB_NAME": order.name,
         "TRAINING_JOB_ARN": order.arn,
         "AWS_REGION": settings.region,

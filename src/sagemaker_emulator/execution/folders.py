@@ -13,6 +13,7 @@ from sagemaker_emulator.service.executor import JobRequest
 CONTAINER_ML: Final = "/opt/ml"
 """Path of a job's folder in a container."""
 WARM_POOL_CACHE: Final = f"{CONTAINER_ML}/sagemaker/warmpoolcache"
+DEFAULT_CHECKPOINTS: Final = f"{CONTAINER_ML}/checkpoints"
 _FAILURE_CHARACTERS: Final = 1024
 _FOLDERS: Final = ("input/config", "input/data", "model", "output/data", "checkpoints", "code", "sagemaker")
 
@@ -26,11 +27,14 @@ class HostFolder:
     root
         Parent of ``ml`` (the job's ``/opt/ml``), ``home`` and ``tmp``.
     name
-        Host name, ``current_host`` in the job.
+        Name of the host among those of the job, ``current_host``.
+    host_name
+        Answer of ``gethostname``: another one, unless the entry point of AWS's images sets it.
     """
 
     root: Path
     name: str
+    host_name: str
 
     @property
     def ml(self) -> Path:
@@ -53,20 +57,23 @@ class HostFolder:
         return self.root / "hosts"
 
     def create(self, request: JobRequest, hosts: Sequence[str], cache: Path) -> None:
-        """Create the tree, the three configuration files, and the link to the warm pool's cache."""
+        """Create the tree, the configuration files, and the link to the warm pool's cache."""
         for folder in _FOLDERS:
             (self.ml / folder).mkdir(parents=True)
         self.home.mkdir()
         self.tmp.mkdir()
         cache.mkdir(parents=True, exist_ok=True)
         (self.ml / "sagemaker" / "warmpoolcache").symlink_to(cache)
-        self.hosts_file.write_text(f"127.0.0.1 localhost {' '.join(hosts)}\n::1 localhost\n")
+        self.hosts_file.write_text(f"127.0.0.1 localhost {' '.join(hosts)} {self.host_name}\n::1 localhost\n")
         config = self.ml / "input" / "config"
-        for name, content in (
-            ("hyperparameters", dict(request.get("HyperParameters") or {})),
-            ("inputdataconfig", _input_data_config(request)),
-            ("resourceconfig", _resource_config(request, self.name, hosts)),
-        ):
+        contents = {
+            "hyperparameters": dict(request.get("HyperParameters") or {}),
+            "inputdataconfig": _input_data_config(request),
+            "resourceconfig": _resource_config(request, self.name, hosts),
+        }
+        if request.get("CheckpointConfig"):
+            contents["checkpointconfig"] = {"LocalPath": DEFAULT_CHECKPOINTS, **request["CheckpointConfig"]}
+        for name, content in contents.items():
             (config / f"{name}.json").write_text(json.dumps(content))
 
     def local(self, container_path: str) -> Path:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
-from sagemaker_emulator.execution.command import ExecutionSettings, job_command
-from sagemaker_emulator.execution.folders import HostFolder
+from sagemaker_emulator.execution.command import ExecutionSettings, is_aws_image, job_command
+from sagemaker_emulator.execution.folders import DEFAULT_CHECKPOINTS, HostFolder
 from sagemaker_emulator.execution.metrics import Definitions, Metric, check_expressions, metrics_of
 from sagemaker_emulator.execution.output import JobOutput, OutputPump
 from sagemaker_emulator.execution.sandbox import JobProcess, Sandbox
 from sagemaker_emulator.execution.transfer import CheckpointSync, S3Uri, download_channels
 from sagemaker_emulator.service.executor import ExecutionError, JobOrder
 from sagemaker_emulator.storage import TRAINING_LOG_GROUP, AwsServices
-from sagemaker_emulator.storage.permissions import logs_need
+from sagemaker_emulator.storage.permissions import CREDENTIALS_PATH, logs_need
 
-DEFAULT_CHECKPOINTS: Final = "/opt/ml/checkpoints"
 _OUTPUT_SECONDS: Final = 5.0
 """Maximum wait for the last lines after the end of the last process."""
 
@@ -48,7 +48,8 @@ class Instance:
     def __init__(
         self, order: JobOrder, hosts: Sequence[str], number: int, root: Path, aws: AwsServices
     ) -> None:
-        self.folder = HostFolder(root, hosts[number])
+        algorithm: dict[str, Any] = order.request["AlgorithmSpecification"]
+        self.folder = HostFolder(root, hosts[number], _host_name(order, hosts[number]))
         self._order = order
         self._hosts = hosts
         self._number = number
@@ -58,7 +59,6 @@ class Instance:
         self._output: JobOutput | None = None
         self._stream = ""
         try:
-            algorithm: dict[str, Any] = order.request["AlgorithmSpecification"]
             self._definitions: Definitions = algorithm.get("MetricDefinitions") or []
             check_expressions(self._definitions)
             self._checkpoints = self._checkpoint_sync()
@@ -88,14 +88,21 @@ class Instance:
         """Start the processes."""
         self._stream = f"{self._order.name}/{self.folder.name}-{int(time.time())}"
         self._output = JobOutput(self._aws.logs if self._may_log() else None, self._stream)
-        command = job_command(self._order, settings, self.folder, marker, self._credentials(settings))
+        variables = self._credentials(settings)
+        is_bare = self._aws.permissions is not None and not is_aws_image(self._order.request)
+        command = job_command(self._order, settings, self.folder, marker, variables, is_bare=is_bare)
         self._process = sandbox.start(command, self.folder)
         pump.attach(self._process.output, self._output)
 
     def _credentials(self, settings: ExecutionSettings) -> Mapping[str, str]:
         """Credentials of the job as environment variables."""
         if self._aws.permissions is not None:
-            return self._aws.permissions.assume(self._order.request["RoleArn"], "SageMaker")
+            return {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{settings.endpoint_url}{CREDENTIALS_PATH}",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN": self._aws.permissions.token_of(
+                    self._order.request["RoleArn"]
+                ),
+            }
         return {"AWS_ACCESS_KEY_ID": settings.access_key, "AWS_SECRET_ACCESS_KEY": settings.secret_key}
 
     def _may_log(self) -> bool:
@@ -153,3 +160,15 @@ class Instance:
         local = self.folder.local(config.get("LocalPath", DEFAULT_CHECKPOINTS))
         is_literal = self._aws.permissions is not None
         return CheckpointSync(self._store, S3Uri.parse(config["S3Uri"]), local, is_literal=is_literal)
+
+
+def _host_name(order: JobOrder, host: str) -> str:
+    """Host name of an instance: that of a private address, unless the image's own entry point changes it.
+
+    AWS's images set ``algo-1`` by a library that their entry point compiles (start_with_right_hostname.sh of
+    aws/deep-learning-containers); another entry point sees the name of the machine.
+    """
+    if not order.request["AlgorithmSpecification"].get("ContainerEntrypoint"):
+        return host
+    digest = hashlib.sha256(f"{order.name} {host}".encode()).digest()
+    return f"ip-10-{digest[0]}-{digest[1]}-{digest[2]}.ec2.internal"

@@ -206,7 +206,7 @@ def supports_namespaces() -> bool:
     if shutil.which("unshare") is None or shutil.which("setpriv") is None:
         return False
     with tempfile.TemporaryDirectory() as scratch:
-        folder = HostFolder(Path(scratch), "probe")
+        folder = HostFolder(Path(scratch), "probe", "probe")
         (folder.ml / "code").mkdir(parents=True)
         folder.hosts_file.touch()
         try:
@@ -230,7 +230,7 @@ def _unshare(*, is_isolated: bool = False) -> list[str]:
 
 
 def _enter_arguments(folder: HostFolder) -> list[str]:
-    return [str(folder.ml), str(folder.root / "opt"), str(folder.hosts_file), folder.name]
+    return [str(folder.ml), str(folder.root / "opt"), str(folder.hosts_file), folder.host_name]
 
 
 def kill_orphans(marker: str) -> list[int]:

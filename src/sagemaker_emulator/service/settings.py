@@ -6,9 +6,9 @@ target for warm starts (under 20 s).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 Phase = tuple[str, float]
 """StatusMessage, service seconds."""
@@ -131,6 +131,8 @@ class ServiceSettings:
     preset: Preset = "default"
     total_quota: int | None = None
     """Maximum number of instances of all training jobs; None: as of the preset."""
+    control_policies: Sequence[Mapping[str, Any]] = ()
+    """Service control policies of the account's organization, beside FullAWSAccess."""
 
     def __post_init__(self) -> None:
         if not self.speed > 0:
@@ -139,6 +141,10 @@ class ServiceSettings:
             )
         if self.total_quota is not None and self.total_quota < 0:
             raise ValueError(f"total_quota must be 0 or more, not {self.total_quota}")
+        if self.control_policies and not self.account.is_strict:
+            raise ValueError(
+                f"control policies need an account whose permissions are checked, such as strict, not {self.preset}"
+            )
         for name, limits in (("quota", self.quotas), ("warm_pool_quota", self.warm_pool_quotas)):
             for instance_type, limit in limits.items():
                 if limit < 0:

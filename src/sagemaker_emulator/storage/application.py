@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import parse_qs, parse_qsl, unquote
 from xml.sax.saxutils import escape
 
 from moto.iam.models import IAMBackend, iam_backends
+from moto.kms.models import kms_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.sts.models import sts_backends
 
@@ -24,6 +25,7 @@ from sagemaker_emulator.storage.objects import ACCOUNT_ID, ObjectStore
 from sagemaker_emulator.storage.permissions import (
     DeniedError,
     Need,
+    NoSuchKeyError,
     Permissions,
     Principal,
     RoleObjects,
@@ -53,6 +55,10 @@ _EXPECTED_OWNER: Final = "HTTP_X_AMZ_EXPECTED_BUCKET_OWNER"
 _EXPECTED_SOURCE_OWNER: Final = "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER"
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _FILTER_TARGET: Final = "Logs_20140328.FilterLogEvents"
+_KMS_TARGET: Final = "TrentService"
+_BUCKET_NAME: Final = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,61}[a-z0-9]")
+_NO_BUCKET_NAME: Final = re.compile(r"\d+(\.\d+){3}|.*(-s3alias|--ola-s3|\.mrap|--x-s3|--table-s3)")
+"""Source of both: "General purpose bucket naming rules" of the S3 user guide."""
 
 
 @final
@@ -82,12 +88,17 @@ class AwsApplication:
         _buffer_body(environ)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         principal: Principal | None = environ.get(PRINCIPAL)
+        if target and not _is_json_object(environ["wsgi.input"].getvalue()):
+            refusal = {"__type": "SerializationException", "message": "The request is not a JSON object"}
+            return _json(start_response, refusal, "400 Bad Request")
         if principal is not None and self._permissions is not None:
             try:
                 needs = self._needs(environ, target, principal, self._permissions)
                 self._permissions.check(principal, needs)
             except DeniedError as error:
                 return _denied(environ, start_response, str(error))
+            except NoSuchKeyError as error:
+                return _xml_error(start_response, "400 Bad Request", "KMS.NotFoundException", str(error))
         if target.startswith("Logs_"):
             with self._logs.lock:
                 self._logs.publish_due()
@@ -110,35 +121,39 @@ class AwsApplication:
         service, _, operation = target.partition(".")
         if service.startswith("Logs_"):
             return [logs_need(operation, _members(body), self._region)]
+        if service == _KMS_TARGET:
+            key = str(_members(body).get("KeyId") or _members(body).get("TargetKeyId") or "")
+            return [Need(f"kms:{operation}", _found_key(permissions, key, self._region) if key else "*")]
         if target:
             need = secret_need(target, _members(body), self._region)
             return [need or Need(f"{service.lower()}:{operation}")]
         if not _is_query_protocol(environ):
             bucket, key = _bucket_and_key(environ)
-            needs = s3_needs(environ, bucket, key, self._region)
+            needs = s3_needs(environ, bucket, key, permissions.key_arn)
             owner = (self._store.owner(bucket) or ACCOUNT_ID,)
             return [replace(need, context={**need.context, "aws:resourceaccount": owner}) for need in needs]
         needs = query_needs(body, "sts" if "/sts/" in environ.get("HTTP_AUTHORIZATION", "") else "iam")
         for need in needs:
             if need.action == "sts:AssumeRole" and not permissions.is_assumable(need.resource, principal):
-                raise DeniedError(principal, need, "implicitDeny")
+                raise DeniedError(replace(principal, documents=()), need)
         return needs
 
-    def _s3_denial(self, principal: Principal, bucket: str, key: str, answer: _Answer) -> DeniedError | None:
+    def _s3_denial(
+        self, principal: Principal, permissions: Permissions, bucket: str, key: str, answer: _Answer
+    ) -> DeniedError | None:
         """Denial that depends on the object: its absence is shown to those who may list, its content to users of its key."""
         headers = {name.lower(): value for name, value in answer.headers}
         kms_key = headers.get("x-amz-server-side-encryption-aws-kms-key-id")
         if answer.status.startswith("404"):
-            need, hidden = (
-                Need("s3:ListBucket", bucket_arn(bucket)),
-                Need("s3:GetObject", object_arn(bucket, key)),
+            if principal.decide(Need("s3:ListBucket", bucket_arn(bucket))) == "allowed":
+                return None
+            return DeniedError(
+                replace(principal, documents=()), Need("s3:GetObject", object_arn(bucket, key))
             )
-        elif kms_key:
-            need = hidden = Need("kms:Decrypt", key_arn(kms_key, self._region))
-        else:
+        if not kms_key:
             return None
-        decision = principal.decide(need)
-        return None if decision == "allowed" else DeniedError(principal, hidden, decision)
+        need = Need("kms:Decrypt", _found_key(permissions, kms_key, self._region))
+        return None if principal.decide(need) == "allowed" else DeniedError(principal, need)
 
     def _s3(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         bucket, key = _bucket_and_key(environ)
@@ -153,8 +168,8 @@ class AwsApplication:
         answer = _Answer()
         chunks = answer.collect(self._moto_s3, environ)
         principal: Principal | None = environ.get(PRINCIPAL)
-        if principal is not None and key and method in {"GET", "HEAD"}:
-            denial = self._s3_denial(principal, bucket, key, answer)
+        if principal is not None and self._permissions is not None and key and method in {"GET", "HEAD"}:
+            denial = self._s3_denial(principal, self._permissions, bucket, key, answer)
             if denial is not None:
                 return _denied(environ, start_response, str(denial))
         if method in _WRITES and bucket and answer.status.startswith("2"):
@@ -167,7 +182,7 @@ class AwsApplication:
         return chunks
 
     def _refusal(self, environ: WSGIEnvironment, bucket: str, key: str) -> tuple[str, str, str] | None:
-        """Status, code and message for a request to a bucket of another owner than it expects, or that takes a taken name.
+        """Status, code and message for a request to a bucket of another owner than it expects, or for a name that is taken or invalid.
 
         S3 checks these headers of every operation on buckets and objects ("Verifying bucket ownership with bucket owner
         condition" of its user guide).
@@ -183,6 +198,8 @@ class AwsApplication:
             if owner and owner != expected:
                 return "403 Forbidden", "AccessDenied", "Access Denied"
         is_creation = environ["REQUEST_METHOD"] == "PUT" and not key and not environ.get("QUERY_STRING")
+        if is_creation and not is_bucket_name(bucket):
+            return "400 Bad Request", "InvalidBucketName", "The specified bucket is not valid."
         if is_creation and self._store.owner(bucket) not in {"", ACCOUNT_ID}:
             text = "The requested bucket name is not available. The bucket namespace is shared by all users of the system."
             return "409 Conflict", "BucketAlreadyExists", text
@@ -234,13 +251,16 @@ class _Answer:
         return _refuse_write
 
 
-def _members(body: bytes) -> dict[str, Any]:
-    """Members of a JSON request; empty if it is not one, which moto refuses."""
+def _is_json_object(body: bytes) -> bool:
     try:
-        members: Any = json.loads(body or b"{}")
+        return isinstance(json.loads(body or b"{}"), dict)
     except (ValueError, RecursionError):
-        return {}
-    return cast("dict[str, Any]", members) if isinstance(members, dict) else {}
+        return False
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    """Members of a JSON object."""
+    return json.loads(body or b"{}")
 
 
 def _denied(environ: WSGIEnvironment, start_response: StartResponse, message: str) -> Iterable[bytes]:
@@ -292,6 +312,19 @@ def _bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str]:
     path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
     bucket, _, key = path.removeprefix("/").partition("/")
     return bucket, key
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether S3 accepts the name of a new bucket."""
+    return bool(_BUCKET_NAME.fullmatch(name)) and not _NO_BUCKET_NAME.fullmatch(name)
+
+
+def _found_key(permissions: Permissions, key: str, region: str) -> str:
+    """ARN of a KMS key; of one that ended with an earlier server, the ARN as named."""
+    try:
+        return permissions.key_arn(key)
+    except NoSuchKeyError:
+        return key_arn(key, region)
 
 
 def _json(start_response: StartResponse, answer: dict[str, Any], status: str = "200 OK") -> Iterable[bytes]:
@@ -416,7 +449,7 @@ _ROLE_POLICY: Final = {
 
 @final
 class AwsServices:
-    """S3, Logs, STS and IAM. moto's state is global: a new instance replaces the previous one of this process.
+    """S3, Logs, STS, IAM and KMS. moto's state is global: a new instance replaces the previous one of this process.
 
     Attributes
     ----------
@@ -459,6 +492,7 @@ class AwsServices:
         self.logs = LogStore(directory / "logs", region=region, delay=log_delay)
         self.app = AwsApplication(self.store, self.logs, permissions, region)
         sts_backends[ACCOUNT_ID]["aws"].reset()
+        kms_backends[ACCOUNT_ID][region].reset()
         iam = iam_backends[ACCOUNT_ID]["aws"]
         iam.reset()
         if has_role:

@@ -7,7 +7,8 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any, Final, final
 
-from moto.s3.models import FakeKey, S3Backend, s3_backends
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket, FakeKey, S3Backend, s3_backends
 
 from sagemaker_emulator.storage.listing import BucketIndex, ListPage, ListQuery
 from sagemaker_emulator.storage.mirror import FolderMirror, ObjectInfo, StoredObject
@@ -159,6 +160,7 @@ class ObjectStore:
                 self._forget_bucket(bucket)
                 return
             if bucket not in self._indexes:
+                _leave_policies_to_us(self._backend.buckets[bucket])
                 region = self._backend.buckets[bucket].region_name
                 self._mirror.create_bucket(bucket, region, self._owners.setdefault(bucket, ACCOUNT_ID))
                 self._indexes[bucket] = BucketIndex()
@@ -197,7 +199,7 @@ class ObjectStore:
     def _load(self) -> None:
         for bucket, region, owner in self._mirror.buckets():
             self._owners[bucket] = owner or ACCOUNT_ID
-            self._backend.create_bucket(bucket, region)
+            _leave_policies_to_us(self._backend.create_bucket(bucket, region))
             index = self._indexes[bucket] = BucketIndex()
             for stored in self._mirror.objects(bucket):
                 key = stored.info.key
@@ -209,6 +211,16 @@ class ObjectStore:
                 loaded.set_metadata(dict(stored.headers))
                 index.put(stored.info)
                 self._known[bucket, key] = loaded
+
+
+def _leave_policies_to_us(bucket: FakeBucket) -> None:
+    """Keep moto from its own evaluation of the bucket's policy, which knows neither principals nor conditions."""
+
+    def no_opinion(action: str, resource: str) -> PermissionResult:
+        del action, resource
+        return PermissionResult.NEUTRAL
+
+    bucket.get_permission = no_opinion
 
 
 def _stored(key: FakeKey) -> StoredObject:

@@ -1,23 +1,28 @@
 """IAM of an account whose permissions are checked: callers by their keys, their policies, and the actions of a request.
 
-The evaluation follows "Policy evaluation logic" of the IAM User Guide for one account: an explicit deny wins, then an allow of an
-identity-based policy within the permissions boundary, else the request is denied. Policies of resources, service control
-policies and session policies are not evaluated. Users, roles and policies are those of moto's IAM.
+The evaluation follows "Policy evaluation logic" of the IAM User Guide for one account: an explicit deny of a service control
+policy, bucket policy, key policy, identity-based policy or permissions boundary wins; then a bucket policy that names the caller,
+or an identity-based policy within the permissions boundary, allows; else the request is denied. A KMS key is used by those whom its
+key policy names, or by those with an identity-based policy if it names the account. Session policies and grants of keys are not
+evaluated. Users, roles, policies and keys are those of moto.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, final
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast, final
 from urllib.parse import parse_qs, unquote
 
 from moto.backends import get_backend
 from moto.iam.models import IAMBackend, Role, User, iam_backends
+from moto.kms.models import Key, kms_backends
+from moto.s3.models import s3_backends
 from moto.sts.models import sts_backends
 
 from sagemaker_emulator.storage.objects import ACCOUNT_ID, ObjectInfo, ObjectStore
@@ -30,6 +35,9 @@ Context = Mapping[str, Sequence[str]]
 """Condition key in lower case -> values; empty or missing: the key is not in the request."""
 
 SERVICE: Final = "sagemaker.amazonaws.com"
+CREDENTIALS_PATH: Final = "/_credentials"
+"""Page from which jobs get the credentials of their role."""
+_CREDENTIAL_SECONDS: Final = 6 * 3600
 _CACHED: Final = 4096
 ROOT_ARN: Final = f"arn:aws:iam::{ACCOUNT_ID}:root"
 
@@ -48,7 +56,7 @@ class Need:
 
 
 def evaluate(documents: Sequence[Mapping[str, Any]], need: Need) -> Decision:
-    """Decision of identity-based policies.
+    """Decision of policies, whomever they are attached to.
 
     Parameters
     ----------
@@ -57,14 +65,16 @@ def evaluate(documents: Sequence[Mapping[str, Any]], need: Need) -> Decision:
     need
         Action and resource.
     """
-    decision: Decision = "implicitDeny"
-    for document in documents:
-        for statement in _listed(document.get("Statement", ())):
-            if _applies(statement, need):
-                if statement.get("Effect") == "Deny":
-                    return "explicitDeny"
-                decision = "allowed"
-    return decision
+    statements = (each for document in documents for each in _listed(document.get("Statement", ())))
+    return _decision_of(statement for statement in statements if _applies(statement, need))
+
+
+def _decision_of(statements: Iterable[Mapping[str, Any]]) -> Decision:
+    """Decision of statements that apply."""
+    effects = {statement.get("Effect") for statement in statements}
+    if "Deny" in effects:
+        return "explicitDeny"
+    return "allowed" if effects else "implicitDeny"
 
 
 def _applies(statement: Mapping[str, Any], need: Need) -> bool:
@@ -171,6 +181,18 @@ def _holds(operator: str, keys: Mapping[str, Any], context: Context, *, unknown:
 # ---- users and roles of the account
 
 
+class Resources(Protocol):
+    """Policies of an account that are attached to no principal."""
+
+    def control_policies(self) -> Sequence[Mapping[str, Any]]:
+        """Service control policies of the account, beside FullAWSAccess."""
+        ...
+
+    def policy_of(self, need: Need) -> Mapping[str, Any] | None:
+        """Policy of the bucket or KMS key of an action; None without one."""
+        ...
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -179,22 +201,72 @@ class Principal:
     arn: str
     """As errors and GetCallerIdentity show it."""
     documents: Sequence[Mapping[str, Any]] | None
-    """Identity-based policies; None: the account's root user, to whom everything is allowed."""
+    """Identity-based policies; None: the account's root user, to whom everything is allowed that nothing denies."""
     boundary: Sequence[Mapping[str, Any]] | None = None
     context: Context = field(default_factory=dict[str, Sequence[str]])
     """Condition keys of each request of the principal."""
+    resources: Resources | None = field(default=None, repr=False, compare=False)
+    """Policies of resources and of the account; None: there are none."""
 
     def decide(self, need: Need) -> Decision:
         """Decision about one action."""
-        if self.documents is None:
-            return "allowed"
+        return self.judge(need)[0]
+
+    def judge(self, need: Need) -> tuple[Decision, str]:
+        """Decision about one action, and the kind of policy that denies or does not allow it."""
         complete = Need(need.action, need.resource, {**_COMMON, **self.context, **need.context})
-        decision = evaluate(self.documents, complete)
-        if decision == "allowed" and self.boundary is not None:
-            return evaluate(self.boundary, complete)
-        return decision
+        control = () if self.resources is None else self.resources.control_policies()
+        resource = None if self.resources is None else self.resources.policy_of(complete)
+        by_resource, names_caller = self._of_resource(resource, complete)
+        by_identity = "allowed" if self.documents is None else evaluate(self.documents, complete)
+        by_boundary = "allowed" if self.boundary is None else evaluate(self.boundary, complete)
+        denials = (
+            (evaluate(control, complete), "service control"),
+            (by_resource, "resource-based"),
+            (by_identity, "identity-based"),
+            (by_boundary, _BOUNDARY),
+        )
+        for decision, kind in denials:
+            if decision == "explicitDeny":
+                return decision, kind
+        if complete.action.startswith("kms:") and resource is not None and by_resource != "allowed":
+            return "implicitDeny", "resource-based"
+        if names_caller and (by_boundary == "allowed" or ":role/" not in self._identity):
+            return "allowed", ""
+        if by_identity != "allowed":
+            return by_identity, "identity-based"
+        return by_boundary, _BOUNDARY
+
+    @property
+    def _identity(self) -> str:
+        """ARN of the user or role itself, also within a session."""
+        return next(iter(self.context.get("aws:principalarn", ())), self.arn)
+
+    def _of_resource(self, policy: Mapping[str, Any] | None, need: Need) -> tuple[Decision, bool]:
+        """Decision of the policy of a resource, and whether it allows the principal itself, not its account only."""
+        if policy is None or (self.documents is None and need.action in _OF_ROOT):
+            return "implicitDeny", False
+        own = {self.arn, self._identity, "*"}
+        found = [
+            statement
+            for statement in _listed(policy.get("Statement", ()))
+            if self._is_named(statement, {*own, *_ACCOUNT_NAMES}) and _applies(statement, need)
+        ]
+        return _decision_of(found), any(self._is_named(statement, own) for statement in found)
+
+    @staticmethod
+    def _is_named(statement: Mapping[str, Any], names: set[str]) -> bool:
+        if "NotPrincipal" in statement:
+            return (
+                names.isdisjoint(_accounts(statement["NotPrincipal"])) and statement.get("Effect") == "Deny"
+            )
+        return not names.isdisjoint(_accounts(statement.get("Principal")))
 
 
+_BOUNDARY: Final = "permissions boundary"
+_ACCOUNT_NAMES: Final = frozenset({ROOT_ARN, ACCOUNT_ID})
+_OF_ROOT: Final = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
+"""Actions that no bucket policy can deny to the account's root user, so that a mistake can be mended."""
 _COMMON: Final[Context] = {
     "aws:resourceaccount": (ACCOUNT_ID,),
     "aws:principalaccount": (ACCOUNT_ID,),
@@ -202,18 +274,33 @@ _COMMON: Final[Context] = {
 }
 
 
+def _accounts(principals: object) -> Sequence[Any]:
+    """AWS principals of a statement."""
+    return [principals] if principals == "*" else _listed(_as_mapping(principals).get("AWS", ()))
+
+
 class DeniedError(PermissionError):
     """A needed action is not allowed."""
 
-    def __init__(self, principal: Principal, need: Need, decision: Decision) -> None:
+    def __init__(self, principal: Principal, need: Need) -> None:
+        decision, kind = principal.judge(need)
+        policy = kind if kind == _BOUNDARY else f"{kind} policy"
+        article = "an" if policy.startswith("i") else "a"
         cause = (
-            "with an explicit deny in an identity-based policy"
+            f"with an explicit deny in {article} {policy}"
             if decision == "explicitDeny"
-            else f"because no identity-based policy allows the {need.action} action"
+            else f"because no {'permissions boundary' if kind == _BOUNDARY else policy} allows the {need.action} action"
         )
         super().__init__(
             f"User: {principal.arn} is not authorized to perform: {need.action} on resource: {need.resource} {cause}"
         )
+
+
+class NoSuchKeyError(LookupError):
+    """The KMS key of a request does not exist."""
+
+    def __init__(self, arn: str) -> None:
+        super().__init__(f"Key '{arn}' does not exist")
 
 
 @final
@@ -226,16 +313,58 @@ class Permissions:
         Of the account's root user.
     region
         Region of the account's resources.
+    control
+        Service control policies of the account, beside FullAWSAccess; they hold for its root user as well.
     """
 
-    def __init__(self, access_key: str, region: str) -> None:
+    def __init__(self, access_key: str, region: str, control: Sequence[Mapping[str, Any]] = ()) -> None:
         self._access_key = access_key
         self._region = region
+        self._control = control
+
+    def control_policies(self) -> Sequence[Mapping[str, Any]]:
+        """Service control policies of the account, beside FullAWSAccess."""
+        return self._control
+
+    def policy_of(self, need: Need) -> Mapping[str, Any] | None:
+        """Policy of the bucket or KMS key of an action; None without one."""
+        if need.action.startswith("s3:"):
+            name = need.resource.removeprefix("arn:aws:s3:::").partition("/")[0]
+            bucket = s3_backends[ACCOUNT_ID]["aws"].buckets.get(name)
+            return _read(bucket.policy.decode()) if bucket is not None and bucket.policy else None
+        if need.action.startswith("kms:"):
+            key = self._key(need.resource)
+            return None if key is None else _read(key.policy)
+        return None
+
+    def key_arn(self, key: str) -> str:
+        """ARN of a KMS key given by its id, alias or ARN; those of other accounts and regions are not looked up.
+
+        Raises
+        ------
+        NoSuchKeyError
+            The account has no such key.
+        """
+        named = key_arn(key, self._region)
+        if not named.startswith(f"arn:aws:kms:{self._region}:{ACCOUNT_ID}:"):
+            return named
+        found = self._key(named)
+        if found is None:
+            raise NoSuchKeyError(named)
+        return str(found.arn)
+
+    def secret_of(self, access_key: str) -> str | None:
+        """Secret key of an IAM user or an assumed role; None for root and for unknown keys."""
+        session = sts_backends[ACCOUNT_ID]["aws"].get_assumed_role_from_access_key(access_key)
+        if session is not None:
+            return str(session.secret_access_key)
+        keys = (key for user in list(self._iam.users.values()) for key in user.access_keys)
+        return next((key.secret_access_key for key in keys if key.access_key_id == access_key), None)
 
     def caller(self, access_key: str) -> Principal | None:
         """The caller with an access key: root, an IAM user, or an assumed role; None for an unknown key."""
         if access_key == self._access_key:
-            return Principal(ROOT_ARN, None)
+            return Principal(ROOT_ARN, None, resources=self)
         session = sts_backends[ACCOUNT_ID]["aws"].get_assumed_role_from_access_key(access_key)
         if session is not None:
             role = self._role(session.role_arn)
@@ -248,14 +377,13 @@ class Permissions:
             return None
         groups = [group for group in list(self._iam.groups.values()) if user in group.users]
         documents = [document for owner in (user, *groups) for document in self._documents(owner)]
-        return Principal(
-            user.arn, documents, context={"aws:username": (user.name,), "aws:principalarn": (user.arn,)}
-        )
+        context = {"aws:username": (user.name,), "aws:principalarn": (user.arn,)}
+        return Principal(user.arn, documents, context=context, resources=self)
 
     def role(self, arn: str) -> Principal:
         """A role in the hands of the service; a role that does not exist has no permissions."""
         role = self._role(arn)
-        return Principal(arn, ()) if role is None else self._principal(arn, role)
+        return Principal(arn, (), resources=self) if role is None else self._principal(arn, role)
 
     def is_assumable(self, arn: str, by: Principal | None = None) -> bool:
         """Whether a role exists and its trust policy lets SageMaker, or a caller, assume it."""
@@ -272,14 +400,24 @@ class Permissions:
         }
         return effects == {"Allow"}
 
-    def assume(self, arn: str, session: str) -> dict[str, str]:
-        """Environment variables with new credentials of a role."""
+    def token_of(self, arn: str) -> str:
+        """Token for which a job gets credentials of its role."""
+        signature = hmac.digest(self._access_key.encode(), arn.encode(), "sha256").hex()
+        return f"{signature} {arn}"
+
+    def credentials(self, token: str) -> dict[str, str] | None:
+        """New temporary credentials for a token, as containers get them; None for an invalid token."""
+        arn = token.partition(" ")[2]
+        if not hmac.compare_digest(token.encode(), self.token_of(arn).encode()):
+            return None
         backend = sts_backends[ACCOUNT_ID]["aws"]
-        made = backend.assume_role(self._region, session[:64], arn, "", 43200, "")
+        made = backend.assume_role(self._region, "SageMaker", arn, "", _CREDENTIAL_SECONDS, "")
         return {
-            "AWS_ACCESS_KEY_ID": made.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": made.secret_access_key,
-            "AWS_SESSION_TOKEN": made.session_token,
+            "RoleArn": arn,
+            "AccessKeyId": made.access_key_id,
+            "SecretAccessKey": made.secret_access_key,
+            "Token": made.session_token,
+            "Expiration": made.expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
     def check(self, principal: Principal, needs: Sequence[Need]) -> None:
@@ -291,13 +429,19 @@ class Permissions:
             For the first one that is not.
         """
         for need in needs:
-            decision = principal.decide(need)
-            if decision != "allowed":
-                raise DeniedError(principal, need, decision)
+            if principal.decide(need) != "allowed":
+                raise DeniedError(principal, need)
 
     @property
     def _iam(self) -> IAMBackend:
         return iam_backends[ACCOUNT_ID]["aws"]
+
+    def _key(self, arn: str) -> Key | None:
+        """A KMS key of the account by its ARN or that of an alias."""
+        keys = kms_backends[ACCOUNT_ID][self._region]
+        name = arn.rpartition(":")[2]
+        number = keys.get_key_id_from_alias(name) if name.startswith("alias/") else name.removeprefix("key/")
+        return None if number is None else keys.keys.get(number)
 
     def _role(self, arn: str) -> Role | None:
         return next((role for role in list(self._iam.roles.values()) if role.arn == arn), None)
@@ -305,7 +449,7 @@ class Permissions:
     def _principal(self, shown: str, role: Role) -> Principal:
         boundary = role.permissions_boundary_arn
         limits = None if boundary is None else [self._managed(boundary)]
-        return Principal(shown, list(self._documents(role)), limits, {"aws:principalarn": (role.arn,)})
+        return Principal(shown, list(self._documents(role)), limits, {"aws:principalarn": (role.arn,)}, self)
 
     def _managed(self, arn: str) -> Mapping[str, Any]:
         return _current(self._iam.get_policy(arn))
@@ -429,7 +573,7 @@ _PUT_TO_DELETE: Final = frozenset(
 """Configurations of a bucket whose deletion needs the action of their change."""
 
 
-def s3_needs(environ: WSGIEnvironment, bucket: str, key: str, region: str) -> list[Need]:
+def s3_needs(environ: WSGIEnvironment, bucket: str, key: str, find_key: Callable[[str], str]) -> list[Need]:
     """Actions of a request to S3.
 
     Parameters
@@ -438,8 +582,8 @@ def s3_needs(environ: WSGIEnvironment, bucket: str, key: str, region: str) -> li
         Of the request; its body was read.
     bucket, key
         Empty without one.
-    region
-        Region of KMS keys.
+    find_key
+        Function of a KMS key that returns its ARN, such as :meth:`Permissions.key_arn`; its errors are passed on.
     """
     method = environ["REQUEST_METHOD"]
     query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
@@ -462,10 +606,10 @@ def s3_needs(environ: WSGIEnvironment, bucket: str, key: str, region: str) -> li
         if "uploadId" in query:
             return [Need("s3:AbortMultipartUpload", arn)]
         return [Need("s3:DeleteObjectVersion" if "versionId" in query else "s3:DeleteObject", arn)]
-    return _write_needs(environ, arn, region)
+    return _write_needs(environ, arn, find_key)
 
 
-def _write_needs(environ: WSGIEnvironment, arn: str, region: str) -> list[Need]:
+def _write_needs(environ: WSGIEnvironment, arn: str, find_key: Callable[[str], str]) -> list[Need]:
     encryption = environ.get("HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION", "")
     kms_key = environ.get("HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID", "")
     context = {
@@ -479,7 +623,7 @@ def _write_needs(environ: WSGIEnvironment, arn: str, region: str) -> list[Need]:
     if environ.get("HTTP_X_AMZ_TAGGING"):
         needs.append(Need("s3:PutObjectTagging", arn))
     if kms_key:
-        needs.append(Need("kms:GenerateDataKey", key_arn(kms_key, region)))
+        needs.append(Need("kms:GenerateDataKey", find_key(kms_key)))
     return needs
 
 
@@ -575,8 +719,8 @@ def secret_need(target: str, members: Mapping[str, Any], region: str) -> Need | 
     return None
 
 
-def create_needs(request: Mapping[str, Any], job_arn: str, region: str) -> list[Need]:
-    """Actions that the caller of CreateTrainingJob needs, by its request."""
+def create_needs(request: Mapping[str, Any], job_arn: str, find_key: Callable[[str], str]) -> list[Need]:
+    """Actions that the caller of CreateTrainingJob needs, by its request; ``find_key`` as for :func:`s3_needs`."""
     resources = _as_mapping(request.get("ResourceConfig"))
     network = _as_mapping(request.get("VpcConfig"))
     pairs = [_as_mapping(tag) for tag in _listed(request.get("Tags") or ())]
@@ -604,7 +748,7 @@ def create_needs(request: Mapping[str, Any], job_arn: str, region: str) -> list[
     role = str(request.get("RoleArn", ""))
     needs.append(Need("iam:PassRole", role, {"iam:passedtoservice": (SERVICE,)}))
     if volume_key:
-        needs.append(Need("kms:CreateGrant", key_arn(str(volume_key), region)))
+        needs.append(Need("kms:CreateGrant", find_key(str(volume_key))))
     return needs
 
 
@@ -627,7 +771,7 @@ _NETWORK: Final = (
 _IMAGE: Final = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)")
 
 
-def role_refusal(permissions: Permissions, request: Mapping[str, Any], region: str) -> str | None:
+def role_refusal(permissions: Permissions, request: Mapping[str, Any]) -> str | None:
     """Text of the ValidationException of a job whose role does not suffice; None if it does.
 
     Parameters
@@ -636,8 +780,11 @@ def role_refusal(permissions: Permissions, request: Mapping[str, Any], region: s
         Of the account.
     request
         A valid CreateTrainingJob request.
-    region
-        Region of KMS keys.
+
+    Raises
+    ------
+    NoSuchKeyError
+        The key of the output does not exist.
     """
     arn = request["RoleArn"]
     if not permissions.is_assumable(arn):
@@ -660,6 +807,8 @@ def role_refusal(permissions: Permissions, request: Mapping[str, Any], region: s
         if missing:
             return f"The role {arn} lacks permissions for VpcConfig: {', '.join(missing)}."
     output_key = request["OutputDataConfig"].get("KmsKeyId")
-    if output_key and role.decide(Need("kms:GenerateDataKey", key_arn(output_key, region))) != "allowed":
-        return f"The role {arn} may not use the KMS key {output_key}: kms:GenerateDataKey is missing."
+    if output_key:
+        need = Need("kms:GenerateDataKey", permissions.key_arn(output_key))
+        if role.decide(need) != "allowed":
+            return f"The role {arn} may not use the KMS key {output_key}: {DeniedError(role, need)}"
     return None

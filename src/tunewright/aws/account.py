@@ -132,7 +132,10 @@ def _only_role(session: AwsSession) -> str:
         ) from error
     found = [arn for arn, name in names.items() if _ROLE_MARK in name]
     if not found:
-        raise BackendError(f"The account has no role for SageMaker jobs: create one, {give}")
+        raise BackendError(
+            "The account has no role for SageMaker jobs: create one that sagemaker.amazonaws.com may assume, with the permissions "
+            f"that 'tunewright sagemaker policy --for trial' prints, and {give}"
+        )
     if len(found) > 1:
         raise BackendError(
             f"Several roles of the account are for SageMaker: {give}, one of {', '.join(found)}"

@@ -39,6 +39,8 @@ from tunewright.types import package_version
 
 PRESET_VARIABLE: Final = "SAGEMAKER_EMULATOR_PRESET"
 """Environment variable with the account of the server: ``default``, ``new-account`` or ``strict``."""
+_POLICY_VARIABLE: Final = "SAGEMAKER_EMULATOR_CONTROL_POLICY"
+"""Environment variable with the file of the account's service control policy."""
 FILE_SYSTEMS_VARIABLE: Final = "SAGEMAKER_EMULATOR_FILE_SYSTEMS"
 """Environment variable with the folders that stand for file systems: ``ID=FOLDER`` with blanks between them."""
 _OF_ENVIRONMENT: Final = {"preset": PRESET_VARIABLE, "file_systems": FILE_SYSTEMS_VARIABLE}
@@ -82,7 +84,7 @@ class EmbeddedEndpoint:
 
 
 def settings_hash(endpoint: Endpoint) -> str:
-    """Hash of version, region, speed, quotas, preset and file systems, as 12 hexadecimal digits."""
+    """Hash of version, region, speed, quotas, preset, control policy and file systems, as 12 hexadecimal digits."""
     settings = {
         "version": package_version(),
         "python": sys.executable,
@@ -90,9 +92,18 @@ def settings_hash(endpoint: Endpoint) -> str:
         "speed": endpoint.speed,
         "quotas": dict(endpoint.quotas),
         "warm_pool_quotas": dict(endpoint.warm_pool_quotas),
+        **({"control_policy": _control_policy()} if _POLICY_VARIABLE in os.environ else {}),
         **{key: os.environ[name] for key, name in _OF_ENVIRONMENT.items() if name in os.environ},
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _control_policy() -> str:
+    """Content of the file; empty if it cannot be read, which the server reports."""
+    try:
+        return Path(os.environ[_POLICY_VARIABLE]).read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def start_or_join(endpoint: Endpoint, *, root: Path | None = None) -> EmbeddedEndpoint:

@@ -68,21 +68,40 @@ class S3Objects:
 
     def put_new(self, name: str, body: bytes) -> bool:
         """Write an object if it does not exist; return whether it was written."""
-        return self._put_if(name, body, {"IfNoneMatch": "*"})
+        return self.put_if(name, body, None) is not None
 
     def replace(self, name: str, body: bytes, etag: str) -> bool:
         """Write an object if its ETag is unchanged; return whether it was written."""
-        return self._put_if(name, body, {"IfMatch": etag})
+        return self.put_if(name, body, etag) is not None
 
-    def _put_if(self, name: str, body: bytes, condition: dict[str, str]) -> bool:
+    def put_if(self, name: str, body: bytes, etag: str | None) -> str | None:
+        """Write an object if its ETag is unchanged, or if it does not exist; return its new ETag.
+
+        Parameters
+        ----------
+        name
+            Its relative key.
+        body
+            Its content.
+        etag
+            The ETag that it must have; None: it must not exist.
+
+        Returns
+        -------
+        str or None
+            None: it was not written.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:
             with boto.service_errors():
-                self._client.put_object(Bucket=self.bucket, Key=self.key(name), Body=body, **condition)
+                answer: Mapping[str, Any] | None = self._client.put_object(
+                    Bucket=self.bucket, Key=self.key(name), Body=body, **condition
+                )
         except boto.ServiceError as error:
             if error.code in {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}:
-                return False
+                return None
             raise
-        return True
+        return str((answer or {}).get("ETag", "")).strip('"')
 
     def put_file(self, name: str, path: Path) -> None:
         """Write an object from a file of any size."""

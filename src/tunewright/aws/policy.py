@@ -7,6 +7,7 @@ nothing, passes no role, and reads and writes nothing but the objects of experim
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, final
@@ -62,6 +63,22 @@ _KEY_ACTIONS: Final = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:Gen
 _GRANT: Final = "kms:CreateGrant"
 """Lets the service use the key for the disks of the instances."""
 
+_NETWORK_ACTIONS: Final = (
+    "ec2:CreateNetworkInterface",
+    "ec2:CreateNetworkInterfacePermission",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteNetworkInterfacePermission",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+)
+"""Actions of the service with the role of a job in a VPC: its network interfaces.
+
+Source: SageMaker Developer Guide, "How to use SageMaker AI execution roles", CreateTrainingJob API with a private VPC
+(https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html)."""
+
 _ON_JOBS: Final = ("Create", "Describe", "Stop", "Update")
 _LISTS: Final = (
     "sagemaker:ListTrainingJobs",
@@ -97,6 +114,12 @@ class Scope:
     """Beginning of the names of the experiments, as their S3 prefixes have it."""
     kms_key: str = ""
     """ARN of the key that encrypts objects and disks; empty: none."""
+    inputs: Sequence[str] = ()
+    """Input data of trials: ``s3://bucket/prefix``, of which the service copies all objects whose keys begin so."""
+    has_vpc: bool = False
+    """Whether jobs run in subnets of a VPC."""
+    assumed_role: str = ""
+    """ARN of the role that a user assumes for all requests; empty: none."""
     secrets: Sequence[str] = ()
     """Secrets that trials get as variables: names or ARNs in Secrets Manager, or ``ssm:PARAMETER``."""
 
@@ -129,7 +152,7 @@ def policy(principal: Principal = "user", scope: Scope | None = None) -> dict[st
     """
     scope = scope or Scope()
     if principal == "trial":
-        return _document(_trial(scope) + _service(scope) + _key(scope) + _secrets(scope))
+        return _document(_trial(scope) + _inputs(scope) + _service(scope) + _key(scope) + _secrets(scope))
     statements = _starter(scope, is_user=principal == "user")
     service = [] if principal == "user" else _service(scope)
     return _document(statements + service + _key(scope))
@@ -155,6 +178,8 @@ def _starter(scope: Scope, *, is_user: bool) -> list[dict[str, Any]]:
             _statement("RoleLookup", ["iam:GetRole"], roles),
             _statement("NewBucket", ["s3:CreateBucket"], scope.bucket_arn),
         ]
+        if scope.assumed_role:
+            statements.append(_statement("AssumedRole", ["sts:AssumeRole"], scope.assumed_role))
     return statements
 
 
@@ -174,11 +199,30 @@ def _trial(scope: Scope) -> list[dict[str, Any]]:
     ]
 
 
+def _inputs(scope: Scope) -> list[dict[str, Any]]:
+    """Statements of the service's copies of input data, two per bucket, whoever owns it."""
+    prefixes: dict[str, list[str]] = defaultdict(list)
+    for uri in scope.inputs:
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        prefixes[bucket].append(prefix)
+    statements: list[dict[str, Any]] = []
+    for number, (bucket, found) in enumerate(prefixes.items(), 1):
+        arn = f"arn:{scope.partition}:s3:::{bucket}"
+        listed = {"StringLikeIfExists": {"s3:prefix": [f"{prefix}*" for prefix in found]}}
+        statements += [
+            _statement(f"InputBucket{number}", ["s3:ListBucket"], arn, listed),
+            _statement(f"Input{number}", ["s3:GetObject"], [f"{arn}/{prefix}*" for prefix in found]),
+        ]
+    return statements
+
+
 def _service(scope: Scope) -> list[dict[str, Any]]:
     """Statements of what the service does with the role of a job."""
+    network = [_statement("Network", _NETWORK_ACTIONS, ANY)] if scope.has_vpc else []
     return [
         _statement("Image", _IMAGE_ACTIONS, ANY),
         _statement("Output", _LOG_ACTIONS, scope.arn("logs", f"{_LOG_GROUP}*")),
+        *network,
     ]
 
 
@@ -221,7 +265,10 @@ def _document(statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _statement(
-    sid: str, actions: Sequence[str], resource: str, condition: Mapping[str, Any] | None = None
+    sid: str,
+    actions: Sequence[str],
+    resource: str | Sequence[str],
+    condition: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     statement = {"Sid": sid, "Effect": "Allow", "Action": sorted(set(actions)), "Resource": resource}
     return {**statement, "Condition": dict(condition)} if condition else statement

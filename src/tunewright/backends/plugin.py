@@ -16,14 +16,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast, final
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, cast, final
 
 from typing_extensions import override
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
+from tunewright.events import Header
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
+from tunewright.journal import FileJournal, Journal
 from tunewright.plugins import (
     BACKENDS,
     load_plugin,
@@ -34,6 +36,9 @@ from tunewright.plugins import (
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Checkpoint, Start
 from tunewright.types import Json
+
+_HOLD_SECONDS: Final = 0.2
+"""Time for which simulated experiments hold lines back: a killed one repeats itself."""
 
 BenchmarkDefinition: TypeAlias = RealBenchmarkDefinition | SurrogateBenchmarkDefinition
 """A training script, or a recorded table."""
@@ -266,6 +271,30 @@ class BackendPlugin(ABC, Generic[C]):
         BackendError, MissingExtraError
             The backend cannot work at all.
         """
+
+    def open_journal(self, config: C, context: ExperimentContext, header: Header) -> Journal:
+        """Open the journal of an experiment, new or continued, before :meth:`build`.
+
+        Default: a file in its folder.
+
+        Parameters
+        ----------
+        config
+            The config.
+        context
+            The experiment.
+        header
+            First line of a new journal.
+
+        Raises
+        ------
+        JournalError
+            It is in use, cannot be read, or cannot be written.
+        BackendError
+            It is copied to a service that does not answer.
+        """
+        hold = _HOLD_SECONDS if config.is_simulated else 0.0
+        return FileJournal(context.folder.journal_path, header, hold=hold)
 
     def logs(self, config: C, context: ExperimentContext, trial_id: int) -> TrialLog:
         """The output of a trial, also while it runs.

@@ -14,9 +14,11 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
+from tunewright.events import RequestEvent
 from tunewright.formatting import (
     ProgressFacts,
     best_text,
+    changed_facts,
     closing_text,
     config_text,
     constraint_text,
@@ -24,6 +26,7 @@ from tunewright.formatting import (
     interrupt_text,
     messages,
     remaining_text,
+    request_text,
     share_done,
     status_text,
     value_text,
@@ -66,12 +69,13 @@ class ProgressView:
     """
 
     def __init__(self, facts: ProgressFacts) -> None:
-        self._facts = facts
+        self.facts = facts
+        """May be replaced while the experiment runs."""
         self._incumbent = Incumbent(facts.metric, facts.constraints)
 
     def of(self, history: History, now: float, summary: BackendSummary) -> Group:
         """The state at a time."""
-        facts = self._facts
+        facts = self.facts
         table = self.trials(history)
         status = status_text(facts, history, now, summary.cost, summary.prices)
         parts: list[RenderableType] = [table, Text(status)]
@@ -92,13 +96,13 @@ class ProgressView:
     def trials(self, history: History) -> FittedTable:
         """The running trials and the latest others."""
         self._incumbent.update(history)
-        return trials_table(self._facts, history, self._best(history))
+        return trials_table(self.facts, history, self._best(history))
 
     def _best(self, history: History) -> Collection[int | None]:
-        if self._facts.others:
+        if self.facts.others:
             return {
                 trial_id
-                for trial_id, _ in pareto_results(history, self._facts.metrics, self._facts.constraints)
+                for trial_id, _ in pareto_results(history, self.facts.metrics, self.facts.constraints)
             }
         return {self._incumbent.trial_id}
 
@@ -141,6 +145,11 @@ class LiveProgress(Callback):
         """Print a failure immediately."""
         if status is TrialStatus.FAILED:
             self._live.console.print(Text(failure_text(history, trial_id), style="red"))
+
+    @override
+    def on_request(self, history: History, request: RequestEvent) -> None:
+        self._facts = self._view.facts = changed_facts(self._facts, request)
+        self._live.console.print(Text(f"Request: {request_text(request)}", style="bold"))
 
     @override
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:

@@ -14,7 +14,16 @@ from rich.text import Text
 from typing_extensions import override
 
 from tunewright.callbacks.live import ProgressView
-from tunewright.formatting import ProgressFacts, closing_text, failure_text, interrupt_text, messages
+from tunewright.events import RequestEvent
+from tunewright.formatting import (
+    ProgressFacts,
+    changed_facts,
+    closing_text,
+    failure_text,
+    interrupt_text,
+    messages,
+    request_text,
+)
 from tunewright.history import History
 from tunewright.interfaces import Callback
 from tunewright.trial import BackendSummary, ExperimentStatus, Run, TrialStatus
@@ -68,6 +77,11 @@ class NotebookProgress(Callback):
         """Keep a failure."""
         if status is TrialStatus.FAILED:
             self._say(Text(failure_text(history, trial_id), style="red"))
+
+    @override
+    def on_request(self, history: History, request: RequestEvent) -> None:
+        self._facts = self._view.facts = changed_facts(self._facts, request)
+        self._say(Text(f"Request: {request_text(request)}", style="bold"))
 
     @override
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:

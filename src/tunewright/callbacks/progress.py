@@ -9,10 +9,12 @@ from typing import Any, Final, final
 
 from typing_extensions import override
 
+from tunewright.events import RequestEvent
 from tunewright.exceptions import nearest_hint
 from tunewright.formatting import (
     ProgressFacts,
     best_text,
+    changed_facts,
     closing_text,
     config_text,
     counts_text,
@@ -21,6 +23,7 @@ from tunewright.formatting import (
     messages,
     plural,
     remaining_text,
+    request_text,
     result_text,
     status_text,
 )
@@ -95,6 +98,11 @@ class PlainProgress(Callback):
             self._say(
                 f"Trial {trial_id} {status}{value} (best: {best_text(self._facts, self._incumbent, history)})"
             )
+
+    @override
+    def on_request(self, history: History, request: RequestEvent) -> None:
+        self._facts = changed_facts(self._facts, request)
+        self._say(f"Request: {request_text(request)}")
 
     @override
     def on_wait(self, history: History, now: float, summary: BackendSummary) -> None:

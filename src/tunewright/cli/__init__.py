@@ -21,6 +21,7 @@ COMMANDS: Final = {
         "tune": ("tune:app", "Tune a training script or a Python function"),
         "resume": ("tune:resume_app", "Continue an experiment after a crash, or with more time"),
         "init": ("init:app", "Write an experiment folder for a training script"),
+        "request": ("request:app", "Stop, pause, resume or add trials, or change limits, while it runs"),
         "preview": ("preview:app", "Simulate which trials a method would run, and for how long"),
     },
     "Look at results": {

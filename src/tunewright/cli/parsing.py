@@ -9,6 +9,7 @@ line that names the nearest flag.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
+import json
 import textwrap
 import tomllib
 from collections.abc import Callable, Sequence
@@ -234,6 +235,8 @@ def _file_words(
             )
             raise SettingsError(f"--config {path}: {name} {reason}")
         for name, value in flags.items():
+            if isinstance(value, dict) and f"--{name}" not in repeated:
+                flags[name] = json.dumps(value)
             if isinstance(value, list) and f"--{name}" not in repeated:
                 raise SettingsError(f"--config {path}: {name} takes one value, not a list")
     return [

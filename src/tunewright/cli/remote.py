@@ -21,8 +21,8 @@ from tunewright.cli.slices import HEADINGS, follow, price_note, slice_rows
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
 from tunewright.formatting import plural
 from tunewright.remote.cleanup import clear_experiments
-from tunewright.remote.journal import SliceLog
 from tunewright.remote.launch import ENDED, RemoteLaunch, SliceStatus, load_record
+from tunewright.remote.logs import SliceLog
 from tunewright.remote.mirror import SliceView, fetch_views
 from tunewright.runner.contract import BucketTerms
 

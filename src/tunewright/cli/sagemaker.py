@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Annotated, Final, Literal, final
+from typing import Annotated, Any, Final, Literal, final
 
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
@@ -29,6 +29,7 @@ from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.backends.sagemaker.preflight import Line, Plan, needs, quotas_of
 from tunewright.backends.sagemaker.requests import LONGEST_PREFIX
+from tunewright.backends.sagemaker.template import channel_of
 from tunewright.benchmarks.real import real_benchmark_definitions
 from tunewright.cli.exits import say
 from tunewright.cli.flags import HERE, AccessFlags
@@ -104,6 +105,8 @@ def print_policy(
     bucket: str | None = None,
     experiments: str = "",
     kms_key: str | None = None,
+    inputs: tuple[str, ...] = (),
+    subnets: str | None = None,
     secret: tuple[str, ...] = (),
     endpoint: str = "aws",
     access: AccessFlags = HERE,
@@ -125,6 +128,10 @@ def print_policy(
         Experiment tag: a trial may use the files of its experiments only (default: those of all experiments).
     kms_key
         Key of the objects and disks, by ARN or id.
+    inputs
+        Input folder of trials, NAME=s3://... as of experiments; may be repeated.
+    subnets
+        Subnets of the jobs, with commas: their roles then make network interfaces.
     secret
         Secret of trials as in tunewright tune, NAME=SECRET; may be repeated.
     endpoint
@@ -134,8 +141,14 @@ def print_policy(
     """
     if principal == "job":
         principal = "tuning-job"
-    secrets = tuple(pairs("secret", secret).values())
-    scope = Scope(bucket=bucket or "", experiments=_prefix(experiments), secrets=secrets)
+    scope = Scope(
+        bucket=bucket or "",
+        experiments=_prefix(experiments),
+        inputs=tuple(_input_uris(inputs)),
+        has_vpc=subnets is not None,
+        secrets=tuple(pairs("secret", secret).values()),
+        assumed_role=access.assume_role or "",
+    )
     if narrow:
         session = access.open(endpoint)
         try:
@@ -152,6 +165,14 @@ def print_policy(
         scope = replace(scope, kms_key=_key_arn(kms_key, scope))
     say(json.dumps(policy(principal, scope), indent=2))
     return 0
+
+
+def _input_uris(inputs: Sequence[str]) -> Iterator[str]:
+    """S3 addresses of inputs, without options; file systems need no permission but those of their VPC."""
+    for name, address in pairs("inputs", inputs).items():
+        source: Mapping[str, Any] = channel_of(name, address)["DataSource"]
+        if "S3DataSource" in source:
+            yield source["S3DataSource"]["S3Uri"]
 
 
 def _prefix(tag: str) -> str:

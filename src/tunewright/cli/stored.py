@@ -27,6 +27,7 @@ from tunewright.experiments import Experiment, Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import (
     ProgressFacts,
+    action_text,
     config_text,
     constraint_text,
     duration,
@@ -34,6 +35,7 @@ from tunewright.formatting import (
     messages,
     number,
     plural,
+    request_text,
     spot_text,
     starts_text,
     stored_facts,
@@ -41,6 +43,7 @@ from tunewright.formatting import (
 )
 from tunewright.history import History, known_resource, n_known_trials
 from tunewright.journal import read_events
+from tunewright.requests import action_of, arguments_of, read_requests
 from tunewright.storage import ExperimentFolder, experiments, find_experiment
 from tunewright.trial import ExperimentStatus, TrialStatus
 
@@ -172,6 +175,7 @@ def overview(outcome: Outcome) -> str:
         *([("note", outcome.folder.note)] if outcome.folder.note else []),
         *([("origin", f"the best of {outcome.metadata.origin}")] if outcome.metadata.origin else []),
         ("status", _status_text(outcome)),
+        *_request_lines(outcome),
         (
             "what",
             f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata.backend_name}",
@@ -196,6 +200,18 @@ def overview(outcome: Outcome) -> str:
     lines += _next_lines(outcome)
     lines.append(("folder", str(outcome.path)))
     return "\n".join(labelled(label, value, width=12) for label, value in lines)
+
+
+def _request_lines(outcome: Outcome) -> list[tuple[str, str]]:
+    """Requests from outside, each at its time, and the ones that no tuner has taken yet."""
+    lines = [f"{duration(event.t)}: {request_text(event)}" for event in outcome.requests]
+    taken = [event.arguments.get("request") for event in outcome.requests]
+    for filed in read_requests(outcome.folder):
+        if filed.id not in taken:
+            trial_id = getattr(filed.request, "trial_id", None)
+            text = action_text(action_of(filed.request), trial_id, arguments_of(filed.request))
+            lines.append(f"waits: {text}")
+    return [("" if place else "requests", line) for place, line in enumerate(lines)]
 
 
 def _counts_text(outcome: Outcome) -> str:

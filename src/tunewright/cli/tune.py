@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 from cyclopts import App
 from cyclopts.types import NonNegativeInt, PositiveInt
 
+from tunewright.aws import ServiceError, choose_bucket, open_session, resolve_endpoint
 from tunewright.backends.plugin import BenchmarkDefinition, backend_names, find_backend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.cli.confirm import settle, show_dry_run
@@ -30,7 +31,7 @@ from tunewright.cli.launch_remote import launch_experiment, tuning_job_records
 from tunewright.cli.output import set_up_logging, watch_progress
 from tunewright.cli.parsing import chosen_value, record_app
 from tunewright.cli.records import POSITIONAL, Given, RecordCommand, flag_names, pairs
-from tunewright.exceptions import SettingsError, UnfitError, nearest_hint
+from tunewright.exceptions import BackendError, SettingsError, UnfitError, nearest_hint
 from tunewright.experiments import Experiment, ExperimentPlan, Limits, MethodSpec, method, resume_experiment
 from tunewright.experiments.known_results import KnownTrial, tried_in_space
 from tunewright.experiments.remote_marker import read_marker
@@ -39,10 +40,12 @@ from tunewright.formatting import plural
 from tunewright.journal import read_events
 from tunewright.methods import aliases, also_read, find_method, method_names
 from tunewright.metric import metrics_from
+from tunewright.remote.mirror import fetch_mirrored
 from tunewright.replicates import Replicates
+from tunewright.runner.contract import BucketTerms
 from tunewright.space import SearchSpace, load_space
 from tunewright.state import replay_history
-from tunewright.storage import ExperimentFolder, find_experiment
+from tunewright.storage import ExperimentFolder, experiments, find_experiment
 from tunewright.transfer.reading import read_evaluations, read_past
 
 DEFAULT_BACKEND: Final = "local"
@@ -140,6 +143,53 @@ class ResumeFlags:
     """TOML file of a changed search space: a new experiment begins with the earlier results that fit it."""
     yes: bool = False
     """Do not ask before something that costs money is created."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorFlags:
+    """The copy in S3 of an experiment that another machine began."""
+
+    journal: Literal["local", "s3"] = "local"
+    """s3: get an experiment of another machine, which was begun with --journal s3, from S3 first."""
+    endpoint: str | None = field(default=None, metadata={"metavar": "NAME|URL"})
+    """aws, embedded or a URL (default: aws)."""
+    region: str | None = None
+    """AWS region (default: as boto3 finds it)."""
+    profile: str | None = None
+    """Profile of the AWS configuration (default: $AWS_PROFILE)."""
+    assume_role: str | None = field(default=None, metadata={"metavar": "ARN"})
+    """Role whose rights all requests have, by its ARN."""
+    bucket: str | None = None
+    """Bucket of the experiment (default: sagemaker-REGION-ACCOUNT)."""
+    bucket_owner: str | None = field(default=None, metadata={"metavar": "ACCOUNT"})
+    """Account that must own --bucket, 12 digits."""
+
+    def fetch(self, name: str) -> ExperimentFolder:
+        """Download an experiment unless it is on this machine.
+
+        Raises
+        ------
+        SettingsError
+            It is not in S3, or cannot be continued here.
+        BackendError
+            The service does not answer.
+        """
+        known = next((folder for folder in experiments() if folder.name == name), None)
+        if known is not None:
+            return known
+        session = open_session(
+            resolve_endpoint(
+                self.endpoint or "aws", region=self.region, profile=self.profile, assume_role=self.assume_role
+            )
+        )
+        try:
+            bucket = choose_bucket(session, self.bucket, BucketTerms(owner=self.bucket_owner or ""))
+            return fetch_mirrored(session, bucket, name)
+        except ServiceError as error:
+            raise BackendError(f"The experiment cannot be read from S3 ({error})") from error
+        finally:
+            session.close()
 
 
 def app_for(tokens: Sequence[str], *, all_backends: bool = False) -> App:
@@ -242,7 +292,7 @@ def resume(given: Given) -> int:
     """
     flags = given.record(ResumeFlags)
     set_up_logging(is_verbose=given.record(OutputFlags).verbose)
-    folder = find_experiment(flags.experiment)
+    folder = _found(flags.experiment, given)
     stored = Experiment.from_json(folder.metadata())
     experiment = replace(
         stored,
@@ -259,10 +309,24 @@ def resume(given: Given) -> int:
     return 0
 
 
+def _found(experiment: str, given: Given) -> ExperimentFolder:
+    """The folder of an experiment, which may be in S3."""
+    mirror = given.record(MirrorFlags)
+    if mirror.journal == "s3":
+        return mirror.fetch(experiment)
+    if others := [name for name in flag_names(MirrorFlags) if name in given.values]:
+        raise SettingsError(f"--{others[0]} is for experiments of other machines: add --journal s3")
+    return find_experiment(experiment)
+
+
 resume_app = record_app(
     RecordCommand(
         resume,
-        {"Experiment": [ResumeFlags], "Limits": [WorkerFlags, Limits], "Output": [OutputFlags, FileFlags]},
+        {
+            "Experiment": [ResumeFlags, MirrorFlags],
+            "Limits": [WorkerFlags, Limits],
+            "Output": [OutputFlags, FileFlags],
+        },
         docs={"n_workers": "Trials at the same time (default: as before)"},
     ),
     "resume",

@@ -74,6 +74,8 @@ class ExperimentList(TypedDict):
     experiments: list[Row]
     removed: list[str]
     """Ids of experiments that are not there any more."""
+    is_whole: bool
+    """Whether all experiments were read; the stream sends the others as they are."""
 
 
 class Limit(TypedDict):

@@ -30,6 +30,7 @@ from tunewright.dashboard.documents import (
     read_stored,
 )
 from tunewright.dashboard.feed import ExperimentFeed, open_regular
+from tunewright.dashboard.row_cache import RowCache
 from tunewright.events import Event, Header, decode_lines
 from tunewright.exceptions import JournalError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.formatting import stored_facts
@@ -59,8 +60,9 @@ class NoTunerError(TunewrightError):
 class Entry:
     """One experiment: what was read of it, and when its files changed; thread-safe."""
 
-    def __init__(self, folder: ExperimentFolder) -> None:
+    def __init__(self, folder: ExperimentFolder, cache: RowCache | None = None) -> None:
         self.folder = folder
+        self._cache = cache
         self.id = f"{folder.tag}/{folder.name}"
         self.n_followers = 0
         """Pages that follow it."""
@@ -117,13 +119,24 @@ class Entry:
             self._looked_at = monotonic()
             if self._stored == stored and is_same and self.feed is None and not with_feed:
                 return False
+            if self.feed is None and not with_feed and (row := self._cached_row(stored, key, metadata_key)):
+                self._stored, self._key, self.row = stored, key, row
+                self.version += 1
+                return True
             if self.feed is None:
                 self.feed = new_feed(self.folder, self._metadata)
             is_changed = self.feed.refresh() or stored != self._stored or not is_same
             self._stored, self._key = stored, key
             self.row = experiment_row(stored, self.feed)
             self.version += is_changed
+            if self._cache is not None and is_changed and stored.status.is_finished and not self.feed.problem:
+                self._cache.put(self.folder.path, (*key, metadata_key), self.row)
             return is_changed
+
+    def _cached_row(self, stored: Stored, key: tuple[_Stamp, ...], metadata_key: _Stamp) -> Row | None:
+        if self._cache is None or not stored.status.is_finished:
+            return None
+        return self._cache.get(self.folder.path, (*key, metadata_key))
 
     @property
     def _is_open(self) -> bool:
@@ -136,6 +149,12 @@ class Entry:
         if self._metadata is None:
             raise SettingsError(f"{self.id} was not read yet")
         return self._metadata
+
+    def set_remark(self, text: str) -> None:
+        """Add a warning to the document; an empty one removes it."""
+        with self._lock:
+            self.version += text != self.remark
+            self.remark = text
 
     def file_request(self, request: Request) -> str:
         """Put a request to the tuner into the experiment's folder; return its id.
@@ -253,6 +272,10 @@ class Library:
         self._rows: dict[str, tuple[int, Row]] = {}
         """Of each experiment its row, and the revision at which it changed last."""
         self._removed: dict[str, int] = {}
+        self._looked_at: set[str] = set()
+        self._next_place = 0
+        """Place in the list of folders at which the next look begins."""
+        self._cache = RowCache()
         self._lock = threading.Lock()
 
     def entry(self, tag: str, name: str) -> Entry:
@@ -267,7 +290,7 @@ class Library:
         if folder is None:
             raise UnknownNameError("experiment", f"{tag}/{name}"[:200], ())
         with self._lock:
-            return self._entries.setdefault(f"{tag}/{name}", Entry(folder))
+            return self._entries.setdefault(f"{tag}/{name}", Entry(folder, self._cache))
 
     def _folder(self, tag: str, name: str) -> ExperimentFolder | None:
         """The folder of an experiment that lies below the root without a link, and is chosen."""
@@ -279,6 +302,12 @@ class Library:
 
     def _is_chosen(self, tag: str, name: str) -> bool:
         return not (self._tags or self._names) or tag in self._tags or name in self._names
+
+    def set_remark(self, tag: str, text: str) -> None:
+        """Add a warning to the documents of a tag's experiments; an empty one removes it."""
+        for folder in self.folders():
+            if folder.tag == tag:
+                self.entry(tag, folder.name).set_remark(text)
 
     def of_tag(self, tag: str) -> list[ExperimentFolder]:
         """Folders of the chosen experiments of a tag, the newest first, without those whose journal is a link.
@@ -306,12 +335,12 @@ class Library:
         return sorted(found, key=order_of_making, reverse=True)
 
     def look(self, *, most_seconds: float | None = None) -> bool:
-        """Read the rows that changed, the newest experiments first; return whether all are up to date.
+        """Read the rows that changed, the newest experiments first; return whether each was read once at least.
 
         Parameters
         ----------
         most_seconds
-            Seconds after which the rest is left to the next call.
+            Seconds after which the rest is left to the next call, which begins there.
         """
         begin = monotonic()
         folders = self.folders()
@@ -322,20 +351,29 @@ class Library:
                 self._rows.pop(gone, None)
                 self._revision += 1
                 self._removed[gone] = self._revision
-        for folder in folders:
-            if most_seconds is not None and monotonic() - begin > most_seconds:
-                return False
-            entry = self.entry(folder.tag, folder.name)
-            with suppress(TunewrightError, OSError):
-                entry.look()
-            with self._lock:
-                _, known = self._rows.get(entry.id, (0, None))
-                if entry.row is not None and entry.row != known:
-                    self._revision += 1
-                    self._rows[entry.id] = (self._revision, entry.row)
-                    self._removed.pop(entry.id, None)
+        first = self._next_place if self._next_place < len(folders) else 0
+        self._next_place = 0
+        for number, folder in enumerate([*folders[first:], *folders[:first]]):
+            if number and most_seconds is not None and monotonic() - begin > most_seconds:
+                self._next_place = (first + number) % len(folders)
+                break
+            self._look_at(self.entry(folder.tag, folder.name))
+        self._cache.write()
+        return ids <= self._looked_at
+
+    def _look_at(self, entry: Entry) -> None:
+        """Read the row of an experiment; one that cannot be read keeps its last row."""
+        with suppress(TunewrightError, OSError):
+            entry.look()
+        with self._lock:
+            self._looked_at.add(entry.id)
+            _, known = self._rows.get(entry.id, (0, None))
+            if entry.row is not None and entry.row != known:
+                self._revision += 1
+                self._rows[entry.id] = (self._revision, entry.row)
+                self._removed.pop(entry.id, None)
+        if entry.feed is not None:
             self._release_feeds()
-        return True
 
     def _release_feeds(self) -> None:
         """Give up the journals that were not needed for the longest time."""
@@ -352,8 +390,16 @@ class Library:
         """Increases with each row that changes."""
         return self._revision
 
-    def rows(self, after: int = 0) -> ExperimentList:
-        """Rows that changed after a revision, the newest experiments first."""
+    def rows(self, after: int = 0, *, is_whole: bool = True) -> ExperimentList:
+        """Rows that changed after a revision, the newest experiments first.
+
+        Parameters
+        ----------
+        after
+            The revision; 0: all rows.
+        is_whole
+            Whether all experiments were read.
+        """
         with self._lock:
             rows = [row for at, row in self._rows.values() if at > after]
             removed = [one for one, at in self._removed.items() if at > after] if after else []
@@ -363,6 +409,7 @@ class Library:
                 "control": self.control,
                 "experiments": rows,
                 "removed": removed,
+                "is_whole": is_whole,
             }
 
 

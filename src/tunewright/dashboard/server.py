@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, final
 
 import msgspec
 import uvicorn
@@ -31,10 +31,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tunewright.analysis.load import load
 from tunewright.analysis.report import compare, comparison_page
+from tunewright.dashboard import remote_sync
 from tunewright.dashboard.analyses import contour, hypervolume_document, importance_document
 from tunewright.dashboard.details import LogText, read_log, trial_detail
 from tunewright.dashboard.library import Entry, Library, NoTunerError
 from tunewright.dashboard.page import ASSETS, live_page
+from tunewright.dashboard.remote_sync import RemoteSync
 from tunewright.dashboard.report import report_document
 from tunewright.dashboard.security import Guard, Safety
 from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream, log_stream
@@ -47,14 +49,14 @@ _PORTS: Final = 50  # that are tried from the first one on
 _MOST_CURVES: Final = 200
 _MOST_ANALYSES: Final = 64  # documents that are kept
 _NO_LOG: Final[LogText] = {"text": "", "offset": "0", "is_whole": True}
+_LIST_SECONDS: Final = 0.3
+"""Seconds for which experiments are read before the first rows are sent; the others come by the stream."""
 _PING: Final = 15
 _EXIT_SECONDS: Final = 0.1  # between two looks whether the server exits
 _CONNECTIONS: Final = 256
 """Connections at the same time; more are closed at once."""
 _REQUEST_SECONDS: Final = 10.0
 """Seconds in which a connection sends its first request."""
-
-Value = TypeVar("Value")
 
 
 @final
@@ -106,14 +108,22 @@ class Dashboard:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
-        self._watcher.start()
-        tasks = [asyncio.create_task(self._watcher.run()), asyncio.create_task(self._end_streams())]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with self._watcher.running():
+            tasks = [asyncio.create_task(one) for one in (self._fetch_remote(), self._end_streams())]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch_remote(self) -> None:
+        """Fetch remote experiments again while a page is open."""
+        sync = RemoteSync(self.library)
+        while True:
+            await self._watcher.followed()
+            await run_in_threadpool(sync.fetch)
+            await asyncio.sleep(remote_sync.INTERVAL)
 
     async def _end_streams(self) -> None:
         while not self.is_exiting():
@@ -124,8 +134,8 @@ class Dashboard:
         return HTMLResponse(live_page())
 
     async def _list(self, _: Request) -> Response:
-        await run_in_threadpool(self.library.look)
-        return await _document(self.library.rows)
+        is_whole = await self._watcher.look_at_list(_LIST_SECONDS)
+        return await _document(lambda: self.library.rows(is_whole=is_whole))
 
     async def _list_stream(self, request: Request) -> Response:
         last_id = request.headers.get("last-event-id", "")

@@ -299,6 +299,15 @@ class KnownRuns(Scheduler):
     def resumable(self, history: History) -> Collection[int]:
         return self._scheduler.resumable(history)
 
+    @override
+    def start_requested(self, history: History, config: Config) -> Start | None:
+        """As the inner scheduler, and trained: a user who adds a configuration with known results wants new ones."""
+        return self._scheduler.start_requested(history, config)
+
+    @override
+    def resume_requested(self, history: History, trial_id: int) -> Resume | None:
+        return self._scheduler.resume_requested(history, trial_id)
+
     def _trial(self, config: Config) -> KnownTrial | None:
         return self._known.get(self._space.key(config))
 
@@ -372,6 +381,10 @@ class AnsweringBackend(Backend):
     @override
     def delete_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._backend.delete_checkpoint(checkpoint)
+
+    @override
+    def set_workers(self, n_workers: int) -> None:
+        self._backend.set_workers(n_workers)
 
     @override
     def summary(self) -> BackendSummary:

@@ -15,7 +15,7 @@ from tunewright.asktell import Best, ParetoResult
 from tunewright.callbacks.account import read_account
 from tunewright.callbacks.notebook import in_notebook
 from tunewright.codec import to_json
-from tunewright.events import StartEvent
+from tunewright.events import RequestEvent, StartEvent
 from tunewright.exceptions import MissingExtraError, SettingsError
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import number, plural
@@ -73,6 +73,8 @@ class Outcome:
     """Seconds on the experiment's clock."""
     suggest_time: float
     """Seconds of the method's decisions."""
+    requests: tuple[RequestEvent, ...] = ()
+    """Requests from outside that the tuner has taken, and the actions."""
     summary: Mapping[str, Any]
     """Jobs, calls, seconds and cost of the backend; empty before they are written."""
 
@@ -371,6 +373,18 @@ class Outcome:
             "wallclock_time": self.wallclock_time,
             "suggest_time": self.suggest_time,
         }
+        if self.requests:
+            data["requests"] = [
+                {
+                    "action": event.action,
+                    "trial_id": event.trial_id,
+                    "arguments": dict(event.arguments),
+                    "done": event.done,
+                    "reason": event.reason,
+                    "time": event.t,
+                }
+                for event in self.requests
+            ]
         if self.metadata.origin:
             data["origin"] = self.metadata.origin
         if self.constraints:
@@ -437,6 +451,7 @@ def load_outcome(folder: ExperimentFolder) -> Outcome:
         history=replay_history(events),
         wallclock_time=max((event.t for event in events), default=0.0),
         suggest_time=math.fsum(e.suggest_time or 0.0 for e in events if isinstance(e, StartEvent)),
+        requests=tuple(event for event in events if isinstance(event, RequestEvent)),
         summary=read_account(folder.account_path),
     )
 

@@ -13,29 +13,30 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
 from msgspec import UNSET, UnsetType
+from typing_extensions import override
 
 from tunewright.blackbox.recipes import check_current
 from tunewright.callbacks import PlainProgress, ProgressFacts
-from tunewright.callbacks.account import AccountFile
+from tunewright.callbacks.account import AccountFile, read_account
 from tunewright.callbacks.checkpoints import RemoveUnneededCheckpoints
 from tunewright.callbacks.notebook import NotebookProgress
 from tunewright.callbacks.plugin import CallbackContext, build_callback
 from tunewright.callbacks.progress import WarnOfMissingCheckpoint, WarnOfMissingResource
 from tunewright.callbacks.results import ResultsTable
 from tunewright.codec import to_json
-from tunewright.events import EndEvent, Header, StartEvent
-from tunewright.exceptions import SettingsError, TunewrightError
+from tunewright.events import EndEvent, Header, ResultEvent, StartEvent
+from tunewright.exceptions import BackendError, SettingsError, TunewrightError
 from tunewright.experiments.experiment import BEST, Experiment
 from tunewright.experiments.known_results import AnsweringBackend, KnownRuns
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import store_evaluations, stored_evaluations
 from tunewright.history import History
-from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler
+from tunewright.interfaces import Callback, CheckpointPolicy, Scheduler, StoppingCriterion
 from tunewright.journal import FileJournal, Journal, read_events, read_header
 from tunewright.metadata import ExperimentMetadata, StartFacts, TableMetadata, read_metadata
 from tunewright.methods import (
@@ -51,20 +52,20 @@ from tunewright.methods.automatic import NAME as AUTO
 from tunewright.methods.automatic import Choice
 from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
+from tunewright.requests import ChangeLimits, RequestInbox, SetWorkers
 from tunewright.runner.call_function import load_function
 from tunewright.runner.contract import stop_loading
 from tunewright.storage import ExperimentFolder, create_experiment, experiments, safe_name
 from tunewright.transfer.evaluations import TransferEvaluations
 from tunewright.trial import KNOWN, TrialStatus
-from tunewright.tuner import Tuner
-from tunewright.types import Json, package_version
+from tunewright.tuner import ExperimentControl, Tuner
+from tunewright.types import Config, Json, package_version
 
 JOURNAL_VARIABLE: Final = "TUNEWRIGHT_OPEN_JOURNAL"
-"""Environment variable: import path (``module:name``) of the function that opens journals instead of `open_journal`.
+"""Environment variable: import path (``module:name``) of the function that opens journals instead of the backend.
 
 A tuning job sets it, so that all experiments of its processes are copied to S3."""
 _DEFAULTS_0_1: Final = Path(__file__).with_name("defaults_0_1.json")
-_HOLD: Final = 0.2  # seconds for which simulated experiments hold lines back: a killed one repeats itself
 
 Watch: TypeAlias = Callable[[Experiment, ExperimentFolder], Sequence[Callback]]
 """Makes the callbacks of an experiment."""
@@ -84,7 +85,8 @@ def run_experiment(experiment: Experiment, *, watch: Watch = unwatched) -> Outco
     SettingsError, TableError
         A setting is invalid; no folder was made.
     ExperimentFailedError, BackendError, JournalError
-        It could not be completed. All observations are kept, and `resume_experiment` continues.
+        It could not be completed. All observations are kept, and `resume_experiment` continues; of an experiment whose backend
+        started no run nothing is kept.
     KeyboardInterrupt
         It was interrupted. All observations are kept.
     """
@@ -326,19 +328,19 @@ def run_tuner(
     """
     header = _header(experiment, folder)
     is_new = not folder.journal_path.exists()
-    path = os.environ.get(JOURNAL_VARIABLE)
-    opener = open_journal if path is None else load_function(path)
-    journal: Journal = opener(folder, header, is_simulated=experiment.backend.is_simulated)
+    journal: Journal | None = None
     try:
+        journal = _open_journal(experiment, folder, header)
         backend = experiment.plugin.build(experiment.backend, experiment.context(folder))
     except BaseException as error:
-        journal.close()
+        if journal is not None:
+            journal.close()
         if is_new and isinstance(error, TunewrightError):
             shutil.rmtree(folder.path, ignore_errors=True)  # nothing has begun
         raise
     if isinstance(scheduler, KnownRuns):
         backend = AnsweringBackend(backend, scheduler)
-    return Tuner(
+    tuner = Tuner(
         scheduler,
         backend,
         metrics=(
@@ -356,7 +358,56 @@ def run_tuner(
         ],
         checkpoint_policies=_checkpoint_policies(experiment),
         max_failures=experiment.limits.max_failures,
-    ).run()
+        inbox=None if experiment.backend.is_simulated else RequestInbox(folder),
+        control=_StoredControl(experiment, folder),
+    )
+    try:
+        return tuner.run()
+    except BackendError as error:
+        if not is_new or not isinstance(journal, FileJournal) or not _nothing_was_begun(folder):
+            raise
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise error.of_nothing_begun() from error
+
+
+def _nothing_was_begun(folder: ExperimentFolder) -> bool:
+    """Whether the backend has started no run, and there is no result."""
+    n_jobs = read_account(folder.account_path).get("jobs")
+    return n_jobs == 0 and not any(
+        isinstance(event, ResultEvent) for event in read_events(folder.journal_path)
+    )
+
+
+@final
+class _StoredControl(ExperimentControl):
+    """The settings of an experiment that requests change, stored in its metadata."""
+
+    def __init__(self, experiment: Experiment, folder: ExperimentFolder) -> None:
+        self._experiment = experiment
+        self._folder = folder
+
+    @override
+    def full_config(self, config: Config) -> Config:
+        return self._experiment.benchmark.space.complete(config)
+
+    @override
+    def criterion(self, changes: Mapping[str, float]) -> StoppingCriterion:
+        limits = self._experiment.limits
+        if limits.finish is not None:
+            raise SettingsError(
+                "The last part of this experiment (finish) follows from its limits: stop it, and resume it with others"
+            )
+        self._experiment = replace(self._experiment, limits=limits.replace(**changes))
+        return self._experiment.criterion()
+
+    @override
+    def store(self, request: ChangeLimits | SetWorkers) -> None:
+        data = self._folder.metadata()
+        if isinstance(request, ChangeLimits):
+            data["limits"] = {**data["limits"], **request.changes}
+        else:
+            data["benchmark"] = {**data["benchmark"], "n_workers": request.n_workers}
+        self._folder.write_metadata(data)
 
 
 def _number_of_replicate(experiment: Experiment) -> Sequence[Metric]:
@@ -374,15 +425,12 @@ def _replicate_means(experiment: Experiment) -> ReplicateMeans | None:
     return ReplicateMeans(replicates, [*experiment.benchmark.metrics, *bounded])
 
 
-def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool) -> Journal:
-    """Open the journal of an experiment: a file in its folder.
-
-    Raises
-    ------
-    JournalError
-        It is in use, cannot be read, or cannot be written.
-    """
-    return FileJournal(folder.journal_path, header, hold=_HOLD if is_simulated else 0.0)
+def _open_journal(experiment: Experiment, folder: ExperimentFolder, header: Header) -> Journal:
+    """The journal that the environment names, or that of the backend."""
+    path = os.environ.get(JOURNAL_VARIABLE)
+    if path is None:
+        return experiment.plugin.open_journal(experiment.backend, experiment.context(folder), header)
+    return load_function(path)(folder, header, is_simulated=experiment.backend.is_simulated)
 
 
 def _header(experiment: Experiment, folder: ExperimentFolder) -> Header:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tunewright.aws import AwsSession, Price, S3Objects, ServiceError, prices_at
-from tunewright.backends.sagemaker.code import CODE, ROOT_PREFIX, complete_key, users_prefix
+from tunewright.backends.sagemaker.code import CODE, JOURNALS, ROOT_PREFIX, complete_key, users_prefix
 from tunewright.backends.sagemaker.config import MAX_RUN_MAX
 from tunewright.backends.sagemaker.requests import (
     EXPERIMENT_TAG,
@@ -27,7 +27,7 @@ _DAY: Final = 24 * 3600
 _TAGS: Final = ("tunewright:experiment", "tunewright:tag")
 """Tags of trials' jobs and of tuning jobs."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_SHARED: Final = frozenset({CODE.rstrip("/"), "remote", "remote-code"})
+_SHARED: Final = frozenset({CODE.rstrip("/"), JOURNALS.rstrip("/"), "remote", "remote-code"})
 """Prefixes that belong to no experiment."""
 _RUNNING: Final = frozenset({"InProgress", "Stopping"})
 
@@ -299,7 +299,8 @@ def plan_purge(root: S3Objects, experiments: Iterable[str], tags: Iterable[str])
     prefixes = dict.fromkeys(job_prefix(name) for name in names)
     if wrong := _SHARED & prefixes.keys():
         raise SettingsError(f"{', '.join(sorted(wrong))} is no experiment: its prefix is shared by all")
-    found = (*launches, *(_files(root, prefix) for prefix in prefixes))
+    journals = (f"{JOURNALS}{prefix}" for prefix in prefixes)
+    found = (*launches, *(_files(root, prefix) for prefix in (*prefixes, *journals)))
     own = tuple(files for files in found if files.n_objects)
     users = {digest: _users(root, digest) for files in own for digest in files.code}
     ours = {files.prefix for files in own}

@@ -28,7 +28,6 @@ DONE: Final = "done.json"
 STOPPED: Final = "stopped.json"
 ROOT_FILE: Final = "root"
 EXPERIMENTS: Final = "experiments/"
-JOURNAL: Final = "journal/"
 LOGS: Final = "logs/"
 
 _TAG_LENGTH: Final = 24
@@ -64,11 +63,6 @@ def job_number(tag: str, slice_name: str, name: str) -> int | None:
     head = job_name(tag, slice_name, 0)[:-1]
     match = re.fullmatch(rf"{re.escape(head)}(\d+)", name)
     return None if match is None else int(match[1])
-
-
-def segment_key(number: int, prefix: str = JOURNAL) -> str:
-    """Return the key of a piece of a journal or a log."""
-    return f"{prefix}{number:06d}"
 
 
 def _shortened(name: str, length: int) -> str:

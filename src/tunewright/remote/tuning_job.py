@@ -17,13 +17,13 @@ from tunewright.aws import (
     open_session,
     resolve_endpoint,
 )
+from tunewright.aws.mirror import FolderMirror, RemoteJournal, Segments, fetch_experiment
 from tunewright.events import Header
 from tunewright.exceptions import BackendError
 from tunewright.experiments.experiment import identity_of
 from tunewright.journal import FileJournal, Journal
-from tunewright.remote.journal import LogSender, RemoteJournal, Segments
 from tunewright.remote.layout import DONE, EXPERIMENTS, LEASE, ROOT_FILE
-from tunewright.remote.mirror import FolderMirror, fetch_experiment
+from tunewright.remote.logs import LogSender
 from tunewright.remote.requests import ENDPOINT_VARIABLE
 from tunewright.runner.contract import BucketTerms
 from tunewright.runner.remote_job import LOG_VARIABLE

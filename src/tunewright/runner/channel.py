@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, final
@@ -67,6 +68,41 @@ def to_fields(message: Report | End) -> dict[str, Any]:
         for one in fields(message)
         if getattr(message, one.name) != one.default
     }
+
+
+def from_fields(found: dict[str, Any], *, is_end: bool) -> Report | End:
+    """A message from its fields, which any program may have written.
+
+    Raises
+    ------
+    ValueError
+        A field is missing, unknown or of a wrong type.
+    """
+    try:
+        message = End(**found) if is_end else Report(**found)
+    except TypeError as error:
+        raise ValueError(f"Not a runner's message: {error}") from error
+    for name, value in vars(message).items():
+        if type(value) not in _TYPES[name] or (name == "wall" and not math.isfinite(value)):
+            raise ValueError(f"Not a runner's message: {name}={value!r}")
+    return message
+
+
+_NUMBER = (int, float)
+_TYPES: dict[str, tuple[type, ...]] = {
+    "seq": (int,),
+    "resource": (int,),
+    "metrics": (dict,),
+    "cost": _NUMBER,
+    "wall": _NUMBER,
+    "worker": (str,),
+    "is_warm": (bool, type(None)),
+    "cause": (str,),
+    "exit": (int,),
+    "error": (str,),
+    "checkpoint": (int, type(None)),
+}
+"""Types of the fields of messages."""
 
 
 class Channel(ABC):

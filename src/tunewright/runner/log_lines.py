@@ -14,9 +14,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from .channel import End, Report, to_fields
+from .channel import End, Report, from_fields, to_fields
 
 MARKER = "[tunewright:message]"
 """Begins each message; text before it in a line is output of a script without an end of line."""
@@ -84,11 +83,7 @@ def message_of(parts: Sequence[Part]) -> Report | End:
     ValueError
         No runner wrote it.
     """
-    fields: dict[str, Any] = json.loads("".join(part.text for part in parts))
-    try:
-        return End(**fields) if parts[0].is_end else Report(**fields)
-    except TypeError as error:
-        raise ValueError(f"Not a runner's message: {error}") from error
+    return from_fields(json.loads("".join(part.text for part in parts)), is_end=parts[0].is_end)
 
 
 def without_messages(line: str) -> str:

@@ -23,9 +23,8 @@ import base64
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
-from .channel import End, Report, to_fields
+from .channel import End, Report, from_fields, to_fields
 
 REPORTS = "reports/"
 SHARDS = "shards"
@@ -135,11 +134,7 @@ def message_of(key: ReportKey, body: bytes | None = None) -> Report | End:
     content = body if key.is_in_body else base64.urlsafe_b64decode(key.payload)
     if content is None:
         raise ValueError("The content of the report is in the object, which was not read")
-    fields: dict[str, Any] = json.loads(content)
-    try:
-        return End(**fields) if key.is_end else Report(**fields)
-    except TypeError as error:
-        raise ValueError(f"Not a runner's message: {error}") from error
+    return from_fields(json.loads(content), is_end=key.is_end)
 
 
 def is_run(name: str) -> bool:

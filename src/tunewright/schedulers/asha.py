@@ -37,7 +37,7 @@ from tunewright.schedulers.rungs import (
 from tunewright.searchers.repeats import Repeats
 from tunewright.seeding import Stream, generator
 from tunewright.trial import CONTINUE, KNOWN, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
-from tunewright.types import Note
+from tunewright.types import Config, Note
 
 _OF_RUNS: Final = "st_worker_"
 """Prefix of values that ``Reporter`` counts from the start of each run."""
@@ -350,8 +350,7 @@ class ASHA(Scheduler):
             if trial_id is not None:
                 note = {"bracket": self._brackets[trial_id]}
                 return Resume(trial_id=trial_id, until=self._ends[self._counted[trial_id]], note=note)
-        bracket = self._draw_bracket(history)
-        until = self._ends[bracket] if self._kind is ASHAKind.PROMOTION else None
+        bracket, until = self._place(history)
         suggestion = self._searcher.suggest(history, until=until)
         if suggestion is None:
             return None
@@ -422,6 +421,22 @@ class ASHA(Scheduler):
     def resumable(self, history: History) -> Collection[int]:
         """Paused trials with a finite loss: any of them may rise as others do worse."""
         return self._waiting.keys()
+
+    @override
+    def start_requested(self, history: History, config: Config) -> Start:
+        bracket, until = self._place(history)
+        return Start(config=config, until=until, note={"bracket": bracket, **self._announcement()})
+
+    @override
+    def resume_requested(self, history: History, trial_id: int) -> Resume:
+        """On to the rung to which it was running."""
+        note = {"bracket": self._brackets[trial_id]}
+        return Resume(trial_id=trial_id, until=history.until(trial_id), note=note)
+
+    def _place(self, history: History) -> tuple[int, int | None]:
+        """The bracket of the next new trial, and the end of its first run."""
+        bracket = self._draw_bracket(history)
+        return bracket, self._ends[bracket] if self._kind is ASHAKind.PROMOTION else None
 
     def _promotable(self, rung: Rung) -> int | None:
         found = (trial_id for loss, trial_id in rung.promotable_all() if self._admits(trial_id, rung, loss))

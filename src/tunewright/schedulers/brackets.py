@@ -145,7 +145,7 @@ class Standing:
     """Standing of a trial in a rung after its run; better ones are smaller, equal losses are ordered by age."""
 
     loss: float
-    """``inf`` if the trial failed or its loss is not finite."""
+    """``inf`` if the trial failed, a user took it away, or its loss is not finite."""
     trial_id: int
     reached: int
     """Its highest resource."""
@@ -158,10 +158,11 @@ class Standing:
 
 
 def standing_of(history: History, trial_id: int, status: TrialStatus, metric: Metric) -> Standing:
-    """Return the standing of a trial whose run has ended: by its last result, or the worst if it failed."""
+    """Return the standing of a trial whose run has ended: by its last result, or the worst if it failed or a user took it away."""
     last = history.last(trial_id)
+    is_missing = status is TrialStatus.FAILED or history.is_withdrawn(trial_id)
     return Standing(
-        metric.loss_of(last.metrics) if last and status is not TrialStatus.FAILED else math.inf,
+        metric.loss_of(last.metrics) if last and not is_missing else math.inf,
         trial_id,
         last.resource if last else 0,
         status is TrialStatus.PAUSED,

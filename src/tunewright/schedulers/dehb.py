@@ -313,7 +313,23 @@ class DEHB(Scheduler):
         if oldest < self._n_halving:
             individuals = (one.trial_id for population in self.populations[:-1] for one in population.best())
             paused = history.ids(TrialStatus.PAUSED)
-            self._resumable.update({trial_id: None for trial_id in individuals if trial_id in paused})
+            self._resumable.update(
+                {i: None for i in individuals if i in paused and not history.is_withdrawn(i)}
+            )
+
+    @override
+    def start_requested(self, history: History, config: Config) -> Start:
+        """In the first rung of a bracket, in whose population it competes for the worst place."""
+        if self._first.has_place:
+            return Start(config=config, until=self._first.until(0), note={"bracket": 0, "rung": 0})
+        open_brackets = (one.number for one in self._evolving.values() if one.rung == 0 and one.has_place)
+        number = next(open_brackets, self._n_opened)
+        return Start(config=config, until=self._until(number, 0), note={"bracket": number, "rung": 0})
+
+    def _until(self, number: int, rung: int) -> int | None:
+        """Resource at which a run in a rung of a later bracket ends; None: at the end of the training."""
+        stages = self._stages(number)
+        return stages[rung].level if rung + 1 < len(stages) else None
 
     def _select(self, history: History, trial_id: int, loss: float, level: int) -> None:
         if not math.isfinite(loss):
@@ -346,21 +362,21 @@ class DEHB(Scheduler):
         paused = history.ids(TrialStatus.PAUSED)
         for individual in self.populations[level - 1].best():
             trial_id = individual.trial_id
-            last = history.last(trial_id) if trial_id in paused and trial_id not in self._held else None
+            is_free = trial_id in paused and trial_id not in self._held and not history.is_withdrawn(trial_id)
+            last = history.last(trial_id) if is_free else None
             if last is not None and last.resource < stages[rung].level:
                 target = self.populations[level].target
                 note: dict[str, Json] = {"bracket": number, "rung": rung}
                 note |= {"target": target, "point": list(individual.point)}
-                until = stages[rung].level if rung + 1 < len(stages) else None
-                return Resume(trial_id=trial_id, until=until, note=note)
+                return Resume(trial_id=trial_id, until=self._until(number, rung), note=note)
         return None
 
     def _start(self, history: History, number: int, rung: int) -> Start | None:
         """A child for a rung of a later bracket; a random one if there are no parents or all children were tried."""
         stages, level = self._stages(number), self._level(number, rung)
-        until = stages[rung].level if rung + 1 < len(stages) else None
+        until = self._until(number, rung)
         note: dict[str, Json] = {"bracket": number, "rung": rung}
-        if history.n_trials >= self._random.n_initial:
+        if history.n_suggested >= self._random.n_initial:
             population = self.populations[level]
             if rung > 0:
                 pool = self.populations[level - 1].best(stages[rung].size)

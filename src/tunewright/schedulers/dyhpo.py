@@ -16,6 +16,7 @@ from tunewright.schedulers.rungs import Rung
 from tunewright.searchers.candidate_selection import CandidateSelector
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.types import Config
 
 
 @final
@@ -115,6 +116,15 @@ class DyHPO(Scheduler):
     def resumable(self, history: History) -> Collection[int]:
         """All that wait: any of them may go on."""
         return self._waiting.keys()
+
+    @override
+    def start_requested(self, history: History, config: Config) -> Start:
+        return Start(config=config, until=self._pauses.until(0))
+
+    @override
+    def resume_requested(self, history: History, trial_id: int) -> Resume:
+        """On to the level to which it was running."""
+        return Resume(trial_id=trial_id, until=history.until(trial_id))
 
     def _count(self, trial_id: int, result: Result) -> None:
         """Record a result in all rungs up to its resource that lack the trial."""

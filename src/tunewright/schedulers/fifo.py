@@ -10,7 +10,8 @@ from typing_extensions import override
 from tunewright.history import History
 from tunewright.interfaces import Scheduler, Searcher
 from tunewright.schedulers.rungs import with_searchers_part
-from tunewright.trial import CONTINUE, Result, Run, Start, TrialStatus, Verdict
+from tunewright.trial import CONTINUE, Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.types import Config
 
 
 @final
@@ -50,3 +51,11 @@ class FIFO(Scheduler):
     @override
     def resumable(self, history: History) -> Collection[int]:
         return ()
+
+    @override
+    def start_requested(self, history: History, config: Config) -> Start:
+        return Start(config=config)
+
+    @override
+    def resume_requested(self, history: History, trial_id: int) -> Resume:
+        return Resume(trial_id=trial_id)

@@ -20,7 +20,7 @@ from tunewright.history import History, known_resource
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Constraint, Metric
 from tunewright.trial import CONTINUE, KNOWN, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
-from tunewright.types import Note
+from tunewright.types import Config, Note
 
 _KEY: Final = "finish"
 """Key in the note of a run that trains a trial to the end: the trial's id."""
@@ -116,8 +116,7 @@ class Finishing(Scheduler):
         """The scheduler's suggestion while it searches; then the next one of the best trials."""
         if not self._begun and not self._is_near_limit(history):
             suggestion = self._scheduler.suggest(history)
-            most = self._settings.max_trials
-            if isinstance(suggestion, Start) and most is not None and self._n_trained >= most:
+            if isinstance(suggestion, Start) and self._has_all_trials:
                 suggestion = None
             if suggestion is not None or history.ids(_RUNNING):
                 return suggestion
@@ -167,6 +166,25 @@ class Finishing(Scheduler):
         """All paused trials: any of them may become one of the best."""
         return self._paused.keys()
 
+    @override
+    def start_requested(self, history: History, config: Config) -> Start | None:
+        """As in the search, while that goes on."""
+        if self._begun or self._has_all_trials or self._is_near_limit(history):
+            return None
+        return self._scheduler.start_requested(history, config)
+
+    @override
+    def resume_requested(self, history: History, trial_id: int) -> Resume | None:
+        first = self._first.get(trial_id)
+        if first is None:
+            return self._scheduler.resume_requested(history, trial_id)
+        return Resume(trial_id=trial_id, note={_KEY: first})
+
+    @property
+    def _has_all_trials(self) -> bool:
+        most = self._settings.max_trials
+        return most is not None and self._n_trained >= most
+
     def _next(self, history: History) -> Start | Resume | None:
         for trial_id in self._unfinished(history)[: self._settings.n_best - len(self._begun)]:
             note: Note = {
@@ -182,10 +200,11 @@ class Finishing(Scheduler):
             )
         return None
 
-    def _leaders(self) -> list[int]:
-        """The best trials, the best one first; one that was begun again counts once, as the trial of the search."""
+    def _leaders(self, history: History) -> list[int]:
+        """The best trials that no user took away, the best one first; one that was begun again counts once, as the trial of the search."""
         n_best = self._settings.n_best + len(self._first)
-        ranked = heapq.nsmallest(n_best, self._best, key=lambda trial_id: (self._best[trial_id], trial_id))
+        candidates = (trial_id for trial_id in self._best if not history.is_withdrawn(trial_id))
+        ranked = heapq.nsmallest(n_best, candidates, key=lambda trial_id: (self._best[trial_id], trial_id))
         firsts = dict.fromkeys(self._first.get(trial_id, trial_id) for trial_id in ranked)
         return list(firsts)[: self._settings.n_best]
 
@@ -193,7 +212,7 @@ class Finishing(Scheduler):
         """Those of the best trials that have ended before the full resource, and are not trained to it yet."""
         return [
             trial_id
-            for trial_id in self._leaders()
+            for trial_id in self._leaders(history)
             if trial_id not in self._begun
             and history.status(trial_id) in {TrialStatus.PAUSED, TrialStatus.STOPPED}
             and history.results(trial_id)[-1].resource < self._settings.max_resource
@@ -202,7 +221,7 @@ class Finishing(Scheduler):
     def _is_near_limit(self, history: History) -> bool:
         """Return whether the rest of a limit is needed for the best trials, and for the runs of others that go on."""
         settings = self._settings
-        leaders = self._leaders()
+        leaders = self._leaders(history)
         left = [self._left(history, trial_id) for trial_id in leaders]
         if not any(left) or not self._units:
             return False

@@ -20,7 +20,7 @@ from tunewright.schedulers.rungs import with_searchers_part
 from tunewright.searchers.candidate_selection import CandidateSelector, Chosen
 from tunewright.seeding import Stream, generator
 from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
-from tunewright.types import Note
+from tunewright.types import Config, Note
 
 
 @final
@@ -166,3 +166,12 @@ class FreezeThaw(Scheduler):
     def resumable(self, history: History) -> Collection[int]:
         """All that wait: any of them may be thawed."""
         return self._waiting.keys()
+
+    @override
+    def start_requested(self, history: History, config: Config) -> Start:
+        return Start(config=config, until=self._pauses.until(0))
+
+    @override
+    def resume_requested(self, history: History, trial_id: int) -> Resume:
+        """On to the level to which it was running."""
+        return Resume(trial_id=trial_id, until=history.until(trial_id))

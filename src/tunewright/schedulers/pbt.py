@@ -210,8 +210,9 @@ class PBT(Scheduler):
     population, it is given up, and a new trial takes its place (exploit): it begins with the checkpoint of a trial that
     is drawn from the top quantile, and with the configuration of that one, perturbed (explore). All other members are
     resumed. No member waits for another: it is compared with the results that the others had at its own resource. A copied
-    member counts before its beginning with the results of its source. A member that failed is replaced in
-    the same way, or by a random one if no member can be copied, so that no place is lost.
+    member counts before its beginning with the results of its source. A member that failed, or that a user has paused or
+    stopped, is replaced in the same way, or by a random one if no member can be copied, so that no place is lost. A configuration
+    of a user is refused: a member is more than its configuration.
 
     Of the members that are due, the one with the least resource goes on first, so that a population larger than the
     number of workers trains evenly. A worker for which a population has nothing to do opens the next population, which
@@ -293,10 +294,10 @@ class PBT(Scheduler):
 
     @override
     def on_trial_end(self, history: History, trial_id: int, status: TrialStatus) -> None:
-        """A paused or failed member is due."""
+        """A paused, failed or withdrawn member is due."""
         note = history.note(trial_id)
         population = self._populations[whole_number(note, "population")]
-        if status in {TrialStatus.PAUSED, TrialStatus.FAILED}:
+        if status in {TrialStatus.PAUSED, TrialStatus.FAILED} or history.is_withdrawn(trial_id):
             population.due.add(whole_number(note, "place"))
         if status is TrialStatus.PAUSED:
             self._held[trial_id] = None
@@ -306,18 +307,18 @@ class PBT(Scheduler):
         return self._held.keys()
 
     def _go_on(self, history: History, number: int, place: int) -> Start | Resume | None:
-        """Exploit, or else resume; None if a failed member cannot be replaced."""
+        """Exploit, or else resume; None if a lost member cannot be replaced."""
         trial_id = self._populations[number].members[place]
         done = _done(history, trial_id)
         top, bottom = self.quantiles(
             history, number, done if self._settings.compare == "same_resource" else None
         )
-        has_failed = history.status(trial_id) is TrialStatus.FAILED
-        if has_failed or trial_id in bottom:
+        is_lost = _is_lost(history, trial_id)
+        if is_lost or trial_id in bottom:
             clone = self._clone(history, number, place, top)
             if clone is not None:
                 return clone
-        if has_failed:
+        if is_lost:
             return self._start_random(history, number, place)
         note = {"population": number, "place": place}
         return Resume(trial_id=trial_id, until=self._until(done), note=note)
@@ -339,7 +340,7 @@ class PBT(Scheduler):
         losses = [
             (self._loss_at(history, trial_id, resource), trial_id)
             for trial_id in self._populations[number].members.values()
-            if history.status(trial_id) is not TrialStatus.FAILED and history.last(trial_id) is not None
+            if not _is_lost(history, trial_id) and history.last(trial_id) is not None
         ]
         n = min(math.ceil(len(losses) * self._settings.quantile_fraction), len(losses) // 2)
         ranked = sorted(losses)
@@ -390,6 +391,11 @@ class PBT(Scheduler):
         interval = self._settings.interval
         until = (done // interval + 1) * interval
         return until if until < self._settings.max_resource else None
+
+
+def _is_lost(history: History, trial_id: int) -> bool:
+    """Whether a member failed, or a user has paused or stopped it."""
+    return history.status(trial_id) is TrialStatus.FAILED or history.is_withdrawn(trial_id)
 
 
 def _done(history: History, trial_id: int) -> int:

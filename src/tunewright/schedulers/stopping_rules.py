@@ -22,6 +22,7 @@ from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Metric
 from tunewright.trial import Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.types import Config
 
 
 class StoppingRule(ABC):
@@ -78,6 +79,14 @@ class RuleStopping(Scheduler):
     def resumable(self, history: History) -> Collection[int]:
         """Those of the inner scheduler."""
         return self._scheduler.resumable(history)
+
+    @override
+    def start_requested(self, history: History, config: Config) -> Start | None:
+        return self._scheduler.start_requested(history, config)
+
+    @override
+    def resume_requested(self, history: History, trial_id: int) -> Resume | None:
+        return self._scheduler.resume_requested(history, trial_id)
 
 
 @final

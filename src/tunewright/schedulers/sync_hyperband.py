@@ -13,6 +13,7 @@ from tunewright.metric import Metric
 from tunewright.schedulers.brackets import Bracket, HyperbandSettings, standing_of, verdict_at
 from tunewright.schedulers.rungs import whole_number, with_searchers_part
 from tunewright.trial import Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.types import Config
 
 
 @final
@@ -87,6 +88,11 @@ class SyncHyperband(Scheduler):
     def resumable(self, history: History) -> Collection[int]:
         """Paused trials that may still be promoted: in each rung, no more than the next one has places for."""
         return self._held.keys()
+
+    @override
+    def start_requested(self, history: History, config: Config) -> Start:
+        number, until = self._next_place()
+        return Start(config=config, until=until, note={"bracket": number, "rung": 0})
 
     def _open(self, number: int) -> Bracket:
         bracket = Bracket(number, self._table[number % len(self._table)], self._held)

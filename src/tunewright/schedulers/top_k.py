@@ -15,6 +15,7 @@ from tunewright.interfaces import Scheduler, Searcher
 from tunewright.metric import Metric
 from tunewright.schedulers.rungs import with_max_resource, with_searchers_part
 from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.types import Config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +179,10 @@ class TopK(Scheduler):
     def resumable(self, history: History) -> Collection[int]:
         """Waiting trials among the best of their round: one that is not will never be."""
         return self._held.keys()
+
+    @override
+    def start_requested(self, history: History, config: Config) -> Start:
+        return Start(config=config, until=self._settings.resource)
 
     def _round_of(self, trial_id: int) -> _Round:
         number = trial_id // self._settings.n_configs

@@ -162,7 +162,7 @@ class CandidateSelector:
         """
         snapshot = self._observations.read(history)
         rng = generator(self._context.seed, Stream.MODEL, history.n_runs)
-        is_early = history.n_trials < self._searcher.n_initial
+        is_early = history.n_suggested < self._searcher.n_initial
         forecast = None if is_early else self._learner.forecast(snapshot, rng)
         if forecast is None:
             drawn = self._searcher.drawn(history)

@@ -238,9 +238,9 @@ class MixtureSearcher(Searcher):
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """A suggestion of one arm; of the other one if that has none left."""
         n_trials = history.n_trials
-        if n_trials < self._n_given:
+        if history.n_suggested < self._n_given:
             return self._other.searcher.suggest(history, until=until)
-        if n_trials < self._n_initial:
+        if history.n_suggested < self._n_initial:
             return _from(self._other, history, until, {})
         share, said = self._share(history)
         arms = (self._model, self._other)

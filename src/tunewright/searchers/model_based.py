@@ -159,7 +159,7 @@ class ModelBasedSearcher(Searcher):
     @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next given point, random draw or proposed configuration; None when every configuration was tried."""
-        if history.n_trials < self.n_initial:
+        if history.n_suggested < self.n_initial:
             return self.drawn(history)
         snapshot = self._observations.read(history)
         rng = generator(self._seed, Stream.MODEL, history.n_runs)

@@ -22,7 +22,7 @@ from tunewright.types import Config
 def initial_configs(space: SearchSpace, points: Sequence[Config] | None) -> tuple[Config, ...]:
     """Complete a user's ``points_to_evaluate``.
 
-    Trial number i gets the i-th of them, so that a searcher finds its place by ``history.n_trials``.
+    The i-th suggested trial gets the i-th of them, so that a searcher finds its place by ``history.n_suggested``.
 
     Parameters
     ----------
@@ -146,9 +146,9 @@ class RandomSearcher(Searcher):
     @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next initial point, else a new draw; None when every configuration was tried."""
-        n_trials = history.n_trials
-        if n_trials < len(self._initial):
-            return Suggestion(config=self._initial[n_trials])
+        n_trials, number = history.n_trials, history.n_suggested
+        if number < len(self._initial):
+            return Suggestion(config=self._initial[number])
         rng = generator(self._seed, Stream.CONFIG, n_trials)
         config = draw_unseen(history, lambda: self._space.sample(rng), self._everything, rng)
         return None if config is None else Suggestion(config=config)
@@ -205,9 +205,9 @@ class RestrictedSearcher(Searcher):
     @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next initial point, else a new candidate; None when all were tried."""
-        n_trials = history.n_trials
-        if n_trials < len(self._initial):
-            return Suggestion(config=self._initial[n_trials])
+        n_trials, number = history.n_trials, history.n_suggested
+        if number < len(self._initial):
+            return Suggestion(config=self._initial[number])
         if n_trials == self._exhausted_at:  # do not go through the list again at each event
             return None
         rng, candidates = generator(self._seed, Stream.CONFIG, n_trials), self._candidates
@@ -279,10 +279,10 @@ class GridSearcher(Searcher):
     @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next initial point, else the next combination; None after the last."""
-        n_trials = history.n_trials
-        if n_trials < len(self._initial):
-            return Suggestion(config=self._initial[n_trials])
-        config = self._draw(history) if self._shuffle else self._next(n_trials - len(self._initial))
+        number = history.n_suggested
+        if number < len(self._initial):
+            return Suggestion(config=self._initial[number])
+        config = self._draw(history) if self._shuffle else self._next(number - len(self._initial))
         return None if config is None else Suggestion(config=config)
 
     def _draw(self, history: History) -> Config | None:

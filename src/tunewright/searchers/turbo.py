@@ -171,7 +171,7 @@ class TuRBOSearcher(Searcher):
     @override
     def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
         """The next given point, point of a design, or best candidate; None when every configuration was tried."""
-        if history.n_trials < self._new.n_initial:
+        if history.n_suggested < self._new.n_initial:
             return self._new.drawn(history)
         self._read(history)
         judged = self._due(history)

@@ -12,6 +12,7 @@ from typing import ClassVar
 import pytest
 
 from tunewright.backends.plugin import TrialLog, output_files
+from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
 from tunewright.storage import ExperimentFolder
 from tunewright.testing.events import EventReader, expect, expect_equal
@@ -142,6 +143,22 @@ class BackendContract(ABC):
         events.until_ended(0, attempt=1)
         expect_equal(events.resources(0, 1), [resumed.resume_from + 1], "resources of the resumed run")
         self._expect_jobs(backend, 2 if self.is_run_a_job else 1)
+
+    def test_the_number_of_workers_changes_or_is_refused(self, backend: Backend, events: EventReader) -> None:
+        """Running runs go on if there are fewer workers; a backend that cannot change the number says so and keeps it."""
+        try:
+            backend.set_workers(3)
+        except SettingsError:
+            expect_equal(backend.free_workers(), 2, "free workers after a refusal")
+            return
+        expect_equal(backend.free_workers(), 3, "free workers")
+        for trial_id in (0, 1):
+            backend.start(Run(trial_id=trial_id, attempt=0), self._config(1))
+        backend.set_workers(1)
+        expect_equal(backend.free_workers(), 0, "free workers while two runs keep more than there are")
+        for trial_id in (0, 1):
+            expect_equal(events.until_ended(trial_id).exit, 0, "exit")
+        expect_equal(backend.free_workers(), 1, "free workers at the end")
 
     def test_stop_ends_the_run(self, backend: Backend, events: EventReader) -> None:
         """A run that would go on for long ends soon, once."""

@@ -6,17 +6,21 @@ import json
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Goal, Metric
 from tunewright.replicates import ReplicateMeans, Replicates
+from tunewright.requests import PauseTrial, ResumeTrial, StopTrial, TryConfig
 from tunewright.space import SearchSpace
 from tunewright.testing.events import expect, expect_equal
 from tunewright.testing.scheduler_simulator import ALL_FAULTS, FaultRates, SchedulerSimulator
 from tunewright.testing.spaces import CONTINUOUS, SMALL
 from tunewright.trial import TrialStatus
 
+_EARLY = 12
+"""Events before a user adds configurations."""
 METRIC = Metric("score", Goal.MAXIMIZE)
 """What the suite tunes."""
 
@@ -46,6 +50,8 @@ class SchedulerContract(ABC):
     is_random: ClassVar[bool] = True
     """Whether another seed gives another experiment."""
 
+    takes_configs: ClassVar[bool] = True
+    """Whether a user may add configurations."""
     replicates: ClassVar[Replicates | None] = None
     """The replicates that the suite's scripts report."""
 
@@ -126,6 +132,72 @@ class SchedulerContract(ABC):
             paused = set(simulator.history.ids(TrialStatus.PAUSED))
             expect(now <= paused, f"resumable holds {now - paused}, which are not paused")
 
+    def test_requests_of_a_user(self) -> None:
+        """Trials that a user pauses or stops are done without, resumed ones go on, and restarts change nothing."""
+        n_trials = self.n_trials * 2 // 3
+        undisturbed = self._simulator(ALL_FAULTS, seed=6, n_trials=n_trials)
+        self._play_with_requests(undisturbed, restart_every=None)
+        history = undisturbed.history
+        expect_equal(history.n_trials, n_trials, "trials")
+        expect(not history.ids(TrialStatus.RUNNING), "trials are running though nothing is left to do")
+        simulator = self._simulator(ALL_FAULTS, seed=6, n_trials=n_trials)
+        self._play_with_requests(simulator, restart_every=10 * self.restart_every)
+        expect(simulator.journal() == undisturbed.journal(), "restarts changed the journal")
+
+    def test_a_configuration_of_a_user_comes_first(self) -> None:
+        """It is the next one that begins, and takes the place of no other; or the method refuses it."""
+        simulator = self._simulator(FaultRates(), seed=7)
+        for _ in range(_EARLY):
+            simulator.step()
+        n_before = simulator.history.n_trials
+        wanted = [CONTINUOUS.sample(np.random.default_rng(number)) for number in (1, 2)]
+        events = [simulator.request(TryConfig(config=config)) for config in wanted]
+        if not self.takes_configs:
+            expect(all(event.reason and not event.done for event in events), f"it was not refused: {events}")
+            return
+        expect(all(event.done for event in events), f"it was refused: {events}")
+        simulator.play()
+        history = simulator.history
+        begun = [history.trial(n_before + number).config for number in (0, 1)]
+        expect_equal(begun, wanted, "the configurations that began next")
+        expect_equal(history.n_suggested, self.n_trials - 2, "suggested trials")
+        expect(bool(history.results(n_before)), "the configuration was not trained")
+        repeated = simulator.request(TryConfig(config=wanted[0]))
+        expect(not repeated.done, "a configuration that was tried was not refused")
+
+    def _play_with_requests(self, simulator: SchedulerSimulator, *, restart_every: int | None) -> None:
+        """Play on, with a request of each kind every few events, at the same events whatever restarts there are."""
+        history, n_steps = simulator.history, 0
+        rng = np.random.default_rng(0)
+        while simulator.step() or self._resume_one(simulator):
+            n_steps += 1
+            running = sorted(history.ids(TrialStatus.RUNNING))
+            if running and n_steps % 5 == 0:
+                simulator.request(PauseTrial(trial_id=running[n_steps % len(running)]))
+            if running and n_steps % 17 == 0:
+                simulator.request(StopTrial(trial_id=running[0]))
+            if n_steps % 13 == 0:
+                self._resume_one(simulator)
+            if n_steps % 19 == 0:
+                simulator.request(TryConfig(config=CONTINUOUS.sample(rng)))
+            if restart_every is not None and n_steps % restart_every == 0:
+                kept = set(simulator.scheduler.resumable(history))
+                simulator.restart(self._make(CONTINUOUS, 6))
+                history = simulator.history
+                expect_equal(
+                    set(simulator.scheduler.resumable(history)), kept, "resumable trials after a restart"
+                )
+            resumable = simulator.scheduler.resumable(history)
+            wrong = [trial_id for trial_id in resumable if history.is_withdrawn(trial_id)]
+            expect(not wrong, f"resumable holds {wrong}, which a user has paused")
+
+    @staticmethod
+    def _resume_one(simulator: SchedulerSimulator) -> bool:
+        """Resume the oldest trial that a user has paused; return whether there is one."""
+        history = simulator.history
+        paused = (i for i in sorted(history.ids(TrialStatus.PAUSED)) if history.is_withdrawn(i))
+        return any(simulator.request(ResumeTrial(trial_id=trial_id)).done for trial_id in paused)
+
     def test_notes_are_json(self) -> None:
         """They are journaled, and come back equal."""
         history = self._play(FaultRates(), seed=0).history
@@ -143,12 +215,13 @@ class SchedulerContract(ABC):
         seed: int,
         method_seed: int | None = None,
         space: SearchSpace = CONTINUOUS,
+        n_trials: int | None = None,
     ) -> SchedulerSimulator:
         return SchedulerSimulator(
             self._make(space, seed if method_seed is None else method_seed),
             METRIC,
             max_resource=self.max_resource,
-            n_trials=self.n_trials,
+            n_trials=n_trials or self.n_trials,
             faults=faults,
             seed=seed,
             replicates=None if self.replicates is None else ReplicateMeans(self.replicates, [METRIC]),

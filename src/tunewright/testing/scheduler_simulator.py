@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 
-from tunewright.events import decode_mapping, encode_event
+from tunewright.events import RequestEvent, decode_mapping, encode_event
 from tunewright.history import History
 from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.ledger import Ledger
 from tunewright.metric import Metric
 from tunewright.replicates import ReplicateMeans
+from tunewright.requests import FiledRequest, PauseTrial, Request, StopTrial
 from tunewright.testing.events import expect
-from tunewright.trial import Checkpoint, Decision, Ended, Reported, Resume, Run, Start, TrialStatus
+from tunewright.trial import REQUEST, Checkpoint, Decision, Ended, Reported, Resume, Run, Start, TrialStatus
 from tunewright.types import Config
 
 
@@ -103,6 +104,7 @@ class SchedulerSimulator:
         self._faults = faults or FaultRates()
         self._rng = np.random.default_rng(seed)
         self._scripts: dict[int, _Script] = {}
+        self._n_requests = 0
         self._now = 0.0
 
     @property
@@ -122,6 +124,16 @@ class SchedulerSimulator:
         self._ledger = Ledger(scheduler, self._journal, (self._metric,), self._replicates)
         self._ledger.replay()
 
+    def request(self, request: Request) -> RequestEvent:
+        """Let a user's request come in; return its journaled event."""
+        self._n_requests += 1
+        event = self._ledger.request(FiledRequest(f"{self._n_requests:020d}-00000000", request), self._now)
+        if event.done and isinstance(request, StopTrial):
+            self._scripts[request.trial_id].verdict = Decision.STOP
+        elif event.done and isinstance(request, PauseTrial):
+            self._scripts[request.trial_id].verdict = Decision.PAUSE
+        return event
+
     def play(self) -> None:
         """Step until nothing is left to do."""
         while self.step():
@@ -139,9 +151,7 @@ class SchedulerSimulator:
         return True
 
     def _begin(self) -> bool:
-        suggestion = self.scheduler.suggest(self.history)
-        again = self.scheduler.suggest(self.history)
-        expect(suggestion == again, f"asked twice, the scheduler said {suggestion} and then {again}")
+        suggestion = self._asked_twice(self._requested) or self._asked_twice(self._suggested)
         if suggestion is None:
             return False
         if isinstance(suggestion, Start) and self.history.n_trials >= self._n_trials:
@@ -152,13 +162,28 @@ class SchedulerSimulator:
         self._scripts[run.trial_id] = _Script(run, 0 if forgets else run.resume_from)
         return True
 
+    def _requested(self) -> Start | Resume | None:
+        return self._ledger.next_requested(may_start=self.history.n_trials < self._n_trials)
+
+    def _suggested(self) -> Start | Resume | None:
+        return self.scheduler.suggest(self.history)
+
+    @staticmethod
+    def _asked_twice(ask: Callable[[], Start | Resume | None]) -> Start | Resume | None:
+        suggestion, again = ask(), ask()
+        expect(suggestion == again, f"asked twice, the scheduler said {suggestion} and then {again}")
+        return suggestion
+
     def _check_legal(self, suggestion: Start | Resume) -> None:
         done = 0
         if isinstance(suggestion, Resume):
             trial_id = suggestion.trial_id
             is_paused = self.history.status(trial_id) is TrialStatus.PAUSED
             expect(is_paused, f"{suggestion} resumes a trial that is not paused")
-            is_kept = trial_id in self.scheduler.resumable(self.history)
+            is_requested = REQUEST in suggestion.note
+            is_withdrawn = self.history.is_withdrawn(trial_id)
+            expect(is_requested == is_withdrawn, f"{suggestion} resumes a trial that a user has paused")
+            is_kept = is_requested or trial_id in self.scheduler.resumable(self.history)
             expect(is_kept, f"{suggestion} resumes a trial that resumable() gives up")
             last = self.history.last(trial_id)
             done = last.resource if last else 0

@@ -13,6 +13,7 @@ import pytest
 from tunewright.exceptions import SpaceError
 from tunewright.interfaces import Searcher
 from tunewright.metric import Metric
+from tunewright.requests import TryConfig
 from tunewright.schedulers.fifo import FIFO
 from tunewright.space import SearchSpace
 from tunewright.testing.events import expect, expect_equal
@@ -96,6 +97,19 @@ class SearcherContract(ABC):
         """At construction."""
         with pytest.raises(SpaceError):
             self.make_searcher(CONTINUOUS, seed=0, points_to_evaluate=[{"z": 1.0}])
+
+    def test_a_configuration_of_a_user_displaces_no_point(self) -> None:
+        """A configuration that a user adds has no note of the searcher: it is known like any other, and all points still come."""
+        points = [{"x": float(number)} for number in range(3)]
+        simulator = self._simulator(CONTINUOUS, points=points, n_trials=6)
+        simulator.step()
+        added = {"x": 0.5, "y": 0.5}
+        expect(bool(simulator.request(TryConfig(config=dict(added))).done), "it was refused")
+        simulator.play()
+        configs = [dict(config) for config in _configs_of(simulator)]
+        expected = [{"x": 0.0, "y": 7.5}, added, {"x": 1.0, "y": 7.5}, {"x": 2.0, "y": 7.5}]
+        expect_equal(configs[:4], expected, "first")
+        expect_equal(len({CONTINUOUS.key(config) for config in configs}), 6, "different ones")
 
     def test_the_seed_decides(self) -> None:
         """The same seed gives the same configurations, another one others; global generators are left alone."""

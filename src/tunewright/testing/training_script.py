@@ -8,10 +8,12 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tunewright.report import Reporter, load_newest, save_checkpoint
-from tunewright.types import Config
+
+if TYPE_CHECKING:
+    from tunewright.types import Config  # jobs have the Reporter only
 
 PATH: Final = Path(__file__)
 """Where the script lies."""

@@ -158,9 +158,16 @@ def efs() -> dict[str, Any]:
 
 def test_attributes_without_effect_are_named(source: Path) -> None:
     job = from_estimator(
-        estimator(source, base_job_name="mine", output_path="s3://b", checkpoint_s3_uri="s3://c", invented=1)
+        estimator(
+            source,
+            base_job_name="mine",
+            output_path="s3://b",
+            checkpoint_s3_uri="s3://c",
+            model_dir=None,  # as of TensorFlow, whose scripts then get a folder in S3
+            invented=1,
+        )
     )
-    assert set(job.left_out) == {"base_job_name", "output_path", "checkpoint_s3_uri", "invented"}
+    assert set(job.left_out) == {"base_job_name", "output_path", "checkpoint_s3_uri", "model_dir", "invented"}
     assert job.left_out["invented"] == "it is not known here"
 
 
@@ -174,6 +181,7 @@ def test_attributes_without_effect_are_named(source: Path) -> None:
         ({"entry_point": "sub/train.py"}, ["place sub/train.py in"]),
         ({"entry_point": None}, ["trials run a script"]),
         ({"container_entry_point": ["bash"]}, ["container_entry_point"]),
+        ({"is_nova_job": True}, ["not recipes"]),
         ({"instance_type": "local"}, ["backend='local'"]),
         ({"max_run": SimpleNamespace(expr={})}, ["max_run", "pipeline"]),
     ],

@@ -98,7 +98,7 @@ def test_a_job_sees_its_own_opt_ml_and_nothing_of_the_host(
     assert (base == "/opt/ml") == (isolation is Isolation.NAMESPACES)
     if isolation is Isolation.NAMESPACES:
         assert seen["pid"] == 1
-        assert seen["host"] == "algo-1" or shutil.which("hostname") is None
+        assert seen["host"].startswith("ip-10-") or shutil.which("hostname") is None
     assert seen["cwd"] == f"{base}/code"
     names = ["config/hyperparameters", "config/inputdataconfig", "config/resourceconfig"]
     assert seen["files"] == [f"{base}/input/{name}.json" for name in names] + [

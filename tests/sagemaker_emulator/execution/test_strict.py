@@ -65,18 +65,22 @@ def role() -> Callable[..., str]:
 def test_a_role_with_all_statements_suffices(folder_jobs: Any, role: Callable[..., str]) -> None:
     order = folder_jobs.python(
         "job",
-        "import os; print(sorted(n for n in os.environ if n.startswith('AWS_')), os.environ['AWS_ACCESS_KEY_ID'])",
+        "import os; print(sorted(n for n in os.environ if n.startswith('AWS_'))); print(os.environ['AWS_CONTAINER_AUTHORIZATION_TOKEN'])",
         RoleArn=role(*STATEMENTS.values()),
         InputDataConfig=[CHANNEL],
     )
     assert folder_jobs.finish(order)[0].exit_code == 0
-    (line,) = folder_jobs.log("job")
-    assert "AWS_SESSION_TOKEN" in line
-    key = line.rpartition(" ")[2]
+    names, token = folder_jobs.log("job")
+    assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" in names
+    assert "AWS_SECRET_ACCESS_KEY" not in names
     permissions = folder_jobs.aws.permissions
     assert permissions is not None
-    caller = permissions.caller(key)
+    credentials = permissions.credentials(token)
+    assert credentials is not None
+    caller = permissions.caller(credentials["AccessKeyId"])
     assert caller is not None
+    assert permissions.credentials(token.replace("role/r", "role/other")) is None
+    assert permissions.credentials("") is None
     assert caller.arn == f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/r/SageMaker"
 
 
@@ -112,3 +116,28 @@ def test_a_prefix_without_a_slash_covers_siblings(folder_jobs: Any, role: Callab
     order = folder_jobs.python("job", code, RoleArn=role(*STATEMENTS.values()), **CHECKPOINTS)
     folder_jobs.finish(order)
     assert folder_jobs.log("job") == ["['a', 'b']"]
+
+
+@pytest.mark.parametrize(
+    ("image", "is_set"),
+    [
+        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1", False),
+        ("763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.12-cpu-amzn2023-sagemaker", True),
+        ("763104351884.dkr.ecr.cn-north-1.amazonaws.com.cn/pytorch-training:2.6.0-cpu", True),
+    ],
+)
+def test_variables_of_awss_images(
+    folder_jobs: Any, role: Callable[..., str], image: str, is_set: bool
+) -> None:
+    """An image of one's own has those that its Dockerfile sets."""
+    code = "import os; print('PYTHONUNBUFFERED' in os.environ, 'LANG' in os.environ)"
+    algorithm = {"AlgorithmSpecification": {"TrainingImage": image}}
+    folder_jobs.finish(folder_jobs.python("job", code, RoleArn=role(*STATEMENTS.values()), **algorithm))
+    assert folder_jobs.log("job") == [f"{is_set} {is_set}"]
+
+
+def test_a_checkpoint_config_is_in_a_file(folder_jobs: Any, role: Callable[..., str]) -> None:
+    code = "print(open('/opt/ml/input/config/checkpointconfig.json').read())"
+    folder_jobs.finish(folder_jobs.python("job", code, RoleArn=role(*STATEMENTS.values()), **CHECKPOINTS))
+    (line,) = folder_jobs.log("job")
+    assert json.loads(line) == {"LocalPath": "/opt/ml/checkpoints", "S3Uri": "s3://bucket/ckpt/x-1"}

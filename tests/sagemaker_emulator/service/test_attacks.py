@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from sagemaker_emulator.api import application, server
+from sagemaker_emulator.emulator import permissions_of
+from sagemaker_emulator.service.settings import ServiceSettings
+from sagemaker_emulator.storage import AwsServices
 
 Service = Any
 
@@ -205,3 +209,120 @@ def test_state_is_readable_by_its_user_only(start: Callable[..., Service], tmp_p
         if stat.S_IMODE(path.stat().st_mode) & 0o077 and path.name != "lock"
     ]
     assert open_to_others == []
+
+
+SIGNING_NAMES = {"SageMaker": "sagemaker", "Logs_20140328": "logs", "TrentService": "kms"}
+
+
+def presigned(service: Service, version: str, *, expires: int = 60, **changes: Any) -> str:
+    """Target of a presigned URL for an object with an awkward name."""
+    signer = service.connect("KEY", "s3", signature_version=version)
+    parameters = {"Bucket": "bucket", "Key": "a b/ü+~", "ResponseContentType": "text/x y", **changes}
+    url = signer.generate_presigned_url("get_object", Params=parameters, ExpiresIn=expires)
+    signer.close()
+    return url.removeprefix(service.url)
+
+
+VERSIONS = pytest.mark.parametrize("version", ["s3", "s3v4"])
+
+
+@VERSIONS
+@pytest.mark.parametrize("key", ["a b/ü+~", "plain", "%2e%2e/x"])
+def test_a_presigned_url_is_good_for_what_was_signed(service: Service, version: str, key: str) -> None:
+    host = f"127.0.0.1:{urlsplit(service.url).port}"
+    target = presigned(service, version, Key=key)
+    assert ask(service, f"GET {target}", host=host)[0] == 200
+    assert ask(service, f"PUT {target}", "Content-Length: 0", host=host)[0] == 403
+    for old, new in (("/bucket/", "/other/"), ("text", "test"), ("Signature=", "Signature=0")):
+        status, _, text = ask(service, f"GET {target.replace(old, new)}", host=host)
+        assert (status, b"SignatureDoesNotMatch" in text) == (403, True)
+
+
+@VERSIONS
+def test_a_presigned_url_expires(service: Service, version: str) -> None:
+    host = f"127.0.0.1:{urlsplit(service.url).port}"
+    status, _, text = ask(service, f"GET {presigned(service, version, expires=-1)}", host=host)
+    assert (status, b"Request has expired" in text or b"valid number of seconds" in text) == (403, True)
+    for old, new in (
+        ("Expires=60", "Expires=604801"),
+        ("Expires=", "Expires=x"),
+        ("X-Amz-Date=2", "X-Amz-Date=9"),
+    ):
+        target = presigned(service, version).replace(old, new)
+        assert ask(service, f"GET {target}", host=host)[0] == (
+            403 if old in presigned(service, version) else 200
+        )
+
+
+def test_a_wrong_secret_key_is_not_noticed_but_in_presigned_urls(service: Service) -> None:
+    assert ask(service, "PUT /bucket/key", SIGNED, "Content-Length: 0")[0] == 200
+    target = presigned(service, "s3v4")
+    forged = re.sub("Signature=[0-9a-f]+", f"Signature={'0' * 64}", target)
+    assert ask(service, f"GET {forged}")[0] == 403
+
+
+@pytest.mark.parametrize("key", ["../../../x", "..", "/abs", "\x01\x7f", "a" * 1024, "a//b/./c"])
+def test_no_key_of_an_object_leaves_the_folder(
+    start: Callable[..., Service], tmp_path: Path, key: str
+) -> None:
+    aws = AwsServices(tmp_path / "aws", region="us-east-1")
+    aws.store.create_bucket("bucket")
+    before = {
+        path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "aws" / "s3" / "bucket")
+    }
+    s3 = start(application=aws.app).connect(service="s3")
+    s3.put_object(Bucket="bucket", Key=key, Body=b"x")
+    assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == b"x"
+    s3.close()
+    after = {
+        path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "aws" / "s3" / "bucket")
+    }
+    assert {path.relative_to(tmp_path).parts[0] for path in after - before} <= {"state"}
+
+
+@pytest.mark.parametrize(
+    "name", ["ab", "Upper", "a_b", "a..b", "192.168.0.1", "xn--a", "mine-s3alias", "-ab", "ab-", "a" * 64]
+)
+def test_names_of_buckets_have_rules(start: Callable[..., Service], tmp_path: Path, name: str) -> None:
+    service = start(application=AwsServices(tmp_path / "aws", region="us-east-1").app)
+    status, _, text = ask(service, f"PUT /{name}", SIGNED, "Content-Length: 0")
+    assert (status, b"InvalidBucketName" in text) == (400, True)
+    assert ask(service, "PUT /sagemaker-us-east-1-123456789012", SIGNED, "Content-Length: 0")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("SageMaker.CreateTrainingJob", b"{"),
+        ("SageMaker.CreateTrainingJob", b"NaN"),
+        ("SageMaker.CreateTrainingJob", b'{"TrainingJobName": 1e400}'),
+        ("SageMaker.CreateTrainingJob", b'{"TrainingJobName": ["x"], "RoleArn": {}}'),
+        ("SageMaker.ListTrainingJobs", b'{"MaxResults": NaN}'),
+        ("SageMaker.Nope", b"{}"),
+        ("Logs_20140328.FilterLogEvents", b"[" * 3000),
+        ("Logs_20140328.FilterLogEvents", b"[1]"),
+        ("Logs_20140328.Nope", b"{}"),
+        ("TrentService.Nope", b"{}"),
+        ("TrentService.CreateKey", b"[" * 3000),
+        ("Nothing.Nope", b"{}"),
+    ],
+)
+@pytest.mark.parametrize("preset", ["default", "strict"])
+def test_what_is_no_request_is_the_clients_error(
+    start: Callable[..., Service],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    preset: str,
+    target: str,
+    body: bytes,
+) -> None:
+    permissions = permissions_of(ServiceSettings(preset=preset), "KEY")
+    aws = AwsServices(tmp_path / "aws", region="us-east-1", permissions=permissions)
+    service = start(application=aws.app, preset=preset)
+    signed = SIGNED.replace("/s3/", f"/{SIGNING_NAMES.get(target.partition('.')[0], 'nothing')}/")
+    status, _, text = ask(
+        service, "POST /", signed, f"X-Amz-Target: {target}", f"Content-Length: {len(body)}", body=body
+    )
+    assert status in {400, 501}
+    assert json.loads(text)["__type"]
+    assert caplog.records == []

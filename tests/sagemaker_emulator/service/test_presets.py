@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, MetadataRetrievalError
+from botocore.utils import ContainerMetadataFetcher
 
 from sagemaker_emulator.emulator import permissions_of
 from sagemaker_emulator.service.settings import ServiceSettings
 from sagemaker_emulator.storage import EXECUTION_ROLE_ARN, AwsServices
+from sagemaker_emulator.storage.permissions import CREDENTIALS_PATH
 
 Service = Any
 
@@ -57,6 +59,13 @@ class Account:
         self.iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document(*statements))
         return self.iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
 
+    def key(self, alias: str, *statements: dict[str, Any]) -> str:
+        """ARN of a new KMS key; without statements its policy is the default one."""
+        kms = self.client("kms")
+        made = kms.create_key(**({"Policy": document(*statements)} if statements else {}))["KeyMetadata"]
+        kms.create_alias(AliasName=alias, TargetKeyId=made["KeyId"])
+        return made["Arn"]
+
     def close(self) -> None:
         for client in self._clients:
             client.close()
@@ -68,7 +77,7 @@ def account(start: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.M
     opened: list[Account] = []
 
     def begin(preset: str, **settings: Any) -> Account:
-        values = ServiceSettings(preset=preset)
+        values = ServiceSettings(preset=preset, control_policies=settings.get("control_policies", ()))
         aws = AwsServices(
             tmp_path / "aws",
             region="us-east-1",
@@ -198,7 +207,7 @@ def test_a_role_must_let_the_service_assume_it(account: Any, trust: dict[str, An
             "ec2:CreateNetworkInterface",
         ),
         (
-            {"OutputDataConfig": {"S3OutputPath": "s3://b/o", "KmsKeyId": "key-1"}},
+            {"OutputDataConfig": {"S3OutputPath": "s3://b/o", "KmsKeyId": "alias/mine"}},
             "kms:*",
             "kms:GenerateDataKey",
         ),
@@ -208,6 +217,7 @@ def test_a_role_needs_what_its_job_uses(
     account: Any, changes: dict[str, Any], action: str, text: str
 ) -> None:
     strict = account("strict")
+    strict.key("alias/mine")
     code, message = code_of(lambda: strict.service.create("job", RoleArn=strict.role("r"), **changes))
     assert (code, text in message) == ("ValidationException", True)
     strict.service.create("job", RoleArn=strict.role("s", allow(action)), **changes)
@@ -346,3 +356,189 @@ def test_the_simulation_tells_the_truth(account: Any) -> None:
     assert [each["EvalDecision"] for each in answer["EvaluationResults"]] == ["allowed"] + [
         "implicitDeny"
     ] * 3
+
+
+def deny(action: str, resource: str | list[str] = "*", **parts: Any) -> dict[str, Any]:
+    return {"Effect": "Deny", "Action": action, "Resource": resource, **parts}
+
+
+BUCKET, OBJECTS = "arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"
+
+
+@pytest.fixture
+def strict(account: Any) -> Account:
+    """A strict account with a bucket."""
+    made = account("strict")
+    made.client("s3").create_bucket(Bucket="bucket")
+    return made
+
+
+def arn_of(strict: Account, key: str) -> str:
+    return strict.client("sts", key).get_caller_identity()["Arn"]
+
+
+def test_a_bucket_policy_denies_whoever_it_names(strict: Account) -> None:
+    """Explicit deny wins over any allow, for root too, who can always mend the policy."""
+    key = strict.user(allow("s3:*"))
+    mine, root = strict.client("s3", key), strict.client("s3")
+    for principal in (
+        {"AWS": arn_of(strict, key)},
+        {"AWS": [f"arn:aws:iam::{ACCOUNT}:root"]},
+        {"AWS": ACCOUNT},
+        "*",
+    ):
+        mine.put_object(Bucket="bucket", Key="k", Body=b"")
+        root.put_bucket_policy(
+            Bucket="bucket", Policy=document(deny("s3:PutObject", OBJECTS, Principal=principal))
+        )
+        code, text = code_of(lambda: mine.put_object(Bucket="bucket", Key="k", Body=b""))
+        assert (code, "explicit deny in a resource-based policy" in text) == ("AccessDenied", True)
+        mine.get_object(Bucket="bucket", Key="k")
+        root.delete_bucket_policy(Bucket="bucket")
+    everything = document(deny("s3:*", [BUCKET, OBJECTS], Principal="*"))
+    root.put_bucket_policy(Bucket="bucket", Policy=everything)
+    assert code_of(lambda: root.list_objects_v2(Bucket="bucket"))[0] == "AccessDenied"
+    assert json.loads(root.get_bucket_policy(Bucket="bucket")["Policy"]) == json.loads(everything)
+    assert code_of(lambda: mine.delete_bucket_policy(Bucket="bucket"))[0] == "AccessDenied"
+    root.delete_bucket_policy(Bucket="bucket")
+    root.list_objects_v2(Bucket="bucket")
+
+
+def test_a_bucket_policy_that_names_a_caller_is_enough(strict: Account) -> None:
+    key, other = strict.user(allow("ec2:*")), strict.user(allow("ec2:*"))
+    mine, root = strict.client("s3", key), strict.client("s3")
+    policy = document({**allow("s3:PutObject", OBJECTS), "Principal": {"AWS": arn_of(strict, key)}})
+    root.put_bucket_policy(Bucket="bucket", Policy=policy)
+    mine.put_object(Bucket="bucket", Key="k", Body=b"")
+    assert (
+        code_of(lambda: strict.client("s3", other).put_object(Bucket="bucket", Key="k", Body=b""))[0]
+        == "AccessDenied"
+    )
+    account_only = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    root.put_bucket_policy(
+        Bucket="bucket", Policy=document({**allow("s3:*", OBJECTS), "Principal": account_only})
+    )
+    assert code_of(lambda: mine.put_object(Bucket="bucket", Key="k", Body=b""))[0] == "AccessDenied"
+
+
+def test_a_bucket_policy_that_demands_encryption(strict: Account) -> None:
+    """The usual policy of a regulated account; NotPrincipal leaves its administrators out."""
+    strict.key("alias/mine")
+    key = strict.user(allow("s3:*"), allow("kms:*"))
+    mine, root = strict.client("s3", key), strict.client("s3")
+    missing = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}
+    root_only = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    policy = deny("s3:PutObject", OBJECTS, NotPrincipal=root_only, Condition=missing)
+    root.put_bucket_policy(Bucket="bucket", Policy=document(policy))
+    root.put_object(Bucket="bucket", Key="k", Body=b"")
+    key_of = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/mine"}
+    other = deny("s3:PutObject", OBJECTS, Principal="*", Condition=missing)
+    root.put_bucket_policy(Bucket="bucket", Policy=document(other))
+    assert code_of(lambda: mine.put_object(Bucket="bucket", Key="k", Body=b""))[0] == "AccessDenied"
+    mine.put_object(Bucket="bucket", Key="k", Body=b"", **key_of)
+
+
+def test_keys_must_exist(strict: Account) -> None:
+    s3 = strict.client("s3")
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/none"}
+    code, text = code_of(lambda: s3.put_object(Bucket="bucket", Key="k", Body=b"", **encryption))
+    assert (code, "alias/none' does not exist" in text) == ("KMS.NotFoundException", True)
+    output = {"S3OutputPath": "s3://b/o", "KmsKeyId": "1234"}
+    for changes in (
+        {"OutputDataConfig": output},
+        {"ResourceConfig": {**RESOURCES, "VolumeKmsKeyId": "1234"}},
+    ):
+        request = {**strict.service.request("job", RoleArn=EXECUTION_ROLE_ARN), **changes}
+        code, text = code_of(lambda request=request: strict.service.client.create_training_job(**request))
+        assert (code, "does not exist" in text) == ("ValidationException", True)
+
+
+RESOURCES = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10}
+
+
+def test_a_key_is_for_whom_its_policy_says(strict: Account) -> None:
+    """The default key policy lets the account's policies decide; another one names users, and no policy of theirs helps."""
+    with_policy, without = strict.user(allow("s3:*"), allow("kms:*")), strict.user(allow("s3:*"))
+    named = {"Principal": {"AWS": arn_of(strict, without)}}
+    strict.key("alias/default")
+    naming = {**allow("kms:CreateAlias"), "Principal": {"AWS": ACCOUNT}}
+    strict.key("alias/closed", naming, {**allow("kms:*"), **named})
+    strict.key(
+        "alias/denied",
+        {**allow("kms:*"), "Principal": {"AWS": ACCOUNT}},
+        deny("kms:GenerateDataKey", Principal={"AWS": arn_of(strict, with_policy)}),
+    )
+
+    def put(key: str, alias: str) -> None:
+        strict.client("s3", key).put_object(
+            Bucket="bucket", Key=alias, Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=alias
+        )
+
+    put(with_policy, "alias/default")
+    put(without, "alias/closed")
+    for key, alias, reason in (
+        (without, "alias/default", "no identity-based policy allows the kms:GenerateDataKey"),
+        (with_policy, "alias/closed", "no resource-based policy allows the kms:GenerateDataKey"),
+        (with_policy, "alias/denied", "explicit deny in a resource-based policy"),
+    ):
+        code, text = code_of(lambda key=key, alias=alias: put(key, alias))
+        assert (code, reason in text) == ("AccessDenied", True)
+    reader = strict.client("s3", with_policy)
+    code, text = code_of(lambda: reader.get_object(Bucket="bucket", Key="alias/closed"))
+    assert (code, "no resource-based policy allows the kms:Decrypt" in text) == ("AccessDenied", True)
+    reader.get_object(Bucket="bucket", Key="alias/default")
+    code, text = code_of(lambda: strict.client("kms", without).create_key())
+    assert (code, "perform: kms:CreateKey" in text) == ("AccessDeniedException", True)
+
+
+def test_a_control_policy_holds_for_everyone(account: Any) -> None:
+    """An organization's deny: the caller's own policies, and being root, do not help."""
+    limit = deny(
+        "sagemaker:CreateTrainingJob",
+        Condition={"NumericGreaterThan": {"sagemaker:KeepAlivePeriod": "600"}},
+    )
+    strict = account("strict", control_policies=[json.loads(document(limit))])
+    everything = strict.user(allow("*"))
+    for key in ("KEY", everything):
+        client = strict.client("sagemaker", key)
+        request = strict.service.request("long", RoleArn=EXECUTION_ROLE_ARN, keep_alive=601)
+        code, text = code_of(lambda client=client, request=request: client.create_training_job(**request))
+        assert code == "AccessDeniedException"
+        assert "with an explicit deny in a service control policy" in text
+    strict.service.create("short", RoleArn=EXECUTION_ROLE_ARN, keep_alive=600)
+
+
+def test_control_policies_need_checked_permissions() -> None:
+    with pytest.raises(ValueError, match="permissions are checked, such as strict, not default"):
+        ServiceSettings(control_policies=[{"Statement": []}])
+
+
+def test_a_boundary_is_named_in_the_denial(strict: Account) -> None:
+    trust = {**TRUST, "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
+    mine = strict.role("mine", allow("*"), trust=trust)
+    limits = (document(allow("s3:*")), document(allow("*"), deny("sagemaker:ListTrainingJobs")))
+    for number, (limit, reason) in enumerate(
+        zip(
+            limits, ("no permissions boundary allows", "explicit deny in a permissions boundary"), strict=True
+        )
+    ):
+        policy = strict.iam.create_policy(PolicyName=f"limit-{number}", PolicyDocument=limit)["Policy"]
+        strict.iam.put_role_permissions_boundary(RoleName="mine", PermissionsBoundary=policy["Arn"])
+        key = strict.client("sts").assume_role(RoleArn=mine, RoleSessionName="session")["Credentials"][
+            "AccessKeyId"
+        ]
+        code, text = code_of(strict.client("sagemaker", key).list_training_jobs)
+        assert (code, reason in text) == ("AccessDeniedException", True)
+
+
+def test_jobs_get_the_credentials_of_their_role_for_their_token(account: Any) -> None:
+    strict = account("strict")
+    permissions = permissions_of(ServiceSettings(preset="strict"), "KEY")
+    assert permissions is not None
+    fetcher = ContainerMetadataFetcher()
+    page = f"{strict.service.url}{CREDENTIALS_PATH}"
+    found = fetcher.retrieve_full_uri(page, {"Authorization": permissions.token_of(EXECUTION_ROLE_ARN)})
+    assert found["RoleArn"] == EXECUTION_ROLE_ARN
+    assert arn_of(strict, found["AccessKeyId"]).endswith("/SageMaker")
+    with pytest.raises(MetadataRetrievalError, match="403"):
+        fetcher.retrieve_full_uri(page, {"Authorization": "x"})

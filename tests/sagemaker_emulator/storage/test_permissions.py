@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Any
 
 import pytest
 
-from sagemaker_emulator.storage.permissions import Need, create_needs, evaluate, s3_needs
+from sagemaker_emulator.storage.permissions import Need, create_needs, evaluate, key_arn, s3_needs
 
 ANY = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
@@ -159,14 +160,14 @@ def test_actions_of_requests_to_s3(
 ) -> None:
     bucket, _, key = path.partition("/")
     environ = {"REQUEST_METHOD": method, "QUERY_STRING": query, **headers}
-    needs = s3_needs(environ, bucket, key, "eu-west-1")
+    needs = s3_needs(environ, bucket, key, partial(key_arn, region="eu-west-1"))
     assert [(need.action, need.resource) for need in needs] == expected
 
 
 def test_each_deleted_key_is_an_action_of_its_own() -> None:
     body = b'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Object><Key>a/1</Key></Object><Object><Key>b</Key></Object></Delete>'
     environ = {"REQUEST_METHOD": "POST", "QUERY_STRING": "delete", "wsgi.input": io.BytesIO(body)}
-    assert [need.resource for need in s3_needs(environ, "b", "", "r")] == [
+    assert [need.resource for need in s3_needs(environ, "b", "", str)] == [
         "arn:aws:s3:::b/a/1",
         "arn:aws:s3:::b/b",
     ]
@@ -183,7 +184,7 @@ def test_creating_a_job_needs_to_pass_its_role_and_to_tag_it() -> None:
             "VolumeKmsKeyId": "k",
         },
     }
-    needs = create_needs(request, "job", "us-east-1")
+    needs = create_needs(request, "job", partial(key_arn, region="us-east-1"))
     assert [(need.action, need.resource) for need in needs] == [
         ("sagemaker:CreateTrainingJob", "job"),
         ("sagemaker:AddTags", "job"),
@@ -207,4 +208,4 @@ def test_requests_of_any_shape_have_actions() -> None:
         odd,
         {"ResourceConfig": [], "VpcConfig": "x", "RoleArn": {}, "OutputDataConfig": {"KmsKeyId": []}},
     ):
-        assert create_needs(request, "job", "r")[0].action == "sagemaker:CreateTrainingJob"
+        assert create_needs(request, "job", str)[0].action == "sagemaker:CreateTrainingJob"

@@ -13,7 +13,7 @@ from tunewright.backends.engine.job_service import JobStatus, name_taken
 from tunewright.backends.engine.outcomes import Outcome, Outcomes
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun
 from tunewright.clock import Clock, WallClock
-from tunewright.exceptions import BackendError, RequestError
+from tunewright.exceptions import BackendError, RequestError, SettingsError
 from tunewright.interfaces import BackendEvent
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.trial import BackendSummary, Checkpoint, OpenRun, Run
@@ -65,6 +65,18 @@ class Dispatcher(ABC):
     @abstractmethod
     def next_at(self, runs: Collection[TrackedRun]) -> float:
         """Monotonic second of the next step."""
+
+    def set_capacity(self, n_runs: int) -> None:
+        """Change the number of runs at the same time.
+
+        Raises
+        ------
+        SettingsError
+            It cannot be changed; the default.
+        """
+        raise SettingsError(
+            f"The number of workers cannot be changed to {n_runs}: jobs with a fixed number of them run"
+        )
 
     @abstractmethod
     def is_free(self, run: TrackedRun) -> bool:
@@ -154,7 +166,17 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
 
     def free_workers(self) -> int:
         """Workers without a run; a run keeps its worker until its job has ended."""
-        return self._dispatcher.capacity - len(self._queue.runs)
+        return max(0, self._dispatcher.capacity - len(self._queue.runs))
+
+    def set_workers(self, n_workers: int) -> None:
+        """Change the number of runs at the same time.
+
+        Raises
+        ------
+        SettingsError
+            Worker jobs carry the runs out.
+        """
+        self._dispatcher.set_capacity(n_workers)
 
     def wait(self, timeout: float) -> Sequence[BackendEvent]:
         """Begin runs, send requests, and look at messages and jobs until there are events.

@@ -210,7 +210,7 @@ class EngineContext(Generic[OrderT]):
             yield
         except RequestError as error:
             if error.is_denied:
-                raise BackendError(f"{error}: {error.remedy}; then resume") from error
+                raise BackendError(f"{error}: {error.remedy}", then="resume") from error
             self.notices.add(f"The service has trouble ({error}); going on")
             if error.is_lost:
                 self.jobs.revive()

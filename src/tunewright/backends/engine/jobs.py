@@ -149,6 +149,10 @@ class JobDispatcher(Dispatcher):
         return min(times, default=time.monotonic() + STATUS_PERIOD)
 
     @override
+    def set_capacity(self, n_runs: int) -> None:
+        self.capacity = n_runs
+
+    @override
     def is_free(self, run: TrackedRun) -> bool:
         if run.phase is RunPhase.REJECTED:
             return True

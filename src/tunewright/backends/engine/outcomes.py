@@ -66,7 +66,7 @@ class Outcomes(Generic[OrderT]):
         trial_id = run.run.trial_id
         if failure.cause is FailureCause.JOB:
             if failure.remedy and not run.has_reported:
-                raise BackendError(f"No job can run: {failure.reason}: {failure.remedy}; then resume")
+                raise BackendError(f"No job can run: {failure.reason}: {failure.remedy}", then="resume")
             return Outcome(self._failed(run, failure.reason or _NO_REASON))
         lacks = failure.cause is FailureCause.CAPACITY
         if not lacks:

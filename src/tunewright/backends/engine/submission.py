@@ -252,7 +252,7 @@ class Submitter(Generic[OrderT]):
             return Submission(CreateOutcome.LATER)
         if self._context.prices.fixed_type(order.config):
             return Submission(CreateOutcome.REFUSED, answer.reason)
-        raise BackendError(f"{answer.reason}. Correct it, then resume")
+        raise BackendError(answer.reason.rstrip("."), then="resume")
 
     def _pause(self, service_seconds: float) -> None:
         self._closed_until = time.monotonic() + self._context.time.interval(service_seconds)

@@ -380,10 +380,11 @@ class WorkerFleet:
         if status.state is JobState.FAILED and failure.cause is FailureCause.JOB:
             self._n_failures += 1
             if self._n_failures >= _MAX_FAILURES:
-                remedy = f": {failure.remedy}; then resume" if failure.remedy else ""
+                remedy = f": {failure.remedy}" if failure.remedy else ""
                 raise BackendError(
                     f"{self._n_failures} jobs of workers failed one after the other: "
-                    f"{failure.reason or 'see their logs'}{remedy}"
+                    f"{failure.reason or 'see their logs'}{remedy}",
+                    then="resume" if failure.remedy else "",
                 )
 
     def _create_missing(self, n_wanted: int) -> None:

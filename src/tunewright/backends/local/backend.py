@@ -249,6 +249,10 @@ class LocalBackend(Backend):
         drop_frozen(self._launcher.checkpoint_folder(checkpoint))
 
     @override
+    def set_workers(self, n_workers: int) -> None:
+        self._n_workers = n_workers
+
+    @override
     def summary(self) -> BackendSummary:
         """Runners started and dollars spent in this session."""
         notices = [notice for live in self._live.values() for notice in live.notices]

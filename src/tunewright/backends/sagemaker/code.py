@@ -20,14 +20,16 @@ from tunewright.aws.objects import in_parallel
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.contract import JOB_FILE, SOURCE
-from tunewright.runner.training_job import code_digest, pieces_of
-from tunewright.storage import home
+from tunewright.runner.training_job import code_digest, folder_digest, pieces_of
+from tunewright.storage import ExperimentFolder, home, leads_elsewhere, replacing, write_atomically
 
 ROOT_PREFIX: Final = "tunewright"
 """Prefix of all our keys in a bucket."""
 CODE: Final = "code/"
 """Prefix, below :data:`ROOT_PREFIX`, of the code of all experiments, by the hash of its content; below an experiment's prefix, of the
 hashes that it uses."""
+JOURNALS: Final = "journals/"
+"""Prefix, below :data:`ROOT_PREFIX`, of the copies of experiments' folders."""
 RUNNER: Final = "runner.pyz"
 IGNORE_FILE: Final = ".tunewrightignore"
 """File with rules of gitignore, in a script's folder or below it, for files that are not sent to jobs."""
@@ -35,6 +37,7 @@ IGNORE_FILE: Final = ".tunewrightignore"
 MANY_FILES: Final = 1000
 """A folder with more files is worth a notice: every job downloads them one by one."""
 
+_CODE_FILE: Final = "code.json"
 _MEGABYTE: Final = 1 << 20
 _REFRESH_SECONDS: Final = 7 * 24 * 3600.0
 """Stored code that is older is stored again when it is used, so that a life-cycle rule counts from its last use."""
@@ -396,6 +399,78 @@ def upload_code(root: S3Objects, bundle: CodeBundle, user: str) -> None:
 
     in_parallel(put, sorted(bundle.files))
     root.put(complete_key(bundle.digest), b"")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCode:
+    """Code of an experiment in S3, by which another machine gets the script."""
+
+    entry: str
+    """As :attr:`Sources.entry`."""
+    digest: str
+    """As :attr:`CodeBundle.digest`."""
+
+    def note(self, folder: ExperimentFolder) -> None:
+        """Note it in the folder of the experiment."""
+        write_atomically(folder.path / _CODE_FILE, json.dumps({"entry": self.entry, "digest": self.digest}))
+
+    @staticmethod
+    def noted(folder: ExperimentFolder) -> StoredCode:
+        """Return the note of a folder.
+
+        Raises
+        ------
+        SettingsError
+            There is none.
+        """
+        try:
+            return StoredCode(**json.loads((folder.path / _CODE_FILE).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise SettingsError(f"{folder.name} does not say which code it uses: {error}") from None
+
+    def fetch(self, root: S3Objects) -> str:
+        """Download the code into ``$TUNEWRIGHT_HOME/code``, unless it is there; return the script's place.
+
+        Parameters
+        ----------
+        root
+            The objects under :data:`ROOT_PREFIX`.
+
+        Raises
+        ------
+        SettingsError
+            It is not in S3, or was changed there.
+        ServiceError
+            S3 refuses or does not answer.
+        """
+        folder = home() / CODE / self.digest
+        if not folder.is_dir():
+            self._download(root.under(f"{CODE}{self.digest}"), folder)
+        is_of_module = ":" in self.entry and not self.entry.rpartition(":")[0].endswith(".py")
+        return self.entry if is_of_module else str(folder / SOURCE / self.entry)
+
+    def _download(self, objects: S3Objects, folder: Path) -> None:
+        names = [stored.key for stored in objects.list()]
+        if not names:
+            raise SettingsError(f"The code of the experiment is not in {objects.uri()}: it was deleted")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(folder) as unfinished:
+
+            def get(name: str) -> None:
+                if leads_elsewhere(name):
+                    raise SettingsError(
+                        f"In S3 the code holds {name!r}, which would be written elsewhere: remove it there"
+                    )
+                path = unfinished / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                objects.get_file(name, path)
+
+            in_parallel(get, names)
+            if folder_digest(unfinished) != self.digest:
+                raise SettingsError(
+                    f"The code in {objects.uri()} was changed: it is not used. Find out who writes to the bucket"
+                )
 
 
 def complete_key(digest: str) -> str:

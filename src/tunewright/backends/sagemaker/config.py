@@ -139,6 +139,8 @@ class SageMakerConfig(SageMakerPlace, BackendConfig):
     """Boolean hyperparameters: as --name True (value), or as --name or nothing (flag)."""
     launch: Literal["torchrun"] | None = None
     """torchrun: start a process per GPU on each instance of a trial (default: one process per instance)."""
+    journal: Literal["local", "s3"] = "local"
+    """s3: copy the journal and the files of the experiment to S3 while it runs, so that another machine can continue it."""
     price_per_hour: float | None = None
     """US dollars per instance hour (default: AWS's price list if it can be read, else a table)."""
     max_retries: int = 10

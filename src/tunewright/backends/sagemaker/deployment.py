@@ -33,6 +33,7 @@ from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.sagemaker.code import (
     CODE,
     IGNORE_FILE,
+    JOURNALS,
     MANY_FILES,
     ROOT_PREFIX,
     CodeBundle,
@@ -41,6 +42,7 @@ from tunewright.backends.sagemaker.code import (
     size_problem,
     sources_of,
     upload_code,
+    users_prefix,
 )
 from tunewright.backends.sagemaker.preflight import preflight
 from tunewright.backends.sagemaker.requests import (
@@ -53,6 +55,7 @@ from tunewright.backends.sagemaker.requests import (
 from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.job_secrets import SECRETS
+from tunewright.runner.s3_keys import CHECKPOINTS
 from tunewright.space import Categorical
 from tunewright.trial import Run
 from tunewright.types import Config
@@ -158,6 +161,11 @@ def check_images(settings: JobSettings) -> str:
     for instance_type in possible_types(settings):
         check_image(instance_type, framework=framework, version=version)
     return support_warning(framework, version)
+
+
+def journal_prefix(experiment: str) -> str:
+    """Prefix of the copy of an experiment's folder in S3; not below that of its jobs, whose role may write there."""
+    return f"{ROOT_PREFIX}/{JOURNALS}{job_prefix(experiment)}"
 
 
 def describe_deployment(
@@ -306,7 +314,7 @@ class ExperimentSite:
         ensure_bucket(self.session, self.settings.config.bucket, self.settings.config.bucket_terms)
         try:
             root = self.session.objects(self.deployment.bucket, ROOT_PREFIX)
-            upload_code(root, code, self.deployment.prefix.removeprefix(f"{ROOT_PREFIX}/"))
+            upload_code(root, code, self._user)
         except ServiceError as error:
             remedy = f": {error.remedy}" if error.remedy else ""
             if error.is_forbidden and "sagemaker" not in self.deployment.bucket.lower():
@@ -318,6 +326,25 @@ class ExperimentSite:
         self.max_instances = quotas.max_instances
         if quotas.line:
             self.notices.add(quotas.line)
+
+    def withdraw(self) -> None:
+        """Delete the experiment's files, if no job has reported; its code stays, for the next experiment with the same files.
+
+        Raises
+        ------
+        ServiceError
+            S3 refuses or does not answer.
+        """
+        names = [stored.key for stored in self.objects.list()]
+        if not any(name.startswith(("reports", CHECKPOINTS)) for name in names):
+            root = self.session.objects(self.deployment.bucket, ROOT_PREFIX)
+            root.delete([users_prefix(self._code.digest) + self._user])
+            self.objects.delete(names)
+
+    @property
+    def _user(self) -> str:
+        """Name of the experiment among the users of its code."""
+        return self.deployment.prefix.removeprefix(f"{ROOT_PREFIX}/")
 
     def _check_size(self, experiment: str) -> None:
         """Refuse a folder that is too large, unless an earlier session of the experiment has stored code already."""

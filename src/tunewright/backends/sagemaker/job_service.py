@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, final
@@ -148,6 +149,7 @@ def _transitions(job: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 _FAR: Final = 4e9
 """Seconds since 1970 of a time to come, of which there are no lines."""
+_NAME_TAKEN: Final = "ResourceInUse"
 _GROUP: Final = "/aws/sagemaker/TrainingJobs"
 _NO_GROUP: Final = "ResourceNotFoundException"
 """No job of this account and region has ever printed anything."""
@@ -251,6 +253,8 @@ class SageMakerJobs(JobService[OrderT]):
         self._site = site
         self._session = site.session
         self._build = build
+        self._is_deployed = False
+        self._may_have_jobs = False
 
     @property
     def speed(self) -> float:
@@ -265,6 +269,7 @@ class SageMakerJobs(JobService[OrderT]):
     @override
     def prepare(self, n_instances: int) -> None:
         self._site.deploy(n_instances)
+        self._is_deployed = True
 
     @override
     def full_name(self, key: str) -> str:
@@ -292,7 +297,9 @@ class SageMakerJobs(JobService[OrderT]):
         try:
             self._session.call("CreateTrainingJob", **request.fields)
         except ServiceError as error:
+            self._may_have_jobs = self._may_have_jobs or error.is_lost or error.code == _NAME_TAKEN
             return self._refused(order, request, error)
+        self._may_have_jobs = True
         return Submission(CreateOutcome.CREATED)
 
     @override
@@ -309,6 +316,7 @@ class SageMakerJobs(JobService[OrderT]):
             for summary in summaries:
                 key = parse_job_name(self.prefix, summary["TrainingJobName"])
                 if key is not None:
+                    self._may_have_jobs = True
                     found[key] = _job_status(summary)
                     missing.discard(key)
             oldest = min((status.created for status in found.values()), default=since)
@@ -361,7 +369,10 @@ class SageMakerJobs(JobService[OrderT]):
 
     @override
     def close(self) -> None:
-        """Close the session."""
+        """Close the session; an experiment without a job leaves no files but its code."""
+        if self._is_deployed and not self._may_have_jobs:
+            with suppress(ServiceError):
+                self._site.withdraw()
         self._session.close()
 
     def release_pool(self, key: str) -> None:
@@ -419,7 +430,7 @@ class SageMakerJobs(JobService[OrderT]):
             request["NextToken"] = answer["NextToken"]
 
     def _refused(self, order: OrderT, request: JobRequest, error: ServiceError) -> Submission:
-        if error.code == "ResourceInUse":
+        if error.code == _NAME_TAKEN:
             return self._adopt(request, is_attached=order.is_attached)
         if error.code == "ResourceLimitExceeded":
             return over_limit(error.text, is_chosen=chooses_count(order.config))
@@ -431,7 +442,7 @@ class SageMakerJobs(JobService[OrderT]):
             )
         if error.is_denied or error.code == "ParamValidation":
             remedy = remedy_of_denial(error) or "correct it"
-            raise BackendError(f"CreateTrainingJob is refused ({error}): {remedy}, then resume") from error
+            raise BackendError(f"CreateTrainingJob is refused ({error}): {remedy}", then="resume") from error
         return _invalid(error)
 
     def _adopt(self, request: JobRequest, *, is_attached: bool) -> Submission:
@@ -485,7 +496,11 @@ def over_limit(text: str, *, is_chosen: bool = False) -> Submission:
     name, has = limit["name"] or "", int(limit["limit"])
     if has == 0:
         subject = "any instance" if "across all" in name else "this instance type"
-        return Submission(CreateOutcome.TYPE_REFUSED, f"The account may not use {subject}: {text}")
+        reason = (
+            f"The account may not use {subject}: ask for a higher quota ('tunewright sagemaker quotas' prints the command), or give "
+            f"another --instance_type ({text.rstrip('.')})"
+        )
+        return Submission(CreateOutcome.TYPE_REFUSED, reason)
     if delta is None or int(delta[1]) <= has:
         quoted = f" '{name}'" if name else ""
         reason = f"waiting for an instance: the account's limit{quoted} of {has} is reached"
@@ -503,7 +518,7 @@ def _invalid(error: ServiceError) -> Submission:
     if not remedy:
         return Submission(CreateOutcome.REFUSED, text)
     if remedy != TYPE_REMEDY:
-        raise BackendError(f"{text}: {remedy}; then resume") from error
+        raise BackendError(f"{text}: {remedy}", then="resume") from error
     return Submission(CreateOutcome.TYPE_REFUSED, f"{text}: {remedy}")
 
 
@@ -544,7 +559,10 @@ _ROLE: Final = (
 )
 TYPE_REMEDY: Final = "correct --instance_type: 'tunewright sagemaker quotas' shows what the account may use"
 """The remedy if another one of several listed types may do."""
-_IMAGE: Final = "correct --image_uri, or let the role pull it from the registry; without --image_uri AWS's own image is taken"
+_IMAGE: Final = (
+    "correct --image_uri, or let the role pull it from the registry ('tunewright sagemaker policy --for trial' prints what a role "
+    "needs); without --image_uri AWS's own image is taken"
+)
 _KEY: Final = "correct --kms_key, or let the role use the key"
 _PLACE: Final = (
     "the role needs access to the bucket, which must be yours and in the region of the jobs: see --bucket, --bucket_owner "
@@ -564,6 +582,11 @@ _CONDITIONS: Final = (
 
 _OF_REQUESTS: Final[_Causes] = (
     (re.compile(r"kms", re.IGNORECASE), _KEY),
+    (re.compile(r"repository|pull permissions", re.IGNORECASE), _IMAGE),
+    (
+        re.compile(r"VpcConfig.*\bec2:"),
+        "let the role of --role make network interfaces, by the actions that are named",
+    ),
     (re.compile(r"assume.?role|\brole\b|roleArn", re.IGNORECASE), _ROLE),
     (re.compile(r"instance.?type", re.IGNORECASE), TYPE_REMEDY),
     (re.compile(r"KeepAlivePeriod", re.IGNORECASE), "leave --warm_pool out, or lower --keep_alive"),

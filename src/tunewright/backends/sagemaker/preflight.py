@@ -150,16 +150,20 @@ def preflight(session: AwsSession, settings: JobSettings, n_instances: int) -> P
 
 def _words(lines: Sequence[Line]) -> str:
     known = [line for line in lines if line.has is not None]
-    shown = "; ".join(f"{line.quota}: {line.value}, needed {line.needs:g}" for line in known)
+    missing = [line for line in known if line.is_missing]
+    shown = "; ".join(f"{line.quota}: {line.value}, needed {line.needs:g}" for line in missing or known)
     unknown = ", ".join(line.quota for line in lines if line.has is None)
-    missing = [f"{line.quota}: {line.remedy}" for line in lines if line.is_missing]
     note = f"; not listed: {unknown}" if unknown else ""
     if not missing:
         return f"Quotas of the account: {shown}{note}"
-    return (
-        f"WARNING: quotas of the account are too low: {shown}{note}. As many run as there is room for. "
-        f"{'; '.join(missing)}"
-    )
+    is_closed = any(line.has == 0 and line.quota.endswith(_INSTANCES) for line in missing)
+    room = "No job can start" if is_closed else "As many run as there is room for"
+    remedies = "; ".join(f"{line.quota}: {line.remedy}" if missing[1:] else line.remedy for line in missing)
+    return f"WARNING: quotas of the account are too low: {shown}{note}. {room}. {remedies}"
+
+
+_INSTANCES: Final = ("training job usage", "training jobs", "training job")
+"""Ends of the names of quotas of instances; without warm instances jobs start cold."""
 
 
 def _needed(plan: Plan) -> Iterator[tuple[str, float]]:

@@ -84,6 +84,7 @@ _LEFT_OUT: Final[Mapping[str, str]] = {
     "container_log_level": "the runner passes the script's output on as it is",
 }
 """Attributes without effect, with the reason."""
+_RECIPE: Final = "trials are scripts, not recipes"
 _REFUSED: Final[Mapping[str, str]] = {
     "instance_groups": "all instances of a trial have one type",
     "git_config": "clone the repository, and give the path of the script",
@@ -92,6 +93,11 @@ _REFUSED: Final[Mapping[str, str]] = {
     "compiler_config": "the training compiler is not supported",
     "algorithm_name": "trials are scripts",
     "model_package_config": "trials are scripts",
+    "is_nova_job": _RECIPE,
+    "is_nova_or_eval_recipe": _RECIPE,
+    "is_llmft_recipe": _RECIPE,
+    "_is_nova_recipe": _RECIPE,
+    "_is_llmft_recipe": _RECIPE,
 }
 """Attributes that would change the training, and the reason why trials cannot have them."""
 _STATE: Final = frozenset(
@@ -120,6 +126,10 @@ _STATE: Final = frozenset(
         "profiler_rules",
         "tensorboard_app",
         "framework_version",
+        "base_framework_name",
+        "base_framework_version",
+        "pytorch_version",
+        "tensorflow_version",
         "py_version",
     }
 )
@@ -212,6 +222,10 @@ def from_estimator(estimator: object, inputs: object = None) -> SdkJob:
     request = reader.request(_ESTIMATOR_FIELDS, channels, reader.take("input_mode"))
     if reader.take("disable_output_compression"):
         _put(request, "OutputDataConfig.CompressionType", "NONE")
+    if hasattr(estimator, "model_dir") and reader.take("model_dir") is not False:
+        reader.left_out["model_dir"] = (
+            "the script gets no --model_dir; SM_MODEL_DIR is the folder of its model"
+        )
     image = reader.take("image_uri")
     if image is None and hasattr(estimator, "training_image_uri"):
         image = cast("Any", estimator).training_image_uri()

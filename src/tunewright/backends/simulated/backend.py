@@ -128,7 +128,11 @@ class SimulatedBackend(Backend):
 
     @override
     def free_workers(self) -> int:
-        return self._n_workers - len(self._running)
+        return max(0, self._n_workers - len(self._running))
+
+    @override
+    def set_workers(self, n_workers: int) -> None:
+        self._n_workers = n_workers
 
     @override
     def wait(self, timeout: float) -> Sequence[BackendEvent]:

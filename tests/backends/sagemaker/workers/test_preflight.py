@@ -78,7 +78,8 @@ def test_the_default_stands_for_a_quota_that_is_not_listed(
 ) -> None:
     total = total_quota(is_spot=False)
     (line,) = notices_with({NAME: 64.0}, {NAME: 0.0, total: 4.0})
-    assert f"{NAME}: 64, needed 40; {total}: 4 (default), needed 40" in line
+    assert f"too low: {total}: 4 (default), needed 40. As many run as there is room for. aws " in line
+    assert NAME not in line, "that quota is enough"
     assert line.startswith("WARNING")
 
 

@@ -15,12 +15,15 @@ from tunewright.aws import (
     AwsSession,
     Endpoint,
     EndpointKind,
+    ServiceError,
     choose_bucket,
+    ensure_bucket,
     open_session,
     prices_at,
     resolve_endpoint,
 )
 from tunewright.aws.catalog import TABLE
+from tunewright.aws.mirror import open_mirrored
 from tunewright.backends.plugin import (
     BackendPlugin,
     Description,
@@ -29,13 +32,16 @@ from tunewright.backends.plugin import (
 )
 from tunewright.backends.sagemaker.backend import SageMakerBackend
 from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints, download
-from tunewright.backends.sagemaker.code import ROOT_PREFIX
+from tunewright.backends.sagemaker.code import ROOT_PREFIX, StoredCode
 from tunewright.backends.sagemaker.config import LOGS, SageMakerConfig, SageMakerPlace
 from tunewright.backends.sagemaker.deployment import (
     Estimate,
+    bundle,
     check_images,
     dry_run,
     estimate,
+    journal_prefix,
+    sources,
     unpriced_types,
 )
 from tunewright.backends.sagemaker.job_service import job_logs
@@ -49,9 +55,11 @@ from tunewright.backends.sagemaker.workers import (
     dry_run_workers,
     run_logs,
 )
-from tunewright.exceptions import SettingsError
+from tunewright.events import Header
+from tunewright.exceptions import BackendError, SettingsError
 from tunewright.formatting import listed
 from tunewright.interfaces import Backend
+from tunewright.journal import Journal
 from tunewright.runner.checkpoints import SYNCED
 from tunewright.runner.requirements import SHARED_VARIABLE
 from tunewright.runner.s3_keys import checkpoint_prefix
@@ -86,6 +94,27 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         session = open_session(endpoint)
         try:
             return make(benchmark, config, experiment=context.folder.name, session=session)
+        except BaseException:
+            session.close()
+            raise
+
+    @override
+    def open_journal(self, config: SageMakerConfig, context: ExperimentContext, header: Header) -> Journal:
+        """A file in the experiment's folder; with ``journal="s3"`` it is copied to S3, with the hash of the code."""
+        if config.journal == "local":
+            return super().open_journal(config, context, header)
+        settings = JobSettings(benchmark=context.script, config=config)
+        session = open_session(endpoint_of(config))
+        try:
+            sent = sources(settings)
+            code = bundle(session.endpoint, settings, sent)
+            StoredCode(entry=sent.entry, digest=code.digest).note(context.folder)
+            bucket = ensure_bucket(session, config.bucket, config.bucket_terms)
+            objects = session.objects(bucket, journal_prefix(context.folder.name))
+            return open_mirrored(context.folder, header, objects, session.close)
+        except ServiceError as error:
+            session.close()
+            raise BackendError(f"The journal cannot be copied to S3 ({error})") from error
         except BaseException:
             session.close()
             raise

@@ -1,0 +1,330 @@
+"""Measure the dashboard: an experiment of 10,000 trials with 27 results each, and a list of 200 experiments.
+
+    python perf/dashboard.py [--trials 10000] [--experiments 200] [--keep FOLDER]
+
+Writes synthetic journals through the package's own journal writer, reads them as the dashboard's server does, and starts a
+server to measure the time from a journal line to its event. CPU times are of the calling process, the smallest of three
+rounds; times of requests and events are elapsed ones. Prints the figures as JSON, and writes ``dashboard.json`` beside
+this file with ``--write``. ``--keep`` leaves the experiments in a folder, for a browser: set TUNEWRIGHT_HOME to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import math
+import os
+import random
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tunewright.dashboard.documents import new_feed
+from tunewright.dashboard.library import Library
+from tunewright.dashboard.streams import encoded
+from tunewright.events import EndEvent, Event, Header, ReportDecision, ResultEvent, SessionEvent, StartEvent
+from tunewright.journal import FileJournal
+from tunewright.metadata import read_metadata
+from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus, TrialStatus
+
+N_RESULTS, N_WORKERS, ROUNDS = 27, 8, 3
+TOKEN = "token-of-the-measurement"
+SPACE = {
+    "lr": {"type": "float", "low": 1e-5, "high": 1e-1, "log": True},
+    "weight_decay": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+    "width": {"type": "integer", "low": 8, "high": 512},
+    "dropout": {"type": "float", "low": 0.0, "high": 0.5},
+    "optimizer": {"type": "categorical", "values": ["adam", "sgd", "adamw"]},
+}
+Value = TypeVar("Value")
+
+
+def make_experiment(
+    home: Path, tag: str, number: int, n_trials: int, n_results: int = N_RESULTS
+) -> ExperimentFolder:
+    """Write an experiment of random search with learning curves; eight workers."""
+    rng = random.Random(number)
+    name = f"{tag}-RandomSearch-synthetic-{number}-20260101-{number:06}-abcd"
+    folder = ExperimentFolder(home / "experiments" / tag / name)
+    folder.path.mkdir(parents=True)
+    folder.write_metadata(
+        {
+            "schema": 2,
+            "experiment": name,
+            "tag": tag,
+            "label": ("RandomSearch", "ASHA", "BORE")[number % 3],
+            "seed": number,
+            "clock": "wall",
+            "created": "2026-01-01T00:00:00+00:00",
+            "method": {"name": "RandomSearch", "settings": {}},
+            "backend": {"name": "local", "config": {}},
+            "benchmark": {
+                "name": "synthetic",
+                "metrics": [{"name": "accuracy", "goal": "max"}],
+                "n_workers": N_WORKERS,
+                "resource_attr": "epoch",
+                "max_resource": n_results,
+                "space": SPACE,
+            },
+            "limits": {"max_num_trials": n_trials},
+            "versions": {"tunewright": "0"},
+        }
+    )
+    journal = FileJournal(folder.journal_path, Header(experiment=name, seed=number), hold=60.0)
+    for event in make_events(rng, n_trials, n_results):
+        journal.append(event)
+    journal.close()
+    return folder
+
+
+def make_events(rng: random.Random, n_trials: int, n_results: int) -> list[Event]:
+    """The events of all trials, in the order of their times."""
+    wall = 1.7e9
+    events: list[Event] = []
+    free = [0.0] * N_WORKERS
+    for trial_id in range(n_trials):
+        worker = min(range(N_WORKERS), key=free.__getitem__)
+        begin = free[worker]
+        config = {
+            "lr": 10 ** rng.uniform(-5, -1),
+            "weight_decay": 10 ** rng.uniform(-6, -2),
+            "width": rng.randint(8, 512),
+            "dropout": rng.uniform(0.0, 0.5),
+            "optimizer": rng.choice(("adam", "sgd", "adamw")),
+        }
+        quality = 0.98 - 0.05 * abs(math.log10(config["lr"]) + 3) - 0.1 * config["dropout"]
+        times: dict[str, Any] = {"trial_id": trial_id, "attempt": 0}
+        events.append(
+            StartEvent(
+                t=begin,
+                wall=wall + begin,
+                config=config,
+                until=None,
+                from_checkpoint=None,
+                note={},
+                suggest_time=0.001 + 0.002 * rng.random(),
+                **times,
+            )
+        )
+        for epoch in range(1, n_results + 1):
+            t = begin + epoch * (1.0 + 0.1 * rng.random())
+            accuracy = quality * (1 - math.exp(-epoch / 6)) + 0.01 * rng.gauss(0, 1)
+            events.append(
+                ResultEvent(
+                    t=t,
+                    wall=wall + t,
+                    retry=0,
+                    seq=epoch,
+                    resource=epoch,
+                    metrics={"accuracy": accuracy, "epoch": float(epoch), "st_worker_time": t - begin},
+                    decision=ReportDecision.CONTINUE,
+                    reason="",
+                    cost=0.0,
+                    **times,
+                )
+            )
+        free[worker] = t + 0.5
+        events.append(
+            EndEvent(
+                t=free[worker],
+                wall=wall + free[worker],
+                status=TrialStatus.COMPLETED,
+                error="",
+                cost=0.0,
+                checkpoint=None,
+                **times,
+            )
+        )
+    events.sort(key=lambda event: event.t)
+    end = events[-1].t
+    first = SessionEvent(t=0.0, wall=wall, event="begin", pid=1, host="here")
+    last = SessionEvent(t=end, wall=wall + end, event="end", outcome=ExperimentStatus.STOPPED)
+    return [first, *events, last]
+
+
+def cpu(work: Callable[[], Value]) -> tuple[float, Value]:
+    """CPU seconds of this process, the smallest of three rounds, and the last result."""
+    spent = []
+    for _ in range(ROUNDS):
+        begin = time.process_time()
+        found = work()
+        spent.append(time.process_time() - begin)
+    return min(spent), found
+
+
+def elapsed(work: Callable[[], Value]) -> tuple[float, Value]:
+    """Seconds that pass, and the result."""
+    begin = time.perf_counter()
+    found = work()
+    return time.perf_counter() - begin, found
+
+
+def measure_documents(folder: ExperimentFolder) -> dict[str, float]:
+    """CPU times of the server's work for a page that opens the large experiment, and for an update of it."""
+    metadata = read_metadata(folder)
+
+    def fold() -> Any:
+        feed = new_feed(folder, metadata)
+        feed.refresh()
+        return feed
+
+    fold_seconds, feed = cpu(fold)
+    whole_seconds, whole = cpu(lambda: encoded(feed.since(0)))
+    offset = feed.offset
+    updates: list[float] = []
+    for round_number in range(ROUNDS):
+        trial_id = len(feed.trials)
+        at = {"t": feed.time + 1.0, "wall": feed.wall + 1.0, "trial_id": trial_id, "attempt": 0}
+        journal = FileJournal(folder.journal_path)
+        config = {"lr": 0.1, "weight_decay": 0.1, "width": 8, "dropout": 0.1, "optimizer": "sgd"}
+        journal.append(
+            StartEvent(config=config, until=None, from_checkpoint=None, note={}, suggest_time=0.1, **at)
+        )
+        values = {"retry": 0, "decision": ReportDecision.CONTINUE, "reason": "", "cost": 0.0}
+        for epoch in range(1, 10):
+            journal.append(
+                ResultEvent(seq=epoch, resource=epoch, metrics={"accuracy": 0.1 * epoch}, **values, **at)
+            )
+        journal.close()
+        begin = time.process_time()
+        feed.refresh()
+        delta = encoded(feed.since(offset))
+        updates.append(time.process_time() - begin)
+        offset = feed.offset
+        assert len(feed.trials) == trial_id + 1, round_number
+    return {
+        "journal_mb": folder.journal_path.stat().st_size / 1e6,
+        "fold_s": fold_seconds,
+        "first_answer_s": whole_seconds,
+        "first_answer_mb": len(whole) / 1e6,
+        "update_s": min(updates),
+        "update_kb": len(delta) / 1e3,
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def measure_list(n: int) -> dict[str, float]:
+    """CPU times of the list: its first reading, and a look without changes."""
+    library = Library()
+    begin = time.process_time()
+    library.look()
+    first = time.process_time() - begin
+    again, _ = cpu(library.look)
+    encode, rows = cpu(lambda: encoded(library.rows()))
+    return {
+        "experiments": n,
+        "first_s": first,
+        "again_s": again,
+        "rows_s": encode,
+        "rows_kb": len(rows) / 1e3,
+    }
+
+
+def start_server(home: Path) -> tuple[subprocess.Popen[str], int]:
+    """A dashboard as a process, and its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tunewright", "dashboard", "--no_browser"],
+        env={**os.environ, "TUNEWRIGHT_HOME": str(home), "TUNEWRIGHT_DASHBOARD_TOKEN": TOKEN},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    found = re.search(r":(\d+)/", process.stdout.readline())
+    assert found
+    return process, int(found[1])
+
+
+def request(port: int, path: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
+    return connection.getresponse()
+
+
+def measure_server(home: Path, large: ExperimentFolder, small: ExperimentFolder) -> dict[str, float]:
+    """Seconds of requests to a new server, and from a journal line to its event in a stream."""
+    process, port = start_server(home)
+    try:
+        first_list, _ = elapsed(lambda: request(port, "/api/experiments").read())
+        again_list, _ = elapsed(lambda: request(port, "/api/experiments").read())
+        address = f"/api/e/{large.tag}/{large.name}"
+        first_large, _ = elapsed(lambda: request(port, f"{address}/since").read())
+        again_large, _ = elapsed(lambda: request(port, f"{address}/since").read())
+        document, _ = elapsed(lambda: request(port, address).read())
+        latencies = measure_latencies(port, small)
+        return {
+            "list_first_s": first_list,
+            "list_again_s": again_list,
+            "since_0_first_s": first_large,
+            "since_0_again_s": again_large,
+            "document_s": document,
+            "line_to_event_median_s": statistics.median(latencies),
+            "line_to_event_max_s": max(latencies),
+        }
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def measure_latencies(port: int, folder: ExperimentFolder, n: int = 20) -> list[float]:
+    """Seconds from the writing of a line to the event that has it."""
+    stream = request(port, f"/api/e/{folder.tag}/{folder.name}/stream")
+    offset = folder.journal_path.stat().st_size
+    read_until(stream, offset)
+    journal = FileJournal(folder.journal_path)
+    found = []
+    for number in range(n):
+        event = SessionEvent(t=1e6 + number, wall=time.time(), event="begin", pid=number)
+        time.sleep(0.3 + 0.01 * number)
+        begin = time.perf_counter()
+        journal.append(event)
+        read_until(stream, folder.journal_path.stat().st_size)
+        found.append(time.perf_counter() - begin)
+    journal.close()
+    return found
+
+
+def read_until(stream: http.client.HTTPResponse, offset: int) -> None:
+    """Read a stream up to the event with an offset."""
+    while stream.readline().strip() != f"id: {offset}".encode():
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--experiments", type=int, default=200)
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        home = given.keep or Path(temporary)
+        os.environ["TUNEWRIGHT_HOME"] = str(home)
+        os.environ["XDG_CACHE_HOME"] = str(home / "cache")
+        large = make_experiment(home, "large", 0, given.trials)
+        many = [make_experiment(home, f"tag-{i % 10}", i + 1, 40) for i in range(given.experiments)]
+        figures = {
+            "n_trials": given.trials,
+            "n_results": N_RESULTS,
+            "documents": measure_documents(large),
+            "list": measure_list(given.experiments + 1),
+            "server": measure_server(home, large, many[0]),
+        }
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if given.write:
+        (Path(__file__).parent / "dashboard.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

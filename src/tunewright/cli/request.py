@@ -1,0 +1,303 @@
+"""``tunewright request``: requests to the tuner of an experiment, also while it runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from tunewright.cli.exits import say
+from tunewright.cli.parsing import command_app
+from tunewright.events import RequestEvent, decode_line
+from tunewright.exceptions import SettingsError
+from tunewright.experiments.remote_marker import live_marker
+from tunewright.formatting import request_text, seconds_of
+from tunewright.journal import is_locked
+from tunewright.requests import (
+    ChangeLimits,
+    PauseTrial,
+    Request,
+    ResumeTrial,
+    SetWorkers,
+    StopExperiment,
+    StopTrial,
+    TryConfig,
+    WriteNote,
+    withdraw_request,
+    write_request,
+)
+from tunewright.storage import ExperimentFolder, find_experiment
+
+_LOOK: Final = 0.1  # seconds between two looks at the journal
+_WAIT: Final = 10.0
+
+app = command_app(
+    "request",
+    "Ask the tuner of an experiment to stop, pause or resume a trial, to try a configuration, or to change limits or workers. "
+    "EXPERIMENT is a name, a unique beginning of one, the path of a folder, or @last.",
+)
+
+
+@app.command(name="stop", help="Stop a trial, or the experiment.")
+def stop(
+    experiment: str,
+    trial: NonNegativeInt | None = None,
+    /,
+    *,
+    reason: str = "",
+    wait: NonNegativeFloat = _WAIT,
+) -> int:
+    """Stop a trial, or the experiment.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    trial
+        Number of a running trial (default: the whole experiment).
+    reason
+        Remark that is stored.
+    wait
+        Seconds to wait for the answer.
+    """
+    if trial is None:
+        return _send(
+            experiment, StopExperiment(reason=reason), "The experiment ends; resume continues it", wait
+        )
+    return _send(experiment, StopTrial(trial_id=trial, reason=reason), f"Trial {trial} ends for good", wait)
+
+
+@app.command(name="pause", help="Pause a running trial; its checkpoint is kept.")
+def pause(
+    experiment: str, trial: NonNegativeInt, /, *, reason: str = "", wait: NonNegativeFloat = _WAIT
+) -> int:
+    """Pause a running trial.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    trial
+        Number of the trial.
+    reason
+        Remark that is stored.
+    wait
+        Seconds to wait for the answer.
+    """
+    text = f"Trial {trial} pauses until a request resumes it; the method does without it meanwhile"
+    return _send(experiment, PauseTrial(trial_id=trial, reason=reason), text, wait)
+
+
+@app.command(name="resume", help="Resume a trial that a request has paused.")
+def resume(
+    experiment: str, trial: NonNegativeInt, /, *, reason: str = "", wait: NonNegativeFloat = _WAIT
+) -> int:
+    """Resume a trial that a request has paused.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    trial
+        Number of the trial.
+    reason
+        Remark that is stored.
+    wait
+        Seconds to wait for the answer.
+    """
+    text = f"Trial {trial} goes on as soon as a worker is free"
+    return _send(experiment, ResumeTrial(trial_id=trial, reason=reason), text, wait)
+
+
+@app.command(name="try", help="Try a configuration before the method's own ones.")
+def try_config(
+    experiment: str,
+    /,
+    *values: Annotated[str, Parameter(name="NAME=VALUE")],
+    reason: str = "",
+    wait: NonNegativeFloat = _WAIT,
+) -> int:
+    """Try a configuration before the method's own ones.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    values
+        Hyperparameters; those that are not given have their defaults.
+    reason
+        Remark that is stored.
+    wait
+        Seconds to wait for the answer.
+    """
+    config: dict[str, str | int | float | bool] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"{text!r} is not NAME=VALUE, such as lr=0.1")
+        config[name] = value
+    request = TryConfig(config=config, reason=reason)
+    return _send(experiment, request, "The configuration begins as soon as a worker is free", wait)
+
+
+@app.command(name="limits", help="Change limits, for this session and later ones.")
+def limits(
+    experiment: str,
+    /,
+    *,
+    max_wallclock_time: Annotated[str | None, Parameter(show_default=False)] = None,
+    max_num_trials: PositiveInt | None = None,
+    max_num_evaluations: PositiveInt | None = None,
+    max_cost: PositiveFloat | None = None,
+    reason: str = "",
+    wait: NonNegativeFloat = _WAIT,
+) -> int:
+    """Change limits.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    max_wallclock_time
+        Seconds, or a time such as 10m or 2h, on the experiment's clock.
+    max_num_trials
+        Trials started.
+    max_num_evaluations
+        Number of reports.
+    max_cost
+        Dollars of all runs.
+    reason
+        Remark that is stored.
+    wait
+        Seconds to wait for the answer.
+    """
+    try:
+        seconds = None if max_wallclock_time is None else seconds_of(max_wallclock_time)
+    except ValueError as error:
+        raise SettingsError(f"--max_wallclock_time: {error}") from None
+    request = ChangeLimits(
+        max_wallclock_time=seconds,
+        max_num_trials=max_num_trials,
+        max_num_evaluations=max_num_evaluations,
+        max_cost=max_cost,
+        reason=reason,
+    )
+    return _send(experiment, request, "The limits change; the others stay", wait)
+
+
+@app.command(name="workers", help="Change the number of trials at the same time.")
+def workers(
+    experiment: str, n_workers: PositiveInt, /, *, reason: str = "", wait: NonNegativeFloat = _WAIT
+) -> int:
+    """Change the number of trials at the same time.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    n_workers
+        The new number; running trials go on.
+    reason
+        Remark that is stored.
+    wait
+        Seconds to wait for the answer.
+    """
+    text = f"Up to {n_workers} trials run at the same time; running ones go on"
+    return _send(experiment, SetWorkers(n_workers=n_workers, reason=reason), text, wait)
+
+
+@app.command(name="note", help="Write a note into the journal, on a trial or on the experiment.")
+def note(
+    experiment: str,
+    text: str,
+    /,
+    *,
+    trial: NonNegativeInt | None = None,
+    wait: NonNegativeFloat = _WAIT,
+) -> int:
+    """Write a note into the journal.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    text
+        The note.
+    trial
+        Number of the trial that it is on (default: the experiment).
+    wait
+        Seconds to wait for the answer.
+    """
+    return _send(experiment, WriteNote(text=text, trial_id=trial), "The note is stored", wait)
+
+
+@app.command(name="cancel", help="Take back a request that no tuner has taken yet.")
+def cancel(experiment: str, number: str, /) -> int:
+    """Take back a request that no tuner has taken yet.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    number
+        Id of the request, as it was printed.
+    """
+    folder = find_experiment(experiment)
+    if not withdraw_request(folder, number):
+        raise SettingsError(f"No request {number} waits in {folder.name}")
+    say(f"Taken back: {number}")
+    return 0
+
+
+def _send(experiment: str, request: Request, effect: str, wait: float) -> int:
+    """Write a request, say its effect, and print what the tuner has done or why it refuses."""
+    folder = find_experiment(experiment)
+    if marker := live_marker(folder.path):
+        raise SettingsError(
+            f"Requests do not reach tuning jobs: {folder.name} runs {marker.text()}. "
+            f"To stop it: tunewright remote stop {marker.tag}"
+        )
+    size = _size(folder.journal_path)
+    number = write_request(folder, request)
+    say(f"Request to {folder.name}: {effect}")
+    if not is_locked(folder.journal_path):
+        say(
+            f"No tuner works on it: the request is taken when the experiment is resumed. {_choices(folder, number)}"
+        )
+        return 0
+    deadline = time.monotonic() + wait
+    while (event := _answer(folder.journal_path, size, number)) is None:
+        if time.monotonic() >= deadline or not is_locked(folder.journal_path):
+            say(f"The request waits: the tuner has not taken it yet. {_choices(folder, number)}")
+            return 0
+        time.sleep(_LOOK)
+    if not event.done:
+        raise SettingsError(f"Refused: {event.reason}")
+    say(f"Done: {request_text(event)}")
+    return 0
+
+
+def _choices(folder: ExperimentFolder, number: str) -> str:
+    return f"Continue: tunewright resume {folder.name}; take back: tunewright request cancel {folder.name} {number}"
+
+
+def _size(journal: Path) -> int:
+    return journal.stat().st_size if journal.exists() else 0
+
+
+def _answer(journal: Path, begin: int, number: str) -> RequestEvent | None:
+    """The event of a request among the lines of a journal from a byte on; None if there is none yet."""
+    if not journal.exists():
+        return None
+    with journal.open("rb") as file:
+        file.seek(begin)
+        lines = file.read().splitlines(keepends=True)
+    for line in lines:
+        if number.encode() in line and line.endswith(b"\n"):
+            event = decode_line(line)
+            if isinstance(event, RequestEvent) and event.arguments.get("request") == number:
+                return event
+    return None
