@@ -161,6 +161,15 @@ def test_another_site_cannot_change_anything(connect: Connect, store: Store, hea
     assert "another site" in answer.json()["error"]
 
 
+def test_the_page_behind_a_proxy_may_change_something(connect: Connect, store: Store) -> None:
+    folder = store([])
+    headers = {**BEARER, "Origin": "https://hub.example", "Sec-Fetch-Site": "same-origin"}
+    for allowed, status in (("hub.example", 422), ("*", 422), ("other.example", 403)):
+        client = connect(allowed_hosts=frozenset({allowed}))
+        answer = client.post(f"/api/e/t/{folder.name}/requests", json={"action": "nothing"}, headers=headers)
+        assert answer.status_code == status
+
+
 def test_forms_and_long_bodies_are_refused(connect: Connect, store: Store) -> None:
     folder = store([])
     client, address = connect(), f"/api/e/t/{folder.name}/requests"
@@ -290,6 +299,18 @@ def test_html_of_scripts_is_data(connect: Connect, store: Store, journals: Simpl
     assert client.get(f"{one}/trials/0", headers=BEARER).json()["error"] == html
     error = client.get(f"/api/e/t/{folder.name}/contour?x=<script>&y=lr", headers=BEARER)
     assert error.headers["content-type"] == "application/json"
+
+
+def test_texts_that_are_no_unicode(connect: Connect, store: Store, journals: SimpleNamespace) -> None:
+    text = "half a pair \ud800"
+    events = [
+        journals.start(0.0, 0, note={"message": text}),
+        journals.end(2.0, 0, TrialStatus.FAILED, error=text),
+    ]
+    one = f"/api/e/t/{store(events).name}"
+    client = connect()
+    assert client.get(f"{one}/since", headers=BEARER).json()["events"][0]["text"] == text
+    assert client.get(f"{one}/trials/0", headers=BEARER).json()["error"] == text
 
 
 def test_the_page_has_no_text_of_a_request(connect: Connect) -> None:

@@ -14,6 +14,15 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.ledger import Ledger
 from tunewright.metric import Metric
+from tunewright.requests import (
+    FiledRequest,
+    PauseTrial,
+    Request,
+    ResumeTrial,
+    StopTrial,
+    TryConfig,
+    WriteNote,
+)
 from tunewright.state import replay_history
 from tunewright.trial import (
     Checkpoint,
@@ -29,6 +38,7 @@ from tunewright.trial import (
     TrialStatus,
     Verdict,
 )
+from tunewright.types import Config
 
 LOSS = Metric("loss")
 DECISIONS = (Decision.CONTINUE, Decision.CONTINUE, Decision.PAUSE, Decision.STOP)
@@ -57,6 +67,12 @@ class Recording(Scheduler):
     def resumable(self, history: History) -> Collection[int]:
         return history.ids(TrialStatus.PAUSED)
 
+    def start_requested(self, history: History, config: Config) -> Start:
+        return Start(config=config, until=3)
+
+    def resume_requested(self, history: History, trial_id: int) -> Resume | None:
+        return Resume(trial_id=trial_id, until=history.until(trial_id)) if trial_id % 2 else None
+
 
 def facts(history: History) -> str:
     """Everything that History answers."""
@@ -72,18 +88,33 @@ def facts(history: History) -> str:
             history.decision(i),
             history.checkpoint(i),
             history.error(i),
+            history.is_withdrawn(i),
         )
         for i in range(history.n_trials)
     ]
     orders = [list(history.ids(status)) for status in TrialStatus]
-    counts = history.n_trials, history.n_runs, history.n_results, history.cost
+    counts = history.n_trials, history.n_suggested, history.n_runs, history.n_results, history.cost
     return repr((trials, orders, counts, list(history.runs), history.results_since(0)))
 
 
 def step(ledger: Ledger, history: History, now: float, draw: Any) -> None:
     """One thing that a tuner does, possible or not."""
     action = draw(
-        st.sampled_from(("start", "resume", "report", "report", "report", "end", "drop", "stop", "phase"))
+        st.sampled_from(
+            (
+                "start",
+                "resume",
+                "report",
+                "report",
+                "report",
+                "end",
+                "drop",
+                "stop",
+                "phase",
+                "request",
+                "begin",
+            )
+        )
     )
     trial = draw(st.integers(0, 3))
     paused, running = list(history.ids(TrialStatus.PAUSED)), list(history.ids(TrialStatus.RUNNING))
@@ -122,6 +153,17 @@ def step(ledger: Ledger, history: History, now: float, draw: Any) -> None:
         ledger.drop(left, now)
     elif action == "stop":
         ledger.request_stop(trial, now, "by hand")
+    elif action == "request":
+        requests: tuple[Request, ...] = (
+            StopTrial(trial_id=trial),
+            PauseTrial(trial_id=trial),
+            ResumeTrial(trial_id=trial),
+            TryConfig(config={"x": trial}),
+            WriteNote(text="odd", trial_id=trial),
+        )
+        ledger.request(FiledRequest(f"{now}", draw(st.sampled_from(requests))), now)
+    elif action == "begin" and (wanted := ledger.next_requested(may_start=draw(st.booleans()))) is not None:
+        ledger.begin(wanted, now)
     elif action == "phase":
         ledger.phase(PhaseChange(trial_id=trial, attempt=0, name=PhaseName.TRAINING), now)
 
@@ -140,4 +182,5 @@ def test_a_replay_at_any_instant_gives_the_same(data: st.DataObject) -> None:
     assert facts(resumed.history) == facts(ledger.history) == facts(replay_history(journal.events()))
     assert again.calls == scheduler.calls
     assert repr(resumed.open_runs()) == repr(ledger.open_runs())
+    assert resumed.next_requested(may_start=True) == ledger.next_requested(may_start=True)
     assert set(resumed.checkpoints) >= set(ledger.checkpoints)

@@ -192,7 +192,8 @@ class Guard:
         """The answer to a request that changes something, unless it comes from the dashboard's own page."""
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         is_own = origin is None or urlsplit(origin).netloc == host
-        is_proxied = origin is not None and (urlsplit(origin).hostname or "") in self._safety.allowed_hosts
+        name = "" if origin is None else urlsplit(origin).hostname or ""
+        is_proxied = bool(name) and not self._safety.allowed_hosts.isdisjoint({name, "*"})
         if site not in {None, "same-origin", "none"} or not (is_own or is_proxied):
             return _error(403, "The request comes from a page of another site")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, final
 
 import msgspec
 import uvicorn
@@ -57,8 +57,6 @@ _CONNECTIONS: Final = 256
 """Connections at the same time; more are closed at once."""
 _REQUEST_SECONDS: Final = 10.0
 """Seconds in which a connection sends its first request."""
-
-Value = TypeVar("Value")
 
 
 @final
@@ -110,15 +108,14 @@ class Dashboard:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
-        self._watcher.start()
-        work = (self._watcher.run(), self._fetch_remote(), self._end_streams())
-        tasks = [asyncio.create_task(one) for one in work]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with self._watcher.running():
+            tasks = [asyncio.create_task(one) for one in (self._fetch_remote(), self._end_streams())]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch_remote(self) -> None:
         """Fetch remote experiments again while a page is open."""
@@ -137,7 +134,7 @@ class Dashboard:
         return HTMLResponse(live_page())
 
     async def _list(self, _: Request) -> Response:
-        is_whole = await run_in_threadpool(lambda: self.library.look(most_seconds=_LIST_SECONDS))
+        is_whole = await self._watcher.look_at_list(_LIST_SECONDS)
         return await _document(lambda: self.library.rows(is_whole=is_whole))
 
     async def _list_stream(self, request: Request) -> Response:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager, suppress
-from typing import Final, TypeVar, final
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Final, final
 
 import msgspec
 from sse_starlette import ServerSentEvent
@@ -30,12 +32,15 @@ RETRY: Final = 500
 _SLICE: Final = 0.5
 """Seconds for which the list is read before the rows so far are sent."""
 
-Value = TypeVar("Value")
+_LOG: Final = logging.getLogger(__name__)
 
 
 def encoded(document: object) -> bytes:
     """A document as JSON."""
-    return msgspec.json.encode(document)
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:  # a lone surrogate in the text of a script
+        return json.dumps(msgspec.to_builtins(document), allow_nan=False).encode()
 
 
 @final
@@ -52,41 +57,93 @@ class Watcher:
         self._library = library
         self._entries: Counter[Entry] = Counter()
         self._n_lists = 0
-        self._woken = asyncio.Event()
-        self._wanted = asyncio.Event()
-        self._next_list = 0.0
+        self._woken = self._wanted = self._list_wanted = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
+        """The present look at all experiments."""
+        self._finding: asyncio.Task[None] | None = None
+        """The present search for advice."""
         self.is_closed = False
         """Whether streams end."""
 
-    def start(self) -> None:
-        """Use the running event loop."""
-        self._woken, self._wanted = asyncio.Event(), asyncio.Event()
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Look at files during the context, on the running event loop."""
+        self._woken, self._wanted, self._list_wanted = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        tasks = [asyncio.create_task(self._follow_entries()), asyncio.create_task(self._follow_list())]
+        try:
+            yield
+        finally:
+            every = [one for one in (*tasks, self._looking, self._finding) if one is not None]
+            for task in every:
+                task.cancel()
+            await asyncio.gather(*every, return_exceptions=True)
 
-    async def run(self) -> None:
-        """Look until the task is cancelled."""
+    def _wake(self) -> None:
+        woken, self._woken = self._woken, asyncio.Event()
+        woken.set()
+
+    # --- experiments
+
+    async def _follow_entries(self) -> None:
         while True:
             await self._wanted.wait()
             if await run_in_threadpool(self._look):
-                woken, self._woken = self._woken, asyncio.Event()
-                woken.set()
+                self._wake()
+            if self._finding is None or self._finding.done():
+                self._finding = asyncio.create_task(self._find_steps())
             await asyncio.sleep(INTERVAL)
             if not self._entries and not self._n_lists:
                 self._wanted.clear()
 
     def _look(self) -> bool:
+        """Look at the experiments that pages follow; return whether anything changed."""
         is_changed = False
         for entry in list(self._entries):
-            with suppress(TunewrightError, OSError):
+            try:
                 is_changed |= entry.look(with_feed=True)
-                if entry.lacks_steps:
-                    entry.find_steps()
-                    is_changed = True
-        if self._n_lists and time.monotonic() >= self._next_list:
-            before = self._library.revision
-            is_whole = self._library.look(most_seconds=_SLICE)
-            self._next_list = time.monotonic() + (LIST_INTERVAL if is_whole else 0.0)
-            is_changed |= self._library.revision != before
+            except (TunewrightError, OSError):
+                continue  # the stream shows the state before
+            except Exception:
+                _LOG.exception("%s cannot be followed", entry.id)
         return is_changed
+
+    async def _find_steps(self) -> None:
+        """Find the advice on followed experiments that are over, which takes longer."""
+        for entry in [one for one in self._entries if one.lacks_steps]:
+            await run_in_threadpool(entry.find_steps)
+            self._wake()
+
+    # --- the list
+
+    async def _follow_list(self) -> None:
+        while True:
+            await self._list_wanted.wait()
+            await self.look_at_list(LIST_INTERVAL)
+            await asyncio.sleep(LIST_INTERVAL)
+            if not self._n_lists:
+                self._list_wanted.clear()
+
+    async def look_at_list(self, seconds: float) -> bool:
+        """Look at all experiments; return whether this was done within some seconds, after which it goes on."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                if self._looking is not None and not self._looking.done():
+                    await asyncio.shield(self._looking)  # it may have passed what changed now
+                if self._looking is None or self._looking.done():
+                    self._looking = asyncio.create_task(self._look_at_list())
+                await asyncio.shield(self._looking)
+                return True
+        return False
+
+    async def _look_at_list(self) -> None:
+        is_whole = False
+        while not is_whole:
+            before = self._library.revision
+            is_whole = await run_in_threadpool(lambda: self._library.look(most_seconds=_SLICE))
+            if self._library.revision != before:
+                self._wake()
+
+    # --- followers
 
     async def followed(self) -> None:
         """Wait until a page follows anything."""
@@ -121,6 +178,7 @@ class Watcher:
         """Have the list looked at during the context."""
         self._n_lists += 1
         self._wanted.set()
+        self._list_wanted.set()
         try:
             yield
         finally:

@@ -23,7 +23,7 @@ def estimator(**changes):
         "instance_type": "ml.c5.xlarge",
         "hyperparameters": {"epochs": 2, "name": "two words"},
         "metric_definitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
-        "keep_alive_period_in_seconds": 300,
+        "keep_alive_period_in_seconds": 3600,  # the SDK may take a minute of real time between two jobs
         "sagemaker_session": session,
         **changes,
     }

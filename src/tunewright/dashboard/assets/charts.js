@@ -1,12 +1,13 @@
 // ECharts in the look of the page: one class for all charts, colours from the style sheet, no animation.
 import {h} from "./dom.js";
-import {formatNumber} from "./format.js";
+import {formatDuration, formatNumber} from "./format.js";
 
 /** Okabe and Ito's colours, as in the figures of `plot`; black is left out because it is no colour of a dark page. */
 export const PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"];
 export const MARKERS = ["circle", "rect", "triangle", "diamond", "pin", "arrow", "roundRect"];
 /** From few to many: viridis, which stays ordered for colour-blind readers and in grey. */
 export const SCALE = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
+const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000];
 const STATUS_COLOURS = {completed: "#009E73", paused: "#56B4E9", stopped: "#E69F00", failed: "#D55E00", running: "#7F7F7F"};
 
 /** Colour of a status. */
@@ -23,9 +24,13 @@ let chartLibrary = null;
 
 /** Load ECharts once, at the first chart; a frozen page has it inside. */
 export function loadCharts() {
-  chartLibrary ??= window.echarts ? Promise.resolve() : new Promise((resolve, reject) => {
-    document.head.append(h("script", {src: "assets/vendor/echarts.min.js", onload: resolve, onerror: () => reject(new Error("ECharts did not load"))}));
-  });
+  chartLibrary ??= window.echarts
+    ? Promise.resolve()
+    : new Promise((resolve, reject) => {
+        document.head.append(
+          h("script", {src: "assets/vendor/echarts.min.js", onload: resolve, onerror: () => reject(new Error("ECharts did not load"))}),
+        );
+      });
   return chartLibrary;
 }
 
@@ -54,10 +59,18 @@ export class Chart {
   draw() {
     const option = this.instance && this.build();
     if (!option) return;
-    const ink = themeColour("ink"), {fontFamily} = getComputedStyle(document.body), base = {
-      animation: false, color: PALETTE, backgroundColor: "transparent", textStyle: {fontFamily, color: ink, fontSize: 12},
-    };
-    this.instance.setOption({...base, ...option}, {replaceMerge: ["series", "xAxis", "yAxis", "grid", "parallelAxis", "visualMap"].filter(part => option[part])});
+    const ink = themeColour("ink"),
+      {fontFamily} = getComputedStyle(document.body),
+      base = {
+        animation: false,
+        color: PALETTE,
+        backgroundColor: "transparent",
+        textStyle: {fontFamily, color: ink, fontSize: 12},
+      };
+    this.instance.setOption(
+      {...base, ...option},
+      {replaceMerge: ["series", "xAxis", "yAxis", "grid", "parallelAxis", "visualMap"].filter(part => option[part])},
+    );
   }
 
   dispose() {
@@ -71,13 +84,34 @@ export class Chart {
 
 /** An axis with a name, the page's colours and numbers; `type` is "value", "log", "category" or "time". */
 export function axis(type, name, extra = {}) {
-  const soft = themeColour("soft"), line = themeColour("line");
+  const soft = themeColour("soft"),
+    line = themeColour("line");
   const {axisLabel, ...rest} = extra;
   return {
-    type, name, nameLocation: "middle", nameGap: 30, nameTextStyle: {color: soft}, scale: true,
-    axisLine: {lineStyle: {color: line}}, axisTick: {show: false}, splitLine: {show: type !== "category", lineStyle: {color: line, opacity: 0.7}},
-    axisLabel: {color: soft, hideOverlap: true, ...(type === "category" ? {} : {formatter: value => formatNumber(value, 4)}), ...axisLabel}, ...rest,
+    type,
+    name,
+    nameLocation: "middle",
+    nameGap: 30,
+    nameTextStyle: {color: soft},
+    scale: true,
+    axisLine: {lineStyle: {color: line}},
+    axisTick: {show: false},
+    splitLine: {show: type !== "category", lineStyle: {color: line, opacity: 0.7}},
+    axisLabel: {color: soft, hideOverlap: true, ...(type === "category" ? {} : {formatter: value => formatNumber(value, 4)}), ...axisLabel},
+    ...rest,
   };
+}
+
+/** A time axis up to some seconds, with whole minutes and hours as marks. */
+export function timeAxis(name, end, extra = {}) {
+  const interval = TIME_STEPS.find(step => end / step <= 8);
+  return axis("value", name, {
+    min: 0,
+    scale: false,
+    ...(interval && end > 8 ? {interval} : {}),
+    axisLabel: {formatter: formatDuration},
+    ...extra,
+  });
 }
 
 /** Margins of a plot; room for labels and names is added. */
@@ -88,15 +122,31 @@ export function plotGrid(extra = {}) {
 /** The box beside the pointer; plain text, drawn on the canvas. */
 export function tooltip(formatter, extra = {}) {
   return {
-    renderMode: "richText", confine: true, backgroundColor: themeColour("card"), borderColor: themeColour("line"), borderWidth: 1,
-    textStyle: {color: themeColour("ink"), fontSize: 12}, formatter, ...extra,
+    renderMode: "richText",
+    confine: true,
+    backgroundColor: themeColour("card"),
+    borderColor: themeColour("line"),
+    borderWidth: 1,
+    textStyle: {color: themeColour("ink"), fontSize: 12},
+    formatter,
+    ...extra,
   };
 }
 
 /** A legend above the plot, which scrolls if it is long. */
 export function legend(extra = {}) {
   const ink = themeColour("ink");
-  return {type: "scroll", top: 0, left: 0, itemWidth: 16, itemHeight: 8, textStyle: {color: ink}, pageTextStyle: {color: ink}, pageIconColor: themeColour("link"), ...extra};
+  return {
+    type: "scroll",
+    top: 0,
+    left: 0,
+    itemWidth: 16,
+    itemHeight: 8,
+    textStyle: {color: ink},
+    pageTextStyle: {color: ink},
+    pageIconColor: themeColour("link"),
+    ...extra,
+  };
 }
 
 /** Kind of axis for a hyperparameter. */
@@ -118,6 +168,7 @@ export function worstToBest() {
 /** At most `most` rows: the first half of it, and an even sample of the others. */
 export function sampledRows(rows, most) {
   if (rows.length <= most) return rows;
-  const first = Math.floor(most / 2), step = (rows.length - first) / (most - first);
+  const first = Math.floor(most / 2),
+    step = (rows.length - first) / (most - first);
   return [...rows.slice(0, first), ...Array.from({length: most - first}, (_, i) => rows[Math.floor(first + i * step)])];
 }

@@ -29,12 +29,22 @@ export function emptyNote(text) {
 }
 
 const STATUS_SHAPES = {
-  running: "\u25B6", completed: "\u2713", stopped: "\u25A0", paused: "\u2016", failed: "\u2715", interrupted: "\u25CC",
+  running: "\u25B6",
+  completed: "\u2713",
+  stopped: "\u25A0",
+  paused: "\u2016",
+  failed: "\u2715",
+  interrupted: "\u25CC",
 };
 
 /** A status as shape, colour and word. */
 export function statusPill(status) {
-  return h("span", {class: `pill ${status}`}, h("span", {class: "shape", "aria-hidden": "true"}, STATUS_SHAPES[status] ?? "\u25CB"), status);
+  return h(
+    "span",
+    {class: `pill ${status}`},
+    h("span", {class: "shape", "aria-hidden": "true"}, STATUS_SHAPES[status] ?? "\u25CB"),
+    status,
+  );
 }
 
 /** A labelled choice; `options` are texts or [value, label] pairs. */
@@ -46,7 +56,7 @@ export function choice(label, options, value, onchange) {
 
 /** Replace the options of a choice, if they changed. */
 export function fillChoice(select, options, value) {
-  const pairs = options.map(option => Array.isArray(option) ? option : [option, option]);
+  const pairs = options.map(option => (Array.isArray(option) ? option : [option, option]));
   const signature = JSON.stringify(pairs);
   if (select.dataset.signature !== signature) {
     select.dataset.signature = signature;
@@ -57,12 +67,20 @@ export function fillChoice(select, options, value) {
 
 /** A row of buttons of which one is pressed. */
 export function switcher(label, options, value, onchange) {
-  const buttons = options.map(([key, text]) => h("button", {
-    type: "button", "aria-pressed": String(key === value), onclick: event => {
-      for (const button of buttons) button.setAttribute("aria-pressed", String(button === event.currentTarget));
-      onchange(key);
-    },
-  }, text));
+  const buttons = options.map(([key, text]) =>
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": String(key === value),
+        onclick: event => {
+          for (const button of buttons) button.setAttribute("aria-pressed", String(button === event.currentTarget));
+          onchange(key);
+        },
+      },
+      text,
+    ),
+  );
   return h("div", {class: "switcher", role: "group", "aria-label": label}, buttons);
 }
 
@@ -75,11 +93,21 @@ export function checkbox(label, value, onchange) {
 
 /** A button that copies a text and says so. */
 export function copyButton(label, text) {
-  const button = h("button", {type: "button", class: "copy", onclick: async () => {
-    const content = typeof text === "function" ? text() : text;
-    button.textContent = await copyText(content) ? "Copied" : "Press Ctrl+C";
-    setTimeout(() => { button.textContent = label; }, 1500);
-  }}, label);
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "copy",
+      onclick: async () => {
+        const content = typeof text === "function" ? text() : text;
+        button.textContent = (await copyText(content)) ? "Copied" : "Press Ctrl+C";
+        setTimeout(() => {
+          button.textContent = label;
+        }, 1500);
+      },
+    },
+    label,
+  );
   return button;
 }
 
@@ -116,13 +144,46 @@ export function facts(pairs) {
 /** The text alternative of a chart: a folded table, built when it is opened. */
 export function foldedTable(head, rows) {
   const body = h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Values of the chart"});
-  const details = h("details", {class: "values", ontoggle: () => {
-    if (!details.open) return;
-    const found = rows();
-    body.replaceChildren(found.length ? h("table", {},
-      h("thead", {}, h("tr", {}, head().map(text => h("th", {scope: "col"}, text)))),
-      h("tbody", {}, found.slice(0, 200).map(row => h("tr", {}, row.map(text => h("td", {}, text)))))) : emptyNote("No values yet."),
-    found.length > 200 ? h("p", {class: "small"}, `The first 200 of ${found.length} rows.`) : "");
-  }}, h("summary", {}, "Values as a table"), body);
+  const details = h(
+    "details",
+    {
+      class: "values",
+      ontoggle: () => {
+        if (!details.open) return;
+        const found = rows();
+        body.replaceChildren(
+          found.length
+            ? h(
+                "table",
+                {},
+                h(
+                  "thead",
+                  {},
+                  h(
+                    "tr",
+                    {},
+                    head().map(text => h("th", {scope: "col"}, text)),
+                  ),
+                ),
+                h(
+                  "tbody",
+                  {},
+                  found.slice(0, 200).map(row =>
+                    h(
+                      "tr",
+                      {},
+                      row.map(text => h("td", {}, text)),
+                    ),
+                  ),
+                ),
+              )
+            : emptyNote("No values yet."),
+          found.length > 200 ? h("p", {class: "small"}, `The first 200 of ${found.length} rows.`) : "",
+        );
+      },
+    },
+    h("summary", {}, "Values as a table"),
+    body,
+  );
   return details;
 }

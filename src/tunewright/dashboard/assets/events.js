@@ -4,7 +4,16 @@ import {formatCount, formatDuration, formatWall} from "./format.js";
 import {experimentAddress} from "./list.js";
 import {DataTable} from "./table.js";
 
-const EVENT_SHAPES = {failed: "\u2715", throttled: "\u2026", retried: "\u21BB", interrupted: "\u25CC", session: "\u25B6", request: "\u270E", drop: "\u2212", note: "\u201C"};
+const EVENT_SHAPES = {
+  failed: "\u2715",
+  throttled: "\u2026",
+  retried: "\u21BB",
+  interrupted: "\u25CC",
+  session: "\u25B6",
+  request: "\u270E",
+  drop: "\u2212",
+  note: "\u201C",
+};
 
 export const eventsView = {
   title: "Events",
@@ -15,20 +24,49 @@ export const eventsView = {
     this.kind = context.route.query.kind ?? "";
     this.count = h("p", {class: "small", role: "status"});
     const frame = h("section", {class: "card flush", "aria-label": "Events"});
-    container.append(h("div", {class: "toolbar"}, choice("Kind", [["", "all"], ...Object.keys(EVENT_SHAPES)], this.kind, kind => {
-      this.kind = kind;
-      context.setQuery({kind});
-      this.table.page = 0;
-      this.draw();
-    })), this.count, frame);
+    container.append(
+      h(
+        "div",
+        {class: "toolbar"},
+        choice("Kind", [["", "all"], ...Object.keys(EVENT_SHAPES)], this.kind, kind => {
+          this.kind = kind;
+          context.setQuery({kind});
+          this.table.page = 0;
+          this.draw();
+        }),
+      ),
+      this.count,
+      frame,
+    );
     this.table = new DataTable(frame, {
-      label: "Events", rows: () => this.shown(), pageSize: 100, empty: "No event of this kind. Starts, requests, failures, throttled and retried calls are listed here.",
+      label: "Events",
+      rows: () => this.shown(),
+      pageSize: 100,
+      empty: "No event of this kind. Starts, requests, failures, throttled and retried calls are listed here.",
       columns: [
         {title: "Time", isNumber: true, text: row => formatDuration(row.time)},
-        {title: "Kind", text: row => row.kind, fill: (cell, row) => cell.append(h("span", {class: `pill ${row.kind === "failed" ? "failed" : ""}`}, h("span", {class: "shape", "aria-hidden": "true"}, EVENT_SHAPES[row.kind] ?? "\u25CB"), row.kind))},
-        {title: "Trial", isNumber: true, text: row => row.trial_id === null || row.trial_id === undefined ? "" : String(row.trial_id), fill: (cell, row) => {
-          if (row.trial_id !== null && row.trial_id !== undefined) cell.append(h("a", {href: experimentAddress(context.tag, context.name, `trials/${row.trial_id}`)}, String(row.trial_id)));
-        }},
+        {
+          title: "Kind",
+          text: row => row.kind,
+          fill: (cell, row) =>
+            cell.append(
+              h(
+                "span",
+                {class: `pill ${row.kind === "failed" ? "failed" : ""}`},
+                h("span", {class: "shape", "aria-hidden": "true"}, EVENT_SHAPES[row.kind] ?? "\u25CB"),
+                row.kind,
+              ),
+            ),
+        },
+        {
+          title: "Trial",
+          isNumber: true,
+          text: row => (row.trial_id === null || row.trial_id === undefined ? "" : String(row.trial_id)),
+          fill: (cell, row) => {
+            if (row.trial_id !== null && row.trial_id !== undefined)
+              cell.append(h("a", {href: experimentAddress(context.tag, context.name, `trials/${row.trial_id}`)}, String(row.trial_id)));
+          },
+        },
         {title: "Event", isLong: true, text: row => row.text},
         {title: "Date", text: row => formatWall(row.wall)},
       ],
@@ -47,7 +85,9 @@ export const eventsView = {
     this.count.textContent = n === 1 ? "1 event" : `${formatCount(n)} events, latest first`;
   },
 
-  update(change) { if (change.has("events")) this.draw(); },
+  update(change) {
+    if (change.has("events")) this.draw();
+  },
 
   dispose() {},
 };

@@ -1,4 +1,5 @@
 // The page of one experiment: head, tabs, and one view below; the store behind it lives as long as the page.
+import {loadCharts} from "./charts.js";
 import {h, setText, statusPill, emptyNote} from "./dom.js";
 import {formatDuration, formatNumber, plural} from "./format.js";
 import {experimentAddress, progressBar} from "./list.js";
@@ -19,20 +20,32 @@ import {eventsView} from "./events.js";
 import {reportView} from "./compare.js";
 
 const EXPERIMENT_VIEWS = {
-  overview: overviewView, report: reportView, trials: trialsView, curves: curvesView, parallel: parallelView, slices: slicesView, contour: contourView,
-  importance: importanceView, pareto: paretoView, workers: workersView, cost: costView, events: eventsView,
+  overview: overviewView,
+  report: reportView,
+  trials: trialsView,
+  curves: curvesView,
+  parallel: parallelView,
+  slices: slicesView,
+  contour: contourView,
+  importance: importanceView,
+  pareto: paretoView,
+  workers: workersView,
+  cost: costView,
+  events: eventsView,
 };
 
 export class ExperimentPage {
   constructor(container, context, tag, name) {
     Object.assign(this, {container, context, tag, name, view: null});
     this.follower = new ExperimentFollower(context.source, tag, name, {
-      onchange: change => this.redraw.request(change), onstate: context.onstate,
+      onchange: change => this.redraw.request(change),
+      onstate: context.onstate,
     });
     this.redraw = new Redraw(change => this.update(change));
   }
 
   async open() {
+    loadCharts(); // while the documents are read
     this.store = await this.follower.open();
     this.status = h("span", {});
     this.facts = h("p", {class: "small facts-line"});
@@ -42,9 +55,21 @@ export class ExperimentPage {
     this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"});
     this.content = h("div", {class: "view"});
     this.bestValue = this.store.best.at(-1)?.value;
-    this.container.replaceChildren(h("nav", {class: "crumbs", "aria-label": "Path"}, h("a", {href: "#/"}, "Experiments"), " / ",
-      h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)),
-    h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status), this.facts, this.note, h("div", {class: "between"}, this.progress, this.control), this.tabs, this.content);
+    this.container.replaceChildren(
+      h(
+        "nav",
+        {class: "crumbs", "aria-label": "Path"},
+        h("a", {href: "#/"}, "Experiments"),
+        " / ",
+        h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag),
+      ),
+      h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status),
+      this.facts,
+      this.note,
+      h("div", {class: "between"}, this.progress, this.control),
+      this.tabs,
+      this.content,
+    );
     this.drawHead();
   }
 
@@ -58,7 +83,7 @@ export class ExperimentPage {
     const content = h("div", {class: "stack"});
     const loading = h("p", {class: "empty", role: "status"}, "Loading\u2026");
     this.content.replaceChildren(loading, content);
-    const view = this.view = Object.create(definition ?? overviewView);
+    const view = (this.view = Object.create(definition ?? overviewView));
     document.title = `${isTrial ? `Trial ${route.item}` : view.title} \u2013 ${this.name} \u2013 Tunewright`;
     try {
       await view.render(content, {...this.context, route, store: this.store, path: this.follower.path, tag: this.tag, name: this.name});
@@ -73,17 +98,37 @@ export class ExperimentPage {
   drawTabs(current) {
     const isSeveral = this.store.experiment.metrics.length > 1;
     const shown = Object.entries(EXPERIMENT_VIEWS).filter(([key]) => key !== "pareto" || isSeveral || current === "pareto");
-    this.tabs.replaceChildren(...shown.map(([key, view]) => h("a", {
-      href: experimentAddress(this.tag, this.name, key), "aria-current": key === current ? "page" : null,
-    }, view.title)));
+    this.tabs.replaceChildren(
+      ...shown.map(([key, view]) =>
+        h(
+          "a",
+          {
+            href: experimentAddress(this.tag, this.name, key),
+            "aria-current": key === current ? "page" : null,
+          },
+          view.title,
+        ),
+      ),
+    );
     this.tabs.querySelector("[aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"});
   }
 
   drawHead() {
     const {experiment, totals} = this.store;
     this.status.replaceChildren(statusPill(experiment.status));
-    setText(this.facts, [`${experiment.method} on ${experiment.benchmark}`, `seed ${experiment.seed}`, plural(totals.n_trials, "trial"), plural(totals.n_results, "result"),
-      experiment.clock === "simulated" ? "simulated time" : "", `${formatDuration(this.store.time)} so far`].filter(Boolean).join("  \u00B7  "));
+    setText(
+      this.facts,
+      [
+        `${experiment.method} on ${experiment.benchmark}`,
+        `seed ${experiment.seed}`,
+        plural(totals.n_trials, "trial"),
+        plural(totals.n_results, "result"),
+        experiment.clock === "simulated" ? "simulated time" : "",
+        `${formatDuration(this.store.time)} so far`,
+      ]
+        .filter(Boolean)
+        .join("  \u00B7  "),
+    );
     setText(this.note, experiment.note ?? "");
     this.note.hidden = !experiment.note;
     this.progress.replaceChildren(progressBar(experiment.progress, experiment.progress_text));
@@ -94,7 +139,9 @@ export class ExperimentPage {
     const signature = `${experiment.control} ${experiment.status}`;
     if (this.control.dataset.signature === signature || this.context.source.isFrozen) return;
     this.control.dataset.signature = signature;
-    this.control.replaceChildren(...(experiment.control && experiment.status === "running" ? controlBar(this.context, this.store, this.follower.path) : []));
+    this.control.replaceChildren(
+      ...(experiment.control && experiment.status === "running" ? controlBar(this.context, this.store, this.follower.path) : []),
+    );
   }
 
   update(change) {

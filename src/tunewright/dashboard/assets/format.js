@@ -35,8 +35,10 @@ export function formatValue(value) {
 export function formatDuration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "-";
   if (seconds < 100) return `${Math.round(seconds)} s`;
-  const whole = Math.round(seconds), hours = Math.floor(whole / 3600);
-  const minutes = Math.floor(whole / 60) % 60, rest = String(whole % 60).padStart(2, "0");
+  const whole = Math.round(seconds),
+    hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60,
+    rest = String(whole % 60).padStart(2, "0");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
@@ -48,7 +50,9 @@ export function formatBrief(seconds) {
 
 /** Format dollars. */
 export function formatMoney(value) {
-  return value === null || value === undefined ? "-" : `$${value.toLocaleString("en-US", {minimumFractionDigits: value && value < 0.1 ? 4 : 2, maximumFractionDigits: value < 0.1 ? 4 : 2})}`;
+  return value === null || value === undefined
+    ? "-"
+    : `$${value.toLocaleString("en-US", {minimumFractionDigits: value && value < 0.1 ? 4 : 2, maximumFractionDigits: value < 0.1 ? 4 : 2})}`;
 }
 
 /** Format a count, with commas. */
@@ -69,13 +73,16 @@ export function formatShare(share) {
 /** Format seconds since 1970 as local date and time. */
 export function formatWall(wall) {
   if (!wall) return "-";
-  const date = new Date(wall * 1000), two = n => String(n).padStart(2, "0");
+  const date = new Date(wall * 1000),
+    two = n => String(n).padStart(2, "0");
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
 /** Format the tuned values of a configuration, as "lr=0.013 width=32". */
 export function formatConfig(config) {
-  return Object.entries(config ?? {}).map(([name, value]) => `${name}=${formatValue(value)}`).join(" ");
+  return Object.entries(config ?? {})
+    .map(([name, value]) => `${name}=${formatValue(value)}`)
+    .join(" ");
 }
 
 /** Shorten a text in its middle. */

@@ -15,8 +15,17 @@ export const importanceView = {
     this.again.hidden = context.source.isFrozen;
     const holder = card("Importance of hyperparameters", this.again, this.frame, this.text, this.empty);
     container.append(holder);
-    this.chart = new Chart(this.frame, {label: "Importance of hyperparameters", height: 380, build: () => this.values?.length && this.option()});
-    holder.append(foldedTable(() => ["hyperparameter", "share", "deviation"], () => (this.values ?? []).map(row => [row.name, formatNumber(row.share, 3), formatNumber(row.deviation, 3)])));
+    this.chart = new Chart(this.frame, {
+      label: "Importance of hyperparameters",
+      height: 380,
+      build: () => this.values?.length && this.option(),
+    });
+    holder.append(
+      foldedTable(
+        () => ["hyperparameter", "share", "deviation"],
+        () => (this.values ?? []).map(row => [row.name, formatNumber(row.share, 3), formatNumber(row.deviation, 3)]),
+      ),
+    );
     this.frame.hidden = true;
     await this.read();
   },
@@ -35,19 +44,43 @@ export const importanceView = {
   },
 
   option() {
-    const rows = [...this.values].reverse(), ink = themeColour("ink");
+    const rows = [...this.values].reverse(),
+      ink = themeColour("ink");
     return {
-      grid: plotGrid({right: 44}), yAxis: axis("category", "", {data: rows.map(row => row.name), axisLabel: {color: ink, formatter: name => shortened(name, 26)}}),
-      xAxis: axis("value", "share of the metric's variation", {min: 0, scale: false}), tooltip: tooltip(point => {
-        const row = rows[point.dataIndex];
-        return `${shortened(row.name, 60)}: ${formatNumber(row.share, 3)}${row.deviation ? ` \u00B1 ${formatNumber(row.deviation, 2)}` : ""}`;
-      }, {trigger: "item"}),
+      grid: plotGrid({right: 44}),
+      yAxis: axis("category", "", {data: rows.map(row => row.name), axisLabel: {color: ink, formatter: name => shortened(name, 26)}}),
+      xAxis: axis("value", "share of the metric's variation", {min: 0, scale: false}),
+      tooltip: tooltip(
+        point => {
+          const row = rows[point.dataIndex];
+          return `${shortened(row.name, 60)}: ${formatNumber(row.share, 3)}${row.deviation ? ` \u00B1 ${formatNumber(row.deviation, 2)}` : ""}`;
+        },
+        {trigger: "item"},
+      ),
       series: [
-        {id: "shares", type: "bar", data: rows.map(row => row.share), barMaxWidth: 16, itemStyle: {color: themeColour("accent"), borderRadius: [0, 3, 3, 0]}},
-        {id: "deviations", type: "custom", silent: true, z: 4, data: rows.map((row, index) => [row.share, index, row.deviation ?? 0]), encode: {x: 0, y: 1}, renderItem: (params, api) => {
-          const deviation = api.value(2), [x0, y] = api.coord([Math.max(0, api.value(0) - deviation), api.value(1)]), [x1] = api.coord([api.value(0) + deviation, api.value(1)]);
-          return deviation ? {type: "line", shape: {x1: x0, y1: y, x2: x1, y2: y}, style: {stroke: ink, lineWidth: 1.5}} : {type: "group", children: []};
-        }},
+        {
+          id: "shares",
+          type: "bar",
+          data: rows.map(row => row.share),
+          barMaxWidth: 16,
+          itemStyle: {color: themeColour("accent"), borderRadius: [0, 3, 3, 0]},
+        },
+        {
+          id: "deviations",
+          type: "custom",
+          silent: true,
+          z: 4,
+          data: rows.map((row, index) => [row.share, index, row.deviation ?? 0]),
+          encode: {x: 0, y: 1},
+          renderItem: (params, api) => {
+            const deviation = api.value(2),
+              [x0, y] = api.coord([Math.max(0, api.value(0) - deviation), api.value(1)]),
+              [x1] = api.coord([api.value(0) + deviation, api.value(1)]);
+            return deviation
+              ? {type: "line", shape: {x1: x0, y1: y, x2: x1, y2: y}, style: {stroke: ink, lineWidth: 1.5}}
+              : {type: "group", children: []};
+          },
+        },
       ],
     };
   },

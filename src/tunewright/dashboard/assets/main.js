@@ -9,10 +9,17 @@ import {ExperimentPage} from "./experiment.js";
 /** Read an address: the parts of its path and its query. */
 function readAddress(fragment) {
   const [path, query = ""] = fragment.replace(/^#/, "").split("?");
-  const decode = part => { try { return decodeURIComponent(part); } catch { return part; } };
+  const decode = part => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part;
+    }
+  };
   const [kind = "", ...parts] = path.split("/").filter(Boolean).map(decode);
   const found = {path, query: Object.fromEntries(new URLSearchParams(query))};
-  if (kind === "e" && parts.length >= 2) return {...found, kind, tag: parts[0], name: parts[1], view: parts[2] ?? "overview", item: parts[3] ?? null};
+  if (kind === "e" && parts.length >= 2)
+    return {...found, kind, tag: parts[0], name: parts[1], view: parts[2] ?? "overview", item: parts[3] ?? null};
   if (kind === "compare" && parts.length) return {...found, kind, tag: parts[0], view: "compare"};
   return {...found, kind: "list", view: "list"};
 }
@@ -29,7 +36,14 @@ class DashboardPage {
     this.scheme = h("button", {type: "button", class: "quiet", onclick: () => this.turnScheme()});
     const skip = h("button", {type: "button", class: "skip", onclick: () => this.main.focus()}, "Skip to content");
     const brand = h("a", {href: source.start ?? "#/", class: "brand"}, h("span", {class: "mark", "aria-hidden": "true"}), "Tunewright");
-    document.getElementById("app").replaceChildren(skip, h("header", {class: "top"}, brand, h("div", {class: "spread"}), this.connection, this.scheme), this.main, this.live);
+    document
+      .getElementById("app")
+      .replaceChildren(
+        skip,
+        h("header", {class: "top"}, brand, h("div", {class: "spread"}), this.connection, this.scheme),
+        this.main,
+        this.live,
+      );
     this.setScheme(readScheme());
     this.showState(source.isFrozen ? "frozen" : "connecting");
     addEventListener("hashchange", () => this.route());
@@ -41,7 +55,8 @@ class DashboardPage {
 
   /** Show the view of the present address. */
   async route() {
-    const route = readAddress(location.hash), turn = this.turn = {};
+    const route = readAddress(location.hash),
+      turn = (this.turn = {});
     const isSame = route.kind === "e" && this.experiment?.tag === route.tag && this.experiment?.name === route.name;
     if (isSame) return this.experiment.show(route);
     this.view?.dispose();
@@ -56,7 +71,7 @@ class DashboardPage {
         await this.experiment.open();
         if (this.turn === turn) await this.experiment.show(readAddress(location.hash));
       } else {
-        const view = this.view = Object.create(route.kind === "compare" ? compareView : listView);
+        const view = (this.view = Object.create(route.kind === "compare" ? compareView : listView));
         const content = h("div", {class: "stack"});
         await view.render(content, context);
         if (this.turn !== turn) return view.dispose();
@@ -64,7 +79,8 @@ class DashboardPage {
         container.replaceChildren(content);
       }
     } catch (error) {
-      if (this.turn === turn) container.replaceChildren(emptyNote(error.message), h("p", {class: "center"}, h("a", {href: "#/"}, "All experiments")));
+      if (this.turn === turn)
+        container.replaceChildren(emptyNote(error.message), h("p", {class: "center"}, h("a", {href: "#/"}, "All experiments")));
       if (error.status === undefined) throw error;
     }
   }
@@ -72,7 +88,12 @@ class DashboardPage {
   /** What views get. */
   context(route) {
     return {
-      route, source: this.source, announce: text => { this.live.textContent = text; }, onstate: state => this.showState(state),
+      route,
+      source: this.source,
+      announce: text => {
+        this.live.textContent = text;
+      },
+      onstate: state => this.showState(state),
       setQuery: (query, defaults = {}) => {
         const kept = Object.entries(query).filter(([key, value]) => value && value !== defaults[key]);
         const text = new URLSearchParams(kept).toString();
@@ -82,7 +103,13 @@ class DashboardPage {
   }
 
   showState(state) {
-    const texts = {live: "Live", lost: "Reconnecting\u2026", connecting: "Connecting\u2026", frozen: "Saved page", denied: "Not allowed: open the address that tunewright dashboard printed"};
+    const texts = {
+      live: "Live",
+      lost: "Reconnecting\u2026",
+      connecting: "Connecting\u2026",
+      frozen: "Saved page",
+      denied: "Not allowed: open the address that tunewright dashboard printed",
+    };
     this.connection.className = `connection ${state}`;
     this.connection.textContent = texts[state];
   }
@@ -97,8 +124,13 @@ class DashboardPage {
   }
 
   turnScheme() {
-    const order = ["auto", "light", "dark"], next = order[(order.indexOf(this.chosen) + 1) % 3];
-    try { localStorage.setItem("tunewright-scheme", next); } catch { /* storage is blocked: the choice lasts as long as the page */ }
+    const order = ["auto", "light", "dark"],
+      next = order[(order.indexOf(this.chosen) + 1) % 3];
+    try {
+      localStorage.setItem("tunewright-scheme", next);
+    } catch {
+      /* storage is blocked: the choice lasts as long as the page */
+    }
     this.setScheme(next);
   }
 

@@ -17,15 +17,25 @@ export const parallelView = {
     this.frame = h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Parallel coordinates"});
     this.text = h("p", {class: "small", role: "status"});
     this.empty = emptyNote("No value yet. A trial draws a line once it has reported its metric.");
-    this.clear = h("button", {type: "button", onclick: () => this.setRanges([])}, "Clear ranges");
+    this.clear = h("button", {type: "button", onclick: () => this.clearRanges()}, "Clear ranges");
     container.append(card("Parallel coordinates", this.clear, this.frame, this.text, this.rangeForm(), this.empty));
-    const holder = this.holder = h("section", {class: "card flush", "aria-label": "Trials in the ranges"});
+    const holder = (this.holder = h("section", {class: "card flush", "aria-label": "Trials in the ranges"}));
     container.append(holder);
     this.table = new DataTable(holder, {
-      label: "Trials in the ranges", columns: trialColumns(this.store, context, this.store.tuned().length <= 12), rows: () => this.matching, sort: `Best ${this.store.metric.name}`,
-      isDescending: this.store.order()(0, 1) > 0, pageSize: 25, empty: "No trial lies in all ranges. Widen one, or clear them.",
+      label: "Trials in the ranges",
+      columns: trialColumns(this.store, context, this.store.tuned().length <= 12),
+      rows: () => this.matching,
+      sort: `Best ${this.store.metric.name}`,
+      isDescending: this.store.order()(0, 1) > 0,
+      pageSize: 25,
+      empty: "No trial lies in all ranges. Widen one, or clear them.",
     });
-    this.chart = new Chart(this.frame, {label: "Parallel coordinates of the trials", height: 440, build: () => this.option(), onready: instance => instance.on("axisareaselected", () => this.readBrush(instance))});
+    this.chart = new Chart(this.frame, {
+      label: "Parallel coordinates of the trials",
+      height: 440,
+      build: () => this.option(),
+      onready: instance => instance.on("axisareaselected", event => this.readBrush(event)),
+    });
     this.chart.element.style.minWidth = `${64 + 84 * (this.dimensions().length - 1)}px`;
     this.draw();
   },
@@ -33,22 +43,46 @@ export const parallelView = {
   /** Ranges without a mouse. */
   rangeForm() {
     const names = this.dimensions().map((dimension, index) => [String(index), dimension.name]);
-    const low = h("input", {type: "text", "aria-label": "From", placeholder: "from", size: "8"}), high = h("input", {type: "text", "aria-label": "To", placeholder: "to", size: "8"});
+    const low = h("input", {type: "text", "aria-label": "From", placeholder: "from", size: "8"});
+    const high = h("input", {type: "text", "aria-label": "To", placeholder: "to", size: "8"});
     const axisChoice = choice("Axis", names, "0", () => {});
-    const apply = h("button", {type: "button", onclick: () => {
-      const index = Number(axisChoice.querySelector("select").value), dimension = this.dimensions()[index];
-      const place = (text, missing) => text === "" ? missing : dimension.kind === "category" ? dimension.values.map(formatValue).indexOf(text) : Number(text);
-      this.ranges.set(index, [[place(low.value, -Infinity), place(high.value, Infinity)]]);
-      this.draw();
-    }}, "Apply");
-    return h("details", {class: "values"}, h("summary", {}, "Set a range by numbers"), h("div", {class: "toolbar"}, axisChoice, low, high, apply));
+    const apply = h(
+      "button",
+      {
+        type: "button",
+        onclick: () => {
+          const index = Number(axisChoice.querySelector("select").value);
+          const dimension = this.dimensions()[index];
+          const isCategory = dimension.kind === "category";
+          const place = (text, missing) => (text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text));
+          this.setRange(index, [place(low.value, -Infinity), place(high.value, Infinity)]);
+        },
+      },
+      "Apply",
+    );
+    return h(
+      "details",
+      {class: "values"},
+      h("summary", {}, "Set a range by numbers"),
+      h("div", {class: "toolbar"}, axisChoice, low, high, apply),
+    );
   },
 
   /** Axes: tuned hyperparameters, then the metric. */
   dimensions() {
     const metric = this.store.metric.name;
     return [
-      ...this.store.tuned().slice(0, 24).map(dimension => ({name: dimension.name, kind: axisType(dimension), values: dimension.values, low: dimension.low, high: dimension.high, read: trial => trial.config[dimension.name]})),
+      ...this.store
+        .tuned()
+        .slice(0, 24)
+        .map(dimension => ({
+          name: dimension.name,
+          kind: axisType(dimension),
+          values: dimension.values,
+          low: dimension.low,
+          high: dimension.high,
+          read: trial => trial.config[dimension.name],
+        })),
       {name: metric, kind: "value", read: trial => trial.best},
     ];
   },
@@ -56,67 +90,130 @@ export const parallelView = {
   /** Place of a trial on an axis; categories have their index. */
   place(dimension, trial) {
     const value = dimension.read(trial);
-    return value === undefined || value === null ? null : dimension.kind === "category" ? dimension.values.findIndex(option => option === value || formatValue(option) === formatValue(value)) : value;
+    return value === undefined || value === null
+      ? null
+      : dimension.kind === "category"
+        ? dimension.values.findIndex(option => option === value || formatValue(option) === formatValue(value))
+        : value;
   },
 
   option() {
     if (!this.ranked.length) return null;
-    const dimensions = this.dimensions(), rows = sampledRows(this.ranked, MOST_LINES), ink = themeColour("ink"), soft = themeColour("soft"), narrow = this.frame.clientWidth < 560, isTilted = narrow || dimensions.length > 8;
+    const dimensions = this.dimensions(),
+      rows = sampledRows(this.ranked, MOST_LINES),
+      ink = themeColour("ink"),
+      soft = themeColour("soft"),
+      narrow = this.frame.clientWidth < 560,
+      isTilted = narrow || dimensions.length > 8;
     this.lines = rows;
-    const values = rows.map(trial => trial.best), order = this.store.order(), sorted = [...values].sort((a, b) => a - b);
+    const values = rows.map(trial => trial.best),
+      order = this.store.order(),
+      sorted = [...values].sort((a, b) => a - b);
     const edge = share => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
     const span = order(0, 1) < 0 ? [sorted[0], edge(0.9)] : [edge(0.1), sorted.at(-1)];
     const colours = order(0, 1) < 0 ? worstToBest().reverse() : worstToBest();
     return {
       parallel: {left: narrow ? 24 : 48, right: narrow ? 40 : 56, top: 40, bottom: 56},
       parallelAxis: dimensions.map((dimension, dim) => ({
-        dim, name: shortened(dimension.name, isTilted ? 12 : Math.max(8, Math.floor(this.chart.element.clientWidth / dimensions.length / 9))), nameLocation: "end", nameGap: 14, nameRotate: isTilted ? 22 : 0,
-        nameTextStyle: {color: ink, fontWeight: dim === dimensions.length - 1 ? 600 : 400, align: isTilted ? "left" : dim === 0 ? "left" : dim === dimensions.length - 1 ? "right" : "center"},
-        type: dimension.kind, ...(dimension.kind === "category" ? {data: dimension.values.map(value => shortened(formatValue(value), 14))} : {scale: true, ...(dimension.low === undefined || dimension.low === null ? {} : {min: dimension.low, max: dimension.high})}),
-        axisLine: {lineStyle: {color: soft}}, axisTick: {lineStyle: {color: soft}}, axisLabel: {color: ink, fontSize: 11, backgroundColor: themeColour("card"), padding: [1, 3], borderRadius: 2, ...(dimension.kind === "category" ? {} : {formatter: value => formatNumber(value, 3)})},
-        areaSelectStyle: {width: 18, borderWidth: 1, borderColor: themeColour("accent"), color: themeColour("accent"), opacity: 0.25}, realtime: rows.length < 400,
+        id: `axis-${dim}`,
+        dim,
+        name: shortened(dimension.name, isTilted ? 12 : Math.max(8, Math.floor(this.chart.element.clientWidth / dimensions.length / 13))),
+        nameLocation: "end",
+        nameGap: 14,
+        nameRotate: isTilted ? 22 : 0,
+        nameTextStyle: {
+          color: ink,
+          fontWeight: dim === dimensions.length - 1 ? 600 : 400,
+          align: isTilted ? "left" : dim === 0 ? "left" : dim === dimensions.length - 1 ? "right" : "center",
+        },
+        type: dimension.kind,
+        ...(dimension.kind === "category"
+          ? {data: dimension.values.map(value => shortened(formatValue(value), 14))}
+          : {scale: true, ...(dimension.low === undefined || dimension.low === null ? {} : {min: dimension.low, max: dimension.high})}),
+        axisLine: {lineStyle: {color: soft}},
+        axisTick: {lineStyle: {color: soft}},
+        axisLabel: {
+          color: ink,
+          fontSize: 11,
+          backgroundColor: themeColour("card"),
+          padding: [1, 3],
+          borderRadius: 2,
+          ...(dimension.kind === "category" ? {} : {formatter: value => formatNumber(value, 3)}),
+        },
+        areaSelectStyle: {width: 18, borderWidth: 1, borderColor: themeColour("accent"), color: themeColour("accent"), opacity: 0.25},
+        realtime: rows.length < 400,
       })),
-      visualMap: {type: "continuous", dimension: dimensions.length - 1, min: span[1] > span[0] ? span[0] : span[0] - 1, max: span[1] > span[0] ? span[1] : span[0] + 1, orient: "horizontal", left: "center", bottom: 0, itemWidth: 12, itemHeight: 140,
-        inRange: {color: colours}, text: [`${shortened(this.store.metric.name, 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)], textStyle: {color: soft}},
-      series: [{
-        id: "trials", type: "parallel", animation: false, smooth: false, progressive: 300, inactiveOpacity: 0.03, activeOpacity: 0.8, lineStyle: {width: 1.4, opacity: rows.length > 150 ? 0.35 : 0.65},
-        data: [...rows].reverse().map(trial => dimensions.map(dimension => this.place(dimension, trial) ?? "-")),
-      }],
+      visualMap: {
+        type: "continuous",
+        hoverLink: false,
+        dimension: dimensions.length - 1,
+        min: span[1] > span[0] ? span[0] : span[0] - 1,
+        max: span[1] > span[0] ? span[1] : span[0] + 1,
+        orient: "horizontal",
+        left: "center",
+        bottom: 0,
+        itemWidth: 12,
+        itemHeight: 140,
+        inRange: {color: colours},
+        text: [`${shortened(this.store.metric.name, 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)],
+        textStyle: {color: soft},
+      },
+      series: [
+        {
+          id: "trials",
+          type: "parallel",
+          animation: false,
+          smooth: false,
+          progressive: 300,
+          inactiveOpacity: 0.03,
+          activeOpacity: 0.8,
+          lineStyle: {width: 1.4, opacity: rows.length > 600 ? 0.15 : rows.length > 150 ? 0.35 : 0.65},
+          data: [...rows].reverse().map(trial => dimensions.map(dimension => this.place(dimension, trial) ?? "-")),
+        },
+      ],
     };
   },
 
-  /** Take the ranges from the axes after a brush. */
-  readBrush(instance) {
-    this.ranges.clear();
-    for (const item of instance.getOption().parallelAxis) {
-      const model = instance.getModel().getComponent("parallelAxis", item.parallelAxisIndex ?? item.dim);
-      const intervals = model?.activeIntervals ?? [];
-      if (intervals.length) this.ranges.set(item.dim, intervals.map(([low, high]) => low <= high ? [low, high] : [high, low]));
-    }
+  /** Take the ranges of an axis after a brush. */
+  readBrush({parallelAxisId, intervals}) {
+    const index = Number(parallelAxisId.split("-")[1]);
+    const ranges = intervals.map(([low, high]) => (low <= high ? [low, high] : [high, low]));
+    if (ranges.length) this.ranges.set(index, ranges);
+    else this.ranges.delete(index);
     this.filter();
   },
 
-  setRanges(pairs) {
-    const instance = this.chart.instance;
-    this.ranges = new Map(pairs);
-    instance?.getModel().eachComponent("parallelAxis", model => {
-      const intervals = this.ranges.get(model.option.dim) ?? [];
-      instance.dispatchAction({type: "axisAreaSelect", parallelAxisId: model.id, intervals: intervals.map(([low, high]) => model.axis.clampData ? [low, high] : [low, high])}, {silent: true});
-    });
-    this.filter();
+  /** Set the range of an axis, as a brush does; null: none. */
+  setRange(index, range) {
+    const {instance} = this.chart;
+    const [first, last] = instance.getModel().getComponent("parallelAxis", index).axis.scale.getExtent();
+    const intervals = range ? [[Math.max(first, range[0]), Math.min(last, range[1])]] : [];
+    instance.dispatchAction({type: "axisAreaSelect", parallelAxisId: `axis-${index}`, intervals});
+  },
+
+  clearRanges() {
+    for (const index of [...this.ranges.keys()]) this.setRange(index, null);
   },
 
   /** Keep the trials that lie in a range on every axis that has some. */
   filter() {
     const dimensions = this.dimensions();
-    this.matching = this.ranked.filter(trial => [...this.ranges].every(([index, intervals]) => {
-      const place = this.place(dimensions[index], trial);
-      return place !== null && intervals.some(([low, high]) => low <= place && place <= high);
-    }));
+    this.matching = this.ranked.filter(trial =>
+      [...this.ranges].every(([index, intervals]) => {
+        const place = this.place(dimensions[index], trial);
+        return place !== null && intervals.some(([low, high]) => low <= place && place <= high);
+      }),
+    );
     this.clear.hidden = !this.ranges.size;
     const drawn = Math.min(MOST_LINES, this.ranked.length);
-    this.text.textContent = [this.ranges.size ? `${formatCount(this.matching.length)} of ${formatCount(this.ranked.length)} trials lie in the ranges.` : `${formatCount(this.ranked.length)} trials with a value. Drag along an axis to select a range.`,
-      drawn < this.ranked.length ? `Lines: the best ${formatCount(MOST_LINES / 2)} trials and an even sample of the others.` : ""].filter(Boolean).join(" ");
+    this.text.textContent = [
+      this.ranges.size
+        ? `${formatCount(this.matching.length)} of ${formatCount(this.ranked.length)} trials lie in the ranges.`
+        : `${formatCount(this.ranked.length)} trials with a value. Drag along an axis to select a range.`,
+      drawn < this.ranked.length ? `Lines: the best ${formatCount(MOST_LINES / 2)} trials and an even sample of the others.` : "",
+    ]
+      .filter(Boolean)
+      .join(" ");
     this.table.draw();
   },
 
@@ -129,7 +226,11 @@ export const parallelView = {
     this.filter();
   },
 
-  update(change) { if (change.has("trials")) this.draw(); },
+  update(change) {
+    if (change.has("trials")) this.draw();
+  },
 
-  dispose() { this.chart.dispose(); },
+  dispose() {
+    this.chart.dispose();
+  },
 };

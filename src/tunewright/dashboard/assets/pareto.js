@@ -1,7 +1,7 @@
 // Several metrics: results that no other dominates, and the hypervolume over time.
 import {h, card, choice, emptyNote, foldedTable} from "./dom.js";
 import {formatCount, formatDuration, formatNumber, shortened} from "./format.js";
-import {Chart, axis, legend, plotGrid, themeColour, tooltip} from "./charts.js";
+import {Chart, axis, legend, plotGrid, themeColour, timeAxis, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
 const FRONT_INTERVAL_MS = 2000;
@@ -12,9 +12,16 @@ export const paretoView = {
   async render(container, context) {
     this.context = context;
     this.store = context.store;
-    const names = this.store.experiment.metrics.map(({name}) => name), {query} = context.route;
+    const names = this.store.experiment.metrics.map(({name}) => name),
+      {query} = context.route;
     if (names.length < 2) {
-      container.append(card("Pareto front", null, emptyNote("This experiment tunes one metric. With two or more, the results that no other dominates appear here.")));
+      container.append(
+        card(
+          "Pareto front",
+          null,
+          emptyNote("This experiment tunes one metric. With two or more, the results that no other dominates appear here."),
+        ),
+      );
       return;
     }
     this.axes = {x: names.includes(query.x) ? query.x : names[0], y: names.includes(query.y) ? query.y : names[1]};
@@ -23,7 +30,10 @@ export const paretoView = {
       context.setQuery(this.axes);
       this.draw();
     };
-    const controls = names.length > 2 ? [choice("Horizontal", names, this.axes.x, change("x")), choice("Vertical", names, this.axes.y, change("y"))] : null;
+    const controls =
+      names.length > 2
+        ? [choice("Horizontal", names, this.axes.x, change("x")), choice("Vertical", names, this.axes.y, change("y"))]
+        : null;
     this.front = h("div", {});
     this.volume = h("div", {});
     this.text = h("p", {class: "small"});
@@ -31,11 +41,28 @@ export const paretoView = {
     const frontCard = card("Pareto front", controls, this.front, this.text, this.empty);
     this.volumeCard = card("Hypervolume over time", null, this.volume);
     container.append(frontCard, this.volumeCard);
-    this.frontChart = new Chart(this.front, {label: "Pareto front", height: 440, build: () => this.document && this.frontOption(), onclick: event => {
-      location.hash = experimentAddress(context.tag, context.name, `trials/${event.value[2]}`);
-    }});
-    this.volumeChart = new Chart(this.volume, {label: "Hypervolume over time", height: 260, build: () => this.document && this.volumeOption()});
-    frontCard.append(foldedTable(() => ["trial", ...names], () => (this.document?.pareto.points ?? []).filter(point => point.is_front).map(point => [String(point.trial_id), ...names.map(name => formatNumber(point.values[name]))])));
+    this.frontChart = new Chart(this.front, {
+      label: "Pareto front",
+      height: 440,
+      build: () => this.document && this.frontOption(),
+      onclick: event => {
+        location.hash = experimentAddress(context.tag, context.name, `trials/${event.value[2]}`);
+      },
+    });
+    this.volumeChart = new Chart(this.volume, {
+      label: "Hypervolume over time",
+      height: 260,
+      build: () => this.document && this.volumeOption(),
+    });
+    frontCard.append(
+      foldedTable(
+        () => ["trial", ...names],
+        () =>
+          (this.document?.pareto.points ?? [])
+            .filter(point => point.is_front)
+            .map(point => [String(point.trial_id), ...names.map(name => formatNumber(point.values[name]))]),
+      ),
+    );
     await this.read();
   },
 
@@ -54,22 +81,55 @@ export const paretoView = {
     this.empty.hidden = !isEmpty;
     this.volumeCard.hidden = isEmpty || !this.document.value?.length;
     if (isEmpty) return;
-    const {points} = this.document.pareto, n = points.filter(point => point.is_front).length;
+    const {points} = this.document.pareto,
+      n = points.filter(point => point.is_front).length;
     this.text.textContent = `${formatCount(n)} of ${formatCount(points.length)} results are dominated by no other.`;
     this.frontChart.draw();
     this.volumeChart.draw();
   },
 
   frontOption() {
-    const {x, y} = this.axes, row = point => [point.values[x], point.values[y], point.trial_id];
-    const front = this.document.pareto.points.filter(point => point.is_front).map(row).sort((a, b) => a[0] - b[0]), others = this.document.pareto.points.filter(point => !point.is_front).map(row);
-    const direction = name => `${shortened(name, 40)} (${this.store.experiment.metrics.find(metric => metric.name === name)?.goal?.startsWith("max") ? "higher is better" : "lower is better"})`;
+    const {x, y} = this.axes,
+      row = point => [point.values[x], point.values[y], point.trial_id];
+    const front = this.document.pareto.points
+        .filter(point => point.is_front)
+        .map(row)
+        .sort((a, b) => a[0] - b[0]),
+      others = this.document.pareto.points.filter(point => !point.is_front).map(row);
+    const direction = name =>
+      `${shortened(name, 40)} (${this.store.experiment.metrics.find(metric => metric.name === name)?.goal?.startsWith("max") ? "higher is better" : "lower is better"})`;
     return {
-      legend: legend(), grid: plotGrid({top: 34}), xAxis: axis("value", direction(x)), yAxis: axis("value", direction(y), {nameGap: 56}),
-      tooltip: tooltip(point => `trial ${point.value[2]}\n${shortened(x, 40)} ${formatNumber(point.value[0])}\n${shortened(y, 40)} ${formatNumber(point.value[1])}`, {trigger: "item"}),
+      legend: legend(),
+      grid: plotGrid({top: 34}),
+      xAxis: axis("value", direction(x)),
+      yAxis: axis("value", direction(y), {nameGap: 56}),
+      tooltip: tooltip(
+        point =>
+          `trial ${point.value[2]}\n${shortened(x, 40)} ${formatNumber(point.value[0])}\n${shortened(y, 40)} ${formatNumber(point.value[1])}`,
+        {trigger: "item"},
+      ),
       series: [
-        {id: "others", name: "dominated", type: "scatter", data: others, symbolSize: others.length > 500 ? 4 : 7, itemStyle: {color: themeColour("soft"), opacity: 0.45}, large: others.length > 4000},
-        {id: "front", name: "front", type: "line", data: front, symbol: "diamond", symbolSize: 11, itemStyle: {color: "#D55E00"}, lineStyle: {color: "#D55E00", width: 1.5, type: "dashed"}, z: 4, ...(this.store.experiment.metrics.length > 2 ? {lineStyle: {opacity: 0}} : {})},
+        {
+          id: "others",
+          name: "dominated",
+          type: "scatter",
+          data: others,
+          symbolSize: others.length > 500 ? 4 : 7,
+          itemStyle: {color: themeColour("soft"), opacity: 0.45},
+          large: others.length > 4000,
+        },
+        {
+          id: "front",
+          name: "front",
+          type: "line",
+          data: front,
+          symbol: "diamond",
+          symbolSize: 11,
+          itemStyle: {color: "#D55E00"},
+          lineStyle: {color: "#D55E00", width: 1.5, type: "dashed"},
+          z: 4,
+          ...(this.store.experiment.metrics.length > 2 ? {lineStyle: {opacity: 0}} : {}),
+        },
       ],
     };
   },
@@ -77,9 +137,21 @@ export const paretoView = {
   volumeOption() {
     const {time, value} = this.document;
     return {
-      grid: plotGrid(), xAxis: axis("value", "time", {min: 0, scale: false, axisLabel: {formatter: formatDuration}}), yAxis: axis("value", "hypervolume", {nameGap: 52}),
+      grid: plotGrid(),
+      xAxis: timeAxis("time", time.at(-1)),
+      yAxis: axis("value", "hypervolume", {nameGap: 52}),
       tooltip: tooltip(([point]) => `${formatNumber(point.value[1])} after ${formatDuration(point.value[0])}`, {trigger: "axis"}),
-      series: [{id: "volume", type: "line", step: "end", showSymbol: time.length < 2, data: time.map((t, index) => [t, value[index]]), lineStyle: {color: themeColour("accent"), width: 2}, itemStyle: {color: themeColour("accent")}}],
+      series: [
+        {
+          id: "volume",
+          type: "line",
+          step: "end",
+          showSymbol: time.length < 2,
+          data: time.map((t, index) => [t, value[index]]),
+          lineStyle: {color: themeColour("accent"), width: 2},
+          itemStyle: {color: themeColour("accent")},
+        },
+      ],
     };
   },
 

@@ -4,7 +4,8 @@ import {formatCount, formatNumber, formatValue, shortened} from "./format.js";
 import {Chart, axis, axisType, plotGrid, sampledRows, tooltip, worstToBest} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
-const MOST_POINTS = 1500, MOST_SLICES = 24;
+const MOST_POINTS = 1500,
+  MOST_SLICES = 24;
 
 export const slicesView = {
   title: "Slices",
@@ -17,34 +18,80 @@ export const slicesView = {
     this.text = h("p", {class: "small"});
     this.empty = emptyNote("No value yet. Each trial becomes a point once it has reported its metric.");
     this.dimensions = this.store.tuned();
-    container.append(h("div", {class: "between"}, this.text, checkbox("Log scale of the metric", this.isLog, value => {
-      this.isLog = value;
-      context.setQuery({scale: value ? "log" : ""});
-      this.draw();
-    })), this.frame, this.empty);
+    container.append(
+      h(
+        "div",
+        {class: "between"},
+        this.text,
+        checkbox("Log scale of the metric", this.isLog, value => {
+          this.isLog = value;
+          context.setQuery({scale: value ? "log" : ""});
+          this.draw();
+        }),
+      ),
+      this.frame,
+      this.empty,
+    );
     this.charts = this.dimensions.slice(0, MOST_SLICES).map(dimension => {
       const body = h("div", {});
       const holder = card(dimension.name, null, body);
       this.frame.append(holder);
-      return new Chart(body, {label: `${this.store.metric.name} over ${dimension.name}`, height: 260, build: () => this.option(dimension), onclick: event => {
-        if (event.value) location.hash = experimentAddress(context.tag, context.name, `trials/${event.value[2]}`);
-      }});
+      return new Chart(body, {
+        label: `${this.store.metric.name} over ${dimension.name}`,
+        height: 260,
+        build: () => this.option(dimension),
+        onclick: event => {
+          if (event.value) location.hash = experimentAddress(context.tag, context.name, `trials/${event.value[2]}`);
+        },
+      });
     });
-    container.append(foldedTable(() => ["trial", this.store.metric.name, ...this.dimensions.map(({name}) => name)], () => this.store.ranked().map(trial => [
-      String(trial.id), formatNumber(trial.best), ...this.dimensions.map(({name}) => formatValue(trial.config[name]))])));
+    container.append(
+      foldedTable(
+        () => ["trial", this.store.metric.name, ...this.dimensions.map(({name}) => name)],
+        () =>
+          this.store
+            .ranked()
+            .map(trial => [
+              String(trial.id),
+              formatNumber(trial.best),
+              ...this.dimensions.map(({name}) => formatValue(trial.config[name])),
+            ]),
+      ),
+    );
     this.draw();
   },
 
   option(dimension) {
-    const type = axisType(dimension), metric = this.store.metric.name, isCategory = type === "category";
-    const data = this.rows.filter(trial => trial.config[dimension.name] !== undefined).map(trial => [isCategory ? formatValue(trial.config[dimension.name]) : trial.config[dimension.name], trial.best, trial.id]);
-    const bounds = isCategory ? {data: dimension.values.map(formatValue), axisLabel: {formatter: value => shortened(value, 12), hideOverlap: true}} : {min: dimension.low ?? undefined, max: dimension.high ?? undefined};
+    const type = axisType(dimension),
+      metric = this.store.metric.name,
+      isCategory = type === "category";
+    const data = this.rows
+      .filter(trial => trial.config[dimension.name] !== undefined)
+      .map(trial => [isCategory ? formatValue(trial.config[dimension.name]) : trial.config[dimension.name], trial.best, trial.id]);
+    const bounds = isCategory
+      ? {data: dimension.values.map(formatValue), axisLabel: {formatter: value => shortened(value, 12), hideOverlap: true}}
+      : {min: dimension.low ?? undefined, max: dimension.high ?? undefined};
     const last = Math.max(1, ...this.rows.map(trial => trial.id));
     return {
-      grid: plotGrid(), xAxis: axis(type, "", {...bounds, nameGap: 24}), yAxis: axis(this.isLog ? "log" : "value", "", {splitNumber: 4}),
-      tooltip: tooltip(point => `trial ${point.value[2]}\n${shortened(dimension.name, 40)} ${formatValue(point.value[0])}\n${shortened(metric, 40)} ${formatNumber(point.value[1])}`, {trigger: "item"}),
+      grid: plotGrid(),
+      xAxis: axis(type, "", {...bounds, nameGap: 24}),
+      yAxis: axis(this.isLog ? "log" : "value", "", {splitNumber: 4}),
+      tooltip: tooltip(
+        point =>
+          `trial ${point.value[2]}\n${shortened(dimension.name, 40)} ${formatValue(point.value[0])}\n${shortened(metric, 40)} ${formatNumber(point.value[1])}`,
+        {trigger: "item"},
+      ),
       visualMap: {show: false, type: "continuous", dimension: 2, min: 0, max: last, inRange: {color: worstToBest()}},
-      series: [{id: "trials", type: "scatter", data, symbolSize: data.length > 500 ? 4 : 7, itemStyle: {opacity: data.length > 500 ? 0.55 : 0.8}, cursor: "pointer"}],
+      series: [
+        {
+          id: "trials",
+          type: "scatter",
+          data,
+          symbolSize: data.length > 500 ? 4 : 7,
+          itemStyle: {opacity: data.length > 500 ? 0.55 : 0.8},
+          cursor: "pointer",
+        },
+      ],
     };
   },
 
@@ -54,10 +101,11 @@ export const slicesView = {
     this.frame.hidden = !ranked.length;
     this.empty.hidden = ranked.length > 0;
     const parts = [`Best ${this.store.metric.name} of each trial. Later trials have stronger colours.`];
-    if (this.rows.length < ranked.length) parts.push(`${formatCount(this.rows.length)} of ${formatCount(ranked.length)} trials: the best half of them and an even sample.`);
+    if (this.rows.length < ranked.length)
+      parts.push(`${formatCount(this.rows.length)} of ${formatCount(ranked.length)} trials: the best half of them and an even sample.`);
     if (this.dimensions.length > MOST_SLICES) parts.push(`The first ${MOST_SLICES} of ${this.dimensions.length} hyperparameters.`);
     this.text.textContent = ranked.length ? parts.join(" ") : "";
-    if (ranked.length) this.drawFrom(0, this.turn = {});
+    if (ranked.length) this.drawFrom(0, (this.turn = {}));
   },
 
   /** Draw one chart after the other, with room for input between; a newer call ends an older one. */
@@ -67,7 +115,9 @@ export const slicesView = {
     setTimeout(() => this.drawFrom(index + 1, turn), 0);
   },
 
-  update(change) { if (change.has("trials")) this.draw(); },
+  update(change) {
+    if (change.has("trials")) this.draw();
+  },
 
   dispose() {
     this.turn = null;

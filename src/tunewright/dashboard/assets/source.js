@@ -1,6 +1,8 @@
 // Where documents come from: a server (live), or the page itself (frozen). Both have get, post and stream.
 
-const RETRY_MS = 500, MOST_RETRY_MS = 10_000, HIDDEN_MS = 30_000;
+const RETRY_MS = 500,
+  MOST_RETRY_MS = 10_000,
+  HIDDEN_MS = 30_000;
 
 /** An answer that is no document: a sentence, and the status of HTTP (0: no answer). */
 export class SourceError extends Error {
@@ -35,7 +37,8 @@ function liveSource() {
     isFrozen: false,
     get: path => request(path, {}),
     post: (path, body) => request(path, {method: "POST", body: JSON.stringify(body), headers: {"Content-Type": "application/json"}}),
-    stream: (path, position, handlers, onstate) => openStream(path, position, handlers, onstate, headers, () => request("api/experiments", {})),
+    stream: (path, position, handlers, onstate) =>
+      openStream(path, position, handlers, onstate, headers, () => request("api/experiments", {})),
   };
 }
 
@@ -45,12 +48,19 @@ function liveSource() {
  * long gives its connection back.
  */
 function openStream(path, position, handlers, onstate, headers, probe) {
-  let connection = null, timer = null, isClosed = false, delay = RETRY_MS;
+  let connection = null,
+    timer = null,
+    isClosed = false,
+    delay = RETRY_MS;
   const connect = () => {
     timer = null;
     if (isClosed || connection) return;
-    const query = position(), address = query ? `${path}?${query}` : path;
-    const opened = () => { delay = RETRY_MS; onstate("live"); };
+    const query = position(),
+      address = query ? `${path}?${query}` : path;
+    const opened = () => {
+      delay = RETRY_MS;
+      onstate("live");
+    };
     connection = headers.Authorization
       ? fetchStream(address, headers, handlers, opened, lost)
       : eventStream(address, handlers, opened, () => onstate("lost"), lost);
@@ -58,27 +68,46 @@ function openStream(path, position, handlers, onstate, headers, probe) {
   const lost = async () => {
     drop();
     onstate("lost");
-    const status = await probe().then(() => 200, error => error.status);
+    const status = await probe().then(
+      () => 200,
+      error => error.status,
+    );
     if (status === 401) onstate("denied");
-    else if (!timer && !isClosed) timer = setTimeout(connect, delay = Math.min(2 * delay, MOST_RETRY_MS));
+    else if (!timer && !isClosed) timer = setTimeout(connect, (delay = Math.min(2 * delay, MOST_RETRY_MS)));
   };
-  const drop = () => { connection?.close(); connection = null; };
+  const drop = () => {
+    connection?.close();
+    connection = null;
+  };
   const onvisible = () => {
     clearTimeout(timer);
-    timer = document.hidden ? setTimeout(() => { timer = null; drop(); }, HIDDEN_MS) : null;
+    timer = document.hidden
+      ? setTimeout(() => {
+          timer = null;
+          drop();
+        }, HIDDEN_MS)
+      : null;
     if (!document.hidden) connect();
   };
   document.addEventListener("visibilitychange", onvisible);
   connect();
-  return {close() { isClosed = true; clearTimeout(timer); drop(); document.removeEventListener("visibilitychange", onvisible); }};
+  return {
+    close() {
+      isClosed = true;
+      clearTimeout(timer);
+      drop();
+      document.removeEventListener("visibilitychange", onvisible);
+    },
+  };
 }
 
 /** Events through EventSource, which opens a broken connection again by itself, except after an error of HTTP. */
 function eventStream(address, handlers, onopen, onpause, onlost) {
   const source = new EventSource(address);
   source.onopen = onopen;
-  source.onerror = () => source.readyState === EventSource.CLOSED ? onlost() : onpause();
-  for (const [kind, handler] of Object.entries(handlers)) source.addEventListener(kind, event => handler(JSON.parse(event.data), event.lastEventId));
+  source.onerror = () => (source.readyState === EventSource.CLOSED ? onlost() : onpause());
+  for (const [kind, handler] of Object.entries(handlers))
+    source.addEventListener(kind, event => handler(JSON.parse(event.data), event.lastEventId));
   return source;
 }
 
@@ -97,13 +126,16 @@ function fetchStream(address, headers, handlers, onopen, onlost) {
       for (const block of blocks) dispatchBlock(block, handlers);
     }
     throw new Error("the stream ended");
-  })().catch(() => { if (!abort.signal.aborted) onlost(); });
+  })().catch(() => {
+    if (!abort.signal.aborted) onlost();
+  });
   return {close: () => abort.abort()};
 }
 
 /** Call the handler of one block of an event stream with its document and its id. */
 function dispatchBlock(block, handlers) {
-  let kind = "message", id = "";
+  let kind = "message",
+    id = "";
   const data = [];
   for (const line of block.split("\n")) {
     if (line.startsWith("event:")) kind = line.slice(6).trim();
@@ -123,7 +155,9 @@ function frozenSource(data) {
       if (found === undefined) throw new SourceError("This file does not hold that part. tunewright dashboard shows it.", 404);
       return found;
     },
-    async post() { throw new SourceError("This page is a file: it cannot send requests.", 403); },
+    async post() {
+      throw new SourceError("This page is a file: it cannot send requests.", 403);
+    },
     stream: () => ({close() {}}),
   };
 }

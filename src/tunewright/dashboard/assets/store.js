@@ -7,7 +7,9 @@ export class Change {
     this.trials = new Set();
   }
 
-  has(...kinds) { return kinds.some(kind => this.kinds.has(kind)) || this.kinds.has("all"); }
+  has(...kinds) {
+    return kinds.some(kind => this.kinds.has(kind)) || this.kinds.has("all");
+  }
 
   add(other) {
     for (const kind of other.kinds) this.kinds.add(kind);
@@ -56,7 +58,12 @@ export class ExperimentStore {
       this.append(Number(id), points);
       change.kinds.add("curves");
     }
-    for (const [kind, key] of [["best", null], ["events", null], ["decisions", null], ["runs", "id"]]) {
+    for (const [kind, key] of [
+      ["best", null],
+      ["events", null],
+      ["decisions", null],
+      ["runs", "id"],
+    ]) {
       const rows = delta[kind] ?? [];
       if (!rows.length) continue;
       change.kinds.add(kind);
@@ -82,7 +89,9 @@ export class ExperimentStore {
     for (const values of Object.values(curve.values)) while (values.length < curve.resource.length) values.push(null);
   }
 
-  get metric() { return this.experiment.metrics[0]; }
+  get metric() {
+    return this.experiment.metrics[0];
+  }
 
   /** Compare values of a metric: negative if the first is better. */
   order(metric = this.metric) {
@@ -121,18 +130,23 @@ export class ExperimentFollower {
   }
 
   async open() {
-    const experiment = await this.source.get(this.path);
+    const [experiment, delta] = await Promise.all([this.source.get(this.path), this.source.get(`${this.path}/since?after=0`)]);
     this.store = new ExperimentStore(experiment);
-    this.store.merge(await this.source.get(`${this.path}/since?after=0`));
+    this.store.merge(delta);
     if (this.isClosed) return this.store;
-    this.stream = this.source.stream(`${this.path}/stream`, () => `after=${this.store.offset}`, {
-      delta: delta => this.receive(delta),
-      experiment: document => {
-        this.store.experiment = document;
-        this.onchange(new Change(["experiment"]));
+    this.stream = this.source.stream(
+      `${this.path}/stream`,
+      () => `after=${this.store.offset}`,
+      {
+        delta: delta => this.receive(delta),
+        experiment: document => {
+          this.store.experiment = document;
+          this.onchange(new Change(["experiment"]));
+        },
+        reset: () => this.begin(),
       },
-      reset: () => this.begin(),
-    }, this.onstate);
+      this.onstate,
+    );
     return this.store;
   }
 
@@ -147,15 +161,21 @@ export class ExperimentFollower {
   /** Read everything since the last byte that is known. */
   catchUp() {
     this.isBehind = false;
-    this.catchingUp ??= this.source.get(`${this.path}/since?after=${this.store.offset}`).then(delta => {
-      if (delta.after !== this.store.offset || delta.offset <= delta.after) return;
-      const change = this.store.merge(delta);
-      if (delta.after === 0) change.kinds.add("all");
-      this.onchange(change);
-    }).catch(error => { if (error.status === 409) this.begin(); }).finally(() => {
-      this.catchingUp = null;
-      if (this.isBehind && !this.isClosed) this.catchUp();
-    });
+    this.catchingUp ??= this.source
+      .get(`${this.path}/since?after=${this.store.offset}`)
+      .then(delta => {
+        if (delta.after !== this.store.offset || delta.offset <= delta.after) return;
+        const change = this.store.merge(delta);
+        if (delta.after === 0) change.kinds.add("all");
+        this.onchange(change);
+      })
+      .catch(error => {
+        if (error.status === 409) this.begin();
+      })
+      .finally(() => {
+        this.catchingUp = null;
+        if (this.isBehind && !this.isClosed) this.catchUp();
+      });
     return this.catchingUp;
   }
 
@@ -180,7 +200,9 @@ export class Redraw {
     this.pending = null;
     this.timer = null;
     this.last = 0;
-    this.onvisible = () => { if (!document.hidden && this.pending) this.plan(); };
+    this.onvisible = () => {
+      if (!document.hidden && this.pending) this.plan();
+    };
     document.addEventListener("visibilitychange", this.onvisible);
   }
 
@@ -195,13 +217,16 @@ export class Redraw {
 
   plan() {
     if (this.timer || document.hidden) return;
-    this.timer = setTimeout(() => {
-      this.timer = null;
-      const change = this.pending;
-      this.pending = null;
-      this.last = performance.now();
-      if (change) this.draw(change);
-    }, Math.max(0, this.last + this.interval - performance.now()));
+    this.timer = setTimeout(
+      () => {
+        this.timer = null;
+        const change = this.pending;
+        this.pending = null;
+        this.last = performance.now();
+        if (change) this.draw(change);
+      },
+      Math.max(0, this.last + this.interval - performance.now()),
+    );
   }
 
   close() {

@@ -13,7 +13,11 @@ export class DataTable {
     this.head = h("thead", {});
     this.body = h("tbody", {});
     this.empty = emptyNote(empty ?? "No rows.");
-    this.scroll = h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": label}, h("table", {class: `data ${kind}`}, this.head, this.body));
+    this.scroll = h(
+      "div",
+      {class: "scroll", tabindex: "0", role: "region", "aria-label": label},
+      h("table", {class: `data ${kind}`}, this.head, this.body),
+    );
     this.position = h("span", {class: "small"});
     this.previous = h("button", {type: "button", onclick: () => this.turn(-1)}, "Previous");
     this.next = h("button", {type: "button", onclick: () => this.turn(1)}, "Next");
@@ -29,8 +33,21 @@ export class DataTable {
     if (isSame) return;
     this.signature = signature;
     this.body.replaceChildren();
-    this.head.replaceChildren(h("tr", {}, columns.map((column, index) => h("th", {scope: "col", class: column.isNumber ? "number" : null},
-      column.sort ? h("button", {type: "button", title: column.title, onclick: () => this.sortBy(index)}, column.title) : column.title))));
+    this.head.replaceChildren(
+      h(
+        "tr",
+        {},
+        columns.map((column, index) =>
+          h(
+            "th",
+            {scope: "col", class: column.isNumber ? "number" : null},
+            column.sort
+              ? h("button", {type: "button", title: column.title, onclick: () => this.sortBy(index)}, column.title)
+              : column.title,
+          ),
+        ),
+      ),
+    );
   }
 
   sortBy(index) {
@@ -49,22 +66,32 @@ export class DataTable {
 
   /** Rows in the order of the table; missing values come last in both directions. */
   ordered() {
-    const rows = this.rows(), column = this.columns.find(({title}) => title === this.sort);
+    const rows = this.rows(),
+      column = this.columns.find(({title}) => title === this.sort);
     if (!column?.sort) return rows;
     const sign = this.isDescending ? -1 : 1;
     const isMissing = key => key === null || key === undefined || Number.isNaN(key);
     const compare = (a, b) => {
       if (isMissing(a.key) || isMissing(b.key)) return isMissing(a.key) - isMissing(b.key) || a.index - b.index;
-      const difference = typeof a.key === "number" && typeof b.key === "number" ? a.key - b.key : String(a.key).localeCompare(String(b.key), "en", {numeric: true});
+      const difference =
+        typeof a.key === "number" && typeof b.key === "number"
+          ? a.key - b.key
+          : String(a.key).localeCompare(String(b.key), "en", {numeric: true});
       return sign * difference || a.index - b.index;
     };
-    return rows.map((row, index) => ({row, index, key: column.sort(row)})).sort(compare).map(({row}) => row);
+    return rows
+      .map((row, index) => ({row, index, key: column.sort(row)}))
+      .sort(compare)
+      .map(({row}) => row);
   }
 
   draw() {
-    const rows = this.ordered(), n = rows.length, pages = Math.max(1, Math.ceil(n / this.pageSize));
+    const rows = this.ordered(),
+      n = rows.length,
+      pages = Math.max(1, Math.ceil(n / this.pageSize));
     this.page = Math.min(Math.max(0, this.page), pages - 1);
-    const first = this.page * this.pageSize, shown = rows.slice(first, first + this.pageSize);
+    const first = this.page * this.pageSize,
+      shown = rows.slice(first, first + this.pageSize);
     this.columns.forEach((column, index) => {
       const cell = this.head.rows[0].cells[index];
       if (column.title === this.sort) cell.setAttribute("aria-sort", this.isDescending ? "descending" : "ascending");
@@ -81,9 +108,16 @@ export class DataTable {
   }
 
   addRow() {
-    const row = h("tr", {}, this.columns.map(column => h("td", {
-      class: column.isNumber ? "number" : column.isLong ? "long" : null, "data-label": column.title,
-    })));
+    const row = h(
+      "tr",
+      {},
+      this.columns.map(column =>
+        h("td", {
+          class: column.isNumber ? "number" : column.isLong ? "long" : null,
+          "data-label": column.title,
+        }),
+      ),
+    );
     this.body.append(row);
     return row;
   }
@@ -92,7 +126,8 @@ export class DataTable {
   fillRow(element, row) {
     element.className = this.rowClass?.(row) ?? "";
     this.columns.forEach((column, index) => {
-      const cell = element.cells[index], text = column.text(row);
+      const cell = element.cells[index],
+        text = column.text(row);
       if (cell.dataset.text === text) return;
       cell.dataset.text = text;
       if (column.fill) {

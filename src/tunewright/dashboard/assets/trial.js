@@ -5,7 +5,8 @@ import {Chart, PALETTE, axis, legend, plotGrid, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 import {trialControl} from "./actions.js";
 
-const LOG_LIMIT = 262_144, TRIAL_INTERVAL_MS = 2000;
+const LOG_LIMIT = 262_144,
+  TRIAL_INTERVAL_MS = 2000;
 
 export const trialView = {
   title: "Trial",
@@ -16,21 +17,46 @@ export const trialView = {
     this.id = Number(context.route.item);
     this.path = `${context.path}/trials/${this.id}`;
     this.detail = await this.read();
+    if (this.isDisposed) return;
     this.head = h("div", {class: "between"});
     this.facts = h("div", {});
     this.error = h("pre", {class: "log bad", tabindex: "0", role: "region", "aria-label": "Error of the trial"});
-    this.errorCard = card("Error", copyButton("Copy", () => this.error.textContent), this.error);
+    this.errorCard = card(
+      "Error",
+      copyButton("Copy", () => this.error.textContent),
+      this.error,
+    );
     this.config = h("div", {});
     this.curve = h("div", {});
     this.noCurve = emptyNote("No result yet. Values appear as the script reports them.");
     this.requests = h("ul", {class: "steps"});
     this.requestsCard = card("Requests", null, this.requests);
     const curveCard = card("Results", null, this.curve, this.noCurve);
-    container.append(this.head, h("div", {class: "columns"}, h("div", {class: "column"}, this.errorCard, curveCard, this.logCard()),
-      h("div", {class: "column"}, card("Trial", null, this.facts), card("Configuration", null, this.config), this.requestsCard)));
+    container.append(
+      this.head,
+      h(
+        "div",
+        {class: "columns"},
+        h("div", {class: "column"}, this.errorCard, curveCard, this.logCard()),
+        h("div", {class: "column"}, card("Trial", null, this.facts), card("Configuration", null, this.config), this.requestsCard),
+      ),
+    );
     this.chart = new Chart(this.curve, {label: `Results of trial ${this.id}`, height: 320, build: () => this.option()});
-    curveCard.append(foldedTable(() => [this.store.experiment.resource, "time", "metrics", "decision", "reason"], () => (this.detail.results ?? []).map(result => [
-      String(result.resource), formatDuration(result.time), Object.entries(result.metrics).map(([name, value]) => `${name} ${formatNumber(value)}`).join(", "), result.decision ?? "", result.reason ?? ""])));
+    curveCard.append(
+      foldedTable(
+        () => [this.store.experiment.resource, "time", "metrics", "decision", "reason"],
+        () =>
+          (this.detail.results ?? []).map(result => [
+            String(result.resource),
+            formatDuration(result.time),
+            Object.entries(result.metrics)
+              .map(([name, value]) => `${name} ${formatNumber(value)}`)
+              .join(", "),
+            result.decision ?? "",
+            result.reason ?? "",
+          ]),
+      ),
+    );
     this.draw();
     this.followLog();
   },
@@ -41,33 +67,85 @@ export const trialView = {
       return await this.context.source.get(this.path);
     } catch (error) {
       const row = this.store.trials.get(this.id);
-      if (!row || error.status !== 404) throw error.status === 404 ? Object.assign(error, {message: `There is no trial ${this.id} yet.`}) : error;
+      if (!row || error.status !== 404)
+        throw error.status === 404 ? Object.assign(error, {message: `There is no trial ${this.id} yet.`}) : error;
       const curve = this.store.curves.get(this.id);
       const results = (curve?.resource ?? []).map((resource, index) => ({
-        resource, time: curve.time[index], metrics: Object.fromEntries(Object.entries(curve.values).map(([name, values]) => [name, values[index]])), decision: "", reason: "",
+        resource,
+        time: curve.time[index],
+        metrics: Object.fromEntries(Object.entries(curve.values).map(([name, values]) => [name, values[index]])),
+        decision: "",
+        reason: "",
       }));
       return {...row, results, log: null, requests: [], arguments: ""};
     }
   },
 
   draw() {
-    const {detail, store, context} = this, {experiment} = store, address = id => experimentAddress(context.tag, context.name, `trials/${id}`);
-    const neighbours = [this.id - 1, this.id + 1].map((id, index) => store.trials.has(id) ? h("a", {class: "button", href: address(id)}, index ? "Next" : "Previous") : null);
-    this.head.replaceChildren(h("div", {class: "toolbar"}, h("h2", {class: "title"}, `Trial ${this.id}`), statusPill(detail.status)),
-      h("div", {class: "toolbar"}, experiment.control && !context.source.isFrozen ? trialControl(context, detail) : [], neighbours));
-    this.facts.replaceChildren(facts([
-      [`Best ${store.metric.name}`, detail.best === null ? "" : `${formatNumber(detail.best)} (${experiment.resource} ${detail.best_resource})`],
-      ["Last values", Object.entries(detail.last ?? {}).map(([name, value]) => `${name} ${formatNumber(value)}`).join(", ")], [experiment.resource, String(detail.resource ?? "-")],
-      ["Rung", detail.rung === null || detail.rung === undefined ? "" : String(detail.rung)], ["Began", formatDuration(detail.started)], ["Took", detail.ended === null ? "" : formatBrief(detail.ended - detail.started)],
-      ["Cost", detail.cost === null || detail.cost === undefined ? "" : formatMoney(detail.cost)], ["Attempts", String(detail.attempts ?? 1)], ["Origin", detail.is_known ? "known results" : ""],
-    ]));
+    const {detail, store, context} = this,
+      {experiment} = store,
+      address = id => experimentAddress(context.tag, context.name, `trials/${id}`);
+    const neighbours = [this.id - 1, this.id + 1].map((id, index) =>
+      store.trials.has(id) ? h("a", {class: "button", href: address(id)}, index ? "Next" : "Previous") : null,
+    );
+    this.head.replaceChildren(
+      h("div", {class: "toolbar"}, h("h2", {class: "title"}, `Trial ${this.id}`), statusPill(detail.status)),
+      h("div", {class: "toolbar"}, experiment.control && !context.source.isFrozen ? trialControl(context, detail) : [], neighbours),
+    );
+    this.facts.replaceChildren(
+      facts([
+        [
+          `Best ${store.metric.name}`,
+          detail.best === null ? "" : `${formatNumber(detail.best)} (${experiment.resource} ${detail.best_resource})`,
+        ],
+        [
+          "Last values",
+          Object.entries(detail.last ?? {})
+            .map(([name, value]) => `${name} ${formatNumber(value)}`)
+            .join(", "),
+        ],
+        [experiment.resource, String(detail.resource ?? "-")],
+        ["Rung", detail.rung === null || detail.rung === undefined ? "" : String(detail.rung)],
+        ["Began", formatDuration(detail.started)],
+        ["Took", detail.ended === null ? "" : formatBrief(detail.ended - detail.started)],
+        ["Cost", detail.cost === null || detail.cost === undefined ? "" : formatMoney(detail.cost)],
+        ["Attempts", String(detail.attempts ?? 1)],
+        ["Origin", detail.is_known ? "known results" : ""],
+      ]),
+    );
     this.errorCard.hidden = !detail.error;
     this.error.textContent = detail.error ?? "";
-    this.config.replaceChildren(h("table", {class: "pairs"}, h("tbody", {}, Object.entries(detail.config).map(([key, value]) => h("tr", {}, h("th", {scope: "row"}, key), h("td", {class: "number"}, formatValue(value)))))),
-      h("div", {class: "toolbar copies"}, h("span", {class: "small"}, "Copy as"), detail.arguments ? copyButton("Command line", detail.arguments) : "", copyButton("JSON", JSON.stringify(detail.config, null, 2))));
+    this.config.replaceChildren(
+      h(
+        "table",
+        {class: "pairs"},
+        h(
+          "tbody",
+          {},
+          Object.entries(detail.config).map(([key, value]) =>
+            h("tr", {}, h("th", {scope: "row"}, key), h("td", {class: "number"}, formatValue(value))),
+          ),
+        ),
+      ),
+      h(
+        "div",
+        {class: "toolbar copies"},
+        h("span", {class: "small"}, "Copy as"),
+        detail.arguments ? copyButton("Command line", detail.arguments) : "",
+        copyButton("JSON", JSON.stringify(detail.config, null, 2)),
+      ),
+    );
     const requests = detail.requests ?? [];
     this.requestsCard.hidden = !requests.length;
-    this.requests.replaceChildren(...requests.map(request => h("li", {}, [request.action ?? request.kind ?? "", request.text ?? "", request.done ?? "", request.reason ?? ""].filter(Boolean).join(": "))));
+    this.requests.replaceChildren(
+      ...requests.map(request =>
+        h(
+          "li",
+          {},
+          [request.action ?? request.kind ?? "", request.text ?? "", request.done ?? "", request.reason ?? ""].filter(Boolean).join(": "),
+        ),
+      ),
+    );
     const isEmpty = !detail.results?.length;
     this.curve.hidden = isEmpty;
     this.noCurve.hidden = !isEmpty;
@@ -76,13 +154,26 @@ export const trialView = {
 
   option() {
     const names = [...new Set(this.detail.results.flatMap(result => Object.keys(result.metrics)))];
-    const tuned = this.store.experiment.metrics.map(metric => metric.name), shown = names.filter(name => tuned.includes(name)).concat(names.filter(name => !tuned.includes(name))).slice(0, 7);
-    const single = shown.length === 1, selected = Object.fromEntries(shown.map(name => [name, tuned.includes(name)]));
+    const tuned = this.store.experiment.metrics.map(metric => metric.name),
+      shown = names
+        .filter(name => tuned.includes(name))
+        .concat(names.filter(name => !tuned.includes(name)))
+        .slice(0, 7);
+    const single = shown.length === 1,
+      selected = Object.fromEntries(shown.map(name => [name, tuned.includes(name)]));
     return {
-      legend: single ? {show: false} : legend({selected}), grid: plotGrid({top: single ? 16 : 34}), tooltip: tooltip(null, {trigger: "axis", valueFormatter: value => formatNumber(value)}),
-      xAxis: axis("value", this.store.experiment.resource, {min: "dataMin", max: "dataMax"}), yAxis: axis("value", single && shown[0].length < 40 ? shown[0] : "", {nameGap: 52}),
+      legend: single ? {show: false} : legend({selected}),
+      grid: plotGrid({top: single ? 16 : 34}),
+      tooltip: tooltip(null, {trigger: "axis", valueFormatter: value => formatNumber(value)}),
+      xAxis: axis("value", this.store.experiment.resource, {min: "dataMin", max: "dataMax"}),
+      yAxis: axis("value", single && shown[0].length < 40 ? shown[0] : "", {nameGap: 52}),
       series: shown.map((name, index) => ({
-        id: `metric-${name}`, name, type: "line", symbolSize: 5, itemStyle: {color: PALETTE[index]}, lineStyle: {color: PALETTE[index]},
+        id: `metric-${name}`,
+        name,
+        type: "line",
+        symbolSize: 5,
+        itemStyle: {color: PALETTE[index]},
+        lineStyle: {color: PALETTE[index]},
         data: this.detail.results.filter(result => name in result.metrics).map(result => [result.resource, toNumber(result.metrics[name])]),
       })),
     };
@@ -92,7 +183,12 @@ export const trialView = {
     this.log = h("pre", {class: "log", tabindex: "0", role: "log", "aria-label": `Log of trial ${this.id}`, "aria-live": "off"});
     this.noLog = emptyNote("No log yet. The output of the script appears here, line by line.");
     this.log.hidden = true;
-    return card("Log", copyButton("Copy", () => this.log.textContent), this.log, this.noLog);
+    return card(
+      "Log",
+      copyButton("Copy", () => this.log.textContent),
+      this.log,
+      this.noLog,
+    );
   },
 
   followLog() {
@@ -100,12 +196,17 @@ export const trialView = {
     let offset = this.detail.log?.offset ?? "";
     this.addLog(this.detail.log?.text);
     if (this.detail.status !== "running") return;
-    this.stream = context.source.stream(`${this.path}/log/stream`, () => `after=${encodeURIComponent(offset)}`, {
-      log: ({text}, id) => {
-        offset = id;
-        this.addLog(text);
+    this.stream = context.source.stream(
+      `${this.path}/log/stream`,
+      () => `after=${encodeURIComponent(offset)}`,
+      {
+        log: ({text}, id) => {
+          offset = id;
+          this.addLog(text);
+        },
       },
-    }, () => {});
+      () => {},
+    );
   },
 
   /** Append to the log; the view stays at the end if it was there. */
@@ -121,7 +222,7 @@ export const trialView = {
 
   /** Read the trial again if it changed: at once if its status did, else at most every two seconds. */
   update(change) {
-    if (!change.trials.has(this.id) && !change.has("events", "all")) return;
+    if (!this.detail || (!change.trials.has(this.id) && !change.has("events", "all"))) return;
     const isDue = this.store.trials.get(this.id)?.status !== this.detail.status;
     if (isDue) clearTimeout(this.timer);
     if (isDue || !this.timer) this.timer = setTimeout(() => this.readAgain(), isDue ? 0 : TRIAL_INTERVAL_MS);

@@ -6,7 +6,12 @@ import {DataTable} from "./table.js";
 
 export const TRIAL_STATUSES = ["running", "paused", "completed", "stopped", "failed"];
 const COMPARISONS = {
-  "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "=": (a, b) => String(a) === String(b), "!=": (a, b) => String(a) !== String(b),
+  "<": (a, b) => a < b,
+  ">": (a, b) => a > b,
+  "<=": (a, b) => a <= b,
+  ">=": (a, b) => a >= b,
+  "=": (a, b) => String(a) === String(b),
+  "!=": (a, b) => String(a) !== String(b),
 };
 
 export const trialsView = {
@@ -16,24 +21,51 @@ export const trialsView = {
     this.context = context;
     this.store = context.store;
     this.filters = {q: "", status: "", sort: "", down: "", ...context.route.query};
-    this.search = h("input", {type: "search", placeholder: "lr<0.01 width=64 text ( / )", "aria-label": "Search trials", "aria-describedby": "search-help", oninput: () => this.filter("q", this.search.value)});
+    this.search = h("input", {
+      type: "search",
+      placeholder: "lr<0.01 width=64 text ( / )",
+      "aria-label": "Search trials",
+      "aria-describedby": "search-help",
+      oninput: () => this.filter("q", this.search.value),
+    });
     this.search.value = this.filters.q;
     this.count = h("p", {class: "small", role: "status"});
     const frame = h("section", {class: "card flush", "aria-label": "Trials"});
     this.hasConfig = this.filters.wide === "1" || this.store.tuned().length <= 12;
-    container.append(h("div", {class: "toolbar"},
-      h("label", {class: "field grow"}, h("span", {}, "Search"), this.search),
-      choice("Status", [["", "all"], ...TRIAL_STATUSES], this.filters.status, value => this.filter("status", value)),
-      checkbox("A column per hyperparameter", this.hasConfig, value => { this.hasConfig = value; this.draw(); })),
-    h("p", {class: "small", id: "search-help"}, "Words of the configuration or the error; comparisons such as lr<0.01, width=64, or value>0.9."), this.count, frame);
+    container.append(
+      h(
+        "div",
+        {class: "toolbar"},
+        h("label", {class: "field grow"}, h("span", {}, "Search"), this.search),
+        choice("Status", [["", "all"], ...TRIAL_STATUSES], this.filters.status, value => this.filter("status", value)),
+        checkbox("A column per hyperparameter", this.hasConfig, value => {
+          this.hasConfig = value;
+          this.draw();
+        }),
+      ),
+      h(
+        "p",
+        {class: "small", id: "search-help"},
+        "Words of the configuration or the error; comparisons such as lr<0.01, width=64, or value>0.9.",
+      ),
+      this.count,
+      frame,
+    );
     this.table = new DataTable(frame, {
-      label: "Trials", columns: this.columns(), rows: () => this.shown(), sort: this.filters.sort || "Trial", isDescending: this.filters.sort ? this.filters.down === "1" : true,
-      empty: "No trial here yet. Trials appear when they start; if a filter is set, clear it.", rowClass: row => row.id === this.store.best.at(-1)?.trial_id ? "best" : "",
+      label: "Trials",
+      columns: this.columns(),
+      rows: () => this.shown(),
+      sort: this.filters.sort || "Trial",
+      isDescending: this.filters.sort ? this.filters.down === "1" : true,
+      empty: "No trial here yet. Trials appear when they start; if a filter is set, clear it.",
+      rowClass: row => (row.id === this.store.best.at(-1)?.trial_id ? "best" : ""),
     });
     this.draw();
   },
 
-  columns() { return trialColumns(this.store, this.context, this.hasConfig); },
+  columns() {
+    return trialColumns(this.store, this.context, this.hasConfig);
+  },
 
   filter(key, value) {
     this.filters[key] = value;
@@ -44,17 +76,22 @@ export const trialsView = {
 
   shown() {
     const matches = trialFilter(this.filters.q, this.store.metric.name);
-    return [...this.store.trials.values()].filter(trial => (!this.filters.status || trial.status === this.filters.status) && matches(trial));
+    return [...this.store.trials.values()].filter(
+      trial => (!this.filters.status || trial.status === this.filters.status) && matches(trial),
+    );
   },
 
   draw() {
     this.table.setColumns(this.columns());
     this.table.draw();
-    const n = this.shown().length, all = this.store.trials.size;
+    const n = this.shown().length,
+      all = this.store.trials.size;
     this.count.textContent = n === all ? `${formatCount(all)} trials` : `${formatCount(n)} of ${formatCount(all)} trials`;
   },
 
-  update(change) { if (change.has("trials", "best")) this.draw(); },
+  update(change) {
+    if (change.has("trials", "best")) this.draw();
+  },
 
   dispose() {},
 };
@@ -66,45 +103,83 @@ export function hasPrices(store) {
 
 /** Columns of a table of trials. */
 export function trialColumns(store, context, hasConfig) {
-  const {metrics, resource} = store.experiment, {tag, name} = context;
-  const trials = [...store.trials.values()], hasCost = hasPrices(store);
+  const {metrics, resource} = store.experiment,
+    {tag, name} = context;
+  const trials = [...store.trials.values()],
+    hasCost = hasPrices(store);
   const columns = [
-    {title: "Trial", isNumber: true, sort: row => row.id, text: row => String(row.id), fill: (cell, row) => cell.append(h("a", {href: experimentAddress(tag, name, `trials/${row.id}`)}, String(row.id)))},
-    {title: "Status", sort: row => row.status, text: row => `${row.status}${row.is_known ? " known" : ""}`, fill: (cell, row) => cell.append(statusPill(row.status), row.is_known ? h("span", {class: "small"}, " known") : "")},
+    {
+      title: "Trial",
+      isNumber: true,
+      sort: row => row.id,
+      text: row => String(row.id),
+      fill: (cell, row) => cell.append(h("a", {href: experimentAddress(tag, name, `trials/${row.id}`)}, String(row.id))),
+    },
+    {
+      title: "Status",
+      sort: row => row.status,
+      text: row => `${row.status}${row.is_known ? " known" : ""}`,
+      fill: (cell, row) => cell.append(statusPill(row.status), row.is_known ? h("span", {class: "small"}, " known") : ""),
+    },
     {title: `Best ${metrics[0].name}`, isNumber: true, sort: row => row.best, text: row => formatNumber(row.best)},
-    ...metrics.map(metric => ({title: `Last ${metric.name}`, isNumber: true, sort: row => row.last?.[metric.name], text: row => formatNumber(row.last?.[metric.name])})),
+    ...metrics.map(metric => ({
+      title: `Last ${metric.name}`,
+      isNumber: true,
+      sort: row => row.last?.[metric.name],
+      text: row => formatNumber(row.last?.[metric.name]),
+    })),
     {title: resource, isNumber: true, sort: row => row.resource, text: row => String(row.resource ?? "-")},
   ];
   if (hasConfig) {
     for (const dimension of store.tuned()) {
       const isNumber = dimension.type === "float" || dimension.type === "int";
-      columns.push({title: dimension.name, isNumber, sort: row => row.config[dimension.name], text: row => formatValue(row.config[dimension.name])});
+      columns.push({
+        title: dimension.name,
+        isNumber,
+        sort: row => row.config[dimension.name],
+        text: row => formatValue(row.config[dimension.name]),
+      });
     }
   } else columns.push({title: "Configuration", isLong: true, text: row => formatConfig(row.config)});
   return [
     ...columns,
     {title: "Began", isNumber: true, sort: row => row.started, text: row => formatDuration(row.started)},
-    {title: "Took", isNumber: true, sort: row => row.ended === null ? null : row.ended - row.started, text: row => row.ended === null ? "-" : formatBrief(row.ended - row.started)},
+    {
+      title: "Took",
+      isNumber: true,
+      sort: row => (row.ended === null ? null : row.ended - row.started),
+      text: row => (row.ended === null ? "-" : formatBrief(row.ended - row.started)),
+    },
     ...(hasCost ? [{title: "Cost", isNumber: true, sort: row => row.cost, text: row => formatMoney(row.cost)}] : []),
-    ...(trials.some(row => row.attempts > 1) ? [{title: "Attempts", isNumber: true, sort: row => row.attempts, text: row => String(row.attempts)}] : []),
-    ...(trials.some(row => row.error) ? [{title: "Error", isLong: true, sort: row => row.error || null, text: row => row.error ?? ""}] : []),
+    ...(trials.some(row => row.attempts > 1)
+      ? [{title: "Attempts", isNumber: true, sort: row => row.attempts, text: row => String(row.attempts)}]
+      : []),
+    ...(trials.some(row => row.error)
+      ? [{title: "Error", isLong: true, sort: row => row.error || null, text: row => row.error ?? ""}]
+      : []),
   ];
 }
 
 /** A test of trials by words and comparisons, all of which must hold. */
 export function trialFilter(query, metric) {
-  const tests = query.split(/\s+/).filter(Boolean).map(word => {
-    const found = /^(.+?)(<=|>=|!=|<|>|=)(.+)$/.exec(word);
-    if (!found) {
-      const text = word.toLowerCase();
-      return trial => `${trial.id} ${trial.status} ${formatConfig(trial.config)} ${trial.error ?? ""}`.toLowerCase().includes(text);
-    }
-    const [, name, sign, wanted] = found, number = Number(wanted), compare = COMPARISONS[sign];
-    return trial => {
-      const value = name === "value" || name === metric ? trial.best : name === "trial" ? trial.id : trial.config[name] ?? trial.last?.[name];
-      if (value === null || value === undefined) return false;
-      return typeof value === "number" && !Number.isNaN(number) ? compare(value, number) : compare(String(value), wanted);
-    };
-  });
+  const tests = query
+    .split(/\s+/)
+    .filter(Boolean)
+    .map(word => {
+      const found = /^(.+?)(<=|>=|!=|<|>|=)(.+)$/.exec(word);
+      if (!found) {
+        const text = word.toLowerCase();
+        return trial => `${trial.id} ${trial.status} ${formatConfig(trial.config)} ${trial.error ?? ""}`.toLowerCase().includes(text);
+      }
+      const [, name, sign, wanted] = found,
+        number = Number(wanted),
+        compare = COMPARISONS[sign];
+      return trial => {
+        const value =
+          name === "value" || name === metric ? trial.best : name === "trial" ? trial.id : (trial.config[name] ?? trial.last?.[name]);
+        if (value === null || value === undefined) return false;
+        return typeof value === "number" && !Number.isNaN(number) ? compare(value, number) : compare(String(value), wanted);
+      };
+    });
   return trial => tests.every(test => test(trial));
 }
