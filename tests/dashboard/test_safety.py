@@ -301,6 +301,18 @@ def test_html_of_scripts_is_data(connect: Connect, store: Store, journals: Simpl
     assert error.headers["content-type"] == "application/json"
 
 
+def test_texts_that_are_no_unicode(connect: Connect, store: Store, journals: SimpleNamespace) -> None:
+    text = "half a pair \ud800"
+    events = [
+        journals.start(0.0, 0, note={"message": text}),
+        journals.end(2.0, 0, TrialStatus.FAILED, error=text),
+    ]
+    one = f"/api/e/t/{store(events).name}"
+    client = connect()
+    assert client.get(f"{one}/since", headers=BEARER).json()["events"][0]["text"] == text
+    assert client.get(f"{one}/trials/0", headers=BEARER).json()["error"] == text
+
+
 def test_the_page_has_no_text_of_a_request(connect: Connect) -> None:
     answer = connect().get("/?x=<script>alert(1)</script>", headers=BEARER)
     assert answer.headers["content-type"].startswith("text/html")
