@@ -167,7 +167,7 @@ export const parallelView = {
           progressive: 300,
           inactiveOpacity: 0.03,
           activeOpacity: 0.8,
-          lineStyle: {width: 1.4, opacity: rows.length > 150 ? 0.35 : 0.65},
+          lineStyle: {width: 1.4, opacity: rows.length > 600 ? 0.15 : rows.length > 150 ? 0.35 : 0.65},
           data: [...rows].reverse().map(trial => dimensions.map(dimension => this.place(dimension, trial) ?? "-")),
         },
       ],

@@ -17,6 +17,7 @@ export const trialView = {
     this.id = Number(context.route.item);
     this.path = `${context.path}/trials/${this.id}`;
     this.detail = await this.read();
+    if (this.isDisposed) return;
     this.head = h("div", {class: "between"});
     this.facts = h("div", {});
     this.error = h("pre", {class: "log bad", tabindex: "0", role: "region", "aria-label": "Error of the trial"});
@@ -221,7 +222,7 @@ export const trialView = {
 
   /** Read the trial again if it changed: at once if its status did, else at most every two seconds. */
   update(change) {
-    if (!change.trials.has(this.id) && !change.has("events", "all")) return;
+    if (!this.detail || (!change.trials.has(this.id) && !change.has("events", "all"))) return;
     const isDue = this.store.trials.get(this.id)?.status !== this.detail.status;
     if (isDue) clearTimeout(this.timer);
     if (isDue || !this.timer) this.timer = setTimeout(() => this.readAgain(), isDue ? 0 : TRIAL_INTERVAL_MS);
