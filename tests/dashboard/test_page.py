@@ -313,14 +313,16 @@ def test_results_appear_and_a_killed_server_loses_none(
         tile(page, "Results", "9")
         expect(page, ".connection", "Live")
         show(page, f"e/t/{STORED}/trials/0")
+        expect(page, ".view h2", "Trial 0")
         page.get_by_text("Values as a table").click()
-        resources = page.locator("details.values tbody tr td:first-child").all_inner_texts()
-        assert resources == [str(r) for r in range(1, 10)]
+        resources = page.locator("details.values tbody tr td:first-child")
+        playwright.expect(resources).to_have_text([str(r) for r in range(1, 10)], timeout=PATIENCE)
         show(page, f"e/t/{STORED}/overview")
         tile(page, "Results", "9")
         page.get_by_text("Values as a table").click()
-        values = page.locator("details.values tbody tr td:nth-child(4)").all_inner_texts()
-        assert values == [f"{value:.5g}" for value in (0.5, 0.25, 1 / 5, 1 / 6, 1 / 7, 1 / 8, 0.1)]
+        values = page.locator("details.values tbody tr td:nth-child(4)")
+        expected = [f"{value:.5g}" for value in (0.5, 0.25, 1 / 5, 1 / 6, 1 / 7, 1 / 8, 0.1)]
+        playwright.expect(values).to_have_text(expected, timeout=PATIENCE)
 
 
 def test_a_page_without_cookies_sends_the_token_in_a_header(
