@@ -233,6 +233,22 @@ def test_views_keep_the_rules_of_accessibility(
     assert problems == []
 
 
+def test_an_experiment_without_results_has_a_sentence_in_each_view(
+    open_page: Callable[..., Any], server: Server
+) -> None:
+    page = open_page(server, viewport={"width": 360, "height": 800})
+    for view in ("report", *VIEWS):
+        if view in {"trials/1", "events"}:  # there is no trial, and the session is an event
+            continue
+        show(page, f"e/u/{EMPTY}/{view}")
+        playwright.expect(page.locator(f".tabs a[href$='/{view}'][aria-current]")).to_be_visible(
+            timeout=PATIENCE
+        )
+        playwright.expect(page.locator(".view .empty:visible").first).to_be_visible(timeout=PATIENCE)
+        playwright.expect(page.locator(".view")).not_to_contain_text("Loading", timeout=PATIENCE)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+
+
 def test_a_brushed_range_filters_the_trials(open_page: Callable[..., Any], server: Server) -> None:
     page = open_page(server, f"e/t/{STORED}/parallel")
     rows(page, 24)

@@ -254,6 +254,7 @@ def test_links_are_not_followed(
     good.journal_path.unlink()
     os.mkfifo(good.journal_path)  # reading it would wait for ever
     assert client.get(f"{address}/since", headers=BEARER).status_code == 500
+    assert client.get(f"{address}/stream", headers=BEARER).status_code == 500
     good.journal_path.unlink()
     good.journal_path.write_bytes(content)
     assert client.get(f"{address}/since", headers=BEARER).status_code == 200

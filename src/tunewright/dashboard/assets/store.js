@@ -89,6 +89,10 @@ export class ExperimentStore {
     for (const values of Object.values(curve.values)) while (values.length < curve.resource.length) values.push(null);
   }
 
+  get hasResults() {
+    return this.totals.n_results > 0;
+  }
+
   get metric() {
     return this.experiment.metrics[0];
   }
