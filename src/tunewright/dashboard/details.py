@@ -14,7 +14,7 @@ from tunewright.exceptions import UnknownNameError
 from tunewright.formatting import arguments_text
 from tunewright.metadata import ExperimentMetadata
 from tunewright.storage import ExperimentFolder
-from tunewright.types import Json
+from tunewright.types import ConfigValue, Json
 
 MOST_BYTES: Final = 256 * 1024
 """Bytes of a log in one answer, the last ones."""
@@ -51,11 +51,27 @@ class LogText(TypedDict):
     """Whether nothing is left out between the position that was asked for and the text."""
 
 
-class TrialDetail(TrialRow):
-    """A trial in full; its ``error`` is the whole text."""
+class TrialDetail(TypedDict):
+    """A trial in full; the fields of `TrialRow` and more."""
 
+    id: int
+    status: str
+    config: Mapping[str, ConfigValue]
+    resource: int | None
+    last: Mapping[str, Number]
+    best: Number | None
+    best_resource: int | None
+    cost: float
+    started: float
+    ended: float | None
+    attempts: int
+    is_known: bool
+    rung: int | None
+    error: str
+    """The whole text."""
     results: list[ReportRow]
     log: LogText | None
+    """None if there is no output on this machine."""
     arguments: str
     requests: list[RequestRow]
 
