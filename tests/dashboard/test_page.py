@@ -127,7 +127,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
     problems: list[str] = []
     contexts: list[Any] = []
 
-    def opened(server: Server, view: str = "", **options: Any) -> Any:
+    def opened(server: Server, view: str = "", query: str = "", **options: Any) -> Any:
         context = chromium.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
         contexts.append(context)
         page = context.new_page()
@@ -135,7 +135,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
         page.on("console", lambda message: problems.extend([message.text] if is_problem(message) else []))
         page.on("request", lambda request: problems.extend([request.url] if is_foreign(request.url) else []))
-        page.goto(f"{server.address}?token={TOKEN}#/{view}")
+        page.goto(f"{server.address}?token={TOKEN}{query}#/{view}")
         page.wait_for_selector("h1")
         return page
 
@@ -321,6 +321,25 @@ def test_results_appear_and_a_killed_server_loses_none(
         page.get_by_text("Values as a table").click()
         values = page.locator("details.values tbody tr td:nth-child(4)").all_inner_texts()
         assert values == [f"{value:.5g}" for value in (0.5, 0.25, 1 / 5, 1 / 6, 1 / 7, 1 / 8, 0.1)]
+
+
+def test_a_page_without_cookies_sends_the_token_in_a_header(
+    open_page: Callable[..., Any], tmp_path: Path, journals: SimpleNamespace
+) -> None:
+    first = [journals.session(0.0), journals.start(0.0, 0), journals.result(1.0, 0, 1, 0.5)]
+    folder = journals.store_in(tmp_path, first, name=STORED).path
+    with serving(tmp_path) as server:
+        page = open_page(server, f"e/t/{STORED}/overview", query="&embedded=1")
+        tile(page, "Results", "1")
+        assert page.context.cookies() == []
+        append(folder, journals, [journals.result(2.0, 0, 2, 0.25)])
+        tile(page, "Results", "2")
+        server.kill()
+        expect(page, ".connection", "Reconnecting")
+        append(folder, journals, [journals.result(3.0, 0, 3, 0.1)])
+        server.start()
+        tile(page, "Results", "3")
+        expect(page, ".connection", "Live")
 
 
 SCRIPT = """

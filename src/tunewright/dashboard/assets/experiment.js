@@ -59,9 +59,9 @@ export class ExperimentPage {
       h(
         "nav",
         {class: "crumbs", "aria-label": "Path"},
-        h("a", {href: "#/"}, "Experiments"),
-        " / ",
-        h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag),
+        ...(this.context.source.isFrozen
+          ? [this.tag]
+          : [h("a", {href: "#/"}, "Experiments"), " / ", h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)]),
       ),
       h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status),
       this.facts,

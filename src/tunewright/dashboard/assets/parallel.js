@@ -54,7 +54,8 @@ export const parallelView = {
           const index = Number(axisChoice.querySelector("select").value);
           const dimension = this.dimensions()[index];
           const isCategory = dimension.kind === "category";
-          const place = (text, missing) => (text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text));
+          const place = (text, missing) =>
+            text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text);
           this.setRange(index, [place(low.value, -Infinity), place(high.value, Infinity)]);
         },
       },

@@ -4,6 +4,7 @@ import {formatBrief, formatDuration, formatMoney, formatNumber, formatValue, toN
 import {Chart, PALETTE, axis, legend, plotGrid, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 import {trialControl} from "./actions.js";
+import {hasPrices} from "./trials.js";
 
 const LOG_LIMIT = 262_144,
   TRIAL_INTERVAL_MS = 2000;
@@ -108,7 +109,7 @@ export const trialView = {
         ["Rung", detail.rung === null || detail.rung === undefined ? "" : String(detail.rung)],
         ["Began", formatDuration(detail.started)],
         ["Took", detail.ended === null ? "" : formatBrief(detail.ended - detail.started)],
-        ["Cost", detail.cost === null || detail.cost === undefined ? "" : formatMoney(detail.cost)],
+        ["Cost", hasPrices(store) ? formatMoney(detail.cost) : ""],
         ["Attempts", String(detail.attempts ?? 1)],
         ["Origin", detail.is_known ? "known results" : ""],
       ]),
@@ -181,7 +182,11 @@ export const trialView = {
 
   logCard() {
     this.log = h("pre", {class: "log", tabindex: "0", role: "log", "aria-label": `Log of trial ${this.id}`, "aria-live": "off"});
-    this.noLog = emptyNote("No log yet. The output of the script appears here, line by line.");
+    this.noLog = emptyNote(
+      this.detail.status === "running"
+        ? "No log yet. The output of the script appears here, line by line."
+        : "There is no output of this trial on this machine.",
+    );
     this.log.hidden = true;
     return card(
       "Log",
