@@ -5,7 +5,7 @@ import {Chart, axisType, sampledRows, themeColour, worstToBest} from "./charts.j
 import {DataTable} from "./table.js";
 import {trialColumns} from "./trials.js";
 
-const MOST_LINES = 1500;
+const MOST_LINES = 800;
 
 export const parallelView = {
   title: "Parallel",
@@ -165,7 +165,7 @@ export const parallelView = {
           type: "parallel",
           animation: false,
           smooth: false,
-          progressive: 300,
+          progressive: 200,
           inactiveOpacity: 0.03,
           activeOpacity: 0.8,
           lineStyle: {width: 1.4, opacity: rows.length > 600 ? 0.15 : rows.length > 150 ? 0.35 : 0.65},
