@@ -71,6 +71,7 @@ export class ExperimentPage {
       this.content,
     );
     this.drawHead();
+    this.isOpen = true;
   }
 
   /** Show a view; views of one experiment share its store. */
