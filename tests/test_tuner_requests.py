@@ -297,6 +297,29 @@ def test_the_number_of_workers_changes_and_running_trials_go_on(
     assert control.stored == [SetWorkers(n_workers=after)]
 
 
+def test_requests_are_taken_while_many_workers_are_filled(folder: ExperimentFolder) -> None:
+    class Reduces(Callback):
+        n_started = 0
+
+        def on_trial_start(self, history: History, run: Run) -> None:
+            if self.n_started == 2:
+                write_request(folder, SetWorkers(n_workers=1))
+            self.n_started += 1
+
+        def on_trial_result(self, history: History, trial_id: int, result: Result, verdict: Verdict) -> None:
+            assert self.n_started == 3 or result.resource == 9 or history.ids(TrialStatus.COMPLETED)
+
+    history = tune(
+        fifo(),
+        folder,
+        n_workers=50,
+        stop_when=MaxTrialsStarted(4),
+        callbacks=[Reduces()],
+        control=Control(),
+    )
+    assert len(history.ids(TrialStatus.COMPLETED)) == 4
+
+
 def test_the_experiment_stops_and_a_resume_continues_it(folder: ExperimentFolder, tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     stop = asks(folder, StopExperiment(reason="lunch"))

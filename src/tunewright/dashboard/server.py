@@ -386,6 +386,8 @@ def listen(host: str, port: int) -> socket.socket:
         return found
     raise SettingsError(
         f"Cannot listen at {host}, port {port}: {error and error.strerror}. Choose another one with --port, or none"
+        if port
+        else f"Cannot listen at {host}: {error and error.strerror}. --host takes an address of this machine"
     )
 
 
@@ -414,5 +416,8 @@ def serve(
     dashboard: Dashboard, safety: Safety, listening: socket.socket, *, log_level: int = logging.WARNING
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; open streams end at once."""
+    server = new_server(dashboard, safety, log_level=log_level)
+    # a second Ctrl-C ends the server at once, whose tasks have no more to say than that
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not server.force_exit)
     with contextlib.suppress(KeyboardInterrupt):  # raised again after the end
-        new_server(dashboard, safety, log_level=log_level).run(sockets=[listening])
+        server.run(sockets=[listening])
