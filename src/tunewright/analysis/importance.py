@@ -63,7 +63,8 @@ def importance(run: OneRun, *, seed: int = 0) -> Importance:
     finite = finite[:: -(-len(finite) // MOST_TRIALS)]
     names, points = positions(run)
     ensemble: Any = need("sklearn.ensemble", "Importance of hyperparameters")
-    resources = np.array([max(run.trials[i].resources, default=0) for i in finite.tolist()], dtype=float)
+    kept: list[int] = finite.tolist()
+    resources = np.array([max(run.trials[i].resources, default=0) for i in kept], dtype=float)
     inputs = np.column_stack([points[finite], resources])
     ranks = np.argsort(np.argsort(losses[finite], kind="stable"), kind="stable") / len(finite)
     forest = ensemble.RandomForestRegressor(
