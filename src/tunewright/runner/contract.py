@@ -26,7 +26,7 @@ class Mode(Enum):
     WORKER = "worker"
     """Run after run on an instance of a long training job: ``worker /opt/ml``."""
     FOLDER = "folder"
-    """One run in a job that shares a folder with the tuner: ``folder RUN ABANDON_SECONDS CHECKPOINT_SECONDS``."""
+    """One run in a job that shares a folder with the tuner: ``folder RUN ABANDON CHECKPOINT SILENT``."""
     REMOTE = "remote"
     """The experiments of a tuning job: ``remote /opt/ml``."""
 

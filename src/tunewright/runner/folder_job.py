@@ -1,4 +1,4 @@
-"""The runner of a job that shares a folder with its tuner: ``runner.pyz folder RUN ABANDON_SECONDS CHECKPOINT_SECONDS``.
+"""The runner of a job that shares a folder with its tuner: ``runner.pyz folder RUN ABANDON CHECKPOINT SILENT``.
 
 Files below the experiment's folder; ``{run}`` stands for ``{trial}/runs/{attempt}-{retry}``::
 
@@ -24,6 +24,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -82,14 +83,23 @@ class FolderChannel(Channel):
         Seconds without a tuner after which the script is ended and its checkpoint kept; 0: it goes on.
     checkpoint_seconds
         Seconds between two copies of the script's folder, for a retry after the loss of the node.
+    heartbeat
+        Says whether this runner was replaced: then it changes nothing any more.
     """
 
     poll_seconds = 1.0
 
     def __init__(
-        self, run: Path, order: RunOrder, *, abandon_seconds: float, checkpoint_seconds: float
+        self,
+        run: Path,
+        order: RunOrder,
+        *,
+        abandon_seconds: float,
+        checkpoint_seconds: float,
+        heartbeat: Heartbeat,
     ) -> None:
         trial = run.parent.parent
+        self._heartbeat = heartbeat
         self._run = run
         self._order = order
         self._folder = Path(order.checkpoint_dir)
@@ -144,11 +154,13 @@ class FolderChannel(Channel):
         return any(path.stat().st_mtime_ns > reported for path in files)
 
     def _append(self, seq: int, message: Report | End) -> None:
+        self._heartbeat.check()
         with (self._run / MESSAGES).open("ab", buffering=0) as file:
             file.write(encode(seq, message))
 
     def _keep(self, content: Path, resource: int) -> bool:
         """Keep a folder, and remove the copy before, which no message names."""
+        self._heartbeat.check()
         is_kept = self._checkpoints.keep(content, resource)
         if is_kept:
             if self._saved is not None and self._saved != resource:
@@ -163,7 +175,8 @@ def main(arguments: list[str]) -> int:
     Parameters
     ----------
     arguments
-        The run's folder; seconds without a tuner after which the script is ended; seconds between two checkpoints on the way.
+        The run's folder; seconds without a tuner after which the script is ended; seconds between two checkpoints on the way;
+        seconds without a sign of life after which the tuner replaces this runner.
 
     Returns
     -------
@@ -177,34 +190,72 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"[tunewright] {run} was begun before: the tuner decides how it goes on\n")
         return 0
     order = RunOrder.from_json((run / ORDER).read_text(encoding="utf-8"))
-    channel = FolderChannel(
-        run, order, abandon_seconds=float(arguments[1]), checkpoint_seconds=float(arguments[2])
-    )
-    with _heartbeat(run / HEARTBEAT), (run / "stdout").open("ab") as out, (run / "stderr").open("ab") as err:
+    abandon, checkpoint, silent = (float(argument) for argument in arguments[1:])
+    with (
+        Heartbeat(run / HEARTBEAT, silent) as heartbeat,
+        (run / "stdout").open("ab") as out,
+        (run / "stderr").open("ab") as err,
+    ):
+        channel = FolderChannel(
+            run, order, abandon_seconds=abandon, checkpoint_seconds=checkpoint, heartbeat=heartbeat
+        )
         return supervise(order, channel, (out, err)).exit
 
 
-@contextlib.contextmanager
-def _heartbeat(file: Path) -> Generator[None, None, None]:
-    """Change a file every few seconds, also while a checkpoint is stored."""
-    is_over = threading.Event()
+@final
+class Heartbeat:
+    """Changes a file every few seconds, also while a checkpoint is stored.
 
-    def beat() -> None:
+    Parameters
+    ----------
+    file
+        Its content is a number.
+    silent_seconds
+        The tuner replaces a runner that was silent for so long.
+    """
+
+    def __init__(self, file: Path, silent_seconds: float) -> None:
+        self._file = file
+        self._silent_seconds = silent_seconds
+        self._last = time.monotonic()
+        self._is_replaced = False
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """End a runner that was silent for too long, as on a node that froze: another one has its run.
+
+        Raises
+        ------
+        RuntimeError
+            It was.
+        """
+        if time.monotonic() - self._last > self._silent_seconds:
+            self._is_replaced = True
+        if self._is_replaced:
+            raise RuntimeError(
+                f"This runner was silent for {self._silent_seconds:g} s: another one has its run"
+            )
+
+    def _beat(self) -> None:
         number = 0
         while True:
             number += 1
-            with contextlib.suppress(OSError):  # shown by the next report
-                file.write_text(str(number), encoding="ascii")
-            if is_over.wait(_BEAT_SECONDS):
+            with contextlib.suppress(RuntimeError):
+                self.check()
+            with contextlib.suppress(OSError):  # the next report shows it
+                self._file.write_text(str(number), encoding="ascii")
+                self._last = time.monotonic()
+            if self._is_over.wait(_BEAT_SECONDS):
                 return
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
 def _content(file: Path) -> bytes | None:

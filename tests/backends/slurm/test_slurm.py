@@ -121,6 +121,7 @@ def test_a_job_whose_node_is_silent_is_replaced(
             os.kill(int(process.name), signal.SIGSTOP)
     assert tuner.events.until_ended(0).exit == 0
     assert {one.resource for one in tuner.events.reports} == set(range(1, 7))
+    assert {one.retry for one in tuner.events.reports} == {0, 1}
     assert any("no sign of life" in notice for notice in tuner.backend.summary().notices)
     tuner.backend.close()
 

@@ -224,6 +224,31 @@ def test_a_job_that_slurm_has_forgotten_has_ended(
     assert jobs.describe("0-0-0").is_terminal
 
 
+def test_a_run_that_ended_while_there_was_no_tuner_is_listed(
+    make_jobs: Callable[..., SlurmJobs], tmp_path: Path
+) -> None:
+    """Slurm has forgotten the job; the runner's claim remains."""
+    make_jobs().create(ORDER)
+    (tmp_path / "trials" / "0" / "runs" / "0-0" / "claim").touch()
+    statuses = make_jobs().list_jobs()
+    assert {key: status.state for key, status in statuses.items()} == {"0-0-0": JobState.COMPLETED}
+
+
+def test_after_a_trial_that_began_a_broken_job_is_blamed_on_its_node(
+    make_jobs: Callable[..., SlurmJobs], commands: Commands, tmp_path: Path
+) -> None:
+    jobs = make_jobs()
+    jobs.create(ORDER)
+    commands.answer("squeue", line("FAILED"))
+    status = jobs.list_jobs(wanted=["0-0-0"])["0-0-0"]
+    (tmp_path / "trials" / "0" / "runs" / "0-0" / "slurm.log").write_text("no such module")
+    assert "no such module" in jobs.failure("0-0-0", status).reason
+    claim = tmp_path / "trials" / "1" / "runs" / "0-0" / "claim"
+    claim.parent.mkdir(parents=True)
+    claim.touch()
+    assert jobs.failure("0-0-0", status).cause is FailureCause.SERVICE
+
+
 def test_a_machine_without_slurm_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendError, match="sbatch, squeue, scancel"):

@@ -68,7 +68,7 @@ def test_a_killed_tuner_goes_on_with_the_jobs_that_run(
         [*TUNEWRIGHT, "resume", "killed"], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    heard = Counter((line["trial"], line["resource"]) for line in results())
+    heard = Counter((line["trial_id"], line["resource"]) for line in results())
     assert heard == Counter((trial, epoch) for trial in range(N_TRIALS) for epoch in range(1, N_EPOCHS + 1))
     names = [name for _, name, _ in cluster.jobs() if name.startswith("tw-killed-")]
     assert len(names) == N_TRIALS

@@ -42,7 +42,8 @@ from tunewright.storage import package_cache
 from tunewright.trial import Checkpoint
 
 _PERIOD: Final = 1.0
-_SKEW: Final = 60.0
+_SKEW: Final = 3600.0
+"""Clocks of nodes and file servers may be wrong; it costs nothing here."""
 _UNLIMITED: Final = 1 << 60
 
 
@@ -74,6 +75,8 @@ class FolderChannel(Channel):
         Seconds without a tuner after which a runner ends its script and keeps the checkpoint; 0: never.
     checkpoint_seconds
         Seconds between two checkpoints on the way.
+    silent_seconds
+        A runner that was silent for so long changes nothing any more: the engine may have replaced it.
     """
 
     page = _UNLIMITED
@@ -92,13 +95,14 @@ class FolderChannel(Channel):
         until_name: str = "",
         abandon_seconds: float = 600.0,
         checkpoint_seconds: float = 300.0,
+        silent_seconds: float = 300.0,
     ) -> None:
         self.root: Final = root.absolute()
         self.checkpoints = self._kept = FolderCheckpoints(self.root)
         self._template = template
         self._until_name = until_name
         self._python = python
-        self._seconds = [str(abandon_seconds), str(checkpoint_seconds)]
+        self._seconds = [str(abandon_seconds), str(checkpoint_seconds), str(silent_seconds)]
         digest = hashlib.sha256(runner_bytes()).hexdigest()[:12]
         self._runner = self.root / f"runner-{digest}.pyz"
         self._logs: dict[JobName, _MessageLog] = {}

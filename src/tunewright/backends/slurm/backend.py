@@ -97,4 +97,5 @@ def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder
         until_name=(benchmark.max_resource_attr or "") if benchmark.until_as_max_resource else "",
         abandon_seconds=config.abandon_after,
         checkpoint_seconds=config.checkpoint_seconds,
+        silent_seconds=config.silent_after,
     )

@@ -25,7 +25,6 @@ from tunewright.backends.engine.job_service import (
 from tunewright.backends.slurm.commands import QueuedJob, SlurmCommands, SlurmError
 from tunewright.backends.slurm.config import SlurmConfig
 from tunewright.exceptions import TunewrightError
-from tunewright.runner.channel import RELEASE
 from tunewright.runner.checkpoints import write_atomically
 
 GONE: Final = "GONE"
@@ -117,8 +116,6 @@ class SlurmJobs(JobService[JobOrder]):
         """The newest sign of life of each running job, and the monotonic second at which it was first seen."""
         self._silent: set[str] = set()
         """Jobs without a sign of life, which were given up."""
-        self._has_begun = False
-        """Whether any job of this session has shown a sign of life."""
 
     @override
     def prepare(self, n_instances: int) -> None:
@@ -180,14 +177,14 @@ class SlurmJobs(JobService[JobOrder]):
                 cause=FailureCause.JOB, reason=f"The job needed more memory than --mem allows{log}"
             )
         name = self.full_name(key)
-        if state == "FAILED" and not self._has_begun and not self._channel.heartbeat(_name(key)):
-            return Failure(
-                cause=FailureCause.JOB,
-                reason=f"The job {name} failed before its trial began{log}",
-                remedy=f"see {self._channel.run_folder(_name(key)) / JOB_LOG}, and change --setup, --python or --container",
-            )
-        hint = ": give a longer --time_limit" if status.state is JobState.TIMED_OUT else ""
         reason = f"the job {name} {_LOST.get(state, f'ended as {state}')}"
+        if state == "FAILED" and not self._channel.heartbeat(_name(key)):
+            reason = f"the job {name} failed before its trial began{log}"
+            if not self._channel.begun():  # all jobs will fail; else the node may be the cause
+                file = self._channel.run_folder(_name(key)) / JOB_LOG
+                remedy = f"see {file}, and change --setup, --python or --container"
+                return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy)
+        hint = ": give a longer --time_limit" if status.state is JobState.TIMED_OUT else ""
         return Failure(cause=FailureCause.SERVICE, reason=reason, hint=hint)
 
     @override
@@ -225,14 +222,12 @@ class SlurmJobs(JobService[JobOrder]):
         if key not in self._silent and not self._is_silent(key):
             return status
         if key not in self._silent:
-            self._channel.send(_name(key), RELEASE)  # in case that it only seems dead
             self._commands.cancel(self.full_name(key))
             self._silent.add(key)
         return JobStatus(state=JobState.FAILED, detail=SILENT, created=status.created, ended=time.time())
 
     def _is_silent(self, key: str) -> bool:
         beat, now = self._channel.heartbeat(_name(key)), time.monotonic()
-        self._has_begun = self._has_begun or bool(beat)
         last, since = self._pulses.get(key, (beat, now))
         self._pulses[key] = (beat, since if beat == last else now)
         limit = self._config.silent_after if beat else _NEVER_BEGAN_SECONDS
