@@ -25,7 +25,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import final
