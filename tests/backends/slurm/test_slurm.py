@@ -23,6 +23,7 @@ from tunewright.testing.events import EventReader
 from tunewright.testing.training_script import training_config
 from tunewright.trial import Run
 
+pytestmark = pytest.mark.slow
 CONFIG = SlurmConfig(squeue_seconds=0.6, stop_grace=30.0)
 
 
