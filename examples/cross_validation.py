@@ -2,7 +2,7 @@
 
 Run it with: python examples/cross_validation.py [N_TRIALS]; it needs scikit-learn.
 
-Or from the command line, with a file of the space: tunewright tune examples/cross_validation.py:train --space SPACE.toml
+Or from the command line, with a file of the space: tunewright tune examples/cross_validation.py:train --space examples/cross_validation.toml
 --metric error --replicates 5 --resource fold --max_num_trials 20
 """
 

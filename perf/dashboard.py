@@ -3,8 +3,8 @@
     python perf/dashboard.py [--trials 10000] [--experiments 200] [--keep FOLDER]
 
 Writes synthetic journals through the package's own journal writer, reads them as the dashboard's server does, and starts a
-server to measure the time from a journal line to its event. CPU times are of the calling process, the smallest of three
-rounds; times of requests and events are elapsed ones. Prints the figures as JSON, and writes ``dashboard.json`` beside
+server to measure its CPU time for requests, and the time from a journal line to its event. CPU times of documents are the
+smallest of three rounds. Prints the figures as JSON, and writes ``dashboard.json`` beside
 this file with ``--write``. ``--keep`` leaves the experiments in a folder, for a browser: set TUNEWRIGHT_HOME to it.
 """
 
@@ -26,6 +26,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+import psutil
 
 from tunewright.dashboard.documents import new_feed
 from tunewright.dashboard.library import Library
@@ -161,13 +163,6 @@ def cpu(work: Callable[[], Value]) -> tuple[float, Value]:
     return min(spent), found
 
 
-def elapsed(work: Callable[[], Value]) -> tuple[float, Value]:
-    """Seconds that pass, and the result."""
-    begin = time.perf_counter()
-    found = work()
-    return time.perf_counter() - begin, found
-
-
 def measure_documents(folder: ExperimentFolder) -> dict[str, float]:
     """CPU times of the server's work for a page that opens the large experiment, and for an update of it."""
     metadata = read_metadata(folder)
@@ -250,22 +245,32 @@ def request(port: int, path: str) -> http.client.HTTPResponse:
 
 
 def measure_server(home: Path, large: ExperimentFolder, small: ExperimentFolder) -> dict[str, float]:
-    """Seconds of requests to a new server, and from a journal line to its event in a stream."""
+    """CPU seconds of a new server for requests, and seconds from a journal line to its event in a stream."""
     process, port = start_server(home)
     try:
-        first_list, _ = elapsed(lambda: request(port, "/api/experiments").read())
-        again_list, _ = elapsed(lambda: request(port, "/api/experiments").read())
+        server = psutil.Process(process.pid)
+
+        def spent(work: Callable[[], object]) -> float:
+            begin = server.cpu_times()
+            work()
+            end = server.cpu_times()
+            return end.user + end.system - begin.user - begin.system
+
+        def read_list() -> None:
+            while not json.loads(request(port, "/api/experiments").read())["is_whole"]:
+                time.sleep(0.2)
+
         address = f"/api/e/{large.tag}/{large.name}"
-        first_large, _ = elapsed(lambda: request(port, f"{address}/since").read())
-        again_large, _ = elapsed(lambda: request(port, f"{address}/since").read())
-        document, _ = elapsed(lambda: request(port, address).read())
+        figures = {
+            "list_first_cpu_s": spent(read_list),
+            "list_again_cpu_s": spent(read_list),
+            "since_0_first_cpu_s": spent(lambda: request(port, f"{address}/since").read()),
+            "since_0_again_cpu_s": spent(lambda: request(port, f"{address}/since").read()),
+            "document_cpu_s": spent(lambda: request(port, address).read()),
+            "memory_mb": server.memory_info().rss / 1e6,
+        }
         latencies = measure_latencies(port, small)
-        return {
-            "list_first_s": first_list,
-            "list_again_s": again_list,
-            "since_0_first_s": first_large,
-            "since_0_again_s": again_large,
-            "document_s": document,
+        return figures | {
             "line_to_event_median_s": statistics.median(latencies),
             "line_to_event_max_s": max(latencies),
         }

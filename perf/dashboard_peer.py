@@ -6,7 +6,7 @@
 Stores an experiment, writes its trials with Optuna's own API into a study in SQLite, and starts both servers. Measured is,
 for each page: the time from the navigation to the first view of the experiment (best value and history drawn; median of
 five loads), the time from a new result in the storage to its appearance on the page (median of five), the page's JavaScript
-memory after a collection of garbage, the memory of the server's process, and the bytes that the page loads. Prints a table
+memory after a collection of garbage, the memory of the server's process, and the bytes of the page's scripts and styles. Prints a table
 of Markdown, and writes ``dashboard_peer.json`` beside this file with ``--write``.
 """
 
@@ -98,8 +98,9 @@ def memory_of_server(word: str) -> float:
 
 
 def first_view(browser: Browser, address: str, is_ready: str) -> tuple[float, Page, int]:
-    """Median seconds to the first view in new contexts; the last page, and the bytes that it loaded."""
-    seconds, page, n_bytes = [], None, 0
+    """Median seconds to the first view in new contexts; the last page, and the bytes of its scripts and styles."""
+    seconds: list[float] = []
+    page: Page | None = None
     for _ in range(ROUNDS):
         if page is not None:
             page.context.close()
@@ -111,7 +112,8 @@ def first_view(browser: Browser, address: str, is_ready: str) -> tuple[float, Pa
     assert page is not None
     page.wait_for_timeout(2000)
     n_bytes = page.evaluate(
-        "performance.getEntriesByType('resource').reduce((sum, one) => sum + one.encodedBodySize, 0)"
+        "performance.getEntriesByType('resource').filter(one => /[.](js|css)$/.test(one.name))"
+        ".reduce((sum, one) => sum + one.decodedBodySize, 0)"
     )
     return statistics.median(seconds), page, n_bytes
 
@@ -204,7 +206,7 @@ def figures(seconds: float, late: float, page: Page, memory: float, n_bytes: int
         "update_s": round(late, 2),
         "page_mb": round(heap(page), 1),
         "server_mb": round(memory, 1),
-        "loaded_mb": round(n_bytes / 1e6, 2),
+        "scripts_mb": round(n_bytes / 1e6, 2),
     }
 
 

@@ -33,7 +33,7 @@ STRICT = {"SAGEMAKER_EMULATOR_PRESET": "strict"}
 STRICT_TESTS = (
     "tests/integration",
     "-k",
-    "account or first_errors or policies or remote or sagemaker or several_instances or syne_tune or verify",
+    "account or first_errors or jobs_of_users or policies or remote or sagemaker or several_instances or syne_tune or verify",
 )
 """Tests of the SageMaker backend with real endpoints."""
 

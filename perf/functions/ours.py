@@ -2,7 +2,8 @@
 
     python perf/functions/ours.py --out shared/functions.jsonl --methods TPE KDE --functions branin --trials 100 --workers 1
 
-``--set name=value`` gives the methods settings, which the label then contains.
+``--set name=value`` gives the methods settings, which the label then contains. With ``--batches`` workers wait for each other, as the
+authors' TuRBO does.
 """
 
 # pyright: basic
@@ -84,13 +85,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seeds", nargs=2, type=int, default=(0, 20), metavar=("FIRST", "END"))
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--batches", action="store_true")
     given = parser.parse_args()
     settings = dict(entry.split("=", 1) for entry in given.set)
     finished = done(given.out)
     for seed in range(*given.seeds):
         for function in given.functions:
             for name in given.methods:
-                label = name + "".join(f", {entry}" for entry in given.set)
+                label = ", ".join([name, *given.set, *["in batches"] * given.batches])
                 job = {
                     "method": label,
                     "function": function,
@@ -100,7 +102,7 @@ def main() -> None:
                 }
                 if key(job) not in finished:
                     session = Ours(name, settings, FUNCTIONS[function], seed)
-                    recorded(given.out, job, session, version=tunewright.__version__)
+                    recorded(given.out, job, session, version=tunewright.__version__, batches=given.batches)
 
 
 if __name__ == "__main__":

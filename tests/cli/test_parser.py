@@ -151,8 +151,8 @@ def test_flags_are_repeated_or_the_last_one_counts(read: Reader) -> None:
         ("s.py --save_tuner 1", "--save_tuner was removed: the journal"),
         ("s.py --spot", "--spot is a flag of --backend sagemaker"),
         ("s.py --tags x", "--tags takes NAME=VALUE, not 'x'"),
-        ("s.py --template x", "--template takes JSON"),
-        ("s.py --template 3", "--template takes a JSON object"),
+        ("s.py --template x", "give a JSON file, or JSON"),
+        ("s.py --template 3", "give a JSON file, or JSON"),
         ("s.py --hidden 3", "Unknown flag --hidden"),
     ],
 )

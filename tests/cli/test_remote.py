@@ -116,6 +116,7 @@ class TestFlags:
             "booleans": "flag",
             "argument_style": "hydra",
             "launch": "torchrun",
+            "journal": "s3",
         }
         flags = {name: texts.get(name, "1") for name in launch.command(no_run).defaults}
         tokens = [text for name, value in flags.items() if value for text in (f"--{name}", value)]

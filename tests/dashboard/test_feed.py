@@ -245,3 +245,29 @@ def test_curves_are_sampled_beyond_a_number_and_the_best_ones_are_sent(
     assert page.content == fresh.content
     whole = feed.curves([i for i in range(100) if str(i) not in delta["curves"]])
     assert all(curve["resource"] == [1, 2] for curve in whole.values())
+
+
+def test_each_row_of_the_timeline_is_a_worker(tmp_path: Path, journals: SimpleNamespace) -> None:
+    """A backend gives a worker away when a run ends by itself, before its last report and its end are journaled."""
+    path = tmp_path / "journal.jsonl"
+    events = [
+        journals.start(0.0, 0),
+        journals.start(0.0, 1),
+        journals.start(1.0, 2),  # on the worker of trial 0
+        journals.result(1.1, 0, 1, 0.5),
+        journals.end(1.2, 0, TrialStatus.PAUSED),
+        journals.start(2.0, 3),  # on the worker of trial 1
+        journals.end(2.1, 1, TrialStatus.COMPLETED),
+    ]
+    path.write_bytes(journals.lines_of(events))
+    known = ExperimentFeed(path, [LOSS], n_workers=2)
+    known.refresh()
+    assert [(run["worker"], run["end"]) for run in known.since(0)["runs"]] == [
+        ("0", 1.0),
+        ("1", 2.0),
+        ("0", None),
+        ("1", None),
+    ]
+    unknown = feed_of(path)
+    unknown.refresh()
+    assert {run["worker"] for run in unknown.since(0)["runs"]} == {"0", "1", "2"}

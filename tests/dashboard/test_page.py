@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -50,7 +51,12 @@ class Server:
     """A dashboard in a process of its own, which can be killed and started again at the same address."""
 
     def __init__(self, home: Path, *flags: str) -> None:
-        self.home, self.flags, self.port = home, flags, 0
+        self.home, self.flags = home, flags
+        with (
+            socket.socket() as free
+        ):  # not one of those that the command chooses itself: others could take it
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
         self.process: subprocess.Popen[str] | None = None
         self.start()
 
@@ -60,8 +66,7 @@ class Server:
         environment = {**os.environ, "TUNEWRIGHT_HOME": str(self.home)}
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        address = self.process.stdout.readline().split()[-1]
-        self.port = urlsplit(address).port or 0
+        assert "Dashboard:" in self.process.stdout.readline()
 
     @property
     def address(self) -> str:
@@ -122,7 +127,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
     problems: list[str] = []
     contexts: list[Any] = []
 
-    def opened(server: Server, view: str = "", **options: Any) -> Any:
+    def opened(server: Server, view: str = "", query: str = "", **options: Any) -> Any:
         context = chromium.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
         contexts.append(context)
         page = context.new_page()
@@ -130,7 +135,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
         page.on("console", lambda message: problems.extend([message.text] if is_problem(message) else []))
         page.on("request", lambda request: problems.extend([request.url] if is_foreign(request.url) else []))
-        page.goto(f"{server.address}?token={TOKEN}#/{view}")
+        page.goto(f"{server.address}?token={TOKEN}{query}#/{view}")
         page.wait_for_selector("h1")
         return page
 
@@ -228,6 +233,22 @@ def test_views_keep_the_rules_of_accessibility(
     assert problems == []
 
 
+def test_an_experiment_without_results_has_a_sentence_in_each_view(
+    open_page: Callable[..., Any], server: Server
+) -> None:
+    page = open_page(server, viewport={"width": 360, "height": 800})
+    for view in ("report", *VIEWS):
+        if view in {"trials/1", "events"}:  # there is no trial, and the session is an event
+            continue
+        show(page, f"e/u/{EMPTY}/{view}")
+        playwright.expect(page.locator(f".tabs a[href$='/{view}'][aria-current]")).to_be_visible(
+            timeout=PATIENCE
+        )
+        playwright.expect(page.locator(".view .empty:visible").first).to_be_visible(timeout=PATIENCE)
+        playwright.expect(page.locator(".view")).not_to_contain_text("Loading", timeout=PATIENCE)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+
+
 def test_a_brushed_range_filters_the_trials(open_page: Callable[..., Any], server: Server) -> None:
     page = open_page(server, f"e/t/{STORED}/parallel")
     rows(page, 24)
@@ -292,14 +313,35 @@ def test_results_appear_and_a_killed_server_loses_none(
         tile(page, "Results", "9")
         expect(page, ".connection", "Live")
         show(page, f"e/t/{STORED}/trials/0")
+        expect(page, ".view h2", "Trial 0")
         page.get_by_text("Values as a table").click()
-        resources = page.locator("details.values tbody tr td:first-child").all_inner_texts()
-        assert resources == [str(r) for r in range(1, 10)]
+        resources = page.locator("details.values tbody tr td:first-child")
+        playwright.expect(resources).to_have_text([str(r) for r in range(1, 10)], timeout=PATIENCE)
         show(page, f"e/t/{STORED}/overview")
         tile(page, "Results", "9")
         page.get_by_text("Values as a table").click()
-        values = page.locator("details.values tbody tr td:nth-child(4)").all_inner_texts()
-        assert values == [f"{value:.5g}" for value in (0.5, 0.25, 1 / 5, 1 / 6, 1 / 7, 1 / 8, 0.1)]
+        values = page.locator("details.values tbody tr td:nth-child(4)")
+        expected = [f"{value:.5g}" for value in (0.5, 0.25, 1 / 5, 1 / 6, 1 / 7, 1 / 8, 0.1)]
+        playwright.expect(values).to_have_text(expected, timeout=PATIENCE)
+
+
+def test_a_page_without_cookies_sends_the_token_in_a_header(
+    open_page: Callable[..., Any], tmp_path: Path, journals: SimpleNamespace
+) -> None:
+    first = [journals.session(0.0), journals.start(0.0, 0), journals.result(1.0, 0, 1, 0.5)]
+    folder = journals.store_in(tmp_path, first, name=STORED).path
+    with serving(tmp_path) as server:
+        page = open_page(server, f"e/t/{STORED}/overview", query="&embedded=1")
+        tile(page, "Results", "1")
+        assert page.context.cookies() == []
+        append(folder, journals, [journals.result(2.0, 0, 2, 0.25)])
+        tile(page, "Results", "2")
+        server.kill()
+        expect(page, ".connection", "Reconnecting")
+        append(folder, journals, [journals.result(3.0, 0, 3, 0.1)])
+        server.start()
+        tile(page, "Results", "3")
+        expect(page, ".connection", "Live")
 
 
 SCRIPT = """
@@ -347,7 +389,10 @@ def test_a_running_experiment_is_followed_stopped_killed_and_resumed(
             expect(page, ".answer", "Sent")
             page.get_by_role("button", name="Close").click()
             folder = tmp_path / "home" / "experiments" / "t" / name
-            assert "stop_trial" in asked(folder)
+            expect(page, ".view .pill", "stopped")
+            expect(page, ".card[aria-label=Requests]", "stop_trial")
+            show(page, f"e/t/{name}/trials/1")
+            expect(page, "[role=log]", "epoch 2 is over")
             end_session(tuner)
             expect(page, ".heading .pill", "interrupted")
             script.with_name("train.py.end").touch()
@@ -363,12 +408,6 @@ def test_a_running_experiment_is_followed_stopped_killed_and_resumed(
             tile(page, "Trials", "2")
     finally:
         end_session(tuner)
-
-
-def asked(folder: Path) -> str:
-    """Requests of an experiment: those that wait in files, and those in the journal."""
-    waiting = [path.read_text(encoding="utf-8") for path in folder.glob("requests/*.json")]
-    return "".join([*waiting, (folder / "journal.jsonl").read_text(encoding="utf-8")])
 
 
 def end_session(tuner: subprocess.Popen[bytes]) -> None:

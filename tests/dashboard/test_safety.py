@@ -254,6 +254,7 @@ def test_links_are_not_followed(
     good.journal_path.unlink()
     os.mkfifo(good.journal_path)  # reading it would wait for ever
     assert client.get(f"{address}/since", headers=BEARER).status_code == 500
+    assert client.get(f"{address}/stream", headers=BEARER).status_code == 500
     good.journal_path.unlink()
     good.journal_path.write_bytes(content)
     assert client.get(f"{address}/since", headers=BEARER).status_code == 200
@@ -299,6 +300,18 @@ def test_html_of_scripts_is_data(connect: Connect, store: Store, journals: Simpl
     assert client.get(f"{one}/trials/0", headers=BEARER).json()["error"] == html
     error = client.get(f"/api/e/t/{folder.name}/contour?x=<script>&y=lr", headers=BEARER)
     assert error.headers["content-type"] == "application/json"
+
+
+def test_texts_that_are_no_unicode(connect: Connect, store: Store, journals: SimpleNamespace) -> None:
+    text = "half a pair \ud800"
+    events = [
+        journals.start(0.0, 0, note={"message": text}),
+        journals.end(2.0, 0, TrialStatus.FAILED, error=text),
+    ]
+    one = f"/api/e/t/{store(events).name}"
+    client = connect()
+    assert client.get(f"{one}/since", headers=BEARER).json()["events"][0]["text"] == text
+    assert client.get(f"{one}/trials/0", headers=BEARER).json()["error"] == text
 
 
 def test_the_page_has_no_text_of_a_request(connect: Connect) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tunewright.events import RequestEvent
+from tunewright.experiments import load_outcome
 from tunewright.journal import FileJournal
 from tunewright.requests import StopTrial, read_requests
 from tunewright.storage import ExperimentFolder
@@ -330,3 +333,21 @@ def test_journaled_requests_are_events_and_notes(
     assert client.get(f"/api/e/t/{folder.name}").json()["note"] == "watch <this>"
     requests = client.get(f"/api/e/t/{folder.name}/trials/0").json()["requests"]
     assert [(one["action"], one["done"]) for one in requests] == [("stop_trial", "")]
+
+
+def test_experiments_of_version_0_1_are_shown(client: Client, tunewright_home: Path) -> None:
+    stored = sorted((Path(__file__).parents[1] / "experiments_0_1").glob("*/journal.jsonl"))
+    assert stored
+    for journal in stored:
+        shutil.copytree(journal.parent, tunewright_home / "experiments" / "old" / journal.parent.name)
+    rows = client.get("/api/experiments").json()["experiments"]
+    assert {row["name"] for row in rows} == {journal.parent.name for journal in stored}
+    for row in rows:
+        outcome = load_outcome(ExperimentFolder(tunewright_home / "experiments" / row["id"]))
+        best = outcome.best
+        assert best is not None
+        assert (row["best"], row["best_trial"]) == (best.value, best.trial_id)
+        assert (row["n_results"], row["status"]) == (outcome.history.n_results, str(outcome.status))
+        document = client.get(f"/api/e/{row['id']}").json()
+        assert document["best"]["config"] == dict(best.config)
+        assert document["warnings"] == []

@@ -162,5 +162,17 @@ def test_another_machine_continues_after_the_death_of_the_first(
     bucket = f"sagemaker-us-east-1-{session.account}"
     objects = session.objects(bucket, journal_prefix(moved.name))
     assert mirror.read_segments(objects) == moved.journal_path.read_bytes()
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path / "fourth"))
+    root = session.objects(bucket, "tunewright")
+    (helper,) = (one.key for one in root.list("code/") if one.key.endswith("source/helper.py"))
+    root.put(helper, b"def loss(lr, epoch):\n    return 0\n")
+    assert run(*resume) == 2
+    assert "was changed" in capsys.readouterr().err
+    assert run("resume", "another", *resume[2:]) == 2
+    assert "There is no experiment in s3://" in capsys.readouterr().err
+    assert run("resume", moved.name, "--region", "us-east-1") == 2
+    assert "add --journal s3" in capsys.readouterr().err
+    assert not list(experiments())
+    monkeypatch.setenv("TUNEWRIGHT_HOME", str(tmp_path / "second"))
     assert run("sagemaker", "purge", moved.name, "--endpoint", emulator.url, "--yes") == 0
     assert not list(objects.list())

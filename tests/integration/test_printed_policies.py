@@ -182,14 +182,14 @@ def launch_remotely(url: str, remote: Remote) -> None:
 @pytest.fixture
 def uses(tmp_path: Path, remote: Remote, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Sequence[Use]]:
     """Permissions that were used and granted, by policy."""
-    seen: dict[str, list[Use]] = {name: [] for name in POLICIES}
+    seen: dict[str, dict[str, Use]] = {name: {} for name in POLICIES}
     decide = Principal.decide
 
     def recording(principal: Principal, need: Need) -> str:
         decision = decide(principal, need)
         if decision == "allowed" and principal.documents is not None:
             name = next(name for name, part in HOLDERS.items() if part in principal.arn)
-            seen[name].append((principal, need))
+            seen[name][f"{principal.arn} {need}"] = (principal, need)
         return decision
 
     emulator = start_emulator(tmp_path, "strict")
@@ -205,7 +205,7 @@ def uses(tmp_path: Path, remote: Remote, monkeypatch: pytest.MonkeyPatch) -> Map
         launch_remotely(emulator.url, remote)
     finally:
         emulator.close()
-    return seen
+    return {name: list(found.values()) for name, found in seen.items()}
 
 
 def denied(policy: Mapping[str, Any], found: Sequence[Use]) -> set[str]:

@@ -29,6 +29,8 @@ TIMED = {13, 36, 38}
 """Lines about durations, which a busy machine may exceed."""
 NAMES = 9
 """Line about addresses of hosts, which jobs without namespaces do not have."""
+OTHERS, PAGE = "ml.c5.xlarge", 101
+"""Instance type and number of others' jobs."""
 CLEANED = "Ending jobs and deleting files ...\n"
 
 
@@ -54,6 +56,19 @@ class Account:
         with closing(session.client(service, endpoint_url=self._emulator.url)) as client:
             yield client
 
+    def create_jobs(self, n: int) -> None:
+        """Create jobs of others."""
+        with self.client("sagemaker") as client:
+            for number in range(n):
+                client.create_training_job(
+                    TrainingJobName=f"other-{number}",
+                    RoleArn=f"arn:aws:iam::{ACCOUNT_ID}:role/other",
+                    AlgorithmSpecification={"TrainingImage": "image", "TrainingInputMode": "File"},
+                    OutputDataConfig={"S3OutputPath": "s3://bucket/output"},
+                    ResourceConfig={"InstanceType": OTHERS, "InstanceCount": 1, "VolumeSizeInGB": 1},
+                    StoppingCondition={"MaxRuntimeInSeconds": 60},
+                )
+
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs, newest first."""
         with self.client("sagemaker") as client:
@@ -74,7 +89,7 @@ class Account:
             [
                 job["TrainingJobName"]
                 for job in jobs
-                if job["WarmPoolStatus"]["Status"] in {"InUse", "Available"}
+                if job.get("WarmPoolStatus", {}).get("Status") in {"InUse", "Available"}
             ],
             [stored["Key"] for page in pages for stored in page.get("Contents", [])],
         )
@@ -137,7 +152,8 @@ def test_the_endpoint_is_as_assumed(make_account: Callable[..., Account]) -> Non
             assert result["assumptions"][one.number - 1]["seen"] == one.hidden
     further = result["further"]
     assert further["checkpoint of job 1 in job 2"] == "restored"
-    assert further["pause"] == "end pause after the request, checkpoint 1"
+    assert further["pause"].startswith("end pause, checkpoint 1, ")
+    assert "end of the runner: terminated, " in result["assumptions"][3]["seen"]
     assert "stopped while Starting: Stopped" in further["stop before the training"]
     assert "a claimed run was left alone: True" in further["worker"]
     assert (
@@ -152,13 +168,19 @@ def test_the_endpoint_is_as_assumed(make_account: Callable[..., Account]) -> Non
 
 @pytest.mark.slow
 def test_steps_that_fail_and_rules_that_differ(make_account: Callable[..., Account]) -> None:
-    """Three jobs find no instance; long keep-alives are accepted, and no pool is kept."""
+    """No instance for three jobs; long keep-alives are accepted, no pool is kept; others have run more than a page of jobs."""
     account = make_account(
-        [Fault(kind="capacity", count=3)],
+        [
+            Fault(kind="capacity", target="ml.m5.large", count=3),
+            Fault(kind="capacity", target=OTHERS, count=None),
+        ],
         keep_alive_cap=21600,
+        quotas={OTHERS: PAGE},
         warm_pool_quotas={"ml.m5.large": 0},
         speed=120.0,
+        throttle="off",
     )
+    account.create_jobs(PAGE)
     code, result = account.verify()
     found = {one["number"]: one for one in result["assumptions"]}
     assert code == 3, account.out
@@ -174,7 +196,8 @@ def test_steps_that_fail_and_rules_that_differ(make_account: Callable[..., Accou
     assert found[1]["state"] == found[3]["state"] == found[14]["state"] == "not seen"
     assert found[3]["seen"] == "its step failed or was not reached"
     confirmed = {number for number, one in found.items() if one["state"] == "confirmed"}
-    assert confirmed >= {16, 17, 18, 19, 20, 31, 33, 39}
+    assert confirmed >= {16, 17, 18, 19, 20, 22, 31, 33, 39}
+    assert "behind more than 100 older ones: found" in found[22]["seen"]
     assert account.left() == ([], [], [])
 
 

@@ -75,6 +75,17 @@ def test_draws_outside_are_evaluated_at_their_reflection() -> None:
     assert places == pytest.approx(np.array([[0.2, 0.7, 0.4], [0.1, 0.9, 0.0]]))
 
 
+def test_clipped_draws_are_evaluated_at_the_nearest_point() -> None:
+    evolution = Evolution.start(np.full(3, 0.5), 0.3, 6)
+    points = np.array([[-0.2, 1.3, 0.4], [2.1, -1.1, 0.0]])
+    nearest = np.array([[0.0, 1.0, 0.4], [1.0, 0.0, 0.0]])
+    assert evolution.evaluated(evolution.clipped(points)) == pytest.approx(nearest)
+    stretched = Evolution.start(np.full(3, 0.5), 1e-6, 6).with_margin({0: np.array([0.4, 0.6])})
+    assert stretched.spread[0] > 10.0
+    draws = np.array([[0.5 + 1.0 / stretched.spread[0], 0.5, 0.5]])
+    assert stretched.evaluated(stretched.clipped(draws))[0, 0] == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("mean", [0.05, 0.5, 0.95])
 def test_a_margin_keeps_other_values_possible(mean: float) -> None:
     borders = np.array([0.2, 0.4, 0.6, 0.8])

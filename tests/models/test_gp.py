@@ -164,6 +164,15 @@ def test_equal_points_and_singular_matrices_are_borne() -> None:
     assert np.isfinite(factorise(process, theta, x, 2).lower).all()
 
 
+def test_no_pivot_of_a_point_that_is_added_is_below_the_noise() -> None:
+    """As in exact arithmetic, where rounding of equal points would make it smaller, or negative."""
+    process, theta = process_at(Matern52(3))
+    theta[-3], theta[-2] = math.log(1e4), math.log(1e-12)
+    x = np.repeat(points(10, 3), 4, axis=0)
+    lower = factorise(process, theta, x, 2).lower
+    assert (lower.diagonal()[2:] ** 2 >= 1e-12 * (1 - 1e-9)).all()
+
+
 def test_fantasies_are_further_observations() -> None:
     x, y = points(15, 3), np.random.default_rng(1).standard_normal(15)
     process, theta = process_at(Matern52(3))

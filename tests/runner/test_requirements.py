@@ -44,6 +44,7 @@ def install(tmp_path: Path, text: str) -> tuple[str, str]:
         "pytest>=1  # installed\npytest-xdist[psutil] >= 1,\\\n  < 1000\n",
         'no-such-package; python_version < "3"\n',
         "--no-index\npytest\n",
+        "Tunewright[aws,emulator]>=99\n",  # of an experiment's folder, for the tuner
     ],
 )
 def test_what_is_installed_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:

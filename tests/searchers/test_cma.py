@@ -59,11 +59,22 @@ def test_an_optimum_is_found_with_any_number_of_workers(n_workers: int) -> None:
     assert best(tuned(FLOATS, bowl, 400, n_workers=n_workers)) < (1e-4 if n_workers < 8 else 1e-2)
 
 
-def test_an_optimum_at_a_corner_is_found() -> None:
+@pytest.mark.parametrize("outside", ["reflect", "clip"])
+def test_an_optimum_at_a_corner_is_found(outside: str) -> None:
     def slope(config: Config) -> float:
         return float(sum(1.0 - float(x) for x in config.values()))  # type: ignore[arg-type]
 
-    assert best(tuned(FLOATS, slope, 400)) < 0.01
+    assert best(tuned(FLOATS, slope, 400, outside=outside)) < 0.01
+
+
+def test_in_many_dimensions_clipped_draws_find_an_optimum_inside_sooner() -> None:
+    space = SearchSpace({f"x{i}": Float(-1.0, 1.0) for i in range(30)})
+
+    def far(config: Config) -> float:
+        return float(sum((float(x) + 0.3) ** 2 for x in config.values()))
+
+    reflected, clipped = (best(tuned(space, far, 700, outside=outside)) for outside in ("reflect", "clip"))
+    assert clipped < 0.5 * reflected
 
 
 def test_integers_and_categories_are_found() -> None:
@@ -112,6 +123,7 @@ def test_it_restarts_with_twice_the_population() -> None:
         ({"population_size": 3}, "population_size"),
         ({"sigma": 0.0}, "sigma"),
         ({"restart": "bipop"}, "restart"),
+        ({"outside": "drop"}, "outside"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, object], message: str) -> None:

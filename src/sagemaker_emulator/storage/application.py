@@ -421,6 +421,11 @@ _ROLE_POLICY: Final = {
                 "ecr:*",
                 "logs:*",
                 "cloudwatch:*",
+                "ec2:CreateNetworkInterface",
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+                "ec2:Describe*",
                 "servicequotas:List*",
                 "iam:ListRoles",
             ],
@@ -435,6 +440,11 @@ _ROLE_POLICY: Final = {
             "Effect": "Allow",
             "Action": ["s3:CreateBucket", "s3:GetBucketLocation", "s3:ListBucket", "s3:ListAllMyBuckets"],
             "Resource": "*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "secretsmanager:GetSecretValue",
+            "Resource": "arn:aws:secretsmanager:*:*:secret:AmazonSageMaker-*",
         },
         {
             "Effect": "Allow",

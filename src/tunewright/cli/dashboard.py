@@ -44,7 +44,7 @@ def dashboard(
     no_browser: bool = False,
     verbose: bool = False,
 ) -> int:
-    """Serve the page until Ctrl-C, and print its address. Nothing is read from the internet, and no file is changed.
+    """Serve the page until Ctrl-C, and print its address. The page needs no internet, and no journal is changed.
 
     Parameters
     ----------

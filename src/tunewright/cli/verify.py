@@ -16,6 +16,7 @@ from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.verification import (
     MINUTES,
+    Observation,
     State,
     Verification,
     Verifier,
@@ -142,16 +143,19 @@ def _confirm(session: AwsSession, instance_type: str, *, is_agreed: bool) -> Non
 
 
 def _show(result: Verification) -> None:
-    rows = [
-        (one.number, one.state, f"{one.text} {one.seen}{f' [{one.source}]' if one.source else ''}")
-        for one in result.observations
-    ]
+    rows = [(one.number, one.state, _line(one)) for one in result.observations]
     print_table(("line", "state", "assumption, observation, source"), rows, wraps_last=True)
     for kind in (result.image, result.further, result.failures):
         for name, text in kind.items():
             say(f"{name}: {text}")
     counts = ", ".join(f"{result.count(state)} {state}" for state in State)
     say(f"{counts}; {len(result.failures)} steps failed")
+
+
+def _line(one: Observation) -> str:
+    kind = "Reason" if one.state is State.NOT_SEEN else "Seen"
+    source = f" [{one.source}]" if one.source else ""
+    return f"{one.text} {kind}: {one.seen}{source}"
 
 
 def _write(result: Verification, site: ExperimentSite, path: Path) -> None:

@@ -210,7 +210,8 @@ def read_stored(folder: ExperimentFolder, metadata: ExperimentMetadata) -> Store
 
 def new_feed(folder: ExperimentFolder, metadata: ExperimentMetadata) -> ExperimentFeed:
     """The feed of an experiment's journal, of which nothing is read yet."""
-    return ExperimentFeed(folder.journal_path, metadata.metrics, metadata.bounds)
+    n_workers = metadata.benchmark.n_workers or 0
+    return ExperimentFeed(folder.journal_path, metadata.metrics, metadata.bounds, n_workers)
 
 
 def experiment_row(stored: Stored, feed: ExperimentFeed) -> Row:

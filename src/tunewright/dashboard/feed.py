@@ -13,6 +13,7 @@ import math
 import os
 import re
 import stat
+import sys
 import threading
 from bisect import bisect_right, insort
 from collections.abc import Generator, Mapping, Sequence
@@ -31,6 +32,7 @@ from tunewright.events import (
     Header,
     PhaseEvent,
     ReportDecision,
+    RequestAction,
     RequestEvent,
     ResultEvent,
     SessionEvent,
@@ -54,9 +56,8 @@ BEST_CURVES: Final = 500
 _SAMPLE: Final = 250
 """Further trials with a curve each time that the number of trials doubles, evenly spaced."""
 _CHUNK: Final = 16 * 1024 * 1024  # bytes that are decoded at once
-NOTE: Final = "note"
-"""Action of a request that writes a note."""
 _OWN: Final = "st_"  # values that reports add themselves
+_NEW_WORKERS: Final = RequestAction.SET_WORKERS.encode()
 _NEWLINE: Final = 10
 _CONTINUE: Final = ReportDecision.CONTINUE  # looked up once
 _MARK: Final = 512  # bytes at the beginning and the end of the part that was read, by which it is recognised
@@ -277,6 +278,8 @@ class ExperimentFeed:
         Tuned metrics; the first one decides about the best value.
     constraints
         Bounds that the best result keeps.
+    n_workers
+        Number of workers, each a row of the timeline; 0: unknown, and there are as many rows as runs at one time.
     """
 
     def __init__(
@@ -284,8 +287,10 @@ class ExperimentFeed:
         path: Path,
         metrics: Sequence[Metric],
         constraints: Sequence[Constraint] = (),
+        n_workers: int = 0,
     ) -> None:
         self.path = path
+        self._n_workers = n_workers or sys.maxsize
         self._metric = metrics[0]
         self._is_maximised = metrics[0].goal is Goal.MAXIMIZE
         self._names = tuple(dict.fromkeys([*(m.name for m in metrics), *(c.name for c in constraints)]))
@@ -380,6 +385,8 @@ class ExperimentFeed:
             events = decode_lines(data)
         except ValueError:
             events, damage = _until_damage(data)
+        if _NEW_WORKERS in data:
+            self._n_workers = sys.maxsize  # the number of workers was another one before
         begin = self.offset
         ends = (np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == _NEWLINE) + (begin + 1)).tolist()
         n_taken = 0
@@ -462,6 +469,8 @@ class ExperimentFeed:
         if not self._free:
             # A backend may give a worker away before the end of its last run is journaled.
             leaving = next((one for one in self._open if self.trials[one].is_leaving), None)
+            if leaving is None and self._open and self._n_places >= self._n_workers:
+                leaving = next(iter(self._open))  # the oldest: its last report is not journaled yet either
             if leaving is not None:
                 self._finish_run(leaving, event.t, offset)
         if not self._free:
@@ -596,7 +605,7 @@ class ExperimentFeed:
             self.trials[event.trial_id].changed = offset
         remark = f" ({event.reason})" if event.reason else ""
         text = event.arguments.get("text")
-        if event.action == NOTE and event.done and isinstance(text, str):
+        if event.action == RequestAction.NOTE and event.done and isinstance(text, str):
             if event.trial_id is None:
                 self.note = text
             self._note(event, offset, "note", event.trial_id, text)

@@ -1,7 +1,7 @@
 """Library: the experiments of this machine, read as their files change, for all pages together.
 
-Files are looked at when a document is asked for, and five times a second for experiments that a page follows. Nothing is
-locked or written.
+Files are looked at when a document is asked for, and five times a second for experiments that a page follows. Journals are
+neither locked nor written; a lock is only tested, for the status.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The dashboard's server: routes, and the process that serves them.
 
 Documents are described in `tunewright.dashboard.documents`, `feed` and `details`. The server reads the files of
-experiments and writes none; work that takes longer is done in threads.
+experiments and writes none but requests; work that takes longer is done in threads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final, final
 
 import msgspec
 import uvicorn
-from sse_starlette import EventSourceResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -52,6 +52,8 @@ _NO_LOG: Final[LogText] = {"text": "", "offset": "0", "is_whole": True}
 _LIST_SECONDS: Final = 0.3
 """Seconds for which experiments are read before the first rows are sent; the others come by the stream."""
 _PING: Final = 15
+_SEND_SECONDS: Final = 60
+"""Seconds in which a page takes an event; then its stream ends."""
 _EXIT_SECONDS: Final = 0.1  # between two looks whether the server exits
 _CONNECTIONS: Final = 256
 """Connections at the same time; more are closed at once."""
@@ -139,7 +141,7 @@ class Dashboard:
 
     async def _list_stream(self, request: Request) -> Response:
         last_id = request.headers.get("last-event-id", "")
-        return EventSourceResponse(list_stream(self._watcher, self.library, last_id), ping=_PING)
+        return _events(list_stream(self._watcher, self.library, last_id))
 
     async def _experiment(self, request: Request) -> Response:
         entry = await self._entry(request)
@@ -161,8 +163,8 @@ class Dashboard:
         last_id = request.headers.get("last-event-id", "")
         if last_id.isdecimal():
             after = int(last_id)
-        stream = experiment_stream(self._watcher, entry, after, control=self.library.control)
-        return EventSourceResponse(stream, ping=_PING)
+        await run_in_threadpool(entry.open_feed)  # an error is an answer, not a stream that breaks
+        return _events(experiment_stream(self._watcher, entry, after, control=self.library.control))
 
     async def _curves(self, request: Request) -> Response:
         entry = await self._entry(request)
@@ -187,7 +189,7 @@ class Dashboard:
         def read(position: str) -> LogText | None:
             return read_log(entry.folder, trial, position)
 
-        return EventSourceResponse(log_stream(self._watcher, read, after), ping=_PING)
+        return _events(log_stream(self._watcher, read, after))
 
     async def _importance(self, request: Request) -> Response:
         entry = await self._entry(request)
@@ -211,7 +213,7 @@ class Dashboard:
     async def _request(self, request: Request) -> Response:
         if not self.library.control:
             raise HTTPException(403, "The dashboard takes no requests: start it with --control")
-        entry, body = await self._entry(request), await request.body()
+        entry, body = await self._entry(request), await _body(request)
 
         def send() -> str:
             try:
@@ -249,6 +251,18 @@ class Dashboard:
     async def _entry(self, request: Request) -> Entry:
         parameters = request.path_params
         return await run_in_threadpool(self.library.entry, parameters["tag"], parameters["name"])
+
+
+def _events(stream: AsyncGenerator[ServerSentEvent]) -> Response:
+    return EventSourceResponse(stream, ping=_PING, send_timeout=_SEND_SECONDS)
+
+
+async def _body(request: Request) -> bytes:
+    """The body of a request, of which the guard limits the size."""
+    try:
+        return await asyncio.wait_for(request.body(), _REQUEST_SECONDS)
+    except TimeoutError:
+        raise HTTPException(408, "The body did not come in time") from None
 
 
 async def _document(make: Callable[[], object]) -> Response:

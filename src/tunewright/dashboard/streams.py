@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections import Counter
@@ -36,7 +37,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 def encoded(document: object) -> bytes:
     """A document as JSON."""
-    return msgspec.json.encode(document)
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:  # a lone surrogate in the text of a script
+        return json.dumps(msgspec.to_builtins(document), allow_nan=False).encode()
 
 
 @final

@@ -120,6 +120,11 @@ class Evolution:
         folded = np.mod(self.mean + self.spread * (points - self.mean), 2.0)
         return np.minimum(folded, 2.0 - folded)
 
+    def clipped(self, points: Array) -> Array:
+        """The draws (n, d) that are evaluated at the points of the cube nearest to where these would be, after stretching."""
+        places = np.clip(self.mean + self.spread * (points - self.mean), 0.0, 1.0)
+        return self.mean + (places - self.mean) / self.spread
+
     def updated(self, points: Array, losses: Array, is_late: Array) -> Evolution:
         """The distribution after as many results as the constants say.
 

@@ -36,7 +36,8 @@ def transformed(losses: Array, how: TargetTransform) -> Array:
     if how is TargetTransform.STANDARDIZE or not plain.any():
         return plain
     if how is TargetTransform.WINSORIZE:
-        return standardised(winsorised(losses))
+        cut = winsorised(losses)
+        return plain if cut is losses else standardised(cut)
     if how is TargetTransform.LOG:
         return standardised(_log_distances(losses))
     if how is TargetTransform.RANK:

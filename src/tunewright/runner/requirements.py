@@ -22,6 +22,8 @@ from typing import IO, Any
 
 REFERENCES = ("-r", "--requirement", "-c", "--constraint")
 """Options whose value is a file beside the requirements file."""
+OURS = "tunewright"
+"""Package whose trial side the runner brings along: the requirements of an experiment's folder name it for the tuner."""
 SHARED_VARIABLE = "TUNEWRIGHT_PACKAGES"
 """Environment variable: a folder of packages that all runs of this machine share, whatever their own cache."""
 
@@ -109,6 +111,8 @@ def _is_installed(line: str) -> bool:
         requirement = module.Requirement(line.split(" --", 1)[0])
     except ValueError:
         return False
+    if requirement.name.lower() == OURS and not requirement.url:
+        return True
     if requirement.marker is not None and not requirement.marker.evaluate():
         return True
     try:

@@ -147,14 +147,13 @@ class AcquisitionOptimizer:
             return -float(values.sum()), -gradient[:, free].ravel()
 
         begin = starts[:, free].ravel()
-        found = from_scipy("optimize", "minimize")(
+        place, _, _ = from_scipy("optimize", "fmin_l_bfgs_b")(
             objective,
             begin,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=np.tile([0.0, 1.0], (len(begin), 1)),
-            options={"maxiter": _MOST_STEPS, "ftol": 1e-4},
+            bounds=[(0.0, 1.0)] * len(begin),
+            maxiter=_MOST_STEPS,
+            factr=1e-4 / np.finfo(np.float64).eps,
         )
         improved = starts.copy()
-        improved[:, free] = np.clip(np.asarray(found.x), 0.0, 1.0).reshape(len(points), len(free))
+        improved[:, free] = np.clip(np.asarray(place), 0.0, 1.0).reshape(len(points), len(free))
         return improved

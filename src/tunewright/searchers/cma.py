@@ -44,6 +44,15 @@ class Restart(StrEnum):
     """The same distribution."""
 
 
+class Outside(StrEnum):
+    """Where a draw outside of the space is evaluated."""
+
+    REFLECT = "reflect"
+    """At its reflection; the update sees the draw itself."""
+    CLIP = "clip"
+    """At the nearest point of the space, which the update sees as well."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CMAESSettings:
@@ -61,8 +70,11 @@ class CMAESSettings:
     """First standard deviation, as a part of each range, above 0 and at most 1."""
     restart: Restart = Restart.IPOP
     """After convergence: a new distribution with twice the population (``ipop``), or ``none``."""
+    outside: Outside = Outside.REFLECT
+    """A draw outside of the space is evaluated at its reflection (``reflect``), or at the nearest point, which the update then sees (``clip``)."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "outside", choice("outside", Outside, self.outside))
         object.__setattr__(self, "restart", choice("restart", Restart, self.restart))
         if self.population_size is not None:
             check_at_least(self, 4, "population_size")
@@ -92,7 +104,8 @@ class CMAESSearcher(Searcher):
     last. The note of a trial has its draw (``point``); that of the first trial after an update names the trials
     that the update used (``told``), so that the distribution is a function of History.
 
-    A point outside of the cube is reflected at its faces before it is evaluated; the update sees the draw itself. Columns of at most
+    A point outside of the cube is reflected at its faces before it is evaluated, and the update sees the draw itself; with ``outside=clip`` it
+    moves to the nearest point of the cube, for the update too. Columns of at most
     64 ordered values, or of two categories, keep a margin of probability of other values; other categories are columns in [0, 1], the
     largest of which decides. Draws that break a relation of the space are dropped; if all of 64 do, the trial is a random one.
 
@@ -154,6 +167,8 @@ class CMAESSearcher(Searcher):
         """The first of some draws that is new and keeps the relations of the space, else a random configuration; None when every configuration was tried."""
         rng = generator(self._seed, Stream.MODEL, history.n_runs)
         points = evolution.draws(_DRAWS, rng)
+        if self._settings.outside is Outside.CLIP:
+            points = evolution.clipped(points)
         for point, place in zip(points, evolution.evaluated(points), strict=True):
             for column, places in self._levels.items():
                 place[column] = places[np.argmin(np.abs(places - place[column]))]

@@ -193,8 +193,9 @@ class Observations:
         running, crashed = _ids(history, TrialStatus.RUNNING), _ids(history, TrialStatus.FAILED)
         if self._awaits_stopped:
             stopped = _ids(history, TrialStatus.STOPPED)
-            diverged = np.array(list(self._diverged), dtype=np.intp)
-            running = np.concatenate([running, stopped[~np.isin(stopped, diverged)]])
+            if len(stopped):
+                diverged = np.array(list(self._diverged), dtype=np.intp)
+                running = np.concatenate([running, stopped[~np.isin(stopped, diverged)]])
         seen = (self._n_results, self._n_runs, running.tobytes(), crashed.tobytes())
         if self._snapshot is None or self._seen != seen:
             self._snapshot, self._seen = self._made(running, crashed), seen
@@ -207,7 +208,8 @@ class Observations:
         rows, objectives = self._table_of(running)
         failed = no_indices()
         if self._imputes:
-            failed = np.union1d(crashed, np.array(list(self._diverged), dtype=np.intp))
+            if len(crashed) or self._diverged:
+                failed = np.union1d(crashed, np.array(list(self._diverged), dtype=np.intp))
             rows, objectives = self._imputed(rows, objectives, crashed)
         else:
             counts = np.isfinite(objectives).all(axis=1) & ~np.isin(rows.trials, crashed)
@@ -281,7 +283,10 @@ class Observations:
 
     def _imputed(self, rows: Rows, objectives: Array, crashed: Indices) -> tuple[Rows, Array]:
         """Failures with the worst finite losses of their level; trials that failed on the way to a level come first."""
-        is_failed = ~np.isfinite(objectives).all(axis=1) | np.isin(rows.trials, crashed)
+        is_failed = ~np.isfinite(objectives).all(axis=1)
+        if not (len(crashed) or is_failed.any()):
+            return rows, objectives
+        is_failed |= np.isin(rows.trials, crashed)
         top = len(self.levels) - 1
         if self.levels:
             missed = np.array([trial for trial in crashed if self._reached[trial] <= top], dtype=np.intp)

@@ -281,7 +281,8 @@ def test_objects_that_cannot_be_deleted_are_said(
 def command(
     aws: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    monkeypatch.setattr("tunewright.cli.sagemaker.open_session", lambda _: aws)
+    for module in ("flags", "sagemaker"):
+        monkeypatch.setattr(f"tunewright.cli.{module}.open_session", lambda _: aws)
 
     def run(*arguments: str) -> tuple[int, str]:
         with pytest.raises(SystemExit) as ended:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -371,3 +373,16 @@ def test_settings_are_checked(make_jobs: Callable[..., Any], monkeypatch: pytest
         assert jobs.finish(jobs.start("job", ["true"]))[0].exit_code == 0
     finally:
         sandbox_module.supports_namespaces.cache_clear()
+
+
+def test_links_of_a_job_bring_nothing_of_this_machine_along(folder_jobs: Any) -> None:
+    """A failure file that is a link is no text, and a link in the model stays a link."""
+    code = (
+        "import os; os.symlink('/etc/passwd', '/opt/ml/output/failure'); "
+        "os.symlink('/etc/passwd', '/opt/ml/model/passwd'); raise SystemExit(1)"
+    )
+    ended, _ = folder_jobs.finish(folder_jobs.python("job", code))
+    assert (ended.exit_code, ended.failure_text) == (1, "")
+    packed = io.BytesIO(folder_jobs.aws.store.get("bucket", "out/job/output/model.tar.gz"))
+    with tarfile.open(fileobj=packed) as opened:
+        assert [(each.name, each.issym()) for each in opened] == [("passwd", True)]

@@ -224,13 +224,13 @@ function openDialog(context, path, {title, text, fields = [], action, trialId = 
         try {
           const given = read?.(form) ?? {},
             reason = form.elements.reason?.value;
-          const accepted = await context.source.post(`${path}/requests`, {
+          await context.source.post(`${path}/requests`, {
             action,
             trial_id: trialId,
             arguments: reason ? {...given, reason} : given,
           });
           answer.className = "answer good";
-          answer.textContent = `\u2713 Sent (request ${accepted.id}). The tuner takes it within about a second; Events shows what it did.`;
+          answer.textContent = "\u2713 Sent. The tuner takes it within about a second; Events shows what it did.";
           submit.remove();
           cancel.textContent = "Close";
           cancel.focus();

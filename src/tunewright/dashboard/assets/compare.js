@@ -1,4 +1,5 @@
 // Reports: the comparison of the setups of a tag, and the report of one experiment; the server prepares their texts and tables.
+import {emptyNote} from "./dom.js";
 import {renderReport} from "./sections.js";
 import {experimentAddress} from "./list.js";
 
@@ -8,6 +9,10 @@ function viewOfReport(title, path) {
     title,
 
     async render(container, context) {
+      if (context.store && !context.store.hasResults) {
+        container.append(emptyNote("No result yet. The report appears with the first values that trials report."));
+        return;
+      }
       const page = await context.source.get(path(context));
       this.title = page.title;
       container.classList.add("stack");

@@ -63,7 +63,7 @@ export const contourView = {
       path = `${this.context.path}/contour?x=${encodeURIComponent(this.axes.x)}&y=${encodeURIComponent(this.axes.y)}`;
     let found;
     try {
-      found = await this.context.source.get(path);
+      found = this.store.hasResults ? await this.context.source.get(path) : {};
     } catch (error) {
       found = {error: error.message};
     }

@@ -47,7 +47,7 @@ export const costView = {
   costOption() {
     const all = this.steps();
     if (!all.length) return null;
-    const steps = sampledRows(all.reverse(), 2000).sort((a, b) => a[0] - b[0]);
+    const steps = sampledRows(all.reverse(), 1500).sort((a, b) => a[0] - b[0]);
     return {
       grid: plotGrid(),
       xAxis: timeAxis("time", steps.at(-1)[0]),

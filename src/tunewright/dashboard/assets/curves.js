@@ -139,7 +139,7 @@ export const curvesView = {
           ...line,
           id: "others",
           data: ground,
-          lineStyle: {color: themeColour("soft"), width: 1, opacity: others.length > 300 ? 0.16 : 0.34},
+          lineStyle: {color: themeColour("soft"), width: 1, opacity: others.length > 1000 ? 0.06 : others.length > 300 ? 0.16 : 0.34},
           z: 1,
           markLine: rungs.length
             ? {

@@ -1,4 +1,5 @@
 // The page of one experiment: head, tabs, and one view below; the store behind it lives as long as the page.
+import {loadCharts} from "./charts.js";
 import {h, setText, statusPill, emptyNote} from "./dom.js";
 import {formatDuration, formatNumber, plural} from "./format.js";
 import {experimentAddress, progressBar} from "./list.js";
@@ -44,6 +45,7 @@ export class ExperimentPage {
   }
 
   async open() {
+    loadCharts(); // while the documents are read
     this.store = await this.follower.open();
     this.status = h("span", {});
     this.facts = h("p", {class: "small facts-line"});
@@ -57,9 +59,9 @@ export class ExperimentPage {
       h(
         "nav",
         {class: "crumbs", "aria-label": "Path"},
-        h("a", {href: "#/"}, "Experiments"),
-        " / ",
-        h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag),
+        ...(this.context.source.isFrozen
+          ? [this.tag]
+          : [h("a", {href: "#/"}, "Experiments"), " / ", h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)]),
       ),
       h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status),
       this.facts,
@@ -69,6 +71,7 @@ export class ExperimentPage {
       this.content,
     );
     this.drawHead();
+    this.isOpen = true;
   }
 
   /** Show a view; views of one experiment share its store. */

@@ -31,7 +31,8 @@ export const importanceView = {
   },
 
   async read() {
-    const found = await this.context.source.get(`${this.context.path}/importance`).catch(error => ({error: error.message}));
+    const {source, path, store} = this.context;
+    const found = store.hasResults ? await source.get(`${path}/importance`).catch(error => ({error: error.message})) : {};
     if (this.isDisposed) return;
     this.values = found.error ? null : [...(found.values ?? [])].sort((a, b) => b.share - a.share).slice(0, 30);
     const isEmpty = !this.values?.length;

@@ -55,10 +55,10 @@ class DashboardPage {
 
   /** Show the view of the present address. */
   async route() {
-    const route = readAddress(location.hash),
-      turn = (this.turn = {});
+    const route = readAddress(location.hash);
     const isSame = route.kind === "e" && this.experiment?.tag === route.tag && this.experiment?.name === route.name;
-    if (isSame) return this.experiment.show(route);
+    if (isSame) return this.experiment.isOpen ? this.experiment.show(route) : undefined; // else it is shown once it is open
+    const turn = (this.turn = {});
     this.view?.dispose();
     this.experiment?.close();
     this.view = this.experiment = null;
@@ -79,8 +79,10 @@ class DashboardPage {
         container.replaceChildren(content);
       }
     } catch (error) {
-      if (this.turn === turn)
-        container.replaceChildren(emptyNote(error.message), h("p", {class: "center"}, h("a", {href: "#/"}, "All experiments")));
+      if (this.turn !== turn) return;
+      this.experiment?.close();
+      this.experiment = null;
+      container.replaceChildren(emptyNote(error.message), h("p", {class: "center"}, h("a", {href: "#/"}, "All experiments")));
       if (error.status === undefined) throw error;
     }
   }

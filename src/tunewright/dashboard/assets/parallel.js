@@ -5,7 +5,7 @@ import {Chart, axisType, sampledRows, themeColour, worstToBest} from "./charts.j
 import {DataTable} from "./table.js";
 import {trialColumns} from "./trials.js";
 
-const MOST_LINES = 1500;
+const MOST_LINES = 800;
 
 export const parallelView = {
   title: "Parallel",
@@ -54,7 +54,8 @@ export const parallelView = {
           const index = Number(axisChoice.querySelector("select").value);
           const dimension = this.dimensions()[index];
           const isCategory = dimension.kind === "category";
-          const place = (text, missing) => (text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text));
+          const place = (text, missing) =>
+            text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text);
           this.setRange(index, [place(low.value, -Infinity), place(high.value, Infinity)]);
         },
       },
@@ -164,10 +165,10 @@ export const parallelView = {
           type: "parallel",
           animation: false,
           smooth: false,
-          progressive: 300,
+          progressive: 200,
           inactiveOpacity: 0.03,
           activeOpacity: 0.8,
-          lineStyle: {width: 1.4, opacity: rows.length > 150 ? 0.35 : 0.65},
+          lineStyle: {width: 1.4, opacity: rows.length > 600 ? 0.15 : rows.length > 150 ? 0.35 : 0.65},
           data: [...rows].reverse().map(trial => dimensions.map(dimension => this.place(dimension, trial) ?? "-")),
         },
       ],

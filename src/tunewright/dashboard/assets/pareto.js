@@ -68,7 +68,8 @@ export const paretoView = {
 
   async read() {
     this.readAt = performance.now();
-    const found = await this.context.source.get(`${this.context.path}/hypervolume`).catch(error => ({error: error.message}));
+    const {source, path} = this.context;
+    const found = this.store.hasResults ? await source.get(`${path}/hypervolume`).catch(error => ({error: error.message})) : {};
     if (this.isDisposed) return;
     this.document = found.error || !found.pareto?.points.length ? null : found;
     this.empty.textContent = found.error ?? this.empty.textContent;

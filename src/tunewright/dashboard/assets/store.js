@@ -89,6 +89,10 @@ export class ExperimentStore {
     for (const values of Object.values(curve.values)) while (values.length < curve.resource.length) values.push(null);
   }
 
+  get hasResults() {
+    return this.totals.n_results > 0;
+  }
+
   get metric() {
     return this.experiment.metrics[0];
   }
@@ -130,9 +134,9 @@ export class ExperimentFollower {
   }
 
   async open() {
-    const experiment = await this.source.get(this.path);
+    const [experiment, delta] = await Promise.all([this.source.get(this.path), this.source.get(`${this.path}/since?after=0`)]);
     this.store = new ExperimentStore(experiment);
-    this.store.merge(await this.source.get(`${this.path}/since?after=0`));
+    this.store.merge(delta);
     if (this.isClosed) return this.store;
     this.stream = this.source.stream(
       `${this.path}/stream`,

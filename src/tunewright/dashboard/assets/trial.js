@@ -4,6 +4,7 @@ import {formatBrief, formatDuration, formatMoney, formatNumber, formatValue, toN
 import {Chart, PALETTE, axis, legend, plotGrid, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 import {trialControl} from "./actions.js";
+import {hasPrices} from "./trials.js";
 
 const LOG_LIMIT = 262_144,
   TRIAL_INTERVAL_MS = 2000;
@@ -17,6 +18,7 @@ export const trialView = {
     this.id = Number(context.route.item);
     this.path = `${context.path}/trials/${this.id}`;
     this.detail = await this.read();
+    if (this.isDisposed) return;
     this.head = h("div", {class: "between"});
     this.facts = h("div", {});
     this.error = h("pre", {class: "log bad", tabindex: "0", role: "region", "aria-label": "Error of the trial"});
@@ -107,7 +109,7 @@ export const trialView = {
         ["Rung", detail.rung === null || detail.rung === undefined ? "" : String(detail.rung)],
         ["Began", formatDuration(detail.started)],
         ["Took", detail.ended === null ? "" : formatBrief(detail.ended - detail.started)],
-        ["Cost", detail.cost === null || detail.cost === undefined ? "" : formatMoney(detail.cost)],
+        ["Cost", hasPrices(store) ? formatMoney(detail.cost) : ""],
         ["Attempts", String(detail.attempts ?? 1)],
         ["Origin", detail.is_known ? "known results" : ""],
       ]),
@@ -180,7 +182,11 @@ export const trialView = {
 
   logCard() {
     this.log = h("pre", {class: "log", tabindex: "0", role: "log", "aria-label": `Log of trial ${this.id}`, "aria-live": "off"});
-    this.noLog = emptyNote("No log yet. The output of the script appears here, line by line.");
+    this.noLog = emptyNote(
+      this.detail.status === "running"
+        ? "No log yet. The output of the script appears here, line by line."
+        : "There is no output of this trial on this machine.",
+    );
     this.log.hidden = true;
     return card(
       "Log",
@@ -221,7 +227,7 @@ export const trialView = {
 
   /** Read the trial again if it changed: at once if its status did, else at most every two seconds. */
   update(change) {
-    if (!change.trials.has(this.id) && !change.has("events", "all")) return;
+    if (!this.detail || (!change.trials.has(this.id) && !change.has("events", "all"))) return;
     const isDue = this.store.trials.get(this.id)?.status !== this.detail.status;
     if (isDue) clearTimeout(this.timer);
     if (isDue || !this.timer) this.timer = setTimeout(() => this.readAgain(), isDue ? 0 : TRIAL_INTERVAL_MS);

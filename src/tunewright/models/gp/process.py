@@ -145,13 +145,13 @@ def fit(process: GaussianProcess, x: Array, y: Array, starts: Sequence[Array]) -
     inside = [np.clip(start, prior.low, prior.high) for start in (*starts, prior.mean)]
     values = [objective(start)[0] for start in inside]
     begin = inside[int(np.nanargmin(values))] if np.isfinite(values).any() else prior.mean
-    found = from_scipy("optimize", "minimize")(
+    place, value, _ = from_scipy("optimize", "fmin_l_bfgs_b")(
         objective,
         begin,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=np.stack([prior.low, prior.high], axis=1),
-        options={"maxiter": _MAX_STEPS, "ftol": 1e-6, "gtol": 1e-4},
+        bounds=list(zip(prior.low.tolist(), prior.high.tolist(), strict=True)),
+        maxiter=_MAX_STEPS,
+        factr=1e-6 / np.finfo(np.float64).eps,
+        pgtol=1e-4,
     )
-    theta = np.asarray(found.x, dtype=np.float64)
-    return theta if np.isfinite(found.fun) and np.isfinite(theta).all() else None
+    theta = np.asarray(place, dtype=np.float64)
+    return theta if np.isfinite(value) and np.isfinite(theta).all() else None

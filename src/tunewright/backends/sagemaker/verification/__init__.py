@@ -10,6 +10,7 @@ from tunewright.backends.sagemaker.verification.assumptions import (
 )
 from tunewright.backends.sagemaker.verification.verifier import (
     MINUTES,
+    Observation,
     State,
     Verification,
     Verifier,
@@ -21,6 +22,7 @@ __all__ = [
     "MINUTES",
     "Assumption",
     "Audit",
+    "Observation",
     "State",
     "Verification",
     "Verifier",

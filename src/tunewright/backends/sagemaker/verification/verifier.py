@@ -82,7 +82,8 @@ _LEAST_PATIENCE: Final = 120.0
 _LEAST_TIME: Final = 600.0
 """Real seconds of all steps together at the least."""
 _POLL: Final = 2.0
-_LEAST_POLL: Final = 0.1
+_LEAST_POLL: Final = 0.2
+"""Real seconds."""
 _ATTEMPTS: Final = 5
 """Of a request that is throttled or gets no answer."""
 _BURST: Final = 40
@@ -104,7 +105,7 @@ _PROBE: Final = Path(definition.__file__).parent / "scripts" / "sagemaker_probe"
 _GPUS: Final = "/proc/driver/nvidia/gpus"
 _PRINTED: Final = re.compile(r"tunewright-verify printed at (\d+\.\d+)")
 _OVER: Final = frozenset({"Completed", "Failed", "Stopped"})
-_EARLY: Final = frozenset({"Pending", "Starting", "Downloading"})
+_EARLY: Final = frozenset({"Pending", "Starting", "Downloading", "DownloadingTrainingImage"})
 _CONDITIONAL: Final = ["written", "412", "written", "412"]
 _NO_STEP: Final = "its step failed or was not reached"
 _ERRORS: Final = (TunewrightError, ArithmeticError, LookupError, OSError, TypeError, ValueError)
@@ -378,9 +379,13 @@ class Verifier:
         self._note(1, True, "the runner started the script, whose report arrived", "job 1")
         self._attempt("facts of job 1", lambda: self._note_facts(name, report.metrics["facts"]))
         self._attempt("delay of the log of job 1", lambda: self._measure_log(name))
+        asked = time.monotonic()
         end = self._ask(name, order, PAUSE)
         self._has_checkpoint = end.checkpoint == 1
-        self._further["pause"] = f"end {end.cause} after the request, checkpoint {end.checkpoint}"
+        seconds = time.monotonic() - asked
+        self._further["pause"] = (
+            f"end {end.cause}, checkpoint {end.checkpoint}, {seconds:.1f} s after the request"
+        )
         job = self._until(name, _is_over)
         self._note_pool(name)
         self._note_copies(report.metrics["facts"]["kept"])
@@ -397,9 +402,14 @@ class Verifier:
         self._call("StopTrainingJob", TrainingJobName=name)
         job = self._until(name, _is_over)
         ends = [message for message in self._messages(order) if isinstance(message, End)]
-        heard = f"the runner ended by {ends[0].cause}" if ends else "the runner sent no end"
+        stopping = [step for step in job["SecondaryStatusTransitions"] if step["Status"] == "Stopping"]
+        heard = "the runner sent no end"
+        if ends and stopping:
+            seconds = ends[0].wall - stopping[0]["StartTime"].timestamp()
+            heard = f"end of the runner: {ends[0].cause}, {seconds:.1f} s after Stopping began"
         seen = f"{heard}; {job['TrainingJobStatus']} after {self._span(job, 'Stopping'):.0f} s of Stopping"
-        self._note(4, bool(ends) and ends[0].cause == TERMINATED, seen, "job 2")
+        process = self._further.get("process of the runner", "not known")
+        self._note(4, bool(ends) and ends[0].cause == TERMINATED, f"{seen}; process {process}", "job 2")
         self._until(name, _has_settled_pool)
 
     def _worker(self) -> None:
@@ -634,6 +644,7 @@ class Verifier:
         waited = self._span(job, "Starting") + self._span(job, "Pending")
         rest = (
             self._span(job, "Downloading")
+            + self._span(job, "DownloadingTrainingImage")
             + self._span(job, "Training") / speed
             + self._span(job, "Uploading")
         )
